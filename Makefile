@@ -1,0 +1,87 @@
+# Every command a developer needs. Setting up happens by itself: python3 (3.11 or later) with pip, and make, are enough.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+BENCH_VENV := .venv-bench
+READY := $(VENV)/.ready
+BENCH_READY := $(BENCH_VENV)/.ready
+# Folders of Python that are checked; those that are not there yet are left out.
+CODE := $(wildcard src tests tools bench)
+# The suite runs on two processes; PYTEST adds arguments: make test PYTEST="-k paths".
+PYTEST ?=
+INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check --quiet install
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup test check fix lint types imports budgets journeys docs demo run bench lock clean
+
+help:  ## print this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r command text; do printf '%-16s %s\n' "$$command" "$$text"; done
+
+setup: $(READY)  ## make .venv from the lock (every other command does it by itself)
+
+# The environment is built without its own pip, by the pip that is there, so that Debian's python3 will do.
+$(READY): requirements/build.txt requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; $(PYTHON) is " + sys.version.split()[0]) \
+		if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m pip --version > /dev/null || { echo "pip is needed: $(PYTHON) -m pip does not run" >&2; exit 1; }
+	@test -x $(RUN) || { echo "Making $(VENV) from the lock: this takes a minute, once."; \
+		$(PYTHON) -m venv --without-pip $(VENV); }
+	@$(INSTALL) --require-hashes --requirement requirements/build.txt
+	@$(INSTALL) --require-hashes --no-build-isolation --requirement requirements/dev.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: $(READY)  ## the tests, without the journeys: under a minute
+	$(RUN) -m pytest -n 2 $(PYTEST)
+
+check: lint types imports budgets test journeys  ## everything that must pass before a commit: what CI runs
+
+fix: $(READY)  ## format, apply safe fixes, write the reference pages anew
+	$(RUN) -m ruff check --fix $(CODE)
+	$(RUN) -m ruff format $(CODE)
+	$(RUN) -m tools.reference
+
+lint: $(READY)  ## ruff: rules and format
+	$(RUN) -m ruff check $(CODE)
+	$(RUN) -m ruff format --check $(CODE)
+
+types: $(READY)  ## mypy, strict, on code and tests
+	$(RUN) -m mypy $(CODE)
+
+imports: $(READY)  ## who may import whom
+	$(VENV)/bin/lint-imports
+
+budgets: $(READY)  ## what is longer than it should be (tests/house refuses what is longer than it may be)
+	$(RUN) -m tools.budgets
+
+journeys: $(READY)  ## slow tests of the whole product: real processes, killed half way
+	$(RUN) -m pytest tests/journeys $(PYTEST)
+
+docs: $(READY)  ## the reference pages and links, held to the code
+	$(RUN) -m pytest tests/docs $(PYTEST)
+
+demo: $(READY)  ## the whole story on real bytes: serve, push, list, pull; leaves the registry running
+	$(RUN) -m tools.demo
+
+run: $(READY)  ## a registry with SQLite and a folder, in ./.data
+	$(VENV)/bin/modelyard serve --data-dir .data
+
+bench: $(READY) $(BENCH_READY)  ## ratios against named peers and limits, as a table
+	$(RUN) -m bench
+
+$(BENCH_READY): requirements/bench.txt
+	@test -x $(BENCH_VENV)/bin/python || { echo "Making $(BENCH_VENV) from the lock: this takes some minutes, once."; \
+		$(PYTHON) -m venv --without-pip $(BENCH_VENV); echo "*" > $(BENCH_VENV)/.gitignore; }
+	@$(PYTHON) -m pip --python $(BENCH_VENV)/bin/python --disable-pip-version-check --quiet install \
+		--require-hashes --requirement requirements/bench.txt
+	@touch $@
+
+lock: $(READY)  ## write requirements/*.txt from pyproject.toml (UPGRADE=1: newest versions)
+	$(RUN) -m tools.lock $(if $(UPGRADE),--upgrade)
+
+clean:  ## remove what can be made again (.data and .demo stay)
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

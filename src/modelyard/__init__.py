@@ -1,0 +1,40 @@
+"""Modelyard: the self-hosted model registry for ComfyUI teams.
+
+import modelyard
+modelyard.push("ink.safetensors", model_type="loras")
+modelyard.pull("ink", "ComfyUI/models/loras")
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelyard.client.blocking import pull, push
+    from modelyard.client.registry import Registry
+    from modelyard.transfer.failures import TransferFailed
+    from modelyard.wire import problems
+    from modelyard.wire.problems import Problem
+
+__version__ = "0.1.0"
+__all__ = ["Problem", "Registry", "TransferFailed", "__version__", "problems", "pull", "push"]
+
+# Where the public names are; loaded at their first use, so that `import modelyard` and `modelyard --version` are quick.
+_HOMES = {
+    "Problem": "modelyard.wire.problems",
+    "Registry": "modelyard.client.registry",
+    "TransferFailed": "modelyard.transfer.failures",
+    "pull": "modelyard.client.blocking",
+    "push": "modelyard.client.blocking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "problems":
+        return importlib.import_module("modelyard.wire.problems")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'modelyard' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

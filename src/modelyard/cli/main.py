@@ -1,0 +1,129 @@
+"""The command tree, the global options, and the one place where a failure becomes words and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from modelyard import __version__
+from modelyard.cli import accounts, audit, keys, models, pair, pull, push, teams
+from modelyard.cli.output import Output
+from modelyard.cli.terminal import Terminal
+
+EPILOG = (
+    "The options --url, --team, --json and --quiet may stand anywhere in a command. On a server: modelyard serve, "
+    "modelyard migrate, modelyard reset-password."
+)
+# The global options, and how many values follow each.
+_GLOBAL = {"--url": 1, "--team": 1, "--json": 0, "--quiet": 0, "-q": 0}
+
+app = typer.Typer(
+    name="modelyard",
+    help="Keep a team's ComfyUI models in one registry: push files, list them, pull them on any machine.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"modelyard {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    *,
+    url: Annotated[
+        str | None, typer.Option(help="The registry's address; else MODELYARD_URL, else the profile.")
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option(help="A team's id or name; else MODELYARD_TEAM, else the profile.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids or paths on standard output.")] = False,
+    version: Annotated[  # noqa: ARG001 - typer calls its callback
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if context.resilient_parsing:
+        return
+    from modelyard.client.settings import read_settings
+
+    context.obj = Terminal(
+        read_settings(os.environ, url, team), Output("json" if json else "quiet" if quiet else "human")
+    )
+
+
+for each in (accounts, push, pull, models):
+    each.add_to(app)
+app.add_typer(teams.team, name="team")
+app.add_typer(teams.members, name="members")
+app.add_typer(teams.invite, name="invite")
+app.add_typer(keys.keys, name="keys")
+app.add_typer(pair.pair, name="pair")
+audit.add_to(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code; failures that people can act on are told in words."""
+    words = globals_first(arguments)
+    _speak_any_text()
+    try:
+        app(words, prog_name="modelyard", standalone_mode=True)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted. What has arrived is kept: run the same command again to go on.\n")
+        return 130
+    except BrokenPipeError:
+        # Whoever read us has seen enough; nothing may be flushed to them at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _told(error, "json" if "--json" in words else "human")
+    return 0
+
+
+def _told(error: Exception, style: str) -> int:
+    from modelyard.cli.explain import explained
+
+    told = explained(error)
+    if told is None:
+        raise error
+    Output("json" if style == "json" else "human").fail(told.sentence, told.fix, told.facts)
+    return told.exit_code
+
+
+def globals_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the global options in front, wherever they stood before a ``--``."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word in _GLOBAL:
+            front.append(word)
+            front += [value for value, _ in zip(words, range(_GLOBAL[word]), strict=False)]
+        elif word.startswith(("--url=", "--team=")):
+            front.append(word)
+        else:
+            rest.append(word)
+    return front + rest
+
+
+def _speak_any_text() -> None:
+    """Spell out what the terminal's encoding lacks, rather than fail in the middle of an answer."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,88 @@
+"""What the first bytes of a file say about the kind of model in it; a guess for convenience, never a check."""
+
+import json
+import struct
+from pathlib import Path
+
+_LONGEST_HEADER = 32 * 1024 * 1024
+_LORA_MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", ".lora.", "lokr_w", "hada_w", "dora_scale")
+_ENCODER_STARTS = ("text_model.encoder.", "encoder.block.0.layer.", "model.layers.0.self_attn.", "text_encoders.")
+_DIFFUSION_STARTS = (
+    "model.diffusion_model.",
+    "double_blocks.",
+    "transformer_blocks.",
+    "joint_blocks.",
+    "diffusion_model.",
+)
+_CHECKPOINT_PARTS = ("first_stage_model.", "conditioner.", "cond_stage_model.", "vae.", "text_encoders.")
+_GGUF_ENCODERS = frozenset({"t5", "t5encoder", "llama", "qwen2", "qwen2vl", "qwen3", "gemma2", "gemma3", "clip"})
+_GGUF_DIFFUSION = frozenset(
+    {"sd1", "sdxl", "sd3", "flux", "aura", "hidream", "cosmos", "ltxv", "hyvid", "wan", "lumina2", "qwen_image"}
+)
+
+
+def type_by_content(file: Path) -> str | None:
+    """The models sub-directory that fits the file, or None where its first bytes do not tell.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with file.open("rb") as opened:
+        start = opened.read(8)
+        if start[:4] == b"GGUF":
+            return _gguf_type(opened.read(512))
+        if file.suffix.lower() not in {".safetensors", ".sft"} or len(start) < 8:
+            return None
+        (length,) = struct.unpack("<Q", start)
+        return _safetensors_type(opened.read(length)) if length <= _LONGEST_HEADER else None
+
+
+def _safetensors_type(header: bytes) -> str | None:
+    try:
+        names = json.loads(header)
+    except (ValueError, RecursionError):
+        return None
+    return type_by_tensors(set(names) - {"__metadata__"}) if isinstance(names, dict) else None
+
+
+def type_by_tensors(names: set[str]) -> str | None:
+    """The models sub-directory that fits a file with these tensors."""
+
+    def any_starts(*starts: str) -> bool:
+        return any(name.startswith(starts) for name in names)
+
+    def any_has(*marks: str) -> bool:
+        return any(mark in name for name in names for mark in marks)
+
+    rules = (
+        ("loras", any_has(*_LORA_MARKS)),
+        ("controlnet", any_starts("control_model.", "controlnet_cond_embedding.", "controlnet_blocks.")),
+        ("checkpoints", any_starts("model.diffusion_model.") and any_starts(*_CHECKPOINT_PARTS)),
+        ("diffusion_models", any_starts(*_DIFFUSION_STARTS)),
+        ("vae", any_starts("decoder.") and any_starts("encoder.conv", "encoder.down", "decoder.conv", "decoder.up")),
+        ("clip_vision", any_starts("vision_model.") and not any_starts("text_model.")),
+        ("text_encoders", any_starts(*_ENCODER_STARTS)),
+        ("embeddings", bool(names) and names <= {"emb_params", "clip_l", "clip_g"}),
+    )
+    return next((kind for kind, fits in rules if fits), None)
+
+
+def _gguf_type(start: bytes) -> str | None:
+    """By ``general.architecture``, which writers put first; ``start`` follows magic and version."""
+    try:
+        key, offset = _gguf_text(start, 16)
+        (value_type,) = struct.unpack_from("<I", start, offset)
+        architecture, _ = _gguf_text(start, offset + 4)
+    except (struct.error, UnicodeDecodeError):
+        return None
+    if key != "general.architecture" or value_type != 8:
+        return None
+    if architecture in _GGUF_ENCODERS:
+        return "text_encoders"
+    return "diffusion_models" if architecture in _GGUF_DIFFUSION else None
+
+
+def _gguf_text(start: bytes, offset: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from("<Q", start, offset)
+    end = offset + 8 + min(length, len(start))
+    return start[offset + 8 : end].decode(), end

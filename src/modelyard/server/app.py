@@ -1,0 +1,120 @@
+"""The application: the only place that wires parts together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+
+from modelyard import __version__
+from modelyard.server import health, problems
+from modelyard.server.accounts import routes as accounts
+from modelyard.server.chores import Chores
+from modelyard.server.credentials import pairing_routes, routes as credentials
+from modelyard.server.inbound import StrictBodies
+from modelyard.server.invitations import routes as invitations
+from modelyard.server.models import routes as models
+from modelyard.server.observed import Metrics, Observed
+from modelyard.server.parts import Parts
+from modelyard.server.storage.blob_store import NoSuchKey, NoSuchUpload, StoreError, StoreFull
+from modelyard.server.storage.local_routes import blob_app
+from modelyard.server.teams import routes as teams
+from modelyard.server.uploads import routes as uploads
+from modelyard.wire.problems import Problem, StorageFull, Unavailable, UploadNotFound
+from modelyard.wire.shapes import ProblemBody
+
+DESCRIPTION = "The self-hosted model registry for ComfyUI teams. Errors are RFC 9457 problems."
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The registry as an ASGI application over open parts; its lifespan runs the chores."""
+    app = FastAPI(
+        title="Modelyard",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,
+    )
+    metrics = Metrics()
+    app.state.parts = parts
+    app.state.settings, app.state.database = parts.settings, parts.database
+    app.state.store, app.state.identity = parts.store, parts.identity
+    app.state.metrics = metrics
+    _mount_routes(app, parts)
+    problems.install(app)
+    app.add_exception_handler(StoreError, _on_store_error)
+    app.add_middleware(StrictBodies)
+    if parts.settings.cors_origins:
+        _allow_origins(app, parts.settings.cors_origins)
+    app.add_middleware(Observed, metrics=metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the framework's own way to change the document
+    return app
+
+
+def _mount_routes(app: FastAPI, parts: Parts) -> None:
+    api = APIRouter(prefix="/api/v1")
+    for slice_routes in (accounts, credentials, pairing_routes, teams, invitations, models, uploads):
+        api.include_router(slice_routes.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.mount("/blobs", blob_app(parts.store))
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    chores = Chores(app.state.parts)
+    chores.start()
+    try:
+        yield
+    finally:
+        await anyio.to_thread.run_sync(chores.stop)
+
+
+def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Team-ID", "X-Session", "If-Match", "If-None-Match", "X-Request-ID", "x-amz-checksum-sha256"],
+        expose_headers=["ETag", "X-Request-ID", "Retry-After"],
+        allow_credentials=True,
+    )
+
+
+async def _on_store_error(request: Request, error: Exception) -> JSONResponse:
+    """What a store could not do and no slice had words for."""
+    kinds: dict[type[Exception], Problem] = {
+        StoreFull: StorageFull("The registry's disk is full. Nothing of this request was kept."),
+        NoSuchUpload: UploadNotFound("There is no such upload."),
+        NoSuchKey: Unavailable("The store has lost these bytes. Ask the operator.", retry_after=60),
+    }
+    return problems.answer(request, kinds.get(type(error), Unavailable("The store does not answer. Try again.", retry_after=2)))
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The document, with the one body that every problem has."""
+    if not app.openapi_schema:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = document["components"]["schemas"]
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        shape = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= shape.pop("$defs", {}) | {"ProblemBody": shape}
+        for operation in _operations(document):
+            operation["responses"] = {
+                status: answer for status, answer in operation["responses"].items() if "HTTPValidationError" not in str(answer)
+            }
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for path in document["paths"].values() for operation in path.values()]

@@ -1,0 +1,1 @@
+"""Keys of programs and machines: made, listed, revoked, and paired with devices."""

@@ -1,0 +1,25 @@
+"""Pairings: a device and a person finding each other. The keys themselves are ``identity``'s rows."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from modelyard.server.database.base import Row, new_id, now
+
+
+class PairingRow(Row):
+    """A device that asked to be let in. ``team_id`` and ``user_id`` are set when a person confirms."""
+
+    __tablename__ = "pairings"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    device_code_hash: Mapped[str] = mapped_column(unique=True)
+    user_code: Mapped[str] = mapped_column(unique=True)
+    address: Mapped[str] = mapped_column(index=True)
+    device_name: Mapped[str | None]
+    team_id: Mapped[UUID | None] = mapped_column(ForeignKey("teams.id"))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,1 @@
+"""One schema on two databases; the only place that knows which."""

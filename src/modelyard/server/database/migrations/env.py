@@ -1,0 +1,16 @@
+"""What Alembic runs: our tables on the connection that ``migrate`` hands over."""
+
+from alembic import context
+
+from modelyard.server.database.base import Row
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Row.metadata,
+    render_as_batch=True,
+    transaction_per_migration=True,
+    compare_type=True,
+    user_module_prefix="base.",
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,77 @@
+"""Transactions: one for reading, one for writing; a database's own failures become problems here, once."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import CursorResult, Delete, Engine, Update
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import Session
+
+from modelyard.server.database.engine import BUSY_MILLISECONDS, open_engine, writing_engine
+from modelyard.wire.problems import StorageFull, Unavailable
+
+
+class Database:
+    """One open database. ``reading`` and ``writing`` may be called from any thread."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = open_engine(url)
+        self._writing_engine = writing_engine(self.engine)
+        # SQLite has one writer at a time and its own waiting is a sleep that grows: a lock hands over at once.
+        self._writer = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that sees one moment and changes nothing."""
+        with _failures_as_problems(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is durable when the block ends, or undone if it raises.
+
+        The block holds the only write lock of a SQLite registry: ask stores and hash passwords before it.
+        """
+        if not self._writer.acquire(timeout=BUSY_MILLISECONDS / 1000):
+            raise Unavailable("The database is busy. Try again.", retry_after=1)
+        try:
+            with _failures_as_problems(), Session(self._writing_engine, expire_on_commit=False) as session:
+                with session.begin():
+                    yield session
+        finally:
+            self._writer.release()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _failures_as_problems() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if "full" in str(error.orig):
+            raise StorageFull("The disk of the database is full. Nothing of this request was kept.") from error
+        raise Unavailable("The database does not answer. Try again.", retry_after=2) from error
+    except DatabaseError as error:
+        if "disk image is malformed" in str(error.orig):
+            raise Unavailable("The database is damaged. Ask the operator.", retry_after=60) from error
+        raise
+
+
+def changed_rows(session: Session, statement: Update | Delete) -> int:
+    """Execute, and tell how many rows it changed; objects that the session holds are not refreshed."""
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)  # noqa: S101 - what an UPDATE or DELETE gives
+    return result.rowcount
+
+
+async def open_database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+Db = Annotated[Database, Depends(open_database)]

@@ -1,0 +1,150 @@
+"""``modelyard serve`` and the operator's other commands."""
+
+import logging
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+
+from modelyard.server.accounts.operations import issue_reset_token
+from modelyard.server.app import create_app
+from modelyard.server.database.migrations import SchemaTooNew
+from modelyard.server.models.trash import collect_garbage
+from modelyard.server.observed import start_logging
+from modelyard.server.parts import Parts, opened, opened_database
+from modelyard.server.settings import Settings, read_settings
+from modelyard.server.storage.blob_store import FolderInUse
+from modelyard.server.teams.first_start import FirstLogin, first_start
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a registry.")
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for the database and the stored models.")]
+# Requests in flight get this long after SIGTERM.
+GRACE_SECONDS = 30
+
+
+def _settings(**flags: Any) -> Settings:
+    try:
+        return read_settings(**flags)
+    except ValidationError as error:
+        for found in error.errors():
+            name = ".".join(str(step) for step in found["loc"])
+            typer.echo(f"modelyard: the setting MODELYARD_{name.upper()} is not valid: {found['msg']}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    data_dir: DataDir = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
+    log_format: Annotated[str | None, typer.Option(help="json or text.")] = None,
+) -> None:
+    """Run the registry. Every other setting is an environment variable: see the settings page."""
+    settings = _settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key, log_format=log_format)
+    start_logging(settings)
+    with _refusals_in_words(), opened(settings) as parts:
+        _say_first_login(_first_start(parts))
+        _run(settings, parts)
+
+
+def _first_start(parts: Parts) -> FirstLogin | None:
+    settings = parts.settings
+    return first_start(
+        parts.database,
+        parts.identity.passwords,
+        email=settings.owner_email or "owner@modelyard.local",
+        password=settings.owner_password or secrets.token_urlsafe(15),
+        team_name=settings.team_name,
+    )
+
+
+def _say_first_login(login: FirstLogin | None) -> None:
+    if login is None:
+        return
+    shown = "(from MODELYARD_OWNER_PASSWORD)" if _settings().owner_password else login.password
+    typer.echo(f"\n  First start: the owner and the team '{login.team_name}' were made.\n")
+    typer.echo(f"    e-mail    {login.email}\n    password  {shown}\n    team      {login.team_id}\n")
+    typer.echo("  This is shown once. Change the password after signing in.\n")
+    sys.stdout.flush()
+
+
+def _run(settings: Settings, parts: Parts) -> None:
+    config = uvicorn.Config(
+        create_app(parts),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=75,
+        server_header=False,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = _Announcing(config)
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+class _Announcing(uvicorn.Server):
+    """Says where it listens, once it does."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if not self.started:
+            return
+        for server in self.servers:
+            for sock in server.sockets:
+                host, port = sock.getsockname()[:2]
+                scheme = "https" if self.config.is_ssl else "http"
+                shown = f"[{host}]" if ":" in host else host
+                typer.echo(f"modelyard listens on {scheme}://{shown}:{port}")
+        sys.stdout.flush()
+        logging.getLogger("modelyard").info("started")
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database's schema up to date; `serve` does so too."""
+    with _refusals_in_words(), opened_database(_settings(data_dir=data_dir)):
+        typer.echo("The schema is current.")
+
+
+@app.command("reset-password")
+def reset_password(email: Annotated[str, typer.Argument(help="The account's address.")], data_dir: DataDir = None) -> None:
+    """Print a one-time link with which a user sets a new password; the server may be running."""
+    settings = _settings(data_dir=data_dir)
+    with opened_database(settings) as database, database.writing() as session:
+        token = issue_reset_token(session, email)
+    typer.echo(f"{settings.public_url or f'http://{settings.host}:{settings.port}'}/reset-password?token={token}")
+
+
+@app.command("collect-garbage")
+def garbage(data_dir: DataDir = None) -> None:
+    """Remove what is past its time now; the server does so every hour."""
+    with _refusals_in_words(), opened(_settings(data_dir=data_dir)) as parts:
+        collected = collect_garbage(parts.database, parts.store, parts.settings)
+    typer.echo(f"Removed {collected.models} models, {collected.uploads} uploads, {collected.blobs + collected.objects} files.")
+
+
+
+@contextmanager
+def _refusals_in_words() -> Iterator[None]:
+    try:
+        yield
+    except (FolderInUse, SchemaTooNew, OSError) as error:
+        typer.echo(f"modelyard: {error}", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,268 @@
+"""Models as records: find, change, delete, restore, hand out their bytes."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from modelyard.server import changes
+from modelyard.server.audit import operations as audit
+from modelyard.server.database.base import now
+from modelyard.server.database.session import Database, changed_rows
+from modelyard.server.models.tables import ModelCountRow, ModelRow, ModelTagRow
+from modelyard.server.storage.blob_store import BlobStore, SignedRequest
+from modelyard.server.teams.acting import Acting
+from modelyard.server.uploads.tables import BlobRow
+from modelyard.wire import problems
+from modelyard.wire.models import Creator, Model, ModelChange
+from modelyard.wire.paths import ModelPath, PathRefused, checked_path
+from modelyard.wire.teams import Role
+
+GET_LIFE = timedelta(minutes=15)
+CLEARED_BY_NULL = {"description", "tags", "license", "source_url", "required_labels"}
+MOST_SUGGESTIONS = 50
+
+
+def path_or_problem(model_type: str, model_path: str) -> ModelPath:
+    """The path by the one rule of ``wire.paths``.
+
+    Raises:
+        ModelPathRefused: with the field and the reason.
+    """
+    try:
+        return checked_path(model_type, model_path)
+    except PathRefused as refused:
+        errors = [{"field": refused.field, "message": str(refused)}]
+        raise problems.ModelPathRefused(str(refused), errors=errors) from None
+
+
+def find_model(session: Session, acting: Acting, model_id: UUID, *, deleted: bool = False) -> ModelRow:
+    """A living model of the team, or with ``deleted`` one in its trash.
+
+    Raises:
+        ModelNotFound: not there, or another team's.
+    """
+    model = session.get(ModelRow, model_id)
+    if model is None or model.team_id != acting.team_id or (model.deleted_at is not None) != deleted:
+        raise problems.ModelNotFound("There is no such model.")
+    return model
+
+
+def may_change(acting: Acting, model: ModelRow) -> None:
+    """Check that this caller may change this model: members their own, admins every one.
+
+    Raises:
+        RoleTooLow: somebody else's model.
+    """
+    if acting.caller.kind == "integration" or acting.is_at_least(Role.ADMIN) or acting.owns(model.creator_kind, model.creator_id):
+        return
+    raise problems.RoleTooLow("Members change the models that they registered; ask an admin.", needed_role=Role.ADMIN)
+
+
+def as_wire(model: ModelRow) -> Model:
+    """The record as the API shows it."""
+    names = set(Model.model_fields) - {"created_by", "agents_ready", "agents_wanted", "metadata"}
+    return Model(
+        created_by=Creator(kind=model.creator_kind, id=model.creator_id, display_name=model.creator_name),
+        agents_ready=0,
+        agents_wanted=0,
+        metadata=model.facts,
+        **{name: getattr(model, name) for name in names},
+    )
+
+
+def etag_of(model: ModelRow) -> str:
+    return f'"{model.version}"'
+
+
+def check_version(model: ModelRow, if_match: str | None) -> None:
+    """Check the caller's ``If-Match``, if it sent one.
+
+    Raises:
+        VersionStale: the record has changed since the caller read it.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return
+    if etag_of(model) not in [tag.strip() for tag in if_match.split(",")]:
+        raise problems.VersionStale("The model has changed since you read it. Read it again.", etag=etag_of(model))
+
+
+def change_model(session: Session, acting: Acting, model_id: UUID, change: ModelChange, if_match: str | None) -> ModelRow:
+    """The model with the fields that were sent; the bytes never change under a record.
+
+    Raises:
+        ModelNotFound, RoleTooLow, VersionStale
+        KeyNotAllowed: an integration key may not enable or disable.
+        ModelPathRefused, ModelPathTaken: of a new path or type.
+    """
+    model = find_model(session, acting, model_id)
+    sent = {name: getattr(change, name) for name in change.model_fields_set}
+    if acting.caller.kind == "integration" and "model_status" in sent:
+        raise problems.KeyNotAllowed("An integration key may not enable or disable models.", field="model_status")
+    may_change(acting, model)
+    check_version(model, if_match)
+
+    sent = {name: _cleared(name) if value is None else value for name, value in sent.items()}
+    changed = {name: value for name, value in sent.items() if getattr(model, name) != value}
+    if not changed:
+        return model
+    _apply(session, model, changed)
+    changes.raise_revision(session, acting.team_id)
+    audit.record(session, acting.actor, acting.team_id, _action(changed), str(model.id), **changed)
+    return model
+
+
+def _cleared(name: str) -> Any:
+    return [] if name in ("tags", "required_labels") else None
+
+
+def _action(changed: dict[str, Any]) -> str:
+    if set(changed) == {"model_status"}:
+        return "model.enabled" if changed["model_status"] == "active" else "model.disabled"
+    return "model.changed"
+
+
+def _apply(session: Session, model: ModelRow, changed: dict[str, Any]) -> None:
+    for name, value in changed.items():
+        setattr(model, name, value)
+    if "model_path" in changed or "model_type" in changed:
+        path = path_or_problem(model.model_type, model.model_path)
+        with session.no_autoflush:
+            holder = held_path(session, model.team_id, path)
+            if holder is not None and holder.id != model.id:
+                raise path_taken(session, holder, path, model.file_hash)
+        model.path_key, model.canonical_type = path.key, path.canonical_type
+    if "tags" in changed:
+        set_tags(session, model, model.tags)
+    model.searched = searched_text(model.display_name, model.model_path, model.tags)
+    model.version += 1
+    model.updated_at = now()
+    _flush_path(session, model)
+
+
+def _flush_path(session: Session, model: ModelRow) -> None:
+    """Write the row; another server may have taken the path since we looked."""
+    try:
+        session.flush()
+    except IntegrityError:
+        raise problems.ModelPathTaken(f"'{model.model_path}' was taken just now.", model_path=model.model_path) from None
+
+
+def delete_model(session: Session, acting: Acting, model_id: UUID, if_match: str | None) -> None:
+    """Put a model into the trash: gone from lists and machines at once, its bytes kept for the grace time.
+
+    Raises:
+        ModelNotFound, RoleTooLow, VersionStale
+    """
+    model = find_model(session, acting, model_id)
+    may_change(acting, model)
+    check_version(model, if_match)
+    trash_model(session, model)
+    changes.raise_revision(session, acting.team_id)
+    audit.record(session, acting.actor, acting.team_id, "model.deleted", str(model.id), model_path=model.model_path)
+
+
+def trash_model(session: Session, model: ModelRow) -> None:
+    model.deleted_at = now()
+    model.version += 1
+    session.flush()
+    count_models(session, model.team_id, -1)
+
+
+def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
+    """The model, back from the trash.
+
+    Raises:
+        ModelNotFound: it is not in the trash (any more).
+        RoleTooLow
+        ModelPathTaken: somebody has taken its path meanwhile.
+    """
+    model = find_model(session, acting, model_id, deleted=True)
+    may_change(acting, model)
+    path = path_or_problem(model.model_type, model.model_path)
+    holder = held_path(session, acting.team_id, path)
+    if holder is not None:
+        raise path_taken(session, holder, path, model.file_hash)
+    model.deleted_at = None
+    model.version += 1
+    model.updated_at = now()
+    _flush_path(session, model)
+    count_models(session, acting.team_id, 1)
+    changes.raise_revision(session, acting.team_id)
+    audit.record(session, acting.actor, acting.team_id, "model.restored", str(model.id), model_path=model.model_path)
+    return model
+
+
+def download_request(database: Database, store: BlobStore, acting: Acting, model_id: UUID) -> SignedRequest:
+    """A signed GET for a verified model.
+
+    Raises:
+        ModelNotFound
+        ModelNotVerified: the registry has not read the bytes yet.
+        ModelDamaged: it has, and they are wrong.
+    """
+    with database.reading() as session:
+        model = find_model(session, acting, model_id)
+        if acting.caller.kind == "agent" and model.model_status != "active":
+            raise problems.ModelNotFound("There is no such model.")
+        blob = session.get_one(BlobRow, model.blob_id)
+    if model.verification == "pending":
+        raise problems.ModelNotVerified("The registry is still reading these bytes. Try again.", verification="pending")
+    if model.verification == "failed":
+        raise problems.ModelDamaged(f"These bytes are refused: {model.verification_error}", verification="failed")
+    file_name = model.model_path.rsplit("/", 1)[-1]
+    return store.download_request(blob.store_key, file_name, blob.sha256, GET_LIFE)
+
+
+def held_path(session: Session, team_id: UUID, path: ModelPath) -> ModelRow | None:
+    """The living model at this path or at one that is the same file somewhere."""
+    return session.scalar(
+        select(ModelRow).where(ModelRow.team_id == team_id, ModelRow.path_key == path.key, ModelRow.deleted_at.is_(None))
+    )
+
+
+def path_taken(session: Session, holder: ModelRow, path: ModelPath, file_hash: str | None) -> problems.ModelPathTaken:
+    """The conflict with what helps: whose it is, both hashes, a path that is free."""
+    return problems.ModelPathTaken(
+        f"'{holder.model_path}' is taken. Replace that model, or use another path.",
+        model_id=str(holder.id),
+        model_path=holder.model_path,
+        held_hash=holder.file_hash,
+        sent_hash=file_hash,
+        free_path=_free_path(session, holder.team_id, path),
+    )
+
+
+def _free_path(session: Session, team_id: UUID, path: ModelPath) -> str | None:
+    """The same path with ``_2``, ``_3``, … before its extension; None if all of these are taken or too long."""
+    stem, dot, extension = path.relative.rpartition(".")
+    for number in range(2, MOST_SUGGESTIONS):
+        try:
+            suggestion = checked_path(path.relative.split("/")[0], f"{stem}_{number}{dot}{extension}")
+        except PathRefused:
+            return None
+        if held_path(session, team_id, suggestion) is None:
+            return suggestion.relative
+    return None
+
+
+def searched_text(display_name: str, model_path: str, tags: list[str]) -> str:
+    """What `q` looks in, casefolded; a line end keeps a word from matching across two of them."""
+    return "\n".join([display_name, model_path, *tags]).casefold()
+
+
+def set_tags(session: Session, model: ModelRow, tags: list[str]) -> None:
+    if model.version > 1:
+        session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
+    session.add_all(ModelTagRow(model_id=model.id, team_id=model.team_id, tag=tag) for tag in tags)
+
+
+def count_models(session: Session, team_id: UUID, change: int) -> None:
+    """Keep the number of living models, so that no list counts them."""
+    counted = update(ModelCountRow).where(ModelCountRow.team_id == team_id).values(living=ModelCountRow.living + change)
+    if changed_rows(session, counted) == 0:
+        session.add(ModelCountRow(team_id=team_id, living=change))
+        session.flush()

@@ -1,0 +1,221 @@
+"""From bytes to a model: presign, and the registration that names what was uploaded."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from modelyard.server import changes
+from modelyard.server.audit import operations as audit
+from modelyard.server.database.base import new_id, now
+from modelyard.server.database.session import Database
+from modelyard.server.models import content
+from modelyard.server.models.operations import (
+    count_models,
+    held_path,
+    may_change,
+    path_or_problem,
+    path_taken,
+    searched_text,
+    set_tags,
+    trash_model,
+)
+from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.verification import StoredBytes
+from modelyard.server.settings import Settings
+from modelyard.server.storage.blob_store import BlobStore, Digest
+from modelyard.server.teams.acting import Acting
+from modelyard.server.teams.operations import team_of
+from modelyard.server.uploads import operations as uploads
+from modelyard.server.uploads.tables import BlobRow, UploadRow
+from modelyard.wire import problems
+from modelyard.wire.models import NewModel
+from modelyard.wire.paths import ModelPath
+from modelyard.wire.teams import PicklePolicy
+from modelyard.wire.uploads import UploadRequest
+
+# The hashing thread follows the upload closely: by the time of registration it is done, or nearly so.
+DIGEST_PATIENCE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The model's id, and whether this call made it."""
+
+    id: UUID
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """What the store and the checks say of an upload's bytes."""
+
+    digest: Digest | None
+    facts: dict[str, Any]
+
+
+def presign_upload(
+    database: Database, store: BlobStore, acting: Acting, settings: Settings, new: UploadRequest
+) -> uploads.OpenedUpload:
+    """An upload for a file that may become a model at this path.
+
+    Raises:
+        ModelPathRefused: the path rule.
+        ModelPathTaken: other bytes hold the path, which only a given hash can tell.
+        QuotaExceeded, TooManyAttempts, StorageFull: see ``open_upload``.
+    """
+    path = path_or_problem(new.model_type, new.model_path)
+    with database.writing() as session:
+        holder = held_path(session, acting.team_id, path)
+        if holder is not None and new.file_hash is not None and holder.file_hash != new.file_hash:
+            raise path_taken(session, holder, path, new.file_hash)
+        return uploads.open_upload(session, store, acting, settings, new)
+
+
+def register_model(database: Database, store: BlobStore, acting: Acting, new: NewModel) -> Registered:
+    """Name bytes that the team has uploaded; the same request again answers the same id.
+
+    Bytes first, name last: nobody ever sees a model that they cannot pull.
+
+    Raises:
+        ModelPathRefused: the path rule.
+        UploadNotFound: no upload of this team has this key.
+        UploadIncomplete: fewer or more bytes than declared, at presign or here.
+        NotAModelFile, HashMismatch: the content is not what it should be.
+        ModelPathTaken: the team has other bytes at this path.
+        UploadUsed: the key is a model already, and not this one.
+        ModelNotFound, RoleTooLow: of ``replaces``.
+    """
+    path = path_or_problem(new.model_type, new.model_path)
+    with database.reading() as session:
+        upload = uploads.upload_by_key(session, acting.team_id, new.storage_key)
+        if upload.registered_at is not None:
+            return _registered_before(session, acting, upload, path, new)
+        policy: PicklePolicy = "scan" if team_of(session, acting).pickle_policy == "scan" else "block"
+        held = session.get(BlobRow, upload.blob_id) if upload.blob_id else None
+    found = _checked_held(held, new) if held else _checked_bytes(store, upload, new, policy)
+    try:
+        return _insert(database, acting, upload, path, new, found)
+    except IntegrityError:
+        # Somebody named the same path between our look and our insert: their model is there now, so the look tells.
+        return _insert(database, acting, upload, path, new, found)
+
+
+def _registered_before(session: Session, acting: Acting, upload: UploadRow, path: ModelPath, new: NewModel) -> Registered:
+    model = session.get(ModelRow, upload.model_id) if upload.model_id else None
+    if model is not None and model.deleted_at is None and model.path_key == path.key and model.file_hash == new.file_hash:
+        return Registered(model.id, is_new=False)
+    holder = held_path(session, acting.team_id, path)
+    if holder is not None and holder.file_hash == new.file_hash:
+        return Registered(holder.id, is_new=False)
+    raise problems.UploadUsed("This upload is a model already. Ask for a new one.", model_id=str(upload.model_id))
+
+
+def _checked_held(held: BlobRow, new: NewModel) -> _Bytes:
+    """The checks for bytes that the team has held and verified before this upload."""
+    if new.file_size != held.size:
+        raise _incomplete(held.size, new.file_size)
+    _compare(held.sha256, new)
+    return _Bytes(Digest(held.sha256, held.blake3 or ""), {})
+
+
+def _checked_bytes(store: BlobStore, upload: UploadRow, new: NewModel, policy: PicklePolicy) -> _Bytes:
+    stored = store.stored(upload.storage_key)
+    if stored is None or not (stored.size == upload.file_size == new.file_size):
+        arrived = uploads.arrived_bytes(store, upload) if stored is None else stored.size
+        raise _incomplete(arrived, new.file_size if stored is None else upload.file_size)
+    facts = content.examine(StoredBytes(store, upload.storage_key, stored.size), new.model_path, policy)
+    digest = stored.digest or store.wait_digest(upload.storage_key, DIGEST_PATIENCE_SECONDS)
+    if digest is not None:
+        _compare(digest.sha256, new)
+    return _Bytes(digest, asdict(facts))
+
+
+def _incomplete(stored: int, declared: int) -> problems.UploadIncomplete:
+    return problems.UploadIncomplete(
+        f"The registry holds {stored} bytes of this upload; {declared} were declared.", stored=stored, declared=declared
+    )
+
+
+def _compare(sha256: str, new: NewModel) -> None:
+    if f"sha256:{sha256}" != new.file_hash:
+        message = f"The bytes have sha256:{sha256}, not {new.file_hash}."
+        raise problems.HashMismatch(
+            message, stored_hash=f"sha256:{sha256}", declared_hash=new.file_hash, errors=[{"field": "file_hash", "message": message}]
+        )
+
+
+def _insert(database: Database, acting: Acting, upload: UploadRow, path: ModelPath, new: NewModel, found: _Bytes) -> Registered:
+    """The transaction: everything that makes a model, or nothing."""
+    with database.writing() as session:
+        holder = held_path(session, acting.team_id, path)
+        if new.replaces is not None:
+            holder = _make_room(session, acting, new, holder)
+        if holder is not None and holder.file_hash == new.file_hash:
+            return Registered(holder.id, is_new=False)
+        if holder is not None:
+            raise path_taken(session, holder, path, new.file_hash)
+        blob = _blob_for(session, upload, new, found)
+        model = _model_row(acting, path, new, blob, found)
+        if not uploads.use_upload(session, upload, blob.id, model.id):
+            raise problems.UploadUsed("This upload became a model just now.", model_id=None)
+        session.add(model)
+        session.flush()
+        set_tags(session, model, new.tags)
+        count_models(session, acting.team_id, 1)
+        changes.raise_revision(session, acting.team_id)
+        facts = {"model_path": new.model_path, "file_hash": new.file_hash} | ({"replaces": str(new.replaces)} if new.replaces else {})
+        audit.record(session, acting.actor, acting.team_id, "model.registered", str(model.id), **facts)
+    return Registered(model.id, is_new=True)
+
+
+def _make_room(session: Session, acting: Acting, new: NewModel, holder: ModelRow | None) -> ModelRow | None:
+    """Put the replaced model into the trash; what then still holds the path, if anything."""
+    replaced = session.get(ModelRow, new.replaces)
+    if replaced is None or replaced.team_id != acting.team_id:
+        raise problems.ModelNotFound("There is no such model to replace.", field="replaces")
+    if replaced.deleted_at is not None or replaced.file_hash == new.file_hash:
+        # A repeated request, or the same bytes again: there is nothing to swap.
+        return holder
+    may_change(acting, replaced)
+    trash_model(session, replaced)
+    return None if holder is not None and holder.id == replaced.id else holder
+
+
+def _blob_for(session: Session, upload: UploadRow, new: NewModel, found: _Bytes) -> BlobRow:
+    """The team's blob for these bytes: a held one where the digest proves it, else a new one."""
+    sha256 = new.file_hash.removeprefix("sha256:")
+    if upload.blob_id is not None or found.digest is not None:
+        held = uploads.held_blob(session, upload.team_id, sha256, new.file_size)
+        if held is not None:
+            held.unused_since = None
+            return held
+    blob = uploads.new_blob(session, upload, sha256)
+    if found.digest is not None:
+        uploads.verified(session, blob, found.digest.sha256, found.digest.blake3, now())
+    return blob
+
+
+def _model_row(acting: Acting, path: ModelPath, new: NewModel, blob: BlobRow, found: _Bytes) -> ModelRow:
+    moment = now()
+    return ModelRow(
+        id=new_id(),
+        team_id=acting.team_id,
+        path_key=path.key,
+        canonical_type=path.canonical_type,
+        blob_id=blob.id,
+        model_status="active",
+        verification=blob.verification,
+        blake3_hash=f"blake3:{blob.blake3}" if blob.blake3 else None,
+        creator_kind=acting.creator.kind,
+        creator_id=acting.creator.id,
+        creator_name=acting.creator.name,
+        facts=found.facts,
+        searched=searched_text(new.display_name, new.model_path, new.tags),
+        version=1,
+        created_at=moment,
+        updated_at=moment,
+        **new.model_dump(exclude={"replaces"}),
+    )

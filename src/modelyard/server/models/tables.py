@@ -1,0 +1,78 @@
+"""Models, their tags, and the counters that spare a list its scan."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from modelyard.server.database.base import Row, new_id, now
+
+LIVING = text("deleted_at IS NULL")
+
+
+class ModelRow(Row):
+    """A name for bytes. What the blob knows of its verification is repeated here, so that a list reads one table."""
+
+    __tablename__ = "models"
+    __table_args__ = (
+        # Two living models of a team never share a path; the trash may hold many of one path.
+        Index("uq_models_team_id_path_key", "team_id", "path_key", unique=True, sqlite_where=LIVING, postgresql_where=LIVING),
+        Index("ix_models_team_id_created_at", "team_id", "created_at", "id"),
+        Index("ix_models_team_id_display_name", "team_id", "display_name", "id"),
+        Index("ix_models_team_id_file_size", "team_id", "file_size", "id"),
+        Index("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id"),
+        Index("ix_models_team_id_file_hash", "team_id", "file_hash"),
+        Index("ix_models_deleted_at", "deleted_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+    display_name: Mapped[str]
+    model_type: Mapped[str]
+    canonical_type: Mapped[str]
+    model_path: Mapped[str]
+    path_key: Mapped[str]
+    storage_key: Mapped[str]
+    blob_id: Mapped[UUID] = mapped_column(ForeignKey("blobs.id"), index=True)
+    file_size: Mapped[int]
+    file_hash: Mapped[str]
+    model_status: Mapped[str] = mapped_column(default="active")
+    verification: Mapped[str]
+    verification_error: Mapped[str | None]
+    blake3_hash: Mapped[str | None]
+    creator_kind: Mapped[str]
+    creator_id: Mapped[UUID | None]
+    creator_name: Mapped[str]
+    description: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(default=list)
+    license: Mapped[str | None]
+    source_url: Mapped[str | None]
+    required_labels: Mapped[list[str]] = mapped_column(default=list)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    searched: Mapped[str]  # name, path and tags, casefolded: what `q` looks in
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+    deleted_at: Mapped[datetime | None]
+
+
+class ModelTagRow(Row):
+    """One tag of one model, for the filter."""
+
+    __tablename__ = "model_tags"
+    __table_args__ = (Index("ix_model_tags_team_id_tag", "team_id", "tag", "model_id"),)
+
+    model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    team_id: Mapped[UUID]
+
+
+class ModelCountRow(Row):
+    """How many living models a team has: kept, never counted."""
+
+    __tablename__ = "model_counts"
+
+    team_id: Mapped[UUID] = mapped_column(primary_key=True)
+    living: Mapped[int] = mapped_column(default=0)

@@ -1,0 +1,87 @@
+"""What nobody can reach any more: old trash, uploads that nobody finished, bytes without a name.
+
+Rows go before bytes, and bytes only after a second look under the write lock: a crash in between leaves a file that
+the next round finds, never a row without its file.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.orm import Session
+
+from modelyard.server.database.base import now
+from modelyard.server.database.session import Database, changed_rows
+from modelyard.server.models.tables import ModelRow
+from modelyard.server.settings import Settings
+from modelyard.server.storage.blob_store import BlobStore
+from modelyard.server.uploads import expiry
+from modelyard.server.uploads.tables import BlobRow, UploadRow
+
+# Longer than any signed URL lives, so that whoever began to download or to register can finish.
+GRACE = timedelta(hours=2)
+log = logging.getLogger("modelyard.trash")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one round removed."""
+
+    models: int
+    uploads: int
+    blobs: int
+    objects: int
+
+
+def collect_garbage(database: Database, store: BlobStore, settings: Settings, grace: timedelta = GRACE) -> Collected:
+    """Remove what is past its time. May run while the service works, and may be interrupted anywhere."""
+    models = _empty_trash(database, timedelta(days=settings.trash_days))
+    uploads = expiry.expire_uploads(database, store, timedelta(days=settings.upload_days))
+    _mark_unused(database)
+    blobs = _remove_unused(database, store, grace)
+    objects = expiry.sweep_objects(database, store, grace)
+    collected = Collected(models, uploads, blobs, objects)
+    log.info("garbage collected", extra=vars(collected))
+    return collected
+
+
+def _empty_trash(database: Database, kept: timedelta) -> int:
+    with database.writing() as session:
+        return changed_rows(session, delete(ModelRow).where(ModelRow.deleted_at < now() - kept))
+
+
+def _unused() -> ColumnElement[bool]:
+    """Blobs that no model names, in the trash or out of it, and that no upload waits to register."""
+    named = select(ModelRow.id).where(ModelRow.blob_id == BlobRow.id).exists()
+    awaited = select(UploadRow.id).where(UploadRow.blob_id == BlobRow.id, UploadRow.registered_at.is_(None)).exists()
+    return ~named & ~awaited
+
+
+def _mark_unused(database: Database) -> None:
+    with database.writing() as session:
+        for blob in session.scalars(select(BlobRow).where(BlobRow.unused_since.is_(None), _unused())):
+            blob.unused_since = now()
+
+
+def _remove_unused(database: Database, store: BlobStore, grace: timedelta) -> int:
+    with database.reading() as session:
+        candidates = list(session.scalars(select(BlobRow.id).where(BlobRow.unused_since < now() - grace)))
+    removed = 0
+    for blob_id in candidates:
+        with database.writing() as session:
+            store_key = _forgotten(session, blob_id)
+        if store_key is not None:
+            store.delete(store_key)
+            removed += 1
+    return removed
+
+
+def _forgotten(session: Session, blob_id: UUID) -> str | None:
+    """The store key of a blob whose row this transaction removes; None if somebody has taken it up again."""
+    blob = session.scalar(select(BlobRow).where(BlobRow.id == blob_id, BlobRow.unused_since.is_not(None), _unused()))
+    if blob is None:
+        return None
+    expiry.forget_blob(session, blob)
+    return blob.store_key

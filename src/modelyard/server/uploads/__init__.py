@@ -1,0 +1,1 @@
+"""Bytes on their way in, and the bytes that have arrived."""

@@ -1,0 +1,181 @@
+"""Asking for an upload, multipart uploads, and the bytes that have arrived."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from modelyard.server.database.base import new_id, now
+from modelyard.server.database.session import changed_rows
+from modelyard.server.settings import Settings
+from modelyard.server.storage.blob_store import BlobStore, SignedRequest
+from modelyard.server.teams.acting import Acting
+from modelyard.server.teams.operations import team_of
+from modelyard.server.uploads.tables import BlobRow, TeamBytesRow, UploadRow
+from modelyard.wire import problems
+from modelyard.wire.uploads import UploadRequest
+
+PUT_LIFE = timedelta(hours=1)
+MAX_PARTS = 10_000
+
+
+@dataclass(frozen=True)
+class OpenedUpload:
+    """An upload, where its bytes go, and whether they are needed at all."""
+
+    upload: UploadRow
+    request: SignedRequest
+    is_stored: bool
+    hash_first: bool
+
+
+def open_upload(session: Session, store: BlobStore, acting: Acting, settings: Settings, new: UploadRequest) -> OpenedUpload:
+    """A handle for bytes to come, or a fresh handle on bytes that the team holds already.
+
+    Raises:
+        QuotaExceeded: the team may not store this much.
+        TooManyAttempts: the team has too many unfinished uploads.
+        StorageFull: the store says that it has no room.
+    """
+    held = _verified_blob(session, acting.team_id, new)
+    is_stored = held is not None and new.file_hash is not None
+    if not is_stored:
+        _check_room(session, store, acting, settings, new.file_size)
+
+    upload_id = new_id()
+    upload = UploadRow(
+        id=upload_id,
+        team_id=acting.team_id,
+        storage_key=f"models/{acting.team_id}/{upload_id}",
+        file_name=new.file_name,
+        file_size=new.file_size,
+        file_hash=new.file_hash,
+        creator_kind=acting.creator.kind,
+        creator_id=acting.creator.id,
+    )
+    if held is not None and is_stored:
+        upload.blob_id = held.id
+        held.unused_since = None
+    session.add(upload)
+
+    sha256 = new.file_hash.removeprefix("sha256:") if new.file_hash else None
+    request = store.put_request(upload.storage_key, new.file_size, sha256, PUT_LIFE)
+    return OpenedUpload(upload, request, is_stored, hash_first=held is not None and not is_stored)
+
+
+def _verified_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobRow | None:
+    """Verified bytes of this team with the new file's hash; without a hash, any of its size."""
+    wanted = select(BlobRow).where(BlobRow.team_id == team_id, BlobRow.size == new.file_size, BlobRow.verification == "verified")
+    if new.file_hash is not None:
+        wanted = wanted.where(BlobRow.sha256 == new.file_hash.removeprefix("sha256:"))
+    return session.scalars(wanted.limit(1)).first()
+
+
+def _check_room(session: Session, store: BlobStore, acting: Acting, settings: Settings, size: int) -> None:
+    count, coming = session.execute(
+        select(func.count(), func.coalesce(func.sum(UploadRow.file_size), 0)).where(
+            UploadRow.team_id == acting.team_id, UploadRow.registered_at.is_(None), UploadRow.blob_id.is_(None)
+        )
+    ).one()
+    if count >= settings.open_uploads:
+        raise problems.TooManyAttempts(
+            f"The team has {count} unfinished uploads. Finish or abort some.", open_uploads=count, retry_after=60
+        )
+    quota = team_of(session, acting).quota_bytes
+    quota = settings.quota_bytes if quota is None else quota
+    stored = stored_bytes(session, acting.team_id)
+    # SQLite adds integers as integers, PostgreSQL as decimals; a sum of sizes may pass 64 bits on neither.
+    if quota is not None and stored + int(coming) + size > quota:
+        raise problems.QuotaExceeded(
+            f"The team may store {quota} bytes and holds or expects {stored + int(coming)}; this file has {size}.",
+            quota_bytes=quota,
+            stored_bytes=stored,
+            expected_bytes=int(coming),
+        )
+    free = store.free_bytes()
+    if free is not None and size > free:
+        raise problems.StorageFull(f"The registry's disk has {free} bytes free; this file has {size}.", free_bytes=free)
+
+
+def stored_bytes(session: Session, team_id: UUID) -> int:
+    """How many bytes the team holds, each once."""
+    return session.scalar(select(TeamBytesRow.stored).where(TeamBytesRow.team_id == team_id)) or 0
+
+
+def upload_by_key(session: Session, team_id: UUID, storage_key: str) -> UploadRow:
+    """An upload of this team.
+
+    Raises:
+        UploadNotFound: no upload of this team has this key; a foreign team's looks the same.
+    """
+    upload = session.scalar(select(UploadRow).where(UploadRow.storage_key == storage_key, UploadRow.team_id == team_id))
+    if upload is None:
+        raise upload_not_found()
+    return upload
+
+
+def upload_not_found() -> problems.UploadNotFound:
+    return problems.UploadNotFound("There is no such upload.")
+
+
+def finished_size(store: BlobStore, upload: UploadRow) -> int | None:
+    """How many bytes the store holds of this upload, whole; None if it is not whole."""
+    stored = store.stored(upload.storage_key)
+    return None if stored is None else stored.size
+
+
+def arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
+    """How many bytes have come so far, whole or in parts."""
+    whole = finished_size(store, upload)
+    if whole is not None:
+        return whole
+    if upload.multipart_id is None:
+        return 0
+    return sum(part.size for part in store.parts(upload.storage_key, upload.multipart_id))
+
+
+def new_blob(session: Session, upload: UploadRow, sha256: str) -> BlobRow:
+    """The bytes of this upload as a blob nobody has read yet; counts them for the team."""
+    blob = BlobRow(
+        id=new_id(), team_id=upload.team_id, sha256=sha256, size=upload.file_size, store_key=upload.storage_key, verification="pending"
+    )
+    session.add(blob)
+    count_bytes(session, upload.team_id, upload.file_size)
+    return blob
+
+
+def count_bytes(session: Session, team_id: UUID, change: int) -> None:
+    """Add to what the team holds; negative when bytes go."""
+    counted = update(TeamBytesRow).where(TeamBytesRow.team_id == team_id).values(stored=TeamBytesRow.stored + change)
+    if changed_rows(session, counted) == 0:
+        session.add(TeamBytesRow(team_id=team_id, stored=change))
+        session.flush()
+
+
+def held_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
+    """Verified bytes of this team with this hash."""
+    return session.scalars(
+        select(BlobRow)
+        .where(BlobRow.team_id == team_id, BlobRow.sha256 == sha256, BlobRow.size == size, BlobRow.verification == "verified")
+        .limit(1)
+    ).first()
+
+
+def use_upload(session: Session, upload: UploadRow, blob_id: UUID, model_id: UUID) -> bool:
+    """Mark the upload as registered; False if somebody else did in between."""
+    moment = now()
+    used = (
+        update(UploadRow)
+        .where(UploadRow.id == upload.id, UploadRow.registered_at.is_(None))
+        .values(blob_id=blob_id, model_id=model_id, registered_at=moment, touched_at=moment)
+    )
+    return changed_rows(session, used) == 1
+
+
+def verified(session: Session, blob: BlobRow, sha256: str, blake3: str, at: datetime) -> None:
+    """The registry has read the blob, and these are its digests."""
+    blob.sha256, blob.blake3, blob.verification, blob.verification_error = sha256, blake3, "verified", None
+    blob.checked_at, blob.leased_until = at, None
+    session.flush()

@@ -1,0 +1,71 @@
+"""Uploads (the handle that a client quotes) and blobs (bytes that a team holds once).
+
+    uploads.storage_key ── what presign answered; PUT goes there
+    uploads.blob_id ────── the bytes behind the handle, once somebody registered them
+    blobs.store_key ────── where those bytes are: the key of the upload that brought them
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from modelyard.server.database.base import Row, new_id, now
+
+
+class BlobRow(Row):
+    """Bytes of one team. ``verification`` says whether the registry has read them and found what was claimed."""
+
+    __tablename__ = "blobs"
+    # Not unique: two unread objects may claim one hash, and only reading tells whether both are right.
+    __table_args__ = (Index("ix_blobs_team_id_sha256", "team_id", "sha256"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+    sha256: Mapped[str]  # the claim until verified, then the fact
+    blake3: Mapped[str | None]
+    size: Mapped[int]
+    store_key: Mapped[str] = mapped_column(unique=True)
+    verification: Mapped[str] = mapped_column(default="pending", index=True)
+    verification_error: Mapped[str | None]
+    leased_until: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None]
+    unused_since: Mapped[datetime | None] = mapped_column(index=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class UploadRow(Row):
+    """A permission to bring one file, and how far it has come."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (
+        Index("ix_uploads_team_id_registered_at", "team_id", "registered_at"),
+        Index("ix_uploads_registered_at_touched_at", "registered_at", "touched_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+    storage_key: Mapped[str] = mapped_column(unique=True)
+    file_name: Mapped[str]
+    file_size: Mapped[int]
+    file_hash: Mapped[str | None]
+    creator_kind: Mapped[str]
+    creator_id: Mapped[UUID | None]
+    multipart_id: Mapped[str | None]
+    part_size: Mapped[int | None]
+    blob_id: Mapped[UUID | None] = mapped_column(ForeignKey("blobs.id"), index=True)
+    # Not a foreign key: models stand above uploads, and an upload outlives its model's record.
+    model_id: Mapped[UUID | None]
+    registered_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    touched_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class TeamBytesRow(Row):
+    """How many bytes a team holds, each once: kept, never summed."""
+
+    __tablename__ = "team_bytes"
+
+    team_id: Mapped[UUID] = mapped_column(primary_key=True)
+    stored: Mapped[int] = mapped_column(default=0)

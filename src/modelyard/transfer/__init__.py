@@ -1,0 +1,1 @@
+"""Moving bytes between files and URLs; knows nothing of models or teams."""

@@ -1,0 +1,1 @@
+"""What crosses the network: shapes and problems, shared by the registry and everything that talks to it."""

@@ -1,0 +1,219 @@
+"""Files built by hand, byte by byte, whole and broken: what the content checks are tested with."""
+
+import json
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelyard.server.models.content import ModelFacts, PicklePolicy, examine
+from modelyard.wire.problems import NotAModelFile
+
+
+@dataclass
+class InMemory:
+    """A reader over bytes that counts what was read."""
+
+    content: bytes
+    bytes_read: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def read(self, start: int, length: int) -> bytes:
+        piece = self.content[start : start + length]
+        self.bytes_read += len(piece)
+        return piece
+
+
+@dataclass
+class Sparse:
+    """A reader over a huge file of which only the beginning is anything but zeros."""
+
+    head: bytes
+    size: int
+    bytes_read: int = 0
+
+    def read(self, start: int, length: int) -> bytes:
+        length = max(0, min(length, self.size - start))
+        self.bytes_read += length
+        return self.head[start : start + length].ljust(length, b"\0")
+
+
+def look(content: bytes, file_name: str = "model.safetensors", policy: PicklePolicy = "scan") -> ModelFacts:
+    return examine(InMemory(content), file_name, policy)
+
+
+def found_in(content: bytes, file_name: str = "model.safetensors", policy: PicklePolicy = "scan") -> str:
+    """What a refused file was found to be, or "accepted"."""
+    try:
+        look(content, file_name, policy)
+    except NotAModelFile as refused:
+        return str(refused.facts["found"])
+    return "accepted"
+
+
+def safetensors(header: dict[str, Any] | bytes, tensors: bytes = b"") -> bytes:
+    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(raw)) + raw + tensors
+
+
+def named_tensors(*names: str, shape: tuple[int, ...] = (1,), **metadata: str) -> bytes:
+    """A safetensors file of F16 tensors with these names."""
+    size = 2
+    for length in shape:
+        size *= length
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    for place, name in enumerate(names):
+        header[name] = {"dtype": "F16", "shape": list(shape), "data_offsets": [place * size, (place + 1) * size]}
+    return safetensors(header, bytes(size * len(names)))
+
+
+# Pickle opcodes, put together as torch.save puts them.
+
+
+def text(value: str) -> bytes:
+    raw = value.encode()
+    return b"X" + struct.pack("<I", len(raw)) + raw
+
+
+def number(value: int) -> bytes:
+    return b"J" + struct.pack("<i", value)
+
+
+def named(module: str, name: str) -> bytes:
+    return f"c{module}\n{name}\n".encode()
+
+
+def sequence(*items: bytes) -> bytes:
+    return b"(" + b"".join(items) + b"t"
+
+
+def call(function: bytes, *arguments: bytes) -> bytes:
+    return function + sequence(*arguments) + b"R"
+
+
+def table(**entries: bytes) -> bytes:
+    return b"}(" + b"".join(text(key) + value for key, value in entries.items()) + b"u"
+
+
+def pickled(value: bytes, protocol: int = 2) -> bytes:
+    return b"\x80" + bytes([protocol]) + value + b"."
+
+
+def tensor(key: str, count: int, *, kind: str = "FloatStorage", legacy: bool = False) -> bytes:
+    """A one-dimensional tensor over the whole of one storage."""
+    identity = [text("storage"), named("torch", kind), text(key), text("cpu"), number(count)]
+    hooks = call(named("collections", "OrderedDict"))
+    return call(
+        named("torch._utils", "_rebuild_tensor_v2"),
+        sequence(*identity, *([b"N"] if legacy else [])) + b"Q",
+        number(0),
+        sequence(number(count)),
+        sequence(number(1)),
+        b"\x89",
+        hooks,
+    )
+
+
+# A zip, as the writer inside torch writes it.
+
+
+@dataclass
+class Entry:
+    """One member; every field can be made to lie."""
+
+    name: str
+    content: bytes
+    method: int = 0
+    flags: int = 0x0808
+    crc: int | None = None
+    local_name: str | None = None
+    local_flags: int | None = None
+    local_sizes: tuple[int, int, int] = (0, 0, 0)
+    descriptor: bytes | None = None
+    central_size: int | None = None
+    attributes: int = 0
+    comment: bytes = b""
+    extra: bytes = field(default=b"FB\x03\x00ZZZ")
+
+    def packed(self) -> bytes:
+        if self.method != 8:
+            return self.content
+        squeezed = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return squeezed.compress(self.content) + squeezed.flush()
+
+    def sum(self) -> int:
+        return zlib.crc32(self.content) if self.crc is None else self.crc
+
+    def local(self) -> bytes:
+        flags = self.flags if self.local_flags is None else self.local_flags
+        name = (self.local_name or self.name).encode()
+        header = struct.pack(
+            "<4s5H3L2H", b"PK\3\4", 0, flags, self.method, 0, 0, *self.local_sizes, len(name), len(self.extra)
+        )
+        packed = self.packed()
+        sizes = struct.pack("<LLL", self.sum(), len(packed), len(self.content))
+        descriptor = (b"PK\7\x08" + sizes) if self.flags & 8 else b""
+        return header + name + self.extra + packed + (descriptor if self.descriptor is None else self.descriptor)
+
+    def central(self, offset: int) -> bytes:
+        name = self.name.encode()
+        size = len(self.content) if self.central_size is None else self.central_size
+        fields = (0, 0, self.flags, self.method, 0, 0, self.sum(), len(self.packed()), size, len(name), 0)
+        tail = (len(self.comment), 0, 0, self.attributes, offset)
+        return struct.pack("<4s6H3L5H2L", b"PK\1\2", *fields, *tail) + name + self.comment
+
+
+def zipped(*entries: Entry, before: bytes = b"", between: bytes = b"", after: bytes = b"", zip64: bool = True) -> bytes:
+    """The whole archive; ``before``, ``between`` and ``after`` are where a polyglot hides."""
+    content = before
+    directory = b""
+    for entry in entries:
+        directory += entry.central(len(content))
+        content += entry.local() + between
+    start, count = len(content), len(entries)
+    content += directory
+    if zip64:
+        content += struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(directory), start)
+        content += struct.pack("<4sLQL", b"PK\6\7", 0, start + len(directory), 1)
+    return content + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), start, 0) + after
+
+
+WEIGHTS = struct.pack("<4f", 0.1, 0.2, 0.3, 0.4)
+STATE = table(**{"first_stage_model.decoder.conv_in.weight": tensor("0", 4), "b": tensor("1", 2, kind="HalfStorage")})
+
+
+def checkpoint_entries(value: bytes = STATE, *, root: str = "archive") -> list[Entry]:
+    return [
+        Entry(f"{root}/data.pkl", pickled(value)),
+        Entry(f"{root}/byteorder", b"little"),
+        Entry(f"{root}/data/0", WEIGHTS),
+        Entry(f"{root}/data/1", b"\0\x3c\0\x3c"),
+        Entry(f"{root}/version", b"3\n"),
+        Entry(f"{root}/.data/serialization_id", b"0123456789012345678901234567890123456789"),
+    ]
+
+
+def checkpoint(value: bytes = STATE, **places: Any) -> bytes:
+    """A file as ``torch.save`` makes it since torch 1.6."""
+    return zipped(*checkpoint_entries(value), **places)
+
+
+def bare_checkpoint(value: bytes) -> bytes:
+    """A zip of torch whose pickle has no tensors."""
+    return zipped(Entry("archive/data.pkl", pickled(value)), Entry("archive/version", b"3\n"))
+
+
+def old_checkpoint(value: bytes | None = None, *, magic: int = 0x1950A86A20F9469CFC6C, tail: bytes = b"") -> bytes:
+    """A file as ``torch.save`` made it before torch 1.6."""
+    raw = magic.to_bytes(10, "little")
+    pickles = [
+        pickled(b"\x8a" + bytes([len(raw)]) + raw),
+        pickled(b"M" + struct.pack("<H", 1001)),
+        pickled(table(little_endian=b"\x88", protocol_version=number(1001))),
+        pickled(value or table(w=tensor("94", 4, legacy=True))),
+        pickled(b"](" + text("94") + b"e"),
+    ]
+    return b"".join(pickles) + struct.pack("<q", 4) + WEIGHTS + tail

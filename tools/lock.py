@@ -1,0 +1,79 @@
+"""Writes the lock files in ``requirements/`` from the names in ``pyproject.toml``.
+
+    server.txt   the package with its server: what an operator installs
+    dev.txt      that, and everything `make check` runs: what `make setup` installs
+    build.txt    the part of it that builds the rest, installed first, so that building downloads nothing unlocked
+    bench.txt    the peers that `make bench` compares with, in an environment of their own
+
+Each pin has the hashes of every file its release has in the registry, so one lock serves Python 3.11 and later. Files
+that only this machine knows (find-links, constraints) are kept out: their hashes would mean nothing elsewhere.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "requirements"
+HEADER = "# Written by `make lock` from pyproject.toml. Do not edit.\n"
+LOCAL_SETTINGS = ("PIP_FIND_LINKS", "PIP_CONSTRAINT", "PIP_NO_INDEX")
+
+
+def wanted() -> dict[str, list[str]]:
+    """What each lock has to hold: its name to lines that pip reads.
+
+    ``dev`` is held to the versions of ``server``, so that what is tested is what is installed.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    server = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["server"]
+    groups = project["dependency-groups"]
+    return {
+        "server": server,
+        "dev": ["-c server.txt", *server, *groups["dev"], *groups["build"]],
+        "build": ["-c dev.txt", *groups["build"]],
+        "bench": groups["bench"],
+    }
+
+
+def compile_lock(name: str, folder: Path, *, upgrade: bool) -> None:
+    """Resolve ``NAME.in`` into ``NAME.txt``, both in the folder; pins that are there stay unless upgraded."""
+    environment = {key: value for key, value in os.environ.items() if key not in LOCAL_SETTINGS}
+    environment["PIP_CONFIG_FILE"] = os.devnull
+    options = ["--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header", "--no-config", "--quiet"]
+    silences = ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"]
+    command = [sys.executable, "-m", "piptools", "compile", *options, *silences]
+    if upgrade:
+        command.append("--upgrade")
+    # Names without folders: pip-tools writes into the lock where a requirement came from.
+    subprocess.run([*command, f"--output-file={name}.txt", f"{name}.in"], cwd=folder, env=environment, check=True)
+
+
+def write_lock(name: str, lines: list[str], folder: Path, *, upgrade: bool) -> None:
+    lock = LOCKS / f"{name}.txt"
+    (folder / f"{name}.in").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for known in LOCKS.glob("*.txt"):  # `-c server.txt` is looked for beside the input
+        (folder / known.name).write_text(known.read_text(encoding="utf-8"), encoding="utf-8")
+    compile_lock(name, folder, upgrade=upgrade)
+    body = (folder / lock.name).read_text(encoding="utf-8").removeprefix(HEADER)
+    lock.write_text(HEADER + body, encoding="utf-8")
+    print(f"{lock.relative_to(ROOT)}: {body.count('==')} pins")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write requirements/*.txt from pyproject.toml.")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
+    parser.add_argument("--only", choices=sorted(wanted()), help="write one lock")
+    arguments = parser.parse_args()
+    LOCKS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, lines in wanted().items():
+            if arguments.only in (None, name):
+                write_lock(name, lines, Path(folder), upgrade=arguments.upgrade)
+
+
+if __name__ == "__main__":
+    main()
