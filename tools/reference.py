@@ -11,7 +11,7 @@ Tests compare the pages with what this would write. `--check` does the same from
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from tools.repository import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by `make fix` from the code. Do not edit. -->"
+# What typer adds to every program; its words depend on the shell that asks.
+SHELL_OPTIONS = ("install_completion", "show_completion")
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -43,8 +45,8 @@ def problems_page() -> str:
 
     rows = [(f"`{kind.slug}`", str(kind.status), f"{kind.title}. {first_line(kind)}") for kind in every_problem()]
     introduction = (
-        "Every refusal is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem: `type` is `/problems/` and the "
-        "name below, `error_code` the same name with underscores. The Python client raises the class of the same kind."
+        "Every refusal is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem: `type` is `/problems/` and "
+        "the name below, `error_code` the same name with underscores. The Python client raises the same kind again."
     )
     return page("Problems", introduction, table(("name", "status", "what it means"), rows))
 
@@ -117,8 +119,9 @@ def command_sections(name: str, group: Any) -> Iterator[str]:
 
 
 def section(name: str, command: Any) -> str:
-    rows = [parameter_row(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
-    arguments = [row[0].strip("`") for row, of in zip(rows, command.params, strict=False) if is_argument(of)]
+    parameters = [one for one in command.params if not one.hidden and one.name not in SHELL_OPTIONS]
+    rows = [parameter_row(parameter) for parameter in parameters]
+    arguments = [row[0].strip("`") for row, of in zip(rows, parameters, strict=True) if is_argument(of)]
     usage = " ".join([name, *arguments, *(["[options]"] if len(rows) > len(arguments) else [])])
     parts = [f"## {name}", f"`{usage}`", paragraphs(command.help or "")]
     return "\n\n".join(part for part in [*parts, table(("argument or option", "what it does"), rows)] if part)
@@ -147,7 +150,7 @@ def first_line(thing: type) -> str:
     return (thing.__doc__ or "").strip().split("\n\n")[0]
 
 
-def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     if not rows:
         return ""
     lines = [columns, tuple("---" for _ in columns), *rows]
@@ -164,9 +167,9 @@ def page(title: str, introduction: str, body: str) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
+    "problems.md": problems_page,
     "commands.md": commands_page,
     "routes.md": routes_page,
-    "problems.md": problems_page,
 }
 
 

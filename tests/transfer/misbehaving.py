@@ -1,7 +1,7 @@
 """A small HTTP/1.1 server on loopback that stores and serves bytes, and on demand does it wrong.
 
-Well-behaved by default: PUT keeps a body under its path, GET serves it whole or one range of it, with strong ETags. Each
-behaviour in ``script`` is used for one request, in the order of arrival, and then the server is good again.
+Well-behaved by default: PUT keeps a body under its path, GET serves it whole or one range of it, with strong ETags.
+Each behaviour in ``script`` is used for one request, in the order of arrival, and then the server is good again.
 """
 
 import hashlib
@@ -136,12 +136,14 @@ class MisbehavingServer:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        with self._counted(sock), suppress(OSError):
-            with self.tls.wrap_socket(sock, server_side=True) if self.tls else sock as wire:
-                while (exchange := self._exchange(wire)) is not None:
-                    self._behaviour()(exchange)
-                    if not exchange.keep:
-                        return
+        with self._counted(sock), suppress(OSError), self._wire(sock) as wire:
+            while (exchange := self._exchange(wire)) is not None:
+                self._behaviour()(exchange)
+                if not exchange.keep:
+                    return
+
+    def _wire(self, sock: socket.socket) -> socket.socket:
+        return self.tls.wrap_socket(sock, server_side=True) if self.tls else sock
 
     @contextmanager
     def _counted(self, sock: socket.socket) -> Iterator[None]:

@@ -13,7 +13,7 @@ from modelyard.cli.words import fields
 if TYPE_CHECKING:
     from modelyard.client.profile import Profile
     from modelyard.client.registry import Registry
-    from modelyard.wire.accounts import Me, OwnTeam
+    from modelyard.wire.accounts import Me, OwnTeam, Tokens
 
 PasswordFromInput = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
@@ -42,6 +42,8 @@ def login(
     Example: modelyard login http://models.example:8400 ada@studio.example
     """
     from modelyard.client.address import checked_url, is_open_to_listeners
+    from modelyard.client.bearer import with_tokens
+    from modelyard.client.profile import Profile
 
     terminal = terminal_of(context)
     wanted = url or terminal.settings.url
@@ -51,7 +53,19 @@ def login(
     if is_open_to_listeners(address):
         terminal.output.note(f"{address} is plain http: others on the network can read the password and the files.")
     word = asked_password(password_stdin)
-    profile = terminal.ask_anonymously(address, lambda registry: _signed_in(terminal, registry, name, word))
+    tokens, me = terminal.ask_anonymously(address, lambda registry: _signed_in(registry, name, word))
+    team = _team(me, terminal.settings.team, last)
+    profile = with_tokens(
+        Profile(
+            url=address,
+            token=tokens.access_token,
+            email_address=me.email_address,
+            team_id=None if team is None else team.id,
+            team_name=None if team is None else team.display_name,
+        ),
+        tokens,
+    )
+    terminal.profiles.save(profile)
     lines = [f"Signed in to {profile.url} as {profile.email_address}."]
     if profile.team_name is None:
         terminal.output.note("You are in several teams or none. Choose one: modelyard team switch NAME")
@@ -61,29 +75,13 @@ def login(
     terminal.output.answer(document=facts, lines=lines)
 
 
-async def _signed_in(terminal: Terminal, registry: Registry, email: str, word: str) -> Profile:
-    from modelyard.client.bearer import with_tokens
-    from modelyard.client.profile import Profile
+async def _signed_in(registry: Registry, email: str, word: str) -> tuple[Tokens, Me]:
     from modelyard.client.registry import Registry as Opened
     from modelyard.wire.accounts import Login
 
     tokens = await registry.log_in(Login(email_address=email, user_password=word))
     async with Opened(registry.url, tokens.access_token) as signed_in:
-        me = await signed_in.me()
-    before = terminal.profiles.find(registry.url)
-    team = _team(me, terminal.settings.team, before)
-    profile = with_tokens(
-        Profile(
-            url=registry.url,
-            token=tokens.access_token,
-            email_address=me.email_address,
-            team_id=None if team is None else team.id,
-            team_name=None if team is None else team.display_name,
-        ),
-        tokens,
-    )
-    terminal.profiles.save(profile)
-    return profile
+        return tokens, await signed_in.me()
 
 
 def _team(me: Me, wanted: str | None, before: Profile | None) -> OwnTeam | None:
@@ -152,7 +150,7 @@ async def _myself(registry: Registry) -> tuple[str, str | None, Me]:
 
 
 def password(context: typer.Context, password_stdin: PasswordFromInput = False) -> None:
-    """Change your password; your other sessions end. With --password-stdin: the old one and the new one, a line each."""
+    """Change your password; your other sessions end. --password-stdin reads the old and the new one, a line each."""
     from modelyard.wire.accounts import PasswordChange
 
     terminal = terminal_of(context)

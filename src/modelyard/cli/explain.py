@@ -19,7 +19,7 @@ from modelyard.wire import problems
 from modelyard.wire.paths import PathRefused
 from modelyard.wire.problems import Problem
 
-OTHER, USAGE, NOT_SIGNED_IN, REFUSED, UNREACHABLE, BYTES_WRONG, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+OTHER, USAGE, NOT_SIGNED_IN, REFUSED, UNREACHABLE, BYTES_WRONG = 1, 2, 3, 4, 5, 6
 SIGN_IN = "Sign in: modelyard login URL EMAIL"
 
 

@@ -6,12 +6,13 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated
 
 import typer
 
 from modelyard import __version__
-from modelyard.cli import accounts, audit, keys, models, pair, pull, push, teams
+from modelyard.cli import accounts, audit, invitations, keys, models, pair, pull, push, teams
 from modelyard.cli.output import Output
 from modelyard.cli.terminal import Terminal
 
@@ -19,6 +20,7 @@ EPILOG = (
     "The options --url, --team, --json and --quiet may stand anywhere in a command. On a server: modelyard serve, "
     "modelyard migrate, modelyard reset-password."
 )
+INTERRUPTED = 130
 # The global options, and how many values follow each.
 _GLOBAL = {"--url": 1, "--team": 1, "--json": 0, "--quiet": 0, "-q": 0}
 
@@ -68,7 +70,7 @@ for each in (accounts, push, pull, models):
     each.add_to(app)
 app.add_typer(teams.team, name="team")
 app.add_typer(teams.members, name="members")
-app.add_typer(teams.invite, name="invite")
+app.add_typer(invitations.invite, name="invite")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(pair.pair, name="pair")
 audit.add_to(app)
@@ -81,17 +83,21 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(words, prog_name="modelyard", standalone_mode=True)
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        # Typer answers Ctrl-C with this code, and a reader that went away with 1; both without a word.
+        exit_code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        return _interrupted(words) if exit_code == INTERRUPTED else exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. What has arrived is kept: run the same command again to go on.\n")
-        return 130
-    except BrokenPipeError:
-        # Whoever read us has seen enough; nothing may be flushed to them at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
+        return _interrupted(words)
+    except Exception as error:  # noqa: BLE001 - what is not in the table is raised again
         return _told(error, "json" if "--json" in words else "human")
     return 0
+
+
+def _interrupted(words: Sequence[str]) -> int:
+    moves_files = not {"push", "pull"}.isdisjoint(words)
+    kept = " What has arrived is kept: the same command goes on from there." if moves_files else ""
+    sys.stderr.write(f"Interrupted.{kept}\n")
+    return INTERRUPTED
 
 
 def _told(error: Exception, style: str) -> int:
@@ -113,8 +119,7 @@ def globals_first(arguments: Sequence[str]) -> list[str]:
         if word == "--":
             rest += [word, *words]
         elif word in _GLOBAL:
-            front.append(word)
-            front += [value for value, _ in zip(words, range(_GLOBAL[word]), strict=False)]
+            front += [word, *islice(words, _GLOBAL[word])]
         elif word.startswith(("--url=", "--team=")):
             front.append(word)
         else:

@@ -80,7 +80,7 @@ class Bars:
     def hear(self, event: PushEvent) -> None:
         remark = remark_of(event)
         if remark is not None:
-            self._progress.console.print(harmless(remark), markup=False, highlight=False)
+            self._progress.console.print(harmless(remark), markup=False, highlight=False, soft_wrap=True)
         if isinstance(event, Reading):
             self._show(event.path, Stage("registry reads", 1, 1))
         stage = stage_of(event)
@@ -97,8 +97,10 @@ class Bars:
             self._progress.remove_task(task)
 
     def above(self, say: Callable[[], None]) -> None:
-        # While bars move, rich takes over both standard streams and puts whole lines above the bars.
+        # Printed while bars move, a line would be cut to the terminal's width.
+        self._progress.stop()
         say()
+        self._progress.start()
 
     def _is_moving(self, path: Path) -> bool:
         return not next(task.finished for task in self._progress.tasks if task.id == self._tasks[path])
@@ -192,4 +194,6 @@ def _bars() -> Progress:
         TimeRemainingColumn(),
         console=Console(file=sys.stderr),
         transient=True,
+        # Answers that go to a file or a pipe must not land on the terminal.
+        redirect_stdout=sys.stdout.isatty(),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.models import ModelNames
+from modelyard.cli.rate import LimitRate, network_of
 from modelyard.cli.terminal import terminal_of
 from modelyard.cli.words import size_words
 
@@ -29,6 +30,7 @@ def pull(
     tree: Annotated[
         bool, typer.Option("--tree", help="Put each at its model path below DIR, as below ComfyUI/models.")
     ] = False,
+    limit_rate: LimitRate = None,
     force: Annotated[bool, typer.Option("--force", help="Replace other files of the same name.")] = False,
 ) -> None:
     """Pull models onto this machine, verified by their hash.
@@ -43,6 +45,7 @@ def pull(
     from modelyard.client.pull import pull as pulled
 
     terminal = terminal_of(context)
+    network = network_of(limit_rate)
     destination = Destination(output, tree, force)
 
     async def work(registry: Registry) -> list[Pulled]:
@@ -50,7 +53,7 @@ def pull(
         results: list[Pulled] = []
         with drawing(terminal.output) as picture:
             for model in found:
-                results.append(await pulled(registry, model, destination, picture.hear))
+                results.append(await pulled(registry, model, destination, picture.hear, network))
                 picture.forget(results[-1].file)
         return results
 

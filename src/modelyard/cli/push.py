@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from modelyard.cli.rate import LimitRate, network_of
 from modelyard.cli.terminal import Terminal, terminal_of
 from modelyard.cli.words import size_words
 
@@ -14,9 +15,18 @@ if TYPE_CHECKING:
 
     from modelyard.client.push import Pushed
     from modelyard.client.registry import Registry
-    from modelyard.client.selection import PushRequest, Unfit, Wishes
+    from modelyard.client.selection import PushRequest, Unfit
+    from modelyard.transfer.network import Network
 
 _MOST_JOBS = 16
+
+
+class Manner(NamedTuple):
+    """How a push goes about it: files at once, whether it waits for verification, and how fast it may be."""
+
+    jobs: int
+    wait: bool
+    network: Network
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,6 +61,7 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen; change and send nothing.")
     ] = False,
+    limit_rate: LimitRate = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=_MOST_JOBS, help="Files at once.")] = 2,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait until the registry has read and verified the bytes.")
@@ -76,11 +87,12 @@ def push(
     notes = ModelNotes(**{field: value for field, value in said.items() if value is not None})
     wishes = Wishes(model_type, path, name, notes, replace, clean_names)
     selected = select_files(files, wishes)
+    manner = Manner(jobs, wait, network_of(limit_rate))
     terminal = terminal_of(context)
-    raise typer.Exit(_rehearsed(terminal, selected) if dry_run else _pushed(terminal, selected, jobs, wait))
+    raise typer.Exit(_rehearsed(terminal, selected) if dry_run else _pushed(terminal, selected, manner))
 
 
-def _pushed(terminal: Terminal, selected: Sequence[PushRequest | Unfit], jobs: int, wait: bool) -> int:
+def _pushed(terminal: Terminal, selected: Sequence[PushRequest | Unfit], manner: Manner) -> int:
     """Push what can be pushed; the exit code of the worst file."""
     from modelyard.cli.progress import drawing
     from modelyard.client.batch import push_all
@@ -94,13 +106,13 @@ def _pushed(terminal: Terminal, selected: Sequence[PushRequest | Unfit], jobs: i
 
     async def work(registry: Registry) -> list[Pushed]:
         with drawing(terminal.output) as picture:
-            pushing = Pushing(registry, terminal.settings, picture.hear, wait=wait)
+            pushing = Pushing(registry, terminal.settings, picture.hear, wait=manner.wait, network=manner.network)
 
             def settled(result: Pushed) -> None:
                 picture.forget(result.file)
                 picture.above(lambda: _tell(terminal, result))
 
-            return await push_all(pushing, requests, jobs, settled)
+            return await push_all(pushing, requests, manner.jobs, settled)
 
     if requests:
         results += terminal.ask(work, patiently=True)

@@ -32,7 +32,7 @@ def size_of(words: str) -> int:
     if match is None:
         raise ValueError(f"'{words}' is no size. Write it like 500GB, 2TiB or 1000.")
     number, unit, binary = match.groups()
-    factor = int(1024 if binary else 1000) ** " kmgtp".index(unit.lower() or " ")
+    factor: int = (1024 if binary else 1000) ** " kmgtp".index(unit.lower() or " ")
     return round(float(number) * factor)
 
 

@@ -1,5 +1,6 @@
 """From settings and profiles to a registry that knows who calls and for which team."""
 
+import asyncio
 from uuid import UUID
 
 from modelyard.client.address import checked_url
@@ -39,7 +40,7 @@ async def connected(
         Unauthenticated: neither has a token for it.
         NotAMember: the team is given by a name that none of the user's teams has.
     """
-    saved = profiles.find(wanted_url(settings))
+    saved = await asyncio.to_thread(profiles.find, wanted_url(settings))
     url = wanted_url(settings) or (None if saved is None else saved.url)
     if url is None:
         raise Unauthenticated("You are not signed in to any registry.")

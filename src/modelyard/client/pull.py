@@ -7,6 +7,7 @@ from typing import Literal
 
 from modelyard.client.registry import Registry
 from modelyard.transfer.download import Wanted, fetch
+from modelyard.transfer.network import USUAL, Network
 from modelyard.transfer.progress import Report
 from modelyard.wire import problems
 from modelyard.wire.models import Model
@@ -40,7 +41,9 @@ class Pulled:
     outcome: Literal["pulled", "already here"]
 
 
-async def pull(registry: Registry, model: Model, destination: Destination, report: Report) -> Pulled:
+async def pull(
+    registry: Registry, model: Model, destination: Destination, report: Report, network: Network = USUAL
+) -> Pulled:
     """Make the file hold the model's bytes, proven by their hash; an earlier run's bytes are used.
 
     Raises:
@@ -64,5 +67,5 @@ async def pull(registry: Registry, model: Model, destination: Destination, repor
     wanted = Wanted(
         size=model.file_size, sha256=model.file_hash.removeprefix("sha256:"), target=target, replace=destination.replace
     )
-    await fetch(source, wanted, report)
+    await fetch(source, wanted, report, network=network)
     return Pulled(model, target, "pulled" if was_asked else "already here")

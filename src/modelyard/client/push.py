@@ -10,10 +10,11 @@ from typing import Literal
 from modelyard.client.lookup import model_at
 from modelyard.client.registry import Registry
 from modelyard.client.selection import PushRequest
-from modelyard.client.sending import Delivery, Sending
+from modelyard.client.sending import Delivery, Sending, Way, goes_in_parts
 from modelyard.client.settings import ClientSettings
 from modelyard.client.unfinished import UnfinishedUploads
 from modelyard.transfer.hashing import DigestCache
+from modelyard.transfer.network import USUAL, Network
 from modelyard.transfer.progress import Event
 from modelyard.transfer.source import Identity
 from modelyard.wire import problems
@@ -61,14 +62,20 @@ class Pushing:
     """What pushes files into one team of a registry, remembering between runs what it sent and hashed."""
 
     def __init__(
-        self, registry: Registry, settings: ClientSettings, report: Callable[[PushEvent], None], *, wait: bool = True
+        self,
+        registry: Registry,
+        settings: ClientSettings,
+        report: Callable[[PushEvent], None],
+        *,
+        wait: bool = True,
+        network: Network = USUAL,
     ) -> None:
         self._registry = registry
         self._report = report
         self._wait = wait
         self._unfinished = UnfinishedUploads(settings.state_dir / "uploads")
         self._digests = DigestCache(settings.cache_dir / "digests.sqlite")
-        self._sending = Sending(registry, self._unfinished, self._digests, report)
+        self._sending = Sending(registry, self._unfinished, self._digests, Way(report, network))
 
     async def push(self, request: PushRequest) -> Pushed:
         """Make the file a model, sending only what the registry does not have.
@@ -106,7 +113,8 @@ class Pushing:
     async def deliver(self, prepared: Prepared) -> Pushed:
         """Send what is missing and name it; see ``push`` for what is raised."""
         request, ticket = prepared.request, prepared.ticket
-        async with self._remembered(prepared.memory) as memory:
+        in_parts = ticket is None or goes_in_parts(ticket, prepared.asked.file_size)
+        async with self._remembered(prepared.memory if in_parts else None) as memory:
             if ticket is not None and ticket.already_stored and prepared.asked.file_hash is not None:
                 storage_key, file_hash = ticket.storage_key, prepared.asked.file_hash
             else:
@@ -118,8 +126,11 @@ class Pushing:
         return Pushed(request.file, "replaced" if replaced else "registered", await self._verified(request, model))
 
     @asynccontextmanager
-    async def _remembered(self, memory: str) -> AsyncIterator[str | None]:
-        """Hold the memory of an upload until it is a model, or until it can never be one."""
+    async def _remembered(self, memory: str | None) -> AsyncIterator[str | None]:
+        """Hold the memory of an upload until it is a model, or until it can never be one; None has none to hold."""
+        if memory is None:
+            yield None
+            return
         async with self._unfinished.alone(memory) as is_alone:
             try:
                 yield memory if is_alone else None

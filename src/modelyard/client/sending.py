@@ -10,8 +10,9 @@ from modelyard.transfer.connection import Request
 from modelyard.transfer.crew import together
 from modelyard.transfer.failures import Refused
 from modelyard.transfer.hashing import DigestCache, sha256_of
+from modelyard.transfer.network import USUAL, Network
 from modelyard.transfer.parts import cut
-from modelyard.transfer.progress import Event, Hashed, Report, Sent
+from modelyard.transfer.progress import Event, Hashed, Report, Resumed, Sent
 from modelyard.transfer.retry import expired
 from modelyard.transfer.upload import send_parts, send_whole
 from modelyard.wire import problems
@@ -29,6 +30,18 @@ from modelyard.wire.uploads import (
 SINGLE_PUT_UP_TO = 128 * 1024 * 1024
 
 
+def goes_in_parts(ticket: UploadTicket, size: int) -> bool:
+    return not ticket.already_stored and (ticket.multipart_required or size > SINGLE_PUT_UP_TO)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How bytes travel: over which network, and who hears about it."""
+
+    report: Report
+    network: Network = USUAL
+
+
 @dataclass(frozen=True)
 class Delivery:
     """A file, what was asked for it, and under which name its upload is remembered."""
@@ -41,11 +54,12 @@ class Delivery:
 class Sending:
     """What sends files: a registry, the memory of earlier runs, and whoever wants to hear about it."""
 
-    def __init__(self, registry: Registry, unfinished: UnfinishedUploads, digests: DigestCache, report: Report) -> None:
+    def __init__(self, registry: Registry, unfinished: UnfinishedUploads, digests: DigestCache, way: Way) -> None:
         self._registry = registry
         self._unfinished = unfinished
         self._digests = digests
-        self._report = report
+        self._report = way.report
+        self._network = way.network
 
     async def hash_of(self, file: Path) -> str:
         """The file's hash as the registry writes it."""
@@ -84,20 +98,24 @@ class Sending:
             if resumed is not None:
                 return resumed
             ticket = await self._registry.presign_upload(delivery.asked)
-        if ticket.multipart_required or delivery.asked.file_size > SINGLE_PUT_UP_TO:
+        if goes_in_parts(ticket, delivery.asked.file_size):
             return await self._begin_parts(delivery, ticket)
         return await self._send_whole(delivery, ticket)
 
     async def _send_whole(self, delivery: Delivery, ticket: UploadTicket) -> str:
         try:
-            await send_whole(delivery.file, Request(ticket.upload_url, ticket.upload_headers), self._report)
+            await self._put(delivery, ticket)
         except Refused as refused:
             if not expired(refused):
                 raise
             # It waited in the queue for too long.
             ticket = await self._registry.presign_upload(delivery.asked)
-            await send_whole(delivery.file, Request(ticket.upload_url, ticket.upload_headers), self._report)
+            await self._put(delivery, ticket)
         return ticket.storage_key
+
+    async def _put(self, delivery: Delivery, ticket: UploadTicket) -> None:
+        request = Request(ticket.upload_url, ticket.upload_headers)
+        await send_whole(delivery.file, request, self._report, network=self._network)
 
     async def _begin_parts(self, delivery: Delivery, ticket: UploadTicket) -> str:
         request = MultipartRequest(storage_key=ticket.storage_key, file_size=delivery.asked.file_size)
@@ -125,6 +143,8 @@ class Sending:
             return None
         sizes = {part.number: part.size for part in cut(delivery.asked.file_size, unfinished.part_size)}
         held = {part.part_number: part.etag for part in stored.part_list if sizes.get(part.part_number) == part.size}
+        kept = sum(sizes[number] for number in held)
+        self._report(Resumed(delivery.file, kept, delivery.asked.file_size))
         await self._send_missing(delivery, unfinished, held)
         return unfinished.storage_key
 
@@ -139,7 +159,9 @@ class Sending:
             tickets = await self._registry.presign_parts(request)
             return {each.part_number: Request(each.upload_url, each.upload_headers) for each in tickets.part_list}
 
-        sent = await send_parts(delivery.file, missing, fresh, report=_counting_from(there, self._report))
+        sent = await send_parts(
+            delivery.file, missing, fresh, report=_counting_from(there, self._report), network=self._network
+        )
         etags = dict(held) | {part.number: part.etag for part in sent}
         named = [NamedPart(part_number=number, etag=etag) for number, etag in sorted(etags.items())]
         if delivery.memory is not None:

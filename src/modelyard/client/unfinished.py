@@ -44,7 +44,7 @@ class UnfinishedUploads:
 
     def alone(self, name: str) -> AbstractAsyncContextManager[bool]:
         """Yields whether no other process on this machine works on the same upload."""
-        return locked(self._folder / f"{name}.lock", wait_seconds=0)
+        return locked(self._lock(name), wait_seconds=0)
 
     async def find(self, name: str) -> Unfinished | None:
         return await asyncio.to_thread(self._find, name)
@@ -56,6 +56,7 @@ class UnfinishedUploads:
     async def forget(self, name: str) -> None:
         """May be called twice."""
         await asyncio.to_thread(self._file(name).unlink, missing_ok=True)
+        await asyncio.to_thread(self._lock(name).unlink, missing_ok=True)
 
     async def sweep(self) -> None:
         """Remove what no registry remembers any more."""
@@ -72,6 +73,9 @@ class UnfinishedUploads:
             for note in self._folder.iterdir():
                 if note.stat().st_mtime < time.time() - _KEEP_SECONDS:
                     note.unlink(missing_ok=True)
+
+    def _lock(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.json"

@@ -14,7 +14,8 @@ from modelyard import __version__
 from modelyard.server import health, problems
 from modelyard.server.accounts import routes as accounts
 from modelyard.server.chores import Chores
-from modelyard.server.credentials import pairing_routes, routes as credentials
+from modelyard.server.credentials import pairing_routes
+from modelyard.server.credentials import routes as credentials
 from modelyard.server.inbound import StrictBodies
 from modelyard.server.invitations import routes as invitations
 from modelyard.server.models import routes as models
@@ -83,7 +84,16 @@ def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
         CORSMiddleware,
         allow_origins=list(origins),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Team-ID", "X-Session", "If-Match", "If-None-Match", "X-Request-ID", "x-amz-checksum-sha256"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "X-Team-ID",
+            "X-Session",
+            "If-Match",
+            "If-None-Match",
+            "X-Request-ID",
+            "x-amz-checksum-sha256",
+        ],
         expose_headers=["ETag", "X-Request-ID", "Retry-After"],
         allow_credentials=True,
     )
@@ -96,7 +106,9 @@ async def _on_store_error(request: Request, error: Exception) -> JSONResponse:
         NoSuchUpload: UploadNotFound("There is no such upload."),
         NoSuchKey: Unavailable("The store has lost these bytes. Ask the operator.", retry_after=60),
     }
-    return problems.answer(request, kinds.get(type(error), Unavailable("The store does not answer. Try again.", retry_after=2)))
+    return problems.answer(
+        request, kinds.get(type(error), Unavailable("The store does not answer. Try again.", retry_after=2))
+    )
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -110,7 +122,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas |= shape.pop("$defs", {}) | {"ProblemBody": shape}
         for operation in _operations(document):
             operation["responses"] = {
-                status: answer for status, answer in operation["responses"].items() if "HTTPValidationError" not in str(answer)
+                status: answer
+                for status, answer in operation["responses"].items()
+                if "HTTPValidationError" not in str(answer)
             }
         app.openapi_schema = document
     return app.openapi_schema

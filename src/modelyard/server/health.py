@@ -32,7 +32,9 @@ class Readiness(Shape):
     database: str = Field(description="`ok`, or what is wrong.", examples=["ok"])
     schema_state: str = Field(description="`current`, or what is wrong.", examples=["current"])
     store: str = Field(description="`ok`, or what is wrong.", examples=["ok"])
-    store_honesty: dict[str, Any] = Field(description="What the store was seen to enforce at start.", examples=[{"refuses_overwrite": True}])
+    store_honesty: dict[str, Any] = Field(
+        description="What the store was seen to enforce at start.", examples=[{"refuses_overwrite": True}]
+    )
     free_bytes: int | None = Field(description="Room for models, where the store can tell.", examples=[500_000_000_000])
 
 
@@ -42,7 +44,9 @@ async def read_health() -> Health:
     return Health()
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "Something that the registry needs is missing."}})
+@router.get(
+    "/readyz", responses={503: {"model": Readiness, "description": "Something that the registry needs is missing."}}
+)
 def read_readiness(request: Request, database: Db, store: Store) -> JSONResponse:
     """Tell whether the registry can serve."""
     found = _readiness(database, store, getattr(request.app.state, "honesty", None))

@@ -31,7 +31,11 @@ class StrictBodies:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH") or scope["path"].startswith("/blobs/"):
+        if (
+            scope["type"] != "http"
+            or scope["method"] not in ("POST", "PUT", "PATCH")
+            or scope["path"].startswith("/blobs/")
+        ):
             await self.app(scope, receive, send)
             return
         try:
@@ -39,7 +43,9 @@ class StrictBodies:
         except Problem as problem:
             scope[BODY_PROBLEM] = problem
             body = b"null"
-        scope["headers"] = [(n, v) for n, v in scope["headers"] if n != b"content-type"] + [(b"content-type", b"application/json")]
+        scope["headers"] = [(n, v) for n, v in scope["headers"] if n != b"content-type"] + [
+            (b"content-type", b"application/json")
+        ]
         await self.app(scope, _replay(body, receive), send)
 
 
@@ -147,7 +153,9 @@ async def public_url(request: Request) -> str:
     host = request.headers.get("host", "")
     named = _HOST.fullmatch(host)
     if named is None or not _is_ours(named["name"].strip("[]").lower()):
-        raise HostNotAllowed("Links cannot be made for this Host. The operator sets MODELYARD_PUBLIC_URL to the address that you use.")
+        raise HostNotAllowed(
+            "Links cannot be made for this Host. The operator sets MODELYARD_PUBLIC_URL to the address that you use."
+        )
     return f"{request.url.scheme}://{host}"
 
 

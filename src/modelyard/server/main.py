@@ -48,7 +48,9 @@ def serve(
     log_format: Annotated[str | None, typer.Option(help="json or text.")] = None,
 ) -> None:
     """Run the registry. Every other setting is an environment variable: see the settings page."""
-    settings = _settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key, log_format=log_format)
+    settings = _settings(
+        host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key, log_format=log_format
+    )
     start_logging(settings)
     with _refusals_in_words(), opened(settings) as parts:
         _say_first_login(_first_start(parts))
@@ -124,7 +126,9 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 @app.command("reset-password")
-def reset_password(email: Annotated[str, typer.Argument(help="The account's address.")], data_dir: DataDir = None) -> None:
+def reset_password(
+    email: Annotated[str, typer.Argument(help="The account's address.")], data_dir: DataDir = None
+) -> None:
     """Print a one-time link with which a user sets a new password; the server may be running."""
     settings = _settings(data_dir=data_dir)
     with opened_database(settings) as database, database.writing() as session:
@@ -137,8 +141,9 @@ def garbage(data_dir: DataDir = None) -> None:
     """Remove what is past its time now; the server does so every hour."""
     with _refusals_in_words(), opened(_settings(data_dir=data_dir)) as parts:
         collected = collect_garbage(parts.database, parts.store, parts.settings)
-    typer.echo(f"Removed {collected.models} models, {collected.uploads} uploads, {collected.blobs + collected.objects} files.")
-
+    typer.echo(
+        f"Removed {collected.models} models, {collected.uploads} uploads, {collected.blobs + collected.objects} files."
+    )
 
 
 @contextmanager

@@ -15,7 +15,9 @@ from modelyard.server.settings import Settings
 
 SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # Keys, tokens and signatures, wherever a message or a library might print one.
-SECRET = re.compile(r"\b((?:sk|dk|ak|in|rs|mr|pc)-)[A-Za-z0-9_-]{16,}|(eyJ)[A-Za-z0-9_.-]{16,}|((?:signature|Signature)=)[^&\s\"]+")
+SECRET = re.compile(
+    r"\b((?:sk|dk|ak|in|rs|mr|pc)-)[A-Za-z0-9_-]{16,}|(eyJ)[A-Za-z0-9_.-]{16,}|((?:signature|Signature)=)[^&\s\"]+"
+)
 STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 log = logging.getLogger("modelyard.request")
@@ -148,7 +150,9 @@ def redacted(text: str) -> str:
 def start_logging(settings: Settings) -> None:
     """Send every logger's lines to standard error, in the format that the operator chose."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(
+        JsonLines() if settings.log_format == "json" else TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     # Alembic and uvicorn bring handlers of their own otherwise; their access log repeats ours.
     logging.getLogger("uvicorn.access").disabled = True

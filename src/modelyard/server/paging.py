@@ -59,14 +59,17 @@ def _decode(cursor: str) -> list[Any]:
 
 
 def bad_cursor() -> InvalidRequest:
-    return InvalidRequest("This cursor is none of ours.", errors=[{"field": "cursor", "message": "This cursor is none of ours."}])
+    return InvalidRequest(
+        "This cursor is none of ours.", errors=[{"field": "cursor", "message": "This cursor is none of ours."}]
+    )
 
 
 async def asked_page(
     current_page: Annotated[int, Query(ge=1, le=MAX_PAGE, description="The page, from 1.", examples=[1])] = 1,
     per_page: Annotated[int, Query(ge=1, le=100, description="Rows a page, 1 to 100.", examples=[20])] = 20,
     cursor: Annotated[
-        str | None, Query(max_length=2000, description="Empty to start cursor paging; then `next_cursor`.", examples=[""])
+        str | None,
+        Query(max_length=2000, description="Empty to start cursor paging; then `next_cursor`.", examples=[""]),
     ] = None,
 ) -> Page:
     return Page(current_page, per_page, cursor)

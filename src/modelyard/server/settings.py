@@ -18,37 +18,52 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class Settings(BaseModel):
-    """One registry's settings. Each is a flag of ``modelyard serve`` or an environment variable ``MODELYARD_<NAME>``."""
+    """One registry's settings. Each is an environment variable ``MODELYARD_<NAME>``, some are flags as well."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on. The default is reachable from this machine only.")
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on. The default is reachable from this machine only."
+    )
     port: int = Field(default=8400, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
     data_dir: Path = Field(default=Path("modelyard-data"), description="Folder for the database and the stored models.")
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/]+$",
-        description="The address that clients see, such as `https://models.example`. Without it, links use the request's "
-        "Host, if that is an IP address, localhost or this machine's name.",
+        description="The address that clients see, such as `https://models.example`. Without it, links use the "
+        "request's Host, if that is an IP address, localhost or this machine's name.",
     )
-    trusted_proxies: Words = Field(default=(), description="Comma-separated addresses whose `X-Forwarded-*` headers are believed.")
+    trusted_proxies: Words = Field(
+        default=(), description="Comma-separated addresses whose `X-Forwarded-*` headers are believed."
+    )
     cors_origins: Words = Field(default=(), description="Comma-separated origins whose pages may call this registry.")
     tls_cert: Path | None = Field(default=None, description="Certificate chain (PEM); serves https.")
     tls_key: Path | None = Field(default=None, description="The certificate's private key (PEM).")
-    owner_email: str | None = Field(default=None, description="First start only: the owner's address; made up and printed once if absent.")
-    owner_password: str | None = Field(
-        default=None, min_length=8, max_length=128, description="First start only: the owner's password; made up and printed once if absent."
+    owner_email: str | None = Field(
+        default=None, description="First start only: the owner's address; made up and printed once if absent."
     )
-    team_name: str = Field(default="Studio", min_length=1, max_length=100, description="First start only: the name of the first team.")
+    owner_password: str | None = Field(
+        default=None,
+        min_length=8,
+        max_length=128,
+        description="First start only: the owner's password; made up and printed once if absent.",
+    )
+    team_name: str = Field(
+        default="Studio", min_length=1, max_length=100, description="First start only: the name of the first team."
+    )
     single_put_limit: int = Field(
         default=500_000_000, ge=0, le=5_000_000_000, description="Files above this many bytes need a multipart upload."
     )
     part_size: int = Field(
-        default=104_857_600, ge=5_242_880, description="Bytes of a part; grows for files that would have more than 10,000 parts."
+        default=104_857_600,
+        ge=5_242_880,
+        description="Bytes of a part; grows for files that would have more than 10,000 parts.",
     )
     upload_days: int = Field(default=7, ge=1, description="Days that an unfinished upload lives after its last part.")
     trash_days: int = Field(default=7, ge=0, description="Days in which a deleted model or team can be restored.")
-    quota_bytes: int | None = Field(default=None, ge=0, description="How many bytes a team may store, unless its own quota says otherwise.")
+    quota_bytes: int | None = Field(
+        default=None, ge=0, description="How many bytes a team may store, unless its own quota says otherwise."
+    )
     open_uploads: int = Field(default=1000, ge=1, description="How many unfinished uploads a team may have at once.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much is logged.")
     log_format: Literal["json", "text"] = Field(default="json", description="One JSON object a line, or plain text.")

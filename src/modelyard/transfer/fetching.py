@@ -72,7 +72,8 @@ class Fetching:
         buffer = memoryview(bytearray(LARGEST_PIECE))
         position, seen = 0, Frontier(-1, 0)
         while position < self.size:
-            now = self.file.wait_for_more(seen)
+            # Not for every few bytes: waking up costs more than hashing them.
+            now = self.file.wait_for_more(seen, min(position + LARGEST_PIECE, self.size))
             if now == seen:
                 break  # stopped
             if now.generation != seen.generation:

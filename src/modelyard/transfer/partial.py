@@ -38,6 +38,7 @@ class Partial:
         self._changed = threading.Condition()
         self._generation = 0
         self._stopped = False
+        self._awaited = 0
         self._noted = 0
         self._spans, self.etag = journal.read() if lasts else Kept(Spans(), None)
         on_disk = os.fstat(descriptor).st_size
@@ -74,7 +75,8 @@ class Partial:
             raise disk_failure(self.path, failure) from failure
         with self._changed:
             self._spans.add(offset, offset + len(piece))
-            self._changed.notify_all()
+            if self._spans.frontier() >= self._awaited:
+                self._changed.notify_all()
 
     def read(self, buffer: memoryview, offset: int) -> int:
         """Fill ``buffer`` from ``offset`` as far as one read goes."""
@@ -95,10 +97,16 @@ class Partial:
         except OSError as failure:
             raise disk_failure(self.path, failure) from failure
 
-    def wait_for_more(self, seen: Frontier) -> Frontier:
-        """The frontier when it is no longer ``seen``, or at once after ``stop_waiting``."""
+    def wait_for_more(self, seen: Frontier, until: int) -> Frontier:
+        """The frontier when it reaches ``until`` or belongs to another generation, or at once after ``stop_waiting``.
+
+        One thread at a time.
+        """
         with self._changed:
-            while (now := Frontier(self._generation, self._spans.frontier())) == seen and not self._stopped:
+            self._awaited = until
+            while (now := Frontier(self._generation, self._spans.frontier())).end < until and not self._stopped:
+                if now.generation != seen.generation:
+                    break
                 self._changed.wait()
             return now
 

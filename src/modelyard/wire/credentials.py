@@ -17,7 +17,9 @@ PREFIXES: dict[Kind, str] = {"integration": "sk-", "device": "dk-", "agent": "ak
 class NewCredential(Shape):
     """A key to be."""
 
-    kind: Literal["integration", "agent"] = Field(description="`sk-` for programs, `ak-` for machines.", examples=["integration"])
+    kind: Literal["integration", "agent"] = Field(
+        description="`sk-` for programs, `ak-` for machines.", examples=["integration"]
+    )
     display_name: Name = Field(description="What it is for.", examples=["nightly training"])
     expires_in_days: Annotated[StrictInt, Field(ge=1, le=365)] | None = Field(
         default=None, description="1 to 365; absent for no end.", examples=[90]
@@ -79,7 +81,9 @@ class PairingAnswer(Shape):
 
     status: Literal["pending", "approved"] = Field(description="pending or approved.", examples=["approved"])
     raw_key: str | None = Field(default=None, description="The `dk-` key, once.", examples=["dk-J3k…"])
-    agent_key: str | None = Field(default=None, description="The `ak-` key of the machine's agent, once.", examples=["ak-9Qd…"])
+    agent_key: str | None = Field(
+        default=None, description="The `ak-` key of the machine's agent, once.", examples=["ak-9Qd…"]
+    )
 
 
 class PairingConfirmation(Shape):

@@ -6,7 +6,18 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, field_validator
 
-from modelyard.wire.shapes import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, NAME_PATTERN, Bytes, FileHash, LongName, Note, PageMeta, Shape
+from modelyard.wire.shapes import (
+    EXAMPLE_HASH,
+    EXAMPLE_ID,
+    EXAMPLE_TIME,
+    NAME_PATTERN,
+    Bytes,
+    FileHash,
+    LongName,
+    Note,
+    PageMeta,
+    Shape,
+)
 from modelyard.wire.uploads import EXAMPLE_KEY, ModelPathText, ModelType, StorageKey
 
 ModelStatus = Literal["active", "disabled"]
@@ -23,11 +34,17 @@ SourceUrl = Annotated[str, StringConstraints(strict=True, max_length=2000, patte
 class ModelNotes(Shape):
     """What people say about a model; all of it optional."""
 
-    description: Note | None = Field(default=None, description="Free text, up to 10,000 characters.", examples=["Our house style."])
+    description: Note | None = Field(
+        default=None, description="Free text, up to 10,000 characters.", examples=["Our house style."]
+    )
     tags: Tags = Field(default_factory=list, description="Up to 64 tags.", examples=[["portrait", "sdxl"]])
     license: License | None = Field(default=None, description="A licence's name or SPDX id.", examples=["CC-BY-4.0"])
-    source_url: SourceUrl | None = Field(default=None, description="Where it came from.", examples=["https://models.example/42"])
-    required_labels: Labels = Field(default_factory=list, description="Only machines with all of these get it.", examples=[["gpu24"]])
+    source_url: SourceUrl | None = Field(
+        default=None, description="Where it came from.", examples=["https://models.example/42"]
+    )
+    required_labels: Labels = Field(
+        default_factory=list, description="Only machines with all of these get it.", examples=[["gpu24"]]
+    )
 
     @field_validator("tags", "required_labels")
     @classmethod
@@ -44,9 +61,12 @@ class NewModel(ModelNotes):
     file_size: Bytes = Field(description="Bytes of the file.", examples=[6_800_000_000])
     file_hash: FileHash = Field(description="`sha256:` and the hex digest of the file.", examples=[EXAMPLE_HASH])
     model_path: ModelPathText = Field(
-        description="Relative path inside the ComfyUI models directory.", examples=["models/checkpoints/sdxl_base_1.0.safetensors"]
+        description="Relative path inside the ComfyUI models directory.",
+        examples=["models/checkpoints/sdxl_base_1.0.safetensors"],
     )
-    replaces: UUID | None = Field(default=None, description="Swap the bytes behind this model's path.", examples=[EXAMPLE_ID])
+    replaces: UUID | None = Field(
+        default=None, description="Swap the bytes behind this model's path.", examples=[EXAMPLE_ID]
+    )
 
 
 class ModelChange(ModelNotes):
@@ -54,10 +74,16 @@ class ModelChange(ModelNotes):
 
     display_name: LongName = Field(default="", description="1 to 255 characters.", examples=["SDXL Base 1.0"])
     model_type: ModelType = Field(default="", description="The ComfyUI models sub-directory.", examples=["checkpoints"])
-    model_path: ModelPathText = Field(default="", description="Where machines hold it.", examples=["checkpoints/sdxl/base.safetensors"])
-    model_status: ModelStatus = Field(default="active", description="`disabled` takes it from every machine.", examples=["disabled"])
+    model_path: ModelPathText = Field(
+        default="", description="Where machines hold it.", examples=["checkpoints/sdxl/base.safetensors"]
+    )
+    model_status: ModelStatus = Field(
+        default="active", description="`disabled` takes it from every machine.", examples=["disabled"]
+    )
     tags: Tags | None = Field(default=None, description="Up to 64 tags; null clears.", examples=[["portrait"]])
-    required_labels: Labels | None = Field(default=None, description="Labels that a machine needs; null clears.", examples=[["gpu24"]])
+    required_labels: Labels | None = Field(
+        default=None, description="Labels that a machine needs; null clears.", examples=[["gpu24"]]
+    )
 
     @field_validator("tags", "required_labels")
     @classmethod
@@ -82,14 +108,21 @@ class Model(Shape):
     storage_key: str = Field(description="The object key of its upload.", examples=[EXAMPLE_KEY])
     file_size: int = Field(description="Bytes of the file.", examples=[6_800_000_000])
     file_hash: str = Field(description="`sha256:` and the hex digest.", examples=[EXAMPLE_HASH])
-    model_path: str = Field(description="Relative path inside the models directory, as sent.", examples=["models/checkpoints/sdxl.safetensors"])
+    model_path: str = Field(
+        description="Relative path inside the models directory, as sent.",
+        examples=["models/checkpoints/sdxl.safetensors"],
+    )
     model_status: ModelStatus = Field(description="`disabled` is on no machine.", examples=["active"])
     created_at: datetime = Field(description="When it was registered.", examples=[EXAMPLE_TIME])
     updated_at: datetime = Field(description="When it last changed.", examples=[EXAMPLE_TIME])
     verification: Verification = Field(description="Whether the registry has read these bytes.", examples=["verified"])
     verification_error: str | None = Field(description="Why verification failed.", examples=[None])
-    blake3_hash: str | None = Field(description="`blake3:` and the hex digest, once verified.", examples=["blake3:af13…"])
-    created_by: Creator = Field(description="Who registered it.", examples=[{"kind": "user", "id": None, "display_name": "Ada"}])
+    blake3_hash: str | None = Field(
+        description="`blake3:` and the hex digest, once verified.", examples=["blake3:af13…"]
+    )
+    created_by: Creator = Field(
+        description="Who registered it.", examples=[{"kind": "user", "id": None, "display_name": "Ada"}]
+    )
     description: str | None = Field(description="Free text.", examples=["Our house style."])
     tags: list[str] = Field(description="Its tags.", examples=[["portrait"]])
     license: str | None = Field(description="A licence's name or SPDX id.", examples=["CC-BY-4.0"])
@@ -98,7 +131,9 @@ class Model(Shape):
     agents_ready: int = Field(description="Machines that hold it.", examples=[3])
     agents_wanted: int = Field(description="Machines that should hold it.", examples=[4])
     metadata: dict[str, Any] = Field(description="What the file says of itself.", examples=[{"format": "safetensors"}])
-    deleted_at: datetime | None = Field(default=None, description="In the trash since then; null if it lives.", examples=[None])
+    deleted_at: datetime | None = Field(
+        default=None, description="In the trash since then; null if it lives.", examples=[None]
+    )
 
 
 class ModelList(Shape):

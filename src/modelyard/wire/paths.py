@@ -68,7 +68,9 @@ def checked_path(model_type: str, model_path: str) -> ModelPath:
     """
     kind = checked_type(model_type)
     if not _source.fullmatch(model_path):
-        raise PathRefused("model_path", "A path has letters, digits, `.`, `_`, `-`, spaces and `/`; no `..`, no leading `/`.")
+        raise PathRefused(
+            "model_path", "A path has letters, digits, `.`, `_`, `-`, spaces and `/`; no `..`, no leading `/`."
+        )
     relative = model_path.removeprefix("models/")
     segments = relative.split("/")
     if not 2 <= len(segments) <= MAX_SEGMENTS:
@@ -93,8 +95,10 @@ def _check_segment(segment: str, field: str) -> None:
     if segment[0] in ". " or segment[-1] in ". ":
         raise PathRefused(field, f"'{segment}' begins or ends with a dot or a space, which some systems drop.")
     if unicodedata.normalize("NFC", segment) != segment:
-        raise PathRefused(field, f"'{segment}' is not in Unicode normal form C, so two machines may spell it differently.")
+        raise PathRefused(
+            field, f"'{segment}' is not in Unicode normal form C, so two machines may spell it differently."
+        )
     if len(segment.encode()) > MAX_SEGMENT_BYTES:
         raise PathRefused(field, f"'{segment[:20]}…' has more than {MAX_SEGMENT_BYTES} bytes.")
-    if _device.fullmatch(segment.split(".")[0].rstrip(" ")):
+    if _device.fullmatch(segment.partition(".")[0].rstrip(" ")):
         raise PathRefused(field, f"'{segment}' is a device name on Windows.")

@@ -52,7 +52,9 @@ class PageMeta(Shape):
 
     current_page: int | None = Field(default=None, description="The page, from 1; null with a cursor.", examples=[1])
     per_page: int = Field(description="How many rows a page has.", examples=[20])
-    total_count: int | None = Field(default=None, description="How many rows there are; null with a cursor.", examples=[42])
+    total_count: int | None = Field(
+        default=None, description="How many rows there are; null with a cursor.", examples=[42]
+    )
     next_cursor: str | None = Field(
         default=None,
         description="With cursor paging: where the next page starts; null on the last one.",
@@ -79,5 +81,6 @@ class ProblemBody(BaseModel):
     error_message: str = Field(description="The same text as `detail`.", examples=["There is no such model."])
     error_code: str = Field(description="The slug in snake_case.", examples=["model_not_found"])
     request_id: str | None = Field(default=None, description="Quote this to the operator.", examples=["a1b2c3d4e5f6"])
-    errors: list[FieldError] | None = Field(default=None, description="All fields that break their rules (422).", examples=[[]])
-
+    errors: list[FieldError] | None = Field(
+        default=None, description="All fields that break their rules (422).", examples=[[]]
+    )

@@ -92,7 +92,10 @@ class NewInvitation(Shape):
     """Whom to invite."""
 
     email_address: Annotated[
-        str, StringConstraints(strict=True, min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")
+        str,
+        StringConstraints(
+            strict=True, min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
+        ),
     ] = Field(description="The address of the account, existing or new.", examples=["grace@studio.example"])
     invitation_role: AssignableRole = Field(description="The role after accepting.", examples=["member"])
 
@@ -101,7 +104,9 @@ class InvitationMade(Shape):
     """A new invitation; the token is shown once."""
 
     id: UUID = Field(description="The invitation's id.", examples=[EXAMPLE_ID])
-    invitation_token: str = Field(description="Hand this, or a link with it, to the invited person.", examples=["in-7Yq…"])
+    invitation_token: str = Field(
+        description="Hand this, or a link with it, to the invited person.", examples=["in-7Yq…"]
+    )
 
 
 class Invitation(Shape):

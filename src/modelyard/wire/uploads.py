@@ -15,7 +15,9 @@ UploadId = Annotated[str, StringConstraints(strict=True, min_length=1, max_lengt
 PartNumber = Annotated[StrictInt, Field(ge=1, le=10_000)]
 ModelType = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
 ModelPathText = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=1024), Field(json_schema_extra={"pattern": SOURCE_PATTERN})
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=1024),
+    Field(json_schema_extra={"pattern": SOURCE_PATTERN}),
 ]
 
 Headers = dict[str, str]
@@ -28,11 +30,16 @@ class UploadRequest(Shape):
     file_size: Bytes = Field(description="Its size in bytes.", examples=[6_800_000_000])
     model_type: ModelType = Field(description="The ComfyUI models sub-directory.", examples=["checkpoints"])
     model_path: ModelPathText = Field(
-        description="Where it belongs, relative to the models directory.", examples=["models/checkpoints/sdxl_base_1.0.safetensors"]
+        description="Where it belongs, relative to the models directory.",
+        examples=["models/checkpoints/sdxl_base_1.0.safetensors"],
     )
-    file_hash: FileHash | None = Field(default=None, description="`sha256:` and the hex digest, if known.", examples=[EXAMPLE_HASH])
+    file_hash: FileHash | None = Field(
+        default=None, description="`sha256:` and the hex digest, if known.", examples=[EXAMPLE_HASH]
+    )
     replaces: UUID | None = Field(
-        default=None, description="The model whose bytes these will replace: its path then counts as free.", examples=[EXAMPLE_ID]
+        default=None,
+        description="The model whose bytes these will replace: its path then counts as free.",
+        examples=[EXAMPLE_ID],
     )
 
 
@@ -42,10 +49,14 @@ class UploadTicket(Shape):
     upload_url: str = Field(description="PUT the whole file here.", examples=["http://127.0.0.1:8400/blobs/…"])
     storage_key: str = Field(description="The handle of this upload, for registering.", examples=[EXAMPLE_KEY])
     upload_headers: Headers = Field(description="Send every one; they are signed.", examples=[{"If-None-Match": "*"}])
-    expires_at: datetime = Field(description="When the URL ends; the upload lives 7 days after its last part.", examples=[EXAMPLE_TIME])
+    expires_at: datetime = Field(
+        description="When the URL ends; the upload lives 7 days after its last part.", examples=[EXAMPLE_TIME]
+    )
     multipart_required: bool = Field(description="Too large for one PUT: send parts.", examples=[True])
     already_stored: bool = Field(description="The team holds these bytes: skip the PUT and register.", examples=[False])
-    hash_first: bool = Field(description="The team holds bytes of this size: hashing may save the transfer.", examples=[False])
+    hash_first: bool = Field(
+        description="The team holds bytes of this size: hashing may save the transfer.", examples=[False]
+    )
 
 
 class MultipartRequest(Shape):
@@ -84,7 +95,9 @@ class PartTicket(Shape):
 
     part_number: int = Field(description="Which part.", examples=[1])
     upload_url: str = Field(description="PUT the part here.", examples=["http://127.0.0.1:8400/blobs/…"])
-    upload_headers: Headers = Field(description="Send every one; they are signed.", examples=[{"Content-Length": "104857600"}])
+    upload_headers: Headers = Field(
+        description="Send every one; they are signed.", examples=[{"Content-Length": "104857600"}]
+    )
 
 
 class PartTickets(Shape):

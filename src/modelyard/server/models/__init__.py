@@ -1,0 +1,1 @@
+"""Models: named bytes that every machine of a team may hold."""

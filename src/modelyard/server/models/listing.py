@@ -9,7 +9,8 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from modelyard.server.models.tables import ModelCountRow, ModelRow, ModelTagRow
+from modelyard.server import changes
+from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.server.paging import Page, bad_cursor
 from modelyard.server.teams.acting import Acting
 from modelyard.wire.models import ModelStatus, Verification
@@ -31,15 +32,21 @@ Word = Annotated[str, Field(max_length=255, pattern=NAME_PATTERN)]
 class ModelFilter(Shape):
     """Which models, in which order."""
 
-    model_type: Word | None = Field(default=None, description="Only this type; aliases are the same.", examples=["checkpoints"])
-    model_status: ModelStatus | None = Field(default=None, description="Only active or disabled ones.", examples=["active"])
+    model_type: Word | None = Field(
+        default=None, description="Only this type; aliases are the same.", examples=["checkpoints"]
+    )
+    model_status: ModelStatus | None = Field(
+        default=None, description="Only active or disabled ones.", examples=["active"]
+    )
     verification: Verification | None = Field(default=None, description="Only in this state.", examples=["verified"])
     tag: Word | None = Field(default=None, description="Only with this tag.", examples=["portrait"])
     file_hash: Annotated[str, Field(pattern=FILE_HASH_PATTERN)] | None = Field(
         default=None, description="Only these bytes: `sha256:` and the hex digest.", examples=["sha256:" + "0" * 64]
     )
     deleted: bool = Field(default=False, description="The trash instead of the living.", examples=[False])
-    q: Word | None = Field(default=None, description="Every word is a part of name, path or a tag.", examples=["sdxl base"])
+    q: Word | None = Field(
+        default=None, description="Every word is a part of name, path or a tag.", examples=["sdxl base"]
+    )
     sort: Sort = Field(default="-created_at", description="`-` for descending.", examples=["display_name"])
 
 
@@ -95,7 +102,7 @@ def _conditions(team_id: UUID, wanted: ModelFilter) -> list[ColumnElement[bool]]
 
 def _total(session: Session, team_id: UUID, wanted: ModelFilter, conditions: list[ColumnElement[bool]]) -> int:
     if wanted.model_fields_set <= {"sort"}:
-        return session.scalar(select(ModelCountRow.living).where(ModelCountRow.team_id == team_id)) or 0
+        return changes.totals_of(session, team_id).living_models
     counted = select(ModelRow.id).where(*conditions).limit(MOST_COUNTED).subquery()
     return session.scalar(select(func.count()).select_from(counted)) or 0
 

@@ -4,15 +4,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from modelyard.server import changes
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
-from modelyard.server.database.session import Database, changed_rows
-from modelyard.server.models.tables import ModelCountRow, ModelRow, ModelTagRow
+from modelyard.server.database.session import Database
+from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest
 from modelyard.server.teams.acting import Acting
 from modelyard.server.uploads.tables import BlobRow
@@ -57,7 +57,11 @@ def may_change(acting: Acting, model: ModelRow) -> None:
     Raises:
         RoleTooLow: somebody else's model.
     """
-    if acting.caller.kind == "integration" or acting.is_at_least(Role.ADMIN) or acting.owns(model.creator_kind, model.creator_id):
+    if (
+        acting.caller.kind == "integration"
+        or acting.is_at_least(Role.ADMIN)
+        or acting.owns(model.creator_kind, model.creator_id)
+    ):
         return
     raise problems.RoleTooLow("Members change the models that they registered; ask an admin.", needed_role=Role.ADMIN)
 
@@ -90,7 +94,9 @@ def check_version(model: ModelRow, if_match: str | None) -> None:
         raise problems.VersionStale("The model has changed since you read it. Read it again.", etag=etag_of(model))
 
 
-def change_model(session: Session, acting: Acting, model_id: UUID, change: ModelChange, if_match: str | None) -> ModelRow:
+def change_model(
+    session: Session, acting: Acting, model_id: UUID, change: ModelChange, if_match: str | None
+) -> ModelRow:
     """The model with the fields that were sent; the bytes never change under a record.
 
     Raises:
@@ -148,7 +154,9 @@ def _flush_path(session: Session, model: ModelRow) -> None:
     try:
         session.flush()
     except IntegrityError:
-        raise problems.ModelPathTaken(f"'{model.model_path}' was taken just now.", model_path=model.model_path) from None
+        raise problems.ModelPathTaken(
+            f"'{model.model_path}' was taken just now.", model_path=model.model_path
+        ) from None
 
 
 def delete_model(session: Session, acting: Acting, model_id: UUID, if_match: str | None) -> None:
@@ -161,15 +169,15 @@ def delete_model(session: Session, acting: Acting, model_id: UUID, if_match: str
     may_change(acting, model)
     check_version(model, if_match)
     trash_model(session, model)
-    changes.raise_revision(session, acting.team_id)
+    changes.raise_revision(session, acting.team_id, models=-1)
     audit.record(session, acting.actor, acting.team_id, "model.deleted", str(model.id), model_path=model.model_path)
 
 
 def trash_model(session: Session, model: ModelRow) -> None:
+    """Mark it as deleted; whoever does so counts it and raises the revision."""
     model.deleted_at = now()
     model.version += 1
     session.flush()
-    count_models(session, model.team_id, -1)
 
 
 def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
@@ -190,8 +198,7 @@ def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
     model.version += 1
     model.updated_at = now()
     _flush_path(session, model)
-    count_models(session, acting.team_id, 1)
-    changes.raise_revision(session, acting.team_id)
+    changes.raise_revision(session, acting.team_id, models=1)
     audit.record(session, acting.actor, acting.team_id, "model.restored", str(model.id), model_path=model.model_path)
     return model
 
@@ -220,7 +227,9 @@ def download_request(database: Database, store: BlobStore, acting: Acting, model
 def held_path(session: Session, team_id: UUID, path: ModelPath) -> ModelRow | None:
     """The living model at this path or at one that is the same file somewhere."""
     return session.scalar(
-        select(ModelRow).where(ModelRow.team_id == team_id, ModelRow.path_key == path.key, ModelRow.deleted_at.is_(None))
+        select(ModelRow).where(
+            ModelRow.team_id == team_id, ModelRow.path_key == path.key, ModelRow.deleted_at.is_(None)
+        )
     )
 
 
@@ -258,11 +267,3 @@ def set_tags(session: Session, model: ModelRow, tags: list[str]) -> None:
     if model.version > 1:
         session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
     session.add_all(ModelTagRow(model_id=model.id, team_id=model.team_id, tag=tag) for tag in tags)
-
-
-def count_models(session: Session, team_id: UUID, change: int) -> None:
-    """Keep the number of living models, so that no list counts them."""
-    counted = update(ModelCountRow).where(ModelCountRow.team_id == team_id).values(living=ModelCountRow.living + change)
-    if changed_rows(session, counted) == 0:
-        session.add(ModelCountRow(team_id=team_id, living=change))
-        session.flush()

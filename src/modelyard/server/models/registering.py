@@ -1,7 +1,7 @@
 """From bytes to a model: presign, and the registration that names what was uploaded."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +13,6 @@ from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database
 from modelyard.server.models import content
 from modelyard.server.models.operations import (
-    count_models,
     held_path,
     may_change,
     path_or_problem,
@@ -52,8 +51,13 @@ class Registered:
 class _Bytes:
     """What the store and the checks say of an upload's bytes."""
 
+    store_key: str
+    size: int
     digest: Digest | None
-    facts: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def read_as(self, facts: content.ModelFacts) -> Self:
+        return replace(self, facts=asdict(facts))
 
 
 def presign_upload(
@@ -95,17 +99,29 @@ def register_model(database: Database, store: BlobStore, acting: Acting, new: Ne
             return _registered_before(session, acting, upload, path, new)
         policy: PicklePolicy = "scan" if team_of(session, acting).pickle_policy == "scan" else "block"
         held = session.get(BlobRow, upload.blob_id) if upload.blob_id else None
-    found = _checked_held(held, new) if held else _checked_bytes(store, upload, new, policy)
+    found = _held_bytes(held) if held else _arrived_bytes(store, upload, new)
+    if not (found.size == upload.file_size == new.file_size):
+        raise _incomplete(found.size, max(upload.file_size, new.file_size))
+    facts = content.examine(StoredBytes(store, found.store_key, found.size), new.model_path, policy)
+    if found.digest is not None:
+        _compare(found.digest.sha256, new)
     try:
-        return _insert(database, acting, upload, path, new, found)
+        return _insert(database, acting, upload, path, new, found.read_as(facts))
     except IntegrityError:
         # Somebody named the same path between our look and our insert: their model is there now, so the look tells.
-        return _insert(database, acting, upload, path, new, found)
+        return _insert(database, acting, upload, path, new, found.read_as(facts))
 
 
-def _registered_before(session: Session, acting: Acting, upload: UploadRow, path: ModelPath, new: NewModel) -> Registered:
+def _registered_before(
+    session: Session, acting: Acting, upload: UploadRow, path: ModelPath, new: NewModel
+) -> Registered:
     model = session.get(ModelRow, upload.model_id) if upload.model_id else None
-    if model is not None and model.deleted_at is None and model.path_key == path.key and model.file_hash == new.file_hash:
+    if (
+        model is not None
+        and model.deleted_at is None
+        and model.path_key == path.key
+        and model.file_hash == new.file_hash
+    ):
         return Registered(model.id, is_new=False)
     holder = held_path(session, acting.team_id, path)
     if holder is not None and holder.file_hash == new.file_hash:
@@ -113,24 +129,17 @@ def _registered_before(session: Session, acting: Acting, upload: UploadRow, path
     raise problems.UploadUsed("This upload is a model already. Ask for a new one.", model_id=str(upload.model_id))
 
 
-def _checked_held(held: BlobRow, new: NewModel) -> _Bytes:
-    """The checks for bytes that the team has held and verified before this upload."""
-    if new.file_size != held.size:
-        raise _incomplete(held.size, new.file_size)
-    _compare(held.sha256, new)
-    return _Bytes(Digest(held.sha256, held.blake3 or ""), {})
+def _held_bytes(held: BlobRow) -> _Bytes:
+    """Bytes that the team held, verified, before this upload."""
+    return _Bytes(held.store_key, held.size, Digest(held.sha256, held.blake3 or ""))
 
 
-def _checked_bytes(store: BlobStore, upload: UploadRow, new: NewModel, policy: PicklePolicy) -> _Bytes:
+def _arrived_bytes(store: BlobStore, upload: UploadRow, new: NewModel) -> _Bytes:
     stored = store.stored(upload.storage_key)
-    if stored is None or not (stored.size == upload.file_size == new.file_size):
-        arrived = uploads.arrived_bytes(store, upload) if stored is None else stored.size
-        raise _incomplete(arrived, new.file_size if stored is None else upload.file_size)
-    facts = content.examine(StoredBytes(store, upload.storage_key, stored.size), new.model_path, policy)
+    if stored is None:
+        raise _incomplete(uploads.arrived_bytes(store, upload), new.file_size)
     digest = stored.digest or store.wait_digest(upload.storage_key, DIGEST_PATIENCE_SECONDS)
-    if digest is not None:
-        _compare(digest.sha256, new)
-    return _Bytes(digest, asdict(facts))
+    return _Bytes(upload.storage_key, stored.size, digest)
 
 
 def _incomplete(stored: int, declared: int) -> problems.UploadIncomplete:
@@ -143,45 +152,54 @@ def _compare(sha256: str, new: NewModel) -> None:
     if f"sha256:{sha256}" != new.file_hash:
         message = f"The bytes have sha256:{sha256}, not {new.file_hash}."
         raise problems.HashMismatch(
-            message, stored_hash=f"sha256:{sha256}", declared_hash=new.file_hash, errors=[{"field": "file_hash", "message": message}]
+            message,
+            stored_hash=f"sha256:{sha256}",
+            declared_hash=new.file_hash,
+            errors=[{"field": "file_hash", "message": message}],
         )
 
 
-def _insert(database: Database, acting: Acting, upload: UploadRow, path: ModelPath, new: NewModel, found: _Bytes) -> Registered:
+def _insert(
+    database: Database, acting: Acting, upload: UploadRow, path: ModelPath, new: NewModel, found: _Bytes
+) -> Registered:
     """The transaction: everything that makes a model, or nothing."""
     with database.writing() as session:
-        holder = held_path(session, acting.team_id, path)
         if new.replaces is not None:
-            holder = _make_room(session, acting, new, holder)
+            _make_room(session, acting, new)
+        holder = held_path(session, acting.team_id, path)
         if holder is not None and holder.file_hash == new.file_hash:
             return Registered(holder.id, is_new=False)
         if holder is not None:
             raise path_taken(session, holder, path, new.file_hash)
+
         blob = _blob_for(session, upload, new, found)
         model = _model_row(acting, path, new, blob, found)
         if not uploads.use_upload(session, upload, blob.id, model.id):
-            raise problems.UploadUsed("This upload became a model just now.", model_id=None)
+            raise problems.UploadUsed("This upload became a model just now.")
         session.add(model)
         session.flush()
         set_tags(session, model, new.tags)
-        count_models(session, acting.team_id, 1)
-        changes.raise_revision(session, acting.team_id)
-        facts = {"model_path": new.model_path, "file_hash": new.file_hash} | ({"replaces": str(new.replaces)} if new.replaces else {})
-        audit.record(session, acting.actor, acting.team_id, "model.registered", str(model.id), **facts)
+
+        arrived = new.file_size if blob.store_key == upload.storage_key else 0
+        changes.raise_revision(session, acting.team_id, models=1, stored_bytes=arrived)
+        audit.record(session, acting.actor, acting.team_id, "model.registered", model.id, **_audited(new))
     return Registered(model.id, is_new=True)
 
 
-def _make_room(session: Session, acting: Acting, new: NewModel, holder: ModelRow | None) -> ModelRow | None:
-    """Put the replaced model into the trash; what then still holds the path, if anything."""
+def _audited(new: NewModel) -> dict[str, str]:
+    facts = {"model_path": new.model_path, "file_hash": new.file_hash}
+    return facts | ({"replaces": str(new.replaces)} if new.replaces else {})
+
+
+def _make_room(session: Session, acting: Acting, new: NewModel) -> None:
+    """Put the replaced model into the trash; a repeated request finds it there, or finds these bytes under it."""
     replaced = session.get(ModelRow, new.replaces)
     if replaced is None or replaced.team_id != acting.team_id:
         raise problems.ModelNotFound("There is no such model to replace.", field="replaces")
-    if replaced.deleted_at is not None or replaced.file_hash == new.file_hash:
-        # A repeated request, or the same bytes again: there is nothing to swap.
-        return holder
-    may_change(acting, replaced)
-    trash_model(session, replaced)
-    return None if holder is not None and holder.id == replaced.id else holder
+    if replaced.deleted_at is None and replaced.file_hash != new.file_hash:
+        may_change(acting, replaced)
+        trash_model(session, replaced)
+        changes.raise_revision(session, acting.team_id, models=-1)
 
 
 def _blob_for(session: Session, upload: UploadRow, new: NewModel, found: _Bytes) -> BlobRow:

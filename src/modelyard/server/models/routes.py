@@ -135,9 +135,7 @@ def delete_model(model_id: ModelId, acting: Editing, database: Db, if_match: IfM
         operations.delete_model(session, acting, model_id, if_match)
 
 
-@router.post(
-    "/{model_id}/restore", responses=answers(*REFUSALS, problems.ModelNotFound, problems.ModelPathTaken)
-)
+@router.post("/{model_id}/restore", responses=answers(*REFUSALS, problems.ModelNotFound, problems.ModelPathTaken))
 def restore_model(model_id: ModelId, acting: Editing, database: Db) -> Updated:
     """Take a model back from the trash."""
     with database.writing() as session:
@@ -163,7 +161,9 @@ def download_model(
     database: Db,
     store: Store,
     public_url: PublicUrl,
-    redirect: Annotated[bool, Query(description="`false` answers the URL instead of going there.", examples=[False])] = True,
+    redirect: Annotated[
+        bool, Query(description="`false` answers the URL instead of going there.", examples=[False])
+    ] = True,
 ) -> DownloadTicket | RedirectResponse:
     """Download a model."""
     request = operations.download_request(database, store, acting, model_id)

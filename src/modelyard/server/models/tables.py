@@ -1,4 +1,4 @@
-"""Models, their tags, and the counters that spare a list its scan."""
+"""Models and their tags."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,14 @@ class ModelRow(Row):
     __tablename__ = "models"
     __table_args__ = (
         # Two living models of a team never share a path; the trash may hold many of one path.
-        Index("uq_models_team_id_path_key", "team_id", "path_key", unique=True, sqlite_where=LIVING, postgresql_where=LIVING),
+        Index(
+            "uq_models_team_id_path_key",
+            "team_id",
+            "path_key",
+            unique=True,
+            sqlite_where=LIVING,
+            postgresql_where=LIVING,
+        ),
         Index("ix_models_team_id_created_at", "team_id", "created_at", "id"),
         Index("ix_models_team_id_display_name", "team_id", "display_name", "id"),
         Index("ix_models_team_id_file_size", "team_id", "file_size", "id"),
@@ -67,12 +74,3 @@ class ModelTagRow(Row):
     model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), primary_key=True)
     tag: Mapped[str] = mapped_column(primary_key=True)
     team_id: Mapped[UUID]
-
-
-class ModelCountRow(Row):
-    """How many living models a team has: kept, never counted."""
-
-    __tablename__ = "model_counts"
-
-    team_id: Mapped[UUID] = mapped_column(primary_key=True)
-    living: Mapped[int] = mapped_column(default=0)

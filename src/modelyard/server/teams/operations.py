@@ -67,7 +67,7 @@ def shown_team(session: Session, acting: Acting) -> Team:
         display_name=team.display_name,
         pickle_policy="scan" if team.pickle_policy == "scan" else "block",
         quota_bytes=team.quota_bytes,
-        stored_bytes=team.stored_bytes,
+        stored_bytes=changes.totals_of(session, team.id).stored_bytes,
         created_at=team.created_at,
     )
 
@@ -110,16 +110,6 @@ def restore_team(session: Session, team_id: UUID, *, trash_days: int = TRASH_DAY
 def teams_deleted_before(session: Session, trash_days: int = TRASH_DAYS) -> list[UUID]:
     """Teams that can no longer be restored, for whoever removes their models and bytes."""
     return list(session.scalars(select(TeamRow.id).where(TeamRow.deleted_at < now() - timedelta(days=trash_days))))
-
-
-def count_bytes(session: Session, team_id: UUID, difference: int) -> None:
-    """Move the team's ``stored_bytes``: bytes came (positive) or went."""
-    session.execute(
-        update(TeamRow)
-        .where(TeamRow.id == team_id)
-        .values(stored_bytes=TeamRow.stored_bytes + difference)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def transfer_team(session: Session, acting: Acting, new_owner_id: UUID) -> None:

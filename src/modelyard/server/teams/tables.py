@@ -18,8 +18,6 @@ class TeamRow(Row):
     display_name: Mapped[str]
     pickle_policy: Mapped[str] = mapped_column(default="block")
     quota_bytes: Mapped[int | None]
-    # A kept counter: `operations.count_bytes` moves it when bytes come or go.
-    stored_bytes: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None] = mapped_column(index=True)
 

@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from modelyard.server import changes
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.storage.blob_store import BlobStore
-from modelyard.server.uploads.operations import count_bytes
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 
 PREFIX = "models/"
@@ -39,7 +39,7 @@ def forget_blob(session: Session, blob: BlobRow) -> None:
     """Remove the row of bytes that nobody needs; registered uploads of it go with it."""
     session.execute(delete(UploadRow).where(UploadRow.blob_id == blob.id))
     session.delete(blob)
-    count_bytes(session, blob.team_id, -blob.size)
+    changes.move_totals(session, blob.team_id, stored_bytes=-blob.size)
 
 
 def sweep_objects(database: Database, store: BlobStore, grace: timedelta) -> int:

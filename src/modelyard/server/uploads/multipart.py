@@ -51,7 +51,9 @@ def part_count(upload: UploadRow) -> int:
     return -(-upload.file_size // upload.part_size) if upload.part_size else 0
 
 
-def begin_multipart(database: Database, store: BlobStore, caller: Caller, settings: Settings, new: MultipartRequest) -> UploadRow:
+def begin_multipart(
+    database: Database, store: BlobStore, caller: Caller, settings: Settings, new: MultipartRequest
+) -> UploadRow:
     """Begin, or go on with, sending an upload in parts; a repeat answers the same id.
 
     Raises:
@@ -83,14 +85,18 @@ def begin_multipart(database: Database, store: BlobStore, caller: Caller, settin
 
 def _check_wanted(store: BlobStore, upload: UploadRow) -> None:
     if upload.blob_id is not None or store.stored(upload.storage_key) is not None:
-        raise problems.UploadUsed("The bytes of this upload are here already: register them.", storage_key=upload.storage_key)
+        raise problems.UploadUsed(
+            "The bytes of this upload are here already: register them.", storage_key=upload.storage_key
+        )
 
 
 def _started(store: BlobStore, upload: UploadRow, part_size: int) -> str:
     try:
         return store.start(upload.storage_key, upload.file_size, part_size)
     except blob_store.KeyTaken:
-        raise problems.UploadUsed("The bytes of this upload are here already: register them.", storage_key=upload.storage_key) from None
+        raise problems.UploadUsed(
+            "The bytes of this upload are here already: register them.", storage_key=upload.storage_key
+        ) from None
 
 
 def multipart_of(session: Session, caller: Caller, wanted: Multipart) -> UploadRow:
@@ -105,7 +111,9 @@ def multipart_of(session: Session, caller: Caller, wanted: Multipart) -> UploadR
     return upload
 
 
-def sign_parts(database: Database, store: BlobStore, caller: Caller, wanted: PartsRequest) -> list[tuple[int, blob_store.SignedRequest]]:
+def sign_parts(
+    database: Database, store: BlobStore, caller: Caller, wanted: PartsRequest
+) -> list[tuple[int, blob_store.SignedRequest]]:
     """A PUT request for each of these parts; keeps the upload from expiring.
 
     Raises:
@@ -125,12 +133,15 @@ def sign_parts(database: Database, store: BlobStore, caller: Caller, wanted: Par
 
 
 def _part_request(store: BlobStore, upload: UploadRow, number: int) -> blob_store.SignedRequest:
-    assert upload.multipart_id is not None and upload.part_size is not None  # noqa: S101 - multipart_of has found both
+    assert upload.multipart_id is not None  # noqa: S101 - multipart_of has found both
+    assert upload.part_size is not None  # noqa: S101
     size = min(upload.part_size, upload.file_size - (number - 1) * upload.part_size)
     return store.part_request(upload.storage_key, upload.multipart_id, number, size, PUT_LIFE)
 
 
-def stored_parts(database: Database, store: BlobStore, caller: Caller, wanted: Multipart) -> Sequence[blob_store.StoredPart]:
+def stored_parts(
+    database: Database, store: BlobStore, caller: Caller, wanted: Multipart
+) -> Sequence[blob_store.StoredPart]:
     """The parts that the store holds; all of a finished upload's are gone from this list, since they are one file now.
 
     Raises:

@@ -7,13 +7,14 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from modelyard.server import changes
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import changed_rows
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest
 from modelyard.server.teams.acting import Acting
 from modelyard.server.teams.operations import team_of
-from modelyard.server.uploads.tables import BlobRow, TeamBytesRow, UploadRow
+from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire import problems
 from modelyard.wire.uploads import UploadRequest
 
@@ -31,7 +32,9 @@ class OpenedUpload:
     hash_first: bool
 
 
-def open_upload(session: Session, store: BlobStore, acting: Acting, settings: Settings, new: UploadRequest) -> OpenedUpload:
+def open_upload(
+    session: Session, store: BlobStore, acting: Acting, settings: Settings, new: UploadRequest
+) -> OpenedUpload:
     """A handle for bytes to come, or a fresh handle on bytes that the team holds already.
 
     Raises:
@@ -67,7 +70,9 @@ def open_upload(session: Session, store: BlobStore, acting: Acting, settings: Se
 
 def _verified_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobRow | None:
     """Verified bytes of this team with the new file's hash; without a hash, any of its size."""
-    wanted = select(BlobRow).where(BlobRow.team_id == team_id, BlobRow.size == new.file_size, BlobRow.verification == "verified")
+    wanted = select(BlobRow).where(
+        BlobRow.team_id == team_id, BlobRow.size == new.file_size, BlobRow.verification == "verified"
+    )
     if new.file_hash is not None:
         wanted = wanted.where(BlobRow.sha256 == new.file_hash.removeprefix("sha256:"))
     return session.scalars(wanted.limit(1)).first()
@@ -85,7 +90,7 @@ def _check_room(session: Session, store: BlobStore, acting: Acting, settings: Se
         )
     quota = team_of(session, acting).quota_bytes
     quota = settings.quota_bytes if quota is None else quota
-    stored = stored_bytes(session, acting.team_id)
+    stored = changes.totals_of(session, acting.team_id).stored_bytes
     # SQLite adds integers as integers, PostgreSQL as decimals; a sum of sizes may pass 64 bits on neither.
     if quota is not None and stored + int(coming) + size > quota:
         raise problems.QuotaExceeded(
@@ -97,11 +102,6 @@ def _check_room(session: Session, store: BlobStore, acting: Acting, settings: Se
     free = store.free_bytes()
     if free is not None and size > free:
         raise problems.StorageFull(f"The registry's disk has {free} bytes free; this file has {size}.", free_bytes=free)
-
-
-def stored_bytes(session: Session, team_id: UUID) -> int:
-    """How many bytes the team holds, each once."""
-    return session.scalar(select(TeamBytesRow.stored).where(TeamBytesRow.team_id == team_id)) or 0
 
 
 def upload_by_key(session: Session, team_id: UUID, storage_key: str) -> UploadRow:
@@ -137,28 +137,29 @@ def arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
 
 
 def new_blob(session: Session, upload: UploadRow, sha256: str) -> BlobRow:
-    """The bytes of this upload as a blob nobody has read yet; counts them for the team."""
+    """The bytes of this upload as a blob nobody has read yet; whoever makes it counts them for the team."""
     blob = BlobRow(
-        id=new_id(), team_id=upload.team_id, sha256=sha256, size=upload.file_size, store_key=upload.storage_key, verification="pending"
+        id=new_id(),
+        team_id=upload.team_id,
+        sha256=sha256,
+        size=upload.file_size,
+        store_key=upload.storage_key,
+        verification="pending",
     )
     session.add(blob)
-    count_bytes(session, upload.team_id, upload.file_size)
     return blob
-
-
-def count_bytes(session: Session, team_id: UUID, change: int) -> None:
-    """Add to what the team holds; negative when bytes go."""
-    counted = update(TeamBytesRow).where(TeamBytesRow.team_id == team_id).values(stored=TeamBytesRow.stored + change)
-    if changed_rows(session, counted) == 0:
-        session.add(TeamBytesRow(team_id=team_id, stored=change))
-        session.flush()
 
 
 def held_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
     """Verified bytes of this team with this hash."""
     return session.scalars(
         select(BlobRow)
-        .where(BlobRow.team_id == team_id, BlobRow.sha256 == sha256, BlobRow.size == size, BlobRow.verification == "verified")
+        .where(
+            BlobRow.team_id == team_id,
+            BlobRow.sha256 == sha256,
+            BlobRow.size == size,
+            BlobRow.verification == "verified",
+        )
         .limit(1)
     ).first()
 

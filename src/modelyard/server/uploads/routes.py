@@ -14,10 +14,18 @@ from modelyard.wire import problems, uploads
 from modelyard.wire.shapes import Done
 
 router = APIRouter(prefix="/uploads/multipart", tags=["uploads"])
-REFUSALS = (problems.Unauthenticated, problems.RoleTooLow, problems.KeyNotAllowed, problems.UploadNotFound, problems.InvalidRequest)
+REFUSALS = (
+    problems.Unauthenticated,
+    problems.RoleTooLow,
+    problems.KeyNotAllowed,
+    problems.UploadNotFound,
+    problems.InvalidRequest,
+)
 
 
-@router.post("/initiate", responses=answers(*REFUSALS, problems.SizeMismatch, problems.UploadUsed, problems.StorageFull))
+@router.post(
+    "/initiate", responses=answers(*REFUSALS, problems.SizeMismatch, problems.UploadUsed, problems.StorageFull)
+)
 def initiate_multipart(
     new: uploads.MultipartRequest, caller: SignedIn, database: Db, store: Store, settings: Configured
 ) -> uploads.MultipartStarted:
@@ -39,7 +47,9 @@ def presign_parts(
     signed = multipart.sign_parts(database, store, caller, wanted)
     return uploads.PartTickets(
         part_list=[
-            uploads.PartTicket(part_number=number, upload_url=absolute(public_url, request), upload_headers=dict(request.headers))
+            uploads.PartTicket(
+                part_number=number, upload_url=absolute(public_url, request), upload_headers=dict(request.headers)
+            )
             for number, request in signed
         ]
     )
@@ -47,7 +57,9 @@ def presign_parts(
 
 @router.get("/parts", responses=answers(*REFUSALS))
 def list_parts(
-    storage_key: Annotated[uploads.StorageKey, Query(description="The handle from presign.", examples=[uploads.EXAMPLE_KEY])],
+    storage_key: Annotated[
+        uploads.StorageKey, Query(description="The handle from presign.", examples=[uploads.EXAMPLE_KEY])
+    ],
     upload_id: Annotated[uploads.UploadId, Query(description="The id from initiate.", examples=["0199a1de7c1e7a52"])],
     caller: SignedIn,
     database: Db,

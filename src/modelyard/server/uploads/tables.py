@@ -1,8 +1,8 @@
 """Uploads (the handle that a client quotes) and blobs (bytes that a team holds once).
 
-    uploads.storage_key ── what presign answered; PUT goes there
-    uploads.blob_id ────── the bytes behind the handle, once somebody registered them
-    blobs.store_key ────── where those bytes are: the key of the upload that brought them
+uploads.storage_key ── what presign answered; PUT goes there
+uploads.blob_id ────── the bytes behind the handle, once somebody registered them
+blobs.store_key ────── where those bytes are: the key of the upload that brought them
 """
 
 from datetime import datetime
@@ -60,12 +60,3 @@ class UploadRow(Row):
     registered_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     touched_at: Mapped[datetime] = mapped_column(default=now)
-
-
-class TeamBytesRow(Row):
-    """How many bytes a team holds, each once: kept, never summed."""
-
-    __tablename__ = "team_bytes"
-
-    team_id: Mapped[UUID] = mapped_column(primary_key=True)
-    stored: Mapped[int] = mapped_column(default=0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelyard.server.models.content import ModelFacts, PicklePolicy, examine
+from modelyard.server.models.content.cage.containers import scan
+from modelyard.server.models.content.cage.ranges import Ranges, Refused
 from modelyard.wire.problems import NotAModelFile
 
 
@@ -59,7 +61,7 @@ def safetensors(header: dict[str, Any] | bytes, tensors: bytes = b"") -> bytes:
     return struct.pack("<Q", len(raw)) + raw + tensors
 
 
-def named_tensors(*names: str, shape: tuple[int, ...] = (1,), **metadata: str) -> bytes:
+def named_tensors(*names: str, shape: tuple[int, ...] = (1,), metadata: dict[str, str] | None = None) -> bytes:
     """A safetensors file of F16 tensors with these names."""
     size = 2
     for length in shape:
@@ -68,6 +70,15 @@ def named_tensors(*names: str, shape: tuple[int, ...] = (1,), **metadata: str) -
     for place, name in enumerate(names):
         header[name] = {"dtype": "F16", "shape": list(shape), "data_offsets": [place * size, (place + 1) * size]}
     return safetensors(header, bytes(size * len(names)))
+
+
+def found_by_scan(content: bytes) -> str:
+    """As ``found_in``, by the program of the cage, run in this process: a corpus of files needs no process each."""
+    try:
+        scan(Ranges(len(content), lambda start, length: content[start : start + length]))
+    except Refused as refused:
+        return refused.found
+    return "accepted"
 
 
 # Pickle opcodes, put together as torch.save puts them.

@@ -5,11 +5,11 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from tests.server.models.content.building import InMemory, Sparse, found_in, look
 
 from modelyard.server.models.content import examine
 from modelyard.server.models.content.gguf_types import TENSOR_TYPES
 from modelyard.wire.problems import NotAModelFile
+from tests.server.models.content.building import InMemory, Sparse, found_in, look
 
 BROKEN = "broken gguf file"
 
@@ -116,12 +116,18 @@ def test_a_mutant_is_accepted_or_refused_and_nothing_else_happens(written: bytes
         for _ in range(chance.randrange(1, 4)):
             place = chance.randrange(header)
             mutant[place : place + chance.randrange(3)] = chance.randbytes(chance.choice([1, 1, 1, 8]))
-        refused += found_in(bytes(mutant[: chance.choice([len(mutant), chance.randrange(len(mutant))])]), "m.gguf") != "accepted"
+        refused += (
+            found_in(bytes(mutant[: chance.choice([len(mutant), chance.randrange(len(mutant))])]), "m.gguf")
+            != "accepted"
+        )
     assert refused > 500
 
 
 def test_every_cut_is_noticed(written: bytes) -> None:
-    assert {found_in(written[:length], "m.gguf") for length in range(8, len(written) - 32, 7)} <= {"truncated file", BROKEN}
+    assert {found_in(written[:length], "m.gguf") for length in range(8, len(written) - 32, 7)} <= {
+        "truncated file",
+        BROKEN,
+    }
 
 
 def test_block_sizes_are_the_reference_packages() -> None:

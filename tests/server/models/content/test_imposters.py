@@ -4,10 +4,10 @@ import time
 import zipfile
 
 import pytest
-from tests.server.models.content.building import InMemory, Sparse, found_in, look, named_tensors
 
 from modelyard.server.models.content import EXTENSIONS, examine
 from modelyard.wire.problems import NotAModelFile
+from tests.server.models.content.building import InMemory, Sparse, found_in, look, named_tensors
 
 POINTER = b"""version https://git-lfs.github.com/spec/v1
 oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
@@ -52,9 +52,9 @@ IMPOSTERS = {
 
 
 @pytest.mark.parametrize("found", IMPOSTERS)
-@pytest.mark.parametrize("name", ["m.safetensors", "m.gguf", "m.onnx", "m.zip", "m"])
-def test_an_imposter_is_named_for_what_it_is(found: str, name: str) -> None:
-    assert found_in(IMPOSTERS[found], name, "block") == found
+def test_an_imposter_is_named_for_what_it_is(found: str) -> None:
+    for name in ("m.safetensors", "m.gguf", "m.onnx", "m.zip", "m"):
+        assert found_in(IMPOSTERS[found], name, "block") == found
 
 
 @pytest.mark.parametrize("found", [kind for kind in IMPOSTERS if kind not in ("zip archive", "tar archive")])

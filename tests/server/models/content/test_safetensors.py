@@ -2,12 +2,13 @@ import json
 import struct
 import time
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
-from tests.server.models.content.building import InMemory, Sparse, found_in, look, named_tensors, safetensors
 
 from modelyard.server.models.content import examine
 from modelyard.wire.problems import NotAModelFile
+from tests.server.models.content.building import InMemory, Sparse, found_in, look, named_tensors, safetensors
 
 BROKEN, TRUNCATED, UNKNOWN = "broken safetensors file", "truncated file", "unknown content"
 
@@ -64,7 +65,10 @@ TABLE = {
     "a dtype as an object": (safetensors({"a": entry({"F32": None})}, bytes(8)), BROKEN),
     "valid": (GOOD, "accepted"),
     "no tensors": (safetensors(b"{}      "), "accepted"),
-    "zero-size tensor": (safetensors({"a": entry(shape=(0, 2**40), offsets=(0, 0)), "b": entry()}, bytes(8)), "accepted"),
+    "zero-size tensor": (
+        safetensors({"a": entry(shape=(0, 2**40), offsets=(0, 0)), "b": entry()}, bytes(8)),
+        "accepted",
+    ),
     "scalar": (safetensors({"a": entry(shape=(), offsets=(0, 4))}, bytes(4)), "accepted"),
     "any order": (safetensors({"b": entry(offsets=(8, 16)), "a": entry()}, bytes(16)), "accepted"),
     "four bits": (safetensors({"a": entry("F4", (4,), (0, 2))}, bytes(2)), "accepted"),
@@ -111,14 +115,22 @@ def test_a_length_that_spells_another_magic_is_still_a_length() -> None:
         assert found_in(safetensors(json.dumps({"t": entry()}).encode().ljust(length), bytes(8))) == "accepted"
 
 
-def test_ten_thousand_tensors_take_less_than_a_tenth_of_a_second() -> None:
-    content = named_tensors(*(f"model.diffusion_model.blocks.{n}.attn.to_q.weight" for n in range(10_000)), shape=(4, 4))
-    seconds = []
-    for _ in range(5):
-        began = time.process_time()
-        look(content)
-        seconds.append(time.process_time() - began)
-    assert min(seconds) < 0.1
+def test_ten_thousand_tensors_cost_a_few_times_what_the_json_parser_costs() -> None:
+    names = (f"model.diffusion_model.blocks.{n}.attn.to_q.weight" for n in range(10_000))
+    content = named_tensors(*names, shape=(4, 4))
+    header = content[8 : -10_000 * 32]
+    ours, plain = [], []
+    for _ in range(3):
+        plain.append(seconds_of(lambda: json.loads(header)))
+        ours.append(seconds_of(lambda: look(content)))
+    # 13 ms and 70 ms on a quiet machine. A ratio, since a busy one slows both.
+    assert min(ours) < 10 * min(plain)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize(
@@ -127,7 +139,7 @@ def test_ten_thousand_tensors_take_less_than_a_tenth_of_a_second() -> None:
     ids=["lists", "texts", "numbers", "escapes", "objects", "quotes", "backslashes", "brackets", "entries"],
 )
 def test_a_header_made_to_eat_memory_is_refused_cheaply(filling: bytes) -> None:
-    header = b'{"a":[' + filling * (8 * 2**20 // len(filling)) + b"0]}"
+    header = b'{"a":[' + filling * (2 * 2**20 // len(filling)) + b"0]}"
     content = safetensors(header)
     tracemalloc.start()
     began = time.process_time()

@@ -130,9 +130,8 @@ def _value(cursor: Cursor, kind: int, depth: int, strings: _Strings) -> Any:
 
 
 def _pass(cursor: Cursor, length: int) -> Any:
-    # What is skipped is charged too: a header of gigabytes is no header.
-    cursor.budget -= length
     cursor.skip(length)
+    cursor.charge(length)
     return None
 
 

@@ -9,7 +9,7 @@ MAX_DEPTH = 16
 # Every string that a parser builds has two quotes, every number and container a comma beside it: these two bounds
 # limit the memory that one document can cost to some tens of MiB.
 MAX_QUOTES = 600_000
-MAX_COMMAS = 1_000_000
+MAX_COMMAS = 500_000
 
 _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 # 2^64 has 20 digits. Surrogates come in by escapes only, since UTF-8 cannot carry them.

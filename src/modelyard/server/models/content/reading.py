@@ -57,6 +57,20 @@ class Cursor:
             NotAModelFile: they reach past ``end`` or past the budget.
         """
         self._claim(length)
+        self.charge(length)
+        if self.position < self._chunk_start or self.position + length > self._chunk_start + len(self._chunk):
+            self._chunk = read_exactly(self._reader, self.position, min(self.left(), max(length, self._chunk_size)))
+            self._chunk_start = self.position
+        start = self.position - self._chunk_start
+        self.position += length
+        return self._chunk[start : start + length]
+
+    def charge(self, length: int) -> None:
+        """Count ``length`` bytes as read: for what is skipped and yet belongs to a header.
+
+        Raises:
+            NotAModelFile: the budget is used up.
+        """
         self.budget -= length
         if self.budget < 0:
             raise refusal(
@@ -64,12 +78,6 @@ class Cursor:
                 "If the file is real, tell the people who run the registry.",
                 "oversized header",
             )
-        if self.position < self._chunk_start or self.position + length > self._chunk_start + len(self._chunk):
-            self._chunk = read_exactly(self._reader, self.position, min(self.left(), max(length, self._chunk_size)))
-            self._chunk_start = self.position
-        start = self.position - self._chunk_start
-        self.position += length
-        return self._chunk[start : start + length]
 
     def skip(self, length: int) -> None:
         """Pass over ``length`` bytes without reading them."""

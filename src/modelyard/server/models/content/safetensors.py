@@ -9,8 +9,7 @@ nesting deeper than 16, and more than 60,000 tensors or so (see ``json_guard``).
 
 import struct
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from modelyard.server.models.content import json_guard
 from modelyard.server.models.content.facts import ModelFacts, clean_entries
@@ -50,14 +49,14 @@ DTYPE_BITS = {
 }
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """One entry of the header; ``start`` and ``end`` count from the end of the header."""
 
-    dtype: str
-    shape: tuple[int, ...]
     start: int
     end: int
+    dtype: str
+    shape: tuple[int, ...]
+    elements: int
 
 
 def looks_like_safetensors(head: bytes) -> bool:
@@ -81,7 +80,7 @@ def examine_safetensors(reader: Reader) -> ModelFacts:
     return ModelFacts(
         format="safetensors",
         tensor_dtypes=dict(Counter(tensor.dtype for tensor in tensors.values())),
-        parameter_count=sum(_elements(tensor.shape) for tensor in tensors.values()),
+        parameter_count=sum(tensor.elements for tensor in tensors.values()),
         architecture=guess_family(shapes, said.base_model) or said.architecture,
         tags=said.tags,
         trigger_words=said.trigger_words,
@@ -133,9 +132,11 @@ def _tensor(name: str, entry: Any) -> Tensor:
         raise _broken("a tensor's dtype is missing or unknown")
     if not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2:
         raise _broken("a tensor's shape or data_offsets is missing or no list of sizes")
-    if _checked_bits(shape, DTYPE_BITS[dtype]) != 8 * (offsets[1] - offsets[0]):
+    start, end = offsets
+    elements = _checked_elements(shape, DTYPE_BITS[dtype])
+    if elements * DTYPE_BITS[dtype] != 8 * (end - start):
         raise _broken("a tensor's shape and dtype do not agree with its data_offsets")
-    return Tensor(dtype, tuple(shape), offsets[0], offsets[1])
+    return Tensor(start, end, dtype, tuple(shape), elements)
 
 
 def _sizes(value: Any) -> TypeGuard[list[int]]:
@@ -148,20 +149,24 @@ def _sizes(value: Any) -> TypeGuard[list[int]]:
     return True
 
 
-def _checked_bits(shape: list[int], bits: int) -> int:
-    """The bits of a tensor; every intermediate product must fit 64 bits, as in the reference (zero comes too late)."""
+def _checked_elements(shape: list[int], bits: int) -> int:
+    """How many elements; every product on the way to the bits must fit 64 bits, as in the reference: a zero at the
+    end comes too late.
+    """
     product = 1
-    for size in (*shape, bits):
+    for size in shape:
         product *= size
         if product > LARGEST:
             raise _broken("a tensor's size overflows")
+    if product * bits > LARGEST:
+        raise _broken("a tensor's size overflows")
     return product
 
 
 def _no_holes(tensors: list[Tensor], available: int) -> None:
     """Sorted by offset the tensors start at 0, touch, never overlap, and end with the file."""
     position = 0
-    for tensor in sorted(tensors, key=lambda tensor: (tensor.start, tensor.end)):
+    for tensor in sorted(tensors):
         if tensor.start != position:
             raise _broken("its tensors overlap or leave a hole")
         position = tensor.end
@@ -174,13 +179,6 @@ def _no_holes(tensors: list[Tensor], available: int) -> None:
         )
     if position < available:
         raise _broken(f"{available - position} bytes follow after its last tensor")
-
-
-def _elements(shape: tuple[int, ...]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product
 
 
 def _broken(reason: str) -> NotAModelFile:

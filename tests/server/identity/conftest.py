@@ -1,0 +1,5 @@
+"""One registry a file."""
+
+from tests.server.people.fixtures import world
+
+__all__ = ["world"]

@@ -1,0 +1,137 @@
+"""A store with a real HTTP server before its signed URLs, and small ways to speak to it."""
+
+import hashlib
+import http.client
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from modelyard.server.storage.blob_store import BlobStore, NamedPart, SignedRequest
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store and the address where its URLs are served."""
+
+    store: BlobStore
+    port: int
+    # A bucket takes no part below 5 MiB but the last.
+    part_size: int = 64 << 10
+
+    @property
+    def size(self) -> int:
+        """The size of a file of three parts."""
+        return 2 * self.part_size + 1000
+
+    def new_key(self, purpose: str = "models") -> str:
+        return f"{purpose}/{uuid.uuid4()}/{uuid.uuid4()}"
+
+    def send(self, request: SignedRequest, body: bytes = b"", **changed: str | None) -> Answer:
+        """Send a signed request; ``changed`` headers replace signed ones (``if_none_match=None`` leaves one out)."""
+        headers = dict(request.headers)
+        for name, value in changed.items():
+            headers = {known: text for known, text in headers.items() if known.lower() != name.replace("_", "-")}
+            if value is not None:
+                headers[name.replace("_", "-")] = value
+        return self.ask(request.method, request.url, headers, body)
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+        """One request on a connection of its own, with exactly these headers and ``Host``."""
+        target = urlsplit(url)
+        connection = http.client.HTTPConnection("127.0.0.1", target.port or self.port, timeout=20)
+        try:
+            connection.putrequest(method, f"{target.path}?{target.query}", skip_accept_encoding=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            connection.send(body)
+            response = connection.getresponse()
+            return Answer(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def put(self, key: str, body: bytes, sha256: str | None = None) -> Answer:
+        return self.send(self.store.put_request(key, len(body), sha256, HOUR), body)
+
+    def put_part(self, key: str, upload: str, number: int, body: bytes) -> NamedPart:
+        answer = self.send(self.store.part_request(key, upload, number, len(body), HOUR), body)
+        assert answer.status == 200, answer
+        return NamedPart(number, answer.headers["etag"])
+
+    def get(self, key: str, method: str = "GET", name: str = "ink.safetensors", **headers: str) -> Answer:
+        """GET a key by a fresh URL that names the digest of what is there."""
+        sha256 = hashlib.sha256(self.content(key)).hexdigest() if self.store.stored(key) else "0" * 64
+        request = self.store.download_request(key, name, sha256, HOUR)
+        return self.ask(method, request.url, {n.replace("_", "-"): v for n, v in headers.items()})
+
+    def content(self, key: str) -> bytes:
+        return b"".join(self.store.read(key, 0, 1 << 40))
+
+    def begin(self, request: SignedRequest, first: bytes) -> socket.socket:
+        """An upload that has sent its headers and ``first``, and no more for now."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        lines = [f"{request.method} {request.url} HTTP/1.1", "Host: here"]
+        lines += [f"{name}: {value}" for name, value in request.headers.items()]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + first)
+        return connection
+
+
+def status_of(connection: socket.socket) -> int:
+    """The status of the answer that comes on a raw connection, which is closed then; 0 if it closes without one."""
+    with connection:
+        try:
+            line = connection.recv(4096)
+        except ConnectionResetError:
+            return 0
+    return int(line.split(b" ")[1]) if line else 0
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[int]:
+    """A real server on loopback for an app mounted at ``/blobs``; gives its port."""
+    config = uvicorn.Config(
+        Starlette(routes=[Mount("/blobs", app=app)]), http="httptools", log_level="critical", access_log=False
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        until(lambda: server.started)
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+def until(is_so: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until a condition holds, or fail."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "It did not happen in time."
+        time.sleep(0.005)
+
+
+def noise(size: int) -> bytes:
+    return os.urandom(size)
