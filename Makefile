@@ -74,7 +74,7 @@ bench: $(READY) $(BENCH_READY)  ## ratios against named peers and limits, as a t
 
 $(BENCH_READY): requirements/bench.txt
 	@test -x $(BENCH_VENV)/bin/python || { echo "Making $(BENCH_VENV) from the lock: this takes some minutes, once."; \
-		$(PYTHON) -m venv --without-pip $(BENCH_VENV); echo "*" > $(BENCH_VENV)/.gitignore; }
+		$(PYTHON) -m venv --without-pip $(BENCH_VENV) && echo "*" > $(BENCH_VENV)/.gitignore; }
 	@$(PYTHON) -m pip --python $(BENCH_VENV)/bin/python --disable-pip-version-check --quiet install \
 		--require-hashes --requirement requirements/bench.txt
 	@touch $@

@@ -39,6 +39,14 @@ def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
+@pytest.fixture(scope="module")
+def module_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A registry of one test module's own."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("module") / "data", public_url="http://registry.test")
+    with opened(settings, Identity(CHEAP)) as parts, World(parts) as world:
+        yield world
+
+
 @pytest.fixture
 def team(shared_world: World) -> Someone:
     """The owner of a fresh, empty team in the shared registry."""

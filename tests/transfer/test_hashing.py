@@ -61,7 +61,7 @@ def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["appended", "cut", "replaced", "rewritten", "removed"])
 def test_a_file_that_changes_while_it_is_hashed_has_no_digest(file: Path, change: str) -> None:
     with file.open("ab") as grow:
-        grow.truncate(200_000_000)  # long enough to be caught in the middle
+        grow.truncate(80_000_000)  # long enough to be caught in the middle
 
     async def work() -> None:
         hashing = asyncio.create_task(sha256_of(file))
@@ -79,7 +79,7 @@ def _change(file: Path, change: str) -> None:
             with file.open("ab") as end:
                 end.write(b"x")
         case "cut":
-            os.truncate(file, 150_000_000)
+            os.truncate(file, 70_000_000)
         case "replaced":
             (file.parent / "other").write_bytes(b"other")
             (file.parent / "other").replace(file)

@@ -25,7 +25,7 @@ def test_these_refusals_stay(status: int) -> None:
     assert not passes(Refused(status, "Never."))
 
 
-@pytest.mark.parametrize("code", ["BadDigest", "checksum_mismatch"])
+@pytest.mark.parametrize("code", ["BadDigest", "checksum_wrong"])
 def test_bytes_garbled_on_the_way_are_sent_again(code: str) -> None:
     assert passes(Refused(400, "The checksum is another one.", code=code))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal import Terminal, terminal_of
+from modelyard.cli.terminal import terminal_of
 from modelyard.cli.words import fields
 
 if TYPE_CHECKING:

@@ -29,10 +29,12 @@ async def find_model(registry: Registry, name: str, *, deleted: bool = False) ->
         ModelAmbiguous: several do.
     """
     model_id = _as_id(name)
-    if model_id is not None:
+    if model_id is not None and not deleted:
         return await registry.get_model(model_id)
-    found = [model async for model in _containing(registry, PurePosixPath(name).name, deleted=deleted)]
-    for fits in (_has_path, _has_name):
+    # In the trash, a model is found in the list only.
+    words = None if model_id is not None else PurePosixPath(name).name
+    found = [model async for model in _containing(registry, words, deleted=deleted)]
+    for fits in (_has_id, _has_path, _has_name):
         fitting = [model for model in found if fits(model, name)]
         if len(fitting) == 1:
             return fitting[0]
@@ -54,7 +56,7 @@ async def model_at(registry: Registry, model_type: str, model_path: str) -> Mode
     return None
 
 
-async def _containing(registry: Registry, words: str, *, deleted: bool = False) -> AsyncIterator[Model]:
+async def _containing(registry: Registry, words: str | None, *, deleted: bool = False) -> AsyncIterator[Model]:
     wanted = ModelFilter(q=words, deleted=deleted or None)
     async for page in every_page(lambda paging: registry.list_models(wanted, paging)):
         for model in page.model_list:
@@ -66,6 +68,10 @@ def _as_id(name: str) -> UUID | None:
         return UUID(name)
     except ValueError:
         return None
+
+
+def _has_id(model: Model, name: str) -> bool:
+    return model.id == _as_id(name)
 
 
 def _has_path(model: Model, name: str) -> bool:

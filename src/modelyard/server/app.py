@@ -8,6 +8,8 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from fastapi_swagger import patch_fastapi
 from starlette.middleware.cors import CORSMiddleware
 
 from modelyard import __version__
@@ -16,7 +18,7 @@ from modelyard.server.accounts import routes as accounts
 from modelyard.server.chores import Chores
 from modelyard.server.credentials import pairing_routes
 from modelyard.server.credentials import routes as credentials
-from modelyard.server.inbound import StrictBodies
+from modelyard.server.inbound import ExactMethods, StrictBodies
 from modelyard.server.invitations import routes as invitations
 from modelyard.server.models import routes as models
 from modelyard.server.observed import Metrics, Observed
@@ -53,6 +55,7 @@ def create_app(parts: Parts) -> FastAPI:
     problems.install(app)
     app.add_exception_handler(StoreError, _on_store_error)
     app.add_middleware(StrictBodies)
+    app.add_middleware(ExactMethods, methods=_methods(app))
     if parts.settings.cors_origins:
         _allow_origins(app, parts.settings.cors_origins)
     app.add_middleware(Observed, metrics=metrics)
@@ -66,7 +69,18 @@ def _mount_routes(app: FastAPI, parts: Parts) -> None:
         api.include_router(slice_routes.router)
     app.include_router(api)
     app.include_router(health.router)
+    # The page keeps no token: it would outlive the session in the browser's storage.
+    patch_fastapi(app, redirect_from_root_to_docs=False, swagger_ui_parameters={"persistAuthorization": False})
     app.mount("/blobs", blob_app(parts.store))
+
+
+def _methods(app: FastAPI) -> dict[str, frozenset[str]]:
+    """The methods of each address of the API."""
+    found: dict[str, frozenset[str]] = {}
+    for route in iter_route_contexts(app.routes):
+        if route.path and route.methods:
+            found[route.path] = found.get(route.path, frozenset()) | route.methods
+    return found
 
 
 @asynccontextmanager
@@ -120,15 +134,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas.pop("ValidationError", None)
         shape = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= shape.pop("$defs", {}) | {"ProblemBody": shape}
-        for operation in _operations(document):
-            operation["responses"] = {
-                status: answer
-                for status, answer in operation["responses"].items()
-                if "HTTPValidationError" not in str(answer)
-            }
-        app.openapi_schema = document
+        for path in document["paths"].values():
+            for method, operation in path.items():
+                problems.complete_operation(method, operation)
+        app.openapi_schema = problems.with_whole_numbers(document)
     return app.openapi_schema
-
-
-def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return [operation for path in document["paths"].values() for operation in path.values()]

@@ -1,23 +1,68 @@
-"""What a request brings before any route sees it: a strict JSON body, and the address by which the client knows us."""
+"""What a request brings before any route sees it: address and method, a strict JSON body, the name it knows us by."""
 
+import asyncio
 import ipaddress
 import json
 import re
 import socket
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from modelyard.server import problems
 from modelyard.server.settings import Settings
-from modelyard.wire.problems import BodyTooLarge, HostNotAllowed, MalformedJson, Problem, UnsupportedMediaType
+from modelyard.wire.problems import (
+    BodyTooLarge,
+    HostNotAllowed,
+    MalformedJson,
+    MethodNotAllowed,
+    Problem,
+    RequestStalled,
+    UnsupportedMediaType,
+)
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 32
-# Where the reason is kept while the caller's identity is checked: a stranger learns nothing of a body's mistakes.
+# A JSON body is small: whoever needs longer than this holds a connection for its own sake.
+BODY_SECONDS = 30.0
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+# Where the reason is kept while the caller's identity is checked: a stranger learns nothing of a body's mistakes.
 BODY_PROBLEM = "modelyard.body_problem"
+
+
+class ExactMethods:
+    """Answers 405 by the most exact address, with all its methods in ``Allow``.
+
+    The framework tries one route after the other: ``PUT /models/presign`` would change the model "presign", and
+    ``Allow`` would name the methods of one route alone.
+    """
+
+    def __init__(self, app: ASGIApp, methods: Mapping[str, frozenset[str]]) -> None:
+        """``methods`` are those of each address; an address may hold ``{names}``."""
+        self.app = app
+        self._exact = methods
+        self._patterns = [
+            (re.compile(re.sub(r"\{[^}]+\}", "[^/]+", address)), allowed)
+            for address, allowed in methods.items()
+            if "{" in address
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = self._allowed(scope["path"]) if scope["type"] == "http" else None
+        if allowed is None or scope["method"] in allowed:
+            await self.app(scope, receive, send)
+            return
+        refusal = problems.answer(Request(scope), MethodNotAllowed("This method is not allowed here."))
+        refusal.headers["Allow"] = ", ".join(sorted(allowed))
+        await refusal(scope, receive, send)
+
+    def _allowed(self, path: str) -> frozenset[str] | None:
+        if path in self._exact:
+            return self._exact[path]
+        return next((allowed for pattern, allowed in self._patterns if pattern.fullmatch(path)), None)
 
 
 class StrictBodies:
@@ -54,6 +99,18 @@ async def _whole_body(scope: Scope, receive: Receive) -> bytes:
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise BodyTooLarge(f"A body may have {MAX_BODY_BYTES} bytes.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _received(receive)
+    except TimeoutError:
+        raise RequestStalled("The body did not come. Send the request again.") from None
+    if body:
+        _check_media_type(headers.get(b"content-type", b""))
+        check_json(body)
+    return body
+
+
+async def _received(receive: Receive) -> bytes:
     body = bytearray()
     more = True
     while more:
@@ -62,9 +119,6 @@ async def _whole_body(scope: Scope, receive: Receive) -> bytes:
         more = message.get("more_body", False)
         if len(body) > MAX_BODY_BYTES:
             raise BodyTooLarge(f"A body may have {MAX_BODY_BYTES} bytes.")
-    if body:
-        _check_media_type(headers.get(b"content-type", b""))
-        check_json(bytes(body))
     return bytes(body)
 
 

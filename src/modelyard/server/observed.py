@@ -1,4 +1,4 @@
-"""What an operator sees of requests: an id on each, one log line each, and the numbers behind ``/metrics``."""
+"""What every request gets: an id and safe headers on its answer, one log line, a place in the numbers of ``/metrics``."""
 
 import json
 import logging
@@ -106,10 +106,21 @@ class _Seen:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", []), self._header]}
+            message = {**message, "headers": _safe([*message.get("headers", []), self._header])}
         else:
             self.sent += len(message.get("body", b""))
         await self._send(message)
+
+
+def _safe(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers, and those that keep browsers from guessing types and anybody from storing what is for one caller."""
+    names = {name.lower() for name, _ in headers}
+    if b"x-content-type-options" not in names:
+        headers.append((b"x-content-type-options", b"nosniff"))
+    if b"cache-control" not in names:
+        # What has a version may be kept, if it is asked for again each time.
+        headers.append((b"cache-control", b"private, no-cache" if b"etag" in names else b"no-store"))
+    return headers
 
 
 def _request_id(scope: Scope) -> str:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from modelyard.wire import problems
 from modelyard.wire.problems import Problem
-from modelyard.wire.shapes import ProblemBody
+from modelyard.wire.shapes import MAX_INT64, ProblemBody
 
 MEDIA_TYPE = "application/problem+json"
 Answers = dict[int | str, dict[str, Any]]
@@ -40,6 +40,43 @@ def answers(*kinds: type[Problem], also: Answers | None = None) -> Answers:
         entry["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
         del entry["model"]
     return entries | (also or {})
+
+
+def complete_operation(method: str, operation: dict[str, Any]) -> None:
+    """Add to an OpenAPI operation the problems that any route of its kind can answer, and drop what we never answer."""
+    kinds: list[type[Problem]] = [problems.Unavailable]
+    if "requestBody" in operation:
+        kinds += [problems.MalformedJson, problems.RequestStalled, problems.BodyTooLarge]
+        kinds += [problems.UnsupportedMediaType, problems.InvalidRequest]
+    if method != "get":
+        kinds.append(problems.StorageFull)
+    listed: dict[str, Any] = {
+        status: entry for status, entry in operation["responses"].items() if "HTTPValidationError" not in str(entry)
+    }
+    for status, entry in answers(*kinds).items():
+        held = listed.setdefault(str(status), {"description": "", "content": entry["content"]})
+        lines = [line for line in entry["description"].split("\n\n") if line not in held["description"]]
+        held["description"] = "\n\n".join([held["description"], *lines]).strip()
+    operation["responses"] = dict(sorted(listed.items()))
+    for parameter in operation.get("parameters", []):
+        parameter["schema"] = _without_null(parameter["schema"])
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter: one may be left out, but there is no way to send null in a header or a query."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    if len(choices) != 1:
+        return schema
+    return {name: value for name, value in schema.items() if name != "anyOf"} | choices[0]
+
+
+def with_whole_numbers(part: Any) -> Any:
+    """The document with bounds as exact as we check them: the framework makes them floats, which end at 2^53."""
+    if isinstance(part, dict):
+        return {name: with_whole_numbers(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [with_whole_numbers(value) for value in part]
+    return min(int(part), MAX_INT64) if isinstance(part, float) and part.is_integer() else part
 
 
 def install(app: FastAPI) -> None:

@@ -11,6 +11,7 @@ from modelyard.transfer.failures import DiskFull, TargetTaken, WrongBytes, disk_
 
 # What file systems without hard links answer: FAT, some network shares, some FUSE mounts.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _COPY_PIECE = 1024 * 1024
 
 
@@ -34,19 +35,28 @@ def locked(path: Path) -> int | None:
     return None
 
 
-def locks_hold(path: Path) -> bool:
-    """Whether a lock on ``path``, which the caller holds, keeps others out.
+def locks_hold(folder: Path) -> bool:
+    """Whether a lock on a file in ``folder`` keeps others out.
 
-    On some shared file systems a lock succeeds for everybody, and two writers would share a file.
+    On some shared file systems a lock succeeds for everybody, and two writers would share a file; on some it never
+    does.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    probe = folder / f".{uuid4().hex}.part"
+    taken = [_locked_if_possible(probe) for _ in range(2)]
+    probe.unlink(missing_ok=True)
+    for descriptor in taken:
+        if descriptor is not None:
+            os.close(descriptor)
+    return taken[0] is not None and taken[1] is None
+
+
+def _locked_if_possible(probe: Path) -> int | None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        return locked(probe)
+    except OSError as failure:
+        if failure.errno in _NO_LOCKS:
+            return None
+        raise
 
 
 def require_room(folder: Path, needed: int, keep_free: int) -> None:

@@ -23,6 +23,8 @@ from modelyard.transfer.spans import Span
 
 FreshUrl = Callable[[], Awaitable[str]]
 
+# Soon at first, so that even a machine that is killed again and again gets somewhere; then seldom, to spare the disk.
+_FIRST_CHECKPOINT_SECONDS = 0.25
 _CHECKPOINT_SECONDS = 1.0
 
 
@@ -86,10 +88,12 @@ class Fetching:
         return digest.hexdigest()
 
     async def _keep_checkpoints(self) -> None:
+        pause = _FIRST_CHECKPOINT_SECONDS
         while not self._complete.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._complete.wait(), _CHECKPOINT_SECONDS)
+                await asyncio.wait_for(self._complete.wait(), pause)
             await self.crew.run(self.file.checkpoint)
+            pause = min(2 * pause, _CHECKPOINT_SECONDS)
 
     async def _receive(self, connections: int) -> None:
         """In ranges where the source can, else as one stream that starts anew when it breaks."""

@@ -176,21 +176,18 @@ def claim(path: Path, size: int, sha256: str) -> Partial:
     Raises:
         DiskFull, DiskFailed: the file cannot be made.
     """
-    names = [path, *(path.with_stem(f"{path.stem}.{number}") for number in range(2, _NAMES))]
     try:
-        for name in names:
-            if (descriptor := disk.locked(name)) is None:
-                continue
-            if disk.locks_hold(name):
+        if not disk.locks_hold(path.parent):
+            return unshared(path, size, sha256)
+        for name in (path, *(path.with_stem(f"{path.stem}.{number}") for number in range(2, _NAMES))):
+            if (descriptor := disk.locked(name)) is not None:
                 return Partial(name, descriptor, _journal(name, size, sha256))
-            os.close(descriptor)
-            break
-        return _unshared(path, size, sha256)
+        return unshared(path, size, sha256)
     except OSError as failure:
         raise disk_failure(path, failure) from failure
 
 
-def _unshared(path: Path, size: int, sha256: str) -> Partial:
+def unshared(path: Path, size: int, sha256: str) -> Partial:
     """A partial file under a name that nobody else can know, for folders whose locks keep nobody out."""
     name = path.with_stem(f"{path.stem}.{uuid4().hex}")
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

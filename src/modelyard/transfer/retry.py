@@ -37,7 +37,7 @@ def expired(failure: TransferFailed) -> bool:
 
 
 def _garbled_on_the_way(refused: Refused) -> bool:
-    """The store found another checksum than was signed: ``BadDigest`` in S3, ``checksum_mismatch`` in ours."""
+    """The store found another checksum than was signed: ``BadDigest`` in S3, ``checksum_wrong`` in ours."""
     code = (refused.code or "").lower()
     return refused.status == 400 and ("digest" in code or "checksum" in code)
 

@@ -162,6 +162,12 @@ class MethodNotAllowed(Problem):
     status, slug, title = 405, "method-not-allowed", "This method is not allowed here"
 
 
+class RequestStalled(Problem):
+    """The body of a small request did not come within half a minute."""
+
+    status, slug, title = 408, "request-stalled", "The request stopped half-way"
+
+
 class VersionStale(Problem):
     """``If-Match`` names an older version of the record: read it again."""
 

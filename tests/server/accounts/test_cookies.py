@@ -1,25 +1,25 @@
 from http.cookies import SimpleCookie
 
-import httpx
 import pytest
 
+from tests.server.people.answers import Answer
 from tests.server.world import PASSWORD, World
 
 SITE = "http://registry.test"
 LOGIN = {"email_address": "owner@studio.test", "user_password": PASSWORD}
 
 
-def _post(world: World, path: str, body: object, *, cookie: str | None = None, **headers: str) -> httpx.Response:
+def _post(world: World, path: str, body: object, *, cookie: str | None = None, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     world.client.cookies.clear()
     if cookie is not None:
         named["Cookie"] = f"modelyard_refresh={cookie}"
-    answer = world.client.post(f"/api/v1{path}", json=body, headers=named)
+    answer: Answer = world.client.post(f"/api/v1{path}", json=body, headers=named)
     world.client.cookies.clear()
     return answer
 
 
-def _kept(answer: httpx.Response) -> str:
+def _kept(answer: Answer) -> str:
     return SimpleCookie(answer.headers["set-cookie"])["modelyard_refresh"].value
 
 

@@ -1,4 +1,4 @@
-"""One registry a file."""
+"""One registry for this folder."""
 
 from tests.server.people.fixtures import world
 

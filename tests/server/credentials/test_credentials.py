@@ -1,8 +1,6 @@
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from modelyard.server.database.base import now
@@ -11,15 +9,10 @@ from modelyard.server.identity.bearer import Caller
 from modelyard.server.identity.operations import bind_agent
 from modelyard.server.identity.tables import CredentialRow
 from modelyard.wire.problems import KeyNotAllowed
+from tests.server.people.answers import refusal
 from tests.server.world import Someone, World
 
 ABSENT = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"
-
-
-def _refusal(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
-    body = answer.json()
-    body.pop("request_id", None)
-    return answer.status_code, body
 
 
 def _id_of(world: World, key: Someone) -> str:
@@ -124,7 +117,7 @@ def test_below_admin_one_sees_and_revokes_ones_own_devices_only(world: World) ->
     assert [row["id"] for row in one.get("/credentials").json()["credentials"]] == [_id_of(world, own)]
     refused = [one.delete(f"/credentials/{key_id}") for key_id in (_id_of(world, foreign), _id_of(world, integration))]
     absent = one.delete(f"/credentials/{ABSENT}")
-    assert all(_refusal(answer) == _refusal(absent) for answer in refused)
+    assert all(refusal(answer) == refusal(absent) for answer in refused)
     assert absent.status_code == 404
     assert one.delete(f"/credentials/{_id_of(world, own)}").status_code == 204
     assert own.get("/users/me").status_code == 401
@@ -133,7 +126,7 @@ def test_below_admin_one_sees_and_revokes_ones_own_devices_only(world: World) ->
 
 def test_a_key_of_another_team_and_an_absent_one_look_the_same(world: World) -> None:
     foreign = _id_of(world, world.key("integration", world.other_team()))
-    assert _refusal(world.owner.delete(f"/credentials/{foreign}")) == _refusal(
+    assert refusal(world.owner.delete(f"/credentials/{foreign}")) == refusal(
         world.owner.delete(f"/credentials/{ABSENT}")
     )
 

@@ -2,7 +2,6 @@ import re
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from modelyard.server.credentials.pairing import OPEN_FROM_ONE_ADDRESS
@@ -10,6 +9,7 @@ from modelyard.server.credentials.tables import PairingRow
 from modelyard.server.database.base import now
 from modelyard.server.identity import keys
 from modelyard.server.identity.tables import CredentialRow
+from tests.server.people.answers import Answer, refusal
 from tests.server.world import Someone, World
 
 
@@ -27,23 +27,17 @@ def _start(world: World) -> dict[str, Any]:
     return started
 
 
-def _confirm(user: Someone, code: str, **body: Any) -> httpx.Response:
+def _confirm(user: Someone, code: str, **body: Any) -> Answer:
     return user.post("/desktop/pair/confirm", user_code=code, **body)
 
 
-def _poll(world: World, started: dict[str, Any]) -> httpx.Response:
+def _poll(world: World, started: dict[str, Any]) -> Answer:
     return world.nobody.post("/desktop/pair/poll", device_code=started["device_code"])
 
 
 def _expire(world: World) -> None:
     with world.parts.database.writing() as session:
         session.query(PairingRow).update({"expires_at": now() - timedelta(seconds=1)})
-
-
-def _refusal(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
-    body = answer.json()
-    body.pop("request_id", None)
-    return answer.status_code, body
 
 
 def test_a_device_is_told_what_to_show(world: World) -> None:
@@ -107,12 +101,12 @@ def test_every_refused_code_is_one_answer(world: World) -> None:
     _confirm(world.owner, used["user_code"])
     _poll(world, used)
     codes = [used["user_code"], "AAAA-AAAA", "x", "0000-0000", "' OR 1=1 --", "A\x00"]
-    answers = [_refusal(_confirm(world.person("viewer"), code)) for code in codes]
+    answers = [refusal(_confirm(world.person("viewer"), code)) for code in codes]
     assert all(answer == answers[0] for answer in answers)
     assert answers[0][0] == 404
 
     polled = [
-        _refusal(world.nobody.post("/desktop/pair/poll", device_code=code))
+        refusal(world.nobody.post("/desktop/pair/poll", device_code=code))
         for code in (used["device_code"], keys.new_token("pc-").raw, "x", "\x00", used["user_code"])
     ]
     assert all(answer == polled[0] for answer in polled)

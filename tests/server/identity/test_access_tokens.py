@@ -11,6 +11,7 @@ from modelyard.server.identity.secret import known_secret
 from modelyard.server.identity.tables import SignInRow
 from modelyard.server.identity.tokens import SECRET_NAME, AccessTokens, Claims
 from tests.server.identity import forging
+from tests.server.people.answers import refusal
 from tests.server.world import Someone, World
 
 
@@ -28,10 +29,7 @@ def _secret(world: World) -> str:
 
 
 def _answer(world: World, token: str) -> tuple[int, str | None, dict[str, Any]]:
-    answer = Someone(world.client, token, world.team_id).get("/users/me")
-    body = answer.json()
-    body.pop("request_id", None)
-    return answer.status_code, answer.headers.get("www-authenticate"), body
+    return refusal(Someone(world.client, token, world.team_id).get("/users/me"))
 
 
 def test_the_forge_itself_makes_good_tokens(world: World) -> None:

@@ -7,14 +7,8 @@ import pytest
 from modelyard.server.database.base import now
 from modelyard.server.identity import keys
 from modelyard.server.identity.tables import CredentialRow
+from tests.server.people.answers import refusal
 from tests.server.world import Someone, World
-
-
-def _refusal(caller: Someone, path: str = "/models") -> tuple[int, str | None, dict[str, Any]]:
-    answer = caller.get(path)
-    body = answer.json()
-    body.pop("request_id", None)
-    return answer.status_code, answer.headers.get("www-authenticate"), body
 
 
 def test_missing_unknown_revoked_and_expired_are_one_answer(world: World) -> None:
@@ -30,7 +24,7 @@ def test_missing_unknown_revoked_and_expired_are_one_answer(world: World) -> Non
         *(Someone(world.client, keys.new_token(prefix).raw) for prefix in ("sk-", "dk-", "ak-", "xk-", "mr-", "in-")),
         *(Someone(world.client, text) for text in ("x", "sk-", "eyJ", "null", "sk-" + "A" * 49, "Bearer", "'--")),
     ]
-    answers = [_refusal(caller) for caller in callers]
+    answers = [refusal(caller.get("/models")) for caller in callers]
     assert all(answer == answers[0] for answer in answers)
     assert answers[0][0] == 401
     assert answers[0][1] is not None
@@ -102,7 +96,8 @@ def test_the_database_holds_no_key_and_no_token(world: World) -> None:
         "a long sentence is best",
     ]
     with world.parts.database.reading() as session:
-        dump = "\n".join(session.connection().connection.driver_connection.iterdump())
+        driver: Any = session.connection().connection.driver_connection
+        dump = "\n".join(driver.iterdump())
     assert not [secret for secret in secrets if secret in dump]
 
 

@@ -231,6 +231,8 @@ def test_of_two_uploads_of_one_key_one_is_published(place: Place) -> None:
     with pytest.raises(KeyTaken):
         place.store.finish(key, rival, parts)
     place.store.abort(key, rival)
+    with pytest.raises(NoSuchUpload):
+        place.store.finish(key, rival, parts)
     assert place.content(key) == first
 
 

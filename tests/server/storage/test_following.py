@@ -1,6 +1,7 @@
 """Digests that are made while a file is written."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,15 +76,20 @@ def test_a_part_written_again_is_hashed_again(hashers: Hashers, file: Path, body
 
 def test_a_part_written_again_while_it_is_read_is_hashed_again(hashers: Hashers, file: Path, body: bytes) -> None:
     following = hashers.follow(file, SIZE, STEP)
-    for _ in range(50):
+    wrong = noise(STEP)
+    for attempt in range(100):
         following.rewind(0)
-        with file.open("r+b") as torn:
-            torn.write(noise(STEP))
-        following.advance(SIZE - 1)
-    following.rewind(0)
-    file.write_bytes(body)
-    following.advance(SIZE)
-    assert following.wait(10) == right(body)
+        with file.open("r+b") as writer:
+            writer.write(wrong)
+            following.advance(STEP)
+            # Somewhere inside the piece that a thread is reading and hashing now.
+            time.sleep(attempt * 0.00002)
+            following.rewind(0)
+            writer.seek(0)
+            writer.write(body[:STEP])
+            writer.flush()
+        following.advance(SIZE)
+        assert following.wait(10) == right(body)
 
 
 def test_a_file_that_is_gone_has_no_digest(hashers: Hashers, file: Path) -> None:

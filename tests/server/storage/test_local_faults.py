@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,18 @@ def test_recovery_sweeps_half_written_files_and_keeps_the_rest(tmp_path: Path) -
     store.close()
 
 
+def test_a_slow_upload_is_as_young_as_its_finish(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    key = new_key()
+    upload = store.start(key, 5, 5)
+    part = _written(store, key, upload, 1, b"bytes")
+    os.utime(store.folder.uploads / upload, (0, 0))
+    store.finish(key, upload, [part])
+    (found,) = store.keys("models/")
+    assert found.modified > datetime.now(UTC) - timedelta(minutes=1)
+    store.close()
+
+
 def test_only_the_owner_of_this_folder_may_sweep_it(tmp_path: Path) -> None:
     store = opened(tmp_path / "one")
     with lock(tmp_path / "two") as held, pytest.raises(ValueError):
@@ -187,7 +200,8 @@ def test_a_journal_torn_at_any_byte_lists_what_was_whole(tmp_path: Path) -> None
 
 def test_a_torn_journal_can_be_continued(tmp_path: Path) -> None:
     journal_with(tmp_path / JOURNAL, 1, 2)
-    os.truncate(tmp_path / JOURNAL, (tmp_path / JOURNAL).stat().st_size - 3)
+    torn = (tmp_path / JOURNAL).read_bytes()[:-3] + bytes(200)
+    (tmp_path / JOURNAL).write_bytes(torn)
     journal = PartsJournal(tmp_path / JOURNAL)
     journal.load()
     journal.list(StoredPart(3, "etag3", 10))
@@ -241,6 +255,13 @@ def test_what_was_accepted_keeps_its_room(small_disk: Path) -> None:
         store.write_whole(new_key(), 4 << 20, None)
     store.finish(key, upload, [_written(store, key, upload, 1, body)])
     assert b"".join(store.read(key, 0, 5 << 20)) == body
+    store.close()
+
+
+def test_a_disk_is_never_filled_to_its_last_byte(small_disk: Path) -> None:
+    store = opened(small_disk)
+    with pytest.raises(StoreFull):
+        store.write_whole(new_key(), store.free_bytes() - (64 << 10), None)
     store.close()
 
 

@@ -24,7 +24,8 @@ def test_members_can_be_read_by_pages_and_by_cursor(world: World) -> None:
     assert [row["user_id"] for page in pages for row in page] == people
     assert pages[3] == []
 
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = owner.get("/members", per_page=2, cursor=cursor).json()
         seen += [row["user_id"] for row in page["member_list"]]

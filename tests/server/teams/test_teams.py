@@ -91,7 +91,7 @@ def test_a_deleted_team_ends_all_access_at_once(world: World) -> None:
     assert owner.delete("/teams/current").status_code == 204
     for person in (owner, member):
         assert person.get("/teams/current").json()["error_code"] == "not_a_member"
-        assert owner.team_id not in person.get("/users/me").text
+        assert str(owner.team_id) not in person.get("/users/me").text
     for key in keys:
         assert key.get("/models").status_code == 401
         assert key.get("/users/me").status_code == 401

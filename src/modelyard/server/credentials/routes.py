@@ -57,7 +57,10 @@ def list_credentials(
     responses=answers(*REFUSALS, problems.CredentialIdMalformed, problems.CredentialNotFound),
 )
 def revoke_credential(
-    credential_id: Annotated[str, Path(description="The key's id, never the key.", examples=[EXAMPLE_ID])],
+    credential_id: Annotated[
+        str,
+        Path(description="The key's id, never the key.", json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID]),
+    ],
     acting: Annotated[Acting, may(Operation.CREDENTIALS_REVOKE)],
     database: Db,
 ) -> None:

@@ -12,6 +12,7 @@ from modelyard.server import changes
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
+from modelyard.server.identity.asked import uuid_of
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest
 from modelyard.server.teams.acting import Acting
@@ -39,6 +40,19 @@ def path_or_problem(model_type: str, model_path: str) -> ModelPath:
         raise problems.ModelPathRefused(str(refused), errors=errors) from None
 
 
+def id_of(text: str) -> UUID:
+    """The id in an address.
+
+    Raises:
+        ModelNotFound: what is no UUID is answered as what does not exist.
+    """
+    return uuid_of(text, model_not_found())
+
+
+def model_not_found() -> problems.ModelNotFound:
+    return problems.ModelNotFound("There is no such model.")
+
+
 def find_model(session: Session, acting: Acting, model_id: UUID, *, deleted: bool = False) -> ModelRow:
     """A living model of the team, or with ``deleted`` one in its trash.
 
@@ -47,7 +61,7 @@ def find_model(session: Session, acting: Acting, model_id: UUID, *, deleted: boo
     """
     model = session.get(ModelRow, model_id)
     if model is None or model.team_id != acting.team_id or (model.deleted_at is not None) != deleted:
-        raise problems.ModelNotFound("There is no such model.")
+        raise model_not_found()
     return model
 
 
@@ -64,6 +78,16 @@ def may_change(acting: Acting, model: ModelRow) -> None:
     ):
         return
     raise problems.RoleTooLow("Members change the models that they registered; ask an admin.", needed_role=Role.ADMIN)
+
+
+def may_remove(acting: Acting) -> None:
+    """Check that this kind of caller may delete and restore at all: an integration key may only replace.
+
+    Raises:
+        KeyNotAllowed: an integration key.
+    """
+    if acting.caller.kind == "integration":
+        raise problems.KeyNotAllowed("An integration key may replace models, not delete or restore them.")
 
 
 def as_wire(model: ModelRow) -> Model:
@@ -163,8 +187,10 @@ def delete_model(session: Session, acting: Acting, model_id: UUID, if_match: str
     """Put a model into the trash: gone from lists and machines at once, its bytes kept for the grace time.
 
     Raises:
+        KeyNotAllowed: see ``may_remove``.
         ModelNotFound, RoleTooLow, VersionStale
     """
+    may_remove(acting)
     model = find_model(session, acting, model_id)
     may_change(acting, model)
     check_version(model, if_match)
@@ -184,10 +210,12 @@ def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
     """The model, back from the trash.
 
     Raises:
+        KeyNotAllowed: see ``may_remove``.
         ModelNotFound: it is not in the trash (any more).
         RoleTooLow
         ModelPathTaken: somebody has taken its path meanwhile.
     """
+    may_remove(acting)
     model = find_model(session, acting, model_id, deleted=True)
     may_change(acting, model)
     path = path_or_problem(model.model_type, model.model_path)
@@ -214,7 +242,7 @@ def download_request(database: Database, store: BlobStore, acting: Acting, model
     with database.reading() as session:
         model = find_model(session, acting, model_id)
         if acting.caller.kind == "agent" and model.model_status != "active":
-            raise problems.ModelNotFound("There is no such model.")
+            raise model_not_found()
         blob = session.get_one(BlobRow, model.blob_id)
     if model.verification == "pending":
         raise problems.ModelNotVerified("The registry is still reading these bytes. Try again.", verification="pending")

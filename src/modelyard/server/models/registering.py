@@ -73,7 +73,7 @@ def presign_upload(
     path = path_or_problem(new.model_type, new.model_path)
     with database.writing() as session:
         holder = held_path(session, acting.team_id, path)
-        if holder is not None and new.file_hash is not None and holder.file_hash != new.file_hash:
+        if holder is not None and holder.id != new.replaces and new.file_hash not in (None, holder.file_hash):
             raise path_taken(session, holder, path, new.file_hash)
         return uploads.open_upload(session, store, acting, settings, new)
 

@@ -1,12 +1,12 @@
 """``/models``: presign, register, list, read, change, delete, restore, download."""
 
 from typing import Annotated
-from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query, Response, status
+from fastapi import APIRouter, Header, Query, Response, status
 from fastapi.responses import RedirectResponse
 
 from modelyard.server.database.session import Db
+from modelyard.server.identity.asked import PathId
 from modelyard.server.inbound import Configured, PublicUrl
 from modelyard.server.models import listing, operations, registering
 from modelyard.server.models.listing import ModelFilter
@@ -17,7 +17,7 @@ from modelyard.server.teams.acting import REFUSALS, Acting, may
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
 from modelyard.wire.models import DownloadTicket, Model, ModelChange, ModelList, NewModel
-from modelyard.wire.shapes import EXAMPLE_ID, Created, Updated
+from modelyard.wire.shapes import Created, Updated
 from modelyard.wire.uploads import UploadRequest, UploadTicket
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -28,7 +28,6 @@ Reading = Annotated[Acting, may(Operation.MODELS_READ)]
 Downloading = Annotated[Acting, may(Operation.MODELS_DOWNLOAD)]
 Uploading = Annotated[Acting, may(Operation.MODELS_UPLOAD)]
 Editing = Annotated[Acting, may(Operation.MODELS_EDIT)]
-ModelId = Annotated[UUID, Path(description="The model's id.", examples=[EXAMPLE_ID])]
 IfMatch = Annotated[str | None, Header(description="Only if the record still has this ETag.", examples=['"1"'])]
 
 
@@ -95,10 +94,10 @@ def list_models(wanted: Annotated[ModelFilter, Query()], acting: Reading, databa
 
 
 @router.get("/{model_id}", responses=answers(*REFUSALS, problems.ModelNotFound))
-def read_model(model_id: ModelId, acting: Reading, database: Db, response: Response) -> Model:
+def read_model(model_id: PathId, acting: Reading, database: Db, response: Response) -> Model:
     """Read a model."""
     with database.reading() as session:
-        model = operations.find_model(session, acting, model_id)
+        model = operations.find_model(session, acting, operations.id_of(model_id))
         response.headers["ETag"] = operations.etag_of(model)
         return operations.as_wire(model)
 
@@ -115,11 +114,11 @@ def read_model(model_id: ModelId, acting: Reading, database: Db, response: Respo
     ),
 )
 def change_model(
-    model_id: ModelId, change: ModelChange, acting: Editing, database: Db, response: Response, if_match: IfMatch = None
+    model_id: PathId, change: ModelChange, acting: Editing, database: Db, response: Response, if_match: IfMatch = None
 ) -> Updated:
     """Change a model's record."""
     with database.writing() as session:
-        model = operations.change_model(session, acting, model_id, change, if_match)
+        model = operations.change_model(session, acting, operations.id_of(model_id), change, if_match)
         response.headers["ETag"] = operations.etag_of(model)
         return Updated(id=model.id)
 
@@ -129,17 +128,17 @@ def change_model(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=answers(*REFUSALS, problems.ModelNotFound, problems.VersionStale),
 )
-def delete_model(model_id: ModelId, acting: Editing, database: Db, if_match: IfMatch = None) -> None:
+def delete_model(model_id: PathId, acting: Editing, database: Db, if_match: IfMatch = None) -> None:
     """Delete a model; it can be restored for a while."""
     with database.writing() as session:
-        operations.delete_model(session, acting, model_id, if_match)
+        operations.delete_model(session, acting, operations.id_of(model_id), if_match)
 
 
 @router.post("/{model_id}/restore", responses=answers(*REFUSALS, problems.ModelNotFound, problems.ModelPathTaken))
-def restore_model(model_id: ModelId, acting: Editing, database: Db) -> Updated:
+def restore_model(model_id: PathId, acting: Editing, database: Db) -> Updated:
     """Take a model back from the trash."""
     with database.writing() as session:
-        return Updated(id=operations.restore_model(session, acting, model_id).id)
+        return Updated(id=operations.restore_model(session, acting, operations.id_of(model_id)).id)
 
 
 @router.get(
@@ -156,7 +155,7 @@ def restore_model(model_id: ModelId, acting: Editing, database: Db) -> Updated:
     ),
 )
 def download_model(
-    model_id: ModelId,
+    model_id: PathId,
     acting: Downloading,
     database: Db,
     store: Store,
@@ -166,7 +165,7 @@ def download_model(
     ] = True,
 ) -> DownloadTicket | RedirectResponse:
     """Download a model."""
-    request = operations.download_request(database, store, acting, model_id)
+    request = operations.download_request(database, store, acting, operations.id_of(model_id))
     url = absolute(public_url, request)
     if redirect:
         return RedirectResponse(url, status.HTTP_307_TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})

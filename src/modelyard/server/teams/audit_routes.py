@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AfterValidator, AwareDatetime, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
 from modelyard.server.audit.operations import EventFilter
 from modelyard.server.database.session import Db
@@ -27,8 +27,14 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("This time is out of range") from None
 
 
+def _dated(text: str) -> str:
+    if len(text) < len("2026-11-24T12:00Z"):
+        raise ValueError("A time is written like 2026-11-24T12:00:00Z, not as a number")
+    return text
+
+
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=NAME_PATTERN)]
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_dated), AfterValidator(_in_utc)]
 
 
 def _asked_events(

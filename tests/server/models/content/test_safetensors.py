@@ -1,3 +1,4 @@
+import gc
 import json
 import struct
 import time
@@ -128,9 +129,15 @@ def test_ten_thousand_tensors_cost_a_few_times_what_the_json_parser_costs() -> N
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+    # The collector would walk through all that the tests before have left behind.
+    gc.collect()
+    gc.disable()
+    try:
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -138,14 +145,12 @@ def seconds_of(work: Callable[[], object]) -> float:
     [b"[],", b'"a",', b"123456789,", b'"\\"\\"",', b"{}", b'"', b'\\"', b"[", b'"a":{},'],
     ids=["lists", "texts", "numbers", "escapes", "objects", "quotes", "backslashes", "brackets", "entries"],
 )
-def test_a_header_made_to_eat_memory_is_refused_cheaply(filling: bytes) -> None:
-    header = b'{"a":[' + filling * (2 * 2**20 // len(filling)) + b"0]}"
+@pytest.mark.parametrize("mebibytes", [1, 15])
+def test_a_header_made_to_eat_memory_is_refused_cheaply(filling: bytes, mebibytes: int) -> None:
+    header = b'{"a":[' + filling * (mebibytes * 2**20 // len(filling)) + b"0]}"
     content = safetensors(header)
     tracemalloc.start()
-    began = time.process_time()
     assert found_in(content) == BROKEN
-    seconds = time.process_time() - began
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 10 * len(header)
-    assert seconds < 3
+    assert peak < 80 * 2**20

@@ -14,7 +14,7 @@ from typing import Any
 from modelyard.server.models.content.facts import ModelFacts, clean_entries, clean_text
 from modelyard.server.models.content.families import Shapes, guess_family
 from modelyard.server.models.content.gguf_types import TENSOR_TYPES
-from modelyard.server.models.content.reading import Cursor, Reader
+from modelyard.server.models.content.reading import LARGE_HEADERS, Cursor, Reader
 from modelyard.server.models.content.refusing import refusal
 from modelyard.wire.problems import NotAModelFile
 
@@ -56,7 +56,11 @@ def examine_gguf(reader: Reader) -> ModelFacts:
     Raises:
         NotAModelFile: a rule of the format is broken; the detail says which.
     """
-    cursor = Cursor(reader, start=0, end=reader.size, budget=MAX_HEADER)
+    with LARGE_HEADERS:
+        return _examine(Cursor(reader, start=0, end=reader.size, budget=MAX_HEADER), reader.size)
+
+
+def _examine(cursor: Cursor, size: int) -> ModelFacts:
     version = _version(cursor)
     tensor_count, key_count = struct.unpack("<QQ", cursor.take(16))
     if tensor_count > MAX_TENSORS or key_count > MAX_KEYS:
@@ -66,7 +70,7 @@ def examine_gguf(reader: Reader) -> ModelFacts:
     alignment = _alignment(values)
     tensors = _tensors(cursor, tensor_count, alignment)
     start = cursor.position + -cursor.position % alignment
-    _fit(list(tensors.values()), reader.size - start, alignment)
+    _fit(list(tensors.values()), size - start, alignment)
     return _facts(version, values, tensors)
 
 
@@ -89,7 +93,7 @@ def _version(cursor: Cursor) -> int:
 
 
 def _key_values(cursor: Cursor, count: int) -> dict[str, tuple[int, Any]]:
-    """Keys with their type and value; arrays and long texts are passed over and have the value None."""
+    """Keys with their type and value; arrays, long texts and what is not ``general.*`` have the value None."""
     values: dict[str, tuple[int, Any]] = {}
     strings = _Strings()
     for _ in range(count):
@@ -97,7 +101,8 @@ def _key_values(cursor: Cursor, count: int) -> dict[str, tuple[int, Any]]:
         if key in values:
             raise _broken("a key stands in it twice")
         (kind,) = struct.unpack("<I", cursor.take(4))
-        values[key] = (kind, _value(cursor, kind, 0, strings))
+        value = _value(cursor, kind, 0, strings)
+        values[key] = (kind, value if key.startswith("general.") else None)
     return values
 
 

@@ -1,10 +1,14 @@
 """How a check reads a file: by ranges, bounded, whatever the store."""
 
+import threading
 from typing import Protocol
 
 from modelyard.server.models.content.refusing import refusal
 
 CHUNK = 1 << 20
+# What a header of many MiB becomes while it is parsed can be four times its size: two at once, however many uploads
+# are registered at this moment.
+LARGE_HEADERS = threading.BoundedSemaphore(2)
 
 
 class Reader(Protocol):

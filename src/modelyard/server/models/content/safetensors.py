@@ -14,12 +14,13 @@ from typing import Any, NamedTuple, TypeGuard
 from modelyard.server.models.content import json_guard
 from modelyard.server.models.content.facts import ModelFacts, clean_entries
 from modelyard.server.models.content.families import Shapes, guess_family
-from modelyard.server.models.content.reading import Reader, read_exactly
+from modelyard.server.models.content.reading import LARGE_HEADERS, Reader, read_exactly
 from modelyard.server.models.content.refusing import refusal
 from modelyard.server.models.content.trainers import trainer_facts
 from modelyard.wire.problems import NotAModelFile
 
 MAX_HEADER = 16 * 1024 * 1024
+SMALL_HEADER = 1024 * 1024
 REFERENCE_MAX_HEADER = 100_000_000
 LARGEST = 2**64 - 1
 
@@ -70,7 +71,15 @@ def examine_safetensors(reader: Reader) -> ModelFacts:
     Raises:
         NotAModelFile: a rule of the format is broken; the detail says which.
     """
-    header_length, header = _header(reader)
+    header_length = _header_length(reader)
+    if header_length <= SMALL_HEADER:
+        return _examine(reader, header_length)
+    with LARGE_HEADERS:
+        return _examine(reader, header_length)
+
+
+def _examine(reader: Reader, header_length: int) -> ModelFacts:
+    header = _header(reader, header_length)
     metadata = _metadata(header.pop("__metadata__", None))
     tensors = {name: _tensor(name, entry) for name, entry in header.items()}
     _no_holes(list(tensors.values()), reader.size - 8 - header_length)
@@ -88,10 +97,10 @@ def examine_safetensors(reader: Reader) -> ModelFacts:
     )
 
 
-def _header(reader: Reader) -> tuple[int, dict[str, Any]]:
+def _header_length(reader: Reader) -> int:
     if reader.size < 8:
         raise _broken("it is shorter than the 8 bytes with which one begins")
-    (length,) = struct.unpack("<Q", read_exactly(reader, 0, 8))
+    length: int = struct.unpack("<Q", read_exactly(reader, 0, 8))[0]
     if length > REFERENCE_MAX_HEADER:
         raise _broken("its first 8 bytes are not the length of a header")
     if length > reader.size - 8:
@@ -103,14 +112,18 @@ def _header(reader: Reader) -> tuple[int, dict[str, Any]]:
             "oversized header",
             header_size=length,
         )
+    return length
+
+
+def _header(reader: Reader, length: int) -> dict[str, Any]:
     raw = read_exactly(reader, 8, length)
     if not raw.startswith(b"{"):
         raise _broken("its header does not start with '{'")
     try:
-        header = json_guard.parse(raw)
+        header: dict[str, Any] = json_guard.parse(raw)
     except json_guard.RefusedJson as refused:
         raise _broken(f"in its header, {refused}") from None
-    return length, header
+    return header
 
 
 def _metadata(metadata: Any) -> dict[str, str]:

@@ -1,0 +1,48 @@
+"""Programs under measurement: their wall time, CPU time and peak memory."""
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished program. Seconds, and bytes of its largest resident set."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def measured(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
+    """Run a program to its end, quietly.
+
+    Raises:
+        RuntimeError: it failed; the text is what it wrote.
+    """
+    began = time.perf_counter()
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if process.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {said.decode(errors='replace')[-2000:]}")
+    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
+def peak_bytes(pid: int) -> int:
+    """The largest resident set that a running process has had (Linux)."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def settle() -> None:
+    """Let the disk finish what earlier runs left it, so that no run pays for another."""
+    os.sync()

@@ -1,0 +1,19 @@
+"""The registry under attack: in this process (``world``), and as a process of its own (``server``)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import RunningServer
+from tests.server.conftest import settings, world
+
+__all__ = ["server", "settings", "world"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One real process for all tests of a module."""
+    folder: Path = tmp_path_factory.mktemp("attacked")
+    with RunningServer(folder / "data") as running:
+        yield running
