@@ -6,7 +6,7 @@ import time
 import uuid
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from tests.server.world import Someone
 
@@ -17,7 +17,7 @@ def fill(data_dir: Path, count: int) -> None:
     connection.row_factory = sqlite3.Row
     [first] = connection.execute("SELECT * FROM models").fetchall()
     columns = first.keys()
-    insert = f"INSERT INTO models ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+    insert = f"INSERT INTO models ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - names from our own schema
     for number in range(1, count):
         copied = dict(first) | {
             "id": uuid.uuid4().hex,
@@ -59,8 +59,8 @@ def wait_until_up(url: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            if httpx.get(url, trust_env=False).status_code == 200:
+            if httpx2.get(url, trust_env=False).status_code == 200:
                 return
-        except httpx.TransportError:
+        except httpx2.TransportError:
             time.sleep(0.2)
     raise RuntimeError(f"{url} did not come up.")

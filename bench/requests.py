@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from bench import crowd
 from bench.table import Goal, Table
@@ -72,7 +72,7 @@ def _registrations(server: RunningServer, count: int) -> float:
 
     def register(number: int) -> None:
         if not hasattr(callers, "client"):
-            callers.client = httpx.Client(base_url=server.url, trust_env=False)
+            callers.client = httpx2.Client(base_url=server.url, trust_env=False)
         answer = callers.client.post("/api/v1/models", json=bodies[number], headers=owner.headers)
         assert answer.status_code == 201, answer.text
 
@@ -84,7 +84,7 @@ def _mlflow(home: Path, count: int) -> float:
     port = crowd.a_free_port()
     store = home / "mlflow"
     store.mkdir()
-    command = [MLFLOW, "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri"]
+    command = [str(MLFLOW), "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri"]
     command += [f"sqlite:///{store}/mlflow.db", "--artifacts-destination", str(store / "artifacts")]
     log = (store / "log").open("wb")
     kept = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -104,7 +104,7 @@ def _versions(base: str, count: int) -> float:
 
     def call(path: str, body: dict[str, str]) -> None:
         if not hasattr(callers, "client"):
-            callers.client = httpx.Client(trust_env=False, timeout=60)
+            callers.client = httpx2.Client(trust_env=False, timeout=60)
         answer = callers.client.post(f"{base}/{path}", json=body)
         assert answer.status_code == 200, answer.text
 

@@ -59,7 +59,8 @@ def machine() -> str:
         platform.machine(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    system = f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, {system}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-import httpx
+import httpx2
 from fastapi.testclient import TestClient
 
 from tests.server.world import PASSWORD, Someone
@@ -39,7 +39,7 @@ class RunningServer:
         self._port = port
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
-        self._clients: list[httpx.Client] = []
+        self._clients: list[httpx2.Client] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -94,14 +94,14 @@ class RunningServer:
         self._process.kill()
         self._process.wait(STOP_SECONDS)
 
-    def client(self) -> httpx.Client:
+    def client(self) -> httpx2.Client:
         """A plain HTTP client of this life; closed with the server."""
-        client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        client = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
         self._clients.append(client)
         return client
 
     def nobody(self) -> Someone:
-        # Of its client, Someone uses only what every httpx client has.
+        # Of its client, Someone uses only what every httpx2 client has.
         return Someone(cast(TestClient, self.client()), None)
 
     def owner(self) -> Someone:

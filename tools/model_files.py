@@ -1,4 +1,4 @@
-"""Model files of real formats and any size, for the demo, the benches and the journeys: valid headers, random weights."""
+"""Model files of real formats and any size, for the demo, benches and journeys: valid headers, random weights."""
 
 import json
 import os

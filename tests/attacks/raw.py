@@ -17,13 +17,15 @@ class Answers(NamedTuple):
     text: bytes
 
 
-def exchange(port: int, request: bytes, *, silence_seconds: float = 2.0) -> Answers:
-    """Send these bytes on a new connection, say that nothing follows, and read to the end."""
+def exchange(port: int, request: bytes, *, silence_seconds: float = 0.6) -> Answers:
+    """Send these bytes on a new connection, and read until it is closed or silent.
+
+    It stays open for more: a server may drop what it has not answered yet when a client ends its side.
+    """
     received = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=silence_seconds) as connection:
         try:
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 received += piece
         except OSError:

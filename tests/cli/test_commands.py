@@ -1,7 +1,10 @@
 import asyncio
 import json
+import os
 import re
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -188,3 +191,27 @@ def test_a_team_is_chosen_by_name(process: Command, modelyard: Command, server: 
     assert modelyard("ls", "--team", "Nobody's").code == 4
     assert modelyard("team", "delete", "--yes").code == 0
     assert modelyard("team", "switch", name).code == 4
+
+
+def test_a_machine_is_paired_by_a_person_elsewhere(
+    signed_in: Command, team: Team, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = home / "machine.json"
+    of_the_machine = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
+    command = [sys.executable, "-m", "modelyard", "pair", "--url", team.url]
+    environment = of_the_machine | {"MODELYARD_CONFIG": str(profile)}
+    machine = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert machine.stderr is not None
+    code = machine.stderr.readline().removeprefix("Code: ").strip()
+    assert signed_in("pair", "confirm", code, "--name", "render-03").code == 0
+    said, _ = machine.communicate(timeout=30)
+    assert machine.returncode == 0
+    assert team.url in said
+    assert "render-03" in signed_in("keys", "ls").out
+    monkeypatch.setenv("MODELYARD_CONFIG", str(profile))
+    for name in ("MODELYARD_URL", "MODELYARD_TOKEN", "MODELYARD_TEAM"):
+        monkeypatch.delenv(name)
+    assert signed_in("ls", "-q").code == 0
+    assert json.loads(profile.read_text())["profiles"][team.url]["agent_key"].startswith("ak-")
+    assert signed_in("logout").code == 0
+    assert signed_in("ls").code == 3

@@ -1,5 +1,4 @@
 import io
-import sys
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -71,12 +70,12 @@ class Screen(io.StringIO):
 
 
 def test_bars_move_on_a_terminal_and_answers_stay_whole() -> None:
-    screen = Screen()
-    with redirect_stderr(screen), drawing(Output("human")) as picture:
+    screen, output = Screen(), Output("human")
+    with redirect_stderr(screen), drawing(output) as picture:
         picture.hear(Hashed(INK, 1, 1000))
         picture.hear(Sent(INK, 500, 1000))
         picture.hear(Sent(Path("evil\x1b]0;x\x07[bold].pt"), 500, 1000))
-        picture.above(lambda: sys.stderr.write("registered  " + "x" * 300 + "\n"))
+        picture.above(lambda: output.warn("registered  " + "x" * 300))
         picture.forget(INK)
     drawn = screen.getvalue()
     assert "sending" in drawn

@@ -7,11 +7,11 @@ from modelyard.client.lookup import ModelAmbiguous, find_model, model_at
 from modelyard.client.pull import Destination, pull
 from modelyard.client.push import Pushing
 from modelyard.client.registry import Registry
-from modelyard.client.selection import PushRequest
+from modelyard.client.selection import Notes, PushRequest
 from modelyard.client.settings import ClientSettings
 from modelyard.transfer.failures import TargetTaken
 from modelyard.transfer.progress import unheard
-from modelyard.wire.models import Model, ModelNotes
+from modelyard.wire.models import Model
 from modelyard.wire.paths import PathRefused
 from modelyard.wire.problems import ModelNotFound
 from tests.client.files import model_file
@@ -24,7 +24,7 @@ async def ink(registry: Registry, settings: ClientSettings, tmp_path: Path) -> M
 
 async def pushed(registry: Registry, settings: ClientSettings, file: Path, path: str, name: str = "Ink") -> Model:
     await asyncio.to_thread(model_file, file, 1000 + len(path))
-    request = PushRequest(file, path.split("/")[1], path, name, ModelNotes(), replace=False)
+    request = PushRequest(file, path.split("/")[1], path, name, Notes(), replace=False)
     model = (await Pushing(registry, settings, lambda _: None).push(request)).model
     assert model is not None
     return model

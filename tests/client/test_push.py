@@ -1,6 +1,5 @@
 import asyncio
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,12 @@ from modelyard.client.batch import push_all
 from modelyard.client.push import Pushed, PushEvent, Pushing
 from modelyard.client.registry import Registry
 from modelyard.client.rehearsal import rehearse
-from modelyard.client.selection import PushRequest
+from modelyard.client.selection import Notes, PushRequest
 from modelyard.client.settings import ClientSettings
 from modelyard.client.unfinished import UnfinishedUploads
 from modelyard.transfer.network import Network, Pace
 from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
-from modelyard.wire.models import ModelNotes
 from modelyard.wire.teams import TeamChange
 from tests.client.files import model_file
 
@@ -24,7 +22,7 @@ FIVE_PARTS = 25_000_000
 
 
 def request(file: Path, path: str = "models/loras/ink.safetensors", *, replace: bool = False) -> PushRequest:
-    return PushRequest(file, path.split("/")[1], path, file.stem, ModelNotes(tags=["portrait"]), replace)
+    return PushRequest(file, path.split("/")[1], path, file.stem, Notes(tags=["portrait"]), replace)
 
 
 @pytest.fixture
@@ -93,9 +91,13 @@ async def test_a_taken_path_is_refused_before_the_first_byte(
     assert sent(events) == 0
 
 
-async def test_replacing_swaps_the_bytes_behind_a_path(pushing: Pushing, registry: Registry, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1000, 1001])
+async def test_replacing_swaps_the_bytes_behind_a_path(
+    pushing: Pushing, registry: Registry, tmp_path: Path, size: int
+) -> None:
+    """A LoRA that was trained again has the old size, and then its hash is known before anything is asked."""
     first = await pushing.push(request(model_file(tmp_path / "ink.safetensors", 1000)))
-    new = model_file(tmp_path / "new.safetensors", 1001, seed=2)
+    new = model_file(tmp_path / "new.safetensors", size, seed=2)
     pushed = await pushing.push(request(new, replace=True))
     assert pushed.outcome == "replaced"
     living = (await registry.list_models()).model_list
@@ -174,7 +176,10 @@ async def test_a_file_that_fails_leaves_the_others_alone(pushing: Pushing, tmp_p
     good = [model_file(tmp_path / f"{number}.safetensors", 1000 + number) for number in range(3)]
     files = [good[0], tmp_path / "page.safetensors", *good[1:]]
     heard: list[Path] = []
-    tell: Callable[[Pushed], None] = lambda result: heard.append(result.file)  # noqa: E731
+
+    def tell(result: Pushed) -> None:
+        heard.append(result.file)
+
     results = await push_all(pushing, [request(file, f"models/loras/{file.name}") for file in files], 2, tell)
     assert [result.outcome for result in results] == ["registered", "failed", "registered", "registered"]
     assert isinstance(results[1].failure, problems.NotAModelFile)

@@ -17,7 +17,7 @@ PLANTED = {
     "server/models/operations.py": "import fastapi",
     "server/paging.py": "import modelyard.transfer",
     "client/push.py": "import sqlalchemy",
-    "wire/shapes.py": "import httpx",
+    "wire/shapes.py": "import httpx2",
     "transfer/parts.py": "import modelyard.client",
 }
 

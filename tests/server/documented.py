@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 from fastapi import FastAPI
 
 # Any route may meet these; the API's description tells of them once.
@@ -16,11 +16,11 @@ Operation = dict[str, Any]
 Route = tuple[str, re.Pattern[str], Operation]
 
 
-def documented(app: FastAPI) -> Callable[[httpx.Response], None]:
+def documented(app: FastAPI) -> Callable[[httpx2.Response], None]:
     """A hook for a client's answers that fails the test which sees an undocumented one."""
     routes: list[Route] = []
 
-    def look(answer: httpx.Response) -> None:
+    def look(answer: httpx2.Response) -> None:
         if not routes:
             routes.extend(_routes(app.openapi()))
         operation = _operation(routes, answer.request)
@@ -41,13 +41,13 @@ def _routes(document: dict[str, Any]) -> list[Route]:
     return sorted(found, key=lambda route: route[1].pattern.count("[^/]+"))
 
 
-def _operation(routes: list[Route], request: httpx.Request) -> Operation | None:
+def _operation(routes: list[Route], request: httpx2.Request) -> Operation | None:
     return next(
         (found for method, path, found in routes if method == request.method and path.fullmatch(request.url.path)), None
     )
 
 
-def _check(operation: Operation, answer: httpx.Response) -> None:
+def _check(operation: Operation, answer: httpx2.Response) -> None:
     name, status = operation["operationId"], str(answer.status_code)
     code = answer.json()["error_code"] if answer.status_code >= 400 and name != "read_readiness" else None
     if code in ANYWHERE or (code in OF_BODIES and "requestBody" in operation):

@@ -6,7 +6,7 @@ import struct
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+import httpx2
 from fastapi.testclient import TestClient
 
 from modelyard.server.app import create_app
@@ -41,24 +41,24 @@ class Someone:
         found = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         return found if self.team_id is None else found | {"X-Team-ID": self.team_id}
 
-    def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def call(self, method: str, path: str, **arguments: Any) -> httpx2.Response:
         headers = self.headers | arguments.pop("headers", {})
         arguments.setdefault("follow_redirects", False)
         return self.client.request(method, f"/api/v1{path}", headers=headers, **arguments)
 
-    def get(self, path: str, **query: Any) -> httpx.Response:
+    def get(self, path: str, **query: Any) -> httpx2.Response:
         return self.call("GET", path, params=query)
 
-    def post(self, path: str, **body: Any) -> httpx.Response:
+    def post(self, path: str, **body: Any) -> httpx2.Response:
         return self.call("POST", path, json=body)
 
-    def put(self, path: str, **body: Any) -> httpx.Response:
+    def put(self, path: str, **body: Any) -> httpx2.Response:
         return self.call("PUT", path, json=body)
 
-    def delete(self, path: str) -> httpx.Response:
+    def delete(self, path: str) -> httpx2.Response:
         return self.call("DELETE", path)
 
-    def presign(self, content: bytes, path: str = "loras/ink.safetensors", **changed: Any) -> httpx.Response:
+    def presign(self, content: bytes, path: str = "loras/ink.safetensors", **changed: Any) -> httpx2.Response:
         body = {
             "file_name": path.rsplit("/", 1)[-1],
             "file_size": len(content),

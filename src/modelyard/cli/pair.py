@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,6 +56,8 @@ async def _approved(registry: Registry, started: PairingStarted) -> PairingAnswe
     Raises:
         PairingNotFound: nobody did in time.
     """
+    import asyncio
+
     from modelyard.wire.credentials import PairingPoll
     from modelyard.wire.problems import PairingNotFound
 

@@ -74,8 +74,7 @@ def push(
 
     Examples: modelyard push ink.safetensors --type loras --tag portrait; modelyard push ~/ComfyUI/models/loras
     """
-    from modelyard.client.selection import Wishes, select_files
-    from modelyard.wire.models import ModelNotes
+    from modelyard.client.selection import Notes, Wishes, select_files
 
     said: dict[str, Any] = {
         "description": description,
@@ -84,7 +83,7 @@ def push(
         "source_url": source_url,
         "required_labels": label,
     }
-    notes = ModelNotes(**{field: value for field, value in said.items() if value is not None})
+    notes = Notes(**{field: value for field, value in said.items() if value is not None})
     wishes = Wishes(model_type, path, name, notes, replace, clean_names)
     selected = select_files(files, wishes)
     manner = Manner(jobs, wait, network_of(limit_rate))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,7 +39,7 @@ class Terminal:
             async with await connected(self.settings, self.profiles, patience_seconds=patience) as registry:
                 return await work(registry)
 
-        return asyncio.run(opened())
+        return self.run(opened())
 
     def ask_anonymously(self, url: str, work: Callable[[Registry], Awaitable[Result]]) -> Result:
         """The result of ``work``, done with a registry that is not told who calls."""
@@ -50,9 +49,11 @@ class Terminal:
             async with Registry(url) as registry:
                 return await work(registry)
 
-        return asyncio.run(opened())
+        return self.run(opened())
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        import asyncio
+
         return asyncio.run(work)
 
 

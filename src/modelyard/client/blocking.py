@@ -14,10 +14,10 @@ from modelyard.client.pull import Destination
 from modelyard.client.pull import pull as pull_model
 from modelyard.client.push import Pushing
 from modelyard.client.registry import Registry
-from modelyard.client.selection import NothingToPush, Unfit, Wishes, select_files
+from modelyard.client.selection import Notes, NothingToPush, Unfit, Wishes, select_files
 from modelyard.client.settings import ClientSettings, read_settings
 from modelyard.transfer.progress import unheard
-from modelyard.wire.models import Model, ModelNotes
+from modelyard.wire.models import Model
 
 Result = TypeVar("Result")
 
@@ -36,7 +36,7 @@ class PushOptions(Where, total=False):
     model_type: str
     model_path: str
     name: str
-    notes: ModelNotes
+    notes: Notes
     replace: bool
     wait: bool
 
@@ -60,7 +60,7 @@ def push(path: str | Path, **options: Unpack[PushOptions]) -> Model:
         model_type=options.get("model_type"),
         model_path=options.get("model_path"),
         display_name=options.get("name"),
-        notes=options.get("notes", ModelNotes()),
+        notes=options.get("notes", Notes()),
         replace=options.get("replace", False),
     )
     return _run(_push(path, wishes, options))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
-import httpx
+import httpx2
 from pydantic import BaseModel, ValidationError
 
 from modelyard import __version__
@@ -26,7 +26,7 @@ DEFAULT_PATIENCE_SECONDS = 4.0
 _FIRST_WAIT_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 5.0
 # Registration may wait for the last bytes to be hashed, and completing for a slow store.
-_TIMEOUT = httpx.Timeout(120.0, connect=10.0)
+_TIMEOUT = httpx2.Timeout(120.0, connect=10.0)
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Channel:
         self._bearer = bearer
         self._team = team
         self._patience_seconds = patience_seconds
-        self._http: httpx.AsyncClient | None = None
+        self._http: httpx2.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
         # Loading the certificates takes longer than a call, and plain http looks at none.
         trust: ssl.SSLContext | bool = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if self.url.startswith("http:") else True
-        self._http = httpx.AsyncClient(
+        self._http = httpx2.AsyncClient(
             base_url=self.url + API_PREFIX,
             headers={"User-Agent": f"modelyard/{__version__}", "Accept": "application/json"},
             timeout=_TIMEOUT,
@@ -85,7 +85,7 @@ class Channel:
         except ValidationError:
             raise self._not_a_registry(response) from None
 
-    async def send(self, call: Call) -> httpx.Response:
+    async def send(self, call: Call) -> httpx2.Response:
         """The bare answer to ``call``, once it is a success; see ``ask`` for what is raised."""
         token = None if call.anonymous or self._bearer is None else await self._bearer.token(self._refresh)
         response = await self._patiently(call, token)
@@ -95,7 +95,7 @@ class Channel:
                 response = await self._patiently(call, fresh)
         return self._success(response)
 
-    async def _patiently(self, call: Call, token: str | None) -> httpx.Response:
+    async def _patiently(self, call: Call, token: str | None) -> httpx2.Response:
         started, tries = time.monotonic(), 0
         while True:
             try:
@@ -120,7 +120,7 @@ class Channel:
         spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         return min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0**tries) * spread
 
-    async def _once(self, call: Call, token: str | None) -> httpx.Response:
+    async def _once(self, call: Call, token: str | None) -> httpx2.Response:
         if self._http is None:
             raise RuntimeError("Use a Registry as `async with Registry(...) as registry`.")
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -133,14 +133,14 @@ class Channel:
             headers["Content-Type"] = "application/json"
         try:
             return await self._http.request(call.method, call.path, params=call.query, content=content, headers=headers)
-        except httpx.TransportError as failure:
+        except httpx2.TransportError as failure:
             raise Unreachable(f"{self.url} cannot be reached: {_reason(failure)}.") from None
 
     async def _refresh(self, refresh_token: str) -> Tokens:
         call = Call("POST", "/auth/refresh", Refresh(refresh_token=refresh_token), anonymous=True)
         return await self.ask(Tokens, call)
 
-    def _success(self, response: httpx.Response) -> httpx.Response:
+    def _success(self, response: httpx2.Response) -> httpx2.Response:
         if response.is_success:
             return response
         if response.is_redirect:
@@ -149,7 +149,7 @@ class Channel:
             )
         raise self._problem(response)
 
-    def _problem(self, response: httpx.Response) -> Problem | BadAnswer:
+    def _problem(self, response: httpx2.Response) -> Problem | BadAnswer:
         try:
             body = json.loads(response.content)
         except (ValueError, RecursionError):
@@ -161,21 +161,21 @@ class Channel:
             problem.facts.setdefault("retry_after", int(response.headers["Retry-After"]))
         return problem
 
-    def _not_a_registry(self, response: httpx.Response) -> BadAnswer:
+    def _not_a_registry(self, response: httpx2.Response) -> BadAnswer:
         return BadAnswer(
             f"{self.url} answered {response.status_code}, but not as a Modelyard registry does. Is the address right?"
         )
 
 
-def _reason(failure: httpx.TransportError) -> str:
+def _reason(failure: httpx2.TransportError) -> str:
     match failure:
-        case httpx.ConnectTimeout():
+        case httpx2.ConnectTimeout():
             return "no answer to the first knock"
-        case httpx.TimeoutException():
+        case httpx2.TimeoutException():
             return "it does not answer in time"
-        case httpx.ConnectError():
+        case httpx2.ConnectError():
             return str(failure).rstrip(".") or "the connection was refused"
-        case httpx.UnsupportedProtocol():
+        case httpx2.UnsupportedProtocol():
             return "only http and https are spoken"
         case _:
             return "it hung up in the middle of the answer"

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from pydantic import ConfigDict, Field
+
 from modelyard.client.library import Place, fit_place, model_files, place_of
-from modelyard.wire.models import ModelNotes
+from modelyard.wire.models import Labels, ModelNotes, Tags
 from modelyard.wire.paths import PathRefused, checked_path
 
 
@@ -18,6 +20,16 @@ class SamePlaceTwice(ValueError):
     """Two files of one push would become the same model."""
 
 
+class Notes(ModelNotes):
+    """What a push says about its models; nothing of it is said unless it is set."""
+
+    # A misspelt field would otherwise be dropped without a word.
+    model_config = ConfigDict(extra="forbid")
+
+    tags: Tags = Field(default_factory=list)
+    required_labels: Labels = Field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What the options say about the files; None leaves it to the files themselves."""
@@ -25,7 +37,7 @@ class Wishes:
     model_type: str | None = None
     model_path: str | None = None  # of one file; with a slash at its end, a folder for all
     display_name: str | None = None
-    notes: ModelNotes = field(default_factory=ModelNotes)
+    notes: Notes = field(default_factory=Notes)
     replace: bool = False
     clean_names: bool = False
 
@@ -38,7 +50,7 @@ class PushRequest:
     model_type: str
     model_path: str
     display_name: str
-    notes: ModelNotes
+    notes: Notes
     replace: bool
 
     @property

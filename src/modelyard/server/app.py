@@ -40,6 +40,7 @@ def create_app(parts: Parts) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         openapi_url="/api/v1/openapi.json",
+        swagger_ui_oauth2_redirect_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from modelyard.server.database.base import Row
+from modelyard.server.database.session import table_of
 
 
 class TeamTotalsRow(Row):
@@ -29,9 +30,10 @@ class Totals:
     stored_bytes: int
 
 
-_totals = TeamTotalsRow.__table__.c
+_table = table_of(TeamTotalsRow)
+_totals = _table.c
 _move = (
-    update(TeamTotalsRow.__table__)  # type: ignore[arg-type]  # a declared class has a table, whatever its stub says
+    update(_table)
     .where(_totals.team_id == bindparam("of_team"))
     .values(
         revision=_totals.revision + bindparam("news"),

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from modelyard.server.identity.operations import sweep
@@ -44,12 +44,12 @@ def chores_of(parts: Parts) -> list[Chore]:
 class Chores:
     """One thread a chore, from ``start`` to ``stop``. A chore that fails is logged and tried again."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, chores: Sequence[Chore] | None = None) -> None:
         self._stopping = threading.Event()
         self._parts = parts
         self._threads = [
             threading.Thread(target=self._go_on, args=(chore,), name=f"chore: {chore.name}", daemon=True)
-            for chore in chores_of(parts)
+            for chore in (chores_of(parts) if chores is None else chores)
         ]
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 """``modelyard serve`` and the operator's other commands."""
 
+import asyncio
 import logging
 import secrets
 import sys
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 from pydantic import ValidationError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelyard.server.accounts.operations import issue_reset_token
 from modelyard.server.app import create_app
@@ -26,6 +28,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a regist
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for the database and the stored models.")]
 # Requests in flight get this long after SIGTERM.
 GRACE_SECONDS = 30
+# A request's head is a few hundred bytes, sent at once. The parser itself would wait, and buffer, for ever.
+HEAD_SECONDS = 10.0
+HEAD_BYTES = 64 * 1024
 
 
 def _settings(**flags: Any) -> Settings:
@@ -83,7 +88,8 @@ def _run(settings: Settings, parts: Parts) -> None:
         create_app(parts),
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=_BoundedHeads,
+        ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=bool(settings.trusted_proxies),
@@ -93,12 +99,51 @@ def _run(settings: Settings, parts: Parts) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=75,
         server_header=False,
-        h11_max_incomplete_event_size=64 * 1024,
     )
     server = _Announcing(config)
     server.run()
     if not server.started:
         raise typer.Exit(1)
+
+
+class _BoundedHeads(HttpToolsProtocol):
+    """HTTP/1.1 that closes a connection whose next head is late or endless."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_here()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._deadline is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self.send_400_response("The head of this request is too long.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_is_here()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        if self._deadline is None:
+            self._head_bytes = 0
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _head_is_here(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class _Announcing(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""What every request gets: an id and safe headers on its answer, one log line, a place in the numbers of ``/metrics``."""
+"""What every request gets: an id and safe headers on its answer, one log line, a place in ``/metrics``."""
 
 import json
 import logging
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from modelyard.server.settings import Settings
 
 SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+PLAIN_STEP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z0-9._-]{0,24}")
 # Keys, tokens and signatures, wherever a message or a library might print one.
 SECRET = re.compile(
     r"\b((?:sk|dk|ak|in|rs|mr|pc)-)[A-Za-z0-9_-]{16,}|(eyJ)[A-Za-z0-9_.-]{16,}|((?:signature|Signature)=)[^&\s\"]+"
@@ -77,7 +78,7 @@ class Observed:
             extra={
                 "request_id": request_id,
                 "method": scope["method"],
-                "path": scope["path"][:300],
+                "path": _shown(scope["path"]),
                 "status": seen.status,
                 "seconds": round(seconds, 4),
                 "client": (scope.get("client") or ("",))[0],
@@ -110,6 +111,12 @@ class _Seen:
         else:
             self.sent += len(message.get("body", b""))
         await self._send(message)
+
+
+def _shown(path: str) -> str:
+    """The path for the log: ids and plain words. People paste keys, and once a password, where an id belongs."""
+    steps = path[:300].split("/")
+    return "/".join(step if PLAIN_STEP.fullmatch(step) else "…" for step in steps)
 
 
 def _safe(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

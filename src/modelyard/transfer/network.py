@@ -54,10 +54,10 @@ USUAL = Network()
 
 @cache
 def system_tls() -> ssl.SSLContext:
-    """The certificates of this machine, or those that come with httpx where it has none."""
+    """The certificates of this machine, or those that come with httpx2 where it has none."""
     context = ssl.create_default_context()
     if not context.get_ca_certs() and not ssl.get_default_verify_paths().capath:
-        import certifi  # comes with httpx; needed only by Pythons without a system store
+        import certifi  # comes with httpx2; needed only by Pythons without a system store
 
         context.load_verify_locations(certifi.where())
     return context

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
 from modelyard.wire.shapes import (
     EXAMPLE_HASH,
@@ -24,8 +24,14 @@ ModelStatus = Literal["active", "disabled"]
 Verification = Literal["pending", "verified", "failed"]
 Tag = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64, pattern=NAME_PATTERN)]
 Label = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-Tags = Annotated[list[Tag], Field(max_length=64)]
-Labels = Annotated[list[Label], Field(max_length=32)]
+
+
+def _each_once(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+Tags = Annotated[list[Tag], Field(max_length=64), AfterValidator(_each_once)]
+Labels = Annotated[list[Label], Field(max_length=32), AfterValidator(_each_once)]
 License = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=NAME_PATTERN)]
 # Shown as a link: other schemes could run a script in the page.
 SourceUrl = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
@@ -37,19 +43,10 @@ class ModelNotes(Shape):
     description: Note | None = Field(
         default=None, description="Free text, up to 10,000 characters.", examples=["Our house style."]
     )
-    tags: Tags = Field(default_factory=list, description="Up to 64 tags.", examples=[["portrait", "sdxl"]])
     license: License | None = Field(default=None, description="A licence's name or SPDX id.", examples=["CC-BY-4.0"])
     source_url: SourceUrl | None = Field(
         default=None, description="Where it came from.", examples=["https://models.example/42"]
     )
-    required_labels: Labels = Field(
-        default_factory=list, description="Only machines with all of these get it.", examples=[["gpu24"]]
-    )
-
-    @field_validator("tags", "required_labels")
-    @classmethod
-    def each_once(cls, names: list[str]) -> list[str]:
-        return list(dict.fromkeys(names))
 
 
 class NewModel(ModelNotes):
@@ -63,6 +60,10 @@ class NewModel(ModelNotes):
     model_path: ModelPathText = Field(
         description="Relative path inside the ComfyUI models directory.",
         examples=["models/checkpoints/sdxl_base_1.0.safetensors"],
+    )
+    tags: Tags = Field(default_factory=list, description="Up to 64 tags.", examples=[["portrait", "sdxl"]])
+    required_labels: Labels = Field(
+        default_factory=list, description="Only machines with all of these get it.", examples=[["gpu24"]]
     )
     replaces: UUID | None = Field(
         default=None, description="Swap the bytes behind this model's path.", examples=[EXAMPLE_ID]
@@ -84,11 +85,6 @@ class ModelChange(ModelNotes):
     required_labels: Labels | None = Field(
         default=None, description="Labels that a machine needs; null clears.", examples=[["gpu24"]]
     )
-
-    @field_validator("tags", "required_labels")
-    @classmethod
-    def each_once(cls, names: list[str] | None) -> list[str] | None:
-        return None if names is None else list(dict.fromkeys(names))
 
 
 class Creator(Shape):

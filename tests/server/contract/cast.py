@@ -11,9 +11,10 @@ from modelyard.server.identity.tables import CredentialRow
 from tests.server.world import Someone, World, a_model_file, hash_of
 
 CALLERS = (
-    "nobody viewer member admin owner sk-read sk-write dk-viewer dk-member dk-admin ak "
-    "away away-here revoked expired gone dk-gone"
-).split()
+    *("nobody", "viewer", "member", "admin", "owner"),
+    *("sk-read", "sk-write", "dk-viewer", "dk-member", "dk-admin", "ak"),
+    *("away", "away-here", "revoked", "expired", "gone", "dk-gone"),
+)
 # Words that stand in everything which one of the teams owns, and must never come out to the other.
 OURS, THEIRS = "lantern", "canary"
 CONTENT = a_model_file("lantern")

@@ -61,6 +61,15 @@ def test_many_addresses_cannot_try_one_account() -> None:
         attempts.begin("ada", "10.0.2.1")
 
 
+def test_an_account_without_a_name_is_one_of_its_own() -> None:
+    attempts = Attempts(clock=Clock())
+    for number in range(PAIR_LIMIT):
+        attempts.begin(f"user{number}", "10.0.0.1")
+        attempts.begin("ada", f"10.0.1.{number}")
+    attempts.begin("", "10.0.0.1")
+    attempts.begin("ada", "")
+
+
 def test_a_refused_attempt_does_not_prolong_the_wait() -> None:
     clock = Clock()
     attempts = Attempts(clock=clock)

@@ -20,7 +20,11 @@ def test_half_an_upload_has_no_name(world: World) -> None:
     content = a_model_file()
     ticket = world.owner.presign(content).json()
     refused = world.owner.post("/models", **world.owner.new_model(content, storage_key=ticket["storage_key"]))
-    assert (refused.status_code, refused.json()["error_code"], refused.json()["stored"]) == (409, "upload_incomplete", 0)
+    assert (refused.status_code, refused.json()["error_code"], refused.json()["stored"]) == (
+        409,
+        "upload_incomplete",
+        0,
+    )
 
 
 def test_the_same_request_again_answers_the_same_id(world: World) -> None:

@@ -122,7 +122,9 @@ def test_a_lost_answer_of_a_replacement_costs_nothing(team: Someone) -> None:
 def test_a_replacement_may_take_another_path(team: Someone) -> None:
     old = team.register(CONTENT)
     team.register(a_model_file("new"), "loras/elsewhere.safetensors", replaces=old)
-    assert [model["model_path"] for model in team.get("/models").json()["model_list"]] == ["loras/elsewhere.safetensors"]
+    assert [model["model_path"] for model in team.get("/models").json()["model_list"]] == [
+        "loras/elsewhere.safetensors"
+    ]
 
 
 def test_what_is_to_be_replaced_must_be_there(shared_world: World, team: Someone) -> None:

@@ -43,7 +43,7 @@ def sign_in(database: Database, identity: Identity, asked: Login, address: str) 
         SignInRefused: whatever was wrong, after the same time.
         TooManyAttempts: see ``Attempts``.
     """
-    account = email_key(asked.email_address)
+    account = f"sign-in of {email_key(asked.email_address)}"
     identity.attempts.begin(account, address)
     user = _account(database, asked.email_address)
     if not identity.passwords.verify(None if user is None else user.password_hash, asked.user_password) or user is None:

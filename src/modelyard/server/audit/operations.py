@@ -9,6 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.tables import AuditEventRow
+from modelyard.server.database.session import insert_row
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,16 @@ def record(
 
     ``facts`` must be JSON: plain strings, numbers, lists; never a secret.
     """
-    session.add(
-        AuditEventRow(
-            team_id=team_id,
-            action=action,
-            object_id=None if object_id is None else str(object_id),
-            actor_kind=actor.kind,
-            actor_id=None if actor.id is None else str(actor.id),
-            actor_name=actor.name,
-            facts=facts,
-        )
+    insert_row(
+        session,
+        AuditEventRow,
+        team_id=team_id,
+        action=action,
+        object_id=None if object_id is None else str(object_id),
+        actor_kind=actor.kind,
+        actor_id=None if actor.id is None else str(actor.id),
+        actor_name=actor.name,
+        facts=facts,
     )
 
 

@@ -11,7 +11,7 @@ from modelyard.server.audit.operations import record
 from modelyard.server.database.base import now
 from modelyard.server.identity.bearer import Caller
 from modelyard.server.identity.listing import Order, listed
-from modelyard.server.identity.operations import make_credential, revoke_key
+from modelyard.server.identity.operations import WantedKey, make_credential, revoke_key
 from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.paging import Page
 from modelyard.server.teams.acting import Acting
@@ -42,15 +42,10 @@ def create_credential(session: Session, acting: Acting, new: NewCredential) -> C
             f"Not valid: 'access'. {message}.", errors=[{"field": "access", "message": message}]
         )
     access: Access = (new.access or "write") if new.kind == "integration" else "read"
-    row, raw_key = make_credential(
-        session,
-        new.kind,
-        team_id=team_of(session, acting).id,
-        user_id=cast(UUID, acting.user_id),
-        display_name=new.display_name,
-        access=access,
-        expires_at=None if new.expires_in_days is None else now() + timedelta(days=new.expires_in_days),
-    )
+    expires_at = None if new.expires_in_days is None else now() + timedelta(days=new.expires_in_days)
+    team = team_of(session, acting)
+    wanted = WantedKey(new.kind, new.display_name, access, expires_at)
+    row, raw_key = make_credential(session, team.id, cast(UUID, acting.user_id), wanted)
     facts = {"kind": row.kind, "display_name": row.display_name, "key_prefix": row.key_prefix, "access": access}
     record(session, acting.actor, acting.team_id, "credential.created", row.id, **facts)
     return CredentialMade(id=row.id, kind=new.kind, key_prefix=row.key_prefix, raw_key=raw_key)

@@ -18,7 +18,7 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity import keys
 from modelyard.server.identity.bearer import full_name
-from modelyard.server.identity.operations import make_credential
+from modelyard.server.identity.operations import WantedKey, make_credential
 from modelyard.server.identity.state import Identity
 from modelyard.server.identity.tables import UserRow
 from modelyard.server.teams.acting import Acting, role_in
@@ -146,12 +146,9 @@ def _keys_for(session: Session, pairing: PairingRow) -> PairingAnswer | None:
 
 
 def _make_pair(session: Session, team_id: UUID, user_id: UUID, name: str) -> tuple[str, str, UUID]:
-    device, device_key = make_credential(
-        session, "device", team_id=team_id, user_id=user_id, display_name=name, access="write"
-    )
+    device, device_key = make_credential(session, team_id, user_id, WantedKey("device", name, "write"))
+    # The agent's row points to the device's.
     session.flush()
-    agent, agent_key = make_credential(
-        session, "agent", team_id=team_id, user_id=user_id, display_name=name, access="read"
-    )
+    agent, agent_key = make_credential(session, team_id, user_id, WantedKey("agent", name, "read"))
     agent.paired_with = device.id
     return device_key, agent_key, device.id

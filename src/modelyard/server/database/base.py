@@ -1,7 +1,7 @@
 """The row base, portable column types, constraint names, and the clock and ids that rows are born with."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import uuid_utils.compat
@@ -25,12 +25,12 @@ class UtcTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the library calls it so
         if value is not None and value.tzinfo is None:
             raise ValueError("A time without a zone cannot be stored.")
         return None if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the library calls it so
         return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
 
 
@@ -38,7 +38,7 @@ class Row(DeclarativeBase):
     """The base of every table."""
 
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {
+    type_annotation_map: ClassVar = {
         UUID: Uuid(),
         datetime: UtcTime(),
         int: BigInteger(),

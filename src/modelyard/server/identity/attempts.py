@@ -15,6 +15,8 @@ ADDRESS_LIMIT = 100
 ACCOUNT_LIMIT = 50
 REMEMBERED = 10_000
 
+Key = tuple[str, ...]
+
 
 @dataclass
 class _Count:
@@ -30,7 +32,7 @@ class Attempts:
     """
 
     clock: Callable[[], float] = time.monotonic
-    _counts: OrderedDict[tuple[str, str], _Count] = field(default_factory=OrderedDict)
+    _counts: OrderedDict[Key, _Count] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, account: str, address: str) -> None:
@@ -56,9 +58,9 @@ class Attempts:
             for key, _ in _limits(account, address):
                 count = self._count(key, now)
                 count.failures = max(0, count.failures - 1)
-            self._count((account, address), now).failures = 0
+            self._count(("both", account, address), now).failures = 0
 
-    def _count(self, key: tuple[str, str], now: float) -> _Count:
+    def _count(self, key: Key, now: float) -> _Count:
         count = self._counts.get(key)
         if count is None or count.until <= now:
             count = _Count(now + WINDOW_SECONDS)
@@ -69,5 +71,10 @@ class Attempts:
         return count
 
 
-def _limits(account: str, address: str) -> list[tuple[tuple[str, str], int]]:
-    return [((account, address), PAIR_LIMIT), (("", address), ADDRESS_LIMIT), ((account, ""), ACCOUNT_LIMIT)]
+def _limits(account: str, address: str) -> list[tuple[Key, int]]:
+    # Named, since an account may be called "" by whoever guesses.
+    return [
+        (("both", account, address), PAIR_LIMIT),
+        (("address", address), ADDRESS_LIMIT),
+        (("account", account), ACCOUNT_LIMIT),
+    ]

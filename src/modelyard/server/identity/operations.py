@@ -1,5 +1,6 @@
 """Keys and sessions as other slices use them: made, ended, paused, swept away."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -54,28 +55,29 @@ def make_user(session: Session, email_address: str, first_name: str, last_name: 
     return user
 
 
-def make_credential(
-    session: Session,
-    kind: Kind,
-    *,
-    team_id: UUID,
-    user_id: UUID,
-    display_name: str,
-    access: Access,
-    expires_at: datetime | None = None,
-) -> tuple[CredentialRow, str]:
-    """A new key's row, and the raw key, which exists nowhere else."""
-    token = keys.new_token(PREFIXES[kind])
+@dataclass(frozen=True)
+class WantedKey:
+    """What a key shall be. ``expires_at`` is None for never."""
+
+    kind: Kind
+    display_name: str
+    access: Access
+    expires_at: datetime | None = None
+
+
+def make_credential(session: Session, team_id: UUID, user_id: UUID, wanted: WantedKey) -> tuple[CredentialRow, str]:
+    """A new key's row, made by or acting as a user, and the raw key, which exists nowhere else."""
+    token = keys.new_token(PREFIXES[wanted.kind])
     row = CredentialRow(
         id=new_id(),
         team_id=team_id,
-        kind=kind,
-        display_name=display_name,
+        kind=wanted.kind,
+        display_name=wanted.display_name,
         key_prefix=token.shown_prefix,
         key_hash=token.digest,
         user_id=user_id,
-        access=access,
-        expires_at=expires_at,
+        access=wanted.access,
+        expires_at=wanted.expires_at,
     )
     session.add(row)
     return row, token.raw

@@ -1,10 +1,11 @@
 """Models as records: find, change, delete, restore, hand out their bytes."""
 
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity.asked import uuid_of
+from modelyard.server.models.content import EXTENSIONS
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest
 from modelyard.server.teams.acting import Acting
@@ -25,6 +27,9 @@ from modelyard.wire.teams import Role
 GET_LIFE = timedelta(minutes=15)
 CLEARED_BY_NULL = {"description", "tags", "license", "source_url", "required_labels"}
 MOST_SUGGESTIONS = 50
+_AT_PATH = select(ModelRow).where(
+    ModelRow.team_id == bindparam("team"), ModelRow.path_key == bindparam("path_key"), ModelRow.deleted_at.is_(None)
+)
 
 
 def path_or_problem(model_type: str, model_path: str) -> ModelPath:
@@ -156,6 +161,8 @@ def _action(changed: dict[str, Any]) -> str:
 
 
 def _apply(session: Session, model: ModelRow, changed: dict[str, Any]) -> None:
+    if "model_path" in changed:
+        _check_format(model, changed["model_path"])
     for name, value in changed.items():
         setattr(model, name, value)
     if "model_path" in changed or "model_type" in changed:
@@ -166,11 +173,25 @@ def _apply(session: Session, model: ModelRow, changed: dict[str, Any]) -> None:
                 raise path_taken(session, holder, path, model.file_hash)
         model.path_key, model.canonical_type = path.key, path.canonical_type
     if "tags" in changed:
-        set_tags(session, model, model.tags)
+        session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
+        session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
+        add_tags(session, model.id, model.team_id, model.tags)
     model.searched = searched_text(model.display_name, model.model_path, model.tags)
     model.version += 1
     model.updated_at = now()
     _flush_path(session, model)
+
+
+def _check_format(model: ModelRow, model_path: str) -> None:
+    """The bytes stay, and were checked against the extension: the new one must promise the same.
+
+    Raises:
+        ModelPathRefused: it promises another format, or none.
+    """
+    before, after = (EXTENSIONS.get(PurePosixPath(path).suffix.lower()) for path in (model.model_path, model_path))
+    if before != after:
+        message = f"The bytes stay as they are, and they are {before}: keep an extension that says so."
+        raise problems.ModelPathRefused(message, errors=[{"field": "model_path", "message": message}])
 
 
 def _flush_path(session: Session, model: ModelRow) -> None:
@@ -254,11 +275,7 @@ def download_request(database: Database, store: BlobStore, acting: Acting, model
 
 def held_path(session: Session, team_id: UUID, path: ModelPath) -> ModelRow | None:
     """The living model at this path or at one that is the same file somewhere."""
-    return session.scalar(
-        select(ModelRow).where(
-            ModelRow.team_id == team_id, ModelRow.path_key == path.key, ModelRow.deleted_at.is_(None)
-        )
-    )
+    return session.scalar(_AT_PATH, {"team": team_id, "path_key": path.key})
 
 
 def path_taken(session: Session, holder: ModelRow, path: ModelPath, file_hash: str | None) -> problems.ModelPathTaken:
@@ -291,7 +308,5 @@ def searched_text(display_name: str, model_path: str, tags: list[str]) -> str:
     return "\n".join([display_name, model_path, *tags]).casefold()
 
 
-def set_tags(session: Session, model: ModelRow, tags: list[str]) -> None:
-    if model.version > 1:
-        session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
-    session.add_all(ModelTagRow(model_id=model.id, team_id=model.team_id, tag=tag) for tag in tags)
+def add_tags(session: Session, model_id: UUID, team_id: UUID, tags: list[str]) -> None:
+    session.add_all(ModelTagRow(model_id=model_id, team_id=team_id, tag=tag) for tag in tags)

@@ -4,21 +4,22 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from modelyard.server import changes
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.session import Database
+from modelyard.server.database.session import Database, insert_row
 from modelyard.server.models import content
 from modelyard.server.models.operations import (
+    add_tags,
     held_path,
     may_change,
     path_or_problem,
     path_taken,
     searched_text,
-    set_tags,
     trash_model,
 )
 from modelyard.server.models.tables import ModelRow
@@ -168,22 +169,38 @@ def _insert(
             _make_room(session, acting, new)
         holder = held_path(session, acting.team_id, path)
         if holder is not None and holder.file_hash == new.file_hash:
+            if holder.verification == "failed":
+                _heal(session, acting, upload, holder, new, found)
             return Registered(holder.id, is_new=False)
         if holder is not None:
             raise path_taken(session, holder, path, new.file_hash)
 
         blob = _blob_for(session, upload, new, found)
-        model = _model_row(acting, path, new, blob, found)
-        if not uploads.use_upload(session, upload, blob.id, model.id):
+        model = _model_values(acting, path, new, blob, found)
+        if not uploads.use_upload(session, upload, blob.id, model["id"]):
             raise problems.UploadUsed("This upload became a model just now.")
-        session.add(model)
-        session.flush()
-        set_tags(session, model, new.tags)
+        insert_row(session, ModelRow, **model)
+        add_tags(session, model["id"], acting.team_id, new.tags)
 
         arrived = new.file_size if blob.store_key == upload.storage_key else 0
         changes.raise_revision(session, acting.team_id, models=1, stored_bytes=arrived)
-        audit.record(session, acting.actor, acting.team_id, "model.registered", model.id, **_audited(new))
-    return Registered(model.id, is_new=True)
+        audit.record(session, acting.actor, acting.team_id, "model.registered", model["id"], **_audited(new))
+    return Registered(model["id"], is_new=True)
+
+
+def _heal(session: Session, acting: Acting, upload: UploadRow, damaged: ModelRow, new: NewModel, found: _Bytes) -> None:
+    """Put these bytes behind every model whose own were found wrong or lost, and that claims this hash."""
+    blob = _blob_for(session, upload, new, found)
+    if not uploads.use_upload(session, upload, blob.id, damaged.id):
+        raise problems.UploadUsed("This upload became a model just now.")
+    for model in session.scalars(select(ModelRow).where(ModelRow.blob_id == damaged.blob_id)):
+        model.blob_id, model.storage_key, model.facts = blob.id, upload.storage_key, found.facts
+        model.verification, model.verification_error = blob.verification, None
+        model.blake3_hash = f"blake3:{blob.blake3}" if blob.blake3 else None
+        model.version += 1
+        audit.record(session, acting.actor, acting.team_id, "model.healed", model.id)
+    arrived = new.file_size if blob.store_key == upload.storage_key else 0
+    changes.raise_revision(session, acting.team_id, stored_bytes=arrived)
 
 
 def _audited(new: NewModel) -> dict[str, str]:
@@ -199,6 +216,9 @@ def _make_room(session: Session, acting: Acting, new: NewModel) -> None:
     if replaced.deleted_at is None and replaced.file_hash != new.file_hash:
         may_change(acting, replaced)
         trash_model(session, replaced)
+        audit.record(
+            session, acting.actor, acting.team_id, "model.replaced", replaced.id, model_path=replaced.model_path
+        )
         changes.raise_revision(session, acting.team_id, models=-1)
 
 
@@ -210,30 +230,24 @@ def _blob_for(session: Session, upload: UploadRow, new: NewModel, found: _Bytes)
         if held is not None:
             held.unused_since = None
             return held
-    blob = uploads.new_blob(session, upload, sha256)
-    if found.digest is not None:
-        uploads.verified(session, blob, found.digest.sha256, found.digest.blake3, now())
-    return blob
+    return uploads.new_blob(session, upload, sha256, found.digest)
 
 
-def _model_row(acting: Acting, path: ModelPath, new: NewModel, blob: BlobRow, found: _Bytes) -> ModelRow:
+def _model_values(acting: Acting, path: ModelPath, new: NewModel, blob: BlobRow, found: _Bytes) -> dict[str, Any]:
     moment = now()
-    return ModelRow(
-        id=new_id(),
-        team_id=acting.team_id,
-        path_key=path.key,
-        canonical_type=path.canonical_type,
-        blob_id=blob.id,
-        model_status="active",
-        verification=blob.verification,
-        blake3_hash=f"blake3:{blob.blake3}" if blob.blake3 else None,
-        creator_kind=acting.creator.kind,
-        creator_id=acting.creator.id,
-        creator_name=acting.creator.name,
-        facts=found.facts,
-        searched=searched_text(new.display_name, new.model_path, new.tags),
-        version=1,
-        created_at=moment,
-        updated_at=moment,
-        **new.model_dump(exclude={"replaces"}),
-    )
+    return new.model_dump(exclude={"replaces"}) | {
+        "id": new_id(),
+        "team_id": acting.team_id,
+        "path_key": path.key,
+        "canonical_type": path.canonical_type,
+        "blob_id": blob.id,
+        "verification": blob.verification,
+        "blake3_hash": f"blake3:{blob.blake3}" if blob.blake3 else None,
+        "creator_kind": acting.creator.kind,
+        "creator_id": acting.creator.id,
+        "creator_name": acting.creator.name,
+        "facts": found.facts,
+        "searched": searched_text(new.display_name, new.model_path, new.tags),
+        "created_at": moment,
+        "updated_at": moment,
+    }

@@ -17,7 +17,7 @@ from modelyard.server.teams.acting import REFUSALS, Acting, may
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
 from modelyard.wire.models import DownloadTicket, Model, ModelChange, ModelList, NewModel
-from modelyard.wire.shapes import Created, Updated
+from modelyard.wire.shapes import Created, Done, Updated
 from modelyard.wire.uploads import UploadRequest, UploadTicket
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -135,10 +135,11 @@ def delete_model(model_id: PathId, acting: Editing, database: Db, if_match: IfMa
 
 
 @router.post("/{model_id}/restore", responses=answers(*REFUSALS, problems.ModelNotFound, problems.ModelPathTaken))
-def restore_model(model_id: PathId, acting: Editing, database: Db) -> Updated:
+def restore_model(model_id: PathId, acting: Editing, database: Db) -> Done:
     """Take a model back from the trash."""
     with database.writing() as session:
-        return Updated(id=operations.restore_model(session, acting, operations.id_of(model_id)).id)
+        operations.restore_model(session, acting, operations.id_of(model_id))
+    return Done()
 
 
 @router.get(

@@ -69,13 +69,13 @@ def begin_multipart(
             errors=[{"field": "file_size", "message": f"The upload was announced with {upload.file_size} bytes."}],
         )
     _check_wanted(store, upload)
-    if upload.multipart_id is not None:
+    if _is_open(store, upload):
         return upload
-    size = part_size_for(upload.file_size, settings.part_size)
+    begun, size = upload.multipart_id, part_size_for(upload.file_size, settings.part_size)
     started = _started(store, upload, size)
     with database.writing() as session:
         upload = callers_upload(session, caller, new.storage_key)
-        if upload.multipart_id is None:
+        if upload.multipart_id == begun:
             upload.multipart_id, upload.part_size, upload.touched_at = started, size, now()
             return upload
     # Somebody began the same upload at the same moment, and was first.
@@ -88,6 +88,17 @@ def _check_wanted(store: BlobStore, upload: UploadRow) -> None:
         raise problems.UploadUsed(
             "The bytes of this upload are here already: register them.", storage_key=upload.storage_key
         )
+
+
+def _is_open(store: BlobStore, upload: UploadRow) -> bool:
+    """Whether the upload was begun, and the store still has it: an aborted one is begun anew."""
+    if upload.multipart_id is None:
+        return False
+    try:
+        store.parts(upload.storage_key, upload.multipart_id)
+    except blob_store.NoSuchUpload:
+        return False
+    return True
 
 
 def _started(store: BlobStore, upload: UploadRow, part_size: int) -> str:
@@ -187,4 +198,5 @@ def abort_multipart(database: Database, store: BlobStore, caller: Caller, wanted
     """
     with database.reading() as session:
         upload = callers_upload(session, caller, wanted.storage_key)
-    store.abort(upload.storage_key, wanted.upload_id)
+    if upload.multipart_id == wanted.upload_id:
+        store.abort(upload.storage_key, wanted.upload_id)

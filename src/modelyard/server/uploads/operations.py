@@ -1,17 +1,17 @@
 """Asking for an upload, multipart uploads, and the bytes that have arrived."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server import changes
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.session import changed_rows
+from modelyard.server.database.session import insert_row, table_of
 from modelyard.server.settings import Settings
-from modelyard.server.storage.blob_store import BlobStore, SignedRequest
+from modelyard.server.storage.blob_store import BlobStore, Digest, SignedRequest
 from modelyard.server.teams.acting import Acting
 from modelyard.server.teams.operations import team_of
 from modelyard.server.uploads.tables import BlobRow, UploadRow
@@ -20,6 +20,30 @@ from modelyard.wire.uploads import UploadRequest
 
 PUT_LIFE = timedelta(hours=1)
 MAX_PARTS = 10_000
+
+# Made once, since making a statement costs more than running it.
+_BY_KEY = select(UploadRow).where(UploadRow.storage_key == bindparam("key"), UploadRow.team_id == bindparam("team"))
+_HELD = (
+    select(BlobRow)
+    .where(
+        BlobRow.team_id == bindparam("team"),
+        BlobRow.sha256 == bindparam("sha256"),
+        BlobRow.size == bindparam("size"),
+        BlobRow.verification == "verified",
+    )
+    .limit(1)
+)
+_uploads = table_of(UploadRow)
+_USE = (
+    update(_uploads)
+    .where(_uploads.c.id == bindparam("of"), _uploads.c.registered_at.is_(None))
+    .values(
+        blob_id=bindparam("blob"),
+        model_id=bindparam("model"),
+        registered_at=bindparam("moment"),
+        touched_at=bindparam("moment"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +134,7 @@ def upload_by_key(session: Session, team_id: UUID, storage_key: str) -> UploadRo
     Raises:
         UploadNotFound: no upload of this team has this key; a foreign team's looks the same.
     """
-    upload = session.scalar(select(UploadRow).where(UploadRow.storage_key == storage_key, UploadRow.team_id == team_id))
+    upload = session.scalar(_BY_KEY, {"key": storage_key, "team": team_id})
     if upload is None:
         raise upload_not_found()
     return upload
@@ -136,47 +160,28 @@ def arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
     return sum(part.size for part in store.parts(upload.storage_key, upload.multipart_id))
 
 
-def new_blob(session: Session, upload: UploadRow, sha256: str) -> BlobRow:
-    """The bytes of this upload as a blob nobody has read yet; whoever makes it counts them for the team."""
-    blob = BlobRow(
-        id=new_id(),
-        team_id=upload.team_id,
-        sha256=sha256,
-        size=upload.file_size,
-        store_key=upload.storage_key,
-        verification="pending",
-    )
-    session.add(blob)
-    return blob
+def new_blob(session: Session, upload: UploadRow, sha256: str, digest: Digest | None) -> BlobRow:
+    """The bytes of this upload as a blob, verified if the store has read them; whoever makes it counts its bytes."""
+    values = {
+        "id": new_id(),
+        "team_id": upload.team_id,
+        "sha256": sha256,
+        "blake3": None if digest is None else digest.blake3,
+        "size": upload.file_size,
+        "store_key": upload.storage_key,
+        "verification": "pending" if digest is None else "verified",
+        "checked_at": None if digest is None else now(),
+    }
+    insert_row(session, BlobRow, **values)
+    return BlobRow(**values)
 
 
 def held_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
     """Verified bytes of this team with this hash."""
-    return session.scalars(
-        select(BlobRow)
-        .where(
-            BlobRow.team_id == team_id,
-            BlobRow.sha256 == sha256,
-            BlobRow.size == size,
-            BlobRow.verification == "verified",
-        )
-        .limit(1)
-    ).first()
+    return session.scalars(_HELD, {"team": team_id, "sha256": sha256, "size": size}).first()
 
 
 def use_upload(session: Session, upload: UploadRow, blob_id: UUID, model_id: UUID) -> bool:
     """Mark the upload as registered; False if somebody else did in between."""
-    moment = now()
-    used = (
-        update(UploadRow)
-        .where(UploadRow.id == upload.id, UploadRow.registered_at.is_(None))
-        .values(blob_id=blob_id, model_id=model_id, registered_at=moment, touched_at=moment)
-    )
-    return changed_rows(session, used) == 1
-
-
-def verified(session: Session, blob: BlobRow, sha256: str, blake3: str, at: datetime) -> None:
-    """The registry has read the blob, and these are its digests."""
-    blob.sha256, blob.blake3, blob.verification, blob.verification_error = sha256, blake3, "verified", None
-    blob.checked_at, blob.leased_until = at, None
-    session.flush()
+    values = {"of": upload.id, "blob": blob_id, "model": model_id, "moment": now()}
+    return session.connection().execute(_USE, values).rowcount == 1

@@ -142,10 +142,13 @@ class Entry:
     crc: int | None = None
     local_name: str | None = None
     local_flags: int | None = None
+    local_method: int | None = None
     local_sizes: tuple[int, int, int] = (0, 0, 0)
     descriptor: bytes | None = None
-    central_size: int | None = None
+    size: int | None = None
     attributes: int = 0
+    disk: int = 0
+    packed_tail: bytes = b""
     comment: bytes = b""
     extra: bytes = field(default=b"FB\x03\x00ZZZ")
 
@@ -153,37 +156,48 @@ class Entry:
         if self.method != 8:
             return self.content
         squeezed = zlib.compressobj(9, zlib.DEFLATED, -15)
-        return squeezed.compress(self.content) + squeezed.flush()
+        return squeezed.compress(self.content) + squeezed.flush() + self.packed_tail
 
     def sum(self) -> int:
         return zlib.crc32(self.content) if self.crc is None else self.crc
 
+    def declared(self) -> int:
+        return len(self.content) if self.size is None else self.size
+
     def local(self) -> bytes:
         flags = self.flags if self.local_flags is None else self.local_flags
+        method = self.method if self.local_method is None else self.local_method
         name = (self.local_name or self.name).encode()
         header = struct.pack(
-            "<4s5H3L2H", b"PK\3\4", 0, flags, self.method, 0, 0, *self.local_sizes, len(name), len(self.extra)
+            "<4s5H3L2H", b"PK\3\4", 0, flags, method, 0, 0, *self.local_sizes, len(name), len(self.extra)
         )
         packed = self.packed()
-        sizes = struct.pack("<LLL", self.sum(), len(packed), len(self.content))
+        sizes = struct.pack("<LLL", self.sum(), len(packed), self.declared())
         descriptor = (b"PK\7\x08" + sizes) if self.flags & 8 else b""
         return header + name + self.extra + packed + (descriptor if self.descriptor is None else self.descriptor)
 
     def central(self, offset: int) -> bytes:
         name = self.name.encode()
-        size = len(self.content) if self.central_size is None else self.central_size
-        fields = (0, 0, self.flags, self.method, 0, 0, self.sum(), len(self.packed()), size, len(name), 0)
-        tail = (len(self.comment), 0, 0, self.attributes, offset)
+        fields = (0, 0, self.flags, self.method, 0, 0, self.sum(), len(self.packed()), self.declared(), len(name), 0)
+        tail = (len(self.comment), self.disk, 0, self.attributes, offset)
         return struct.pack("<4s6H3L5H2L", b"PK\1\2", *fields, *tail) + name + self.comment
 
 
-def zipped(*entries: Entry, before: bytes = b"", between: bytes = b"", after: bytes = b"", zip64: bool = True) -> bytes:
-    """The whole archive; ``before``, ``between`` and ``after`` are where a polyglot hides."""
+def zipped(
+    *entries: Entry,
+    before: bytes = b"",
+    between: bytes = b"",
+    gap: bytes = b"",
+    after: bytes = b"",
+    zip64: bool = True,
+) -> bytes:
+    """The whole archive; a polyglot hides ``before``, ``between``, in the ``gap`` to the directory, or ``after``."""
     content = before
     directory = b""
     for entry in entries:
         directory += entry.central(len(content))
         content += entry.local() + between
+    content += gap
     start, count = len(content), len(entries)
     content += directory
     if zip64:

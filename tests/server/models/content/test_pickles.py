@@ -234,6 +234,12 @@ def a_tar() -> bytes:
 
 
 AMBIGUOUS_ZIPS = {
+    "bytes before the directory": b.checkpoint(gap=RUN),
+    "another disk": with_first(disk=1),
+    "methods that differ": with_first(local_method=8),
+    "names in another encoding": with_first(local_flags=0x0008),
+    "a checksum that differs": with_first(flags=0, local_sizes=(1, len(RAW), len(RAW))),
+    "bytes behind the deflated ones": with_first(method=8, packed_tail=b"x"),
     "bytes between the members": b.checkpoint(between=b"xx"),
     "bytes behind the zip": b.checkpoint(after=b"x"),
     "a whole zip before the zip": b.checkpoint(before=b.bare_checkpoint(RUN)),
@@ -249,7 +255,7 @@ AMBIGUOUS_ZIPS = {
     "sizes that differ": with_first(local_sizes=(1, 2, 3)),
     "a descriptor that differs": with_first(descriptor=b"PK\7\x08" + bytes(12)),
     "no descriptor": with_first(descriptor=b""),
-    "a size that differs": with_first(central_size=5),
+    "a size that differs": with_first(size=5),
     "bzip2": with_first(method=12),
     "lzma": with_first(method=14),
     "a comment": with_first(comment=b"x"),
@@ -261,7 +267,7 @@ AMBIGUOUS_ZIPS = {
     "a path out": b.zipped(*CLEAN_ENTRIES, Entry("archive/../x", b"x")),
     "a path with backslashes": b.zipped(*CLEAN_ENTRIES, Entry("archive\\x", b"x")),
     "an absolute path": b.zipped(*CLEAN_ENTRIES, Entry("/archive/x", b"x")),
-    "a member of 2^40 bytes": with_first(central_size=2**32 - 1),
+    "a member of 2^40 bytes": with_first(size=2**32 - 1),
 }
 
 

@@ -1,0 +1,165 @@
+"""A model's record: what ``PUT`` changes, and what it refuses."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.server.world import Someone, World, a_model_file
+
+CONTENT = a_model_file()
+NOTES: dict[str, Any] = {
+    "description": "house style",
+    "tags": ["ink"],
+    "license": "MIT",
+    "source_url": "https://models.example/1",
+    "required_labels": ["gpu24"],
+}
+
+
+def test_an_absent_field_stays_and_a_sent_one_changes(team: Someone) -> None:
+    model_id = team.register(CONTENT, **NOTES)
+    before = team.get(f"/models/{model_id}").json()
+    answer = team.put(f"/models/{model_id}", display_name="New")
+    assert (answer.status_code, answer.json()) == (200, {"id": model_id})
+    after = team.get(f"/models/{model_id}").json()
+    assert {name for name in after if after[name] != before[name]} == {"display_name", "updated_at"}
+    assert after["updated_at"] > before["updated_at"]
+
+
+@pytest.mark.parametrize("field", ["display_name", "model_type", "model_path", "model_status"])
+def test_null_is_refused_for_a_field_of_the_source(team: Someone, field: str) -> None:
+    model_id = team.register(CONTENT)
+    refused = team.put(f"/models/{model_id}", **{field: None})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize("field", NOTES)
+def test_null_clears_a_field_of_ours(team: Someone, field: str) -> None:
+    model_id = team.register(CONTENT, **NOTES)
+    assert team.put(f"/models/{model_id}", **{field: None}).status_code == 200
+    cleared = team.get(f"/models/{model_id}").json()
+    assert cleared[field] == ([] if isinstance(NOTES[field], list) else None)
+    assert {name: cleared[name] for name in NOTES if name != field} == {
+        name: value for name, value in NOTES.items() if name != field
+    }
+
+
+def test_the_bytes_never_change_under_a_record(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    before = team.get(f"/models/{model_id}").json()
+    team.put(
+        f"/models/{model_id}", file_hash="sha256:" + "0" * 64, file_size=1, storage_key="models/x", id=str(uuid4())
+    )
+    assert team.get(f"/models/{model_id}").json() == before
+
+
+def test_a_cleared_tag_is_found_no_more_and_a_new_one_is(team: Someone) -> None:
+    model_id = team.register(CONTENT, tags=["old"])
+    team.put(f"/models/{model_id}", tags=["new", "new"])
+    assert team.get(f"/models/{model_id}").json()["tags"] == ["new"]
+    for query in ("tag", "q"):
+        assert team.get("/models", **{query: "old"}).json()["model_list"] == []
+        assert len(team.get("/models", **{query: "new"}).json()["model_list"]) == 1
+
+
+def test_a_tag_may_be_kept_beside_a_new_one(team: Someone) -> None:
+    model_id = team.register(CONTENT, tags=["old"])
+    assert team.put(f"/models/{model_id}", tags=["new", "old"]).status_code == 200
+    for tag in ("new", "old"):
+        assert len(team.get("/models", tag=tag).json()["model_list"]) == 1
+
+
+def test_a_renamed_model_is_found_by_its_new_name_only(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    team.put(f"/models/{model_id}", display_name="Quill", model_path="loras/quill.safetensors")
+    assert team.get("/models", q="ink").json()["model_list"] == []
+    assert len(team.get("/models", q="quill").json()["model_list"]) == 1
+
+
+def test_a_new_path_frees_the_old_one(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    assert team.put(f"/models/{model_id}", model_path="loras/moved.safetensors").status_code == 200
+    team.register(a_model_file("other"))
+
+
+def test_only_the_case_of_a_path_may_change(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    assert team.put(f"/models/{model_id}", model_path="models/loras/INK.safetensors").status_code == 200
+
+
+def test_a_taken_path_is_refused_with_whose_it_is(team: Someone) -> None:
+    held = team.register(CONTENT, "loras/held.safetensors")
+    model_id = team.register(a_model_file("other"))
+    refused = team.put(f"/models/{model_id}", display_name="lost?", model_path="loras/HELD.safetensors")
+    problem = refused.json()
+    assert (refused.status_code, problem["error_code"], problem["model_id"]) == (409, "model_path_taken", held)
+    assert team.get(f"/models/{model_id}").json()["display_name"] == "ink.safetensors"
+
+
+def test_type_and_path_must_still_agree(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    refused = team.put(f"/models/{model_id}", model_type="vae")
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "model_path_refused")
+    assert team.put(f"/models/{model_id}", model_type="vae", model_path="vae/ink.safetensors").status_code == 200
+    assert len(team.get("/models", model_type="vae").json()["model_list"]) == 1
+
+
+@pytest.mark.parametrize("path", ["loras/../x.safetensors", "loras/con.safetensors", "loras/x.py", "loras/x.ckpt", "x"])
+def test_a_path_that_registration_would_refuse_is_refused_here(team: Someone, path: str) -> None:
+    model_id = team.register(CONTENT)
+    refused = team.put(f"/models/{model_id}", model_path=path)
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "model_path_refused")
+    assert refused.json()["errors"][0]["field"] == "model_path"
+
+
+def test_another_extension_of_the_same_format_will_do(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    assert team.put(f"/models/{model_id}", model_path="loras/ink.SFT").status_code == 200
+
+
+def test_a_stale_etag_is_refused_and_a_fresh_one_passes(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    etag = team.get(f"/models/{model_id}").headers["ETag"]
+    changed = _put(team, model_id, etag, description="one")
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] == team.get(f"/models/{model_id}").headers["ETag"] != etag
+
+    stale = _put(team, model_id, etag, description="two")
+    problem = stale.json()
+    assert (stale.status_code, problem["error_code"]) == (412, "version_stale")
+    assert problem["etag"] == changed.headers["ETag"]
+    assert team.call("DELETE", f"/models/{model_id}", headers={"If-Match": etag}).status_code == 412
+    assert team.get(f"/models/{model_id}").json()["description"] == "one"
+
+
+@pytest.mark.parametrize("matches", ["*", '"0", {etag}', '{etag} , "x"'])
+def test_if_match_may_be_a_star_or_a_list(team: Someone, matches: str) -> None:
+    model_id = team.register(CONTENT)
+    etag = team.get(f"/models/{model_id}").headers["ETag"]
+    assert _put(team, model_id, matches.format(etag=etag), description="one").status_code == 200
+
+
+@pytest.mark.parametrize("mismatch", ["1", 'W/"1"', '""', "", "x" * 5000])
+def test_an_if_match_that_is_no_etag_of_ours_matches_nothing(team: Someone, mismatch: str) -> None:
+    model_id = team.register(CONTENT)
+    assert _put(team, model_id, mismatch, description="one").status_code == 412
+
+
+def test_a_change_that_changes_nothing_keeps_the_etag(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    etag = team.get(f"/models/{model_id}").headers["ETag"]
+    assert team.put(f"/models/{model_id}", display_name="ink.safetensors").headers["ETag"] == etag
+    assert team.put(f"/models/{model_id}").headers["ETag"] == etag
+
+
+def test_a_model_of_another_team_can_be_neither_read_nor_touched(shared_world: World, team: Someone) -> None:
+    foreign = shared_world.new_team().register(CONTENT)
+    for method in ("GET", "PUT", "DELETE"):
+        answers = [team.call(method, f"/models/{model_id}", json={}) for model_id in (foreign, str(uuid4()), "no-id")]
+        assert {answer.status_code for answer in answers} == {404}
+        assert len({str(answer.json() | {"request_id": ""}) for answer in answers}) == 1
+
+
+def _put(team: Someone, model_id: str, if_match: str, **body: Any) -> Any:
+    return team.call("PUT", f"/models/{model_id}", json=body, headers={"If-Match": if_match})
