@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import limit
 from bench.peers import Nginx
-from bench.processes import Run, measured, peak_bytes, settle
+from bench.processes import Run, measured, peak_bytes, settle, warm
 from bench.table import Goal, Table, spread
 from tests.running import OWNER, RunningServer
 from tests.server.world import PASSWORD
@@ -81,7 +81,7 @@ def _in_turn(ground: Ground, ways: dict[str, Callable[[Ground, int], Run]], roun
     names = list(ways)
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            ground.source(number).read_bytes()  # every sender finds its file in the page cache
+            warm(ground.source(number))
             settle()
             found[name].append(ways[name](ground, number))
     return found

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modelyard.client.blocking import pull, push
     from modelyard.client.registry import Registry
+    from modelyard.client.selection import Notes
     from modelyard.transfer.failures import TransferFailed
     from modelyard.wire import problems
     from modelyard.wire.problems import Problem
 
 __version__ = "0.1.0"
-__all__ = ["Problem", "Registry", "TransferFailed", "__version__", "problems", "pull", "push"]
+__all__ = ["Notes", "Problem", "Registry", "TransferFailed", "__version__", "problems", "pull", "push"]
 
 # Where the public names are; loaded at their first use, so that `import modelyard` and `modelyard --version` are quick.
 _HOMES = {
+    "Notes": "modelyard.client.selection",
     "Problem": "modelyard.wire.problems",
     "Registry": "modelyard.client.registry",
     "TransferFailed": "modelyard.transfer.failures",

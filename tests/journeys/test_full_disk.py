@@ -127,8 +127,9 @@ def test_a_full_disk_refuses_and_loses_nothing(server: RunningServer, disk: Disk
 
 def test_a_server_killed_on_a_full_disk_comes_back_with_everything(server: RunningServer, disk: Disk) -> None:
     studio = Studio(server)
+    assert studio.describe(0).status_code == 200
     disk.fill()
-    studio.refused_description()
+    assert _is_full(studio.refused_description())
     server.kill()
     disk.free()
     server.start()

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from modelyard.server.database.migrations import schema_state
 from modelyard.server.database.session import Database, Db
 from modelyard.server.problems import answers
-from modelyard.server.storage.blob_store import BlobStore, StoreError
+from modelyard.server.storage.blob_store import BlobStore, Honesty, StoreError
 from modelyard.server.storage.injected import Store
 from modelyard.wire.problems import Problem
 from modelyard.wire.shapes import Shape
@@ -49,12 +49,12 @@ async def read_health() -> Health:
 )
 def read_readiness(request: Request, database: Db, store: Store) -> JSONResponse:
     """Tell whether the registry can serve."""
-    found = _readiness(database, store, getattr(request.app.state, "honesty", None))
+    found = _readiness(database, store, request.app.state.parts.honesty)
     ready = found.status == "ready"
     return JSONResponse(found.model_dump(mode="json"), 200 if ready else 503, {} if ready else {"Retry-After": "5"})
 
 
-def _readiness(database: Database, store: BlobStore, honesty: Any) -> Readiness:
+def _readiness(database: Database, store: BlobStore, honesty: Honesty | None) -> Readiness:
     database_state, schema, store_state, free = "ok", "unknown", "ok", None
     try:
         with database.reading() as session:

@@ -1,5 +1,6 @@
 """The parts of a running registry: opened together, closed together."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,18 +10,22 @@ from modelyard.server.database.session import Database
 from modelyard.server.identity.operations import shared_secret
 from modelyard.server.identity.state import Identity
 from modelyard.server.settings import Settings
+from modelyard.server.storage.blob_store import BlobStore, Honesty, StoreError
 from modelyard.server.storage.folder import lock
 from modelyard.server.storage.local import LocalStore
+
+log = logging.getLogger("modelyard.parts")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What every route and every chore needs."""
+    """What every route and every chore needs; ``honesty`` is what the store was seen to enforce when it was opened."""
 
     settings: Settings
     database: Database
     store: LocalStore
     identity: Identity
+    honesty: Honesty | None
 
 
 def database_url(settings: Settings) -> str:
@@ -55,6 +60,17 @@ def opened(settings: Settings, identity: Identity | None = None) -> Iterator[Par
         store = LocalStore(settings.data_dir, shared_secret(database, "signed-urls").encode())
         try:
             store.recover(held)
-            yield Parts(settings, database, store, identity or Identity())
+            yield Parts(settings, database, store, identity or Identity(), _probed(store))
         finally:
             store.close()
+
+
+def _probed(store: BlobStore) -> Honesty | None:
+    """What the store enforces; None where it could not be tried: on a full disk it still serves what it holds."""
+    try:
+        honesty = store.probe()
+    except StoreError as error:
+        log.warning("the store could not be tried", extra={"why": error.detail})
+        return None
+    log.log(logging.INFO if honesty.is_honest else logging.WARNING, "store tried", extra=vars(honesty))
+    return honesty

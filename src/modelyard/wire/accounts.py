@@ -5,11 +5,9 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from modelyard.wire.shapes import EXAMPLE_ID, Name, Shape
+from modelyard.wire.shapes import EMAIL_PATTERN, EXAMPLE_ID, Name, Shape
 from modelyard.wire.teams import Role
 
-# RFC 5321 allows 254 bytes. One "@", something on both sides, no spaces: whether it exists, only a mail can tell.
-EMAIL_PATTERN = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
 EmailAddress = Annotated[str, StringConstraints(strict=True, min_length=3, max_length=254, pattern=EMAIL_PATTERN)]
 NewPassword = Annotated[str, StringConstraints(strict=True, min_length=8, max_length=128)]
 AnyPassword = Annotated[str, StringConstraints(strict=True, max_length=1024)]

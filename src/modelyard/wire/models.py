@@ -10,6 +10,7 @@ from modelyard.wire.shapes import (
     EXAMPLE_HASH,
     EXAMPLE_ID,
     EXAMPLE_TIME,
+    INVISIBLE,
     NAME_PATTERN,
     Bytes,
     FileHash,
@@ -34,7 +35,7 @@ Tags = Annotated[list[Tag], Field(max_length=64), AfterValidator(_each_once)]
 Labels = Annotated[list[Label], Field(max_length=32), AfterValidator(_each_once)]
 License = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=NAME_PATTERN)]
 # Shown as a link: other schemes could run a script in the page.
-SourceUrl = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
+SourceUrl = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=rf"^https?://[^{INVISIBLE}]+$")]
 
 
 class ModelNotes(Shape):

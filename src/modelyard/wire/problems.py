@@ -35,7 +35,8 @@ class Problem(Exception):
         }
         if request_id is not None:
             body["request_id"] = request_id
-        return body | self.facts
+        # A fact stands beside the standard members, never in their place.
+        return body | {name: value for name, value in self.facts.items() if name not in body}
 
 
 class InternalError(Problem):

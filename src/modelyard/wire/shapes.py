@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 # tabs and line ends.
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 NOTE_PATTERN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+# Written out: what `\s` means differs between regular expressions, and the patterns are published for all of them.
+INVISIBLE = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+# RFC 5321 allows 254 bytes. One "@", something on both sides, no spaces: whether it exists, only a mail can tell.
+EMAIL_PATTERN = rf"^[^@{INVISIBLE}]+@[^@{INVISIBLE}]+$"
 FILE_HASH_PATTERN = r"^sha256:[0-9a-fA-F]{64}$"
 EXAMPLE_HASH = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 EXAMPLE_ID = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"

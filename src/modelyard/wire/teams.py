@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StrictInt, StringConstraints
 
-from modelyard.wire.shapes import EXAMPLE_ID, EXAMPLE_TIME, MAX_INT64, Name, PageMeta, Shape
+from modelyard.wire.shapes import EMAIL_PATTERN, EXAMPLE_ID, EXAMPLE_TIME, MAX_INT64, Name, PageMeta, Shape
 
 
 class Role(StrEnum):
@@ -93,9 +93,7 @@ class NewInvitation(Shape):
 
     email_address: Annotated[
         str,
-        StringConstraints(
-            strict=True, min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
-        ),
+        StringConstraints(strict=True, min_length=3, max_length=254, pattern=EMAIL_PATTERN),
     ] = Field(description="The address of the account, existing or new.", examples=["grace@studio.example"])
     invitation_role: AssignableRole = Field(description="The role after accepting.", examples=["member"])
 

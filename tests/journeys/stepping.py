@@ -1,0 +1,92 @@
+"""Ends a process right after a chosen one of the system calls that change what is on its disk.
+
+strace makes the kernel stop the whole process (SIGSTOP) after each such call, whichever thread made it; we count the
+stops, let it go on, and at the chosen one kill it. So "after the seventh" is exact, which strace's own ``when=7`` is
+not: it counts for each thread.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_CALLS = (
+    "rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,mkdirat,"
+    "fsync,fdatasync,pwrite64,pwritev,pwritev2,ftruncate"
+)
+_CALL = re.compile(r"\b([a-z0-9]+)\((.*)")
+_PAUSED = "--- SIGSTOP {"
+_AT_REST = "--- stopped by SIGSTOP ---"
+_ATTACH_SECONDS = 10.0
+
+
+class Stepping:
+    """Kills ``pid`` after its call number ``kill_after`` (from 1) within the block; if it makes fewer, it lives on.
+
+    ``steps`` are the calls so far, as strace shows them.
+    """
+
+    def __init__(self, pid: int, kill_after: int) -> None:
+        assert shutil.which("strace"), "strace is missing: install it (the package has the same name)."
+        self.steps: list[str] = []
+        self.has_killed = False
+        self._pid = pid
+        self._kill_after = kill_after
+        self._tracer = subprocess.Popen(
+            ["strace", "-f", "-q", "-y", "-s", "0", "-p", str(pid)]
+            + ["-e", f"trace={_CALLS}", "-e", f"inject={_CALLS}:signal=SIGSTOP"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._reader.start()
+        ends = time.monotonic() + _ATTACH_SECONDS
+        while not all(_is_traced(task) for task in Path(f"/proc/{self._pid}/task").iterdir()):
+            assert self._tracer.poll() is None, "strace could not attach: is ptrace allowed here?"
+            assert time.monotonic() < ends, "strace did not attach in time."
+            time.sleep(0.005)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.has_killed:
+            self._tracer.send_signal(signal.SIGINT)  # detaches, and leaves the process as it is
+        self._reader.join(_ATTACH_SECONDS)
+        self._tracer.wait(_ATTACH_SECONDS)
+
+    def _read(self) -> None:
+        assert self._tracer.stderr is not None
+        is_waited_for = False
+        for line in self._tracer.stderr:
+            if (call := _CALL.search(line)) and "resumed" not in line:
+                self.steps.append(f"{call[1]} {call[2].strip()}")
+            elif _PAUSED in line and not self.has_killed:
+                self._pauses += 1
+                is_waited_for = True
+                if self._pauses == self._kill_after:
+                    self.has_killed = True
+                    os.kill(self._pid, signal.SIGKILL)
+            elif _AT_REST in line and is_waited_for and not self.has_killed:
+                # Once for each stop: a second SIGCONT could take away the next one.
+                is_waited_for = False
+                os.kill(self._pid, signal.SIGCONT)
+
+    _pauses = 0
+
+
+def _is_traced(task: Path) -> bool:
+    try:
+        return "TracerPid:\t0\n" not in (task / "status").read_text()
+    except FileNotFoundError:
+        return True  # a thread that has ended meanwhile

@@ -1,0 +1,135 @@
+"""A registry that is back in a quarter of a second: its processes are forked from one that has imported everything.
+
+Each life is a whole server process of its own, as from ``modelyard serve``; only the reading of modules is shared. A
+sweep over every system call of every operation needs a hundred lives.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import httpx2
+from fastapi.testclient import TestClient
+
+from tests.running import OWNER, START_SECONDS
+from tests.server.world import PASSWORD, Someone
+
+# One line asks for a life: the log file, then the arguments. It is answered by the process id and, once that process
+# has ended, by its status.
+_NURSERY = """
+import os, sys
+from modelyard.server.main import app
+
+for line in sys.stdin:
+    log, *arguments = line.rstrip("\\n").split("\\t")
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        sys.argv = ["modelyard", *arguments]
+        app(prog_name="modelyard")
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+_ANNOUNCED = re.compile(r"modelyard listens on (https?://\S+)")
+
+
+class SwiftServer:
+    """One folder and its server, life after life. ``settings`` are ``MODELYARD_*`` without the prefix."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.log = data_dir.with_name(f"{data_dir.name}.log")
+        self.url = ""
+        self.pid = 0
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
+        ours = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | settings
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-c", _NURSERY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=kept | {f"MODELYARD_{name.upper()}": value for name, value in ours.items()},
+        )
+        self._clients: list[httpx2.Client] = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+        self._nursery.kill()
+        self._nursery.communicate()
+
+    def start(self) -> None:
+        """Begin a life, and wait for its announcement.
+
+        Raises:
+            AssertionError: it said nothing; the message is its log.
+        """
+        self.log.touch()
+        begins = self.log.stat().st_size
+        self._ask("serve", "--data-dir", str(self.data_dir), "--port", "0")
+        ends = time.monotonic() + START_SECONDS
+        while not (found := _ANNOUNCED.search(self.log.read_bytes()[begins:].decode(errors="replace"))):
+            assert time.monotonic() < ends, f"The server did not announce itself:\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.01)
+        self.url = found[1]
+
+    def wait(self) -> int:
+        """The exit code of the life that is ending; minus the signal for one that was killed."""
+        assert self._nursery.stdout is not None
+        code = int(self._nursery.stdout.readline())
+        self.pid = 0
+        return code
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, wait for the end, and give the exit code."""
+        os.kill(self.pid, number)
+        return self.wait()
+
+    def command(self, *arguments: str) -> int:
+        """Run another of the server's commands on the same folder, between two lives; its exit code."""
+        self._ask(*arguments, "--data-dir", str(self.data_dir))
+        return self.wait()
+
+    def someone(self, known: Someone | None = None) -> Someone:
+        """Who ``known`` was in an earlier life, or nobody, before this one."""
+        client = httpx2.Client(base_url=self.url, timeout=20, trust_env=False)
+        self._clients.append(client)
+        # Of its client, Someone uses only what every httpx2 client has.
+        found = Someone(cast(TestClient, client), None)
+        if known is not None:
+            found.token, found.team_id, found.user_id = known.token, known.team_id, known.user_id
+        return found
+
+    def owner(self) -> Someone:
+        """The owner, signed in, with the id of the team."""
+        someone = self.someone()
+        answer = someone.post("/auth/login", email_address=OWNER, user_password=PASSWORD)
+        assert answer.status_code == 200, answer.text
+        someone.token = answer.json()["access_token"]
+        someone.team_id = someone.get("/users/me").json()["team_list"][0]["id"]
+        return someone
+
+    def _ask(self, *arguments: str) -> None:
+        assert self.pid == 0, "It is running already."
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        self._nursery.stdin.write("\t".join([str(self.log), *arguments]) + "\n")
+        self._nursery.stdin.flush()
+        self.pid = int(self._nursery.stdout.readline())

@@ -1,0 +1,84 @@
+"""The schema: what migrating makes, what the tables say, and what is refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import CheckConstraint, Engine, inspect
+
+import modelyard.server.app
+from modelyard.server.database.base import Row
+from modelyard.server.database.migrations import SchemaTooNew, migrate, schema_state
+from modelyard.server.database.session import Database
+from modelyard.server.parts import opened_database
+from modelyard.server.settings import Settings
+
+# The application imports every slice, so that every table is known.
+assert modelyard.server.app
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    database = Database(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
+    yield database.engine
+    database.close()
+
+
+def differences(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": Row.metadata}
+        )
+        return list(compare_metadata(context, Row.metadata))
+
+
+def test_the_migrated_schema_is_what_the_tables_say(engine: Engine) -> None:
+    migrate(engine)
+    assert differences(engine) == []
+
+
+def test_constraints_are_the_same_under_the_same_names(engine: Engine) -> None:
+    """What the comparison above does not look at: foreign keys' actions, unique and check constraints."""
+    migrate(engine)
+    found = inspect(engine)
+    for table in Row.metadata.sorted_tables:
+        keys = {(key["name"], key["options"].get("ondelete")) for key in found.get_foreign_keys(table.name)}
+        assert keys == {(key.name, key.ondelete) for key in table.foreign_key_constraints}
+        checks = {check["name"] for check in found.get_check_constraints(table.name)}
+        assert checks == {check.name for check in table.constraints if isinstance(check, CheckConstraint)}
+        assert found.get_pk_constraint(table.name)["name"] == table.primary_key.name
+
+
+def test_a_column_that_is_missing_is_noticed(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE models DROP COLUMN license")
+    assert [str(difference[0]) for difference in differences(engine)] == ["add_column"]
+
+
+def test_two_living_models_of_one_path_are_refused_by_the_database_itself(engine: Engine) -> None:
+    migrate(engine)
+    [index] = [index for index in inspect(engine).get_indexes("models") if index["unique"]]
+    assert index["column_names"] == ["team_id", "path_key"]
+    assert str(index["dialect_options"]["sqlite_where"]) == "deleted_at IS NULL"
+
+
+def test_migrating_may_be_repeated(engine: Engine) -> None:
+    assert schema_state(engine) == "behind"
+    migrate(engine)
+    migrate(engine)
+    assert schema_state(engine) == "current"
+
+
+def test_a_schema_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with opened_database(settings) as database, database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaTooNew), opened_database(settings):
+        raise AssertionError("It was opened.")
+    database = Database(f"sqlite:///{tmp_path / 'modelyard.sqlite3'}")
+    assert schema_state(database.engine) == "too new"
+    database.close()
