@@ -21,6 +21,8 @@ _CALLS = (
     "fsync,fdatasync,pwrite64,pwritev,pwritev2,ftruncate"
 )
 _CALL = re.compile(r"\b([a-z0-9]+)\((.*)")
+# The head of a page in SQLite's log: without its page, which is the next call, it is nothing.
+_FRAME_HEAD = re.compile(r'^pwrite64 .*-wal>, ""\.\.\., (24|32), ')
 _PAUSED = "--- SIGSTOP {"
 _AT_REST = "--- stopped by SIGSTOP ---"
 _ATTACH_SECONDS = 10.0
@@ -29,12 +31,13 @@ _ATTACH_SECONDS = 10.0
 class Stepping:
     """Kills ``pid`` after its call number ``kill_after`` (from 1) within the block; if it makes fewer, it lives on.
 
-    ``steps`` are the calls so far, as strace shows them.
+    ``steps`` are the calls that it made, as strace shows them; ``count`` how many of them count.
     """
 
     def __init__(self, pid: int, kill_after: int) -> None:
         assert shutil.which("strace"), "strace is missing: install it (the package has the same name)."
         self.steps: list[str] = []
+        self.count = 0
         self.has_killed = False
         self._pid = pid
         self._kill_after = kill_after
@@ -72,17 +75,15 @@ class Stepping:
             if (call := _CALL.search(line)) and "resumed" not in line:
                 self.steps.append(f"{call[1]} {call[2].strip()}")
             elif _PAUSED in line and not self.has_killed:
-                self._pauses += 1
                 is_waited_for = True
-                if self._pauses == self._kill_after:
+                self.count += not _FRAME_HEAD.search(self.steps[-1])
+                if self.count == self._kill_after:
                     self.has_killed = True
                     os.kill(self._pid, signal.SIGKILL)
             elif _AT_REST in line and is_waited_for and not self.has_killed:
                 # Once for each stop: a second SIGCONT could take away the next one.
                 is_waited_for = False
                 os.kill(self._pid, signal.SIGCONT)
-
-    _pauses = 0
 
 
 def _is_traced(task: Path) -> bool:

@@ -83,7 +83,8 @@ class SwiftServer:
         """
         self.log.touch()
         begins = self.log.stat().st_size
-        self._ask("serve", "--data-dir", str(self.data_dir), "--port", "0")
+        # Signed URLs of one life are good in the next: it has the same address.
+        self._ask("serve", "--data-dir", str(self.data_dir), "--port", self.url.rpartition(":")[2] or "0")
         ends = time.monotonic() + START_SECONDS
         while not (found := _ANNOUNCED.search(self.log.read_bytes()[begins:].decode(errors="replace"))):
             assert time.monotonic() < ends, f"The server did not announce itself:\n{self.log.read_text()[-3000:]}"

@@ -26,25 +26,10 @@ BAD_SEGMENTS += [f"{device}{tail}" for device in DEVICES for tail in ("", ".safe
 BAD_SEGMENTS += [device.lower() for device in DEVICES] + ["Con.txt", "nul .txt"]
 WHOLE = [
     *("", "/", "//", "ink", "loras", "loras/", "/loras/ink", "models", "models/", "models/loras", "models/loras/"),
-    *(
-        "models//loras/ink",
-        "models/models/loras/ink",
-        "Models/loras/ink",
-        "./loras/ink",
-        "../loras/ink",
-        "\\loras\\ink",
-    ),
-    *(
-        "\\loras\\ink",
-        "loras\\ink",
-        "C:/loras/ink",
-        "file:///loras/ink",
-        "//host/loras/ink",
-        "/models/loras/ink",
-        "loras/ink/",
-    ),
+    *("models//loras/ink", "models/models/loras/ink", "Models/loras/ink", "./loras/ink", "../loras/ink"),
+    *("\\loras\\ink", "loras\\ink", "C:/loras/ink", "file:///loras/ink", "//host/loras/ink", "loras/ink/"),
     *("vae/ink", "LORAS/ink", "checkpoints/loras/ink", " loras/ink", "loras/ink\n", "loras/ink\x00", "~/loras/ink"),
-    *("custom_nodes/ink", "loras/" + "a/" * 7 + "ink", "loras/" + "/".join(["x" * 110] * 4)),
+    *("/models/loras/ink", "custom_nodes/ink", "loras/" + "a/" * 7 + "ink", "loras/" + "/".join(["x" * 110] * 4)),
 ]
 PLACES = ("loras/{}", "loras/{}/ink.safetensors", "loras/deep/{}", "models/loras/{}/x")
 CORPUS = sorted(

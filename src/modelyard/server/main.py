@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from modelyard.server.accounts.operations import issue_reset_token
 from modelyard.server.app import create_app
 from modelyard.server.database.migrations import SchemaTooNew
-from modelyard.server.models.trash import collect_garbage
+from modelyard.server.models.trash import GRACE, collect_garbage
 from modelyard.server.observed import start_logging
 from modelyard.server.parts import Parts, opened, opened_database
 from modelyard.server.settings import Settings, read_settings
@@ -182,10 +183,15 @@ def reset_password(
 
 
 @app.command("collect-garbage")
-def garbage(data_dir: DataDir = None) -> None:
+def garbage(
+    data_dir: DataDir = None,
+    grace: Annotated[
+        int, typer.Option(min=0, metavar="SECONDS", help="Keep nameless bytes that are younger than this.")
+    ] = int(GRACE.total_seconds()),
+) -> None:
     """Remove what is past its time now; the server does so every hour."""
     with _refusals_in_words(), opened(_settings(data_dir=data_dir)) as parts:
-        collected = collect_garbage(parts.database, parts.store, parts.settings)
+        collected = collect_garbage(parts.database, parts.store, parts.settings, timedelta(seconds=grace))
     typer.echo(
         f"Removed {collected.models} models, {collected.uploads} uploads, {collected.blobs + collected.objects} files."
     )

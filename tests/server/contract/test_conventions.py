@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from tests.server.world import Someone, World, a_model_file
@@ -37,7 +37,7 @@ TEAM_ROUTES = [
 ]
 
 
-def text_of(answer: httpx.Response) -> str:
+def text_of(answer: httpx2.Response) -> str:
     """The body without its request id, and the headers that tell why."""
     body = answer.json()
     assert body.pop("request_id")
@@ -234,7 +234,9 @@ def test_a_name_is_kept_as_sent(team: Someone, name: str) -> None:
     assert team.get(f"/models/{model_id}").json()["display_name"] == name
 
 
-@pytest.mark.parametrize("text", ["no-uuid", "../..", "%00", "' or 1=1", str(uuid4())[:-1], uuid4().hex, "{id}"])
+@pytest.mark.parametrize(
+    "text", ["no-uuid", "../..", "%00", "' or 1=1", str(UUID(int=5))[:-1], UUID(int=5).hex, "{id}"]
+)
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -291,7 +293,26 @@ def test_pages_of_other_origins_are_not_let_in(team: Someone) -> None:
     assert not [name for name in preflight.headers if name.lower().startswith("access-control")]
 
 
-def test_two_authorization_headers_are_one_too_many(team: Someone) -> None:
+def test_two_authorization_headers_are_one_too_many_for_every_route_that_reads_one(world_of_one: Callers) -> None:
+    team = world_of_one.owner
+    secured = [
+        (method, re.sub(r"\{\w+\}", "no-uuid", path))
+        for path, methods in team.client.get("/api/v1/openapi.json").json()["paths"].items()
+        for method, operation in methods.items()
+        if "two-credentials" in str(operation["responses"]) or operation.get("security")
+    ]
+    assert len(secured) >= 30
     headers = [("Authorization", f"Bearer {team.token}")] * 2
-    answer = team.client.get("/api/v1/users/me", headers=headers)
-    assert (answer.status_code, answer.json()["error_code"]) == (400, "two_credentials")
+    answers = {route: team.client.request(*route, headers=headers) for route in secured}
+    assert {route: answer.json()["error_code"] for route, answer in answers.items()} == dict.fromkeys(
+        secured, "two_credentials"
+    )
+
+
+@pytest.mark.parametrize("action", ["initiate", "presign", "complete", "abort"])
+def test_a_key_that_may_never_upload_is_refused_before_the_body_is_looked_at(
+    shared_world: World, team: Someone, action: str
+) -> None:
+    for key in (shared_world.key("integration", team, access="read"), shared_world.key("agent", team)):
+        refused = key.call("POST", f"/uploads/multipart/{action}", content=b"{")
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "key_not_allowed")

@@ -243,7 +243,7 @@ def test_every_route_has_its_row(cast: Cast) -> None:
         f"{method} {context.path}"
         for context in iter_route_contexts(cast.world.app.routes)
         if not isinstance(context.original_route, Mount) and not str(context.path).startswith(ASSETS)
-        for method in (context.methods or ()) - {"HEAD"}
+        for method in set(context.methods or ()) - {"HEAD"}
     }
     assert routes == {f"{row.method} {row.path}" for row in ROWS}
 

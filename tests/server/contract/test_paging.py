@@ -60,8 +60,9 @@ def test_numbered_pages_and_cursor_pages_give_each_row_once_in_one_order(
     assert _walked(lambda cursor: full.get(path, per_page=per_page, cursor=cursor).json(), key, row_id) == rows
 
 
-def _walked(page_at: Callable[[str], Any], key: str, row_id: str) -> list[str]:
-    found, cursor = [], ""
+def _walked(page_at: Callable[[str | None], Any], key: str, row_id: str) -> list[str]:
+    found: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = page_at(cursor)
         assert page["page_meta"]["current_page"] is None

@@ -9,15 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Engine, inspect
 
-import modelyard.server.app
+import modelyard.server.app  # noqa: F401 - imports every slice, so that every table is known
 from modelyard.server.database.base import Row
 from modelyard.server.database.migrations import SchemaTooNew, migrate, schema_state
 from modelyard.server.database.session import Database
 from modelyard.server.parts import opened_database
 from modelyard.server.settings import Settings
-
-# The application imports every slice, so that every table is known.
-assert modelyard.server.app
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_two_teams_may_have_the_same_path(shared_world: World, team: Someone) ->
 
 
 def test_our_fields_of_the_record_may_be_given_at_once(team: Someone) -> None:
-    given = {
+    given: dict[str, Any] = {
         "description": "two\nlines",
         "tags": ["a", "b"],
         "license": "CC-BY-4.0",

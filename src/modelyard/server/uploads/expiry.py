@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 from modelyard.server import changes
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
-from modelyard.server.storage.blob_store import BlobStore
+from modelyard.server.storage.blob_store import BlobStore, OpenUpload
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 
 PREFIX = "models/"
+_WAITING = UploadRow.registered_at.is_(None) & UploadRow.blob_id.is_(None)
 
 
 def expire_uploads(database: Database, store: BlobStore, life: timedelta) -> int:
@@ -43,23 +44,33 @@ def forget_blob(session: Session, blob: BlobRow) -> None:
 
 
 def sweep_objects(database: Database, store: BlobStore, grace: timedelta) -> int:
-    """Delete stored objects and parts older than ``grace`` that neither a blob nor an unfinished upload names."""
+    """Delete stored objects and open multipart uploads older than ``grace`` that no row needs."""
     before = now() - grace
     removed = 0
     for stored in store.keys(PREFIX):
-        if stored.modified < before and not _is_known(database, stored.key):
+        if stored.modified < before and not _is_needed(database, stored.key):
             store.delete(stored.key)
             removed += 1
     for begun in store.open_uploads(before):
-        if not _is_known(database, begun.key):
+        if not _is_awaited(database, begun):
             store.abort(begun.key, begun.upload)
             removed += 1
     return removed
 
 
-def _is_known(database: Database, key: str) -> bool:
-    waiting = UploadRow.registered_at.is_(None) & UploadRow.blob_id.is_(None)
+def _is_needed(database: Database, key: str) -> bool:
+    """Whether a blob or an unfinished upload names this object."""
     with database.reading() as session:
         blob = session.scalar(select(BlobRow.id).where(BlobRow.store_key == key))
-        upload = session.scalar(select(UploadRow.id).where(UploadRow.storage_key == key, waiting))
+        upload = session.scalar(select(UploadRow.id).where(UploadRow.storage_key == key, _WAITING))
         return blob is not None or upload is not None
+
+
+def _is_awaited(database: Database, begun: OpenUpload) -> bool:
+    """Whether an unfinished upload goes on with exactly these parts.
+
+    A server that was killed between making them and noting them has made others since, under the same key.
+    """
+    mine = select(UploadRow.id).where(UploadRow.storage_key == begun.key, UploadRow.multipart_id == begun.upload)
+    with database.reading() as session:
+        return session.scalar(mine.where(_WAITING)) is not None

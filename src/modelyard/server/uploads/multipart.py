@@ -145,7 +145,7 @@ def sign_parts(
 
 def _part_request(store: BlobStore, upload: UploadRow, number: int) -> blob_store.SignedRequest:
     assert upload.multipart_id is not None  # noqa: S101 - multipart_of has found both
-    assert upload.part_size is not None  # noqa: S101
+    assert upload.part_size is not None  # noqa: S101 - the two are set together
     size = min(upload.part_size, upload.file_size - (number - 1) * upload.part_size)
     return store.part_request(upload.storage_key, upload.multipart_id, number, size, PUT_LIFE)
 
