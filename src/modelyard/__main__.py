@@ -2,7 +2,7 @@
 
 import sys
 
-SERVER_COMMANDS = frozenset({"serve", "migrate", "reset-password", "collect-garbage"})
+SERVER_COMMANDS = frozenset({"serve", "migrate", "reset-password", "collect-garbage", "restore-team"})
 
 
 def main() -> None:

@@ -6,7 +6,9 @@ from uuid import uuid4
 
 import httpx
 import schemathesis
+from pydantic import ValidationError
 
+from modelyard.wire.models import NewModel
 from tests.server.world import a_model_file, hash_of
 
 _CLIENT = httpx.Client(
@@ -36,7 +38,9 @@ def _whole(value: Any) -> Any:
 @schemathesis.hook("map_body").apply_to(name="POST /api/v1/models")
 def with_real_bytes(context: schemathesis.HookContext, body: Any) -> Any:
     """A registration that could succeed, when everything but the bytes is as documented."""
-    if not isinstance(body, dict) or not isinstance(body.get("display_name"), str) or "storage_key" not in body:
+    try:
+        NewModel.model_validate(body)
+    except ValidationError:
         return body
     content = a_model_file(uuid4().hex)
     path = f"loras/{uuid4().hex}.safetensors"
@@ -45,4 +49,4 @@ def with_real_bytes(context: schemathesis.HookContext, body: Any) -> Any:
     _CLIENT.put(ticket["upload_url"], content=content, headers=ticket["upload_headers"])
     real = {"storage_key": ticket["storage_key"], "file_size": len(content), "file_hash": hash_of(content)}
     real |= {"model_type": "loras", "model_path": path}
-    return body | {name: value for name, value in real.items() if type(body.get(name)) is type(value)}
+    return body | real

@@ -70,6 +70,10 @@ class Program:
         folder = self.home / "XDG_STATE_HOME" / "modelyard" / "uploads"
         return [json.loads(note.read_bytes()) for note in folder.glob("*.json")]
 
+    def export(self, **variables: str) -> None:
+        """Set variables for the commands to come."""
+        self._environment |= variables
+
     def start(self, *arguments: object) -> Running:
         """A command that runs beside the test."""
         return Running(self._process(arguments, subprocess.DEVNULL))

@@ -81,7 +81,7 @@ class Sweep:
 
     def at(self, path: str, **query: str) -> list[str]:
         """The ids of the models at this path."""
-        return [model["id"] for model in self.models(**query) if model["model_path"] == path]
+        return [model["id"] for model in self.models(q=path, **query) if model["model_path"] == path]
 
     def check_everything(self) -> None:
         """Read every byte, end the server, clean up once: what is left is exactly what the models need."""
@@ -89,7 +89,7 @@ class Sweep:
         for model in self.models():
             answer = self.who.call("GET", f"/models/{model['id']}/download", follow_redirects=True)
             assert hash_of(answer.content) == model["file_hash"] == self._hashes[model["id"]]
-        self.server.end(signal.SIGTERM)
+        assert self.server.end(signal.SIGTERM) == 0
         assert self.server.command("collect-garbage", "--grace", "0") == 0
         self._check_folder(self.server.data_dir)
         self.server.start()
@@ -111,7 +111,9 @@ class Sweep:
         with sqlite3.connect(folder / "modelyard.sqlite3") as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             blobs = dict(database.execute("SELECT store_key, sha256 FROM blobs"))
-        stored = {str(file.relative_to(folder / "objects").parent): file for file in _files(folder / "objects", "bytes")}
+        stored = {
+            str(file.relative_to(folder / "objects").parent): file for file in _files(folder / "objects", "bytes")
+        }
         assert {key: hashlib.sha256(file.read_bytes()).hexdigest() for key, file in stored.items()} == blobs
         assert {file.parent for file in _files(folder / "objects", "*")} == {file.parent for file in stored.values()}
         assert list((folder / "uploads").iterdir()) == []

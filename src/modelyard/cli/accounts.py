@@ -149,12 +149,27 @@ async def _myself(registry: Registry) -> tuple[str, str | None, Me]:
     return registry.url, registry.team, await registry.me()
 
 
-def password(context: typer.Context, password_stdin: PasswordFromInput = False) -> None:
-    """Change your password; your other sessions end. --password-stdin reads the old and the new one, a line each."""
-    from modelyard.wire.accounts import PasswordChange
+def password(
+    context: typer.Context,
+    password_stdin: PasswordFromInput = False,
+    reset_token: Annotated[str, typer.Option(metavar="TOKEN", help="From the operator's reset-password.")] = "",
+) -> None:
+    """Change your password; your other sessions end. --password-stdin reads the old and the new one, a line each.
+
+    Who forgot the old one asks the operator for a token and needs no old password: modelyard --url URL password
+    --reset-token TOKEN.
+    """
+    from modelyard.wire.accounts import PasswordChange, PasswordReset
 
     terminal = terminal_of(context)
-    old = asked_password(password_stdin, "Password until now")
-    new = asked_password(password_stdin, "New password", twice=True)
-    terminal.ask(lambda registry: registry.change_password(PasswordChange(current_password=old, new_password=new)))
+    if reset_token:
+        reset = PasswordReset(
+            reset_token=reset_token, new_password=asked_password(password_stdin, "New password", twice=True)
+        )
+        terminal.ask_anonymously(terminal.settings.url or "", lambda registry: registry.reset_password(reset))
+    else:
+        old = asked_password(password_stdin, "Password until now")
+        new = asked_password(password_stdin, "New password", twice=True)
+        change = PasswordChange(current_password=old, new_password=new)
+        terminal.ask(lambda registry: registry.change_password(change))
     terminal.output.done("Your password is changed.")

@@ -32,6 +32,17 @@ from modelyard.wire.shapes import ProblemBody
 
 DESCRIPTION = "The self-hosted model registry for ComfyUI teams. Errors are RFC 9457 problems."
 
+# What makes an object, the parameter that names the object in an address, and the operations that have it.
+LINKS = (
+    (
+        "create_model",
+        "model_id",
+        ("read_model", "change_model", "delete_model", "restore_model", "download_model"),
+    ),
+    ("create_credential", "credential_id", ("revoke_credential",)),
+    ("create_invitation", "invitation_id", ("delete_invitation",)),
+)
+
 
 def create_app(parts: Parts) -> FastAPI:
     """The registry as an ASGI application over open parts; its lifespan runs the chores."""
@@ -138,5 +149,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for path in document["paths"].values():
             for method, operation in path.items():
                 problems.complete_operation(method, operation)
+                _link(operation)
         app.openapi_schema = problems.with_whole_numbers(document)
     return app.openapi_schema
+
+
+def _link(operation: dict[str, Any]) -> None:
+    """Say which operations take the id that this one answers."""
+    for name, parameter, followers in LINKS:
+        if operation["operationId"] == name:
+            operation["responses"]["201"]["links"] = {
+                follower: {"operationId": follower, "parameters": {parameter: "$response.body#/id"}}
+                for follower in followers
+            }

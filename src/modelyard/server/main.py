@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import secrets
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 import uvicorn
@@ -24,6 +26,8 @@ from modelyard.server.parts import Parts, opened, opened_database
 from modelyard.server.settings import Settings, read_settings
 from modelyard.server.storage.blob_store import FolderInUse
 from modelyard.server.teams.first_start import FirstLogin, first_start
+from modelyard.server.teams.operations import restore_team
+from modelyard.wire.problems import Problem
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a registry.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for the database and the stored models.")]
@@ -102,6 +106,9 @@ def _run(settings: Settings, parts: Parts) -> None:
         server_header=False,
     )
     server = _Announcing(config)
+    # When it is done, uvicorn raises the signal that it heard once more; by default that ends the process before its
+    # parts are closed.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     server.run()
     if not server.started:
         raise typer.Exit(1)
@@ -175,11 +182,25 @@ def migrate(data_dir: DataDir = None) -> None:
 def reset_password(
     email: Annotated[str, typer.Argument(help="The account's address.")], data_dir: DataDir = None
 ) -> None:
-    """Print a one-time link with which a user sets a new password; the server may be running."""
+    """Print a one-time link, and a command, with which a user sets a new password; the server may be running."""
     settings = _settings(data_dir=data_dir)
-    with opened_database(settings) as database, database.writing() as session:
+    with _refusals_in_words(), opened_database(settings) as database, database.writing() as session:
         token = issue_reset_token(session, email)
-    typer.echo(f"{settings.public_url or f'http://{settings.host}:{settings.port}'}/reset-password?token={token}")
+    address = settings.public_url or f"http://{settings.host}:{settings.port}"
+    typer.echo(f"{address}/reset-password?token={token}")
+    typer.echo(f"Good for one hour and once. In a terminal: modelyard --url {address} password --reset-token {token}")
+
+
+@app.command("restore-team")
+def undelete_team(
+    team_id: Annotated[UUID, typer.Argument(help="The deleted team's id: the audit trail and the log have it.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Bring back a team that was deleted a few days ago; the server may be running."""
+    settings = _settings(data_dir=data_dir)
+    with _refusals_in_words(), opened_database(settings) as database, database.writing() as session:
+        team = restore_team(session, team_id, trash_days=settings.trash_days)
+    typer.echo(f"The team '{team.display_name}' is back, with its models, members and keys.")
 
 
 @app.command("collect-garbage")
@@ -201,6 +222,6 @@ def garbage(
 def _refusals_in_words() -> Iterator[None]:
     try:
         yield
-    except (FolderInUse, SchemaTooNew, OSError) as error:
+    except (FolderInUse, SchemaTooNew, Problem, OSError) as error:
         typer.echo(f"modelyard: {error}", err=True)
         raise typer.Exit(1) from None

@@ -1,13 +1,16 @@
 """Uploads in parts: begin, sign, send, list, complete, abort."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from modelyard.server.uploads.multipart import part_size_for
+from modelyard.server.uploads.tables import UploadRow
 from tests.server.world import Someone, World, a_model_file
 
 MEBIBYTE = 1024 * 1024
@@ -153,6 +156,16 @@ def test_an_aborted_upload_may_be_begun_anew(sending: Sending) -> None:
     sending.named["upload_id"] = sending.begin().json()["upload_id"]
     assert sending.named["upload_id"] != old
     assert sending.complete(sending.send(1, 2, 3)).status_code == 200
+
+
+def test_an_aborted_upload_holds_no_room_once_its_url_is_old(shared_world: World, team: Someone) -> None:
+    sending = Sending(team)
+    sending.abort()
+    with shared_world.parts.database.writing() as session:
+        upload = session.scalars(select(UploadRow).where(UploadRow.storage_key == sending.key)).one()
+        upload.created_at -= timedelta(hours=2)
+    team.put("/teams/current", quota_bytes=len(CONTENT) + 100)
+    assert team.presign(CONTENT, PATH).status_code == 200
 
 
 def test_abort_changes_nothing_after_completion(sending: Sending) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import now
@@ -17,6 +17,7 @@ from modelyard.server.database.session import Database, changed_rows
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore
+from modelyard.server.teams.operations import teams_deleted_before
 from modelyard.server.uploads import expiry
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 
@@ -48,8 +49,11 @@ def collect_garbage(database: Database, store: BlobStore, settings: Settings, gr
 
 
 def _empty_trash(database: Database, kept: timedelta) -> int:
+    """Forget models whose time in the trash is over, and those of teams that can no longer be restored."""
     with database.writing() as session:
-        return changed_rows(session, delete(ModelRow).where(ModelRow.deleted_at < now() - kept))
+        gone = teams_deleted_before(session, kept.days)
+        over = or_(ModelRow.deleted_at < now() - kept, ModelRow.team_id.in_(gone))
+        return changed_rows(session, delete(ModelRow).where(over))
 
 
 def _unused() -> ColumnElement[bool]:

@@ -198,5 +198,9 @@ def abort_multipart(database: Database, store: BlobStore, caller: Caller, wanted
     """
     with database.reading() as session:
         upload = callers_upload(session, caller, wanted.storage_key)
-    if upload.multipart_id == wanted.upload_id:
-        store.abort(upload.storage_key, wanted.upload_id)
+    if upload.multipart_id != wanted.upload_id:
+        return
+    store.abort(upload.storage_key, wanted.upload_id)
+    if store.stored(upload.storage_key) is None:
+        with database.writing() as session:
+            multipart_of(session, caller, wanted).multipart_id = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server import changes
@@ -105,7 +105,11 @@ def _verified_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobR
 def _check_room(session: Session, store: BlobStore, acting: Acting, settings: Settings, size: int) -> None:
     count, coming = session.execute(
         select(func.count(), func.coalesce(func.sum(UploadRow.file_size), 0)).where(
-            UploadRow.team_id == acting.team_id, UploadRow.registered_at.is_(None), UploadRow.blob_id.is_(None)
+            UploadRow.team_id == acting.team_id,
+            UploadRow.registered_at.is_(None),
+            UploadRow.blob_id.is_(None),
+            # A whole file comes while its URL lives; a handle that nobody used holds no room for a week.
+            or_(UploadRow.multipart_id.is_not(None), UploadRow.created_at > now() - PUT_LIFE),
         )
     ).one()
     if count >= settings.open_uploads:
