@@ -132,18 +132,3 @@ def test_a_model_is_served_as_a_download_and_never_as_a_page(world: World) -> No
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.headers["content-disposition"].startswith("attachment")
         assert answer.headers["x-content-type-options"] == "nosniff"
-
-
-def test_a_method_that_an_address_has_not_is_refused_with_those_that_it_has(world: World) -> None:
-    model_id = world.owner.register()
-    addresses = {
-        ("PUT", "/models/presign"): "POST",
-        ("DELETE", "/invitations/accept"): "POST",
-        ("PATCH", "/models"): "GET, POST",
-        ("POST", f"/models/{model_id}"): "DELETE, GET, PUT",
-        ("POST", "/teams/current"): "DELETE, GET, PUT",
-    }
-    for (method, path), allowed in addresses.items():
-        refused = world.owner.call(method, path)
-        assert (refused.status_code, refused.json()["error_code"]) == (405, "method_not_allowed"), path
-        assert refused.headers["allow"] == allowed

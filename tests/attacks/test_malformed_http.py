@@ -81,3 +81,19 @@ def test_a_refused_body_is_not_read_as_the_next_request(server: RunningServer) -
     answers = exchange(server.port, head + hidden + HEALTH % b"visible")
     assert b"hidden" not in answers.text
     assert answers.statuses[0] == 403
+
+
+def test_a_method_that_an_address_has_not_is_refused_with_those_that_it_has(server: RunningServer) -> None:
+    owner = server.owner()
+    model_id = owner.register()
+    addresses = {
+        ("PUT", "/models/presign"): "POST",
+        ("DELETE", "/invitations/accept"): "POST",
+        ("PATCH", "/models"): "GET, POST",
+        ("POST", f"/models/{model_id}"): "DELETE, GET, PUT",
+        ("POST", "/teams/current"): "DELETE, GET, PUT",
+    }
+    for (method, path), allowed in addresses.items():
+        refused = owner.call(method, path)
+        assert (refused.status_code, refused.json()["error_code"]) == (405, "method_not_allowed"), path
+        assert refused.headers["allow"] == allowed

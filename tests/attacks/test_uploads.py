@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from tests.attacks.untouched import tree
@@ -20,7 +20,7 @@ def folder(world: World) -> Path:
     return world.parts.settings.data_dir
 
 
-def _put(world: World, url: str, content: bytes, headers: dict[str, str]) -> httpx.Response:
+def _put(world: World, url: str, content: bytes, headers: dict[str, str]) -> httpx2.Response:
     return world.client.put(url, content=content, headers=headers)
 
 
@@ -67,7 +67,7 @@ def _bent(url: str) -> Iterator[str]:
 
 def _means_the_same(bent: str, url: str) -> bool:
     """A fragment is never sent, and dots are resolved by the client: then it is the URL itself."""
-    return str(httpx.URL(bent).copy_with(fragment=None)) == str(httpx.URL(url))
+    return str(httpx2.URL(bent).copy_with(fragment=None)) == str(httpx2.URL(url))
 
 
 def test_a_url_changed_in_any_way_is_refused_and_leaves_nothing(world: World, folder: Path) -> None:

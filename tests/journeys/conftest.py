@@ -5,19 +5,17 @@ import pytest
 
 from tests.journeys.between import Between
 from tests.journeys.program import Program
+from tests.journeys.sizes import PART_SIZE, SINGLE_PUT_LIMIT
 from tests.running import RunningServer
 from tests.server.world import Someone
 from tools.model_files import write_safetensors
 
-MEBIBYTE = 1024 * 1024
-PART_SIZE = 5 * MEBIBYTE
 
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A registry of small parts, for all tests of a file; each test works in a team of its own."""
+    """A registry of small parts, for all journeys; each works in a team of its own."""
     folder = tmp_path_factory.mktemp("registry") / "data"
-    with RunningServer(folder, part_size=str(PART_SIZE), single_put_limit=str(32 * MEBIBYTE)) as server:
+    with RunningServer(folder, part_size=str(PART_SIZE), single_put_limit=str(SINGLE_PUT_LIMIT)) as server:
         yield server
 
 

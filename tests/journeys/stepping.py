@@ -20,9 +20,10 @@ _CALLS = (
     "rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,mkdirat,"
     "fsync,fdatasync,pwrite64,pwritev,pwritev2,ftruncate"
 )
+_OPTIONS = ("-f", "-q", "-y", "-s", "0", "-e", f"trace={_CALLS}", "-e", f"inject={_CALLS}:signal=SIGSTOP")
 _CALL = re.compile(r"\b([a-z0-9]+)\((.*)")
-# The head of a page in SQLite's log: without its page, which is the next call, it is nothing.
-_FRAME_HEAD = re.compile(r'^pwrite64 .*-wal>, ""\.\.\., (24|32), ')
+_LOG_WRITE = re.compile(r"^pwrite64 .*-wal>")
+_LOG_STEP = 8
 _PAUSED = "--- SIGSTOP {"
 _AT_REST = "--- stopped by SIGSTOP ---"
 _ATTACH_SECONDS = 10.0
@@ -38,12 +39,12 @@ class Stepping:
         assert shutil.which("strace"), "strace is missing: install it (the package has the same name)."
         self.steps: list[str] = []
         self.count = 0
+        self._log_writes = 0
         self.has_killed = False
         self._pid = pid
         self._kill_after = kill_after
         self._tracer = subprocess.Popen(
-            ["strace", "-f", "-q", "-y", "-s", "0", "-p", str(pid)]
-            + ["-e", f"trace={_CALLS}", "-e", f"inject={_CALLS}:signal=SIGSTOP"],
+            ["strace", *_OPTIONS, "-p", str(pid)],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -76,7 +77,7 @@ class Stepping:
                 self.steps.append(f"{call[1]} {call[2].strip()}")
             elif _PAUSED in line and not self.has_killed:
                 is_waited_for = True
-                self.count += not _FRAME_HEAD.search(self.steps[-1])
+                self.count += self._counts(self.steps[-1])
                 if self.count == self._kill_after:
                     self.has_killed = True
                     os.kill(self._pid, signal.SIGKILL)
@@ -84,6 +85,14 @@ class Stepping:
                 # Once for each stop: a second SIGCONT could take away the next one.
                 is_waited_for = False
                 os.kill(self._pid, signal.SIGCONT)
+
+    def _counts(self, step: str) -> bool:
+        """Every call counts, but of SQLite's writes to its log, which mean nothing before the last, the first of eight.
+
+        What follows the last one, its fdatasync, counts again.
+        """
+        self._log_writes = self._log_writes + 1 if _LOG_WRITE.search(step) else 0
+        return self._log_writes == 0 or self._log_writes % _LOG_STEP == 1
 
 
 def _is_traced(task: Path) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.between import Between, LoseAnswer
-from tests.journeys.conftest import MEBIBYTE
 from tests.journeys.program import Program
+from tests.journeys.sizes import MEBIBYTE
 from tests.server.world import Someone
 
 API = "/api/v1"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.journeys.between import Between, Flip
-from tests.journeys.conftest import MEBIBYTE, PART_SIZE
 from tests.journeys.program import Program
+from tests.journeys.sizes import MEBIBYTE, PART_SIZE
 from tests.server.world import Someone
 
 SIZE = 3 * MEBIBYTE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.conftest import MEBIBYTE
 from tests.journeys.program import Program
+from tests.journeys.sizes import MEBIBYTE
 from tests.running import OWNER, RunningServer
 from tests.server.world import PASSWORD
 from tools.model_files import write_gguf, write_safetensors
@@ -65,7 +65,9 @@ def signed_in(user: Program, url: str, email: str, password: str) -> Program:
 
 def push_look_and_edit(user: Program, library: Path) -> None:
     pushed = user.ask("push", library, "--tag", "first-day")
-    assert {(each["outcome"], each["model"]["verification"]) for each in pushed["files"]} == {("registered", "verified")}
+    assert {(each["outcome"], each["model"]["verification"]) for each in pushed["files"]} == {
+        ("registered", "verified")
+    }
     assert {each["model"]["model_path"].removeprefix("models/") for each in pushed["files"]} == {
         "checkpoints/base.safetensors",
         "loras/portraits/lines.safetensors",
@@ -139,7 +141,7 @@ def pair_a_machine(person: Program, machine: Program, url: str) -> None:
     assert pairing.end().code == 0
     assert machine.ask("whoami")["email_address"] == ADA
     assert len(machine.ask("ls")["model_list"]) == 3
-    assert [key["display_name"] for key in person.ask("keys", "ls")["credentials"]][0] == "render-7"
+    assert "render-7" in {key["display_name"] for key in person.ask("keys", "ls")["credentials"]}
     machine.ask("logout")
     assert machine.run("ls").code == NOT_SIGNED_IN
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.running import RunningServer
@@ -70,19 +70,19 @@ class Studio:
         self.ticket: dict[str, Any] = self.owner.presign(self.coming, "loras/coming.safetensors").json()
         self.description = ""
 
-    def put(self) -> httpx.Response:
+    def put(self) -> httpx2.Response:
         return self.owner.client.put(
             self.ticket["upload_url"], content=self.coming, headers=self.ticket["upload_headers"]
         )
 
-    def describe(self, number: int) -> httpx.Response:
+    def describe(self, number: int) -> httpx2.Response:
         text = f"{number} " + "x" * 9000
         answer = self.owner.put(f"/models/{self.model_id}", description=text)
         if answer.is_success:
             self.description = text
         return answer
 
-    def refused_description(self) -> httpx.Response:
+    def refused_description(self) -> httpx2.Response:
         """The log of the database has some room of its own; the first refusal comes when that is used up."""
         answers = (self.describe(number) for number in range(3000))
         return next(answer for answer in answers if not answer.is_success)
@@ -98,7 +98,7 @@ class Studio:
         return model["description"] == self.description and client.get(url).content == self.served
 
 
-def _is_full(answer: httpx.Response) -> bool:
+def _is_full(answer: httpx2.Response) -> bool:
     problem = answer.json()
     return (answer.status_code, problem["error_code"]) == (507, "storage_full") or answer.status_code == 503
 

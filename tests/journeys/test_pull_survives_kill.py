@@ -13,12 +13,12 @@ from modelyard.transfer.network import Pace
 from modelyard.transfer.spans import Spans
 from modelyard.wire.problems import UrlExpired
 from tests.journeys.between import AnswerInstead, Between
-from tests.journeys.conftest import MEBIBYTE, PART_SIZE
 from tests.journeys.program import Program
+from tests.journeys.sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.running import RunningServer
 from tests.server.world import Someone, hash_of
 
-SIZE = 80 * MEBIBYTE
+SIZE = 64 * MEBIBYTE
 RATE = 40 * MEBIBYTE
 REFUSED_URL = UrlExpired("This URL has expired; ask for a fresh one.")
 
@@ -77,7 +77,7 @@ def test_a_pull_goes_on_with_a_fresh_url_when_one_has_expired(
 
 @pytest.fixture
 def own_registry(tmp_path: Path) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path / "data", part_size=str(PART_SIZE), single_put_limit=str(32 * MEBIBYTE)) as server:
+    with RunningServer(tmp_path / "data", part_size=str(PART_SIZE), single_put_limit=str(SINGLE_PUT_LIMIT)) as server:
         yield server
 
 

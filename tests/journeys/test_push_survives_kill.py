@@ -9,8 +9,8 @@ import pytest
 
 from modelyard.transfer.network import Pace
 from tests.journeys.between import Between
-from tests.journeys.conftest import MEBIBYTE, PART_SIZE
 from tests.journeys.program import Program
+from tests.journeys.sizes import MEBIBYTE, PART_SIZE
 from tests.server.world import Someone
 
 SIZE = 100 * MEBIBYTE + 4096

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.journeys.conftest import MEBIBYTE, PART_SIZE
 from tests.journeys.program import Program
+from tests.journeys.sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.running import RunningServer
 from tests.server.world import Someone, hash_of
 
@@ -24,7 +24,7 @@ SIZE = 48 * MEBIBYTE
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path / "data", part_size=str(PART_SIZE), single_put_limit=str(32 * MEBIBYTE)) as server:
+    with RunningServer(tmp_path / "data", part_size=str(PART_SIZE), single_put_limit=str(SINGLE_PUT_LIMIT)) as server:
         yield server
 
 
@@ -74,7 +74,7 @@ def test_a_server_that_is_asked_to_end_finishes_what_it_has_begun(
     asked = time.monotonic()
     assert server.stop() == 0
     took = time.monotonic() - asked
-    again = RunningServer(server.data_dir, port=port, part_size=str(PART_SIZE), single_put_limit=str(32 * MEBIBYTE))
+    again = RunningServer(server.data_dir, port=port, part_size=str(PART_SIZE), single_put_limit=str(SINGLE_PUT_LIMIT))
     with again:
         pushed = push.end()
         crowd.end()
@@ -91,24 +91,18 @@ def test_a_server_that_is_asked_to_end_finishes_what_it_has_begun(
         assert (model["file_hash"], model["verification"]) == (hash_of(file.read_bytes()), "verified")
 
 
-def test_a_second_server_on_the_same_folder_names_the_first_and_ends(server: RunningServer) -> None:
-    command = [sys.executable, "-m", "modelyard", "serve", "--data-dir", str(server.data_dir), "--port", "0"]
+def test_a_second_server_on_the_same_folder_names_the_first_and_ends(registry: RunningServer) -> None:
+    command = [sys.executable, "-m", "modelyard", "serve", "--data-dir", str(registry.data_dir), "--port", "0"]
     second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=dict(os.environ))
 
     assert second.returncode == 1
-    assert str(server.data_dir) in second.stderr
-    assert f"process {server.pid}" in second.stderr
+    assert str(registry.data_dir) in second.stderr
+    assert f"process {registry.pid}" in second.stderr
     assert "Traceback" not in second.stderr
-    assert server.owner().get("/models").status_code == 200
+    assert registry.owner().get("/models").status_code == 200
 
 
 def test_a_server_that_ended_leaves_its_database_in_one_file(server: RunningServer) -> None:
     assert server.owner().register()
     assert server.stop() == 0
     assert [file.name for file in server.data_dir.glob("modelyard.sqlite3*")] == ["modelyard.sqlite3"]
-
-
-def test_the_folder_is_free_again_once_its_server_was_killed(server: RunningServer) -> None:
-    server.kill()
-    server.start()
-    assert server.owner().get("/models").status_code == 200

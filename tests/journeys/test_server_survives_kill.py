@@ -1,13 +1,14 @@
 """The server, killed after every single change that an operation makes on its disk: nothing acknowledged is lost."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
 
-from tests.journeys.conftest import MEBIBYTE, PART_SIZE
-from tests.journeys.swift import SwiftServer
+from tests.journeys.sizes import MEBIBYTE, PART_SIZE
 from tests.journeys.sweep import Sweep, Try
+from tests.journeys.swift import SwiftServer
 
 pytestmark = pytest.mark.timeout(300)
 TWO_PARTS = PART_SIZE + MEBIBYTE // 4
@@ -20,9 +21,9 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
         yield Sweep(server)
 
 
-def send(sweep: Sweep, request: dict[str, object], content: bytes) -> httpx2.Response:
+def send(sweep: Sweep, request: dict[str, Any], content: bytes) -> httpx2.Response:
     """Follow a signed request."""
-    return sweep.who.client.put(str(request["upload_url"]), content=content, headers=request["upload_headers"])
+    return sweep.who.client.put(request["upload_url"], content=content, headers=request["upload_headers"])
 
 
 class Parts:

@@ -6,11 +6,12 @@ from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import iter_route_contexts
-from fastapi_swagger import patch_fastapi
 from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
 
 from modelyard import __version__
 from modelyard.server import health, problems
@@ -81,8 +82,7 @@ def _mount_routes(app: FastAPI, parts: Parts) -> None:
         api.include_router(slice_routes.router)
     app.include_router(api)
     app.include_router(health.router)
-    # The page keeps no token: it would outlive the session in the browser's storage.
-    patch_fastapi(app, redirect_from_root_to_docs=False, swagger_ui_parameters={"persistAuthorization": False})
+    _mount_docs(app)
     app.mount("/blobs", blob_app(parts.store))
 
 
@@ -93,6 +93,22 @@ def _methods(app: FastAPI) -> dict[str, frozenset[str]]:
         if route.path and route.methods:
             found[route.path] = found.get(route.path, frozenset()) | route.methods
     return found
+
+
+def _mount_docs(app: FastAPI) -> None:
+    """The page of the API, with assets from our own disk. It keeps no token: that would outlive the session."""
+    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
+
+    @app.get("/docs", include_in_schema=False)
+    async def show_docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=str(app.openapi_url),
+            title=app.title,
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/docs/assets/favicon-32x32.png",
+            swagger_ui_parameters={"persistAuthorization": False},
+        )
 
 
 @asynccontextmanager

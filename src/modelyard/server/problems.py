@@ -64,7 +64,7 @@ def complete_operation(method: str, operation: dict[str, Any]) -> None:
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of a parameter: one may be left out, but there is no way to send null in a header or a query."""
-    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    choices: list[dict[str, Any]] = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) != 1:
         return schema
     return {name: value for name, value in schema.items() if name != "anyOf"} | choices[0]

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from modelyard.wire.accounts import EMAIL_PATTERN
+from modelyard.wire.shapes import EMAIL_PATTERN
 
 
 def email_key(address: str) -> str:

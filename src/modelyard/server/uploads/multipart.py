@@ -203,4 +203,6 @@ def abort_multipart(database: Database, store: BlobStore, caller: Caller, wanted
     store.abort(upload.storage_key, wanted.upload_id)
     if store.stored(upload.storage_key) is None:
         with database.writing() as session:
-            multipart_of(session, caller, wanted).multipart_id = None
+            upload = callers_upload(session, caller, wanted.storage_key)
+            if upload.multipart_id == wanted.upload_id:
+                upload.multipart_id = None
