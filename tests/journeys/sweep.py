@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class Sweep:
             assert hash_of(answer.content) == model["file_hash"] == self._hashes[model["id"]]
         assert self.server.end(signal.SIGTERM) == 0
         assert self.server.command("collect-garbage", "--grace", "0") == 0
-        self._check_folder(self.server.data_dir)
+        check_no_litter(self.server.data_dir)
         self.server.start()
         self.who = self.server.someone(self.who)
         self._check_nothing_is_lost()
@@ -107,17 +108,30 @@ class Sweep:
             assert time.monotonic() < ends, "Nobody reads what is pending."
             time.sleep(0.1)
 
-    def _check_folder(self, folder: Path) -> None:
-        with sqlite3.connect(folder / "modelyard.sqlite3") as database:
-            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            blobs = dict(database.execute("SELECT store_key, sha256 FROM blobs"))
-        stored = {
-            str(file.relative_to(folder / "objects").parent): file for file in _files(folder / "objects", "bytes")
-        }
-        assert {key: hashlib.sha256(file.read_bytes()).hexdigest() for key, file in stored.items()} == blobs
-        assert {file.parent for file in _files(folder / "objects", "*")} == {file.parent for file in stored.values()}
-        assert list((folder / "uploads").iterdir()) == []
-        assert list((folder / "incoming").iterdir()) == []
+
+def check_no_litter(folder: Path) -> None:
+    """Make sure that the data folder of a server that has ended holds exactly what its rows need."""
+    known, stored = blobs_of(folder), hashes_of(folder)
+    assert stored == known
+    assert {file.parent for file in _files(folder / "objects", "*")} == {folder / "objects" / key for key in known}
+    assert list((folder / "uploads").iterdir()) == []
+    assert list((folder / "incoming").iterdir()) == []
+
+
+def blobs_of(folder: Path) -> dict[str, str]:
+    """The hash of each store key, as the database has it."""
+    with closing(sqlite3.connect(folder / "modelyard.sqlite3")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return dict(database.execute("SELECT store_key, sha256 FROM blobs"))
+
+
+def hashes_of(folder: Path) -> dict[str, str]:
+    """The hash of each store key, as the bytes have it."""
+    objects = folder / "objects"
+    return {
+        str(file.relative_to(objects).parent): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in _files(objects, "bytes")
+    }
 
 
 def _files(folder: Path, name: str) -> Iterator[Path]:

@@ -105,8 +105,12 @@ class SwiftServer:
 
     def command(self, *arguments: str) -> int:
         """Run another of the server's commands on the same folder, between two lives; its exit code."""
-        self._ask(*arguments, "--data-dir", str(self.data_dir))
+        self.begin(*arguments)
         return self.wait()
+
+    def begin(self, *arguments: str) -> None:
+        """Begin such a command; ``wait`` gives how it ended."""
+        self._ask(*arguments, "--data-dir", str(self.data_dir))
 
     def someone(self, known: Someone | None = None) -> Someone:
         """Who ``known`` was in an earlier life, or nobody, before this one."""

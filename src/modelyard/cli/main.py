@@ -18,7 +18,7 @@ from modelyard.cli.terminal import Terminal
 
 EPILOG = (
     "The options --url, --team, --json and --quiet may stand anywhere in a command. On a server: modelyard serve, "
-    "modelyard migrate, modelyard reset-password."
+    "modelyard migrate, modelyard reset-password, modelyard collect-garbage, modelyard restore-team."
 )
 INTERRUPTED = 130
 # The global options, and how many values follow each.

@@ -145,7 +145,8 @@ def delete_team(context: typer.Context, yes: Yes = False) -> None:
     if profile is not None and profile.team_id == found.id:
         terminal.profiles.save(profile.model_copy(update={"team_id": None, "team_name": None}))
     terminal.output.done(
-        f"Deleted the team '{found.display_name}'. For 7 days the registry's operator can bring it back."
+        f"Deleted the team '{found.display_name}'. For 7 days the registry's operator can bring it back: "
+        f"modelyard restore-team {found.id}"
     )
 
 

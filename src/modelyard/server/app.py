@@ -107,7 +107,7 @@ def _mount_docs(app: FastAPI) -> None:
             swagger_js_url="/docs/assets/swagger-ui-bundle.js",
             swagger_css_url="/docs/assets/swagger-ui.css",
             swagger_favicon_url="/docs/assets/favicon-32x32.png",
-            swagger_ui_parameters={"persistAuthorization": False},
+            swagger_ui_parameters={"persistAuthorization": False, "validatorUrl": None},
         )
 
 

@@ -1,6 +1,7 @@
 """Giving up what nobody finished, and removing stored bytes that no row knows."""
 
 from datetime import timedelta
+from itertools import chain
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -12,7 +13,8 @@ from modelyard.server.database.session import Database
 from modelyard.server.storage.blob_store import BlobStore, OpenUpload
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 
-PREFIX = "models/"
+# What a store is asked about when it is swept; a bucket may hold what is not ours.
+PREFIXES = ("models/", "probe/")
 _WAITING = UploadRow.registered_at.is_(None) & UploadRow.blob_id.is_(None)
 
 
@@ -47,7 +49,7 @@ def sweep_objects(database: Database, store: BlobStore, grace: timedelta) -> int
     """Delete stored objects and open multipart uploads older than ``grace`` that no row needs."""
     before = now() - grace
     removed = 0
-    for stored in store.keys(PREFIX):
+    for stored in chain.from_iterable(store.keys(prefix) for prefix in PREFIXES):
         if stored.modified < before and not _is_needed(database, stored.key):
             store.delete(stored.key)
             removed += 1
