@@ -22,8 +22,8 @@ _CALLS = (
 )
 _OPTIONS = ("-f", "-q", "-y", "-s", "0", "-e", f"trace={_CALLS}", "-e", f"inject={_CALLS}:signal=SIGSTOP")
 _CALL = re.compile(r"\b([a-z0-9]+)\((.*)")
-_LOG_WRITE = re.compile(r"^pwrite64 .*-wal>")
-_LOG_STEP = 8
+_PAGE_WRITE = re.compile(r"^pwrite64 .*sqlite3(-wal)?>")
+_PAGES = 8
 _PAUSED = "--- SIGSTOP {"
 _AT_REST = "--- stopped by SIGSTOP ---"
 _ATTACH_SECONDS = 10.0
@@ -32,17 +32,20 @@ _ATTACH_SECONDS = 10.0
 class Stepping:
     """Kills ``pid`` after its call number ``kill_after`` (from 1) within the block; if it makes fewer, it lives on.
 
-    ``steps`` are the calls that it made, as strace shows them; ``count`` how many of them count.
+    ``steps`` are the calls that it made, as strace shows them; ``count`` how many of them count: none before the first
+    that has ``since`` in it.
     """
 
-    def __init__(self, pid: int, kill_after: int) -> None:
+    def __init__(self, pid: int, kill_after: int, since: str = "") -> None:
         assert shutil.which("strace"), "strace is missing: install it (the package has the same name)."
         self.steps: list[str] = []
         self.count = 0
-        self._log_writes = 0
+        self._page_writes = 0
         self.has_killed = False
+        self._has_begun = False
         self._pid = pid
         self._kill_after = kill_after
+        self._since = since
         self._tracer = subprocess.Popen(
             ["strace", *_OPTIONS, "-p", str(pid)],
             stdin=subprocess.DEVNULL,
@@ -87,12 +90,13 @@ class Stepping:
                 os.kill(self._pid, signal.SIGCONT)
 
     def _counts(self, step: str) -> bool:
-        """Every call counts, but of SQLite's writes to its log, which mean nothing before the last, the first of eight.
+        """Every call counts, but of SQLite's writes of pages one after the other only the first of eight.
 
-        What follows the last one, its fdatasync, counts again.
+        A transaction is nothing before its last page; what follows that one, its fdatasync, counts again.
         """
-        self._log_writes = self._log_writes + 1 if _LOG_WRITE.search(step) else 0
-        return self._log_writes == 0 or self._log_writes % _LOG_STEP == 1
+        self._has_begun = self._has_begun or self._since in step
+        self._page_writes = self._page_writes + 1 if _PAGE_WRITE.search(step) else 0
+        return self._has_begun and (self._page_writes == 0 or self._page_writes % _PAGES == 1)
 
 
 def _is_traced(task: Path) -> bool:

@@ -82,4 +82,6 @@ def confirm_pairing(
     confirmation = PairingConfirmation(user_code=code, **({} if name is None else {"device_name": name}))
     terminal = terminal_of(context)
     terminal.ask(lambda registry: registry.confirm_pairing(confirmation))
-    terminal.output.done("The machine is paired. It acts for you; end that with: modelyard keys revoke KEY (modelyard keys ls)")
+    terminal.output.done(
+        "The machine is paired. It acts for you; end that with: modelyard keys revoke KEY (modelyard keys ls)"
+    )

@@ -29,8 +29,6 @@ MAX_DEPTH = 32
 # A JSON body is small: whoever needs longer than this holds a connection for its own sake.
 BODY_SECONDS = 30.0
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
-# Where the reason is kept while the caller's identity is checked: a stranger learns nothing of a body's mistakes.
-BODY_PROBLEM = "modelyard.body_problem"
 
 
 class ExactMethods:
@@ -86,7 +84,7 @@ class StrictBodies:
         try:
             body = await _whole_body(scope, receive)
         except Problem as problem:
-            scope[BODY_PROBLEM] = problem
+            scope[problems.BODY_PROBLEM] = problem
             body = b"null"
         scope["headers"] = [(n, v) for n, v in scope["headers"] if n != b"content-type"] + [
             (b"content-type", b"application/json")

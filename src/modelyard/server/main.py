@@ -1,7 +1,5 @@
 """``modelyard serve`` and the operator's other commands."""
 
-import asyncio
-import logging
 import secrets
 import signal
 import sys
@@ -13,13 +11,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-import uvicorn
 from pydantic import ValidationError
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelyard.server.accounts.operations import issue_reset_token
 from modelyard.server.app import create_app
 from modelyard.server.database.migrations import SchemaTooNew
+from modelyard.server.listener import HEAD_SECONDS as HEAD_SECONDS  # noqa: PLC0414 - the journey of slow clients reads it here
+from modelyard.server.listener import http_server
 from modelyard.server.models.trash import GRACE, collect_garbage
 from modelyard.server.observed import start_logging
 from modelyard.server.parts import Parts, opened, opened_database
@@ -31,11 +29,6 @@ from modelyard.wire.problems import Problem
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a registry.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for the database and the stored models.")]
-# Requests in flight get this long after SIGTERM.
-GRACE_SECONDS = 30
-# A request's head is a few hundred bytes, sent at once. The parser itself would wait, and buffer, for ever.
-HEAD_SECONDS = 10.0
-HEAD_BYTES = 64 * 1024
 
 
 def _settings(**flags: Any) -> Settings:
@@ -63,7 +56,7 @@ def serve(
     )
     start_logging(settings)
     with _refusals_in_words(), opened(settings) as parts:
-        _say_first_login(_first_start(parts))
+        _say_first_login(settings, _first_start(parts))
         _run(settings, parts)
 
 
@@ -78,10 +71,10 @@ def _first_start(parts: Parts) -> FirstLogin | None:
     )
 
 
-def _say_first_login(login: FirstLogin | None) -> None:
+def _say_first_login(settings: Settings, login: FirstLogin | None) -> None:
     if login is None:
         return
-    shown = "(from MODELYARD_OWNER_PASSWORD)" if _settings().owner_password else login.password
+    shown = "(from MODELYARD_OWNER_PASSWORD)" if settings.owner_password else login.password
     typer.echo(f"\n  First start: the owner and the team '{login.team_name}' were made.\n")
     typer.echo(f"    e-mail    {login.email}\n    password  {shown}\n    team      {login.team_id}\n")
     typer.echo("  This is shown once. Change the password after signing in.\n")
@@ -89,86 +82,13 @@ def _say_first_login(login: FirstLogin | None) -> None:
 
 
 def _run(settings: Settings, parts: Parts) -> None:
-    config = uvicorn.Config(
-        create_app(parts),
-        host=settings.host,
-        port=settings.port,
-        http=_BoundedHeads,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=75,
-        server_header=False,
-    )
-    server = _Announcing(config)
+    server = http_server(create_app(parts), settings)
     # When it is done, uvicorn raises the signal that it heard once more; by default that ends the process before its
     # parts are closed.
     signal.signal(signal.SIGTERM, lambda *_: None)
     server.run()
     if not server.started:
         raise typer.Exit(1)
-
-
-class _BoundedHeads(HttpToolsProtocol):
-    """HTTP/1.1 that closes a connection whose next head is late or endless."""
-
-    _deadline: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self._expect_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_is_here()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._deadline is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.send_400_response("The head of this request is too long.")
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._expect_head()
-
-    def on_headers_complete(self) -> None:
-        self._head_is_here()
-        super().on_headers_complete()
-
-    def _expect_head(self) -> None:
-        if self._deadline is None:
-            self._head_bytes = 0
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def _head_is_here(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-class _Announcing(uvicorn.Server):
-    """Says where it listens, once it does."""
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        if not self.started:
-            return
-        for server in self.servers:
-            for sock in server.sockets:
-                host, port = sock.getsockname()[:2]
-                scheme = "https" if self.config.is_ssl else "http"
-                shown = f"[{host}]" if ":" in host else host
-                typer.echo(f"modelyard listens on {scheme}://{shown}:{port}")
-        sys.stdout.flush()
-        logging.getLogger("modelyard").info("started")
 
 
 @app.command()

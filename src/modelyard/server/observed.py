@@ -9,8 +9,10 @@ import time
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from modelyard.server import problems
 from modelyard.server.settings import Settings
 
 SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -61,6 +63,11 @@ class Observed:
         self.metrics.open_requests.inc()
         try:
             await self.app(scope, seen.receive, seen.send)
+        except Exception as error:
+            # Left to the framework, the answer would pass outside of us: without these headers, counted as status 0.
+            if not seen.status:
+                await (await problems.on_bug(Request(scope), error))(scope, seen.receive, seen.send)
+            raise
         finally:
             self.metrics.open_requests.dec()
             self._record(scope, seen, request_id)

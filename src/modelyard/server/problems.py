@@ -13,6 +13,8 @@ from modelyard.wire.problems import Problem
 from modelyard.wire.shapes import MAX_INT64, ProblemBody
 
 MEDIA_TYPE = "application/problem+json"
+# Where a scope keeps what is wrong with a body while the caller is checked: a stranger learns nothing of its mistakes.
+BODY_PROBLEM = "modelyard.body_problem"
 Answers = dict[int | str, dict[str, Any]]
 
 log = logging.getLogger("modelyard.problems")
@@ -84,7 +86,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_bug)
+    app.add_exception_handler(Exception, on_bug)
 
 
 async def _on_problem(request: Request, error: Exception) -> JSONResponse:
@@ -94,7 +96,7 @@ async def _on_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    unreadable: Problem | None = request.scope.get("modelyard.body_problem")
+    unreadable: Problem | None = request.scope.get(BODY_PROBLEM)
     if unreadable is not None:
         return answer(request, unreadable)
     found = [{"field": _field(entry["loc"]), "message": entry["msg"]} for entry in error.errors()]
@@ -119,6 +121,7 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     return response
 
 
-async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+async def on_bug(request: Request, error: Exception) -> JSONResponse:
+    """The answer to what should never happen: nothing of it is shown, all of it is logged."""
     log.error("unhandled error", exc_info=error, extra={"request_id": getattr(request.state, "request_id", None)})
     return answer(request, problems.InternalError("The registry made a mistake; its log has it under this request id."))

@@ -1,5 +1,7 @@
 """Lists of models: filters, search, sort, pages and cursors."""
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -175,3 +177,19 @@ def test_the_total_follows_every_way_in_and_out(team: Someone) -> None:
     assert total() == 2
     team.register(a_model_file("new"), "loras/two.safetensors", replaces=two)
     assert total() == 2
+
+
+@pytest.mark.parametrize("sort", ["created_at", "display_name", "-display_name", "file_size"])
+def test_a_cursor_of_another_sort_is_refused(shop: Someone, sort: str) -> None:
+    cursor = shop.get("/models", sort="-created_at", cursor="", per_page=2).json()["page_meta"]["next_cursor"]
+    refused = shop.get("/models", sort=sort, cursor=cursor)
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == ["cursor"]
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2026-11-24T12:00:00"])
+def test_a_cursor_at_no_moment_is_refused(shop: Someone, moment: str) -> None:
+    position = json.dumps(["-created_at", moment, "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"])
+    refused = shop.get("/models", cursor=base64.urlsafe_b64encode(position.encode()).decode())
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == ["cursor"]

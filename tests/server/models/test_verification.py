@@ -1,6 +1,7 @@
 """Bytes that nobody has read yet: pending, then verified or failed by the worker, and what a push does to them."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -172,3 +173,15 @@ def test_a_running_registry_verifies_by_itself(unread: Unread) -> None:
             if unread.model(model_id)["verification"] == "verified":
                 break
     assert unread.model(model_id)["verification"] == "verified"
+
+
+def test_of_four_names_for_one_unread_upload_at_once_one_wins(unread: Unread) -> None:
+    bodies = [
+        unread.owner.new_model(CONTENT, f"loras/name-{number}.safetensors", storage_key=unread.keys["true"])
+        for number in range(4)
+    ]
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda body: unread.owner.post("/models", **body), bodies))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    refused = {answer.json()["error_code"] for answer in answers if answer.status_code == 409}
+    assert refused == {"upload_used"}

@@ -72,12 +72,13 @@ def list_models(session: Session, acting: Acting, wanted: ModelFilter, page: Pag
         rows = list(session.scalars(query.offset(page.offset).limit(page.per_page)))
         return Listed(rows, page.meta(_total(session, acting.team_id, wanted, conditions)))
 
-    if page.position is not None:
-        query = query.where(_after(column, descending, page.position))
+    position = page.position
+    if position is not None:
+        query = query.where(_after(column, descending, _checked_position(wanted.sort, position)))
     rows = list(session.scalars(query.limit(page.per_page + 1)))
     more = len(rows) > page.per_page
     rows = rows[: page.per_page]
-    return Listed(rows, page.cursor_meta(_position(rows[-1], column) if more else None))
+    return Listed(rows, page.cursor_meta(_position(rows[-1], wanted.sort) if more else None))
 
 
 def _conditions(team_id: UUID, wanted: ModelFilter) -> list[ColumnElement[bool]]:
@@ -107,32 +108,37 @@ def _total(session: Session, team_id: UUID, wanted: ModelFilter, conditions: lis
     return session.scalar(select(func.count()).select_from(counted)) or 0
 
 
-def _position(row: ModelRow, column: InstrumentedAttribute[Any]) -> list[Any]:
-    value = getattr(row, column.key)
-    return [value.isoformat() if isinstance(value, datetime) else value, str(row.id)]
+def _position(row: ModelRow, sort: Sort) -> list[Any]:
+    value = getattr(row, sort.lstrip("-"))
+    return [sort, value.isoformat() if isinstance(value, datetime) else value, str(row.id)]
 
 
-def _after(column: InstrumentedAttribute[Any], descending: bool, position: list[Any]) -> ColumnElement[bool]:
-    value, row_id = _checked_position(column.key, position)
+def _after(column: InstrumentedAttribute[Any], descending: bool, position: tuple[Any, UUID]) -> ColumnElement[bool]:
+    value, row_id = position
     if descending:
         return and_(column <= value, or_(column < value, ModelRow.id < row_id))
     return and_(column >= value, or_(column > value, ModelRow.id > row_id))
 
 
-def _checked_position(name: str, position: list[Any]) -> tuple[Any, UUID]:
-    """The cursor's two values with their types; a cursor of another sort, or an invented one, is refused."""
+def _checked_position(sort: Sort, position: list[Any]) -> tuple[Any, UUID]:
+    """The cursor's value and id with their types; a cursor of another sort, or an invented one, is refused.
+
+    Raises:
+        InvalidRequest: it is one of these.
+    """
     try:
-        value, row_id = position
-        if name == "created_at":
+        sort_then, value, row_id = position
+        if sort.endswith("created_at"):
             value = datetime.fromisoformat(value)
-            is_right = value.tzinfo is not None
-        elif name == "file_size":
+            # Both ends are left out, since what is near them may have no time in another zone.
+            is_right = value.tzinfo is not None and 1 < value.year < 9999
+        elif sort.endswith("file_size"):
             is_right = type(value) is int and 0 <= value < 2**63
         else:
             is_right = isinstance(value, str) and "\x00" not in value and bool(value.encode())
         found = UUID(row_id)
     except (TypeError, ValueError, AttributeError):
         raise bad_cursor() from None
-    if not is_right:
+    if sort_then != sort or not is_right:
         raise bad_cursor()
     return value, found

@@ -1,12 +1,11 @@
-"""Models as records: find, change, delete, restore, hand out their bytes."""
+"""Models as records: find, show, change, delete, restore, hand out their bytes."""
 
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from modelyard.server import changes
@@ -15,34 +14,18 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity.asked import uuid_of
 from modelyard.server.models.content import EXTENSIONS
-from modelyard.server.models.tables import ModelRow, ModelTagRow
+from modelyard.server.models.places import flush_path, held_path, path_or_problem, path_taken
+from modelyard.server.models.tables import ModelRow, ModelTagRow, searched_text
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest
 from modelyard.server.teams.acting import Acting
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
 from modelyard.wire.models import Creator, Model, ModelChange
-from modelyard.wire.paths import ModelPath, PathRefused, checked_path
 from modelyard.wire.teams import Role
 
 GET_LIFE = timedelta(minutes=15)
-CLEARED_BY_NULL = {"description", "tags", "license", "source_url", "required_labels"}
-MOST_SUGGESTIONS = 50
-_AT_PATH = select(ModelRow).where(
-    ModelRow.team_id == bindparam("team"), ModelRow.path_key == bindparam("path_key"), ModelRow.deleted_at.is_(None)
-)
-
-
-def path_or_problem(model_type: str, model_path: str) -> ModelPath:
-    """The path by the one rule of ``wire.paths``.
-
-    Raises:
-        ModelPathRefused: with the field and the reason.
-    """
-    try:
-        return checked_path(model_type, model_path)
-    except PathRefused as refused:
-        errors = [{"field": refused.field, "message": str(refused)}]
-        raise problems.ModelPathRefused(str(refused), errors=errors) from None
+# What a record and its row call by the same name.
+_SAME_NAMES = set(Model.model_fields) - {"created_by", "agents_ready", "agents_wanted", "metadata"}
 
 
 def id_of(text: str) -> UUID:
@@ -97,13 +80,12 @@ def may_remove(acting: Acting) -> None:
 
 def as_wire(model: ModelRow) -> Model:
     """The record as the API shows it."""
-    names = set(Model.model_fields) - {"created_by", "agents_ready", "agents_wanted", "metadata"}
     return Model(
         created_by=Creator(kind=model.creator_kind, id=model.creator_id, display_name=model.creator_name),
         agents_ready=0,
         agents_wanted=0,
         metadata=model.facts,
-        **{name: getattr(model, name) for name in names},
+        **{name: getattr(model, name) for name in _SAME_NAMES},
     )
 
 
@@ -172,14 +154,13 @@ def _apply(session: Session, model: ModelRow, changed: dict[str, Any]) -> None:
             if holder is not None and holder.id != model.id:
                 raise path_taken(session, holder, path, model.file_hash)
         model.path_key, model.canonical_type = path.key, path.canonical_type
-    if "tags" in changed:
-        session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
-        session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
-        add_tags(session, model.id, model.team_id, model.tags)
     model.searched = searched_text(model.display_name, model.model_path, model.tags)
     model.version += 1
     model.updated_at = now()
-    _flush_path(session, model)
+    flush_path(session, model)
+    if "tags" in changed:
+        session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
+        add_tags(session, model.id, model.team_id, model.tags)
 
 
 def _check_format(model: ModelRow, model_path: str) -> None:
@@ -192,16 +173,6 @@ def _check_format(model: ModelRow, model_path: str) -> None:
     if before != after:
         message = f"The bytes stay as they are, and they are {before}: keep an extension that says so."
         raise problems.ModelPathRefused(message, errors=[{"field": "model_path", "message": message}])
-
-
-def _flush_path(session: Session, model: ModelRow) -> None:
-    """Write the row; another server may have taken the path since we looked."""
-    try:
-        session.flush()
-    except IntegrityError:
-        raise problems.ModelPathTaken(
-            f"'{model.model_path}' was taken just now.", model_path=model.model_path
-        ) from None
 
 
 def delete_model(session: Session, acting: Acting, model_id: UUID, if_match: str | None) -> None:
@@ -246,7 +217,7 @@ def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
     model.deleted_at = None
     model.version += 1
     model.updated_at = now()
-    _flush_path(session, model)
+    flush_path(session, model)
     changes.raise_revision(session, acting.team_id, models=1)
     audit.record(session, acting.actor, acting.team_id, "model.restored", str(model.id), model_path=model.model_path)
     return model
@@ -271,41 +242,6 @@ def download_request(database: Database, store: BlobStore, acting: Acting, model
         raise problems.ModelDamaged(f"These bytes are refused: {model.verification_error}", verification="failed")
     file_name = model.model_path.rsplit("/", 1)[-1]
     return store.download_request(blob.store_key, file_name, blob.sha256, GET_LIFE)
-
-
-def held_path(session: Session, team_id: UUID, path: ModelPath) -> ModelRow | None:
-    """The living model at this path or at one that is the same file somewhere."""
-    return session.scalar(_AT_PATH, {"team": team_id, "path_key": path.key})
-
-
-def path_taken(session: Session, holder: ModelRow, path: ModelPath, file_hash: str | None) -> problems.ModelPathTaken:
-    """The conflict with what helps: whose it is, both hashes, a path that is free."""
-    return problems.ModelPathTaken(
-        f"'{holder.model_path}' is taken. Replace that model, or use another path.",
-        model_id=str(holder.id),
-        model_path=holder.model_path,
-        held_hash=holder.file_hash,
-        sent_hash=file_hash,
-        free_path=_free_path(session, holder.team_id, path),
-    )
-
-
-def _free_path(session: Session, team_id: UUID, path: ModelPath) -> str | None:
-    """The same path with ``_2``, ``_3``, … before its extension; None if all of these are taken or too long."""
-    stem, dot, extension = path.relative.rpartition(".")
-    for number in range(2, MOST_SUGGESTIONS):
-        try:
-            suggestion = checked_path(path.relative.split("/")[0], f"{stem}_{number}{dot}{extension}")
-        except PathRefused:
-            return None
-        if held_path(session, team_id, suggestion) is None:
-            return suggestion.relative
-    return None
-
-
-def searched_text(display_name: str, model_path: str, tags: list[str]) -> str:
-    """What `q` looks in, casefolded; a line end keeps a word from matching across two of them."""
-    return "\n".join([display_name, model_path, *tags]).casefold()
 
 
 def add_tags(session: Session, model_id: UUID, team_id: UUID, tags: list[str]) -> None:

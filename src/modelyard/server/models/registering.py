@@ -13,16 +13,9 @@ from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database, insert_row
 from modelyard.server.models import content
-from modelyard.server.models.operations import (
-    add_tags,
-    held_path,
-    may_change,
-    path_or_problem,
-    path_taken,
-    searched_text,
-    trash_model,
-)
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.operations import add_tags, may_change, trash_model
+from modelyard.server.models.places import held_path, path_or_problem, path_taken
+from modelyard.server.models.tables import ModelRow, searched_text
 from modelyard.server.models.verification import StoredBytes
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, Digest
@@ -109,21 +102,18 @@ def register_model(database: Database, store: BlobStore, acting: Acting, new: Ne
     try:
         return _insert(database, acting, upload, path, new, found.read_as(facts))
     except IntegrityError:
-        # Somebody named the same path between our look and our insert: their model is there now, so the look tells.
+        # Somebody named the same path, or this very upload, between our look and our insert: a second look tells.
+        with database.reading() as session:
+            upload = uploads.upload_by_key(session, acting.team_id, new.storage_key)
+            if upload.registered_at is not None:
+                return _registered_before(session, acting, upload, path, new)
         return _insert(database, acting, upload, path, new, found.read_as(facts))
 
 
 def _registered_before(
     session: Session, acting: Acting, upload: UploadRow, path: ModelPath, new: NewModel
 ) -> Registered:
-    model = session.get(ModelRow, upload.model_id) if upload.model_id else None
-    if (
-        model is not None
-        and model.deleted_at is None
-        and model.path_key == path.key
-        and model.file_hash == new.file_hash
-    ):
-        return Registered(model.id, is_new=False)
+    """The model that has these bytes at this path, whichever upload brought them."""
     holder = held_path(session, acting.team_id, path)
     if holder is not None and holder.file_hash == new.file_hash:
         return Registered(holder.id, is_new=False)
@@ -177,12 +167,10 @@ def _insert(
 
         blob = _blob_for(session, upload, new, found)
         model = _model_values(acting, path, new, blob, found)
-        if not uploads.use_upload(session, upload, blob.id, model["id"]):
-            raise problems.UploadUsed("This upload became a model just now.")
+        arrived = _used(session, upload, blob, model["id"])
         insert_row(session, ModelRow, **model)
         add_tags(session, model["id"], acting.team_id, new.tags)
 
-        arrived = new.file_size if blob.store_key == upload.storage_key else 0
         changes.raise_revision(session, acting.team_id, models=1, stored_bytes=arrived)
         audit.record(session, acting.actor, acting.team_id, "model.registered", model["id"], **_audited(new))
     return Registered(model["id"], is_new=True)
@@ -191,16 +179,25 @@ def _insert(
 def _heal(session: Session, acting: Acting, upload: UploadRow, damaged: ModelRow, new: NewModel, found: _Bytes) -> None:
     """Put these bytes behind every model whose own were found wrong or lost, and that claims this hash."""
     blob = _blob_for(session, upload, new, found)
-    if not uploads.use_upload(session, upload, blob.id, damaged.id):
-        raise problems.UploadUsed("This upload became a model just now.")
+    arrived = _used(session, upload, blob, damaged.id)
     for model in session.scalars(select(ModelRow).where(ModelRow.blob_id == damaged.blob_id)):
         model.blob_id, model.storage_key, model.facts = blob.id, upload.storage_key, found.facts
         model.verification, model.verification_error = blob.verification, None
-        model.blake3_hash = f"blake3:{blob.blake3}" if blob.blake3 else None
+        model.blake3_hash = blob.blake3_hash
         model.version += 1
         audit.record(session, acting.actor, acting.team_id, "model.healed", model.id)
-    arrived = new.file_size if blob.store_key == upload.storage_key else 0
     changes.raise_revision(session, acting.team_id, stored_bytes=arrived)
+
+
+def _used(session: Session, upload: UploadRow, blob: BlobRow, model_id: UUID) -> int:
+    """Mark the upload as this model's, and give how many bytes it brings that the team did not hold.
+
+    Raises:
+        UploadUsed: another request was first.
+    """
+    if not uploads.use_upload(session, upload, blob.id, model_id):
+        raise problems.UploadUsed("This upload became a model just now.")
+    return blob.size if blob.store_key == upload.storage_key else 0
 
 
 def _audited(new: NewModel) -> dict[str, str]:
@@ -242,7 +239,7 @@ def _model_values(acting: Acting, path: ModelPath, new: NewModel, blob: BlobRow,
         "canonical_type": path.canonical_type,
         "blob_id": blob.id,
         "verification": blob.verification,
-        "blake3_hash": f"blake3:{blob.blake3}" if blob.blake3 else None,
+        "blake3_hash": blob.blake3_hash,
         "creator_kind": acting.creator.kind,
         "creator_id": acting.creator.id,
         "creator_name": acting.creator.name,

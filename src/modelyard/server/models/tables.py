@@ -74,3 +74,8 @@ class ModelTagRow(Row):
     model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), primary_key=True)
     tag: Mapped[str] = mapped_column(primary_key=True)
     team_id: Mapped[UUID]
+
+
+def searched_text(display_name: str, model_path: str, tags: list[str]) -> str:
+    """What `q` looks in, casefolded; a line end keeps a word from matching across two of them."""
+    return "\n".join([display_name, model_path, *tags]).casefold()

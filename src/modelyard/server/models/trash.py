@@ -10,7 +10,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, or_, select
-from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database, changed_rows
@@ -39,9 +38,10 @@ class Collected:
 def collect_garbage(database: Database, store: BlobStore, settings: Settings, grace: timedelta = GRACE) -> Collected:
     """Remove what is past its time. May run while the service works, and may be interrupted anywhere."""
     models = _empty_trash(database, timedelta(days=settings.trash_days))
-    uploads = expiry.expire_uploads(database, store, timedelta(days=settings.upload_days))
+    uploads = expiry.expire_uploads(database, timedelta(days=settings.upload_days))
     _mark_unused(database)
-    blobs = _remove_unused(database, store, grace)
+    blobs = _forget_unused(database, grace)
+    expiry.remove_given_up(database, store)
     objects = expiry.sweep_objects(database, store, grace)
     collected = Collected(models, uploads, blobs, objects)
     log.info("garbage collected", extra=vars(collected))
@@ -69,23 +69,19 @@ def _mark_unused(database: Database) -> None:
             blob.unused_since = now()
 
 
-def _remove_unused(database: Database, store: BlobStore, grace: timedelta) -> int:
+def _forget_unused(database: Database, grace: timedelta) -> int:
     with database.reading() as session:
         candidates = list(session.scalars(select(BlobRow.id).where(BlobRow.unused_since < now() - grace)))
-    removed = 0
-    for blob_id in candidates:
-        with database.writing() as session:
-            store_key = _forgotten(session, blob_id)
-        if store_key is not None:
-            store.delete(store_key)
-            removed += 1
-    return removed
+    return sum(_forget(database, blob_id) for blob_id in candidates)
 
 
-def _forgotten(session: Session, blob_id: UUID) -> str | None:
-    """The store key of a blob whose row this transaction removes; None if somebody has taken it up again."""
-    blob = session.scalar(select(BlobRow).where(BlobRow.id == blob_id, BlobRow.unused_since.is_not(None), _unused()))
-    if blob is None:
-        return None
-    expiry.forget_blob(session, blob)
-    return blob.store_key
+def _forget(database: Database, blob_id: UUID) -> bool:
+    """Remove the blob's row, unless somebody has taken it up again."""
+    with database.writing() as session:
+        blob = session.scalar(
+            select(BlobRow).where(BlobRow.id == blob_id, BlobRow.unused_since.is_not(None), _unused())
+        )
+        if blob is None:
+            return False
+        expiry.forget_blob(session, blob)
+        return True

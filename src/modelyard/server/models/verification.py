@@ -96,7 +96,7 @@ def _tell_models(session: Session, blob: BlobRow) -> None:
     """Repeat the blob's verification in every model that names it, and wake the machines."""
     for model in session.scalars(select(ModelRow).where(ModelRow.blob_id == blob.id)):
         model.verification, model.verification_error = blob.verification, blob.verification_error
-        model.blake3_hash = f"blake3:{blob.blake3}" if blob.blake3 else None
+        model.blake3_hash = blob.blake3_hash
         model.version += 1
         audit.record(session, audit.SYSTEM, model.team_id, f"model.{blob.verification}", model.id)
     changes.raise_revision(session, blob.team_id)

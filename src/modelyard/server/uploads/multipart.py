@@ -11,10 +11,10 @@ from modelyard.server.database.session import Database
 from modelyard.server.identity.bearer import Caller
 from modelyard.server.settings import Settings
 from modelyard.server.storage import blob_store
-from modelyard.server.storage.blob_store import BlobStore
+from modelyard.server.storage.blob_store import MOST_PARTS, BlobStore
 from modelyard.server.teams.acting import acting_in
 from modelyard.server.teams.permissions import Operation
-from modelyard.server.uploads.operations import MAX_PARTS, PUT_LIFE, upload_not_found
+from modelyard.server.uploads.operations import PUT_LIFE, upload_not_found
 from modelyard.server.uploads.tables import UploadRow
 from modelyard.wire import problems
 from modelyard.wire.uploads import Multipart, MultipartCompletion, MultipartRequest, PartsRequest
@@ -41,10 +41,10 @@ def callers_upload(session: Session, caller: Caller, storage_key: str) -> Upload
 
 def part_size_for(size: int, usual: int) -> int:
     """The part size that cuts ``size`` bytes into at most 10,000 parts, in whole MiB if it has to grow."""
-    if size <= usual * MAX_PARTS:
+    if size <= usual * MOST_PARTS:
         return usual
     mebibyte = 1024 * 1024
-    return -(-size // (MAX_PARTS * mebibyte)) * mebibyte
+    return -(-size // (MOST_PARTS * mebibyte)) * mebibyte
 
 
 def part_count(upload: UploadRow) -> int:
@@ -85,9 +85,7 @@ def begin_multipart(
 
 def _check_wanted(store: BlobStore, upload: UploadRow) -> None:
     if upload.blob_id is not None or store.stored(upload.storage_key) is not None:
-        raise problems.UploadUsed(
-            "The bytes of this upload are here already: register them.", storage_key=upload.storage_key
-        )
+        raise _bytes_are_here(upload)
 
 
 def _is_open(store: BlobStore, upload: UploadRow) -> bool:
@@ -105,9 +103,13 @@ def _started(store: BlobStore, upload: UploadRow, part_size: int) -> str:
     try:
         return store.start(upload.storage_key, upload.file_size, part_size)
     except blob_store.KeyTaken:
-        raise problems.UploadUsed(
-            "The bytes of this upload are here already: register them.", storage_key=upload.storage_key
-        ) from None
+        raise _bytes_are_here(upload) from None
+
+
+def _bytes_are_here(upload: UploadRow) -> problems.UploadUsed:
+    return problems.UploadUsed(
+        "The bytes of this upload are here already: register them.", storage_key=upload.storage_key
+    )
 
 
 def multipart_of(session: Session, caller: Caller, wanted: Multipart) -> UploadRow:
@@ -172,6 +174,7 @@ def complete_multipart(database: Database, store: BlobStore, caller: Caller, wan
     Raises:
         UploadNotFound: see ``multipart_of``.
         PartsWrong: the list is not what the store holds, or not the whole file.
+        UploadUsed: other bytes were finished under this key first.
     """
     with database.reading() as session:
         upload = multipart_of(session, caller, wanted)

@@ -1,4 +1,4 @@
-"""Asking for an upload, multipart uploads, and the bytes that have arrived."""
+"""Asking for an upload, and the bytes that have arrived."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,6 @@ from modelyard.wire import problems
 from modelyard.wire.uploads import UploadRequest
 
 PUT_LIFE = timedelta(hours=1)
-MAX_PARTS = 10_000
 
 # Made once, since making a statement costs more than running it.
 _BY_KEY = select(UploadRow).where(UploadRow.storage_key == bindparam("key"), UploadRow.team_id == bindparam("team"))
@@ -94,12 +93,12 @@ def open_upload(
 
 def _verified_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobRow | None:
     """Verified bytes of this team with the new file's hash; without a hash, any of its size."""
-    wanted = select(BlobRow).where(
+    if new.file_hash is not None:
+        return held_blob(session, team_id, new.file_hash.removeprefix("sha256:"), new.file_size)
+    same_size = select(BlobRow).where(
         BlobRow.team_id == team_id, BlobRow.size == new.file_size, BlobRow.verification == "verified"
     )
-    if new.file_hash is not None:
-        wanted = wanted.where(BlobRow.sha256 == new.file_hash.removeprefix("sha256:"))
-    return session.scalars(wanted.limit(1)).first()
+    return session.scalars(same_size.limit(1)).first()
 
 
 def _check_room(session: Session, store: BlobStore, acting: Acting, settings: Settings, size: int) -> None:
@@ -148,17 +147,11 @@ def upload_not_found() -> problems.UploadNotFound:
     return problems.UploadNotFound("There is no such upload.")
 
 
-def finished_size(store: BlobStore, upload: UploadRow) -> int | None:
-    """How many bytes the store holds of this upload, whole; None if it is not whole."""
-    stored = store.stored(upload.storage_key)
-    return None if stored is None else stored.size
-
-
 def arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
     """How many bytes have come so far, whole or in parts."""
-    whole = finished_size(store, upload)
+    whole = store.stored(upload.storage_key)
     if whole is not None:
-        return whole
+        return whole.size
     if upload.multipart_id is None:
         return 0
     return sum(part.size for part in store.parts(upload.storage_key, upload.multipart_id))
@@ -181,7 +174,7 @@ def new_blob(session: Session, upload: UploadRow, sha256: str, digest: Digest | 
 
 
 def held_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
-    """Verified bytes of this team with this hash."""
+    """Verified bytes of this team with this hash and size."""
     return session.scalars(_HELD, {"team": team_id, "sha256": sha256, "size": size}).first()
 
 

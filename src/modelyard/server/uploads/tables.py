@@ -34,6 +34,11 @@ class BlobRow(Row):
     unused_since: Mapped[datetime | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
+    @property
+    def blake3_hash(self) -> str | None:
+        """As the API shows it: ``blake3:`` and the hex digest, once somebody has read the bytes."""
+        return f"blake3:{self.blake3}" if self.blake3 else None
+
 
 class UploadRow(Row):
     """A permission to bring one file, and how far it has come."""
