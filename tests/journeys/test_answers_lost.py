@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,36 +15,39 @@ API = "/api/v1"
 WHOLE, IN_PARTS = 2 * MEBIBYTE, 33 * MEBIBYTE
 
 
+class Lost(NamedTuple):
+    """The size of the file that is pushed, and the first request of which the answer is lost."""
+
+    size: int
+    method: str
+    path: str
+
+
 @pytest.mark.parametrize(
-    ("size", "method", "path"),
+    "lost",
     [
-        (WHOLE, "POST", f"{API}/models/presign"),
-        (WHOLE, "PUT", "/blobs/.*"),
-        (WHOLE, "POST", f"{API}/models"),
-        (IN_PARTS, "POST", f"{API}/uploads/multipart/initiate"),
-        (IN_PARTS, "POST", f"{API}/uploads/multipart/presign"),
-        (IN_PARTS, "PUT", "/blobs/.*"),
-        (IN_PARTS, "POST", f"{API}/uploads/multipart/complete"),
-        (IN_PARTS, "POST", f"{API}/models"),
+        Lost(WHOLE, "POST", f"{API}/models/presign"),
+        Lost(WHOLE, "PUT", "/blobs/.*"),
+        Lost(WHOLE, "POST", f"{API}/models"),
+        Lost(IN_PARTS, "POST", f"{API}/uploads/multipart/initiate"),
+        Lost(IN_PARTS, "POST", f"{API}/uploads/multipart/presign"),
+        Lost(IN_PARTS, "PUT", "/blobs/.*"),
+        Lost(IN_PARTS, "POST", f"{API}/uploads/multipart/complete"),
+        Lost(IN_PARTS, "POST", f"{API}/models"),
     ],
+    ids=lambda lost: f"{lost.method} {lost.path}, {lost.size} bytes",
 )
 def test_a_push_whose_answer_is_lost_ends_with_one_model(
-    size: int,
-    method: str,
-    path: str,
-    modelyard: Program,
-    between: Between,
-    team: Someone,
-    new_file: Callable[[int], Path],
+    lost: Lost, modelyard: Program, between: Between, team: Someone, new_file: Callable[[int], Path]
 ) -> None:
-    file = new_file(size)
-    between.once(LoseAnswer(), method, path)
+    file = new_file(lost.size)
+    between.once(LoseAnswer(), lost.method, lost.path)
 
     pushed = modelyard.run("push", file)
 
     assert pushed.code == 0, pushed
     assert [each.status for each in between.exchanges].count(None) == 1
     [model] = team.get("/models").json()["model_list"]
-    assert (model["model_path"], model["file_size"]) == ("models/loras/ink.safetensors", size)
+    assert (model["model_path"], model["file_size"]) == ("models/loras/ink.safetensors", lost.size)
     assert model["verification"] == "verified"
     assert modelyard.unfinished_uploads == []

@@ -127,3 +127,16 @@ def test_the_trail_tells_no_secret(shared_world: World, team: Someone) -> None:
     assert key.token not in trail
     assert device.token not in trail
     assert "eyJ" not in trail
+
+
+def test_a_bug_is_answered_counted_and_headed_like_everything_else(world: World) -> None:
+    @world.app.get("/bug")
+    def fall_over() -> None:
+        raise KeyError("secret")
+
+    answer = world.client.get("/bug")
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "internal_error")
+    assert answer.headers["X-Request-ID"] == answer.json()["request_id"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "secret" not in answer.text
+    assert 'route="/bug",status="500"} 1.0' in world.client.get("/metrics").text

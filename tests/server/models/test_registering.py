@@ -77,6 +77,13 @@ def test_replacing_swaps_the_bytes_and_keeps_the_old_record_in_the_trash(world: 
     assert [model["id"] for model in world.owner.get("/models", deleted="true").json()["model_list"]] == [old]
 
 
+def test_a_replacement_keeps_what_people_said_and_it_does_not_say(world: World) -> None:
+    old = world.owner.register(a_model_file("old"), tags=["ink"], license="MIT", description="Ours.")
+    new = world.owner.register(a_model_file("new"), replaces=old, license="CC0")
+    said = world.owner.get(f"/models/{new}").json()
+    assert (said["tags"], said["license"], said["description"]) == (["ink"], "CC0", "Ours.")
+
+
 def test_a_page_of_html_is_named_as_what_it_is(world: World) -> None:
     refused = world.owner.post("/models", **world.owner.new_model(b"<!DOCTYPE html><html>not here</html>"))
     assert (refused.status_code, refused.json()["error_code"]) == (422, "not_a_model_file")

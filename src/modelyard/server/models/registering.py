@@ -24,7 +24,7 @@ from modelyard.server.teams.operations import team_of
 from modelyard.server.uploads import operations as uploads
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire import problems
-from modelyard.wire.models import NewModel
+from modelyard.wire.models import ModelNotes, NewModel
 from modelyard.wire.paths import ModelPath
 from modelyard.wire.teams import PicklePolicy
 from modelyard.wire.uploads import UploadRequest
@@ -156,7 +156,7 @@ def _insert(
     """The transaction: everything that makes a model, or nothing."""
     with database.writing() as session:
         if new.replaces is not None:
-            _make_room(session, acting, new)
+            new = _inheriting(new, _make_room(session, acting, new))
         holder = held_path(session, acting.team_id, path)
         if holder is not None and holder.file_hash == new.file_hash:
             if holder.verification == "failed":
@@ -205,8 +205,14 @@ def _audited(new: NewModel) -> dict[str, str]:
     return facts | ({"replaces": str(new.replaces)} if new.replaces else {})
 
 
-def _make_room(session: Session, acting: Acting, new: NewModel) -> None:
-    """Put the replaced model into the trash; a repeated request finds it there, or finds these bytes under it."""
+def _inheriting(new: NewModel, replaced: ModelRow) -> NewModel:
+    """The new model with what people said about the old one, where the request says nothing."""
+    unsaid = (set(ModelNotes.model_fields) | {"tags", "required_labels"}) - new.model_fields_set
+    return new.model_copy(update={name: getattr(replaced, name) for name in unsaid})
+
+
+def _make_room(session: Session, acting: Acting, new: NewModel) -> ModelRow:
+    """The replaced model, in the trash; a repeated request finds it there, or finds these bytes under it."""
     replaced = session.get(ModelRow, new.replaces)
     if replaced is None or replaced.team_id != acting.team_id:
         raise problems.ModelNotFound("There is no such model to replace.", field="replaces")
@@ -217,6 +223,7 @@ def _make_room(session: Session, acting: Acting, new: NewModel) -> None:
             session, acting.actor, acting.team_id, "model.replaced", replaced.id, model_path=replaced.model_path
         )
         changes.raise_revision(session, acting.team_id, models=-1)
+    return replaced
 
 
 def _blob_for(session: Session, upload: UploadRow, new: NewModel, found: _Bytes) -> BlobRow:
