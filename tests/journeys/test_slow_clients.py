@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.server.main import HEAD_SECONDS
+from modelyard.server.listener import HEAD_SECONDS
 from tests.running import RunningServer
 from tests.server.world import Someone
 

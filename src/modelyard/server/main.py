@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from modelyard.server.accounts.operations import issue_reset_token
 from modelyard.server.app import create_app
 from modelyard.server.database.migrations import SchemaTooNew
-from modelyard.server.listener import HEAD_SECONDS as HEAD_SECONDS  # noqa: PLC0414 - the journey of slow clients reads it here
 from modelyard.server.listener import http_server
 from modelyard.server.models.trash import GRACE, collect_garbage
 from modelyard.server.observed import start_logging

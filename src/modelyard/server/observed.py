@@ -19,7 +19,7 @@ SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 PLAIN_STEP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z0-9._-]{0,24}")
 # Keys, tokens and signatures, wherever a message or a library might print one.
 SECRET = re.compile(
-    r"\b((?:sk|dk|ak|in|rs|mr|pc)-)[A-Za-z0-9_-]{16,}|(eyJ)[A-Za-z0-9_.-]{16,}|((?:signature|Signature)=)[^&\s\"]+"
+    r"\b((?:sk|dk|ak|in|rs|mr|pc)-)[A-Za-z0-9_-]{16,}|(eyJ)[A-Za-z0-9_.-]{16,}|((?<![A-Za-z_])[Ss]ignature=)[^&\s\"]+"
 )
 STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 

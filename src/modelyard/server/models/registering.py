@@ -1,7 +1,7 @@
 """From bytes to a model: presign, and the registration that names what was uploaded."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -50,9 +50,6 @@ class _Bytes:
     digest: Digest | None
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def read_as(self, facts: content.ModelFacts) -> Self:
-        return replace(self, facts=asdict(facts))
-
 
 def presign_upload(
     database: Database, store: BlobStore, acting: Acting, settings: Settings, new: UploadRequest
@@ -97,17 +94,18 @@ def register_model(database: Database, store: BlobStore, acting: Acting, new: Ne
     if not (found.size == upload.file_size == new.file_size):
         raise _incomplete(found.size, max(upload.file_size, new.file_size))
     facts = content.examine(StoredBytes(store, found.store_key, found.size), new.model_path, policy)
+    found = replace(found, facts=asdict(facts))
     if found.digest is not None:
         _compare(found.digest.sha256, new)
     try:
-        return _insert(database, acting, upload, path, new, found.read_as(facts))
+        return _insert(database, acting, upload, path, new, found)
     except IntegrityError:
         # Somebody named the same path, or this very upload, between our look and our insert: a second look tells.
         with database.reading() as session:
             upload = uploads.upload_by_key(session, acting.team_id, new.storage_key)
             if upload.registered_at is not None:
                 return _registered_before(session, acting, upload, path, new)
-        return _insert(database, acting, upload, path, new, found.read_as(facts))
+        return _insert(database, acting, upload, path, new, found)
 
 
 def _registered_before(
@@ -170,9 +168,9 @@ def _insert(
         arrived = _used(session, upload, blob, model["id"])
         insert_row(session, ModelRow, **model)
         add_tags(session, model["id"], acting.team_id, new.tags)
-
         changes.raise_revision(session, acting.team_id, models=1, stored_bytes=arrived)
-        audit.record(session, acting.actor, acting.team_id, "model.registered", model["id"], **_audited(new))
+        audited = new.model_dump(mode="json", include={"model_path", "file_hash", "replaces"}, exclude_none=True)
+        audit.record(session, acting.actor, acting.team_id, "model.registered", model["id"], **audited)
     return Registered(model["id"], is_new=True)
 
 
@@ -198,11 +196,6 @@ def _used(session: Session, upload: UploadRow, blob: BlobRow, model_id: UUID) ->
     if not uploads.use_upload(session, upload, blob.id, model_id):
         raise problems.UploadUsed("This upload became a model just now.")
     return blob.size if blob.store_key == upload.storage_key else 0
-
-
-def _audited(new: NewModel) -> dict[str, str]:
-    facts = {"model_path": new.model_path, "file_hash": new.file_hash}
-    return facts | ({"replaces": str(new.replaces)} if new.replaces else {})
 
 
 def _inheriting(new: NewModel, replaced: ModelRow) -> NewModel:

@@ -19,7 +19,10 @@ class BlobRow(Row):
 
     __tablename__ = "blobs"
     # Not unique: two unread objects may claim one hash, and only reading tells whether both are right.
-    __table_args__ = (Index("ix_blobs_team_id_sha256", "team_id", "sha256"),)
+    __table_args__ = (
+        Index("ix_blobs_team_id_sha256", "team_id", "sha256"),
+        Index("ix_blobs_team_id_size", "team_id", "size"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))

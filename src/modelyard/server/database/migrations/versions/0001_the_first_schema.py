@@ -93,6 +93,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("blobs", schema=None) as batch_op:
         batch_op.create_index("ix_blobs_team_id_sha256", ["team_id", "sha256"], unique=False)
+        batch_op.create_index("ix_blobs_team_id_size", ["team_id", "size"], unique=False)
         batch_op.create_index(batch_op.f("ix_blobs_unused_since"), ["unused_since"], unique=False)
         batch_op.create_index(batch_op.f("ix_blobs_verification"), ["verification"], unique=False)
 
