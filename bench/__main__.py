@@ -24,20 +24,21 @@ def main() -> None:
     if missing:
         sys.exit(f"Missing: {', '.join(missing)}. Debian has them as nginx-light, curl, aria2, coreutils.")
 
-    tables: list[Table] = []
     goals: list[Goal] = []
+    print(f"{machine()}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="modelyard-bench-") as home:
         if asked.only != "requests":
-            _add(tables, goals, transfers.measure(Path(home), asked.mebibytes * 2**20, asked.rounds))
+            _show(goals, transfers.measure(Path(home), asked.mebibytes * 2**20, asked.rounds))
         if asked.only != "transfers":
-            _add(tables, goals, requests.measure(Path(home), asked.registrations, asked.models))
-    print(f"{machine()}\n")
-    print("\n\n".join(table.as_markdown() for table in [*tables, goals_table(goals)]))
+            _show(goals, requests.measure(Path(home), asked.registrations, asked.models))
+    print(goals_table(goals).as_markdown())
     sys.exit(0 if all(goal.is_met for goal in goals) else 1)
 
 
-def _add(tables: list[Table], goals: list[Goal], found: tuple[list[Table], list[Goal]]) -> None:
-    tables += found[0]
+def _show(goals: list[Goal], found: tuple[list[Table], list[Goal]]) -> None:
+    """Print what was measured at once: a later bench that fails takes nothing of it away."""
+    for table in found[0]:
+        print(f"{table.as_markdown()}\n", flush=True)
     goals += found[1]
 
 
