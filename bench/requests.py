@@ -163,7 +163,8 @@ def _start_pushes(server: RunningServer, home: Path, owner: Someone) -> list[sub
         path = home / f"parallel-{number}.safetensors"
         write_safetensors(path, 512 * 2**20)
         pushes.append([program, "--quiet", "push", str(path), "--path", f"loras/parallel-{number}.safetensors"])
-    return [subprocess.Popen(push, stdin=subprocess.DEVNULL, env=environment) for push in pushes]
+    quiet = subprocess.DEVNULL
+    return [subprocess.Popen(push, stdin=quiet, stdout=quiet, env=environment) for push in pushes]
 
 
 def _pages(home: Path, models: int) -> dict[str, list[float]]:

@@ -193,3 +193,10 @@ def test_a_cursor_at_no_moment_is_refused(shop: Someone, moment: str) -> None:
     refused = shop.get("/models", cursor=base64.urlsafe_b64encode(position.encode()).decode())
     assert refused.status_code == 422
     assert [error["field"] for error in refused.json()["errors"]] == ["cursor"]
+
+
+def test_without_machines_nothing_is_missing_on_one(team: Someone) -> None:
+    team.register()
+    assert team.get("/models", missing_on="any").json()["model_list"] == []
+    assert team.get("/models", missing_on="render-03").json()["page_meta"]["total_count"] == 0
+    assert team.get("/models", missing_on="no such/name").status_code == 422

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.server import changes
@@ -42,6 +42,9 @@ class ModelFilter(Shape):
     tag: Word | None = Field(default=None, description="Only with this tag.", examples=["portrait"])
     file_hash: Annotated[str, Field(pattern=FILE_HASH_PATTERN)] | None = Field(
         default=None, description="Only these bytes: `sha256:` and the hex digest.", examples=["sha256:" + "0" * 64]
+    )
+    missing_on: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
+        default=None, description="Only what this machine, or `any`, should have and has not.", examples=["any"]
     )
     deleted: bool = Field(default=False, description="The trash instead of the living.", examples=[False])
     q: Word | None = Field(
@@ -94,6 +97,9 @@ def _conditions(team_id: UUID, wanted: ModelFilter) -> list[ColumnElement[bool]]
         found.append(ModelRow.verification == wanted.verification)
     if wanted.file_hash is not None:
         found.append(ModelRow.file_hash == wanted.file_hash.lower())
+    if wanted.missing_on is not None:
+        # No machine reports to this version, so none lacks anything.
+        found.append(false())
     if wanted.tag is not None:
         tagged = select(ModelTagRow.model_id).where(ModelTagRow.team_id == team_id, ModelTagRow.tag == wanted.tag)
         found.append(ModelRow.id.in_(tagged))
