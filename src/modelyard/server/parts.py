@@ -4,32 +4,53 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.identity.operations import shared_secret
 from modelyard.server.identity.state import Identity
 from modelyard.server.settings import Settings
-from modelyard.server.storage.blob_store import BlobStore, Honesty, StoreError
+from modelyard.server.storage.blob_store import BlobStore
 from modelyard.server.storage.folder import lock
 from modelyard.server.storage.local import LocalStore
+from modelyard.server.storage.s3 import Bucket, S3Store
+from modelyard.server.storage.trust import Trust
 
 log = logging.getLogger("modelyard.parts")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What every route and every chore needs; ``honesty`` is what the store was seen to enforce when it was opened."""
+    """What every route and every chore needs; ``trust`` is what the store was seen to enforce."""
 
     settings: Settings
     database: Database
-    store: LocalStore
+    store: BlobStore
     identity: Identity
-    honesty: Honesty | None
+    trust: Trust
 
 
 def database_url(settings: Settings) -> str:
-    return f"sqlite:///{settings.data_dir.absolute() / 'modelyard.sqlite3'}"
+    return settings.database_url or f"sqlite:///{settings.data_dir.absolute() / 'modelyard.sqlite3'}"
+
+
+def bucket_of(settings: Settings) -> Bucket | None:
+    """The bucket that the operator named, or None where a folder holds the models."""
+    if settings.storage_url is None:
+        return None
+    named = urlsplit(settings.storage_url)
+    path_style = settings.storage_path_style
+    return Bucket(
+        name=named.netloc,
+        prefix=named.path.strip("/"),
+        endpoint=settings.storage_endpoint,
+        public_endpoint=settings.storage_public_endpoint or settings.storage_endpoint,
+        region=settings.storage_region,
+        path_style=settings.storage_endpoint is not None if path_style is None else path_style,
+        access_key=settings.storage_access_key,
+        secret_key=settings.storage_secret_key,
+    )
 
 
 @contextmanager
@@ -39,7 +60,8 @@ def opened_database(settings: Settings) -> Iterator[Database]:
     Raises:
         SchemaTooNew: it was written by a newer modelyard.
     """
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.database_url is None:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(database_url(settings))
     try:
         migrate(database.engine)
@@ -50,27 +72,33 @@ def opened_database(settings: Settings) -> Iterator[Database]:
 
 @contextmanager
 def opened(settings: Settings, identity: Identity | None = None) -> Iterator[Parts]:
-    """A registry's parts, with a current schema and a swept store; nobody else may serve the same folder meanwhile.
+    """A registry's parts, with a current schema and a store that was tried.
+
+    Any number of processes may share a bucket; a folder has one server.
 
     Raises:
         FolderInUse: another process serves this data directory.
         SchemaTooNew: see ``opened_database``.
+        BucketRefused: there is no such bucket, or it does not let us in.
     """
+    with opened_store(settings) as (database, store):
+        trust = Trust()
+        trust.renew(store)
+        yield Parts(settings, database, store, identity or Identity(), trust)
+
+
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[tuple[Database, BlobStore]]:
+    """The database and the store that the settings name; see ``opened``."""
+    bucket = bucket_of(settings)
+    if bucket is not None:
+        with opened_database(settings) as database:
+            yield database, S3Store(bucket)
+        return
     with lock(settings.data_dir) as held, opened_database(settings) as database:
         store = LocalStore(settings.data_dir, shared_secret(database, "signed-urls").encode())
         try:
             store.recover(held)
-            yield Parts(settings, database, store, identity or Identity(), _probed(store))
+            yield database, store
         finally:
             store.close()
-
-
-def _probed(store: BlobStore) -> Honesty | None:
-    """What the store enforces; None where it could not be tried: on a full disk it still serves what it holds."""
-    try:
-        honesty = store.probe()
-    except StoreError as error:
-        log.warning("the store could not be tried", extra={"why": error.detail})
-        return None
-    log.log(logging.INFO if honesty.is_honest else logging.WARNING, "store tried", extra=vars(honesty))
-    return honesty

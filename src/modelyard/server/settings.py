@@ -27,6 +27,49 @@ class Settings(BaseModel):
     )
     port: int = Field(default=8400, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
     data_dir: Path = Field(default=Path("modelyard-data"), description="Folder for the database and the stored models.")
+    database_url: str | None = Field(
+        default=None,
+        pattern=r"^postgresql://.+$",
+        description="A PostgreSQL database, such as `postgresql://modelyard:password@db.example/modelyard`. Without it, "
+        "SQLite in the data folder.",
+    )
+    storage_url: str | None = Field(
+        default=None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?$",
+        description="A bucket, and a prefix in it, such as `s3://models/studio`. Without it, the data folder.",
+    )
+    storage_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+$",
+        description="The address of an S3 service that is not AWS, such as `https://s3.studio.example:9000`.",
+    )
+    storage_public_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+$",
+        description="Where clients reach the same S3 service, if that is another address than the server's.",
+    )
+    storage_region: str = Field(default="us-east-1", min_length=1, description="The bucket's region.")
+    storage_path_style: bool | None = Field(
+        default=None,
+        description="Put the bucket into the path instead of the host name. The default is to do so where "
+        "`MODELYARD_STORAGE_ENDPOINT` is set.",
+    )
+    storage_access_key: str | None = Field(
+        default=None,
+        description="The S3 access key. Without it, the usual AWS variables, profiles and machine roles are tried.",
+    )
+    storage_secret_key: str | None = Field(default=None, repr=False, description="The S3 secret key.")
+    verification_workers: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="How many uploads this process reads at once to verify them; 0 leaves that to other processes.",
+    )
+    scrub_rate: int = Field(
+        default=20,
+        ge=0,
+        description="Megabytes a second at which verified models are read again to find bytes that rotted; 0 never.",
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/]+$",

@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Request
 from sqlalchemy import CursorResult, Delete, Engine, Insert, Table, Update, insert
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import Row
-from modelyard.server.database.engine import BUSY_MILLISECONDS, open_engine, writing_engine
+from modelyard.server.database.engine import BUSY_MILLISECONDS, NO_TEAM, is_sqlite, open_engine, writing_engine
 from modelyard.wire.problems import StorageFull, Unavailable
 
 
@@ -21,9 +22,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine: Engine = open_engine(url)
-        self._writing_engine = writing_engine(self.engine)
         # SQLite has one writer at a time and its own waiting is a sleep that grows: a lock hands over at once.
-        self._writer = threading.Lock()
+        self._writer: AbstractContextManager[Any] = _Turns() if is_sqlite(self.engine) else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -32,25 +32,41 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, team_id: UUID = NO_TEAM) -> Iterator[Session]:
         """A transaction that is durable when the block ends, or undone if it raises.
 
-        The block holds the only write lock of a SQLite registry: ask stores and hash passwords before it.
+        The writers of one team take turns, in all processes, so what the block has read of that team holds until it
+        ends; those that name no team take turns among themselves. A SQLite registry has one turn for all. Ask stores
+        and hash passwords before.
+
+        Raises:
+            Unavailable: the turn did not come, or the database does not answer.
+            StorageFull: no room; nothing of the block was kept.
         """
-        if not self._writer.acquire(timeout=BUSY_MILLISECONDS / 1000):
-            raise Unavailable("The database is busy. Try again.", retry_after=1)
-        try:
-            with (
-                _failures_as_problems(),
-                Session(self._writing_engine, expire_on_commit=False) as session,
-                session.begin(),
-            ):
-                yield session
-        finally:
-            self._writer.release()
+        with (
+            self._writer,
+            _failures_as_problems(),
+            Session(writing_engine(self.engine, team_id), expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+class _Turns:
+    """A lock that is not waited for without end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=BUSY_MILLISECONDS / 1000):
+            raise Unavailable("The database is busy. Try again.", retry_after=1)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 @contextmanager

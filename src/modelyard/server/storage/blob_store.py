@@ -6,6 +6,7 @@ A store knows keys, sizes and digests; it knows no model, no team and no HTTP st
     ├── KeyTaken           the key is written already; a key is written once
     ├── NoSuchUpload       unknown, aborted, finished, or of another key
     ├── NoSuchKey          nothing is stored there
+    │   └── OtherVersion   other bytes are stored there than those that were asked for
     ├── PartsWrong         the named parts are not the parts that are held
     ├── PartBusy           another writer has this part
     ├── WrongChecksum      the bytes have another digest than was signed
@@ -44,6 +45,10 @@ class NoSuchUpload(StoreError):
 
 class NoSuchKey(StoreError):
     """Nothing is stored under the key."""
+
+
+class OtherVersion(NoSuchKey):
+    """Other bytes are stored there than those that were asked for by their version."""
 
 
 class PartsWrong(StoreError):
@@ -93,10 +98,14 @@ class Digest:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored under a key; the digest only if the store itself read these bytes."""
+    """What is stored under a key; the digest only if the store itself read these bytes.
+
+    ``version`` names these very bytes where a key could be written again; None where it cannot.
+    """
 
     size: int
     digest: Digest | None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -241,19 +250,20 @@ class BlobStore(Protocol):
         """The digest that the store made while the bytes came in, which may be a moment behind the last byte."""
         ...
 
-    def read(self, key: str, start: int, length: int) -> Iterator[bytes]:
+    def read(self, key: str, start: int, length: int, version: str | None = None) -> Iterator[bytes]:
         """Bytes for verification, in pieces of at most 1 MiB; fewer than ``length`` at the end of the file.
 
         Raises:
-            NoSuchKey: at the call, not at the first piece.
+            NoSuchKey, OtherVersion: at the call, not at the first piece.
+            StoreUnavailable: also in the middle.
         """
         ...
 
-    def copy(self, key: str, to: str) -> None:
+    def copy(self, key: str, to: str, version: str | None = None) -> None:
         """The same bytes under a second key, without moving them through this process.
 
         Raises:
-            NoSuchKey, KeyTaken, StoreUnavailable
+            NoSuchKey, OtherVersion, KeyTaken, StoreUnavailable
         """
         ...
 

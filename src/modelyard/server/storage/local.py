@@ -148,10 +148,10 @@ class LocalStore:
         following = self._hashers.of(check_key(key))
         return following.wait(timeout_seconds) if following else None
 
-    def read(self, key: str, start: int, length: int) -> Iterator[bytes]:
+    def read(self, key: str, start: int, length: int, version: str | None = None) -> Iterator[bytes]:  # noqa: ARG002 - here a key has one version
         return _pieces(self.open_object(key), start, length)
 
-    def copy(self, key: str, to: str) -> None:
+    def copy(self, key: str, to: str, version: str | None = None) -> None:  # noqa: ARG002 - here a key has one version
         with self.open_object(key) as source:
             about = About(to, "", source.seek(0, io.SEEK_END), 1, self.now())
         self._check_is_free(to)
