@@ -71,6 +71,11 @@ class Disk:
         self.partial: dict[tuple[int, str], int] = {}
         self._inodes = 100
 
+    def __repr__(self) -> str:
+        """What a failing example shows."""
+        things = [*self.files.values(), *self.entries.values(), *self.trash.items()]
+        return "\n".join(["", *(f"    {thing}" for thing in things)])
+
     def file(self, path: str, content: str = "", **facts: object) -> Path:
         """Somebody's file, below the models folder if the path is relative."""
         self._inodes += 1
@@ -114,13 +119,22 @@ class Disk:
         for entry in plan.forget:
             self.entries.pop((entry.path, entry.sha256), None)
         steps: list[Fetch | Adopt | Replace] = [*plan.fetch, *plan.adopt, *plan.replace]
-        for step in steps:
+        while steps:
+            step = next(step for step in steps if self._may_go(step))
+            steps.remove(step)
             source = None if isinstance(step, Fetch) else step.source
             self._bring(step.wanted, step.target.path, step.target.root.device, source)
         for removal in plan.remove:
             gone = self.files.pop(removal.target.path)
             assert gone.sha256 == removal.entry.sha256
             self.entries.pop((removal.entry.path, removal.entry.sha256))
+
+    def _may_go(self, step: Fetch | Adopt | Replace) -> bool:
+        """Whether what it is made from is there already."""
+        if isinstance(step, Fetch) or step.source is None or step.source.kind != "planned":
+            return True
+        there = self.files.get(step.source.path)
+        return there is not None and there.sha256 == step.wanted.sha256
 
     def _bring(self, model: Wanted, path: Path, device: int, source: Source | None) -> None:
         self._inodes += 1

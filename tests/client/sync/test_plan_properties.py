@@ -3,7 +3,7 @@
 from pathlib import Path
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.client.sync.actions import Adopt, Fetch, Plan, Replace
@@ -27,6 +27,8 @@ models = st.builds(
 )  # fmt: skip
 
 
+# How long one example takes depends on what else the machine does.
+unhurried = settings(deadline=None)
 HERE, BESIDE = install(), install(SECOND)
 AWAY = install(Path("/third/models"), trouble="It is away.", is_listed=False)
 
@@ -56,6 +58,7 @@ def fill(disk: Disk, place: str, draw: st.DrawFn) -> None:
         disk.row(place, noted, draw(st.sampled_from(["placed", "found"])), is_done=draw(st.booleans()), inode=inode)
 
 
+@unhurried
 @given(st.lists(models, max_size=8), disks())
 def test_only_what_is_proven_to_be_the_agents_is_touched(wanted: list[WantedModel], disk: Disk) -> None:
     plan = disk.plan(*wanted, has_brake=False)
@@ -72,6 +75,7 @@ def test_only_what_is_proven_to_be_the_agents_is_touched(wanted: list[WantedMode
         assert target.path not in disk.files
 
 
+@unhurried
 @given(st.lists(models, max_size=8), disks())
 def test_nothing_is_written_outside_the_roots(wanted: list[WantedModel], disk: Disk) -> None:
     plan = disk.plan(*wanted, has_brake=False)
@@ -83,6 +87,7 @@ def test_nothing_is_written_outside_the_roots(wanted: list[WantedModel], disk: D
         assert ".." not in target.path.parts
 
 
+@unhurried
 @given(st.lists(models, max_size=8), disks())
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(wanted: list[WantedModel], disk: Disk) -> None:
     disk.carry_out(disk.plan(*wanted, has_brake=False))
@@ -90,6 +95,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(wanted: list[WantedMod
     assert again.is_done, again
 
 
+@unhurried
 @given(st.lists(models, max_size=8), disks())
 def test_every_wanted_model_is_here_or_brought_or_refused(wanted: list[WantedModel], disk: Disk) -> None:
     plan = disk.plan(*wanted)
@@ -98,12 +104,14 @@ def test_every_wanted_model_is_here_or_brought_or_refused(wanted: list[WantedMod
     assert told == {entry.id for entry in wanted}
 
 
+@unhurried
 @given(st.lists(models, max_size=8), disks(), st.randoms(use_true_random=False))
 def test_the_order_of_things_decides_nothing(wanted: list[WantedModel], disk: Disk, random: Random) -> None:
     plan = disk.plan(*wanted)
     assert plan_sync(read_wanted(shuffled(wanted, random)), scrambled(disk, random), policy_of()) == plan
 
 
+@unhurried
 @given(st.lists(models, max_size=8), disks())
 def test_no_file_leaves_whose_bytes_a_refused_model_needs(wanted: list[WantedModel], disk: Disk) -> None:
     plan: Plan = disk.plan(*wanted, has_brake=False)

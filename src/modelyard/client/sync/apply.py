@@ -110,7 +110,8 @@ class _Application:
 
     def _settle_journal(self) -> None:
         journal = self.machine.journal
-        self.carrier.placer.clear_litter(journal.entries())
+        unsettled = [entry for entry in journal.entries() if not entry.is_done]
+        self.carrier.placer.clear_litter((*unsettled, *self.plan.forget))
         if self.plan.forget:
             journal.forget(self.plan.forget)
         if self.plan.confirm:
@@ -182,5 +183,5 @@ def _source_of(action: Bring) -> Source | None:
 
 def _spared(plan: Plan) -> set[str]:
     """The hashes of what is about to come out of the trash."""
-    actions = (*plan.adopt, *plan.replace)
+    actions: tuple[Adopt | Replace, ...] = (*plan.adopt, *plan.replace)
     return {action.wanted.sha256 for action in actions if action.source is not None and action.source.kind == "trash"}

@@ -37,7 +37,7 @@ class Carrier:
     async def fetch(self, action: Fetch, rank: int) -> Standing:
         """Download to a name where nothing is."""
 
-        def put(staged: Staged, work: Folder) -> Origin:
+        def put(staged: Staged, _: Folder) -> Origin:
             return self.placer.place(staged, action.wanted, action.target)
 
         return await self._fetch(action.wanted, action.target, put, rank)
@@ -45,7 +45,7 @@ class Carrier:
     async def adopt(self, action: Adopt) -> Standing:
         """Bring what is on this machine to a name where nothing is."""
 
-        def put(staged: Staged, work: Folder) -> Origin:
+        def put(staged: Staged, _: Folder) -> Origin:
             return self.placer.place(staged, action.wanted, action.target)
 
         return await self._run(lambda: self._adopt(action.wanted, action.target, action.source, put))

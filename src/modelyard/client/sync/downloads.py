@@ -34,7 +34,7 @@ def _local_time() -> datetime:
     return datetime.now().astimezone()
 
 
-def _never_busy(path: Path) -> str | None:
+def _never_busy(_: Path) -> str | None:
     return None
 
 

@@ -25,7 +25,7 @@ from modelyard.client.sync.journal import Entry, Origin
 from modelyard.client.sync.moving import move
 from modelyard.client.sync.staging import Staged
 from modelyard.client.sync.state import StateFailed
-from modelyard.client.sync.trash import put_away, put_back
+from modelyard.client.sync.trash import Away, put_away, put_back
 from modelyard.client.sync.troubles import NotPlaced
 from modelyard.client.sync.wanted import Wanted
 from modelyard.client.sync.wording import quoted
@@ -64,7 +64,7 @@ class Placer:
         For a moment the name is missing. The other way, a rename over it, would destroy what a user put there last.
         """
         with open_place(target, make=False) as folder:
-            away = put_away(folder, target.path, work, old.sha256, self.stopped)
+            away = put_away(folder, target.path, work, self._away(old))
         try:
             return self.place(staged, wanted, target)
         except BaseException:
@@ -77,14 +77,14 @@ class Placer:
         """Take away a file that this agent placed and that still has the entry's bytes."""
         try:
             with open_place(target, make=False) as folder:
-                put_away(folder, target.path, work, entry.sha256, self.stopped)
+                put_away(folder, target.path, work, self._away(entry))
         except FileNotFoundError:
             pass  # somebody was faster
         self.machine.journal.forget([entry])
 
     def clear_litter(self, entries: Iterable[Entry]) -> None:
-        """Delete what a kill left of copies that were made beside their names."""
-        for path in {entry.path for entry in entries if not entry.is_done}:
+        """Delete what a kill left beside the names of these: half a copy, or a file on its way to nowhere."""
+        for path in {entry.path for entry in entries}:
             with suppress(NotPlaced, OSError), open_folder(path.parent) as folder:
                 folder.remove(self._near_name(path.name))
 
@@ -143,6 +143,9 @@ class Placer:
         finally:
             folder.remove(near.name)
             os.close(descriptor)
+
+    def _away(self, entry: Entry) -> Away:
+        return Away(entry.sha256, self._near_name(entry.path.name), self.stopped)
 
     def _near_name(self, name: str) -> str:
         return f".{name}.{self.machine.agent_id}.part"

@@ -82,7 +82,7 @@ class _Planner:
         remove, held = self._removals()
         steps = self._steps
         return Plan(
-            confirm=tuple(sorted(self._confirm.values(), key=lambda entry: entry.path)),
+            confirm=self._confirmed(),
             forget=tuple(sorted(self._forgotten(), key=lambda entry: (entry.path, entry.sha256))),
             fetch=tuple(steps.fetch),
             adopt=tuple(steps.adopt),
@@ -139,7 +139,8 @@ class _Planner:
         leaving = {need.target.path for need in needs if need.old is not None}
         supply = Supply(self._held, self._ownership, leaving, policy.now)
         room = Room(self._held, self._ownership, policy.keep_free, policy.disk_budget)
-        for need in needs:
+        # A damaged model is never fetched, but another model of the same bytes may be.
+        for need in sorted(needs, key=lambda need: need.wanted.keep):
             source = supply.source(need)
             if source is None and need.wanted.keep:
                 self._refuse(need.wanted, "blocked", refusals.damaged_and_absent())
@@ -172,16 +173,22 @@ class _Planner:
         held = held_back(tuple(removals), len(self._ownership.own), self._policy.approved_removal)
         return (tuple(removals), None) if held is None else ((), held)
 
+    def _confirmed(self) -> tuple[Entry, ...]:
+        """Rows to write. A user's file is worth one only while it is somebody's model."""
+        rows = [entry for path, entry in self._confirm.items() if entry.origin == "placed" or path in self._claimed]
+        return tuple(sorted(rows, key=lambda entry: entry.path))
+
     def _forgotten(self) -> list[Entry]:
         """Rows that say nothing any more; the files stay."""
         ownership = self._ownership
-        users = [*ownership.found.values(), *ownership.changed.values()]
-        return ownership.forget + [
-            entry
-            for entry in users
+        rows = list(ownership.forget)
+        for entry in [*ownership.found.values(), *ownership.changed.values()]:
             # A placed file that was changed is remembered for as long as it is in a model's way.
-            if entry.path not in self._claimed or (entry.origin == "found" and entry.path in ownership.changed)
-        ]
+            is_told = entry.origin == "placed" or entry.path not in ownership.changed
+            if entry.path not in self._claimed or not is_told:
+                rows.append(entry)
+        confirmed = {(entry.path, entry.sha256) for entry in self._confirmed()}
+        return [entry for entry in rows if (entry.path, entry.sha256) not in confirmed]
 
     def _notes(self) -> tuple[str, ...]:
         """Folders that cannot be looked at although the agent has files there."""

@@ -25,6 +25,15 @@ _trashed = re.compile(r"[0-9a-f]{64}\.([0-9]{1,15})")
 
 
 @dataclass(frozen=True)
+class Away:
+    """What is to be put away: the bytes that it must have, and a name beside it for where the trash is too far."""
+
+    sha256: str
+    aside: str
+    stopped: threading.Event
+
+
+@dataclass(frozen=True)
 class Trashed:
     """A file in the trash."""
 
@@ -33,21 +42,21 @@ class Trashed:
     size: int
 
 
-def put_away(folder: Folder, path: Path, work: Folder, sha256: str, stopped: threading.Event) -> str | None:
-    """Move a file with these bytes from ``folder`` to the trash; gives its name there.
+def put_away(folder: Folder, path: Path, work: Folder, away: Away) -> str | None:
+    """Move a file of ours from ``folder`` to the trash; gives its name there.
 
     None: it has gone for good, since the trash is on another file system, or somebody else took it.
 
     Raises:
         NotPlaced: it has other bytes, so it is somebody else's now, and stays.
-        Stopped: ``stopped`` was set.
+        Stopped: ``away.stopped`` was set.
     """
     try:
         with folder.reading(path.name) as descriptor:
-            found = unchanged_hash_of(path, descriptor, stopped)
-            if found != sha256:
-                raise NotPlaced("conflict", _changed(path, sha256, found))
-            return _put_away(folder, path, work, sha256, descriptor)
+            found = unchanged_hash_of(path, descriptor, away.stopped)
+            if found != away.sha256:
+                raise NotPlaced("conflict", _changed(path, away.sha256, found))
+            return _put_away(folder, path, work, away, descriptor)
     except FileNotFoundError:
         return None
     except OSError as failure:
@@ -94,16 +103,16 @@ def empty(
     return gone
 
 
-def _put_away(folder: Folder, path: Path, work: Folder, sha256: str, descriptor: int) -> str | None:
+def _put_away(folder: Folder, path: Path, work: Folder, away: Away, descriptor: int) -> str | None:
     with work.below(TRASH_FOLDER, make=True) as trash:
-        name = _free_name(trash, sha256)
+        name = _free_name(trash, away.sha256)
+        into = trash
         try:
             move(folder, path.name, trash, name)
-            into: Folder = trash
         except OSError as failure:
             if failure.errno != errno.EXDEV:
                 raise
-            name, into = f".{sha256}.{os.getpid()}.part", folder
+            name, into = away.aside, folder
             move(folder, path.name, folder, name)
         status = into.status(name)
         if status is None or not os.path.samestat(status, os.fstat(descriptor)):

@@ -1,0 +1,31 @@
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client.sync.real import RealMachine, Store
+from tests.transfer.misbehaving import MisbehavingServer
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    server = MisbehavingServer()
+    yield Store(server)
+    server.close()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, store: Store) -> RealMachine:
+    return RealMachine(tmp_path / "models", tmp_path / "state", store)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 4 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
