@@ -14,10 +14,10 @@ INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-ch
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test check fix lint types imports budgets journeys docs demo run bench lock clean
+.PHONY: help setup test check fix lint types imports budgets journeys docs demo run bench bench-s3 lock clean
 
 help:  ## print this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r command text; do printf '%-16s %s\n' "$$command" "$$text"; done
 
 setup: $(READY)  ## make .venv from the lock (every other command does it by itself)
@@ -71,6 +71,9 @@ run: $(READY)  ## a registry with SQLite and a folder, in ./.data
 
 bench: $(READY) $(BENCH_READY)  ## ratios against named peers and limits, as a table
 	$(RUN) -m bench
+
+bench-s3: $(READY) $(BENCH_READY)  ## push and pull over S3, against s5cmd, rclone, the aws cli and boto3
+	$(RUN) -m bench --only s3 --rounds 3
 
 $(BENCH_READY): requirements/bench.txt
 	@test -x $(BENCH_VENV)/bin/python || { echo "Making $(BENCH_VENV) from the lock: this takes some minutes, once."; \

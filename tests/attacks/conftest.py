@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.running import RunningServer
-from tests.server.conftest import settings, world
+from tests.server.conftest import places, settings, world
 
-__all__ = ["server", "settings", "world"]
+__all__ = ["places", "server", "settings", "world"]
 
 
 @pytest.fixture(scope="module")

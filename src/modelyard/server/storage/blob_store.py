@@ -212,8 +212,8 @@ class BlobStore(Protocol):
         """How to PUT one part; numbers begin at 1.
 
         Raises:
-            NoSuchUpload
-            ValueError: the upload has no part of this number and size.
+            NoSuchUpload: also later, from the URL: a bucket is not asked.
+            ValueError: no upload has a part of this number and size, or this one has not, as far as the store knows.
         """
         ...
 

@@ -10,11 +10,13 @@ from sqlalchemy import update
 
 from modelyard.server.database.base import now
 from modelyard.server.identity.state import Identity
-from modelyard.server.models.verification import verify_next
+from modelyard.server.observed import Metrics
 from modelyard.server.parts import opened
-from modelyard.server.settings import Settings
+from modelyard.server.storage.local import LocalStore
 from modelyard.server.uploads.tables import BlobRow
+from modelyard.server.verification.worker import Verifier
 from tests.server.conftest import CHEAP
+from tests.server.places import Places
 from tests.server.world import World, a_model_file, hash_of
 
 CONTENT, OTHER = a_model_file("ink"), a_model_file("lie")
@@ -26,6 +28,7 @@ class Unread:
     def __init__(self, world: World) -> None:
         self.parts = world.parts
         self.client = world.client
+        self.verifier = Verifier(self.parts.database, self.parts.store, self.parts.trust, Metrics())
         self.owner = world.new_team()
         self.keys = {"true": self.send(CONTENT), "lie": self.send(OTHER)}
 
@@ -42,7 +45,7 @@ class Unread:
         return key
 
     def verify(self) -> bool:
-        return verify_next(self.parts.database, self.parts.store)
+        return self.verifier.verify_next()
 
     def model(self, model_id: str) -> dict[str, object]:
         found: dict[str, object] = self.owner.get(f"/models/{model_id}").json()
@@ -54,12 +57,12 @@ class Unread:
 
 
 @pytest.fixture(scope="module")
-def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def forgetful(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A registry that knows of its bytes what it knows after a restart, nothing; and no chore runs by itself."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("forgetful") / "data", public_url="http://registry.test")
-    with opened(settings, Identity(CHEAP)) as parts:
+    with places.fresh(tmp_path_factory.mktemp("forgetful")) as settings, opened(settings, Identity(CHEAP)) as parts:
         # No hashing thread follows an upload any more, and chores belong to a lifespan, which is not run.
-        parts.store.close()
+        if isinstance(parts.store, LocalStore):
+            parts.store.close()
         world = World(parts)
         world.owner = world.sign_in("owner@studio.test", world.team_id)
         yield world
