@@ -39,8 +39,8 @@ def tables(found: Found) -> list[Table]:
         ["one worker: read, SHA-256, BLAKE3", spread(verified), _rate(found.size, statistics.median(verified))],
     ]
     return [
-        Table(f"Sending {title} to S3", _columns("a push"), _rows(found.pushes, found.size, push)),
-        Table(f"Fetching {title} from S3", _columns("a pull"), _rows(found.pulls, found.size, pull)),
+        Table(f"Sending {title} to S3", _columns("push"), _rows(found.pushes, found.size, push)),
+        Table(f"Fetching {title} from S3", _columns("pull"), _rows(found.pulls, found.size, pull)),
         Table(f"Verifying {title} in S3", columns, reading),
     ]
 
@@ -51,6 +51,7 @@ def goals(found: Found) -> list[Goal]:
     # Against the quicker of the two ways to run s5cmd.
     bare = _least(pushes, "s5cmd", "s5cmd, as it comes")
     checked = _least(pulls, "s5cmd, then sha256sum", "s5cmd, as it comes, then sha256sum")
+    kept = _seconds(pulls["s5cmd, sync, then sha256sum"])
     hashing = _cpu(found.hashed)
     peak = max(run.peak_bytes for run in pushes["modelyard push"] + pulls["modelyard pull"]) / MEBIBYTE
     verified = statistics.median(found.verified_seconds)
@@ -58,7 +59,8 @@ def goals(found: Found) -> list[Goal]:
     down = (_cpu(pulls["modelyard pull"]) - hashing) / _cpu(pulls["s5cmd"])
     return [
         Goal("push, hash included / s5cmd", bare / push, 1),
-        Goal("pull / (s5cmd, then sha256sum)", checked / pull, 1.3),
+        Goal("pull, on the disk / (s5cmd, sync, then sha256sum)", kept / pull, 1.3),
+        Goal("pull, on the disk / (s5cmd, then sha256sum), not on the disk", checked / pull, 1.3),
         Goal("client CPU of a push with a known hash / s5cmd's", up, 1, at_least=False),
         Goal("client CPU of a pull less that of SHA-256 alone / s5cmd's", down, 1, at_least=False),
         Goal("client peak RSS, MiB", peak, 200, at_least=False),
@@ -67,7 +69,7 @@ def goals(found: Found) -> list[Goal]:
 
 
 def _columns(ours: str) -> list[str]:
-    return ["", "seconds, median (range)", "GB/s", "client CPU s", "client peak MiB", f"as quick as {ours} x"]
+    return ["", "seconds, median (range)", "GB/s", "client CPU s", "client peak MiB", f"speed, {ours} = 1"]
 
 
 def _rows(found: dict[str, list[Run]], size: int, ours: float) -> list[list[str]]:

@@ -53,10 +53,11 @@ class RunningSeaweed:
     ) -> None:
         self.stop(signal.SIGKILL)
         shutil.rmtree(self._folder, ignore_errors=True)
+        # It puts these there whatever it is told, and a killed one leaves them.
         for port in self._ports.values():
-            # It puts these there whatever it is told, and a killed one leaves them.
-            for left in Path("/tmp").glob(f"seaweedfs-*-{port + TWIN}.sock"):  # noqa: S108 - not our choice
-                left.unlink(missing_ok=True)
+            for number in (port, port + TWIN):
+                for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - not our choice
+                    left.unlink(missing_ok=True)
 
     @property
     def port(self) -> int:

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelyard.server.app import create_app
+from modelyard.server.cleanup.rounds import GRACE
 from modelyard.server.database import engine
 from modelyard.server.listener import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from modelyard.server.main import app as server_app
 from modelyard.server.parts import opened
 from modelyard.server.settings import Settings
+from modelyard.server.verification.scrubbing import FRESH
 from modelyard.transfer.network import Network
 from tests.docs.pages import settings_in, text_of
 from tools.repository import ROOT, tracked_files
@@ -153,7 +156,8 @@ def test_the_handbook_gives_the_limits_that_the_code_has() -> None:
     assert f"at most {limits.connections + limits.extra_connections}." in text
     seconds = limits.statement // 1000, limits.busy // 1000, limits.connect // 1000
     assert "A statement may take {} s, a wait for a lock {} s, a connection {} s.".format(*seconds) in text
-    assert "at least two hours" in text
+    assert ("at least two hours" in text, GRACE) == (True, timedelta(hours=2))
+    assert ("every seven days" in text, FRESH) == (True, timedelta(days=7))
 
 
 def test_nginx_gives_up_later_than_the_client_and_sooner_than_the_server() -> None:

@@ -23,6 +23,8 @@ from tools.repository import ROOT
 
 SIZES = {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
 AT_LEAST = 10
+# Whole programs start and end here, several times; a busy machine takes its time.
+pytestmark = pytest.mark.timeout(300)
 
 
 def commands(heading: str) -> tuple[str, str]:

@@ -25,6 +25,8 @@ from tools.model_files import write_safetensors
 SIZE = 60 * MEBIBYTE
 FILES = 12
 CALLERS = 4
+# Whole programs start and end here, several times; a busy machine takes its time.
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -102,10 +104,10 @@ def test_one_of_two_servers_is_killed_and_nothing_is_lost(
 class Caller:
     """Makes teams, one after the other, through nginx; a call without an answer, or with a 503, is left at that."""
 
-    def __init__(self, someone: Someone, url: str, nginx: RunningNginx) -> None:
+    def __init__(self, someone: Someone, nginx: RunningNginx) -> None:
         self.acknowledged: set[str] = set()
         self.statuses: set[int] = set()
-        self._someone, self._url, self._nginx = someone, url, nginx
+        self._someone, self._nginx = someone, nginx
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._call_on)
         self._thread.start()
@@ -117,7 +119,7 @@ class Caller:
     def _call_on(self) -> None:
         with httpx2.Client(verify=self._nginx.trust, trust_env=False, headers=self._someone.headers) as client:
             while not self._is_over.is_set():
-                answer = client.post(f"{self._url}/api/v1/teams", json={"display_name": "Made under fire"})
+                answer = client.post(f"{self._nginx.url}/api/v1/teams", json={"display_name": "Made under fire"})
                 self.statuses.add(answer.status_code)
                 if answer.status_code == 201:
                     self.acknowledged.add(answer.json()["id"])
@@ -127,11 +129,13 @@ def test_what_one_of_two_servers_acknowledged_before_it_was_killed_is_there(
     servers: list[RunningServer], nginx: RunningNginx
 ) -> None:
     owner = servers[0].owner()
-    callers = [Caller(owner, nginx.url, nginx) for _ in range(CALLERS)]
+    callers = [Caller(owner, nginx) for _ in range(CALLERS)]
     with killed_in_turn(servers, seconds_up=0.5) as killed:
-        wait_for(lambda: len(killed) >= 4)
-    for caller in callers:
-        caller.end()
+        try:
+            wait_for(lambda: len(killed) >= 3, seconds=120)
+        finally:
+            for caller in callers:
+                caller.end()
 
     # 503 is nginx's word for a call whose server died under it.
     assert {201} <= set().union(*(caller.statuses for caller in callers)) <= {201, 503}

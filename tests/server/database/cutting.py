@@ -43,7 +43,8 @@ class Cutting:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(self._to) as server:
+        # PostgreSQL may be stopped: then the client's connection just ends.
+        with suppress(OSError), client, socket.create_connection(self._to) as server:
             cut = threading.Event()
             back = threading.Thread(target=self._pass_back, args=(server, client, cut), daemon=True)
             back.start()

@@ -49,7 +49,11 @@ def store_at(endpoint: str, limits: Limits = IMPATIENT) -> S3Store:
 
 
 def answering(status: int, body: bytes) -> Behaviour:
-    return lambda exchange: exchange.answer(status, body if exchange.method != "HEAD" else b"")
+    def answer(exchange: Exchange) -> None:
+        exchange.take(int(exchange.headers.get("content-length", 0)))
+        exchange.answer(status, body if exchange.method != "HEAD" else b"")
+
+    return answer
 
 
 def silent(exchange: Exchange) -> None:

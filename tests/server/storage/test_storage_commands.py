@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from modelyard.server.main import app
+from modelyard.server.parts import opened
+from modelyard.server.settings import Settings
 from modelyard.server.storage.s3_setup import PAGE_RULE, UPLOADS_RULE
 from tests.rclone import RunningRclone
 from tests.seaweed import RunningSeaweed, plain_client
@@ -31,8 +33,11 @@ class Operator:
     settings: dict[str, str]
 
     def runs(self, *words: str, **more: str) -> Said:
+        return self.types("storage", *words, **more)
+
+    def types(self, *words: str, **more: str) -> Said:
         environment = {f"MODELYARD_{name.upper()}": value for name, value in (self.settings | more).items()}
-        result = CliRunner().invoke(app, ["storage", *words], env=environment)
+        result = CliRunner().invoke(app, words, env=environment)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return Said(result.exit_code, result.stdout, result.stderr)
 
@@ -194,3 +199,35 @@ def test_a_folder_needs_no_setup(tmp_path: Path) -> None:
     assert said.code == 0
     assert "needs no set-up" in said.out
     assert not (tmp_path / "data").exists()
+
+
+# The server.
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"storage_secret_key": "x" * 20}, "MODELYARD_STORAGE_SECRET_KEY"),
+        ({"storage_access_key": "nobody"}, "MODELYARD_STORAGE_ACCESS_KEY"),
+        ({"storage_url": "s3://no-such-bucket"}, "no such bucket"),
+    ],
+)
+def test_a_bucket_that_needs_a_hand_keeps_the_server_from_starting(
+    operator: Operator, tmp_path: Path, changed: dict[str, str], words: str
+) -> None:
+    said = operator.types("serve", "--port", "0", data_dir=str(tmp_path), **changed)
+    assert said.code == 1
+    assert words in said.err
+
+
+def test_a_bucket_that_does_not_answer_keeps_no_server_from_starting(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        storage_url="s3://away",
+        storage_endpoint="http://127.0.0.1:1",
+        storage_access_key="key",
+        storage_secret_key="secret",
+    )
+    with opened(settings) as parts:
+        assert parts.trust.honesty is None
+        assert parts.trust.needs_copies

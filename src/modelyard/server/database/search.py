@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, FromClause, Join, Uuid, column, table
+from sqlalchemy import BigInteger, Boolean, ColumnElement, FromClause, Join, String, Uuid, column, table
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -12,7 +12,9 @@ from sqlalchemy.sql.operators import custom_op
 search_teams = table(
     "search_teams", column("team_id", Uuid()), column("number", BigInteger()), column("is_in_order", Boolean())
 )
-search_places = table("search_places", column("place", BigInteger()), column("model_id", Uuid()))
+search_places = table(
+    "search_places", column("place", BigInteger()), column("model_id", Uuid()), column("searched", String())
+)
 search_words = table("search_words", column("search_words"), column("rowid", BigInteger()))
 # A place is the team's number, then a count of so many bits.
 PLACE_BITS = 40

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, text
+from sqlalchemy import JSON, ForeignKey, Index, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
@@ -35,20 +35,22 @@ class ModelRow(Row):
         _living("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id"),
         _living("ix_models_team_id_status", "team_id", "model_status", "created_at", "id"),
         _living("ix_models_team_id_verification", "team_id", "verification", "created_at", "id"),
-        _living("ix_models_team_id_file_hash", "team_id", "file_hash", "created_at", "id"),
+        # Not only of the living: bytes that come again heal what is in the trash as well.
+        Index("ix_models_team_id_file_hash", "team_id", "file_hash", "created_at", "id"),
         _trashed("ix_models_team_id_trash", "team_id", "created_at", "id"),
         _trashed("ix_models_deleted_at", "deleted_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+    # Until the other table is imported, a reference has no type but this, nor has a statement that is made meanwhile.
+    team_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("teams.id"))
     display_name: Mapped[str] = mapped_column(SORTED_TEXT)
     model_type: Mapped[str]
     canonical_type: Mapped[str]
     model_path: Mapped[str]
     path_key: Mapped[str]
     storage_key: Mapped[str]
-    blob_id: Mapped[UUID] = mapped_column(ForeignKey("blobs.id"), index=True)
+    blob_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("blobs.id"), index=True)
     file_size: Mapped[int]
     file_hash: Mapped[str]
     model_status: Mapped[str] = mapped_column(default="active")

@@ -3,6 +3,7 @@
 A refusal that an operator has to mend (a wrong key, no such bucket, a clock that is off) names its cause.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -107,6 +108,12 @@ def store_errors() -> Iterator[None]:
 def refusal_of(error: ClientError) -> Refusal:
     said, status = error.response.get("Error", {}), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return Refusal(str(said.get("Code") or status), int(status), str(said.get("Message") or ""))
+
+
+def refusal_in(status: int, body: bytes) -> Refusal:
+    """What an answer to a signed request says, without what else it may hold: some hold half a signature."""
+    code = re.search(rb"<Code>(\w{1,64})</Code>", body)
+    return Refusal(code[1].decode("ascii") if code else str(status), status)
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from modelyard.server.storage.blob_store import (
     StoreError,
     StoreUnavailable,
 )
-from modelyard.server.storage.s3_errors import store_errors
+from modelyard.server.storage.s3_errors import refusal_in, store_errors
+from modelyard.server.storage.s3_reading import OTHER_STRETCH
 from modelyard.server.storage.s3_signing import S3Signer, put_headers
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class _Trial:
         left_out = self._sent(first, _OTHER, without="If-None-Match")
         if left_out:
             self.remarks.append(MAY_LEAVE_OUT)
-        return not replayed and not left_out and self._content(key) == _BODY
+        return not replayed and not left_out and self._reads(key, _BODY)
 
     def refuses_wrong_checksum(self) -> bool:
         key = self._new_key()
@@ -101,12 +102,9 @@ class _Trial:
 
     def try_longer_body(self) -> None:
         key = self._new_key()
-        headers = {**put_headers(len(_BODY), None), "Content-Length": str(len(_BODY) + 1)}
-        if self._sent(
-            self._signer.sign("PUT", self._store.name_of(key), _LIFE, put_headers(len(_BODY), None)),
-            _BODY + b"x",
-            headers=headers,
-        ):
+        signed = put_headers(len(_BODY), None)
+        request = self._signer.sign("PUT", self._store.name_of(key), _LIFE, signed)
+        if self._sent(request, _BODY + b"x", headers={**signed, "Content-Length": str(len(_BODY) + 1)}):
             self.remarks.append(MAY_BE_LONGER)
 
     def reads_ranges_right(self) -> bool:
@@ -114,7 +112,7 @@ class _Trial:
         self._send_what_is_right(self._put_request(key, _BODY), _BODY)
         request = self._signer.sign("GET", self._store.name_of(key), _LIFE)
         status, body = self._answer(request, b"", {"Range": "bytes=100-1099"})
-        return status == 206 and body == _BODY[100:1100] and self._is_right(lambda: self._content(key) == _BODY)
+        return status == 206 and body == _BODY[100:1100] and self._reads(key, _BODY)
 
     def reads_multipart_right(self) -> bool:
         """Whether two parts, sent in the wrong order, become the file that they were cut from."""
@@ -129,7 +127,7 @@ class _Trial:
             return False
         finally:
             self._store.abort(key, upload)
-        return self._is_right(lambda: self._content(key) == body)
+        return self._reads(key, body)
 
     def _sent_part(self, key: str, upload: str, number: int, body: bytes) -> NamedPart:
         query = {"partNumber": str(number), "uploadId": upload}
@@ -152,11 +150,13 @@ class _Trial:
     def _content(self, key: str) -> bytes:
         return b"".join(self._store.read(key, 0, _PART * 2))
 
-    def _is_right(self, reading: Callable[[], bool]) -> bool:
-        """What was read, or False where the store answered with another stretch than was asked for."""
+    def _reads(self, key: str, body: bytes) -> bool:
+        """Whether what is read is this, and all of it; a store that breaks off is not judged."""
         try:
-            return reading()
-        except StoreError:
+            return self._content(key) == body
+        except StoreUnavailable as error:
+            if error.facts.get("code") != OTHER_STRETCH:
+                raise
             return False
 
     def _sent(
@@ -172,8 +172,8 @@ class _Trial:
     def _send_what_is_right(self, request: SignedRequest, body: bytes) -> None:
         status, answer = self._answer(request, body, request.headers)
         if status != 200:
-            said = answer.decode("utf-8", "replace")[:300]
-            raise StoreUnavailable(f"The bucket refuses what was signed for it ({status}): {said}")
+            code = refusal_in(status, answer).code
+            raise StoreUnavailable(f"The bucket refuses what was signed for it ({status} {code}).", code=code)
 
     def _answer(self, request: SignedRequest, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
         with store_errors():

@@ -1,6 +1,5 @@
 """Bytes out of a bucket for this process's own eyes: one range, in pieces, each byte counted."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -11,9 +10,10 @@ from botocore.exceptions import ConnectionClosedError
 
 from modelyard.server.storage.blob_store import OtherVersion, StoreUnavailable
 from modelyard.server.storage.s3_bucket import Connections
-from modelyard.server.storage.s3_errors import Refusal, store_errors
+from modelyard.server.storage.s3_errors import Refusal, refusal_in, store_errors
 
 PIECE = 1 << 20
+OTHER_STRETCH = "OtherStretch"
 _LIFE = timedelta(minutes=5)
 _OTHER = "Other bytes are stored under this key than before."
 
@@ -56,8 +56,7 @@ def _answered(connections: Connections, name: str, headers: dict[str, str]) -> A
         answer = connections.http.send(request)
     if answer.status_code in {200, 206}:
         return answer
-    code = re.search(rb"<Code>([^<]+)</Code>", answer.content)
-    raise Refusal(code[1].decode("ascii", "replace") if code else str(answer.status_code), answer.status_code)
+    raise refusal_in(answer.status_code, answer.content)
 
 
 def _promised(answer: AWSResponse, start: int, length: int) -> int:
@@ -71,7 +70,9 @@ def _promised(answer: AWSResponse, start: int, length: int) -> int:
     right = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-{start + size - 1}/")
     if not 0 <= size <= length or not (whole or right):
         answer.raw.close()
-        raise StoreUnavailable("The bucket answered with another stretch of the file than was asked for.")
+        raise StoreUnavailable(
+            "The bucket answered with another stretch of the file than was asked for.", code=OTHER_STRETCH
+        )
     return size
 
 

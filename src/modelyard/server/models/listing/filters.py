@@ -46,9 +46,10 @@ class ModelFilter(Shape):
     sort: Sort = Field(default="-created_at", description="`-` for descending.", examples=["display_name"])
 
     @property
-    def is_everything(self) -> bool:
-        """Whether all living models are wanted."""
-        return not (self.columns or self.tag is not None or self.missing_on or self.deleted or self.words)
+    def narrowings(self) -> int:
+        """How many filters are asked for; with none, all living models are wanted."""
+        others = (self.tag is not None, self.missing_on is not None, self.deleted, bool(self.words))
+        return len(self.columns) + sum(others)
 
     @property
     def words(self) -> list[str]:
@@ -85,8 +86,13 @@ def tests_of(wanted: ModelFilter, *, sees_indexes: bool) -> dict[str, ColumnElem
         of_model = ModelTagRow.model_id == _seen(ModelRow.id, sees_indexes)
         tests["tag"] = select(ModelTagRow.tag).where(of_model, ModelTagRow.tag == wanted.tag).exists()
     if wanted.words:
-        tests["q"] = and_(*(ModelRow.searched.contains(word, autoescape=True) for word in wanted.words))
+        tests["q"] = has_parts(ModelRow.searched.expression, wanted.words)
     return tests
+
+
+def has_parts(text: ColumnElement[Any], words: list[str]) -> ColumnElement[bool]:
+    """Each of the words is a part of the text, whatever it contains."""
+    return and_(*(text.contains(word, autoescape=True) for word in words))
 
 
 def _seen(column: InstrumentedAttribute[Any], sees_indexes: bool) -> ColumnElement[Any]:

@@ -15,8 +15,10 @@ from modelyard.server.paging import Page
 from modelyard.server.teams.acting import Acting
 from modelyard.wire.shapes import PageMeta
 
-# A filtered list says how many there are up to here; beyond, a count would be a scan.
+# A filtered list says how many there are up to here; beyond, a count would be a scan. One filter is counted in its
+# index; where several meet, models have to be looked at.
 MOST_COUNTED = 10_000
+MOST_COUNTED_TOGETHER = 1_000
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,6 @@ def _directed(order: tuple[ColumnElement[Any], ...], descending: bool) -> list[C
 
 
 def _total(session: Session, acting: Acting, wanted: ModelFilter, reading: Reading) -> int:
-    if wanted.is_everything:
+    if not wanted.narrowings:
         return changes.totals_of(session, acting.team_id).living_models
-    return count(session, reading.counted, MOST_COUNTED)
+    return count(session, reading.counted, MOST_COUNTED if wanted.narrowings == 1 else MOST_COUNTED_TOGETHER)

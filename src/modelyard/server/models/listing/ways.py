@@ -25,7 +25,7 @@ from modelyard.server.database.search import (
     unindexed,
 )
 from modelyard.server.database.session import table_of
-from modelyard.server.models.listing.filters import SORTED_BY, ModelFilter, in_team, tests_of
+from modelyard.server.models.listing.filters import SORTED_BY, ModelFilter, has_parts, in_team, tests_of
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 
 _models, _tags = table_of(ModelRow), table_of(ModelTagRow)
@@ -75,8 +75,11 @@ def reading_of(session: Session, team_id: UUID, wanted: ModelFilter, after: tupl
     if wanted.deleted:
         return walk
     if not on_sqlite(session):
-        tagged = None if wanted.tag is None else _tag_way(team_id, wanted.tag)
-        return walk if tagged is None else _by_way(tagged, tests, tagged.order if by_creation else order, after)
+        if wanted.tag is None:
+            return walk
+        tagged = _tag_way(team_id, wanted.tag)
+        read = _by_way(tagged, tests, tagged.order, after)
+        return read if by_creation else replace(walk, counted=read.counted)
 
     ways = _ways_of(session, team_id, wanted)
     if not ways:
@@ -119,10 +122,8 @@ def _ways_of(session: Session, team_id: UUID, wanted: ModelFilter) -> list[Way]:
     ]
     if wanted.tag is not None:
         ways.append(_tag_way(team_id, wanted.tag))
-    words = indexed_words(wanted.words)
-    team = _searched_team(session, team_id) if words else None
-    if team is not None:
-        ways.append(_word_way(team, words, answers_all=len(words) == len(wanted.words)))
+    if wanted.words:
+        ways += _word_ways(session, team_id, wanted.words)
     return ways
 
 
@@ -132,25 +133,31 @@ def _tag_way(team_id: UUID, tag: str) -> Way:
     return Way(frozenset({"tag"}), _tags, found, path, (_tags.c.created_at, _tags.c.model_id))
 
 
-def _searched_team(session: Session, team_id: UUID) -> tuple[int, bool] | None:
+def _word_ways(session: Session, team_id: UUID, words: list[str]) -> list[Way]:
+    """The index of words, or, where it knows none of them, the texts themselves."""
     asked = select(search_teams.c.number, search_teams.c.is_in_order).where(search_teams.c.team_id == team_id)
-    found = session.execute(asked).one_or_none()
-    return None if found is None else (found.number, found.is_in_order)
-
-
-def _word_way(team: tuple[int, bool], words: list[str], *, answers_all: bool) -> Way:
-    number, is_in_order = team
-    place = search_words.c.rowid
+    team = session.execute(asked).one_or_none()
+    if team is None:
+        return []
     # The team's part of the index alone is read: another team's million models cost nothing.
-    found = and_(has_words(words), place.between(number << PLACE_BITS, (number + 1 << PLACE_BITS) - 1))
-    places = nested(search_words, search_places, search_places.c.place == place)
-    path = nested(places, _models, _models.c.id == search_places.c.model_id)
-    return Way(frozenset({"q"} if answers_all else ()), search_words, found, path, (place,), is_in_order)
+    first, last = team.number << PLACE_BITS, (team.number + 1 << PLACE_BITS) - 1
+    models_there = _models.c.id == search_places.c.model_id
+    known = indexed_words(words)
+    if not known:
+        place = search_places.c.place
+        found = and_(place.between(first, last), has_parts(search_places.c.searched, words))
+        path = nested(search_places, _models, models_there)
+        return [Way(frozenset({"q"}), search_places, found, path, (place,), team.is_in_order)]
+    place = search_words.c.rowid
+    found = and_(has_words(known), place.between(first, last))
+    path = nested(nested(search_words, search_places, search_places.c.place == place), _models, models_there)
+    answers = frozenset({"q"} if known == words else ())
+    return [Way(answers, search_words, found, path, (place,), team.is_in_order)]
 
 
 def _place(session: Session, way: Way, after: tuple[Any, UUID] | None) -> tuple[Any, ...] | None:
     """The position in the way's own order; None if the model there is gone since, and its place with it."""
-    if after is None or way.index is not search_words:
+    if after is None or len(way.order) > 1:
         return after or ()
     place = session.scalar(select(search_places.c.place).where(search_places.c.model_id == after[1]))
     return None if place is None else (place,)

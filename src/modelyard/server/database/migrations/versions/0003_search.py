@@ -3,11 +3,12 @@
 On SQLite triggers keep the trigrams, in tables that only they write:
 
     search_teams    a small number for each team, and whether its places are in the order of ``created_at``
-    search_places   a place for each model, in the trash too: the team's number, then a count (40 bits)
+    search_places   a place for each model, in the trash too: the team's number, then a count (40 bits); and its text
     search_words    FTS5 over the text of each living model; its rowid is the place
 
-So a search reads one team's part of the index in the order of the newest, and stops when its page is full. Whoever makes
-the table ``models`` anew has to make these triggers anew.
+So a search reads one team's part of the index in the order of the newest, and stops when its page is full. Words that are
+too short for trigrams are looked for in the places, whose rows are small. Whoever makes the table ``models`` anew has to
+make these triggers anew.
 """
 
 import logging
@@ -38,20 +39,29 @@ SQLITE = (
         is_in_order INTEGER NOT NULL
     )
     """,
-    "CREATE TABLE search_places (place INTEGER PRIMARY KEY, model_id CHAR(32) NOT NULL UNIQUE)",
+    """
+    CREATE TABLE search_places (
+        place INTEGER PRIMARY KEY,
+        model_id CHAR(32) NOT NULL UNIQUE,
+        searched TEXT -- NULL in the trash
+    )
+    """,
     "CREATE VIRTUAL TABLE search_words USING fts5(searched, content='', tokenize='trigram case_sensitive 1')",
     """
     INSERT INTO search_teams (team_id, last_place, last_created_at, last_id, is_in_order)
     SELECT team_id, count(*), max(created_at), 'g', 1 FROM models GROUP BY team_id
     """,
     """
-    INSERT INTO search_places (place, model_id)
-    SELECT (number << 40) + row_number() OVER (PARTITION BY models.team_id ORDER BY created_at, id), id
+    INSERT INTO search_places (place, model_id, searched)
+    SELECT
+        (number << 40) + row_number() OVER (PARTITION BY models.team_id ORDER BY created_at, id),
+        id,
+        iif(deleted_at IS NULL, searched, NULL)
     FROM models JOIN search_teams ON search_teams.team_id = models.team_id ORDER BY 1
     """,
     """
     INSERT INTO search_words (rowid, searched)
-    SELECT place, searched FROM search_places JOIN models ON id = model_id WHERE deleted_at IS NULL ORDER BY place
+    SELECT place, searched FROM search_places WHERE searched IS NOT NULL ORDER BY place
     """,
     """
     CREATE TRIGGER search_new AFTER INSERT ON models BEGIN
@@ -63,25 +73,27 @@ SQLITE = (
             last_id = new.id,
             is_in_order = is_in_order AND (last_created_at, last_id) < (new.created_at, new.id)
         WHERE team_id = new.team_id;
-        INSERT INTO search_places (place, model_id)
-        SELECT (number << 40) + last_place, new.id FROM search_teams WHERE team_id = new.team_id;
+        INSERT INTO search_places (place, model_id, searched)
+        SELECT (number << 40) + last_place, new.id, iif(new.deleted_at IS NULL, new.searched, NULL)
+        FROM search_teams WHERE team_id = new.team_id;
         INSERT INTO search_words (rowid, searched)
-        SELECT place, new.searched FROM search_places WHERE model_id = new.id AND new.deleted_at IS NULL;
+        SELECT place, searched FROM search_places WHERE model_id = new.id AND searched IS NOT NULL;
     END
     """,
     """
     CREATE TRIGGER search_changed AFTER UPDATE OF searched, deleted_at ON models
     WHEN old.searched <> new.searched OR (old.deleted_at IS NULL) <> (new.deleted_at IS NULL) BEGIN
         INSERT INTO search_words (search_words, rowid, searched)
-        SELECT 'delete', place, old.searched FROM search_places WHERE model_id = old.id AND old.deleted_at IS NULL;
+        SELECT 'delete', place, searched FROM search_places WHERE model_id = old.id AND searched IS NOT NULL;
+        UPDATE search_places SET searched = iif(new.deleted_at IS NULL, new.searched, NULL) WHERE model_id = new.id;
         INSERT INTO search_words (rowid, searched)
-        SELECT place, new.searched FROM search_places WHERE model_id = new.id AND new.deleted_at IS NULL;
+        SELECT place, searched FROM search_places WHERE model_id = new.id AND searched IS NOT NULL;
     END
     """,
     """
     CREATE TRIGGER search_gone AFTER DELETE ON models BEGIN
         INSERT INTO search_words (search_words, rowid, searched)
-        SELECT 'delete', place, old.searched FROM search_places WHERE model_id = old.id AND old.deleted_at IS NULL;
+        SELECT 'delete', place, searched FROM search_places WHERE model_id = old.id AND searched IS NOT NULL;
         DELETE FROM search_places WHERE model_id = old.id;
     END
     """,
@@ -103,9 +115,6 @@ def _index_models() -> None:
         for name in ("created_at", "display_name", "file_size", "type", "file_hash"):
             batch_op.drop_index(f"ix_models_team_id_{name}")
         batch_op.drop_index("ix_models_deleted_at")
-    if op.get_bind().dialect.name == "postgresql":
-        # Both databases sort names by their code points: a cursor goes the same way, whatever the cluster's language.
-        op.execute('ALTER TABLE models ALTER COLUMN display_name TYPE VARCHAR COLLATE "C"')
     for name, *columns in (
         ("created_at", "created_at", "id"),
         ("display_name", "display_name", "id"),
@@ -113,11 +122,11 @@ def _index_models() -> None:
         ("type", "canonical_type", "created_at", "id"),
         ("status", "model_status", "created_at", "id"),
         ("verification", "verification", "created_at", "id"),
-        ("file_hash", "file_hash", "created_at", "id"),
     ):
         op.create_index(
             f"ix_models_team_id_{name}", "models", ["team_id", *columns], sqlite_where=LIVING, postgresql_where=LIVING
         )
+    op.create_index("ix_models_team_id_file_hash", "models", ["team_id", "file_hash", "created_at", "id"])
     op.create_index(
         "ix_models_team_id_trash",
         "models",
