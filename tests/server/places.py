@@ -61,6 +61,12 @@ class Places:
         with self._database() as database:
             yield Settings(**(known | database | self._prefix() | changed))
 
+    @staticmethod
+    def named(settings: Settings) -> dict[str, str]:
+        """What a program has to be told so that it uses the same database and the same store."""
+        given = settings.model_dump(exclude_none=True)
+        return {name: str(value) for name, value in given.items() if name.startswith(("database_", "storage_"))}
+
     @contextmanager
     def _database(self) -> Iterator[dict[str, str]]:
         if self._postgres is None:

@@ -29,7 +29,8 @@ def callers_upload(session: Session, caller: Caller, storage_key: str) -> Upload
         UploadNotFound: it does not exist, or the caller has no business in its team.
         RoleTooLow, KeyNotAllowed: the caller is in the team, but may not upload.
     """
-    upload = session.scalar(select(UploadRow).where(UploadRow.storage_key == storage_key))
+    known = select(UploadRow).where(UploadRow.storage_key == storage_key)
+    upload = session.scalar(known) if blob_store.is_key(storage_key) else None
     if upload is None:
         raise upload_not_found()
     try:

@@ -144,7 +144,7 @@ def upload_by_key(session: Session, team_id: UUID, storage_key: str) -> UploadRo
     Raises:
         UploadNotFound: no upload of this team has this key; a foreign team's looks the same.
     """
-    upload = session.scalar(_BY_KEY, {"key": storage_key, "team": team_id})
+    upload = session.scalar(_BY_KEY, {"key": storage_key, "team": team_id}) if is_key(storage_key) else None
     if upload is None:
         raise upload_not_found()
     return upload
