@@ -14,11 +14,11 @@ INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-ch
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test check fix lint types imports budgets journeys docs demo run bench lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys docs demo run bench bench-s3 lock clean
 
 help:  ## print this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
-		while IFS='|' read -r command text; do printf '%-16s %s\n' "$$command" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r command text; do printf '%-18s %s\n' "$$command" "$$text"; done
 
 setup: $(READY)  ## make .venv from the lock (every other command does it by itself)
 
@@ -34,10 +34,15 @@ $(READY): requirements/build.txt requirements/dev.txt pyproject.toml
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: $(READY)  ## the tests, without the journeys: under a minute
+test: $(READY)  ## the tests, without the journeys
 	$(RUN) -m pytest -n 2 $(PYTEST)
 
-check: lint types imports budgets test journeys  ## everything that must pass before a commit: what CI runs
+# What is left out tries every store and both databases in `make test` already, or needs neither.
+test-large: $(READY)  ## the tests of the API once more, on PostgreSQL and S3
+	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 tests/server tests/attacks --ignore tests/server/storage \
+		--ignore tests/server/database --ignore tests/server/verification --ignore tests/server/models/content $(PYTEST)
+
+check: lint types imports budgets test test-large journeys  ## everything that must pass before a commit: what CI runs
 
 fix: $(READY)  ## format, apply safe fixes, write the reference pages anew
 	$(RUN) -m ruff check --fix $(CODE)
@@ -71,6 +76,9 @@ run: $(READY)  ## a registry with SQLite and a folder, in ./.data
 
 bench: $(READY) $(BENCH_READY)  ## ratios against named peers and limits, as a table
 	$(RUN) -m bench
+
+bench-s3: $(READY) $(BENCH_READY)  ## push and pull over S3, against s5cmd, rclone, the aws cli and boto3
+	$(RUN) -m bench --only s3 --rounds 3
 
 $(BENCH_READY): requirements/bench.txt
 	@test -x $(BENCH_VENV)/bin/python || { echo "Making $(BENCH_VENV) from the lock: this takes some minutes, once."; \

@@ -2,10 +2,12 @@
 
 import os
 import subprocess
-import time
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+LAUNCH = Path(__file__).with_name("launch.py")
 
 
 @dataclass(frozen=True)
@@ -18,23 +20,29 @@ class Run:
 
 
 def measured(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
-    """Run a program to its end, quietly.
+    """Run a program to its end, quietly; what its children used counts too.
 
     Raises:
         RuntimeError: it failed; the text is what it wrote.
     """
-    began = time.perf_counter()
+    hears, told = os.pipe()
+    os.set_inheritable(told, True)
+    launched = [sys.executable, "-I", "-S", str(LAUNCH), str(told), *command]
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        launched,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        pass_fds=[told],
     ) as process:
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - began
-    if process.returncode != 0:
+        os.close(told)
+        said, _ = process.communicate()
+    with os.fdopen(hears, encoding="ascii") as heard:
+        status, seconds, cpu_seconds, peak = heard.read().split() or ["1", "0", "0", "0"]
+    if status != "0":
         raise RuntimeError(f"{command[0]} failed: {said.decode(errors='replace')[-2000:]}")
-    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    return Run(float(seconds), float(cpu_seconds), int(peak) * 1024)
 
 
 def peak_bytes(pid: int) -> int:

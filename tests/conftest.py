@@ -1,9 +1,14 @@
-"""What every test has: an event loop that must not be blocked, and asyncio as the only loop."""
+"""What every test has: an event loop that must not be blocked, asyncio as the only loop, real servers to ask for."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import blockbuster_ctx
+
+if TYPE_CHECKING:
+    from tests.postgres import RunningPostgres
+    from tests.seaweed import RunningSeaweed
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +24,21 @@ def no_blocking_calls() -> Iterator[None]:
     """
     with blockbuster_ctx("modelyard"):
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator["RunningPostgres"]:
+    """One PostgreSQL for all tests that ask; each takes a database of its own. Whoever stops one starts one."""
+    from tests.postgres import RunningPostgres
+
+    with RunningPostgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweed_server() -> Iterator["RunningSeaweed"]:
+    """One S3 service for all tests that ask. Whoever stops one starts one."""
+    from tests.seaweed import RunningSeaweed
+
+    with RunningSeaweed() as server:
+        yield server

@@ -32,20 +32,23 @@ class RunningPostgres:
     """One PostgreSQL server with a fresh cluster in a folder of its own.
 
     It does not fsync: what is tested is what modelyard does when it goes, not whether its disk keeps its promise.
+    With ``password`` it lets in nobody else; without, everybody.
     """
 
-    def __init__(self, *, max_connections: int = 200) -> None:
+    def __init__(self, *, max_connections: int = 200, password: str | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="modelyard-postgres-"))
         self._max_connections = max_connections
+        self._password = password
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
 
     def __enter__(self) -> Self:
         if os.geteuid() == 0:
             shutil.chown(self._folder, UNPRIVILEGED)
-        command = [PROGRAMS / "initdb", "-D", self._folder / "data", "-U", "modelyard", "-A", "trust", "--no-sync"]
-        command += ["--encoding=UTF8", "--locale=C.UTF-8"]
-        made = subprocess.run(command, **self._unprivileged(), capture_output=True, check=False)
+        command = [str(PROGRAMS / "initdb"), "-D", str(self._folder / "data"), "-U", "modelyard"]
+        command += ["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
+        command += ["-A", "trust"] if self._password is None else self._password_options(self._password)
+        made = subprocess.run(command, capture_output=True, check=False, user=self._user, cwd=self._folder)
         assert made.returncode == 0, made.stderr.decode()
         self.start()
         return self
@@ -53,11 +56,12 @@ class RunningPostgres:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def url(self, database: str = "postgres") -> str:
-        return f"postgresql://modelyard@127.0.0.1:{self.port}/{database}"
+        user = "modelyard" if self._password is None else f"modelyard:{self._password}"
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     @property
     def log(self) -> str:
@@ -65,14 +69,14 @@ class RunningPostgres:
 
     def start(self) -> None:
         """Start on the same port and wait until it answers."""
-        command = [PROGRAMS / "postgres", "-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(self.port)]
-        command += ["-k", str(self._folder)]
+        command = [str(PROGRAMS / "postgres"), "-D", str(self._folder / "data"), "-k", str(self._folder)]
+        command += ["-h", "127.0.0.1", "-p", str(self.port)]
         settings = {"fsync": "off", "full_page_writes": "off", "max_connections": str(self._max_connections)}
         command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             # The server keeps what it inherits open: files, never the pipes of whoever started it.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._unprivileged()
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user, cwd=self._folder
             )
         self._wait()
 
@@ -89,17 +93,25 @@ class RunningPostgres:
             return found.fetchall() if found.description else []
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """A fresh, empty database, by its URL; dropped afterwards, whoever is still connected."""
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """A fresh database, empty or a copy, by its URL; dropped afterwards, whoever is still connected."""
         name = f"test_{uuid4().hex}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.url(name)
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def _unprivileged(self) -> dict[str, Any]:
-        return {"user": UNPRIVILEGED, "cwd": self._folder} if os.geteuid() == 0 else {"cwd": self._folder}
+    def _password_options(self, password: str) -> list[str]:
+        file = self._folder / "password"
+        file.write_text(password)
+        if self._user is not None:
+            shutil.chown(file, self._user)
+        return ["-A", "scram-sha-256", "--pwfile", str(file)]
+
+    @property
+    def _user(self) -> str | None:
+        return UNPRIVILEGED if os.geteuid() == 0 else None
 
     def _wait(self) -> None:
         assert self._process is not None

@@ -54,6 +54,10 @@ class RunningServer:
             self.kill()
 
     @property
+    def database_url(self) -> str:
+        return self._settings.get("database_url", f"sqlite:///{self.data_dir / 'modelyard.sqlite3'}")
+
+    @property
     def pid(self) -> int:
         """The process id of the life that is running, or of the last one."""
         assert self._process is not None

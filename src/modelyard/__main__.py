@@ -2,7 +2,7 @@
 
 import sys
 
-SERVER_COMMANDS = frozenset({"serve", "migrate", "reset-password", "collect-garbage", "restore-team"})
+SERVER_COMMANDS = frozenset({"serve", "migrate", "reset-password", "collect-garbage", "restore-team", "storage"})
 
 
 def main() -> None:

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.running import RunningServer
-from tests.server.conftest import settings, world
+from tests.server.conftest import places, settings, world
+from tests.server.places import Places
 
-__all__ = ["server", "settings", "world"]
+__all__ = ["places", "server", "settings", "world"]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One real process for all tests of a module."""
     folder: Path = tmp_path_factory.mktemp("attacked")
-    with RunningServer(folder / "data") as running:
+    with places.fresh(folder) as settings, RunningServer(settings.data_dir, **places.named(settings)) as running:
         yield running

@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 from tests.attacks.raw import exchange
 from tests.attacks.untouched import tree
 from tests.running import RunningServer
+from tests.server.places import only_on
 from tests.server.world import a_model_file
+
+pytestmark = only_on("folder", reason="these are attacks on the embedded store; a bucket has its own")
 
 
 def _request(server: RunningServer, content: bytes, framing: dict[str, str] | None = None) -> tuple[bytes, str]:

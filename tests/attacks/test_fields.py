@@ -23,7 +23,7 @@ class Target:
         self.owner: Someone = server.owner()
         self.model_id = self.owner.register()
         self.document: dict[str, Any] = self.owner.get("/openapi.json").json()
-        self.rows = Rows(server.data_dir)
+        self.rows = Rows(server.database_url)
         self._server = server
         self._version, self._before = self.rows.version(), self.rows.all()
         self._files = tree(server.data_dir)

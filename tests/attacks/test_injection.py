@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.server.parts import database_url
 from tests.attacks.untouched import Rows, tree
 from tests.server.world import Someone, World, a_model_file
 
@@ -40,7 +41,7 @@ LINES = ["a\r\nSet-Cookie: x=y", "a\nb", "a\x00b", "\x1b[31mred", "a\x7fb"]
 
 @pytest.fixture
 def rows(world: World) -> Iterator[Rows]:
-    rows = Rows(world.parts.settings.data_dir)
+    rows = Rows(database_url(world.parts.settings))
     yield rows
     rows.close()
 

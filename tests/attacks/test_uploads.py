@@ -10,9 +10,11 @@ import httpx2
 import pytest
 
 from tests.attacks.untouched import tree
+from tests.server.places import only_on
 from tests.server.world import Someone, World, a_model_file, hash_of
 
 OTHER_BYTES = 64
+pytestmark = only_on("folder", reason="these are attacks on the embedded store; a bucket has its own")
 
 
 @pytest.fixture

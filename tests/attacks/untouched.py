@@ -1,30 +1,40 @@
 """Proof that a refused request changed nothing: the database and the data folder, seen from outside."""
 
-import sqlite3
 from pathlib import Path
 
+from sqlalchemy import inspect, text
+
+from modelyard.server.database.engine import is_sqlite
+from modelyard.server.database.session import Database
+
 # What the server writes by the clock, whoever calls.
-_BY_THE_CLOCK = {"sqlite_sequence"}
+_BY_THE_CLOCK = {"sqlite_sequence", "chore_leases"}
+# Of PostgreSQL: the number that the next transaction gets that writes something.
+_VERSIONS = {True: "PRAGMA data_version", False: "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"}
 
 
 class Rows:
     """Every row of the registry's database, read beside the running server."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._connection = sqlite3.connect(f"file:{data_dir / 'modelyard.sqlite3'}?mode=ro", uri=True)
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
 
     def version(self) -> int:
         """Another number whenever somebody has committed."""
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        with self._database.reading() as session:
+            return int(session.scalar(text(_VERSIONS[is_sqlite(self._database.engine)])) or 0)
 
     def all(self) -> dict[str, list[str]]:
         """The rows of each table, in a stable order."""
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
-        names = [name for (name,) in self._connection.execute(query) if name not in _BY_THE_CLOCK]
-        return {name: sorted(map(repr, self._connection.execute(f'SELECT * FROM "{name}"'))) for name in names}  # noqa: S608 - the names come from the schema
+        names = sorted(set(inspect(self._database.engine).get_table_names()) - _BY_THE_CLOCK)
+        with self._database.reading() as session:
+            return {
+                name: sorted(repr(tuple(row)) for row in session.execute(text(f'SELECT * FROM "{name}"')))  # noqa: S608 - the names come from the schema
+                for name in names
+            }
 
     def close(self) -> None:
-        self._connection.close()
+        self._database.close()
 
 
 def tree(data_dir: Path) -> dict[str, int]:

@@ -7,15 +7,16 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 from modelyard.transfer.network import Pace
+from tests.journeys.http_messages import chunks, pieces
+from tests.journeys.http_messages import head as head_of
 
-_PIECE = 64 * 1024
 _WITHOUT_BODY = frozenset({204, 304})
 
 
@@ -59,7 +60,14 @@ class Flip:
     at: int
 
 
-Fault = LoseAnswer | AnswerInstead | Flip
+@dataclass(frozen=True)
+class Hold:
+    """The request has arrived, and nothing more happens before ``let_go`` is set."""
+
+    let_go: threading.Event
+
+
+Fault = LoseAnswer | AnswerInstead | Flip | Hold
 Rule = Callable[[Exchange], Fault | None]
 
 
@@ -153,7 +161,7 @@ class _Line:
 
 def _carried(between: Between, line: _Line) -> bool:
     """Carry one request and its answer; False if the connection is over."""
-    head, first, headers = _head(line.requests)
+    head, first, headers = head_of(line.requests)
     if not head:
         return False
     method, target, _ = first.split(" ", 2)
@@ -171,14 +179,17 @@ def _carried(between: Between, line: _Line) -> bool:
 def _answered(between: Between, line: _Line, exchange: Exchange, head: bytes) -> bool:
     fault = between.rule(exchange) if between.rule is not None else None
     if isinstance(fault, AnswerInstead):
-        for _ in _pieces(line.requests, exchange.size):
+        for _ in pieces(line.requests, exchange.size):
             pass
         line.client.sendall(b"HTTP/1.1 %d No\r\nContent-Type: application/problem+json\r\n" % fault.status)
-        line.client.sendall(b"Content-Length: %d\r\n\r\n" % len(fault.body) + fault.body)
+        line.client.sendall(b"Content-Length: %d\r\n\r\n" % len(fault.body))
+        line.client.sendall(b"" if exchange.method == "HEAD" else fault.body)
         return True
+    if isinstance(fault, Hold):
+        fault.let_go.wait()
     line.registry.sendall(head)
     turned = _turner(fault if exchange.method == "PUT" else None)
-    for piece in _pieces(line.requests, exchange.size):
+    for piece in pieces(line.requests, exchange.size):
         between.slow_down(len(piece))
         # A registry that refuses may do so, and hang up, before it has read the whole body.
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -188,20 +199,24 @@ def _answered(between: Between, line: _Line, exchange: Exchange, head: bytes) ->
 
 
 def _carry_answer(between: Between, line: _Line, exchange: Exchange, fault: Fault | None) -> bool:
-    head, first, headers = _head(line.answers)
+    head, first, headers = head_of(line.answers)
     if not head:
         return False
-    assert "transfer-encoding" not in headers, "The proxy reads no chunks."
     status = int(first.split(" ")[1])
     size = 0 if status in _WITHOUT_BODY or exchange.method == "HEAD" else int(headers.get("content-length", 0))
     if isinstance(fault, LoseAnswer):
-        for _ in _pieces(line.answers, size):
+        for _ in pieces(line.answers, size):
             pass
         return False
     exchange.status = status
     line.client.sendall(head)
+    if "transfer-encoding" in headers:
+        # Lists and the like; no file's bytes come so.
+        for piece in chunks(line.answers):
+            line.client.sendall(piece)
+        return True
     turned = _turner(fault if exchange.method == "GET" else None)
-    for piece in _pieces(line.answers, size):
+    for piece in pieces(line.answers, size):
         between.slow_down(len(piece) if exchange.is_of_bytes else 0)
         line.client.sendall(turned(piece))
         exchange.received += len(piece)
@@ -222,28 +237,3 @@ def _turner(fault: Fault | None) -> Callable[[bytes], bytes]:
         return bytes(changed)
 
     return turned
-
-
-def _head(stream: BinaryIO) -> tuple[bytes, str, dict[str, str]]:
-    """A message's head as it came, its first line, its headers; empty at the end of the connection."""
-    lines: list[bytes] = []
-    while (line := stream.readline()).strip():
-        lines.append(line)
-    if not lines or not line:
-        return b"", "", {}
-    pairs = [text.decode("latin-1").partition(":") for text in lines[1:]]
-    return b"".join([*lines, line]), lines[0].decode("latin-1"), {n.lower(): v.strip() for n, _, v in pairs}
-
-
-def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """A body of ``size`` bytes as it comes.
-
-    Raises:
-        ConnectionAbortedError: its sender hung up.
-    """
-    while size > 0:
-        piece = stream.read1(min(_PIECE, size))  # type: ignore[attr-defined]  # what makefile gives can do more than BinaryIO
-        if not piece:
-            raise ConnectionAbortedError
-        size -= len(piece)
-        yield piece

@@ -25,9 +25,12 @@ from modelyard.server.models import routes as models
 from modelyard.server.observed import Metrics, Observed
 from modelyard.server.parts import Parts
 from modelyard.server.storage.blob_store import NoSuchKey, NoSuchUpload, StoreError, StoreFull
+from modelyard.server.storage.local import LocalStore
 from modelyard.server.storage.local_routes import blob_app
+from modelyard.server.storage.walls import WalledStore
 from modelyard.server.teams import routes as teams
 from modelyard.server.uploads import routes as uploads
+from modelyard.server.verification.gauges import VerificationGauges
 from modelyard.wire.problems import Problem, StorageFull, Unavailable, UploadNotFound
 from modelyard.wire.shapes import ProblemBody
 
@@ -60,9 +63,11 @@ def create_app(parts: Parts) -> FastAPI:
         redirect_slashes=False,
     )
     metrics = Metrics()
+    metrics.registry.register(VerificationGauges(parts.database))
     app.state.parts = parts
     app.state.settings, app.state.database = parts.settings, parts.database
-    app.state.store, app.state.identity = parts.store, parts.identity
+    app.state.store = parts.store if isinstance(parts.store, LocalStore) else WalledStore(parts.store)
+    app.state.identity = parts.identity
     app.state.metrics = metrics
     _mount_routes(app, parts)
     problems.install(app)
@@ -83,7 +88,8 @@ def _mount_routes(app: FastAPI, parts: Parts) -> None:
     app.include_router(api)
     app.include_router(health.router)
     _mount_docs(app)
-    app.mount("/blobs", blob_app(parts.store))
+    if isinstance(parts.store, LocalStore):
+        app.mount("/blobs", blob_app(parts.store))
 
 
 def _methods(app: FastAPI) -> dict[str, frozenset[str]]:
@@ -113,7 +119,7 @@ def _mount_docs(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    chores = Chores(app.state.parts)
+    chores = Chores(app.state.parts, app.state.metrics)
     chores.start()
     try:
         yield

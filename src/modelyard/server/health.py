@@ -1,6 +1,7 @@
 """``/healthz`` (alive), ``/readyz`` (can serve), ``/metrics``."""
 
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -11,11 +12,13 @@ from sqlalchemy import text
 from modelyard.server.database.migrations import schema_state
 from modelyard.server.database.session import Database, Db
 from modelyard.server.problems import answers
-from modelyard.server.storage.blob_store import BlobStore, Honesty, StoreError
+from modelyard.server.storage.blob_store import BlobStore, StoreError
 from modelyard.server.storage.injected import Store
+from modelyard.server.storage.trust import Trust
 from modelyard.wire.problems import Problem
 from modelyard.wire.shapes import Shape
 
+NO_KEY = UUID(int=0)
 router = APIRouter(tags=["operation"])
 
 
@@ -33,7 +36,8 @@ class Readiness(Shape):
     schema_state: str = Field(description="`current`, or what is wrong.", examples=["current"])
     store: str = Field(description="`ok`, or what is wrong.", examples=["ok"])
     store_honesty: dict[str, Any] = Field(
-        description="What the store was seen to enforce at start.", examples=[{"refuses_overwrite": True}]
+        description="What the store was seen to enforce; empty until it could be tried.",
+        examples=[{"refuses_overwrite": True}],
     )
     free_bytes: int | None = Field(description="Room for models, where the store can tell.", examples=[500_000_000_000])
 
@@ -49,35 +53,48 @@ async def read_health() -> Health:
 )
 def read_readiness(request: Request, database: Db, store: Store) -> JSONResponse:
     """Tell whether the registry can serve."""
-    found = _readiness(database, store, request.app.state.parts.honesty)
+    found = _readiness(database, store, request.app.state.parts.trust)
     ready = found.status == "ready"
     return JSONResponse(found.model_dump(mode="json"), 200 if ready else 503, {} if ready else {"Retry-After": "5"})
 
 
-def _readiness(database: Database, store: BlobStore, honesty: Honesty | None) -> Readiness:
-    database_state, schema, store_state, free = "ok", "unknown", "ok", None
-    try:
-        with database.reading() as session:
-            session.execute(text("SELECT 1"))
-        schema = schema_state(database.engine)
-    except Problem as problem:
-        database_state = problem.detail
-    try:
-        free = store.free_bytes()
-    except (StoreError, OSError) as error:
-        store_state = f"{type(error).__name__}: the store does not answer."
-    ready = database_state == "ok" and schema == "current" and store_state == "ok"
+def _readiness(database: Database, store: BlobStore, trust: Trust) -> Readiness:
+    database_state, schema = _database_state(database)
+    store_state, free = _store_state(store)
+    ready = (database_state, schema, store_state) == ("ok", "current", "ok")
     return Readiness(
         status="ready" if ready else "not ready",
         database=database_state,
         schema_state=schema,
         store=store_state,
-        store_honesty={} if honesty is None else vars(honesty),
+        store_honesty={} if trust.honesty is None else vars(trust.honesty),
         free_bytes=free,
     )
 
 
+def _database_state(database: Database) -> tuple[str, str]:
+    """How the database and its schema are, in words."""
+    try:
+        with database.reading() as session:
+            session.execute(text("SELECT 1"))
+            return "ok", schema_state(database.engine)
+    except Problem as problem:
+        return problem.detail, "unknown"
+
+
+def _store_state(store: BlobStore) -> tuple[str, int | None]:
+    """How the store is, in words, and how much room it has."""
+    try:
+        # Any store has to ask its disk or its bucket for this, and there is nothing to find.
+        store.stored(f"probe/{NO_KEY}/{NO_KEY}")
+        return "ok", store.free_bytes()
+    except StoreError as error:
+        return error.detail, None
+    except OSError as error:
+        return f"The store does not answer: {error.strerror or type(error).__name__}.", None
+
+
 @router.get("/metrics", responses=answers(also={200: {"content": {"text/plain": {}}}}), response_class=Response)
-async def read_metrics(request: Request) -> Response:
+def read_metrics(request: Request) -> Response:
     """Numbers for Prometheus."""
     return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

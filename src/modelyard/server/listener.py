@@ -14,6 +14,8 @@ from modelyard.server.settings import Settings
 
 # Requests in flight get this long after SIGTERM.
 GRACE_SECONDS = 30
+# A proxy in front has to be the first to close an idle connection: see docs/deploy/nginx.conf.
+KEEP_ALIVE_SECONDS = 75
 # A request's head is a few hundred bytes, sent at once. The parser itself would wait, and buffer, for ever.
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
@@ -35,7 +37,7 @@ def http_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             server_header=False,
         )
     )

@@ -44,6 +44,37 @@ class Metrics:
         self.open_requests = Gauge("modelyard_open_requests", "Requests being answered.", registry=self.registry)
         self.received = Counter("modelyard_received_bytes", "Bytes of request bodies.", registry=self.registry)
         self.sent = Counter("modelyard_sent_bytes", "Bytes of answers.", registry=self.registry)
+        self._add_work()
+
+    def _add_work(self) -> None:
+        """What this process does by the clock."""
+        self.blobs_read = Counter(
+            "modelyard_blobs_read",
+            "New files that were read to the end, by what was found: verified or failed.",
+            ["found"],
+            registry=self.registry,
+        )
+        self.bytes_verified = Counter(
+            "modelyard_verification_bytes", "Bytes read to verify new files.", registry=self.registry
+        )
+        self.bytes_scrubbed = Counter(
+            "modelyard_scrubbed_bytes", "Bytes of verified files that were read again.", registry=self.registry
+        )
+        self.rotten = Counter(
+            "modelyard_rotten_files", "Verified files that were found changed or gone.", registry=self.registry
+        )
+        self.collected = Counter(
+            "modelyard_collected_bytes", "Bytes that the clean-up removed from the store.", registry=self.registry
+        )
+        self.chore_failures = Counter(
+            "modelyard_chore_failures", "Chores that failed and were tried again.", ["chore"], registry=self.registry
+        )
+        self.chore_done = Gauge(
+            "modelyard_chore_done_timestamp_seconds",
+            "When this process last did a chore, or looked and found nothing to do, in seconds since 1970.",
+            ["chore"],
+            registry=self.registry,
+        )
 
 
 class Observed:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from modelyard.server.database.session import Database
 from modelyard.server.identity.operations import shared_secret
 from modelyard.server.identity.state import Identity
 from modelyard.server.settings import Settings
-from modelyard.server.storage.blob_store import BlobStore
+from modelyard.server.storage.blob_store import BlobStore, FolderInUse, StoreUnavailable
 from modelyard.server.storage.folder import lock
 from modelyard.server.storage.local import LocalStore
 from modelyard.server.storage.s3 import Bucket, S3Store
@@ -93,12 +93,36 @@ def opened_store(settings: Settings) -> Iterator[tuple[Database, BlobStore]]:
     bucket = bucket_of(settings)
     if bucket is not None:
         with opened_database(settings) as database:
-            yield database, S3Store(bucket)
+            in_bucket = S3Store(bucket)
+            # One that does not answer now may do so in a minute, and other routes work without it.
+            with suppress(StoreUnavailable):
+                in_bucket.check()
+            yield database, in_bucket
         return
     with lock(settings.data_dir) as held, opened_database(settings) as database:
         store = LocalStore(settings.data_dir, shared_secret(database, "signed-urls").encode())
         try:
             store.recover(held)
+            yield database, store
+        finally:
+            store.close()
+
+
+@contextmanager
+def opened_beside(settings: Settings) -> Iterator[tuple[Database, BlobStore]]:
+    """The database and the store for a program that removes things while a server may be running.
+
+    Of a folder that no server has, what a dead one left half written goes first.
+    """
+    if bucket_of(settings) is not None:
+        with opened_store(settings) as both:
+            yield both
+        return
+    with opened_database(settings) as database:
+        store = LocalStore(settings.data_dir, shared_secret(database, "signed-urls").encode())
+        try:
+            with suppress(FolderInUse), lock(settings.data_dir) as held:
+                store.recover(held)
             yield database, store
         finally:
             store.close()

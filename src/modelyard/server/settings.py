@@ -30,8 +30,8 @@ class Settings(BaseModel):
     database_url: str | None = Field(
         default=None,
         pattern=r"^postgresql://.+$",
-        description="A PostgreSQL database, such as `postgresql://modelyard:password@db.example/modelyard`. Without it, "
-        "SQLite in the data folder.",
+        description="A PostgreSQL database, such as `postgresql://modelyard:password@db.example/modelyard`. "
+        "Without it, SQLite in the data folder.",
     )
     storage_url: str | None = Field(
         default=None,

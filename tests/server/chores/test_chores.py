@@ -5,14 +5,15 @@ import threading
 import pytest
 
 from modelyard.server.chores import Chore, Chores, chores_of
+from modelyard.server.observed import Metrics
 from modelyard.wire.problems import Unavailable
 from tests.server.world import World
 
 
 def test_the_registry_verifies_cleans_up_and_notes_key_use(module_world: World) -> None:
-    chores = chores_of(module_world.parts)
-    assert [chore.name for chore in chores] == ["verification", "clean-up", "key use"]
-    assert [chore.do() for chore in chores] == [False, False, False]
+    chores = chores_of(module_world.parts, Metrics())
+    assert [chore.name for chore in chores] == ["verification", "scrubber", "clean-up", "sweep", "key use"]
+    assert not any(chore.do() for chore in chores)
 
 
 @pytest.mark.parametrize("failure", [Unavailable("busy"), OSError("disk"), ValueError("a bug")])
@@ -23,7 +24,7 @@ def test_a_chore_that_fails_is_tried_again(module_world: World, failure: Excepti
         tried.release()
         raise failure
 
-    chores = Chores(module_world.parts, [Chore("failing", 0.01, fail)])
+    chores = Chores(module_world.parts, Metrics(), [Chore("failing", 0.01, fail)])
     chores.start()
     assert all(tried.acquire(timeout=10) for _ in range(3))
     chores.stop()
@@ -38,7 +39,7 @@ def test_stop_waits_for_what_is_under_way_and_may_be_repeated(module_world: Worl
         has_ended.set()
         return False
 
-    chores = Chores(module_world.parts, [Chore("slow", 60, work)])
+    chores = Chores(module_world.parts, Metrics(), [Chore("slow", 60, work)])
     chores.start()
     assert begun.wait(10)
     threading.Timer(0.05, may_end.set).start()
@@ -57,7 +58,7 @@ def test_a_chore_with_more_to_do_goes_on_at_once(module_world: World) -> None:
             done.set()
         return more
 
-    chores = Chores(module_world.parts, [Chore("busy", 60, work)])
+    chores = Chores(module_world.parts, Metrics(), [Chore("busy", 60, work)])
     chores.start()
     assert done.wait(10)
     chores.stop()

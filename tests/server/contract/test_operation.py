@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.server.places import PARTS
 from tests.server.world import Someone, World, a_model_file
 
 CONTENT = a_model_file()
@@ -21,7 +22,8 @@ def test_ready_tells_of_every_part(shared_world: World) -> None:
     assert (found["status"], found["database"], found["schema_state"], found["store"]) == (
         *("ready", "ok", "current", "ok"),
     )
-    assert found["free_bytes"] > 0
+    # Nobody can tell how much fits into a bucket.
+    assert (found["free_bytes"] is None) is ("s3" in PARTS)
 
 
 def test_ready_tells_what_the_store_was_seen_to_enforce(shared_world: World) -> None:
@@ -54,10 +56,10 @@ def test_metrics_count_requests_by_their_route_and_never_by_their_address(team: 
 
 
 def events(team: Someone, **query: Any) -> list[dict[str, Any]]:
+    """What people and keys did; that the registry verified something is its own act, and may come at any time."""
     answer = team.get("/audit-events", **query)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["audit_event_list"]
-    return found
+    return [event for event in answer.json()["audit_event_list"] if event["actor_kind"] != "system"]
 
 
 def test_every_change_of_a_model_is_in_the_trail_once(team: Someone) -> None:

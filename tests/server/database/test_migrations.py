@@ -1,7 +1,5 @@
 """The schema: what migrating makes, what the tables say, and what is refused."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,23 +10,19 @@ from sqlalchemy import CheckConstraint, Engine, inspect
 import modelyard.server.app  # noqa: F401 - imports every slice, so that every table is known
 from modelyard.server.database.base import Row
 from modelyard.server.database.migrations import SchemaTooNew, migrate, schema_state
+from modelyard.server.database.search import is_in_tables
 from modelyard.server.database.session import Database
-from modelyard.server.parts import opened_database
-from modelyard.server.settings import Settings
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    database = Database(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
-    yield database.engine
-    database.close()
+def engine(database: Database) -> Engine:
+    return database.engine
 
 
 def differences(engine: Engine) -> list[Any]:
     with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": Row.metadata}
-        )
+        compared = {"compare_type": True, "compare_server_default": True, "include_name": is_in_tables}
+        context = MigrationContext.configure(connection, opts=compared | {"target_metadata": Row.metadata})
         return list(compare_metadata(context, Row.metadata))
 
 
@@ -60,7 +54,7 @@ def test_two_living_models_of_one_path_are_refused_by_the_database_itself(engine
     migrate(engine)
     [index] = [index for index in inspect(engine).get_indexes("models") if index["unique"]]
     assert index["column_names"] == ["team_id", "path_key"]
-    assert str(index["dialect_options"]["sqlite_where"]) == "deleted_at IS NULL"
+    assert "deleted_at IS NULL" in str(index["dialect_options"][f"{engine.dialect.name}_where"])
 
 
 def test_migrating_may_be_repeated(engine: Engine) -> None:
@@ -70,12 +64,10 @@ def test_migrating_may_be_repeated(engine: Engine) -> None:
     assert schema_state(engine) == "current"
 
 
-def test_a_schema_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path)
-    with opened_database(settings) as database, database.engine.begin() as connection:
+def test_a_schema_of_a_newer_program_is_refused_and_left_alone(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(SchemaTooNew), opened_database(settings):
-        raise AssertionError("It was opened.")
-    database = Database(f"sqlite:///{tmp_path / 'modelyard.sqlite3'}")
-    assert schema_state(database.engine) == "too new"
-    database.close()
+    with pytest.raises(SchemaTooNew):
+        migrate(engine)
+    assert schema_state(engine) == "too new"

@@ -1,28 +1,47 @@
-"""Transactions: durable, undone whole, one writer at a time."""
+"""Transactions: durable, undone whole, one writer of a team at a time."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
+from modelyard.server.database.base import UtcTime
 from modelyard.server.database.session import Database
+from tests.postgres import RunningPostgres
+
+WAIT_SECONDS = 20
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
+def database(database: Database) -> Database:
+    """With one row in it, whose number is 0."""
     with database.writing() as session:
         session.execute(text("CREATE TABLE counted (number INTEGER)"))
         session.execute(text("INSERT INTO counted VALUES (0)"))
-    yield database
-    database.close()
+    return database
+
+
+@pytest.fixture
+def other(database: Database, database_url: str) -> Iterator[Database]:
+    """The same database as another process has it open."""
+    other = Database(database_url)
+    yield other
+    other.close()
 
 
 def number(session: Session) -> int:
     return int(session.scalar(text("SELECT number FROM counted")) or 0)
+
+
+def add_one(database: Database, team_id: UUID) -> None:
+    with database.writing(team_id) as session:
+        session.execute(text("UPDATE counted SET number = :next"), {"next": number(session) + 1})
 
 
 @pytest.mark.parametrize(
@@ -34,11 +53,13 @@ def number(session: Session) -> int:
         ("busy_timeout", 10_000),
     ],
 )
-def test_every_connection_is_durable_and_checks_references(database: Database, pragma: str, value: object) -> None:
+def test_every_sqlite_connection_is_durable_and_checks_references(tmp_path: Path, pragma: str, value: object) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
     with database.reading() as session:
         assert session.scalar(text(f"PRAGMA {pragma}")) == value
     with database.writing() as session:
         assert session.scalar(text(f"PRAGMA {pragma}")) == value
+    database.close()
 
 
 def test_a_block_that_raises_changes_nothing(database: Database) -> None:
@@ -63,32 +84,74 @@ def test_a_reader_sees_one_moment(database: Database) -> None:
         assert number(reader) == 7
 
 
-def test_many_writers_that_read_first_lose_no_change(database: Database) -> None:
-    def add_one(_: int) -> None:
-        with database.writing() as session:
-            found = number(session)
-            session.execute(text("UPDATE counted SET number = :next"), {"next": found + 1})
-
+def test_many_writers_that_read_first_lose_no_change(database: Database, other: Database) -> None:
+    """Sixteen threads in two processes' worth of pools; SQLite's in-process lock helps only within one of them."""
+    team_id = uuid4()
     with ThreadPoolExecutor(16) as threads:
-        list(threads.map(add_one, range(64)))
+        list(threads.map(lambda turn: add_one((database, other)[turn % 2], team_id), range(64)))
     with database.reading() as session:
         assert number(session) == 64
 
 
-def test_a_second_program_waits_for_the_first_and_loses_no_change(database: Database) -> None:
-    """``modelyard reset-password`` beside a running server: two pools, one file."""
-    other = Database(str(_url(database.engine)))
-
-    def add_one(turn: int) -> None:
-        with (database, other)[turn % 2].writing() as session:
-            session.execute(text("UPDATE counted SET number = :next"), {"next": number(session) + 1})
-
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(add_one, range(20)))
-    other.close()
-    with database.reading() as session:
-        assert number(session) == 20
+def test_a_transaction_inside_another_is_a_mistake_and_said_at_once(database: Database) -> None:
+    with database.writing(), pytest.raises(RuntimeError, match="writing already"):
+        add_one(database, uuid4())
+    add_one(database, uuid4())
 
 
-def _url(engine: Engine) -> object:
-    return engine.url
+def test_teams_do_not_wait_for_one_another_on_postgresql(postgres_server: RunningPostgres) -> None:
+    mine, yours = uuid4(), uuid4()
+    with postgres_server.database() as url:
+        database = Database(url)
+        got_there = threading.Event()
+
+        def write(team_id: UUID) -> None:
+            with database.writing(team_id) as session:
+                session.execute(text("SELECT 1"))
+                got_there.set()
+
+        with ThreadPoolExecutor(2) as threads, database.writing(mine) as session:
+            session.execute(text("SELECT 1"))
+            other = threads.submit(write, yours)
+            assert got_there.wait(WAIT_SECONDS)
+            other.result(WAIT_SECONDS)
+            got_there.clear()
+            same = threads.submit(write, mine)
+            # It waits in the database, and not for us to look away.
+            waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            while not session.scalar(waiting):
+                assert not got_there.is_set()
+            session.commit()
+            same.result(WAIT_SECONDS)
+        database.close()
+
+
+def test_whatever_the_database_s_default_is_a_turn_sees_what_the_one_before_it_wrote(
+    postgres_server: RunningPostgres,
+) -> None:
+    with postgres_server.database() as url:
+        name = url.rpartition("/")[2]
+        postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+        database = Database(url)
+        with database.writing() as session:
+            session.execute(text("CREATE TABLE counted (number INTEGER)"))
+            session.execute(text("INSERT INTO counted VALUES (0)"))
+        team_id = uuid4()
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda _: add_one(database, team_id), range(40)))
+        with database.reading() as session:
+            assert number(session) == 40
+        database.close()
+
+
+def test_times_come_back_in_utc_wherever_the_database_is(postgres_server: RunningPostgres) -> None:
+    moment = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    with postgres_server.database() as url:
+        postgres_server.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET timezone = 'Asia/Kolkata'")
+        database = Database(url)
+        with database.reading() as session:
+            assert session.scalar(text("SHOW timezone")) == "Asia/Kolkata"
+            found = session.scalar(select(bindparam("moment", moment, UtcTime())))
+        database.close()
+    assert found is not None
+    assert found.isoformat() == "2026-11-24T12:00:00+00:00"

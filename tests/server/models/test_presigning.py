@@ -7,18 +7,21 @@ from uuid import UUID
 import pytest
 
 from modelyard.server.settings import Settings
+from tests.server.places import only_on
 from tests.server.world import Someone, World, a_model_file, hash_of
 
 CONTENT = a_model_file()
 CAP = 500_000_000
 
 
-def test_presign_says_where_to_put_the_bytes_and_for_how_long(team: Someone) -> None:
+def test_presign_says_where_to_put_the_bytes_and_for_how_long(shared_world: World, team: Someone) -> None:
     answer = team.presign(CONTENT)
     ticket = answer.json()
     purpose, team_id, upload_id = ticket["storage_key"].split("/")
     assert (answer.status_code, purpose, team_id, UUID(upload_id).version) == (200, "models", team.team_id, 7)
-    assert ticket["upload_url"].startswith("http://registry.test/blobs/")
+    assert ticket["upload_url"].startswith(
+        shared_world.parts.settings.storage_endpoint or "http://registry.test/blobs/"
+    )
     life = datetime.fromisoformat(ticket["expires_at"]) - datetime.now(UTC)
     assert timedelta(minutes=55) < life < timedelta(minutes=65)
     assert (ticket["multipart_required"], ticket["already_stored"], ticket["hash_first"]) == (False, False, False)
@@ -74,6 +77,7 @@ def test_a_member_asks_in_vain_for_bytes_that_only_another_team_holds(shared_wor
     assert (ticket["already_stored"], ticket["hash_first"]) == (False, False)
 
 
+@only_on("folder", reason="nobody can tell how much fits into a bucket")
 def test_a_file_that_the_disk_cannot_hold_is_refused_before_the_first_byte(team: Someone) -> None:
     refused = team.presign(CONTENT, file_size=2**63 - 1)
     assert (refused.status_code, refused.json()["error_code"]) == (507, "storage_full")
@@ -91,6 +95,7 @@ class TestATeamThatMayHaveTwoUnfinishedUploads:
         assert (refused.status_code, refused.json()["open_uploads"]) == (429, 2)
         assert int(refused.headers["Retry-After"]) > 0
 
+    @only_on("folder", reason="a bucket has an address of its own")
     def test_gets_links_for_an_address_or_a_name_of_this_machine_and_for_no_other(self, world: World) -> None:
         ticket = world.owner.call("POST", "/models/presign", json=_request(), headers={"Host": "127.0.0.1:8400"})
         assert ticket.json()["upload_url"].startswith("http://127.0.0.1:8400/blobs/")

@@ -26,6 +26,7 @@ def test_of_sixteen_writers_of_one_path_one_wins_and_its_bytes_are_served(shared
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * (MANY - 1)
     winner = next(number for number, answer in enumerate(answers) if answer.status_code == 201)
     [model] = team.get("/models").json()["model_list"]
+    team.wait_until_read(model["id"])
     assert (model["id"], model["file_hash"]) == (answers[winner].json()["id"], hash_of(contents[winner]))
     losers = [answer.json() for answer in answers if answer.status_code == 409]
     assert {loser["held_hash"] for loser in losers} == {model["file_hash"]}

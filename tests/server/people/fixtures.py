@@ -6,13 +6,16 @@ import pytest
 
 from modelyard.server.identity.state import Identity
 from modelyard.server.parts import opened
-from modelyard.server.settings import Settings
 from tests.server.conftest import CHEAP
+from tests.server.places import Places
 from tests.server.world import World
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    settings = Settings(data_dir=tmp_path_factory.mktemp("registry") / "data", public_url="http://registry.test")
-    with opened(settings, Identity(CHEAP)) as parts, World(parts) as world:
+def world(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with (
+        places.fresh(tmp_path_factory.mktemp("registry")) as settings,
+        opened(settings, Identity(CHEAP)) as parts,
+        World(parts) as world,
+    ):
         yield world

@@ -19,6 +19,9 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from modelyard.server.storage.blob_store import BlobStore, NamedPart, SignedRequest
+from modelyard.server.storage.s3 import Bucket
+from tests.rclone import RunningRclone
+from tests.seaweed import RunningSeaweed
 
 HOUR = timedelta(hours=1)
 
@@ -40,6 +43,8 @@ class Place:
     port: int
     # A bucket takes no part below 5 MiB but the last.
     part_size: int = 64 << 10
+    # What is over at once, or in a moment where a bucket refuses to sign for the past.
+    shortest: timedelta = -HOUR
 
     @property
     def size(self) -> int:
@@ -81,6 +86,10 @@ class Place:
         assert answer.status == 200, answer
         return NamedPart(number, answer.headers["etag"])
 
+    def cut(self, body: bytes, number: int) -> bytes:
+        """The bytes of one part of this body."""
+        return body[(number - 1) * self.part_size : number * self.part_size]
+
     def get(self, key: str, method: str = "GET", name: str = "ink.safetensors", **headers: str) -> Answer:
         """GET a key by a fresh URL that names the digest of what is there."""
         sha256 = hashlib.sha256(self.content(key)).hexdigest() if self.store.stored(key) else "0" * 64
@@ -97,6 +106,18 @@ class Place:
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + first)
         return connection
+
+
+def bucket_in(running: RunningSeaweed | RunningRclone, name: str, prefix: str = "") -> Bucket:
+    """The settings of a bucket, as the server would have them."""
+    return Bucket(
+        name,
+        prefix,
+        endpoint=running.endpoint,
+        public_endpoint=running.endpoint,
+        access_key=running.access_key,
+        secret_key=running.secret_key,
+    )
 
 
 def status_of(connection: socket.socket) -> int:

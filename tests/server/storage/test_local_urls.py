@@ -290,3 +290,11 @@ def test_a_running_download_outlives_its_key(own: Place) -> None:
         while piece := connection.recv(1 << 20):
             received += piece
     assert received.partition(b"\r\n\r\n")[2] == body
+
+
+@pytest.mark.parametrize(("number", "more"), [(4, 0), (1, -1), (3, 0)])
+def test_no_url_is_made_for_a_part_that_the_file_has_not(own: Place, number: int, more: int) -> None:
+    key = own.new_key()
+    upload = own.store.start(key, own.size, own.part_size)
+    with pytest.raises(ValueError):
+        own.store.part_request(key, upload, number, own.part_size + more, HOUR)

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from modelyard.server.parts import opened_database
-from modelyard.server.settings import Settings
 from modelyard.server.teams.first_start import first_start
 from modelyard.wire.problems import InvalidRequest
 from tests.server.conftest import CHEAP
+from tests.server.places import Places
 from tests.server.world import World
 
 
@@ -25,7 +25,11 @@ def test_the_first_user_owns_the_first_team(world: World) -> None:
     assert event["actor_id"] is None
 
 
-def test_an_owner_without_an_address_is_refused_by_the_settings_name(tmp_path: Path) -> None:
-    with opened_database(Settings(data_dir=tmp_path)) as database, pytest.raises(InvalidRequest) as refused:
+def test_an_owner_without_an_address_is_refused_by_the_settings_name(places: Places, tmp_path: Path) -> None:
+    with (
+        places.fresh(tmp_path) as settings,
+        opened_database(settings) as database,
+        pytest.raises(InvalidRequest) as refused,
+    ):
         first_start(database, CHEAP, email="no address", password="long enough", team_name="x")
     assert refused.value.facts["errors"][0]["field"] == "owner_email"

@@ -103,7 +103,8 @@ def test_every_part_but_the_last_has_exactly_the_part_size(sending: Sending) -> 
     assert lengths == [str(PART), str(PART), str(len(CONTENT) - 2 * PART)]
     [ticket] = sending.tickets(1)
     short = sending.someone.client.put(ticket["upload_url"], content=b"short")
-    assert short.status_code == 400
+    # A folder counts; to a bucket, another length is another request than the one that was signed.
+    assert short.status_code in (400, 403)
     assert sending.parts().json() == {"part_list": []}
 
 

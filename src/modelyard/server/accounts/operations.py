@@ -74,9 +74,7 @@ def change_password(
         raise _wrong_password()
     newer = identity.passwords.hash(change.new_password)
     with database.writing() as session:
-        user = session.scalar(
-            select(UserRow).where(UserRow.id == caller.user_id, UserRow.password_hash == current).with_for_update()
-        )
+        user = session.scalar(select(UserRow).where(UserRow.id == caller.user_id, UserRow.password_hash == current))
         if user is None:
             raise _wrong_password()
         _set_password(session, user, newer, keep=caller.sign_in_id)

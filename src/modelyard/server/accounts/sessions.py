@@ -119,7 +119,7 @@ def _family_of(digest: str) -> ColumnElement[bool]:
 
 
 def _rotated(session: Session, identity: Identity, digest: str) -> Pair | None:
-    family = session.scalar(select(SignInRow).where(_family_of(digest)).with_for_update())
+    family = session.scalar(select(SignInRow).where(_family_of(digest)))
     if family is None or family.ended_at is not None or family.expires_at <= now():
         return None
     if family.token_hash != digest:
@@ -144,7 +144,7 @@ def sign_out(database: Database, token: str, *, everywhere: bool) -> None:
         return
     digest = keys.digest(token)
     with database.writing() as session:
-        family = session.scalar(select(SignInRow).where(_family_of(digest)).with_for_update())
+        family = session.scalar(select(SignInRow).where(_family_of(digest)))
         if family is None or family.ended_at is not None:
             return
         family.ended_at = now()

@@ -72,7 +72,7 @@ def confirm(database: Database, identity: Identity, acting: Acting, asked: Pairi
     account = f"pairing by {acting.user_id}"
     identity.attempts.begin(account, address)
     code = asked.user_code.upper().replace("-", "").replace(" ", "")
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         pairing = _by_user_code(session, code)
         if pairing is None or pairing.user_id not in (None, acting.user_id):
             raise pairing_not_found()
@@ -95,6 +95,7 @@ def confirm(database: Database, identity: Identity, acting: Acting, asked: Pairi
 def _by_user_code(session: Session, code: str) -> PairingRow | None:
     if len(code) != CODE_LENGTH or not set(code) <= set(ALPHABET):
         return None
+    # People of different teams do not take turns, and may type the same code.
     return session.scalar(
         select(PairingRow).where(PairingRow.user_code == code, PairingRow.expires_at > now()).with_for_update()
     )
@@ -107,9 +108,10 @@ def poll(database: Database, asked: PairingPoll) -> PairingAnswer:
         PairingNotFound: unknown, used or too old, or the person has left the team meanwhile.
     """
     with database.reading() as session:
-        if _by_device_code(session, asked.device_code).user_id is None:
-            return PairingAnswer(status="pending")
-    with database.writing() as session:
+        confirmed = _by_device_code(session, asked.device_code)
+    if confirmed.team_id is None:
+        return PairingAnswer(status="pending")
+    with database.writing(confirmed.team_id) as session:
         pairing = _by_device_code(session, asked.device_code)
         answer = _keys_for(session, pairing)
         session.delete(pairing)
@@ -121,9 +123,9 @@ def poll(database: Database, asked: PairingPoll) -> PairingAnswer:
 def _by_device_code(session: Session, device_code: str) -> PairingRow:
     if keys.is_well_formed(device_code, keys.PAIRING):
         found = session.scalar(
-            select(PairingRow)
-            .where(PairingRow.device_code_hash == keys.digest(device_code), PairingRow.expires_at > now())
-            .with_for_update()
+            select(PairingRow).where(
+                PairingRow.device_code_hash == keys.digest(device_code), PairingRow.expires_at > now()
+            )
         )
         if found is not None:
             return found

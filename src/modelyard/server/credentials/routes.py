@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from modelyard.server.credentials import operations
+from modelyard.server.database.engine import NO_TEAM
 from modelyard.server.database.session import Db
 from modelyard.server.identity.asked import uuid_of
 from modelyard.server.identity.bearer import SignedIn
@@ -34,7 +35,7 @@ def create_credential(
     new: NewCredential, acting: Annotated[Acting, may(Operation.CREDENTIALS_CREATE)], database: Db
 ) -> CredentialMade:
     """Create a key for a program or a machine; it is shown once."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         return operations.create_credential(session, acting, new)
 
 
@@ -68,7 +69,7 @@ def revoke_credential(
     # Not echoed: it may be a whole key.
     malformed = problems.CredentialIdMalformed("The path takes a credential's id, not a key or its prefix.")
     asked_id = uuid_of(credential_id, malformed)
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         operations.revoke_credential(session, acting, asked_id)
 
 
@@ -79,6 +80,6 @@ def revoke_credential(
 )
 def revoke_device(caller: SignedIn, database: Db) -> Done:
     """End this device's key, and its agent's."""
-    with database.writing() as session:
+    with database.writing(caller.team_id or NO_TEAM) as session:
         operations.revoke_own_device(session, caller)
     return Done()

@@ -1,7 +1,7 @@
-"""Transactions: one for reading, one for writing; a database's own failures become problems here, once."""
+"""Transactions: one for reading, one for writing."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Annotated, Any
@@ -9,26 +9,46 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from sqlalchemy import CursorResult, Delete, Engine, Insert, Table, Update, insert
-from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import Row
-from modelyard.server.database.engine import BUSY_MILLISECONDS, NO_TEAM, is_sqlite, open_engine, writing_engine
-from modelyard.wire.problems import StorageFull, Unavailable
+from modelyard.server.database.engine import (
+    NO_TEAM,
+    Limits,
+    is_sqlite,
+    open_engine,
+    reading_engine,
+    writing_engine,
+)
+from modelyard.server.database.failures import failures_as_problems
+from modelyard.wire.problems import Unavailable
+
+NEWS = "modelyard_news"
+Hearer = Callable[[set[object]], None]
 
 
 class Database:
     """One open database. ``reading`` and ``writing`` may be called from any thread."""
 
-    def __init__(self, url: str) -> None:
-        self.engine: Engine = open_engine(url)
+    def __init__(self, url: str, limits: Limits | None = None) -> None:
+        limits = limits or Limits()
+        self.engine: Engine = open_engine(url, limits)
+        self._reading = reading_engine(self.engine)
+        self._here = threading.local()
+        self._hearers: list[Hearer] = []
         # SQLite has one writer at a time and its own waiting is a sleep that grows: a lock hands over at once.
-        self._writer: AbstractContextManager[Any] = _Turns() if is_sqlite(self.engine) else nullcontext()
+        self._writer: AbstractContextManager[Any] = (
+            _Turns(limits.busy / 1000) if is_sqlite(self.engine) else nullcontext()
+        )
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that sees one moment and changes nothing."""
-        with _failures_as_problems(), Session(self.engine, expire_on_commit=False) as session:
+        """A transaction that sees one moment and changes nothing.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with failures_as_problems(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -43,13 +63,41 @@ class Database:
             Unavailable: the turn did not come, or the database does not answer.
             StorageFull: no room; nothing of the block was kept.
         """
+        news: set[object] = set()
         with (
+            self._only_one_here(),
             self._writer,
-            _failures_as_problems(),
+            failures_as_problems(),
             Session(writing_engine(self.engine, team_id), expire_on_commit=False) as session,
             session.begin(),
         ):
+            session.info[NEWS] = news
             yield session
+        for hear in self._hearers if news else ():
+            hear(news)
+
+    @contextmanager
+    def heard_by(self, hear: Hearer) -> Iterator[None]:
+        """Call ``hear``, while the block runs, with what this process's transactions announce, once they are durable.
+
+        It is called in the thread that wrote, so it only takes note.
+        """
+        self._hearers = [*self._hearers, hear]
+        try:
+            yield
+        finally:
+            self._hearers = [other for other in self._hearers if other is not hear]
+
+    @contextmanager
+    def _only_one_here(self) -> Iterator[None]:
+        """Refuse a transaction inside another: it would wait for a turn that its own thread has."""
+        if getattr(self._here, "writes", False):
+            raise RuntimeError("This thread is writing already.")
+        self._here.writes = True
+        try:
+            yield
+        finally:
+            self._here.writes = False
 
     def close(self) -> None:
         self.engine.dispose()
@@ -58,29 +106,21 @@ class Database:
 class _Turns:
     """A lock that is not waited for without end."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_seconds: float) -> None:
         self._lock = threading.Lock()
+        self._patience_seconds = patience_seconds
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=BUSY_MILLISECONDS / 1000):
+        if not self._lock.acquire(timeout=self._patience_seconds):
             raise Unavailable("The database is busy. Try again.", retry_after=1)
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
 
-@contextmanager
-def _failures_as_problems() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        if "full" in str(error.orig):
-            raise StorageFull("The disk of the database is full. Nothing of this request was kept.") from error
-        raise Unavailable("The database does not answer. Try again.", retry_after=2) from error
-    except DatabaseError as error:
-        if "disk image is malformed" in str(error.orig):
-            raise Unavailable("The database is damaged. Ask the operator.", retry_after=60) from error
-        raise
+def announce(session: Session, news: object) -> None:
+    """Tell whoever hears of this process's transactions, when this one is durable."""
+    session.info.setdefault(NEWS, set()).add(news)
 
 
 def changed_rows(session: Session, statement: Update | Delete) -> int:

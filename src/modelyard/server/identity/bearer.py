@@ -145,7 +145,7 @@ def _by_key(
     found = session.execute(queries.key, named | parameters).one_or_none()
     if found is None:
         raise unauthenticated()
-    identity.key_used(found.id)
+    identity.key_used(found.team_id, found.id)
     caller = Caller(
         kind=kind,
         user_id=found.user_id if kind == "device" else None,

@@ -135,7 +135,11 @@ def accept(database: Database, identity: Identity, asked: Acceptance, caller: Ca
         return
     if caller.kind != "user" or caller.user_id is None:
         raise problems.KeyNotAllowed("A key may not do this: sign in as a user.")
-    with database.writing() as session:
+    with database.reading() as session:
+        named = _invitation(session, asked.invitation_token)
+    if named is None:
+        raise invitation_not_found()
+    with database.writing(named.team_id) as session:
         _accept_as(session, asked.invitation_token, caller.user_id)
 
 
@@ -156,7 +160,7 @@ def _accept_as_new(database: Database, identity: Identity, asked: Acceptance) ->
             raise problems.AccountExists("This address has an account: sign in, then accept.")
     first_name, last_name, password = _new_account(asked)
     password_hash = identity.passwords.hash(password)
-    with database.writing() as session:
+    with database.writing(invitation.team_id) as session:
         invitation = _open_invitation(session, asked.invitation_token)
         user = make_user(session, invitation.email_address, first_name, last_name, password_hash)
         _join(session, invitation, user)

@@ -36,7 +36,7 @@ def create_invitation(
     new: NewInvitation, acting: Annotated[Acting, may(Operation.INVITE)], database: Db
 ) -> InvitationMade:
     """Invite somebody; hand them the token, for there is no mail server."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         return operations.invite(session, acting, new)
 
 
@@ -56,7 +56,7 @@ def list_invitations(page: AskedPage, acting: Annotated[Acting, may(Operation.IN
 def delete_invitation(invitation_id: PathId, acting: Annotated[Acting, may(Operation.INVITE)], database: Db) -> None:
     """Withdraw an open invitation."""
     asked_id = uuid_of(invitation_id, operations.invitation_not_found())
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         operations.withdraw(session, acting, asked_id)
 
 

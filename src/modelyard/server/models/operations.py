@@ -5,7 +5,6 @@ from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from modelyard.server import changes
@@ -14,8 +13,9 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity.asked import uuid_of
 from modelyard.server.models.content import EXTENSIONS
+from modelyard.server.models.listing.tags import mark_tags, replace_tags
 from modelyard.server.models.places import flush_path, held_path, path_or_problem, path_taken
-from modelyard.server.models.tables import ModelRow, ModelTagRow, searched_text
+from modelyard.server.models.tables import ModelRow, searched_text
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest
 from modelyard.server.teams.acting import Acting
 from modelyard.server.uploads.tables import BlobRow
@@ -159,8 +159,7 @@ def _apply(session: Session, model: ModelRow, changed: dict[str, Any]) -> None:
     model.updated_at = now()
     flush_path(session, model)
     if "tags" in changed:
-        session.execute(delete(ModelTagRow).where(ModelTagRow.model_id == model.id))
-        add_tags(session, model.id, model.team_id, model.tags)
+        replace_tags(session, model)
 
 
 def _check_format(model: ModelRow, model_path: str) -> None:
@@ -196,6 +195,7 @@ def trash_model(session: Session, model: ModelRow) -> None:
     model.deleted_at = now()
     model.version += 1
     session.flush()
+    mark_tags(session, model)
 
 
 def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
@@ -218,6 +218,7 @@ def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
     model.version += 1
     model.updated_at = now()
     flush_path(session, model)
+    mark_tags(session, model)
     changes.raise_revision(session, acting.team_id, models=1)
     audit.record(session, acting.actor, acting.team_id, "model.restored", str(model.id), model_path=model.model_path)
     return model
@@ -242,7 +243,3 @@ def download_request(database: Database, store: BlobStore, acting: Acting, model
         raise problems.ModelDamaged(f"These bytes are refused: {model.verification_error}", verification="failed")
     file_name = model.model_path.rsplit("/", 1)[-1]
     return store.download_request(blob.store_key, file_name, blob.sha256, GET_LIFE)
-
-
-def add_tags(session: Session, model_id: UUID, team_id: UUID, tags: list[str]) -> None:
-    session.add_all(ModelTagRow(model_id=model_id, team_id=team_id, tag=tag) for tag in tags)

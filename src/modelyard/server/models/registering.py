@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,15 +12,18 @@ from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database, insert_row
 from modelyard.server.models import content
-from modelyard.server.models.operations import add_tags, may_change, trash_model
+from modelyard.server.models.healing import heal_claims, heal_rotten
+from modelyard.server.models.listing.tags import add_tags
+from modelyard.server.models.operations import may_change, trash_model
 from modelyard.server.models.places import held_path, path_or_problem, path_taken
 from modelyard.server.models.tables import ModelRow, searched_text
-from modelyard.server.models.verification import StoredBytes
 from modelyard.server.settings import Settings
-from modelyard.server.storage.blob_store import BlobStore, Digest
-from modelyard.server.teams.acting import Acting
+from modelyard.server.storage.blob_store import BlobStore, Digest, SignedRequest
+from modelyard.server.storage.stored_bytes import StoredBytes
+from modelyard.server.teams.acting import Acting, check_again
 from modelyard.server.teams.operations import team_of
 from modelyard.server.uploads import operations as uploads
+from modelyard.server.uploads.discarding import Useless, discard
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire import problems
 from modelyard.wire.models import ModelNotes, NewModel
@@ -53,8 +55,8 @@ class _Bytes:
 
 def presign_upload(
     database: Database, store: BlobStore, acting: Acting, settings: Settings, new: UploadRequest
-) -> uploads.OpenedUpload:
-    """An upload for a file that may become a model at this path.
+) -> tuple[uploads.OpenedUpload, SignedRequest]:
+    """An upload for a file that may become a model at this path, and how to PUT it whole.
 
     Raises:
         ModelPathRefused: the path rule.
@@ -62,11 +64,13 @@ def presign_upload(
         QuotaExceeded, TooManyAttempts, StorageFull: see ``open_upload``.
     """
     path = path_or_problem(new.model_type, new.model_path)
-    with database.writing() as session:
+    free_bytes = store.free_bytes()
+    with database.writing(acting.team_id) as session:
         holder = held_path(session, acting.team_id, path)
         if holder is not None and holder.id != new.replaces and new.file_hash not in (None, holder.file_hash):
             raise path_taken(session, holder, path, new.file_hash)
-        return uploads.open_upload(session, store, acting, settings, new)
+        opened = uploads.open_upload(session, acting, settings, new, free_bytes)
+    return opened, uploads.put_request(store, opened.upload)
 
 
 def register_model(database: Database, store: BlobStore, acting: Acting, new: NewModel) -> Registered:
@@ -152,7 +156,8 @@ def _insert(
     database: Database, acting: Acting, upload: UploadRow, path: ModelPath, new: NewModel, found: _Bytes
 ) -> Registered:
     """The transaction: everything that makes a model, or nothing."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
+        check_again(session, acting)
         if new.replaces is not None:
             new = _inheriting(new, _make_room(session, acting, new))
         holder = held_path(session, acting.team_id, path)
@@ -167,7 +172,9 @@ def _insert(
         model = _model_values(acting, path, new, blob, found)
         arrived = _used(session, upload, blob, model["id"])
         insert_row(session, ModelRow, **model)
-        add_tags(session, model["id"], acting.team_id, new.tags)
+        add_tags(session, model["id"], acting.team_id, model["created_at"], new.tags)
+        if arrived and blob.verification == "verified":
+            heal_rotten(session, blob, acting.actor)
         changes.raise_revision(session, acting.team_id, models=1, stored_bytes=arrived)
         audited = new.model_dump(mode="json", include={"model_path", "file_hash", "replaces"}, exclude_none=True)
         audit.record(session, acting.actor, acting.team_id, "model.registered", model["id"], **audited)
@@ -178,12 +185,9 @@ def _heal(session: Session, acting: Acting, upload: UploadRow, damaged: ModelRow
     """Put these bytes behind every model whose own were found wrong or lost, and that claims this hash."""
     blob = _blob_for(session, upload, new, found)
     arrived = _used(session, upload, blob, damaged.id)
-    for model in session.scalars(select(ModelRow).where(ModelRow.blob_id == damaged.blob_id)):
-        model.blob_id, model.storage_key, model.facts = blob.id, upload.storage_key, found.facts
-        model.verification, model.verification_error = blob.verification, None
-        model.blake3_hash = blob.blake3_hash
-        model.version += 1
-        audit.record(session, acting.actor, acting.team_id, "model.healed", model.id)
+    heal_claims(session, blob, acting.actor, damaged.blob_id, {"storage_key": upload.storage_key, "facts": found.facts})
+    if blob.verification == "verified":
+        heal_rotten(session, blob, acting.actor)
     changes.raise_revision(session, acting.team_id, stored_bytes=arrived)
 
 
@@ -195,7 +199,11 @@ def _used(session: Session, upload: UploadRow, blob: BlobRow, model_id: UUID) ->
     """
     if not uploads.use_upload(session, upload, blob.id, model_id):
         raise problems.UploadUsed("This upload became a model just now.")
-    return blob.size if blob.store_key == upload.storage_key else 0
+    if blob.store_key == upload.storage_key:
+        return blob.size
+    if upload.blob_id is None:
+        discard(session, [Useless(upload.team_id, upload.storage_key)], now())
+    return 0
 
 
 def _inheriting(new: NewModel, replaced: ModelRow) -> NewModel:
@@ -227,6 +235,9 @@ def _blob_for(session: Session, upload: UploadRow, new: NewModel, found: _Bytes)
         if held is not None:
             held.unused_since = None
             return held
+        if upload.blob_id is not None:
+            # They rotted since the upload was told that they are here.
+            raise _incomplete(0, new.file_size)
     return uploads.new_blob(session, upload, sha256, found.digest)
 
 
@@ -239,6 +250,7 @@ def _model_values(acting: Acting, path: ModelPath, new: NewModel, blob: BlobRow,
         "canonical_type": path.canonical_type,
         "blob_id": blob.id,
         "verification": blob.verification,
+        "verified_at": blob.verified_at,
         "blake3_hash": blob.blake3_hash,
         "creator_kind": acting.creator.kind,
         "creator_id": acting.creator.id,

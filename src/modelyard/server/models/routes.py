@@ -8,8 +8,9 @@ from fastapi.responses import RedirectResponse
 from modelyard.server.database.session import Db
 from modelyard.server.identity.asked import PathId
 from modelyard.server.inbound import Configured, PublicUrl
-from modelyard.server.models import listing, operations, registering
-from modelyard.server.models.listing import ModelFilter
+from modelyard.server.models import operations, registering
+from modelyard.server.models.listing import pages
+from modelyard.server.models.listing.filters import ModelFilter
 from modelyard.server.paging import AskedPage
 from modelyard.server.problems import answers
 from modelyard.server.storage.injected import Store, absolute
@@ -48,12 +49,12 @@ def presign_model(
     new: UploadRequest, acting: Uploading, database: Db, store: Store, settings: Configured, public_url: PublicUrl
 ) -> UploadTicket:
     """Ask where to put a file."""
-    opened = registering.presign_upload(database, store, acting, settings, new)
+    opened, request = registering.presign_upload(database, store, acting, settings, new)
     return UploadTicket(
-        upload_url=absolute(public_url, opened.request),
+        upload_url=absolute(public_url, request),
         storage_key=opened.upload.storage_key,
-        upload_headers=dict(opened.request.headers),
-        expires_at=opened.request.expires_at,
+        upload_headers=dict(request.headers),
+        expires_at=request.expires_at,
         multipart_required=new.file_size > settings.single_put_limit,
         already_stored=opened.is_stored,
         hash_first=opened.hash_first,
@@ -89,7 +90,7 @@ def create_model(new: NewModel, acting: Uploading, database: Db, store: Store, r
 def list_models(wanted: Annotated[ModelFilter, Query()], acting: Reading, database: Db, page: AskedPage) -> ModelList:
     """List models."""
     with database.reading() as session:
-        listed = listing.list_models(session, acting, wanted, page)
+        listed = pages.list_models(session, acting, wanted, page)
         return ModelList(model_list=[operations.as_wire(model) for model in listed.models], page_meta=listed.meta)
 
 
@@ -117,7 +118,7 @@ def change_model(
     model_id: PathId, change: ModelChange, acting: Editing, database: Db, response: Response, if_match: IfMatch = None
 ) -> Updated:
     """Change a model's record."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         model = operations.change_model(session, acting, operations.id_of(model_id), change, if_match)
         response.headers["ETag"] = operations.etag_of(model)
         return Updated(id=model.id)
@@ -130,14 +131,14 @@ def change_model(
 )
 def delete_model(model_id: PathId, acting: Editing, database: Db, if_match: IfMatch = None) -> None:
     """Delete a model; it can be restored for a while."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         operations.delete_model(session, acting, operations.id_of(model_id), if_match)
 
 
 @router.post("/{model_id}/restore", responses=answers(*REFUSALS, problems.ModelNotFound, problems.ModelPathTaken))
 def restore_model(model_id: PathId, acting: Editing, database: Db) -> Done:
     """Take a model back from the trash."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         operations.restore_model(session, acting, operations.id_of(model_id))
     return Done()
 

@@ -4,12 +4,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, text
+from sqlalchemy import JSON, ForeignKey, Index, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from modelyard.server.database.base import Row, new_id, now
+from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
 
 LIVING = text("deleted_at IS NULL")
+TRASHED = text("deleted_at IS NOT NULL")
+
+
+def _living(name: str, *columns: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=LIVING, postgresql_where=LIVING)
+
+
+def _trashed(name: str, *columns: str) -> Index:
+    return Index(name, *columns, sqlite_where=TRASHED, postgresql_where=TRASHED)
 
 
 class ModelRow(Row):
@@ -18,36 +27,36 @@ class ModelRow(Row):
     __tablename__ = "models"
     __table_args__ = (
         # Two living models of a team never share a path; the trash may hold many of one path.
-        Index(
-            "uq_models_team_id_path_key",
-            "team_id",
-            "path_key",
-            unique=True,
-            sqlite_where=LIVING,
-            postgresql_where=LIVING,
-        ),
-        Index("ix_models_team_id_created_at", "team_id", "created_at", "id"),
-        Index("ix_models_team_id_display_name", "team_id", "display_name", "id"),
-        Index("ix_models_team_id_file_size", "team_id", "file_size", "id"),
-        Index("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id"),
-        Index("ix_models_team_id_file_hash", "team_id", "file_hash"),
-        Index("ix_models_deleted_at", "deleted_at"),
+        _living("uq_models_team_id_path_key", "team_id", "path_key", unique=True),
+        # One index a sort, and one a filter in the order of the newest: a list is read off an index, never sorted.
+        _living("ix_models_team_id_created_at", "team_id", "created_at", "id"),
+        _living("ix_models_team_id_display_name", "team_id", "display_name", "id"),
+        _living("ix_models_team_id_file_size", "team_id", "file_size", "id"),
+        _living("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id"),
+        _living("ix_models_team_id_status", "team_id", "model_status", "created_at", "id"),
+        _living("ix_models_team_id_verification", "team_id", "verification", "created_at", "id"),
+        # Not only of the living: bytes that come again heal what is in the trash as well.
+        Index("ix_models_team_id_file_hash", "team_id", "file_hash", "created_at", "id"),
+        _trashed("ix_models_team_id_trash", "team_id", "created_at", "id"),
+        _trashed("ix_models_deleted_at", "deleted_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
-    display_name: Mapped[str]
+    # Until the other table is imported, a reference has no type but this, nor has a statement that is made meanwhile.
+    team_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("teams.id"))
+    display_name: Mapped[str] = mapped_column(SORTED_TEXT)
     model_type: Mapped[str]
     canonical_type: Mapped[str]
     model_path: Mapped[str]
     path_key: Mapped[str]
     storage_key: Mapped[str]
-    blob_id: Mapped[UUID] = mapped_column(ForeignKey("blobs.id"), index=True)
+    blob_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("blobs.id"), index=True)
     file_size: Mapped[int]
     file_hash: Mapped[str]
     model_status: Mapped[str] = mapped_column(default="active")
     verification: Mapped[str]
     verification_error: Mapped[str | None]
+    verified_at: Mapped[datetime | None]  # first; with bytes that rotted since, machines keep their good copies
     blake3_hash: Mapped[str | None]
     creator_kind: Mapped[str]
     creator_id: Mapped[UUID | None]
@@ -66,14 +75,16 @@ class ModelRow(Row):
 
 
 class ModelTagRow(Row):
-    """One tag of one model, for the filter."""
+    """One tag of one model, for the filter, with what the filter's index needs to know of the model."""
 
     __tablename__ = "model_tags"
-    __table_args__ = (Index("ix_model_tags_team_id_tag", "team_id", "tag", "model_id"),)
+    __table_args__ = (Index("ix_model_tags_team_id_tag", "team_id", "tag", "is_deleted", "created_at", "model_id"),)
 
     model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), primary_key=True)
     tag: Mapped[str] = mapped_column(primary_key=True)
     team_id: Mapped[UUID]
+    created_at: Mapped[datetime]
+    is_deleted: Mapped[bool] = mapped_column(default=False)
 
 
 def searched_text(display_name: str, model_path: str, tags: list[str]) -> str:

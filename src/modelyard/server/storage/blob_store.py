@@ -168,13 +168,18 @@ class Honesty:
         )
 
 
+def is_key(text: str) -> bool:
+    """Whether this could be a key: nothing else needs to be looked for."""
+    return _KEY.fullmatch(text) is not None
+
+
 def check_key(key: str) -> str:
     """The key itself, if it is ``<purpose>/<uuid>/<uuid>`` in lower case. The only rule of keys.
 
     Raises:
         ValueError: it is anything else. Keys are made by us, so this is a bug or an attack, never a typing error.
     """
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise ValueError(f"{key!r} is not a storage key.")
     return key
 
@@ -212,8 +217,8 @@ class BlobStore(Protocol):
         """How to PUT one part; numbers begin at 1.
 
         Raises:
-            NoSuchUpload
-            ValueError: the upload has no part of this number and size.
+            NoSuchUpload: also later, from the URL: a bucket is not asked.
+            ValueError: no upload has a part of this number and size, or this one has not, as far as the store knows.
         """
         ...
 

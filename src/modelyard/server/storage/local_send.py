@@ -3,14 +3,13 @@
 import asyncio
 import io
 import os
-import re
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
-from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
+from modelyard.server.storage.disposition import content_disposition
 from modelyard.server.storage.local import LocalStore
 from modelyard.server.storage.local_answers import headers_of, start_message
 from modelyard.server.storage.ranges import Extent, Unsatisfiable, extent, names_etag
@@ -129,10 +128,3 @@ def _headers(etag: str, file_name: str) -> dict[str, str]:
         "Cache-Control": "private, max-age=31536000, immutable",
         "ETag": etag,
     }
-
-
-def content_disposition(file_name: str) -> str:
-    """An attachment of this name (RFC 6266), exact in ``filename*`` (RFC 8187), readable in ``filename``."""
-    readable = re.sub(r"[^A-Za-z0-9._ -]", "_", file_name)
-    exact = quote(file_name.encode("utf-8", "replace"), safe="")
-    return f"attachment; filename=\"{readable}\"; filename*=UTF-8''{exact}"

@@ -9,8 +9,8 @@ Three things hold at every instant, also when the process is killed:
 import os
 import secrets
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modelyard.server.storage.blob_store import (
@@ -20,6 +20,7 @@ from modelyard.server.storage.blob_store import (
     PartBusy,
     PartsWrong,
     StoredPart,
+    StoreUnavailable,
     part_sizes,
 )
 from modelyard.server.storage.durable import disk_errors
@@ -44,7 +45,7 @@ class LocalUpload:
         self._steps = threading.Lock()
         self._lock = threading.Lock()
         self._journal = PartsJournal(self._path / JOURNAL)
-        with disk_errors():
+        with self._unless_gone(), disk_errors():
             self._listed = self._journal.load()
         self._writing: dict[int, int] = {}
         self._is_over = False
@@ -64,7 +65,12 @@ class LocalUpload:
         return self._last_size if number == self._count else self.about.part_size
 
     def parts(self) -> list[StoredPart]:
-        """The listed parts, by number."""
+        """The listed parts, by number.
+
+        Raises:
+            NoSuchUpload: published or aborted meanwhile.
+        """
+        self._check_is_open()
         with self._lock:
             return [self._listed[number] for number in sorted(self._listed)]
 
@@ -80,7 +86,8 @@ class LocalUpload:
             before = self._claim(number)
             try:
                 if before is not None:
-                    self._journal.unlist(number)
+                    with self._unless_gone():
+                        self._journal.unlist(number)
             except BaseException:
                 self._release(number, before)
                 raise
@@ -100,7 +107,9 @@ class LocalUpload:
         with self._steps:
             self._check_is_open()
             self._check_parts(parts)
-            if not self._folder.publish(self._path, self.about.key, self._following):
+            with self._unless_gone():
+                is_published = self._folder.publish(self._path, self.about.key, self._following)
+            if not is_published:
                 raise KeyTaken("Another upload was published under this key.")
             self._is_over = True
         self._hashers.remember(self.about.key, self._following)
@@ -126,7 +135,8 @@ class LocalUpload:
         """List a part whose bytes are durable, and let its writer go."""
         with self._steps:
             self._check_is_open()
-            self._journal.list(part)
+            with self._unless_gone():
+                self._journal.list(part)
             self._release(part.number, part)
 
     def give_up(self, number: int) -> None:
@@ -170,8 +180,26 @@ class LocalUpload:
         return (number - 1) * self.about.part_size
 
     def _check_is_open(self) -> None:
-        if self._is_over:
+        if self._is_over or self._is_gone:
             raise NoSuchUpload("The upload is finished or was aborted.")
+
+    @property
+    def _is_gone(self) -> bool:
+        return not (self._path / JOURNAL).exists()
+
+    @contextmanager
+    def _unless_gone(self) -> Iterator[None]:
+        """Say of a failure of the disk what it means when another process, the clean-up, has aborted the upload.
+
+        Raises:
+            NoSuchUpload: it has.
+        """
+        try:
+            yield
+        except StoreUnavailable:
+            if self._is_gone:
+                raise NoSuchUpload("The upload was aborted.") from None
+            raise
 
     def _check_parts(self, named: Sequence[NamedPart]) -> None:
         numbers = [part.number for part in named]

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import Actor
-from modelyard.server.database.session import Db
+from modelyard.server.database.session import Db, table_of
 from modelyard.server.identity.asked import UUID_SHAPE
 from modelyard.server.identity.bearer import ALONE, Caller, Presented, Queries, recognise, unauthenticated
 from modelyard.server.identity.state import Identity, IdentityState
@@ -110,6 +110,12 @@ _WITH_ROLE = Queries(
 )
 
 
+_keys = table_of(CredentialRow)
+_VALID_KEY = select(_keys.c.id).where(
+    _keys.c.id == bindparam("key"), _keys.c.revoked_at.is_(None), _keys.c.suspended_at.is_(None)
+)
+
+
 def may(operation: Operation) -> Any:
     """The dependency of a route: an ``Acting`` that may do this. Everything it refuses, it refuses before the body.
 
@@ -166,6 +172,20 @@ def role_in(session: Session, team_id: UUID, user_id: UUID) -> Role | None:
         .where(MemberRow.team_id == team_id, MemberRow.user_id == user_id, TeamRow.deleted_at.is_(None))
     )
     return None if found is None else Role(found)
+
+
+def check_again(session: Session, acting: Acting) -> None:
+    """Check, in the team's turn, that nobody has shut the caller out since it was let in: for what took a while.
+
+    Raises:
+        NotAMember: the user has left the team, or was removed; or the team was deleted.
+        Unauthenticated: the key was revoked, or its team deleted.
+    """
+    if acting.user_id is not None and role_in(session, acting.team_id, acting.user_id) is None:
+        raise not_a_member()
+    key = acting.caller.credential_id
+    if key is not None and session.connection().execute(_VALID_KEY, {"key": key}).first() is None:
+        raise unauthenticated()
 
 
 def not_a_member() -> problems.NotAMember:

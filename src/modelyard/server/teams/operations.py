@@ -47,14 +47,13 @@ def create_own_team(session: Session, caller: Caller, display_name: str) -> Team
     return create_team(session, caller.user_id, caller.actor, display_name)
 
 
-def team_of(session: Session, acting: Acting, *, for_update: bool = False) -> TeamRow:
+def team_of(session: Session, acting: Acting) -> TeamRow:
     """The team that the caller acts in.
 
     Raises:
         TeamNotFound: it was deleted since the caller was let in.
     """
-    asked = select(TeamRow).where(TeamRow.id == acting.team_id, TeamRow.deleted_at.is_(None))
-    team = session.scalar(asked.with_for_update() if for_update else asked)
+    team = session.scalar(select(TeamRow).where(TeamRow.id == acting.team_id, TeamRow.deleted_at.is_(None)))
     if team is None:
         raise problems.TeamNotFound("The team was deleted.")
     return team
@@ -73,7 +72,7 @@ def shown_team(session: Session, acting: Acting) -> Team:
 
 
 def change_team(session: Session, acting: Acting, change: TeamChange) -> TeamRow:
-    team = team_of(session, acting, for_update=True)
+    team = team_of(session, acting)
     wanted = {name: getattr(change, name) for name in change.model_fields_set}
     wanted = {name: DEFAULTS.get(name) if value is None else value for name, value in wanted.items()}
     changed = {name: value for name, value in wanted.items() if getattr(team, name) != value}
@@ -86,7 +85,7 @@ def change_team(session: Session, acting: Acting, change: TeamChange) -> TeamRow
 
 def delete_team(session: Session, acting: Acting) -> None:
     """End all access to a team. ``restore_team`` brings it back while its rows and bytes are kept."""
-    team = team_of(session, acting, for_update=True)
+    team = team_of(session, acting)
     team.deleted_at = now()
     identity_operations.suspend_keys(session, team.id)
     record(session, acting.actor, team.id, "team.deleted", team.id)
@@ -119,7 +118,7 @@ def transfer_team(session: Session, acting: Acting, new_owner_id: UUID) -> None:
         MemberNotFound: the new owner is no member.
         RoleTooLow: the caller is not the owner any more.
     """
-    team = team_of(session, acting, for_update=True)
+    team = team_of(session, acting)
     heir = _member(session, acting, new_owner_id)
     owner = _member(session, acting, acting.user_id)
     if owner.role != Role.OWNER:
@@ -127,6 +126,8 @@ def transfer_team(session: Session, acting: Acting, new_owner_id: UUID) -> None:
     if heir.user_id == owner.user_id:
         return
     owner.role = Role.ADMIN
+    # One at a time: the database knows no team with two owners.
+    session.flush()
     heir.role = Role.OWNER
     record(session, acting.actor, team.id, "team.transferred", team.id, new_owner_id=str(heir.user_id))
 
@@ -182,7 +183,7 @@ def member_not_found() -> problems.MemberNotFound:
 
 
 def _member(session: Session, acting: Acting, user_id: UUID | None) -> MemberRow:
-    member = session.get(MemberRow, (acting.team_id, user_id), with_for_update=True)
+    member = session.get(MemberRow, (acting.team_id, user_id))
     if member is None:
         raise member_not_found()
     return member

@@ -48,7 +48,7 @@ def get_team(acting: Annotated[Acting, may(Operation.TEAM_READ)], database: Db) 
 )
 def change_team(change: TeamChange, acting: Annotated[Acting, may(Operation.TEAM_CHANGE)], database: Db) -> Updated:
     """Change the team's name or settings."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         return Updated(id=operations.change_team(session, acting, change).id)
 
 
@@ -60,7 +60,7 @@ def change_team(change: TeamChange, acting: Annotated[Acting, may(Operation.TEAM
 )
 def delete_team(acting: Annotated[Acting, may(Operation.TEAM_DELETE)], database: Db) -> None:
     """Delete the team; the operator can restore it within 7 days."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         operations.delete_team(session, acting)
 
 
@@ -71,7 +71,7 @@ def delete_team(acting: Annotated[Acting, may(Operation.TEAM_DELETE)], database:
 )
 def transfer_team(asked: Transfer, acting: Annotated[Acting, may(Operation.TEAM_TRANSFER)], database: Db) -> Done:
     """Make another member the owner."""
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         operations.transfer_team(session, acting, asked.new_owner_id)
     return Done()
 
@@ -95,7 +95,7 @@ def change_role(
 ) -> Done:
     """Change a member's role."""
     member_id = uuid_of(user_id, operations.member_not_found())
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         operations.change_role(session, acting, member_id, change.member_role)
     return Done()
 
@@ -109,5 +109,5 @@ def change_role(
 def remove_member(user_id: PathId, acting: Annotated[Acting, may(Operation.MEMBERS_REMOVE)], database: Db) -> None:
     """Remove a member, or leave the team."""
     member_id = uuid_of(user_id, operations.member_not_found())
-    with database.writing() as session:
+    with database.writing(acting.team_id) as session:
         operations.remove_member(session, acting, member_id)

@@ -3,10 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import Row, new_id, now
+
+
+OWNER = text("role = 'owner'")
 
 
 class TeamRow(Row):
@@ -27,6 +30,7 @@ class MemberRow(Row):
 
     __tablename__ = "members"
     __table_args__ = (
+        Index("uq_members_team_id_owner", "team_id", unique=True, sqlite_where=OWNER, postgresql_where=OWNER),
         Index("ix_members_user_id", "user_id"),
         Index("ix_members_team_id_joined_at", "team_id", "joined_at", "user_id"),
     )

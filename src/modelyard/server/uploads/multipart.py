@@ -29,7 +29,8 @@ def callers_upload(session: Session, caller: Caller, storage_key: str) -> Upload
         UploadNotFound: it does not exist, or the caller has no business in its team.
         RoleTooLow, KeyNotAllowed: the caller is in the team, but may not upload.
     """
-    upload = session.scalar(select(UploadRow).where(UploadRow.storage_key == storage_key))
+    known = select(UploadRow).where(UploadRow.storage_key == storage_key)
+    upload = session.scalar(known) if blob_store.is_key(storage_key) else None
     if upload is None:
         raise upload_not_found()
     try:
@@ -73,7 +74,7 @@ def begin_multipart(
         return upload
     begun, size = upload.multipart_id, part_size_for(upload.file_size, settings.part_size)
     started = _started(store, upload, size)
-    with database.writing() as session:
+    with database.writing(upload.team_id) as session:
         upload = callers_upload(session, caller, new.storage_key)
         if upload.multipart_id == begun:
             upload.multipart_id, upload.part_size, upload.touched_at = started, size, now()
@@ -140,7 +141,7 @@ def sign_parts(
         message = f"The file has {part_count(upload)} parts; there is no part {beyond[0]}."
         raise problems.InvalidRequest(message, errors=[{"field": "part_numbers", "message": message}])
     if now() - upload.touched_at > TOUCH_AFTER:
-        with database.writing() as session:
+        with database.writing(upload.team_id) as session:
             multipart_of(session, caller, wanted).touched_at = now()
     return [(number, _part_request(store, upload, number)) for number in dict.fromkeys(wanted.part_numbers)]
 
@@ -205,7 +206,7 @@ def abort_multipart(database: Database, store: BlobStore, caller: Caller, wanted
         return
     store.abort(upload.storage_key, wanted.upload_id)
     if store.stored(upload.storage_key) is None:
-        with database.writing() as session:
+        with database.writing(upload.team_id) as session:
             upload = callers_upload(session, caller, wanted.storage_key)
             if upload.multipart_id == wanted.upload_id:
                 upload.multipart_id = None

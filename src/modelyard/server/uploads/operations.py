@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server import changes
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.session import insert_row, table_of
+from modelyard.server.database.session import announce, insert_row, table_of
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, Digest, SignedRequest
 from modelyard.server.teams.acting import Acting
@@ -19,6 +19,8 @@ from modelyard.wire import problems
 from modelyard.wire.uploads import UploadRequest
 
 PUT_LIFE = timedelta(hours=1)
+# What is announced in this process when there are new bytes to verify.
+UNREAD = "unread"
 
 # Made once, since making a statement costs more than running it.
 _BY_KEY = select(UploadRow).where(UploadRow.storage_key == bindparam("key"), UploadRow.team_id == bindparam("team"))
@@ -47,28 +49,28 @@ _USE = (
 
 @dataclass(frozen=True)
 class OpenedUpload:
-    """An upload, where its bytes go, and whether they are needed at all."""
+    """An upload, and whether its bytes are needed at all."""
 
     upload: UploadRow
-    request: SignedRequest
     is_stored: bool
     hash_first: bool
 
 
 def open_upload(
-    session: Session, store: BlobStore, acting: Acting, settings: Settings, new: UploadRequest
+    session: Session, acting: Acting, settings: Settings, new: UploadRequest, free_bytes: int | None
 ) -> OpenedUpload:
     """A handle for bytes to come, or a fresh handle on bytes that the team holds already.
 
     Raises:
         QuotaExceeded: the team may not store this much.
         TooManyAttempts: the team has too many unfinished uploads.
-        StorageFull: the store says that it has no room.
+        StorageFull: the store has only ``free_bytes`` of room.
     """
     held = _verified_blob(session, acting.team_id, new)
     is_stored = held is not None and new.file_hash is not None
     if not is_stored:
-        _check_room(session, store, acting, settings, new.file_size)
+        _check_room(session, acting, settings, new.file_size)
+        _check_disk(free_bytes, new.file_size)
 
     upload_id = new_id()
     upload = UploadRow(
@@ -85,10 +87,13 @@ def open_upload(
         upload.blob_id = held.id
         held.unused_since = None
     session.add(upload)
+    return OpenedUpload(upload, is_stored, hash_first=held is not None and not is_stored)
 
-    sha256 = new.file_hash.removeprefix("sha256:") if new.file_hash else None
-    request = store.put_request(upload.storage_key, new.file_size, sha256, PUT_LIFE)
-    return OpenedUpload(upload, request, is_stored, hash_first=held is not None and not is_stored)
+
+def put_request(store: BlobStore, upload: UploadRow) -> SignedRequest:
+    """How to PUT the announced file whole."""
+    sha256 = upload.file_hash.removeprefix("sha256:") if upload.file_hash else None
+    return store.put_request(upload.storage_key, upload.file_size, sha256, PUT_LIFE)
 
 
 def _verified_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobRow | None:
@@ -101,7 +106,7 @@ def _verified_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobR
     return session.scalars(same_size.limit(1)).first()
 
 
-def _check_room(session: Session, store: BlobStore, acting: Acting, settings: Settings, size: int) -> None:
+def _check_room(session: Session, acting: Acting, settings: Settings, size: int) -> None:
     count, coming = session.execute(
         select(func.count(), func.coalesce(func.sum(UploadRow.file_size), 0)).where(
             UploadRow.team_id == acting.team_id,
@@ -126,7 +131,9 @@ def _check_room(session: Session, store: BlobStore, acting: Acting, settings: Se
             stored_bytes=stored,
             expected_bytes=int(coming),
         )
-    free = store.free_bytes()
+
+
+def _check_disk(free: int | None, size: int) -> None:
     if free is not None and size > free:
         raise problems.StorageFull(f"The registry's disk has {free} bytes free; this file has {size}.", free_bytes=free)
 
@@ -137,7 +144,7 @@ def upload_by_key(session: Session, team_id: UUID, storage_key: str) -> UploadRo
     Raises:
         UploadNotFound: no upload of this team has this key; a foreign team's looks the same.
     """
-    upload = session.scalar(_BY_KEY, {"key": storage_key, "team": team_id})
+    upload = session.scalar(_BY_KEY, {"key": storage_key, "team": team_id}) if is_key(storage_key) else None
     if upload is None:
         raise upload_not_found()
     return upload
@@ -159,6 +166,7 @@ def arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
 
 def new_blob(session: Session, upload: UploadRow, sha256: str, digest: Digest | None) -> BlobRow:
     """The bytes of this upload as a blob, verified if the store has read them; whoever makes it counts its bytes."""
+    moment = None if digest is None else now()
     values = {
         "id": new_id(),
         "team_id": upload.team_id,
@@ -167,9 +175,12 @@ def new_blob(session: Session, upload: UploadRow, sha256: str, digest: Digest | 
         "size": upload.file_size,
         "store_key": upload.storage_key,
         "verification": "pending" if digest is None else "verified",
-        "checked_at": None if digest is None else now(),
+        "checked_at": moment,
+        "verified_at": moment,
     }
     insert_row(session, BlobRow, **values)
+    if digest is None:
+        announce(session, UNREAD)
     return BlobRow(**values)
 
 

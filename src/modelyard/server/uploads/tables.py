@@ -1,17 +1,20 @@
-"""Uploads (the handle that a client quotes) and blobs (bytes that a team holds once).
+"""Uploads (the handle that a client quotes), blobs (bytes that a team holds once), and bytes that nobody needs.
 
 uploads.storage_key ── what presign answered; PUT goes there
 uploads.blob_id ────── the bytes behind the handle, once somebody registered them
-blobs.store_key ────── where those bytes are: the key of the upload that brought them
+blobs.store_key ────── where those bytes are: the key of the upload that brought them, or of a copy of it
+discarded.store_key ── bytes that may go: no other row needs them, or will
 """
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import Row, new_id, now
+
+PENDING = text("verification = 'pending'")
 
 
 class BlobRow(Row):
@@ -22,6 +25,8 @@ class BlobRow(Row):
     __table_args__ = (
         Index("ix_blobs_team_id_sha256", "team_id", "sha256"),
         Index("ix_blobs_team_id_size", "team_id", "size"),
+        Index("ix_blobs_pending", "tries", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
+        Index("ix_blobs_verification_checked_at", "verification", "checked_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -30,10 +35,13 @@ class BlobRow(Row):
     blake3: Mapped[str | None]
     size: Mapped[int]
     store_key: Mapped[str] = mapped_column(unique=True)
-    verification: Mapped[str] = mapped_column(default="pending", index=True)
+    verification: Mapped[str] = mapped_column(default="pending")
     verification_error: Mapped[str | None]
-    leased_until: Mapped[datetime | None]
+    lease: Mapped[UUID | None]  # the reading that may settle it; another one each time
+    leased_until: Mapped[datetime | None]  # with no lease: not to be read before
+    tries: Mapped[int] = mapped_column(default=0, server_default="0")  # in a row that the store did not answer
     checked_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]  # first; kept when the bytes rot
     unused_since: Mapped[datetime | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -68,3 +76,19 @@ class UploadRow(Row):
     registered_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     touched_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class DiscardedRow(Row):
+    """Proof that what a key holds, or one multipart upload of it, is of no use to any row.
+
+    Written in the transaction that makes it true; or before bytes come to a key that no client ever writes to, and
+    then removed by whoever puts the key into use, which ends when somebody has taken the row to delete the bytes.
+    """
+
+    __tablename__ = "discarded"
+
+    store_key: Mapped[str] = mapped_column(primary_key=True)
+    multipart_id: Mapped[str] = mapped_column(primary_key=True, default="")  # "" is the object itself
+    team_id: Mapped[UUID]
+    since: Mapped[datetime] = mapped_column(index=True)  # in time to come, if they are useless unless used by then
+    taken_at: Mapped[datetime | None]  # from now on they may be gone

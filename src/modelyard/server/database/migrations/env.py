@@ -3,6 +3,7 @@
 from alembic import context
 
 from modelyard.server.database.base import Row
+from modelyard.server.database.search import is_in_tables
 
 context.configure(
     connection=context.config.attributes["connection"],
@@ -10,6 +11,7 @@ context.configure(
     render_as_batch=True,
     transaction_per_migration=True,
     compare_type=True,
+    include_name=is_in_tables,
     user_module_prefix="base.",
 )
 with context.begin_transaction():

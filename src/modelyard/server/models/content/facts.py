@@ -1,6 +1,7 @@
 """What a file says of itself, made safe to store and to show: every string in a file was written by a stranger."""
 
 import json
+import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,8 +49,10 @@ def clean_entries(entries: Mapping[str, str | int | float | bool]) -> dict[str, 
     for key, value in list(entries.items())[:MAX_EXTRA_ENTRIES]:
         name = clean_text(key, 100)
         worth = clean_text(value) if isinstance(value, str) else value
+        # JSON knows no infinity and no NaN, and PostgreSQL insists on it.
+        is_number = not isinstance(worth, float) or math.isfinite(worth)
         cost = len(json.dumps({name: worth})) + 2
-        if name and worth != "" and cost <= room:
+        if name and worth != "" and is_number and cost <= room:
             kept[name] = worth
             room -= cost
     return kept

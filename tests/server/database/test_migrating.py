@@ -1,0 +1,53 @@
+"""Migrating as servers do it: several at once, and killed in the middle."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelyard.server.database.engine import Limits, migrating_connection
+from modelyard.server.database.migrations import migrate, schema_state
+from modelyard.server.database.session import Database
+from modelyard.wire.problems import Unavailable
+from tests.server.database.first_release import FirstRelease
+from tests.server.database.test_migrations import differences
+from tools.repository import ROOT
+
+PROGRAM = [sys.executable, "-m", "tests.server.database.migrating"]
+
+
+def ran(*arguments: str) -> list[str]:
+    """The lines that the program prints."""
+    done = subprocess.run([*PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_ten_servers_that_start_at_once_on_an_empty_database_all_come_up(database_url: str) -> None:
+    ran(database_url, "together", "10")
+    database = Database(database_url)
+    assert schema_state(database.engine) == "current"
+    assert differences(database.engine) == []
+    database.close()
+
+
+def test_a_migration_that_is_killed_anywhere_leaves_the_old_schema_whole(database_url: str, tmp_path: Path) -> None:
+    FirstRelease().write(database_url, tmp_path)
+    *after_kills, last = ran(database_url, "killed", "6")
+    assert len(after_kills) > 5
+    assert {line.split()[0] for line in after_kills} == {"behind"}
+    assert len(set(after_kills)) == 1
+    assert last.startswith("current")
+
+
+def test_a_server_that_waits_too_long_for_another_one_to_migrate_does_not_start(database_url: str) -> None:
+    one, other = Database(database_url), Database(database_url, Limits(migration=200))
+    with migrating_connection(one.engine) as connection:
+        connection.exec_driver_sql("SELECT 1")
+        with pytest.raises(Unavailable):
+            migrate(other.engine)
+    migrate(other.engine)
+    assert schema_state(one.engine) == "current"
+    one.close()
+    other.close()

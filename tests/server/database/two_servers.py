@@ -1,0 +1,82 @@
+"""Two servers on one database, and callers that ask both at the same moment."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import httpx2
+from sqlalchemy import func, select
+
+from modelyard.server import changes
+from modelyard.server.app import create_app
+from modelyard.server.database.session import Database
+from modelyard.server.identity.state import Identity
+from modelyard.server.models.tables import ModelRow
+from modelyard.server.parts import database_url, opened
+from modelyard.server.settings import Settings
+from modelyard.server.teams.tables import MemberRow, TeamRow
+from tests.server.conftest import CHEAP
+from tests.server.world import Someone, World, WorldClient
+
+Answer = TypeVar("Answer")
+ROUNDS = 10
+OPEN_UPLOADS = 25
+
+
+class TwoServers:
+    """``world`` is one of them; the other has connections, secrets and counters of its own, and the same store."""
+
+    def __init__(self, world: World, other: WorldClient) -> None:
+        self.world = world
+        self._clients = [world.client, other]
+
+    def on(self, server: int, someone: Someone) -> Someone:
+        """The same caller at one of the two."""
+        return Someone(self._clients[server % 2], someone.token, someone.team_id, someone.user_id)
+
+    def both(self, someone: Someone) -> tuple[Someone, Someone]:
+        return self.on(0, someone), self.on(1, someone)
+
+    def check_sums(self) -> None:
+        """What is kept so that nobody has to count it is what counting gives, and every team has one owner."""
+        with self.world.parts.database.reading() as session:
+            for team_id in session.scalars(select(TeamRow.id)):
+                living = select(func.count()).where(ModelRow.team_id == team_id, ModelRow.deleted_at.is_(None))
+                assert session.scalar(living) == changes.totals_of(session, team_id).living_models
+                owners = select(func.count()).where(MemberRow.team_id == team_id, MemberRow.role == "owner")
+                assert session.scalar(owners) == 1
+
+
+@contextmanager
+def two_servers(settings: Settings) -> Iterator[TwoServers]:
+    with opened(settings, Identity(CHEAP)) as parts, World(parts) as world:
+        # A folder has one process, which is no matter here: what races is in the database.
+        second = replace(parts, database=Database(database_url(settings)), identity=Identity(CHEAP))
+        with WorldClient(create_app(second), settings.storage_endpoint) as other:
+            yield TwoServers(world, other)
+        second.database.close()
+
+
+def at_once(*calls: Callable[[], Answer]) -> list[Answer]:
+    """The answers of calls that begin together, in their order."""
+    ready = threading.Barrier(len(calls))
+
+    def go(call: Callable[[], Answer]) -> Answer:
+        ready.wait(10)
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(go, calls))
+
+
+def codes(answers: Sequence[httpx2.Response]) -> list[tuple[int, str]]:
+    """Status and problem of each, sorted."""
+    return sorted((answer.status_code, _problem(answer)) for answer in answers)
+
+
+def _problem(answer: httpx2.Response) -> str:
+    body: Any = answer.json() if answer.content else {}
+    return str(body.get("error_code", ""))
