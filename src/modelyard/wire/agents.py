@@ -17,6 +17,9 @@ AgentId = Annotated[str, StringConstraints(strict=True, pattern=AGENT_ID_PATTERN
 ShortText = Annotated[str, StringConstraints(strict=True, max_length=100, pattern=NAME_PATTERN)]
 # Room for two paths and two hashes in one sentence.
 Sentence = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=NAME_PATTERN)]
+# The digest of a set of files that waits to be removed.
+RemovalToken = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
+SeriesName = Annotated[str, StringConstraints(strict=True, max_length=64, pattern=r"^[A-Za-z0-9._-]*$")]
 Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
 AgentStatus = Literal["idle", "busy", "syncing", "unhealthy"]
 SyncPhase = Literal["idle", "scanning", "planning", "downloading", "verifying", "placing", "waiting"]
@@ -42,7 +45,10 @@ class WantedModel(Shape):
 
 
 class Manifest(Shape):
-    """Everything that a machine should hold."""
+    """Everything that a machine should hold.
+
+    A request that waits ends early, with 304, when the registry has something else to say: send a heartbeat then.
+    """
 
     revision: int = Field(description="Grows with each change of the team's models.", examples=[42])
     model_list: list[WantedModel] = Field(description="The models, without URLs.", examples=[[]])
@@ -58,7 +64,18 @@ class ReportedModel(Shape):
 
 
 class Heartbeat(Shape):
-    """What a machine is, has and is doing."""
+    """What a machine is, has and is doing.
+
+    States come in numbered reports, so that both sides know that they agree. The first report of a series begins the
+    whole of what there is: parts with ``is_whole``, sorted by id, numbered 1, 2, 3, …; each says what is true of every
+    id after ``whole_after`` up to its own last one (the last part: of all that follow), so what it leaves out is gone.
+    After that a report has what changed. A report whose answer was lost is sent again under its own number; a heartbeat
+    without a report repeats the last number. Whenever the numbers do not meet, because the registry was restored from a
+    backup, say, the answer is ``resend_all``: begin a new series.
+
+    The registry forgets states of models that a machine should not have. So a model is reported again when its entry
+    in the manifest changed, or left and came back, also if its state is what it was.
+    """
 
     agent_id: AgentId = Field(description="The machine's name for itself.", examples=[EXAMPLE_AGENT])
     agent_status: Literal["idle", "busy", "syncing"] = Field(
@@ -79,23 +96,44 @@ class Heartbeat(Shape):
     waiting_for: Sentence | None = Field(
         default=None, description="Why it waits, as one sentence.", examples=["Downloads start at 22:00."]
     )
-    removal_waiting: Count = Field(
-        default=0, description="Files whose removal waits for an approval.", examples=[0]
+    removal_waiting: Count = Field(default=0, description="Files whose removal waits for an approval.", examples=[0])
+    removal_token: RemovalToken | None = Field(
+        default=None, description="The name of exactly those files; an approval quotes it.", examples=[None]
+    )
+    report_series: SeriesName = Field(
+        default="",
+        description="The reports that belong together: a new name with each whole report.",
+        examples=["7f3a"],
+    )
+    report_number: Count = Field(
+        default=0,
+        description="The last report of the series, from 1: this one if it is one, else one before.",
+        examples=[3],
     )
     model_list: list[ReportedModel] = Field(
         default_factory=list, max_length=MOST_STATES, description="Models whose state changed.", examples=[[]]
     )
     is_whole: bool = Field(
-        default=False, description="This is the first part of all states; what came before is void.", examples=[False]
+        default=False,
+        description="A part of the whole: `model_list` is sorted by id, and names all states after `whole_after`.",
+        strict=True,
+        examples=[False],
     )
+    whole_after: UUID | None = Field(
+        default=None, description="The last id of the part before; null in the first part.", examples=[None]
+    )
+    is_last: bool = Field(default=False, strict=True, description="The last part of the whole.", examples=[False])
 
 
 class HeartbeatAnswer(Shape):
     """What the registry tells a machine in turn."""
 
-    resend_all: bool = Field(description="Report every model anew.", examples=[False])
+    resend_all: bool = Field(description="Report every model anew, in a new series.", examples=[False])
     paused: bool = Field(description="Fetch and remove nothing for now.", examples=[False])
-    approved_removal: bool = Field(description="The removal that waits may go on.", examples=[False])
+    approved_removal: RemovalToken | None = Field(
+        description="The removal with this token may go on; another set of files is not approved by it.",
+        examples=[None],
+    )
     sync_now: bool = Field(description="Look at the disk and the manifest now.", examples=[False])
     interval_seconds: float = Field(description="When the next heartbeat is due.", examples=[30])
 
@@ -153,7 +191,9 @@ class AgentModel(Shape):
     state: ModelState = Field(description="Where it stands.", examples=["ready"])
     reason: str | None = Field(description="Why, in words.", examples=[None])
     bytes_done: int = Field(description="Bytes that are there already.", examples=[151_000_000])
-    reported_at: datetime = Field(description="When the machine said so.", examples=[EXAMPLE_TIME])
+    reported_at: datetime | None = Field(
+        description="When the machine said so; null if it has not said anything of it yet.", examples=[EXAMPLE_TIME]
+    )
 
 
 class AgentModelList(Shape):

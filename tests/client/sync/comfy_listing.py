@@ -68,16 +68,16 @@ class ComfyListing:
 
     def load(self, config: Path) -> None:
         """Read a configuration file."""
-        for section in yaml.safe_load(config.read_text()).values():
+        for section in (yaml.safe_load(config.read_text()) or {}).values():
             if section is None:
                 continue
-            start = str(config.parent)
+            start = config.parent
             if "base_path" in section:
-                start = os.path.join(start, self._expanded(section.pop("base_path")))
+                start /= self._expanded(section.pop("base_path"))
             is_default = section.pop("is_default", False)
             for key, lines in section.items():
                 for line in filter(None, lines.split("\n")):
-                    self._add(key, os.path.normpath(os.path.join(start, line)), is_default=is_default)
+                    self._add(key, os.path.normpath(start / line), is_default=is_default)
 
     def names(self, key: str) -> list[str]:
         """What a loader offers."""
@@ -87,13 +87,13 @@ class ComfyListing:
         for root in self.folders[key]:
             for folder, below, files in os.walk(root, followlinks=True):
                 below[:] = [name for name in below if name != ".git"]
-                found.update(os.path.relpath(os.path.join(folder, name), root) for name in files)
-        return sorted(name for name in found if not extensions or os.path.splitext(name)[1].lower() in extensions)
+                found.update(str((Path(folder) / name).relative_to(root)) for name in files)
+        return sorted(name for name in found if not extensions or Path(name).suffix.lower() in extensions)
 
     def resolved(self, key: str, name: str) -> str | None:
         """The file that a loader opens."""
-        paths = [os.path.join(root, name) for root in self.folders[LEGACY.get(key, key)]]
-        return next((path for path in paths if os.path.isfile(path)), None)
+        paths = [Path(root) / name for root in self.folders[LEGACY.get(key, key)]]
+        return next((str(path) for path in paths if path.is_file()), None)
 
     def answer(self) -> list[dict[str, object]]:
         """What ``/experiment/models`` answers."""

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.sync.holdings import Machine
+from modelyard.client.sync.index import Index
+from modelyard.client.sync.journal import Journal
+from modelyard.client.sync.state import StateFile
 from tests.client.sync.real import RealMachine, Store
+from tests.client.sync.yard import Yard
 from tests.transfer.misbehaving import MisbehavingServer
 
 
@@ -29,3 +34,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small file system needs root")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    (tmp_path / "models").mkdir()
+    with StateFile(tmp_path / "state" / "agent.sqlite") as state:
+        yield Yard(tmp_path / "models", Machine("agent", Index(state), Journal(state)), [])

@@ -87,6 +87,27 @@ def test_nothing_is_written_outside_the_roots(wanted: list[WantedModel], disk: D
         assert ".." not in target.path.parts
 
 
+hostile = st.builds(
+    model,
+    st.text("./\\~:lorasunet \0\n\u202e", max_size=30) | st.text(max_size=30).map(lambda name: f"loras/{name}.pt"),
+    contents,
+    model_type=st.sampled_from(["loras", "..", "custom_nodes", "unet", ".modelyard", "/", ""]),
+    file_size=st.integers(-1, 2**70),
+)
+
+
+@unhurried
+@given(st.lists(hostile, max_size=8), disks())
+def test_nothing_that_a_registry_says_leads_out_of_the_roots(wanted: list[WantedModel], disk: Disk) -> None:
+    plan = disk.plan(*wanted)
+    for step in brought(plan):
+        inside = step.target.path.relative_to(step.target.root.path)
+        assert step.target.root.key == step.wanted.model_type
+        assert not {"..", ".", "", ".modelyard", "custom_nodes"} & set(inside.parts)
+        assert "\0" not in str(inside)
+    assert all(refuse.reason.isprintable() for refuse in plan.refuse)
+
+
 @unhurried
 @given(st.lists(models, max_size=8), disks())
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(wanted: list[WantedModel], disk: Disk) -> None:

@@ -55,14 +55,8 @@ CONFIGS = [
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_a_comfyui_that_is_off_has_the_folders_that_it_will_have(base: Path, config: str) -> None:
-    listing = ComfyListing(base, HOME["HOME"])
     (base / "extra_model_paths.yaml").write_text(config)
-    if config.strip("# \nabcdefghijklmnopqrstuvwxyz"):
-        listing.started()
-    else:
-        (base / "extra_model_paths.yaml").unlink()
-        listing.started()
-        (base / "extra_model_paths.yaml").write_text(config)
+    listing = ComfyListing(base, HOME["HOME"]).started()
     expected = {key: folders for key, folders in listing.folders.items() if key not in NO_MODELS}
     assert folders_of(read_install(base, HOME)) == expected
 
@@ -163,23 +157,22 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         server.server_close()
 
 
-async def test_a_running_comfyui_is_asked(base: Path) -> None:
+def test_a_running_comfyui_is_asked(base: Path) -> None:
     with answering(200, json.dumps(ComfyListing(base).started().answer()).encode()) as url:
-        install = await ask_comfyui(url)
+        install = ask_comfyui(url)
     assert install.models == base / "models"
 
 
-async def test_a_comfyui_that_is_too_old_is_said() -> None:
-    with answering(404, b"not found") as url:
-        with pytest.raises(RootsUnknown, match="answers 404"):
-            await ask_comfyui(url)
+def test_a_comfyui_that_is_too_old_is_said() -> None:
+    with answering(404, b"not found") as url, pytest.raises(RootsUnknown, match="answers 404"):
+        ask_comfyui(url)
 
 
-async def test_a_comfyui_that_is_off_is_said() -> None:
+def test_a_comfyui_that_is_off_is_said() -> None:
     with answering(200, b"") as url:
         pass
     with pytest.raises(RootsUnknown, match="does not answer"):
-        await ask_comfyui(url)
+        ask_comfyui(url)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def scan(
         Stopped: ``watch.stopped`` was set.
         StateFailed: see ``StateFile``.
     """
-    return _Scan(tuple(wanted), machine, watch or Watch()).run([install.with_types(wanted) for install in installs])
+    wanted = tuple(wanted)
+    return _Scan(wanted, machine, watch or Watch()).run([install.with_types(wanted) for install in installs])
 
 
 class _Scan:

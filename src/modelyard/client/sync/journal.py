@@ -22,7 +22,14 @@ from modelyard.client.sync.state import StateFile
 Origin = Literal["placed", "found"]
 
 _SIGNED = 2**63 - 1
-_COLUMNS = "path, sha256, size, model_id, origin, is_done, device, inode, noted_at"
+_SELECT = (
+    "SELECT path, sha256, size, model_id, origin, is_done, device, inode, noted_at FROM placements"
+    " ORDER BY path, sha256"
+)
+_INSERT = (
+    "INSERT OR REPLACE INTO placements (path, sha256, size, model_id, origin, is_done, device, inode, noted_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,7 @@ class Journal:
     def entries(self) -> list[Entry]:
         """All rows, by path; a path has more than one while its bytes are being replaced."""
         with self._state.transaction() as database:
-            # _COLUMNS is a constant of this module.
-            rows = database.execute(f"SELECT {_COLUMNS} FROM placements ORDER BY path, sha256").fetchall()  # noqa: S608
+            rows = database.execute(_SELECT).fetchall()
         return [_entry(row) for row in rows]
 
     def intend(self, entry: Entry) -> None:
@@ -86,7 +92,7 @@ class Journal:
 
 def _write(database: sqlite3.Connection, entry: Entry) -> None:
     database.execute(
-        f"INSERT OR REPLACE INTO placements ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 a constant
+        _INSERT,
         (
             os.fsencode(entry.path),
             entry.sha256,

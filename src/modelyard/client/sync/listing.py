@@ -102,6 +102,8 @@ class Listing:
 def _entries(root: Path, folder: str) -> Iterator[tuple[str, Held]]:
     with os.scandir(root / folder) as entries:
         for entry in entries:
+            if entry.name.startswith(".") and entry.name.endswith(".part"):
+                continue  # on its way to a name, ours or another agent's; no model may be called so
             name = f"{folder}/{entry.name}" if folder else entry.name
             try:
                 yield name, _held(root / name, entry.stat(follow_symlinks=False))

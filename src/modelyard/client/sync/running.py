@@ -24,17 +24,17 @@ class _Key(BaseModel):
 _keys = TypeAdapter(list[_Key])
 
 
-async def ask_comfyui(url: str, models: Path | None = None) -> Install:
+def ask_comfyui(url: str, models: Path | None = None) -> Install:
     """The keys and roots of the ComfyUI that answers at ``url``, for instance ``http://127.0.0.1:8188``.
 
-    ``models`` is its models folder, where that is known from elsewhere.
+    ``models`` is its models folder, where that is known from elsewhere. Blocking, like all that looks at a disk.
 
     Raises:
         RootsUnknown: it does not answer, or what answers is no ComfyUI.
     """
     try:
-        async with httpx2.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
-            answer = await http.get(f"{url.rstrip('/')}/experiment/models")
+        with httpx2.Client(timeout=_SECONDS, trust_env=False) as http:
+            answer = http.get(f"{url.rstrip('/')}/experiment/models")
     except (httpx2.HTTPError, httpx2.InvalidURL) as failure:
         raise RootsUnknown(f"ComfyUI does not answer at {url}: {str(failure) or type(failure).__name__}.") from failure
     if answer.status_code != 200 or len(answer.content) > _MOST_BYTES:

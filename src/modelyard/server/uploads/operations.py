@@ -11,7 +11,7 @@ from modelyard.server import changes
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import announce, insert_row, table_of
 from modelyard.server.settings import Settings
-from modelyard.server.storage.blob_store import BlobStore, Digest, SignedRequest
+from modelyard.server.storage.blob_store import BlobStore, Digest, SignedRequest, is_key
 from modelyard.server.teams.acting import Acting
 from modelyard.server.teams.operations import team_of
 from modelyard.server.uploads.tables import BlobRow, UploadRow
