@@ -47,9 +47,7 @@ def test_other_bytes_at_a_taken_path_are_told_both_hashes_and_a_free_path(world:
     assert problem["free_path"] == "loras/ink_2.safetensors"
 
 
-@only_on(
-    "folder", reason="a bucket tells no digest: the worker finds out, as test_verification shows"
-)
+@only_on("folder", reason="a bucket tells no digest: the worker finds out, as test_verification shows")
 def test_a_wrong_hash_is_refused_with_the_right_one(world: World) -> None:
     content = a_model_file()
     refused = world.owner.post("/models", **world.owner.new_model(content, file_hash="sha256:" + "0" * 64))
