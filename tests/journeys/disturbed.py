@@ -28,6 +28,7 @@ class Disturbed:
     server: RunningServer
     cable: Cable
     between: Between
+    settings: dict[str, str]
 
     def new_team(self) -> Someone:
         """The owner in a new, empty team."""
@@ -42,7 +43,7 @@ def disturbed(folder: Path, postgres: RunningPostgres, seaweed: RunningSeaweed, 
     with large(postgres, seaweed) as parts, Cable(int(between.url.rpartition(":")[2])) as cable:
         settings = parts | {"storage_endpoint": f"http://127.0.0.1:{cable.port}"} | settings
         with RunningServer(folder / "data", port=free_port(), **settings) as server:
-            yield Disturbed(server, cable, between)
+            yield Disturbed(server, cable, between, settings)
             assert server.is_alive
             assert "unhandled error" not in server.log.read_text()
     between.close()

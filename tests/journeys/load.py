@@ -100,8 +100,8 @@ class Load:
     def _round(self, who: Someone, name: str, *, is_kept: bool) -> None:
         content, path = a_model_file(name), f"loras/{name}.safetensors"
         ticket = self._done(lambda: who.presign(content, path), "presign").json()
-        self._put(who, ticket, content)
         body = who.new_model(content, path, storage_key=ticket["storage_key"])
+        self._put(who, ticket, content, body)
         model_id = self._done(lambda: who.post("/models", **body), "register").json()["id"]
         assert self._done(lambda: who.post("/models", **body), "register").json()["id"] == model_id
         self.registered.add(model_id)
@@ -134,13 +134,14 @@ class Load:
         self.last_refusal = time.monotonic()
         time.sleep(0.05)
 
-    def _put(self, who: Someone, ticket: dict[str, Any], content: bytes) -> None:
-        """The bytes go to the store, which fails in its own ways; 412 says that they are there."""
-        sent = (200, 412)
-        while (
-            _status(lambda: who.client.put(ticket["upload_url"], content=content, headers=_headers(ticket))) not in sent
-        ):
-            time.sleep(0.05)
+    def _put(self, who: Someone, ticket: dict[str, Any], content: bytes, body: dict[str, Any]) -> None:
+        """The bytes go to the store, which fails in its own ways; then the registry has to know no better."""
+        headers = dict(ticket["upload_headers"])
+        # 412 says that they are there, from a try whose answer was lost.
+        while _status(lambda: who.client.put(ticket["upload_url"], content=content, headers=headers)) not in (200, 412):
+            early = who.post("/models", **body)
+            if early.status_code not in (200, 201, 409):
+                self._note_refusal("register", early)
 
     def _download(self, who: Someone, model_id: str, content: bytes) -> None:
         model = self._done(lambda: who.get(f"/models/{model_id}"), "read").json()
@@ -171,10 +172,6 @@ def all_of(who: Someone, path: str, field: str, **query: str) -> list[dict[str, 
         found += answer.json()[field]
         cursor = answer.json()["page_meta"].get("next_cursor")
     return found
-
-
-def _headers(ticket: dict[str, Any]) -> dict[str, str]:
-    return dict(ticket["upload_headers"])
 
 
 def _status(call: Callable[[], httpx2.Response]) -> int | None:

@@ -60,10 +60,11 @@ class Settings(BaseModel):
     )
     storage_secret_key: str | None = Field(default=None, repr=False, description="The S3 secret key.")
     verification_workers: int = Field(
-        default=1,
+        default=2,
         ge=0,
         le=64,
-        description="How many uploads this process reads at once to verify them; 0 leaves that to other processes.",
+        description="How many uploads this process reads at once to verify them, of one team one less, so that others "
+        "need not wait; 0 leaves that to other processes.",
     )
     scrub_rate: int = Field(
         default=20,

@@ -67,6 +67,13 @@ def test_a_search_finds_exactly_what_python_finds(database: Database, case: tupl
         assert shelf.listed(Page(1, 1, None), q=q).meta.total_count == len(newest)
 
 
+@pytest.mark.parametrize("q", ["ink\ufffd", "ink\uffff", "ink\ufffe wash"])
+def test_characters_that_the_index_confuses_are_told_apart(shelf: Shelf, q: str) -> None:
+    shelf.put([Kept("ink\ufffe")])
+    assert shelf.names(q=q) == []
+    assert shelf.names(q="ink\ufffe") == ["ink\ufffe"]
+
+
 @pytest.mark.parametrize("q", ["ink", "in", "i", "ink drawing", "ink dr"])
 def test_a_search_knows_no_other_team(database: Database, q: str) -> None:
     mine, theirs = Shelf(database), Shelf(database)

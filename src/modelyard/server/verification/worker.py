@@ -17,13 +17,12 @@ from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError
 from modelyard.server.storage.digest import Reading, Stopped
 from modelyard.server.storage.trust import Trust
 from modelyard.server.uploads.discarding import Useless, discard
-from modelyard.server.verification.finding import GONE, Finding, find_out
+from modelyard.server.verification.finding import Finding, find_out, gone, make_sure_of
 from modelyard.server.verification.leasing import LIFE, PATIENCE, Held, put_back, renew, take_next
 from modelyard.server.verification.settling import model_names, settle
 from modelyard.wire.problems import Problem, Unavailable
 
 VERIFIED = "verified/"
-NOBODY = UUID(int=0)
 log = logging.getLogger("modelyard.verification")
 
 
@@ -120,7 +119,7 @@ class Verifier:
         try:
             key = self._final_key(held)
         except NoSuchKey:
-            return Finding(None, GONE)
+            return gone(self._store)
 
         def begun(reading: Reading) -> None:
             with self._lock:
@@ -157,7 +156,7 @@ class Verifier:
     def _put_off(self, held: Held, error: StoreError) -> None:
         """Let the blob wait; whose fault it is, tells the store's answer to another question."""
         try:
-            self._store.stored(f"probe/{NOBODY}/{NOBODY}")
+            make_sure_of(self._store)
         except StoreError:
             put_back(self._database, held, is_its_fault=False)
             raise error from None

@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, and_, false, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from modelyard.server.database.search import unindexed
+from modelyard.server.database.search import has_part, has_part_by_index, unindexed
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.wire.models import ModelStatus, Verification
 from modelyard.wire.paths import canonical_type
@@ -86,13 +86,9 @@ def tests_of(wanted: ModelFilter, *, sees_indexes: bool) -> dict[str, ColumnElem
         of_model = ModelTagRow.model_id == _seen(ModelRow.id, sees_indexes)
         tests["tag"] = select(ModelTagRow.tag).where(of_model, ModelTagRow.tag == wanted.tag).exists()
     if wanted.words:
-        tests["q"] = has_parts(ModelRow.searched.expression, wanted.words)
+        has_word = has_part_by_index if sees_indexes else has_part
+        tests["q"] = and_(*(has_word(ModelRow.searched.expression, word) for word in wanted.words))
     return tests
-
-
-def has_parts(text: ColumnElement[Any], words: list[str]) -> ColumnElement[bool]:
-    """Each of the words is a part of the text, whatever it contains."""
-    return and_(*(text.contains(word, autoescape=True) for word in words))
 
 
 def _seen(column: InstrumentedAttribute[Any], sees_indexes: bool) -> ColumnElement[Any]:

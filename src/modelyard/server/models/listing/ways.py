@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.database.search import (
     PLACE_BITS,
+    has_part,
     has_words,
     indexed_words,
     nested,
@@ -25,7 +26,7 @@ from modelyard.server.database.search import (
     unindexed,
 )
 from modelyard.server.database.session import table_of
-from modelyard.server.models.listing.filters import SORTED_BY, ModelFilter, has_parts, in_team, tests_of
+from modelyard.server.models.listing.filters import SORTED_BY, ModelFilter, in_team, tests_of
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 
 _models, _tags = table_of(ModelRow), table_of(ModelTagRow)
@@ -145,7 +146,7 @@ def _word_ways(session: Session, team_id: UUID, words: list[str]) -> list[Way]:
     known = indexed_words(words)
     if not known:
         place = search_places.c.place
-        found = and_(place.between(first, last), has_parts(search_places.c.searched, words))
+        found = and_(place.between(first, last), *(has_part(search_places.c.searched, word) for word in words))
         path = nested(search_places, _models, models_there)
         return [Way(frozenset({"q"}), search_places, found, path, (place,), team.is_in_order)]
     place = search_words.c.rowid
