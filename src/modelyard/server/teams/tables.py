@@ -8,7 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import Row, new_id, now
 
-
 OWNER = text("role = 'owner'")
 
 
