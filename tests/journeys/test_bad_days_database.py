@@ -25,7 +25,7 @@ LOST_COMMITS = 12
 # When what was away is back, the registry serves again without hands after this long at the latest.
 RECOVERY_SECONDS = 20.0
 # Whole programs start and end here; a busy machine takes its time.
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.journeys.load import caller
+from tests.journeys.load import caller, is_honest_refusal
 from tests.journeys.waiting import wait_for
 from tests.rclone import RunningRclone
 from tests.running import RunningServer
@@ -122,8 +122,9 @@ def test_bytes_that_change_before_and_while_they_are_verified_are_the_right_ones
     with caller(server, team) as reader, replayed.again_and_again():
         replayed.wait_for_more()
         body = team.new_model(GOOD, "loras/good.safetensors", storage_key=replayed.ticket["storage_key"])
-        registered = team.post("/models", **body)
-        assert registered.status_code == 201, registered.text
+        while (registered := team.post("/models", **body)).status_code != 201:
+            # The file was not whole at that moment.
+            assert is_honest_refusal(registered), registered.text
         model_id = registered.json()["id"]
         while reader.get(f"/models/{model_id}").json()["verification"] == "pending":
             assert downloaded(reader, model_id) is None

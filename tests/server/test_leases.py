@@ -13,7 +13,7 @@ from modelyard.server.database.session import Database
 from modelyard.server.leases import Lease, renewing
 from modelyard.wire.problems import Unavailable
 
-SHORT = timedelta(milliseconds=200)
+SHORT = timedelta(seconds=1.5)
 HOUR = timedelta(hours=1)
 
 

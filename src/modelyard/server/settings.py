@@ -29,6 +29,7 @@ class Settings(BaseModel):
     data_dir: Path = Field(default=Path("modelyard-data"), description="Folder for the database and the stored models.")
     database_url: str | None = Field(
         default=None,
+        repr=False,
         pattern=r"^postgresql://.+$",
         description="A PostgreSQL database, such as `postgresql://modelyard:password@db.example/modelyard`. "
         "Without it, SQLite in the data folder.",
@@ -88,6 +89,7 @@ class Settings(BaseModel):
     )
     owner_password: str | None = Field(
         default=None,
+        repr=False,
         min_length=8,
         max_length=128,
         description="First start only: the owner's password; made up and printed once if absent.",
