@@ -13,8 +13,8 @@ from modelyard.transfer.journal import Journal, Kept
 from modelyard.transfer.spans import Span, Spans
 
 _NAMES = 16
-# The kernel takes memory for the page cache in blocks as large as a write; whole mebibytes, which are rarely at hand,
-# were measured to cost five times the CPU of these.
+# Writes of a whole mebibyte were measured to cost up to five times the CPU of these, on one virtual machine; why is not
+# known.
 _LARGEST_WRITE = 256 * 1024
 
 
