@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, text
 
-from modelyard.server.changes import TeamTotalsRow
+from modelyard.server import changes
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database, table_of
 from modelyard.server.models.tables import ModelRow, ModelTagRow, searched_text
@@ -32,26 +32,26 @@ TYPES = {
 SPRINKLED = {"daguerreotype": 10, "chiaroscuro": 100, "sfumato": 1000}
 RAREST = "zanzibar"
 BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
-AT_ONCE = 20_000
+AT_ONCE = 10_000
 
 
 def fill(database: Database, team_id: UUID, count: int) -> None:
     """Add ``count`` models to a team. They share one blob: what is measured never looks at bytes."""
     blob_id = uuid4()
-    with database.engine.begin() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA cache_size=-1000000")
-        connection.execute(insert(table_of(BlobRow)), [_blob(team_id, blob_id)])
+    with database.writing(team_id) as session:
+        session.connection().execute(insert(table_of(BlobRow)), [_blob(team_id, blob_id)])
     rows = models(team_id, blob_id, count)
+    # Indexes are written everywhere at once: with the cache of a server it would take an hour.
+    is_sqlite = database.engine.dialect.name == "sqlite"
     while some := list(islice(rows, AT_ONCE)):
-        with database.engine.begin() as connection:
-            _write(connection, ModelRow, some)
-            _write(connection, ModelTagRow, [tag for model in some for tag in _tags(model)])
-    totals = table_of(TeamTotalsRow)
-    living = select(table_of(ModelRow).c.id).where(ModelRow.team_id == team_id, ModelRow.deleted_at.is_(None))
-    with database.engine.begin() as connection:
-        number = len(connection.execute(living).all())
-        connection.execute(update(totals).where(totals.c.team_id == team_id).values(living_models=number))
+        living = sum(row["deleted_at"] is None for row in some)
+        with database.writing(team_id) as session:
+            if is_sqlite:
+                session.execute(text("PRAGMA cache_size=-1000000"))
+            _write(session.connection(), ModelRow, some)
+            _write(session.connection(), ModelTagRow, [tag for model in some for tag in _tags(model)])
+            changes.raise_revision(session, team_id, models=living)
+    # What is measured afterwards has the cache of a server again.
     database.engine.dispose()
 
 

@@ -1,6 +1,6 @@
 """The programs that modelyard is compared with on S3, each told to work with parts of 64 MiB, four at once.
 
-That was the best of a small search for s5cmd (2 to 8 at once, 32 to 100 MiB); s5cmd also runs as it comes (5 at once,
+For s5cmd that was chosen after one pass over 2 to 8 at once and 32 to 100 MiB; it also runs as it comes (5 at once,
 50 MiB). Its binary is run itself, without the script of its wheel, whose start would count against it.
 """
 

@@ -1,5 +1,6 @@
 """Lists of a million models against lists of ten thousand, on both databases; and what registering costs in each."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -215,4 +216,9 @@ def _goal(name: str, few: list[float], many: list[float]) -> Goal:
 
 
 def _cell(plan: str) -> str:
-    return "<br>".join(f"`{line.strip()}`" for line in plan.splitlines() if line.strip()).replace("|", "\\|")
+    """The steps of a plan without what they cost and test, which a table has no room for."""
+    steps = (re.sub(r"\s*\(cost=.*\)", "", line).strip().removeprefix("->").strip() for line in plan.splitlines())
+    shown = (
+        step for step in steps if step and not re.match(r"[A-Z][\w ]* (Cond|Key):|\w*[Ff]ilter:|Workers|JIT|Cond", step)
+    )
+    return "<br>".join(f"`{step}`" for step in shown).replace("|", "\\|")

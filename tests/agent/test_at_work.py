@@ -133,6 +133,7 @@ async def test_what_is_pushed_last_need_not_wait_for_a_long_download(
     team.register(a_model_file("long", 20_000_000), "loras/long.safetensors")
     async with box.running() as agent:
         await until(lambda: agent.situation.phase == "downloading")
+        await until(lambda: box.waits_for == "Downloads take at most 500.0 kB a second here.")
         team.register(a_model_file("short"), "loras/short.safetensors")
         await until(lambda: box.has("loras/short.safetensors"))
         assert not box.has("loras/long.safetensors")

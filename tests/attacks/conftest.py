@@ -16,5 +16,8 @@ __all__ = ["places", "server", "settings", "world"]
 def server(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One real process for all tests of a module."""
     folder: Path = tmp_path_factory.mktemp("attacked")
-    with places.fresh(folder) as settings, RunningServer(settings.data_dir, **places.named(settings)) as running:
+    with (
+        places.fresh(folder) as settings,
+        RunningServer(settings.data_dir, port=0, **places.named(settings)) as running,
+    ):
         yield running

@@ -6,6 +6,7 @@ import pytest
 
 from tests.attacks.raw import exchange, malformed_requests
 from tests.running import RunningServer
+from tests.server.places import only_on
 
 AT_ONCE = 64
 # An answer to a request that is whole comes sooner; the others wait for the rest of theirs.
@@ -72,6 +73,7 @@ def test_pipelined_requests_are_answered_in_order_each_with_its_own_answer(serve
     assert seen == [b"number-%d" % number for number in range(count)]
 
 
+@only_on("folder", reason="it goes to the embedded store")
 def test_a_refused_body_is_not_read_as_the_next_request(server: RunningServer) -> None:
     hidden = HEALTH % b"hidden"
     head = (

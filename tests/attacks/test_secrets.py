@@ -6,7 +6,7 @@ import pytest
 
 from tests.attacks.untouched import Rows
 from tests.running import RunningServer
-from tests.server.places import PARTS
+from tests.server.places import PARTS, only_on
 from tests.server.world import PASSWORD, Someone, a_model_file
 
 
@@ -105,5 +105,6 @@ def test_the_process_list_shows_no_secret(server: RunningServer, canaries: Canar
     assert _found(Path(f"/proc/{server.pid}/cmdline").read_text(), canaries.secrets) == []
 
 
+@only_on("folder", reason="nothing else has a folder")
 def test_only_the_owner_of_the_process_may_read_its_folder(server: RunningServer) -> None:
     assert server.data_dir.stat().st_mode & 0o077 == 0

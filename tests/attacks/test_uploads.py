@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import pytest
 
+from modelyard.server.storage.local import LocalStore
 from tests.attacks.untouched import tree
 from tests.server.places import only_on
 from tests.server.world import Someone, World, a_model_file, hash_of
@@ -151,8 +152,10 @@ def test_an_expired_url_is_refused_and_leaves_nothing(world: World, folder: Path
     model_id = world.owner.register(content)
     get = world.owner.get(f"/models/{model_id}/download", redirect="false").json()["download_url"]
     ticket = _ticket(world.owner, content)
-    before, clock = tree(folder), world.parts.store.now
-    world.parts.store.now = lambda: clock() + 3600 + 61
+    store = world.parts.store
+    assert isinstance(store, LocalStore)
+    before, clock = tree(folder), store.now
+    store.now = lambda: clock() + 3600 + 61
     expired = _put(world, ticket["upload_url"], content, ticket["upload_headers"])
     assert (expired.status_code, expired.json()["error_code"]) == (403, "url_expired")
     assert world.client.get(get).json()["error_code"] == "url_expired"

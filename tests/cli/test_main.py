@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from modelyard import __version__
 from modelyard.cli.main import globals_first
 from tests.cli.conftest import Command
 
@@ -24,7 +25,7 @@ def test_global_options_may_stand_anywhere(typed: list[str], understood: list[st
 
 
 def test_the_program_says_its_version(modelyard: Command) -> None:
-    assert modelyard("--version") == (0, "modelyard 0.1.0\n", "")
+    assert modelyard("--version") == (0, f"modelyard {__version__}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["show"], ["ls", "--nonsense"], ["login", "not-a-url", "a@b"]])

@@ -14,8 +14,7 @@ from typing import BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 from modelyard.transfer.network import Pace
-from tests.journeys.http_messages import chunks, pieces
-from tests.journeys.http_messages import head as head_of
+from tests.journeys.http_messages import chunks, head_of, pieces
 
 _WITHOUT_BODY = frozenset({204, 304})
 
@@ -210,7 +209,7 @@ def _carry_answer(between: Between, line: _Line, exchange: Exchange, fault: Faul
         return False
     exchange.status = status
     line.client.sendall(head)
-    if "transfer-encoding" in headers:
+    if "transfer-encoding" in headers and exchange.method != "HEAD":
         # Lists and the like; no file's bytes come so.
         for piece in chunks(line.answers):
             line.client.sendall(piece)

@@ -6,7 +6,7 @@ from typing import BinaryIO
 _PIECE = 64 * 1024
 
 
-def head(stream: BinaryIO) -> tuple[bytes, str, dict[str, str]]:
+def head_of(stream: BinaryIO) -> tuple[bytes, str, dict[str, str]]:
     """A message's head as it came, its first line, its headers; empty at the end of the connection."""
     lines: list[bytes] = []
     while (line := stream.readline()).strip():

@@ -180,12 +180,12 @@ def mortal() -> Iterator[RunningPostgres]:
 
 
 async def test_a_database_that_dies_leaves_everybody_waiting_until_it_is_back(mortal: RunningPostgres) -> None:
-    with opened(mortal.url()) as here:
+    with opened(mortal.url()) as here, opened(mortal.url()) as elsewhere:
         [team] = await many_teams(here, 1)
         watcher, known = Watcher(here, SOON), await revision(here, team)
         await asyncio.to_thread(mortal.stop)
         assert await watcher.changed(team, known, NEVER) is False
         waiting = asyncio.create_task(watcher.changed(team, known, 30))
         await asyncio.to_thread(mortal.start)
-        await make_news(here, team)
+        await make_news(elsewhere, team)
         assert await waiting is True

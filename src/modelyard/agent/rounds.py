@@ -15,6 +15,7 @@ from modelyard.agent.comfyui import Witness
 from modelyard.agent.connection import RegistryCalls
 from modelyard.agent.library import Finder, Library
 from modelyard.agent.settings import AgentSettings
+from modelyard.client.address import checked_download
 from modelyard.client.sync.actions import HeldRemoval, Plan
 from modelyard.client.sync.apply import apply_plan
 from modelyard.client.sync.downloads import Terms
@@ -160,7 +161,8 @@ class Rounds:
         )
 
     async def _url_of(self, model_id: UUID) -> str:
-        return (await self._registry.download_ticket(model_id)).download_url
+        ticket = await self._registry.download_ticket(model_id)
+        return checked_download(ticket.download_url, self._registry.url)
 
 
 def expected(plan: Plan, reason: str | None = None) -> list[Standing]:

@@ -126,6 +126,8 @@ class Work:
         self._schedule.ended(now, local, has_failed=outcome.has_failed, is_busy=outcome.is_busy)
         if outcome.is_approval_spent:
             self._situation.approved.clear()
+        if outcome.held is not None and outcome.held.token in self._situation.approved.values():
+            self.look_now()  # it was approved while this round ran
         self._log(outcome)
         self.tell()
 

@@ -62,8 +62,7 @@ def run_agent(
         terminal.run(run_agent(start))
         return
     outcome = terminal.run(run_once(start))
-    is_good = outcome is not None and all(standing.state in {"ready", None} for standing in outcome.standings)
-    if not is_good:
+    if outcome is None or outcome.held or any(each.state not in {"ready", None} for each in outcome.standings):
         raise typer.Exit(1)
 
 

@@ -81,6 +81,7 @@ async def _synced(
 
     from modelyard.agent.settings import usual_agent_id
     from modelyard.cli.progress import drawing
+    from modelyard.client.address import checked_download
     from modelyard.client.sync.apply import apply_plan
     from modelyard.client.syncing import folder_memory, install_at, machine_list, plan_once, team_list
     from modelyard.wire.credentials import PREFIXES
@@ -98,7 +99,7 @@ async def _synced(
             return plan, ()
 
         async def url_of(model_id: UUID) -> str:
-            return (await registry.download_ticket(model_id)).download_url
+            return checked_download((await registry.download_ticket(model_id)).download_url, registry.url)
 
         with drawing(terminal.output) as picture:
             return plan, await apply_plan(plan, machine, url_of, terms, _drawn(picture))
@@ -145,11 +146,12 @@ def _summary(plan: Plan, standings: Sequence[Standing], dry_run: bool) -> list[s
     if dry_run:
         coming = len(plan.fetch) + len(plan.adopt) + len(plan.replace)
         return [f"{len(plan.keep)} are here, {coming} would come, {len(plan.remove)} would go."]
+    # What is refused is in the plan, which was printed.
+    refused = {refusal.model_id for refusal in plan.refuse}
     lines = [
-        f"{standing.done or standing.state}  {standing.model_path}"
-        + (f": {standing.reason}" if standing.reason else "")
-        for standing in standings
-        if standing.done not in {"kept", "found"} and not (standing.done is None and standing.state == "conflict")
+        f"{each.done or each.state}  {each.path or each.model_path}" + (f": {each.reason}" if each.reason else "")
+        for each in standings
+        if each.done not in {"kept", "found"} and each.model_id not in refused
     ]
     here = sum(standing.state == "ready" for standing in standings)
     return [*lines, f"{here} models are here as the team wants them."]

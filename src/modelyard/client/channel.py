@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
+import httpcore2  # noqa: F401 - httpx2 imports it on the event loop otherwise, which reads files
 import httpx2
 from pydantic import BaseModel, ValidationError
 

@@ -29,6 +29,7 @@ class Settings(BaseModel):
     data_dir: Path = Field(default=Path("modelyard-data"), description="Folder for the database and the stored models.")
     database_url: str | None = Field(
         default=None,
+        repr=False,
         pattern=r"^postgresql://.+$",
         description="A PostgreSQL database, such as `postgresql://modelyard:password@db.example/modelyard`. "
         "Without it, SQLite in the data folder.",
@@ -60,10 +61,11 @@ class Settings(BaseModel):
     )
     storage_secret_key: str | None = Field(default=None, repr=False, description="The S3 secret key.")
     verification_workers: int = Field(
-        default=1,
+        default=2,
         ge=0,
         le=64,
-        description="How many uploads this process reads at once to verify them; 0 leaves that to other processes.",
+        description="How many uploads this process reads at once to verify them, of one team one less, so that others "
+        "need not wait; 0 leaves that to other processes.",
     )
     scrub_rate: int = Field(
         default=20,
@@ -87,6 +89,7 @@ class Settings(BaseModel):
     )
     owner_password: str | None = Field(
         default=None,
+        repr=False,
         min_length=8,
         max_length=128,
         description="First start only: the owner's password; made up and printed once if absent.",

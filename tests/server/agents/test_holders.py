@@ -10,6 +10,8 @@ from sqlalchemy import func, select
 from modelyard.server.models.holders.tables import AgentModelRow, AgentRow
 from modelyard.server.models.tables import ModelRow
 from tests.server.agents.machine import Machine, agents, counts, machine_of, missing, ready, states_on
+from tests.server.places import only_on
+from tests.server.plans import recorded
 from tests.server.world import Someone, World, a_model_file
 
 
@@ -100,6 +102,22 @@ def test_missing_is_what_is_wanted_and_not_ready(team: Someone, machine: Machine
     first = team.get("/models", missing_on="any", per_page=2, cursor="").json()
     rest = missing(team, cursor=first["page_meta"]["next_cursor"])
     assert [entry["id"] for entry in first["model_list"]] + rest == [labelled, nowhere, here]
+
+
+@only_on("sqlite", reason="PostgreSQL reads small tables whole")
+def test_what_is_missing_is_found_in_its_index_and_not_by_looking_at_models(
+    shared_world: World, team: Someone, machine: Machine
+) -> None:
+    model(team, "plain")
+    model(team, "labelled", required_labels=["gpu24"])
+    Machine(machine.key, "big", ("gpu24",)).beat()
+    engine = shared_world.parts.database.engine
+    for where in ("any", "big"):
+        with recorded(engine) as statements:
+            assert len(missing(team, where)) == 2
+        with engine.connect() as connection:
+            steps = [step for plan in statements.plans(connection) for step in plan.splitlines() if " models " in step]
+        assert [step for step in steps if "ix_models_wanted" not in step and "(id=?)" not in step] == []
 
 
 def test_a_machine_gets_only_the_bytes_that_its_labels_let_it_have(team: Someone, machine: Machine) -> None:

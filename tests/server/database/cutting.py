@@ -65,4 +65,6 @@ class Cutting:
                     self.has_cut.set()
                     break
                 client.sendall(piece)
+        # Also when PostgreSQL crashed, and the connection was reset.
+        with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from modelyard.server.database.engine import Limits, open_engine
 from modelyard.server.identity.state import Identity
 from modelyard.server.parts import opened
 from modelyard.server.settings import Settings
@@ -110,3 +111,12 @@ def test_a_request_that_is_cut_while_it_waits_for_its_turn_does_nothing(
     assert (answer.status_code, answer.json()["error_code"]) == (503, "unavailable")
     assert team.get("/credentials").json()["credentials"] == []
     assert team.post("/credentials", kind="agent", display_name="x").status_code == 201
+
+
+def test_a_connection_to_a_machine_that_vanished_is_given_up_in_minutes(postgres: RunningPostgres) -> None:
+    for options, idle in {"": "30", "?keepalives_idle=7": "7"}.items():
+        engine = open_engine(postgres.url() + options, Limits())
+        with engine.connect() as connection:
+            known = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]  # psycopg's
+        engine.dispose()
+        assert (known["keepalives_idle"], known["tcp_user_timeout"]) == (idle, "60000")

@@ -110,6 +110,17 @@ def test_last_use_is_written_when_flushed_and_not_before(world: World) -> None:
     assert world.owner.get("/credentials").json()["credentials"][0]["last_used_at"] is not None
 
 
+def test_a_use_that_another_server_saw_later_stays(world: World) -> None:
+    key, later = world.key("integration"), now() + timedelta(minutes=1)
+    assert key.get("/models").status_code == 200
+    with world.parts.database.writing() as session:
+        session.query(CredentialRow).filter_by(key_hash=keys.digest(str(key.token))).one().last_used_at = later
+    world.parts.identity.flush_last_used(world.parts.database)
+    with world.parts.database.reading() as session:
+        row = session.query(CredentialRow).filter_by(key_hash=keys.digest(str(key.token))).one()
+    assert row.last_used_at == later
+
+
 def test_asking_who_calls_takes_no_write_lock(world: World) -> None:
     """Another writer holds the database: reading goes on."""
     key, device = world.key("integration"), world.device(world.owner)

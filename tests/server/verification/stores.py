@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from modelyard.server.storage.blob_store import Stored, StoreUnavailable
+from modelyard.server.storage.blob_store import Stored, StoredKey, StoreUnavailable
 from modelyard.server.storage.local import LocalStore
 
 STALL_SECONDS = 20.0
@@ -27,6 +27,11 @@ class ErringStore(LocalStore):
         if self.is_away:
             raise StoreUnavailable("The store does not answer.")
         return super().stored(key)
+
+    def keys(self, prefix: str) -> Iterator[StoredKey]:
+        if self.is_away:
+            raise StoreUnavailable("The store does not answer.")
+        return super().keys(prefix)
 
     def read(self, key: str, start: int, length: int, version: str | None = None) -> Iterator[bytes]:
         team = key.split("/")[1]

@@ -2,9 +2,11 @@
 
 import threading
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
+from modelyard.server.database.base import now
 from modelyard.server.parts import Parts
 from modelyard.server.storage.blob_store import StoreUnavailable
 from modelyard.server.storage.digest import Stopped
@@ -134,6 +136,49 @@ def test_wrong_bytes_heal_nothing_and_take_nothing_away(unread: Unread, rotten: 
     unread.verify_all()
     assert unread.state(rotten) == "failed"
     assert unread.row(rotten).verified_at is not None, "Machines go on keeping their good copies."
+
+
+def test_bytes_that_come_back_by_themselves_are_served_again(unread: Unread, rotten: str) -> None:
+    """The operator has put the disk right, or a copy of it."""
+    unread.age(0.9)
+    rot(unread.parts, unread.blob(rotten).store_key, CONTENT)
+    scrub(unread)
+    assert unread.state(rotten) == "failed"
+    unread.age(1.1)
+    scrub(unread)
+    assert (unread.state(rotten), unread.model(rotten)["verification_error"]) == ("verified", None)
+    assert unread.download(rotten) == CONTENT
+    assert unread.events(rotten)[:2] == ["model.healed", "model.rotten"]
+
+
+def test_a_lie_is_not_read_again(unread: Unread) -> None:
+    lie = unread.register_lie()
+    unread.verify_all()
+    unread.age(8)
+    scrub(unread)
+    checked = unread.blob(lie).checked_at
+    assert checked is not None
+    assert checked < now() - timedelta(days=7)
+
+
+def test_when_file_after_file_is_gone_it_is_the_place_that_is_wrong(bad_days: Unread) -> None:
+    models = [verified(bad_days, a_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(5)]
+    objects = bad_days.parts.settings.data_dir / "objects"
+    objects.rename(objects.with_name("elsewhere"))
+    objects.mkdir()
+    bad_days.age(8)
+    one = scrubber(bad_days)
+    assert [one.scrub_next(), one.scrub_next()] == [True, True]
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            one.scrub_next()
+    assert [bad_days.state(model_id) for model_id in models].count("failed") == 2
+
+    objects.rmdir()
+    objects.with_name("elsewhere").rename(objects)
+    bad_days.age(8)
+    scrub(bad_days)
+    assert {bad_days.state(model_id) for model_id in models} == {"verified"}
 
 
 def test_what_was_read_not_long_ago_is_left_alone(unread: Unread) -> None:

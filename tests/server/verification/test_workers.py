@@ -100,6 +100,17 @@ def test_an_outage_fails_nothing_and_is_over_when_it_is_over(bad_days: Unread) -
     assert bad_days.state(model_id) == "verified"
 
 
+def test_a_store_that_is_missing_as_a_whole_has_lost_nothing(bad_days: Unread) -> None:
+    model_id, objects = bad_days.register(), bad_days.parts.settings.data_dir / "objects"
+    objects.rename(objects.with_name("elsewhere"))
+    with pytest.raises(StoreUnavailable):
+        bad_days.verify()
+    assert bad_days.state(model_id) == "pending"
+    objects.with_name("elsewhere").rename(objects)
+    assert bad_days.verify() is True
+    assert bad_days.state(model_id) == "verified"
+
+
 def test_a_blob_that_the_store_alone_fails_for_waits_longer_each_time_behind_the_others(bad_days: Unread) -> None:
     store, model_id = store_of(bad_days), bad_days.register()
     store.failing.add(str(bad_days.owner.team_id))

@@ -138,6 +138,7 @@ def _begin_sqlite(limits: Limits, connection: Connection) -> None:
 def _open_postgres(url: URL, limits: Limits) -> Engine:
     # Nothing here outlives a transaction, so that a pooler may stand in between: no session settings, no prepared
     # statements. The ping costs a round trip and makes a restarted database unnoticeable.
+    noticing = {name: value for name, value in _NOTICING.items() if name not in url.query}
     engine = create_engine(
         url,
         pool_size=limits.connections,
@@ -145,12 +146,14 @@ def _open_postgres(url: URL, limits: Limits) -> Engine:
         pool_pre_ping=True,
         pool_timeout=limits.connect / 1000,
         hide_parameters=True,
-        connect_args={"connect_timeout": max(limits.connect // 1000, 1), "prepare_threshold": None},
+        connect_args={"connect_timeout": max(limits.connect // 1000, 1), "prepare_threshold": None, **noticing},
     )
     event.listen(engine, "begin", partial(_begin_postgres, limits))
     return engine
 
 
+# A machine that loses its power closes no connection; without these a thread waits for it for hours.
+_NOTICING = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 _BEGIN_READING = text("SELECT set_config('statement_timeout', :statement, true)")
 # One trip: PostgreSQL computes the columns from left to right, and the limit holds for the waiting already.
 _BEGIN_WRITING = text(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, FromClause, Join, String, Uuid, column, table
+from sqlalchemy import BigInteger, Boolean, ColumnElement, FromClause, Join, String, Uuid, column, func, table
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -38,6 +38,16 @@ def has_words(words: list[str]) -> ColumnElement[bool]:
     """All of these are parts of the text; what they contain means itself."""
     phrases = " AND ".join('"' + word.replace('"', '""') + '"' for word in words)
     return search_words.c.search_words.op("MATCH", is_comparison=True)(phrases)
+
+
+def has_part(text: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+    """The word is a part of the text, compared byte by byte: SQLite's LIKE takes some characters for one another."""
+    return func.instr(text, word) > 0
+
+
+def has_part_by_index(text: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+    """The same on PostgreSQL, where the trigram index knows LIKE."""
+    return text.contains(word, autoescape=True)
 
 
 class Nested(Join):

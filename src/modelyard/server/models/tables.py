@@ -30,13 +30,14 @@ class ModelRow(Row):
     __table_args__ = (
         # Two living models of a team never share a path; the trash may hold many of one path.
         _living("uq_models_team_id_path_key", "team_id", "path_key", unique=True),
-        # One index a sort, and one a filter in the order of the newest: a list is read off an index, never sorted.
+        # One index a sort, and one a filter in the order of the newest: a list is read off an index, never sorted. With
+        # deleted_at, which is always the same there, SQLite counts in the index alone.
         _living("ix_models_team_id_created_at", "team_id", "created_at", "id"),
         _living("ix_models_team_id_display_name", "team_id", "display_name", "id"),
         _living("ix_models_team_id_file_size", "team_id", "file_size", "id"),
-        _living("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id"),
-        _living("ix_models_team_id_status", "team_id", "model_status", "created_at", "id"),
-        _living("ix_models_team_id_verification", "team_id", "verification", "created_at", "id"),
+        _living("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id", "deleted_at"),
+        _living("ix_models_team_id_status", "team_id", "model_status", "created_at", "id", "deleted_at"),
+        _living("ix_models_team_id_verification", "team_id", "verification", "created_at", "id", "deleted_at"),
         Index(
             "ix_models_wanted",
             *("team_id", "label_set", "verification", "agents_ready"),

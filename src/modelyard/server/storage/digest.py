@@ -13,8 +13,9 @@ from typing_extensions import Buffer
 from modelyard.server.storage.blob_store import BlobStore, Digest, StoreUnavailable
 
 # A store gives one stretch at a time slower than a core hashes; this many at once, and no more of them in memory.
-STRETCH = 8 << 20
-READERS = 4
+# Smaller ones stay in the processor's cache until they are hashed; larger ones cost fewer requests.
+STRETCH = 4 << 20
+READERS = 6
 
 
 class Digesting:

@@ -23,6 +23,7 @@ from modelyard.server.storage.blob_store import (
     Stored,
     StoredKey,
     StoredPart,
+    StoreUnavailable,
     check_key,
     part_sizes,
 )
@@ -167,7 +168,10 @@ class LocalStore:
         self._hashers.remember(key, None)
 
     def keys(self, prefix: str) -> Iterator[StoredKey]:
-        for bytes_file in sorted(self.folder.objects.glob("*/*/*/bytes")):
+        if not self.folder.objects.is_dir():
+            raise StoreUnavailable("The folder of the models is gone.")
+        purpose = prefix.split("/", maxsplit=1)[0] if "/" in prefix else "*"
+        for bytes_file in sorted(self.folder.objects.glob(f"{purpose}/*/*/bytes")):
             key = str(bytes_file.parent.relative_to(self.folder.objects))
             if key.startswith(prefix):
                 with suppress(FileNotFoundError):

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from modelyard.server.storage.s3_gate import Gate
 from modelyard.server.storage.s3_signing import S3Signer
 
 MOST_CONNECTIONS = 48
-_SEEN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,6 @@ class Connections:
         self.limits = limits
         self.gate = Gate()
         self._making = threading.Lock()
-        self._seen = -_SEEN_SECONDS
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -148,19 +145,18 @@ class Connections:
             return found.get_frozen_credentials()
 
     def check_bucket(self) -> None:
-        """Make sure, now and then, that what is missing is an object and not the bucket: a HEAD does not tell.
+        """Make sure that what is missing is an object and not the bucket: a HEAD does not tell.
+
+        Asked each time: bytes that somebody takes for lost are refused to everybody.
 
         Raises:
             StoreUnavailable: the bucket is missing.
         """
-        if time.monotonic() - self._seen < _SEEN_SECONDS:
-            return
         try:
             with self.asking():
                 self.client.head_bucket(Bucket=self.bucket.name)
         except Refusal as refusal:
             raise (Refusal("NoSuchBucket", 404) if refusal.status == 404 else refusal).as_error() from None
-        self._seen = time.monotonic()
 
 
 def _stay_in_region(context: dict[str, Any], **_: object) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import Double, bindparam, cast, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server import changes
@@ -107,8 +107,9 @@ def _verified_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobR
 
 
 def _check_room(session: Session, acting: Acting, settings: Settings, size: int) -> None:
+    # Added up as fractions: whole numbers beyond 64 bits are an error to SQLite, and anybody may announce them.
     count, coming = session.execute(
-        select(func.count(), func.coalesce(func.sum(UploadRow.file_size), 0)).where(
+        select(func.count(), func.coalesce(func.sum(cast(UploadRow.file_size, Double)), 0.0)).where(
             UploadRow.team_id == acting.team_id,
             UploadRow.registered_at.is_(None),
             UploadRow.blob_id.is_(None),
@@ -123,7 +124,6 @@ def _check_room(session: Session, acting: Acting, settings: Settings, size: int)
     quota = team_of(session, acting).quota_bytes
     quota = settings.quota_bytes if quota is None else quota
     stored = changes.totals_of(session, acting.team_id).stored_bytes
-    # SQLite adds integers as integers, PostgreSQL as decimals; a sum of sizes may pass 64 bits on neither.
     if quota is not None and stored + int(coming) + size > quota:
         raise problems.QuotaExceeded(
             f"The team may store {quota} bytes and holds or expects {stored + int(coming)}; this file has {size}.",

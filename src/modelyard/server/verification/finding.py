@@ -37,7 +37,7 @@ def find_out(
     try:
         stored = store.stored(key)
         if stored is None:
-            return Finding(None, GONE)
+            return gone(store)
         if stored.size != blob.size:
             return Finding(None, f"The store holds {stored.size} bytes, not {blob.size} as declared.")
         reading = Reading(store, key, stored.size, stored.version)
@@ -53,4 +53,23 @@ def find_out(
     except OtherVersion as error:
         raise StoreUnavailable("The object changed while it was read.") from error
     except NoSuchKey:
-        return Finding(None, GONE)
+        return gone(store)
+
+
+def gone(store: BlobStore) -> Finding:
+    """That the bytes are gone, if the store is there.
+
+    Raises:
+        StoreUnavailable: it is not, and a bucket that is missing has no object either.
+    """
+    make_sure_of(store)
+    return Finding(None, GONE)
+
+
+def make_sure_of(store: BlobStore) -> None:
+    """Ask the store for something that any store can answer, and that needs more than one object.
+
+    Raises:
+        StoreUnavailable: it does not answer, or is not there.
+    """
+    next(iter(store.keys("probe/")), None)

@@ -62,6 +62,15 @@ def settle_rotten(database: Database, read: BlobRow, error: str) -> bool:
     return True
 
 
+def settle_healed(database: Database, read: BlobRow) -> None:
+    """Serve bytes again that had rotted, or seemed to, and are what they were: a disk is back, or a copy of it."""
+    with database.writing(read.team_id) as session:
+        blob = session.get(BlobRow, read.id, with_for_update=True)
+        if blob is not None and (blob.verification, blob.store_key) == ("failed", read.store_key):
+            _note(session, blob, Finding(None, None), "healed")
+            changes.raise_revision(session, blob.team_id)
+
+
 def _note(session: Session, blob: BlobRow, found: Finding, said: str | None = None) -> None:
     blob.verification = "failed" if found.error else "verified"
     blob.verification_error = found.error

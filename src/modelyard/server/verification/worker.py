@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,13 +17,12 @@ from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError
 from modelyard.server.storage.digest import Reading, Stopped
 from modelyard.server.storage.trust import Trust
 from modelyard.server.uploads.discarding import Useless, discard
-from modelyard.server.verification.finding import GONE, Finding, find_out
+from modelyard.server.verification.finding import Finding, find_out, gone, make_sure_of
 from modelyard.server.verification.leasing import LIFE, PATIENCE, Held, put_back, renew, take_next
 from modelyard.server.verification.settling import model_names, settle
-from modelyard.wire.problems import Unavailable
+from modelyard.wire.problems import Problem, Unavailable
 
 VERIFIED = "verified/"
-NOBODY = UUID(int=0)
 log = logging.getLogger("modelyard.verification")
 
 
@@ -45,7 +44,7 @@ class Verifier:
         # Of one team's blobs all workers but one read at a time: whatever its reads wait for, others have that one.
         self._most_of_a_team = max(workers - 1, 1)
         self._lock = threading.Lock()
-        self._teams = Counter[UUID]()
+        self._held: dict[UUID, Held] = {}
         self._readings: dict[UUID, Reading] = {}
         self._stopping = threading.Event()
 
@@ -74,11 +73,18 @@ class Verifier:
         return True
 
     def stop(self) -> None:
-        """Give back what is being read, so that other processes need not wait for a lease to end."""
+        """Give back what is being read, so that other processes need not wait for a lease to end.
+
+        A read that stands still cannot be called back; but it can no longer say anything.
+        """
         self._stopping.set()
         with self._lock:
+            held = list(self._held.values())
             for reading in self._readings.values():
                 reading.stop()
+        for one in held:
+            with suppress(Problem):
+                put_back(self._database, one, is_its_fault=False)
 
     def _verify(self, held: Held) -> None:
         progress = _Progress()
@@ -113,7 +119,7 @@ class Verifier:
         try:
             key = self._final_key(held)
         except NoSuchKey:
-            return Finding(None, GONE)
+            return gone(self._store)
 
         def begun(reading: Reading) -> None:
             with self._lock:
@@ -150,7 +156,7 @@ class Verifier:
     def _put_off(self, held: Held, error: StoreError) -> None:
         """Let the blob wait; whose fault it is, tells the store's answer to another question."""
         try:
-            self._store.stored(f"probe/{NOBODY}/{NOBODY}")
+            make_sure_of(self._store)
         except StoreError:
             put_back(self._database, held, is_its_fault=False)
             raise error from None
@@ -171,18 +177,18 @@ class Verifier:
 
     def _crowded(self) -> list[UUID]:
         with self._lock:
-            return [team_id for team_id, count in self._teams.items() if count >= self._most_of_a_team]
+            teams = Counter(held.blob.team_id for held in self._held.values())
+        return [team_id for team_id, count in teams.items() if count >= self._most_of_a_team]
 
     @contextmanager
     def _counted(self, held: Held) -> Iterator[None]:
         with self._lock:
-            self._teams[held.blob.team_id] += 1
+            self._held[held.lease] = held
         try:
             yield
         finally:
             with self._lock:
-                self._teams[held.blob.team_id] -= 1
-                self._teams += Counter[UUID]()
+                del self._held[held.lease]
                 self._readings.pop(held.lease, None)
 
 

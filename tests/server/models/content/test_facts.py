@@ -123,5 +123,10 @@ def test_hostile_metadata_stays_small_and_clean() -> None:
     assert "\\u202e" not in raw
 
 
+def test_a_number_that_json_does_not_know_is_left_out() -> None:
+    numbers = {"nan": float("nan"), "most": float("inf"), "least": float("-inf"), "one": 1.0, "none": 0}
+    assert clean_entries(numbers) == {"one": 1.0, "none": 0}
+
+
 def test_examine_is_the_only_door() -> None:
     assert examine.__module__ == "modelyard.server.models.content"

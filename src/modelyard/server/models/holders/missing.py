@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, exists, false, func, literal_column, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from modelyard.server.database.search import on_sqlite
 from modelyard.server.database.session import table_of
 from modelyard.server.models.holders.labels import fits
 from modelyard.server.models.holders.tables import AgentModelRow, AgentRow
@@ -30,9 +31,16 @@ class Missing:
 
     @property
     def ids(self) -> Select[Any]:
-        """The ids, stretch by stretch: for SQLite, which would read another index for a choice of conditions."""
+        """The ids, stretch by stretch: databases would read another index for a choice of conditions."""
         found = [select(_models.c.id).where(stretch) for stretch in self.stretches or [false()]]
         return select(union_all(*found).subquery("missing"))
+
+    def tested(self, session: Session, most: int) -> ColumnElement[bool]:
+        """The condition; for PostgreSQL by its ids, if they are fewer than ``most``: it cannot guess how rare they are."""
+        if on_sqlite(session):
+            return self.condition
+        ids = list(session.scalars(self.ids.limit(most)))
+        return self.condition if len(ids) == most else _models.c.id.in_(ids)
 
 
 def missing_on(session: Session, team_id: UUID, where: str) -> Missing:

@@ -7,8 +7,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from modelyard.server.database.search import unindexed
-from modelyard.server.models.holders.missing import Missing
+from modelyard.server.database.search import has_part, has_part_by_index, unindexed
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.wire.models import ModelStatus, Verification
 from modelyard.wire.paths import canonical_type
@@ -75,27 +74,25 @@ def in_team(team_id: UUID, wanted: ModelFilter) -> ColumnElement[bool]:
     return and_(ModelRow.team_id == team_id, deleted_at.is_not(None) if wanted.deleted else deleted_at.is_(None))
 
 
-def tests_of(wanted: ModelFilter, missing: Missing | None, *, sees_indexes: bool) -> dict[str, ColumnElement[bool]]:
+def tests_of(
+    wanted: ModelFilter, is_missing: ColumnElement[bool] | None, *, sees_indexes: bool
+) -> dict[str, ColumnElement[bool]]:
     """Each filter by its name, as a condition on ``ModelRow``; without ``sees_indexes`` SQLite only tests it.
 
-    ``missing`` is what ``missing_on`` asks for: who misses what has to be looked up.
+    ``is_missing`` is what ``missing_on`` asks for: who misses what has to be looked up.
     """
     tests: dict[str, ColumnElement[bool]] = {
         name: _seen(column, sees_indexes) == value for name, (column, value) in wanted.columns.items()
     }
-    if missing is not None:
-        tests["missing_on"] = missing.condition
+    if is_missing is not None:
+        tests["missing_on"] = is_missing
     if wanted.tag is not None:
         of_model = ModelTagRow.model_id == _seen(ModelRow.id, sees_indexes)
         tests["tag"] = select(ModelTagRow.tag).where(of_model, ModelTagRow.tag == wanted.tag).exists()
     if wanted.words:
-        tests["q"] = has_parts(ModelRow.searched.expression, wanted.words)
+        has_word = has_part_by_index if sees_indexes else has_part
+        tests["q"] = and_(*(has_word(ModelRow.searched.expression, word) for word in wanted.words))
     return tests
-
-
-def has_parts(text: ColumnElement[Any], words: list[str]) -> ColumnElement[bool]:
-    """Each of the words is a part of the text, whatever it contains."""
-    return and_(*(text.contains(word, autoescape=True) for word in words))
 
 
 def _seen(column: InstrumentedAttribute[Any], sees_indexes: bool) -> ColumnElement[Any]:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.database.search import (
     PLACE_BITS,
+    has_part,
     has_words,
     indexed_words,
     nested,
@@ -26,7 +27,7 @@ from modelyard.server.database.search import (
 )
 from modelyard.server.database.session import table_of
 from modelyard.server.models.holders.missing import Missing, missing_on
-from modelyard.server.models.listing.filters import SORTED_BY, ModelFilter, has_parts, in_team, tests_of
+from modelyard.server.models.listing.filters import SORTED_BY, ModelFilter, in_team, tests_of
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 
 _models, _tags = table_of(ModelRow), table_of(ModelTagRow)
@@ -72,7 +73,8 @@ def reading_of(session: Session, team_id: UUID, wanted: ModelFilter, after: tupl
     column = SORTED_BY[wanted.sort.lstrip("-")]
     order: Columns = (column.expression, _models.c.id)
     missing = None if wanted.missing_on is None else missing_on(session, team_id, wanted.missing_on)
-    tests = tests_of(wanted, missing, sees_indexes=not on_sqlite(session))
+    is_missing = None if missing is None else missing.tested(session, NARROW)
+    tests = tests_of(wanted, is_missing, sees_indexes=not on_sqlite(session))
     walk = _reading(_models, [in_team(team_id, wanted), *tests.values()], order, after)
     if wanted.deleted:
         return walk
@@ -155,7 +157,7 @@ def _word_ways(session: Session, team_id: UUID, words: list[str]) -> list[Way]:
     known = indexed_words(words)
     if not known:
         place = search_places.c.place
-        found = and_(place.between(first, last), has_parts(search_places.c.searched, words))
+        found = and_(place.between(first, last), *(has_part(search_places.c.searched, word) for word in words))
         path = nested(search_places, _models, models_there)
         return [Way(frozenset({"q"}), search_places, found, path, (place,), team.is_in_order)]
     place = search_words.c.rowid

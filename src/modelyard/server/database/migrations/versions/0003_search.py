@@ -119,9 +119,9 @@ def _index_models() -> None:
         ("created_at", "created_at", "id"),
         ("display_name", "display_name", "id"),
         ("file_size", "file_size", "id"),
-        ("type", "canonical_type", "created_at", "id"),
-        ("status", "model_status", "created_at", "id"),
-        ("verification", "verification", "created_at", "id"),
+        ("type", "canonical_type", "created_at", "id", "deleted_at"),
+        ("status", "model_status", "created_at", "id", "deleted_at"),
+        ("verification", "verification", "created_at", "id", "deleted_at"),
     ):
         op.create_index(
             f"ix_models_team_id_{name}", "models", ["team_id", *columns], sqlite_where=LIVING, postgresql_where=LIVING

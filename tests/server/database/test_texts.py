@@ -1,0 +1,190 @@
+"""Names of all scripts, and what no database takes: the same order and the same answers on both databases."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.server.database.migrations import migrate
+from modelyard.server.database.session import Database
+from modelyard.server.identity.state import Identity
+from modelyard.server.parts import opened
+from modelyard.server.settings import Settings
+from modelyard.server.teams.acting import Acting, acting_by
+from modelyard.server.uploads.operations import open_upload
+from modelyard.wire.problems import QuotaExceeded
+from modelyard.wire.uploads import UploadRequest
+from tests.postgres import RunningPostgres
+from tests.server.conftest import CHEAP
+from tests.server.world import Someone, World, a_model_file
+
+CONTENT = a_model_file()
+# In the order of their characters, which is not that of any language.
+NAMES = [
+    *("1", "10", "2", "A b", "Ab", "B", "_", "a", "a b", "ab", "b", "z", "Ä", "ß", "é", "İ", "ı", "Ж", "中", "ﬁ"),
+    *("\U0001f4a5", "\U0001f4a5\u200d"),
+]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder: Path = tmp_path_factory.mktemp("texts")
+    with ExitStack() as stack:
+        url: str | None = None
+        if request.param == "postgresql":
+            postgres: RunningPostgres = request.getfixturevalue("postgres_server")
+            url = stack.enter_context(postgres.database())
+        settings = Settings(data_dir=folder / "data", database_url=url, public_url="http://registry.test")
+        parts = stack.enter_context(opened(settings, Identity(CHEAP)))
+        yield stack.enter_context(World(parts))
+
+
+@pytest.fixture
+def team(world: World) -> Someone:
+    return world.new_team()
+
+
+def names(team: Someone, **query: Any) -> list[str]:
+    answer = team.get("/models", **query)
+    assert answer.status_code == 200, answer.text
+    return [model["display_name"] for model in answer.json()["model_list"]]
+
+
+def walked(team: Someone, sort: str) -> list[str]:
+    """All names, three a page, by cursor."""
+    found = list[str]()
+    cursor: str | None = ""
+    while cursor is not None:
+        page = team.get("/models", cursor=cursor, per_page=3, sort=sort).json()
+        found += [model["display_name"] for model in page["model_list"]]
+        cursor = page["page_meta"]["next_cursor"]
+    return found
+
+
+def test_names_sort_by_their_characters_in_pages_and_by_cursor(team: Someone) -> None:
+    team.register(CONTENT, "loras/first.safetensors")
+    for number, name in enumerate(reversed(NAMES)):
+        team.register(a_model_file(str(number)), f"loras/{number}.safetensors", display_name=name)
+    first = team.get("/models", q="first").json()["model_list"][0]["id"]
+    team.delete(f"/models/{first}")
+    assert sorted(NAMES) == NAMES
+    assert names(team, sort="display_name", per_page=100) == NAMES
+    assert walked(team, "display_name") == NAMES
+    assert walked(team, "-display_name") == NAMES[::-1]
+
+
+def test_names_sort_so_whatever_the_locale_of_the_database_is(postgres_server: RunningPostgres) -> None:
+    with postgres_server.database() as url:
+        database = Database(url)
+        migrate(database.engine)
+        database.close()
+        where = "table_name = 'models' AND column_name = 'display_name'"
+        sorting = f"SELECT collation_name FROM information_schema.columns WHERE {where}"  # noqa: S608 - our own names
+        assert postgres_server.execute(sorting, url.rpartition("/")[2]) == [("C",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "is_found"),
+    [
+        ("STRASSE", "straße", True),
+        ("Straße", "STRASSE", True),
+        ("ÀÉÎ", "àéî", True),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος", True),
+        ("ДЫМ", "дым", True),
+        ("İstanbul", "i\u0307stanbul", True),
+        ("İstanbul", "ıstanbul", False),
+        ("éclair", "eclair", False),
+        ("100% [a]_b", "% [a]_", True),
+        ("back\\slash", "k\\s", True),
+        ("\U0001f4a5", "\U0001f4a5", True),
+    ],
+)
+def test_a_search_knows_no_case_and_nothing_else(team: Someone, name: str, word: str, is_found: bool) -> None:
+    team.register(CONTENT, display_name=name)
+    assert names(team, q=word) == [name] * is_found
+
+
+NUL = "a\x00b"
+ID = "00000000-0000-7000-8000-000000000001"
+CALLS: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "/models/presign", {"file_name": NUL, "file_size": 1, "model_type": "loras", "model_path": "loras/a.sft"}),
+    ("POST", "/models/presign", {"file_name": "a", "file_size": 1, "model_type": NUL, "model_path": "loras/a.sft"}),
+    ("POST", "/models/presign", {"file_name": "a", "file_size": 1, "model_type": "loras", "model_path": NUL}),
+    ("POST", "/uploads/multipart/initiate", {"storage_key": NUL, "file_size": 1}),
+    ("POST", "/uploads/multipart/abort", {"storage_key": NUL, "upload_id": NUL}),
+    ("POST", "/uploads/multipart/presign", {"storage_key": NUL, "upload_id": NUL, "part_numbers": [1]}),
+    ("POST", "/teams", {"display_name": NUL}),
+    ("PUT", "/teams/current", {"display_name": NUL}),
+    ("POST", "/credentials", {"kind": "agent", "display_name": NUL}),
+    ("POST", "/invitations", {"email_address": f"{NUL}@studio.test", "invitation_role": "viewer"}),
+    ("POST", "/invitations/accept", {"invitation_token": NUL}),
+    ("POST", "/auth/login", {"email_address": f"{NUL}@studio.test", "user_password": NUL}),
+    ("POST", "/auth/refresh", {"refresh_token": NUL}),
+    ("POST", "/auth/logout", {"refresh_token": NUL}),
+    ("POST", "/auth/password-reset", {"reset_token": NUL, "new_password": "long enough"}),
+    ("POST", "/desktop/pair/confirm", {"user_code": NUL, "device_name": NUL}),
+    ("POST", "/desktop/pair/poll", {"device_code": NUL}),
+    ("PUT", f"/members/{ID}", {"member_role": NUL}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CALLS)
+@pytest.mark.parametrize("text", [NUL, "a\ud800b", "\udfff"])
+def test_text_that_no_database_takes_is_refused_before_it_gets_there(
+    team: Someone, method: str, path: str, body: dict[str, Any], text: str
+) -> None:
+    sent = {name: value.replace(NUL, text) if isinstance(value, str) else value for name, value in body.items()}
+    # As escapes in JSON: that way any text can be sent.
+    answer = team.call(method, path, content=json.dumps(sent), headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 401, 404, 422) or path == "/auth/logout", answer.text
+    assert answer.status_code < 500
+
+
+@pytest.mark.parametrize("text", [NUL, "%00", "\ufffe"])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/models", "q"),
+        ("/models", "tag"),
+        ("/models", "model_type"),
+        ("/models", "cursor"),
+        ("/audit-events", "action"),
+        ("/audit-events", "object_id"),
+        ("/audit-events", "actor_id"),
+        ("/audit-events", "cursor"),
+        ("/members", "cursor"),
+        ("/uploads/multipart/parts", "storage_key"),
+    ],
+)
+def test_a_query_that_no_database_takes_is_answered(team: Someone, path: str, name: str, text: str) -> None:
+    assert team.get(path, **{name: text}).status_code < 500
+
+
+def test_numbers_beyond_64_bits_are_refused(team: Someone) -> None:
+    for size in (2**63, 2**64, 10**30, -1):
+        assert team.presign(CONTENT, file_size=size).status_code == 422
+        assert team.put("/teams/current", quota_bytes=size).status_code == 422
+
+
+def test_announcements_beyond_64_bits_in_all_are_added_up(world: World) -> None:
+    """A bucket never says that it is full, so that anything may be announced."""
+    free_bytes, acting = None, _acting(world)
+    new = UploadRequest(file_name="a", file_size=2**63 - 1, model_type="loras", model_path="loras/a.safetensors")
+    with world.parts.database.writing(acting.team_id) as session:
+        for _ in range(3):
+            open_upload(session, acting, world.parts.settings, new, free_bytes)
+            session.flush()
+        with pytest.raises(QuotaExceeded):
+            open_upload(
+                session, acting, world.parts.settings.model_copy(update={"quota_bytes": 2**62}), new, free_bytes
+            )
+
+
+def _acting(world: World) -> Acting:
+    team = world.new_team()
+    assert team.token is not None
+    with world.parts.database.reading() as session:
+        return acting_by(session, world.parts.identity, team.token, [str(team.team_id)])
