@@ -160,7 +160,9 @@ async def test_bytes_are_replaced_once_comfyui_is_idle_and_it_lets_go_of_the_old
         assert file.read_bytes() == old
         assert comfyui.freed == []
         comfyui.is_rendering = False
-        await until(lambda: file.read_bytes() == new)
+        # Between the old bytes and the new ones, nothing is there.
+        await until(lambda: file.exists() and file.stat().st_size == len(new))
+        assert file.read_bytes() == new
         await until(lambda: comfyui.freed == [{"unload_models": True, "free_memory": True}])
 
 

@@ -36,7 +36,7 @@ class Missing:
         return select(union_all(*found).subquery("missing"))
 
     def tested(self, session: Session, most: int) -> ColumnElement[bool]:
-        """The condition; for PostgreSQL by its ids, if they are fewer than ``most``: it cannot guess how rare they are."""
+        """The condition; for PostgreSQL by its ids, if they are fewer than ``most``: it cannot guess how few."""
         if on_sqlite(session):
             return self.condition
         ids = list(session.scalars(self.ids.limit(most)))
