@@ -11,7 +11,6 @@ from typing import Any, cast
 import httpx2
 from fastapi.testclient import TestClient
 
-from modelyard.server.verification.leasing import LIFE
 from tests.journeys.waiting import wait_for
 from tests.running import RunningServer
 from tests.server.world import Someone, a_model_file, hash_of
@@ -19,8 +18,6 @@ from tests.server.world import Someone, a_model_file, hash_of
 # Longer than any call may take while what the registry needs is away.
 PATIENCE_SECONDS = 45.0
 CLIENTS = 3
-# A worker that cannot tell the database that it gave up a file keeps others from it for so long.
-LEASE_SECONDS = LIFE.total_seconds()
 
 
 @contextmanager
@@ -80,7 +77,7 @@ class Load:
         """Make sure that the registry has what was acknowledged, each once, and nothing else."""
         assert self.faults == [], self.faults
         with caller(self._server, self._who) as who:
-            wait_for(lambda: not who.get("/models", verification="pending").json()["model_list"], LEASE_SECONDS + 30)
+            wait_for(lambda: not who.get("/models", verification="pending").json()["model_list"])
             listed = all_of(who, "/models", "model_list")
             assert {model["verification"] for model in listed} <= {"verified"}
             there = {(model["id"], model["model_path"], model["file_hash"]) for model in listed}

@@ -129,14 +129,14 @@ def test_a_clock_that_was_set_back_changes_no_order(shelf: Shelf) -> None:
 
 def test_a_filtered_list_is_counted_up_to_a_bound(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelyard.server.models.listing.pages.MOST_COUNTED", 4)
-    monkeypatch.setattr("modelyard.server.models.listing.pages.MOST_COUNTED_TOGETHER", 3)
+    monkeypatch.setattr("modelyard.server.models.listing.pages.MOST_SOUGHT", 3)
     shelf.put(Kept(f"ink {number}", number, ("drawn",)) for number in range(6))
 
     def total(**asked: str) -> int | None:
         return shelf.listed(Page(1, 2, None), **asked).meta.total_count
 
-    assert [total(q="ink"), total(tag="drawn"), total(model_type="loras"), total(q="in")] == [4, 4, 4, 4]
-    assert total(q="ink", tag="drawn") == 3
+    assert [total(tag="drawn"), total(model_type="loras")] == [4, 4]
+    assert [total(q="ink"), total(q="in"), total(tag="drawn", model_type="loras")] == [3, 3, 3]
     assert shelf.listed(Page(2, 4, None), q="ink").meta.total_count == 6, "The end was seen."
 
 

@@ -37,12 +37,12 @@ def _waiting(shunned: Collection[UUID], moment: datetime) -> Select[BlobRow]:
     return found.where(BlobRow.team_id.not_in(shunned)) if shunned else found
 
 
-def take_next(database: Database, shunned: Collection[UUID], life: timedelta) -> Held | None:
-    """Lease the blob to read next, or None if there is none."""
+def take_next(database: Database, shunned: Collection[UUID], life: timedelta, lease: UUID | None = None) -> Held | None:
+    """Lease the blob to read next, or None if there is none; a caller who names the lease can give it up unseen."""
     with database.reading() as session:
         if session.scalar(_waiting(shunned, database_now(session))) is None:
             return None
-    lease = new_id()
+    lease = lease or new_id()
     # Nobody has to wait for a turn here: of two that look at once, one skips the row that the other has.
     with database.writing(lease) as session:
         moment = database_now(session)
@@ -69,6 +69,13 @@ def put_back(database: Database, held: Held, *, is_its_fault: bool) -> None:
         pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 10), LONGEST_PAUSE) if is_its_fault else timedelta(0)
         values = {"lease": None, "leased_until": database_now(session) + pause, "tries": tries}
         session.execute(update(BlobRow).where(_mine(held)).values(values))
+
+
+def give_up(database: Database, leases: Collection[UUID]) -> None:
+    """Let others read whatever is held by these leases, if anything is."""
+    with database.writing(new_id()) as session:
+        theirs = PENDING & BlobRow.lease.in_(leases)
+        session.execute(update(BlobRow).where(theirs).values(lease=None, leased_until=None))
 
 
 def mine(session: Session, held: Held) -> BlobRow | None:

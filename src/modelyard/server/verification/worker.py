@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from uuid import UUID
 
+from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import database_now
 from modelyard.server.database.session import Database
 from modelyard.server.leases import renewing
@@ -18,7 +19,7 @@ from modelyard.server.storage.digest import Reading, Stopped
 from modelyard.server.storage.trust import Trust
 from modelyard.server.uploads.discarding import Useless, discard
 from modelyard.server.verification.finding import Finding, find_out, gone, make_sure_of
-from modelyard.server.verification.leasing import LIFE, PATIENCE, Held, put_back, renew, take_next
+from modelyard.server.verification.leasing import LIFE, PATIENCE, Held, give_up, put_back, renew, take_next
 from modelyard.server.verification.settling import model_names, settle
 from modelyard.wire.problems import Problem, Unavailable
 
@@ -46,6 +47,8 @@ class Verifier:
         self._lock = threading.Lock()
         self._held: dict[UUID, Held] = {}
         self._readings: dict[UUID, Reading] = {}
+        # Leases that the database may have and no thread: the answer to a commit was lost, or it was away.
+        self._lost = set[UUID]()
         self._stopping = threading.Event()
 
     def verify_next(self) -> bool:
@@ -56,10 +59,10 @@ class Verifier:
         Raises:
             StoreUnavailable: the store does not answer anybody; the blob waits.
         """
-        held = None if self._stopping.is_set() else take_next(self._database, self._crowded(), self._life)
+        held = None if self._stopping.is_set() else self._taken()
         if held is None:
             return False
-        with self._counted(held):
+        with self._counted(held), self._lost_by_problems(held.lease):
             try:
                 self._verify(held)
             except Stopped:
@@ -85,6 +88,27 @@ class Verifier:
         for one in held:
             with suppress(Problem):
                 put_back(self._database, one, is_its_fault=False)
+
+    def _taken(self) -> Held | None:
+        """The blob to read next, after those were let go that wait for a thread which has given them up."""
+        with self._lock:
+            lost = list(self._lost)
+        if lost:
+            give_up(self._database, lost)
+            with self._lock:
+                self._lost.difference_update(lost)
+        lease = new_id()
+        with self._lost_by_problems(lease):
+            return take_next(self._database, self._crowded(), self._life, lease)
+
+    @contextmanager
+    def _lost_by_problems(self, lease: UUID) -> Iterator[None]:
+        try:
+            yield
+        except Problem:
+            with self._lock:
+                self._lost.add(lease)
+            raise
 
     def _verify(self, held: Held) -> None:
         progress = _Progress()

@@ -46,7 +46,7 @@ class ModelFilter(Shape):
     sort: Sort = Field(default="-created_at", description="`-` for descending.", examples=["display_name"])
 
     @property
-    def narrowings(self) -> int:
+    def filters(self) -> int:
         """How many filters are asked for; with none, all living models are wanted."""
         others = (self.tag is not None, self.missing_on is not None, self.deleted, bool(self.words))
         return len(self.columns) + sum(others)

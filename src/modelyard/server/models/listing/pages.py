@@ -16,9 +16,9 @@ from modelyard.server.teams.acting import Acting
 from modelyard.wire.shapes import PageMeta
 
 # A filtered list says how many there are up to here; beyond, a count would be a scan. One filter is counted in its
-# index; where several meet, models have to be looked at.
+# index; of a search, and where several filters meet, the models found have to be looked at.
 MOST_COUNTED = 10_000
-MOST_COUNTED_TOGETHER = 1_000
+MOST_SOUGHT = 1_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def _directed(order: tuple[ColumnElement[Any], ...], descending: bool) -> list[C
 
 
 def _total(session: Session, acting: Acting, wanted: ModelFilter, reading: Reading) -> int:
-    if not wanted.narrowings:
+    if not wanted.filters:
         return changes.totals_of(session, acting.team_id).living_models
-    return count(session, reading.counted, MOST_COUNTED if wanted.narrowings == 1 else MOST_COUNTED_TOGETHER)
+    is_quick = wanted.filters == 1 and not wanted.words
+    return count(session, reading.counted, MOST_COUNTED if is_quick else MOST_SOUGHT)
