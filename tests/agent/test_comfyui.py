@@ -7,7 +7,7 @@ import pytest
 from modelyard.agent.comfyui import ComfyUI, Witness
 from modelyard.agent.library import Finder, Memory
 from modelyard.agent.settings import AgentSettings, read_settings
-from modelyard.client.sync.running import ask_comfyui
+from modelyard.client.sync.holding.running import ask_comfyui
 from modelyard.client.sync.wanted import Wanted, read_wanted
 from tests.agent.box import Box, until
 from tests.agent.comfyui_server import ComfyUIServer

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.agent.report import Report, Reports, sentence
-from modelyard.client.sync.standing import Standing
+from modelyard.client.sync.acting.standing import Standing
 from modelyard.wire.agents import MOST_STATES, ModelState, ReportedModel
 
 THEN, NOW = datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC)

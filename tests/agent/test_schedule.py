@@ -17,7 +17,7 @@ from modelyard.agent.schedule import (
     Schedule,
     seconds_until_open,
 )
-from modelyard.client.sync.budget import read_window
+from modelyard.client.sync.acting.budget import read_window
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

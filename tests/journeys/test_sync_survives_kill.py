@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.sync.roots import WORK_FOLDER
+from modelyard.client.sync.holding.roots import WORK_FOLDER
 from tests.client.sync.real import RealMachine, Store, sha256
 from tests.client.sync.syncing import Syncing
 from tests.journeys.stepping import Stepping

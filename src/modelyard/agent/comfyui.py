@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from modelyard.client.sync.roots import Install
+from modelyard.client.sync.holding.roots import Install
 from modelyard.client.sync.wanted import Wanted
 from modelyard.client.sync.wording import quoted
 

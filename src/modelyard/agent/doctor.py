@@ -17,8 +17,8 @@ from modelyard.agent.library import Finder, Library, NoFolders
 from modelyard.agent.settings import USUAL_COMFYUI, AgentSettings, settings_file
 from modelyard.agent.status import StateFolder
 from modelyard.client.address import API_PREFIX, is_open_to_listeners
-from modelyard.client.sync.ground import look_at, space_at
-from modelyard.client.sync.roots import Install
+from modelyard.client.sync.holding.ground import look_at, space_at
+from modelyard.client.sync.holding.roots import Install
 from modelyard.client.sync.wording import in_bytes, quoted
 
 Level = Literal["ok", "warning", "problem"]

@@ -9,10 +9,10 @@ from typing import Any
 from modelyard.agent.comfyui import ComfyUI
 from modelyard.agent.settings import USUAL_COMFYUI, AgentSettings
 from modelyard.client.durable import write_private
-from modelyard.client.sync.configured import CONFIG_NAME, read_install
-from modelyard.client.sync.patience import NotAnswering, Patience
-from modelyard.client.sync.roots import Install, Root, RootsUnknown, models_folder
-from modelyard.client.sync.running import ask_comfyui
+from modelyard.client.sync.holding.configured import CONFIG_NAME, read_install
+from modelyard.client.sync.holding.patience import NotAnswering, Patience
+from modelyard.client.sync.holding.roots import Install, Root, RootsUnknown, models_folder
+from modelyard.client.sync.holding.running import ask_comfyui
 from modelyard.client.sync.wording import quoted
 
 

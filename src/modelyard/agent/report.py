@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from modelyard.client.sync.standing import Standing
+from modelyard.client.sync.acting.standing import Standing
 from modelyard.wire.agents import MOST_STATES, ModelState, ReportedModel
 
 _LONGEST_SENTENCE = 2000

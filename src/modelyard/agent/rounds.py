@@ -16,16 +16,16 @@ from modelyard.agent.connection import RegistryCalls
 from modelyard.agent.library import Finder, Library
 from modelyard.agent.settings import AgentSettings
 from modelyard.client.address import checked_download
-from modelyard.client.sync.actions import HeldRemoval, Plan
-from modelyard.client.sync.apply import apply_plan
-from modelyard.client.sync.downloads import Terms
-from modelyard.client.sync.folders import open_work
-from modelyard.client.sync.holdings import Holdings, Machine, Watch, scan
-from modelyard.client.sync.patience import Patience
-from modelyard.client.sync.plan import Policy, plan_sync
-from modelyard.client.sync.standing import Standing, ready, standing_of
-from modelyard.client.sync.trash import empty
-from modelyard.client.sync.troubles import NotPlaced
+from modelyard.client.sync.acting.apply import apply_plan
+from modelyard.client.sync.acting.downloads import Terms
+from modelyard.client.sync.acting.folders import open_work
+from modelyard.client.sync.acting.standing import Standing, ready, standing_of
+from modelyard.client.sync.acting.trash import empty
+from modelyard.client.sync.acting.troubles import NotPlaced
+from modelyard.client.sync.holding.holdings import Holdings, Machine, Watch, scan
+from modelyard.client.sync.holding.patience import Patience
+from modelyard.client.sync.planning.actions import HeldRemoval, Plan
+from modelyard.client.sync.planning.plan import Policy, plan_sync
 from modelyard.client.sync.wanted import Wanted, WantedList
 from modelyard.client.sync.wording import in_bytes
 from modelyard.transfer.crew import Crew

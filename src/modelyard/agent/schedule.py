@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from modelyard.client.sync.budget import Window, why_closed
+from modelyard.client.sync.acting.budget import Window, why_closed
 
 # People put files into folders without telling anybody.
 LOOK_EVERY = 600.0

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from modelyard.client.address import checked_url
 from modelyard.client.settings import APPLICATION
 from modelyard.client.sizes import size_of
-from modelyard.client.sync.budget import Window, read_window
+from modelyard.client.sync.acting.budget import Window, read_window
 from modelyard.wire.agents import AgentId
 from modelyard.wire.models import Labels
 

@@ -14,8 +14,8 @@ from modelyard.agent.report import Report, Reports, sentence
 from modelyard.agent.rounds import PAUSED, RENDERING, Outcome
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.status import HeldStatus, ModelStatus, Status
-from modelyard.client.sync.actions import HeldRemoval, Plan
-from modelyard.client.sync.standing import Standing
+from modelyard.client.sync.acting.standing import Standing
+from modelyard.client.sync.planning.actions import HeldRemoval, Plan
 from modelyard.client.sync.wording import in_bytes, printable
 from modelyard.wire.agents import Heartbeat, Manifest, ReportedModel, SyncPhase
 

@@ -20,12 +20,12 @@ from modelyard.agent.situation import Situation, Surroundings
 from modelyard.agent.status import StateFolder
 from modelyard.client.durable import Busy, locked
 from modelyard.client.registry import Registry
-from modelyard.client.sync.ground import Space, space_at
-from modelyard.client.sync.holdings import Machine
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.journal import Journal
-from modelyard.client.sync.patience import NotAnswering, Patience
-from modelyard.client.sync.state import StateFile
+from modelyard.client.sync.holding.ground import Space, space_at
+from modelyard.client.sync.holding.holdings import Machine
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.journal import Journal
+from modelyard.client.sync.holding.patience import NotAnswering, Patience
+from modelyard.client.sync.holding.state import StateFile
 
 log = logging.getLogger("modelyard.agent")
 

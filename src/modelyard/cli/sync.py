@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from modelyard.cli.progress import Picture
     from modelyard.cli.terminal import Terminal
     from modelyard.client.registry import Registry
-    from modelyard.client.sync.actions import Plan
-    from modelyard.client.sync.downloads import Terms
-    from modelyard.client.sync.standing import Standing, Tell
+    from modelyard.client.sync.acting.downloads import Terms
+    from modelyard.client.sync.acting.standing import Standing, Tell
+    from modelyard.client.sync.planning.actions import Plan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,7 +47,7 @@ def sync(
     Examples: modelyard sync ~/ComfyUI --dry-run; modelyard sync /srv/models --label gpu24
     """
     require_posix("modelyard sync")
-    from modelyard.client.sync.downloads import Terms
+    from modelyard.client.sync.acting.downloads import Terms
 
     terminal = terminal_of(context)
     terms = Terms(network=network_of(limit_rate))
@@ -82,7 +82,7 @@ async def _synced(
     from modelyard.agent.settings import usual_agent_id
     from modelyard.cli.progress import drawing
     from modelyard.client.address import checked_download
-    from modelyard.client.sync.apply import apply_plan
+    from modelyard.client.sync.acting.apply import apply_plan
     from modelyard.client.syncing import folder_memory, install_at, machine_list, plan_once, team_list
     from modelyard.wire.credentials import PREFIXES
 

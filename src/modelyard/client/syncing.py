@@ -15,14 +15,14 @@ from modelyard.client.durable import Busy, locked
 from modelyard.client.filters import ModelFilter
 from modelyard.client.paging import Paging, every_page
 from modelyard.client.registry import Registry
-from modelyard.client.sync.actions import Plan
-from modelyard.client.sync.configured import read_install
-from modelyard.client.sync.holdings import Machine, Watch, scan
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.journal import Journal
-from modelyard.client.sync.plan import Policy, plan_sync
-from modelyard.client.sync.roots import Install, models_folder
-from modelyard.client.sync.state import StateFile
+from modelyard.client.sync.holding.configured import read_install
+from modelyard.client.sync.holding.holdings import Machine, Watch, scan
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.journal import Journal
+from modelyard.client.sync.holding.roots import Install, models_folder
+from modelyard.client.sync.holding.state import StateFile
+from modelyard.client.sync.planning.actions import Plan
+from modelyard.client.sync.planning.plan import Policy, plan_sync
 from modelyard.client.sync.wanted import Unfit, WantedList, read_wanted
 from modelyard.transfer.crew import Crew
 from modelyard.wire.agents import Heartbeat, WantedModel

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.sync.holdings import Machine
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.journal import Journal
-from modelyard.client.sync.state import StateFile
+from modelyard.client.sync.holding.holdings import Machine
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.journal import Journal
+from modelyard.client.sync.holding.state import StateFile
 from tests.client.sync.real import RealMachine, Store
 from tests.client.sync.yard import Yard
 from tests.transfer.misbehaving import MisbehavingServer

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 
-from modelyard.client.sync.actions import Adopt, Fetch, Plan, Replace, Source
-from modelyard.client.sync.ground import Space
-from modelyard.client.sync.holdings import Holdings
-from modelyard.client.sync.journal import Entry, Origin
-from modelyard.client.sync.listing import Held
-from modelyard.client.sync.plan import Policy, plan_sync
-from modelyard.client.sync.roots import LAYOUT, RootOnDisk
+from modelyard.client.sync.holding.ground import Space
+from modelyard.client.sync.holding.holdings import Holdings
+from modelyard.client.sync.holding.journal import Entry, Origin
+from modelyard.client.sync.holding.listing import Held
+from modelyard.client.sync.holding.roots import LAYOUT, RootOnDisk
+from modelyard.client.sync.planning.actions import Adopt, Fetch, Plan, Replace, Source
+from modelyard.client.sync.planning.plan import Policy, plan_sync
 from modelyard.client.sync.wanted import Wanted, WantedList, read_wanted
 from modelyard.wire.agents import WantedModel
 

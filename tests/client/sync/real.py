@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from modelyard.client.sync.actions import Plan
-from modelyard.client.sync.apply import apply_plan
-from modelyard.client.sync.downloads import Terms
-from modelyard.client.sync.holdings import Machine, scan
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.journal import Entry, Journal
-from modelyard.client.sync.plan import plan_sync
-from modelyard.client.sync.roots import WORK_FOLDER, Install, models_folder
-from modelyard.client.sync.standing import Standing, Tell, unheard
-from modelyard.client.sync.state import StateFile
+from modelyard.client.sync.acting.apply import apply_plan
+from modelyard.client.sync.acting.downloads import Terms
+from modelyard.client.sync.acting.standing import Standing, Tell, unheard
+from modelyard.client.sync.holding.holdings import Machine, scan
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.journal import Entry, Journal
+from modelyard.client.sync.holding.roots import WORK_FOLDER, Install, models_folder
+from modelyard.client.sync.holding.state import StateFile
+from modelyard.client.sync.planning.actions import Plan
+from modelyard.client.sync.planning.plan import plan_sync
 from modelyard.client.sync.wanted import WantedList, read_wanted
 from modelyard.transfer.network import Network
 from modelyard.wire.agents import WantedModel

@@ -1,6 +1,6 @@
 """A plan that refuses."""
 
-from modelyard.client.sync.actions import Plan, Refuse
+from modelyard.client.sync.planning.actions import Plan, Refuse
 
 
 def refusal(plan: Plan) -> Refuse:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from modelyard.client.sync.standing import Standing
+from modelyard.client.sync.acting.standing import Standing
 from tests.client.sync.making import model
 from tests.client.sync.real import RealMachine, Store, sha256
 from tests.transfer.misbehaving import flips_a_bit

@@ -12,10 +12,10 @@ from uuid import UUID
 
 import pytest
 
-from modelyard.client.sync.apply import apply_plan
-from modelyard.client.sync.budget import Window
-from modelyard.client.sync.downloads import Terms
-from modelyard.client.sync.standing import Standing
+from modelyard.client.sync.acting.apply import apply_plan
+from modelyard.client.sync.acting.budget import Window
+from modelyard.client.sync.acting.downloads import Terms
+from modelyard.client.sync.acting.standing import Standing
 from modelyard.transfer.network import Pace
 from modelyard.wire.agents import WantedModel
 from modelyard.wire.problems import Unauthenticated

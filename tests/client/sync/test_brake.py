@@ -1,6 +1,6 @@
 import pytest
 
-from modelyard.client.sync.brake import removal_token
+from modelyard.client.sync.planning.brake import removal_token
 from tests.client.sync.making import Disk, model
 
 

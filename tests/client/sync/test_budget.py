@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from modelyard.client.sync.budget import Window, read_window, room_lacking, seconds_left, why_closed
+from modelyard.client.sync.acting.budget import Window, read_window, room_lacking, seconds_left, why_closed
 
 NIGHT = Window(time(22), time(7))
 

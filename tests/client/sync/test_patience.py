@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.sync.holdings import Machine, Watch, scan
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.journal import Journal
-from modelyard.client.sync.patience import NotAnswering, Patience
-from modelyard.client.sync.plan import plan_sync
-from modelyard.client.sync.roots import models_folder
-from modelyard.client.sync.state import StateFile
+from modelyard.client.sync.holding.holdings import Machine, Watch, scan
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.journal import Journal
+from modelyard.client.sync.holding.patience import NotAnswering, Patience
+from modelyard.client.sync.holding.roots import models_folder
+from modelyard.client.sync.holding.state import StateFile
+from modelyard.client.sync.planning.plan import plan_sync
 from tests.client.sync.dead_mount import dead_mount
 from tests.client.sync.making import model, policy_of, wanted
 

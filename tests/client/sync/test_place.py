@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.sync.actions import Plan
-from modelyard.client.sync.standing import Standing
+from modelyard.client.sync.acting.standing import Standing
+from modelyard.client.sync.planning.actions import Plan
 from tests.client.sync.real import USUAL, RealMachine, Store, sha256
 
 INK = os.urandom(300_000)

@@ -10,12 +10,12 @@ from uuid import UUID
 
 import pytest
 
-from modelyard.client.sync.actions import Source
-from modelyard.client.sync.contents import time_of
-from modelyard.client.sync.folders import Folder, open_work
-from modelyard.client.sync.litter import sweep, tidy
-from modelyard.client.sync.staging import Stage
-from modelyard.client.sync.trash import empty, trashed
+from modelyard.client.sync.acting.contents import time_of
+from modelyard.client.sync.acting.folders import Folder, open_work
+from modelyard.client.sync.acting.litter import sweep, tidy
+from modelyard.client.sync.acting.staging import Stage
+from modelyard.client.sync.acting.trash import empty, trashed
+from modelyard.client.sync.planning.actions import Source
 from modelyard.client.sync.wanted import Wanted
 from tests.client.sync.making import model, wanted
 from tests.client.sync.real import sha256

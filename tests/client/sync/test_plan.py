@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from modelyard.client.sync.actions import Plan
-from modelyard.client.sync.listing import Kind
+from modelyard.client.sync.holding.listing import Kind
+from modelyard.client.sync.planning.actions import Plan
 from tests.client.sync.making import MODELS, Disk, model, sha256_of
 from tests.client.sync.refused import refusal
 

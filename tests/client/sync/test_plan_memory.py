@@ -2,8 +2,8 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from modelyard.client.sync.actions import Plan
-from modelyard.client.sync.roots import RootOnDisk
+from modelyard.client.sync.holding.roots import RootOnDisk
+from modelyard.client.sync.planning.actions import Plan
 from tests.client.sync.making import MODELS, Disk, install, model, sha256_of
 from tests.client.sync.refused import refusal
 

@@ -6,10 +6,10 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelyard.client.sync.actions import Adopt, Fetch, Plan, Replace
-from modelyard.client.sync.holdings import Holdings
-from modelyard.client.sync.listing import Kind
-from modelyard.client.sync.plan import plan_sync
+from modelyard.client.sync.holding.holdings import Holdings
+from modelyard.client.sync.holding.listing import Kind
+from modelyard.client.sync.planning.actions import Adopt, Fetch, Plan, Replace
+from modelyard.client.sync.planning.plan import plan_sync
 from modelyard.client.sync.wanted import read_wanted
 from modelyard.wire.agents import WantedModel
 from tests.client.sync.making import DISK, MODELS, Disk, install, model, policy_of, sha256_of

@@ -7,14 +7,14 @@ from threading import Thread
 
 import pytest
 
-from modelyard.client.sync.configured import read_install
-from modelyard.client.sync.holdings import Machine, scan
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.journal import Journal
-from modelyard.client.sync.plan import plan_sync
-from modelyard.client.sync.roots import Install, RootsUnknown, models_folder
-from modelyard.client.sync.running import ask_comfyui, read_answer
-from modelyard.client.sync.state import StateFile
+from modelyard.client.sync.holding.configured import read_install
+from modelyard.client.sync.holding.holdings import Machine, scan
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.journal import Journal
+from modelyard.client.sync.holding.roots import Install, RootsUnknown, models_folder
+from modelyard.client.sync.holding.running import ask_comfyui, read_answer
+from modelyard.client.sync.holding.state import StateFile
+from modelyard.client.sync.planning.plan import plan_sync
 from tests.client.sync.comfy_listing import ComfyListing
 from tests.client.sync.making import model, policy_of, wanted
 

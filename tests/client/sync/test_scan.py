@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.sync.holdings import Watch, scan
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.listing import Listing
-from modelyard.client.sync.patience import Patience
-from modelyard.client.sync.plan import plan_sync
-from modelyard.client.sync.reading import Stopped
-from modelyard.client.sync.roots import models_folder
+from modelyard.client.sync.holding.holdings import Watch, scan
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.listing import Listing
+from modelyard.client.sync.holding.patience import Patience
+from modelyard.client.sync.holding.reading import Stopped
+from modelyard.client.sync.holding.roots import models_folder
+from modelyard.client.sync.planning.plan import plan_sync
 from tests.client.sync.making import model, policy_of, sha256_of, wanted
 from tests.client.sync.yard import Yard
 

@@ -2,9 +2,9 @@ import os
 import socket
 from pathlib import Path
 
-from modelyard.client.sync.journal import Entry
-from modelyard.client.sync.plan import plan_sync
-from modelyard.client.sync.roots import Install, Root
+from modelyard.client.sync.holding.journal import Entry
+from modelyard.client.sync.holding.roots import Install, Root
+from modelyard.client.sync.planning.plan import plan_sync
 from tests.client.sync.making import model, policy_of, sha256_of, wanted
 from tests.client.sync.yard import Yard
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from modelyard.client.sync.roots import RootOnDisk
+from modelyard.client.sync.holding.roots import RootOnDisk
 from tests.client.sync.making import DISK, MODELS, Disk, install, model, sha256_of
 
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.journal import Entry, Journal
-from modelyard.client.sync.state import StateFailed, StateFile
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.journal import Entry, Journal
+from modelyard.client.sync.holding.state import StateFailed, StateFile
 from modelyard.transfer.source import Identity
 
 A, B = "a" * 64, "b" * 64
@@ -144,8 +144,8 @@ def test_what_was_confirmed_survives_a_kill(tmp_path: Path) -> None:
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from uuid import UUID\n"
-        "from modelyard.client.sync.journal import Entry, Journal\n"
-        "from modelyard.client.sync.state import StateFile\n"
+        "from modelyard.client.sync.holding.journal import Entry, Journal\n"
+        "from modelyard.client.sync.holding.state import StateFile\n"
         "journal = Journal(StateFile(Path(sys.argv[1])))\n"
         "for number in range(50):\n"
         "    journal.confirm(Entry(Path(f'/m/{number}'), 'a' * 64, 1, UUID(int=number), 'placed'))\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.sync.actions import Plan, Source
+from modelyard.client.sync.planning.actions import Plan, Source
 from tests.client.sync.making import DISK, GB, MODELS, NOW, Disk, install, model, sha256_of
 
 OTHER_DISK = 6

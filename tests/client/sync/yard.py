@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.client.sync.holdings import Holdings, Machine, Watch, scan
-from modelyard.client.sync.roots import Install, RootOnDisk, models_folder
+from modelyard.client.sync.holding.holdings import Holdings, Machine, Watch, scan
+from modelyard.client.sync.holding.roots import Install, RootOnDisk, models_folder
 from modelyard.wire.agents import WantedModel
 from tests.client.sync.making import wanted
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from modelyard.client.sync.actions import Source
-from modelyard.client.sync.contents import hash_of, stamp, unchanged_hash_of
-from modelyard.client.sync.folders import Folder
-from modelyard.client.sync.troubles import NoRoom, NotPlaced
+from modelyard.client.sync.acting.contents import hash_of, stamp, unchanged_hash_of
+from modelyard.client.sync.acting.folders import Folder
+from modelyard.client.sync.acting.troubles import NoRoom, NotPlaced
+from modelyard.client.sync.planning.actions import Source
 from modelyard.client.sync.wanted import Wanted
 from modelyard.client.sync.wording import in_bytes, quoted
 

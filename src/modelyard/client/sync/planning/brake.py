@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from modelyard.client.sync.actions import HeldRemoval, Remove
+from modelyard.client.sync.planning.actions import HeldRemoval, Remove
 from modelyard.client.sync.wording import in_bytes
 
 MOST_AT_ONCE = 10

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from modelyard.client.sync.listing import Held
+from modelyard.client.sync.holding.listing import Held
 from modelyard.client.sync.wanted import Wanted
 from modelyard.client.sync.wording import in_bytes, quoted
 

@@ -13,15 +13,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from modelyard.client.sync import refusals
-from modelyard.client.sync.actions import Adopt, Fetch, HeldRemoval, Keep, Plan, Refuse, Remove, Replace, Source
-from modelyard.client.sync.brake import held_back
-from modelyard.client.sync.holdings import Holdings
-from modelyard.client.sync.journal import Entry
-from modelyard.client.sync.ownership import read_ownership, target_at
-from modelyard.client.sync.resolving import Need, resolve
-from modelyard.client.sync.roots import RootOnDisk
-from modelyard.client.sync.supply import Room, Supply
+from modelyard.client.sync.holding.holdings import Holdings
+from modelyard.client.sync.holding.journal import Entry
+from modelyard.client.sync.holding.roots import RootOnDisk
+from modelyard.client.sync.planning import refusals
+from modelyard.client.sync.planning.actions import (
+    Adopt,
+    Fetch,
+    HeldRemoval,
+    Keep,
+    Plan,
+    Refuse,
+    Remove,
+    Replace,
+    Source,
+)
+from modelyard.client.sync.planning.brake import held_back
+from modelyard.client.sync.planning.ownership import read_ownership, target_at
+from modelyard.client.sync.planning.resolving import Need, resolve
+from modelyard.client.sync.planning.supply import Room, Supply
 from modelyard.client.sync.wanted import Wanted, WantedList
 from modelyard.wire.agents import ModelState
 

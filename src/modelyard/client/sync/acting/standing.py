@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
-from modelyard.client.sync.staging import How
-from modelyard.client.sync.troubles import NotPlaced
+from modelyard.client.sync.acting.staging import How
+from modelyard.client.sync.acting.troubles import NotPlaced
 from modelyard.client.sync.wanted import Wanted
 from modelyard.wire.agents import ModelState
 

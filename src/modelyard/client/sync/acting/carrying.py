@@ -4,15 +4,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelyard.client.sync.actions import Adopt, Fetch, Remove, Replace, Source, Target
-from modelyard.client.sync.contents import set_time, unchanged_hash_of
-from modelyard.client.sync.downloads import Downloads
-from modelyard.client.sync.folders import Folder, open_folder, open_work
-from modelyard.client.sync.journal import Origin
-from modelyard.client.sync.place import Placer
-from modelyard.client.sync.staging import Stage, Staged, changed
-from modelyard.client.sync.standing import Done, Standing, ready
-from modelyard.client.sync.troubles import NotPlaced
+from modelyard.client.sync.acting.contents import set_time, unchanged_hash_of
+from modelyard.client.sync.acting.downloads import Downloads
+from modelyard.client.sync.acting.folders import Folder, open_folder, open_work
+from modelyard.client.sync.acting.place import Placer
+from modelyard.client.sync.acting.staging import Stage, Staged, changed
+from modelyard.client.sync.acting.standing import Done, Standing, ready
+from modelyard.client.sync.acting.troubles import NotPlaced
+from modelyard.client.sync.holding.journal import Origin
+from modelyard.client.sync.planning.actions import Adopt, Fetch, Remove, Replace, Source, Target
 from modelyard.client.sync.wanted import Wanted
 from modelyard.transfer.crew import Crew, Result
 from modelyard.transfer.partial import Partial

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Collection
 from uuid import UUID
 
-from modelyard.client.sync.budget import room_lacking
-from modelyard.client.sync.folders import Folder
-from modelyard.client.sync.refusals import no_room
-from modelyard.client.sync.trash import empty
-from modelyard.client.sync.troubles import NoRoom
+from modelyard.client.sync.acting.budget import room_lacking
+from modelyard.client.sync.acting.folders import Folder
+from modelyard.client.sync.acting.trash import empty
+from modelyard.client.sync.acting.troubles import NoRoom
+from modelyard.client.sync.planning.refusals import no_room
 from modelyard.client.sync.wanted import Wanted
 
 

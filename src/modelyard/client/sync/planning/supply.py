@@ -4,12 +4,12 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from modelyard.client.sync import refusals
-from modelyard.client.sync.actions import Source
-from modelyard.client.sync.holdings import Holdings
-from modelyard.client.sync.listing import Held
-from modelyard.client.sync.ownership import Ownership, own_bytes
-from modelyard.client.sync.resolving import Need
+from modelyard.client.sync.holding.holdings import Holdings
+from modelyard.client.sync.holding.listing import Held
+from modelyard.client.sync.planning import refusals
+from modelyard.client.sync.planning.actions import Source
+from modelyard.client.sync.planning.ownership import Ownership, own_bytes
+from modelyard.client.sync.planning.resolving import Need
 
 # How long a user's file must have rested before it is linked to: programs that train write over their last result.
 _RESTED = timedelta(hours=1)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from modelyard.client.sync.patience import NotAnswering, Patience
-from modelyard.client.sync.roots import WORK_FOLDER
+from modelyard.client.sync.holding.patience import NotAnswering, Patience
+from modelyard.client.sync.holding.roots import WORK_FOLDER
 from modelyard.transfer.source import Identity
 from modelyard.wire.paths import path_key
 

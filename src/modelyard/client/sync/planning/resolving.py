@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from modelyard.client.sync import refusals
-from modelyard.client.sync.actions import Keep, Refuse, Target
-from modelyard.client.sync.holdings import Holdings
-from modelyard.client.sync.journal import Entry
-from modelyard.client.sync.listing import Held
-from modelyard.client.sync.ownership import Ownership
-from modelyard.client.sync.roots import RootOnDisk, root_for
+from modelyard.client.sync.holding.holdings import Holdings
+from modelyard.client.sync.holding.journal import Entry
+from modelyard.client.sync.holding.listing import Held
+from modelyard.client.sync.holding.roots import RootOnDisk, root_for
+from modelyard.client.sync.planning import refusals
+from modelyard.client.sync.planning.actions import Keep, Refuse, Target
+from modelyard.client.sync.planning.ownership import Ownership
 from modelyard.client.sync.wanted import Wanted
 from modelyard.client.sync.wording import quoted
 from modelyard.wire.agents import ModelState

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from modelyard.client.sync.roots import LAYOUT, Install, RootsUnknown, Search
+from modelyard.client.sync.holding.roots import LAYOUT, Install, RootsUnknown, Search
 
 _SECONDS = 10.0
 _MOST_BYTES = 4 * 1024 * 1024

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from modelyard.client.sync.actions import Target
-from modelyard.client.sync.holdings import Holdings
-from modelyard.client.sync.journal import Entry
-from modelyard.client.sync.listing import Held
-from modelyard.client.sync.roots import RootOnDisk
+from modelyard.client.sync.holding.holdings import Holdings
+from modelyard.client.sync.holding.journal import Entry
+from modelyard.client.sync.holding.listing import Held
+from modelyard.client.sync.holding.roots import RootOnDisk
+from modelyard.client.sync.planning.actions import Target
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
-from modelyard.client.sync.state import StateFile
+from modelyard.client.sync.holding.state import StateFile
 
 Origin = Literal["placed", "found"]
 

@@ -8,12 +8,12 @@ from functools import partial as call
 from pathlib import Path
 from uuid import UUID
 
-from modelyard.client.sync.actions import Target
-from modelyard.client.sync.budget import Window, seconds_left, why_closed
-from modelyard.client.sync.folders import Folder
-from modelyard.client.sync.room import Room, make_room
-from modelyard.client.sync.standing import Tell, standing_of
-from modelyard.client.sync.troubles import NoRoom, NotPlaced, trouble
+from modelyard.client.sync.acting.budget import Window, seconds_left, why_closed
+from modelyard.client.sync.acting.folders import Folder
+from modelyard.client.sync.acting.room import Room, make_room
+from modelyard.client.sync.acting.standing import Tell, standing_of
+from modelyard.client.sync.acting.troubles import NoRoom, NotPlaced, trouble
+from modelyard.client.sync.planning.actions import Target
 from modelyard.client.sync.wanted import Wanted
 from modelyard.transfer.crew import Crew
 from modelyard.transfer.download import Finish, fetch_into

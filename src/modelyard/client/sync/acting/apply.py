@@ -8,15 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modelyard.client.sync.actions import Adopt, Fetch, Plan, Remove, Replace, Source
-from modelyard.client.sync.carrying import Carrier
-from modelyard.client.sync.downloads import Downloads, Terms, UrlOf
-from modelyard.client.sync.holdings import Machine
-from modelyard.client.sync.litter import tidy
-from modelyard.client.sync.place import Placer
-from modelyard.client.sync.standing import Standing, Tell, not_placed, ready, standing_of, unheard
-from modelyard.client.sync.state import StateFailed
-from modelyard.client.sync.troubles import NotPlaced, trouble
+from modelyard.client.sync.acting.carrying import Carrier
+from modelyard.client.sync.acting.downloads import Downloads, Terms, UrlOf
+from modelyard.client.sync.acting.litter import tidy
+from modelyard.client.sync.acting.place import Placer
+from modelyard.client.sync.acting.standing import Standing, Tell, not_placed, ready, standing_of, unheard
+from modelyard.client.sync.acting.troubles import NotPlaced, trouble
+from modelyard.client.sync.holding.holdings import Machine
+from modelyard.client.sync.holding.state import StateFailed
+from modelyard.client.sync.planning.actions import Adopt, Fetch, Plan, Remove, Replace, Source
 from modelyard.client.sync.wanted import most_wanted_first
 from modelyard.transfer.crew import Crew, together
 from modelyard.transfer.failures import TransferFailed

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
-from modelyard.client.sync.journal import Entry
-from modelyard.client.sync.roots import RootOnDisk
+from modelyard.client.sync.holding.journal import Entry
+from modelyard.client.sync.holding.roots import RootOnDisk
 from modelyard.client.sync.wanted import Wanted
 from modelyard.wire.agents import ModelState
 

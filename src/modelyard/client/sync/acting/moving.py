@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 
-from modelyard.client.sync.folders import Folder
+from modelyard.client.sync.acting.folders import Folder
 
 _RENAME_NOREPLACE = 1
 # What kernels and file systems without the flag answer: NFS, some FUSE mounts.

@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.client.sync.roots import CODE_FOLDER, WORK_FOLDER, Install, Root, RootOnDisk
+from modelyard.client.sync.holding.roots import CODE_FOLDER, WORK_FOLDER, Install, Root, RootOnDisk
 from modelyard.client.sync.wording import quoted
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from modelyard.client.sync.folders import Folder, open_work
-from modelyard.client.sync.trash import REST_SECONDS, empty
-from modelyard.client.sync.troubles import NotPlaced
+from modelyard.client.sync.acting.folders import Folder, open_work
+from modelyard.client.sync.acting.trash import REST_SECONDS, empty
+from modelyard.client.sync.acting.troubles import NotPlaced
 from modelyard.transfer import disk
 
 DEAD_SECONDS = 24 * 60 * 60.0

@@ -12,11 +12,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.client.sync.contents import unchanged_hash_of
-from modelyard.client.sync.folders import Folder
-from modelyard.client.sync.holdings import TRASH_FOLDER
-from modelyard.client.sync.moving import move
-from modelyard.client.sync.troubles import NotPlaced
+from modelyard.client.sync.acting.contents import unchanged_hash_of
+from modelyard.client.sync.acting.folders import Folder
+from modelyard.client.sync.acting.moving import move
+from modelyard.client.sync.acting.troubles import NotPlaced
+from modelyard.client.sync.holding.holdings import TRASH_FOLDER
 from modelyard.client.sync.wording import quoted
 
 REST_SECONDS = 24 * 60 * 60.0

@@ -17,16 +17,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelyard.client.sync.actions import Target
-from modelyard.client.sync.contents import hash_of, identity_of, stamp, unchanged_hash_of
-from modelyard.client.sync.folders import Folder, open_folder, open_place
-from modelyard.client.sync.holdings import Machine
-from modelyard.client.sync.journal import Entry, Origin
-from modelyard.client.sync.moving import move
-from modelyard.client.sync.staging import Staged
-from modelyard.client.sync.state import StateFailed
-from modelyard.client.sync.trash import Away, put_away, put_back
-from modelyard.client.sync.troubles import NotPlaced
+from modelyard.client.sync.acting.contents import hash_of, identity_of, stamp, unchanged_hash_of
+from modelyard.client.sync.acting.folders import Folder, open_folder, open_place
+from modelyard.client.sync.acting.moving import move
+from modelyard.client.sync.acting.staging import Staged
+from modelyard.client.sync.acting.trash import Away, put_away, put_back
+from modelyard.client.sync.acting.troubles import NotPlaced
+from modelyard.client.sync.holding.holdings import Machine
+from modelyard.client.sync.holding.journal import Entry, Origin
+from modelyard.client.sync.holding.state import StateFailed
+from modelyard.client.sync.planning.actions import Target
 from modelyard.client.sync.wanted import Wanted
 from modelyard.client.sync.wording import quoted
 from modelyard.transfer import disk

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from modelyard.client.sync.roots import OUTPUT_LAYOUT, Install, RootsUnknown, Search, by_layout
+from modelyard.client.sync.holding.roots import OUTPUT_LAYOUT, Install, RootsUnknown, Search, by_layout
 from modelyard.client.sync.wording import printable, quoted
 
 CONFIG_NAME = "extra_model_paths.yaml"

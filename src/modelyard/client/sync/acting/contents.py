@@ -6,8 +6,8 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from modelyard.client.sync.reading import Stopped
-from modelyard.client.sync.troubles import NotPlaced
+from modelyard.client.sync.acting.troubles import NotPlaced
+from modelyard.client.sync.holding.reading import Stopped
 from modelyard.client.sync.wanted import Wanted
 from modelyard.client.sync.wording import quoted
 from modelyard.transfer.source import Identity

@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from modelyard.client.sync.state import StateFile
+from modelyard.client.sync.holding.state import StateFile
 from modelyard.transfer.source import Identity
 
 _digest = re.compile(r"[0-9a-f]{64}")

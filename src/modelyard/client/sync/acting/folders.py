@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from modelyard.client.sync.actions import Target
-from modelyard.client.sync.roots import RootOnDisk
-from modelyard.client.sync.troubles import NotPlaced, disk_trouble
+from modelyard.client.sync.acting.troubles import NotPlaced, disk_trouble
+from modelyard.client.sync.holding.roots import RootOnDisk
+from modelyard.client.sync.planning.actions import Target
 from modelyard.client.sync.wording import quoted
 from modelyard.transfer import disk
 

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from modelyard.client.sync.ground import Space, look_at, space_at
-from modelyard.client.sync.index import Index
-from modelyard.client.sync.journal import Entry, Journal
-from modelyard.client.sync.listing import Held, Listing
-from modelyard.client.sync.patience import NotAnswering, Patience
-from modelyard.client.sync.reading import Unreadable, digest_of
-from modelyard.client.sync.roots import Install, Root, RootOnDisk
+from modelyard.client.sync.holding.ground import Space, look_at, space_at
+from modelyard.client.sync.holding.index import Index
+from modelyard.client.sync.holding.journal import Entry, Journal
+from modelyard.client.sync.holding.listing import Held, Listing
+from modelyard.client.sync.holding.patience import NotAnswering, Patience
+from modelyard.client.sync.holding.reading import Unreadable, digest_of
+from modelyard.client.sync.holding.roots import Install, Root, RootOnDisk
 from modelyard.client.sync.wanted import Wanted
 from modelyard.client.sync.wording import quoted
 
