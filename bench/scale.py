@@ -18,6 +18,7 @@ from bench.table import Goal, Table
 from modelyard.server.identity.bearer import Caller
 from modelyard.server.identity.state import Identity
 from modelyard.server.models import operations
+from modelyard.server.models.holders.wanting import Machines
 from modelyard.server.models.listing.cursors import position_of
 from modelyard.server.models.listing.filters import ModelFilter
 from modelyard.server.models.listing.pages import list_models
@@ -117,7 +118,9 @@ class Crowd:
 
         def ask() -> list[Model]:
             with self.database.reading() as session:
-                return [operations.as_wire(model) for model in list_models(session, acting, wanted, page).models]
+                machines = Machines.of(session, acting.team_id)
+                models = list_models(session, acting, wanted, page).models
+                return [operations.as_wire(model, machines) for model in models]
 
         return ask
 

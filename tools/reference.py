@@ -1,6 +1,6 @@
 """Writes ``docs/reference/`` from the code, so that what is documented is what is there.
 
-    settings.md   from the fields of the server's Settings
+    settings.md   from the fields of the server's Settings and of the agent's AgentSettings
     commands.md   from the command trees of `modelyard` and of its server
     routes.md     from the OpenAPI document of the running application
     problems.md   from the problem classes
@@ -25,18 +25,32 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def settings_page() -> str:
-    """One row a setting. The server's fields, their defaults and their descriptions are the text."""
-    from modelyard.server.settings import Settings
+    """One row a setting. The fields, their defaults and their descriptions are the text."""
+    from modelyard.agent.settings import ENVIRONMENT_PREFIX as AGENT_PREFIX
+    from modelyard.agent.settings import AgentSettings
+    from modelyard.server.settings import ENVIRONMENT_PREFIX, Settings
 
-    rows = []
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f"`{field.default}`" if field.default not in ((), "") else ""
-        rows.append((f"`MODELYARD_{name.upper()}`", default, field.description or ""))
     introduction = (
         "What an operator can set on `modelyard serve`, by environment variables. The flags of the command win over "
         "the environment, the environment over the defaults."
     )
-    return page("Settings of the server", introduction, table(("setting", "default", "what it does"), rows))
+    of_an_agent = (
+        "## Settings of an agent\n\n"
+        "What can be set on `modelyard agent run`. In `agent.toml` the names are those after the prefix, in small "
+        "letters. Flags win over the environment, that over the file, that over the defaults."
+    )
+    columns = ("setting", "default", "what it does")
+    server = table(columns, settings_rows(ENVIRONMENT_PREFIX, Settings.model_fields))
+    agent = table(columns, settings_rows(AGENT_PREFIX, AgentSettings.model_fields))
+    return page("Settings of the server", introduction, f"{server}\n\n{of_an_agent}\n\n{agent}")
+
+
+def settings_rows(prefix: str, fields: dict[str, Any]) -> list[tuple[str, str, str]]:
+    rows = []
+    for name, field in fields.items():
+        is_plain = field.default_factory is None and field.default not in (None, (), "")
+        rows.append((f"`{prefix}{name.upper()}`", f"`{field.default}`" if is_plain else "", field.description or ""))
+    return rows
 
 
 def problems_page() -> str:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.cli.words import age_words, columns, duration_words, fields, harmless, size_of, size_words, table
+from modelyard.cli.words import age_words, columns, duration_words, fields, harmless, size_words, table
+from modelyard.client.sizes import size_of
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import pytest
 
-from modelyard.client.address import AddressRefused, checked_url, is_open_to_listeners
+from modelyard.client.address import AddressRefused, checked_download, checked_url, is_open_to_listeners
+from modelyard.transfer.failures import BadAnswer
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,20 @@ def test_what_is_no_address_is_refused(typed: str) -> None:
 )
 def test_plain_http_beyond_this_machine_is_open_to_listeners(url: str, is_open: bool) -> None:
     assert is_open_to_listeners(url) is is_open
+
+
+@pytest.mark.parametrize(
+    ("url", "registry"),
+    [
+        ("http://127.0.0.1:8400/blobs/x", "http://127.0.0.1:8400"),
+        ("https://s3.example/b/x?sig=1", "https://models.example"),
+        ("https://s3.example/b/x", "http://127.0.0.1:8400"),
+    ],
+)
+def test_bytes_are_fetched_where_the_registry_says(url: str, registry: str) -> None:
+    assert checked_download(url, registry) == url
+
+
+def test_a_registry_by_https_sends_nobody_to_plain_http() -> None:
+    with pytest.raises(BadAnswer, match="plain http"):
+        checked_download("http://s3.example/b/x", "https://models.example")

@@ -7,6 +7,7 @@ import pytest
 from typer.main import get_command
 
 from modelyard.__main__ import SERVER_COMMANDS
+from modelyard.agent.settings import read_settings as read_agent_settings
 from modelyard.cli.main import app as client_app
 from modelyard.cli.main import globals_first, run
 from modelyard.client.settings import read_settings
@@ -79,6 +80,7 @@ class Asked(dict[str, str]):
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     environment = Asked()
     read_settings(environment)
+    read_agent_settings(environment)
     server = {f"MODELYARD_{name.upper()}" for name in Settings.model_fields}
     assert settings_in(text_of(page)) - server - environment.names == set()
 

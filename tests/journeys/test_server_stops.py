@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -89,6 +90,23 @@ def test_a_server_that_is_asked_to_end_finishes_what_it_has_begun(
         assert '"status": 5' not in server.log.read_text()
         [model] = again.owner().get("/models").json()["model_list"]
         assert (model["file_hash"], model["verification"]) == (hash_of(file.read_bytes()), "verified")
+
+
+def test_machines_that_wait_for_news_do_not_hold_up_the_end(server: RunningServer) -> None:
+    key = server.owner().post("/credentials", kind="agent", display_name="farm").json()["raw_key"]
+    machine, anybody = server.nobody(), server.nobody()
+    machine.token = key
+    machine.post("/agent/heartbeat", agent_id="render-07")
+    etag = machine.get("/agent/manifest", agent_id="render-07").headers["ETag"]
+    with ThreadPoolExecutor(1) as threads:
+        query, known = {"agent_id": "render-07", "wait": 60}, {"If-None-Match": etag}
+        held = threads.submit(machine.call, "GET", "/agent/manifest", params=query, headers=known)
+        while "modelyard_open_requests 2.0" not in anybody.client.get("/metrics").text:
+            time.sleep(0.01)
+        asked = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - asked < GRACE_SECONDS / 2
+        assert held.result().status_code == 304
 
 
 def test_a_second_server_on_the_same_folder_names_the_first_and_ends(registry: RunningServer) -> None:

@@ -205,3 +205,31 @@ def test_old_partial_files_of_the_dead_are_swept_and_no_others(tmp_path: Path) -
         "model.safetensors",
     }
     partials[2].close()
+
+
+def test_a_partial_file_with_a_second_name_is_given_up_for_a_new_one(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "ink.safetensors").write_bytes(b"placed by a run that was killed just then")
+    os.link(tmp_path / "ink.safetensors", path)
+
+    partial = claim(path, 1000, SHA)
+    partial.write(memoryview(b"x"), 0)
+    partial.close()
+
+    assert (tmp_path / "ink.safetensors").read_bytes() == b"placed by a run that was killed just then"
+
+
+def test_in_an_open_folder_a_path_that_leads_elsewhere_by_now_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    folder = os.open(tmp_path / "work", os.O_RDONLY)
+    (tmp_path / "work").rename(tmp_path / "moved")
+    (tmp_path / "work").symlink_to(tmp_path / "elsewhere")
+
+    partial = claim(tmp_path / "work" / "ink.part", 1000, SHA, folder)
+    partial.write(memoryview(b"x" * 100), 0)
+    partial.checkpoint()
+    partial.close()
+    os.close(folder)
+
+    assert sorted(each.name for each in (tmp_path / "moved").iterdir()) == ["ink.part", "ink.part.journal"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []

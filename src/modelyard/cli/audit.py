@@ -10,7 +10,8 @@ from modelyard.cli.terminal import terminal_of
 from modelyard.cli.words import table, time_words
 
 if TYPE_CHECKING:
-    from modelyard.client.registry import AuditFilter, Registry
+    from modelyard.client.filters import AuditFilter
+    from modelyard.client.registry import Registry
     from modelyard.wire.teams import AuditEvent, AuditEventList
 
 _SHOWN = 50
@@ -32,7 +33,7 @@ def audit(
     everything: Annotated[bool, typer.Option("--all", help=f"All events, not only the newest {_SHOWN}.")] = False,
 ) -> None:
     """Show the team's audit trail, newest first; for admins."""
-    from modelyard.client.registry import AuditFilter
+    from modelyard.client.filters import AuditFilter
 
     wanted = AuditFilter(action, object_id, actor_id, since, until)
     terminal = terminal_of(context)

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelyard.client.address import AddressRefused
+from modelyard.client.durable import Busy
 from modelyard.client.library import NameUnfit, TypeUnknown
 from modelyard.client.lookup import ModelAmbiguous
-from modelyard.client.profile import ProfileUnreadable
+from modelyard.client.profile import NoKey, ProfileUnreadable
 from modelyard.client.selection import NothingToPush, SamePlaceTwice
 from modelyard.transfer import failures
 from modelyard.wire import problems
@@ -70,6 +71,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     problems.ModelNotFound: (REFUSED, ("What there is: modelyard ls",)),
     problems.MemberNotFound: (REFUSED, ("Who there is: modelyard members ls",)),
     problems.InvitationNotFound: (REFUSED, ("Ask an admin for a new one: modelyard invite create EMAIL",)),
+    problems.AgentNotFound: (REFUSED, ("What there is: modelyard agents list",)),
     problems.CredentialNotFound: (REFUSED, ("Your keys: modelyard keys ls",)),
     problems.PairingNotFound: (REFUSED, ("Start again on the device: modelyard --url URL pair",)),
     problems.AccountExists: (REFUSED, ("Sign in with it, then accept: modelyard login URL EMAIL",)),
@@ -104,6 +106,8 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     ValidationError: (USAGE, ()),
     ValueError: (USAGE, ()),
     ProfileUnreadable: (OTHER, ()),
+    Busy: (OTHER, ()),
+    NoKey: (NOT_SIGNED_IN, ()),
     OSError: (OTHER, ()),
 }
 

@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from modelyard import __version__
-from modelyard.cli import accounts, audit, invitations, keys, models, pair, pull, push, teams
+from modelyard.cli import (
+    accounts,
+    agent,
+    agents,
+    audit,
+    doctor,
+    invitations,
+    keys,
+    models,
+    pair,
+    pull,
+    push,
+    sync,
+    teams,
+)
 from modelyard.cli.output import Output
 from modelyard.cli.terminal import Terminal
 
@@ -66,13 +80,15 @@ def start(
     )
 
 
-for each in (accounts, push, pull, models):
+for each in (accounts, push, pull, models, sync, doctor):
     each.add_to(app)
 app.add_typer(teams.team, name="team")
 app.add_typer(teams.members, name="members")
 app.add_typer(invitations.invite, name="invite")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(pair.pair, name="pair")
+app.add_typer(agent.agent, name="agent")
+app.add_typer(agents.agents, name="agents")
 audit.add_to(app)
 
 
@@ -94,7 +110,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _interrupted(words: Sequence[str]) -> int:
-    moves_files = not {"push", "pull"}.isdisjoint(words)
+    moves_files = not {"push", "pull", "sync"}.isdisjoint(words)
     kept = " What has arrived is kept: the same command goes on from there." if moves_files else ""
     sys.stderr.write(f"Interrupted.{kept}\n")
     return INTERRUPTED

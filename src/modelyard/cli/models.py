@@ -12,7 +12,9 @@ from modelyard.cli.words import age_words, fields, harmless, size_words, table, 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from modelyard.client.registry import ModelFilter, Registry
+    from modelyard.client.filters import ModelFilter
+    from modelyard.client.registry import Registry
+    from modelyard.wire.agents import AgentModel
     from modelyard.wire.models import Model, ModelList
 
     Work = Callable[[Registry, Model], Awaitable[None]]
@@ -49,7 +51,7 @@ def ls(
 
     Examples: modelyard ls sdxl portrait --type loras; modelyard ls --sort=-file_size --all
     """
-    from modelyard.client.registry import ModelFilter
+    from modelyard.client.filters import ModelFilter
 
     wanted = ModelFilter(
         q=" ".join(words) if words else None,
@@ -102,12 +104,19 @@ def _state(model: Model) -> str:
 
 
 def show(context: typer.Context, model: ModelName) -> None:
-    """Show all that is known of one model."""
+    """Show all that is known of one model, and which machines have it."""
+    from modelyard.cli.agents import machine_lines, machines_of
     from modelyard.client.lookup import find_model
 
+    async def work(registry: Registry) -> tuple[Model, list[AgentModel]]:
+        found = await find_model(registry, model)
+        return found, await machines_of(registry, found)
+
     terminal = terminal_of(context)
-    found = terminal.ask(lambda registry: find_model(registry, model))
-    terminal.output.answer(document=found, lines=_described(found), quiet=[str(found.id)])
+    found, machines = terminal.ask(work)
+    document = found.model_dump(mode="json") | {"agent_model_list": machines}
+    lines = [*_described(found), *machine_lines(machines)]
+    terminal.output.answer(document=document, lines=lines, quiet=[str(found.id)])
 
 
 def _described(model: Model) -> list[str]:

@@ -40,22 +40,26 @@ def pair_machine(context: typer.Context) -> None:
 async def _paired(terminal: Terminal, registry: Registry) -> Profile:
     from modelyard.client.profile import Profile
 
+    answer = await paired_keys(terminal, registry)
+    return Profile(url=registry.url, token=answer.raw_key or "", agent_key=answer.agent_key)
+
+
+async def paired_keys(terminal: Terminal, registry: Registry) -> PairingAnswer:
+    """Show a code and wait for a person to confirm it; both keys of this machine.
+
+    Raises:
+        PairingNotFound: nobody did in time.
+    """
     started = await registry.start_pairing()
     # Not a note: even the quiet have to type the code somewhere.
     terminal.output.warn(f"Code: {started.user_code}")
     terminal.output.warn(
         f"Confirm it at {started.verification_uri} or with: modelyard pair confirm {started.user_code}"
     )
-    answer = await _approved(registry, started)
-    return Profile(url=registry.url, token=answer.raw_key or "", agent_key=answer.agent_key)
+    return await _approved(registry, started)
 
 
 async def _approved(registry: Registry, started: PairingStarted) -> PairingAnswer:
-    """The keys, once a person has confirmed the code.
-
-    Raises:
-        PairingNotFound: nobody did in time.
-    """
     import asyncio
 
     from modelyard.wire.credentials import PairingPoll

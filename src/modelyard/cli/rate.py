@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.words import size_of
+from modelyard.client.sizes import size_of
 
 if TYPE_CHECKING:
     from modelyard.transfer.network import Network

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.cli.terminal import Terminal, terminal_of
-from modelyard.cli.words import fields, size_of, size_words, table, time_words
+from modelyard.cli.words import fields, size_words, table, time_words
+from modelyard.client.sizes import size_of
 
 if TYPE_CHECKING:
     from modelyard.client.profile import Profile

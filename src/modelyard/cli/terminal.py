@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,6 +56,16 @@ class Terminal:
         import asyncio
 
         return asyncio.run(work)
+
+
+def require_posix(command: str) -> None:
+    """Windows keeps files that are open from being replaced, and has no folders opened by descriptor.
+
+    Raises:
+        ValueError: this is Windows.
+    """
+    if sys.platform == "win32":
+        raise ValueError(f"{command} runs on Linux and macOS. On Windows: modelyard pull MODEL -o DIR --tree")
 
 
 def terminal_of(context: typer.Context) -> Terminal:

@@ -1,12 +1,10 @@
 """How values read on a screen: sizes, times, tables, and text of strangers made harmless."""
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_SIZE = re.compile(r"(?i)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgtp]?)(i?)b?\s*")
 
 
 def harmless(text: str) -> str:
@@ -20,20 +18,6 @@ def size_words(count: int) -> str:
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
-
-
-def size_of(words: str) -> int:
-    """The bytes in ``500 GB``, ``2TiB`` or ``1000``.
-
-    Raises:
-        ValueError: it is no size.
-    """
-    match = _SIZE.fullmatch(words)
-    if match is None:
-        raise ValueError(f"'{words}' is no size. Write it like 500GB, 2TiB or 1000.")
-    number, unit, binary = match.groups()
-    factor: int = (1024 if binary else 1000) ** " kmgtp".index(unit.lower() or " ")
-    return round(float(number) * factor)
 
 
 def time_words(moment: datetime | None) -> str:

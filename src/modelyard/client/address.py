@@ -2,6 +2,8 @@
 
 from urllib.parse import urlsplit
 
+from modelyard.transfer.failures import BadAnswer
+
 API_PREFIX = "/api/v1"
 
 
@@ -33,3 +35,14 @@ def is_open_to_listeners(url: str) -> bool:
     parts = urlsplit(url)
     host = parts.hostname or ""
     return parts.scheme == "http" and host not in {"localhost", "::1"} and not host.startswith("127.")
+
+
+def checked_download(url: str, registry: str) -> str:
+    """The address of bytes as a registry named it: what was asked for by https is not fetched in the open.
+
+    Raises:
+        BadAnswer: it is plain http, and the registry is not.
+    """
+    if registry.startswith("https:") and urlsplit(url).scheme != "https":
+        raise BadAnswer(f"{registry} sends its bytes by plain http, though it is asked by https. Nothing is fetched.")
+    return url

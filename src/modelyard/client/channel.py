@@ -24,6 +24,7 @@ from modelyard.wire.problems import Problem, TooManyAttempts, Unavailable, from_
 Shape = TypeVar("Shape", bound=BaseModel)
 
 DEFAULT_PATIENCE_SECONDS = 4.0
+UNCHANGED = 304
 _FIRST_WAIT_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 5.0
 # Registration may wait for the last bytes to be hashed, and completing for a slow store.
@@ -32,7 +33,10 @@ _TIMEOUT = httpx2.Timeout(120.0, connect=10.0)
 
 @dataclass(frozen=True)
 class Call:
-    """One request. ``repeatable``: sent twice, it does no more than once."""
+    """One request. ``repeatable``: sent twice, it does no more than once.
+
+    With ``known_etag`` the answer may be a 304 without a body.
+    """
 
     method: str
     path: str
@@ -40,6 +44,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
     anonymous: bool = False
+    known_etag: str | None = None
 
 
 class Channel:
@@ -80,7 +85,14 @@ class Channel:
             Unreachable: nobody answered.
             BadAnswer: whoever answered is no registry that this client understands.
         """
-        response = await self.send(call)
+        return self.read(shape, await self.send(call))
+
+    def read(self, shape: type[Shape], response: httpx2.Response) -> Shape:
+        """The body of a success.
+
+        Raises:
+            BadAnswer: see ``ask``.
+        """
         try:
             return shape.model_validate_json(response.content)
         except ValidationError:
@@ -94,7 +106,11 @@ class Channel:
             fresh = await self._bearer.renewed(token, self._refresh)
             if fresh is not None:
                 response = await self._patiently(call, fresh)
-        return self._success(response)
+        return response if self._is_unchanged(call, response) else self._success(response)
+
+    @staticmethod
+    def _is_unchanged(call: Call, response: httpx2.Response) -> bool:
+        return response.status_code == UNCHANGED and call.known_etag is not None
 
     async def _patiently(self, call: Call, token: str | None) -> httpx2.Response:
         started, tries = time.monotonic(), 0
@@ -127,6 +143,8 @@ class Channel:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if token is not None and self._team is not None:
             headers["X-Team-ID"] = self._team
+        if call.known_etag is not None:
+            headers["If-None-Match"] = call.known_etag
         content = None
         if call.body is not None:
             # Only what was set: in a change, an absent field stays as it is and null clears it.

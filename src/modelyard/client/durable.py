@@ -11,6 +11,10 @@ from pathlib import Path
 _POLL_SECONDS = 0.05
 
 
+class Busy(Exception):
+    """Another process works on the same thing; the text says on what, and what to do."""
+
+
 def write_private(path: Path, text: str) -> None:
     """Put ``text`` at ``path`` in one step, for the owner's eyes only, and on the disk before this returns."""
     # A profile may be a link into a folder of dot files: the file behind it changes, the link stays.

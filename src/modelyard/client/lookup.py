@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from uuid import UUID
 
+from modelyard.client.filters import ModelFilter
 from modelyard.client.paging import every_page
-from modelyard.client.registry import ModelFilter, Registry
+from modelyard.client.registry import Registry
 from modelyard.wire.models import Model
 from modelyard.wire.paths import PathRefused, canonical_type, checked_path
 from modelyard.wire.problems import ModelNotFound

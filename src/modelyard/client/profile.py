@@ -24,6 +24,10 @@ class ProfileUnreadable(Exception):
     """The profile file is not what this program writes."""
 
 
+class NoKey(ValueError):
+    """This machine has no key for a registry."""
+
+
 class Profile(BaseModel):
     """One registry and how to be known there."""
 

@@ -1,6 +1,6 @@
 """One method a route: shapes in, shapes out, and problems raised as the registry raised them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -8,44 +8,21 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from modelyard.client.bearer import Bearer, Key
-from modelyard.client.channel import DEFAULT_PATIENCE_SECONDS, Call, Channel, Shape
+from modelyard.client.channel import DEFAULT_PATIENCE_SECONDS, UNCHANGED, Call, Channel, Shape
+from modelyard.client.filters import AgentFilter, AuditFilter, ModelFilter
 from modelyard.client.paging import Paging
-from modelyard.wire import accounts, credentials, models, teams, uploads
+from modelyard.wire import accounts, agents, credentials, models, teams, uploads
 from modelyard.wire.shapes import Created, Done, Updated
 
 _START = Paging()
 
 
 @dataclass(frozen=True)
-class ModelFilter:
-    """Which models a list shows, and in which order; None filters nothing."""
+class KnownManifest:
+    """A manifest, and the ETag to ask with for a newer one."""
 
-    q: str | None = None
-    model_type: str | None = None
-    model_status: str | None = None
-    verification: str | None = None
-    tag: str | None = None
-    file_hash: str | None = None
-    deleted: bool | None = None
-    sort: str | None = None
-
-    def query(self) -> dict[str, str]:
-        set_ones = {name: value for name, value in asdict(self).items() if value is not None}
-        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in set_ones.items()}
-
-
-@dataclass(frozen=True)
-class AuditFilter:
-    """Which events of the audit trail a list shows; times as RFC 3339."""
-
-    action: str | None = None
-    object_id: str | None = None
-    actor_id: str | None = None
-    since: str | None = None
-    until: str | None = None
-
-    def query(self) -> dict[str, str]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
+    manifest: agents.Manifest
+    etag: str
 
 
 class Registry:
@@ -204,6 +181,46 @@ class Registry:
 
     async def download_ticket(self, model_id: UUID) -> models.DownloadTicket:
         return await self._get(models.DownloadTicket, f"/models/{model_id}/download", {"redirect": "false"})
+
+    async def list_agents(self, wanted: AgentFilter | None = None, paging: Paging = _START) -> agents.AgentList:
+        return await self._get(agents.AgentList, "/agents", (wanted or AgentFilter()).query() | paging.query())
+
+    async def list_models_on(
+        self, agent_id: str, paging: Paging = _START, *, state: agents.ModelState | None = None
+    ) -> agents.AgentModelList:
+        query = paging.query() | ({} if state is None else {"state": state})
+        return await self._get(agents.AgentModelList, f"/agents/{agent_id}/models", query)
+
+    async def list_agents_of(self, model_id: UUID, paging: Paging = _START) -> agents.AgentModelList:
+        return await self._get(agents.AgentModelList, f"/models/{model_id}/agents", paging.query())
+
+    async def update_agent(self, agent_id: str, change: agents.AgentChange) -> Done:
+        return await self._channel.ask(Done, Call("PUT", f"/agents/{agent_id}", change, repeatable=True))
+
+    async def approve_removal(self, agent_id: str) -> Done:
+        return await self._post(Done, f"/agents/{agent_id}/approve-removal", repeatable=True)
+
+    async def sync_agent(self, agent_id: str) -> Done:
+        return await self._post(Done, f"/agents/{agent_id}/sync", repeatable=True)
+
+    async def forget_agent(self, agent_id: str) -> None:
+        await self._channel.send(Call("DELETE", f"/agents/{agent_id}"))
+
+    async def send_heartbeat(self, heartbeat: agents.Heartbeat) -> agents.HeartbeatAnswer:
+        """Repeated as it is: a report that came twice is one."""
+        return await self._post(agents.HeartbeatAnswer, "/agent/heartbeat", heartbeat, repeatable=True)
+
+    async def get_manifest(self, agent_id: str, *, etag: str | None = None, wait: int = 0) -> KnownManifest | None:
+        """What the machine should hold; None if that is what ``etag`` names, or the registry has something else to say.
+
+        With ``wait`` the registry answers as soon as it is not, or after so many seconds.
+        """
+        query = {"agent_id": agent_id, "wait": str(wait)}
+        call = Call("GET", "/agent/manifest", query=query, repeatable=True, known_etag=etag)
+        response = await self._channel.send(call)
+        if response.status_code == UNCHANGED:
+            return None
+        return KnownManifest(self._channel.read(agents.Manifest, response), response.headers.get("ETag", ""))
 
     async def _get(self, shape: type[Shape], path: str, query: dict[str, str] | None = None) -> Shape:
         return await self._channel.ask(shape, Call("GET", path, query=query or {}, repeatable=True))

@@ -16,6 +16,8 @@ from starlette.staticfiles import StaticFiles
 from modelyard import __version__
 from modelyard.server import health, problems
 from modelyard.server.accounts import routes as accounts
+from modelyard.server.agents import routes as agents
+from modelyard.server.agents.state import Fleet
 from modelyard.server.chores import Chores
 from modelyard.server.credentials import pairing_routes
 from modelyard.server.credentials import routes as credentials
@@ -41,7 +43,7 @@ LINKS = (
     (
         "create_model",
         "model_id",
-        ("read_model", "change_model", "delete_model", "restore_model", "download_model"),
+        ("read_model", "change_model", "delete_model", "restore_model", "download_model", "list_agents_of_model"),
     ),
     ("create_credential", "credential_id", ("revoke_credential",)),
     ("create_invitation", "invitation_id", ("delete_invitation",)),
@@ -68,6 +70,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.settings, app.state.database = parts.settings, parts.database
     app.state.store = parts.store if isinstance(parts.store, LocalStore) else WalledStore(parts.store)
     app.state.identity = parts.identity
+    app.state.fleet = Fleet(parts.database)
     app.state.metrics = metrics
     _mount_routes(app, parts)
     problems.install(app)
@@ -83,7 +86,7 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _mount_routes(app: FastAPI, parts: Parts) -> None:
     api = APIRouter(prefix="/api/v1")
-    for slice_routes in (accounts, credentials, pairing_routes, teams, invitations, models, uploads):
+    for slice_routes in (accounts, credentials, pairing_routes, teams, invitations, models, uploads, agents):
         api.include_router(slice_routes.router)
     app.include_router(api)
     app.include_router(health.router)

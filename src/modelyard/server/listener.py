@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -21,9 +22,13 @@ HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
 
 
-def http_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    """A server for this application, not yet running; ``started`` tells after ``run`` whether it ever listened."""
+def http_server(app: ASGIApp, settings: Settings, end_waiting: Callable[[], None]) -> uvicorn.Server:
+    """A server for this application, not yet running; ``started`` tells after ``run`` whether it ever listened.
+
+    ``end_waiting`` is called first of all when it stops: requests that wait for news would be waited for.
+    """
     return _Announcing(
+        end_waiting,
         uvicorn.Config(
             app,
             host=settings.host,
@@ -39,7 +44,7 @@ def http_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             server_header=False,
-        )
+        ),
     )
 
 
@@ -84,7 +89,15 @@ class _BoundedHeads(HttpToolsProtocol):
 
 
 class _Announcing(uvicorn.Server):
-    """Says where it listens, once it does."""
+    """Says where it listens, once it does, and when it is about to stop."""
+
+    def __init__(self, end_waiting: Callable[[], None], config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._end_waiting = end_waiting
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._end_waiting()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)

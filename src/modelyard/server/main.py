@@ -87,7 +87,8 @@ def _say_first_login(settings: Settings, login: FirstLogin | None) -> None:
 
 
 def _run(settings: Settings, parts: Parts) -> None:
-    server = http_server(create_app(parts), settings)
+    app = create_app(parts)
+    server = http_server(app, settings, app.state.fleet.waiting.stop)
     # When it is done, uvicorn raises the signal that it heard once more; by default that ends the process before its
     # parts are closed.
     signal.signal(signal.SIGTERM, lambda *_: None)

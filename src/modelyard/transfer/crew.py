@@ -30,11 +30,17 @@ class Crew:
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def run(self, work: Callable[[], Result], interrupt: Callable[[], None] = _nothing) -> Result:
+    async def run(
+        self,
+        work: Callable[[], Result],
+        interrupt: Callable[[], None] = _nothing,
+        *,
+        patience: float | None = _PATIENCE_SECONDS,
+    ) -> Result:
         """The result of ``work``, done in a thread.
 
         If the caller is cancelled, ``interrupt`` is called to make ``work`` end early, and the cancellation goes on
-        when it did.
+        when it did, or after ``patience`` seconds (None: however long that takes).
         """
         running = self._pool.submit(work)
         try:
@@ -42,15 +48,15 @@ class Crew:
         except asyncio.CancelledError:
             interrupt()
             if not running.cancel():
-                await _ended(running)
+                await _ended(running, patience)
             raise
 
 
-async def _ended(running: Future[Result]) -> None:
+async def _ended(running: Future[Result], patience: float | None) -> None:
     ending = asyncio.wrap_future(running)
     # What interrupted work raises interests nobody, and asyncio complains of failures that nobody looked at.
     ending.add_done_callback(lambda future: future.cancelled() or future.exception())
-    await asyncio.wait([ending], timeout=_PATIENCE_SECONDS)
+    await asyncio.wait([ending], timeout=patience)
 
 
 async def together(*works: Coroutine[None, None, None]) -> None:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,16 +16,28 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVA
 _COPY_PIECE = 1024 * 1024
 
 
-def locked(path: Path) -> int | None:
+def named(path: Path, folder: int | None) -> Path:
+    """How system calls name a file: by its path, or by its name alone in the open folder that has it."""
+    return path if folder is None else Path(path.name)
+
+
+def remove(path: Path, folder: int | None = None) -> None:
+    """Delete a file, whether it is there or not."""
+    with suppress(FileNotFoundError):
+        os.unlink(named(path, folder), dir_fd=folder)
+
+
+def locked(path: Path, folder: int | None = None) -> int | None:
     """A descriptor of the file, made if missing, under a lock that ends with the process; None if another holds it.
 
     The lock is advisory and belongs to the descriptor. Never follows a link.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    name = named(path, folder)
+    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666, dir_fd=folder)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The last holder may have renamed or removed the file between our open and our lock.
-        if os.path.samestat(os.fstat(descriptor), path.lstat()):
+        if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
@@ -35,34 +48,50 @@ def locked(path: Path) -> int | None:
     return None
 
 
-def locks_hold(folder: Path) -> bool:
-    """Whether a lock on a file in ``folder`` keeps others out.
+def locked_alone(path: Path, folder: int | None = None) -> int | None:
+    """The same, of a file that has no other name: to write here would be to write there.
+
+    A kill between the two halves of giving a file its name leaves one with two; it is given up for a new one.
+    """
+    descriptor = locked(path, folder)
+    if descriptor is None or os.fstat(descriptor).st_nlink == 1:
+        return descriptor
+    remove(path, folder)
+    os.close(descriptor)
+    return locked(path, folder)
+
+
+def locks_hold(beside: Path, folder: int | None = None) -> bool:
+    """Whether a lock on a file ``beside`` this one keeps others out.
 
     On some shared file systems a lock succeeds for everybody, and two writers would share a file; on some it never
     does.
     """
-    probe = folder / f".{uuid4().hex}.part"
-    taken = [_locked_if_possible(probe) for _ in range(2)]
-    probe.unlink(missing_ok=True)
+    probe = beside.with_name(f".{uuid4().hex}.part")
+    taken = [_locked_if_possible(probe, folder) for _ in range(2)]
+    remove(probe, folder)
     for descriptor in taken:
         if descriptor is not None:
             os.close(descriptor)
     return taken[0] is not None and taken[1] is None
 
 
-def _locked_if_possible(probe: Path) -> int | None:
+def _locked_if_possible(probe: Path, folder: int | None) -> int | None:
     try:
-        return locked(probe)
+        return locked(probe, folder)
     except OSError as failure:
         if failure.errno in _NO_LOCKS:
             return None
         raise
 
 
-def require_room(folder: Path, needed: int, keep_free: int) -> None:
-    """Raise ``DiskFull`` if ``needed`` more bytes would leave less than ``keep_free`` in ``folder``."""
+def require_room(folder: Path, needed: int, keep_free: int, file: int | None = None) -> None:
+    """Raise ``DiskFull`` if ``needed`` more bytes would leave less than ``keep_free`` in ``folder``.
+
+    ``file`` is open there, for a folder whose path is not to be trusted.
+    """
     try:
-        status = os.statvfs(folder)
+        status = os.statvfs(folder if file is None else file)
     except OSError as failure:
         raise disk_failure(folder, failure) from failure
     free = status.f_bavail * status.f_frsize

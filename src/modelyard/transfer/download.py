@@ -8,6 +8,7 @@
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial as call
 from pathlib import Path
@@ -21,19 +22,23 @@ from modelyard.transfer.network import USUAL, Network
 from modelyard.transfer.partial import Partial, claim
 from modelyard.transfer.progress import Report, Resumed
 
+Finish = Callable[[Partial], None]
+
 
 @dataclass(frozen=True)
 class Wanted:
     """The bytes that are wanted and where they go.
 
     ``partial`` ends in ``.part``, is best on the same file system as ``target`` and hidden beside it if not given. The
-    folders of both exist. ``keep_free``: bytes that the disk must have left afterwards.
+    folders of both exist. ``folder`` is that of ``partial``, held open, where nobody shall be able to lead its path
+    elsewhere. ``keep_free``: bytes that the disk must have left afterwards.
     """
 
     size: int
     sha256: str  # lower-case hex
     target: Path
     partial: Path | None = None
+    folder: int | None = None
     replace: bool = False
     keep_free: int = 0
 
@@ -58,23 +63,46 @@ async def fetch(
         Refused, Unreachable, BadAnswer: the source failed too often in a row without a byte of progress.
         DiskFailed: this machine could not write.
     """
-    if await _is_there(wanted, report):
-        return
+    if not await _is_there(wanted, report):
+        await fetch_into(source, wanted, call(_finish, wanted), report, connections=connections, network=network)
+
+
+async def fetch_into(
+    source: FreshUrl, wanted: Wanted, finish: Finish, report: Report, *, connections: int = 4, network: Network = USUAL
+) -> None:
+    """Bring the wanted bytes into the partial file, and let ``finish`` give that a name.
+
+    ``finish`` gets a file with the right bytes, in a thread, and calls ``place`` or ``let_go`` on it, or removes it.
+    What it leaves stays for the next run. It is waited for, also by who cancels. ``wanted.target`` is but a name here.
+
+    Raises:
+        As ``fetch`` does, but for ``TargetTaken``; and whatever ``finish`` raises.
+    """
+    claimed: list[Partial] = []
+
+    def start() -> Partial:
+        claimed.append(claim(wanted.partial_path, wanted.size, wanted.sha256, wanted.folder))
+        _require_room(wanted, claimed[0])
+        return claimed[0]
+
     async with Crew(connections + 2) as crew:
-        partial = await crew.run(lambda: claim(wanted.partial_path, wanted.size, wanted.sha256))
         try:
-            await crew.run(lambda: _require_room(wanted, partial))
+            partial = await crew.run(start, patience=None)
             if partial.held:
                 report(Resumed(wanted.target, partial.held, wanted.size))
             fetching = Fetching(source, wanted.size, wanted.target, partial, crew, report, network)
             found = await fetching.digest_of_all(connections)
-            await crew.run(lambda: _finish(wanted, partial, found))
+            if found != wanted.sha256:
+                raise WrongBytes(wanted.sha256, found)
+            await crew.run(call(finish, partial), patience=None)
         except BaseException as failure:
             # Short: at most what came since the last checkpoint has to reach the disk.
-            await crew.run(call(_leave, partial, failure))
+            for partial in claimed:
+                await crew.run(call(_leave, partial, failure), patience=None)
             raise
         finally:
-            partial.close()
+            for partial in claimed:
+                partial.close()
 
 
 async def _is_there(wanted: Wanted, report: Report) -> bool:
@@ -103,7 +131,7 @@ def _size(path: Path) -> int | None:
 def _require_room(wanted: Wanted, partial: Partial) -> None:
     needed = max(0, wanted.size - partial.allocated())
     try:
-        disk.require_room(partial.path.parent, needed, wanted.keep_free)
+        disk.require_room(partial.path.parent, needed, wanted.keep_free, partial.descriptor)
     except DiskFull as failure:
         raise _NoRoomYet(str(failure)) from None
 
@@ -112,9 +140,7 @@ class _NoRoomYet(DiskFull):
     """Noticed before the first byte: what an earlier run left takes no more room than before, so it may stay."""
 
 
-def _finish(wanted: Wanted, partial: Partial, found: str) -> None:
-    if found != wanted.sha256:
-        raise WrongBytes(wanted.sha256, found)
+def _finish(wanted: Wanted, partial: Partial) -> None:
     try:
         partial.place(wanted.target, sha256=wanted.sha256, replace=wanted.replace)
     except TargetTaken:
@@ -133,6 +159,8 @@ def _sha256(path: Path) -> str | None:
 
 def _leave(partial: Partial, failure: BaseException) -> None:
     """Keep what a later run can use, remove the rest."""
+    if partial.is_gone:
+        return
     is_useless = isinstance(failure, WrongBytes | DiskFull) and not isinstance(failure, _NoRoomYet)
     if is_useless or not partial.held or not partial.lasts or not partial.is_sound:
         partial.remove()

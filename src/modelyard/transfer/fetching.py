@@ -161,13 +161,26 @@ class Fetching:
 
     async def _run(self, connection: Connection, read: Callable[[str], None]) -> None:
         """Call ``read`` with a URL in a thread; a URL that is refused is not used again."""
-        url = await self._address.current()
-        try:
-            await self.crew.run(partial(read, url), connection.stop)
-        except TransferFailed as failure:
-            if expired(failure):
-                self._address.expire(url)
-            raise
+        async with self._turn(connection):
+            url = await self._address.current()
+            try:
+                await self.crew.run(partial(read, url), connection.stop)
+            except TransferFailed as failure:
+                if expired(failure):
+                    self._address.expire(url)
+                raise
+
+    @asynccontextmanager
+    async def _turn(self, connection: Connection) -> AsyncIterator[None]:
+        queue = self.network.queue
+        if queue is None:
+            yield
+            return
+        async with queue.turn():
+            yield
+            if queue.turns.is_awaited:
+                # Whoever comes next opens one, and there are never more of them than turns.
+                connection.close()
 
     def _read_range(self, connection: Connection, asked: Span, url: str) -> None:
         headers = {"Range": f"bytes={asked[0]}-{asked[1] - 1}", "Accept-Encoding": "identity"}

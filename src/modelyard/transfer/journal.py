@@ -12,8 +12,9 @@ never wrong ones.
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
+from modelyard.transfer import disk
 from modelyard.transfer.spans import Spans
 
 
@@ -27,8 +28,9 @@ class Kept(NamedTuple):
 class Journal:
     """The journal of one partial file; blocking; raises plain ``OSError``."""
 
-    def __init__(self, path: Path, size: int, sha256: str) -> None:
+    def __init__(self, path: Path, size: int, sha256: str, folder: int | None = None) -> None:
         self.path = path
+        self._folder = folder
         self._size = size
         self._header = {"version": 1, "size": size, "sha256": sha256}
 
@@ -36,7 +38,8 @@ class Journal:
         """What the last whole line says; nothing if there is no journal or it is about other bytes."""
         kept = Kept(Spans(), None)
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            with self._opened("rb") as file:
+                lines = file.read().split(b"\n")
         except FileNotFoundError:
             return kept
         if _parsed(lines[0]) != self._header:
@@ -47,19 +50,25 @@ class Journal:
 
     def begin(self) -> None:
         """Forget everything, durably: afterwards the partial file may be overwritten."""
-        with self.path.open("wb") as file:
+        with self._opened("wb") as file:
             file.write(_line(self._header))
             file.flush()
             os.fsync(file.fileno())
 
     def append(self, kept: Kept) -> None:
         """Note what is on disk now. Not synced: see above."""
-        with self.path.open("ab") as file:
+        with self._opened("ab") as file:
             file.write(_line({"etag": kept.etag, "spans": list(kept.spans)}))
 
     def remove(self) -> None:
         """Delete the journal; may be called twice."""
-        self.path.unlink(missing_ok=True)
+        disk.remove(self.path, self._folder)
+
+    def _opened(self, mode: Literal["rb", "wb", "ab"]) -> BinaryIO:
+        def opener(name: str, flags: int) -> int:
+            return os.open(name, flags | os.O_NOFOLLOW, 0o666, dir_fd=self._folder)
+
+        return open(disk.named(self.path, self._folder), mode, opener=opener)
 
     def _kept(self, line: object) -> Kept | None:
         match line:

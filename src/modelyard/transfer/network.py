@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
+from modelyard.transfer.turns import Queue
+
 LARGEST_PIECE = 1024 * 1024
 
 
@@ -46,6 +48,7 @@ class Network:
     # up with four of them; large enough that a round trip for each costs nothing.
     range_size: int = 32 * 1024 * 1024
     pace: Pace | None = None
+    queue: Queue | None = None  # where transfers share a number of requests
     tls: ssl.SSLContext | None = None  # None: the system's certificates
 
 

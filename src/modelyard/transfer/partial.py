@@ -32,10 +32,11 @@ class Partial:
         DiskFull, DiskFailed: from every method that touches the disk.
     """
 
-    def __init__(self, path: Path, descriptor: int, journal: Journal, *, lasts: bool = True) -> None:
-        self.path = path
+    def __init__(self, name: "Name", descriptor: int, journal: Journal, *, lasts: bool = True) -> None:
+        self.path, self.folder = name
         self.descriptor = descriptor
         self.lasts = lasts  # whether another process can find it and go on
+        self.is_gone = False  # whether it has its final name by now, or none
         self.is_sound = True  # false once the disk failed to keep what it was given
         self._journal = journal
         self._changed = threading.Condition()
@@ -156,49 +157,64 @@ class Partial:
         self.sync()
         try:
             disk.place(self.path, target, sha256=sha256, replace=replace)
-            self._journal.remove()
+            self.let_go()
         except OSError as failure:
             raise disk_failure(target, failure) from failure
 
+    def let_go(self) -> None:
+        """Note that the file has its final name; the journal goes."""
+        self.is_gone = True
+        self._journal.remove()
+
     def remove(self) -> None:
         """Delete the file and its journal."""
+        self.is_gone = True
         # The journal goes first: without the file it would be litter, without it the file starts over.
         self._journal.remove()
-        self.path.unlink(missing_ok=True)
+        disk.remove(self.path, self.folder)
 
     def close(self) -> None:
         """Give up the lock."""
         os.close(self.descriptor)
 
 
-def claim(path: Path, size: int, sha256: str) -> Partial:
+class Name(NamedTuple):
+    """A file, and the open folder that has it where the path is not to be trusted: the path is then for messages."""
+
+    path: Path
+    folder: int | None = None
+
+
+def claim(path: Path, size: int, sha256: str, folder: int | None = None) -> Partial:
     """The partial file at ``path`` with what an earlier run left there; under another name if a live process has it.
 
-    Two machines that share a folder must not give the same path, since locks do not always reach across.
+    ``folder`` is that of ``path``, held open, where nobody shall be able to lead the path elsewhere. Two machines that
+    share a folder must not give the same path, since locks do not always reach across.
 
     Raises:
         DiskFull, DiskFailed: the file cannot be made.
     """
     try:
-        if not disk.locks_hold(path.parent):
-            return unshared(path, size, sha256)
+        if not disk.locks_hold(path, folder):
+            return unshared(path, size, sha256, folder)
         for name in (path, *(path.with_stem(f"{path.stem}.{number}") for number in range(2, _NAMES))):
-            if (descriptor := disk.locked(name)) is not None:
-                return Partial(name, descriptor, _journal(name, size, sha256))
-        return unshared(path, size, sha256)
+            if (descriptor := disk.locked_alone(name, folder)) is not None:
+                return Partial(Name(name, folder), descriptor, _journal(name, size, sha256, folder))
+        return unshared(path, size, sha256, folder)
     except OSError as failure:
         raise disk_failure(path, failure) from failure
 
 
-def unshared(path: Path, size: int, sha256: str) -> Partial:
+def unshared(path: Path, size: int, sha256: str, folder: int | None = None) -> Partial:
     """A partial file under a name that nobody else can know, for folders whose locks keep nobody out."""
     name = path.with_stem(f"{path.stem}.{uuid4().hex}")
-    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    return Partial(name, descriptor, _journal(name, size, sha256), lasts=False)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(disk.named(name, folder), flags, 0o666, dir_fd=folder)
+    return Partial(Name(name, folder), descriptor, _journal(name, size, sha256, folder), lasts=False)
 
 
-def _journal(name: Path, size: int, sha256: str) -> Journal:
-    return Journal(name.with_name(f"{name.name}.journal"), size, sha256)
+def _journal(name: Path, size: int, sha256: str, folder: int | None = None) -> Journal:
+    return Journal(name.with_name(f"{name.name}.journal"), size, sha256, folder)
 
 
 def sweep(folder: Path, *, older_than_seconds: float) -> list[Path]:

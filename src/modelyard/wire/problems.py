@@ -232,6 +232,12 @@ class ModelNotFound(Problem):
     status, slug, title = 404, "model-not-found", "There is no such model"
 
 
+class AgentNotFound(Problem):
+    """No machine of this team has this name."""
+
+    status, slug, title = 404, "agent-not-found", "There is no such machine"
+
+
 class UploadNotFound(Problem):
     """No upload of this team has this storage key or upload id."""
 
@@ -317,6 +323,24 @@ class ModelDamaged(Problem):
     """The stored bytes are wrong: push the same file again to heal the record."""
 
     status, slug, title = 409, "model-damaged", "The model's bytes are damaged"
+
+
+class AgentUnknown(Problem):
+    """The registry has not heard of this machine by this key yet: send a heartbeat first."""
+
+    status, slug, title = 409, "agent-unknown", "The machine is not known yet"
+
+
+class AgentTaken(Problem):
+    """Another machine, with a key of its own, calls itself so: give this one another name."""
+
+    status, slug, title = 409, "agent-taken", "Another machine has this name"
+
+
+class RemovalNotWaiting(Problem):
+    """The machine has no removal that waits for an approval."""
+
+    status, slug, title = 409, "removal-not-waiting", "No removal waits"
 
 
 class AlreadyMember(Problem):

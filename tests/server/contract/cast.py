@@ -39,6 +39,7 @@ class Cast:
             "person": lambda role: self.world.person(role).user_id,
             "credential": self._credential,
             "device": self._device,
+            "agent": lambda _: self._agent(),
             "pairing": lambda _: str(world.nobody.post("/desktop/pair/start").json()["user_code"]),
         }
         self.owner.register(CONTENT, "loras/lantern.safetensors", display_name=OURS)
@@ -105,6 +106,7 @@ class Cast:
         away.put("/teams/current", display_name=THEIRS)
         away.register(content, f"loras/{THEIRS}.safetensors", display_name=THEIRS, tags=[THEIRS], description=THEIRS)
         away.post("/credentials", kind="integration", display_name=THEIRS)
+        self.world.key("agent", away).post("/agent/heartbeat", agent_id=THEIRS, agent_labels=[THEIRS])
         away.post("/invitations", email_address=f"{THEIRS}@elsewhere.test", invitation_role="viewer")
 
     def _handle(self, maker: Someone) -> str:
@@ -145,6 +147,12 @@ class Cast:
 
     def _credential(self, kind: str) -> str:
         return str(self.owner.post("/credentials", kind=kind, display_name=OURS).json()["id"])
+
+    def _agent(self) -> str:
+        """A machine of the team's, for which its agent key speaks, and which holds a removal back."""
+        beat = {"agent_id": OURS, "removal_waiting": 1, "removal_token": "a" * 64}
+        assert self.callers["ak"].post("/agent/heartbeat", **beat).status_code == 200
+        return OURS
 
     def _device(self, whose: str) -> str:
         """The id of one more device key of this person."""

@@ -22,6 +22,7 @@ BODY_ROUTES = [
     ("POST", "/teams"),
     ("PUT", "/teams/current"),
     ("PUT", "/users/me/password"),
+    ("PUT", "/agents/nobody"),
 ]
 TEAM_ROUTES = [
     ("GET", "/models"),
@@ -33,6 +34,9 @@ TEAM_ROUTES = [
     ("GET", "/invitations"),
     ("GET", "/audit-events"),
     ("GET", "/teams/current"),
+    ("GET", "/agents"),
+    ("GET", "/agents/nobody/models"),
+    ("POST", "/agents/nobody/sync"),
     *[route for route in BODY_ROUTES if route[1].split("/")[1] not in ("uploads", "users") and route[1] != "/teams"],
 ]
 

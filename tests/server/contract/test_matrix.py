@@ -73,6 +73,16 @@ ROWS = [
     Row("DELETE /models/{model_id}", 204, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="model:sk-write"),
     Row("POST /models/{model_id}/restore", 200, "1 3 y y y  3 3  3 y y  3  4 3  1 1 3 1", on="trashed:member"),
     Row("POST /models/{model_id}/restore", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="trashed:owner"),
+    Row("GET /models/{model_id}/agents", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
+    Row("GET /agents", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("GET /agents/{agent_id}/models", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="agent"),
+    Row("PUT /agents/{agent_id}", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent", body="machine"),
+    Row("POST /agents/{agent_id}/approve-removal", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent"),
+    Row("POST /agents/{agent_id}/sync", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent"),
+    Row("DELETE /agents/{agent_id}", 204, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent"),
+    # What a machine asks and says, nobody else does.
+    Row("GET /agent/manifest", 200, "1 3 3 3 3  3 3  3 3 3  y  3 3  1 1 3 1", on="agent"),
+    Row("POST /agent/heartbeat", 200, "1 3 3 3 3  3 3  3 3 3  y  3 3  1 1 3 1", body="heartbeat"),
     # An upload has its team, so the header is not read: to a stranger the upload does not exist.
     Row(
         "POST /uploads/multipart/initiate",
@@ -180,6 +190,8 @@ def body_of(name: str, target: str, cast: Cast) -> dict[str, Any]:
         "new team": {"display_name": "another"},
         "password": {"current_password": PASSWORD, "new_password": PASSWORD},
         "accept": {"invitation_token": "in-unknown"},
+        "machine": {"agent_labels": [OURS], "paused": False},
+        "heartbeat": {"agent_id": OURS},
         "junk": {"email_address": 5, "refresh_token": 5},
         "poll": {"device_code": "pc-unknown"},
     }
@@ -210,6 +222,8 @@ def asked(row: Row, caller: str, cast: Cast) -> int:
     arguments: dict[str, Any] = {}
     if row.body:
         arguments["json"] = replacement(cast, target) if row.body == "replace" else body_of(row.body, target, cast)
+    elif path.endswith("/manifest"):
+        arguments["params"] = {"agent_id": target}
     elif path.endswith("/parts"):
         arguments["params"] = body_of("abort", target, cast)
     head, brace, tail = path.partition("{")

@@ -254,7 +254,7 @@ def _model(number: int, word: str, state: str, lives: bool, status: str) -> Row:
         "tags": '["ink"]',
         "license": None,
         "source_url": None,
-        "required_labels": "[]",
+        "required_labels": json.dumps(["gpu24", "big"] if word == "verified" else []),
         "facts": '{"format": "safetensors"}',
         "version": 3,
         "searched": f"{word}\n{path}\nink",

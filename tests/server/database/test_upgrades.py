@@ -104,11 +104,20 @@ def test_what_was_waiting_is_verified_and_what_failed_heals(upgraded: Upgraded) 
     assert upgraded.content("failed") == a_model_file("failed")
 
 
+def test_labels_of_then_say_which_machines_get_a_model(upgraded: Upgraded) -> None:
+    agent = upgraded.by("agent")
+    model_id = upgraded.models()["verified"]["id"]
+    for labels, status in (["gpu24"], 404), (["gpu24", "big"], 200):
+        agent.post("/agent/heartbeat", agent_id="render-07", agent_labels=labels)
+        assert agent.get(f"/models/{model_id}/download", redirect="false").status_code == status
+        held = agent.get("/agent/manifest", agent_id="render-07").json()["model_list"]
+        assert (model_id in [model["id"] for model in held]) is (status == 200)
+
+
 def test_keys_sessions_and_permissions_of_then_are_good_now(upgraded: Upgraded) -> None:
     assert upgraded.by("integration").get("/models").status_code == 200
     assert upgraded.by("device").get("/users/me").json()["display_name"] == "Registry Ø"
-    model_id = upgraded.models()["verified"]["id"]
-    assert upgraded.by("agent").get(f"/models/{model_id}/download", redirect="false").status_code == 200
+    assert upgraded.by("agent").post("/agent/heartbeat", agent_id="render-07").status_code == 200
     refreshed = upgraded.nobody.post("/auth/refresh", refresh_token=upgraded.release.tokens["refresh"])
     assert refreshed.status_code == 200, refreshed.text
     accepted = upgraded.nobody.post(

@@ -8,7 +8,7 @@
 The verifier is chosen by the token's first three characters and never by trying one after the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -16,12 +16,12 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from sqlalchemy import Row as Found
-from sqlalchemy import Select, bindparam, or_, select
+from sqlalchemy import Select, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import Actor
 from modelyard.server.database.base import now
-from modelyard.server.database.session import Db
+from modelyard.server.database.session import Db, table_of
 from modelyard.server.identity import keys
 from modelyard.server.identity.state import Identity, IdentityState
 from modelyard.server.identity.tables import CredentialRow, SignInRow, UserRow
@@ -87,6 +87,27 @@ ALONE = Queries(
         or_(CredentialRow.expires_at.is_(None), CredentialRow.expires_at > bindparam("moment")),
     ),
 )
+
+
+_keys = table_of(CredentialRow)
+_VALID = and_(
+    _keys.c.revoked_at.is_(None),
+    _keys.c.suspended_at.is_(None),
+    or_(_keys.c.expires_at.is_(None), _keys.c.expires_at > bindparam("moment")),
+)
+_VALID_KEY = select(_keys.c.id).where(_keys.c.id == bindparam("key"), _VALID)
+_VALID_KEYS = select(_keys.c.id).where(_keys.c.id.in_(bindparam("keys", expanding=True)), _VALID)
+
+
+def is_valid_key(session: Session, credential_id: UUID) -> bool:
+    """Whether a key that was let in once still would be."""
+    return session.connection().execute(_VALID_KEY, {"key": credential_id, "moment": now()}).first() is not None
+
+
+def valid_keys(session: Session, credential_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these keys that would still be let in."""
+    named = {"keys": list(credential_ids), "moment": now()}
+    return set(session.connection().scalars(_VALID_KEYS, named))
 
 
 def unauthenticated() -> Unauthenticated:

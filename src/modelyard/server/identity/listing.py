@@ -77,6 +77,11 @@ def _values(position: list[Any], columns: Columns) -> list[Any]:
 def _value(text: str, column: InstrumentedAttribute[Any]) -> Any:
     if column.type.python_type is UUID:
         return literal(UUID(text), column.type)
+    if column.type.python_type is str:
+        # PostgreSQL stores no NUL, and nothing encodes half a character.
+        if "\x00" in text or not text.encode():
+            raise ValueError(text)
+        return literal(text, column.type)
     moment = datetime.fromisoformat(text)
     if moment.utcoffset() is None or not 1970 < moment.year < 9999:
         raise ValueError(text)

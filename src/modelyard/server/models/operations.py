@@ -13,6 +13,10 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity.asked import uuid_of
 from modelyard.server.models.content import EXTENSIONS
+from modelyard.server.models.holders import states
+from modelyard.server.models.holders.keys import may_fetch
+from modelyard.server.models.holders.labels import label_set
+from modelyard.server.models.holders.wanting import Machines
 from modelyard.server.models.listing.tags import mark_tags, replace_tags
 from modelyard.server.models.places import flush_path, held_path, path_or_problem, path_taken
 from modelyard.server.models.tables import ModelRow, searched_text
@@ -25,7 +29,7 @@ from modelyard.wire.teams import Role
 
 GET_LIFE = timedelta(minutes=15)
 # What a record and its row call by the same name.
-_SAME_NAMES = set(Model.model_fields) - {"created_by", "agents_ready", "agents_wanted", "metadata"}
+_SAME_NAMES = set(Model.model_fields) - {"created_by", "agents_wanted", "metadata"}
 
 
 def id_of(text: str) -> UUID:
@@ -78,12 +82,11 @@ def may_remove(acting: Acting) -> None:
         raise problems.KeyNotAllowed("An integration key may replace models, not delete or restore them.")
 
 
-def as_wire(model: ModelRow) -> Model:
-    """The record as the API shows it."""
+def as_wire(model: ModelRow, machines: Machines) -> Model:
+    """The record as the API shows it, beside the machines of its team."""
     return Model(
         created_by=Creator(kind=model.creator_kind, id=model.creator_id, display_name=model.creator_name),
-        agents_ready=0,
-        agents_wanted=0,
+        agents_wanted=machines.wanted_for(model),
         metadata=model.facts,
         **{name: getattr(model, name) for name in _SAME_NAMES},
     )
@@ -155,11 +158,14 @@ def _apply(session: Session, model: ModelRow, changed: dict[str, Any]) -> None:
                 raise path_taken(session, holder, path, model.file_hash)
         model.path_key, model.canonical_type = path.key, path.canonical_type
     model.searched = searched_text(model.display_name, model.model_path, model.tags)
+    model.label_set = label_set(model.required_labels)
     model.version += 1
     model.updated_at = now()
     flush_path(session, model)
     if "tags" in changed:
         replace_tags(session, model)
+    if "model_status" in changed or "required_labels" in changed:
+        states.drop_unwanted(session, model)
 
 
 def _check_format(model: ModelRow, model_path: str) -> None:
@@ -196,6 +202,7 @@ def trash_model(session: Session, model: ModelRow) -> None:
     model.version += 1
     session.flush()
     mark_tags(session, model)
+    states.drop_unwanted(session, model)
 
 
 def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
@@ -228,13 +235,13 @@ def download_request(database: Database, store: BlobStore, acting: Acting, model
     """A signed GET for a verified model.
 
     Raises:
-        ModelNotFound
+        ModelNotFound: nor does a machine get what its manifest does not name.
         ModelNotVerified: the registry has not read the bytes yet.
         ModelDamaged: it has, and they are wrong.
     """
     with database.reading() as session:
         model = find_model(session, acting, model_id)
-        if acting.caller.kind == "agent" and model.model_status != "active":
+        if acting.caller.kind == "agent" and not may_fetch(session, acting, model):
             raise model_not_found()
         blob = session.get_one(BlobRow, model.blob_id)
     if model.verification == "pending":

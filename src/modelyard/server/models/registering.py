@@ -13,6 +13,7 @@ from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database, insert_row
 from modelyard.server.models import content
 from modelyard.server.models.healing import heal_claims, heal_rotten
+from modelyard.server.models.holders.labels import label_set
 from modelyard.server.models.listing.tags import add_tags
 from modelyard.server.models.operations import may_change, trash_model
 from modelyard.server.models.places import held_path, path_or_problem, path_taken
@@ -256,6 +257,7 @@ def _model_values(acting: Acting, path: ModelPath, new: NewModel, blob: BlobRow,
         "creator_id": acting.creator.id,
         "creator_name": acting.creator.name,
         "facts": found.facts,
+        "label_set": label_set(new.required_labels),
         "searched": searched_text(new.display_name, new.model_path, new.tags),
         "created_at": moment,
         "updated_at": moment,

@@ -9,6 +9,7 @@ from modelyard.server.database.session import Db
 from modelyard.server.identity.asked import PathId
 from modelyard.server.inbound import Configured, PublicUrl
 from modelyard.server.models import operations, registering
+from modelyard.server.models.holders.wanting import Machines
 from modelyard.server.models.listing import pages
 from modelyard.server.models.listing.filters import ModelFilter
 from modelyard.server.paging import AskedPage
@@ -91,7 +92,9 @@ def list_models(wanted: Annotated[ModelFilter, Query()], acting: Reading, databa
     """List models."""
     with database.reading() as session:
         listed = pages.list_models(session, acting, wanted, page)
-        return ModelList(model_list=[operations.as_wire(model) for model in listed.models], page_meta=listed.meta)
+        machines = Machines.of(session, acting.team_id)
+        models = [operations.as_wire(model, machines) for model in listed.models]
+        return ModelList(model_list=models, page_meta=listed.meta)
 
 
 @router.get("/{model_id}", responses=answers(*REFUSALS, problems.ModelNotFound))
@@ -100,7 +103,7 @@ def read_model(model_id: PathId, acting: Reading, database: Db, response: Respon
     with database.reading() as session:
         model = operations.find_model(session, acting, operations.id_of(model_id))
         response.headers["ETag"] = operations.etag_of(model)
-        return operations.as_wire(model)
+        return operations.as_wire(model, Machines.of(session, acting.team_id))
 
 
 @router.put(

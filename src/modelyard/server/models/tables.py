@@ -11,6 +11,8 @@ from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
 
 LIVING = text("deleted_at IS NULL")
 TRASHED = text("deleted_at IS NOT NULL")
+# What machines should hold, or keep if they have it: see ``holders``. A database finds the index by these very words.
+WANTED = text("deleted_at IS NULL AND model_status = 'active' AND verified_at IS NOT NULL")
 
 
 def _living(name: str, *columns: str, unique: bool = False) -> Index:
@@ -36,6 +38,12 @@ class ModelRow(Row):
         _living("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id", "deleted_at"),
         _living("ix_models_team_id_status", "team_id", "model_status", "created_at", "id", "deleted_at"),
         _living("ix_models_team_id_verification", "team_id", "verification", "created_at", "id", "deleted_at"),
+        Index(
+            "ix_models_wanted",
+            *("team_id", "label_set", "verification", "agents_ready"),
+            sqlite_where=WANTED,
+            postgresql_where=WANTED,
+        ),
         # Not only of the living: bytes that come again heal what is in the trash as well.
         Index("ix_models_team_id_file_hash", "team_id", "file_hash", "created_at", "id"),
         _trashed("ix_models_team_id_trash", "team_id", "created_at", "id"),
@@ -67,6 +75,8 @@ class ModelRow(Row):
     license: Mapped[str | None]
     source_url: Mapped[str | None]
     required_labels: Mapped[list[str]] = mapped_column(default=list)
+    label_set: Mapped[str] = mapped_column(default="", server_default=text("''"))  # the required labels as one text
+    agents_ready: Mapped[int] = mapped_column(default=0, server_default="0")  # kept by ``holders.states``
     facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     searched: Mapped[str]  # name, path and tags, casefolded: what `q` looks in
     version: Mapped[int] = mapped_column(default=1)

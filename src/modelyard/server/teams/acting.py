@@ -13,9 +13,17 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import Actor
-from modelyard.server.database.session import Db, table_of
+from modelyard.server.database.session import Db
 from modelyard.server.identity.asked import UUID_SHAPE
-from modelyard.server.identity.bearer import ALONE, Caller, Presented, Queries, recognise, unauthenticated
+from modelyard.server.identity.bearer import (
+    ALONE,
+    Caller,
+    Presented,
+    Queries,
+    is_valid_key,
+    recognise,
+    unauthenticated,
+)
 from modelyard.server.identity.state import Identity, IdentityState
 from modelyard.server.identity.tables import CredentialRow, UserRow
 from modelyard.server.teams.permissions import Operation, check, role_too_low
@@ -110,12 +118,6 @@ _WITH_ROLE = Queries(
 )
 
 
-_keys = table_of(CredentialRow)
-_VALID_KEY = select(_keys.c.id).where(
-    _keys.c.id == bindparam("key"), _keys.c.revoked_at.is_(None), _keys.c.suspended_at.is_(None)
-)
-
-
 def may(operation: Operation) -> Any:
     """The dependency of a route: an ``Acting`` that may do this. Everything it refuses, it refuses before the body.
 
@@ -179,12 +181,12 @@ def check_again(session: Session, acting: Acting) -> None:
 
     Raises:
         NotAMember: the user has left the team, or was removed; or the team was deleted.
-        Unauthenticated: the key was revoked, or its team deleted.
+        Unauthenticated: the key was revoked or has expired, or its team was deleted.
     """
     if acting.user_id is not None and role_in(session, acting.team_id, acting.user_id) is None:
         raise not_a_member()
     key = acting.caller.credential_id
-    if key is not None and session.connection().execute(_VALID_KEY, {"key": key}).first() is None:
+    if key is not None and not is_valid_key(session, key):
         raise unauthenticated()
 
 

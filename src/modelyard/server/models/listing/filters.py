@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, and_, false, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from modelyard.server.database.search import has_part, has_part_by_index, unindexed
@@ -74,14 +74,18 @@ def in_team(team_id: UUID, wanted: ModelFilter) -> ColumnElement[bool]:
     return and_(ModelRow.team_id == team_id, deleted_at.is_not(None) if wanted.deleted else deleted_at.is_(None))
 
 
-def tests_of(wanted: ModelFilter, *, sees_indexes: bool) -> dict[str, ColumnElement[bool]]:
-    """Each filter by its name, as a condition on ``ModelRow``; without ``sees_indexes`` SQLite only tests it."""
+def tests_of(
+    wanted: ModelFilter, is_missing: ColumnElement[bool] | None, *, sees_indexes: bool
+) -> dict[str, ColumnElement[bool]]:
+    """Each filter by its name, as a condition on ``ModelRow``; without ``sees_indexes`` SQLite only tests it.
+
+    ``is_missing`` is what ``missing_on`` asks for: who misses what has to be looked up.
+    """
     tests: dict[str, ColumnElement[bool]] = {
         name: _seen(column, sees_indexes) == value for name, (column, value) in wanted.columns.items()
     }
-    if wanted.missing_on is not None:
-        # No machine reports to this version, so none lacks anything.
-        tests["missing_on"] = false()
+    if is_missing is not None:
+        tests["missing_on"] = is_missing
     if wanted.tag is not None:
         of_model = ModelTagRow.model_id == _seen(ModelRow.id, sees_indexes)
         tests["tag"] = select(ModelTagRow.tag).where(of_model, ModelTagRow.tag == wanted.tag).exists()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, func, literal, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, func, literal, select, true
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.search import (
@@ -26,6 +26,7 @@ from modelyard.server.database.search import (
     unindexed,
 )
 from modelyard.server.database.session import table_of
+from modelyard.server.models.holders.missing import Missing, missing_on
 from modelyard.server.models.listing.filters import SORTED_BY, ModelFilter, in_team, tests_of
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 
@@ -71,7 +72,9 @@ def reading_of(session: Session, team_id: UUID, wanted: ModelFilter, after: tupl
     by_creation = wanted.sort.endswith("created_at")
     column = SORTED_BY[wanted.sort.lstrip("-")]
     order: Columns = (column.expression, _models.c.id)
-    tests = tests_of(wanted, sees_indexes=not on_sqlite(session))
+    missing = None if wanted.missing_on is None else missing_on(session, team_id, wanted.missing_on)
+    is_missing = None if missing is None else missing.tested(session, NARROW)
+    tests = tests_of(wanted, is_missing, sees_indexes=not on_sqlite(session))
     walk = _reading(_models, [in_team(team_id, wanted), *tests.values()], order, after)
     if wanted.deleted:
         return walk
@@ -83,6 +86,8 @@ def reading_of(session: Session, team_id: UUID, wanted: ModelFilter, after: tupl
         return read if by_creation else replace(walk, counted=read.counted)
 
     ways = _ways_of(session, team_id, wanted)
+    if missing is not None:
+        ways.append(_missing_way(missing))
     if not ways:
         return walk
     way, is_narrow = ways[0], False
@@ -132,6 +137,12 @@ def _tag_way(team_id: UUID, tag: str) -> Way:
     found = and_(_tags.c.team_id == team_id, _tags.c.tag == tag, _tags.c.is_deleted.is_(False))
     path = nested(_tags, _models, _models.c.id == _tags.c.model_id)
     return Way(frozenset({"tag"}), _tags, found, path, (_tags.c.created_at, _tags.c.model_id))
+
+
+def _missing_way(missing: Missing) -> Way:
+    found = missing.ids.subquery("missing_ids")
+    path = nested(found, _models, _models.c.id == found.c.id)
+    return Way(frozenset({"missing_on"}), found, true(), path, _NEWEST, is_in_order=False)
 
 
 def _word_ways(session: Session, team_id: UUID, words: list[str]) -> list[Way]:

@@ -1,0 +1,1 @@
+"""Carrying a plan out: the only code that writes in models folders."""

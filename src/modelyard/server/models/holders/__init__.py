@@ -1,0 +1,1 @@
+"""Which machines hold which models: the rows, who should hold what, and the counts that lists show."""

@@ -1,0 +1,76 @@
+"""Placing where kernels and disks do not do as they are asked."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.client.sync.real import RealMachine, Store, sha256
+from tests.client.sync.syncing import Syncing, failing
+
+INK = os.urandom(300_000)
+WASH = os.urandom(300_000)
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes system calls fail")
+
+
+@needs_strace
+@pytest.mark.parametrize("calls", ["renameat2", "renameat2,linkat"])
+def test_a_file_system_that_cannot_rename_or_link_as_asked_is_served_otherwise(
+    machine: RealMachine, store: Store, calls: str
+) -> None:
+    machine.sync(store.model("loras/old.sft", WASH))
+
+    said = Syncing(machine, [store.model("loras/ink.sft", INK)], under=failing(calls, "EINVAL")).go()
+
+    assert said["loras/ink.sft"][:2] == ("ready", "fetched")
+    assert machine.visible() == {"loras/ink.sft": INK}
+    assert machine.left() == [f"trash/{sha256(WASH)}"]
+
+
+@needs_strace
+def test_a_rename_to_another_file_system_becomes_a_copy_beside_the_name(machine: RealMachine, store: Store) -> None:
+    said = Syncing(machine, [store.model("loras/ink.sft", INK)], under=failing("renameat2", "EXDEV", "1")).go()
+
+    assert said["loras/ink.sft"][:2] == ("ready", "fetched")
+    assert machine.visible() == {"loras/ink.sft": INK}
+    assert machine.left() == []
+    assert machine.plan(store.model("loras/ink.sft", INK)).is_done
+
+
+def test_a_folder_on_another_disk_is_served_too(machine: RealMachine, store: Store, small_disk: Path) -> None:
+    mounted = machine.models / "loras" / "mounted"
+    mounted.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", small_disk, mounted], check=True)
+    try:
+        ink = store.model("loras/mounted/ink.sft", INK)
+        assert machine.sync(ink)["loras/mounted/ink.sft"].state == "ready"
+        assert machine.visible() == {"loras/mounted/ink.sft": INK}
+        assert machine.plan(ink).is_done
+
+        wash = store.model("loras/mounted/ink.sft", WASH)
+        assert machine.sync(wash)["loras/mounted/ink.sft"].state == "ready"
+        assert machine.visible() == {"loras/mounted/ink.sft": WASH}
+        machine.sync()
+        assert machine.visible() == {}
+        assert list(small_disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", mounted], check=True)
+
+
+@needs_strace
+@pytest.mark.parametrize("when", range(1, 16))
+def test_a_failed_fsync_places_nothing_that_is_not_whole_and_the_next_time_is_right(
+    machine: RealMachine, store: Store, when: int
+) -> None:
+    ink = store.model("loras/ink.sft", INK)
+
+    said = Syncing(machine, [ink], under=failing("fsync,fdatasync", "EIO", str(when))).go()
+
+    state = said.get("loras/ink.sft", ("none", "", ""))[0]
+    assert state in {"ready", "failed", "none"}
+    assert set(machine.visible().values()) <= {INK}
+    assert machine.sync(ink)["loras/ink.sft"].state == "ready"
+    assert machine.visible() == {"loras/ink.sft": INK}
