@@ -1,5 +1,6 @@
 """How a database answers: the statements of a call, each with the plan that the database made for it."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,11 +14,9 @@ class Statements:
     def __init__(self) -> None:
         self.sent: list[tuple[str, Any]] = []
 
-    def plans(self, connection: Connection, *, analyzed: bool = False) -> list[str]:
+    def plans(self, connection: Connection) -> list[str]:
         """The plan of each statement that reads tables, one step a line."""
-        explain = ("EXPLAIN (ANALYZE, BUFFERS) " if analyzed else "EXPLAIN ") + ""
-        if connection.dialect.name == "sqlite":
-            explain = "EXPLAIN QUERY PLAN "
+        explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
         found = []
         for statement, values in self.sent:
             rows = connection.exec_driver_sql(explain + statement, values).all()
@@ -27,11 +26,11 @@ class Statements:
 
 @contextmanager
 def recorded(engine: Engine) -> Iterator[Statements]:
-    """The SELECT statements that anyone sends through the engine meanwhile."""
-    statements = Statements()
+    """The SELECT statements that this thread sends through the engine meanwhile; chores go on in theirs."""
+    statements, here = Statements(), threading.get_ident()
 
     def record(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if "FROM" in statement:
+        if "FROM" in statement and threading.get_ident() == here:
             statements.sent.append((statement, values))
 
     event.listen(engine, "before_cursor_execute", record)
