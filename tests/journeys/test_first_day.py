@@ -79,7 +79,7 @@ def push_look_and_edit(user: Program, library: Path) -> None:
     listed = user.ask("ls", "lines", "--type", "loras")["model_list"]
     assert [model["model_path"] for model in listed] == ["models/loras/portraits/lines.safetensors"]
     shown = user.ask("show", "loras/portraits/lines.safetensors")
-    assert shown == listed[0]
+    assert shown == listed[0] | {"agent_model_list": []}
     assert shown["tags"] == ["first-day"]
     edited = user.ask("edit", shown["id"], "--name", "Ink lines", "--add-tag", "portrait", "--license", "CC-BY-4.0")
     assert (edited["display_name"], edited["tags"]) == ("Ink lines", ["first-day", "portrait"])
