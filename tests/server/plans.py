@@ -25,12 +25,12 @@ class Statements:
 
 
 @contextmanager
-def recorded(engine: Engine) -> Iterator[Statements]:
-    """The SELECT statements that this thread sends through the engine meanwhile; chores go on in theirs."""
+def recorded(engine: Engine, *, of_all_threads: bool = False) -> Iterator[Statements]:
+    """The SELECT statements that this thread, or any, sends through the engine meanwhile; chores go on in theirs."""
     statements, here = Statements(), threading.get_ident()
 
     def record(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if "FROM" in statement and threading.get_ident() == here:
+        if "FROM" in statement and (of_all_threads or threading.get_ident() == here):
             statements.sent.append((statement, values))
 
     event.listen(engine, "before_cursor_execute", record)

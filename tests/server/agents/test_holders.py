@@ -113,7 +113,7 @@ def test_what_is_missing_is_found_in_its_index_and_not_by_looking_at_models(
     Machine(machine.key, "big", ("gpu24",)).beat()
     engine = shared_world.parts.database.engine
     for where in ("any", "big"):
-        with recorded(engine) as statements:
+        with recorded(engine, of_all_threads=True) as statements:
             assert len(missing(team, where)) == 2
         with engine.connect() as connection:
             steps = [step for plan in statements.plans(connection) for step in plan.splitlines() if " models " in step]

@@ -121,7 +121,7 @@ def test_one_query_makes_it_for_all_machines_with_the_same_labels(
     model(team)
     twin = Machine(machine.key, "render-08")
     twin.beat()
-    with recorded(shared_world.parts.database.engine) as statements:
+    with recorded(shared_world.parts.database.engine, of_all_threads=True) as statements:
         for each in (machine, twin, machine):
             each.manifest()
     made = [statement for statement, _ in statements.sent if "blake3_hash" in statement]

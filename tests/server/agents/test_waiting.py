@@ -104,7 +104,7 @@ async def test_a_model_of_the_team_is_news_but_no_call(here: Database, elsewhere
 async def test_two_hundred_who_wait_cost_four_queries_a_look(here: Database, standing: Standing) -> None:
     waiting = Waiting(here, SOON)
     loop = asyncio.get_running_loop()
-    with recorded(here.engine) as statements:
+    with recorded(here.engine, of_all_threads=True) as statements:
         begun = loop.time()
         everybody = [waiting.called(replace(standing), 20 * SOON) for _ in range(200)]
         assert await asyncio.gather(*everybody) == [False] * 200
