@@ -137,10 +137,13 @@ class Load:
     def _put(self, who: Someone, ticket: dict[str, Any], content: bytes, body: dict[str, Any]) -> None:
         """The bytes go to the store, which fails in its own ways; then the registry has to know no better."""
         headers = dict(ticket["upload_headers"])
-        # 412 says that they are there, from a try whose answer was lost.
-        while _status(lambda: who.client.put(ticket["upload_url"], content=content, headers=headers)) not in (200, 412):
+        while _status(lambda: who.client.put(ticket["upload_url"], content=content, headers=headers)) != 200:
+            # A 412 says that the bytes are there, from a try whose answer was lost, or that the store has not yet given
+            # that try up: only the registry's own look tells.
             early = who.post("/models", **body)
-            if early.status_code not in (200, 201, 409):
+            if early.is_success:
+                return
+            if early.status_code != 409:
                 self._note_refusal("register", early)
 
     def _download(self, who: Someone, model_id: str, content: bytes) -> None:
