@@ -171,7 +171,7 @@ class Chores:
         except (Problem, StoreError, OSError) as error:
             if self._is_news(chore):
                 log.warning("chore failed, and is tried again", extra={"chore": chore.name, "why": str(error)})
-        except Exception:
+        except Exception:  # a bug must not end the thread: it is logged and counted, and tried again
             if self._is_news(chore):
                 log.exception("chore failed", extra={"chore": chore.name})
         else:
