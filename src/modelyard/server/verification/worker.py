@@ -69,8 +69,7 @@ class Verifier:
                 put_back(self._database, held, is_its_fault=False)
             except StoreError as error:
                 self._put_off(held, error)
-            except Exception:  # a bug must not end the thread: it is logged, and the next blob is read
-                # Whatever it is, the next try comes later, and other blobs before it.
+            except Exception:  # raised again: whatever it is, the next try comes later, and other blobs before it
                 put_back(self._database, held, is_its_fault=True)
                 raise
         return True
