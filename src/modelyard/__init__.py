@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelyard.wire import problems
     from modelyard.wire.problems import Problem
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["Notes", "Problem", "Registry", "TransferFailed", "__version__", "problems", "pull", "push"]
 
 # Where the public names are; loaded at their first use, so that `import modelyard` and `modelyard --version` are quick.
