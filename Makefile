@@ -5,16 +5,21 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 BENCH_VENV := .venv-bench
 READY := $(VENV)/.ready
+NODE := $(RUN) -m tools.node
+PAGE := src/modelyard/server/page/built/index.html
+PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/results -prune -o -path web/tests -prune -o -type f ! -name schema.d.ts -print)
 BENCH_READY := $(BENCH_VENV)/.ready
 # Folders of Python that are checked; those that are not there yet are left out.
 CODE := $(wildcard src tests tools bench)
 # The suite runs on two processes; PYTEST adds arguments: make test PYTEST="-k paths".
 PYTEST ?=
+# So does PLAYWRIGHT for the page's tests: make browser PLAYWRIGHT="upload.spec.ts".
+PLAYWRIGHT ?=
 INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check --quiet install
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys docs demo run bench bench-s3 lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser docs demo run bench bench-s3 lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -42,7 +47,7 @@ test-large: $(READY)  ## the tests of the API once more, on PostgreSQL and S3
 	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 tests/server tests/attacks --ignore tests/server/storage \
 		--ignore tests/server/database --ignore tests/server/verification --ignore tests/server/models/content $(PYTEST)
 
-check: lint types imports budgets test test-large journeys  ## everything that must pass before a commit: what CI runs
+check: lint types imports budgets test test-large page browser journeys  ## everything that must pass before a commit: what CI runs
 
 fix: $(READY)  ## format, apply safe fixes, write the reference pages anew
 	$(RUN) -m ruff check --fix $(CODE)
@@ -65,13 +70,23 @@ budgets: $(READY)  ## what is longer than it should be (tests/house refuses what
 journeys: $(READY)  ## slow tests of the whole product: real processes, killed half way
 	$(RUN) -m pytest tests/journeys $(PYTEST)
 
+page: $(READY) $(PAGE)  ## the web page, checked and built into the package
+
+$(PAGE): $(PAGE_SOURCES) docs/reference/openapi.json | $(READY)
+	$(NODE) npm run check
+	$(NODE) npm run build
+	@touch $@
+
+browser: $(READY) $(PAGE)  ## the page in a real browser, against real servers
+	$(NODE) npx playwright test $(PLAYWRIGHT)
+
 docs: $(READY)  ## the reference pages and links, held to the code
 	$(RUN) -m pytest tests/docs $(PYTEST)
 
-demo: $(READY)  ## the whole story on real bytes: serve, push, list, pull; leaves the registry running
+demo: $(READY) $(PAGE)  ## the whole story on real bytes: serve, push, list, pull; leaves the registry running
 	$(RUN) -m tools.demo
 
-run: $(READY)  ## a registry with SQLite and a folder, in ./.data
+run: $(READY) $(PAGE)  ## a registry with SQLite and a folder, in ./.data
 	$(VENV)/bin/modelyard serve --data-dir .data
 
 bench: $(READY) $(BENCH_READY)  ## ratios against named peers and limits, as a table
@@ -91,5 +106,5 @@ lock: $(READY)  ## write requirements/*.txt from pyproject.toml (UPGRADE=1: newe
 	$(RUN) -m tools.lock $(if $(UPGRADE),--upgrade)
 
 clean:  ## remove what can be made again (.data and .demo stay)
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(BENCH_VENV) web/node_modules web/results src/modelyard/server/page/built .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
     server.txt   the package with its server: what an operator installs
     dev.txt      that, and everything `make check` runs: what `make setup` installs
     build.txt    the part of it that builds the rest, installed first, so that building downloads nothing unlocked
+    page.txt     Node, for a machine that has none: what builds the page
     bench.txt    the peers that `make bench` compares with, in an environment of their own
 
 Each pin has the hashes of every file its release has in the registry, so one lock serves Python 3.11 and later. Files
@@ -35,6 +36,7 @@ def wanted() -> dict[str, list[str]]:
         "server": server,
         "dev": ["-c server.txt", *server, *groups["dev"], *groups["build"]],
         "build": ["-c dev.txt", *groups["build"]],
+        "page": groups["page"],
         "bench": groups["bench"],
     }
 

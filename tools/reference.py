@@ -9,6 +9,7 @@ Tests compare the pages with what this would write. `--check` does the same from
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -179,11 +180,17 @@ def page(title: str, introduction: str, body: str) -> str:
     return f"# {title}\n\n{NOTE}\n\n{introduction}\n\n{body}\n"
 
 
+def openapi_file() -> str:
+    """The document as a file: what the page's types are made from."""
+    return json.dumps(openapi_document(), indent=1, ensure_ascii=False) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "problems.md": problems_page,
     "commands.md": commands_page,
     "routes.md": routes_page,
+    "openapi.json": openapi_file,
 }
 
 

@@ -25,10 +25,13 @@ from modelyard.server.inbound import ExactMethods, StrictBodies
 from modelyard.server.invitations import routes as invitations
 from modelyard.server.models import routes as models
 from modelyard.server.observed import Metrics, Observed
+from modelyard.server.page.files import read_page
+from modelyard.server.page.serving import Page
 from modelyard.server.parts import Parts
 from modelyard.server.storage.blob_store import NoSuchKey, NoSuchUpload, StoreError, StoreFull
 from modelyard.server.storage.local import LocalStore
 from modelyard.server.storage.local_routes import blob_app
+from modelyard.server.storage.s3 import S3Store
 from modelyard.server.storage.walls import WalledStore
 from modelyard.server.teams import routes as teams
 from modelyard.server.uploads import routes as uploads
@@ -93,6 +96,14 @@ def _mount_routes(app: FastAPI, parts: Parts) -> None:
     _mount_docs(app)
     if isinstance(parts.store, LocalStore):
         app.mount("/blobs", blob_app(parts.store))
+    app.router.default = Page(read_page(), _upload_origins(parts), app.router.default)
+
+
+def _upload_origins(parts: Parts) -> list[str]:
+    """Where a browser sends bytes, if not to the address of the page."""
+    if isinstance(parts.store, S3Store):
+        return [parts.store.public_origin]
+    return [parts.settings.public_url] if parts.settings.public_url else []
 
 
 def _methods(app: FastAPI) -> dict[str, frozenset[str]]:

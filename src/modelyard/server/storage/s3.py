@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from modelyard.server.storage import s3_copying, s3_multipart, s3_reading
 from modelyard.server.storage.blob_store import (
@@ -60,6 +61,12 @@ class S3Store:
             if refusal.needs_a_hand:
                 raise BucketRefused(f"Bucket '{self.bucket.name}': {error.detail}", code=refusal.code) from None
             raise error from None
+
+    @property
+    def public_origin(self) -> str:
+        """Where clients send bytes, as a browser names it: ``https://models.s3.studio.example``."""
+        address = urlsplit(self.connections.public_signer.base_url)
+        return f"{address.scheme}://{address.netloc}"
 
     # The promise: requests.
 

@@ -31,7 +31,7 @@ class S3Signer:
     """Signs for one endpoint; ``base_url`` is that of the bucket, without a slash at its end."""
 
     def __init__(self, base_url: str, region: str, credentials: Callable[[], Any]) -> None:
-        self._base_url = base_url
+        self.base_url = base_url
         self._region = region
         # Credentials of a machine's role are renewed now and then, so they are asked for each time.
         self._credentials = credentials
@@ -45,7 +45,7 @@ class S3Signer:
         query: Mapping[str, str] | None = None,
     ) -> SignedRequest:
         """A request for the object of this name in the bucket."""
-        url = f"{self._base_url}/{quote(name)}"
+        url = f"{self.base_url}/{quote(name)}"
         if query:
             url = f"{url}?{urlencode(query, quote_via=quote)}"
         request = AWSRequest(method, url, dict(headers or {}))

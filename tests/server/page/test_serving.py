@@ -1,0 +1,111 @@
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from modelyard.server.page.files import read_page
+from modelyard.server.page.serving import Page
+
+SCRIPT = b"console.log(1)"
+INDEX = '<!doctype html><script nonce="__NONCE__" src="/assets/main-1a.js"></script>'
+A_BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+STORE = "https://bucket.s3.studio.test"
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text(INDEX)
+    (tmp_path / "assets" / "main-1a.js").write_bytes(SCRIPT)
+    (tmp_path / "assets" / "main-1a.js.gz").write_bytes(gzip.compress(SCRIPT))
+    return tmp_path
+
+
+@pytest.fixture
+def open_page() -> Callable[[Path], TestClient]:
+    def opened(folder: Path) -> TestClient:
+        app = Starlette(routes=[Route("/api/v1/models", lambda _: JSONResponse({}))])
+        app.router.default = Page(read_page(folder), [STORE], app.router.default)
+        return TestClient(app)
+
+    return opened
+
+
+@pytest.fixture
+def page(built: Path, open_page: Callable[[Path], TestClient]) -> TestClient:
+    return open_page(built)
+
+
+@pytest.mark.parametrize("address", ["/", "/models", "/machines?machine=render-01", "/no/such/view"])
+def test_every_address_that_a_browser_opens_is_the_page(page: TestClient, address: str) -> None:
+    answer = page.get(address, headers=A_BROWSER)
+    assert answer.status_code == 200
+    assert "main-1a.js" in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("address", ["/api/v1/nothing", "/blobs/nothing", "/assets/nothing.js"])
+def test_a_mistyped_address_of_a_program_is_not_the_page(page: TestClient, address: str) -> None:
+    assert page.get(address, headers=A_BROWSER).status_code == 404
+
+
+def test_a_program_that_asks_for_no_page_gets_none(page: TestClient) -> None:
+    assert page.get("/models", headers={"Accept": "application/json"}).status_code == 404
+    assert page.post("/models", headers=A_BROWSER).status_code == 404
+
+
+def test_each_answer_has_a_nonce_of_its_own_and_a_policy_that_names_it(page: TestClient) -> None:
+    answers = [page.get("/", headers=A_BROWSER) for _ in range(2)]
+    nonces = [answer.text.split('nonce="')[1].split('"')[0] for answer in answers]
+    assert nonces[0] != nonces[1]
+    for answer, nonce in zip(answers, nonces, strict=True):
+        assert f"style-src 'self' 'nonce-{nonce}'" in answer.headers["Content-Security-Policy"]
+
+
+def test_the_policy_lets_no_inline_script_run_and_bytes_go_to_the_store_only(page: TestClient) -> None:
+    policy = page.get("/", headers=A_BROWSER).headers["Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == "'self' 'wasm-unsafe-eval'"
+    assert rules["connect-src"] == f"'self' {STORE}"
+    assert rules["frame-ancestors"] == "'none'"
+
+
+def test_a_script_is_sent_small_and_kept_for_ever(page: TestClient) -> None:
+    answer = page.get("/assets/main-1a.js", headers={"Accept-Encoding": "gzip, deflate"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.content == SCRIPT
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["Content-Type"].startswith("text/javascript")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0"])
+def test_a_client_that_takes_no_compression_gets_plain_bytes(page: TestClient, accepted: str) -> None:
+    answer = page.get("/assets/main-1a.js", headers={"Accept-Encoding": accepted})
+    assert "Content-Encoding" not in answer.headers
+    assert answer.content == SCRIPT
+
+
+def test_a_script_that_the_browser_has_is_not_sent_again(page: TestClient) -> None:
+    etag = page.get("/assets/main-1a.js").headers["ETag"]
+    answer = page.get("/assets/main-1a.js", headers={"If-None-Match": etag})
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
+@pytest.mark.parametrize("address", ["/assets/..%2fserving.py", "/assets/%2e%2e/index.html", "/assets/main-1a.js.gz"])
+def test_nothing_but_the_built_files_is_served(page: TestClient, address: str) -> None:
+    assert page.get(address).status_code == 404
+
+
+def test_a_registry_without_a_built_page_says_how_to_build_it(
+    tmp_path: Path, open_page: Callable[[Path], TestClient]
+) -> None:
+    answer = open_page(tmp_path / "nothing").get("/", headers=A_BROWSER)
+    assert answer.status_code == 503
+    assert "make page" in answer.text

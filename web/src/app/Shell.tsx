@@ -1,0 +1,98 @@
+// The frame of every view of a member: where one is, what else there is, who one is.
+
+import { AppShell, Burger, Group, NavLink, ScrollArea, Text } from '@mantine/core'
+import { useDisclosure } from '@mantine/hooks'
+import {
+  IconBox,
+  IconDeviceDesktop,
+  IconHistory,
+  IconKey,
+  IconSettings,
+  IconUpload,
+  IconUsers,
+  type TablerIcon,
+} from '@tabler/icons-react'
+import { Link, Outlet, useLocation } from '@tanstack/react-router'
+import { type Action, usePermissions } from '@/api/permissions'
+import { useSession } from '@/api/session'
+import { AccountMenu } from '@/app/AccountMenu'
+import { NoTeam } from '@/app/NoTeam'
+import { SchemeSwitch } from '@/app/SchemeSwitch'
+import { TeamSwitch } from '@/app/TeamSwitch'
+import mark from '@/mark.svg'
+
+interface Place {
+  to: string
+  label: string
+  icon: TablerIcon
+  needs?: Action
+}
+
+const PLACES: Place[] = [
+  { to: '/models', label: 'Models', icon: IconBox },
+  { to: '/upload', label: 'Upload', icon: IconUpload, needs: 'upload' },
+  { to: '/machines', label: 'Machines', icon: IconDeviceDesktop },
+  { to: '/team', label: 'Members', icon: IconUsers, needs: 'manage members' },
+  { to: '/team/keys', label: 'Keys', icon: IconKey },
+  { to: '/team/history', label: 'History', icon: IconHistory, needs: 'read history' },
+  { to: '/team/settings', label: 'Team settings', icon: IconSettings },
+]
+
+export function Shell() {
+  const session = useSession()
+  const [isOpen, { toggle, close }] = useDisclosure(false)
+  const team = session.state === 'signed-in' ? session.team : undefined
+  return (
+    <AppShell
+      header={{ height: 56 }}
+      navbar={{ width: 208, breakpoint: 'sm', collapsed: { mobile: !isOpen } }}
+      padding={{ base: 'sm', sm: 'md' }}
+    >
+      <a className="skip-link" href="#view">
+        Skip to the content
+      </a>
+      <AppShell.Header>
+        <Group h="100%" px="md" justify="space-between" wrap="nowrap">
+          <Group gap="sm" wrap="nowrap">
+            <Burger opened={isOpen} onClick={toggle} hiddenFrom="sm" size="sm" aria-label="Menu" />
+            <img src={mark} alt="" width={28} height={28} />
+            <Text fw={700} visibleFrom="xs">
+              Modelyard
+            </Text>
+            <TeamSwitch />
+          </Group>
+          <Group gap="xs" wrap="nowrap">
+            <SchemeSwitch />
+            <AccountMenu />
+          </Group>
+        </Group>
+      </AppShell.Header>
+      <AppShell.Navbar p="xs" aria-label="Views">
+        <AppShell.Section grow component={ScrollArea}>
+          <Places onGo={close} />
+        </AppShell.Section>
+      </AppShell.Navbar>
+      {/* A view of another team begins anew. */}
+      <AppShell.Main id="view" tabIndex={-1} key={team?.id}>
+        {team ? <Outlet /> : <NoTeam />}
+      </AppShell.Main>
+    </AppShell>
+  )
+}
+
+function Places({ onGo }: { onGo: () => void }) {
+  const { may } = usePermissions()
+  const { pathname } = useLocation()
+  return PLACES.filter((place) => !place.needs || may(place.needs)).map((place) => (
+    <NavLink
+      key={place.to}
+      component={Link}
+      to={place.to}
+      label={place.label}
+      leftSection={<place.icon size={18} aria-hidden />}
+      active={pathname === place.to}
+      aria-current={pathname === place.to ? 'page' : undefined}
+      onClick={onGo}
+    />
+  ))
+}

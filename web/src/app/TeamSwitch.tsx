@@ -1,0 +1,41 @@
+// Which team one acts in. Answers of one team are never shown in another.
+
+import { Button, Menu, Text } from '@mantine/core'
+import { IconChevronDown } from '@tabler/icons-react'
+import { chooseTeam, useSession } from '@/api/session'
+import { queries } from '@/app/queries'
+
+export function TeamSwitch() {
+  const session = useSession()
+  if (session.state !== 'signed-in' || !session.team) return null
+  const teams = session.me.team_list
+  if (teams.length === 1) {
+    return (
+      <Text c="dimmed" truncate maw={240}>
+        {session.team.display_name}
+      </Text>
+    )
+  }
+  return (
+    <Menu position="bottom-start">
+      <Menu.Target>
+        <Button variant="subtle" color="gray" rightSection={<IconChevronDown size={16} />} maw={240}>
+          {session.team.display_name}
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {teams.map((team) => (
+          <Menu.Item
+            key={team.id}
+            onClick={() => {
+              queries.clear()
+              chooseTeam(team)
+            }}
+          >
+            {team.display_name}
+          </Menu.Item>
+        ))}
+      </Menu.Dropdown>
+    </Menu>
+  )
+}

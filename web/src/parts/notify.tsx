@@ -1,0 +1,49 @@
+// What is said in passing, in a corner: what was done, with a way back where there is one, and what was refused.
+
+import { Button, Group, Text } from '@mantine/core'
+import { notifications } from '@mantine/notifications'
+import { asProblem } from '@/api/problem'
+
+const UNDO_MILLISECONDS = 10_000
+
+export function said(message: string): void {
+  notifications.show({ message })
+}
+
+/** Say what was done, and offer to undo it for a while. */
+export function done(message: string, undo: () => void | Promise<void>): void {
+  const id = notifications.show({
+    autoClose: UNDO_MILLISECONDS,
+    message: (
+      <Group justify="space-between" wrap="nowrap">
+        <Text size="sm">{message}</Text>
+        <Button size="compact-sm" variant="light" onClick={() => void takeBack(id, undo)}>
+          Undo
+        </Button>
+      </Group>
+    ),
+  })
+}
+
+/** Say what the registry refused, in its own words. They stay until they are closed. */
+export function failed(error: unknown): void {
+  const problem = asProblem(error)
+  const fields = Object.entries(problem.fields).map(([field, message]) => `${field}: ${message}`)
+  notifications.show({
+    color: 'red',
+    title: problem.title,
+    message: [problem.message, ...fields].join(' '),
+    autoClose: false,
+    withCloseButton: true,
+    closeButtonProps: { 'aria-label': 'Close' },
+  })
+}
+
+async function takeBack(id: string, undo: () => void | Promise<void>): Promise<void> {
+  notifications.hide(id)
+  try {
+    await undo()
+  } catch (error) {
+    failed(error)
+  }
+}

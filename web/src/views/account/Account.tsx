@@ -1,0 +1,5 @@
+import { Heading } from '@/parts/Heading'
+
+export function Account() {
+  return <Heading title="Account" />
+}

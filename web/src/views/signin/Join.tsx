@@ -1,0 +1,5 @@
+import { Doorway } from '@/views/signin/Doorway'
+
+export function Join() {
+  return <Doorway title="Join">{null}</Doorway>
+}

@@ -1,0 +1,5 @@
+import { Heading } from '@/parts/Heading'
+
+export function History() {
+  return <Heading title="History" />
+}

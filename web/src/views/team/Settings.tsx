@@ -1,0 +1,5 @@
+import { Heading } from '@/parts/Heading'
+
+export function Settings() {
+  return <Heading title="Settings" />
+}

@@ -1,0 +1,75 @@
+// What every test begins with: a registry of its own worker, and a page that notices what should never happen.
+//
+//     test('a model is found by a part of its name', async ({ page, registry, signIn }) => {
+//       await registered(registry, 'loras/ink.safetensors')
+//       await signIn(registry.owner, '/models')
+
+import AxeBuilder from '@axe-core/playwright'
+import { test as base, expect, type Page } from '@playwright/test'
+import { type Person, Registry } from './registry'
+
+export { expect } from '@playwright/test'
+
+interface PerTest {
+  /** Open an address as this person, through the form. */
+  signIn: (person: Person, address?: string, page?: Page) => Promise<void>
+  /** Scripts that failed, and what the policy forbade: both are none, in every test. */
+  mishaps: string[]
+}
+
+export const test = base.extend<PerTest, { registry: Registry }>({
+  registry: [
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from this pattern.
+    async ({}, use) => {
+      const registry = new Registry()
+      await registry.start()
+      await use(registry)
+      await registry.close()
+    },
+    { scope: 'worker' },
+  ],
+  mishaps: [
+    async ({ page }, use) => {
+      const mishaps: string[] = []
+      await watch(page, mishaps)
+      await use(mishaps)
+      expect(mishaps).toEqual([])
+    },
+    { auto: true },
+  ],
+  signIn: async ({ page, registry }, use) => {
+    await use(async (person, address = '/', inPage = page) => {
+      await inPage.goto(`${registry.url}${address}`)
+      await inPage.getByLabel('E-mail').fill(person.email)
+      await inPage.getByLabel(/^Password/).fill(person.password)
+      await inPage.getByRole('button', { name: 'Sign in' }).click()
+      await expect(inPage.getByRole('navigation', { name: 'Views' }).or(inPage.getByLabel('Menu'))).not.toHaveCount(0)
+    })
+  },
+})
+
+/** Write down everything that goes wrong in a page of which no person would be told. */
+export async function watch(page: Page, mishaps: string[]): Promise<void> {
+  await page.exposeFunction('__mishap', (text: string) => mishaps.push(text))
+  await page.addInitScript(() => {
+    const tell = (text: string) => (window as unknown as { __mishap(text: string): void }).__mishap(text)
+    document.addEventListener('securitypolicyviolation', (event) => {
+      tell(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`)
+    })
+    for (const name of ['alert', 'confirm', 'prompt'] as const) {
+      window[name] = () => tell(`a script ran: ${name}`) as never
+    }
+  })
+  page.on('pageerror', (error) => mishaps.push(`error: ${error.message}`))
+}
+
+/** No violation of WCAG 2.2 AA that axe can find in what is shown now. */
+export async function expectAccessible(page: Page): Promise<void> {
+  // A moving colour has no contrast: what fades in is waited for.
+  await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== 'running'))
+  const found = await new AxeBuilder({ page })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze()
+  const told = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`)
+  expect(told).toEqual([])
+}

@@ -1,0 +1,148 @@
+// A real `modelyard serve` on a free port of loopback, with an owner; what tests make by its public API, they make here.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { createWriteStream, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const PROGRAM = join(import.meta.dirname, '../../.venv/bin/modelyard')
+const START_MILLISECONDS = 30_000
+const STOP_MILLISECONDS = 15_000
+
+export type Role = 'viewer' | 'member' | 'admin' | 'owner'
+
+/** Somebody with an account in the team, and how the API sees them. */
+export interface Person {
+  email: string
+  password: string
+  role: Role
+}
+
+export class Registry {
+  url = ''
+  readonly home = mkdtempSync(join(tmpdir(), 'modelyard-page-'))
+  readonly owner: Person = { email: 'owner@studio.test', password: secret(), role: 'owner' }
+  private process: ChildProcess | undefined
+  private readonly running: ChildProcess[] = []
+  private readonly tokens = new Map<string, { token: string; team: string }>()
+
+  async start(settings: Record<string, string> = {}): Promise<void> {
+    const environment = {
+      MODELYARD_OWNER_EMAIL: this.owner.email,
+      MODELYARD_OWNER_PASSWORD: this.owner.password,
+      ...settings,
+    }
+    const port = this.url ? new URL(this.url).port : '0'
+    this.process = this.spawned(
+      ['serve', '--data-dir', join(this.home, 'data'), '--port', port],
+      environment,
+      'registry',
+    )
+    this.url = await announced(this.process)
+  }
+
+  /** Ends it as a power cut does; `start` brings it back on the same address. */
+  async kill(): Promise<void> {
+    if (this.process) await ended(this.process, 'SIGKILL')
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.running.map((one) => ended(one, 'SIGTERM')))
+    rmSync(this.home, { recursive: true, force: true })
+  }
+
+  /** Another command of modelyard, running until the registry is closed: an agent, say. */
+  spawned(words: string[], environment: Record<string, string>, name: string): ChildProcess {
+    const child = spawn(PROGRAM, words, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const log = createWriteStream(join(this.home, `${name}.log`), { flags: 'a' })
+    child.stdout?.pipe(log)
+    child.stderr?.pipe(log)
+    this.running.push(child)
+    return child
+  }
+
+  /** One request to the API as a person; the body of the answer. */
+  async call<Body>(person: Person, method: string, path: string, body?: unknown): Promise<Body> {
+    const { token, team } = await this.signedIn(person)
+    const answer = await fetch(`${this.url}/api/v1${path}`, {
+      method,
+      headers: { Authorization: `Bearer ${token}`, 'X-Team-ID': team, 'Content-Type': 'application/json' },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+    return (text ? JSON.parse(text) : undefined) as Body
+  }
+
+  /** A new account in the team, by an invitation. */
+  async person(role: Exclude<Role, 'owner'>, name = role): Promise<Person> {
+    const person = { email: `${name}-${randomBytes(3).toString('hex')}@studio.test`, password: secret(), role }
+    const made = await this.call<{ invitation_token: string }>(this.owner, 'POST', '/invitations', {
+      email_address: person.email,
+      invitation_role: role,
+    })
+    const answer = await fetch(`${this.url}/api/v1/invitations/accept`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({
+        invitation_token: made.invitation_token,
+        first_name: name,
+        last_name: 'Tester',
+        user_password: person.password,
+      }),
+    })
+    if (!answer.ok) throw new Error(`accepting: ${answer.status} ${await answer.text()}`)
+    return person
+  }
+
+  private async signedIn(person: Person): Promise<{ token: string; team: string }> {
+    const known = this.tokens.get(person.email)
+    if (known) return known
+    const login = { email_address: person.email, user_password: person.password }
+    const answer = await fetch(`${this.url}/api/v1/auth/login`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(login),
+    })
+    const { access_token: token } = (await answer.json()) as { access_token: string }
+    const me = await fetch(`${this.url}/api/v1/users/me`, { headers: { Authorization: `Bearer ${token}` } })
+    const { team_list } = (await me.json()) as { team_list: { id: string }[] }
+    const caller = { token, team: team_list[0]?.id ?? '' }
+    this.tokens.set(person.email, caller)
+    return caller
+  }
+}
+
+function secret(): string {
+  return randomBytes(12).toString('base64url')
+}
+
+function announced(child: ChildProcess): Promise<string> {
+  return new Promise((found, failed) => {
+    const late = setTimeout(() => failed(new Error('The registry did not start in time.')), START_MILLISECONDS)
+    let text = ''
+    const listen = (chunk: Buffer) => {
+      text += chunk.toString()
+      const match = /modelyard listens on (http:\S+)/.exec(text)
+      if (!match?.[1]) return
+      clearTimeout(late)
+      found(match[1])
+    }
+    child.stdout?.on('data', listen)
+    child.stderr?.on('data', listen)
+    child.once('exit', () => failed(new Error(`The registry ended:\n${text}`)))
+  })
+}
+
+function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  return new Promise((over) => {
+    const late = setTimeout(() => child.kill('SIGKILL'), STOP_MILLISECONDS)
+    child.once('exit', () => {
+      clearTimeout(late)
+      over()
+    })
+    child.kill(signal)
+  })
+}
