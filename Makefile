@@ -7,7 +7,7 @@ BENCH_VENV := .venv-bench
 READY := $(VENV)/.ready
 NODE := $(RUN) -m tools.node
 PAGE := src/modelyard/server/page/built/index.html
-PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/results -prune -o -path web/tests -prune -o -type f ! -name schema.d.ts -print)
+PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/results -prune -o -path web/tests -prune -o -path web/screenshots -prune -o -type f ! -name schema.d.ts -print)
 BENCH_READY := $(BENCH_VENV)/.ready
 # Folders of Python that are checked; those that are not there yet are left out.
 CODE := $(wildcard src tests tools bench)
@@ -19,7 +19,7 @@ INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-ch
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser docs demo run bench bench-s3 lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots docs demo run bench bench-s3 lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -79,6 +79,9 @@ $(PAGE): $(PAGE_SOURCES) docs/reference/openapi.json | $(READY)
 
 browser: $(READY) $(PAGE)  ## the page in a real browser, against real servers
 	$(NODE) npx playwright test $(PLAYWRIGHT)
+
+screenshots: $(READY) $(PAGE)  ## the pictures in docs/images, taken anew
+	$(NODE) npx playwright test --config screenshots.config.ts
 
 docs: $(READY)  ## the reference pages and links, held to the code
 	$(RUN) -m pytest tests/docs $(PYTEST)

@@ -48,9 +48,18 @@ SLICE_FILES = Budget("files in a slice", should=4, may=8)
 
 
 def measure(root: Path = ROOT) -> list[Measured]:
-    """Every file, function and slice of the repository's Python code."""
+    """Every file, function and slice of the repository's Python code, and every file of the page's.
+
+    How long a function of the page may be is Biome's to say (web/biome.json).
+    """
     files = [file for file in tracked_files(".py", root=root) if file.relative_to(root).parts[0] in CODE_FOLDERS]
-    return [measured for file in files for measured in measure_file(file, root)] + list(measure_slices(files, root))
+    of_python = [measured for file in files for measured in measure_file(file, root)]
+    return of_python + list(measure_slices(files, root)) + list(measure_page(root))
+
+
+def measure_page(root: Path) -> Iterator[Measured]:
+    for file in tracked_files(".ts", ".tsx", ".css", root=root):
+        yield Measured(str(file.relative_to(root)), len(file.read_text(encoding="utf-8").splitlines()), FILE_LINES)
 
 
 def measure_file(file: Path, root: Path) -> Iterator[Measured]:

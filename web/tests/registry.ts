@@ -23,6 +23,7 @@ export class Registry {
   url = ''
   readonly home = mkdtempSync(join(tmpdir(), 'modelyard-page-'))
   readonly owner: Person = { email: 'owner@studio.test', password: secret(), role: 'owner' }
+  private team: string | undefined
   private process: ChildProcess | undefined
   private readonly running: ChildProcess[] = []
   private readonly tokens = new Map<string, { token: string; team: string }>()
@@ -67,12 +68,17 @@ export class Registry {
     const { token, team } = await this.signedIn(person)
     const answer = await fetch(`${this.url}/api/v1${path}`, {
       method,
-      headers: { Authorization: `Bearer ${token}`, 'X-Team-ID': team, 'Content-Type': 'application/json' },
+      headers: { Authorization: `Bearer ${token}`, 'X-Team-ID': this.team ?? team, 'Content-Type': 'application/json' },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     })
     const text = await answer.text()
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
     return (text ? JSON.parse(text) : undefined) as Body
+  }
+
+  /** The same registry, where calls are made in another team of the caller's. */
+  inTeam(id: string): Registry {
+    return Object.assign(Object.create(this) as Registry, { team: id })
   }
 
   /** A new account in the team, by an invitation. */

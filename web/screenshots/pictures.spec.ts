@@ -1,0 +1,28 @@
+// One picture for each place in the docs that shows the page. They are taken anew with `make screenshots`.
+
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from '../tests/page'
+import { furnish } from '../tests/studio'
+
+const IMAGES = join(import.meta.dirname, '../../docs/images')
+
+const PICTURES: { name: string; view: (ids: string[]) => string; colorScheme?: 'dark' }[] = [
+  { name: 'models', view: () => '/models' },
+  { name: 'model', view: (ids) => `/models?model=${ids[1]}`, colorScheme: 'dark' },
+  { name: 'machines', view: () => '/machines' },
+  { name: 'matrix', view: () => '/machines?view=matrix', colorScheme: 'dark' },
+]
+
+test('the pictures of the docs', async ({ page, registry, signIn }) => {
+  mkdirSync(IMAGES, { recursive: true })
+  const { ids } = await furnish(registry)
+  await signIn(registry.owner, '/account')
+  for (const { name, view, colorScheme = 'light' } of PICTURES) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await page.goto(`${registry.url}${view(ids)}`)
+    await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
+    await expect(page.getByRole('status', { name: /^Loading/ })).toHaveCount(0)
+    await page.screenshot({ path: join(IMAGES, `${name}.png`) })
+  }
+})

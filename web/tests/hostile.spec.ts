@@ -1,0 +1,37 @@
+// Words that were written to break pages, in every field that somebody can set: no script runs, the layout stays whole,
+// the policy has nothing to forbid (each test fails on a script or a violation: see page.ts).
+
+import { expect, test } from './page'
+import { furnish } from './studio'
+import { VIEWS } from './views'
+
+const LIST: Record<string, string> = {
+  'a script': '<script>alert(1)</script>',
+  'a picture that fails': '"><img src=x onerror=alert(1)>',
+  'a vector': '<svg/onload=alert(1)>',
+  'an address that is a script': 'javascript:alert(1)',
+  'a template': '{{constructor.constructor("alert(1)")()}} #{alert(1)}',
+  'an override of direction': '\u202egpj.\u2066exe\u2069 \u200f\u05d0\u05d1',
+  'wide characters': '\u5b57'.repeat(90),
+  'no place to break': 'W'.repeat(90),
+  emoji: '\u{1F469}\u{1F3FD}\u200d\u{1F4BB}'.repeat(12),
+  'marks on marks': `Z${'\u0335\u0322\u0489'.repeat(28)}`,
+}
+
+for (const [what, text] of Object.entries(LIST)) {
+  test(`${what} in every field is a text, and nothing more`, async ({ page, registry, signIn }) => {
+    test.setTimeout(120_000)
+    const team = await registry.call<{ id: string }>(registry.owner, 'POST', '/teams', { display_name: text })
+    const guest = await registry.inTeam(team.id)
+    const { ids } = await furnish(guest, { name: (plain) => `${text} ${plain}`.slice(0, 100) })
+    await page.addInitScript((id) => localStorage.setItem('modelyard.team', id), team.id)
+    await signIn(registry.owner, '/account')
+    for (const view of [...VIEWS, `/models?model=${ids[0]}`, '/machines?machine=render-02']) {
+      await page.goto(`${registry.url}${view}`)
+      await expect(page.getByRole('heading', { level: 1 }).first()).toBeVisible()
+      await expect(page.getByRole('status', { name: /^Loading/ })).toHaveCount(0)
+      const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+      expect(tooWide, view).toBeLessThanOrEqual(0)
+    }
+  })
+}
