@@ -102,6 +102,8 @@ class _Planner:
             keep=tuple(steps.keep),
             refuse=tuple(steps.refuse),
             notes=self._notes(),
+            works=self._works(),
+            unfinished=frozenset(model.sha256 for model in self._wanted.models),
         )
 
     def _needs(self, wanted: Wanted) -> list[Need]:
@@ -199,6 +201,10 @@ class _Planner:
                 rows.append(entry)
         confirmed = {(entry.path, entry.sha256) for entry in self._confirmed()}
         return [entry for entry in rows if (entry.path, entry.sha256) not in confirmed]
+
+    def _works(self) -> tuple[Path, ...]:
+        """The trash rests for a day even where nothing else happens."""
+        return tuple(sorted({root.work for roots in self._held.installs for root in roots if root.is_listed}))
 
     def _notes(self) -> tuple[str, ...]:
         """Folders that cannot be looked at although the agent has files there."""
