@@ -1,10 +1,11 @@
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.agent.comfyui_server import ComfyUIServer
 from tests.cli.conftest import Command
 from tests.client.files import model_file
 from tests.client.serving import Team
@@ -201,3 +202,56 @@ def test_the_unit_is_printed_or_written_and_taken_away(as_agent: Command, folder
     assert file.read_text().startswith("[Unit]\n")
     assert as_agent("agent", "uninstall").code == 0
     assert not file.exists()
+
+
+@pytest.fixture
+def comfyui(tmp_path: Path) -> Iterator[ComfyUIServer]:
+    """A ComfyUI that runs, whose custom node keeps its LoRAs elsewhere and in front."""
+    for name in ("models/loras", "custom_nodes"):
+        (tmp_path / "ComfyUI" / name).mkdir(parents=True)
+    with ComfyUIServer(tmp_path / "ComfyUI") as server:
+        (tmp_path / "node" / "loras").mkdir(parents=True)
+        server.listing.folders["loras"].insert(0, str(tmp_path / "node" / "loras"))
+        yield server
+
+
+def test_a_sync_asks_the_comfyui_that_runs_where_it_looks(pushed: Command, comfyui: ComfyUIServer) -> None:
+    base = comfyui.listing.base
+    ran = pushed("sync", base, "--comfyui-url", comfyui.url)
+    assert ran.code == 0, ran.err
+    assert comfyui.listing.resolved("loras", "ink.safetensors") == str(base.parent / "node/loras/ink.safetensors")
+
+    # Off again, it is remembered; without that, the model would come a second time.
+    again = json.loads(pushed("sync", base, "--comfyui-url", "http://127.0.0.1:9", "--json").out)
+    assert [each["outcome"] for each in again["results"]] == ["kept"]
+
+
+def test_a_sync_says_when_the_comfyui_that_runs_does_not_list_a_model(
+    pushed: Command, comfyui: ComfyUIServer
+) -> None:
+    comfyui.listing.extensions["loras"] = frozenset({".gguf"})
+    ran = pushed("sync", comfyui.listing.base, "--comfyui-url", comfyui.url)
+    assert ran.code == 0, ran.err
+    assert "does not list" in ran.out
+
+
+def test_a_sync_replaces_bytes_only_while_comfyui_is_idle_and_makes_it_let_go(
+    pushed: Command, comfyui: ComfyUIServer, tmp_path: Path
+) -> None:
+    def sync() -> int:
+        return pushed("sync", comfyui.listing.base, "--comfyui-url", comfyui.url).code
+
+    assert sync() == 0
+    old = (tmp_path / "node/loras/ink.safetensors").read_bytes()
+    new = model_file(tmp_path / "again" / "loras" / "ink.safetensors", 3000)
+    assert pushed("push", "--replace", new).code == 0
+
+    comfyui.is_rendering = True
+    assert sync() == 1
+    assert (tmp_path / "node/loras/ink.safetensors").read_bytes() == old
+    assert comfyui.freed == []
+
+    comfyui.is_rendering = False
+    assert sync() == 0
+    assert (tmp_path / "node/loras/ink.safetensors").read_bytes() == new.read_bytes()
+    assert comfyui.freed == [{"unload_models": True, "free_memory": True}]
