@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -5,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.registry import Registry
+from modelyard.wire.credentials import PairingPoll
 from tests.agent.comfyui_server import ComfyUIServer
 from tests.cli.conftest import Command
 from tests.client.files import model_file
@@ -172,7 +175,17 @@ def test_a_refused_key_ends_a_single_look_in_words(
     as_agent("keys", "revoke", os.environ["MODELYARD_AGENT_KEY"])
     ran = process("agent", "run", "--models-dir", folder, "--once")
     assert ran.code == 3
+    assert "modelyard agent pair" in ran.err
+    assert "modelyard login" not in ran.err
     assert list(folder.iterdir()) == []
+
+
+def test_a_single_look_says_how_it_ended(process: Command, as_agent: Command, folder: Path) -> None:
+    assert process("agent", "run", "--models-dir", folder, "--once").out == "1 models are here as they should.\n"
+    said = json.loads(process("agent", "run", "--models-dir", folder, "--once", "--json").out)
+    assert (said["is_done"], said["held"]) == (True, [])
+    assert [(each["state"], each["outcome"]) for each in said["results"]] == [("ready", "kept")]
+    assert as_agent("agent", "status").code == 1
 
 
 def test_the_doctor_finds_a_healthy_machine_healthy(as_agent: Command, folder: Path) -> None:
@@ -189,6 +202,40 @@ def test_the_doctor_says_what_to_do_about_a_revoked_key(as_agent: Command, folde
     assert ran.code == 1
     assert "problem  key" in ran.out
     assert "-> modelyard agent pair --url" in ran.out
+
+
+def paired_key(signed_in: Command, url: str) -> str:
+    """The key of a machine that was paired."""
+
+    async def paired() -> str:
+        async with Registry(url) as registry:
+            started = await registry.start_pairing()
+            confirmed = await asyncio.to_thread(signed_in, "pair", "confirm", started.user_code)
+            assert confirmed.code == 0, confirmed.err
+            answer = await registry.poll_pairing(PairingPoll(device_code=started.device_code))
+            return answer.agent_key or ""
+
+    return asyncio.run(paired())
+
+
+def test_the_doctor_speaks_of_the_agent_that_ran_here_and_not_of_the_host(
+    process: Command, as_agent: Command, team: Team, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELYARD_AGENT_AGENT_ID")
+    # Such a key serves the machine that used it first, and no other name.
+    monkeypatch.setenv("MODELYARD_AGENT_KEY", paired_key(as_agent, team.url))
+    assert process("agent", "run", "--models-dir", folder, "--once", "--agent-id", "box").code == 0
+    ran = as_agent("doctor", "--models-dir", folder)
+    assert ran.code == 0, ran.out
+    elsewhere = as_agent("doctor", "--models-dir", folder, "--agent-id", "elsewhere")
+    assert elsewhere.code == 1
+    assert "--agent-id ID" in elsewhere.out
+
+
+def test_the_unit_is_printed_as_json_too(as_agent: Command, folder: Path) -> None:
+    said = json.loads(as_agent("agent", "install", "--models-dir", folder, "--print", "--json").out)
+    assert said["unit"].startswith("[Unit]\n")
+    assert said["file"].endswith("modelyard-agent.service")
 
 
 def test_the_unit_is_printed_or_written_and_taken_away(as_agent: Command, folder: Path, home: Path) -> None:
@@ -226,9 +273,7 @@ def test_a_sync_asks_the_comfyui_that_runs_where_it_looks(pushed: Command, comfy
     assert [each["outcome"] for each in again["results"]] == ["kept"]
 
 
-def test_a_sync_says_when_the_comfyui_that_runs_does_not_list_a_model(
-    pushed: Command, comfyui: ComfyUIServer
-) -> None:
+def test_a_sync_says_when_the_comfyui_that_runs_does_not_list_a_model(pushed: Command, comfyui: ComfyUIServer) -> None:
     comfyui.listing.extensions["loras"] = frozenset({".gguf"})
     ran = pushed("sync", comfyui.listing.base, "--comfyui-url", comfyui.url)
     assert ran.code == 0, ran.err

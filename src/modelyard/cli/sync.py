@@ -66,7 +66,7 @@ def sync(
 
     plan, standings = terminal.ask(work, patiently=True)
     terminal.output.answer(
-        document={"plan": _document(plan), "results": [_result(standing) for standing in standings]},
+        document={"plan": _document(plan), "results": [result_of(standing) for standing in standings]},
         lines=_summary(plan, standings, dry_run),
         quiet=[str(standing.path) for standing in standings if standing.state == "ready"],
     )
@@ -193,7 +193,8 @@ def _document(plan: Plan) -> dict[str, object]:
     }
 
 
-def _result(standing: Standing) -> dict[str, object]:
+def result_of(standing: Standing) -> dict[str, object]:
+    """Where a model stands, as JSON says it."""
     return {
         "model_id": standing.model_id,
         "model_path": standing.model_path,

@@ -32,10 +32,9 @@ def rot(file: Path) -> bytes:
 def age(machine: RealMachine, **days: int) -> None:
     """Let the files of these stems have been read so many days ago."""
     with machine.opened() as opened, opened.journal._state.transaction() as database:
+        age = "UPDATE placements SET noted_at = noted_at - ? WHERE CAST(path AS TEXT) LIKE ?"
         for stem, count in days.items():
-            database.execute(
-                "UPDATE placements SET noted_at = noted_at - ? WHERE CAST(path AS TEXT) LIKE ?", (count * 86_400, f"%/{stem}.sft")
-            )
+            database.execute(age, (count * 86_400, f"%/{stem}.sft"))
 
 
 def read_next(machine: RealMachine, stopped: threading.Event | None = None, rate: float = 1e9) -> bool | None:
