@@ -120,6 +120,8 @@ class _Planner:
                 continue
             path = found.path if isinstance(found, Keep) else found.target.path
             other = self._claimed.setdefault(path, wanted)
+            if isinstance(found, Need) and found.old is not None:
+                self._claimed.setdefault(found.old.path, wanted)  # another spelling, where those are one name
             if other.sha256 != wanted.sha256:
                 self._refuse(wanted, "conflict", refusals.same_file(wanted, other, path))
             elif isinstance(found, Keep):
