@@ -22,6 +22,7 @@ from modelyard.agent.work import Work
 
 _SHOW_SECONDS = 1.0
 _LAST_BEAT_SECONDS = 5.0
+_MOST_ANEW = 3
 
 
 class Agent:
@@ -65,10 +66,15 @@ class Agent:
         await self._work.make_round()
         await self._read_approval()
         outcome = None if situation.trouble else situation.outcome
-        while situation.link.is_up and situation.reports.has_news:
-            await self._talk.send_heartbeat()
+        await self._report_all()
         await self._say_good_bye()
         return outcome
+
+    async def _report_all(self) -> None:
+        """Tell the registry all that it does not know; one that always wants everything anew is left with that."""
+        situation, anew = self.situation, 0
+        while situation.link.is_up and situation.reports.has_news and anew < _MOST_ANEW:
+            anew += await self._talk.send_heartbeat()
 
     async def show(self) -> None:
         """Keep the status file as new as the second, and read what was approved here; until cancelled."""
