@@ -74,3 +74,20 @@ def test_a_failed_fsync_places_nothing_that_is_not_whole_and_the_next_time_is_ri
     assert set(machine.visible().values()) <= {INK}
     assert machine.sync(ink)["loras/ink.sft"].state == "ready"
     assert machine.visible() == {"loras/ink.sft": INK}
+
+
+@needs_strace
+@pytest.mark.parametrize("when", range(1, 21))
+def test_a_disk_that_is_full_at_any_write_places_nothing_that_is_not_whole_and_the_next_time_is_right(
+    machine: RealMachine, store: Store, when: int
+) -> None:
+    machine.sync(store.model("loras/ink.sft", WASH))
+    models = store.model("loras/ink.sft", INK), store.model("loras/wash.sft", WASH)
+
+    Syncing(machine, models, under=failing("pwrite64,pwritev,ftruncate,fallocate", "ENOSPC", str(when))).go()
+
+    seen = machine.visible()
+    assert seen.get("loras/ink.sft", INK) in (INK, WASH)
+    assert seen.get("loras/wash.sft", WASH) == WASH
+    assert {standing.state for standing in machine.sync(*models).values()} == {"ready"}
+    assert machine.visible() == {"loras/ink.sft": INK, "loras/wash.sft": WASH}
