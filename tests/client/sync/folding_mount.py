@@ -77,7 +77,7 @@ class Folding:
     def spelled(self, node: int, name: bytes) -> Path:
         """The path of a name in a folder, as it is spelled there; as it was asked for if it is not there."""
         folder, asked = self.paths[node], os.fsdecode(name.rstrip(b"\0"))
-        same = [known for known in os.listdir(folder) if _folded(known) == _folded(asked)]  # noqa: PTH208
+        same = [known for known in os.listdir(folder) if _folded(known) == _folded(asked)]  # noqa: PTH208 names are what is asked for
         return folder / (same[0] if same else asked)
 
     def new(self, node: int, name: bytes) -> Path:
