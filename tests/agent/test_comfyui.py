@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ def test_one_that_is_off_says_nothing_and_is_in_nobodys_way() -> None:
     assert away.names("loras") is None
     assert not away.is_rendering()
     assert not away.free()
+
+
+def test_one_that_is_too_busy_to_answer_is_not_taken_for_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.setattr("modelyard.agent.comfyui._SECONDS", 0.2)
+        there = ComfyUI(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        assert there.is_rendering()
+        assert there.version() is None
 
 
 def test_a_file_that_it_lists_and_opens_has_no_objection(comfyui: ComfyUIServer) -> None:

@@ -129,7 +129,10 @@ def test_an_idle_machine_is_heard_as_often_as_the_registry_asks() -> None:
     assert pulse.wait(100) == IDLE_BEAT
 
 
-@pytest.mark.parametrize(("asked", "given"), [(0, BUSY_BEAT), (-5, BUSY_BEAT), (1e9, 300)])
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [(0, BUSY_BEAT), (-5, BUSY_BEAT), (1e9, 300), (float("nan"), IDLE_BEAT), (float("inf"), IDLE_BEAT)],
+)
 def test_no_registry_makes_it_flood_or_fall_silent(asked: float, given: float) -> None:
     pulse = Pulse()
     pulse.went_well(0, asked, is_busy=False)

@@ -12,14 +12,16 @@ def test_words_with_blanks_and_signs_reach_the_program_as_they_are(tmp_path: Pat
     assert '"--models-dir=/srv/our models/100%%"' in unit.text
 
 
-def test_the_unit_knows_where_the_files_are_and_not_the_key(tmp_path: Path) -> None:
+def test_the_unit_knows_where_the_files_are_and_what_is_set_and_not_the_key(tmp_path: Path) -> None:
     environment = {
         "XDG_CONFIG_HOME": str(tmp_path),
         "MODELYARD_AGENT_KEY": "ak-secret",
         "MODELYARD_CONFIG": "/a/b.json",
+        "MODELYARD_AGENT_HOURS": "22:00-07:00",
     }
     unit = unit_for("render-07", [], environment)
     assert "Environment=MODELYARD_CONFIG=/a/b.json" in unit.text
+    assert "Environment=MODELYARD_AGENT_HOURS=22:00-07:00" in unit.text
     assert "ak-secret" not in unit.text
 
 

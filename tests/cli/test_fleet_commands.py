@@ -1,10 +1,14 @@
+import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from modelyard.client.registry import Registry
+from modelyard.wire.credentials import PairingPoll
+from tests.agent.comfyui_server import ComfyUIServer
 from tests.cli.conftest import Command
 from tests.client.files import model_file
 from tests.client.serving import Team
@@ -171,7 +175,17 @@ def test_a_refused_key_ends_a_single_look_in_words(
     as_agent("keys", "revoke", os.environ["MODELYARD_AGENT_KEY"])
     ran = process("agent", "run", "--models-dir", folder, "--once")
     assert ran.code == 3
+    assert "modelyard agent pair" in ran.err
+    assert "modelyard login" not in ran.err
     assert list(folder.iterdir()) == []
+
+
+def test_a_single_look_says_how_it_ended(process: Command, as_agent: Command, folder: Path) -> None:
+    assert process("agent", "run", "--models-dir", folder, "--once").out == "1 models are here as they should.\n"
+    said = json.loads(process("agent", "run", "--models-dir", folder, "--once", "--json").out)
+    assert (said["is_done"], said["held"]) == (True, [])
+    assert [(each["state"], each["outcome"]) for each in said["results"]] == [("ready", "kept")]
+    assert as_agent("agent", "status").code == 1
 
 
 def test_the_doctor_finds_a_healthy_machine_healthy(as_agent: Command, folder: Path) -> None:
@@ -190,6 +204,40 @@ def test_the_doctor_says_what_to_do_about_a_revoked_key(as_agent: Command, folde
     assert "-> modelyard agent pair --url" in ran.out
 
 
+def paired_key(signed_in: Command, url: str) -> str:
+    """The key of a machine that was paired."""
+
+    async def paired() -> str:
+        async with Registry(url) as registry:
+            started = await registry.start_pairing()
+            confirmed = await asyncio.to_thread(signed_in, "pair", "confirm", started.user_code)
+            assert confirmed.code == 0, confirmed.err
+            answer = await registry.poll_pairing(PairingPoll(device_code=started.device_code))
+            return answer.agent_key or ""
+
+    return asyncio.run(paired())
+
+
+def test_the_doctor_speaks_of_the_agent_that_ran_here_and_not_of_the_host(
+    process: Command, as_agent: Command, team: Team, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELYARD_AGENT_AGENT_ID")
+    # Such a key serves the machine that used it first, and no other name.
+    monkeypatch.setenv("MODELYARD_AGENT_KEY", paired_key(as_agent, team.url))
+    assert process("agent", "run", "--models-dir", folder, "--once", "--agent-id", "box").code == 0
+    ran = as_agent("doctor", "--models-dir", folder)
+    assert ran.code == 0, ran.out
+    elsewhere = as_agent("doctor", "--models-dir", folder, "--agent-id", "elsewhere")
+    assert elsewhere.code == 1
+    assert "--agent-id ID" in elsewhere.out
+
+
+def test_the_unit_is_printed_as_json_too(as_agent: Command, folder: Path) -> None:
+    said = json.loads(as_agent("agent", "install", "--models-dir", folder, "--print", "--json").out)
+    assert said["unit"].startswith("[Unit]\n")
+    assert said["file"].endswith("modelyard-agent.service")
+
+
 def test_the_unit_is_printed_or_written_and_taken_away(as_agent: Command, folder: Path, home: Path) -> None:
     printed = as_agent("agent", "install", "--models-dir", folder, "--label", "gpu24", "--print")
     assert f"--models-dir={folder} --label=gpu24 --agent-id=render-07" in printed.out
@@ -201,3 +249,54 @@ def test_the_unit_is_printed_or_written_and_taken_away(as_agent: Command, folder
     assert file.read_text().startswith("[Unit]\n")
     assert as_agent("agent", "uninstall").code == 0
     assert not file.exists()
+
+
+@pytest.fixture
+def comfyui(tmp_path: Path) -> Iterator[ComfyUIServer]:
+    """A ComfyUI that runs, whose custom node keeps its LoRAs elsewhere and in front."""
+    for name in ("models/loras", "custom_nodes"):
+        (tmp_path / "ComfyUI" / name).mkdir(parents=True)
+    with ComfyUIServer(tmp_path / "ComfyUI") as server:
+        (tmp_path / "node" / "loras").mkdir(parents=True)
+        server.listing.folders["loras"].insert(0, str(tmp_path / "node" / "loras"))
+        yield server
+
+
+def test_a_sync_asks_the_comfyui_that_runs_where_it_looks(pushed: Command, comfyui: ComfyUIServer) -> None:
+    base = comfyui.listing.base
+    ran = pushed("sync", base, "--comfyui-url", comfyui.url)
+    assert ran.code == 0, ran.err
+    assert comfyui.listing.resolved("loras", "ink.safetensors") == str(base.parent / "node/loras/ink.safetensors")
+
+    # Off again, it is remembered; without that, the model would come a second time.
+    again = json.loads(pushed("sync", base, "--comfyui-url", "http://127.0.0.1:9", "--json").out)
+    assert [each["outcome"] for each in again["results"]] == ["kept"]
+
+
+def test_a_sync_says_when_the_comfyui_that_runs_does_not_list_a_model(pushed: Command, comfyui: ComfyUIServer) -> None:
+    comfyui.listing.extensions["loras"] = frozenset({".gguf"})
+    ran = pushed("sync", comfyui.listing.base, "--comfyui-url", comfyui.url)
+    assert ran.code == 0, ran.err
+    assert "does not list" in ran.out
+
+
+def test_a_sync_replaces_bytes_only_while_comfyui_is_idle_and_makes_it_let_go(
+    pushed: Command, comfyui: ComfyUIServer, tmp_path: Path
+) -> None:
+    def sync() -> int:
+        return pushed("sync", comfyui.listing.base, "--comfyui-url", comfyui.url).code
+
+    assert sync() == 0
+    old = (tmp_path / "node/loras/ink.safetensors").read_bytes()
+    new = model_file(tmp_path / "again" / "loras" / "ink.safetensors", 3000)
+    assert pushed("push", "--replace", new).code == 0
+
+    comfyui.is_rendering = True
+    assert sync() == 1
+    assert (tmp_path / "node/loras/ink.safetensors").read_bytes() == old
+    assert comfyui.freed == []
+
+    comfyui.is_rendering = False
+    assert sync() == 0
+    assert (tmp_path / "node/loras/ink.safetensors").read_bytes() == new.read_bytes()
+    assert comfyui.freed == [{"unload_models": True, "free_memory": True}]

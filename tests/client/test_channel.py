@@ -1,7 +1,10 @@
 import asyncio
+import gzip
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
@@ -24,6 +27,7 @@ class Answers:
     def __init__(self) -> None:
         self.script: list[tuple[int, dict[str, str], bytes]] = []
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.hold = 0.0  # seconds after the body in which the connection stays open
 
     def add(self, status: int, body: Any = None, **headers: str) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -46,7 +50,9 @@ def url(answers: Answers) -> Iterator[str]:
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(OSError):  # whoever asked may have heard enough
+                self.wfile.write(content)
+            time.sleep(answers.hold)
 
         do_GET = do_POST = do_PUT = answer  # noqa: N815 - names that the standard library looks for
 
@@ -137,3 +143,61 @@ async def test_calls_that_need_no_token_send_none(answers: Answers, url: str) ->
     async with Registry(url, "sk-x") as registry:
         await registry.start_pairing()
     assert "Authorization" not in answers.asked[0][2]
+
+
+async def test_an_answer_that_has_no_end_fills_no_memory(
+    answers: Answers, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.client.channel._MOST_BYTES", 1000)
+    answers.add(200, b"[" * 5_000_000)
+    async with Registry(url, "ak-x", patience_seconds=0) as registry:
+        with pytest.raises(BadAnswer, match="more than any registry"):
+            await registry.get_manifest("render-07")
+
+
+async def test_a_small_answer_that_unpacks_to_a_large_one_fills_no_memory(
+    answers: Answers, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.client.channel._MOST_BYTES", 1_000_000)
+    answers.add(200, gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")
+    async with Registry(url, "ak-x", patience_seconds=0) as registry:
+        with pytest.raises(BadAnswer, match="more than any registry"):
+            await registry.get_manifest("render-07")
+
+
+async def test_an_answer_that_only_trickles_is_given_up(
+    answers: Answers, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.client.channel._LONGEST_ANSWER_SECONDS", 0.2)
+    answers.add(200, b"[", Content_Length="100")
+    answers.hold = 1.0
+    async with Registry(url, "ak-x", patience_seconds=0) as registry:
+        with pytest.raises(Unreachable, match="no end"):
+            await registry.get_manifest("render-07")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (200, {"Content_Encoding": "gzip"}, b"not packed"),
+        (503, {"Retry_After": "9" * 5000}, b"{}"),
+        (503, {"Retry_After": "soon"}, b'{"error_code": ["no"]}'),
+        (200, {"ETag": "\u00e9"}, b"{}"),
+    ],
+)
+async def test_no_answer_is_more_than_a_failure(
+    answers: Answers, url: str, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    answers.add(status, body, **headers)
+    async with Registry(url, "ak-x", patience_seconds=0) as registry:
+        with pytest.raises((problems.Problem, BadAnswer)):
+            await registry.get_manifest("render-07")
+
+
+async def test_a_tag_that_cannot_be_sent_back_is_none(answers: Answers, url: str) -> None:
+    answers.add(200, {"revision": 1, "model_list": []}, ETag="\u00e9")
+    async with Registry(url, "ak-x", patience_seconds=0) as registry:
+        known = await registry.get_manifest("render-07")
+        assert known is not None
+        assert known.etag == ""
+        assert await registry.get_manifest("render-07", etag=known.etag)

@@ -58,13 +58,16 @@ class ComfyUI:
             return None
 
     def is_rendering(self) -> bool:
-        """Whether it works on something; one that is off does not."""
-        answer = self._get("/queue")
+        """Whether it works on something; one that is off does not, one that is too busy to answer does."""
         try:
-            queue = None if answer is None else _Queue.model_validate_json(answer)
-        except ValidationError:
+            with _client() as http:
+                answer = http.get(f"{self.url}/queue")
+            queue = _Queue.model_validate_json(answer.content)
+        except (httpx2.ReadTimeout, httpx2.WriteTimeout):
+            return True
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValidationError):
             return False
-        return queue is not None and bool(queue.queue_running or queue.queue_pending)
+        return bool(queue.queue_running or queue.queue_pending)
 
     def names(self, key: str) -> frozenset[str] | None:
         """What its loaders offer for a key; None if it is off or does not know the key."""

@@ -91,9 +91,14 @@ def _key(identity: Identity, answer: httpx2.Response) -> Finding:
     # 409: the key is good, and this machine was not heard of by it yet.
     if answer.status_code in {200, 409}:
         return Finding("ok", "key", f"{identity.url} accepts the key ({identity.source}).")
-    if answer.status_code in {401, 403}:
-        sentence = f"{identity.url} refuses the key ({identity.source}): it was revoked, or belongs to another machine."
-        return Finding("problem", "key", sentence, "modelyard agent pair --url " + identity.url)
+    again = f"modelyard agent pair --url {identity.url}"
+    if answer.status_code == 401:
+        sentence = f"{identity.url} does not know the key ({identity.source}): it was revoked, or never was one."
+        return Finding("problem", "key", sentence, again)
+    if answer.status_code == 403:
+        why = "it is another machine's, or its owner has left the team"
+        sentence = f"{identity.url} refuses the key ({identity.source}): {why}."
+        return Finding("problem", "key", sentence, f"Name the machine as its agent does: --agent-id ID; or: {again}")
     sentence = f"{identity.url} answers {answer.status_code} when it is asked for this machine's manifest."
     return Finding("problem", "registry", sentence, "Is it a Modelyard registry, of this version or a later one?")
 

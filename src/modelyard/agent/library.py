@@ -137,6 +137,22 @@ class Finder:
             yield self.settings.comfyui_url[place]
 
 
+def library_at(folder: Path, url: str | None, environment: Mapping[str, str], memory: Memory) -> Library:
+    """The one folder of a sync: a ComfyUI's, if one lies there, else a models folder; blocking.
+
+    ``url`` is where that ComfyUI listens, if not where it usually does.
+
+    Raises:
+        NoFolders: it is not there, or cannot be understood.
+    """
+    if not folder.is_dir():
+        raise NoFolders(f'There is no folder "{folder}". Make it, or name another.')
+    if not (folder / "models").is_dir():
+        return Finder(AgentSettings(models_dir=(folder,)), environment, memory).find()
+    addresses = () if url is None else (url,)
+    return Finder(AgentSettings(comfyui=(folder,), comfyui_url=addresses), environment, memory).find()
+
+
 def _plain(folder: Path) -> Install:
     if not folder.is_dir():
         raise RootsUnknown(f"The models folder {quoted(folder)} is not there. Make it, or mount its disk.")

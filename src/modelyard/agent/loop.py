@@ -3,6 +3,7 @@
     Talk.listen   the manifest, by questions that rest at the registry
     Talk.beat     heartbeats; their answers pause, approve, or ask to look
     Work.run      rounds, one at a time
+    Rereading     old files, read once more while nothing else is to be done
     Agent.show    the status file, and approvals made on this machine
 
 They know one another by ``Situation``, and by what they wake.
@@ -12,6 +13,7 @@ import asyncio
 from contextlib import suppress
 
 from modelyard.agent.connection import RegistryCalls
+from modelyard.agent.rereading import Rereading
 from modelyard.agent.rounds import Outcome, Rounds
 from modelyard.agent.situation import Situation
 from modelyard.agent.status import StateFolder, Status
@@ -20,6 +22,7 @@ from modelyard.agent.work import Work
 
 _SHOW_SECONDS = 1.0
 _LAST_BEAT_SECONDS = 5.0
+_MOST_ANEW = 3
 
 
 class Agent:
@@ -38,13 +41,14 @@ class Agent:
         self._work = Work(situation, rounds)
         self._talk = Talk(situation, registry, self._work, look_around)
         self._work.tell = self._talk.has_news
+        self.rereading = Rereading(situation, rounds, self._work.look_now)
         self._last_approval: str | None = None
 
     async def run(self) -> None:
         """Work until cancelled; then the transfers stop and the registry hears it once more."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                for task in (self._talk.listen, self._talk.beat, self._work.run, self.show):
+                for task in (self._talk.listen, self._talk.beat, self._work.run, self.rereading.run, self.show):
                     tasks.create_task(task())
         finally:
             await self._say_good_bye()
@@ -62,10 +66,15 @@ class Agent:
         await self._work.make_round()
         await self._read_approval()
         outcome = None if situation.trouble else situation.outcome
-        while situation.link.is_up and situation.reports.has_news:
-            await self._talk.send_heartbeat()
+        await self._report_all()
         await self._say_good_bye()
         return outcome
+
+    async def _report_all(self) -> None:
+        """Tell the registry all that it does not know; one that always wants everything anew is left with that."""
+        situation, anew = self.situation, 0
+        while situation.link.is_up and situation.reports.has_news and anew < _MOST_ANEW:
+            anew += await self._talk.send_heartbeat()
 
     async def show(self) -> None:
         """Keep the status file as new as the second, and read what was approved here; until cancelled."""

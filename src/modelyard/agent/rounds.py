@@ -6,12 +6,12 @@ The steps are the client's own, the same that ``modelyard sync`` runs once.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from modelyard.agent.comfyui import Witness
+from modelyard.agent.beside import RENDERING, let_go, proven, why_busy
 from modelyard.agent.connection import RegistryCalls
 from modelyard.agent.library import Finder, Library
 from modelyard.agent.settings import AgentSettings
@@ -24,16 +24,18 @@ from modelyard.client.sync.acting.trash import empty
 from modelyard.client.sync.acting.troubles import NotPlaced
 from modelyard.client.sync.holding.holdings import Holdings, Machine, Watch, scan
 from modelyard.client.sync.holding.patience import Patience
+from modelyard.client.sync.holding.rereading import Rereader
 from modelyard.client.sync.planning.actions import HeldRemoval, Plan
 from modelyard.client.sync.planning.plan import Policy, plan_sync
-from modelyard.client.sync.wanted import Wanted, WantedList
+from modelyard.client.sync.wanted import WantedList
 from modelyard.client.sync.wording import in_bytes
 from modelyard.transfer.crew import Crew
 from modelyard.transfer.network import Network, Pace
 from modelyard.wire.agents import SyncPhase
 
 PAUSED = "This machine is paused in the registry."
-RENDERING = "ComfyUI works on its queue; the file is replaced when the queue is empty."
+# A machine of ten terabytes is read in three days.
+_REREAD_BYTES_A_SECOND = 50_000_000.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Rounds:
         self._machine = machine
         self._registry = registry
         self._patience = Patience()
+        every = timedelta(days=settings.reread_days)
+        self._rereader = Rereader(machine, every, _REREAD_BYTES_A_SECOND, self._patience)
         # One for all rounds: a limit that is new with each round would be none.
         self._pace = None if settings.rate_limit is None else Pace(settings.rate_limit)
 
@@ -101,8 +105,8 @@ class Rounds:
                 standings = tuple(expected(plan, PAUSED))
             else:
                 standings = await self._carried_out(plan, library, leave, ear)
-                await crew.run(lambda: _let_go(library, standings, plan), patience=None)
-            standings = await crew.run(lambda: _proven(library, wanted, standings), patience=None)
+                await crew.run(lambda: let_go(library, standings, plan), patience=None)
+            standings = await crew.run(lambda: proven(library, wanted, standings), patience=None)
         return _outcome(plan, library, standings)
 
     async def purge(self, ear: Ear) -> tuple[Standing, ...]:
@@ -116,6 +120,18 @@ class Rounds:
             works = {root.work for roots in held.installs for root in roots if root.is_listed}
             await crew.run(lambda: _empty_trash(works), patience=None)
         return gone
+
+    async def read_one_again(self) -> bool | None:
+        """Whether the file that was not read for longest is still what it was; None if none is due.
+
+        Raises:
+            StateFailed: see ``StateFile``.
+        """
+        stopped = threading.Event()
+        async with Crew(1) as crew:
+            return await crew.run(
+                lambda: self._rereader.read_next(datetime.now(UTC), stopped), stopped.set, patience=None
+            )
 
     async def _looked(self, crew: Crew, library: Library, wanted: WantedList, ear: Ear) -> Holdings:
         stopped = threading.Event()
@@ -149,15 +165,12 @@ class Rounds:
         return (*brought, *removed)
 
     def _terms(self, library: Library) -> Terms:
-        def why_busy(_: Path) -> str | None:
-            return RENDERING if any(comfyui.is_rendering() for comfyui, _ in library.running) else None
-
         return Terms(
             parallel=self._settings.parallel,
             network=Network(pace=self._pace),
             floor=self._settings.keep_free,
             window=self._settings.window,
-            why_busy=why_busy,
+            why_busy=why_busy(library),
         )
 
     async def _url_of(self, model_id: UUID) -> str:
@@ -173,32 +186,6 @@ def expected(plan: Plan, reason: str | None = None) -> list[Standing]:
     ]
     brought = [each.wanted for actions in (plan.fetch, plan.adopt, plan.replace) for each in actions]
     return standings + [standing_of(model, "wanted", reason=reason) for model in brought]
-
-
-def _let_go(library: Library, standings: Sequence[Standing], plan: Plan) -> None:
-    """After a replacement, a running ComfyUI would go on with the old bytes that it has in memory."""
-    replaced = {action.target.path for action in plan.replace}
-    if any(standing.path in replaced and standing.state == "ready" for standing in standings):
-        for comfyui, _ in library.running:
-            comfyui.free()
-
-
-def _proven(library: Library, wanted: WantedList, standings: tuple[Standing, ...]) -> tuple[Standing, ...]:
-    """The standings, with what a running ComfyUI has against a file that is here."""
-    witnesses = [Witness(comfyui, install) for comfyui, install in library.running]
-    if not witnesses:
-        return standings
-    by_id: dict[object, Wanted] = {model.id: model for model in wanted.models}
-
-    def proven(standing: Standing) -> Standing:
-        model = by_id.get(standing.model_id)
-        if standing.state != "ready" or standing.path is None or model is None:
-            return standing
-        objections = (witness.objection(model, standing.path) for witness in witnesses)
-        objection = next((each for each in objections if each is not None), None)
-        return standing if objection is None else replace(standing, reason=objection)
-
-    return tuple(map(proven, standings))
 
 
 def _empty_trash(works: set[Path]) -> None:

@@ -1,5 +1,6 @@
 """When an agent does what. Pure: it knows no clock but the times that it is given, in seconds."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ class Pulse:
         """A heartbeat was answered; ``interval`` is what the registry asks for."""
         self.backoff.reset()
         self._last = now
-        asked = min(max(interval, BUSY_BEAT), _LONGEST_BEAT)
+        asked = min(max(interval, BUSY_BEAT), _LONGEST_BEAT) if math.isfinite(interval) else IDLE_BEAT
         self._due = now + (min(asked, BUSY_BEAT) if is_busy else asked)
 
     def failed(self, now: float) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.agent.settings import ENVIRONMENT_PREFIX
+
 UNIT = "modelyard-agent"
 _TEXT = """\
 [Unit]
@@ -28,8 +30,9 @@ UMask=0022
 [Install]
 WantedBy=default.target
 """
-# What the unit must know as the shell does in which it was made; never the key.
-_KEPT = ("MODELYARD_CONFIG", "MODELYARD_AGENT_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+# What the unit must know as the shell does in which it was made, with all the agent's settings; never the key.
+_KEPT = ("MODELYARD_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+_SECRET = f"{ENVIRONMENT_PREFIX}KEY"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ def unit_for(agent_id: str, arguments: Sequence[str], environment: Mapping[str, 
     name = f"{UNIT}.service" if is_only else f"{UNIT}-{agent_id}.service"
     folder = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
     command = " ".join(_quoted(word) for word in [sys.executable, "-m", "modelyard", "agent", "run", *arguments])
-    lines = "".join(f"Environment={_quoted(f'{key}={environment[key]}')}\n" for key in _KEPT if environment.get(key))
+    settings = sorted(key for key in environment if key.startswith(ENVIRONMENT_PREFIX) and key != _SECRET)
+    kept = [f"{key}={environment[key]}" for key in (*_KEPT, *settings) if environment.get(key)]
+    lines = "".join(f"Environment={_quoted(each)}\n" for each in kept)
     return Unit(name, folder / name, _TEXT.format(name=agent_id, command=command, environment=lines))
 
 

@@ -97,6 +97,13 @@ class AgentSettings(BaseModel):
         default=None, description="At most so many bytes of models are placed here, such as `500GB`."
     )
     keep_free: Size = Field(default=5_000_000_000, description="Bytes that stay free on each disk, such as `50GB`.")
+    reread_days: int = Field(
+        default=30,
+        ge=0,
+        le=3650,
+        description="Each model here is read again after so many days, while nothing else is to be done, so that a "
+        "disk that damaged one is noticed; 0: never.",
+    )
     purge_on_revoke: bool = Field(
         default=False, description="When the registry has revoked this machine's key, remove everything it placed."
     )

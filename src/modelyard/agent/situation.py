@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from modelyard import __version__
+from modelyard.agent.beside import RENDERING
 from modelyard.agent.connection import Link
 from modelyard.agent.report import Report, Reports, sentence
-from modelyard.agent.rounds import PAUSED, RENDERING, Outcome
+from modelyard.agent.rounds import PAUSED, Outcome
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.status import HeldStatus, ModelStatus, Status
 from modelyard.client.sync.acting.standing import Standing

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from modelyard.agent.connection import SHUT_OUT
 from modelyard.agent.keys import Identity
 from modelyard.agent.library import Finder, Memory
 from modelyard.agent.loop import Agent
@@ -19,6 +20,7 @@ from modelyard.agent.settings import AgentSettings
 from modelyard.agent.situation import Situation, Surroundings
 from modelyard.agent.status import StateFolder
 from modelyard.client.durable import Busy, locked
+from modelyard.client.profile import KeyRefused
 from modelyard.client.registry import Registry
 from modelyard.client.sync.holding.ground import Space, space_at
 from modelyard.client.sync.holding.holdings import Machine
@@ -70,10 +72,14 @@ async def run_once(start: Start) -> Outcome | None:
 
     Raises:
         Busy, NoFolders, StateFailed: see ``run_agent``.
-        Problem, TransferFailed: the registry refused, or did not answer.
+        KeyRefused: the registry does not let this machine in.
+        Problem, TransferFailed: the registry refused something else, or did not answer.
     """
     async with opened_agent(start) as agent:
-        return await agent.run_once()
+        try:
+            return await agent.run_once()
+        except SHUT_OUT as refusal:
+            raise KeyRefused(f"The registry refuses this machine: {refusal}") from refusal
 
 
 @asynccontextmanager

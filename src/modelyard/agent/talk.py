@@ -19,6 +19,8 @@ log = logging.getLogger("modelyard.agent")
 
 # A question that ends this much early was ended by the registry: it has something else to say.
 _EARLY_SECONDS = 1.0
+# Between two manifests that differ: a registry that always has another one keeps no processor busy.
+_NEWS_SECONDS = 0.5
 
 LookAround = Callable[[Outcome], Surroundings]
 
@@ -52,7 +54,10 @@ class Talk:
                 await asyncio.sleep(REFUSED_RETRY if is_refused else backoff.next_wait())
                 continue
             backoff.reset()
-            if not is_news and time.monotonic() - began < LISTEN_SECONDS - _EARLY_SECONDS:
+            took = time.monotonic() - began
+            if is_news:
+                await asyncio.sleep(max(0.0, _NEWS_SECONDS - took))
+            elif took < LISTEN_SECONDS - _EARLY_SECONDS:
                 self.has_news()
                 await asyncio.sleep(_EARLY_SECONDS)
 
@@ -88,8 +93,8 @@ class Talk:
             if self._pulse.wait(time.monotonic()) == 0:
                 await self.send_heartbeat()
 
-    async def send_heartbeat(self) -> None:
-        """Say how things are, and obey the answer."""
+    async def send_heartbeat(self) -> bool:
+        """Say how things are, and obey the answer; gives whether that was to report everything anew."""
         situation = self._situation
         situation.surroundings = await asyncio.to_thread(self._look_around, situation.outcome)
         report = situation.reports.next_report()
@@ -98,13 +103,14 @@ class Talk:
         except (Problem, TransferFailed) as failure:
             self._lost(failure)
             self._pulse.failed(time.monotonic())
-            return
+            return False
         self._found()
         situation.last_heartbeat = datetime.now().astimezone()
         situation.reports.answered(report, resend_all=answer.resend_all)
         self._obey(answer)
         is_busy = situation.is_acting or situation.reports.has_news
         self._pulse.went_well(time.monotonic(), answer.interval_seconds, is_busy=is_busy)
+        return answer.resend_all
 
     def approve(self, by: str, token: str | None) -> None:
         """Somebody approved a removal, here or in the registry; None takes that back."""

@@ -12,6 +12,7 @@ from modelyard.cli.terminal import Terminal, require_posix, terminal_of
 from modelyard.cli.words import age_words, fields, size_words, table
 
 if TYPE_CHECKING:
+    from modelyard.agent.rounds import Outcome
     from modelyard.agent.settings import AgentSettings
     from modelyard.agent.start import Start
     from modelyard.agent.status import ModelStatus, Status
@@ -30,6 +31,9 @@ ModelsDir = Annotated[
 ]
 AgentId = Annotated[
     str | None, typer.Option("--agent-id", metavar="ID", help="The machine's name; else its host name.")
+]
+OneAgent = Annotated[
+    str | None, typer.Option("--agent-id", metavar="ID", help="Only the agent of this name; else all that ran here.")
 ]
 Label = Annotated[
     list[str] | None, typer.Option("--label", metavar="L", help="A label of this machine; may be repeated.")
@@ -62,6 +66,7 @@ def run_agent(
         terminal.run(run_agent(start))
         return
     outcome = terminal.run(run_once(start))
+    _tell_outcome(terminal, outcome)
     if outcome is None or outcome.held or any(each.state not in {"ready", None} for each in outcome.standings):
         raise typer.Exit(1)
 
@@ -78,7 +83,7 @@ def pair_agent(context: typer.Context) -> None:
 
 
 @agent.command("status")
-def show_status(context: typer.Context, agent_id: AgentId = None) -> None:
+def show_status(context: typer.Context, agent_id: OneAgent = None) -> None:
     """Show what the agent on this machine does, what it has, and why it waits."""
     from modelyard.agent.status import StateFolder, as_document, known_agents
 
@@ -99,7 +104,7 @@ def show_status(context: typer.Context, agent_id: AgentId = None) -> None:
 
 
 @agent.command("approve-removal")
-def approve_removal(context: typer.Context, agent_id: AgentId = None) -> None:
+def approve_removal(context: typer.Context, agent_id: OneAgent = None) -> None:
     """Let the agent on this machine remove the files whose removal waits; modelyard agent status names them."""
     from modelyard.agent.status import StateFolder, known_agents
 
@@ -142,7 +147,8 @@ def install_agent(
     words += [f"--url={settings.url}"] if settings.url else []
     unit = unit_for(settings.agent_id, words, os.environ, is_only=agent_id is None)
     if show:
-        typer.echo(unit.text, nl=False)
+        lines = unit.text.splitlines()
+        terminal.output.answer(document={"file": unit.path, "unit": unit.text}, lines=lines, quiet=lines)
         return
     write_unit(unit)
     terminal.output.answer(
@@ -172,6 +178,21 @@ def uninstall_agent(context: typer.Context, agent_id: AgentId = None) -> None:
         document={"file": unit.path, "commands": unit.to_stop},
         lines=[f'"{unit.path}" is gone. Stop what still runs:', *(f"  {line}" for line in unit.to_stop)],
         quiet=[str(unit.path)],
+    )
+
+
+def _tell_outcome(terminal: Terminal, outcome: Outcome | None) -> None:
+    """How a single look ended; what was done and what is wrong stands in the log above it."""
+    from modelyard.cli.sync import result_of
+
+    standings = () if outcome is None else outcome.standings
+    here = [standing for standing in standings if standing.state == "ready"]
+    held = [] if outcome is None or outcome.held is None else [each.target.path for each in outcome.held.removals]
+    said = "The folders could not be looked at." if outcome is None else f"{len(here)} models are here as they should."
+    terminal.output.answer(
+        document={"is_done": outcome is not None, "results": [result_of(each) for each in standings], "held": held},
+        lines=[said],
+        quiet=[str(standing.path) for standing in here],
     )
 
 

@@ -13,7 +13,7 @@ from modelyard.client.address import AddressRefused
 from modelyard.client.durable import Busy
 from modelyard.client.library import NameUnfit, TypeUnknown
 from modelyard.client.lookup import ModelAmbiguous
-from modelyard.client.profile import NoKey, ProfileUnreadable
+from modelyard.client.profile import KeyRefused, NoKey, ProfileUnreadable
 from modelyard.client.selection import NothingToPush, SamePlaceTwice
 from modelyard.transfer import failures
 from modelyard.wire import problems
@@ -107,6 +107,10 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     ValueError: (USAGE, ()),
     ProfileUnreadable: (OTHER, ()),
     Busy: (OTHER, ()),
+    KeyRefused: (
+        NOT_SIGNED_IN,
+        ("Pair this machine again: modelyard agent pair --url URL", "What else may be wrong: modelyard doctor"),
+    ),
     NoKey: (NOT_SIGNED_IN, ()),
     OSError: (OTHER, ()),
 }

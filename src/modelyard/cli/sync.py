@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from modelyard.client.sync.acting.downloads import Terms
     from modelyard.client.sync.acting.standing import Standing, Tell
     from modelyard.client.sync.planning.actions import Plan
+    from modelyard.client.sync.wanted import WantedList
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,6 +37,10 @@ def sync(
     label: Annotated[
         list[str] | None, typer.Option("--label", help="A label of this machine; models that need it come too.")
     ] = None,
+    comfyui_url: Annotated[
+        str | None,
+        typer.Option("--comfyui-url", metavar="URL", help="Where its ComfyUI listens; else http://127.0.0.1:8188."),
+    ] = None,
     limit_rate: LimitRate = None,
     approve_removal: Annotated[
         bool, typer.Option("--approve-removal", help="Remove what is not wanted any more, however many files it is.")
@@ -42,7 +48,8 @@ def sync(
 ) -> None:
     """Make a models folder hold what the team wants, once, verified; the plan is printed first.
 
-    Files that this command did not place are never changed or removed. To keep a machine so: modelyard agent run
+    Files that this command did not place are never changed or removed. A ComfyUI that runs there is asked where it
+    looks, and whether it finds what was placed. To keep a machine so: modelyard agent run
 
     Examples: modelyard sync ~/ComfyUI --dry-run; modelyard sync /srv/models --label gpu24
     """
@@ -52,12 +59,14 @@ def sync(
     terminal = terminal_of(context)
     terms = Terms(network=network_of(limit_rate))
 
+    wish = _Wish(folder, comfyui_url, label or [], dry_run, approve_removal)
+
     async def work(registry: Registry) -> tuple[Plan, tuple[Standing, ...]]:
-        return await _synced(terminal, registry, _Wish(folder, label or [], dry_run, approve_removal), terms)
+        return await _synced(terminal, registry, wish, terms)
 
     plan, standings = terminal.ask(work, patiently=True)
     terminal.output.answer(
-        document={"plan": _document(plan), "results": [_result(standing) for standing in standings]},
+        document={"plan": _document(plan), "results": [result_of(standing) for standing in standings]},
         lines=_summary(plan, standings, dry_run),
         quiet=[str(standing.path) for standing in standings if standing.state == "ready"],
     )
@@ -69,6 +78,7 @@ def sync(
 @dataclass(frozen=True)
 class _Wish:
     folder: Path
+    comfyui_url: str | None
     labels: Sequence[str]
     dry_run: bool
     approve_removal: bool
@@ -78,21 +88,20 @@ async def _synced(
     terminal: Terminal, registry: Registry, wish: _Wish, terms: Terms
 ) -> tuple[Plan, tuple[Standing, ...]]:
     import asyncio
+    from dataclasses import replace
 
-    from modelyard.agent.settings import usual_agent_id
+    from modelyard.agent.beside import let_go, proven, why_busy
+    from modelyard.agent.library import Memory, library_at
     from modelyard.cli.progress import drawing
     from modelyard.client.address import checked_download
     from modelyard.client.sync.acting.apply import apply_plan
-    from modelyard.client.syncing import folder_memory, install_at, machine_list, plan_once, team_list
-    from modelyard.wire.credentials import PREFIXES
+    from modelyard.client.syncing import folder_memory, plan_once
 
-    install = await asyncio.to_thread(install_at, wish.folder)
-    if (terminal.settings.token or "").startswith(PREFIXES["agent"]):
-        wanted = await machine_list(registry, usual_agent_id(), wish.labels)
-    else:
-        wanted = await team_list(registry, wish.labels)
+    memory = Memory(terminal.settings.state_dir / "sync" / "folders.json")
+    library = await asyncio.to_thread(library_at, wish.folder, wish.comfyui_url, os.environ, memory)
+    wanted = await _wanted(terminal, registry, wish)
     async with folder_memory(wish.folder, terminal.settings.state_dir) as machine:
-        plan = await plan_once(install, wanted, machine, approve_removal=wish.approve_removal)
+        plan = await plan_once(library.installs, wanted, machine, approve_removal=wish.approve_removal)
         for line in _planned(plan):
             terminal.output.note(line)
         if wish.dry_run:
@@ -102,7 +111,21 @@ async def _synced(
             return checked_download((await registry.download_ticket(model_id)).download_url, registry.url)
 
         with drawing(terminal.output) as picture:
-            return plan, await apply_plan(plan, machine, url_of, terms, _drawn(picture))
+            beside = replace(terms, why_busy=why_busy(library))
+            standings = await apply_plan(plan, machine, url_of, beside, _drawn(picture))
+        await asyncio.to_thread(let_go, library, standings, plan)
+        return plan, await asyncio.to_thread(proven, library, wanted, standings)
+
+
+async def _wanted(terminal: Terminal, registry: Registry, wish: _Wish) -> WantedList:
+    """A machine's key has a manifest; everybody else has the team's list."""
+    from modelyard.cli.agent import agent_settings
+    from modelyard.client.syncing import machine_list, team_list
+    from modelyard.wire.credentials import PREFIXES
+
+    if (terminal.settings.token or "").startswith(PREFIXES["agent"]):
+        return await machine_list(registry, agent_settings(terminal).agent_id, wish.labels)
+    return await team_list(registry, wish.labels)
 
 
 def _drawn(picture: Picture) -> Tell:
@@ -151,7 +174,7 @@ def _summary(plan: Plan, standings: Sequence[Standing], dry_run: bool) -> list[s
     lines = [
         f"{each.done or each.state}  {each.path or each.model_path}" + (f": {each.reason}" if each.reason else "")
         for each in standings
-        if each.done not in {"kept", "found"} and each.model_id not in refused
+        if (each.done not in {"kept", "found"} or each.reason) and each.model_id not in refused
     ]
     here = sum(standing.state == "ready" for standing in standings)
     return [*lines, f"{here} models are here as the team wants them."]
@@ -170,7 +193,8 @@ def _document(plan: Plan) -> dict[str, object]:
     }
 
 
-def _result(standing: Standing) -> dict[str, object]:
+def result_of(standing: Standing) -> dict[str, object]:
+    """Where a model stands, as JSON says it."""
     return {
         "model_id": standing.model_id,
         "model_path": standing.model_path,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -29,6 +30,11 @@ _FIRST_WAIT_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 5.0
 # Registration may wait for the last bytes to be hashed, and completing for a slow store.
 _TIMEOUT = httpx2.Timeout(120.0, connect=10.0)
+# An answer that trickles, or never ends, keeps nobody for ever and fills no memory: a manifest of 200,000 models, the
+# longest answer there is, has 100 MB.
+_LONGEST_ANSWER_SECONDS = 600.0
+_MOST_BYTES = 256 * 1024 * 1024
+_UNPACKED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 
 @dataclass(frozen=True)
@@ -131,8 +137,8 @@ class Channel:
             await asyncio.sleep(wait)
 
     def _wait(self, tries: int, retry_after: str | None) -> float:
-        if retry_after is not None and retry_after.isdecimal():
-            return float(retry_after)
+        if (seconds := _seconds(retry_after)) is not None:
+            return float(seconds)
         # Jitter, so that fifty machines that lost one registry do not come back as one.
         spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         return min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0**tries) * spread
@@ -150,10 +156,30 @@ class Channel:
             # Only what was set: in a change, an absent field stays as it is and null clears it.
             content = call.body.model_dump_json(exclude_unset=True).encode()
             headers["Content-Type"] = "application/json"
+        sent = self._http.stream(call.method, call.path, params=call.query, content=content, headers=headers)
         try:
-            return await self._http.request(call.method, call.path, params=call.query, content=content, headers=headers)
+            async with asyncio.timeout(_LONGEST_ANSWER_SECONDS), sent as response:
+                return await self._whole(response)
         except httpx2.TransportError as failure:
             raise Unreachable(f"{self.url} cannot be reached: {_reason(failure)}.") from None
+        except TimeoutError:
+            raise Unreachable(f"{self.url} cannot be reached: its answer has no end.") from None
+        except httpx2.DecodingError:
+            raise BadAnswer(f"{self.url} sent an answer that cannot be unpacked.") from None
+
+    async def _whole(self, response: httpx2.Response) -> httpx2.Response:
+        """The answer with its body, unpacked.
+
+        Raises:
+            BadAnswer: it is longer than any answer of a registry.
+        """
+        body = bytearray()
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                raise BadAnswer(f"{self.url} sends more than any registry has to say.")
+        headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _UNPACKED]
+        return httpx2.Response(response.status_code, headers=headers, content=bytes(body))
 
     async def _refresh(self, refresh_token: str) -> Tokens:
         call = Call("POST", "/auth/refresh", Refresh(refresh_token=refresh_token), anonymous=True)
@@ -176,14 +202,19 @@ class Channel:
         problem = from_json(response.status_code, body)
         if body is None and not isinstance(problem, Unavailable):
             return self._not_a_registry(response)
-        if isinstance(problem, Unavailable | TooManyAttempts) and response.headers.get("Retry-After", "").isdecimal():
-            problem.facts.setdefault("retry_after", int(response.headers["Retry-After"]))
+        seconds = _seconds(response.headers.get("Retry-After"))
+        if isinstance(problem, Unavailable | TooManyAttempts) and seconds is not None:
+            problem.facts.setdefault("retry_after", seconds)
         return problem
 
     def _not_a_registry(self, response: httpx2.Response) -> BadAnswer:
         return BadAnswer(
             f"{self.url} answered {response.status_code}, but not as a Modelyard registry does. Is the address right?"
         )
+
+
+def _seconds(retry_after: str | None) -> int | None:
+    return int(retry_after) if retry_after is not None and re.fullmatch("[0-9]{1,6}", retry_after) else None
 
 
 def _reason(failure: httpx2.TransportError) -> str:

@@ -28,6 +28,10 @@ class NoKey(ValueError):
     """This machine has no key for a registry."""
 
 
+class KeyRefused(NoKey):
+    """The registry does not let this machine's key in."""
+
+
 class Profile(BaseModel):
     """One registry and how to be known there."""
 

@@ -220,7 +220,9 @@ class Registry:
         response = await self._channel.send(call)
         if response.status_code == UNCHANGED:
             return None
-        return KnownManifest(self._channel.read(agents.Manifest, response), response.headers.get("ETag", ""))
+        etag = response.headers.get("ETag", "")
+        # What cannot be sent back is no tag.
+        return KnownManifest(self._channel.read(agents.Manifest, response), etag if etag.isascii() else "")
 
     async def _get(self, shape: type[Shape], path: str, query: dict[str, str] | None = None) -> Shape:
         return await self._channel.ask(shape, Call("GET", path, query=query or {}, repeatable=True))

@@ -2,10 +2,9 @@
 
 import asyncio
 import hashlib
-import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -15,11 +14,10 @@ from modelyard.client.durable import Busy, locked
 from modelyard.client.filters import ModelFilter
 from modelyard.client.paging import Paging, every_page
 from modelyard.client.registry import Registry
-from modelyard.client.sync.holding.configured import read_install
 from modelyard.client.sync.holding.holdings import Machine, Watch, scan
 from modelyard.client.sync.holding.index import Index
 from modelyard.client.sync.holding.journal import Journal
-from modelyard.client.sync.holding.roots import Install, models_folder
+from modelyard.client.sync.holding.roots import Install
 from modelyard.client.sync.holding.state import StateFile
 from modelyard.client.sync.planning.actions import Plan
 from modelyard.client.sync.planning.plan import Policy, plan_sync
@@ -30,22 +28,6 @@ from modelyard.wire.models import Model, ModelList
 from modelyard.wire.problems import AgentUnknown
 
 _LOCK_SECONDS = 1.0
-
-
-class NoSuchFolder(ValueError):
-    """The folder that should be synced is not there."""
-
-
-def install_at(folder: Path) -> Install:
-    """The models folder at ``folder``: a ComfyUI's, if one lies there, else the folder itself; blocking.
-
-    Raises:
-        NoSuchFolder: it is not there.
-        RootsUnknown: see ``read_install``.
-    """
-    if not folder.is_dir():
-        raise NoSuchFolder(f'There is no folder "{folder}". Make it, or name another.')
-    return read_install(folder, os.environ) if (folder / "models").is_dir() else models_folder(folder)
 
 
 async def team_list(registry: Registry, labels: Collection[str]) -> WantedList:
@@ -121,18 +103,18 @@ def _name_for(folder: Path) -> str:
 
 
 async def plan_once(
-    install: Install, wanted: WantedList, machine: Machine, *, keep_free: int = 0, approve_removal: bool = False
+    installs: Sequence[Install], wanted: WantedList, machine: Machine, *, approve_removal: bool = False
 ) -> Plan:
-    """Look at the folder and plan; ``approve_removal`` lets even many files go.
+    """Look at the folders and plan; ``approve_removal`` lets even many files go.
 
     Raises:
         StateFailed: see ``StateFile``.
     """
-    policy = Policy(datetime.now().astimezone(), keep_free=keep_free, has_brake=not approve_removal)
+    policy = Policy(datetime.now().astimezone(), has_brake=not approve_removal)
     stopped = threading.Event()
 
     def planned() -> Plan:
-        held = scan([install], wanted.models, machine, Watch(stopped=stopped))
+        held = scan(installs, wanted.models, machine, Watch(stopped=stopped))
         return plan_sync(wanted, held, policy)
 
     async with Crew(1) as crew:

@@ -1,4 +1,4 @@
-"""What the server does by the clock: verification, the second reading, clean-up, notes of when keys were used."""
+"""What the server does by the clock: verification, second reading, clean-up, notes of used keys and silent machines."""
 
 import logging
 import threading
@@ -12,6 +12,7 @@ from modelyard.server.cleanup.collecting import collect_garbage
 from modelyard.server.cleanup.rounds import Plan
 from modelyard.server.identity.operations import sweep
 from modelyard.server.leases import Lease
+from modelyard.server.models.holders.absence import note_absences
 from modelyard.server.observed import Metrics
 from modelyard.server.parts import Parts
 from modelyard.server.storage.blob_store import StoreError
@@ -52,6 +53,7 @@ def chores_of(parts: Parts, metrics: Metrics) -> list[Chore]:
         _clean_up(parts, metrics, "clean-up", timedelta(hours=1), is_thorough=False),
         _clean_up(parts, metrics, "sweep", timedelta(days=1), is_thorough=True),
         _key_use(parts),
+        _absences(parts),
     ]
 
 
@@ -99,6 +101,14 @@ def _key_use(parts: Parts) -> Chore:
         return False
 
     return Chore("key use", 60.0, note)
+
+
+def _absences(parts: Parts) -> Chore:
+    def note() -> bool:
+        note_absences(parts.database)
+        return True
+
+    return _alone(parts, "absences", timedelta(minutes=1), note, _nothing)
 
 
 def _alone(parts: Parts, name: str, every: timedelta, do: Callable[[], bool], stop: Callable[[], None]) -> Chore:

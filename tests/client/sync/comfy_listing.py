@@ -54,6 +54,7 @@ class ComfyListing:
             self.folders[key] = [str(base / "models" / name) for name in names]
             self.extensions[key] = PT
         self.extensions["classifiers"] = frozenset({""})
+        self.extensions["diffusers"] = frozenset({"folder"})
         self.folders["custom_nodes"] = [str(base / "custom_nodes")]
         self.extensions["custom_nodes"] = frozenset()
 

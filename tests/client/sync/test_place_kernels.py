@@ -74,3 +74,36 @@ def test_a_failed_fsync_places_nothing_that_is_not_whole_and_the_next_time_is_ri
     assert set(machine.visible().values()) <= {INK}
     assert machine.sync(ink)["loras/ink.sft"].state == "ready"
     assert machine.visible() == {"loras/ink.sft": INK}
+
+
+@needs_strace
+def test_a_disk_that_is_full_for_one_file_blocks_it_in_words_and_the_next_time_is_right(
+    machine: RealMachine, store: Store
+) -> None:
+    ink = store.model("loras/ink.sft", INK)
+    partial = machine.work / f"{sha256(INK)}.{machine.agent_id}.part"
+    full = (*failing("pwrite64,pwritev,write,ftruncate,fallocate", "ENOSPC"), "-P", str(partial))
+
+    said = Syncing(machine, [ink], under=full).go()
+
+    assert said["loras/ink.sft"][0] == "blocked"
+    assert "Free some space" in said["loras/ink.sft"][2]
+    assert machine.visible() == {}
+    assert machine.sync(ink)["loras/ink.sft"].state == "ready"
+
+
+@needs_strace
+@pytest.mark.parametrize("when", range(1, 13))
+def test_a_disk_that_is_full_at_any_write_places_nothing_that_is_not_whole_and_the_next_time_is_right(
+    machine: RealMachine, store: Store, when: int
+) -> None:
+    machine.sync(store.model("loras/ink.sft", WASH))
+    models = store.model("loras/ink.sft", INK), store.model("loras/wash.sft", WASH)
+
+    Syncing(machine, models, under=failing("pwrite64,pwritev,ftruncate,fallocate", "ENOSPC", str(when))).go()
+
+    seen = machine.visible()
+    assert seen.get("loras/ink.sft", INK) in (INK, WASH)
+    assert seen.get("loras/wash.sft", WASH) == WASH
+    assert {standing.state for standing in machine.sync(*models).values()} == {"ready"}
+    assert machine.visible() == {"loras/ink.sft": INK, "loras/wash.sft": WASH}

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.server.models.holders.absence import note_absences
 from tests.server.agents.machine import Machine, agents, events, machine_of, ready, silence, states_on
 from tests.server.world import Someone, World, a_model_file
 
@@ -139,6 +140,23 @@ def test_a_machine_that_was_silent_for_90_seconds_is_unhealthy_until_it_is_heard
     machine.beat()
     assert agents(team)["render-07"]["agent_status"] == "idle"
     assert events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
+
+
+def test_the_silence_of_a_machine_is_written_down_once_while_it_lasts(
+    shared_world: World, team: Someone, machine: Machine
+) -> None:
+    for _ in range(2):
+        silence(shared_world, team, 89)
+        note_absences(shared_world.parts.database)
+        assert events(team) == ["agent.first_seen"]
+    for _ in range(2):
+        silence(shared_world, team, 91)
+        note_absences(shared_world.parts.database)
+        assert events(team) == ["agent.first_seen", "agent.unhealthy"]
+    machine.beat()
+    assert events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
+    note_absences(shared_world.parts.database)
+    assert len(events(team)) == 3
 
 
 def test_a_key_from_pairing_speaks_for_the_machine_that_used_it_first(shared_world: World, team: Someone) -> None:

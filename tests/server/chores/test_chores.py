@@ -10,9 +10,10 @@ from modelyard.wire.problems import Unavailable
 from tests.server.world import World
 
 
-def test_the_registry_verifies_cleans_up_and_notes_key_use(module_world: World) -> None:
+def test_the_registry_verifies_cleans_up_and_notes_key_use_and_absences(module_world: World) -> None:
     chores = chores_of(module_world.parts, Metrics())
-    assert [chore.name for chore in chores] == ["verification", "scrubber", "clean-up", "sweep", "key use"]
+    names = ["verification", "scrubber", "clean-up", "sweep", "key use", "absences"]
+    assert [chore.name for chore in chores] == names
     assert not any(chore.do() for chore in chores)
 
 

@@ -6,12 +6,13 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from modelyard.server.agents.operations import UNHEALTHY_AFTER, is_unhealthy, known_agent, relabel
-from modelyard.server.audit.operations import SYSTEM, record
+from modelyard.server.agents.operations import known_agent, relabel
+from modelyard.server.audit.operations import record
 from modelyard.server.database.clock import database_now
 from modelyard.server.identity.bearer import is_valid_key
 from modelyard.server.identity.operations import bind_agent
 from modelyard.server.models.holders import states
+from modelyard.server.models.holders.absence import UNHEALTHY_AFTER, is_unhealthy, note_absence
 from modelyard.server.models.holders.tables import AgentRow
 from modelyard.server.teams.acting import Acting
 from modelyard.wire import problems
@@ -45,7 +46,7 @@ def take_heartbeat(session: Session, acting: Acting, beat: Heartbeat) -> Heartbe
     if agent is None:
         agent = _first_seen(session, acting, beat, moment)
     elif is_unhealthy(agent, moment):
-        _note_absence(session, acting, agent, moment)
+        _note_return(session, acting, agent, moment)
     _note(session, acting, agent, beat, moment)
     is_in_step = _take_report(session, agent, beat, moment)
     return _answer(agent, beat, is_in_step=is_in_step)
@@ -93,13 +94,11 @@ def _first_seen(session: Session, acting: Acting, beat: Heartbeat, moment: datet
     return agent
 
 
-def _note_absence(session: Session, acting: Acting, agent: AgentRow, moment: datetime) -> None:
-    """The two events of an absence, both known only when it ends."""
-    last = agent.last_heartbeat
-    since = (last + UNHEALTHY_AFTER).isoformat()
-    record(session, SYSTEM, agent.team_id, "agent.unhealthy", agent.agent_id, since=since)
-    silent = int((moment - last).total_seconds())
-    record(session, acting.actor, agent.team_id, "agent.recovered", agent.agent_id, silent_seconds=silent)
+def _note_return(session: Session, acting: Acting, agent: AgentRow, moment: datetime) -> None:
+    """Its absence may not have been written down yet, if no chore ran meanwhile."""
+    note_absence(session, agent)
+    silent = int((moment - agent.last_heartbeat).total_seconds())
+    record(session, acting.actor, acting.team_id, "agent.recovered", agent.agent_id, silent_seconds=silent)
 
 
 def _note(session: Session, acting: Acting, agent: AgentRow, beat: Heartbeat, moment: datetime) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from modelyard.server.audit.operations import record
 from modelyard.server.database.clock import database_now
 from modelyard.server.identity.listing import Order, listed
 from modelyard.server.models.holders import states
+from modelyard.server.models.holders.absence import UNHEALTHY_AFTER, is_unhealthy
 from modelyard.server.models.holders.labels import fits, label_set
 from modelyard.server.models.holders.tables import AgentRow
 from modelyard.server.models.holders.wanting import Machines
@@ -29,8 +30,6 @@ from modelyard.wire.agents import (
     AgentStatus,
 )
 
-# A machine that misses three heartbeats is not well.
-UNHEALTHY_AFTER = timedelta(seconds=90)
 _ID = re.compile(AGENT_ID_PATTERN)
 _SAME_NAMES = set(Agent.model_fields) - {"agent_status", "agent_labels", "tool", "models_wanted"}
 
@@ -81,11 +80,6 @@ def list_agents(
 def _has_status(status: AgentStatus, moment: datetime) -> ColumnElement[bool]:
     is_unhealthy = AgentRow.last_heartbeat < moment - UNHEALTHY_AFTER
     return is_unhealthy if status == "unhealthy" else and_(~is_unhealthy, AgentRow.agent_status == status)
-
-
-def is_unhealthy(agent: AgentRow, moment: datetime) -> bool:
-    """Whether it has not been heard of for so long that something must be wrong."""
-    return agent.last_heartbeat < moment - UNHEALTHY_AFTER
 
 
 def _shown(agent: AgentRow, moment: datetime, demand: Mapping[str, int]) -> Agent:

@@ -171,10 +171,8 @@ class _Application:
     def _tidy(self) -> None:
         with suppress(StateFailed):
             self.machine.index.flush()
-        wanted = {action.wanted.sha256 for action in self._brought()}
-        actions = (*self._brought(), *self.plan.remove)
-        for work in {action.target.root.work for action in actions}:
-            tidy(work, self.machine.agent_id, wanted)
+        for work in self.plan.works:
+            tidy(work, self.machine.agent_id, self.plan.unfinished)
 
 
 def _source_of(action: Bring) -> Source | None:

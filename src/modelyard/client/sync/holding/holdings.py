@@ -83,6 +83,7 @@ class _Scan:
         seen = tuple(tuple(self._root(root, install) for root in install.roots) for install in installs)
         for roots in seen:
             self._find_wanted(roots)
+        self._find_noted()
         sizes = {model.size for model in self._wanted}
         own = {(entry.path, entry.size) for entry in self._entries}
         for path, held in self._files.items():
@@ -122,6 +123,17 @@ class _Scan:
                 if listing is not None and (held := listing.at(wanted.name, self._watch.patience)) is not None:
                     self._files[root.path / wanted.name] = held
                     self._in_the_way.add(root.path / wanted.name)
+
+    def _find_noted(self) -> None:
+        """Files that the journal spells otherwise than the disk does, where both are one name."""
+        for entry in self._entries:
+            if entry.path in self._files:
+                continue
+            for root, listing in self._listings.items():
+                if entry.path.is_relative_to(root):
+                    held = listing.at(str(entry.path.relative_to(root)), self._watch.patience)
+                    if held is not None and held.is_plain:
+                        self._files[entry.path] = held
 
     def _hashed(self, held: Held) -> Held:
         is_linked = held.kind == "link" and held.link is not None

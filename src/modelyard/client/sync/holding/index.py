@@ -23,7 +23,7 @@ class Index:
     Blocking; may be used by several threads. It only saves time: what cannot be written is hashed again some day.
 
     Raises:
-        StateFailed: from the constructor and ``flush``, see ``StateFile``.
+        StateFailed: from the constructor, ``forget`` and ``flush``, see ``StateFile``.
     """
 
     def __init__(self, state: StateFile) -> None:
@@ -57,6 +57,14 @@ class Index:
             is_due = len(self._new) >= _BATCH or time.monotonic() - self._flushed_at > _BATCH_SECONDS
         if is_due:
             self.flush()
+
+    def forget(self, path: Path) -> None:
+        """Have a file read by the next scan, though it looks the same."""
+        with self._lock:
+            self._known.pop(path, None)
+            self._new.pop(path, None)
+        with self._state.transaction() as database:
+            _delete(database, [path])
 
     def flush(self) -> None:
         """Write what was noted since the last time."""

@@ -44,7 +44,7 @@ class Entry:
     is_done: bool = True
     device: int = 0  # the file system; tells a disk that is not mounted from one that was emptied
     inode: int = 0  # of the file that was about to be renamed; asked for only while the row is not done
-    noted_at: datetime | None = None  # set by the journal
+    noted_at: datetime | None = None  # when it was noted or read last; set by the journal
 
 
 class Journal:
@@ -80,6 +80,14 @@ class Journal:
                     "DELETE FROM placements WHERE path = ? AND sha256 <> ?", (os.fsencode(entry.path), entry.sha256)
                 )
                 _write(database, entry)
+
+    def was_read(self, entry: Entry) -> None:
+        """Note that the file was read just now; a row that is not there any more stays away."""
+        with self._state.transaction() as database:
+            database.execute(
+                "UPDATE placements SET noted_at = ? WHERE path = ? AND sha256 = ?",
+                (datetime.now(UTC).timestamp(), os.fsencode(entry.path), entry.sha256),
+            )
 
     def forget(self, entries: Iterable[Entry]) -> None:
         """Drop rows: nothing at their paths is the agent's own any more. May be called twice."""

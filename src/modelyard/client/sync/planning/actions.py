@@ -123,6 +123,10 @@ class Plan:
     keep: tuple[Keep, ...] = ()
     refuse: tuple[Refuse, ...] = ()
     notes: tuple[str, ...] = field(default=())  # about the machine rather than about one model
+    # Upkeep, which decides nothing: work folders to be tidied at the end, though nothing else is to be done, and the
+    # hashes whose partial files stay there.
+    works: tuple[Path, ...] = field(default=(), compare=False)
+    unfinished: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def is_done(self) -> bool:

@@ -50,6 +50,8 @@ def _judge(entry: Entry, file: Held | None, ownership: Ownership) -> None:
         ownership.forget.append(entry)
     elif file.kind == "unreadable":
         ownership.away[entry.path] = entry
+    elif file.is_plain and file.path != entry.path:
+        _judge_as_spelled(entry, file, ownership)
     elif entry.origin == "found" and file.sha256 == entry.sha256:
         ownership.found[entry.path] = entry
     elif not (file.is_plain and file.path == entry.path and file.sha256 == entry.sha256):
@@ -61,6 +63,15 @@ def _judge(entry: Entry, file: Held | None, ownership: Ownership) -> None:
     else:
         # The same bytes, but not the file that was about to be renamed: somebody else brought them meanwhile.
         ownership.found[entry.path] = ownership.confirm[entry.path] = replace(entry, origin="found", is_done=True)
+
+
+def _judge_as_spelled(entry: Entry, file: Held, ownership: Ownership) -> None:
+    """The file system takes the row's name for that of this file, which has its folder's case, or its own."""
+    spelled = replace(entry, path=file.path)
+    _judge(spelled, file, ownership)
+    ownership.forget.append(entry)
+    if spelled in (ownership.own.get(file.path), ownership.found.get(file.path)):
+        ownership.confirm.setdefault(file.path, spelled)
 
 
 def _changed(entry: Entry, ownership: Ownership) -> None:
@@ -80,6 +91,6 @@ def _roots(installs: Iterable[tuple[RootOnDisk, ...]]) -> Iterable[RootOnDisk]:
 
 def own_bytes(ownership: Ownership, held: Holdings) -> int:
     """Bytes on the disks that are there because of the agent: names of one file count once, links to a user's never."""
-    users = {(file.device, file.inode) for path, file in held.files.items() if path not in ownership.own}
+    users = {(file.device, file.inode) for file in held.files.values() if file.path not in ownership.own}
     sizes = {(held.files[path].device, held.files[path].inode): entry.size for path, entry in ownership.own.items()}
     return sum(size for inode, size in sizes.items() if inode not in users)

@@ -102,6 +102,8 @@ class _Planner:
             keep=tuple(steps.keep),
             refuse=tuple(steps.refuse),
             notes=self._notes(),
+            works=self._works(),
+            unfinished=frozenset(model.sha256 for model in self._wanted.models),
         )
 
     def _needs(self, wanted: Wanted) -> list[Need]:
@@ -118,6 +120,8 @@ class _Planner:
                 continue
             path = found.path if isinstance(found, Keep) else found.target.path
             other = self._claimed.setdefault(path, wanted)
+            if isinstance(found, Need) and found.old is not None:
+                self._claimed.setdefault(found.old.path, wanted)  # another spelling, where those are one name
             if other.sha256 != wanted.sha256:
                 self._refuse(wanted, "conflict", refusals.same_file(wanted, other, path))
             elif isinstance(found, Keep):
@@ -199,6 +203,10 @@ class _Planner:
                 rows.append(entry)
         confirmed = {(entry.path, entry.sha256) for entry in self._confirmed()}
         return [entry for entry in rows if (entry.path, entry.sha256) not in confirmed]
+
+    def _works(self) -> tuple[Path, ...]:
+        """The trash rests for a day even where nothing else happens."""
+        return tuple(sorted({root.work for roots in self._held.installs for root in roots if root.is_listed}))
 
     def _notes(self) -> tuple[str, ...]:
         """Folders that cannot be looked at although the agent has files there."""

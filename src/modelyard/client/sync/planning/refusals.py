@@ -12,7 +12,7 @@ def other_bytes(wanted: Wanted, held: Held, *, was_placed: bool) -> str:
     if held.link is not None:
         what = f"{quoted(held.path)} is a link to another file"
     elif was_placed:
-        what = f"{quoted(held.path)} was changed after it was placed"
+        what = f"{quoted(held.path)} was changed after it was placed, by somebody or by its disk"
     else:
         what = f"{quoted(held.path)} is another file"
     return f"{what}: it has {_hash(held.sha256)}, the model has {_hash(wanted.sha256)}. Move it away or rename it."
