@@ -1,7 +1,7 @@
 """A replaced model stands in for its successor, from the trash, for as long as machines cannot have that one.
 
-While ``ModelRow.stands_in_for`` names a successor, manifests name the replaced model as if it lived; for people it is in
-the trash. It is let go in the transaction in which the successor is verified or taken from the machines, or another
+While ``ModelRow.stands_in_for`` names a successor, manifests name the replaced model as if it lived; for people it is
+in the trash. It is let go in the transaction in which the successor is verified or taken from the machines, or another
 model comes to its path: so every revision names each path at most once, and a path that was named is named until its
 successor is.
 """
