@@ -10,11 +10,12 @@ BENCH_READY := $(BENCH_VENV)/.ready
 CODE := $(wildcard src tests tools bench)
 # The suite runs on two processes; PYTEST adds arguments: make test PYTEST="-k paths".
 PYTEST ?=
+KILLS ?= 200
 INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check --quiet install
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys docs demo run bench bench-s3 lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys kills docs demo run bench bench-s3 lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -64,6 +65,9 @@ budgets: $(READY)  ## what is longer than it should be (tests/house refuses what
 
 journeys: $(READY)  ## slow tests of the whole product: real processes, killed half way
 	$(RUN) -m pytest tests/journeys $(PYTEST)
+
+kills: $(READY)  ## agents killed KILLS times (200) on each set-up, with what a poller saw of their files
+	MODELYARD_TEST_KILLS=$(KILLS) $(RUN) -m pytest tests/journeys/test_fleet_survives_kill.py $(PYTEST)
 
 docs: $(READY)  ## the reference pages and links, held to the code
 	$(RUN) -m pytest tests/docs $(PYTEST)

@@ -1,11 +1,11 @@
 """Agents that are killed at any moment, while models come, go and are replaced: what is visible is whole and right."""
 
 import hashlib
-import logging
 import os
 import random
 import signal
-import threading
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,16 +19,16 @@ from tests.journeys.waiting import wait_for
 from tests.running import RunningServer
 from tests.server.world import Someone, a_model_file
 
-KILLS = int(os.environ.get("MODELYARD_TEST_KILLS", "200"))
+# On each set-up.
+KILLS = int(os.environ.get("MODELYARD_TEST_KILLS", "100"))
 # Killed side by side: an agent waits most of the time, for its rate limit and its disk.
 MACHINES = 4
 NIGHTLY = "loras/nightly.safetensors"
 RATE = "4MB"
 SIZES = {"one": 150_000, "two": 300_000, "three": 450_000}
-LIFE_SECONDS = 0.1, 1.4
+LIFE_SECONDS, LONGEST_LIFE_SECONDS = 1.4, 5.0
 CHANGE_SECONDS = 1.0
 pytestmark = pytest.mark.timeout(900)
-log = logging.getLogger("kills")
 
 
 @pytest.fixture(scope="module", params=["small", "large"])
@@ -72,13 +72,20 @@ class Studio:
             self._team.wait_until_read(model_id)
 
 
-def killed_often(machine: Machine, kills: int, seed: int) -> int:
-    """Begin and kill the machine's agent so many times; how often that was in the middle of a file."""
+def killed_often(machine: Machine, poller: Poller, kills: int, seed: int) -> int:
+    """Begin and kill the machine's agent so many times; how often that was in the middle of a file.
+
+    Half of its lives end at any moment, half of them just after a new content was seen.
+    """
     chance, halves = random.Random(seed), 0
     with machine.nursery() as agent:
-        for _ in range(kills):
+        for number in range(kills):
+            known, ends = len(poller.digests), time.monotonic() + LONGEST_LIFE_SECONDS
             agent.begin(machine.log, *machine.arguments)
-            threading.Event().wait(chance.uniform(*LIFE_SECONDS))
+            if number % 2:
+                time.sleep(chance.uniform(0.1, LIFE_SECONDS))
+            while not number % 2 and len(poller.digests) == known and time.monotonic() < ends:
+                time.sleep(0.002)
             before = machine.unfinished()
             assert agent.end(signal.SIGKILL) == -signal.SIGKILL
             halves += any(name.endswith(".part") for name in before)
@@ -96,29 +103,32 @@ def settle(machines: list[Machine], studio: Studio) -> None:
 
 
 def test_agents_that_are_killed_at_any_moment_show_whole_files_only(
-    tmp_path: Path, registry: RunningServer, team: Someone
+    tmp_path: Path, registry: RunningServer, team: Someone, capsys: pytest.CaptureFixture[str]
 ) -> None:
     studio = Studio(team)
     machines = [new_machine(team, tmp_path / f"render-{n}", registry.url, RATE_LIMIT=RATE) for n in range(MACHINES)]
     each = KILLS // MACHINES
     with ExitStack() as opened, ThreadPoolExecutor(MACHINES) as threads:
         pollers = [opened.enter_context(Poller(machine.models, (NIGHTLY,))) for machine in machines]
-        killing = [threads.submit(killed_often, machine, each, seed) for seed, machine in enumerate(machines)]
+        killing = [
+            threads.submit(killed_often, machine, poller, each, seed)
+            for seed, (machine, poller) in enumerate(zip(machines, pollers, strict=True))
+        ]
         while not all(one.done() for one in killing):
-            threading.Event().wait(CHANGE_SECONDS)
+            time.sleep(CHANGE_SECONDS)
             studio.change()
         settle(machines, studio)
     seen = {digest for poller in pollers for digest in poller.digests}
-    log.info(
-        "%d kills, %d of them with a file half there; %d looks, %d files hashed: %d contents of %d",
-        *(each * MACHINES, sum(one.result() for one in killing)),
-        *(sum(poller.polls for poller in pollers), sum(poller.digests.total() for poller in pollers)),
-        *(len(seen), len(studio.right)),
-    )
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{each * MACHINES} kills, {sum(one.result() for one in killing)} of them with a file half there;"
+            f" {sum(poller.polls for poller in pollers)} looks hashed"
+            f" {sum(poller.digests.total() for poller in pollers)} files: {len(seen)} contents of {len(studio.right)}\n"
+        )
     assert seen <= studio.right
     assert len(seen) > len(studio.now)
     assert [poller.gaps[NIGHTLY] for poller in pollers] == [0] * MACHINES
-    # Of what is wanted no more, half files rest for a day.
-    wanted = tuple(hashlib.sha256(content).hexdigest() for content in studio.now.values())
-    left = [name for machine in machines for name in machine.unfinished() if name.endswith(".part")]
-    assert [name for name in left if name.startswith(wanted)] == []
+    # What is wanted no more rests for a day: half files, and what a kill kept from the trash.
+    wanted = {hashlib.sha256(content).hexdigest() for content in studio.now.values()}
+    left = {name for machine in machines for name in machine.unfinished()}
+    assert left.isdisjoint(f"{digest}.render-{number}.part" for digest in wanted for number in range(MACHINES))

@@ -1,5 +1,7 @@
 """A replaced model stays on machines until its successor was read: then one revision swaps the two."""
 
+import pytest
+
 from tests.server.agents.machine import Machine, agents, counts, missing, ready, states_on
 from tests.server.plans import recorded
 from tests.server.verification.replacing import NEW, NEWER, OLD, OTHER, PATH, fetched, named, names
@@ -31,12 +33,15 @@ def test_no_revision_between_the_two_names_neither_or_both(unread: Unread, machi
     assert swapped - held == 1
 
 
-def test_bytes_that_are_known_to_be_right_take_over_at_once(unread: Unread, machine: Machine, old: str) -> None:
-    unread.register(NEW, "loras/other.safetensors")
+@pytest.mark.parametrize("path", [PATH, "loras/new.safetensors"])
+def test_bytes_that_are_known_to_be_right_take_over_at_once(
+    unread: Unread, machine: Machine, old: str, path: str
+) -> None:
+    unread.register(NEW, "loras/same.safetensors")
     unread.verify_all()
-    same = unread.owner.presign(NEW, file_hash=hash_of(NEW), replaces=old).json()["storage_key"]
-    unread.register(NEW, storage_key=same, replaces=old)
-    assert named(machine)[PATH] == hash_of(NEW)
+    same = unread.owner.presign(NEW, path, file_hash=hash_of(NEW), replaces=old).json()["storage_key"]
+    unread.register(NEW, path, storage_key=same, replaces=old)
+    assert named(machine) == {"loras/same.safetensors": hash_of(NEW), path: hash_of(NEW)}
     assert fetched(unread, machine, old) == 404
 
 

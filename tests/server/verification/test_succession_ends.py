@@ -92,6 +92,14 @@ def _registered(unread: Unread) -> None:
     unread.verify_all()
 
 
+def _registered_known(unread: Unread) -> None:
+    model_id = unread.register(OTHER, "loras/same.safetensors")
+    unread.verify_all()
+    key = unread.owner.presign(OTHER, "loras/again.safetensors", file_hash=hash_of(OTHER)).json()["storage_key"]
+    unread.register(OTHER, storage_key=key)
+    unread.owner.delete(f"/models/{model_id}")
+
+
 def _moved(unread: Unread) -> None:
     model_id = unread.register(OTHER, "loras/other.safetensors")
     unread.verify_all()
@@ -112,7 +120,7 @@ def _restored(unread: Unread) -> None:
     unread.owner.post(f"/models/{model_id}/restore")
 
 
-@pytest.mark.parametrize("how", [_registered, _moved, _enabled, _restored])
+@pytest.mark.parametrize("how", [_registered, _registered_known, _moved, _enabled, _restored])
 def test_a_path_is_named_once_whichever_model_comes_to_it(
     unread: Unread, machine: Machine, old: str, how: Callable[[Unread], None]
 ) -> None:
