@@ -154,6 +154,16 @@ def test_a_model_replaced_by_one_that_is_there_already_goes_when_that_one_was_re
     assert names(machine, NEW, "loras/there.safetensors")
 
 
+def test_a_model_replaced_by_one_that_is_there_and_was_read_goes_at_once(
+    unread: Unread, machine: Machine, old: str
+) -> None:
+    there = unread.register(NEW, "loras/there.safetensors")
+    unread.verify_all()
+    body = unread.owner.new_model(NEW, "loras/there.safetensors", storage_key=unread.send(NEW), replaces=old)
+    assert unread.owner.post("/models", **body).json() == {"id": there}
+    assert names(machine, NEW, "loras/there.safetensors")
+
+
 def test_bytes_that_rot_while_they_stand_in_are_kept_and_not_fetched(
     unread: Unread, machine: Machine, old: str
 ) -> None:

@@ -8,7 +8,6 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
-from modelyard.server.models.holders import succession
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.uploads.tables import BlobRow
 
@@ -43,5 +42,4 @@ def _heal(session: Session, model: ModelRow, blob: BlobRow, actor: audit.Actor) 
     model.verified_at = model.verified_at or blob.verified_at
     model.blake3_hash = blob.blake3_hash
     model.version += 1
-    succession.let_go(session, model)
     audit.record(session, actor, model.team_id, "model.healed", model.id)
