@@ -15,11 +15,12 @@ CODE := $(wildcard src tests tools bench)
 PYTEST ?=
 # So does PLAYWRIGHT for the page's tests: make browser PLAYWRIGHT="upload.spec.ts".
 PLAYWRIGHT ?=
+KILLS ?= 200
 INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check --quiet install
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots docs demo run bench bench-s3 lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills docs demo run bench bench-s3 lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -82,6 +83,8 @@ browser: $(READY) $(PAGE)  ## the page in a real browser, against real servers
 
 screenshots: $(READY) $(PAGE)  ## the pictures in docs/images, taken anew
 	$(NODE) npx playwright test --config screenshots.config.ts
+kills: $(READY)  ## agents killed KILLS times (200) on each set-up, with what a poller saw of their files
+	MODELYARD_TEST_KILLS=$(KILLS) $(RUN) -m pytest tests/journeys/test_fleet_survives_kill.py $(PYTEST)
 
 docs: $(READY)  ## the reference pages and links, held to the code
 	$(RUN) -m pytest tests/docs $(PYTEST)

@@ -1,9 +1,13 @@
 """Settings of a registry on PostgreSQL and a bucket, for real processes that share them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
 
 from tests.postgres import RunningPostgres
+from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 
 
@@ -18,3 +22,13 @@ def large(postgres: RunningPostgres, seaweed: RunningSeaweed) -> Iterator[dict[s
             "storage_access_key": seaweed.access_key,
             "storage_secret_key": seaweed.secret_key,
         }
+
+
+@contextmanager
+def serving(request: pytest.FixtureRequest, folder: Path, **settings: str) -> Iterator[RunningServer]:
+    """A registry on SQLite and a folder, or where ``request.param`` is "large" on PostgreSQL and a bucket."""
+    with ExitStack() as opened:
+        if request.param == "large":
+            postgres, seaweed = (request.getfixturevalue(f"{name}_server") for name in ("postgres", "seaweed"))
+            settings |= opened.enter_context(large(postgres, seaweed))
+        yield opened.enter_context(RunningServer(folder / "data", port=0, **settings))

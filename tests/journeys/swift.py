@@ -1,14 +1,11 @@
-"""A registry that is back in a quarter of a second: its processes are forked from one that has imported everything.
+"""A registry that is back in a quarter of a second, since its lives come from a nursery.
 
-Each life is a whole server process of its own, as from ``modelyard serve``; only the reading of modules is shared. A
-sweep over every system call of every operation needs a hundred lives.
+A sweep over every system call of every operation needs a hundred lives.
 """
 
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,28 +14,10 @@ from typing import Self, cast
 import httpx2
 from fastapi.testclient import TestClient
 
+from tests.journeys.nursery import Nursery
 from tests.running import OWNER, START_SECONDS
 from tests.server.world import PASSWORD, Someone
 
-# One line asks for a life: the log file, then the arguments. It is answered by the process id and, once that process
-# has ended, by its status.
-_NURSERY = """
-import os, sys
-from modelyard.server.main import app
-
-for line in sys.stdin:
-    log, *arguments = line.rstrip("\\n").split("\\t")
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        sys.argv = ["modelyard", *arguments]
-        app(prog_name="modelyard")
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
 _ANNOUNCED = re.compile(r"modelyard listens on (https?://\S+)")
 
 
@@ -49,16 +28,10 @@ class SwiftServer:
         self.data_dir = data_dir
         self.log = data_dir.with_name(f"{data_dir.name}.log")
         self.url = ""
-        self.pid = 0
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
         ours = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | settings
-        self._nursery = subprocess.Popen(
-            [sys.executable, "-c", _NURSERY],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=kept | {f"MODELYARD_{name.upper()}": value for name, value in ours.items()},
-        )
+        environment = kept | {f"MODELYARD_{name.upper()}": value for name, value in ours.items()}
+        self._nursery = Nursery(["modelyard.server.main"], environment)
         self._clients: list[httpx2.Client] = []
 
     def __enter__(self) -> Self:
@@ -70,10 +43,12 @@ class SwiftServer:
     ) -> None:
         for client in self._clients:
             client.close()
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-        self._nursery.kill()
-        self._nursery.communicate()
+        self._nursery.__exit__(kind, error, trace)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the life that is running; 0 between two."""
+        return self._nursery.pid
 
     def start(self) -> None:
         """Begin a life, and wait for its announcement.
@@ -93,15 +68,11 @@ class SwiftServer:
 
     def wait(self) -> int:
         """The exit code of the life that is ending; minus the signal for one that was killed."""
-        assert self._nursery.stdout is not None
-        code = int(self._nursery.stdout.readline())
-        self.pid = 0
-        return code
+        return self._nursery.wait()
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal, wait for the end, and give the exit code."""
-        os.kill(self.pid, number)
-        return self.wait()
+        return self._nursery.end(number)
 
     def command(self, *arguments: str) -> int:
         """Run another of the server's commands on the same folder, between two lives; its exit code."""
@@ -132,9 +103,4 @@ class SwiftServer:
         return someone
 
     def _ask(self, *arguments: str) -> None:
-        assert self.pid == 0, "It is running already."
-        assert self._nursery.stdin is not None
-        assert self._nursery.stdout is not None
-        self._nursery.stdin.write("\t".join([str(self.log), *arguments]) + "\n")
-        self._nursery.stdin.flush()
-        self.pid = int(self._nursery.stdout.readline())
+        self._nursery.begin(self.log, *arguments)

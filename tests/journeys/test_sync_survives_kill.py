@@ -115,6 +115,9 @@ def test_a_sync_killed_after_any_step_leaves_whole_files_and_is_finished_by_the_
                 said = syncing.go()
             assert stepping.has_killed == (syncing.process.returncode == -signal.SIGKILL)
 
+            # It is replaced and never missing, wherever its folder is.
+            assert (machine.models / "loras/deep/changed.sft").is_file(), (number, stepping.steps[-3:])
+
             after = machine.sync(*studio.wanted)
 
             step = (number, stepping.steps[-3:])

@@ -21,7 +21,7 @@ from modelyard.client.sync.holding.roots import Install
 from modelyard.client.sync.holding.state import StateFile
 from modelyard.client.sync.planning.actions import Plan
 from modelyard.client.sync.planning.plan import Policy, plan_sync
-from modelyard.client.sync.wanted import Unfit, WantedList, read_wanted
+from modelyard.client.sync.wanted import Unfit, WantedList, read_wanted, waiting_for
 from modelyard.transfer.crew import Crew
 from modelyard.wire.agents import Heartbeat, WantedModel
 from modelyard.wire.models import Model, ModelList
@@ -57,7 +57,7 @@ def wanted_of(models: Iterable[Model]) -> WantedList:
     for model in models:
         if model.verification == "pending":
             reason = "The registry has not verified it yet. Try again in a minute."
-            unverified.append(Unfit(model.id, model.model_path, reason))
+            unverified.append(waiting_for(_entry(model), reason))
         else:
             entries.append(_entry(model))
     wanted = read_wanted(entries)

@@ -120,6 +120,30 @@ def test_a_source_that_changed_after_the_plan_is_not_adopted(machine: RealMachin
     assert machine.left() == []
 
 
+def test_a_file_that_is_replaced_is_never_missing(machine: RealMachine, store: Store) -> None:
+    path = machine.models / "loras/ink.sft"
+    machine.sync(store.model("loras/ink.sft", INK))
+    gaps, is_over = 0, threading.Event()
+
+    def look() -> None:
+        nonlocal gaps
+        while not is_over.is_set():
+            gaps += not path.exists()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        # By a download, and out of the trash.
+        for content in (WASH, INK, WASH, INK):
+            assert machine.sync(store.model("loras/ink.sft", content))["loras/ink.sft"].state == "ready"
+    finally:
+        is_over.set()
+        looking.join()
+    assert gaps == 0
+    assert machine.visible() == {"loras/ink.sft": INK}
+    assert machine.left() == [f"trash/{sha256(WASH)}"]
+
+
 def test_a_busy_file_is_replaced_later_and_not_fetched_again(machine: RealMachine, store: Store) -> None:
     machine.sync(store.model("loras/ink.sft", INK))
     wash = store.model("loras/ink.sft", WASH)

@@ -93,10 +93,13 @@ def test_dead_partial_files_of_this_agent_are_swept_and_no_others(work: Folder) 
     for name in kept | swept:
         (work.path / name).write_bytes(b"")
     (work.path / f"{digest}.render-07.part.journal").write_bytes(b"")
+    alone = {f"{digest}.render-07.3.part.journal", f"{other}.render-07.4.part.journal"}
+    for name in (*alone, f"{other}.render-07.part.journal"):
+        (work.path / name).write_bytes(b"")
 
     assert sweep(work, "render-07", {other}, older_than_seconds=60) == []
-    assert set(sweep(work, "render-07", {other}, older_than_seconds=0)) == swept
-    assert {path.name for path in work.path.iterdir()} == kept
+    assert set(sweep(work, "render-07", {other}, older_than_seconds=0)) == swept | alone
+    assert {path.name for path in work.path.iterdir()} == kept | {f"{other}.render-07.part.journal"}
 
 
 @pytest.mark.parametrize("may_link", [True, False])

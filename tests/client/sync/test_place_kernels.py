@@ -31,6 +31,20 @@ def test_a_file_system_that_cannot_rename_or_link_as_asked_is_served_otherwise(
 
 
 @needs_strace
+def test_a_file_system_that_cannot_exchange_two_files_replaces_one_in_two_steps(
+    machine: RealMachine, store: Store
+) -> None:
+    machine.sync(store.model("loras/ink.sft", INK))
+
+    said = Syncing(machine, [store.model("loras/ink.sft", WASH)], under=failing("renameat2", "EINVAL")).go()
+
+    assert said["loras/ink.sft"][:2] == ("ready", "fetched")
+    assert machine.visible() == {"loras/ink.sft": WASH}
+    assert machine.left() == [f"trash/{sha256(INK)}"]
+    assert machine.plan(store.model("loras/ink.sft", WASH)).is_done
+
+
+@needs_strace
 def test_a_rename_to_another_file_system_becomes_a_copy_beside_the_name(machine: RealMachine, store: Store) -> None:
     said = Syncing(machine, [store.model("loras/ink.sft", INK)], under=failing("renameat2", "EXDEV", "1")).go()
 

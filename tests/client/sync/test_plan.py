@@ -1,10 +1,13 @@
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
 from modelyard.client.sync.holding.listing import Kind
 from modelyard.client.sync.planning.actions import Plan
-from tests.client.sync.making import MODELS, Disk, model, sha256_of
+from modelyard.client.sync.planning.plan import plan_sync
+from modelyard.client.sync.wanted import WantedList, waiting_for
+from tests.client.sync.making import MODELS, Disk, model, policy_of, sha256_of
 from tests.client.sync.refused import refusal
 
 
@@ -48,6 +51,17 @@ def test_a_found_file_is_never_replaced() -> None:
     disk.row("loras/ink.pt", "old", origin="found")
     refused = refusal(disk.plan(model("loras/ink.pt", "new")))
     assert refused.state == "conflict"
+
+
+def test_a_file_whose_successor_waits_to_be_verified_stays() -> None:
+    disk = Disk()
+    disk.placed("loras/ink.pt", "old")
+    gone = disk.placed("loras/gone.pt")
+    successor = waiting_for(model("loras/ink.pt", "new", id=uuid4()), "Not verified yet.")
+    plan = plan_sync(WantedList(unfit=(successor,)), disk.held(), policy_of())
+    assert [removal.target.path for removal in plan.remove] == [gone]
+    assert [refusal.model_id for refusal in plan.refuse] == [successor.id]
+    assert (plan.fetch, plan.replace, plan.confirm, plan.forget) == ((), (), (), ())
 
 
 def test_a_placed_file_that_nobody_wants_is_removed() -> None:

@@ -50,11 +50,18 @@ def test_a_column_that_is_missing_is_noticed(engine: Engine) -> None:
     assert [str(difference[0]) for difference in differences(engine)] == ["add_column"]
 
 
-def test_two_living_models_of_one_path_are_refused_by_the_database_itself(engine: Engine) -> None:
+def test_two_models_that_machines_would_hold_at_one_path_are_refused_by_the_database_itself(engine: Engine) -> None:
     migrate(engine)
-    [index] = [index for index in inspect(engine).get_indexes("models") if index["unique"]]
-    assert index["column_names"] == ["team_id", "path_key"]
-    assert "deleted_at IS NULL" in str(index["dialect_options"][f"{engine.dialect.name}_where"])
+    unique = {str(index["name"]): index for index in inspect(engine).get_indexes("models") if index["unique"]}
+    conditions = {
+        "uq_models_team_id_path_key": "deleted_at IS NULL",
+        # Nor may two in the trash stand in at one path.
+        "uq_models_team_id_path_key_standing_in": "stands_in_for IS NOT NULL",
+    }
+    assert unique.keys() == conditions.keys()
+    for name, index in unique.items():
+        assert index["column_names"] == ["team_id", "path_key"]
+        assert conditions[name] in str(index["dialect_options"][f"{engine.dialect.name}_where"])
 
 
 def test_migrating_may_be_repeated(engine: Engine) -> None:

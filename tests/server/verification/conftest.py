@@ -12,8 +12,10 @@ from modelyard.server.identity.state import Identity
 from modelyard.server.parts import opened
 from modelyard.server.storage.local import LocalStore
 from modelyard.server.storage.trust import Trust
+from tests.server.agents.machine import Machine, machine_of
 from tests.server.conftest import CHEAP
 from tests.server.places import Places, migrated_template
+from tests.server.verification.replacing import OLD
 from tests.server.verification.stores import ErringStore
 from tests.server.verification.unread import Unread
 from tests.server.world import World
@@ -80,3 +82,16 @@ def bad_days(places: Places, tmp_path: Path) -> Iterator[Unread]:
         world.owner = world.sign_in("owner@studio.test", world.team_id)
         yield Unread(world, store=ErringStore(settings.data_dir))
         world.client.close()
+
+
+@pytest.fixture
+def machine(unread: Unread) -> Machine:
+    return machine_of(unread.world, unread.owner)
+
+
+@pytest.fixture
+def old(unread: Unread) -> str:
+    """A model that was read, so that machines hold it."""
+    model_id = unread.register(OLD)
+    unread.verify_all()
+    return model_id

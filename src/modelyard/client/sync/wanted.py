@@ -53,6 +53,8 @@ class Unfit:
     id: UUID
     model_path: str
     reason: str
+    # Where it will be: what lies there of another model, which it may have replaced, stays as well.
+    place: Wanted | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,12 @@ def read_wanted(models: Iterable[WantedModel | Model]) -> WantedList:
         tuple(sorted(passed - reasons.keys(), key=most_wanted_first)),
         tuple(sorted(unfit, key=lambda entry: (entry.model_path, entry.id, entry.reason))),
     )
+
+
+def waiting_for(model: WantedModel, reason: str) -> Unfit:
+    """An entry that will be followed later: nothing is fetched for it, and what is in its place stays."""
+    checked = _checked(model)
+    return Unfit(checked.id, checked.model_path, reason, checked) if isinstance(checked, Wanted) else checked
 
 
 def most_wanted_first(wanted: Wanted) -> tuple[float, int, str]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.cleanup.rounds import Round, by_team
-from modelyard.server.cleanup.unused import brought_by, mark_unused
+from modelyard.server.cleanup.unused import brought_by, is_kept, mark_unused
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.uploads.discarding import Useless, discard
@@ -18,8 +18,8 @@ from modelyard.server.uploads.tables import UploadRow
 def empty_trash(this: Round) -> None:
     """Forget models whose time in the trash is over, and those of teams that can no longer be restored."""
     before = this.moment - timedelta(days=this.settings.trash_days)
-    is_old = ModelRow.deleted_at < before
-    is_young = or_(ModelRow.deleted_at.is_(None), ModelRow.deleted_at >= before)
+    is_old = and_(ModelRow.deleted_at < before, ModelRow.stands_in_for.is_(None))
+    is_young = is_kept(before)
     is_of_gone = ModelRow.team_id.in_(select(TeamRow.id).where(TeamRow.deleted_at < before))
     found = select(ModelRow.id, ModelRow.team_id, ModelRow.deleted_at)
     pages = chain(

@@ -1,7 +1,7 @@
 """Blobs that no model names and no upload waits to register: marked first, forgotten a grace time later."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +65,11 @@ def _stretches(this: Round) -> Iterator[ColumnElement[bool]]:
         after = upto
 
 
+def is_kept(before: datetime) -> ColumnElement[bool]:
+    """A model is not past its time: it lives, stands in for another, or was put away no earlier than ``before``."""
+    return or_(ModelRow.deleted_at.is_(None), ModelRow.deleted_at >= before, ModelRow.stands_in_for.is_not(None))
+
+
 def _is_unnamed(pretending: Round | None = None) -> ColumnElement[bool]:
     """No model names it, in the trash or out of it, and no upload waits to register it.
 
@@ -75,7 +80,7 @@ def _is_unnamed(pretending: Round | None = None) -> ColumnElement[bool]:
     if pretending is not None:
         trashed = pretending.moment - timedelta(days=pretending.settings.trash_days)
         gone = select(TeamRow.id).where(TeamRow.deleted_at < trashed)
-        models = models.where(or_(ModelRow.deleted_at.is_(None), ModelRow.deleted_at >= trashed))
+        models = models.where(is_kept(trashed))
         models = models.where(ModelRow.team_id.not_in(gone))
         touched = pretending.moment - timedelta(days=pretending.settings.upload_days)
         uploads = uploads.where(UploadRow.touched_at >= touched)

@@ -13,7 +13,7 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity.asked import uuid_of
 from modelyard.server.models.content import EXTENSIONS
-from modelyard.server.models.holders import states
+from modelyard.server.models.holders import states, succession
 from modelyard.server.models.holders.keys import may_fetch
 from modelyard.server.models.holders.labels import label_set
 from modelyard.server.models.holders.wanting import Machines
@@ -166,6 +166,7 @@ def _apply(session: Session, model: ModelRow, changed: dict[str, Any]) -> None:
         replace_tags(session, model)
     if "model_status" in changed or "required_labels" in changed:
         states.drop_unwanted(session, model)
+    succession.let_go(session, model)
 
 
 def _check_format(model: ModelRow, model_path: str) -> None:
@@ -196,12 +197,18 @@ def delete_model(session: Session, acting: Acting, model_id: UUID, if_match: str
     audit.record(session, acting.actor, acting.team_id, "model.deleted", str(model.id), model_path=model.model_path)
 
 
-def trash_model(session: Session, model: ModelRow) -> None:
-    """Mark it as deleted; whoever does so counts it and raises the revision."""
+def trash_model(session: Session, model: ModelRow, successor: UUID | None = None) -> None:
+    """Mark it as deleted; whoever does so counts it and raises the revision.
+
+    With a ``successor`` machines keep it until that one is verified; whoever makes that one lets it go, if it is.
+    """
     model.deleted_at = now()
     model.version += 1
+    if successor is not None:
+        succession.stand_in(session, model, successor)
     session.flush()
     mark_tags(session, model)
+    succession.let_go(session, model)
     states.drop_unwanted(session, model)
 
 
@@ -221,13 +228,28 @@ def restore_model(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
     holder = held_path(session, acting.team_id, path)
     if holder is not None:
         raise path_taken(session, holder, path, model.file_hash)
-    model.deleted_at = None
+    model.deleted_at = model.stands_in_for = None
     model.version += 1
     model.updated_at = now()
     flush_path(session, model)
     mark_tags(session, model)
+    succession.let_go(session, model)
     changes.raise_revision(session, acting.team_id, models=1)
     audit.record(session, acting.actor, acting.team_id, "model.restored", str(model.id), model_path=model.model_path)
+    return model
+
+
+def _downloadable(session: Session, acting: Acting, model_id: UUID) -> ModelRow:
+    """A living model; for a machine one that its manifest names, or will: also what stands in for another.
+
+    Raises:
+        ModelNotFound
+    """
+    if acting.caller.kind != "agent":
+        return find_model(session, acting, model_id)
+    model = session.get(ModelRow, model_id)
+    if model is None or model.team_id != acting.team_id or not may_fetch(session, acting, model):
+        raise model_not_found()
     return model
 
 
@@ -240,9 +262,7 @@ def download_request(database: Database, store: BlobStore, acting: Acting, model
         ModelDamaged: it has, and they are wrong.
     """
     with database.reading() as session:
-        model = find_model(session, acting, model_id)
-        if acting.caller.kind == "agent" and not may_fetch(session, acting, model):
-            raise model_not_found()
+        model = _downloadable(session, acting, model_id)
         blob = session.get_one(BlobRow, model.blob_id)
     if model.verification == "pending":
         raise problems.ModelNotVerified("The registry is still reading these bytes. Try again.", verification="pending")

@@ -13,6 +13,7 @@ from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database, insert_row
 from modelyard.server.models import content
 from modelyard.server.models.healing import heal_claims, heal_rotten
+from modelyard.server.models.holders import succession
 from modelyard.server.models.holders.labels import label_set
 from modelyard.server.models.listing.tags import add_tags
 from modelyard.server.models.operations import may_change, trash_model
@@ -159,27 +160,33 @@ def _insert(
     """The transaction: everything that makes a model, or nothing."""
     with database.writing(acting.team_id) as session:
         check_again(session, acting)
+        model_id = new_id()
         if new.replaces is not None:
-            new = _inheriting(new, _make_room(session, acting, new))
+            new = _inheriting(new, _make_room(session, acting, new, model_id))
         holder = held_path(session, acting.team_id, path)
         if holder is not None and holder.file_hash == new.file_hash:
             if holder.verification == "failed":
                 _heal(session, acting, upload, holder, new, found)
+            succession.hand_over(session, model_id, holder.id)
+            succession.let_go(session, holder)
             return Registered(holder.id, is_new=False)
         if holder is not None:
             raise path_taken(session, holder, path, new.file_hash)
 
         blob = _blob_for(session, upload, new, found)
-        model = _model_values(acting, path, new, blob, found)
-        arrived = _used(session, upload, blob, model["id"])
+        model = {"id": model_id} | _model_values(acting, path, new, blob, found)
+        arrived = _used(session, upload, blob, model_id)
         insert_row(session, ModelRow, **model)
-        add_tags(session, model["id"], acting.team_id, model["created_at"], new.tags)
-        if arrived and blob.verification == "verified":
-            heal_rotten(session, blob, acting.actor)
+        add_tags(session, model_id, acting.team_id, model["created_at"], new.tags)
+        if blob.verification == "verified":
+            succession.take_place(session, acting.team_id, path.key)
+            succession.take_over(session, model_id)
+            if arrived:
+                heal_rotten(session, blob, acting.actor)
         changes.raise_revision(session, acting.team_id, models=1, stored_bytes=arrived)
         audited = new.model_dump(mode="json", include={"model_path", "file_hash", "replaces"}, exclude_none=True)
-        audit.record(session, acting.actor, acting.team_id, "model.registered", model["id"], **audited)
-    return Registered(model["id"], is_new=True)
+        audit.record(session, acting.actor, acting.team_id, "model.registered", model_id, **audited)
+    return Registered(model_id, is_new=True)
 
 
 def _heal(session: Session, acting: Acting, upload: UploadRow, damaged: ModelRow, new: NewModel, found: _Bytes) -> None:
@@ -213,14 +220,14 @@ def _inheriting(new: NewModel, replaced: ModelRow) -> NewModel:
     return new.model_copy(update={name: getattr(replaced, name) for name in unsaid})
 
 
-def _make_room(session: Session, acting: Acting, new: NewModel) -> ModelRow:
+def _make_room(session: Session, acting: Acting, new: NewModel, successor: UUID) -> ModelRow:
     """The replaced model, in the trash; a repeated request finds it there, or finds these bytes under it."""
     replaced = session.get(ModelRow, new.replaces)
     if replaced is None or replaced.team_id != acting.team_id:
         raise problems.ModelNotFound("There is no such model to replace.", field="replaces")
     if replaced.deleted_at is None and replaced.file_hash != new.file_hash:
         may_change(acting, replaced)
-        trash_model(session, replaced)
+        trash_model(session, replaced, successor)
         audit.record(
             session, acting.actor, acting.team_id, "model.replaced", replaced.id, model_path=replaced.model_path
         )
@@ -245,7 +252,6 @@ def _blob_for(session: Session, upload: UploadRow, new: NewModel, found: _Bytes)
 def _model_values(acting: Acting, path: ModelPath, new: NewModel, blob: BlobRow, found: _Bytes) -> dict[str, Any]:
     moment = now()
     return new.model_dump(exclude={"replaces"}) | {
-        "id": new_id(),
         "team_id": acting.team_id,
         "path_key": path.key,
         "canonical_type": path.canonical_type,

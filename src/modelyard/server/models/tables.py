@@ -11,8 +11,11 @@ from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
 
 LIVING = text("deleted_at IS NULL")
 TRASHED = text("deleted_at IS NOT NULL")
+STANDING_IN = text("stands_in_for IS NOT NULL")
 # What machines should hold, or keep if they have it: see ``holders``. A database finds the index by these very words.
-WANTED = text("deleted_at IS NULL AND model_status = 'active' AND verified_at IS NOT NULL")
+WANTED = text(
+    "(deleted_at IS NULL OR stands_in_for IS NOT NULL) AND model_status = 'active' AND verified_at IS NOT NULL"
+)
 
 
 def _living(name: str, *columns: str, unique: bool = False) -> Index:
@@ -21,6 +24,10 @@ def _living(name: str, *columns: str, unique: bool = False) -> Index:
 
 def _trashed(name: str, *columns: str) -> Index:
     return Index(name, *columns, sqlite_where=TRASHED, postgresql_where=TRASHED)
+
+
+def _standing_in(name: str, *columns: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=STANDING_IN, postgresql_where=STANDING_IN)
 
 
 class ModelRow(Row):
@@ -44,6 +51,9 @@ class ModelRow(Row):
             sqlite_where=WANTED,
             postgresql_where=WANTED,
         ),
+        # A path that no living model is named at has one at most that stands in.
+        _standing_in("uq_models_team_id_path_key_standing_in", "team_id", "path_key", unique=True),
+        _standing_in("ix_models_stands_in_for", "stands_in_for"),
         # Not only of the living: bytes that come again heal what is in the trash as well.
         Index("ix_models_team_id_file_hash", "team_id", "file_hash", "created_at", "id"),
         _trashed("ix_models_team_id_trash", "team_id", "created_at", "id"),
@@ -83,6 +93,7 @@ class ModelRow(Row):
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
+    stands_in_for: Mapped[UUID | None]  # replaced by that one, which was not verified yet: see ``holders.succession``
 
 
 class ModelTagRow(Row):

@@ -12,6 +12,7 @@ from modelyard.server.database.base import now
 from modelyard.server.database.clock import database_now
 from modelyard.server.database.session import Database, changed_rows
 from modelyard.server.models.healing import heal_rotten
+from modelyard.server.models.holders import succession
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.uploads.discarding import Useless, discard, take_into_use
 from modelyard.server.uploads.operations import held_blob
@@ -80,6 +81,7 @@ def _note(session: Session, blob: BlobRow, found: Finding, said: str | None = No
         blob.verified_at = blob.verified_at or blob.checked_at
     for model in session.scalars(select(ModelRow).where(ModelRow.blob_id == blob.id)):
         _tell(model, blob, found)
+        succession.let_go(session, model)
         audit.record(session, audit.SYSTEM, model.team_id, f"model.{said or blob.verification}", model.id)
 
 

@@ -1,4 +1,4 @@
-"""Giving a file another name, in one step and never over a name that is taken."""
+"""Giving files other names, in one step and never over a name that is taken."""
 
 import ctypes
 import errno
@@ -7,12 +7,16 @@ import stat
 
 from modelyard.client.sync.acting.folders import Folder
 
-_RENAME_NOREPLACE = 1
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 # What kernels and file systems without the flag answer: NFS, some FUSE mounts.
 _NO_FLAG = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+
+class CannotExchange(Exception):
+    """The kernel or the file system cannot give two files each other's names in one step."""
 
 
 def move(folder: Folder, name: str, target: Folder, new_name: str) -> None:
@@ -23,7 +27,7 @@ def move(folder: Folder, name: str, target: Folder, new_name: str) -> None:
         OSError: with EXDEV, if the two folders are on two file systems.
     """
     try:
-        _rename(folder, name, target, new_name)
+        _rename(folder, name, target, new_name, _RENAME_NOREPLACE)
     except OSError as failure:
         if failure.errno not in _NO_FLAG:
             raise
@@ -32,11 +36,28 @@ def move(folder: Folder, name: str, target: Folder, new_name: str) -> None:
     folder.sync()
 
 
-def _rename(folder: Folder, name: str, target: Folder, new_name: str) -> None:
+def exchange(folder: Folder, name: str, other: Folder, other_name: str) -> None:
+    """Give each of two files the other's name, then make both folders durable.
+
+    Raises:
+        CannotExchange: that cannot be had here; nothing has changed.
+        OSError: with EXDEV, if the two folders are on two file systems; with ENOENT, if one of the files is not there.
+    """
+    try:
+        _rename(folder, name, other, other_name, _RENAME_EXCHANGE)
+    except OSError as failure:
+        if failure.errno not in _NO_FLAG:
+            raise
+        raise CannotExchange from failure
+    other.sync()
+    folder.sync()
+
+
+def _rename(folder: Folder, name: str, target: Folder, new_name: str, how: int) -> None:
     if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     old, new = os.fsencode(name), os.fsencode(new_name)
-    if _renameat2(folder.descriptor, old, target.descriptor, new, _RENAME_NOREPLACE) != 0:
+    if _renameat2(folder.descriptor, old, target.descriptor, new, how) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), new_name)
 

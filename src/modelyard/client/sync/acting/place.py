@@ -2,7 +2,7 @@
 
     fetched, linked or copied           whole, hashed and synced in the work folder
     journal.intend                      from here on the file is known by path, hash and inode
-    rename                              never over a name that is taken
+    rename                              never over a name that is taken, see ``swapping`` for what is replaced
     both folders synced
     journal.confirm
 
@@ -16,12 +16,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 from modelyard.client.sync.acting.contents import hash_of, identity_of, stamp, unchanged_hash_of
 from modelyard.client.sync.acting.folders import Folder, open_folder, open_place
-from modelyard.client.sync.acting.moving import move
+from modelyard.client.sync.acting.moving import CannotExchange, move
 from modelyard.client.sync.acting.staging import Staged
-from modelyard.client.sync.acting.trash import Away, put_away, put_back
+from modelyard.client.sync.acting.swapping import exchange_ours, swap_in
+from modelyard.client.sync.acting.trash import Away, Ours, put_away, put_back, set_aside, still_ours
 from modelyard.client.sync.acting.troubles import NotPlaced
 from modelyard.client.sync.holding.holdings import Machine
 from modelyard.client.sync.holding.journal import Entry, Origin
@@ -61,10 +63,21 @@ class Placer:
     def replace(self, staged: Staged, wanted: Wanted, target: Target, old: Entry, work: Folder) -> Origin:
         """Put a staged file in the place of one that this agent placed; the old one goes to the trash.
 
-        For a moment the name is missing. The other way, a rename over it, would destroy what a user put there last.
+        Where files cannot be exchanged, the name is missing for a moment: a rename over it would destroy what a user
+        put there last.
         """
-        with open_place(target, make=False) as folder:
-            away = put_away(folder, target.path, work, self._away(old))
+        away, aside = None, self._near_name(target.path.name)
+        with (
+            open_place(target, make=False) as folder,
+            suppress(FileNotFoundError),
+            still_ours(folder, target.path, self._away(old)) as ours,
+        ):
+            try:
+                self._swap(staged, wanted, target, ours, work)
+            except CannotExchange:
+                away = set_aside(ours, work, aside)
+            else:
+                return "placed"
         try:
             return self.place(staged, wanted, target)
         except BaseException:
@@ -104,6 +117,30 @@ class Placer:
             self._confirm(wanted, target, near)
         staged.folder.remove(staged.name)
         return None
+
+    def _swap(self, staged: Staged, wanted: Wanted, target: Target, ours: Ours, work: Folder) -> None:
+        self._intend(wanted, target, staged.descriptor)
+        try:
+            swap_in(staged, ours, work, f"{wanted.sha256}.{self.machine.agent_id}.{uuid4().hex}.part")
+            self._confirm(wanted, target, staged.descriptor)
+        except NotPlaced:
+            self.machine.journal.forget([_entry(wanted, target, None)])
+            raise
+        except OSError as failure:
+            if failure.errno != errno.EXDEV:
+                raise
+            self._swap_copy(staged, wanted, target, ours)
+
+    def _swap_copy(self, staged: Staged, wanted: Wanted, target: Target, ours: Ours) -> None:
+        """The same where the work folder is too far; the old file is gone for good, since the trash is as far."""
+        name = target.path.name
+        with self._copied(staged, wanted, ours.folder, name) as near:
+            self._intend(wanted, target, near)
+            exchange_ours(ours.folder, self._near_name(name), ours)
+            # Before the row is done: a kill after that would leave the old bytes where nobody looks for them.
+            ours.folder.remove(self._near_name(name))
+            self._confirm(wanted, target, near)
+        staged.folder.remove(staged.name)
 
     def _intend(self, wanted: Wanted, target: Target, descriptor: int) -> None:
         self.machine.journal.intend(replace(_entry(wanted, target, descriptor), is_done=False))

@@ -8,7 +8,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,26 @@ class Away:
 
 
 @dataclass(frozen=True)
+class Ours:
+    """A file that this agent placed, open, and seen to have these bytes."""
+
+    folder: Folder
+    path: Path
+    sha256: str
+    descriptor: int
+
+    def is_at(self, folder: Folder, name: str) -> bool:
+        """Whether it is this file that has the name."""
+        status = folder.status(name)
+        return status is not None and os.path.samestat(status, os.fstat(self.descriptor))
+
+    def lost(self) -> NotPlaced:
+        """Another file got its name after the bytes had been looked at."""
+        reason = f"{quoted(self.path)} was replaced by another file just now; that is left alone."
+        return NotPlaced("conflict", reason)
+
+
+@dataclass(frozen=True)
 class Trashed:
     """A file in the trash."""
 
@@ -48,17 +69,30 @@ def put_away(folder: Folder, path: Path, work: Folder, away: Away) -> str | None
     None: it has gone for good, since the trash is on another file system, or somebody else took it.
 
     Raises:
+        NotPlaced, Stopped: see ``still_ours``.
+    """
+    try:
+        with still_ours(folder, path, away) as ours:
+            return set_aside(ours, work, away.aside)
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def still_ours(folder: Folder, path: Path, away: Away) -> Iterator[Ours]:
+    """A file of ours, which has been read once more.
+
+    Raises:
         NotPlaced: it has other bytes, so it is somebody else's now, and stays.
         Stopped: ``away.stopped`` was set.
+        FileNotFoundError: nothing has the name.
     """
     try:
         with folder.reading(path.name) as descriptor:
             found = unchanged_hash_of(path, descriptor, away.stopped)
             if found != away.sha256:
                 raise NotPlaced("conflict", _changed(path, away.sha256, found))
-            return _put_away(folder, path, work, away, descriptor)
-    except FileNotFoundError:
-        return None
+            yield Ours(folder, path, away.sha256, descriptor)
     except OSError as failure:
         if failure.errno not in {errno.ELOOP, errno.EINVAL}:
             raise
@@ -103,29 +137,29 @@ def empty(
     return gone
 
 
-def _put_away(folder: Folder, path: Path, work: Folder, away: Away, descriptor: int) -> str | None:
+def set_aside(ours: Ours, work: Folder, aside: str) -> str | None:
+    """Move a file that was just found to be ours; see ``put_away``."""
     with work.below(TRASH_FOLDER, make=True) as trash:
-        name = _free_name(trash, away.sha256)
+        name = free_name(trash, ours.sha256)
         into = trash
         try:
-            move(folder, path.name, trash, name)
+            move(ours.folder, ours.path.name, trash, name)
         except OSError as failure:
             if failure.errno != errno.EXDEV:
                 raise
-            name, into = away.aside, folder
-            move(folder, path.name, folder, name)
-        status = into.status(name)
-        if status is None or not os.path.samestat(status, os.fstat(descriptor)):
-            # Another file got the name after the bytes had been looked at.
-            move(into, name, folder, path.name)
-            raise NotPlaced("conflict", f"{quoted(path)} was replaced by another file just now; that is left alone.")
+            name, into = aside, ours.folder
+            move(ours.folder, ours.path.name, into, name)
+        if not ours.is_at(into, name):
+            move(into, name, ours.folder, ours.path.name)
+            raise ours.lost()
         if into is trash:
             return name
-        folder.remove(name)
+        into.remove(name)
         return None
 
 
-def _free_name(trash: Folder, sha256: str) -> str:
+def free_name(trash: Folder, sha256: str) -> str:
+    """A name in the trash for a file with these bytes that is removed now."""
     number = int(time.time())
     while trash.status(f"{sha256}.{number}") is not None:
         number += 1

@@ -88,6 +88,9 @@ class _Planner:
         for unfit in self._wanted.unfit:
             self._steps.refuse.append(Refuse(unfit.id, unfit.model_path, "failed", unfit.reason))
         needs = [need for wanted in self._wanted.models for need in self._needs(wanted)]
+        for unfit in self._wanted.unfit:
+            if unfit.place is not None:
+                self._claim(unfit.place)
         self._supply(needs)
         remove, held = self._removals()
         steps = self._steps
@@ -111,12 +114,10 @@ class _Planner:
         needs: list[Need] = []
         for by_key in self._installs:
             roots = by_key.get(wanted.model_type, ())
-            # Every place in which ComfyUI would find it, so that nothing of the model goes while it is refused.
-            places = [root.path / wanted.name for root in roots]
             found = resolve(wanted, roots, self._held, self._ownership)
             if isinstance(found, Refuse):
                 self._refuse(wanted, found.state, found.reason)
-                self._claimed.update((place, wanted) for place in places if place not in self._claimed)
+                self._claim_in(roots, wanted)
                 continue
             path = found.path if isinstance(found, Keep) else found.target.path
             other = self._claimed.setdefault(path, wanted)
@@ -129,6 +130,15 @@ class _Planner:
             elif all(need.target.path != path for need in needs) and other == wanted:
                 needs.append(found)
         return needs
+
+    def _claim(self, wanted: Wanted) -> None:
+        for by_key in self._installs:
+            self._claim_in(by_key.get(wanted.model_type, ()), wanted)
+
+    def _claim_in(self, roots: tuple[RootOnDisk, ...], wanted: Wanted) -> None:
+        """Every place in which ComfyUI would find it, so that nothing there goes while it is not brought."""
+        for root in roots:
+            self._claimed.setdefault(root.path / wanted.name, wanted)
 
     def _keep(self, keep: Keep) -> None:
         if any(keep.wanted == kept.wanted for kept in self._kept_at[keep.path]):

@@ -65,7 +65,9 @@ def missing_on(session: Session, team_id: UUID, where: str) -> Missing:
 def _not_everywhere(session: Session, team_id: UUID, needed: list[str]) -> list[ColumnElement[bool]]:
     """Fewer machines have it than should: there are no states but of machines that should."""
     machines = Machines.of(session, team_id)
-    is_verified = and_(is_wanted(team_id), _models.c.verification == literal_column("'verified'"))
+    # Not what stands in for another: people would look for it in vain.
+    is_living = _models.c.deleted_at.is_(None)
+    is_verified = and_(is_wanted(team_id), is_living, _models.c.verification == literal_column("'verified'"))
     return [
         and_(
             is_wanted(team_id), _models.c.label_set == one, is_verified, _models.c.agents_ready < machines.wanting(one)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from modelyard.server.database.session import table_of
 from modelyard.server.models.holders.labels import fits
 from modelyard.server.models.holders.tables import AgentModelRow, AgentRow
-from modelyard.server.models.holders.wanting import is_wanted, needed_sets
+from modelyard.server.models.holders.wanting import is_wanted, may_be_held, needed_sets
 from modelyard.server.models.tables import ModelRow
 from modelyard.wire.agents import ReportedModel
 
@@ -70,12 +70,13 @@ def _wanted_by(session: Session, agent: AgentRow, ids: Collection[UUID]) -> set[
     if not ids:
         return set()
     # Asked for more than their ids, SQLite would rather read all models of the team.
-    columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.model_status, _models.c.verified_at)
-    rows = session.execute(select(*columns, _models.c.label_set).where(_models.c.id.in_(ids)))
+    columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.stands_in_for, _models.c.model_status)
+    rows = session.execute(select(*columns, _models.c.verified_at, _models.c.label_set).where(_models.c.id.in_(ids)))
     return {
         row.id
         for row in rows
-        if (row.team_id, row.deleted_at, row.model_status) == (agent.team_id, None, "active")
+        if row.team_id == agent.team_id
+        and may_be_held(row)
         and row.verified_at is not None
         and fits(row.label_set, agent.label_set)
     }
@@ -135,7 +136,7 @@ def count_ready(session: Session, agent: AgentRow) -> None:
 
 def drop_unwanted(session: Session, model: ModelRow) -> None:
     """Forget what machines said of a model that they should not have: all of them, or those that lack its labels."""
-    is_held = model.deleted_at is None and model.model_status == "active"
+    is_held = may_be_held(model)
     rows = session.connection().execute(
         select(_states.c.agent_number, _states.c.state, _agents.c.label_set)
         .join(_agents, _agents.c.number == _states.c.agent_number)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import Row as Found
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.session import table_of
@@ -17,17 +18,22 @@ _models, _agents = table_of(ModelRow), table_of(AgentRow)
 
 
 def is_wanted(team_id: UUID) -> ColumnElement[bool]:
-    """The team's living, active models that were verified once, by ``ix_models_wanted``.
+    """The team's active models that were verified once and live or stand in for another, by ``ix_models_wanted``.
 
     If their bytes have rotted since, machines keep what they have, and nobody fetches.
     """
     return and_(
         _models.c.team_id == team_id,
-        _models.c.deleted_at.is_(None),
+        or_(_models.c.deleted_at.is_(None), _models.c.stands_in_for.is_not(None)),
         # Written out: SQLite takes an index with a condition only for a statement that repeats it.
         _models.c.model_status == literal_column("'active'"),
         _models.c.verified_at.is_not(None),
     )
+
+
+def may_be_held(model: ModelRow | Found[*tuple[Any, ...]]) -> bool:
+    """Whether machines should hold this model if it was verified once: what ``is_wanted`` asks, of one row."""
+    return (model.deleted_at is None or model.stands_in_for is not None) and model.model_status == "active"
 
 
 def needed_sets(session: Session, team_id: UUID) -> list[str]:
@@ -65,5 +71,5 @@ class Machines:
 
     def wanted_for(self, model: ModelRow) -> int:
         """How many should hold this model, as it is now."""
-        is_held = model.deleted_at is None and model.model_status == "active" and model.verification == "verified"
+        is_held = may_be_held(model) and model.verification == "verified"
         return self.wanting(model.label_set) if is_held else 0
