@@ -43,6 +43,7 @@ class Herd:
         command = [sys.executable, "-m", "bench.fleet_machines", url]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._came: dict[int, tuple[float, int]] = {}
+        self.refused = 0  # heartbeats that had to be sent again
         self._ear = threading.Thread(target=self._hear, daemon=True)
 
     def __enter__(self) -> Self:
@@ -81,7 +82,10 @@ class Herd:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             number, when, count = json.loads(line)
-            self._came[number] = when, count
+            if count is None:
+                self.refused += 1
+            else:
+                self._came[number] = when, count
 
 
 def measure(home: Path, name: str, size: Size, **settings: str) -> tuple[list[Table], list[Goal]]:

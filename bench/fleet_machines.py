@@ -4,7 +4,8 @@
 
 The first order is the machines' names and keys, `[["bench-000", "ak-…"], …]`; each later one is the phase in which all
 of them are from then on. For each manifest that comes, a line goes out: which machine, when (by the monotonic clock,
-which all processes share), and how many models are in it.
+which all processes share), and how many models are in it; or, for a heartbeat that the registry was too busy to take,
+null.
 
 HTTP is spoken by hand: two hundred clients of a library would take more of the two cores than the server that is
 measured. As the real agent does, a machine keeps the connection of its question for the manifest, and one on which
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from modelyard.agent.connection import LISTEN_SECONDS
-from modelyard.agent.schedule import BUSY_BEAT, IDLE_BEAT
+from modelyard.agent.schedule import BUSY_BEAT, IDLE_BEAT, Backoff
 from modelyard.wire.agents import MOST_STATES
 
 KEPT_SECONDS = 5.0
@@ -112,9 +113,8 @@ class Machine:
             if answer.status == 304:
                 continue
             assert answer.status == 200, answer
-            came = asyncio.get_running_loop().time()
             etag, models = answer.headers["etag"], self._fleet.models_of(answer)
-            print(json.dumps([self._number, came, len(models)]), flush=True)
+            self._say(len(models))
             self._untold += [model for model, changed in models.items() if self._models.get(model) != changed]
             self._models = models
             self._news.set()
@@ -151,11 +151,17 @@ class Machine:
         series = self._series if self._report else ""
         beat = {"agent_id": self._agent_id, "report_series": series, "report_number": self._report}
         beat |= {"sync_phase": self._fleet.phase, "agent_version": "0", "platform_arch": "linux-x86_64"}
-        answer = await self._telling.ask("POST /api/v1/agent/heartbeat", body=json.dumps(beat | said).encode())
+        body, backoff = json.dumps(beat | said).encode(), Backoff()
+        while (answer := await self._telling.ask("POST /api/v1/agent/heartbeat", body=body)).status == 503:
+            self._say(None)
+            await asyncio.sleep(backoff.next_wait())
         assert answer.status == 200, answer
         said_back = json.loads(answer.body)
         assert not (said_back["resend_all"] and self._report), said_back
         return float(said_back["interval_seconds"])
+
+    def _say(self, models: int | None) -> None:
+        print(json.dumps([self._number, asyncio.get_running_loop().time(), models]), flush=True)
 
 
 def _state(model: str, state: str = "ready", done: int = 0) -> dict[str, Any]:
@@ -172,15 +178,16 @@ async def _first_of(seconds: float, *events: asyncio.Event) -> asyncio.Event | N
 
 
 async def _run(url: str) -> None:
-    loop = asyncio.get_running_loop()
-    names = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    orders = asyncio.StreamReader(limit=1 << 20)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    names = json.loads(await orders.readline())
     fleet = Fleet(url)
     async with asyncio.TaskGroup() as tasks:
         for number, (agent_id, key) in enumerate(names):
             machine = Machine(fleet, number, agent_id, key)
             tasks.create_task(machine.live(IDLE_BEAT * number / len(names)))
-        while line := await loop.run_in_executor(None, sys.stdin.readline):
-            fleet.order(line.strip())
+        while line := await orders.readline():
+            fleet.order(line.decode().strip())
 
 
 if __name__ == "__main__":

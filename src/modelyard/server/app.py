@@ -86,7 +86,7 @@ def create_app(parts: Parts) -> FastAPI:
 
 def _mount_routes(app: FastAPI, parts: Parts) -> None:
     api = APIRouter(prefix="/api/v1")
-    for slice_routes in (accounts, credentials, pairing_routes, teams, invitations, models, uploads, agents):
+    for slice_routes in (agents, models, uploads, accounts, credentials, pairing_routes, teams, invitations):
         api.include_router(slice_routes.router)
     app.include_router(api)
     app.include_router(health.router)
