@@ -12,9 +12,9 @@ from bench.fleet_agent import Box, Daemon
 from bench.fleet_start import new_key
 from bench.processes import Run, measured, settle, warm
 from bench.table import Goal, Table, spread
+from bench.transfers import MODELYARD
 from tests.running import RunningServer
 from tests.server.world import Someone
-from bench.transfers import MODELYARD
 from tools.model_files import write_safetensors
 
 NAME = "loras/large.safetensors"

@@ -1,4 +1,4 @@
-"""Many simulated machines on one server: how soon all of them have a change, and what they cost when nothing happens."""
+"""Many simulated machines on one server: how soon all of them have a change, and what they cost at rest."""
 
 import json
 import subprocess
@@ -90,7 +90,9 @@ class Herd:
 
 def measure(home: Path, name: str, size: Size, **settings: str) -> tuple[list[Table], list[Goal]]:
     """One server with a fleet, on one database."""
-    with RunningServer(home / "data", log_level="warning", open_uploads="100000", **settings) as server:
+    home.mkdir()
+    settings |= {"log_level": "warning", "open_uploads": "100000"}
+    with RunningServer(home / "data", port=0, **settings) as server:
         owner = server.owner()
         database = Database(server.database_url)
         catalogue.fill(database, UUID(owner.team_id), size.models)

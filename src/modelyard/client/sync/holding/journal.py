@@ -91,7 +91,6 @@ class Journal:
                 [(os.fsencode(entry.path), entry.sha256) for entry in entries],
             )
 
-
     def _read(self, which: str) -> list[Entry]:
         with self._state.transaction() as database:
             rows = database.execute(_SELECT.format(which)).fetchall()
