@@ -16,9 +16,10 @@ PATIENCE_SECONDS = 300.0
 
 
 class Box:
-    """A machine: its models folder, its agent's state, its key."""
+    """A machine, called as its folder is: its models, its agent's state, its key."""
 
     def __init__(self, home: Path, url: str, key: str) -> None:
+        self.agent_id = home.name
         self.models = home / "models"
         self.models.mkdir(parents=True)
         self.state = home / "state"
@@ -26,7 +27,7 @@ class Box:
         ours = {"URL": url, "KEY": key, "CONFIG": str(home / "agent.toml"), "KEEP_FREE": "0"}
         self.environment = kept | {f"MODELYARD_AGENT_{name}": value for name, value in ours.items()}
         self.environment["XDG_STATE_HOME"] = str(self.state)
-        self.command = [MODELYARD, "agent", "run", f"--models-dir={self.models}", "--agent-id=bench"]
+        self.command = [MODELYARD, "agent", "run", f"--models-dir={self.models}", f"--agent-id={self.agent_id}"]
 
     def once(self) -> Run:
         """One look, from the start of the program to its end."""

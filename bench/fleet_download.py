@@ -119,14 +119,14 @@ def _told(found: dict[str, list[Run]], size: int) -> tuple[list[Table], list[Goa
         [
             name,
             spread([run.seconds for run in runs]),
-            f"{seconds(daemon) / seconds(name):.2f}",
+            f"{seconds(name) / seconds(daemon):.2f}",
             f"{statistics.median(run.cpu_seconds for run in runs):.2f}",
             f"{max(run.peak_bytes for run in runs) / 2**20:.0f}",
         ]
         for name, runs in found.items()
     ]
     peak = max(run.peak_bytes for run in found[daemon] + found[once]) / 2**20
-    columns = ["", "seconds, median (range)", "the agent's / these", "CPU s", "peak MiB"]
+    columns = ["", "seconds, median (range)", "the agent's = 1", "CPU s", "peak MiB"]
     return [Table(f"A model of {size / 2**30:g} GiB", columns, rows)], [
         Goal(f"the agent, wire to name / ({quickest})", seconds(quickest) / seconds(daemon), 1.2),
         Goal(f"the agent's peak memory with a model of {size / 2**30:g} GiB, MiB", peak, 150, at_least=False),

@@ -80,7 +80,7 @@ def _fill(server: RunningServer, owner: Someone, box: Box, files: int) -> None:
 
 def _as_if_placed(box: Box) -> None:
     """The agent found these files; those that it placed itself take it longer, so it shall believe that it did."""
-    [file] = box.state.rglob("bench.sqlite")
+    [file] = box.state.rglob(f"{box.agent_id}.sqlite")
     with StateFile(file) as state:
         journal = Journal(state)
         journal.confirm_all(replace(entry, origin="placed") for entry in journal.entries())
