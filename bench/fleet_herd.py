@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +33,17 @@ class Size:
     machines: int = 200
     models: int = 1000
     rest_seconds: int = 60
+
+
+@dataclass
+class Found:
+    """What was measured: CPU as a part of one core, waits in seconds, times in milliseconds."""
+
+    times: dict[str, dict[str, list[float]]]
+    changes: dict[str, list[list[float]]] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    peak: int = 0
+    refused: int = 0
 
 
 class Herd:
@@ -98,21 +109,22 @@ def measure(home: Path, name: str, size: Size, **settings: str) -> tuple[list[Ta
         catalogue.fill(database, UUID(owner.team_id), size.models)
         database.close()
         names = [(f"bench-{number:03}", _new_key(owner, number)) for number in range(size.machines)]
-        times = {"no machines": _calls(owner)}
+        found = Found({"no machines": _calls(owner)})
         with Herd(server.url, names) as herd:
             herd.came()
             # All of them say what they hold, and find their rhythm.
             time.sleep(2 * SETTLE_SECONDS)
-            changes = _changes(owner, herd)
+            found.changes = _changes(owner, herd)
             time.sleep(2 * SETTLE_SECONDS)
-            cpu = {"idle": _cpu(server, size.rest_seconds)}
-            times[f"{size.machines} machines, idle"] = _calls(owner)
+            found.cpu["idle"] = _cpu(server, size.rest_seconds)
+            found.times[f"{size.machines} machines, idle"] = _calls(owner)
             herd.say("downloading")
             time.sleep(SETTLE_SECONDS)
-            cpu["busy"] = _cpu(server, size.rest_seconds / 4)
-            times[f"{size.machines} machines, a heartbeat every 2 s each"] = _calls(owner)
-        peak = peak_bytes(server.pid)
-    return _told(name, size, changes, cpu, times, peak)
+            found.cpu["busy"] = _cpu(server, size.rest_seconds / 4)
+            found.times[f"{size.machines} machines, a heartbeat every 2 s each"] = _calls(owner)
+            found.refused = herd.refused
+        found.peak = peak_bytes(server.pid)
+    return _told(name, size, found)
 
 
 def _new_key(owner: Someone, number: int) -> str:
@@ -164,29 +176,27 @@ def _calls(owner: Someone) -> dict[str, list[float]]:
     return {name: sorted(values) for name, values in found.items()}
 
 
-def _told(
-    name: str,
-    size: Size,
-    changes: dict[str, list[list[float]]],
-    cpu: dict[str, float],
-    times: dict[str, dict[str, list[float]]],
-    peak: int,
-) -> tuple[list[Table], list[Goal]]:
-    last = {kind: [waits[-1] for waits in found] for kind, found in changes.items()}
-    rows = [[f"the last machine has a model that was {kind}, s", *_cells(last[kind], 2)] for kind in last]
-    rows.append(["server's CPU while nothing happens, % of one core", f"{cpu['idle'] * 100:.1f}", ""])
-    rows.append(["the same with a heartbeat every 2 s from each", f"{cpu['busy'] * 100:.1f}", ""])
-    rows.append(["server's peak memory, MiB", f"{peak / 2**20:.0f}", ""])
-    title = f"{size.machines} machines, {size.models} models, {name}"
-    calls = [[f"{ask}, {when}", *_cells(found, 1)] for when, asked in times.items() for ask, found in asked.items()]
-    worst = max(max(values) for values in last.values())
-    return [Table(title, ["", "median", "worst"], rows), Table(f"Milliseconds beside them, {name}", COLUMNS, calls)], [
-        Goal(f"{name}: seconds until the last of {size.machines} machines has a change", worst, 2, at_least=False),
-        Goal(f"{name}: server's CPU with an idle fleet, % of one core", cpu["idle"] * 100, 5, at_least=False),
+def _told(name: str, size: Size, found: Found) -> tuple[list[Table], list[Goal]]:
+    last = {kind: [waits[-1] for waits in all_waits] for kind, all_waits in found.changes.items()}
+    idle = found.cpu["idle"] * 100
+    rows = [
+        *([f"the last machine has a model that was {kind}, s", *_cells(waits, 2)] for kind, waits in last.items()),
+        ["server's CPU while nothing happens, % of one core", f"{idle:.1f}", ""],
+        ["the same with a heartbeat every 2 s from each", f"{found.cpu['busy'] * 100:.1f}", ""],
+        ["heartbeats that had to be sent again", f"{found.refused}", ""],
+        ["server's peak memory, MiB", f"{found.peak / 2**20:.0f}", ""],
     ]
-
-
-COLUMNS = ["", "median", "p99"]
+    calls = [[f"{ask}, {when}", *_cells(took, 1)] for when, asked in found.times.items() for ask, took in asked.items()]
+    title = f"{size.machines} machines, {size.models} models, {name}"
+    tables = [
+        Table(title, ["", "median", "worst"], rows),
+        Table(f"Milliseconds beside them, {name}", ["", "median", "p99"], calls),
+    ]
+    worst = max(max(waits) for waits in last.values())
+    return tables, [
+        Goal(f"{name}: seconds until the last of {size.machines} machines has a change", worst, 2, at_least=False),
+        Goal(f"{name}: server's CPU with an idle fleet, % of one core", idle, 5, at_least=False),
+    ]
 
 
 def _cells(values: Sequence[float], digits: int) -> list[str]:
