@@ -20,7 +20,7 @@ INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-ch
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills docs demo run bench bench-s3 lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills docs demo run bench bench-s3 bench-fleet lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -100,6 +100,9 @@ bench: $(READY) $(BENCH_READY)  ## ratios against named peers and limits, as a t
 
 bench-s3: $(READY) $(BENCH_READY)  ## push and pull over S3, against s5cmd, rclone, the aws cli and boto3
 	$(RUN) -m bench --only s3 --rounds 3
+
+bench-fleet: $(READY)  ## 200 machines on one server; one real agent, against aria2c and sha256sum
+	$(RUN) -m bench --only fleet
 
 $(BENCH_READY): requirements/bench.txt
 	@test -x $(BENCH_VENV)/bin/python || { echo "Making $(BENCH_VENV) from the lock: this takes some minutes, once."; \

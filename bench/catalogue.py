@@ -35,12 +35,17 @@ BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
 AT_ONCE = 10_000
 
 
-def fill(database: Database, team_id: UUID, count: int) -> None:
-    """Add ``count`` models to a team. They share one blob: what is measured never looks at bytes."""
+def fill(database: Database, team_id: UUID, count: int, *, are_wanted: bool = False) -> None:
+    """Add ``count`` models to a team. They share one blob: what is measured never looks at bytes.
+
+    ``are_wanted``: each is what machines should hold, and as large as its ``content_of``.
+    """
     blob_id = uuid4()
     with database.writing(team_id) as session:
         session.connection().execute(insert(table_of(BlobRow)), [_blob(team_id, blob_id)])
     rows = models(team_id, blob_id, count)
+    if are_wanted:
+        rows = (row | _wanted(number) for number, row in enumerate(rows))
     # Indexes are written everywhere at once: with the cache of a server it would take an hour.
     is_sqlite = database.engine.dialect.name == "sqlite"
     while some := list(islice(rows, AT_ONCE)):
@@ -72,7 +77,17 @@ def models(team_id: UUID, blob_id: UUID, count: int, seed: int = 1) -> Iterator[
 
 def hash_of(number: int) -> str:
     """What the model of this number claims of its bytes."""
-    return "sha256:" + hashlib.sha256(f"{number}".encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(content_of(number)).hexdigest()
+
+
+def content_of(number: int) -> bytes:
+    """What has the hash that the model of this number claims."""
+    return f"{number}".encode()
+
+
+def _wanted(number: int) -> dict[str, Any]:
+    is_wanted = {"model_status": "active", "verification": "verified", "deleted_at": None}
+    return {"file_size": len(content_of(number)), **is_wanted}
 
 
 def _model(chance: random.Random, number: int, kind: str, name: str, path: str, tags: list[str]) -> dict[str, Any]:

@@ -51,6 +51,12 @@ def peak_bytes(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
+def cpu_seconds(pid: int) -> float:
+    """The processor time of a running process and of its children that have ended (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def settle() -> None:
     """Let the disk finish what earlier runs left it, so that no run pays for another."""
     os.sync()

@@ -33,6 +33,16 @@ def test_one_look_places_what_is_wanted_and_reports_it(team: Someone, box: Box) 
     assert on(team, box)["bytes_held"] == len(content)
 
 
+def test_the_log_says_how_all_models_stand(team: Someone, box: Box, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "modelyard.agent")
+    team.register(a_model_file("ink"), "loras/ink.safetensors")
+    team.register(a_model_file("oil"), "loras/oil.safetensors")
+    (box.models / "loras").mkdir()
+    (box.models / "loras/oil.safetensors").write_bytes(b"the user's own")
+    box.once()
+    assert "2 models: 1 conflict, 1 ready." in caplog.messages
+
+
 async def test_a_model_comes_goes_and_comes_back_from_the_trash(team: Someone, box: Box) -> None:
     async with box.running():
         model_id = team.register(a_model_file("ink"), "loras/ink.safetensors")

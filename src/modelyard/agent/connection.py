@@ -13,7 +13,7 @@ from modelyard.wire.problems import AgentTaken, KeyNotAllowed, NotAMember, Probl
 # What the registry says to a key that was revoked, or to a machine that calls itself what another is called.
 SHUT_OUT = (Unauthenticated, NotAMember, KeyNotAllowed, AgentTaken)
 # How long a question for the manifest may rest at the registry.
-LISTEN_SECONDS = 30
+LISTEN_SECONDS = 50
 # A refused key may be let in again: the team was restored, say.
 REFUSED_RETRY = 60.0
 

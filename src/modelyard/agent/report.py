@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from modelyard.client.sync.acting.standing import Standing
@@ -40,6 +41,9 @@ class Report:
     is_whole: bool = False
     whole_after: UUID | None = None
     is_last: bool = False
+
+
+_number = attrgetter("int")
 
 
 def _new_series() -> str:
@@ -120,7 +124,7 @@ class Reports:
         if not self._is_whole_told:
             self._under_way = self._next_part()
         elif self._changed:
-            self._under_way = self._following(self._some_of(sorted(self._changed)))
+            self._under_way = self._following(self._some_of(sorted(self._changed, key=_number)))
         else:
             return replace(self._answered, models=(), is_news=False, is_whole=False, whole_after=None, is_last=False)
         return self._under_way
@@ -148,7 +152,8 @@ class Reports:
 
     def _next_part(self) -> Report:
         after = self._whole_after
-        ids = sorted(model_id for model_id in self._states if after is None or model_id > after)
+        # By number, as they compare among themselves, only without asking each of them.
+        ids = sorted((each for each in self._states if after is None or each > after), key=_number)
         models = self._some_of(ids)
         return replace(self._following(models), is_whole=True, whole_after=after, is_last=len(models) == len(ids))
 

@@ -64,7 +64,8 @@ class Ear(Protocol):
 class Outcome:
     """How a round ended."""
 
-    standings: tuple[Standing, ...] = ()
+    # Not shown: whoever shows a task shows its result, as Python does when it gives back the handler of a signal.
+    standings: tuple[Standing, ...] = field(default=(), repr=False)
     held: HeldRemoval | None = None
     notes: tuple[str, ...] = ()
     library: Library = field(default_factory=Library)

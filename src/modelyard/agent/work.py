@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -35,6 +36,7 @@ class Work:
         self._round: asyncio.Task[Outcome] | None = None
         self._has_purged = False
         self._said: set[str] = set()
+        self._stand = ""
 
     def look_now(self) -> None:
         """Something changed."""
@@ -132,7 +134,12 @@ class Work:
         self.tell()
 
     def _log(self, outcome: Outcome) -> None:
-        """What was done, and what is wrong if that is new: a conflict may last for weeks."""
+        """What was done, how it stands, and what is wrong if that is new: a conflict may last for weeks."""
+        states = Counter(standing.state for standing in outcome.standings if standing.state)
+        stand = f"{states.total()} models: {', '.join(f'{count} {state}' for state, count in sorted(states.items()))}."
+        if states and stand != self._stand:
+            log.info("%s", stand)
+        self._stand = stand
         said: set[str] = set()
         for standing in outcome.standings:
             if standing.done not in {"kept", "found", None}:

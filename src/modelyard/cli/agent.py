@@ -57,11 +57,12 @@ def run_agent(
     Examples: modelyard agent run --comfyui ~/ComfyUI --label gpu24; modelyard agent run --models-dir /srv/models --once
     """
     require_posix("The agent")
-    from modelyard.agent.start import log_to_stderr, run_agent, run_once
+    from modelyard.agent.start import collect_seldom, log_to_stderr, run_agent, run_once
 
     terminal = terminal_of(context)
     start = _start(terminal, pair_first=pair, comfyui=comfyui, models_dir=models_dir, labels=label, agent_id=agent_id)
     log_to_stderr(start.settings.log_level)
+    collect_seldom()
     if not once:
         terminal.run(run_agent(start))
         return

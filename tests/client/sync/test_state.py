@@ -45,6 +45,14 @@ def test_while_bytes_are_replaced_both_are_the_agents(tmp_path: Path) -> None:
     assert rows(file) == [replace(new, is_done=True)]
 
 
+def test_what_was_begun_and_never_confirmed_is_unsettled(tmp_path: Path) -> None:
+    begun = replace(ENTRY, sha256=B, is_done=False, inode=7)
+    with StateFile(tmp_path / "a.sqlite") as state:
+        Journal(state).confirm(ENTRY)
+        Journal(state).intend(begun)
+        assert [replace(entry, noted_at=None) for entry in Journal(state).unsettled()] == [begun]
+
+
 def test_a_row_is_forgotten_and_may_be_forgotten_twice(tmp_path: Path) -> None:
     with StateFile(tmp_path / "a.sqlite") as state:
         Journal(state).confirm(ENTRY)

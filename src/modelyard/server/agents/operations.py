@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.agents.demand import wanted_by
@@ -31,6 +31,7 @@ from modelyard.wire.agents import (
 )
 
 _ID = re.compile(AGENT_ID_PATTERN)
+_KNOWN = select(AgentRow).where(AgentRow.team_id == bindparam("of_team"), AgentRow.agent_id == bindparam("of_agent"))
 _SAME_NAMES = set(Agent.model_fields) - {"agent_status", "agent_labels", "tool", "models_wanted"}
 
 
@@ -59,7 +60,8 @@ def find_agent(session: Session, acting: Acting, agent_id: str) -> AgentRow:
 
 
 def known_agent(session: Session, team_id: UUID, agent_id: str) -> AgentRow | None:
-    return session.scalar(select(AgentRow).where(AgentRow.team_id == team_id, AgentRow.agent_id == agent_id))
+    """The machine of this name. Each heartbeat asks, so the statement is made once."""
+    return session.scalar(_KNOWN, {"of_team": team_id, "of_agent": agent_id})
 
 
 def list_agents(

@@ -87,24 +87,23 @@ class Waiting:
             await asyncio.sleep(self._every_seconds)
             asked = list(self._waiters)
             try:
-                unchanged = await asyncio.to_thread(self._unchanged, [waiter.standing for waiter in asked])
+                are_unchanged = await asyncio.to_thread(self._are_unchanged, [waiter.standing for waiter in asked])
             except Problem as problem:
                 log.warning("nobody can tell who may still wait", extra={"why": problem.detail})
                 continue
-            for waiter in asked:
-                if waiter.standing not in unchanged:
+            for waiter, is_unchanged in zip(asked, are_unchanged, strict=True):
+                if not is_unchanged:
                     waiter.called.set()
 
-    def _unchanged(self, asked: list[Standing]) -> set[Standing]:
-        """Those whose key is valid still, and of whom nothing was changed."""
+    def _are_unchanged(self, asked: list[Standing]) -> list[bool]:
+        """Of each, whether its key is valid still, and nothing was changed about it."""
         with self._database.reading() as session:
             keys = valid_keys(session, {standing.credential_id for standing in asked})
             # All of their teams: to name each of two hundred machines costs more than to read them.
             of_teams = _agents.c.team_id.in_({standing.team_id for standing in asked})
             rows = session.execute(select(_agents.c.number, _agents.c.orders, _agents.c.credential_id).where(of_teams))
-            known = {tuple(row) for row in rows}
-        return {
-            standing
+            known = {row.number: (row.orders, row.credential_id) for row in rows}
+        return [
+            standing.credential_id in keys and known.get(standing.number) == (standing.orders, standing.credential_id)
             for standing in asked
-            if standing.credential_id in keys and (standing.number, standing.orders, standing.credential_id) in known
-        }
+        ]

@@ -110,8 +110,7 @@ class _Application:
 
     def _settle_journal(self) -> None:
         journal = self.machine.journal
-        unsettled = [entry for entry in journal.entries() if not entry.is_done]
-        self.carrier.placer.clear_litter((*unsettled, *self.plan.forget))
+        self.carrier.placer.clear_litter((*journal.unsettled(), *self.plan.forget))
         if self.plan.forget:
             journal.forget(self.plan.forget)
         if self.plan.confirm:

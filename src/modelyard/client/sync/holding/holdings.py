@@ -74,6 +74,7 @@ class _Scan:
         self._machine = machine
         self._watch = watch
         self._entries = tuple(machine.journal.entries())
+        self._placed = _by_folder(entry for entry in self._entries if entry.origin == "placed")
         self._listings: dict[Path, Listing] = {}
         self._files: dict[Path, Held] = {}
         self._in_the_way: set[Path] = set()
@@ -103,7 +104,7 @@ class _Scan:
             if ground.is_listed and ground.inode and ground.path not in self._listings:
                 listing = patience.run(root.path, lambda moved: Listing(ground.path, moved))
                 self._listings[ground.path] = listing
-                self._files.update((ground.path / name, held) for name, held in listing.names.items())
+                self._files.update((held.path, held) for held in listing.names.values())
         except NotAnswering:
             reason = f"The file system of {quoted(root.path)} does not answer. Is its server there?"
             return RootOnDisk(root.key, root.path, root.path, root.path, 0, 0, reason, is_listed=False)
@@ -121,8 +122,11 @@ class _Scan:
             for root in by_key.get(wanted.model_type, ()):
                 listing = self._listings.get(root.path)
                 if listing is not None and (held := listing.at(wanted.name, self._watch.patience)) is not None:
-                    self._files[root.path / wanted.name] = held
-                    self._in_the_way.add(root.path / wanted.name)
+                    # What is listed under this very name has its path already, and making one takes long.
+                    is_listed = listing.names.get(wanted.name) is held
+                    path = held.path if is_listed else root.path / wanted.name
+                    self._files[path] = held
+                    self._in_the_way.add(path)
 
     def _find_noted(self) -> None:
         """Files that the journal spells otherwise than the disk does, where both are one name."""
@@ -168,7 +172,7 @@ class _Scan:
 
     def _unless_emptied(self, root: RootOnDisk) -> RootOnDisk:
         """A disk that is not mounted leaves an empty folder, which is not the place to fetch everything anew."""
-        placed = [entry for entry in self._entries if entry.origin == "placed" and root.holds(entry.path)]
+        placed = [entry for folder, entries in self._placed.items() if root.holds(folder) for entry in entries]
         if not placed or not root.is_listed or any(entry.path in self._files for entry in placed):
             return root
         if root.work.exists() or any(entry.device in (0, root.device) for entry in placed):
@@ -199,6 +203,15 @@ class _Scan:
             if name.endswith(ending):
                 # A partial file may have its full length from the start; what counts is what lies on the disk.
                 yield name.removesuffix(ending), min(status.st_blocks * 512, status.st_size)
+
+
+def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Entries by the folder that their file is in, which ends with its separator."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        path = str(entry.path)
+        found.setdefault(path[: path.rfind("/") + 1], []).append(entry)
+    return found
 
 
 def _trash(work: Path) -> Iterator[tuple[Path, str, int]]:

@@ -23,7 +23,7 @@ Origin = Literal["placed", "found"]
 
 _SIGNED = 2**63 - 1
 _SELECT = (
-    "SELECT path, sha256, size, model_id, origin, is_done, device, inode, noted_at FROM placements"
+    "SELECT path, sha256, size, model_id, origin, is_done, device, inode, noted_at FROM placements {}"
     " ORDER BY path, sha256"
 )
 _INSERT = (
@@ -59,9 +59,11 @@ class Journal:
 
     def entries(self) -> list[Entry]:
         """All rows, by path; a path has more than one while its bytes are being replaced."""
-        with self._state.transaction() as database:
-            rows = database.execute(_SELECT).fetchall()
-        return [_entry(row) for row in rows]
+        return self._read("")
+
+    def unsettled(self) -> list[Entry]:
+        """Those of what was about to be placed, and of which nobody has said that it was."""
+        return self._read("WHERE NOT is_done")
 
     def intend(self, entry: Entry) -> None:
         """Say what is about to be placed; earlier rows of the path stay, since their bytes may still be there."""
@@ -96,6 +98,11 @@ class Journal:
                 "DELETE FROM placements WHERE path = ? AND sha256 = ?",
                 [(os.fsencode(entry.path), entry.sha256) for entry in entries],
             )
+
+    def _read(self, which: str) -> list[Entry]:
+        with self._state.transaction() as database:
+            rows = database.execute(_SELECT.format(which)).fetchall()
+        return [_entry(row) for row in rows]
 
 
 def _write(database: sqlite3.Connection, entry: Entry) -> None:

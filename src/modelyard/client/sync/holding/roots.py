@@ -91,8 +91,8 @@ class RootOnDisk:
     trouble: str | None = None  # why nothing is written there, in a sentence
     is_listed: bool = True  # its files are known
 
-    def holds(self, path: Path) -> bool:
-        """Whether the path lies in this root."""
+    def holds(self, path: Path | str) -> bool:
+        """Whether the path lies in this root; so does its own, written with a separator at its end."""
         # Asked for each file and root: ``is_relative_to`` takes ten times as long.
         return str(path).startswith(f"{self.path}/")
 

@@ -29,7 +29,7 @@ from modelyard.client.sync.planning.actions import (
     Source,
 )
 from modelyard.client.sync.planning.brake import held_back
-from modelyard.client.sync.planning.ownership import read_ownership, target_at
+from modelyard.client.sync.planning.ownership import Places, read_ownership
 from modelyard.client.sync.planning.resolving import Need, resolve
 from modelyard.client.sync.planning.supply import Room, Supply
 from modelyard.client.sync.wanted import Wanted, WantedList
@@ -75,7 +75,8 @@ class _Planner:
         self._wanted = wanted
         self._held = held
         self._policy = policy
-        self._ownership = read_ownership(held)
+        self._places = Places(held.installs)
+        self._ownership = read_ownership(held, self._places)
         self._confirm = dict(self._ownership.confirm)
         self._installs = [_by_key(roots) for roots in held.installs]
         self._steps = _Steps()
@@ -159,6 +160,8 @@ class _Planner:
 
     def _supply(self, needs: list[Need]) -> None:
         """Give each need its bytes, most wanted first, as long as there is room."""
+        if not needs:
+            return
         policy = self._policy
         leaving = {need.target.path for need in needs if need.old is not None}
         supply = Supply(self._held, self._ownership, leaving, policy.now)
@@ -187,10 +190,11 @@ class _Planner:
 
     def _removals(self) -> tuple[tuple[Remove, ...], HeldRemoval | None]:
         removals: list[Remove] = []
-        for path, entry in sorted(self._ownership.own.items()):
-            target = target_at(path, self._held)
-            is_kept = path in self._claimed or entry.model_id in self._kept_ids or entry.sha256 in self._kept_hashes
-            if not is_kept and target is not None and target.root.trouble is None:
+        for path, entry in sorted(self._ownership.own.items(), key=lambda own: str(own[0])):
+            if path in self._claimed or entry.model_id in self._kept_ids or entry.sha256 in self._kept_hashes:
+                continue
+            target = self._places.target_at(path)
+            if target is not None and target.root.trouble is None:
                 removals.append(Remove(entry, target))
         if not self._policy.has_brake:
             return tuple(removals), None

@@ -1,6 +1,7 @@
 """What ComfyUI would load under a wanted name, and so what has to be done about it in one install."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from modelyard.client.sync.holding.holdings import Holdings
@@ -42,12 +43,13 @@ def resolve(
     target = Target(aim, wanted.name)
     is_behind = False  # whether the roots that come now are behind the target's
     for root in roots:
-        file = held.files.get(root.path / wanted.name)
-        if not root.is_listed and (root == aim or root.path / wanted.name in ownership.away):
+        place = root.path / wanted.name
+        file = held.files.get(place)
+        if not root.is_listed and (root == aim or place in ownership.away):
             return _refuse(wanted, "blocked", root.trouble or "")
         if file is not None and file.kind not in _NO_FILE:
             if file.sha256 == wanted.sha256:
-                return _kept(wanted, root, file, ownership)
+                return _kept(wanted, root, place, file, ownership)
             own = ownership.own.get(file.path)
             if own is not None and root == aim and root.trouble is None:
                 return Need(wanted, target, own)
@@ -61,9 +63,9 @@ def resolve(
     return Need(wanted, target) if aim.trouble is None else _refuse(wanted, "blocked", aim.trouble)
 
 
-def _kept(wanted: Wanted, root: RootOnDisk, file: Held, ownership: Ownership) -> Keep:
+def _kept(wanted: Wanted, root: RootOnDisk, place: Path, file: Held, ownership: Ownership) -> Keep:
     remark = None
-    if file.link is None and file.path != root.path / wanted.name:
+    if file.link is None and file.path != place:
         listed = file.path.relative_to(root.path)
         remark = f"ComfyUI lists it as {quoted(listed)}: this file system takes the two names for one. Rename the file."
     return Keep(wanted, file.path, "placed" if file.path in ownership.own else "found", remark)
