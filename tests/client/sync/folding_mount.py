@@ -158,6 +158,8 @@ class Folding:
         return self._rename(node, to, body[16:], flags)
 
     def _rename(self, node: int, to: int, names: bytes, flags: int) -> bytes:
+        if flags & ~_NO_REPLACE:
+            raise OSError(errno.EINVAL, "no exchange here, as on many such mounts")
         old_name, new_name, _ = names.split(b"\0")
         old, taken = self.spelled(node, old_name), self.spelled(to, new_name)
         if flags & _NO_REPLACE and os.path.lexists(taken) and taken != old:

@@ -62,10 +62,10 @@ class Index:
     def forget(self, path: Path) -> None:
         """Have a file read by the next scan, though it looks the same."""
         with self._lock:
-            self._known.pop(path, None)
-            self._new.pop(path, None)
+            self._known.pop(str(path), None)
+            self._new.pop(str(path), None)
         with self._state.transaction() as database:
-            _delete(database, [path])
+            _delete(database, [str(path)])
 
     def flush(self) -> None:
         """Write what was noted since the last time."""
