@@ -1,5 +1,6 @@
 """How far each model is on each machine: of one machine, and of one model."""
 
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from modelyard.server.database.search import nested, on_sqlite
 from modelyard.server.database.session import table_of
 from modelyard.server.identity.listing import Order, listed
 from modelyard.server.models.holders.labels import fits
+from modelyard.server.models.holders.missing import missing_on
 from modelyard.server.models.holders.tables import AgentModelRow, AgentRow
 from modelyard.server.models.holders.wanting import Machines, is_wanted, needed_sets
 from modelyard.server.models.listing.ways import NARROW, count
@@ -23,18 +25,27 @@ from modelyard.wire.agents import AgentModel, AgentModelList, ModelState
 _models, _states = table_of(ModelRow), table_of(AgentModelRow)
 
 
-def list_models_on(
-    session: Session, acting: Acting, agent_id: str, state: ModelState | None, page: Page
-) -> AgentModelList:
+@dataclass(frozen=True)
+class ModelFilter:
+    """Which of a machine's models a list shows."""
+
+    state: ModelState | None = None
+    missing: bool = False
+
+
+def list_models_on(session: Session, acting: Acting, agent_id: str, asked: ModelFilter, page: Page) -> AgentModelList:
     """What a machine should hold and how far it is, newest first; `wanted` until it has said anything else.
 
     Raises:
         AgentNotFound
     """
     agent = find_agent(session, acting, agent_id)
+    state = asked.state
     found = _wanted_on(session, agent) if state in (None, "wanted") else _said_on(session, agent, state)
     if state == "wanted":
         found = found.where(or_(AgentModelRow.state.is_(None), AgentModelRow.state == state))
+    if asked.missing:
+        found = found.where(missing_on(session, agent.team_id, agent.agent_id).tested(session, NARROW))
     rows, meta = listed(session, found, page, Order((ModelRow.created_at, ModelRow.id), is_descending=True))
     return AgentModelList(
         agent_model_list=[_shown_model(row[0], agent.agent_id, row[1]) for row in rows], page_meta=meta
