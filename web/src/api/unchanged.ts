@@ -25,7 +25,10 @@ export function unless(known: Tagged<unknown> | undefined): { 'if-none-match'?: 
  *
  * @throws Problem see `answered`.
  */
-export async function tagged<Body>(asked: Promise<Asked<Body>>, known: Tagged<Body> | undefined): Promise<Tagged<Body>> {
+export async function tagged<Body>(
+  asked: Promise<Asked<Body>>,
+  known: Tagged<Body> | undefined,
+): Promise<Tagged<Body>> {
   const { data, error, response } = await asked
   if (response.status === 304 && known) return known
   if (response.ok) return { etag: response.headers.get('ETag') ?? '', body: data as Body }

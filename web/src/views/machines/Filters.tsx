@@ -18,10 +18,16 @@ interface Asked {
 export function Filters({ search, agents }: Asked) {
   const change = useChange()
   const isMatrix = search.view === 'matrix'
-  const labels = [...new Set([...agents.flatMap((agent) => agent.agent_labels), ...(search.label ? [search.label] : [])])]
+  const labels = [
+    ...new Set([...agents.flatMap((agent) => agent.agent_labels), ...(search.label ? [search.label] : [])]),
+  ]
   return (
     <Group gap="sm" mb="sm" align="flex-end" role="search" aria-label="Filters">
-      <Words value={search.q ?? ''} label={isMatrix ? 'Search models' : 'Search machines'} onChange={(q) => change({ q })} />
+      <Words
+        value={search.q ?? ''}
+        label={isMatrix ? 'Search models' : 'Search machines'}
+        onChange={(q) => change({ q })}
+      />
       <NativeSelect
         aria-label="Label"
         value={search.label ?? ''}
@@ -70,5 +76,9 @@ function Words({ value, label, onChange }: { value: string; label: string; onCha
 export function useChange(): (changed: Record<string, unknown>) => void {
   const navigate = useNavigate()
   return (changed) =>
-    void navigate({ to: '/machines', search: (before: object) => machineSearch({ ...before, ...changed }), replace: true })
+    void navigate({
+      to: '/machines',
+      search: (before: object) => machineSearch({ ...before, ...changed }),
+      replace: true,
+    })
 }

@@ -1,23 +1,22 @@
 // One machine in the list. It is drawn anew only when something about it has changed.
 
-import { Anchor, Group, Stack, Text } from '@mantine/core'
-import { Link } from '@tanstack/react-router'
+import { Group, Stack, Text } from '@mantine/core'
 import { memo } from 'react'
 import type { Agent } from '@/api/types'
 import { Ago } from '@/parts/Ago'
+import { AnchorLink } from '@/parts/links'
 import { bytes } from '@/parts/words'
 import { Disk } from '@/views/machines/Disk'
 import { Doing } from '@/views/machines/Doing'
 import { Labels } from '@/views/machines/Labels'
-import { StatusMark } from '@/views/machines/marks'
 import classes from '@/views/machines/machines.module.css'
+import { StatusMark } from '@/views/machines/marks'
 
 export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) {
   return (
     <li className={classes.row}>
       <Stack gap={6}>
-        <Anchor
-          component={Link}
+        <AnchorLink
           to="/machines"
           search={(search: object) => ({ ...search, machine: agent.agent_id })}
           className={classes.name}
@@ -25,7 +24,7 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
           c="inherit"
         >
           <bdi>{agent.agent_id}</bdi>
-        </Anchor>
+        </AnchorLink>
         <Group gap="sm" className={classes.above} w="fit-content">
           <StatusMark status={agent.agent_status} />
           {agent.paused && <StatusMark status="paused" />}

@@ -9,8 +9,8 @@ import type { Agent } from '@/api/types'
 import { Heading } from '@/parts/Heading'
 import { Empty, Failed, Loading } from '@/parts/states'
 import { count } from '@/parts/words'
-import { FirstMachine } from '@/views/machines/FirstMachine'
 import { Filters } from '@/views/machines/Filters'
+import { FirstMachine } from '@/views/machines/FirstMachine'
 import { type Fleet, matching, useFleet } from '@/views/machines/fleet'
 import { MachineDrawer } from '@/views/machines/MachineDrawer'
 import { MachineRow } from '@/views/machines/MachineRow'
@@ -48,7 +48,10 @@ function Ways({ view }: { view: 'list' | 'matrix' }) {
       aria-label="View"
       value={view}
       onChange={(chosen) =>
-        void navigate({ to: '/machines', search: (before: object) => machineSearch({ ...before, q: '', view: chosen }) })
+        void navigate({
+          to: '/machines',
+          search: (before: object) => machineSearch({ ...before, q: '', view: chosen }),
+        })
       }
       data={[
         { value: 'list', label: 'List' },
@@ -60,7 +63,8 @@ function Ways({ view }: { view: 'list' | 'matrix' }) {
 
 function Content({ fleet, search }: { fleet: Fleet; search: MachineSearch }) {
   const { agents } = fleet
-  if (!agents) return fleet.error ? <Failed error={fleet.error} again={fleet.again} /> : <Loading what="Loading machines" />
+  if (!agents)
+    return fleet.error ? <Failed error={fleet.error} again={fleet.again} /> : <Loading what="Loading machines" />
   if (agents.length === 0) return <FirstMachine />
   const isMatrix = search.view === 'matrix'
   return (

@@ -1,12 +1,12 @@
 // Letting a machine in that shows a code: what that means, the code, and what happens next.
 
-import { Alert, Anchor, Button, Stack, Text, TextInput } from '@mantine/core'
+import { Alert, Button, Stack, Text, TextInput } from '@mantine/core'
 import { IconCheck } from '@tabler/icons-react'
-import { Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { answered, api } from '@/api/client'
 import { asProblem, type Problem } from '@/api/problem'
 import { useSession } from '@/api/session'
+import { AnchorLink } from '@/parts/links'
 
 export function PairForm({ code = '', onDone }: { code?: string; onDone?: () => void }) {
   const [typed, setTyped] = useState(spelled(code))
@@ -103,9 +103,7 @@ function Paired({ name, onDone }: { name: string; onDone: (() => void) | undefin
           Close
         </Button>
       ) : (
-        <Anchor component={Link} to="/machines">
-          To the machines
-        </Anchor>
+        <AnchorLink to="/machines">To the machines</AnchorLink>
       )}
     </Stack>
   )

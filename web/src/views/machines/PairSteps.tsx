@@ -5,7 +5,13 @@ import { CommandLine } from '@/parts/CommandLine'
 
 export function PairSteps() {
   return (
-    <List type="ordered" listStyleType="none" spacing="sm" center={false} styles={{ itemWrapper: { display: 'block' } }}>
+    <List
+      type="ordered"
+      listStyleType="none"
+      spacing="sm"
+      center={false}
+      styles={{ itemWrapper: { display: 'block' } }}
+    >
       <Step words="On the machine, install modelyard:" command="pip install modelyard" />
       <Step
         words="Let it ask for a key. It shows a code and an address:"

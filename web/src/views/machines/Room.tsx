@@ -16,10 +16,10 @@ export function Room() {
     queryFn: () => answered(api.GET('/api/v1/teams/current')),
     ...often,
   })
-  const free = useQuery({ queryKey: ['room'], queryFn: readFree, ...often })
+  const room = useQuery({ queryKey: ['room'], queryFn: readRoom, ...often })
   // Beside the machines this is small print: what cannot be had now is left out.
   if (!team.data) return null
-  const shares = sharesOf(team.data, free.data ?? null)
+  const shares = sharesOf(team.data, room.data ?? null)
   return (
     <Paper withBorder p="sm" mb="md" component="section" aria-label="Room of the registry">
       <Stack gap="xs">
@@ -38,11 +38,13 @@ export function Room() {
             </Stack>
           ))}
         </Group>
-        {shares.filter((share) => isNearlyFull(share.part)).map((share) => (
-          <Alert key={share.name} color={isFull(share.part) ? 'red' : 'orange'} role="status" p="xs">
-            <Text size="sm">{isFull(share.part) ? share.full : share.nearlyFull}</Text>
-          </Alert>
-        ))}
+        {shares
+          .filter((share) => isNearlyFull(share.part))
+          .map((share) => (
+            <Alert key={share.name} color={isFull(share.part) ? 'red' : 'orange'} role="status" p="xs">
+              <Text size="sm">{isFull(share.part) ? share.full : share.nearlyFull}</Text>
+            </Alert>
+          ))}
       </Stack>
     </Paper>
   )
@@ -89,9 +91,9 @@ interface ServerRoom {
   whole: number
 }
 
-/** Null where the store cannot tell, as S3. A registry that is not ready says it too. */
-async function readFree(): Promise<ServerRoom | null> {
+/** Null where the store cannot tell, as S3. A registry that is not ready says what it knows all the same. */
+async function readRoom(): Promise<ServerRoom | null> {
   const { data, error } = await api.GET('/readyz')
   const { free_bytes: free, whole_bytes: whole } = data ?? error ?? {}
-  return free && whole ? { free, whole } : free === 0 && whole ? { free, whole } : null
+  return typeof free === 'number' && whole ? { free, whole } : null
 }

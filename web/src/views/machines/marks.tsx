@@ -26,7 +26,7 @@ interface Mark {
   meaning: string
 }
 
-const STATUS: Record<Agent['agent_status'] | 'paused', Mark> = {
+export const STATUS: Record<Agent['agent_status'] | 'paused', Mark> = {
   idle: { icon: IconMoon, word: 'Idle', colour: 'gray', meaning: 'It has nothing to do.' },
   busy: { icon: IconBrush, word: 'Busy', colour: 'violet', meaning: 'Its ComfyUI renders.' },
   syncing: { icon: IconRefresh, word: 'Syncing', colour: 'cyan', meaning: 'Models come or go.' },
