@@ -1,12 +1,13 @@
 // What admins can tell a machine. What cannot be undone is asked about first.
 
 import { Button, Group, Stack } from '@mantine/core'
-import { IconPlayerPause, IconPlayerPlay, IconRefresh, IconTrash } from '@tabler/icons-react'
+import { IconAlertTriangle, IconPlayerPause, IconPlayerPlay, IconRefresh, IconTrash } from '@tabler/icons-react'
 import { useState } from 'react'
 import type { Agent } from '@/api/types'
 import { Confirm } from '@/parts/Confirm'
 import { count } from '@/parts/words'
 import { forgetMachine, lookNow, releaseRemoval, setPaused, tried } from '@/views/machines/actions'
+import { readable } from '@/views/machines/marks'
 
 type Asked = 'release' | 'forget'
 
@@ -23,7 +24,11 @@ export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => 
   return (
     <Stack gap="xs">
       {agent.removal_waiting > 0 && (
-        <Button color="orange" variant="light" onClick={() => setAsked('release')}>
+        <Button
+          variant="default"
+          leftSection={<IconAlertTriangle size={16} color={readable('orange')} aria-hidden />}
+          onClick={() => setAsked('release')}
+        >
           Release the removal of {count(agent.removal_waiting, 'file')}…
         </Button>
       )}
