@@ -48,6 +48,8 @@ test('a removal of many files is held until an admin releases it, and then it is
   registry,
   signIn,
 }) => {
+  // One sign-in, and then all at once.
+  await registry.call(registry.owner, 'GET', '/agents')
   const names = Array.from({ length: 11 }, (_, index) => `held-${index + 10}`)
   const models = await Promise.all(
     names.map((name) => registered(registry, `loras/${name}.safetensors`, { required_labels: ['holds'] })),

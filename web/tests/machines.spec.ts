@@ -183,7 +183,7 @@ test('a machine is forgotten after a question', async ({ page, registry, signIn 
 test('a viewer sees machines and no button that would be refused', async ({ page, registry, signIn }) => {
   await Reporter.heard(registry, 'only-looked-at', { removal_waiting: 12, removal_token: 'a'.repeat(64) })
   await signIn(await registry.person('viewer'), '/machines?machine=only-looked-at')
-  await expect(drawer(page)).toContainText('12 files wait for somebody to release their removal.')
+  await expect(drawer(page)).toContainText('The removal of 12 files is held until an admin releases it.')
   for (const name of [/Pause/, /Look now/, /Forget/, /Release/, /Save/]) {
     await expect(drawer(page).getByRole('button', { name })).toHaveCount(0)
   }

@@ -37,7 +37,7 @@ class Agent:
         self._folder = folder
         self._work = Work(situation, rounds)
         self._talk = Talk(situation, registry, self._work, look_around)
-        self._work.tell = self._talk.has_news
+        self._work.tell = situation.tell = self._talk.has_news
         self._last_approval: str | None = None
 
     async def run(self) -> None:

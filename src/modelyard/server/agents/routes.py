@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response, status
 
-from modelyard.server.agents import matrix, operations, standing
+from modelyard.server.agents import operations, standing
 from modelyard.server.agents.heartbeats import take_heartbeat
 from modelyard.server.agents.operations import AgentFilter
 from modelyard.server.agents.standing import ModelFilter
@@ -123,7 +123,7 @@ def list_states_of_models(
 ) -> Response:
     """List how far some models are on every machine that should hold them."""
     with database.reading() as session:
-        shown = matrix.states_of(session, acting, model_id)
+        shown = standing.states_of(session, acting, model_id)
     return _answered(shown, if_none_match)
 
 

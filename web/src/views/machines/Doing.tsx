@@ -23,7 +23,7 @@ export function Doing({ agent }: { agent: Agent }) {
       <Phase agent={agent} />
       {agent.removal_waiting > 0 && (
         <Remark icon={<IconAlertTriangle size={16} color={readable('orange')} aria-hidden />}>
-          {count(agent.removal_waiting, 'file')} wait for somebody to release their removal.
+          The removal of {count(agent.removal_waiting, 'file')} is held until an admin releases it.
         </Remark>
       )}
       {agent.waiting_for && (

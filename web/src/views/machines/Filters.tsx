@@ -1,6 +1,6 @@
 // Which machines, or in the matrix which models, are shown. All of it is in the address.
 
-import { Chip, Group, NativeSelect, TextInput } from '@mantine/core'
+import { Group, NativeSelect, Switch, TextInput } from '@mantine/core'
 import { useDebouncedCallback } from '@mantine/hooks'
 import { IconSearch } from '@tabler/icons-react'
 import { useNavigate } from '@tanstack/react-router'
@@ -42,9 +42,12 @@ export function Filters({ search, agents }: Asked) {
         data={[{ value: '', label: 'Any status' }, ...STATUSES]}
       />
       {isMatrix && (
-        <Chip checked={search.missing === true} onChange={(missing) => change({ missing })}>
-          Not everywhere yet
-        </Chip>
+        <Switch
+          label="Not everywhere yet"
+          checked={search.missing === true}
+          onChange={(event) => change({ missing: event.currentTarget.checked })}
+          mb={8}
+        />
       )}
     </Group>
   )

@@ -14,7 +14,8 @@ import { useStates } from '@/views/machines/matrix/rows'
 
 const ROW = 44
 const COLUMN = 40
-const HEAD = 148
+// For a short name and for a long one; what does not fit ends in an ellipsis.
+const HEAD = { least: 80, most: 200, letter: 9, mark: 40 }
 
 interface Asked {
   models: Model[]
@@ -24,6 +25,7 @@ interface Asked {
 }
 
 export function Grid({ models, agents, hasMore, more }: Asked) {
+  const head = headFor(agents)
   const first = useMediaQuery('(max-width: 48em)') ? 150 : 280
   const [pointed, setPointed] = useState('')
   const size = { rows: models.length + 1, columns: agents.length + 1, page: 10 }
@@ -36,8 +38,8 @@ export function Grid({ models, agents, hasMore, more }: Asked) {
     count: models.length,
     getScrollElement: () => moving.grid.current,
     estimateSize: () => ROW,
-    paddingStart: HEAD,
-    scrollPaddingStart: HEAD,
+    paddingStart: head,
+    scrollPaddingStart: head,
     overscan: 6,
     rangeExtractor: (range) => withActive(range, active.row - 1),
   })
@@ -77,8 +79,8 @@ export function Grid({ models, agents, hasMore, more }: Asked) {
         }}
         onMouseOver={point}
       >
-        <div className={classes.canvas} style={{ width, height: rows.getTotalSize() }} role="presentation">
-          <Part role="row" aria-rowindex={1} className={classes.head} style={{ height: HEAD, width }}>
+        <div className={classes.canvas} style={{ minWidth: width, height: rows.getTotalSize() }} role="presentation">
+          <Part role="row" aria-rowindex={1} className={classes.head} style={{ height: head }}>
             <Part role="columnheader" aria-colindex={1} className={classes.first} style={{ width: first }}>
               Model
             </Part>
@@ -94,7 +96,7 @@ export function Grid({ models, agents, hasMore, more }: Asked) {
                   role="row"
                   aria-rowindex={row + 1}
                   className={classes.row}
-                  style={{ top: item.start, height: item.size, width }}
+                  style={{ top: item.start, height: item.size }}
                 >
                   <Row
                     model={model}
@@ -116,6 +118,11 @@ export function Grid({ models, agents, hasMore, more }: Asked) {
       </Text>
     </>
   )
+}
+
+function headFor(agents: Agent[]): number {
+  const longest = Math.max(0, ...agents.map((agent) => agent.agent_id.length))
+  return Math.min(HEAD.most, Math.max(HEAD.least, HEAD.mark + HEAD.letter * longest))
 }
 
 /** The cell that has the focus stays, also where it is out of sight. */
