@@ -2,7 +2,7 @@
 
 import type { Page } from '@playwright/test'
 import { registered } from './files'
-import { Reporter, test } from './machines'
+import { expectNarrow, Reporter, test } from './machines'
 import { expect, expectAccessible } from './page'
 import type { Registry } from './registry'
 
@@ -54,7 +54,7 @@ test('each model says on each machine how it is, and why', async ({ page, regist
 
 test('only what is not everywhere yet, and it leaves when it is', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/machines?view=matrix')
-  await page.getByText('Not everywhere yet').click()
+  await page.getByRole('switch', { name: 'Not everywhere yet' }).click()
   await expect(page).toHaveURL(/missing=true/)
   const rows = page.getByRole('grid').getByRole('row')
   await expect(rows).toHaveCount(2)
@@ -122,6 +122,6 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await expectAccessible(page)
     await page.setViewportSize({ width: 360, height: 740 })
     await expect(cell(page, 'stuck', 'left')).toBeVisible()
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+    await expectNarrow(page)
   })
 }

@@ -4,7 +4,8 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { test as base } from './page'
+import type { Page } from '@playwright/test'
+import { test as base, expect } from './page'
 import { Registry } from './registry'
 
 /** Tests that share a registry with no other file: machines would fetch what others register. */
@@ -118,4 +119,11 @@ with sqlite3.connect(sys.argv[1], timeout=10) as database:
 `
   const python = join(import.meta.dirname, '../../.venv/bin/python')
   execFileSync(python, ['-c', script, join(registry.home, 'data', 'modelyard.sqlite3'), id, String(seconds)])
+}
+
+/** The page itself is not scrolled sideways; the frame may still be on its way to its narrow form. */
+export async function expectNarrow(page: Page): Promise<void> {
+  await expect
+    .poll(() => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth))
+    .toBeLessThanOrEqual(0)
 }

@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { environmentOf, test } from './machines'
+import { environmentOf, expectNarrow, test } from './machines'
 import { expect, expectAccessible } from './page'
 import type { Registry } from './registry'
 
@@ -110,6 +110,6 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await page.goto(`${registry.url}/pair?code=AB7K-PNQ3`)
     await expect(page.getByRole('heading', { name: 'Let a machine in' })).toBeVisible()
     await expectAccessible(page)
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+    await expectNarrow(page)
   })
 }

@@ -3,7 +3,7 @@
 import { Text } from '@mantine/core'
 import { useMediaQuery } from '@mantine/hooks'
 import { defaultRangeExtractor, type Range, useVirtualizer } from '@tanstack/react-virtual'
-import { type SyntheticEvent, useEffect, useState } from 'react'
+import { type SyntheticEvent, useCallback, useEffect, useState } from 'react'
 import type { Agent, Model } from '@/api/types'
 import { Machines } from '@/views/machines/matrix/Machines'
 import classes from '@/views/machines/matrix/matrix.module.css'
@@ -41,7 +41,7 @@ export function Grid({ models, agents, hasMore, more }: Asked) {
     paddingStart: head,
     scrollPaddingStart: head,
     overscan: 6,
-    rangeExtractor: (range) => withActive(range, active.row - 1),
+    rangeExtractor: useWithActive(active.row - 1),
   })
   const columns = useVirtualizer({
     horizontal: true,
@@ -51,7 +51,7 @@ export function Grid({ models, agents, hasMore, more }: Asked) {
     paddingStart: first,
     scrollPaddingStart: first,
     overscan: 4,
-    rangeExtractor: (range) => withActive(range, active.column - 1),
+    rangeExtractor: useWithActive(active.column - 1),
   })
   const seen = rows.range ?? { startIndex: 0, endIndex: 0 }
   const states = useStates(models, seen.startIndex, seen.endIndex)
@@ -125,11 +125,20 @@ function headFor(agents: Agent[]): number {
   return Math.min(HEAD.most, Math.max(HEAD.least, HEAD.mark + HEAD.letter * longest))
 }
 
-/** The cell that has the focus stays, also where it is out of sight. */
-function withActive(range: Range, active: number): number[] {
-  const indexes = defaultRangeExtractor(range)
-  if (active < 0 || active >= range.count || indexes.includes(active)) return indexes
-  return [...indexes, active].sort((one, other) => one - other)
+/**
+ * The cell that has the focus stays, also where it is out of sight.
+ *
+ * The same function as long as the cell is the same: with another one, each row that is seen would be drawn anew.
+ */
+function useWithActive(active: number): (range: Range) => number[] {
+  return useCallback(
+    (range) => {
+      const indexes = defaultRangeExtractor(range)
+      if (active < 0 || active >= range.count || indexes.includes(active)) return indexes
+      return [...indexes, active].sort((one, other) => one - other)
+    },
+    [active],
+  )
 }
 
 /** What a cell says, in a whole line, for those who see no tooltip. */
