@@ -149,6 +149,17 @@ async def test_what_is_pushed_last_need_not_wait_for_a_long_download(
         assert not box.has("loras/long.safetensors")
 
 
+async def test_a_machine_says_at_once_that_it_fetches(team: Someone, new_box: Callable[..., Box]) -> None:
+    box = new_box(rate_limit="1MB")
+    team.register(a_model_file("first"), "loras/first.safetensors")
+    async with box.running():
+        await until(lambda: states(team, box) == {"first.safetensors": "ready"})
+        await until(lambda: on(team, box)["agent_status"] == "idle")
+        team.register(a_model_file("long", 10_000_000), "loras/long.safetensors")
+        await until(lambda: on(team, box)["sync_phase"] == "downloading")
+        assert not box.has("loras/long.safetensors")
+
+
 async def test_a_look_can_be_asked_for(team: Someone, box: Box) -> None:
     team.register(a_model_file("ink"), "loras/ink.safetensors")
     async with box.running():

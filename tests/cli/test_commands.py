@@ -203,6 +203,7 @@ def test_a_machine_is_paired_by_a_person_elsewhere(
     machine = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert machine.stderr is not None
     code = machine.stderr.readline().removeprefix("Code: ").strip()
+    assert f"/pair?code={code} or with" in machine.stderr.readline()
     assert signed_in("pair", "confirm", code, "--name", "render-03").code == 0
     said, _ = machine.communicate(timeout=30)
     assert machine.returncode == 0

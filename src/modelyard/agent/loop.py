@@ -40,7 +40,7 @@ class Agent:
         self._folder = folder
         self._work = Work(situation, rounds)
         self._talk = Talk(situation, registry, self._work, look_around)
-        self._work.tell = self._talk.has_news
+        self._work.tell = situation.tell = self._talk.has_news
         self.rereading = Rereading(situation, rounds, self._work.look_now)
         self._last_approval: str | None = None
 

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -33,9 +33,13 @@ class Surroundings:
     disk_free: int | None = None
 
 
+def _nobody() -> None:
+    """Before anybody listens."""
+
+
 @dataclass
 class Situation:
-    """Belongs to one event loop, but for ``looks_at``."""
+    """Belongs to one event loop, but for ``looks_at``. ``tell`` is called when models begin to come or go."""
 
     settings: AgentSettings
     url: str
@@ -52,6 +56,7 @@ class Situation:
     outcome: Outcome = field(default_factory=Outcome)
     trouble: str | None = None  # why no round can be made
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    tell: Callable[[], None] = _nobody
     _moving: dict[UUID, Standing] = field(default_factory=dict)
     _sizes: dict[UUID, int] = field(default_factory=dict)
     _held_bytes: int = 0
@@ -72,6 +77,8 @@ class Situation:
         self._names = {standing.model_id: standing.model_path for standing in standings}
         self._count(standings)
         self.reports.settle(standings)
+        if self.is_acting:
+            self.tell()
 
     def hears(self, standing: Standing) -> None:
         if standing.model_id in self._sizes:

@@ -54,7 +54,8 @@ async def paired_keys(terminal: Terminal, registry: Registry) -> PairingAnswer:
     # Not a note: even the quiet have to type the code somewhere.
     terminal.output.warn(f"Code: {started.user_code}")
     terminal.output.warn(
-        f"Confirm it at {started.verification_uri} or with: modelyard pair confirm {started.user_code}"
+        f"Confirm it at {started.verification_uri}?code={started.user_code}"
+        f" or with: modelyard pair confirm {started.user_code}"
     )
     return await _approved(registry, started)
 

@@ -40,6 +40,10 @@ class Readiness(Shape):
         examples=[{"refuses_overwrite": True}],
     )
     free_bytes: int | None = Field(description="Room for models, where the store can tell.", examples=[500_000_000_000])
+    whole_bytes: int | None = Field(
+        description="How large that room is with all that is in it, where the store can tell.",
+        examples=[2_000_000_000_000],
+    )
 
 
 @router.get("/healthz")
@@ -49,7 +53,9 @@ async def read_health() -> Health:
 
 
 @router.get(
-    "/readyz", responses={503: {"model": Readiness, "description": "Something that the registry needs is missing."}}
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Something that the registry needs is missing."}},
 )
 def read_readiness(request: Request, database: Db, store: Store) -> JSONResponse:
     """Tell whether the registry can serve."""
@@ -60,7 +66,7 @@ def read_readiness(request: Request, database: Db, store: Store) -> JSONResponse
 
 def _readiness(database: Database, store: BlobStore, trust: Trust) -> Readiness:
     database_state, schema = _database_state(database)
-    store_state, free = _store_state(store)
+    store_state, free, whole = _store_state(store)
     ready = (database_state, schema, store_state) == ("ok", "current", "ok")
     return Readiness(
         status="ready" if ready else "not ready",
@@ -69,6 +75,7 @@ def _readiness(database: Database, store: BlobStore, trust: Trust) -> Readiness:
         store=store_state,
         store_honesty={} if trust.honesty is None else vars(trust.honesty),
         free_bytes=free,
+        whole_bytes=whole,
     )
 
 
@@ -82,16 +89,16 @@ def _database_state(database: Database) -> tuple[str, str]:
         return problem.detail, "unknown"
 
 
-def _store_state(store: BlobStore) -> tuple[str, int | None]:
-    """How the store is, in words, and how much room it has."""
+def _store_state(store: BlobStore) -> tuple[str, int | None, int | None]:
+    """How the store is, in words, how much room it has, and of how much."""
     try:
         # Any store has to ask its disk or its bucket for this, and there is nothing to find.
         store.stored(f"probe/{NO_KEY}/{NO_KEY}")
-        return "ok", store.free_bytes()
+        return "ok", store.free_bytes(), store.whole_bytes()
     except StoreError as error:
-        return error.detail, None
+        return error.detail, None, None
     except OSError as error:
-        return f"The store does not answer: {error.strerror or type(error).__name__}.", None
+        return f"The store does not answer: {error.strerror or type(error).__name__}.", None, None
 
 
 @router.get("/metrics", responses=answers(also={200: {"content": {"text/plain": {}}}}), response_class=Response)

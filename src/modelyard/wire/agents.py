@@ -201,3 +201,26 @@ class AgentModelList(Shape):
 
     agent_model_list: list[AgentModel] = Field(description="The states.", examples=[[]])
     page_meta: PageMeta = Field(description="Where this page stands.", examples=[{"per_page": 20}])
+
+
+class AgentState(Shape):
+    """How far one machine is with a model."""
+
+    agent_id: str = Field(description="The machine.", examples=[EXAMPLE_AGENT])
+    state: ModelState = Field(description="Where it stands.", examples=["downloading"])
+    reason: str | None = Field(description="Why, in words.", examples=[None])
+    bytes_done: int = Field(description="Bytes that are there already.", examples=[75_000_000])
+
+
+class ModelStates(Shape):
+    """One model on every machine that should hold it; nearly all of them have it, so those are only named."""
+
+    model_id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
+    ready: list[str] = Field(description="The machines that have it, with nothing to add.", examples=[[EXAMPLE_AGENT]])
+    state_list: list[AgentState] = Field(description="How far the others are.", examples=[[]])
+
+
+class ModelStatesList(Shape):
+    """Some models on every machine."""
+
+    model_list: list[ModelStates] = Field(description="The models, in the order asked.", examples=[[]])

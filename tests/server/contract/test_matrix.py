@@ -76,6 +76,7 @@ ROWS = [
     Row("GET /models/{model_id}/agents", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
     Row("GET /agents", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("GET /agents/{agent_id}/models", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="agent"),
+    Row("GET /agent-states", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1", on="model:owner"),
     Row("PUT /agents/{agent_id}", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent", body="machine"),
     Row("POST /agents/{agent_id}/approve-removal", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent"),
     Row("POST /agents/{agent_id}/sync", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent"),
@@ -224,6 +225,8 @@ def asked(row: Row, caller: str, cast: Cast) -> int:
         arguments["json"] = replacement(cast, target) if row.body == "replace" else body_of(row.body, target, cast)
     elif path.endswith("/manifest"):
         arguments["params"] = {"agent_id": target}
+    elif path.endswith("/agent-states"):
+        arguments["params"] = {"model_id": target}
     elif path.endswith("/parts"):
         arguments["params"] = body_of("abort", target, cast)
     head, brace, tail = path.partition("{")

@@ -2,12 +2,14 @@
 
 import hashlib
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response, status
 
 from modelyard.server.agents import operations, standing
 from modelyard.server.agents.heartbeats import take_heartbeat
 from modelyard.server.agents.operations import AgentFilter
+from modelyard.server.agents.standing import ModelFilter
 from modelyard.server.agents.state import FleetState
 from modelyard.server.database.session import Db
 from modelyard.server.identity.asked import PathId
@@ -28,13 +30,16 @@ from modelyard.wire.agents import (
     HeartbeatAnswer,
     Manifest,
     ModelState,
+    ModelStatesList,
 )
 from modelyard.wire.models import Label
-from modelyard.wire.shapes import Done
+from modelyard.wire.shapes import EXAMPLE_ID, Done, Shape
 
 router = APIRouter(tags=["agents"])
 
 LONGEST_WAIT_SECONDS = 60
+# As many as a page of models has.
+MOST_MODELS = 100
 UNCHANGED: Answers = {304: {"description": "Nothing has changed since the answer with this ETag."}}
 
 Listing = Annotated[Acting, may(Operation.AGENTS_LIST)]
@@ -57,6 +62,15 @@ def _tags(if_none_match: str | None) -> list[str]:
     return [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
 
 
+def _answered(shown: Shape, if_none_match: str | None) -> Response:
+    """The whole, or only that it is what the caller has."""
+    body = shown.model_dump_json().encode()
+    headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+    if headers["ETag"] in _tags(if_none_match):
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
 @router.get(
     "/agents",
     response_model=AgentList,
@@ -74,11 +88,7 @@ def list_agents(
     with database.reading() as session:
         demand = fleet.demand.of(session, acting.team_id)
         listed = operations.list_agents(session, acting, asked, page, demand)
-    body = listed.model_dump_json().encode()
-    headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
-    if headers["ETag"] in _tags(if_none_match):
-        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+    return _answered(listed, if_none_match)
 
 
 @router.get("/agents/{agent_id}/models", responses=answers(*REFUSALS, problems.AgentNotFound, problems.InvalidRequest))
@@ -88,10 +98,33 @@ def list_models_on_agent(
     acting: Listing,
     database: Db,
     state: Annotated[ModelState | None, Query(description="Only in this state.", examples=["failed"])] = None,
+    missing: Annotated[bool, Query(description="Only what is not ready there.", examples=[True])] = False,
 ) -> AgentModelList:
     """List what a machine should hold, and how far it is; newest first."""
     with database.reading() as session:
-        return standing.list_models_on(session, acting, agent_id, state, page)
+        return standing.list_models_on(session, acting, agent_id, ModelFilter(state, missing), page)
+
+
+@router.get(
+    "/agent-states",
+    response_model=ModelStatesList,
+    responses=answers(*REFUSALS, problems.InvalidRequest, also=UNCHANGED),
+)
+def list_states_of_models(
+    model_id: Annotated[
+        list[UUID],
+        Query(
+            min_length=1, max_length=MOST_MODELS, description="The models; may be repeated.", examples=[[EXAMPLE_ID]]
+        ),
+    ],
+    acting: Listing,
+    database: Db,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """List how far some models are on every machine that should hold them."""
+    with database.reading() as session:
+        shown = standing.states_of(session, acting, model_id)
+    return _answered(shown, if_none_match)
 
 
 @router.get("/models/{model_id}/agents", responses=answers(*REFUSALS, problems.ModelNotFound, problems.InvalidRequest))

@@ -1,9 +1,12 @@
-"""How far each model is on each machine: of one machine, and of one model."""
+"""How far each model is on each machine: of one machine, of one model, and of some models on all machines at once."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import FromClause, Select, and_, or_, select
+from sqlalchemy import Row as Found
 from sqlalchemy.orm import Session
 
 from modelyard.server.agents.operations import find_agent
@@ -11,6 +14,7 @@ from modelyard.server.database.search import nested, on_sqlite
 from modelyard.server.database.session import table_of
 from modelyard.server.identity.listing import Order, listed
 from modelyard.server.models.holders.labels import fits
+from modelyard.server.models.holders.missing import missing_on
 from modelyard.server.models.holders.tables import AgentModelRow, AgentRow
 from modelyard.server.models.holders.wanting import Machines, is_wanted, needed_sets
 from modelyard.server.models.listing.ways import NARROW, count
@@ -18,23 +22,35 @@ from modelyard.server.models.operations import find_model
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.paging import Page
 from modelyard.server.teams.acting import Acting
-from modelyard.wire.agents import AgentModel, AgentModelList, ModelState
+from modelyard.wire.agents import AgentModel, AgentModelList, AgentState, ModelState, ModelStates, ModelStatesList
 
-_models, _states = table_of(ModelRow), table_of(AgentModelRow)
+_models, _agents, _states = table_of(ModelRow), table_of(AgentRow), table_of(AgentModelRow)
+_NOTHING_SAID = ("wanted", None, 0)
+
+Said = tuple[str, str | None, int]
 
 
-def list_models_on(
-    session: Session, acting: Acting, agent_id: str, state: ModelState | None, page: Page
-) -> AgentModelList:
+@dataclass(frozen=True)
+class ModelFilter:
+    """Which of a machine's models a list shows."""
+
+    state: ModelState | None = None
+    missing: bool = False
+
+
+def list_models_on(session: Session, acting: Acting, agent_id: str, asked: ModelFilter, page: Page) -> AgentModelList:
     """What a machine should hold and how far it is, newest first; `wanted` until it has said anything else.
 
     Raises:
         AgentNotFound
     """
     agent = find_agent(session, acting, agent_id)
+    state = asked.state
     found = _wanted_on(session, agent) if state in (None, "wanted") else _said_on(session, agent, state)
     if state == "wanted":
         found = found.where(or_(AgentModelRow.state.is_(None), AgentModelRow.state == state))
+    if asked.missing:
+        found = found.where(missing_on(session, agent.team_id, agent.agent_id).tested(session, NARROW))
     rows, meta = listed(session, found, page, Order((ModelRow.created_at, ModelRow.id), is_descending=True))
     return AgentModelList(
         agent_model_list=[_shown_model(row[0], agent.agent_id, row[1]) for row in rows], page_meta=meta
@@ -92,3 +108,40 @@ def _shown_model(model: ModelRow, agent_id: str, said: AgentModelRow | None) -> 
         bytes_done=0 if said is None else said.bytes_done,
         reported_at=None if said is None else said.reported_at,
     )
+
+
+def states_of(session: Session, acting: Acting, ids: Collection[UUID]) -> ModelStatesList:
+    """Each of these models that machines should hold, in the order asked; what is not the team's is left out."""
+    wanted = select(_models.c.id, _models.c.label_set).where(_models.c.id.in_(ids), is_wanted(acting.team_id))
+    labels: dict[UUID, str] = {row.id: row.label_set for row in session.execute(wanted)}
+    columns = (_agents.c.number, _agents.c.agent_id, _agents.c.label_set)
+    machines = session.execute(select(*columns).where(_agents.c.team_id == acting.team_id).order_by(_agents.c.agent_id))
+    rows = machines.all()
+    said = _said_of(session, labels)
+    return ModelStatesList(
+        model_list=[
+            _shown_states(model_id, [row for row in rows if fits(labels[model_id], row.label_set)], said)
+            for model_id in dict.fromkeys(ids)
+            if model_id in labels
+        ]
+    )
+
+
+def _said_of(session: Session, ids: Collection[UUID]) -> dict[tuple[UUID, int], Said]:
+    columns = (_states.c.model_id, _states.c.agent_number, _states.c.state, _states.c.reason, _states.c.bytes_done)
+    rows = session.execute(select(*columns).where(_states.c.model_id.in_(ids)))
+    return {(row.model_id, row.agent_number): (row.state, row.reason, row.bytes_done) for row in rows}
+
+
+def _shown_states(
+    model_id: UUID, machines: Collection[Found[*tuple[Any, ...]]], said: dict[tuple[UUID, int], Said]
+) -> ModelStates:
+    shown = ModelStates(model_id=model_id, ready=[], state_list=[])
+    for machine in machines:
+        state, reason, bytes_done = said.get((model_id, machine.number), _NOTHING_SAID)
+        if state == "ready" and reason is None:
+            shown.ready.append(machine.agent_id)
+        else:
+            values = {"agent_id": machine.agent_id, "state": state, "reason": reason, "bytes_done": bytes_done}
+            shown.state_list.append(AgentState.model_validate(values))
+    return shown

@@ -288,6 +288,10 @@ class BlobStore(Protocol):
         """How many bytes still fit, or None where nobody can tell."""
         ...
 
+    def whole_bytes(self) -> int | None:
+        """How many would fit if nothing were there, or None where nobody can tell."""
+        ...
+
     def probe(self) -> Honesty:
         """What this store really enforces, tried out on keys of its own."""
         ...

@@ -123,6 +123,12 @@ class Folder:
             disk = os.statvfs(self.root)
         return disk.f_bavail * disk.f_frsize
 
+    def whole_bytes(self) -> int:
+        """What is used of the file system and what is free, without what is set aside for root."""
+        with disk_errors():
+            disk = os.statvfs(self.root)
+        return (disk.f_blocks - disk.f_bfree + disk.f_bavail) * disk.f_frsize
+
     def new_private(self, about: About, link: Path | None = None) -> Path:
         """A private folder that describes itself, with ``about.size`` bytes set aside, or with the bytes of ``link``.
 

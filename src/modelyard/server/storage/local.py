@@ -181,6 +181,9 @@ class LocalStore:
     def free_bytes(self) -> int:
         return self.folder.free_bytes()
 
+    def whole_bytes(self) -> int:
+        return self.folder.whole_bytes()
+
     def probe(self) -> Honesty:
         return probe(self)
 

@@ -153,6 +153,9 @@ class S3Store:
     def free_bytes(self) -> int | None:
         return None
 
+    def whole_bytes(self) -> int | None:
+        return None
+
     def probe(self) -> Honesty:
         return probe(self)
 

@@ -93,6 +93,9 @@ class WalledStore:
     def free_bytes(self) -> int | None:
         return self._store.free_bytes()
 
+    def whole_bytes(self) -> int | None:
+        return self._store.whole_bytes()
+
     def start(self, key: str, size: int, part_size: int) -> str:
         with self._turn(key):
             return self._store.start(key, size, part_size)

@@ -55,8 +55,9 @@ def missing_on(session: Session, team_id: UUID, where: str) -> Missing:
     wanted = select(func.count()).where(is_wanted(team_id), _models.c.label_set.in_(needed))
     if agent.models_ready >= (session.scalar(wanted) or 0):
         return Missing(())
+    of_model = _states.alias("there")
     is_ready_there = exists().where(
-        _states.c.agent_number == agent.number, _states.c.model_id == _models.c.id, _states.c.state == "ready"
+        of_model.c.agent_number == agent.number, of_model.c.model_id == _models.c.id, of_model.c.state == "ready"
     )
     # Where all machines that should have it do, this one does: that is seen in the index.
     return Missing([and_(stretch, ~is_ready_there) for stretch in _not_everywhere(session, team_id, needed)])

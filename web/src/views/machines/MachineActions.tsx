@@ -1,0 +1,88 @@
+// What admins can tell a machine. What cannot be undone is asked about first.
+
+import { Button, Group, Stack } from '@mantine/core'
+import { IconAlertTriangle, IconPlayerPause, IconPlayerPlay, IconRefresh, IconTrash } from '@tabler/icons-react'
+import { useState } from 'react'
+import type { Agent } from '@/api/types'
+import { Confirm } from '@/parts/Confirm'
+import { count } from '@/parts/words'
+import { forgetMachine, lookNow, releaseRemoval, setPaused, tried } from '@/views/machines/actions'
+import { readable } from '@/views/machines/marks'
+
+type Asked = 'release' | 'forget'
+
+export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => void }) {
+  const [asked, setAsked] = useState<Asked>()
+  const [isBusy, setBusy] = useState(false)
+  const act = async (what: Promise<void>) => {
+    setBusy(true)
+    const isDone = await tried(what)
+    setBusy(false)
+    if (isDone) setAsked(undefined)
+    return isDone
+  }
+  return (
+    <Stack gap="xs">
+      {agent.removal_waiting > 0 && (
+        <Button
+          variant="default"
+          leftSection={<IconAlertTriangle size={16} color={readable('orange')} aria-hidden />}
+          onClick={() => setAsked('release')}
+        >
+          Release the removal of {count(agent.removal_waiting, 'file')}…
+        </Button>
+      )}
+      <Group gap="xs">
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={
+            agent.paused ? <IconPlayerPlay size={14} aria-hidden /> : <IconPlayerPause size={14} aria-hidden />
+          }
+          onClick={() => void act(setPaused(agent, !agent.paused))}
+        >
+          {agent.paused ? 'Resume' : 'Pause'}
+        </Button>
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<IconRefresh size={14} aria-hidden />}
+          onClick={() => void act(lookNow(agent))}
+        >
+          Look now
+        </Button>
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<IconTrash size={14} aria-hidden />}
+          onClick={() => setAsked('forget')}
+        >
+          Forget…
+        </Button>
+      </Group>
+      <Confirm
+        title="Release this removal?"
+        verb={`Remove ${count(agent.removal_waiting, 'file')}`}
+        isOpen={asked === 'release'}
+        isBusy={isBusy}
+        onConfirm={() => void act(releaseRemoval(agent))}
+        onClose={() => setAsked(undefined)}
+      >
+        {count(agent.removal_waiting, 'model file')} on <bdi>{agent.agent_id}</bdi> should not be there any more. They
+        are so many that the machine asks first. They rest in its trash for 24 hours, or until their room is needed;
+        enabling a model brings its file back from there.
+      </Confirm>
+      <Confirm
+        title="Forget this machine?"
+        verb="Forget"
+        isOpen={asked === 'forget'}
+        isBusy={isBusy}
+        onConfirm={() => void act(forgetMachine(agent)).then((isDone) => isDone && onGone())}
+        onClose={() => setAsked(undefined)}
+      >
+        <bdi>{agent.agent_id}</bdi> leaves this list; the files on it stay. If its agent still runs it comes back, so
+        revoke its key as well, under Keys.
+      </Confirm>
+    </Stack>
+  )
+}
