@@ -88,22 +88,24 @@ def create_model(new: NewModel, acting: Uploading, database: Db, store: Store, r
 
 
 @router.get("", responses=answers(*REFUSALS, problems.InvalidRequest))
-def list_models(wanted: Annotated[ModelFilter, Query()], acting: Reading, database: Db, page: AskedPage) -> ModelList:
+def list_models(
+    wanted: Annotated[ModelFilter, Query()], acting: Reading, database: Db, settings: Configured, page: AskedPage
+) -> ModelList:
     """List models."""
     with database.reading() as session:
         listed = pages.list_models(session, acting, wanted, page)
         machines = Machines.of(session, acting.team_id)
-        models = [operations.as_wire(model, machines) for model in listed.models]
+        models = [operations.as_wire(model, machines, settings.trash_days) for model in listed.models]
         return ModelList(model_list=models, page_meta=listed.meta)
 
 
 @router.get("/{model_id}", responses=answers(*REFUSALS, problems.ModelNotFound))
-def read_model(model_id: PathId, acting: Reading, database: Db, response: Response) -> Model:
+def read_model(model_id: PathId, acting: Reading, database: Db, settings: Configured, response: Response) -> Model:
     """Read a model."""
     with database.reading() as session:
         model = operations.find_model(session, acting, operations.id_of(model_id))
         response.headers["ETag"] = operations.etag_of(model)
-        return operations.as_wire(model, Machines.of(session, acting.team_id))
+        return operations.as_wire(model, Machines.of(session, acting.team_id), settings.trash_days)
 
 
 @router.put(
