@@ -1,0 +1,49 @@
+// Which tags or labels to add to the marked models, and which to take from them.
+
+import { Button, Group, Modal, Stack, Text } from '@mantine/core'
+import { useState } from 'react'
+import type { Model } from '@/api/types'
+import { WordList } from '@/parts/WordList'
+import { count } from '@/parts/words'
+import type { WordChange } from '@/views/models/changing'
+
+const TITLES = { tags: 'Tags', required_labels: 'Required labels' }
+
+interface Dialog {
+  field: WordChange['field']
+  models: Model[]
+  onChange: (change: WordChange) => void
+  onClose: () => void
+}
+
+export function WordsDialog({ field, models, onChange, onClose }: Dialog) {
+  const [add, setAdd] = useState<string[]>([])
+  const [drop, setDrop] = useState<string[]>([])
+  const held = [...new Set(models.flatMap((model) => model[field]))].sort()
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title={`${TITLES[field]} of ${count(models.length, 'model')}`}
+      closeButtonProps={{ 'aria-label': 'Close' }}
+    >
+      <Stack>
+        {field === 'required_labels' && (
+          <Text size="sm" c="dimmed">
+            Only machines that have all of a model's labels get it; it leaves the others.
+          </Text>
+        )}
+        <WordList label="Add" value={add} onChange={setAdd} known={held} />
+        <WordList label="Take away" value={drop} onChange={setDrop} known={held} />
+        <Group justify="flex-end">
+          <Button variant="default" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button disabled={!add.length && !drop.length} onClick={() => onChange({ field, add, drop })}>
+            Change {count(models.length, 'model')}
+          </Button>
+        </Group>
+      </Stack>
+    </Modal>
+  )
+}
