@@ -51,7 +51,7 @@ export function Filters({ rows }: { rows: Model[] }) {
         >
           {number ? `Filters (${number})` : 'Filters'}
         </Button>
-        <ViewSwitch view={search.view ?? 'table'} go={go} />
+        {!search.trash && <ViewSwitch view={search.view ?? 'table'} go={go} />}
       </Group>
       <div className={classes.filters} {...(!isOpen && { 'data-closed': true })}>
         <Choices rows={rows} go={go} />
@@ -145,6 +145,7 @@ function ViewSwitch({ view, go }: { view: string; go: Go }) {
   return (
     <SegmentedControl
       aria-label="Show as"
+      visibleFrom="sm"
       value={view}
       onChange={(chosen) => go({ view: chosen })}
       data={[

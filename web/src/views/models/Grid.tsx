@@ -27,7 +27,7 @@ export function Grid(list: ListOfModels) {
   const from = (items[0]?.index ?? 0) * columns
   const to = ((items.at(-1)?.index ?? -1) + 1) * columns
   return (
-    <div ref={place}>
+    <div ref={place} className={classes.list}>
       <div ref={ref}>
         <div style={{ height: before }} />
         <ul

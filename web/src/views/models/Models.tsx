@@ -37,7 +37,7 @@ function Total() {
   const total = useTotal(askedFor(useModelSearch()))
   // Of a fixed width from the start, so that nothing moves when the answer comes.
   return (
-    <Text c="dimmed" role="status" miw={104} ta="right">
+    <Text c="dimmed" role="status" miw={104} ta={{ base: 'left', sm: 'right' }}>
       {total &&
         `${total.count.toLocaleString('en')}${total.isAtLeast ? '+' : ''} ${total.count === 1 ? 'model' : 'models'}`}
     </Text>

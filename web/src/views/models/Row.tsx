@@ -67,7 +67,7 @@ export const Row = memo(function Row({ kind, model, place, onOpen, isMarked, isO
 export function Mark({ model, isMarked, mayMark, onMark }: Pick<OneRow, 'model' | 'isMarked' | 'mayMark' | 'onMark'>) {
   return (
     <Checkbox
-      size="xs"
+      size="sm"
       aria-label={`Select ${model.display_name}`}
       checked={isMarked}
       disabled={!mayMark}

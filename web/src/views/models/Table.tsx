@@ -75,7 +75,7 @@ function Head({ kind, rows, selection, mayMark, hasMarks }: ListOfModels & { kin
         {hasMarks && (
           <th scope="col" className={classes.mark}>
             <Checkbox
-              size="xs"
+              size="sm"
               aria-label="Select all that are loaded"
               disabled={markable === 0}
               checked={marked > 0 && marked === markable}

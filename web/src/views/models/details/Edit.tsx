@@ -9,6 +9,7 @@ import { WordList } from '@/parts/WordList'
 import { type ReadModel, renew, renewLists } from '@/views/models/asking'
 import { change } from '@/views/models/changing'
 import { changeOf, differences, type Fields, fieldsOf, LABELS } from '@/views/models/details/fields'
+import classes from '@/views/models/models.module.css'
 
 interface Form {
   fields: Fields
@@ -76,7 +77,7 @@ export function Edit({ start, onClose }: { start: ReadModel; onClose: () => void
         {theirs.length > 0 && <Theirs names={theirs} now={before} edits={edits} />}
         <FieldsOfRecord fields={fields} set={set} errorOf={(name) => errorOf(problem, name)} />
         <FreePath problem={problem} onUse={(model_path) => set({ model_path })} />
-        <Group justify="flex-end">
+        <Group justify="flex-end" className={classes.foot ?? ''}>
           <Button variant="default" onClick={onClose}>
             Cancel
           </Button>
