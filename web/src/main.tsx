@@ -8,10 +8,6 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { start } from '@/api/session'
 import { App } from '@/app/App'
-import { styleNonce } from '@/app/theme'
-
-// Open dialogs keep the page behind them from scrolling with a style element; this is where its maker looks for the nonce.
-Object.assign(window, { __webpack_nonce__: styleNonce() })
 
 const place = document.getElementById('page')
 if (place) {

@@ -67,14 +67,12 @@ export function BulkBar({ selection, isTrash }: { selection: Selection; isTrash:
           </Group>
         )}
       </section>
-      {words && (
-        <WordsDialog
-          field={words}
-          models={models}
-          onClose={() => setWords(undefined)}
-          onChange={(change) => void run({ ...ACTS.words, deed: (model) => changeWords(model, change) })}
-        />
-      )}
+      <WordsDialog
+        field={words}
+        models={models}
+        onClose={() => setWords(undefined)}
+        onChange={(change) => void run({ ...ACTS.words, deed: (model) => changeWords(model, change) })}
+      />
       {refused && (
         <Refusals
           {...refused}

@@ -15,12 +15,7 @@ const MOST_NAMES = 20
 export function Refusals({ act, done, refused, onClose }: Refused & { onClose: () => void }) {
   const reasons = byReason(refused)
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={`${count(refused.length, 'model')} could not be ${act.did}`}
-      closeButtonProps={{ 'aria-label': 'Close' }}
-    >
+    <Modal opened onClose={onClose} title={`${count(refused.length, 'model')} could not be ${act.did}`}>
       <Stack>
         <Text>
           {done.length ? `${count(done.length, 'other')} ${done.length === 1 ? 'was' : 'were'} ${act.did}.` : ''}

@@ -10,40 +10,49 @@ import type { WordChange } from '@/views/models/changing'
 const TITLES = { tags: 'Tags', required_labels: 'Required labels' }
 
 interface Dialog {
-  field: WordChange['field']
+  /** What is changed; nothing while the dialog is closed. */
+  field: WordChange['field'] | undefined
   models: Model[]
   onChange: (change: WordChange) => void
   onClose: () => void
 }
 
-export function WordsDialog({ field, models, onChange, onClose }: Dialog) {
+export function WordsDialog({ field, models, ...acts }: Dialog) {
+  // What is closing still shows what it showed.
+  const [shown, setShown] = useState(field ?? 'tags')
+  if (field && field !== shown) setShown(field)
+  return (
+    <Modal
+      opened={field !== undefined}
+      onClose={acts.onClose}
+      title={`${TITLES[shown]} of ${count(models.length, 'model')}`}
+    >
+      <Words field={shown} models={models} {...acts} />
+    </Modal>
+  )
+}
+
+function Words({ field, models, onChange, onClose }: Dialog & { field: WordChange['field'] }) {
   const [add, setAdd] = useState<string[]>([])
   const [drop, setDrop] = useState<string[]>([])
   const held = [...new Set(models.flatMap((model) => model[field]))].sort()
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={`${TITLES[field]} of ${count(models.length, 'model')}`}
-      closeButtonProps={{ 'aria-label': 'Close' }}
-    >
-      <Stack>
-        {field === 'required_labels' && (
-          <Text size="sm" c="dimmed">
-            Only machines that have all of a model's labels get it; it leaves the others.
-          </Text>
-        )}
-        <WordList label="Add" value={add} onChange={setAdd} known={held} />
-        <WordList label="Take away" value={drop} onChange={setDrop} known={held} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button disabled={!add.length && !drop.length} onClick={() => onChange({ field, add, drop })}>
-            Change {count(models.length, 'model')}
-          </Button>
-        </Group>
-      </Stack>
-    </Modal>
+    <Stack>
+      {field === 'required_labels' && (
+        <Text size="sm" c="dimmed">
+          Only machines that have all of a model's labels get it; it leaves the others.
+        </Text>
+      )}
+      <WordList label="Add" value={add} onChange={setAdd} known={held} />
+      <WordList label="Take away" value={drop} onChange={setDrop} known={held} />
+      <Group justify="flex-end">
+        <Button variant="default" onClick={onClose}>
+          Cancel
+        </Button>
+        <Button disabled={!add.length && !drop.length} onClick={() => onChange({ field, add, drop })}>
+          Change {count(models.length, 'model')}
+        </Button>
+      </Group>
+    </Stack>
   )
 }

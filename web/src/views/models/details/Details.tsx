@@ -1,7 +1,7 @@
 // Everything about one model, beside the list that it was opened from.
 
 import { Drawer } from '@mantine/core'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { Empty, Failed, Loading } from '@/parts/states'
 import { isGone, useModel } from '@/views/models/asking'
 import { Edit } from '@/views/models/details/Edit'
@@ -11,8 +11,11 @@ export function Details({ id, onClose }: { id: string | undefined; onClose: () =
   // What is closing still shows what it showed.
   const [shown, setShown] = useState(id)
   if (id && id !== shown) setShown(id)
+  // Opened after it is there: what is there open from the start would not know to whom to give the focus back.
+  const [isOpen, setOpen] = useState(false)
+  useEffect(() => setOpen(id !== undefined), [id])
   return (
-    <Drawer.Root opened={id !== undefined} onClose={onClose} position="right" size="lg">
+    <Drawer.Root opened={isOpen} onClose={onClose} position="right" size="lg">
       <Drawer.Overlay backgroundOpacity={0.35} />
       {shown && <Content key={shown} id={shown} onClose={onClose} />}
     </Drawer.Root>
@@ -25,7 +28,7 @@ function Content({ id, onClose }: { id: string; onClose: () => void }) {
   const title = data?.model.display_name ?? (error ? 'Model' : 'Loading')
   return (
     <Drawer.Content>
-      <Drawer.Header style={{ alignItems: 'flex-start' }}>
+      <Drawer.Header role="none" style={{ alignItems: 'flex-start' }}>
         <Drawer.Title fw={700} fz="lg" style={{ minWidth: 0, overflowWrap: 'anywhere' }}>
           <bdi>{title}</bdi>
         </Drawer.Title>
