@@ -292,7 +292,7 @@ test('the grid shows the same models and opens the same details', async ({ page,
   const word = named('card')
   await registered(registry, `loras/${word}.safetensors`)
   await signIn(registry.owner, `/models?q=${word}`)
-  await page.getByText('Grid', { exact: true }).click()
+  await page.locator('label').filter({ hasText: 'Grid' }).click()
   await expect(page).toHaveURL(/view=grid/)
   await page.getByRole('listitem').getByRole('link', { name: word }).click()
   await expect(page.getByRole('dialog').getByRole('heading', { name: word })).toBeVisible()

@@ -7,6 +7,7 @@ import { WordList } from '@/parts/WordList'
 import { count } from '@/parts/words'
 import type { WordChange } from '@/views/models/changing'
 
+const MOST_NAMED = 12
 const TITLES = { tags: 'Tags', required_labels: 'Required labels' }
 
 interface Dialog {
@@ -44,12 +45,18 @@ function Words({ field, models, onChange, onClose }: Dialog & { field: WordChang
         </Text>
       )}
       <WordList label="Add" value={add} onChange={setAdd} known={held} />
-      <WordList label="Take away" value={drop} onChange={setDrop} known={held} />
+      <WordList
+        label="Take away"
+        description={held.length ? `Some have: ${held.slice(0, MOST_NAMED).join(', ')}` : 'None has any.'}
+        value={drop}
+        onChange={setDrop}
+        known={held}
+      />
       <Group justify="flex-end">
         <Button variant="default" onClick={onClose}>
           Cancel
         </Button>
-        <Button disabled={!add.length && !drop.length} onClick={() => onChange({ field, add, drop })}>
+        <Button onClick={() => (add.length || drop.length ? onChange({ field, add, drop }) : onClose())}>
           Change {count(models.length, 'model')}
         </Button>
       </Group>
