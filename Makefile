@@ -19,7 +19,7 @@ INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-ch
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser docs demo run bench bench-s3 lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser browser-large docs demo run bench bench-s3 lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -79,6 +79,9 @@ $(PAGE): $(PAGE_SOURCES) docs/reference/openapi.json | $(READY)
 
 browser: $(READY) $(PAGE)  ## the page in a real browser, against real servers
 	$(NODE) npx playwright test $(PLAYWRIGHT)
+
+browser-large: $(READY) $(PAGE)  ## what the page may cost, with a team of 100,000 models
+	BUDGET_MODELS=100000 $(NODE) npx playwright test budget.spec.ts
 
 docs: $(READY)  ## the reference pages and links, held to the code
 	$(RUN) -m pytest tests/docs $(PYTEST)
