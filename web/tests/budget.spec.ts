@@ -62,30 +62,11 @@ test(`the first load is at most ${FIRST_LOAD_BYTES / 1000} kB, compressed`, asyn
   })
   await page.goto(`${registry.url}/models`)
   await expect(page.getByRole('row')).not.toHaveCount(1)
-  await page.waitForLoadState('networkidle')
+  await expect(page.getByRole('status').filter({ hasText: / models$/ })).toBeVisible()
+  // What is asked again later, since some models are being verified, is no part of the first load.
   measured.first_load_bytes = sent
   expect(sent).toBeLessThanOrEqual(FIRST_LOAD_BYTES)
   await page.context().close()
-})
-
-test(`the largest paint comes within ${LARGEST_PAINT_MILLISECONDS} ms on a processor ${SLOW_DOWN} times slower, and little moves`, async ({
-  browser,
-}) => {
-  const tries: { paint: number; shift: number }[] = []
-  for (let number = 0; number < TRIES; number += 1) {
-    const page = await signedIn(browser)
-    const session = await page.context().newCDPSession(page)
-    await session.send('Emulation.setCPUThrottlingRate', { rate: SLOW_DOWN })
-    await page.goto(`${registry.url}/models`)
-    await expect(page.getByRole('row')).not.toHaveCount(1)
-    await page.waitForLoadState('networkidle')
-    tries.push(await page.evaluate(paintAndShift))
-    await page.context().close()
-  }
-  measured.largest_paint_milliseconds = Math.min(...tries.map(({ paint }) => paint))
-  measured.layout_shift = Math.max(...tries.map(({ shift }) => shift))
-  expect(measured.largest_paint_milliseconds).toBeLessThanOrEqual(LARGEST_PAINT_MILLISECONDS)
-  expect(measured.layout_shift).toBeLessThanOrEqual(LAYOUT_SHIFT)
 })
 
 test(`with ${MODELS} models everything reacts within ${INTERACTION_MILLISECONDS} ms`, async ({ browser }) => {
@@ -132,6 +113,30 @@ test(`with ${MODELS} models everything reacts within ${INTERACTION_MILLISECONDS}
     await expect(page.getByRole('region', { name: 'Selected models' })).toBeVisible()
   })
   await page.context().close()
+})
+
+test(`the largest paint comes within ${LARGEST_PAINT_MILLISECONDS} ms on a processor ${SLOW_DOWN} times slower, and little moves`, async ({
+  browser,
+}) => {
+  const tries: { paint: number; shift: number }[] = []
+  for (let number = 0; number < TRIES; number += 1) {
+    const page = await signedIn(browser)
+    const session = await page.context().newCDPSession(page)
+    await session.send('Performance.enable', { timeDomain: 'threadTicks' })
+    await session.send('Emulation.setCPUThrottlingRate', { rate: SLOW_DOWN })
+    await page.goto(`${registry.url}/models`)
+    await expect(page.getByRole('row')).not.toHaveCount(1)
+    await page.waitForLoadState('networkidle')
+    tries.push(await page.evaluate(paintAndShift))
+    const { metrics } = await session.send('Performance.getMetrics')
+    // Beside the time on the clock: what the page itself computed, whatever else the machine did.
+    for (const { name, value } of metrics) if (name === 'TaskDuration') measured.main_thread_seconds = value
+    await page.context().close()
+  }
+  measured.largest_paint_milliseconds = Math.min(...tries.map(({ paint }) => paint))
+  measured.layout_shift = Math.max(...tries.map(({ shift }) => shift))
+  expect(measured.largest_paint_milliseconds).toBeLessThanOrEqual(LARGEST_PAINT_MILLISECONDS)
+  expect(measured.layout_shift).toBeLessThanOrEqual(LAYOUT_SHIFT)
 })
 
 /** Do something `TRIES` times; of the slowest reaction of each try, the best counts. */

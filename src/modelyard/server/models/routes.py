@@ -12,6 +12,7 @@ from modelyard.server.models import operations, registering
 from modelyard.server.models.holders.wanting import Machines
 from modelyard.server.models.listing import pages
 from modelyard.server.models.listing.filters import ModelFilter
+from modelyard.server.packing import packed
 from modelyard.server.paging import AskedPage
 from modelyard.server.problems import answers
 from modelyard.server.storage.injected import Store, absolute
@@ -87,16 +88,22 @@ def create_model(new: NewModel, acting: Uploading, database: Db, store: Store, r
     return Created(id=registered.id)
 
 
-@router.get("", responses=answers(*REFUSALS, problems.InvalidRequest))
+@router.get("", response_model=ModelList, responses=answers(*REFUSALS, problems.InvalidRequest))
 def list_models(
-    wanted: Annotated[ModelFilter, Query()], acting: Reading, database: Db, settings: Configured, page: AskedPage
-) -> ModelList:
+    wanted: Annotated[ModelFilter, Query()],
+    acting: Reading,
+    database: Db,
+    settings: Configured,
+    page: AskedPage,
+    accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Response:
     """List models."""
     with database.reading() as session:
         listed = pages.list_models(session, acting, wanted, page)
         machines = Machines.of(session, acting.team_id)
         models = [operations.as_wire(model, machines, settings.trash_days) for model in listed.models]
-        return ModelList(model_list=models, page_meta=listed.meta)
+        body = ModelList(model_list=models, page_meta=listed.meta).model_dump_json().encode()
+    return packed(body, accept_encoding)
 
 
 @router.get("/{model_id}", responses=answers(*REFUSALS, problems.ModelNotFound))

@@ -51,7 +51,7 @@ function Card({ model, list }: { model: Model; list: ListOfModels }) {
     <li className={classes.card} data-marked={isMarked || undefined}>
       <Group gap="xs" wrap="nowrap" align="flex-start">
         <div style={{ flex: 1, minWidth: 0 }}>
-          <ModelLink model={model} />
+          <ModelLink model={model} onOpen={list.onOpen} />
           <bdi className={classes.path}>{model.model_path}</bdi>
         </div>
         {list.hasMarks && (

@@ -1,6 +1,6 @@
 // One model in the table: what it is, how it stands, and in the trash how it comes back.
 
-import { Button, Checkbox, Text } from '@mantine/core'
+import { Button } from '@mantine/core'
 import { IconArrowBackUp } from '@tabler/icons-react'
 import { memo } from 'react'
 import type { Model } from '@/api/types'
@@ -43,7 +43,11 @@ export const Row = memo(function Row({ kind, model, place, onOpen, isMarked, isO
         </td>
       )}
       <td>
-        {kind === 'living' ? <ModelLink model={model} /> : <bdi className={classes.name}>{model.display_name}</bdi>}
+        {kind === 'living' ? (
+          <ModelLink model={model} onOpen={onOpen} />
+        ) : (
+          <bdi className={classes.name}>{model.display_name}</bdi>
+        )}
         <bdi className={classes.path} title={model.model_path}>
           {model.model_path}
         </bdi>
@@ -52,12 +56,10 @@ export const Row = memo(function Row({ kind, model, place, onOpen, isMarked, isO
         </div>
       </td>
       <td className={classes.type}>
-        <Text size="sm" truncate>
-          <bdi>{model.model_type}</bdi>
-        </Text>
+        <bdi className={classes.word}>{model.model_type}</bdi>
       </td>
       <td className={classes.size}>
-        <Text size="sm">{bytes(model.file_size)}</Text>
+        <span className={classes.word}>{bytes(model.file_size)}</span>
       </td>
       {kind === 'trash' ? <TrashCells model={model} mayRestore={marking.mayMark} /> : <LivingCells model={model} />}
     </tr>
@@ -66,8 +68,9 @@ export const Row = memo(function Row({ kind, model, place, onOpen, isMarked, isO
 
 export function Mark({ model, isMarked, mayMark, onMark }: Pick<OneRow, 'model' | 'isMarked' | 'mayMark' | 'onMark'>) {
   return (
-    <Checkbox
-      size="sm"
+    <input
+      type="checkbox"
+      className={classes.box}
       aria-label={`Select ${model.display_name}`}
       checked={isMarked}
       disabled={!mayMark}
@@ -81,9 +84,7 @@ export function Mark({ model, isMarked, mayMark, onMark }: Pick<OneRow, 'model' 
 function Brief({ model }: { model: Model }) {
   return (
     <>
-      <Text size="sm" c="dimmed" mr="sm" style={{ whiteSpace: 'nowrap' }}>
-        {bytes(model.file_size)}
-      </Text>
+      <span data-dimmed>{bytes(model.file_size)}</span>
       {!model.deleted_at && <Verification model={model} />}
       {!model.deleted_at && model.model_status === 'disabled' && <Status model={model} />}
     </>
@@ -114,9 +115,7 @@ function TrashCells({ model, mayRestore }: { model: Model; mayRestore: boolean }
   return (
     <>
       <td className={classes.changed}>{model.deleted_at && <Moment time={model.deleted_at} />}</td>
-      <td className={classes.until}>
-        <Text size="sm">{model.restorable_until && dateAndTime(model.restorable_until)}</Text>
-      </td>
+      <td className={classes.until}>{model.restorable_until && dateAndTime(model.restorable_until)}</td>
       <td className={classes.act}>
         {mayRestore && (
           <Button
@@ -136,9 +135,9 @@ function TrashCells({ model, mayRestore }: { model: Model; mayRestore: boolean }
 
 function Moment({ time }: { time: string }) {
   return (
-    <Text size="sm" c="dimmed" truncate title={dateAndTime(time)}>
+    <span className={classes.word} data-dimmed title={dateAndTime(time)}>
       {ago(time)}
-    </Text>
+    </span>
   )
 }
 

@@ -1,6 +1,5 @@
 // How it stands with a model, always as a sign and a word: its bytes, whether it is in use, and how many machines have it.
 
-import { Group, Text, type TextProps } from '@mantine/core'
 import {
   IconAlertTriangle,
   IconCircleCheck,
@@ -33,31 +32,31 @@ export function Verification({ model }: { model: Model }) {
 
 export function Status({ model }: { model: Model }) {
   const { word, icon, className } = STATUSES[model.model_status]
-  return <Sign icon={icon} word={word} className={className} c="dimmed" />
+  return <Sign icon={icon} word={word} className={className} isDimmed />
 }
 
 export function Reach({ model }: { model: Model }) {
   const { agents_ready: ready, agents_wanted: wanted } = model
   const icon = ready >= wanted && wanted > 0 ? IconDeviceDesktopCheck : IconDeviceDesktop
-  if (wanted === 0) return <Sign icon={icon} word="None" className={classes.calm} c="dimmed" />
+  if (wanted === 0) return <Sign icon={icon} word="None" className={classes.calm} isDimmed />
   return (
     <Sign icon={icon} word={`${ready} of ${wanted}`} className={ready >= wanted ? classes.good : classes.waiting} />
   )
 }
 
-interface Shown extends TextProps {
+interface Shown {
   icon: TablerIcon
   word: ReactNode
   className?: string | undefined
+  isDimmed?: boolean
 }
 
-export function Sign({ icon: Icon, word, className, ...text }: Shown) {
+/** Plain elements: a list makes hundreds of these while one scrolls. */
+export function Sign({ icon: Icon, word, className, isDimmed = false }: Shown) {
   return (
-    <Group gap={6} wrap="nowrap">
+    <div className={classes.signed} data-dimmed={isDimmed || undefined}>
       <Icon size={16} className={`${classes.sign} ${className ?? ''}`} aria-hidden />
-      <Text size="sm" truncate {...text}>
-        {word}
-      </Text>
-    </Group>
+      <span>{word}</span>
+    </div>
   )
 }

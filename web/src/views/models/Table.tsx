@@ -1,6 +1,6 @@
 // The list of models as a table. Of its rows only those near the window exist; the rest is kept free by two empty ones.
 
-import { Checkbox, UnstyledButton } from '@mantine/core'
+import { UnstyledButton } from '@mantine/core'
 import { useMediaQuery } from '@mantine/hooks'
 import { IconArrowDown, IconArrowUp } from '@tabler/icons-react'
 import { useRef } from 'react'
@@ -74,12 +74,15 @@ function Head({ kind, rows, selection, mayMark, hasMarks }: ListOfModels & { kin
       <tr aria-rowindex={1}>
         {hasMarks && (
           <th scope="col" className={classes.mark}>
-            <Checkbox
-              size="sm"
+            <input
+              type="checkbox"
+              className={classes.box}
               aria-label="Select all that are loaded"
               disabled={markable === 0}
               checked={marked > 0 && marked === markable}
-              indeterminate={marked > 0 && marked < markable}
+              ref={(box) => {
+                if (box) box.indeterminate = marked > 0 && marked < markable
+              }}
               onChange={(event) => selection.all(event.currentTarget.checked)}
             />
           </th>
