@@ -1,7 +1,7 @@
 // The list with its filters, in whichever way it is shown; and what is there instead of it.
 
 import { Button, Center, Loader, Text } from '@mantine/core'
-import { lazy, Suspense, useMemo } from 'react'
+import { lazy, memo, Suspense, useMemo } from 'react'
 import { usePermissions } from '@/api/permissions'
 import type { Model, ModelQuery } from '@/api/types'
 import { Empty, Failed, Loading } from '@/parts/states'
@@ -10,7 +10,7 @@ import { Filters } from '@/views/models/Filters'
 import { FirstSteps } from '@/views/models/FirstSteps'
 import { Grid } from '@/views/models/Grid'
 import classes from '@/views/models/models.module.css'
-import { useModelSearch } from '@/views/models/place'
+import { useModelSearch, useOpenModel } from '@/views/models/place'
 import { FILTERS, type ModelSearch } from '@/views/models/search'
 import { useSelection } from '@/views/models/selection'
 import { Table } from '@/views/models/Table'
@@ -19,7 +19,7 @@ const BulkBar = lazy(() => import('@/views/models/bulk/BulkBar').then(({ BulkBar
 
 type Asked = ReturnType<typeof useModels>
 
-export function Catalogue({ onOpen }: { onOpen: (model: Model) => void }) {
+export const Catalogue = memo(function Catalogue({ onOpen }: { onOpen: (model: Model) => void }) {
   const search = useModelSearch()
   const asked = useMemo(() => askedFor(search), [search])
   const models = useModels(asked)
@@ -40,7 +40,7 @@ export function Catalogue({ onOpen }: { onOpen: (model: Model) => void }) {
       )}
     </>
   )
-}
+})
 
 interface FoundModels {
   models: Asked
@@ -51,6 +51,7 @@ interface FoundModels {
 
 function Found({ models, rows, asked, onOpen }: FoundModels) {
   const search = useModelSearch()
+  const openId = useOpenModel()
   const total = useTotal(asked)
   const { may, mayChange } = usePermissions()
   const selection = useSelection(rows, mayChange, JSON.stringify(asked))
@@ -66,7 +67,7 @@ function Found({ models, rows, asked, onOpen }: FoundModels) {
           selection={selection}
           mayMark={mayChange}
           hasMarks={may('upload')}
-          openId={search.model}
+          openId={openId}
           onOpen={onOpen}
           hasMore={models.hasNextPage && !models.isFetchingNextPage && !models.isFetchNextPageError}
           onMore={models.fetchNextPage}

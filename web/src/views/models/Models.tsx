@@ -9,26 +9,27 @@ import { Heading } from '@/parts/Heading'
 import { ButtonLink } from '@/parts/links'
 import { askedFor, useTotal } from '@/views/models/asking'
 import { Catalogue } from '@/views/models/Catalogue'
-import { useGo, useModelSearch } from '@/views/models/place'
+import { useGo, useModelSearch, useOpenModel } from '@/views/models/place'
 
 const Details = lazy(() => import('@/views/models/details/Details').then(({ Details }) => ({ default: Details })))
 
 export function Models() {
   const search = useModelSearch()
+  const open = useOpenModel()
   const go = useGo()
   const close = useCallback(() => go({ model: undefined }), [go])
-  const open = useCallback((model: Model) => go({ model: model.id }), [go])
+  const onOpen = useCallback((model: Model) => go({ model: model.id }), [go])
   // Once it was open it stays, so that it can be seen closing and gives the focus back.
   const [wasOpen, setWasOpen] = useState(false)
-  if (search.model && !wasOpen) setWasOpen(true)
+  if (open && !wasOpen) setWasOpen(true)
   return (
     <>
       <Heading title={search.trash ? 'Trash' : 'Models'}>
         <Total />
         <Ways isTrash={search.trash ?? false} />
       </Heading>
-      <Catalogue onOpen={open} />
-      <Suspense>{wasOpen && <Details id={search.model} onClose={close} />}</Suspense>
+      <Catalogue onOpen={onOpen} />
+      <Suspense>{wasOpen && <Details id={open} onClose={close} />}</Suspense>
     </>
   )
 }

@@ -6,8 +6,13 @@ import { type ModelSearch, withChange } from '@/views/models/search'
 
 const route = getRouteApi('/inside/models')
 
-export function useModelSearch(): ModelSearch {
-  return route.useSearch()
+/** What list is asked for. The details that are open are left out: opening them makes no other list. */
+export function useModelSearch(): Omit<ModelSearch, 'model'> {
+  return route.useSearch({ select: ({ model: _model, ...list }) => list, structuralSharing: true })
+}
+
+export function useOpenModel(): string | undefined {
+  return route.useSearch({ select: ({ model }) => model })
 }
 
 export type Go = (change: { [name in keyof ModelSearch]?: unknown }, isStep?: boolean) => void
