@@ -20,7 +20,7 @@ INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-ch
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills docs demo run bench bench-s3 bench-fleet lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills browser-large docs demo run bench bench-s3 bench-fleet lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -83,8 +83,12 @@ browser: $(READY) $(PAGE)  ## the page in a real browser, against real servers
 
 screenshots: $(READY) $(PAGE)  ## the pictures in docs/images, taken anew
 	$(NODE) npx playwright test --config screenshots.config.ts
+
 kills: $(READY)  ## agents killed KILLS times (200) on each set-up, with what a poller saw of their files
 	MODELYARD_TEST_KILLS=$(KILLS) $(RUN) -m pytest tests/journeys/test_fleet_survives_kill.py $(PYTEST)
+
+browser-large: $(READY) $(PAGE)  ## what the page may cost, with a team of 100,000 models
+	BUDGET_MODELS=100000 $(NODE) npx playwright test budget.spec.ts
 
 docs: $(READY)  ## the reference pages and links, held to the code
 	$(RUN) -m pytest tests/docs $(PYTEST)

@@ -26,6 +26,7 @@ from modelyard.server.paging import Page
 from modelyard.server.parts import opened
 from modelyard.server.settings import Settings
 from modelyard.server.teams.acting import Acting
+from modelyard.server.teams.operations import TRASH_DAYS
 from modelyard.wire.models import Model
 from modelyard.wire.teams import Role
 from tests.postgres import RunningPostgres
@@ -120,7 +121,7 @@ class Crowd:
             with self.database.reading() as session:
                 machines = Machines.of(session, acting.team_id)
                 models = list_models(session, acting, wanted, page).models
-                return [operations.as_wire(model, machines) for model in models]
+                return [operations.as_wire(model, machines, TRASH_DAYS) for model in models]
 
         return ask
 

@@ -39,7 +39,7 @@ export const test = base.extend<PerTest, { registry: Registry }>({
   ],
   signIn: async ({ page, registry }, use) => {
     await use(async (person, address = '/', inPage = page) => {
-      await inPage.goto(`${registry.url}${address}`)
+      await inPage.goto(new URL(address, registry.url).href)
       await inPage.getByLabel('E-mail').fill(person.email)
       await inPage.getByLabel(/^Password/).fill(person.password)
       await inPage.getByRole('button', { name: 'Sign in' }).click()

@@ -48,6 +48,11 @@ export class Registry {
     if (this.process) await ended(this.process, 'SIGKILL')
   }
 
+  /** Ends it in good order; `start` brings it back. */
+  async stop(): Promise<void> {
+    if (this.process) await ended(this.process, 'SIGTERM')
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.running.map((one) => ended(one, 'SIGTERM')))
     rmSync(this.home, { recursive: true, force: true })

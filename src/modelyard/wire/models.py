@@ -131,6 +131,9 @@ class Model(Shape):
     deleted_at: datetime | None = Field(
         default=None, description="In the trash since then; null if it lives.", examples=[None]
     )
+    restorable_until: datetime | None = Field(
+        default=None, description="In the trash until then; null if it lives.", examples=[None]
+    )
 
 
 class ModelList(Shape):

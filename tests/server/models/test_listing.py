@@ -200,3 +200,13 @@ def test_without_machines_nothing_is_missing_on_one(team: Someone) -> None:
     assert team.get("/models", missing_on="any").json()["model_list"] == []
     assert team.get("/models", missing_on="render-03").json()["page_meta"]["total_count"] == 0
     assert team.get("/models", missing_on="no such/name").status_code == 422
+
+
+def test_a_list_comes_packed_to_whoever_takes_that_and_says_the_same(shop: Someone) -> None:
+    plain = shop.call("GET", "/models", headers={"Accept-Encoding": "identity"})
+    packed = shop.call("GET", "/models", headers={"Accept-Encoding": "br, gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in packed.headers["vary"]
+    assert packed.json() == plain.json()
+    assert packed.num_bytes_downloaded < plain.num_bytes_downloaded / 2

@@ -1,5 +1,6 @@
 """Deleting and restoring."""
 
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from tests.server.world import Someone, World, a_model_file
@@ -22,6 +23,15 @@ def test_a_deleted_model_is_gone_at_once_from_everything_but_the_trash(team: Som
     [trashed] = team.get("/models", deleted="true").json()["model_list"]
     assert trashed["id"] == model_id
     assert trashed["deleted_at"] is not None
+
+
+def test_the_trash_says_until_when_a_model_can_come_back(team: Someone) -> None:
+    model_id = team.register(CONTENT)
+    assert team.get(f"/models/{model_id}").json()["restorable_until"] is None
+    team.delete(f"/models/{model_id}")
+    [trashed] = team.get("/models", deleted="true").json()["model_list"]
+    kept = datetime.fromisoformat(trashed["restorable_until"]) - datetime.fromisoformat(trashed["deleted_at"])
+    assert kept == timedelta(days=7)
 
 
 def test_a_restored_model_is_what_it_was_and_downloads(shared_world: World, team: Someone) -> None:

@@ -1,5 +1,6 @@
 // Who may do what in a team: the table of section 2 of the API's contract, as far as buttons need it. The registry decides.
 
+import { useMemo } from 'react'
 import { useSession } from '@/api/session'
 import type { Model, Role } from '@/api/types'
 
@@ -31,6 +32,10 @@ export function usePermissions(): Permissions {
   const session = useSession()
   const role = (session.state === 'signed-in' && session.team?.member_role) || 'viewer'
   const userId = session.state === 'signed-in' ? session.me.id : ''
+  return useMemo(() => permissionsOf(role, userId), [role, userId])
+}
+
+function permissionsOf(role: Role, userId: string): Permissions {
   const may = (action: Action) => RANK[role] >= RANK[LOWEST[action]]
   return {
     role,

@@ -29,7 +29,7 @@ from modelyard.wire.teams import Role
 
 GET_LIFE = timedelta(minutes=15)
 # What a record and its row call by the same name.
-_SAME_NAMES = set(Model.model_fields) - {"created_by", "agents_wanted", "metadata"}
+_SAME_NAMES = set(Model.model_fields) - {"created_by", "agents_wanted", "metadata", "restorable_until"}
 
 
 def id_of(text: str) -> UUID:
@@ -82,12 +82,14 @@ def may_remove(acting: Acting) -> None:
         raise problems.KeyNotAllowed("An integration key may replace models, not delete or restore them.")
 
 
-def as_wire(model: ModelRow, machines: Machines) -> Model:
+def as_wire(model: ModelRow, machines: Machines, trash_days: int) -> Model:
     """The record as the API shows it, beside the machines of its team."""
+    until = model.deleted_at and model.deleted_at + timedelta(days=trash_days)
     return Model(
         created_by=Creator(kind=model.creator_kind, id=model.creator_id, display_name=model.creator_name),
         agents_wanted=machines.wanted_for(model),
         metadata=model.facts,
+        restorable_until=until,
         **{name: getattr(model, name) for name in _SAME_NAMES},
     )
 

@@ -12,6 +12,7 @@ from modelyard.server.models import operations, registering
 from modelyard.server.models.holders.wanting import Machines
 from modelyard.server.models.listing import pages
 from modelyard.server.models.listing.filters import ModelFilter
+from modelyard.server.packing import packed
 from modelyard.server.paging import AskedPage
 from modelyard.server.problems import answers
 from modelyard.server.storage.injected import Store, absolute
@@ -87,23 +88,31 @@ def create_model(new: NewModel, acting: Uploading, database: Db, store: Store, r
     return Created(id=registered.id)
 
 
-@router.get("", responses=answers(*REFUSALS, problems.InvalidRequest))
-def list_models(wanted: Annotated[ModelFilter, Query()], acting: Reading, database: Db, page: AskedPage) -> ModelList:
+@router.get("", response_model=ModelList, responses=answers(*REFUSALS, problems.InvalidRequest))
+def list_models(
+    wanted: Annotated[ModelFilter, Query()],
+    acting: Reading,
+    database: Db,
+    settings: Configured,
+    page: AskedPage,
+    accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Response:
     """List models."""
     with database.reading() as session:
         listed = pages.list_models(session, acting, wanted, page)
         machines = Machines.of(session, acting.team_id)
-        models = [operations.as_wire(model, machines) for model in listed.models]
-        return ModelList(model_list=models, page_meta=listed.meta)
+        models = [operations.as_wire(model, machines, settings.trash_days) for model in listed.models]
+        body = ModelList(model_list=models, page_meta=listed.meta).model_dump_json().encode()
+    return packed(body, accept_encoding)
 
 
 @router.get("/{model_id}", responses=answers(*REFUSALS, problems.ModelNotFound))
-def read_model(model_id: PathId, acting: Reading, database: Db, response: Response) -> Model:
+def read_model(model_id: PathId, acting: Reading, database: Db, settings: Configured, response: Response) -> Model:
     """Read a model."""
     with database.reading() as session:
         model = operations.find_model(session, acting, operations.id_of(model_id))
         response.headers["ETag"] = operations.etag_of(model)
-        return operations.as_wire(model, Machines.of(session, acting.team_id))
+        return operations.as_wire(model, Machines.of(session, acting.team_id), settings.trash_days)
 
 
 @router.put(

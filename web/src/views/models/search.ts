@@ -13,15 +13,32 @@ export interface ModelSearch
   model?: string
 }
 
-const WORDS = ['q', 'model_type', 'model_status', 'verification', 'tag', 'sort', 'view', 'model'] as const
+const TEXTS = ['q', 'model_type', 'tag', 'model'] as const
+const CHOICES = {
+  model_status: ['active', 'disabled'],
+  verification: ['pending', 'verified', 'failed'],
+  sort: ['created_at', '-created_at', 'display_name', '-display_name', 'file_size', '-file_size'],
+  view: ['table', 'grid'],
+} as const
 const SWITCHES = ['missing', 'trash'] as const
+export const FILTERS = ['q', 'model_type', 'model_status', 'verification', 'tag', 'missing'] as const
 
-/** What of an address belongs to this view; the registry refuses values that it does not know. */
+/** What of an address belongs to this view; what makes no sense is as if it was not there. */
 export function modelSearch(search: Record<string, unknown>): ModelSearch {
-  const words = WORDS.filter((name) => search[name] !== undefined && search[name] !== '')
+  const texts = TEXTS.filter((name) => search[name] !== undefined && search[name] !== '')
+  const choices = Object.entries(CHOICES).filter(([name, known]) => known.some((one) => one === search[name]))
   const switches = SWITCHES.filter((name) => search[name] === true)
   return Object.fromEntries([
-    ...words.map((name) => [name, String(search[name])]),
+    ...texts.map((name) => [name, String(search[name])]),
+    ...choices.map(([name]) => [name, search[name]]),
     ...switches.map((name) => [name, true]),
   ]) as ModelSearch
+}
+
+/** An address with some of it changed; what is empty or the default is left out of it. */
+export function withChange(search: ModelSearch, change: { [name in keyof ModelSearch]?: unknown }): ModelSearch {
+  const next = modelSearch({ ...search, ...change })
+  if (next.sort === '-created_at') delete next.sort
+  if (next.view === 'table') delete next.view
+  return next
 }

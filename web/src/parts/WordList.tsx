@@ -1,0 +1,38 @@
+// A field for several short words: tags of a model, labels of a machine or of what needs them.
+
+import { TagsInput } from '@mantine/core'
+import { useState } from 'react'
+
+interface Words {
+  label: string
+  description?: string
+  value: string[]
+  onChange: (words: string[]) => void
+  /** Words to choose from; others can be typed. */
+  known?: string[]
+  error?: string | undefined
+  placeholder?: string
+}
+
+export function WordList({ label, description, value, onChange, known = [], error, placeholder }: Words) {
+  const [typed, setTyped] = useState('')
+  return (
+    <TagsInput
+      label={label}
+      description={description}
+      value={value}
+      onChange={onChange}
+      searchValue={typed}
+      onSearchChange={setTyped}
+      // Suggestions lie over what is below the field: they come with the first letter, and go when a word is taken.
+      data={typed ? known : []}
+      error={error}
+      placeholder={placeholder}
+      maxDropdownHeight={220}
+      acceptValueOnBlur
+      clearable
+      clearButtonProps={{ 'aria-label': `Remove all: ${label}` }}
+      comboboxProps={{ withinPortal: true }}
+    />
+  )
+}

@@ -1,0 +1,175 @@
+// What the list is narrowed to, how it is sorted and shown. All of it stands in the address.
+
+import { Autocomplete, Button, Group, NativeSelect, SegmentedControl, Switch, VisuallyHidden } from '@mantine/core'
+import { IconAdjustmentsHorizontal, IconLayoutGrid, IconList } from '@tabler/icons-react'
+import { useEffect, useMemo, useState } from 'react'
+import type { Model } from '@/api/types'
+import { MODEL_TYPES } from '@/parts/modelTypes'
+import classes from '@/views/models/models.module.css'
+import { type Go, useGo, useModelSearch } from '@/views/models/place'
+import { SearchBox } from '@/views/models/SearchBox'
+import { FILTERS } from '@/views/models/search'
+
+const STATUSES = [
+  { value: '', label: 'Active or disabled' },
+  { value: 'active', label: 'Active' },
+  { value: 'disabled', label: 'Disabled' },
+]
+const VERIFICATIONS = [
+  { value: '', label: 'Verified or not' },
+  { value: 'verified', label: 'Verified' },
+  { value: 'pending', label: 'Being verified' },
+  { value: 'failed', label: 'Damaged' },
+]
+const SORTS = [
+  { value: '-created_at', label: 'Newest first' },
+  { value: 'created_at', label: 'Oldest first' },
+  { value: 'display_name', label: 'Name, A to Z' },
+  { value: '-display_name', label: 'Name, Z to A' },
+  { value: '-file_size', label: 'Largest first' },
+  { value: 'file_size', label: 'Smallest first' },
+]
+const MOST_SUGGESTED = 30
+
+export function Filters({ rows }: { rows: Model[] }) {
+  const search = useModelSearch()
+  const go = useGo()
+  const [isOpen, setOpen] = useState(false)
+  const number = FILTERS.filter((name) => name !== 'q' && search[name] !== undefined).length
+  return (
+    <search aria-label="Models">
+      <Group gap="xs" wrap="nowrap" mb="xs">
+        <div style={{ flex: 1, minWidth: 0 }}>
+          <SearchBox q={search.q ?? ''} onSearch={(q) => go({ q }, false)} />
+        </div>
+        <Button
+          variant="default"
+          hiddenFrom="sm"
+          leftSection={<IconAdjustmentsHorizontal size={16} aria-hidden />}
+          aria-expanded={isOpen}
+          onClick={() => setOpen(!isOpen)}
+        >
+          {number ? `Filters (${number})` : 'Filters'}
+        </Button>
+        {!search.trash && <ViewSwitch view={search.view ?? 'table'} go={go} />}
+      </Group>
+      <div className={classes.filters} {...(!isOpen && { 'data-closed': true })}>
+        <Choices rows={rows} go={go} />
+        {FILTERS.some((name) => search[name] !== undefined) && (
+          <Button
+            variant="subtle"
+            style={{ flex: '0 0 auto' }}
+            onClick={() => go(Object.fromEntries(FILTERS.map((name) => [name, undefined])))}
+          >
+            Clear filters
+          </Button>
+        )}
+      </div>
+    </search>
+  )
+}
+
+function Choices({ rows, go }: { rows: Model[]; go: Go }) {
+  const search = useModelSearch()
+  const types = useMemo(() => typesFor(rows, search.model_type), [rows, search.model_type])
+  return (
+    <>
+      <NativeSelect
+        aria-label="Type"
+        data={types}
+        value={search.model_type ?? ''}
+        onChange={(event) => go({ model_type: event.currentTarget.value })}
+      />
+      <NativeSelect
+        aria-label="Status"
+        data={STATUSES}
+        value={search.model_status ?? ''}
+        onChange={(event) => go({ model_status: event.currentTarget.value })}
+      />
+      <NativeSelect
+        aria-label="Verification"
+        data={VERIFICATIONS}
+        value={search.verification ?? ''}
+        onChange={(event) => go({ verification: event.currentTarget.value })}
+      />
+      <TagBox tag={search.tag ?? ''} rows={rows} onChoose={(tag) => go({ tag })} />
+      <NativeSelect
+        aria-label="Sort"
+        data={SORTS}
+        value={search.sort ?? '-created_at'}
+        onChange={(event) => go({ sort: event.currentTarget.value })}
+      />
+      {!search.trash && (
+        <Switch
+          className={classes.missing ?? ''}
+          styles={{ body: { alignItems: 'center', minHeight: 36 } }}
+          label="Not everywhere yet"
+          checked={search.missing ?? false}
+          onChange={(event) => go({ missing: event.currentTarget.checked })}
+        />
+      )}
+    </>
+  )
+}
+
+/** Suggests the tags of what is loaded; any other can be typed. */
+function TagBox({ tag, rows, onChoose }: { tag: string; rows: Model[]; onChoose: (tag: string) => void }) {
+  const [typed, setTyped] = useState(tag)
+  useEffect(() => setTyped(tag), [tag])
+  const known = useMemo(() => [...new Set(rows.flatMap((model) => model.tags))].sort(), [rows])
+  const choose = (chosen: string) => {
+    if (chosen !== tag) onChoose(chosen)
+  }
+  return (
+    <Autocomplete
+      aria-label="Tag"
+      placeholder="Any tag"
+      data={known}
+      limit={MOST_SUGGESTED}
+      maxLength={64}
+      value={typed}
+      onChange={setTyped}
+      onOptionSubmit={choose}
+      onBlur={() => choose(typed.trim())}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter') choose(typed.trim())
+      }}
+      clearable
+      clearButtonProps={{ 'aria-label': 'Any tag' }}
+      onClear={() => choose('')}
+    />
+  )
+}
+
+function ViewSwitch({ view, go }: { view: string; go: Go }) {
+  return (
+    <SegmentedControl
+      aria-label="Show as"
+      visibleFrom="sm"
+      value={view}
+      onChange={(chosen) => go({ view: chosen })}
+      data={[
+        { value: 'table', label: <Way icon={IconList} word="Table" /> },
+        { value: 'grid', label: <Way icon={IconLayoutGrid} word="Grid" /> },
+      ]}
+    />
+  )
+}
+
+function Way({ icon: Icon, word }: { icon: typeof IconList; word: string }) {
+  return (
+    <>
+      <Icon size={18} style={{ display: 'block' }} aria-hidden />
+      <VisuallyHidden>{word}</VisuallyHidden>
+    </>
+  )
+}
+
+function typesFor(rows: Model[], chosen: string | undefined) {
+  const others = new Set([...rows.map((model) => model.model_type), ...(chosen ? [chosen] : [])])
+  for (const type of MODEL_TYPES) others.delete(type)
+  return [
+    { value: '', label: 'All types' },
+    ...[...MODEL_TYPES, ...[...others].sort()].map((type) => ({ value: type, label: type })),
+  ]
+}

@@ -1,0 +1,53 @@
+// What to do first, where there is no model yet.
+
+import { Code, Group, Stack, Text, Title } from '@mantine/core'
+import { IconUpload } from '@tabler/icons-react'
+import { usePermissions } from '@/api/permissions'
+import { useSession } from '@/api/session'
+import { CopyButton } from '@/parts/copying'
+import { ButtonLink } from '@/parts/links'
+
+export function FirstSteps() {
+  const { may } = usePermissions()
+  const session = useSession()
+  const email = session.state === 'signed-in' ? session.me.email_address : ''
+  return (
+    <Stack align="center" gap="md" py={48} maw={560} mx="auto">
+      <Title order={2} size="h3" ta="center">
+        No models yet
+      </Title>
+      {may('upload') ? (
+        <>
+          <Text ta="center" c="dimmed">
+            Upload the first one: every machine that is paired with this registry fetches it by itself.
+          </Text>
+          <ButtonLink to="/upload" leftSection={<IconUpload size={18} aria-hidden />}>
+            Upload models
+          </ButtonLink>
+          <Text ta="center" c="dimmed">
+            Or push a file, or a whole ComfyUI models folder, from a terminal:
+          </Text>
+          <Stack gap={4} w="100%">
+            <Command text={`modelyard login ${window.location.origin} ${email}`} />
+            <Command text="modelyard push ComfyUI/models" />
+          </Stack>
+        </>
+      ) : (
+        <Text ta="center" c="dimmed">
+          Members of the team upload them. What they upload appears here.
+        </Text>
+      )}
+    </Stack>
+  )
+}
+
+function Command({ text }: { text: string }) {
+  return (
+    <Group gap="xs" wrap="nowrap" justify="space-between">
+      <Code block flex={1} style={{ whiteSpace: 'pre-wrap' }}>
+        {text}
+      </Code>
+      <CopyButton text={text} what="the command" />
+    </Group>
+  )
+}

@@ -1,0 +1,52 @@
+// Which of many models an act was refused for, and why: a reason once, with the models that it holds for.
+
+import { Button, Group, List, Modal, Stack, Text } from '@mantine/core'
+import type { Model } from '@/api/types'
+import type { Outcome } from '@/parts/several'
+import { count } from '@/parts/words'
+import type { Act } from '@/views/models/bulk/acts'
+
+export interface Refused extends Outcome<Model> {
+  act: Act
+}
+
+const MOST_NAMES = 20
+
+export function Refusals({ act, done, refused, onClose }: Refused & { onClose: () => void }) {
+  const reasons = byReason(refused)
+  return (
+    <Modal opened onClose={onClose} title={`${count(refused.length, 'model')} could not be ${act.did}`}>
+      <Stack>
+        <Text>
+          {done.length ? `${count(done.length, 'other')} ${done.length === 1 ? 'was' : 'were'} ${act.did}.` : ''}
+        </Text>
+        {[...reasons].map(([reason, ones]) => (
+          <div key={reason}>
+            <Text fw={600}>{reason}</Text>
+            <List size="sm">
+              {ones.slice(0, MOST_NAMES).map(({ item }) => (
+                <List.Item key={item.id}>
+                  <bdi>{item.display_name}</bdi>
+                </List.Item>
+              ))}
+            </List>
+            {ones.length > MOST_NAMES && (
+              <Text size="sm" c="dimmed">
+                and {count(ones.length - MOST_NAMES, 'more', 'more')}
+              </Text>
+            )}
+          </div>
+        ))}
+        <Group justify="flex-end">
+          <Button onClick={onClose}>Close</Button>
+        </Group>
+      </Stack>
+    </Modal>
+  )
+}
+
+function byReason(refused: Refused['refused']): Map<string, Refused['refused']> {
+  const reasons = new Map<string, Refused['refused']>()
+  for (const one of refused) reasons.set(one.problem.message, [...(reasons.get(one.problem.message) ?? []), one])
+  return reasons
+}

@@ -1,0 +1,125 @@
+// The views of models for everybody: with a screen reader, in both colour schemes, on a narrow screen, with strings of strangers.
+
+import type { Page } from '@playwright/test'
+import { registered, safetensors } from './files'
+import { expect, expectAccessible, test } from './page'
+
+const HOSTILE = [
+  '<script>alert(1)</script><img src=x onerror=alert(1)>',
+  '\u202Egpj.exe\u202C\u2066\u2067 right to left',
+  '漢'.repeat(255),
+  'W'.repeat(255),
+  '👩‍👩‍👧‍👦🏳️‍🌈'.repeat(12),
+  'Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘',
+  'javascript:alert(1)',
+  '{{alert(1)}}',
+]
+
+async function expectWhole(page: Page): Promise<void> {
+  const tooWide = await page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement
+    const dialog = document.querySelector('[role=dialog]')
+    return scrollWidth - clientWidth + (dialog ? dialog.scrollWidth - dialog.clientWidth : 0)
+  })
+  expect(tooWide).toBe(0)
+}
+
+for (const scheme of ['light', 'dark'] as const) {
+  test(`each view and dialog of models is accessible in ${scheme}`, async ({ page, registry, signIn }) => {
+    test.setTimeout(180_000)
+    const word = `seen-${scheme}`
+    const model = await registered(registry, `loras/${word}.safetensors`, {
+      tags: ['portrait'],
+      description: 'Our house style.',
+      license: 'MIT',
+      source_url: 'https://models.example/1',
+      required_labels: ['gpu24'],
+    })
+    await page.emulateMedia({ colorScheme: scheme })
+    await signIn(registry.owner, `/models?q=${word}`)
+    await expect(page.getByRole('link', { name: word })).toBeVisible()
+    await expectAccessible(page)
+    await page.screenshot({ path: `results/screenshots/models-${scheme}.png` })
+    await page.getByRole('checkbox', { name: `Select ${word}` }).click()
+    await expectAccessible(page)
+    await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Tags' }).click()
+    await expect(page.getByRole('dialog')).toBeVisible()
+    await expectAccessible(page)
+    await page.keyboard.press('Escape')
+    await page.getByRole('button', { name: 'Select none' }).click()
+    await page.getByRole('link', { name: word }).click()
+    await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('Registered')
+    await expectAccessible(page)
+    await page.screenshot({ path: `results/screenshots/models-details-${scheme}.png` })
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await expectAccessible(page)
+    await page.goto(`${registry.url}/models?view=grid&q=${word}`)
+    await expect(page.getByRole('link', { name: word })).toBeVisible()
+    await expectAccessible(page)
+    await registry.call(registry.owner, 'DELETE', `/models/${model.id}`)
+    await page.goto(`${registry.url}/models?trash=true&q=${word}`)
+    await expect(page.getByRole('button', { name: `Restore ${word}` })).toBeVisible()
+    await expectAccessible(page)
+  })
+}
+
+test('strings of strangers run nothing and leave the layout whole, wide and narrow', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  test.setTimeout(180_000)
+  const made: string[] = []
+  for (const [number, text] of HOSTILE.entries()) {
+    const { id } = await registered(registry, `loras/hostile_${number}.safetensors`, {
+      bytes: safetensors(64, { 'modelspec.trigger_phrase': text, 'modelspec.author': text }),
+      display_name: [...text]
+        .slice(0, 255)
+        .join('')
+        .slice(0, 255)
+        .replace(/[\ud800-\udbff]$/, ''),
+      tags: [[...text].slice(0, 24).join('')],
+      description: `${text}\n${text}`,
+      license: [...text].slice(0, 80).join(''),
+      source_url: `https://models.example/${encodeURIComponent(text).slice(0, 1500)}`,
+      required_labels: ['W'.repeat(64)],
+    })
+    made.push(id)
+  }
+  await signIn(registry.owner, '/models?q=hostile_')
+  for (const width of [1280, 360]) {
+    await page.setViewportSize({ width, height: 800 })
+    await page.goto(`${registry.url}/models?q=hostile_`)
+    await expect(page.getByRole('row').filter({ hasText: 'hostile_' })).toHaveCount(HOSTILE.length)
+    await expectWhole(page)
+    const heights = await page
+      .getByRole('row')
+      .filter({ hasText: 'hostile_' })
+      .evaluateAll((rows) => rows.map((row) => Math.round(row.getBoundingClientRect().height)))
+    expect(new Set(heights)).toEqual(new Set([width === 360 ? 84 : 60]))
+    await page.goto(`${registry.url}/models?q=hostile_&view=grid`)
+    await expect(page.getByRole('link', { name: 'javascript:alert(1)' })).toBeVisible()
+    await expectWhole(page)
+    for (const id of made) {
+      await page.goto(`${registry.url}/models?q=hostile_&model=${id}`)
+      await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('Registered')
+      await expectWhole(page)
+    }
+  }
+  await expectAccessible(page)
+})
+
+test('the list can be used with the keyboard alone', async ({ page, registry, signIn }) => {
+  await registered(registry, 'loras/keyed.safetensors')
+  await signIn(registry.owner, '/models?q=keyed')
+  await expect(page.getByRole('link', { name: 'keyed' })).toBeVisible()
+  await page.getByRole('checkbox', { name: 'Select keyed' }).focus()
+  await page.keyboard.press('Space')
+  await expect(page.getByRole('region', { name: 'Selected models' })).toBeVisible()
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('dialog')).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(page.getByRole('dialog')).toBeHidden()
+  await expect(page.getByRole('link', { name: 'keyed' })).toBeFocused()
+})

@@ -1,0 +1,323 @@
+import { registered } from './files'
+import { expect, expectAccessible, test } from './page'
+import { Registry } from './registry'
+import { Machine } from './reporting'
+
+// Each test looks for its own models, so that those of others on the same registry do not matter.
+const named = (word: string) => `${word}-${Math.random().toString(36).slice(2, 8)}`
+
+test('a model is found by a part of its name, path or tag, as one types', async ({ page, registry, signIn }) => {
+  const word = named('ink')
+  await registered(registry, `loras/${word}.safetensors`, { tags: [`${word}-tag`] })
+  await registered(registry, `loras/${named('other')}.safetensors`)
+  await signIn(registry.owner, '/models')
+  await expect(page.getByRole('row')).not.toHaveCount(2)
+  await page.getByRole('searchbox', { name: 'Search models' }).pressSequentially(`${word}-t`)
+  await expect(page.getByRole('link', { name: word })).toBeVisible()
+  await expect(page.getByRole('status').filter({ hasText: /^1 model$/ })).toBeVisible()
+  await expect(page).toHaveURL(new RegExp(`q=${word}-t`))
+  await page.reload()
+  await expect(page.getByRole('searchbox', { name: 'Search models' })).toHaveValue(`${word}-t`)
+  await expect(page.getByRole('link', { name: word })).toBeVisible()
+})
+
+test('a search that is no longer wanted is given up', async ({ page, registry, signIn }) => {
+  const word = named('late')
+  await registered(registry, `loras/${word}.safetensors`)
+  await signIn(registry.owner, '/models')
+  await expect(page.getByRole('link', { name: word })).toBeVisible()
+  // The first answer is held back until the second one is there.
+  let release = () => {}
+  const held = new Promise<void>((free) => {
+    release = free
+  })
+  await page.route(/cursor=.*q=nothing-like-it|q=nothing-like-it.*cursor=/, async (route) => {
+    await held
+    await route.continue().catch(() => undefined)
+  })
+  const cancelled = page.waitForEvent('requestfailed', (request) => request.url().includes('nothing-like-it'))
+  const search = page.getByRole('searchbox', { name: 'Search models' })
+  const asked = page.waitForRequest((request) => request.url().includes('nothing-like-it'))
+  await search.fill('nothing-like-it')
+  await asked
+  await search.fill(word)
+  await cancelled
+  release()
+  await expect(page.getByRole('row')).toHaveCount(2)
+  await expect(page.getByRole('link', { name: word })).toBeVisible()
+})
+
+test('filters and order are in the address, and the back button takes them back', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const word = named('filter')
+  await registered(registry, `loras/${word}-a.safetensors`)
+  const off = await registered(registry, `vae/${word}-b.safetensors`)
+  await registry.call(registry.owner, 'PUT', `/models/${off.id}`, { model_status: 'disabled' })
+  await signIn(registry.owner, `/models?q=${word}`)
+  const rows = page.getByRole('row').filter({ hasText: word })
+  await expect(rows).toHaveCount(2)
+  await page.getByRole('combobox', { name: 'Type' }).selectOption('vae')
+  await expect(rows).toHaveCount(1)
+  await page.getByRole('combobox', { name: 'Status' }).selectOption('active')
+  await expect(page.getByRole('heading', { name: 'No model is like this' })).toBeVisible()
+  await page.goBack()
+  await expect(rows).toHaveCount(1)
+  await expect(rows).toContainText('Disabled')
+  await page.getByRole('button', { name: 'Clear filters' }).click()
+  await page.getByRole('searchbox', { name: 'Search models' }).fill(word)
+  await page.getByRole('button', { name: 'Name' }).click()
+  await expect(page.getByRole('columnheader', { name: 'Name' })).toHaveAttribute('aria-sort', 'ascending')
+  await expect(rows.first()).toContainText(`${word}-a`)
+  await page.getByRole('button', { name: 'Name' }).click()
+  await expect(rows.first()).toContainText(`${word}-b`)
+  await expect(page).toHaveURL(/sort=-display_name/)
+})
+
+test('a tag that is seen in the list can be chosen as a filter', async ({ page, registry, signIn }) => {
+  const word = named('tagged')
+  await registered(registry, `loras/${word}.safetensors`, { tags: [word] })
+  await registered(registry, `loras/${named('plain')}.safetensors`)
+  await signIn(registry.owner, '/models')
+  await page.getByRole('combobox', { name: 'Tag' }).fill(word.slice(0, 9))
+  await page.getByRole('option', { name: word }).click()
+  await expect(page.getByRole('row')).toHaveCount(2)
+  await expect(page).toHaveURL(new RegExp(`tag=${word}`))
+})
+
+test('the details say where the model is, live, and why not where it is not', async ({ page, registry, signIn }) => {
+  const word = named('fleet')
+  const model = await registered(registry, `loras/${word}.safetensors`, { required_labels: [word] })
+  const machine = await Machine.paired(registry, word)
+  await registry.call(registry.owner, 'PUT', `/agents/${word}`, { agent_labels: [word] })
+  await machine.says([{ model_id: model.id, state: 'downloading', bytes_done: 300 }])
+  await signIn(registry.owner, `/models?missing=true&q=${word}`)
+  await page.getByRole('link', { name: word }).click()
+  const machines = page.getByRole('dialog').getByRole('region', { name: 'Machines' })
+  await expect(machines).toContainText('Fetches it')
+  await expect(machines.getByRole('progressbar')).toHaveAttribute('aria-valuenow', /^[1-9]/)
+  await machine.says([{ model_id: model.id, state: 'failed', reason: 'The disk is full.' }])
+  await expect(machines).toContainText('The disk is full.')
+  await machine.says([{ model_id: model.id, state: 'ready', bytes_done: 1102 }])
+  await expect(machines).toContainText('1 of 1 machine have it.', { timeout: 15_000 })
+  await machine.forgotten()
+})
+
+test('both hashes and what the file says of itself are shown, and can be copied', async ({
+  page,
+  registry,
+  signIn,
+  context,
+}) => {
+  const word = named('said')
+  const { safetensors } = await import('./files')
+  const bytes = safetensors(2048, { 'modelspec.trigger_phrase': 'inkstyle, bold lines', 'modelspec.author': 'Wren' })
+  const model = await registered(registry, `loras/${word}.safetensors`, { bytes })
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await signIn(registry.owner, `/models?model=${model.id}`)
+  const details = page.getByRole('dialog')
+  await expect(details.getByRole('region', { name: 'Hashes' })).toContainText(model.file_hash.slice(7))
+  await expect(details.getByRole('button', { name: 'Copy BLAKE3' })).toBeVisible()
+  await details.getByRole('button', { name: 'Copy SHA-256' }).click()
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(model.file_hash)
+  const said = details.getByRole('region', { name: 'What the file says' })
+  await said.getByRole('button', { name: 'Copy all trigger words' }).click()
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('inkstyle, bold lines')
+  await said.getByText('All that it says').click()
+  await expect(said).toContainText('Wren')
+})
+
+test('a download brings the bytes under the file’s own name', async ({ page, registry, signIn }) => {
+  const word = named('down')
+  const model = await registered(registry, `loras/${word}.safetensors`)
+  await signIn(registry.owner, `/models?model=${model.id}`)
+  const arriving = page.waitForEvent('download')
+  await page.getByRole('dialog').getByRole('button', { name: 'Download' }).click()
+  expect((await arriving).suggestedFilename()).toBe(`${word}.safetensors`)
+})
+
+test('an edit is saved field by field, shown in the list, and can be undone', async ({ page, registry, signIn }) => {
+  const word = named('edit')
+  const model = await registered(registry, `loras/${word}.safetensors`, { tags: ['old'] })
+  await signIn(registry.owner, `/models?q=${word}`)
+  await page.getByRole('link', { name: word }).click()
+  const details = page.getByRole('dialog')
+  await details.getByRole('button', { name: 'Edit' }).click()
+  await details.getByRole('textbox', { name: 'Name' }).fill(`${word} of the house`)
+  await details.getByRole('combobox', { name: 'Tags' }).fill('night')
+  await details.getByRole('combobox', { name: 'Tags' }).press('Enter')
+  await details.getByRole('textbox', { name: 'Licence' }).fill('CC-BY-4.0')
+  await details.getByRole('button', { name: 'Save' }).click()
+  await expect(details.getByRole('heading', { name: `${word} of the house` })).toBeVisible()
+  const saved = await registry.call<Record<string, unknown>>(registry.owner, 'GET', `/models/${model.id}`)
+  expect(saved).toMatchObject({ tags: ['old', 'night'], license: 'CC-BY-4.0', model_path: `loras/${word}.safetensors` })
+  await details.getByRole('button', { name: 'Close' }).click()
+  await expect(page.getByRole('link', { name: `${word} of the house` })).toBeFocused()
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(page.getByRole('link', { name: word, exact: true })).toBeVisible()
+})
+
+test('an edit that would overwrite somebody else’s says what they changed first', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const word = named('both')
+  const model = await registered(registry, `loras/${word}.safetensors`)
+  await signIn(registry.owner, `/models?model=${model.id}`)
+  const details = page.getByRole('dialog')
+  await details.getByRole('button', { name: 'Edit' }).click()
+  await details.getByRole('textbox', { name: 'Description' }).fill('mine')
+  await registry.call(registry.owner, 'PUT', `/models/${model.id}`, { description: 'theirs', license: 'MIT' })
+  await details.getByRole('button', { name: 'Save' }).click()
+  const alert = details.getByRole('alert')
+  await expect(alert).toContainText('Description is now “theirs”; saving puts yours in its place')
+  await expect(alert).toContainText('Licence is now “MIT”')
+  await expect(details.getByRole('textbox', { name: 'Licence' })).toHaveValue('MIT')
+  await expect(details.getByRole('textbox', { name: 'Description' })).toHaveValue('mine')
+  await details.getByRole('button', { name: 'Save' }).click()
+  await expect(details.getByRole('region', { name: 'About' })).toContainText('mine')
+  const saved = await registry.call<Record<string, unknown>>(registry.owner, 'GET', `/models/${model.id}`)
+  expect(saved).toMatchObject({ description: 'mine', license: 'MIT' })
+})
+
+test('what the registry refuses of an edit is said at its field, with a path that is free', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const word = named('taken')
+  await registered(registry, `loras/${word}.safetensors`)
+  const model = await registered(registry, `loras/${word}-too.safetensors`)
+  await signIn(registry.owner, `/models?model=${model.id}`)
+  const details = page.getByRole('dialog')
+  await details.getByRole('button', { name: 'Edit' }).click()
+  const path = details.getByRole('textbox', { name: 'Path' })
+  await path.fill('loras/../etc.safetensors')
+  await details.getByRole('button', { name: 'Save' }).click()
+  await expect(path).toHaveAttribute('aria-invalid', 'true')
+  await path.fill(`loras/${word}.safetensors`)
+  await details.getByRole('button', { name: 'Save' }).click()
+  await expect(details.getByText('is taken. Replace that model')).toBeVisible()
+  await details.getByRole('button', { name: /Use the free path/ }).click()
+  await details.getByRole('button', { name: 'Save' }).click()
+  await expect(details.getByText(`loras/${word}_2.safetensors`).first()).toBeVisible()
+})
+
+test('a model is disabled and enabled again by undo, and its history says so', async ({ page, registry, signIn }) => {
+  const model = await registered(registry, `loras/${named('off')}.safetensors`)
+  await signIn(registry.owner, `/models?model=${model.id}`)
+  const details = page.getByRole('dialog')
+  await details.getByRole('button', { name: 'Disable' }).click()
+  await expect(details.getByText('A disabled model leaves every machine')).toBeVisible()
+  await expect(details.getByRole('region', { name: 'History' })).toContainText('Disabled by Registry Owner')
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(details.getByRole('button', { name: 'Disable' })).toBeVisible()
+  await expect(details.getByRole('region', { name: 'History' })).toContainText('Enabled by')
+})
+
+test('a deleted model comes back by undo, or from the trash, which says until when', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const word = named('gone')
+  const model = await registered(registry, `loras/${word}.safetensors`)
+  await signIn(registry.owner, `/models?q=${word}&model=${model.id}`)
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await expect(page.getByRole('dialog')).toBeHidden()
+  await expect(page.getByRole('link', { name: word })).toBeHidden()
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await page.getByRole('link', { name: word }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await expect(page.getByRole('dialog')).toBeHidden()
+  await page.getByRole('link', { name: 'Trash' }).click()
+  const row = page.getByRole('row').filter({ hasText: word })
+  const inAWeek = new Date(Date.now() + 7 * 86_400_000)
+  await expect(row).toContainText(new Intl.DateTimeFormat('en', { month: 'short', day: 'numeric' }).format(inAWeek))
+  await row.getByRole('button', { name: `Restore ${word}` }).click()
+  await expect(row).toBeHidden()
+  await expect.poll(() => registry.call(registry.owner, 'GET', `/models/${model.id}`)).toMatchObject({ id: model.id })
+})
+
+test('a model whose path was taken meanwhile is not restored, and the page says what to do', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const word = named('path')
+  const model = await registered(registry, `loras/${word}.safetensors`)
+  await registry.call(registry.owner, 'DELETE', `/models/${model.id}`)
+  await registered(registry, `loras/${word}.safetensors`, { display_name: `${word} the second` })
+  await signIn(registry.owner, `/models?trash=true&q=${word}`)
+  await page.getByRole('button', { name: `Restore ${word}` }).click()
+  await expect(page.getByText('Give that one another path or delete it')).toBeVisible()
+  await page.getByRole('button', { name: 'Open the other model' }).click()
+  await expect(page.getByRole('dialog').getByRole('heading', { name: `${word} the second` })).toBeVisible()
+})
+
+test('a viewer sees everything and no button that would be refused', async ({ page, registry, signIn }) => {
+  const word = named('seen')
+  const model = await registered(registry, `loras/${word}.safetensors`)
+  const viewer = await registry.person('viewer')
+  await signIn(viewer, `/models?q=${word}`)
+  await expect(page.getByRole('link', { name: word })).toBeVisible()
+  await expect(page.getByRole('checkbox', { name: /Select/ })).toHaveCount(0)
+  await expect(page.getByRole('link', { name: 'Upload' })).toHaveCount(0)
+  await page.getByRole('link', { name: word }).click()
+  const details = page.getByRole('dialog')
+  await expect(details.getByRole('button', { name: 'Download' })).toBeVisible()
+  for (const name of ['Edit', 'Disable', 'Delete'])
+    await expect(details.getByRole('button', { name, exact: true })).toHaveCount(0)
+  await expect(details.getByRole('region', { name: 'History' })).toHaveCount(0)
+  expect(model.id).toBeTruthy()
+})
+
+test('a member changes what they registered and nothing else', async ({ page, registry, signIn }) => {
+  const word = named('own')
+  const member = await registry.person('member')
+  await registered(registry, `loras/${word}-theirs.safetensors`)
+  await registered(registry, `loras/${word}-mine.safetensors`, { by: member })
+  await signIn(member, `/models?q=${word}`)
+  await expect(page.getByRole('checkbox', { name: `Select ${word}-theirs` })).toBeDisabled()
+  await expect(page.getByRole('checkbox', { name: `Select ${word}-mine` })).toBeEnabled()
+  await page.getByRole('link', { name: `${word}-theirs` }).click()
+  await expect(page.getByRole('dialog').getByRole('button', { name: 'Download' })).toBeVisible()
+  await expect(page.getByRole('dialog').getByRole('button', { name: 'Edit' })).toHaveCount(0)
+})
+
+test('the grid shows the same models and opens the same details', async ({ page, registry, signIn }) => {
+  const word = named('card')
+  await registered(registry, `loras/${word}.safetensors`)
+  await signIn(registry.owner, `/models?q=${word}`)
+  await page.locator('label').filter({ hasText: 'Grid' }).click()
+  await expect(page).toHaveURL(/view=grid/)
+  await page.getByRole('listitem').getByRole('link', { name: word }).click()
+  await expect(page.getByRole('dialog').getByRole('heading', { name: word })).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(page.getByRole('listitem').getByRole('link', { name: word })).toBeFocused()
+})
+
+test('an address of a model that is gone says so', async ({ page, registry, signIn }) => {
+  await signIn(registry.owner, '/models?model=0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10')
+  await expect(page.getByRole('heading', { name: 'This model is not here' })).toBeVisible()
+})
+
+test('an empty registry says what to do first, to whoever may do it', async ({ page, signIn }) => {
+  const registry = new Registry()
+  await registry.start()
+  try {
+    await signIn(registry.owner, `${registry.url}/models`)
+    await expect(page.getByRole('link', { name: 'Upload models' })).toBeVisible()
+    await expect(page.getByText(`modelyard login ${registry.url} ${registry.owner.email}`)).toBeVisible()
+    await expectAccessible(page)
+    const viewer = await registry.person('viewer')
+    await page.evaluate(() => localStorage.clear())
+    await signIn(viewer, `${registry.url}/models`)
+    await expect(page.getByText('What they upload appears here')).toBeVisible()
+  } finally {
+    await registry.close()
+  }
+})
