@@ -52,7 +52,8 @@ function looksLikeSafetensors(head: Uint8Array): boolean {
 }
 
 async function safetensors(file: File, head: Uint8Array): Promise<Content> {
-  if (starts(head, 'GGUF')) return { refusal: "The content is gguf, the extension promises safetensors: name it '.gguf'." }
+  if (starts(head, 'GGUF'))
+    return { refusal: "The content is gguf, the extension promises safetensors: name it '.gguf'." }
   if (head.length < 8) return { refusal: broken('it is shorter than the 8 bytes with which one begins') }
   const length = headerLength(head)
   if (length > REFERENCE_MAX_HEADER) return { refusal: broken('its first 8 bytes are not the length of a header') }
@@ -102,7 +103,7 @@ function broken(reason: string): string {
   return `This is not a valid safetensors file: ${reason}. Fetch it again from where it came, or save it again.`
 }
 
-const PAGE = /^\s*(<!--[^]*?-->\s*)?(<\?xml[^>]*>\s*)?<(!doctype\s+html|html|head|body)\b/i
+const PAGE = /^\s*(<!--[\s\S]*?-->\s*)?(<\?xml[^>]*>\s*)?<(!doctype\s+html|html|head|body)\b/i
 const ARCHIVES: [string, string][] = [
   ['PK\x03\x04', 'a zip archive'],
   ['7z\xbc\xaf\x27\x1c', 'a 7z archive'],

@@ -35,10 +35,7 @@ export function canonicalType(modelType: string): string {
 /** @throws PathRefused it is no single safe folder name, or a folder that holds no models. */
 export function checkedType(modelType: string): string {
   if (modelType.includes('/') || !fits(modelType)) {
-    throw new PathRefused(
-      'model_type',
-      'A model type is one folder name: letters, digits, `.`, `_`, `-`, spaces.',
-    )
+    throw new PathRefused('model_type', 'A model type is one folder name: letters, digits, `.`, `_`, `-`, spaces.')
   }
   checkSegment(modelType, 'model_type')
   if (NEVER_MODELS.has(casefold(modelType))) {
@@ -81,7 +78,8 @@ function fits(text: string): boolean {
 }
 
 function checkSegment(segment: string, field: PathRefused['field']): void {
-  if (!segment || segment === '.' || segment === '..') throw new PathRefused(field, 'A segment is never empty, `.` or `..`.')
+  if (!segment || segment === '.' || segment === '..')
+    throw new PathRefused(field, 'A segment is never empty, `.` or `..`.')
   if ('. '.includes(segment[0] ?? '') || '. '.includes(segment.at(-1) ?? '')) {
     throw new PathRefused(field, `'${segment}' begins or ends with a dot or a space, which some systems drop.`)
   }

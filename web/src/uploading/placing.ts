@@ -109,7 +109,10 @@ function pathFrom(parts: string[], index: number): string {
 }
 
 function cleanSegment(segment: string): string {
-  const text = segment.normalize('NFC').replace(UNFIT, '_').replace(/\.{2,}/g, '.')
+  const text = segment
+    .normalize('NFC')
+    .replace(UNFIT, '_')
+    .replace(/\.{2,}/g, '.')
   const dot = text.lastIndexOf('.')
   const [stem, suffix] = dot > 0 ? [text.slice(0, dot), text.slice(dot)] : [text, '']
   // The brackets at the ends of a name leave nothing behind: "ink (1)" is "ink_1".

@@ -11,14 +11,14 @@ const KEEP_EVERY = 64 * SLICE
 
 const tell = (told: Tell) => postMessage(told)
 
-onmessage = async ({ data: ask }: MessageEvent<Ask>) => {
+addEventListener('message', async ({ data: ask }: MessageEvent<Ask>) => {
   try {
     if (ask.kind === 'examine') tell({ kind: 'examined', id: ask.id, examined: await examined(ask.file) })
     else await hash(ask)
   } catch (error) {
     tell({ kind: 'failed', id: ask.id, message: error instanceof Error ? error.message : String(error) })
   }
-}
+})
 
 async function hash({ id, file, from }: HashAsk): Promise<void> {
   const hasher = await createSHA256()
