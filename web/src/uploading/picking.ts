@@ -45,7 +45,7 @@ function reasonAgainst({ around }: Picked): string | undefined {
 }
 
 async function filesBelow(entry: FileSystemEntry): Promise<Picked[]> {
-  if (entry instanceof FileSystemFileEntry || entry.isFile) {
+  if (entry.isFile) {
     const file = await new Promise<File>((found, failed) => (entry as FileSystemFileEntry).file(found, failed))
     return [{ file, around: entry.fullPath.replace(/^\//, '') }]
   }
