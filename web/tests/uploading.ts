@@ -1,7 +1,7 @@
 // What tests of uploads need: files on a disk, a drop as the desktop does it, and what the registry saw.
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Page } from '@playwright/test'
 import { safetensors } from './files'
@@ -17,18 +17,13 @@ export function onDisk(registry: Registry, name: string, bytes: Buffer = safeten
   return path
 }
 
-/** A whole safetensors file of about this size, of other bytes each time. */
+/** A whole safetensors file with this much in it, of other bytes each time. */
 export function largeOnDisk(registry: Registry, name: string, size: number): string {
-  const path = onDisk(registry, name, Buffer.alloc(0))
-  const file = openSync(path, 'w')
-  const head = safetensors(0).subarray(8)
-  const header = Buffer.from(head.toString().replace('"shape":[0],"data_offsets":[0,0]', tensorOf(size)))
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(header.length))
-  writeSync(file, Buffer.concat([length, header]))
+  const path = onDisk(registry, name, headOf(size))
+  const file = openSync(path, 'a')
   const block = randomBytes(MEBIBYTE)
   for (let written = 0; written < size; written += MEBIBYTE) {
-    // Each block differs, or a store could tell parts apart by luck only.
+    // Each block differs, or parts that were mixed up would go unseen.
     block.writeBigUInt64LE(BigInt(written), 0)
     writeSync(file, block, 0, Math.min(MEBIBYTE, size - written))
   }
@@ -36,8 +31,32 @@ export function largeOnDisk(registry: Registry, name: string, size: number): str
   return path
 }
 
-function tensorOf(size: number): string {
-  return `"shape":[${size}],"data_offsets":[0,${size}]`
+/** A file that says it is this large, and takes no room. */
+export function sparseOnDisk(registry: Registry, name: string, size: number): string {
+  const head = headOf(size)
+  const path = onDisk(registry, name, head)
+  truncateSync(path, head.length + size)
+  return path
+}
+
+/** A small safetensors file whose tensors are called so. */
+export function tensorsNamed(...names: string[]): Buffer {
+  const tensors = names.map((name, index) => [
+    name,
+    { dtype: 'U8', shape: [8], data_offsets: [8 * index, 8 * index + 8] },
+  ])
+  return Buffer.concat([framed(Object.fromEntries(tensors)), randomBytes(8 * names.length)])
+}
+
+function headOf(size: number): Buffer {
+  return framed({ weight: { dtype: 'U8', shape: [size], data_offsets: [0, size] } })
+}
+
+function framed(header: object): Buffer {
+  const text = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  return Buffer.concat([length, text])
 }
 
 /** Drop files and folders onto the page, as they come from the desktop. */
@@ -50,19 +69,37 @@ export async function drop(page: Page, ...files: string[]): Promise<void> {
   await desktop.detach()
 }
 
-/** How many requests of a kind the registry has answered, by its own log. */
-export function answeredRequests(registry: Registry, method: string, path: RegExp): number {
-  const lines = readFileSync(join(registry.home, 'registry.log'), 'utf8').split('\n')
-  return lines.filter((line) => {
-    const { method: did, path: at } = entry(line)
-    return did === method && at !== undefined && path.test(at)
-  }).length
+/** Drop a models folder that has this file. */
+export async function dropModel(page: Page, registry: Registry, path: string, bytes?: Buffer): Promise<void> {
+  drops += 1
+  onDisk(registry, `${drops}/models/${path}`, bytes)
+  await drop(page, join(registry.home, 'files', `${drops}/models`))
 }
 
-function entry(line: string): { method?: string; path?: string } {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return {}
-  }
+let drops = 0
+
+export interface Answered {
+  method: string
+  path: string
+  status: number
+  /** Bytes of the body that came. */
+  received: number
+}
+
+/** What the registry has answered, by its own log. */
+export function answered(registry: Registry): Answered[] {
+  const lines = readFileSync(join(registry.home, 'registry.log'), 'utf8').split('\n')
+  return lines.flatMap((line) => (line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line) as Answered] : []))
+}
+
+export function answeredRequests(registry: Registry, method: string, path: RegExp): number {
+  return answered(registry).filter((one) => one.method === method && path.test(one.path)).length
+}
+
+/** Make the network of this page as slow as this; many bytes a second are a pause's and a reload's chance. */
+export async function slowed(page: Page, bytesPerSecond: number): Promise<void> {
+  const network = await page.context().newCDPSession(page)
+  await network.send('Network.enable')
+  const limits = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytesPerSecond }
+  await network.send('Network.emulateNetworkConditions', limits)
 }

@@ -36,6 +36,8 @@ export interface Notes {
   description: string
 }
 
+export const NO_NOTES: Notes = { tags: [], requiredLabels: [], description: '' }
+
 const inTeam = (teamId: string) => ({ header: { 'X-Team-ID': teamId } })
 
 export async function presign(one: Item): Promise<Ticket> {

@@ -1,7 +1,7 @@
 // A file becomes a model: its bytes get there, unless they are there already, its hash is made beside, and it is named.
 
 import { Problem } from '@/api/problem'
-import { begin, type Notes, presign, register, type Ticket } from '@/uploading/asking'
+import { begin, presign, register, type Ticket } from '@/uploading/asking'
 import { lookUp } from '@/uploading/looking'
 import {
   BEAT_MILLISECONDS,
@@ -37,7 +37,7 @@ export type Delivered = { modelId: string; outcome: 'registered' | 'replaced' | 
  * @throws Problem the registry refused; what passes is waited for.
  * @throws FileUnreadable
  */
-export async function deliver(run: Run, notes: Notes, vetted: Ticket | undefined): Promise<Delivered> {
+export async function deliver(run: Run, vetted: Ticket | undefined): Promise<Delivered> {
   await onlyHere(run)
   const held = await heldAlready(run)
   if (held) return { modelId: held, outcome: 'here already' }
@@ -46,7 +46,7 @@ export async function deliver(run: Run, notes: Notes, vetted: Ticket | undefined
     if (!run.item.hash) run.does('reading on')
     const hash = await run.hash()
     run.does('registering')
-    const modelId = await persistently(run, () => register(run.item, storageKey, hash, notes))
+    const modelId = await persistently(run, () => register(run.item, storageKey, hash, run.notes))
     forget(run.item)
     run.unfinished = undefined
     return { modelId, outcome: run.item.replaces ? 'replaced' : 'registered' }
@@ -120,7 +120,7 @@ async function inParts(run: Run, ticket: Ticket): Promise<void> {
   run.remember({
     ...{ teamId, name: file.name, size: file.size, lastModified: file.lastModified, fingerprint, path, replaces },
     ...{ storageKey: ticket.storageKey, uploadId: started.upload_id, partSize: started.part_size },
-    ...{ begun: now, tab: TAB, beat: now },
+    ...{ notes: run.notes, begun: now, tab: TAB, beat: now },
   })
   await sendParts(run, run.unfinished as Unfinished, [])
 }

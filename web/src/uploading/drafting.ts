@@ -47,7 +47,15 @@ async function examineDraft(id: number): Promise<void> {
     const byContent = guessedType && pathUnder(guessedType, one.around)
     const path = before?.path ?? pathByFolders(one.around) ?? byContent ?? one.file.name
     const hash = knownHash(one.file, fingerprint)
-    change(id, { stage: 'draft', refusal, fingerprint, path, hash, replaces: before?.replaces })
+    change(id, {
+      stage: 'draft',
+      refusal,
+      fingerprint,
+      path,
+      hash,
+      isBegun: before !== undefined,
+      replaces: before?.replaces,
+    })
     await look(id)
   } catch {
     change(id, { stage: 'draft', refusal: 'The file cannot be read.' })

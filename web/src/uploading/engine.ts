@@ -95,13 +95,13 @@ function next(): void {
 }
 
 async function work(id: number): Promise<void> {
-  const run = new Run(id)
+  const run = new Run(id, notes.get(id))
   runs.set(id, run)
   change(id, { stage: 'working' })
   try {
     const vetted = tickets.get(id)
     tickets.delete(id)
-    const delivered = await deliver(run, notes.get(id) ?? { tags: [], requiredLabels: [], description: '' }, vetted)
+    const delivered = await deliver(run, vetted)
     change(id, { stage: 'verifying', ...delivered, note: '', rate: 0, activity: undefined })
     void verified(id)
   } catch (error) {

@@ -2,7 +2,7 @@
 
 import type { Team } from '@/api/types'
 import { checkedPath } from '@/uploading/paths'
-import { PICKLES, suffixOf, typeOf, unfitness } from '@/uploading/placing'
+import { PICKLES, suffixOf, typeOf, UNFIT, unfitness } from '@/uploading/placing'
 import { type Item, isGoing } from '@/uploading/state'
 
 export interface Verdict {
@@ -41,12 +41,15 @@ function verdict(one: Item, twin: Item | undefined, team: Team | undefined): Ver
   if (twin) return { kind: 'refused', text: `'${twin.around}' would be the same model. Give one of them another path.` }
   if (one.holder && one.replaces !== one.holder.id) return heldVerdict(one)
   if (one.holder) return { kind: 'fine', text: 'Takes the place of the model that is there now.' }
-  return { kind: 'fine', text: one.holder === undefined ? '' : 'Ready' }
+  if (one.isBegun) return { kind: 'fine', text: 'It was begun before, and goes on where it stopped.' }
+  return { kind: 'fine', text: '' }
 }
 
 function unfitVerdict(one: Item, why: string, suggestion: string | undefined): Verdict {
   if (!suggestion) return { kind: 'asks', text: why }
-  const text = `${why} Workflows name the file '${one.file.name}', and have to be told of the new name.`
+  const letters = [...new Set(one.path.match(UNFIT)?.join(''))].join(' ')
+  const reason = letters ? `Not every machine can hold a name with ${letters}` : why.replace(/\.$/, '')
+  const text = `${reason}. Workflows that name '${one.file.name}' have to be told of the new name.`
   return { kind: 'asks', text, suggestion }
 }
 

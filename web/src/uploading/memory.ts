@@ -3,7 +3,7 @@
 //     modelyard.upload.<team> <name> <size> <time>   an upload that is not finished
 //     modelyard.hash.<name> <size> <time>            a file's SHA-256, with a fingerprint of the file
 
-import type { Part } from '@/uploading/asking'
+import type { Notes, Part } from '@/uploading/asking'
 import type { Halfway } from '@/uploading/hashing'
 import type { Item } from '@/uploading/state'
 
@@ -23,6 +23,8 @@ export interface Unfinished {
   fingerprint: string
   path: string
   replaces?: string | undefined
+  /** What was typed for all files of that upload. */
+  notes: Notes
   storageKey: string
   uploadId: string
   partSize: number

@@ -41,7 +41,7 @@ function reasonAgainst({ around }: Picked): string | undefined {
   if (around.split('/').some((part) => part.startsWith('.'))) return 'hidden'
   const suffix = suffixOf(around.split('/').at(-1) ?? '')
   if (SUFFIXES.includes(suffix)) return undefined
-  return suffix ? `${suffix} is no model format` : 'without an extension'
+  return suffix || 'without an extension'
 }
 
 async function filesBelow(entry: FileSystemEntry): Promise<Picked[]> {

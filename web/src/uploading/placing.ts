@@ -38,8 +38,8 @@ export const PICKLES = new Set(['.ckpt', '.pt', '.pt2', '.pth', '.bin', '.pkl'])
 const KNOWN = new Set(TYPE_FOLDERS)
 // One key of ComfyUI with a second root of another name.
 const ROOT_OF: Record<string, string> = { t2i_adapter: 'controlnet' }
-// What a browser or a person adds to a name, and no workflow can be told of: the rest of an unfit name.
-const UNFIT = /[^\p{L}\p{N}_.\- ]+/gu
+/** What no name of a model may hold. */
+export const UNFIT = /[^\p{L}\p{N}_.\-/ ]+/gu
 
 /** The extension in small letters, with its dot; empty if there is none. */
 export function suffixOf(name: string): string {

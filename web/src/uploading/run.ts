@@ -1,5 +1,6 @@
 // One file at work, from its turn until it is a model, waits for an answer, or is stopped: what it counts and remembers.
 
+import { NO_NOTES, type Notes } from '@/uploading/asking'
 import { FileUnreadable, type Halfway, sha256 } from '@/uploading/hashing'
 import { keep, keepHash, packed, TAB, type Unfinished, unfinishedOf, unpacked } from '@/uploading/memory'
 import { Meter } from '@/uploading/meter'
@@ -20,7 +21,10 @@ export class Run implements Patience {
   /** Where the upload is remembered, if it goes in parts. */
   unfinished: Unfinished | undefined
 
-  constructor(private readonly id: number) {}
+  constructor(
+    private readonly id: number,
+    readonly notes: Notes = NO_NOTES,
+  ) {}
 
   get signal(): AbortSignal {
     return this.stopping.signal

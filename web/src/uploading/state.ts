@@ -43,6 +43,8 @@ export interface Item {
   replaces?: string | undefined
   fingerprint: string
   hash?: string | undefined
+  /** An upload of this very file was begun before. */
+  isBegun?: boolean | undefined
   /** Bytes that the registry holds, and bytes that were hashed. */
   sent: number
   hashed: number

@@ -35,7 +35,7 @@ export function Conflict({ one, holder, onFree, onReplace }: Asked) {
       </Text>
       <Group gap="xs">
         {freePath && (
-          <Button variant="default" size="compact-sm" onClick={() => onFree(freePath)}>
+          <Button className={classes.choice} variant="default" size="compact-sm" onClick={() => onFree(freePath)}>
             Use {freePath}
           </Button>
         )}

@@ -74,7 +74,7 @@ function Said({ draft, verdict }: { draft: Item; verdict: Verdict | undefined })
   const isHeld = verdict.kind === 'asks' && draft.holder
   const isPlain = verdict.kind === 'fine' || verdict.kind === 'reading'
   return (
-    <div className={classes.wide} id={`verdict-${draft.id}`} hidden={verdict.text === 'Ready'}>
+    <div className={classes.wide} id={`verdict-${draft.id}`}>
       <Text size="sm" c={isPlain ? 'dimmed' : 'var(--mantine-color-error)'}>
         {verdict.text}
       </Text>
@@ -88,6 +88,7 @@ function Said({ draft, verdict }: { draft: Item; verdict: Verdict | undefined })
       )}
       {!isHeld && verdict.suggestion && (
         <Button
+          className={classes.choice}
           mt={4}
           variant="default"
           size="compact-sm"

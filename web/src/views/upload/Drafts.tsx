@@ -4,7 +4,7 @@ import { Alert, Button, Group, Stack, Text, Title } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { Team } from '@/api/types'
 import { bytes, count } from '@/parts/words'
-import type { Notes } from '@/uploading/asking'
+import { NO_NOTES } from '@/uploading/asking'
 import { discard, setPath } from '@/uploading/drafting'
 import { start } from '@/uploading/engine'
 import { judged, quotaRefusal, type Verdict } from '@/uploading/judging'
@@ -15,7 +15,6 @@ import classes from '@/views/upload/upload.module.css'
 
 // A row has two fields; thousands of them at once would make typing slow.
 const ROWS_AT_ONCE = 100
-const NOTHING: Notes = { tags: [], requiredLabels: [], description: '' }
 
 interface Asked {
   drafts: readonly Item[]
@@ -25,7 +24,7 @@ interface Asked {
 }
 
 export function Drafts({ drafts, items, team }: Asked) {
-  const [notes, setNotes] = useState(NOTHING)
+  const [notes, setNotes] = useState(NO_NOTES)
   const [shown, setShown] = useState(ROWS_AT_ONCE)
   const verdicts = useMemo(() => judged(items, team), [items, team])
   const fine = drafts.filter((one) => verdicts.get(one.id)?.kind === 'fine')

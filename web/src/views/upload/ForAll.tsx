@@ -26,7 +26,7 @@ export function ForAll({ notes, onChange }: { notes: Notes; onChange: (notes: No
         leftSection={<Icon size={16} />}
         onClick={toggle}
       >
-        Tags, labels and a description for all of them
+        Tags, labels, description
       </Button>
       <Collapse expanded={isOpen}>
         <Stack gap="xs" mt="xs" maw={640}>

@@ -6,6 +6,7 @@ import { useRef } from 'react'
 import { failed, said } from '@/parts/notify'
 import { ago, bytes } from '@/parts/words'
 import { draft, type Whose } from '@/uploading/drafting'
+import { start } from '@/uploading/engine'
 import { giveUp, isSameFile, type Left, leftOver } from '@/uploading/resuming'
 import type { Item } from '@/uploading/state'
 import classes from '@/views/upload/upload.module.css'
@@ -39,8 +40,9 @@ function UnfinishedRow({ left, whose }: { left: Left; whose: Whose }) {
   const queries = useQueryClient()
   const onPicked = (file: File | undefined) => {
     if (!file) return
-    if (isSameFile(left, file)) void draft([{ file, around: file.name }], whose).catch(failed)
-    else said('That is another file: its name, size or time of change differs.')
+    if (isSameFile(left, file)) {
+      draft([{ file, around: file.name }], whose).then((ids) => start(ids, left.notes), failed)
+    } else said('That is another file: its name, size or time of change differs.')
   }
   const onGiveUp = () => {
     giveUp(left)

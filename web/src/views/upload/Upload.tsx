@@ -12,6 +12,7 @@ import { Empty } from '@/parts/states'
 import { count } from '@/parts/words'
 import { draft } from '@/uploading/drafting'
 import { type Picked, type Selection, selected } from '@/uploading/picking'
+import { SUFFIXES } from '@/uploading/placing'
 import { useItems } from '@/uploading/state'
 import { Drafts } from '@/views/upload/Drafts'
 import { DropZone } from '@/views/upload/DropZone'
@@ -67,7 +68,8 @@ function useWhose() {
 function LeftOut({ selection: { models, leftOut }, onClose }: { selection: Selection; onClose: () => void }) {
   const left = [...leftOut.values()].reduce((sum, one) => sum + one, 0)
   if (left === 0) return null
-  const title = models.length > 0 ? `${count(left, 'file')} left out` : 'There is no model in what you picked'
+  const title =
+    models.length > 0 ? `${count(left, 'file')} left out: no models` : 'There is no model in what you picked'
   return (
     <Alert
       color={models.length > 0 ? 'gray' : 'yellow'}
@@ -76,7 +78,10 @@ function LeftOut({ selection: { models, leftOut }, onClose }: { selection: Selec
       onClose={onClose}
       closeButtonLabel="Close"
     >
-      <Text size="sm">{[...leftOut].map(([why, number]) => `${number.toLocaleString('en')} ${why}`).join(', ')}.</Text>
+      <Text size="sm">
+        {[...leftOut].map(([why, number]) => `${number.toLocaleString('en')} ${why}`).join(', ')}. Models are{' '}
+        {SUFFIXES.join(' ')}
+      </Text>
     </Alert>
   )
 }
