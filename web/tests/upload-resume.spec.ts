@@ -42,6 +42,7 @@ async function taken(registry: Registry, since: number, parts: number): Promise<
 
 /** Drop a file and say yes. */
 async function upload(page: Page, file: string, name: string): Promise<void> {
+  await expect(page.getByRole('button', { name: 'Choose files' })).toBeVisible()
   await drop(page, file)
   await page.getByLabel(`Type of ${name}`).selectOption('loras')
   await page.getByRole('button', { name: /^Upload \d/ }).click()
@@ -127,7 +128,7 @@ test('what is cancelled by mistake comes back, and what is given up is gone', as
   await page.reload()
   await page.getByRole('button', { name: 'Give up' }).click()
   await expect(page.getByText(/have arrived; begun/)).toHaveCount(0)
-  expect(answered(registry).filter(({ path, status }) => path.endsWith('/abort') && status === 204)).toHaveLength(1)
+  expect(answered(registry).filter(({ path, status }) => path?.endsWith('/abort') && status === 204)).toHaveLength(1)
 })
 
 test('a session that ends in the middle is signed in again, and the upload goes on', async ({

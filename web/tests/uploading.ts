@@ -89,7 +89,8 @@ export interface Answered {
 /** What the registry has answered, by its own log. */
 export function answered(registry: Registry): Answered[] {
   const lines = readFileSync(join(registry.home, 'registry.log'), 'utf8').split('\n')
-  return lines.flatMap((line) => (line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line) as Answered] : []))
+  const entries = lines.flatMap((line) => (line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line)] : []))
+  return entries.filter((entry) => entry.path !== undefined)
 }
 
 export function answeredRequests(registry: Registry, method: string, path: RegExp): number {

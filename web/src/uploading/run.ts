@@ -49,6 +49,7 @@ export class Run implements Patience {
 
   /** End everything that it does; may be called twice. */
   stop(): void {
+    if (this.signal.aborted) return
     this.stopping.abort(new DOMException('It was stopped.', 'AbortError'))
     if (this.unfinished) this.remember({ ...this.unfinished, beat: 0 })
   }
@@ -96,7 +97,8 @@ export class Run implements Patience {
 
   remember(unfinished: Unfinished): void {
     this.unfinished = unfinished
-    keep(this.item, unfinished)
+    const one = item(this.id)
+    if (one) keep(one, unfinished)
   }
 
   /** Tell how far it is, and other tabs that this one is alive. */
@@ -111,7 +113,7 @@ export class Run implements Patience {
   }
 
   beat(): void {
-    if (this.unfinished && item(this.id)) this.remember({ ...this.unfinished, tab: TAB, beat: Date.now() })
+    if (this.unfinished && !this.signal.aborted) this.remember({ ...this.unfinished, tab: TAB, beat: Date.now() })
   }
 
   /** @throws FileUnreadable the file is gone or has changed: what looks like a broken network may be that. */
