@@ -1,13 +1,13 @@
-// Reads files where it holds nobody up: what they are, and their SHA-256 in slices, so that memory stays flat.
+// Reads files where it holds nobody up: what they are, and their SHA-256, in memory that stays flat.
 
 import { createSHA256 } from 'hash-wasm'
 import { examined } from '@/uploading/examining'
 import type { Ask, HashAsk, Tell } from '@/uploading/hashing'
+import { chunksOf } from '@/uploading/reading'
 
-// The next slice is read while this one is hashed: two of them are all that is ever held.
-const SLICE = 4 * 1024 * 1024
+const TELL_EVERY = 4 * 1024 * 1024
 // How often a hash half way is handed out, so that a reload need not begin anew.
-const KEEP_EVERY = 64 * SLICE
+const KEEP_EVERY = 256 * 1024 * 1024
 
 const tell = (told: Tell) => postMessage(told)
 
@@ -23,19 +23,17 @@ addEventListener('message', async ({ data: ask }: MessageEvent<Ask>) => {
 async function hash({ id, file, from }: HashAsk): Promise<void> {
   const hasher = await createSHA256()
   if (from) hasher.load(from.state)
-  let done = from?.done ?? 0
-  let next = read(file, done)
-  while (done < file.size) {
-    const slice = await next
-    next = read(file, done + slice.length)
-    hasher.update(slice)
-    done += slice.length
-    const isKept = done % KEEP_EVERY === 0 && done < file.size
-    tell({ kind: 'hashed', id, done, ...(isKept && { state: hasher.save() }) })
+  const start = from?.done ?? 0
+  let [done, told, kept] = [start, start, start]
+  for await (const chunk of chunksOf(file.slice(start))) {
+    hasher.update(chunk)
+    done += chunk.length
+    if (done - kept >= KEEP_EVERY) {
+      kept = done
+      tell({ kind: 'hashed', id, done, state: hasher.save() })
+    } else if (done - told >= TELL_EVERY) tell({ kind: 'hashed', id, done })
+    if (done - told >= TELL_EVERY) told = done
   }
+  if (done !== file.size) throw new Error('The file ended before its time.')
   tell({ kind: 'digest', id, hash: `sha256:${hasher.digest()}` })
-}
-
-async function read(file: File, start: number): Promise<Uint8Array> {
-  return new Uint8Array(await file.slice(start, start + SLICE).arrayBuffer())
 }
