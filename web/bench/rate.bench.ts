@@ -23,19 +23,21 @@ test('2 GiB are pushed nearly as fast as they can be hashed, in flat memory, fou
   const puts = await countedPuts(page)
   await drop(page, file)
   await page.getByLabel('Type of rate.safetensors').selectOption('loras')
-  const memory = await sampledMemory(browser, page)
+  const use = await sampledUse(browser, page)
+  const served = registry.processorSeconds()
   const began = performance.now()
   await page.getByRole('button', { name: /^Upload 1/ }).click()
   await expect(page.getByText('Registered as models/loras/rate.safetensors')).toBeVisible({ timeout: 600_000 })
   const pushed = SIZE / ((performance.now() - began) / 1000)
-  const used = memory.stop()
+  const used = await use()
   const hashed = (before + (await hashRate(browser))) / 2
   const figures = {
     'push, MB/s': Math.round(pushed / 1e6),
     'hash-wasm alone, MB/s': Math.round(hashed / 1e6),
     ratio: Number((pushed / hashed).toFixed(2)),
     'most PUTs at once': await puts.most(),
-    'processor seconds of the browser': Math.round(used.seconds),
+    'processor seconds of the browser, by process': used.seconds,
+    'processor seconds of the registry': Math.round(registry.processorSeconds() - served),
     'memory of the browser at first, MB': Math.round(used.first / 1e6),
     'memory of the browser at most, MB': Math.round(used.most / 1e6),
     'JavaScript heap at most, MB': Math.round(used.heap / 1e6),
@@ -86,8 +88,8 @@ async function countedPuts(page: Page): Promise<{ most(): Promise<number> }> {
   return { most: () => page.evaluate(() => (window as unknown as { mostPuts: number }).mostPuts) }
 }
 
-/** What all processes of the browser hold, and the page's heap, looked at twice a second. */
-async function sampledMemory(browser: Browser, page: Page) {
+/** What all processes of the browser hold and use, and the page's heap, looked at twice a second. */
+async function sampledUse(browser: Browser, page: Page) {
   const system = await browser.newBrowserCDPSession()
   const heap = await page.context().newCDPSession(page)
   await heap.send('Performance.enable')
@@ -95,22 +97,24 @@ async function sampledMemory(browser: Browser, page: Page) {
     const { processInfo } = await system.send('SystemInfo.getProcessInfo')
     const { metrics } = await heap.send('Performance.getMetrics')
     const held = processInfo.reduce((sum, { id }) => sum + anonymousBytes(id), 0)
-    const seconds = processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0)
-    return { held, seconds, heap: metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? 0 }
+    return { held, heap: metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? 0, processInfo }
   }
   const first = await sample()
-  const most = { ...first }
+  const most = { held: first.held, heap: first.heap }
   const timer = setInterval(async () => {
     const now = await sample().catch(() => first)
     most.held = Math.max(most.held, now.held)
     most.heap = Math.max(most.heap, now.heap)
-    most.seconds = Math.max(most.seconds, now.seconds)
   }, 500)
-  return {
-    stop: () => {
-      clearInterval(timer)
-      return { first: first.held, most: most.held, heap: most.heap, seconds: most.seconds - first.seconds }
-    },
+  return async () => {
+    clearInterval(timer)
+    const { processInfo } = await sample()
+    const before = new Map(first.processInfo.map(({ id, cpuTime }) => [id, cpuTime]))
+    const seconds: Record<string, number> = {}
+    for (const { id, type, cpuTime } of processInfo) {
+      seconds[type] = Math.round(10 * ((seconds[type] ?? 0) + cpuTime - (before.get(id) ?? 0))) / 10
+    }
+    return { first: first.held, most: most.held, heap: most.heap, seconds }
   }
 }
 

@@ -152,7 +152,7 @@ test('two files of one drop that would be one model are told apart', async ({ pa
   await signIn(registry.owner, '/upload')
   await drop(page, join(registry.home, 'files/twins'))
   await expect(page.getByText('would be the same model')).toHaveCount(1)
-  await page.getByLabel('Path of TWIN.safetensors').fill('models/loras/other-twin.safetensors')
+  await page.getByLabel('Path of TWIN.safetensors', { exact: true }).fill('models/loras/other-twin.safetensors')
   await expect(page.getByRole('button', { name: 'Upload 2 files' })).toBeEnabled()
 })
 
@@ -243,6 +243,7 @@ test('uploading is accessible, whatever files are called, in light and dark, wid
   await expectAccessible(page)
   await drop(page, join(registry.home, 'files/look'))
   await expect(page.getByRole('button', { name: 'Use models/loras/held_2.safetensors' })).toBeVisible()
+  await expect(page.getByText("Workflows that name '<img src=x onerror=alert(1)>\ufffdcod.safetensors'")).toBeVisible()
   await page.getByRole('button', { name: 'Tags, labels, description' }).click()
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })

@@ -14,7 +14,7 @@ import { Slots } from '@/uploading/slots'
 import { allItems, change, type Item, isGoing, item, remove, restore } from '@/uploading/state'
 
 const MOST_FILES = 2
-const TELL_MILLISECONDS = 250
+const TELL_MILLISECONDS = 500
 // So many files in the queue are announced in advance: what the registry refuses of them is said at once.
 const MOST_VETTED = 100
 const GIVE_UP_MILLISECONDS = 10_000

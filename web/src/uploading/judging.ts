@@ -38,7 +38,8 @@ function verdict(one: Item, twin: Item | undefined, team: Team | undefined): Ver
   if (suffixOf(one.path) !== suffixOf(one.file.name)) {
     return { kind: 'refused', text: `The path has to end as the file does, in '${suffixOf(one.file.name)}'.` }
   }
-  if (twin) return { kind: 'refused', text: `'${twin.around}' would be the same model. Give one of them another path.` }
+  if (twin)
+    return { kind: 'refused', text: `'${plain(twin.around)}' would be the same model. Give one of them another path.` }
   if (one.holder && one.replaces !== one.holder.id) return heldVerdict(one)
   if (one.holder) return { kind: 'fine', text: 'Takes the place of the model that is there now.' }
   if (one.isBegun) return { kind: 'fine', text: 'It was begun before, and goes on where it stopped.' }
@@ -47,10 +48,21 @@ function verdict(one: Item, twin: Item | undefined, team: Team | undefined): Ver
 
 function unfitVerdict(one: Item, why: string, suggestion: string | undefined): Verdict {
   if (!suggestion) return { kind: 'asks', text: why }
-  const letters = [...new Set(one.path.match(UNFIT)?.join(''))].join(' ')
+  const letters = [...new Set(one.path.match(UNFIT)?.join(''))].map(visible).join(' ')
   const reason = letters ? `Not every machine can hold a name with ${letters}` : why.replace(/\.$/, '')
-  const text = `${reason}. Workflows that name '${one.file.name}' have to be told of the new name.`
+  const text = `${reason}. Workflows that name '${plain(one.file.name)}' have to be told of the new name.`
   return { kind: 'asks', text, suggestion }
+}
+
+/** A character that nobody sees, or that turns the text around it, by its number. */
+function visible(letter: string): string {
+  const code = letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')
+  return /[\p{C}\p{Z}\p{M}]/u.test(letter) ? `U+${code}` : letter
+}
+
+/** A name inside a sentence must not turn the sentence around. */
+function plain(name: string): string {
+  return name.replace(/\p{C}/gu, '\ufffd')
 }
 
 function heldVerdict(one: Item): Verdict {

@@ -20,6 +20,8 @@ export const TransferRow = memo(function TransferRow({ one }: { one: Item }) {
       <Actions one={one} />
       {['working', 'paused', 'waiting'].includes(one.stage) && (
         <Progress
+          // A bar that glides costs more than the rest of the page.
+          transitionDuration={0}
           className={classes.wide}
           value={(100 * amount(one)) / one.file.size}
           color={one.stage === 'paused' ? 'gray' : 'cyan'}

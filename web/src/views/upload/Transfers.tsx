@@ -67,7 +67,7 @@ function Overall({ items }: { items: readonly Item[] }) {
   const left = total.rate > 0 ? `, ${duration((total.size - total.sent) / total.rate)} left` : ''
   return (
     <div>
-      <Progress value={total.percent} size="lg" aria-label="All uploads" />
+      <Progress value={total.percent} transitionDuration={0} size="lg" aria-label="All uploads" />
       <Text size="sm" c="dimmed" mt={4} className={classes.facts}>
         {`${total.done} of ${count(total.count, 'file')}, ${bytes(total.sent)} of ${bytes(total.size)}`}
         {total.rate > 0 && `, ${rate(total.rate)}${left}`}
