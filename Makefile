@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 NODE := $(RUN) -m tools.node
 PAGE := src/modelyard/server/page/built/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/results -prune -o -path web/tests -prune -o -path web/screenshots -prune -o -type f ! -name schema.d.ts -print)
+PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/results -prune -o -path web/tests -prune -o -path web/bench -prune -o -type f ! -name schema.d.ts -print)
 BENCH_READY := $(BENCH_VENV)/.ready
 # Folders of Python that are checked; those that are not there yet are left out.
 CODE := $(wildcard src tests tools bench)
@@ -20,7 +21,7 @@ INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-ch
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills browser-large docs demo run bench bench-s3 bench-fleet lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills browser-large docs demo run bench bench-s3 bench-fleet bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -107,6 +108,9 @@ bench-s3: $(READY) $(BENCH_READY)  ## push and pull over S3, against s5cmd, rclo
 
 bench-fleet: $(READY)  ## 200 machines on one server; one real agent, against aria2c and sha256sum
 	$(RUN) -m bench --only fleet
+
+bench-page: $(READY) $(PAGE)  ## push of 2 GiB in a browser, against the rate of its hash alone
+	$(NODE) npx playwright test --config bench
 
 $(BENCH_READY): requirements/bench.txt
 	@test -x $(BENCH_VENV)/bin/python || { echo "Making $(BENCH_VENV) from the lock: this takes some minutes, once."; \

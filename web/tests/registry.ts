@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { createWriteStream, mkdtempSync, rmSync } from 'node:fs'
+import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -56,6 +56,13 @@ export class Registry {
   async close(): Promise<void> {
     await Promise.all(this.running.map((one) => ended(one, 'SIGTERM')))
     rmSync(this.home, { recursive: true, force: true })
+  }
+
+  /** What the registry has used of the processors so far. */
+  processorSeconds(): number {
+    const fields = readFileSync(`/proc/${this.process?.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    // Of user and of system, in hundredths.
+    return (Number(fields[11]) + Number(fields[12])) / 100
   }
 
   /** Another command of modelyard, running until the registry is closed: an agent, say. */

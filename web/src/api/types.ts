@@ -5,6 +5,7 @@ import type { components, operations } from '@/api/schema'
 type Shapes = components['schemas']
 
 export type Model = Shapes['Model']
+export type ModelPage = Shapes['ModelList']
 export type ModelChange = Partial<Shapes['ModelChange']>
 export type Agent = Shapes['Agent']
 export type AgentModel = Shapes['AgentModel']

@@ -19,6 +19,7 @@ import { AccountMenu } from '@/app/AccountMenu'
 import { NoTeam } from '@/app/NoTeam'
 import { SchemeSwitch } from '@/app/SchemeSwitch'
 import { TeamSwitch } from '@/app/TeamSwitch'
+import { UploadIndicator } from '@/app/UploadIndicator'
 import mark from '@/mark.svg'
 
 interface Place {
@@ -62,6 +63,7 @@ export function Shell() {
             <TeamSwitch />
           </Group>
           <Group gap="xs" wrap="nowrap">
+            <UploadIndicator />
             <SchemeSwitch />
             <AccountMenu />
           </Group>
