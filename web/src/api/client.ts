@@ -5,7 +5,7 @@
 import createClient from 'openapi-fetch'
 import { Problem, unreachable } from '@/api/problem'
 import type { paths } from '@/api/schema'
-import { accessToken, currentTeamId, forget, isProblem, renewedToken } from '@/api/session'
+import { accessToken, currentTeamId, forget, isProblem, learnWhoIAm, renewedToken } from '@/api/session'
 
 /** Each operation by its address, with the types of its body, its parameters and its answers. */
 export const api = createClient<paths>({ baseUrl: '', fetch: withCaller })
@@ -26,11 +26,24 @@ export async function answered<Body>(
 async function withCaller(request: Request): Promise<Response> {
   const again = request.clone()
   const answer = await send(request, await accessToken())
+  if (answer.status === 403) void lookAtMyself()
   if (answer.status !== 401) return answer
   // The key to signatures may have changed, or the clock: once more with a fresh token, and then it is over.
   const second = await send(again, await renewedToken())
   if (second.status === 401) forget()
   return second
+}
+
+let looking: Promise<void> | undefined
+
+/** What is refused may be so since a moment ago: the page learns of a lost role or team before it shows the refusal. */
+function lookAtMyself(): Promise<void> {
+  looking ??= learnWhoIAm()
+    .catch(() => undefined)
+    .finally(() => {
+      looking = undefined
+    })
+  return looking
 }
 
 async function send(request: Request, token: string): Promise<Response> {

@@ -19,6 +19,7 @@ import { AccountMenu } from '@/app/AccountMenu'
 import { NoTeam } from '@/app/NoTeam'
 import { SchemeSwitch } from '@/app/SchemeSwitch'
 import { TeamSwitch } from '@/app/TeamSwitch'
+import { useStanding } from '@/app/useStanding'
 import mark from '@/mark.svg'
 
 interface Place {
@@ -41,7 +42,9 @@ const PLACES: Place[] = [
 export function Shell() {
   const session = useSession()
   const [isOpen, { toggle, close }] = useDisclosure(false)
+  const { pathname } = useLocation()
   const team = session.state === 'signed-in' ? session.team : undefined
+  useStanding()
   return (
     <AppShell
       header={{ height: 56 }}
@@ -69,12 +72,12 @@ export function Shell() {
       </AppShell.Header>
       <AppShell.Navbar p="xs" aria-label="Views">
         <AppShell.Section grow component={ScrollArea}>
-          <Places onGo={close} />
+          {team && <Places onGo={close} />}
         </AppShell.Section>
       </AppShell.Navbar>
       {/* A view of another team begins anew. */}
       <AppShell.Main id="view" tabIndex={-1} key={team?.id}>
-        {team ? <Outlet /> : <NoTeam />}
+        {team || pathname === '/account' ? <Outlet /> : <NoTeam />}
       </AppShell.Main>
     </AppShell>
   )
