@@ -2,6 +2,9 @@
 
 import { type CSSVariablesResolver, createTheme } from '@mantine/core'
 
+// The head of a dialog is no second banner of the page.
+const dialog = { closeButtonProps: { 'aria-label': 'Close' }, attributes: { header: { role: 'none' } } }
+
 export const theme = createTheme({
   primaryColor: 'cyan',
   primaryShade: { light: 9, dark: 9 },
@@ -11,6 +14,7 @@ export const theme = createTheme({
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, Consolas, monospace',
   respectReducedMotion: true,
   cursorType: 'pointer',
+  components: { Modal: { defaultProps: dialog }, Drawer: { defaultProps: dialog } },
 })
 
 export const variables: CSSVariablesResolver = () => ({
@@ -23,3 +27,6 @@ export const variables: CSSVariablesResolver = () => ({
 export function styleNonce(): string {
   return document.querySelector<HTMLMetaElement>('meta[property=csp-nonce]')?.nonce ?? ''
 }
+
+// Open dialogs hold the page behind them still, by a style of a library that asks for the nonce here and nowhere else.
+Object.assign(globalThis, { __webpack_nonce__: styleNonce() })

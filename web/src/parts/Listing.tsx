@@ -8,6 +8,8 @@ import style from '@/parts/Listing.module.css'
 export interface Column<Row> {
   title: string
   cell: (row: Row) => ReactNode
+  /** A few letters, that stay on one line. */
+  isShort?: boolean
   /** The column of buttons at the end: its title is for screen readers only. */
   isLast?: boolean
 }
@@ -35,13 +37,8 @@ export function Listing<Row>({ label, columns, rows, keyOf }: Props<Row>) {
       <tbody role="rowgroup">
         {rows.map((row) => (
           <tr key={keyOf(row)} className={style.row} role="row">
-            {columns.map(({ title, cell, isLast }) => (
-              <td
-                key={title}
-                className={isLast ? `${style.cell} ${style.last}` : style.cell}
-                data-title={isLast ? '' : title}
-                role="cell"
-              >
+            {columns.map(({ title, cell, isShort, isLast }) => (
+              <td key={title} className={classes(isShort, isLast)} data-title={isLast ? '' : title} role="cell">
                 <div>{cell(row)}</div>
               </td>
             ))}
@@ -51,4 +48,8 @@ export function Listing<Row>({ label, columns, rows, keyOf }: Props<Row>) {
     </table>
     // biome-ignore-end lint/a11y/noRedundantRoles: see above.
   )
+}
+
+function classes(isShort = false, isLast = false): string {
+  return [style.cell, isShort && style.short, isLast && style.last].filter(Boolean).join(' ')
 }

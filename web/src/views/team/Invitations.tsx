@@ -11,6 +11,7 @@ import { failed, said } from '@/parts/notify'
 import { Shown } from '@/parts/Shown'
 import { Failed, Loading } from '@/parts/states'
 import { When } from '@/parts/When'
+import { day } from '@/parts/words'
 import { INVITATIONS, useInvitations } from '@/views/team/people'
 
 export function Invitations() {
@@ -20,9 +21,9 @@ export function Invitations() {
   if (!open.data) return <Loading what="Loading the invitations" />
   const columns: Column<Invitation>[] = [
     { title: 'E-mail', cell: (one) => <bdi>{one.email_address}</bdi> },
-    { title: 'Role', cell: (one) => one.invitation_role },
-    { title: 'Invited', cell: (one) => <When time={one.created_at} /> },
-    { title: 'Until', cell: (one) => <When time={one.expires_at} /> },
+    { title: 'Role', isShort: true, cell: (one) => one.invitation_role },
+    { title: 'Invited', isShort: true, cell: (one) => <When time={one.created_at} /> },
+    { title: 'Until', isShort: true, cell: (one) => day(one.expires_at) },
     {
       title: 'Actions',
       isLast: true,

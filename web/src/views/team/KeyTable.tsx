@@ -11,6 +11,7 @@ import { type Column, Listing } from '@/parts/Listing'
 import { failed, said } from '@/parts/notify'
 import { Shown } from '@/parts/Shown'
 import { When } from '@/parts/When'
+import { day } from '@/parts/words'
 import { ENDING, KINDS } from '@/views/team/keyWords'
 import { useMembers } from '@/views/team/people'
 import { KEYS } from '@/views/team/useKeys'
@@ -21,12 +22,12 @@ export function KeyTable({ keys }: { keys: Credential[] }) {
   const [ending, setEnding] = useState<Credential>()
   const columns: Column<Credential>[] = [
     { title: 'Name', cell: (key) => <Name of={key} /> },
-    { title: 'Kind', cell: (key) => KINDS[key.kind] },
+    { title: 'Kind', isShort: true, cell: (key) => KINDS[key.kind] },
     { title: 'By', cell: (key) => <Maker userId={key.user_id} /> },
-    { title: 'Access', cell: (key) => (key.kind === 'agent' ? 'what machines need' : key.access) },
-    { title: 'State', cell: (key) => <State of={key} /> },
-    { title: 'Used', cell: (key) => (key.last_used_at ? <When time={key.last_used_at} /> : 'never') },
-    { title: 'Ends', cell: (key) => (key.expires_at ? <When time={key.expires_at} /> : 'never') },
+    { title: 'Access', isShort: true, cell: (key) => (key.kind === 'agent' ? 'what machines need' : key.access) },
+    { title: 'State', isShort: true, cell: (key) => <State of={key} /> },
+    { title: 'Used', isShort: true, cell: (key) => (key.last_used_at ? <When time={key.last_used_at} /> : 'never') },
+    { title: 'Ends', isShort: true, cell: (key) => (key.expires_at ? day(key.expires_at) : 'never') },
     {
       title: 'Actions',
       isLast: true,

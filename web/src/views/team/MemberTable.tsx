@@ -23,8 +23,12 @@ export function MemberTable({ members }: { members: Member[] }) {
       title: 'Name',
       cell: (one) => <Person name={one.display_name} detail={one.email_address} isYou={one.user_id === userId} />,
     },
-    { title: 'Role', cell: (one) => (isFixed(one) ? <RoleBadge member={one} /> : <RoleChoice member={one} />) },
-    { title: 'Since', cell: (one) => <When time={one.joined_at} /> },
+    {
+      title: 'Role',
+      isShort: true,
+      cell: (one) => (isFixed(one) ? <RoleBadge member={one} /> : <RoleChoice member={one} />),
+    },
+    { title: 'Since', isShort: true, cell: (one) => <When time={one.joined_at} /> },
     {
       title: 'Actions',
       isLast: true,
@@ -83,7 +87,8 @@ function RoleChoice({ member }: { member: Member }) {
     <NativeSelect
       aria-label={`Role of ${member.display_name}`}
       size="xs"
-      maw={140}
+      miw={110}
+      maw={160}
       data={ROLES}
       disabled={change.isPending}
       value={change.isPending ? change.variables : before}

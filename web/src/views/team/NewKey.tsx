@@ -127,9 +127,7 @@ function Form({ refusal, isBusy, onAsk }: FormProps) {
 function Made({ rawKey, asked, onClose }: { rawKey: string; asked: Asked; onClose: () => void }) {
   return (
     <Stack>
-      <Alert color="yellow" title="Copy it now">
-        The registry keeps no copy: when this is closed, nobody can read the key again.
-      </Alert>
+      <Alert title="Copy it now">The registry keeps no copy: when this is closed, nobody can read the key again.</Alert>
       <Handover label="Key" text={rawKey} />
       {commandsFor(asked.kind, asked.access ?? 'read', rawKey).map(({ label, text }) => (
         <Handover key={label} label={label} text={text} />
