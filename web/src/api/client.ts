@@ -8,7 +8,7 @@ import type { paths } from '@/api/schema'
 import { accessToken, currentTeamId, forget, isProblem, learnWhoIAm, renewedToken } from '@/api/session'
 
 /** Each operation by its address, with the types of its body, its parameters and its answers. */
-export const api = createClient<paths>({ baseUrl: '', fetch: withCaller })
+export const api = createClient<paths>({ baseUrl: '', fetch: noticing })
 
 /**
  * The body of an answer.
@@ -26,7 +26,6 @@ export async function answered<Body>(
 async function withCaller(request: Request): Promise<Response> {
   const again = request.clone()
   const answer = await send(request, await accessToken())
-  if (answer.status === 403) void lookAtMyself()
   if (answer.status !== 401) return answer
   // The key to signatures may have changed, or the clock: once more with a fresh token, and then it is over.
   const second = await send(again, await renewedToken())
@@ -34,9 +33,15 @@ async function withCaller(request: Request): Promise<Response> {
   return second
 }
 
+/** What is refused may be so since a moment ago: the page looks whether a role or a team was lost. */
+async function noticing(request: Request): Promise<Response> {
+  const answer = await withCaller(request)
+  if (answer.status === 403) void lookAtMyself()
+  return answer
+}
+
 let looking: Promise<void> | undefined
 
-/** What is refused may be so since a moment ago: the page learns of a lost role or team before it shows the refusal. */
 function lookAtMyself(): Promise<void> {
   looking ??= learnWhoIAm()
     .catch(() => undefined)

@@ -91,6 +91,8 @@ function Places({ onGo }: { onGo: () => void }) {
       key={place.to}
       component={Link}
       to={place.to}
+      // Without it, the members would be marked in every view of the team.
+      activeOptions={{ exact: true, includeSearch: false }}
       label={place.label}
       leftSection={<place.icon size={18} aria-hidden />}
       active={pathname === place.to}

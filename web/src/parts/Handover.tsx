@@ -12,7 +12,7 @@ export function Handover({ label, text }: { label: string; text: string }) {
         </Text>
         <CopyButton text={text} what={label} />
       </Group>
-      <Code block style={{ whiteSpace: 'pre-wrap', wordBreak: 'break-all' }}>
+      <Code block style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>
         {text}
       </Code>
     </Stack>

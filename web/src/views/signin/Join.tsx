@@ -11,7 +11,7 @@ import { useSession } from '@/api/session'
 import type { InvitationPreview } from '@/api/types'
 import { PageLink } from '@/parts/PageLink'
 import { Failed, Loading } from '@/parts/states'
-import { dateAndTime } from '@/parts/words'
+import { day } from '@/parts/words'
 import { Doorway } from '@/views/signin/Doorway'
 import { JoinAsMe, JoinAsNew, JoinBySigningIn } from '@/views/signin/joining'
 
@@ -59,7 +59,7 @@ function Open({ invitation, token }: { invitation: InvitationPreview; token: str
         is invited to the team “<bdi>{invitation.team_name}</bdi>” as: {invitation.invitation_role}.
       </Text>
       <Text size="sm" c="dimmed">
-        Until {dateAndTime(invitation.expires_at)}.
+        Good until {day(invitation.expires_at)}.
       </Text>
       <Door invitation={invitation} token={token} isSignedIn={session.state === 'signed-in'} />
     </Stack>

@@ -20,7 +20,7 @@ import { learnWhoIAm } from '@/api/session'
 import type { Team } from '@/api/types'
 import { failed, said } from '@/parts/notify'
 import { Section } from '@/parts/Section'
-import { bytes, dateAndTime } from '@/parts/words'
+import { bytes, day } from '@/parts/words'
 import { type Amount, amountOf, bytesOf, type Unit } from '@/views/team/quota'
 import { TEAM } from '@/views/team/useTeam'
 
@@ -52,7 +52,7 @@ export function Storage({ team }: { team: Team }) {
         <Progress value={share} color={share > 90 ? 'red' : 'cyan'} aria-label="Share of the quota in use" />
       )}
       <Text size="sm" c="dimmed">
-        The same bytes under several names count once. The team is there since {dateAndTime(team.created_at)}.
+        The same bytes under several names count once. The team was made on {day(team.created_at)}.
       </Text>
     </Section>
   )
