@@ -56,7 +56,7 @@ test('signing out everywhere ends all sessions', async ({ page, browser, registr
 test('one sees who one is and where, and goes to another team', async ({ page, registry, signIn }) => {
   const person = await registry.person('viewer')
   await signIn(person, '/account')
-  await expect(page.getByRole('region', { name: 'You' })).toContainText(person.email)
+  await expect(page.getByRole('region', { name: 'You', exact: true })).toContainText(person.email)
   const teams = page.getByRole('region', { name: 'Your teams' })
   await expect(teams).toContainText('Studio')
   await expect(teams).toContainText('viewer')
@@ -76,7 +76,7 @@ test('one sees who one is and where, and goes to another team', async ({ page, r
 
 test('the account is accessible, in light and dark, wide and narrow', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/account')
-  await expect(page.getByRole('region', { name: 'You' })).toBeVisible()
+  await expect(page.getByRole('region', { name: 'You', exact: true })).toBeVisible()
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const width of [1280, 360]) {
       await page.emulateMedia({ colorScheme })

@@ -42,7 +42,7 @@ test('an integration key is shown once, and its commands work as they are pasted
     await expectAccessible(page)
   })
   await expectAccessible(page)
-  const text = async (name: string) => (await dialog.getByRole('group', { name }).locator('code').textContent()) ?? ''
+  const text = async (name: string) => (await dialog.getByRole('group', { name }).locator('pre').textContent()) ?? ''
   const command = await text('Command line')
   const curl = await text('curl')
   expect(await pasted(registry, command)).toContain('pasted')
@@ -61,7 +61,7 @@ test('an integration key is shown once, and its commands work as they are pasted
 test('a key that only reads cannot push', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/team/keys')
   const dialog = await make(page, 'dashboard', (form) => form.getByLabel('Read only').check())
-  const command = (await dialog.getByRole('group', { name: 'Command line' }).locator('code').textContent()) ?? ''
+  const command = (await dialog.getByRole('group', { name: 'Command line' }).locator('pre').textContent()) ?? ''
   await pasted(registry, command)
   const refused = pasted(registry, command.replace(/modelyard \w+$/, 'modelyard push ./loras'))
   await expect(refused).rejects.toThrow(/may read, not write/)
@@ -70,7 +70,7 @@ test('a key that only reads cannot push', async ({ page, registry, signIn }) => 
 test('the command of an agent key brings a machine', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/team/keys')
   const dialog = await make(page, 'render farm', (form) => form.getByLabel('Machines').check())
-  const command = (await dialog.getByRole('group', { name: 'On the machine' }).locator('code').textContent()) ?? ''
+  const command = (await dialog.getByRole('group', { name: 'On the machine' }).locator('pre').textContent()) ?? ''
   expect(command).toMatch(
     /^MODELYARD_AGENT_URL=\S+ MODELYARD_AGENT_KEY=ak-\S+ modelyard agent run --comfyui ~\/ComfyUI$/,
   )

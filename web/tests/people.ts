@@ -50,7 +50,8 @@ export const HOSTILE = [
   '💥\u200D🧨',
 ]
 
-/** How many pixels the page is wider than its window. */
-export function overhang(page: Page): Promise<number> {
+/** How many pixels the page is wider than its window, once nothing moves any more. */
+export async function overhang(page: Page): Promise<number> {
+  await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== 'running'))
   return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
 }

@@ -28,7 +28,7 @@ test('an admin changes name, pickle files and quota', async ({ page, registry, s
   const form = page.getByRole('region', { name: 'General' })
   await form.getByLabel('Let them in when a scan finds nothing').check()
   await expect(form).toContainText('labelled as scanned, not blessed')
-  await form.getByText('Limit what the team may store').click()
+  await form.getByRole('switch', { name: 'Limit what the team may store' }).click()
   await form.getByLabel('At most').fill('1.5')
   await form.getByLabel('Unit').selectOption('TB')
   await form.getByRole('button', { name: 'Save' }).click()
@@ -38,7 +38,7 @@ test('an admin changes name, pickle files and quota', async ({ page, registry, s
   expect(now).toMatchObject({ display_name: 'Studio', pickle_policy: 'scan', quota_bytes: 1_500_000_000_000 })
 
   await form.getByLabel('Name').fill('Studio North')
-  await form.getByText('Limit what the team may store').click()
+  await form.getByRole('switch', { name: 'Limit what the team may store' }).click()
   await form.getByLabel('Refuse them').check()
   await form.getByRole('button', { name: 'Save' }).click()
   await expect(page.getByRole('banner')).toContainText('Studio North')
@@ -77,7 +77,7 @@ test('the owner hands the team over, and is an admin from then on', async ({ pag
   await page.getByRole('link', { name: 'Team settings' }).click()
   await expect(page.getByRole('button', { name: 'Leave the team' })).toHaveCount(0)
   await page.getByLabel('New owner').selectOption({ value: (await whoIs(registry, heir)).id })
-  await page.getByRole('button', { name: 'Hand over' }).click()
+  await page.getByRole('button', { name: 'Hand over', exact: true }).click()
   await expectAccessible(page)
   await page.getByRole('dialog', { name: 'Hand the team over?' }).getByRole('button', { name: 'Hand over' }).click()
   await expect(page.getByText('Your role in “To hand over” is now: admin.')).toBeVisible()
@@ -135,7 +135,7 @@ test('a viewer sees no button of these views that would be refused', async ({ pa
 test('the settings are accessible, in light and dark, wide and narrow', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/team/settings')
   await expect(page.getByRole('region', { name: 'General' })).toBeVisible()
-  await page.getByText('Limit what the team may store').click()
+  await page.getByRole('switch', { name: 'Limit what the team may store' }).click()
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const width of [1280, 360]) {
       await page.emulateMedia({ colorScheme })

@@ -85,6 +85,8 @@ test('an invitation is a link to hand over, listed until it is withdrawn', async
   )
   await link.getByRole('button', { name: 'Copy Link' }).click()
   await expect(link.getByRole('button', { name: 'Copied' })).toBeVisible()
+  await page.mouse.move(0, 0)
+  await expect(page.getByRole('tooltip')).toHaveCount(0)
   await expectAccessible(page)
   await dialog.getByRole('button', { name: 'Done' }).click()
 

@@ -25,12 +25,34 @@ export async function answered<Body>(
 
 async function withCaller(request: Request): Promise<Response> {
   const again = request.clone()
-  const answer = await send(request, await accessToken())
+  const answer = await send(request, await token(accessToken))
   if (answer.status !== 401) return answer
   // The key to signatures may have changed, or the clock: once more with a fresh token, and then it is over.
-  const second = await send(again, await renewedToken())
+  const second = await send(again, await token(renewedToken))
   if (second.status === 401) forget()
   return second
+}
+
+/** A token, or the end of the session: then the sign-in is shown. */
+async function token(ask: () => Promise<string>): Promise<string> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) forget()
+    throw error
+  }
+}
+
+async function send(request: Request, token: string): Promise<Response> {
+  const headers = new Headers(request.headers)
+  headers.set('Authorization', `Bearer ${token}`)
+  const team = currentTeamId()
+  // What goes on while somebody looks at another team, an upload, says its own.
+  if (team && !headers.has('X-Team-ID')) headers.set('X-Team-ID', team)
+  return fetch(new Request(request, { headers })).catch((error) => {
+    // Whoever gave up asking knows it.
+    throw error instanceof DOMException && error.name === 'AbortError' ? error : unreachable()
+  })
 }
 
 /** What is refused may be so since a moment ago: the page looks whether a role or a team was lost. */
@@ -49,15 +71,4 @@ function lookAtMyself(): Promise<void> {
       looking = undefined
     })
   return looking
-}
-
-async function send(request: Request, token: string): Promise<Response> {
-  const headers = new Headers(request.headers)
-  headers.set('Authorization', `Bearer ${token}`)
-  const team = currentTeamId()
-  if (team) headers.set('X-Team-ID', team)
-  return fetch(new Request(request, { headers })).catch((error) => {
-    // Whoever gave up asking knows it.
-    throw error instanceof DOMException && error.name === 'AbortError' ? error : unreachable()
-  })
 }

@@ -26,13 +26,17 @@ function become(next: Session): void {
 }
 
 export function useSession(): Session {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    () => session,
-  )
+  return useSyncExternalStore(onSession, currentSession)
+}
+
+/** Hear of each change of the session, until the answer is called. */
+export function onSession(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+export function currentSession(): Session {
+  return session
 }
 
 export function currentTeamId(): string | undefined {

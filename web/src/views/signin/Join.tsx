@@ -17,7 +17,7 @@ import { JoinAsMe, JoinAsNew, JoinBySigningIn } from '@/views/signin/joining'
 
 export function Join() {
   useDocumentTitle('Join a team · Modelyard')
-  const token = decodeURIComponent(useLocation().hash)
+  const token = useLocation().hash
   const invitation = useQuery({
     queryKey: ['invitation', token],
     queryFn: () => answered(openly.POST('/api/v1/invitations/preview', { body: { invitation_token: token } })),
