@@ -45,6 +45,7 @@ export const TELLERS: Record<string, Teller> = {
   'model.restored': ofModel('brought', 'back from the trash'),
   'model.verified': ofModel('read', 'and verified it'),
   'model.failed': ofModel('read', 'and found that its bytes are not what was declared'),
+  'model.rotten': ofModel('read', 'again and found that its bytes have rotted'),
   'model.healed': ofModel('healed', ': its bytes are whole again'),
   'agent.first_seen': ofMachine('saw the machine', () => 'for the first time'),
   'agent.unhealthy': ofMachine('missed the machine', () => ': it does not answer'),
