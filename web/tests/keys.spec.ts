@@ -11,13 +11,19 @@ import type { Registry } from './registry'
 const BIN = join(import.meta.dirname, '../../.venv/bin')
 
 /** What a person's terminal answers to a pasted command, in a home of its own. */
-async function pasted(registry: Registry, command: string): Promise<string> {
-  const home = join(registry.home, freshEmail())
+async function pasted(registry: Registry, command: string, signal?: AbortSignal): Promise<string> {
+  const name = freshEmail()
+  const home = join(registry.home, name)
   mkdirSync(join(home, 'ComfyUI/models'), { recursive: true })
   mkdirSync(join(home, 'loras'))
-  writeFileSync(join(home, 'loras/pasted.safetensors'), safetensors(64))
+  writeFileSync(join(home, `loras/pasted-${name.split('@')[0]}.safetensors`), safetensors(64))
   const env = { PATH: `${BIN}${delimiter}${process.env.PATH}`, HOME: home }
-  const { stdout, stderr } = await promisify(execFile)('bash', ['-c', command], { cwd: home, env, timeout: 40_000 })
+  const { stdout, stderr } = await promisify(execFile)('bash', ['-c', command], {
+    cwd: home,
+    env,
+    timeout: 40_000,
+    ...(signal && { signal }),
+  })
   return stdout + stderr
 }
 
@@ -74,17 +80,16 @@ test('the command of an agent key brings a machine', async ({ page, registry, si
   expect(command).toMatch(
     /^MODELYARD_AGENT_URL=\S+ MODELYARD_AGENT_KEY=ak-\S+ modelyard agent run --comfyui ~\/ComfyUI$/,
   )
-  const agent = pasted(
-    registry,
-    `${command} --agent-id pasted-machine & AGENT=$!; read -t 25 < <(sleep 25); kill $AGENT`,
-  )
-  agent.catch(() => undefined)
+  const stop = new AbortController()
+  // `exec env` makes the agent the process that is ended, instead of the shell around it.
+  const agent = pasted(registry, `exec env ${command} --agent-id pasted-machine`, stop.signal).catch(() => undefined)
   const machines = () =>
     registry
       .call<{ agent_list: { agent_id: string }[] }>(registry.owner, 'GET', '/agents')
       .then((answer) => answer.agent_list.map((one) => one.agent_id))
   await expect.poll(machines, { timeout: 30_000 }).toContain('pasted-machine')
-  await agent.catch(() => undefined)
+  stop.abort()
+  await agent
 })
 
 test('a revoked key is refused, and listed among the ended ones only', async ({ page, registry, signIn }) => {
