@@ -167,7 +167,8 @@ def test_an_invited_person_joins_and_is_managed(
 
 
 def test_a_withdrawn_invitation_is_gone(signed_in: Command) -> None:
-    signed_in("invite", "create", "eve@studio.example")
+    invited = signed_in("invite", "create", "eve@studio.example")
+    assert re.search(r"^  http://\S+/join#in-\S+$", invited.out, re.MULTILINE)
     assert signed_in("invite", "rm", "eve@studio.example").code == 0
     assert "eve" not in signed_in("invite", "ls").out
 

@@ -22,7 +22,7 @@ for (const [what, text] of Object.entries(LIST)) {
   test(`${what} in every field is a text, and nothing more`, async ({ page, registry, signIn }) => {
     test.setTimeout(120_000)
     const team = await registry.call<{ id: string }>(registry.owner, 'POST', '/teams', { display_name: text })
-    const guest = await registry.inTeam(team.id)
+    const guest = registry.inTeam(team.id)
     const { ids } = await furnish(guest, { name: (plain) => `${text} ${plain}`.slice(0, 100) })
     await page.addInitScript((id) => localStorage.setItem('modelyard.team', id), team.id)
     await signIn(registry.owner, '/account')

@@ -75,7 +75,7 @@ export class Registry {
     return child
   }
 
-  /** One request to the API as a person; the body of the answer. */
+  /** One request to the API as a person, in their first team (see `inTeam`); the body of the answer. */
   async call<Body>(person: Person, method: string, path: string, body?: unknown): Promise<Body> {
     const { token, team } = await this.signedIn(person)
     const answer = await fetch(`${this.url}/api/v1${path}`, {
@@ -94,7 +94,7 @@ export class Registry {
   }
 
   /** A new account in the team, by an invitation. */
-  async person(role: Exclude<Role, 'owner'>, name = role): Promise<Person> {
+  async person(role: Exclude<Role, 'owner'>, name: string = role): Promise<Person> {
     const person = { email: `${name}-${randomBytes(3).toString('hex')}@studio.test`, password: secret(), role }
     const made = await this.call<{ invitation_token: string }>(this.owner, 'POST', '/invitations', {
       email_address: person.email,

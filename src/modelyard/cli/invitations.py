@@ -23,7 +23,7 @@ def create_invitation(
     email: Annotated[str, typer.Argument(help="The address of the person.")],
     role: Annotated[str, typer.Option(help="admin, member or viewer.")] = "member",
 ) -> None:
-    """Invite a person: hand the printed command or token over yourself. It works once, for 7 days."""
+    """Invite a person: hand the printed link or command over yourself. It works once, for 7 days."""
     from modelyard.wire.teams import InvitationMade, NewInvitation
 
     async def created(registry: Registry) -> tuple[str, InvitationMade]:
@@ -33,7 +33,8 @@ def create_invitation(
     terminal = terminal_of(context)
     url, made = terminal.ask(created)
     lines = [
-        f"Invited {email} as {role}. They accept with:",
+        f"Invited {email} as {role}. They open this link, or accept with the command:",
+        f"  {url}/join#{made.invitation_token}",
         f"  modelyard --url {url} invite accept {made.invitation_token}",
     ]
     terminal.output.answer(document=made, lines=lines, quiet=[made.invitation_token])

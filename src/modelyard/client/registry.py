@@ -124,6 +124,9 @@ class Registry:
     async def delete_invitation(self, invitation_id: UUID) -> None:
         await self._channel.send(Call("DELETE", f"/invitations/{invitation_id}"))
 
+    async def preview_invitation(self, token: teams.InvitationToken) -> teams.InvitationPreview:
+        return await self._post(teams.InvitationPreview, "/invitations/preview", token)
+
     async def accept_invitation(self, acceptance: teams.Acceptance) -> Done:
         """As the signed-in user, or without a token for a new account."""
         return await self._post(Done, "/invitations/accept", acceptance)

@@ -124,12 +124,28 @@ class InvitationList(Shape):
     page_meta: PageMeta = Field(description="Where this page stands.", examples=[{"per_page": 20}])
 
 
-class Acceptance(Shape):
-    """An invitation accepted, by a signed-in user or for a new account."""
+class InvitationToken(Shape):
+    """An invitation, by what was handed over."""
 
     invitation_token: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)] = Field(
         description="The token that was handed over.", examples=["in-7Yq…"]
     )
+
+
+class InvitationPreview(Shape):
+    """What an invitation says, to whoever holds its token."""
+
+    team_id: UUID = Field(description="The team to join.", examples=[EXAMPLE_ID])
+    team_name: str = Field(description="Its name.", examples=["Studio"])
+    email_address: str = Field(description="Who is invited.", examples=["grace@studio.example"])
+    invitation_role: Role = Field(description="The role after accepting.", examples=["member"])
+    expires_at: datetime = Field(description="When it ends.", examples=[EXAMPLE_TIME])
+    has_account: bool = Field(description="Whether the address has an account to sign in to.", examples=[False])
+
+
+class Acceptance(InvitationToken):
+    """An invitation accepted, by a signed-in user or for a new account."""
+
     first_name: Name | None = Field(default=None, description="For a new account.", examples=["Grace"])
     last_name: Name | None = Field(default=None, description="For a new account.", examples=["Hopper"])
     user_password: Annotated[str, StringConstraints(strict=True, min_length=8, max_length=128)] | None = Field(

@@ -57,7 +57,8 @@ def test_an_event_says_who_did_what_to_what(world: World) -> None:
     assert event["actor_kind"] == "user"
     assert event["actor_id"] == world.owner.user_id
     assert event["actor_name"] == "Registry Owner"
-    assert event["facts"] == {"before": "viewer", "after": "admin"}
+    name = someone.get("/users/me").json()["display_name"]
+    assert event["facts"] == {"before": "viewer", "after": "admin", "display_name": name}
     assert abs(datetime.fromisoformat(event["created_at"]) - datetime.now(UTC)) < timedelta(seconds=10)
 
 
@@ -150,3 +151,29 @@ def test_text_stays_text_wherever_it_comes_from(world: World, text: str) -> None
     assert _events(owner, action=text) == []
     assert _events(owner, object_id=text, actor_id=text) == []
     assert len(_events(owner)) == 3
+
+
+def test_an_event_names_what_it_was_done_to_also_when_that_is_gone(world: World) -> None:
+    someone = world.person("viewer")
+    name = someone.get("/users/me").json()["display_name"]
+    key = world.owner.post("/credentials", kind="agent", display_name="render farm").json()
+    world.owner.delete(f"/credentials/{key['id']}")
+    invited = world.owner.post("/invitations", email_address="gone@studio.test", invitation_role="viewer").json()
+    world.owner.delete(f"/invitations/{invited['id']}")
+    world.owner.delete(f"/members/{someone.user_id}")
+    told = [event for event in _events(world.owner)[:5] if not event["action"].endswith(("created", "joined"))]
+    assert [(event["action"], event["facts"]) for event in told] == [
+        ("member.removed", {"display_name": name}),
+        ("invitation.withdrawn", {"email_address": "gone@studio.test"}),
+        ("credential.revoked", {"kind": "agent", "display_name": "render farm", "key_prefix": key["key_prefix"]}),
+    ]
+
+
+def test_a_changed_model_is_named_by_its_path_and_a_moved_one_by_the_old_one(world: World) -> None:
+    model_id = world.owner.register(path="loras/named.safetensors")
+    world.owner.put(f"/models/{model_id}", description="lines")
+    world.owner.put(f"/models/{model_id}", model_path="loras/moved.safetensors")
+    assert [event["facts"] for event in _events(world.owner, object_id=model_id, action="model.changed")] == [
+        {"moved_from": "loras/named.safetensors", "model_path": "loras/moved.safetensors"},
+        {"model_path": "loras/named.safetensors", "description": "lines"},
+    ]

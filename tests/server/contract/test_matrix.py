@@ -141,6 +141,7 @@ ROWS = [
     Row("POST /teams", 201, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="new team"),
     Row("GET /users/me", 200, "1 y y y y  3 3  y y y  3  y y  1 1 y 1"),
     Row("PUT /users/me/password", 200, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="password"),
+    Row("POST /invitations/preview", 404, EVERYBODY, body="accept"),
     Row("POST /invitations/accept", 404, "y y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="accept"),
     # What the caller shows here is in the body; whoever gets as far as the body is told 422 or 404.
     Row("POST /auth/login", 422, EVERYBODY, body="junk"),

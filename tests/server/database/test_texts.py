@@ -120,6 +120,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("PUT", "/teams/current", {"display_name": NUL}),
     ("POST", "/credentials", {"kind": "agent", "display_name": NUL}),
     ("POST", "/invitations", {"email_address": f"{NUL}@studio.test", "invitation_role": "viewer"}),
+    ("POST", "/invitations/preview", {"invitation_token": NUL}),
     ("POST", "/invitations/accept", {"invitation_token": NUL}),
     ("POST", "/auth/login", {"email_address": f"{NUL}@studio.test", "user_password": NUL}),
     ("POST", "/auth/refresh", {"refresh_token": NUL}),

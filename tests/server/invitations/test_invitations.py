@@ -63,6 +63,39 @@ def test_every_refused_token_is_one_answer(world: World) -> None:
     assert answers[0][0] == 404
 
 
+def test_who_holds_an_invitation_reads_what_it_says(world: World) -> None:
+    email = _new_address()
+    token = _invite(world.owner, email, "viewer").json()["invitation_token"]
+    shown = world.nobody.post("/invitations/preview", invitation_token=token).json()
+    expires_at = shown.pop("expires_at")
+    assert shown == {
+        "team_id": world.team_id,
+        "team_name": world.owner.get("/teams/current").json()["display_name"],
+        "email_address": email,
+        "invitation_role": "viewer",
+        "has_account": False,
+    }
+    assert expires_at == world.owner.get("/invitations").json()["invitation_list"][0]["expires_at"]
+
+
+def test_an_invitation_says_whether_its_address_has_an_account(world: World) -> None:
+    email = _new_address()
+    _accept(world.nobody, _invite(world.owner, email).json()["invitation_token"])
+    token = _invite(world.new_team(), email).json()["invitation_token"]
+    assert world.nobody.post("/invitations/preview", invitation_token=token).json()["has_account"] is True
+
+
+def test_an_invitation_that_is_over_says_nothing(world: World) -> None:
+    used, withdrawn, expired = (_invite(world.owner, _new_address()).json() for _ in range(3))
+    _accept(world.nobody, used["invitation_token"])
+    world.owner.delete(f"/invitations/{withdrawn['id']}")
+    _expire(world, expired["invitation_token"])
+    tokens = [made["invitation_token"] for made in (used, withdrawn, expired)]
+    for token in [*tokens, keys.new_token("in-").raw, "x", "\x00"]:
+        answer = world.nobody.post("/invitations/preview", invitation_token=token)
+        assert (answer.status_code, answer.json()["error_code"]) == (404, "invitation_not_found")
+
+
 def test_one_open_invitation_an_address(world: World) -> None:
     email = _new_address()
     first = _invite(world.owner, email).json()

@@ -97,6 +97,7 @@ def test_verification_is_in_the_audit_trail_as_the_registrys_own_act(unread: Unr
         ("model.failed", "system"),
         ("model.registered", "user"),
     ]
+    assert events[0]["facts"] == {"model_path": events[1]["facts"]["model_path"]}
 
 
 def test_when_bytes_were_first_verified_is_kept_with_the_model(unread: Unread) -> None:

@@ -5,10 +5,10 @@
 import createClient from 'openapi-fetch'
 import { Problem, unreachable } from '@/api/problem'
 import type { paths } from '@/api/schema'
-import { accessToken, currentTeamId, forget, isProblem, renewedToken } from '@/api/session'
+import { accessToken, currentTeamId, forget, isProblem, learnWhoIAm, renewedToken } from '@/api/session'
 
 /** Each operation by its address, with the types of its body, its parameters and its answers. */
-export const api = createClient<paths>({ baseUrl: '', fetch: withCaller })
+export const api = createClient<paths>({ baseUrl: '', fetch: noticing })
 
 /**
  * The body of an answer.
@@ -53,4 +53,22 @@ async function send(request: Request, token: string): Promise<Response> {
     // Whoever gave up asking knows it.
     throw error instanceof DOMException && error.name === 'AbortError' ? error : unreachable()
   })
+}
+
+/** What is refused may be so since a moment ago: the page looks whether a role or a team was lost. */
+async function noticing(request: Request): Promise<Response> {
+  const answer = await withCaller(request)
+  if (answer.status === 403) void lookAtMyself()
+  return answer
+}
+
+let looking: Promise<void> | undefined
+
+function lookAtMyself(): Promise<void> {
+  looking ??= learnWhoIAm()
+    .catch(() => undefined)
+    .finally(() => {
+      looking = undefined
+    })
+  return looking
 }

@@ -81,6 +81,12 @@ export async function learnWhoIAm(): Promise<void> {
   become({ state: 'signed-in', me, team })
 }
 
+/** Act in this team from now on: one that was joined or made a moment ago. */
+export async function enterTeam(teamId: string): Promise<void> {
+  localStorage.setItem(TEAM, teamId)
+  await learnWhoIAm()
+}
+
 export function chooseTeam(team: OwnTeam): void {
   if (session.state !== 'signed-in') return
   localStorage.setItem(TEAM, team.id)

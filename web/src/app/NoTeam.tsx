@@ -1,5 +1,18 @@
-import { Empty } from '@/parts/states'
+import { Text } from '@mantine/core'
+import { Heading } from '@/parts/Heading'
+import { PageLink } from '@/parts/PageLink'
 
 export function NoTeam() {
-  return <Empty title="You are in no team">Ask somebody who is for an invitation.</Empty>
+  return (
+    <>
+      <Heading title="You are in no team" />
+      <Text>
+        Ask somebody who is for an invitation, or make a team of your own in{' '}
+        <PageLink to="/account" underline="always">
+          your account
+        </PageLink>
+        .
+      </Text>
+    </>
+  )
 }

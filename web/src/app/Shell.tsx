@@ -20,6 +20,7 @@ import { NoTeam } from '@/app/NoTeam'
 import { SchemeSwitch } from '@/app/SchemeSwitch'
 import { TeamSwitch } from '@/app/TeamSwitch'
 import { UploadIndicator } from '@/app/UploadIndicator'
+import { useStanding } from '@/app/useStanding'
 import mark from '@/mark.svg'
 
 interface Place {
@@ -42,7 +43,9 @@ const PLACES: Place[] = [
 export function Shell() {
   const session = useSession()
   const [isOpen, { toggle, close }] = useDisclosure(false)
+  const { pathname } = useLocation()
   const team = session.state === 'signed-in' ? session.team : undefined
+  useStanding()
   return (
     <AppShell
       header={{ height: 56 }}
@@ -71,12 +74,12 @@ export function Shell() {
       </AppShell.Header>
       <AppShell.Navbar p="xs" aria-label="Views">
         <AppShell.Section grow component={ScrollArea}>
-          <Places onGo={close} />
+          {team && <Places onGo={close} />}
         </AppShell.Section>
       </AppShell.Navbar>
       {/* A view of another team begins anew. */}
       <AppShell.Main id="view" tabIndex={-1} key={team?.id}>
-        {team ? <Outlet /> : <NoTeam />}
+        {team || pathname === '/account' ? <Outlet /> : <NoTeam />}
       </AppShell.Main>
     </AppShell>
   )
@@ -90,6 +93,8 @@ function Places({ onGo }: { onGo: () => void }) {
       key={place.to}
       component={Link}
       to={place.to}
+      // Without it, the members would be marked in every view of the team.
+      activeOptions={{ exact: true, includeSearch: false }}
       label={place.label}
       leftSection={<place.icon size={18} aria-hidden />}
       active={pathname === place.to}

@@ -14,7 +14,7 @@ import { NotFound } from '@/app/NotFound'
 import { Shell } from '@/app/Shell'
 import { machineSearch } from '@/views/machines/search'
 import { modelSearch } from '@/views/models/search'
-import { auditSearch } from '@/views/team/search'
+import { auditSearch, keySearch } from '@/views/team/search'
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
 
@@ -79,6 +79,7 @@ const team = createRoute({
 const keys = createRoute({
   getParentRoute: () => inside,
   path: '/team/keys',
+  validateSearch: keySearch,
   component: lazyRouteComponent(() => import('@/views/team/Keys'), 'Keys'),
 })
 const history = createRoute({

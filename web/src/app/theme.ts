@@ -17,10 +17,13 @@ export const theme = createTheme({
   components: { Modal: { defaultProps: dialog }, Drawer: { defaultProps: dialog } },
 })
 
+// Mantine lightens a button under the pointer, and its text could not be read as well.
+const HOVER = { '--mantine-color-cyan-filled-hover': '#095c6f' }
+
 export const variables: CSSVariablesResolver = () => ({
   variables: {},
-  light: { '--mantine-color-dimmed': '#596067', '--mantine-color-error': '#c92a2a' },
-  dark: { '--mantine-color-dimmed': '#a6a7ab', '--mantine-color-error': '#ff8787' },
+  light: { ...HOVER, '--mantine-color-dimmed': '#596067', '--mantine-color-error': '#c92a2a' },
+  dark: { ...HOVER, '--mantine-color-dimmed': '#a6a7ab', '--mantine-color-error': '#ff8787' },
 })
 
 /** The nonce of this answer, under which Mantine may add a style element. */

@@ -10,6 +10,11 @@ export function said(message: string): void {
   notifications.show({ message })
 }
 
+/** Say what somebody must not miss: it stays until it is closed. */
+export function told(message: string): void {
+  notifications.show({ message, color: 'yellow', autoClose: false, closeButtonProps: { 'aria-label': 'Close' } })
+}
+
 /** Say what was done, and offer to undo it for a while. */
 export function done(message: string, undo: () => void | Promise<void>): void {
   const id = notifications.show({

@@ -51,6 +51,12 @@ export function dateAndTime(time: string): string {
   return exact.format(new Date(time))
 }
 
+const date = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' })
+
+export function day(time: string): string {
+  return date.format(new Date(time))
+}
+
 /** `1 model`, `12,345 models`. */
 export function count(number: number, one: string, many = `${one}s`): string {
   return `${number.toLocaleString('en')} ${number === 1 ? one : many}`

@@ -96,7 +96,8 @@ def revoke_credential(session: Session, acting: Acting, credential_id: UUID) -> 
         raise problems.CredentialNotFound("There is no such credential.")
     if key.revoked_at is None:
         revoke_key(session, key.id)
-        record(session, acting.actor, acting.team_id, "credential.revoked", key.id, kind=key.kind)
+        facts = {"kind": key.kind, "display_name": key.display_name, "key_prefix": key.key_prefix}
+        record(session, acting.actor, acting.team_id, "credential.revoked", key.id, **facts)
 
 
 def _may_revoke(acting: Acting, key: CredentialRow) -> bool:

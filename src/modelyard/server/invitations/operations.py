@@ -23,7 +23,15 @@ from modelyard.server.teams.acting import Acting, role_in
 from modelyard.server.teams.operations import add_member, team_of
 from modelyard.server.teams.tables import TeamRow
 from modelyard.wire import problems
-from modelyard.wire.teams import Acceptance, Invitation, InvitationList, InvitationMade, NewInvitation, Role
+from modelyard.wire.teams import (
+    Acceptance,
+    Invitation,
+    InvitationList,
+    InvitationMade,
+    InvitationPreview,
+    NewInvitation,
+    Role,
+)
 
 LIFE = timedelta(days=7)
 
@@ -112,11 +120,29 @@ def withdraw(session: Session, acting: Acting, invitation_id: UUID) -> None:
     if invitation is None:
         raise invitation_not_found()
     invitation.ended_at = now()
-    record(session, acting.actor, acting.team_id, "invitation.withdrawn", invitation.id)
+    facts = {"email_address": invitation.email_address}
+    record(session, acting.actor, acting.team_id, "invitation.withdrawn", invitation.id, **facts)
 
 
 def invitation_not_found() -> problems.InvitationNotFound:
     return problems.InvitationNotFound("There is no such open invitation.")
+
+
+def preview(session: Session, token: str) -> InvitationPreview:
+    """What an open invitation says, for whoever holds it: to which team, for whom, as what.
+
+    Raises:
+        InvitationNotFound: see ``accept``.
+    """
+    invitation = _open_invitation(session, token)
+    return InvitationPreview(
+        team_id=invitation.team_id,
+        team_name=session.get_one(TeamRow, invitation.team_id).display_name,
+        email_address=invitation.email_address,
+        invitation_role=Role(invitation.role),
+        expires_at=invitation.expires_at,
+        has_account=user_by_key(session, invitation.email_key) is not None,
+    )
 
 
 def accept(database: Database, identity: Identity, asked: Acceptance, caller: Caller | None) -> None:

@@ -15,7 +15,14 @@ from modelyard.server.teams.acting import REFUSALS, Acting, may
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
 from modelyard.wire.shapes import Done
-from modelyard.wire.teams import Acceptance, InvitationList, InvitationMade, NewInvitation
+from modelyard.wire.teams import (
+    Acceptance,
+    InvitationList,
+    InvitationMade,
+    InvitationPreview,
+    InvitationToken,
+    NewInvitation,
+)
 
 router = APIRouter(prefix="/invitations", tags=["invitations"])
 
@@ -58,6 +65,17 @@ def delete_invitation(invitation_id: PathId, acting: Annotated[Acting, may(Opera
     asked_id = uuid_of(invitation_id, operations.invitation_not_found())
     with database.writing(acting.team_id) as session:
         operations.withdraw(session, acting, asked_id)
+
+
+@router.post(
+    "/preview",
+    operation_id="preview_invitation",
+    responses=answers(problems.InvitationNotFound, problems.InvalidRequest),
+)
+def preview_invitation(asked: InvitationToken, database: Db) -> InvitationPreview:
+    """Read an open invitation that was handed over, before accepting it."""
+    with database.reading() as session:
+        return operations.preview(session, asked.invitation_token)
 
 
 @router.post(

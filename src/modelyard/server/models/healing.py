@@ -42,4 +42,4 @@ def _heal(session: Session, model: ModelRow, blob: BlobRow, actor: audit.Actor) 
     model.verified_at = model.verified_at or blob.verified_at
     model.blake3_hash = blob.blake3_hash
     model.version += 1
-    audit.record(session, actor, model.team_id, "model.healed", model.id)
+    audit.record(session, actor, model.team_id, "model.healed", model.id, model_path=model.model_path)

@@ -131,9 +131,10 @@ def change_model(
     changed = {name: value for name, value in sent.items() if getattr(model, name) != value}
     if not changed:
         return model
+    named = {"moved_from" if "model_path" in changed else "model_path": model.model_path}
     _apply(session, model, changed)
     changes.raise_revision(session, acting.team_id)
-    audit.record(session, acting.actor, acting.team_id, _action(changed), str(model.id), **changed)
+    audit.record(session, acting.actor, acting.team_id, _action(changed), str(model.id), **(named | changed))
     return model
 
 

@@ -129,7 +129,8 @@ def transfer_team(session: Session, acting: Acting, new_owner_id: UUID) -> None:
     # One at a time: the database knows no team with two owners.
     session.flush()
     heir.role = Role.OWNER
-    record(session, acting.actor, team.id, "team.transferred", team.id, new_owner_id=str(heir.user_id))
+    facts = {"new_owner_id": str(heir.user_id), "display_name": _name_of(session, heir.user_id)}
+    record(session, acting.actor, team.id, "team.transferred", team.id, **facts)
 
 
 def add_member(session: Session, team_id: UUID, user_id: UUID, role: Role) -> None:
@@ -153,9 +154,8 @@ def change_role(session: Session, acting: Acting, user_id: UUID, role: Role) -> 
     if member.role == Role.OWNER:
         raise problems.OwnerStays("The owner's role changes by transferring the team.")
     if member.role != role:
-        record(
-            session, acting.actor, acting.team_id, "member.role_changed", user_id, before=member.role, after=str(role)
-        )
+        facts = {"before": member.role, "after": str(role), "display_name": _name_of(session, user_id)}
+        record(session, acting.actor, acting.team_id, "member.role_changed", user_id, **facts)
         member.role = role
 
 
@@ -175,7 +175,7 @@ def remove_member(session: Session, acting: Acting, user_id: UUID) -> None:
     session.execute(delete(MemberRow).where(MemberRow.team_id == acting.team_id, MemberRow.user_id == user_id))
     identity_operations.revoke_devices_of(session, acting.team_id, user_id)
     action = "member.left" if user_id == acting.user_id else "member.removed"
-    record(session, acting.actor, acting.team_id, action, user_id)
+    record(session, acting.actor, acting.team_id, action, user_id, display_name=_name_of(session, user_id))
 
 
 def member_not_found() -> problems.MemberNotFound:
@@ -187,6 +187,12 @@ def _member(session: Session, acting: Acting, user_id: UUID | None) -> MemberRow
     if member is None:
         raise member_not_found()
     return member
+
+
+def _name_of(session: Session, user_id: UUID) -> str:
+    """For the audit trail, where people are read about who have left."""
+    user = session.get_one(UserRow, user_id)
+    return full_name(user.first_name, user.last_name)
 
 
 def list_members(session: Session, acting: Acting, page: Page) -> MemberList:

@@ -82,7 +82,8 @@ def _note(session: Session, blob: BlobRow, found: Finding, said: str | None = No
     for model in session.scalars(select(ModelRow).where(ModelRow.blob_id == blob.id)):
         _tell(model, blob, found)
         succession.let_go(session, model)
-        audit.record(session, audit.SYSTEM, model.team_id, f"model.{said or blob.verification}", model.id)
+        action = f"model.{said or blob.verification}"
+        audit.record(session, audit.SYSTEM, model.team_id, action, model.id, model_path=model.model_path)
 
 
 def _tell(model: ModelRow, blob: BlobRow, found: Finding) -> None:

@@ -1,0 +1,159 @@
+// The three ways into a team: as who one is, by signing in first, with a new account.
+
+import { Button, Group, PasswordInput, Stack, Text, TextInput } from '@mantine/core'
+import { useMutation } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
+import type { FormEvent } from 'react'
+import { answered, api } from '@/api/client'
+import { openly } from '@/api/openly'
+import { asProblem } from '@/api/problem'
+import { enterTeam, signIn, signOut, useSession } from '@/api/session'
+import type { InvitationPreview } from '@/api/types'
+import { queries } from '@/app/queries'
+import { useNewPassword } from '@/parts/newPassword'
+import { failed, said } from '@/parts/notify'
+
+interface Way {
+  invitation: InvitationPreview
+  token: string
+}
+
+/** What comes after joining, however one joined: the team's models, with no way back to a link that is used up. */
+function useEntering(invitation: InvitationPreview) {
+  const navigate = useNavigate()
+  return async () => {
+    queries.removeQueries({ predicate: (query) => query.queryKey[0] !== 'invitation' })
+    await enterTeam(invitation.team_id)
+    await navigate({ to: '/models', replace: true })
+    said(`Welcome to “${invitation.team_name}”.`)
+  }
+}
+
+async function acceptAsMe(invitation_token: string): Promise<void> {
+  await answered(api.POST('/api/v1/invitations/accept', { body: { invitation_token } }))
+}
+
+export function JoinAsMe({ invitation, token }: Way) {
+  const session = useSession()
+  const enter = useEntering(invitation)
+  const join = useMutation({
+    mutationFn: async () => {
+      await acceptAsMe(token)
+      await enter()
+    },
+  })
+  if (session.state !== 'signed-in') return null
+  const { me } = session
+  if (me.email_address.toLowerCase() !== invitation.email_address.toLowerCase()) {
+    return <SomebodyElse email={me.email_address} />
+  }
+  return (
+    <Stack>
+      <Refusal error={join.error} />
+      <Button loading={join.isPending} onClick={() => join.mutate()}>
+        Join as {me.display_name}
+      </Button>
+    </Stack>
+  )
+}
+
+function SomebodyElse({ email }: { email: string }) {
+  const leave = useMutation({ mutationFn: () => signOut(), onSuccess: () => queries.clear(), onError: failed })
+  return (
+    <Stack>
+      <Text role="alert">
+        You are signed in as <bdi>{email}</bdi>, and the invitation is for another address.
+      </Text>
+      <Group>
+        <Button loading={leave.isPending} onClick={() => leave.mutate()}>
+          Sign out and go on
+        </Button>
+      </Group>
+    </Stack>
+  )
+}
+
+export function JoinBySigningIn({ invitation, token }: Way) {
+  const enter = useEntering(invitation)
+  const join = useMutation({
+    mutationFn: async (password: string) => {
+      await signIn(invitation.email_address, password)
+      await acceptAsMe(token)
+      await enter()
+    },
+  })
+  const onSubmit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    join.mutate(String(new FormData(event.currentTarget).get('password')))
+  }
+  return (
+    <form onSubmit={onSubmit}>
+      <Stack>
+        <Text>This address has an account here: sign in to join.</Text>
+        <TextInput label="E-mail" autoComplete="username" value={invitation.email_address} readOnly />
+        <PasswordInput name="password" label="Password" autoComplete="current-password" required />
+        <Refusal error={join.error} />
+        <Button type="submit" loading={join.isPending}>
+          Sign in and join
+        </Button>
+      </Stack>
+    </form>
+  )
+}
+
+export function JoinAsNew({ invitation, token }: Way) {
+  const enter = useEntering(invitation)
+  const join = useMutation({
+    mutationFn: async (asked: { first_name: string; last_name: string; user_password: string }) => {
+      await answered(openly.POST('/api/v1/invitations/accept', { body: { invitation_token: token, ...asked } }))
+      await signIn(invitation.email_address, asked.user_password)
+      await enter()
+    },
+  })
+  const fields = join.error ? asProblem(join.error).fields : {}
+  const password = useNewPassword(fields.user_password)
+  const onSubmit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const typed = new FormData(event.currentTarget)
+    const [first_name, last_name] = [String(typed.get('first')).trim(), String(typed.get('last')).trim()]
+    if (password.checked()) join.mutate({ first_name, last_name, user_password: password.value })
+  }
+  return (
+    <form onSubmit={onSubmit}>
+      <Stack>
+        <Text>You have no account here yet. Make one:</Text>
+        <TextInput label="E-mail" autoComplete="username" value={invitation.email_address} readOnly />
+        <TextInput
+          name="first"
+          label="First name"
+          autoComplete="given-name"
+          required
+          maxLength={100}
+          error={fields.first_name}
+        />
+        <TextInput
+          name="last"
+          label="Last name"
+          autoComplete="family-name"
+          required
+          maxLength={100}
+          error={fields.last_name}
+        />
+        {password.fields}
+        <Refusal error={join.error} />
+        <Button type="submit" loading={join.isPending}>
+          Make the account and join
+        </Button>
+      </Stack>
+    </form>
+  )
+}
+
+function Refusal({ error }: { error: unknown }) {
+  if (!error) return null
+  return (
+    <Text c="var(--mantine-color-error)" size="sm" role="alert">
+      {asProblem(error).message}
+    </Text>
+  )
+}

@@ -1,0 +1,168 @@
+// Name, pickle files and quota: a form for admins, plain facts for the others.
+
+import {
+  Button,
+  Group,
+  NativeSelect,
+  NumberInput,
+  Progress,
+  Radio,
+  Stack,
+  Switch,
+  Text,
+  TextInput,
+} from '@mantine/core'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { type FormEvent, useState } from 'react'
+import { answered, api } from '@/api/client'
+import { asProblem } from '@/api/problem'
+import { learnWhoIAm } from '@/api/session'
+import type { Team } from '@/api/types'
+import { failed, said } from '@/parts/notify'
+import { Section } from '@/parts/Section'
+import { bytes, day } from '@/parts/words'
+import { type Amount, amountOf, bytesOf, type Unit } from '@/views/team/quota'
+import { TEAM } from '@/views/team/useTeam'
+
+const POLICIES = [
+  {
+    value: 'block' as const,
+    label: 'Refuse them',
+    description: 'Files of .ckpt, .pt, .pth, .bin and .pkl can run any code when they are loaded. Safest, and usual.',
+  },
+  {
+    value: 'scan' as const,
+    label: 'Let them in when a scan finds nothing',
+    description:
+      'The registry opens each one in a cage and refuses what it does not know to be harmless. What passes is labelled ' +
+      'as scanned, not blessed: a scan can miss something.',
+  },
+]
+
+export function Storage({ team }: { team: Team }) {
+  const share = team.quota_bytes ? Math.min(100, (100 * team.stored_bytes) / team.quota_bytes) : undefined
+  const words =
+    team.quota_bytes === null
+      ? `${bytes(team.stored_bytes)} used, without a limit.`
+      : `${bytes(team.stored_bytes)} of ${bytes(team.quota_bytes)} used.`
+  return (
+    <Section title="Storage">
+      <Text>{words}</Text>
+      {share !== undefined && (
+        <Progress value={share} color={share > 90 ? 'red' : 'cyan'} aria-label="Share of the quota in use" />
+      )}
+      <Text size="sm" c="dimmed">
+        The same bytes under several names count once. The team was made on {day(team.created_at)}.
+      </Text>
+    </Section>
+  )
+}
+
+export function Facts({ team }: { team: Team }) {
+  const policy = POLICIES.find((one) => one.value === team.pickle_policy)
+  return (
+    <Section title="General">
+      <Text>
+        Name: <bdi>{team.display_name}</bdi>
+      </Text>
+      <Text>Pickle files: {policy?.label}.</Text>
+      <Text size="sm" c="dimmed">
+        {policy?.description}
+      </Text>
+      <Text size="sm" c="dimmed">
+        Admins change these settings.
+      </Text>
+    </Section>
+  )
+}
+
+export function SettingsForm({ team }: { team: Team }) {
+  const cache = useQueryClient()
+  const [display_name, setName] = useState(team.display_name)
+  const [pickle_policy, setPolicy] = useState(team.pickle_policy)
+  const [quota_bytes, setQuota] = useState(team.quota_bytes)
+  const wanted = { display_name: display_name.trim(), pickle_policy, quota_bytes }
+  const save = useMutation({
+    mutationFn: () => answered(api.PUT('/api/v1/teams/current', { body: wanted })),
+    onSuccess: async () => {
+      said('The settings are saved.')
+      await Promise.all([cache.invalidateQueries({ queryKey: TEAM }), learnWhoIAm()])
+    },
+    onError: (error) => asProblem(error).fields.display_name || failed(error),
+  })
+  const onSubmit = (event: FormEvent) => {
+    event.preventDefault()
+    save.mutate()
+  }
+  return (
+    <Section title="General">
+      <form onSubmit={onSubmit}>
+        <Stack>
+          <TextInput
+            label="Name"
+            required
+            maxLength={100}
+            value={display_name}
+            error={save.error ? asProblem(save.error).fields.display_name : undefined}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+          <Radio.Group
+            label="Pickle files"
+            value={pickle_policy}
+            onChange={(value) => setPolicy(value === 'scan' ? 'scan' : 'block')}
+          >
+            <Stack gap="xs" mt="xs">
+              {POLICIES.map(({ value, label, description }) => (
+                <Radio key={value} value={value} label={label} description={description} />
+              ))}
+            </Stack>
+          </Radio.Group>
+          <Quota value={quota_bytes} onChange={setQuota} />
+          <Group>
+            <Button type="submit" loading={save.isPending}>
+              Save
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Section>
+  )
+}
+
+function Quota({ value, onChange }: { value: number | null; onChange: (bytes: number | null) => void }) {
+  const [amount, setAmount] = useState<Amount>(value === null ? { number: 1, unit: 'TB' } : amountOf(value))
+  const change = (next: Amount) => {
+    setAmount(next)
+    onChange(bytesOf(next))
+  }
+  return (
+    <Stack gap="xs">
+      <Switch
+        label="Limit what the team may store"
+        checked={value !== null}
+        onChange={(event) => onChange(event.currentTarget.checked ? bytesOf(amount) : null)}
+      />
+      {value !== null && (
+        <Group gap="xs" align="flex-end">
+          <NumberInput
+            label="At most"
+            w={140}
+            min={0}
+            max={1_000_000}
+            decimalScale={3}
+            hideControls
+            value={amount.number}
+            onChange={(number) => change({ ...amount, number: Number(number) })}
+          />
+          <NativeSelect
+            aria-label="Unit"
+            w={80}
+            data={['GB', 'TB']}
+            value={amount.unit}
+            onChange={(event) => change({ ...amount, unit: event.currentTarget.value as Unit })}
+          />
+        </Group>
+      )}
+    </Stack>
+  )
+}
