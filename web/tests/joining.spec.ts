@@ -159,12 +159,8 @@ async function invitedToNewTeam(registry: Registry, email: string): Promise<stri
   const { id } = await registry.call<{ id: string }>(registry.owner, 'POST', '/teams', {
     display_name: 'Second studio',
   })
-  const made = await registry.call<{ invitation_token: string }>(
-    registry.owner,
-    'POST',
-    '/invitations',
-    { email_address: email, invitation_role: 'viewer' },
-    id,
-  )
+  const asked = { email_address: email, invitation_role: 'viewer' }
+  const there = registry.inTeam(id)
+  const made = await there.call<{ invitation_token: string }>(registry.owner, 'POST', '/invitations', asked)
   return made.invitation_token
 }
