@@ -71,7 +71,7 @@ def main() -> None:
         machine.wait(START_SECONDS)
 
     say("The registry is left running; the two agents are stopped:")
-    say(f"   address    {url}\n   e-mail     {EMAIL}\n   password   {password}")
+    say(f"   the page   {url}\n   e-mail     {EMAIL}\n   password   {password}")
     say(f"   API        {url}/docs\n   its log    .demo/registry.log\n   stop it    kill {process.pid}")
 
 

@@ -1,7 +1,6 @@
 // Starts the page: styles, the theme, the session, the views.
 
-import '@mantine/core/styles.css'
-import '@mantine/notifications/styles.css'
+import '@/app/styles.css'
 import '@/app/page.css'
 
 import { StrictMode } from 'react'

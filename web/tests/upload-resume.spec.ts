@@ -109,7 +109,7 @@ test('a pause sends nothing, in any view, and what had arrived stays', async ({ 
   await page.getByRole('button', { name: 'Go on with paused.safetensors' }).click()
   await page.getByRole('link', { name: 'Models' }).click()
   await expect(page.getByRole('status', { name: 'Uploads' })).toContainText('1 of 1 file uploaded', { timeout: 60_000 })
-  await page.getByRole('link', { name: 'Upload', exact: true }).click()
+  await page.getByRole('navigation').getByRole('link', { name: 'Upload', exact: true }).click()
   await expectWhole(page, registry, file, 'paused.safetensors')
   expect(partsTaken(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
 })

@@ -1,12 +1,12 @@
 // The page as a whole: what surrounds every view.
 
 import { MantineProvider } from '@mantine/core'
-import { Notifications } from '@mantine/notifications'
 import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { queries } from '@/app/queries'
 import { router } from '@/app/router'
 import { styleNonce, theme, variables } from '@/app/theme'
+import { Notices } from '@/parts/Notices'
 
 export function App() {
   return (
@@ -16,7 +16,7 @@ export function App() {
       defaultColorScheme="auto"
       getStyleNonce={styleNonce}
     >
-      <Notifications position="bottom-right" />
+      <Notices />
       <QueryClientProvider client={queries}>
         <RouterProvider router={router} />
       </QueryClientProvider>

@@ -1,22 +1,32 @@
 // Lets members in. Everybody else sees the sign-in where the view would be; the address stays what it was.
 
 import { Button, Center, Loader, Stack, Text } from '@mantine/core'
-import type { ReactNode } from 'react'
+import { lazy, type ReactNode, Suspense } from 'react'
 import { resume, useSession } from '@/api/session'
-import { SignIn } from '@/views/signin/SignIn'
+
+// Most who come are signed in already.
+const SignIn = lazy(() => import('@/views/signin/SignIn').then((view) => ({ default: view.SignIn })))
 
 export function Gate({ children }: { children: ReactNode }) {
   const session = useSession()
-  if (session.state === 'signed-out') return <SignIn />
-  if (session.state === 'unreachable') return <Unreachable />
-  if (session.state === 'starting') {
+  if (session.state === 'signed-out') {
     return (
-      <Center h="100vh">
-        <Loader aria-label="Starting" />
-      </Center>
+      <Suspense fallback={<Starting />}>
+        <SignIn />
+      </Suspense>
     )
   }
+  if (session.state === 'unreachable') return <Unreachable />
+  if (session.state === 'starting') return <Starting />
   return children
+}
+
+function Starting() {
+  return (
+    <Center h="100vh">
+      <Loader aria-label="Starting" />
+    </Center>
+  )
 }
 
 function Unreachable() {

@@ -1,6 +1,6 @@
 import { Text } from '@mantine/core'
 import { Heading } from '@/parts/Heading'
-import { PageLink } from '@/parts/PageLink'
+import { AnchorLink } from '@/parts/links'
 
 export function NoTeam() {
   return (
@@ -8,9 +8,9 @@ export function NoTeam() {
       <Heading title="You are in no team" />
       <Text>
         Ask somebody who is for an invitation, or make a team of your own in{' '}
-        <PageLink to="/account" underline="always">
+        <AnchorLink to="/account" underline="always">
           your account
-        </PageLink>
+        </AnchorLink>
         .
       </Text>
     </>

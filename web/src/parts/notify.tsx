@@ -1,23 +1,38 @@
 // What is said in passing, in a corner: what was done, with a way back where there is one, and what was refused.
 
 import { Button, Group, Text } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
+import type { NotificationData } from '@mantine/notifications'
 import { asProblem } from '@/api/problem'
+import { need } from '@/parts/Notices'
 
 const UNDO_MILLISECONDS = 10_000
 
+let shown = 0
+
+/** Show a notice; gives the id by which it is hidden. */
+export function show(notice: NotificationData): string {
+  shown += 1
+  const id = `notice-${shown}`
+  void need().then(({ notifications }) => notifications.show({ ...notice, id }))
+  return id
+}
+
+export function hide(id: string): void {
+  void need().then(({ notifications }) => notifications.hide(id))
+}
+
 export function said(message: string): void {
-  notifications.show({ message })
+  show({ message })
 }
 
 /** Say what somebody must not miss: it stays until it is closed. */
 export function told(message: string): void {
-  notifications.show({ message, color: 'yellow', autoClose: false, closeButtonProps: { 'aria-label': 'Close' } })
+  show({ message, color: 'yellow', autoClose: false, closeButtonProps: { 'aria-label': 'Close' } })
 }
 
 /** Say what was done, and offer to undo it for a while. */
 export function done(message: string, undo: () => void | Promise<void>): void {
-  const id = notifications.show({
+  const id = show({
     autoClose: UNDO_MILLISECONDS,
     message: (
       <Group justify="space-between" wrap="nowrap">
@@ -34,7 +49,7 @@ export function done(message: string, undo: () => void | Promise<void>): void {
 export function failed(error: unknown): void {
   const problem = asProblem(error)
   const fields = Object.entries(problem.fields).map(([field, message]) => `${field}: ${message}`)
-  notifications.show({
+  show({
     color: 'red',
     title: problem.title,
     message: [problem.message, ...fields].join(' '),
@@ -45,7 +60,7 @@ export function failed(error: unknown): void {
 }
 
 async function takeBack(id: string, undo: () => void | Promise<void>): Promise<void> {
-  notifications.hide(id)
+  hide(id)
   try {
     await undo()
   } catch (error) {

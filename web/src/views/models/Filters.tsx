@@ -1,8 +1,8 @@
 // What the list is narrowed to, how it is sorted and shown. All of it stands in the address.
 
-import { Autocomplete, Button, Group, NativeSelect, SegmentedControl, Switch, VisuallyHidden } from '@mantine/core'
+import { Button, Group, NativeSelect, SegmentedControl, Switch, TextInput, VisuallyHidden } from '@mantine/core'
 import { IconAdjustmentsHorizontal, IconLayoutGrid, IconList } from '@tabler/icons-react'
-import { useEffect, useMemo, useState } from 'react'
+import { useEffect, useId, useMemo, useState } from 'react'
 import type { Model } from '@/api/types'
 import { MODEL_TYPES } from '@/parts/modelTypes'
 import classes from '@/views/models/models.module.css'
@@ -120,24 +120,33 @@ function TagBox({ tag, rows, onChoose }: { tag: string; rows: Model[]; onChoose:
   const choose = (chosen: string) => {
     if (chosen !== tag) onChoose(chosen)
   }
+  const id = useId()
   return (
-    <Autocomplete
-      aria-label="Tag"
-      placeholder="Any tag"
-      data={known}
-      limit={MOST_SUGGESTED}
-      maxLength={64}
-      value={typed}
-      onChange={setTyped}
-      onOptionSubmit={choose}
-      onBlur={() => choose(typed.trim())}
-      onKeyDown={(event) => {
-        if (event.key === 'Enter') choose(typed.trim())
-      }}
-      clearable
-      clearButtonProps={{ 'aria-label': 'Any tag' }}
-      onClear={() => choose('')}
-    />
+    <>
+      <TextInput
+        type="search"
+        aria-label="Tag"
+        placeholder="Any tag"
+        list={id}
+        maxLength={64}
+        value={typed}
+        onChange={(event) => {
+          const text = event.currentTarget.value
+          setTyped(text)
+          // One of the list, or nothing any more; other words are chosen when they are whole.
+          if (!text || known.includes(text)) choose(text)
+        }}
+        onBlur={() => choose(typed.trim())}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter') choose(typed.trim())
+        }}
+      />
+      <datalist id={id}>
+        {known.slice(0, MOST_SUGGESTED).map((one) => (
+          <option key={one} value={one} />
+        ))}
+      </datalist>
+    </>
   )
 }
 

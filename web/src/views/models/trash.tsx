@@ -1,11 +1,10 @@
 // Out of the trash again, and what stands in the way where something does.
 
 import { Button, Stack, Text } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { Problem } from '@/api/problem'
 import type { Model } from '@/api/types'
 import { router } from '@/app/router'
-import { done, failed } from '@/parts/notify'
+import { done, failed, hide, show } from '@/parts/notify'
 import { renewLists, takeOut } from '@/views/models/asking'
 import { remove, restore } from '@/views/models/changing'
 
@@ -38,7 +37,7 @@ export async function deleteOne(model: Model): Promise<void> {
 /** Two models cannot have one path: who has it now, and what can be done about it. */
 function sayTaken(model: Model, problem: Problem): void {
   const holder = typeof problem.facts.model_id === 'string' ? problem.facts.model_id : undefined
-  const id = notifications.show({
+  const id = show({
     color: 'red',
     title: 'Its path was taken meanwhile',
     autoClose: false,
@@ -54,7 +53,7 @@ function sayTaken(model: Model, problem: Problem): void {
             size="compact-sm"
             variant="default"
             onClick={() => {
-              notifications.hide(id)
+              hide(id)
               void router.navigate({ to: '/models', search: { model: holder } })
             }}
           >

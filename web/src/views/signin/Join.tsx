@@ -9,7 +9,7 @@ import { openly } from '@/api/openly'
 import { asProblem } from '@/api/problem'
 import { useSession } from '@/api/session'
 import type { InvitationPreview } from '@/api/types'
-import { PageLink } from '@/parts/PageLink'
+import { AnchorLink } from '@/parts/links'
 import { Failed, Loading } from '@/parts/states'
 import { day } from '@/parts/words'
 import { Doorway } from '@/views/signin/Doorway'
@@ -43,7 +43,7 @@ function Over() {
         It was used or withdrawn, it is older than 7 days, or the link was not copied whole. Ask whoever invited you for
         a new one.
       </Alert>
-      <PageLink to="/models">You have joined already? Open the models</PageLink>
+      <AnchorLink to="/models">You have joined already? Open the models</AnchorLink>
     </Stack>
   )
 }

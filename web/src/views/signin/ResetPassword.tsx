@@ -10,8 +10,8 @@ import { openly } from '@/api/openly'
 import { asProblem } from '@/api/problem'
 import { forget } from '@/api/session'
 import { queries } from '@/app/queries'
+import { AnchorLink } from '@/parts/links'
 import { useNewPassword } from '@/parts/newPassword'
-import { PageLink } from '@/parts/PageLink'
 import { Doorway } from '@/views/signin/Doorway'
 
 const route = getRouteApi('/reset-password')
@@ -77,7 +77,7 @@ function Changed() {
   return (
     <Stack role="status">
       <Text>Your password is changed.</Text>
-      <PageLink to="/models">Sign in</PageLink>
+      <AnchorLink to="/models">Sign in</AnchorLink>
     </Stack>
   )
 }

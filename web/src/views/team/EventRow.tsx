@@ -2,9 +2,12 @@
 
 import { Badge, Group, Text } from '@mantine/core'
 import type { AuditEvent } from '@/api/types'
-import { PageLink } from '@/parts/PageLink'
+import { AnchorLink } from '@/parts/links'
 import { When } from '@/parts/When'
 import { type Telling, tellingOf } from '@/views/team/eventWords'
+
+// High enough to be hit with a finger (WCAG 2.2, 2.5.8).
+const TALL = { display: 'inline-block', lh: '24px' } as const
 
 export function EventRow({ event }: { event: AuditEvent }) {
   const telling = tellingOf(event)
@@ -25,14 +28,15 @@ export function EventRow({ event }: { event: AuditEvent }) {
       </Text>
       <Group gap="sm" wrap="nowrap">
         {event.object_id && (
-          <PageLink
+          <AnchorLink
             to="/team/history"
             search={{ object_id: event.object_id }}
             size="xs"
+            {...TALL}
             aria-label={`All about ${telling.what ?? 'this'}`}
           >
             All about it
-          </PageLink>
+          </AnchorLink>
         )}
         <Text size="xs" c="dimmed" component="div" miw={90} ta="end">
           <When time={event.created_at} />
@@ -52,9 +56,9 @@ function Actor({ event }: { event: AuditEvent }) {
   if (!event.actor_id) return <strong>{name}</strong>
   return (
     <>
-      <PageLink to="/team/history" search={{ actor_id: event.actor_id }} size="sm" fw={600}>
+      <AnchorLink to="/team/history" search={{ actor_id: event.actor_id }} size="sm" fw={600} {...TALL}>
         {name}
-      </PageLink>
+      </AnchorLink>
       {kind}
     </>
   )
@@ -67,16 +71,16 @@ function What({ event, telling }: { event: AuditEvent; telling: Telling }) {
     // What was deleted is open to look at in the trash.
     const search = { model: event.object_id, ...(event.action === 'model.deleted' && { trash: true }) }
     return (
-      <PageLink to="/models" search={search} size="sm">
+      <AnchorLink to="/models" search={search} size="sm" {...TALL}>
         <bdi>{what}</bdi>
-      </PageLink>
+      </AnchorLink>
     )
   }
   if (event.object_id && event.action.startsWith('agent.')) {
     return (
-      <PageLink to="/machines" search={{ machine: event.object_id }} size="sm">
+      <AnchorLink to="/machines" search={{ machine: event.object_id }} size="sm" {...TALL}>
         <bdi>{what}</bdi>
-      </PageLink>
+      </AnchorLink>
     )
   }
   return (
