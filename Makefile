@@ -21,7 +21,7 @@ INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-ch
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills browser-large docs demo run bench bench-s3 bench-fleet bench-page lock clean
+.PHONY: help setup test test-large check fix lint types imports budgets journeys page browser screenshots kills docs demo run bench bench-s3 bench-fleet bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -88,9 +88,6 @@ screenshots: $(READY) $(PAGE)  ## the pictures in docs/images, taken anew
 kills: $(READY)  ## agents killed KILLS times (200) on each set-up, with what a poller saw of their files
 	MODELYARD_TEST_KILLS=$(KILLS) $(RUN) -m pytest tests/journeys/test_fleet_survives_kill.py $(PYTEST)
 
-browser-large: $(READY) $(PAGE)  ## what the page may cost, with a team of 100,000 models
-	BUDGET_MODELS=100000 $(NODE) npx playwright test budget.spec.ts
-
 docs: $(READY)  ## the reference pages and links, held to the code
 	$(RUN) -m pytest tests/docs $(PYTEST)
 
@@ -109,7 +106,7 @@ bench-s3: $(READY) $(BENCH_READY)  ## push and pull over S3, against s5cmd, rclo
 bench-fleet: $(READY)  ## 200 machines on one server; one real agent, against aria2c and sha256sum
 	$(RUN) -m bench --only fleet
 
-bench-page: $(READY) $(PAGE)  ## push of 2 GiB in a browser, against the rate of its hash alone
+bench-page: $(READY) $(PAGE)  ## the page's reactions at 100,000 models; a push of 2 GiB against the rate of its hash alone
 	$(NODE) npx playwright test --config bench
 
 $(BENCH_READY): requirements/bench.txt

@@ -8,6 +8,8 @@ import { createRoot } from 'react-dom/client'
 import { start } from '@/api/session'
 import { App } from '@/app/App'
 
+void start()
+
 const place = document.getElementById('page')
 if (place) {
   createRoot(place).render(
@@ -16,4 +18,3 @@ if (place) {
     </StrictMode>,
   )
 }
-void start()

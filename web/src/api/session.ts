@@ -1,6 +1,7 @@
 // Who is signed in. The access token is in memory only; the refresh token is in a cookie that scripts cannot read.
 
 import { useSyncExternalStore } from 'react'
+import { authorization, earlyRefresh, MARK } from '@/api/early'
 import { Problem, unreachable } from '@/api/problem'
 import type { Me, OwnTeam, ProblemBody, Tokens } from '@/api/types'
 
@@ -9,8 +10,6 @@ export type Session =
   | { state: 'signed-in'; me: Me; team: OwnTeam | undefined }
 
 const TEAM = 'modelyard.team'
-// Tells a starting page whether a cookie may be there, and other tabs that the session has ended.
-const MARK = 'modelyard.signed-in'
 const RENEW_EARLY_SECONDS = 60
 // Two tabs that renew at once: one is refused, and finds the other's cookie a moment later.
 const OTHER_TAB_MILLISECONDS = 400
@@ -133,11 +132,8 @@ async function authorize(operation: 'login' | 'refresh', body: object): Promise<
 }
 
 async function call(operation: string, body: object): Promise<Response> {
-  return fetch(`/api/v1/auth/${operation}`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'X-Session': 'cookie' },
-    body: JSON.stringify(body),
-  }).catch(() => {
+  const early = operation === 'refresh' ? earlyRefresh() : undefined
+  return (early ?? authorization(operation, body)).catch(() => {
     throw unreachable()
   })
 }
