@@ -23,6 +23,8 @@ test('the pictures of the docs', async ({ page, registry, signIn }) => {
     await page.goto(`${registry.url}${view(ids)}`)
     await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
     await expect(page.getByRole('status', { name: /^Loading/ })).toHaveCount(0)
+    await expect(page.getByText(/ready/i).first()).toBeVisible()
+    await page.waitForLoadState('networkidle')
     await page.screenshot({ path: join(IMAGES, `${name}.png`) })
   }
 })

@@ -17,6 +17,8 @@ const OTHER_TAB_MILLISECONDS = 400
 let session: Session = { state: 'starting' }
 let access: { token: string; until: number } | undefined
 let renewing: Promise<string> | undefined
+// How many sessions have ended: an answer that was asked for in one of them signs nobody in.
+let ended = 0
 const listeners = new Set<() => void>()
 
 function become(next: Session): void {
@@ -67,15 +69,18 @@ export async function signIn(email_address: string, user_password: string): Prom
 }
 
 export async function signOut(everywhere = false): Promise<void> {
-  await call('logout', { everywhere })
+  const answer = await call('logout', { everywhere })
+  // Whose session has ended already is out; anything else must not look as if it had.
+  if (!answer.ok && answer.status !== 401) await bodyOf(answer)
   forget()
 }
 
-/** Read the user and their teams again, after a name or a membership changed. */
-export async function learnWhoIAm(): Promise<void> {
+/** Read the user and their teams again, after a name or a membership changed; the team stays, unless another is named. */
+export async function learnWhoIAm(chosen = currentTeamId() ?? localStorage.getItem(TEAM)): Promise<void> {
+  const asked = ended
   const answer = await fetch('/api/v1/users/me', { headers: { Authorization: `Bearer ${await accessToken()}` } })
   const me = (await bodyOf(answer)) as Me
-  const chosen = localStorage.getItem(TEAM)
+  if (asked !== ended) return
   const team = me.team_list.find((one) => one.id === chosen) ?? me.team_list[0]
   become({ state: 'signed-in', me, team })
 }
@@ -83,7 +88,7 @@ export async function learnWhoIAm(): Promise<void> {
 /** Act in this team from now on: one that was joined or made a moment ago. */
 export async function enterTeam(teamId: string): Promise<void> {
   localStorage.setItem(TEAM, teamId)
-  await learnWhoIAm()
+  await learnWhoIAm(teamId)
 }
 
 export function chooseTeam(team: OwnTeam): void {
@@ -106,18 +111,26 @@ export function renewedToken(): Promise<string> {
 }
 
 export function forget(): void {
+  ended += 1
   access = undefined
   localStorage.removeItem(MARK)
   become({ state: 'signed-out' })
 }
 
 async function renew(): Promise<string> {
+  const asked = ended
+  const tokens = await refreshed()
+  if (asked !== ended) throw unreachable(401)
+  return keep(tokens)
+}
+
+async function refreshed(): Promise<Tokens> {
   try {
-    return keep(await authorize('refresh', {}))
+    return await authorize('refresh', {})
   } catch (error) {
     if (!(error instanceof Problem && error.status === 401)) throw error
     await new Promise((passed) => setTimeout(passed, OTHER_TAB_MILLISECONDS))
-    return keep(await authorize('refresh', {}))
+    return authorize('refresh', {})
   }
 }
 

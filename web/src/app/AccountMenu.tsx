@@ -2,7 +2,6 @@ import { ActionIcon, Menu, Text } from '@mantine/core'
 import { IconUser } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { signOut, useSession } from '@/api/session'
-import { queries } from '@/app/queries'
 import { failed } from '@/parts/notify'
 
 export function AccountMenu() {
@@ -37,7 +36,6 @@ export function AccountMenu() {
 async function leave(): Promise<void> {
   try {
     await signOut()
-    queries.clear()
   } catch (error) {
     failed(error)
   }

@@ -2,11 +2,12 @@
 
 import { Button, Menu, Text } from '@mantine/core'
 import { IconChevronDown } from '@tabler/icons-react'
+import { useNavigate } from '@tanstack/react-router'
 import { chooseTeam, useSession } from '@/api/session'
-import { queries } from '@/app/queries'
 
 export function TeamSwitch() {
   const session = useSession()
+  const navigate = useNavigate()
   if (session.state !== 'signed-in' || !session.team) return null
   const teams = session.me.team_list
   if (teams.length === 1) {
@@ -28,8 +29,9 @@ export function TeamSwitch() {
           <Menu.Item
             key={team.id}
             onClick={() => {
-              queries.clear()
               chooseTeam(team)
+              // What is open and how it is narrowed belongs to the team that was left.
+              void navigate({ to: '.', search: {} })
             }}
           >
             {team.display_name}

@@ -11,6 +11,7 @@ import {
 } from '@tanstack/react-router'
 import { Gate } from '@/app/Gate'
 import { NotFound } from '@/app/NotFound'
+import { NotShown } from '@/app/NotShown'
 import { Shell } from '@/app/Shell'
 import { machineSearch } from '@/views/machines/search'
 import { modelSearch } from '@/views/models/search'
@@ -105,6 +106,7 @@ export const router = createRouter({
   routeTree: root.addChildren([join, resetPassword, inside.addChildren(views)]),
   defaultPreload: 'intent',
   scrollRestoration: true,
+  defaultErrorComponent: NotShown,
 })
 
 declare module '@tanstack/react-router' {

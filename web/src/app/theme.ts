@@ -5,6 +5,8 @@ import { type CSSVariablesResolver, createTheme } from '@mantine/core'
 // The head of a dialog is no second banner of the page.
 const dialog = { closeButtonProps: { 'aria-label': 'Close' }, attributes: { header: { role: 'none' } } }
 
+const named = { closeButtonProps: { 'aria-label': 'Close' } }
+
 export const theme = createTheme({
   primaryColor: 'cyan',
   primaryShade: { light: 9, dark: 9 },
@@ -14,7 +16,11 @@ export const theme = createTheme({
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, Consolas, monospace',
   respectReducedMotion: true,
   cursorType: 'pointer',
-  components: { Modal: { defaultProps: dialog }, Drawer: { defaultProps: dialog } },
+  components: {
+    Modal: { defaultProps: dialog },
+    Drawer: { defaultProps: dialog },
+    Notification: { defaultProps: named },
+  },
 })
 
 // Mantine lightens a button under the pointer, and its text could not be read as well.

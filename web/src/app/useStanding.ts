@@ -16,8 +16,6 @@ export function useStanding(): void {
     if (!was) return
     const now = session.me.team_list.find((team) => team.id === was.id)
     if (!now) {
-      // Nothing of that team is shown any more, under whatever name.
-      queries.clear()
       told(`You are no longer in “${was.display_name}”.`)
     } else if (now.member_role !== was.member_role) {
       void queries.invalidateQueries()

@@ -1,36 +1,40 @@
-// The corner in which things are said. It is loaded with the first of them: a page that opens has nothing to say yet.
+// The corner in which things are said. It comes after the first view, which has nothing to say yet.
 
-import { lazy, Suspense, useSyncExternalStore } from 'react'
+import { useSyncExternalStore } from 'react'
 
 type Library = typeof import('@mantine/notifications')
 
-let library: Promise<Library> | undefined
-let onNeeded: () => void = () => {}
+const listeners = new Set<() => void>()
+let coming: Promise<Library> | undefined
+let loaded: Library | undefined
 
-const Notifications = lazy(async () => ({ default: (await need()).Notifications }))
-
-/** What shows notices; whoever asks for it has the corner shown. */
+/** What shows notices. If it does not come now (the registry is away, say), whoever asks next tries again. */
 export function need(): Promise<Library> {
-  library ??= import('@mantine/notifications')
-  onNeeded()
-  return library
+  coming ??= import('@mantine/notifications').then(
+    (library) => {
+      loaded = library
+      for (const listener of listeners) listener()
+      return library
+    },
+    (error) => {
+      coming = undefined
+      throw error
+    },
+  )
+  return coming
+}
+
+/** Take away what was said to somebody else, or of another team. */
+export function clearNotices(): void {
+  loaded?.notifications.clean()
 }
 
 export function Notices() {
-  const isNeeded = useSyncExternalStore(
-    (listener) => {
-      onNeeded = listener
-      return () => {
-        onNeeded = () => {}
-      }
-    },
-    () => library !== undefined,
-  )
-  return (
-    isNeeded && (
-      <Suspense>
-        <Notifications position="bottom-right" />
-      </Suspense>
-    )
-  )
+  const Corner = useSyncExternalStore(onLoaded, () => loaded?.Notifications)
+  return Corner && <Corner position="bottom-right" />
+}
+
+function onLoaded(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
 }

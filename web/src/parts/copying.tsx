@@ -3,6 +3,7 @@
 import { ActionIcon, Tooltip } from '@mantine/core'
 import { IconCheck, IconCopy } from '@tabler/icons-react'
 import { useState } from 'react'
+import { said } from '@/parts/notify'
 
 const SHOWN_MILLISECONDS = 1500
 
@@ -10,7 +11,9 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
   const [isCopied, setCopied] = useState(false)
   const label = isCopied ? 'Copied' : `Copy ${what}`
   const onClick = async () => {
-    setCopied(await copied(text))
+    const isDone = await copied(text)
+    setCopied(isDone)
+    if (!isDone) said('It could not be copied: select it and copy it yourself.')
     setTimeout(() => setCopied(false), SHOWN_MILLISECONDS)
   }
   return (

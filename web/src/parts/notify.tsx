@@ -13,13 +13,16 @@ let shown = 0
 export function show(notice: NotificationData): string {
   shown += 1
   const id = `notice-${shown}`
-  void need().then(({ notifications }) => notifications.show({ ...notice, id }))
+  void need().then(({ notifications }) => notifications.show({ ...notice, id }), unheard)
   return id
 }
 
 export function hide(id: string): void {
-  void need().then(({ notifications }) => notifications.hide(id))
+  void need().then(({ notifications }) => notifications.hide(id), unheard)
 }
+
+/** The corner itself could not be loaded: there is no place to say so. */
+function unheard(): void {}
 
 export function said(message: string): void {
   show({ message })

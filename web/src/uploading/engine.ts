@@ -8,6 +8,7 @@ import { deliver, forgetBytes, PathHeld } from '@/uploading/delivering'
 import { FileUnreadable } from '@/uploading/hashing'
 import { compare, lookUp, stopLooking } from '@/uploading/looking'
 import { BEAT_MILLISECONDS, forget, keep, unfinishedOf } from '@/uploading/memory'
+import { isSameFile } from '@/uploading/resuming'
 import { passed, persistently } from '@/uploading/retrying'
 import { Run } from '@/uploading/run'
 import { Slots } from '@/uploading/slots'
@@ -71,6 +72,7 @@ export function cancel(id: number): { undo: () => void } | undefined {
   next()
   const unfinished = unfinishedOf(one)
   const timer = setTimeout(() => {
+    if (isBack(one)) return
     forget(one)
     if (unfinished) void abort({ storage_key: unfinished.storageKey, upload_id: unfinished.uploadId }).catch(() => {})
   }, GIVE_UP_MILLISECONDS)
@@ -80,6 +82,11 @@ export function cancel(id: number): { undo: () => void } | undefined {
     if (isGoing(one)) goOn([id])
   }
   return { undo }
+}
+
+/** Whether the same file was picked again meanwhile: its upload goes on with the parts that were sent. */
+function isBack(one: Item): boolean {
+  return allItems().some((other) => other.teamId === one.teamId && isSameFile(other.file, one.file))
 }
 
 /** Take finished files off the list. */

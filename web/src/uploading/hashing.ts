@@ -40,6 +40,11 @@ export function examine(file: File): Promise<Examined> {
       waiting.get(data.id)?.(data)
       waiting.delete(data.id)
     }
+    examiner.onerror = () => {
+      examiner = undefined
+      for (const [id, tell] of waiting) tell({ kind: 'failed', id, message: '' })
+      waiting.clear()
+    }
   }
   asked += 1
   const id = asked

@@ -2,40 +2,13 @@
 //
 // The command line guesses the same way (client/library.py).
 
+import { MODEL_TYPES } from '@/parts/modelTypes'
 import { byteLength, checkedPath, DEVICE, MAX_SEGMENT_BYTES, PathRefused } from '@/uploading/paths'
 
-/** The folders of ComfyUI core, those that most people fill first; custom nodes add more, which a path may name. */
-export const TYPE_FOLDERS = [
-  'checkpoints',
-  'loras',
-  'diffusion_models',
-  'vae',
-  'text_encoders',
-  'controlnet',
-  'clip_vision',
-  'upscale_models',
-  'embeddings',
-  'unet',
-  'clip',
-  'style_models',
-  'vae_approx',
-  't2i_adapter',
-  'gligen',
-  'latent_upscale_models',
-  'hypernetworks',
-  'photomaker',
-  'model_patches',
-  'audio_encoders',
-  'background_removal',
-  'frame_interpolation',
-  'geometry_estimation',
-  'optical_flow',
-  'detection',
-]
 export const SUFFIXES = ['.safetensors', '.sft', '.gguf', '.onnx', '.ckpt', '.pt', '.pt2', '.pth', '.bin', '.pkl']
 export const PICKLES = new Set(['.ckpt', '.pt', '.pt2', '.pth', '.bin', '.pkl'])
 
-const KNOWN = new Set(TYPE_FOLDERS)
+const KNOWN = new Set(MODEL_TYPES)
 // One key of ComfyUI with a second root of another name.
 const ROOT_OF: Record<string, string> = { t2i_adapter: 'controlnet' }
 /** What no name of a model may hold. */

@@ -36,6 +36,6 @@ export async function giveUp(one: Unfinished): Promise<void> {
   forgetUnfinished(one)
 }
 
-export function isSameFile(one: Unfinished, file: File): boolean {
+export function isSameFile(one: Pick<File, 'name' | 'size' | 'lastModified'>, file: File): boolean {
   return file.name === one.name && file.size === one.size && file.lastModified === one.lastModified
 }

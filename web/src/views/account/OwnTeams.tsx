@@ -3,16 +3,11 @@
 import { Badge, Button, Group, Text } from '@mantine/core'
 import { chooseTeam, useSession } from '@/api/session'
 import type { OwnTeam } from '@/api/types'
-import { queries } from '@/app/queries'
 import { Section } from '@/parts/Section'
 
 export function OwnTeams({ teams }: { teams: OwnTeam[] }) {
   const session = useSession()
   const here = session.state === 'signed-in' ? session.team?.id : undefined
-  const go = (team: OwnTeam) => {
-    queries.clear()
-    chooseTeam(team)
-  }
   return (
     <Section title="Your teams">
       {teams.length === 0 && <Text>None. Ask somebody for an invitation, or make one below.</Text>}
@@ -35,7 +30,7 @@ export function OwnTeams({ teams }: { teams: OwnTeam[] }) {
               size="compact-sm"
               variant="default"
               aria-label={`Go to ${team.display_name}`}
-              onClick={() => go(team)}
+              onClick={() => chooseTeam(team)}
             >
               Go there
             </Button>

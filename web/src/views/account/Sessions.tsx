@@ -4,7 +4,6 @@ import { Button, Group, Text } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { useMutation } from '@tanstack/react-query'
 import { signOut } from '@/api/session'
-import { queries } from '@/app/queries'
 import { Confirm } from '@/parts/Confirm'
 import { failed } from '@/parts/notify'
 import { Section } from '@/parts/Section'
@@ -13,7 +12,6 @@ export function Sessions() {
   const [isOpen, { open, close }] = useDisclosure(false)
   const leave = useMutation({
     mutationFn: signOut,
-    onSuccess: () => queries.clear(),
     onError: failed,
   })
   return (

@@ -4,7 +4,7 @@ import { Group, NativeSelect, Switch, TextInput } from '@mantine/core'
 import { useDebouncedCallback } from '@mantine/hooks'
 import { IconSearch } from '@tabler/icons-react'
 import { useNavigate } from '@tanstack/react-router'
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import type { Agent } from '@/api/types'
 import { type MachineSearch, machineSearch, STATUSES } from '@/views/machines/search'
 
@@ -55,9 +55,16 @@ export function Filters({ search, agents }: Asked) {
 
 function Words({ value, label, onChange }: { value: string; label: string; onChange: (text: string) => void }) {
   const [typed, setTyped] = useState(value)
-  const tell = useDebouncedCallback(onChange, TYPING_MILLISECONDS)
-  // The back button changes the address, not what was typed.
-  useEffect(() => setTyped(value), [value])
+  const told = useRef(value)
+  const tell = useDebouncedCallback((text: string) => {
+    told.current = text
+    onChange(text)
+  }, TYPING_MILLISECONDS)
+  useEffect(() => {
+    // The address was changed from elsewhere: the back button, say.
+    if (value !== told.current) setTyped(value)
+    told.current = value
+  }, [value])
   return (
     <TextInput
       type="search"
@@ -75,7 +82,7 @@ function Words({ value, label, onChange }: { value: string; label: string; onCha
   )
 }
 
-/** Change a part of the address; the same as before is no step for the back button. */
+/** Change a part of the address, in place: filters are no steps for the back button. */
 export function useChange(): (changed: Record<string, unknown>) => void {
   const navigate = useNavigate()
   return (changed) =>
@@ -83,5 +90,6 @@ export function useChange(): (changed: Record<string, unknown>) => void {
       to: '/machines',
       search: (before: object) => machineSearch({ ...before, ...changed }),
       replace: true,
+      resetScroll: false,
     })
 }

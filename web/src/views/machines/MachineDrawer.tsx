@@ -24,6 +24,7 @@ export function MachineDrawer({ id, fleet }: { id: string | undefined; fleet: Fl
     void navigate({
       to: '/machines',
       search: ({ machine: _machine, state: _state, page: _page, ...rest }: Record<string, unknown>) => rest,
+      resetScroll: false,
     })
   return (
     <Drawer

@@ -19,6 +19,7 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
         <AnchorLink
           to="/machines"
           search={(search: object) => ({ ...search, machine: agent.agent_id })}
+          resetScroll={false}
           className={classes.name}
           fw={600}
           c="inherit"

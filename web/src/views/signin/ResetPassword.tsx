@@ -9,7 +9,6 @@ import { answered } from '@/api/client'
 import { openly } from '@/api/openly'
 import { asProblem } from '@/api/problem'
 import { forget } from '@/api/session'
-import { queries } from '@/app/queries'
 import { AnchorLink } from '@/parts/links'
 import { useNewPassword } from '@/parts/newPassword'
 import { Doorway } from '@/views/signin/Doorway'
@@ -44,7 +43,6 @@ function Form({ token }: { token: string }) {
     onSuccess: () => {
       // All sessions have ended, and with them the one that this browser may have had.
       forget()
-      queries.clear()
     },
   })
   const problem = reset.error ? asProblem(reset.error) : undefined

@@ -9,7 +9,6 @@ import { openly } from '@/api/openly'
 import { asProblem } from '@/api/problem'
 import { enterTeam, signIn, signOut, useSession } from '@/api/session'
 import type { InvitationPreview } from '@/api/types'
-import { queries } from '@/app/queries'
 import { useNewPassword } from '@/parts/newPassword'
 import { failed, said } from '@/parts/notify'
 
@@ -22,7 +21,6 @@ interface Way {
 function useEntering(invitation: InvitationPreview) {
   const navigate = useNavigate()
   return async () => {
-    queries.removeQueries({ predicate: (query) => query.queryKey[0] !== 'invitation' })
     await enterTeam(invitation.team_id)
     await navigate({ to: '/models', replace: true })
     said(`Welcome to “${invitation.team_name}”.`)
@@ -58,7 +56,7 @@ export function JoinAsMe({ invitation, token }: Way) {
 }
 
 function SomebodyElse({ email }: { email: string }) {
-  const leave = useMutation({ mutationFn: () => signOut(), onSuccess: () => queries.clear(), onError: failed })
+  const leave = useMutation({ mutationFn: () => signOut(), onError: failed })
   return (
     <Stack>
       <Text role="alert">

@@ -34,7 +34,7 @@ function Question({ team, onClose }: { team: Team; onClose: () => void }) {
   const [typed, setTyped] = useState('')
   const end = useMutation({
     mutationFn: () => answered(api.DELETE('/api/v1/teams/current')),
-    onSuccess: learnWhoIAm,
+    onSuccess: () => learnWhoIAm(),
     onError: failed,
     onSettled: onClose,
   })

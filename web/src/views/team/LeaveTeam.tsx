@@ -16,7 +16,7 @@ export function LeaveTeam({ team }: { team: Team }) {
   const [isOpen, { open, close }] = useDisclosure(false)
   const leave = useMutation({
     mutationFn: () => answered(api.DELETE('/api/v1/members/{user_id}', { params: { path: { user_id: userId } } })),
-    onSuccess: learnWhoIAm,
+    onSuccess: () => learnWhoIAm(),
     onError: failed,
     onSettled: close,
   })

@@ -2,7 +2,7 @@
 
 import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
-import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useMutation } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import type { FormEvent } from 'react'
 import { answered, api } from '@/api/client'
@@ -29,12 +29,10 @@ export function NewTeam() {
 }
 
 function Form() {
-  const cache = useQueryClient()
   const navigate = useNavigate()
   const make = useMutation({
     mutationFn: (display_name: string) => answered(api.POST('/api/v1/teams', { body: { display_name } })),
     onSuccess: async ({ id }, name) => {
-      cache.clear()
       await enterTeam(id)
       await navigate({ to: '/models' })
       said(`You are in “${name}” now.`)

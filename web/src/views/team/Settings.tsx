@@ -2,6 +2,7 @@
 
 import { Stack } from '@mantine/core'
 import { usePermissions } from '@/api/permissions'
+import type { Team } from '@/api/types'
 import { Heading } from '@/parts/Heading'
 import { Failed, Loading } from '@/parts/states'
 import { DeleteTeam } from '@/views/team/DeleteTeam'
@@ -10,6 +11,11 @@ import { NewTeam } from '@/views/team/NewTeam'
 import { Facts, SettingsForm, Storage } from '@/views/team/SettingsForm'
 import { TransferTeam } from '@/views/team/TransferTeam'
 import { useTeam } from '@/views/team/useTeam'
+
+/** What the form changes: only when that was changed elsewhere does it begin anew. */
+function settingsOf({ display_name, pickle_policy, quota_bytes }: Team): string {
+  return JSON.stringify([display_name, pickle_policy, quota_bytes])
+}
 
 export function Settings() {
   const { may } = usePermissions()
@@ -24,7 +30,7 @@ export function Settings() {
         <Stack gap="lg" maw={640}>
           <Storage team={team.data} />
           {may('change team') ? (
-            <SettingsForm team={team.data} key={JSON.stringify(team.data)} />
+            <SettingsForm team={team.data} key={settingsOf(team.data)} />
           ) : (
             <Facts team={team.data} />
           )}

@@ -147,12 +147,13 @@ function Quota({ value, onChange }: { value: number | null; onChange: (bytes: nu
           <NumberInput
             label="At most"
             w={140}
-            min={0}
+            min={0.001}
             max={1_000_000}
             decimalScale={3}
             hideControls
             value={amount.number}
-            onChange={(number) => change({ ...amount, number: Number(number) })}
+            // An empty field is no limit of nothing.
+            onChange={(number) => Number(number) > 0 && change({ ...amount, number: Number(number) })}
           />
           <NativeSelect
             aria-label="Unit"

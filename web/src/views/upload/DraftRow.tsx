@@ -3,10 +3,11 @@
 import { ActionIcon, Button, Group, Loader, NativeSelect, Text, TextInput } from '@mantine/core'
 import { IconAlertTriangle, IconBan, IconCheck, IconX } from '@tabler/icons-react'
 import { memo } from 'react'
+import { MODEL_TYPES } from '@/parts/modelTypes'
 import { bytes } from '@/parts/words'
 import { discard, replaceHolder, setPath, setType } from '@/uploading/drafting'
 import type { Verdict } from '@/uploading/judging'
-import { TYPE_FOLDERS, typeOf } from '@/uploading/placing'
+import { typeOf } from '@/uploading/placing'
 import type { Item } from '@/uploading/state'
 import { Conflict } from '@/views/upload/Conflict'
 import classes from '@/views/upload/upload.module.css'
@@ -58,8 +59,8 @@ export const DraftRow = memo(function DraftRow({ draft, verdict }: { draft: Item
 
 function choices(modelType: string) {
   const unknown = modelType === '' ? [{ value: '', label: 'Choose…' }] : []
-  const own = modelType !== '' && !TYPE_FOLDERS.includes(modelType) ? [modelType] : []
-  return [...unknown, ...own, ...TYPE_FOLDERS]
+  const own = modelType !== '' && !MODEL_TYPES.includes(modelType) ? [modelType] : []
+  return [...unknown, ...own, ...MODEL_TYPES]
 }
 
 function Mark({ verdict }: { verdict: Verdict | undefined }) {

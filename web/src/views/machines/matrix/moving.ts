@@ -1,6 +1,6 @@
 // Moving in a grid by keyboard (WAI-ARIA's grid pattern): one cell is in the order of tabs, and arrows move it.
 
-import { type FocusEvent, type KeyboardEvent, useCallback, useLayoutEffect, useRef, useState } from 'react'
+import { type FocusEvent, type KeyboardEvent, useCallback, useLayoutEffect, useMemo, useRef, useState } from 'react'
 
 /** Row 0 is the head with the machines, column 0 the one with the models. */
 export interface Place {
@@ -27,7 +27,10 @@ const STEPS: Record<string, (place: Place, size: Size) => Partial<Place>> = {
 }
 
 export function useMoving(size: Size, show: (place: Place) => void) {
-  const [active, setActive] = useState<Place>({ row: 1, column: 0 })
+  const [chosen, setActive] = useState<Place>({ row: 1, column: 0 })
+  // Filters may have taken away the row or the machine that one stood on.
+  const [row, column] = [within(chosen.row, size.rows), within(chosen.column, size.columns)]
+  const active = useMemo(() => ({ row, column }), [row, column])
   const grid = useRef<HTMLDivElement>(null)
   const wantsFocus = useRef(false)
 
