@@ -46,8 +46,8 @@ def tree(data_dir: Path) -> dict[str, int]:
     folders = [data_dir / name for name in ("objects", "uploads", "incoming")]
     found = {}
     # What the store is throwing away may go while we look; `os.walk` passes over a folder that has.
-    for folder, _, names in (step for folder in folders for step in os.walk(folder)):
-        for path in (Path(folder, name) for name in names):
+    for inside, _, names in (step for folder in folders for step in os.walk(folder)):
+        for path in (Path(inside, name) for name in names):
             with suppress(FileNotFoundError):
                 found[str(path.relative_to(data_dir))] = path.stat().st_size
     return found
