@@ -24,10 +24,11 @@ KILLS = int(os.environ.get("MODELYARD_TEST_KILLS", "100"))
 # Killed side by side: an agent waits most of the time, for its rate limit and its disk.
 MACHINES = 4
 NIGHTLY = "loras/nightly.safetensors"
-RATE = "4MB"
+# A file takes most of a second, so that many lives end in the middle of one.
+RATE = "0.6MB"
 SIZES = {"one": 150_000, "two": 300_000, "three": 450_000}
 LIFE_SECONDS, LONGEST_LIFE_SECONDS = 1.4, 5.0
-CHANGE_SECONDS = 1.0
+CHANGE_SECONDS = 0.6
 pytestmark = pytest.mark.timeout(900)
 
 

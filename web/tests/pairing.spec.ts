@@ -3,6 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Page } from '@playwright/test'
 import { environmentOf, expectNarrow, test } from './machines'
 import { expect, expectAccessible } from './page'
 import type { Registry } from './registry'
@@ -89,6 +90,7 @@ test('a team without machines is told how to bring in the first, with commands t
   context,
 }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await inEmptyTeam(page, registry)
   await signIn(registry.owner, '/machines')
   const steps = page.getByRole('main')
   await expect(steps.getByRole('heading', { name: 'Bring in the first machine' })).toBeVisible()
@@ -102,6 +104,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   test(`pairing and the empty list are accessible (${colorScheme})`, async ({ page, registry, signIn }) => {
     await page.emulateMedia({ colorScheme })
     await page.setViewportSize({ width: 360, height: 740 })
+    await inEmptyTeam(page, registry)
     await signIn(registry.owner, '/machines')
     await expect(page.getByRole('heading', { name: 'Bring in the first machine' })).toBeVisible()
     await expectAccessible(page)
@@ -112,4 +115,10 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await expectAccessible(page)
     await expectNarrow(page)
   })
+}
+
+/** Have the page begin in a team that was made a moment ago: other tests use the registry too. */
+async function inEmptyTeam(page: Page, registry: Registry): Promise<void> {
+  const made = await registry.call<{ id: string }>(registry.owner, 'POST', '/teams', { display_name: 'A new studio' })
+  await page.addInitScript((id) => localStorage.setItem('modelyard.team', id), made.id)
 }
