@@ -10,8 +10,6 @@ export default defineConfig({
   timeout: 60_000,
   expect: { timeout: 10_000 },
   forbidOnly: true,
-  // A machine that does other things too may be late once. What needed a second try is listed as flaky.
-  retries: process.env.CI ? 1 : 0,
   reporter: [['list'], ['junit', { outputFile: 'results/junit.xml' }]],
   use: {
     viewport: { width: 1280, height: 800 },
