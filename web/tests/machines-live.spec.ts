@@ -60,12 +60,11 @@ test('a removal of many files is held until an admin releases it, and then it is
   await expect(drawer).toContainText('11 of 11 ready', PATIENT)
 
   // All eleven in one look of the machine, however fast it looks.
-  await registry.call(registry.owner, 'PUT', '/agents/holds-back', { paused: true })
-  await expect(drawer).toContainText('This machine is paused in the registry.', PATIENT)
+  await machine.stop()
   for (const model of models) {
     await registry.call(registry.owner, 'PUT', `/models/${model.id}`, { model_status: 'disabled' })
   }
-  await registry.call(registry.owner, 'PUT', '/agents/holds-back', { paused: false })
+  machine.start()
   const release = drawer.getByRole('button', { name: /Release the removal of 11 files/ })
   await expect(release).toBeVisible(PATIENT)
   expect(machine.files()).toHaveLength(11)

@@ -6,7 +6,7 @@ import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
 import { test as base, expect } from './page'
-import { Registry } from './registry'
+import { ended, Registry } from './registry'
 
 /** Tests that share a registry with no other file: machines would fetch what others register. */
 export const test = base.extend<object, { registry: Registry }>({
@@ -30,13 +30,15 @@ export async function agentKey(registry: Registry, display_name: string): Promis
   return made.raw_key
 }
 
-/** `modelyard agent run` on a machine of this name, whose models folder is `models`. */
+/** `modelyard agent run` on a machine of this name, which may be stopped and started again. */
 export async function runningAgent(registry: Registry, id: string, settings: Record<string, string> = {}) {
   const models = join(registry.home, id, 'ComfyUI', 'models')
   mkdirSync(models, { recursive: true })
   const environment = { MODELYARD_AGENT_KEY: await agentKey(registry, id), ...environmentOf(registry, id), ...settings }
-  const agent = registry.spawned(['agent', 'run', '--comfyui', join(models, '..'), '--agent-id', id], environment, id)
-  return { agent, files: () => filesIn(models) }
+  const start = () =>
+    registry.spawned(['agent', 'run', '--comfyui', join(models, '..'), '--agent-id', id], environment, id)
+  const agent = start()
+  return { stop: () => ended(agent, 'SIGTERM'), start, files: () => filesIn(models) }
 }
 
 /** Where a machine's programs find what is theirs, and nothing of the person who runs the tests. */

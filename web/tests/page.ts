@@ -63,13 +63,16 @@ export async function watch(page: Page, mishaps: string[]): Promise<void> {
   page.on('pageerror', (error) => mishaps.push(`error: ${error.message}`))
 }
 
-/** No violation of WCAG 2.2 AA that axe can find in what is shown now. */
+/** No violation of WCAG 2.2 AA that axe can find in what is shown, once it has come to rest. */
 export async function expectAccessible(page: Page): Promise<void> {
-  // A moving colour has no contrast: what fades in is waited for.
+  // A moving colour has no contrast; and what moves may begin to only after a first look.
+  await expect.poll(() => violations(page), { timeout: 30_000 }).toEqual([])
+}
+
+async function violations(page: Page): Promise<string[]> {
   await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== 'running'))
   const found = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
     .analyze()
-  const told = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`)
-  expect(told).toEqual([])
+  return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`)
 }

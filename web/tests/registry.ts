@@ -153,7 +153,8 @@ function announced(child: ChildProcess): Promise<string> {
   })
 }
 
-function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+/** End a process that a test started, and wait until it is gone. */
+export function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
   return new Promise((over) => {
     const late = setTimeout(() => child.kill('SIGKILL'), STOP_MILLISECONDS)

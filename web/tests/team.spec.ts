@@ -50,7 +50,7 @@ test('who was removed is told at their next step', async ({ page, browser, regis
   await expect(row).toHaveCount(0)
 
   await other.getByRole('link', { name: 'Keys' }).click()
-  await expect(other.getByText('You are no longer in “Studio”.')).toBeVisible({ timeout: 5_000 })
+  await expect(other.getByText('You are no longer in “Studio”.')).toBeVisible()
   await expect(other.getByRole('heading', { name: 'You are in no team' })).toBeVisible()
   await other.getByRole('link', { name: 'your account' }).click()
   await expect(other.getByText(member.email)).toBeVisible()
@@ -64,7 +64,7 @@ test('whose role changed is told, and sees the buttons of the new one', async ({
   const { id } = await whoIs(registry, admin)
   await registry.call(registry.owner, 'PUT', `/members/${id}`, { member_role: 'viewer' })
   await page.getByRole('link', { name: 'History' }).click()
-  await expect(page.getByText('Your role in “Studio” is now: viewer.')).toBeVisible({ timeout: 5_000 })
+  await expect(page.getByText('Your role in “Studio” is now: viewer.')).toBeVisible()
   await expect(page.getByRole('link', { name: 'History' })).toHaveCount(0)
   await expect(page.getByRole('heading', { name: 'Only admins see the history' })).toBeVisible()
 })

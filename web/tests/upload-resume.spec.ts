@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import type { Page } from '@playwright/test'
 import { test as base, expect } from './page'
 import { Registry } from './registry'
-import { answered, drop, largeOnDisk, slowed } from './uploading'
+import { answered, broughtBytes, drop, largeOnDisk, slowed } from './uploading'
 
 const MEBIBYTE = 1024 * 1024
 const PART = 5 * MEBIBYTE
@@ -29,8 +29,8 @@ interface Listed {
 }
 
 /** Parts that the registry took, since there were so many. */
-function partsTaken(registry: Registry, since = 0): number {
-  const puts = answered(registry).filter(({ method, path }) => method === 'PUT' && path.startsWith('/blobs/'))
+async function partsTaken(registry: Registry, since = 0): Promise<number> {
+  const puts = await broughtBytes(registry)
   return puts.filter(({ status }) => status === 200).length - since
 }
 
@@ -65,7 +65,7 @@ test('300 MB go on after a reload from the parts that the store has', async ({ p
   })
   await signIn(registry.owner, '/upload')
   await slowed(page, 40_000_000)
-  const before = partsTaken(registry)
+  const before = await partsTaken(registry)
   await upload(page, file, 'large.safetensors')
   await taken(registry, before, 10)
   await page.reload()
@@ -76,7 +76,7 @@ test('300 MB go on after a reload from the parts that the store has', async ({ p
   await (await choosing).setFiles(file)
   await expectWhole(page, registry, file, 'large.safetensors')
   // Nothing that had arrived was sent again.
-  expect(partsTaken(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
+  expect(await partsTaken(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
 })
 
 test('a registry that is killed and comes back is waited for', async ({ page, registry, signIn }) => {
@@ -84,7 +84,7 @@ test('a registry that is killed and comes back is waited for', async ({ page, re
   const file = largeOnDisk(registry, 'killed.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   await slowed(page, 15_000_000)
-  const before = partsTaken(registry)
+  const before = await partsTaken(registry)
   await upload(page, file, 'killed.safetensors')
   await taken(registry, before, 3)
   await registry.kill()
@@ -98,7 +98,7 @@ test('a pause sends nothing, in any view, and what had arrived stays', async ({ 
   const file = largeOnDisk(registry, 'paused.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   await slowed(page, 15_000_000)
-  const before = partsTaken(registry)
+  const before = await partsTaken(registry)
   await upload(page, file, 'paused.safetensors')
   await taken(registry, before, 3)
   await page.getByRole('button', { name: 'Pause paused.safetensors' }).click()
@@ -111,14 +111,14 @@ test('a pause sends nothing, in any view, and what had arrived stays', async ({ 
   await expect(page.getByRole('status', { name: 'Uploads' })).toContainText('1 of 1 file uploaded', { timeout: 60_000 })
   await page.getByRole('navigation').getByRole('link', { name: 'Upload', exact: true }).click()
   await expectWhole(page, registry, file, 'paused.safetensors')
-  expect(partsTaken(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
+  expect(await partsTaken(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
 })
 
 test('what is cancelled by mistake comes back, and what is given up is gone', async ({ page, registry, signIn }) => {
   const file = largeOnDisk(registry, 'cancelled.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   await slowed(page, 5_000_000)
-  const before = partsTaken(registry)
+  const before = await partsTaken(registry)
   await upload(page, file, 'cancelled.safetensors')
   await taken(registry, before, 1)
   await page.getByRole('button', { name: 'Cancel cancelled.safetensors' }).click()
@@ -128,7 +128,9 @@ test('what is cancelled by mistake comes back, and what is given up is gone', as
   await page.reload()
   await page.getByRole('button', { name: 'Give up' }).click()
   await expect(page.getByText(/have arrived; begun/)).toHaveCount(0)
-  expect(answered(registry).filter(({ path, status }) => path?.endsWith('/abort') && status === 204)).toHaveLength(1)
+  expect(
+    (await answered(registry)).filter(({ path, status }) => path?.endsWith('/abort') && status === 204),
+  ).toHaveLength(1)
 })
 
 test('a session that ends in the middle is signed in again, and the upload goes on', async ({
@@ -141,7 +143,7 @@ test('a session that ends in the middle is signed in again, and the upload goes 
   const file = largeOnDisk(registry, 'signed-out.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   await slowed(page, 15_000_000)
-  const before = partsTaken(registry)
+  const before = await partsTaken(registry)
   await upload(page, file, 'signed-out.safetensors')
   await taken(registry, before, 2)
   const other = await context.newPage()
@@ -165,7 +167,7 @@ test('a second tab waits for the first one instead of sending the same file', as
   const file = largeOnDisk(registry, 'tabs.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   await slowed(page, 8_000_000)
-  const before = partsTaken(registry)
+  const before = await partsTaken(registry)
   await upload(page, file, 'tabs.safetensors')
   await taken(registry, before, 1)
   const other = await context.newPage()
@@ -174,7 +176,7 @@ test('a second tab waits for the first one instead of sending the same file', as
   await expect(other.getByText('Another tab is sending this file.')).toBeVisible()
   await expectWhole(page, registry, file, 'tabs.safetensors')
   await expect(other.getByText('Here already: models/loras/tabs.safetensors')).toBeVisible({ timeout: 30_000 })
-  expect(partsTaken(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
+  expect(await partsTaken(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
 })
 
 test('a lost answer to the registration costs nothing', async ({ page, registry, signIn }) => {

@@ -3,7 +3,7 @@ import type { Page } from '@playwright/test'
 import { registered, safetensors } from './files'
 import { expect, expectAccessible, test } from './page'
 import type { Registry } from './registry'
-import { answeredRequests, drop, dropModel, onDisk, sparseOnDisk, tensorsNamed } from './uploading'
+import { broughtBytes, drop, dropModel, onDisk, sparseOnDisk, tensorsNamed } from './uploading'
 
 interface Listed {
   id: string
@@ -19,7 +19,7 @@ async function models(registry: Registry, q = ''): Promise<Listed[]> {
   return (await registry.call<{ model_list: Listed[] }>(registry.owner, 'GET', path)).model_list
 }
 
-const puts = (registry: Registry) => answeredRequests(registry, 'PUT', /^\/blobs\//)
+const puts = async (registry: Registry) => (await broughtBytes(registry)).length
 const send = (page: Page) => page.getByRole('button', { name: /^Upload \d/ }).click()
 
 test('a dropped ComfyUI folder says where each file belongs, and what is no model is left out', async ({
@@ -95,7 +95,7 @@ test('what would be refused is said before the first byte', async ({ page, regis
   onDisk(registry, `${folder}/old.ckpt`, Buffer.from('PK\x03\x04 something'))
   onDisk(registry, `${folder}/a..b.safetensors`)
   onDisk(registry, 'bad/models/custom_nodes/x/loras2.safetensors')
-  const before = puts(registry)
+  const before = await puts(registry)
   await signIn(registry.owner, '/upload')
   await drop(page, join(registry.home, 'files/bad'))
   const row = (name: string) => page.getByRole('listitem').filter({ hasText: name })
@@ -108,17 +108,17 @@ test('what would be refused is said before the first byte', async ({ page, regis
   await expect(row('a..b.safetensors')).toContainText('no `..`')
   await expect(row('loras2.safetensors')).toContainText('What kind of model')
   await expect(page.getByRole('button', { name: 'Upload', exact: true })).toBeDisabled()
-  expect(puts(registry)).toBe(before)
+  expect(await puts(registry)).toBe(before)
 })
 
 test('a file that the disk has no room for is refused before its first byte', async ({ page, registry, signIn }) => {
-  const before = puts(registry)
+  const before = await puts(registry)
   await signIn(registry.owner, '/upload')
   sparseOnDisk(registry, 'huge/models/loras/huge.safetensors', 4 * 1024 ** 4)
   await drop(page, join(registry.home, 'files/huge'))
   await send(page)
   await expect(page.getByText("The registry's disk is full")).toBeVisible()
-  expect(puts(registry)).toBe(before)
+  expect(await puts(registry)).toBe(before)
 })
 
 test("what the team's quota does not hold is said before the first byte", async ({ page, registry, signIn }) => {
@@ -194,12 +194,12 @@ test('a path that is taken while its bytes are on their way is asked about, and 
   await dropModel(page, registry, 'loras/race.safetensors')
   await expect(page.getByRole('button', { name: 'Upload 1 file' })).toBeEnabled()
   const held = await registered(registry, 'models/loras/race.safetensors')
-  const before = puts(registry)
+  const before = await puts(registry)
   await send(page)
   await expect(page.getByText(held.file_hash)).toBeVisible()
   await page.getByRole('button', { name: 'Use models/loras/race_2.safetensors' }).click()
   await expect(page.getByText('Registered as models/loras/race_2.safetensors')).toBeVisible()
-  expect(puts(registry)).toBe(before + 1)
+  expect(await puts(registry)).toBe(before + 1)
 })
 
 test('bytes that the registry has are here already, at the same path and at another', async ({
@@ -209,14 +209,14 @@ test('bytes that the registry has are here already, at the same path and at anot
 }) => {
   const bytes = safetensors(9_000)
   await registered(registry, 'models/loras/known.safetensors', { bytes })
-  const before = puts(registry)
+  const before = await puts(registry)
   await signIn(registry.owner, '/upload')
   await dropModel(page, registry, 'loras/known.safetensors', bytes)
   await expect(page.getByText('Here already: models/loras/known.safetensors')).toBeVisible()
   await dropModel(page, registry, 'loras/known-too.safetensors', bytes)
   await send(page)
   await expect(page.getByText('Registered as models/loras/known-too.safetensors')).toBeVisible()
-  expect(puts(registry)).toBe(before)
+  expect(await puts(registry)).toBe(before)
 })
 
 test('a viewer is told, and sees no way to upload', async ({ page, registry, signIn }) => {

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Page } from '@playwright/test'
+import { expect, type Page } from '@playwright/test'
 import { safetensors } from './files'
 import type { Registry } from './registry'
 
@@ -86,15 +86,24 @@ export interface Answered {
   received: number
 }
 
-/** What the registry has answered, by its own log. */
-export function answered(registry: Registry): Answered[] {
+/** What the registry has answered until now, by its own log. */
+export async function answered(registry: Registry): Promise<Answered[]> {
+  // A line may come after its answer: once the last request's is there, all are.
+  const last = `/last-${randomBytes(4).toString('hex')}`
+  await fetch(registry.url + last)
+  await expect.poll(() => logged(registry).some(({ path }) => path === last)).toBe(true)
+  return logged(registry)
+}
+
+function logged(registry: Registry): Answered[] {
   const lines = readFileSync(join(registry.home, 'registry.log'), 'utf8').split('\n')
   const entries = lines.flatMap((line) => (line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line)] : []))
   return entries.filter((entry) => entry.path !== undefined)
 }
 
-export function answeredRequests(registry: Registry, method: string, path: RegExp): number {
-  return answered(registry).filter((one) => one.method === method && path.test(one.path)).length
+/** Those that brought bytes of models. */
+export async function broughtBytes(registry: Registry): Promise<Answered[]> {
+  return (await answered(registry)).filter(({ method, path }) => method === 'PUT' && path.startsWith('/blobs/'))
 }
 
 /** Make the network of this page as slow as this; many bytes a second are a pause's and a reload's chance. */
