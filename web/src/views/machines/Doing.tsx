@@ -52,7 +52,11 @@ function Phase({ agent }: { agent: Agent }) {
         <Text size="sm" truncate title={agent.sync_detail ?? undefined}>
           {phase} {agent.sync_detail && <bdi>{agent.sync_detail}</bdi>}
         </Text>
-        {percent !== null && <Text size="sm">{percent} %</Text>}
+        {percent !== null && (
+          <Text size="sm" style={{ whiteSpace: 'nowrap' }}>
+            {percent} %
+          </Text>
+        )}
       </Group>
       {percent !== null && <Progress value={percent} size="sm" aria-label={`${agent.agent_id}: ${phase}`} />}
     </Stack>

@@ -11,12 +11,12 @@ import { SearchBox } from '@/views/models/SearchBox'
 import { FILTERS } from '@/views/models/search'
 
 const STATUSES = [
-  { value: '', label: 'Active or disabled' },
+  { value: '', label: 'Any status' },
   { value: 'active', label: 'Active' },
   { value: 'disabled', label: 'Disabled' },
 ]
 const VERIFICATIONS = [
-  { value: '', label: 'Verified or not' },
+  { value: '', label: 'Any verification' },
   { value: 'verified', label: 'Verified' },
   { value: 'pending', label: 'Being verified' },
   { value: 'failed', label: 'Damaged' },
