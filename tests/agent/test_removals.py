@@ -1,8 +1,10 @@
 """The brake on removals, as an agent and its registry live with it."""
 
 import asyncio
+from pathlib import Path
 
 from tests.agent.box import Box, until
+from tests.agent.rogue import RogueRegistry, entry, manifest
 from tests.agent.test_at_work import on
 from tests.client.sync.ageing import aged
 from tests.server.world import Someone, a_model_file
@@ -113,3 +115,14 @@ async def test_an_approval_begins_the_count_anew(team: Someone, box: Box) -> Non
     assert last is not None
     assert last.held is None
     assert not any(box.has(f"loras/{number}.safetensors") for number in range(8))
+
+
+def test_a_registry_that_means_harm_takes_no_more_by_taking_three_a_look(tmp_path: Path) -> None:
+    bytes_of = {f"loras/{number}.pt": f"good {number}".encode() for number in range(20)}
+    good = [entry(path, content) for path, content in bytes_of.items()]
+    script = [manifest(*good), *(manifest(*good[number:]) for number in range(3, 20, 3))]
+    with RogueRegistry(script, {each["id"]: bytes_of[each["model_path"]] for each in good}) as rogue:
+        box = Box(tmp_path / "box", rogue.url, "ak-x", "render-07")
+        for _ in script:
+            box.once()
+    assert [path for path in bytes_of if not box.has(path)] == list(bytes_of)[:3]
