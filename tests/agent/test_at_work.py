@@ -81,60 +81,6 @@ async def test_a_paused_machine_does_nothing_and_says_so(team: Someone, box: Box
         await until(lambda: box.has("loras/ink.safetensors"))
 
 
-def disable_all(team: Someone, ids: list[str]) -> None:
-    for model_id in ids:
-        team.put(f"/models/{model_id}", model_status="disabled")
-
-
-async def test_many_removals_wait_for_the_registry(team: Someone, box: Box) -> None:
-    ids = [team.register(a_model_file(str(number)), f"loras/{number}.safetensors") for number in range(5)]
-    await box.look()
-    disable_all(team, ids)
-    async with box.running():
-        await until(lambda: on(team, box).get("removal_waiting") == 5)
-        assert box.has("loras/0.safetensors")
-        assert "5 of the 5 files" in on(team, box)["waiting_for"]
-        assert team.post("/agents/render-07/approve-removal").status_code == 200
-        await until(lambda: not any(box.has(f"loras/{number}.safetensors") for number in range(5)))
-        await until(lambda: on(team, box)["removal_waiting"] == 0)
-
-
-async def test_many_removals_wait_for_somebody_at_the_machine(team: Someone, box: Box) -> None:
-    ids = [team.register(a_model_file(str(number)), f"loras/{number}.safetensors") for number in range(5)]
-    await box.look()
-    disable_all(team, ids)
-    async with box.running():
-        await until(lambda: box.status and box.status.held)
-        status = await asyncio.to_thread(lambda: box.status)
-        assert status is not None
-        assert status.held is not None
-        assert status.held.count == 5
-        await asyncio.to_thread(box.start.folder.approve, status.held.token)
-        await until(lambda: not any(box.has(f"loras/{number}.safetensors") for number in range(5)))
-
-
-async def test_an_approval_is_good_for_one_removal(team: Someone, box: Box) -> None:
-    ids = [team.register(a_model_file(str(number)), f"loras/{number}.safetensors") for number in range(5)]
-    await box.look()
-    disable_all(team, ids)
-    first = await box.look()
-    assert first is not None
-    assert first.held is not None
-    await asyncio.to_thread(box.start.folder.approve, first.held.token)
-    await box.look()
-    assert not box.has("loras/0.safetensors")
-    for model_id in ids:
-        team.put(f"/models/{model_id}", model_status="active")
-    await box.look()
-    assert box.has("loras/0.safetensors")
-    disable_all(team, ids)
-    again = await box.look()
-    assert again is not None
-    assert again.held is not None
-    assert again.held.token == first.held.token
-    assert box.has("loras/0.safetensors")
-
-
 async def test_what_is_pushed_last_need_not_wait_for_a_long_download(
     team: Someone, new_box: Callable[..., Box], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from modelyard.client.registry import Registry
 from modelyard.wire.credentials import PairingPoll
 from tests.agent.comfyui_server import ComfyUIServer
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, Ran
 from tests.client.files import model_file
 from tests.client.serving import Team
 
@@ -78,6 +78,35 @@ def test_what_was_disabled_goes_with_the_next_sync(pushed: Command, folder: Path
     assert ran.code == 0
     assert "removed  " in ran.out
     assert not (folder / "loras/ink.safetensors").exists()
+
+
+@pytest.fixture
+def five(signed_in: Command, process: Command, tmp_path: Path, folder: Path) -> Callable[[int], Ran]:
+    """A folder with five models of the team; disables the one with the number, and syncs in a process of its own."""
+    for number in range(5):
+        ran = signed_in("push", model_file(tmp_path / "pushed" / "loras" / f"ink{number}.safetensors", seed=number))
+        assert ran.code == 0, ran.err
+    assert process("sync", folder).code == 0
+
+    def without(number: int) -> Ran:
+        assert signed_in("disable", f"ink{number}").code == 0
+        return process("sync", folder)
+
+    return without
+
+
+def test_one_file_a_sync_is_no_way_around_the_brake(five: Callable[[int], Ran], process: Command, folder: Path) -> None:
+    assert [five(number).code for number in range(3)] == [0, 0, 0]
+    ran = five(3)
+    assert ran.code == 1
+    assert "is not wanted any more, and 3 others were removed within the last hour." in ran.err
+    assert "--approve-removal" in ran.err
+    assert (folder / "loras/ink3.safetensors").is_file()
+    assert process("sync", folder, "--approve-removal").code == 0
+    assert not (folder / "loras/ink3.safetensors").exists()
+    # What somebody approved does not count, and nothing before it.
+    assert five(4).code == 0
+    assert not (folder / "loras/ink4.safetensors").exists()
 
 
 def test_a_sync_of_a_comfyui_fills_its_models_folder(pushed: Command, tmp_path: Path) -> None:

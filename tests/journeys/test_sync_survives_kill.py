@@ -133,6 +133,8 @@ def test_a_sync_killed_after_any_step_leaves_whole_files_and_is_finished_by_the_
                 ("ink.sft", "placed", True),
                 ("adopted.sft", "placed", True),
             }, step
+            with machine.opened() as memory:
+                assert {path.name for path in memory.journal.removed_lately()} == {"gone.sft"}, step
         if not stepping.has_killed:
             assert [state for state, *_ in said.values()].count("ready") == 3
             break

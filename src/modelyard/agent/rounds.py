@@ -117,7 +117,7 @@ class Rounds:
             held = await self._looked(crew, library, WantedList(), ear)
             policy = Policy(datetime.now().astimezone(), has_brake=False)
             plan = await crew.run(lambda: plan_sync(WantedList(), held, policy), patience=None)
-            gone = await apply_plan(Plan(remove=plan.remove), self._machine, self._url_of, self._terms(library))
+            gone = await apply_plan(plan.removals_only(), self._machine, self._url_of, self._terms(library))
             works = {root.work for roots in held.installs for root in roots if root.is_listed}
             await crew.run(lambda: _empty_trash(works), patience=None)
         return gone
@@ -162,7 +162,7 @@ class Rounds:
         if not plan.remove or not leave.may_remove():
             return brought
         ear.enters("placing")
-        removed = await apply_plan(Plan(remove=plan.remove), self._machine, self._url_of, terms)
+        removed = await apply_plan(plan.removals_only(), self._machine, self._url_of, terms)
         return (*brought, *removed)
 
     def _terms(self, library: Library) -> Terms:

@@ -11,6 +11,7 @@ from modelyard.agent.rounds import Outcome
 from modelyard.agent.schedule import Backoff, Pulse
 from modelyard.agent.situation import Situation, Surroundings
 from modelyard.agent.work import Work, ring
+from modelyard.client.sync.wording import counted
 from modelyard.transfer.failures import TransferFailed
 from modelyard.wire.agents import HeartbeatAnswer
 from modelyard.wire.problems import AgentUnknown, Problem
@@ -120,7 +121,7 @@ class Talk:
         situation.approved[by] = token
         held = situation.outcome.held
         if held is not None and held.token == token:
-            log.info("The removal of %d files was approved.", len(held.removals))
+            log.info("The removal of %s was approved.", counted(len(held.removals), "file"))
             self._work.look_now()
 
     def _obey(self, answer: HeartbeatAnswer) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from modelyard.cli.terminal import Terminal, require_posix, terminal_of
 from modelyard.cli.words import age_words, fields, size_words, table
+from modelyard.client.sync.wording import counted
 
 if TYPE_CHECKING:
     from modelyard.agent.rounds import Outcome
@@ -118,7 +119,9 @@ def approve_removal(context: typer.Context, agent_id: OneAgent = None) -> None:
     for folder, held in waiting:
         folder.approve(held.token)
     count = sum(held.count for _, held in waiting)
-    terminal.output.done(f"Approved: {count} files may be removed. They rest in the trash for a day.", count=count)
+    terminal.output.done(
+        f"Approved: {counted(count, 'file')} may be removed. What is removed rests in the trash for a day.", count=count
+    )
 
 
 @agent.command("install")

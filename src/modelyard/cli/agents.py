@@ -8,6 +8,7 @@ import typer
 
 from modelyard.cli.terminal import terminal_of
 from modelyard.cli.words import age_words, fields, size_words, table, time_words
+from modelyard.client.sync.wording import counted
 
 if TYPE_CHECKING:
     from modelyard.client.registry import Registry
@@ -117,8 +118,9 @@ def approve_removal(context: typer.Context, agent: AgentName) -> None:
 
     terminal = terminal_of(context)
     found = terminal.ask(work)
+    files = counted(found.removal_waiting, "file")
     terminal.output.done(
-        f"Approved: {found.agent_id} may remove {found.removal_waiting} files. They rest in its trash for a day.",
+        f"Approved: {found.agent_id} may remove {files}. What is removed rests in its trash for a day.",
         count=found.removal_waiting,
     )
 
@@ -169,7 +171,10 @@ def _facts(agent: Agent) -> list[tuple[str, str]]:
         ("doing", doing),
         ("waits", agent.waiting_for or ""),
         ("models", f"{agent.models_ready} of {agent.models_wanted}, {size_words(agent.bytes_held)}"),
-        ("to remove", f"{agent.removal_waiting} files wait for an approval" if agent.removal_waiting else ""),
+        (
+            "to remove",
+            f"{counted(agent.removal_waiting, 'file')}, once somebody approves it" if agent.removal_waiting else "",
+        ),
         ("labels", ", ".join(agent.agent_labels)),
         ("set here", ", ".join(agent.central_labels)),
         ("free", "" if agent.disk_free is None else size_words(agent.disk_free)),

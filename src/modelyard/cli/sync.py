@@ -158,10 +158,7 @@ def _planned(plan: Plan) -> Iterable[str]:
             yield f"note     {keep.wanted.model_path}: {keep.remark}"
     yield from plan.notes
     if plan.held is not None:
-        yield (
-            f"{len(plan.held.removals)} files are not wanted any more. So many are removed only if you say so:"
-            " --approve-removal"
-        )
+        yield f"{plan.held.finding} So many are removed only if you say so: --approve-removal"
         yield from (f"keep     {removal.target.path}" for removal in plan.held.removals)
 
 

@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from modelyard.client.sync.wording import counted
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -33,7 +35,7 @@ def age_words(moment: datetime | None) -> str:
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = seconds // length
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+            return f"{counted(count, unit)} ago"
     return "just now"
 
 

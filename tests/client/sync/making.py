@@ -69,6 +69,7 @@ class Disk:
         self.spaces = {device: Space(Path("/comfy"), 2000 * GB, free) for device in devices}
         self.trash: dict[tuple[int, str], Path] = {}
         self.partial: dict[tuple[int, str], int] = {}
+        self.removed: set[Path] = set()
         self._inodes = 100
 
     def __repr__(self) -> str:
@@ -106,7 +107,13 @@ class Disk:
 
     def held(self) -> Holdings:
         return Holdings(
-            self.installs, dict(self.files), tuple(self.entries.values()), self.spaces, self.trash, self.partial
+            self.installs,
+            dict(self.files),
+            tuple(self.entries.values()),
+            self.spaces,
+            self.trash,
+            self.partial,
+            frozenset(self.removed),
         )
 
     def plan(self, *models: WantedModel, **policy: object) -> Plan:
@@ -128,6 +135,9 @@ class Disk:
             gone = self.files.pop(removal.target.path)
             assert gone.sha256 == removal.entry.sha256
             self.entries.pop((removal.entry.path, removal.entry.sha256))
+        self.removed |= {removal.target.path for removal in plan.remove}
+        if plan.is_removal_approved:
+            self.removed.clear()
 
     def _may_go(self, step: Fetch | Adopt | Replace) -> bool:
         """Whether what it is made from is there already."""

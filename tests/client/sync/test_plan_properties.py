@@ -1,5 +1,6 @@
 """What holds for every plan, whatever a registry says and whatever is on the disk."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -154,4 +155,4 @@ def scrambled(disk: Disk, random: Random) -> Holdings:
     files = random.sample(list(held.files.items()), len(held.files))
     entries = random.sample(held.entries, len(held.entries))
     trash = random.sample(list(held.trash.items()), len(held.trash))
-    return Holdings(held.installs, dict(files), tuple(entries), held.spaces, dict(trash), held.partial)
+    return replace(held, files=dict(files), entries=tuple(entries), trash=dict(trash))

@@ -3,6 +3,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +14,7 @@ from modelyard.client.sync.holding.index import Index
 from modelyard.client.sync.holding.journal import Entry, Journal
 from modelyard.client.sync.holding.state import StateFailed, StateFile
 from modelyard.transfer.source import Identity
+from tests.client.sync.ageing import aged
 
 A, B = "a" * 64, "b" * 64
 FILE = Path("/comfy/models/loras/ink.pt")
@@ -163,3 +165,72 @@ def test_what_was_confirmed_survives_a_kill(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", program, str(file)], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert len(rows(file)) == 50
+
+
+VERSION_1 = """
+CREATE TABLE digests (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+    sha256 TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE placements (
+    path BLOB NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, model_id TEXT NOT NULL,
+    origin TEXT NOT NULL CHECK (origin IN ('placed', 'found')), is_done INTEGER NOT NULL CHECK (is_done IN (0, 1)),
+    device INTEGER NOT NULL, inode INTEGER NOT NULL, noted_at REAL NOT NULL,
+    PRIMARY KEY (path, sha256)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_file_of_version_1_keeps_its_rows(tmp_path: Path) -> None:
+    file = tmp_path / "a.sqlite"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.executescript(VERSION_1)
+        path = os.fsencode(FILE)
+        database.execute("INSERT INTO digests VALUES (?, 3, ?, 5, ?)", (path, OLD.mtime_ns, A))
+        database.execute(
+            "INSERT INTO placements VALUES (?, ?, 3, ?, 'placed', 1, 0, 0, 1e9)", (path, A, str(ENTRY.model_id))
+        )
+    with StateFile(file) as state:
+        assert state.lost is None
+        assert Index(state).known(FILE, OLD._replace(inode=5)) == A
+        assert Journal(state).removed_lately() == frozenset()
+        Journal(state).will_remove([FILE])
+    assert rows(file) == [ENTRY]
+    with StateFile(file) as state, state.transaction() as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_what_was_removed_is_known_for_an_hour(tmp_path: Path) -> None:
+    file, other = tmp_path / "a.sqlite", Path(os.fsdecode(b"/m/\xff.pt"))
+    with StateFile(file) as state:
+        Journal(state).will_remove([FILE])
+    aged(file, 40 * 60)
+    with StateFile(file) as state:
+        Journal(state).will_remove([other])
+        assert Journal(state).removed_lately() == {FILE, other}
+    aged(file, 21 * 60)
+    with StateFile(file) as state:
+        assert Journal(state).removed_lately() == {other}
+        Journal(state).will_remove([])
+        with state.transaction() as database:
+            assert database.execute("SELECT count(*) FROM removals").fetchone() == (1,)
+
+
+def test_what_was_removed_by_a_clock_in_the_future_counts_from_now_on(tmp_path: Path) -> None:
+    file = tmp_path / "a.sqlite"
+    with StateFile(file) as state:
+        Journal(state).will_remove([FILE])
+    aged(file, -1_000_000)
+    with StateFile(file) as state:
+        assert Journal(state).removed_lately() == {FILE}
+    aged(file, 61 * 60)
+    with StateFile(file) as state:
+        assert Journal(state).removed_lately() == frozenset()
+
+
+def test_whoever_approves_begins_the_count_anew(tmp_path: Path) -> None:
+    with StateFile(tmp_path / "a.sqlite") as state:
+        Journal(state).will_remove([FILE])
+        Journal(state).forget_removals()
+        assert Journal(state).removed_lately() == frozenset()

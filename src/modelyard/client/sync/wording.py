@@ -16,6 +16,11 @@ def quoted(name: str | Path) -> str:
     return f'"{printable(str(name))}"'
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def in_bytes(count: int) -> str:
     """``6.8 GB``: decimal units, as disks are sold."""
     size = float(count)

@@ -76,8 +76,7 @@ class _Application:
         finally:
             if clock is not None:
                 clock.cancel()
-        for removal in self.plan.remove:
-            await self._remove(removal)
+        await self._remove_all()
         await self.carrier.crew.run(self._tidy, patience=None)
         return tuple(self._ended)
 
@@ -153,12 +152,32 @@ class _Application:
             return told
         return None
 
+    async def _remove_all(self) -> None:
+        """Take away what has to go; what cannot be remembered, so that it counts, stays."""
+        plan = self.plan
+        if not plan.remove:
+            return
+        try:
+            if not plan.is_removal_approved:
+                await self.carrier.crew.run(self._count_removals, patience=None)
+        except StateFailed as failure:
+            for removal in plan.remove:
+                self._end(_not_removed(removal, failure))
+            return
+        for removal in plan.remove:
+            await self._remove(removal)
+        if plan.is_removal_approved and any(standing.done == "removed" for standing in self._ended):
+            with suppress(StateFailed):  # then what went before counts for the rest of its hour
+                await self.carrier.crew.run(self.machine.journal.forget_removals, patience=None)
+
+    def _count_removals(self) -> None:
+        self.machine.journal.will_remove(removal.entry.path for removal in self.plan.remove)
+
     async def _remove(self, action: Remove) -> None:
         try:
             standing = await self.carrier.remove(action)
         except (NotPlaced, OSError) as failure:
-            reason = trouble(action.target.path, failure).reason
-            standing = Standing(action.entry.model_id, action.target.name, None, reason=reason, path=action.entry.path)
+            standing = _not_removed(action, failure)
         self._end(standing)
 
     def _end(self, standing: Standing) -> None:
@@ -176,6 +195,11 @@ class _Application:
 
 def _source_of(action: Bring) -> Source | None:
     return None if isinstance(action, Fetch) else action.source
+
+
+def _not_removed(action: Remove, failure: NotPlaced | OSError) -> Standing:
+    reason = trouble(action.target.path, failure).reason
+    return Standing(action.entry.model_id, action.target.name, None, reason=reason, path=action.entry.path)
 
 
 def _spared(plan: Plan) -> set[str]:

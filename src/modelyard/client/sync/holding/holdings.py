@@ -34,6 +34,7 @@ class Holdings:
     spaces: Mapping[int, Space] = field(default_factory=dict)  # by device
     trash: Mapping[tuple[int, str], Path] = field(default_factory=dict)  # by device and hash
     partial: Mapping[tuple[int, str], int] = field(default_factory=dict)  # bytes that an unfinished fetch has already
+    removed: frozenset[Path] = frozenset()  # within the last hour, see ``Journal.removed_lately``
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,8 @@ class _Scan:
                 trash.update(((root.device, sha256), path) for path, sha256, _ in trashed)
                 spaces[root.device] = replace(space, trash=space.trash + sum(size for *_, size in trashed))
                 partial.update(((root.device, sha256), size) for sha256, size in self._partial(work))
-        return Holdings(installs, self._files, self._entries, spaces, trash, partial)
+        removed = self._machine.journal.removed_lately()
+        return Holdings(installs, self._files, self._entries, spaces, trash, partial, removed)
 
     def _partial(self, work: Path) -> Iterator[tuple[str, int]]:
         ending = f".{self._machine.agent_id}.part"

@@ -1,4 +1,4 @@
-"""What this agent placed, and which of the user's files it found in the right place.
+"""What this agent placed, what it removed lately, and which of the user's files it found in the right place.
 
 A file is the agent's own if a row here says so *and* its bytes still have the row's hash. A row is written before a
 file gets its name and confirmed afterwards, so that a kill in between leaves no file, or one that is known:
@@ -6,13 +6,16 @@ file gets its name and confirmed afterwards, so that a kill in between leaves no
     intend(path, hash, inode)     the temporary file is whole and synced; its inode is what will be renamed
     rename
     confirm(path, hash)           rows about older bytes at this path go
+
+A removal that nobody approved is noted before it is made, so that a kill in between leaves a file that is still there,
+or one that counts as removed.
 """
 
 import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
@@ -20,6 +23,9 @@ from uuid import UUID
 from modelyard.client.sync.holding.state import StateFile
 
 Origin = Literal["placed", "found"]
+
+# How long a removal counts as one of many, see ``brake.py``.
+LATELY = timedelta(hours=1)
 
 _SIGNED = 2**63 - 1
 _SELECT = (
@@ -98,6 +104,32 @@ class Journal:
                 "DELETE FROM placements WHERE path = ? AND sha256 = ?",
                 [(os.fsencode(entry.path), entry.sha256) for entry in entries],
             )
+
+    def will_remove(self, paths: Iterable[Path]) -> None:
+        """Say what is about to be removed although nobody approved it; what was removed long ago is dropped."""
+        now = datetime.now(UTC)
+        with self._state.transaction() as database:
+            database.execute("DELETE FROM removals WHERE removed_at <= ?", ((now - LATELY).timestamp(),))
+            database.executemany(
+                "INSERT OR REPLACE INTO removals (path, removed_at) VALUES (?, ?)",
+                [(os.fsencode(path), now.timestamp()) for path in paths],
+            )
+
+    def removed_lately(self) -> frozenset[Path]:
+        """What was removed within the last hour, or was about to be, without anybody's approval.
+
+        A time in the future is one of a clock that was wrong; it counts from now on.
+        """
+        now = datetime.now(UTC)
+        with self._state.transaction() as database:
+            database.execute("UPDATE removals SET removed_at = :now WHERE removed_at > :now", {"now": now.timestamp()})
+            rows = database.execute("SELECT path FROM removals WHERE removed_at > ?", ((now - LATELY).timestamp(),))
+            return frozenset(Path(os.fsdecode(path)) for (path,) in rows)
+
+    def forget_removals(self) -> None:
+        """Begin anew: somebody has looked, and approved."""
+        with self._state.transaction() as database:
+            database.execute("DELETE FROM removals")
 
     def _read(self, which: str) -> list[Entry]:
         with self._state.transaction() as database:

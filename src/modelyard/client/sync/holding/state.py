@@ -1,4 +1,4 @@
-"""The SQLite file in which a machine remembers hashes and what it placed; one for each agent id.
+"""The SQLite file in which a machine remembers hashes, what it placed and what it removed; one for each agent id.
 
     <state dir>/sync/<agent id>.sqlite
 
@@ -14,19 +14,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_VERSION = 1
-_SCHEMA = """
+_DIGESTS = """
 CREATE TABLE digests (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
     sha256 TEXT NOT NULL
-) WITHOUT ROWID;
+) WITHOUT ROWID
+"""
+_PLACEMENTS = """
 CREATE TABLE placements (
     path BLOB NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, model_id TEXT NOT NULL,
     origin TEXT NOT NULL CHECK (origin IN ('placed', 'found')), is_done INTEGER NOT NULL CHECK (is_done IN (0, 1)),
     device INTEGER NOT NULL, inode INTEGER NOT NULL, noted_at REAL NOT NULL,
     PRIMARY KEY (path, sha256)
-) WITHOUT ROWID;
+) WITHOUT ROWID
 """
+_REMOVALS = "CREATE TABLE removals (path BLOB PRIMARY KEY, removed_at REAL NOT NULL) WITHOUT ROWID"
+# What each version added; a file of an earlier one gets the rest, and keeps its rows.
+_STEPS = ((_DIGESTS, _PLACEMENTS), (_REMOVALS,))
+_VERSION = len(_STEPS)
 
 
 class StateFailed(OSError):
@@ -109,11 +114,18 @@ class StateFile:
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        version = _version_of(connection)
         if version > _VERSION:
             raise StateFailed(f'A later version of modelyard wrote "{self.file}". Use that version.')
-        if version < _VERSION:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        if version == _VERSION:
+            return
+        # Whoever closes the connection before the end takes all of it back.
+        connection.execute("BEGIN IMMEDIATE")
+        for statements in _STEPS[_version_of(connection) :]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        connection.execute("COMMIT")
 
     def _set_aside(self, failure: sqlite3.Error) -> None:
         aside = self.file.with_suffix(".broken.sqlite")
@@ -124,3 +136,7 @@ class StateFile:
             f'The state file was damaged ({failure}) and now lies at "{aside}". What was placed before is taken for'
             " the user's own: it is used, and never removed."
         )
+
+
+def _version_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -98,11 +98,22 @@ class Refuse:
 
 @dataclass(frozen=True)
 class HeldRemoval:
-    """Removals that are too many to be made unasked. ``token`` names exactly this set: an approval must quote it."""
+    """Removals that are too many to be made unasked. ``token`` names exactly this set: an approval must quote it.
+
+    ``finding`` says in a sentence what they are.
+    """
 
     removals: tuple[Remove, ...]
     token: str
-    reason: str
+    finding: str
+
+    @property
+    def reason(self) -> str:
+        """Why they wait, and what ends that."""
+        return (
+            f"{self.finding} So many are removed only when somebody approves it, here with"
+            " `modelyard agent approve-removal` or in the registry."
+        )
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,7 @@ class Plan:
     adopt: tuple[Adopt, ...] = ()
     replace: tuple[Replace, ...] = ()
     remove: tuple[Remove, ...] = ()
+    is_removal_approved: bool = False  # if not, ``remove`` counts for an hour, see ``brake.py``
     held: HeldRemoval | None = None
     keep: tuple[Keep, ...] = ()
     refuse: tuple[Refuse, ...] = ()
@@ -127,6 +139,10 @@ class Plan:
     # hashes whose partial files stay there.
     works: tuple[Path, ...] = field(default=(), compare=False)
     unfinished: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def removals_only(self) -> "Plan":
+        """The part that comes last."""
+        return Plan(remove=self.remove, is_removal_approved=self.is_removal_approved)
 
     @property
     def is_done(self) -> bool:

@@ -1,4 +1,8 @@
-"""Removing many files at once waits for a person: a mistake, or an attack, would otherwise empty every machine."""
+"""Removing many files within an hour waits for a person: a mistake, or an attack, would otherwise empty every machine.
+
+Models are disabled one by one, and a machine acts on each within a second. So what went lately counts as well, unless
+somebody approved it or it is back: no more goes in many rounds than in one.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -19,17 +23,20 @@ def removal_token(removals: Iterable[Remove]) -> str:
     return digest.hexdigest()
 
 
-def held_back(removals: tuple[Remove, ...], placed: int, approved: str | None) -> HeldRemoval | None:
-    """The removals if they must wait: more than 10, or more than 3 and more than a fifth of the ``placed`` files."""
-    count = len(removals)
-    if count <= FEW or (count <= MOST_AT_ONCE and count <= LARGEST_SHARE * placed):
+def held_back(removals: tuple[Remove, ...], placed: int, lately: int) -> HeldRemoval | None:
+    """The removals if they must wait: with those of ``lately`` more than 10, or more than 3 and more than a fifth.
+
+    The fifth is one of what was placed before all of them: the files that are ``placed`` now, and those of lately.
+    """
+    total = len(removals) + lately
+    if not removals or total <= FEW or (total <= MOST_AT_ONCE and total <= LARGEST_SHARE * (placed + lately)):
         return None
-    token = removal_token(removals)
-    if approved == token:
-        return None
+    return HeldRemoval(removals, removal_token(removals), _finding(removals, placed, lately))
+
+
+def _finding(removals: tuple[Remove, ...], placed: int, lately: int) -> str:
     size = in_bytes(sum(removal.entry.size for removal in removals))
-    reason = (
-        f"{count} of the {placed} files that were placed here ({size}) are not wanted any more. So many are removed"
-        " only when somebody approves it, here with `modelyard agent approve-removal` or in the registry."
-    )
-    return HeldRemoval(removals, token, reason)
+    verb = "is" if len(removals) == 1 else "are"
+    now = f"{len(removals)} of the {placed} files that were placed here ({size}) {verb} not wanted any more"
+    before = "1 other was" if lately == 1 else f"{lately} others were"
+    return f"{now}, and {before} removed within the last hour." if lately else f"{now}."

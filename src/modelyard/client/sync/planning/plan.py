@@ -5,10 +5,11 @@ Rules that hold for every plan, whatever a registry says:
 - Only files that the journal *and* their hash prove to be the agent's own are replaced or removed.
 - A model that is refused, or cannot be brought here now, keeps what this machine has of it.
 - Nothing is placed where ComfyUI would not load it, and nothing that would hide a user's file.
-- Many removals wait for a person (``brake.py``).
+- Many removals, at once or one by one, wait for a person (``brake.py``).
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from modelyard.client.sync.planning.actions import (
     Replace,
     Source,
 )
-from modelyard.client.sync.planning.brake import held_back
+from modelyard.client.sync.planning.brake import held_back, removal_token
 from modelyard.client.sync.planning.ownership import Places, read_ownership
 from modelyard.client.sync.planning.resolving import Need, resolve
 from modelyard.client.sync.planning.supply import Room, Supply
@@ -102,6 +103,7 @@ class _Planner:
             adopt=tuple(steps.adopt),
             replace=tuple(steps.replace),
             remove=remove,
+            is_removal_approved=self._is_approved(remove),
             held=held,
             keep=tuple(steps.keep),
             refuse=tuple(steps.refuse),
@@ -196,10 +198,14 @@ class _Planner:
             target = self._places.target_at(path)
             if target is not None and target.root.trouble is None:
                 removals.append(Remove(entry, target))
-        if not self._policy.has_brake:
-            return tuple(removals), None
-        held = held_back(tuple(removals), len(self._ownership.own), self._policy.approved_removal)
-        return (tuple(removals), None) if held is None else ((), held)
+        # What came back is not gone, and what is still here is counted once.
+        lately = len(self._held.removed - self._ownership.own.keys())
+        held = held_back(tuple(removals), len(self._ownership.own), lately)
+        return (tuple(removals), None) if held is None or self._is_approved(removals) else ((), held)
+
+    def _is_approved(self, removals: Iterable[Remove]) -> bool:
+        approved = self._policy.approved_removal
+        return not self._policy.has_brake or (approved is not None and approved == removal_token(removals))
 
     def _confirmed(self) -> tuple[Entry, ...]:
         """Rows to write. A user's file is worth one only while it is somebody's model."""
