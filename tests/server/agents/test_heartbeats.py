@@ -64,6 +64,16 @@ def test_a_whole_in_parts_replaces_each_stretch_of_ids_and_nothing_else(team: So
     assert agents(team)["render-07"]["models_ready"] == 1
 
 
+def test_a_part_of_the_whole_that_names_what_an_earlier_part_told_is_refused(team: Someone, machine: Machine) -> None:
+    one, two = sorted(model(team, word) for word in ("one", "two"))
+    machine.begin(ready(one, two))
+    part = {"is_whole": True, "is_last": True, "whole_after": two, "model_list": ready(one)}
+    refused = machine.send(report_series="one", report_number=2, **part)
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request")
+    assert [error["field"] for error in refused.json()["errors"]] == ["whole_after"]
+    assert states_on(team) == {one: "ready", two: "ready"}
+
+
 def test_a_report_whose_answer_was_lost_may_come_again(team: Someone, machine: Machine) -> None:
     one = model(team, "one")
     machine.begin()
