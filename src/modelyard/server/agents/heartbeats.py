@@ -97,7 +97,7 @@ def _first_seen(session: Session, acting: Acting, beat: Heartbeat, moment: datet
 
 def _note_return(session: Session, acting: Acting, agent: AgentRow, moment: datetime) -> None:
     """Its absence may not have been written down yet, if no chore ran meanwhile."""
-    note_absence(session, agent)
+    note_absence(session, agent, moment)
     silent = int((moment - agent.last_heartbeat).total_seconds())
     record(session, acting.actor, acting.team_id, "agent.recovered", agent.agent_id, silent_seconds=silent)
 

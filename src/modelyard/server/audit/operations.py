@@ -37,12 +37,21 @@ class EventFilter:
 
 
 def record(
-    session: Session, actor: Actor, team_id: UUID, action: str, object_id: UUID | str | None, **facts: Any
+    session: Session,
+    actor: Actor,
+    team_id: UUID,
+    action: str,
+    object_id: UUID | str | None,
+    *,
+    moment: datetime | None = None,
+    **facts: Any,
 ) -> None:
     """Write down, with this transaction, that ``actor`` did ``action`` (``model.registered``) to an object.
 
-    ``facts`` must be JSON: plain strings, numbers, lists; never a secret.
+    ``facts`` must be JSON: plain strings, numbers, lists; never a secret. ``moment`` is for whoever compares it with
+    times of the database's clock.
     """
+    when = {} if moment is None else {"created_at": moment}
     insert_row(
         session,
         AuditEventRow,
@@ -53,6 +62,7 @@ def record(
         actor_id=None if actor.id is None else str(actor.id),
         actor_name=actor.name,
         facts=facts,
+        **when,
     )
 
 
