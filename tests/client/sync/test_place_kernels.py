@@ -129,7 +129,8 @@ def test_an_exchange_that_does_not_reach_the_disk_leaves_each_file_its_name(
     machine: RealMachine, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.sync(store.model("loras/ink.sft", INK))
-    file, failed = machine.models / "loras/ink.sft", []
+    file = machine.models / "loras/ink.sft"
+    failed: list[Path] = []
     sync = Folder.sync
 
     def synced(folder: Folder) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from modelyard.server.audit.operations import SYSTEM, record
+from modelyard.server.audit.operations import record_noticed
 from modelyard.server.audit.tables import AuditEventRow
 from modelyard.server.database.clock import database_now
 from modelyard.server.database.session import Database
@@ -57,4 +57,4 @@ def _is_news(moment: datetime) -> ColumnElement[bool]:
 def _note(session: Session, agent: AgentRow, moment: datetime) -> None:
     """By the clock that heartbeats are noted by: a server's own may be wrong, and would say it again or never."""
     since = (agent.last_heartbeat + UNHEALTHY_AFTER).isoformat()
-    record(session, SYSTEM, agent.team_id, _ACTION, agent.agent_id, moment=moment, since=since)
+    record_noticed(session, agent.team_id, _ACTION, agent.agent_id, moment, since=since)
