@@ -3,6 +3,7 @@ import gzip
 import json
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -155,14 +156,25 @@ async def test_an_answer_that_has_no_end_fills_no_memory(
             await registry.get_manifest("render-07")
 
 
+@pytest.mark.parametrize(("codings", "said"), [("gzip", "more than any registry"), ("gzip, gzip", "unpacked")])
 async def test_a_small_answer_that_unpacks_to_a_large_one_fills_no_memory(
-    answers: Answers, url: str, monkeypatch: pytest.MonkeyPatch
+    answers: Answers, url: str, monkeypatch: pytest.MonkeyPatch, codings: str, said: str
 ) -> None:
     monkeypatch.setattr("modelyard.client.channel._MOST_BYTES", 1_000_000)
-    answers.add(200, gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")
-    async with Registry(url, "ak-x", patience_seconds=0) as registry:
-        with pytest.raises(BadAnswer, match="more than any registry"):
-            await registry.get_manifest("render-07")
+    body = bytes(300_000_000)
+    for _ in codings.split(","):
+        body = gzip.compress(body, 6)
+    answers.add(200, body, Content_Encoding=codings)
+    tracemalloc.start()
+    try:
+        async with Registry(url, "ak-x", patience_seconds=0) as registry:
+            with pytest.raises(BadAnswer, match=said):
+                await registry.get_manifest("render-07")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A piece of 64 KiB, unpacked as far as gzip can.
+    assert peak < 150_000_000
 
 
 async def test_an_answer_that_only_trickles_is_given_up(

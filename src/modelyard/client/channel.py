@@ -34,6 +34,7 @@ _TIMEOUT = httpx2.Timeout(120.0, connect=10.0)
 # longest answer there is, has 100 MB.
 _LONGEST_ANSWER_SECONDS = 600.0
 _MOST_BYTES = 256 * 1024 * 1024
+_CODINGS = frozenset({"identity", "gzip", "deflate"})
 _UNPACKED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 
@@ -173,6 +174,9 @@ class Channel:
         Raises:
             BadAnswer: it is longer than any answer of a registry.
         """
+        # Packed twice, one piece of it could be sixty gigabytes before anybody has counted them.
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in _CODINGS:
+            raise BadAnswer(f"{self.url} sent an answer that cannot be unpacked.")
         body = bytearray()
         async for piece in response.aiter_bytes():
             body += piece

@@ -10,11 +10,19 @@ SMALLEST = 1_000
 LEVEL = 1
 
 
+def takes(coding: str, accepted: str) -> bool:
+    """Whether a client that sent this ``Accept-Encoding`` takes a coding: it is named, and not with the weight 0."""
+    for one in accepted.lower().split(","):
+        name, _, weight = one.replace(" ", "").partition(";q=")
+        if name == coding:
+            return weight.strip("0.") != "" or weight == ""
+    return False
+
+
 def packed(body: bytes, accepted: str) -> Response:
     """JSON as an answer, for a client that sent this ``Accept-Encoding``."""
     headers = {"Vary": "Accept-Encoding"}
-    takes = {one.strip().lower() for one in accepted.split(",")}
-    if "gzip" in takes and len(body) >= SMALLEST:
+    if takes("gzip", accepted) and len(body) >= SMALLEST:
         body = gzip.compress(body, LEVEL, mtime=0)
         headers["Content-Encoding"] = "gzip"
     return Response(body, media_type="application/json", headers=headers)

@@ -132,7 +132,9 @@ class Model(Shape):
         default=None, description="In the trash since then; null if it lives.", examples=[None]
     )
     restorable_until: datetime | None = Field(
-        default=None, description="In the trash until then; null if it lives.", examples=[None]
+        default=None,
+        description="In the trash until then; null if it lives, or machines need it until its successor is verified.",
+        examples=[None],
     )
 
 

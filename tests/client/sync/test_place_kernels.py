@@ -1,5 +1,6 @@
 """Placing where kernels and disks do not do as they are asked."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.sync.acting.folders import Folder
 from tests.client.sync.real import RealMachine, Store, sha256
 from tests.client.sync.syncing import Syncing, failing
 
@@ -121,3 +123,29 @@ def test_a_disk_that_is_full_at_any_write_places_nothing_that_is_not_whole_and_t
     assert seen.get("loras/wash.sft", WASH) == WASH
     assert {standing.state for standing in machine.sync(*models).values()} == {"ready"}
     assert machine.visible() == {"loras/ink.sft": INK, "loras/wash.sft": WASH}
+
+
+def test_an_exchange_that_does_not_reach_the_disk_leaves_each_file_its_name(
+    machine: RealMachine, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.sync(store.model("loras/ink.sft", INK))
+    file = machine.models / "loras/ink.sft"
+    failed: list[Path] = []
+    sync = Folder.sync
+
+    def synced(folder: Folder) -> None:
+        if not failed and file.read_bytes() == WASH:
+            failed.append(folder.path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(folder)
+
+    monkeypatch.setattr(Folder, "sync", synced)
+    wash = store.model("loras/ink.sft", WASH)
+
+    assert machine.sync(wash)["loras/ink.sft"].state == "failed"
+
+    assert failed
+    assert machine.visible() == {"loras/ink.sft": INK}
+    assert [part.read_bytes() for part in machine.work.glob("*.part")] == [WASH]
+    assert machine.sync(wash)["loras/ink.sft"].state == "ready"
+    assert machine.visible() == {"loras/ink.sft": WASH}

@@ -127,3 +127,20 @@ def test_what_was_replaced_meanwhile_stays_the_agents_own(machine: RealMachine, 
         opened.journal.was_read(read)
 
     assert [row.sha256 for row in machine.rows] == [sha256(WASH)]
+
+
+def test_a_users_link_to_a_model_is_read_to_its_end(machine: RealMachine, store: Store, tmp_path: Path) -> None:
+    ink = store.model("loras/ink.sft", INK)
+    kept = tmp_path / "elsewhere.sft"
+    kept.write_bytes(INK)
+    link = machine.models / "loras/ink.sft"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(kept)
+    machine.sync(ink)
+    age(machine, ink=31)
+
+    assert read_next(machine) is True
+
+    rot(kept)
+    age(machine, ink=31)
+    assert read_next(machine) is False

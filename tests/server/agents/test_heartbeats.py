@@ -1,9 +1,13 @@
 """What a machine says: who may say it, what becomes of it, and how both sides know that they agree."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from modelyard.server.agents import heartbeats
+from modelyard.server.database.clock import database_now
+from modelyard.server.models.holders import absence
 from modelyard.server.models.holders.absence import note_absences
 from tests.server.agents.machine import Machine, agents, events, machine_of, ready, silence, states_on
 from tests.server.world import Someone, World, a_model_file
@@ -62,6 +66,16 @@ def test_a_whole_in_parts_replaces_each_stretch_of_ids_and_nothing_else(team: So
     machine.beat(model_list=[], is_whole=True, whole_after=two, is_last=True)
     assert states_on(team) == {one: "wanted", two: "ready", three: "wanted"}
     assert agents(team)["render-07"]["models_ready"] == 1
+
+
+def test_a_part_of_the_whole_that_names_what_an_earlier_part_told_is_refused(team: Someone, machine: Machine) -> None:
+    one, two = sorted(model(team, word) for word in ("one", "two"))
+    machine.begin(ready(one, two))
+    part = {"is_whole": True, "is_last": True, "whole_after": two, "model_list": ready(one)}
+    refused = machine.send(report_series="one", report_number=2, **part)
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request")
+    assert [error["field"] for error in refused.json()["errors"]] == ["whole_after"]
+    assert states_on(team) == {one: "ready", two: "ready"}
 
 
 def test_a_report_whose_answer_was_lost_may_come_again(team: Someone, machine: Machine) -> None:
@@ -157,6 +171,24 @@ def test_the_silence_of_a_machine_is_written_down_once_while_it_lasts(
     assert events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
     note_absences(shared_world.parts.database)
     assert len(events(team)) == 3
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_server_whose_clock_is_wrong_writes_each_silence_down_once(
+    shared_world: World, team: Someone, machine: Machine, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    ahead = timedelta(hours=hours)
+    for module in (absence, heartbeats):
+        monkeypatch.setattr(module, "database_now", lambda session: database_now(session) + ahead)
+    machine.beat()
+    before = len(events(team))
+    for _ in range(2):
+        ahead += timedelta(minutes=10)
+        silence(shared_world, team, 91 - ahead.total_seconds())
+        for _ in range(2):
+            note_absences(shared_world.parts.database)
+        machine.beat()
+    assert events(team)[before:] == 2 * ["agent.unhealthy", "agent.recovered"]
 
 
 def test_a_key_from_pairing_speaks_for_the_machine_that_used_it_first(shared_world: World, team: Someone) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from tests.server.agents.machine import Machine, machine_of, ready, states_on
+from tests.server.places import only_on
+from tests.server.plans import recorded
 from tests.server.world import Someone, World, a_model_file
 
 
@@ -51,6 +53,18 @@ def test_a_model_that_no_machine_should_hold_is_left_out(shared_world: World, te
     stranger = shared_world.other_team()
     assert [each["model_id"] for each in shown(team, off, one)] == [one]
     assert shown(stranger, one) == []
+
+
+@only_on("sqlite", reason="PostgreSQL reads small tables whole")
+def test_models_are_looked_up_and_not_looked_for(shared_world: World, team: Someone, machine: Machine) -> None:
+    some = [model(team, str(number)) for number in range(10)]
+    engine = shared_world.parts.database.engine
+    with recorded(engine, of_all_threads=True) as statements:
+        assert len(shown(team, *some)) == 10
+    with engine.connect() as connection:
+        steps = [step for plan in statements.plans(connection) for step in plan.splitlines() if " models " in step]
+    assert steps
+    assert [step for step in steps if "(id=?)" not in step] == []
 
 
 def test_unchanged_states_are_not_sent_again(team: Someone, machine: Machine) -> None:

@@ -85,7 +85,7 @@ def test_a_script_is_sent_small_and_kept_for_ever(page: TestClient) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0"])
+@pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "gzip; q=0.000, br;q=0.0"])
 def test_a_client_that_takes_no_compression_gets_plain_bytes(page: TestClient, accepted: str) -> None:
     answer = page.get("/assets/main-1a.js", headers={"Accept-Encoding": accepted})
     assert "Content-Encoding" not in answer.headers

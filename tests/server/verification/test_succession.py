@@ -53,6 +53,15 @@ def test_people_see_the_successor_alone(unread: Unread, machine: Machine, old: s
     assert trashed["id"] == old
 
 
+def test_the_days_in_the_trash_begin_when_machines_need_the_old_model_no_more(unread: Unread, old: str) -> None:
+    unread.register(NEW, replaces=old)
+    [standing_in] = unread.owner.get("/models", deleted="true").json()["model_list"]
+    assert standing_in["restorable_until"] is None
+    unread.verify()
+    [trashed] = unread.owner.get("/models", deleted="true").json()["model_list"]
+    assert trashed["restorable_until"] > standing_in["deleted_at"]
+
+
 def test_what_stands_in_is_counted_and_reported_like_any_other(unread: Unread, machine: Machine, old: str) -> None:
     team = unread.owner
     machine.begin(ready(old))

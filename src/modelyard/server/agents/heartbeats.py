@@ -36,6 +36,7 @@ def take_heartbeat(session: Session, acting: Acting, beat: Heartbeat) -> Heartbe
         KeyNotAllowed: the key belongs to another machine.
         AgentTaken: another machine, with another key, was heard under this name just now.
         QuotaExceeded: the team has too many machines.
+        InvalidRequest: a part of the whole names what an earlier part has told.
     """
     moment = database_now(session)
     agent = known_agent(session, acting.team_id, beat.agent_id)
@@ -96,7 +97,7 @@ def _first_seen(session: Session, acting: Acting, beat: Heartbeat, moment: datet
 
 def _note_return(session: Session, acting: Acting, agent: AgentRow, moment: datetime) -> None:
     """Its absence may not have been written down yet, if no chore ran meanwhile."""
-    note_absence(session, agent)
+    note_absence(session, agent, moment)
     silent = int((moment - agent.last_heartbeat).total_seconds())
     record(session, acting.actor, acting.team_id, "agent.recovered", agent.agent_id, silent_seconds=silent)
 
@@ -125,12 +126,9 @@ def _take_report(session: Session, agent: AgentRow, beat: Heartbeat, moment: dat
         is_known = bool(agent.report_series) and beat.report_series == agent.report_series
         if not is_known or ahead not in (0, 1):
             return False
-    span = None
-    if beat.is_whole:
-        ids = [model.model_id for model in beat.model_list]
-        if not beat.is_last and not ids:
-            return False
-        span = states.Span(beat.whole_after, None if beat.is_last else max(ids))
+    if beat.is_whole and not beat.is_last and not beat.model_list:
+        return False
+    span = _span_of(beat)
     if beat.model_list or span:
         states.write_report(session, agent, beat.model_list, span, moment)
     if beat.is_whole and beat.is_last:
@@ -138,6 +136,19 @@ def _take_report(session: Session, agent: AgentRow, beat: Heartbeat, moment: dat
         states.count_ready(session, agent)
     agent.report_series, agent.report_number = beat.report_series, beat.report_number
     return True
+
+
+def _span_of(beat: Heartbeat) -> states.Span | None:
+    """The stretch of ids of which a part of the whole tells everything; None for a report of changes."""
+    if not beat.is_whole:
+        return None
+    ids = [model.model_id for model in beat.model_list]
+    if beat.whole_after is not None and ids and min(ids) <= beat.whole_after:
+        message = "Every id of 'model_list' comes after it"
+        raise problems.InvalidRequest(
+            f"Not valid: 'whole_after'. {message}.", errors=[{"field": "whole_after", "message": message}]
+        )
+    return states.Span(beat.whole_after, None if beat.is_last else max(ids))
 
 
 def _answer(agent: AgentRow, beat: Heartbeat, *, is_in_step: bool) -> HeartbeatAnswer:

@@ -14,6 +14,7 @@ from modelyard.server.agents.state import FleetState
 from modelyard.server.database.session import Db
 from modelyard.server.identity.asked import PathId
 from modelyard.server.models.operations import id_of
+from modelyard.server.packing import takes
 from modelyard.server.paging import AskedPage
 from modelyard.server.problems import Answers, answers
 from modelyard.server.teams.acting import REFUSALS, Acting, may
@@ -195,7 +196,7 @@ async def read_manifest(
     if built is None:
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": known[0]})
     headers = {"ETag": built.etag, "Vary": "Accept-Encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if takes("gzip", request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
         return Response(built.compressed, media_type="application/json", headers=headers)
     return Response(built.body, media_type="application/json", headers=headers)

@@ -16,7 +16,7 @@ from modelyard.server.identity.listing import Order, listed
 from modelyard.server.models.holders.labels import fits
 from modelyard.server.models.holders.missing import missing_on
 from modelyard.server.models.holders.tables import AgentModelRow, AgentRow
-from modelyard.server.models.holders.wanting import Machines, is_wanted, needed_sets
+from modelyard.server.models.holders.wanting import Machines, is_wanted, needed_sets, wanted_among
 from modelyard.server.models.listing.ways import NARROW, count
 from modelyard.server.models.operations import find_model
 from modelyard.server.models.tables import ModelRow
@@ -112,8 +112,7 @@ def _shown_model(model: ModelRow, agent_id: str, said: AgentModelRow | None) -> 
 
 def states_of(session: Session, acting: Acting, ids: Collection[UUID]) -> ModelStatesList:
     """Each of these models that machines should hold, in the order asked; what is not the team's is left out."""
-    wanted = select(_models.c.id, _models.c.label_set).where(_models.c.id.in_(ids), is_wanted(acting.team_id))
-    labels: dict[UUID, str] = {row.id: row.label_set for row in session.execute(wanted)}
+    labels = wanted_among(session, acting.team_id, ids)
     columns = (_agents.c.number, _agents.c.agent_id, _agents.c.label_set)
     machines = session.execute(select(*columns).where(_agents.c.team_id == acting.team_id).order_by(_agents.c.agent_id))
     rows = machines.all()

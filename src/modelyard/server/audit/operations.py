@@ -43,16 +43,25 @@ def record(
 
     ``facts`` must be JSON: plain strings, numbers, lists; never a secret.
     """
+    _write(session, actor, team_id=team_id, action=action, object_id=object_id, facts=facts)
+
+
+def record_noticed(
+    session: Session, team_id: UUID, action: str, object_id: UUID | str | None, moment: datetime, **facts: Any
+) -> None:
+    """The same of what the registry noticed by itself at a moment of the database's clock, which may be another."""
+    _write(session, SYSTEM, team_id=team_id, action=action, object_id=object_id, facts=facts, created_at=moment)
+
+
+def _write(session: Session, actor: Actor, *, object_id: UUID | str | None, **event: Any) -> None:
     insert_row(
         session,
         AuditEventRow,
-        team_id=team_id,
-        action=action,
         object_id=None if object_id is None else str(object_id),
         actor_kind=actor.kind,
         actor_id=None if actor.id is None else str(actor.id),
         actor_name=actor.name,
-        facts=facts,
+        **event,
     )
 
 

@@ -84,12 +84,13 @@ def may_remove(acting: Acting) -> None:
 
 def as_wire(model: ModelRow, machines: Machines, trash_days: int) -> Model:
     """The record as the API shows it, beside the machines of its team."""
-    until = model.deleted_at and model.deleted_at + timedelta(days=trash_days)
+    # The days of what stands in for a successor have not begun.
+    began = model.deleted_at if model.stands_in_for is None else None
     return Model(
         created_by=Creator(kind=model.creator_kind, id=model.creator_id, display_name=model.creator_name),
         agents_wanted=machines.wanted_for(model),
         metadata=model.facts,
-        restorable_until=until,
+        restorable_until=began and began + timedelta(days=trash_days),
         **{name: getattr(model, name) for name in _SAME_NAMES},
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.server.packing import takes
+
 BUILT = Path(__file__).with_name("built")
 # The build writes these beside each file that they make smaller; the first that a browser takes is sent.
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
@@ -23,8 +25,7 @@ class PageFile:
 
     def best(self, accepted: str) -> tuple[str, bytes]:
         """The encoding and the body for a browser that sent this ``Accept-Encoding``."""
-        takes = {one.split(";")[0].strip() for one in accepted.split(",") if not one.replace(" ", "").endswith(";q=0")}
-        encoding = next((name for name in ENCODINGS if name in takes and name in self.bodies), "")
+        encoding = next((name for name in ENCODINGS if name in self.bodies and takes(name, accepted)), "")
         return encoding, self.bodies[encoding]
 
 
@@ -42,4 +43,5 @@ def _read(path: Path) -> PageFile:
         if packed.is_file():
             bodies[encoding] = packed.read_bytes()
     kind = MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return PageFile(kind, f'"{hashlib.sha256(plain).hexdigest()[:32]}"', bodies)
+    # Weak: it is the same for each coding of the file.
+    return PageFile(kind, f'W/"{hashlib.sha256(plain).hexdigest()[:32]}"', bodies)

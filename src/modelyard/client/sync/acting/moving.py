@@ -37,7 +37,7 @@ def move(folder: Folder, name: str, target: Folder, new_name: str) -> None:
 
 
 def exchange(folder: Folder, name: str, other: Folder, other_name: str) -> None:
-    """Give each of two files the other's name, then make both folders durable.
+    """Give each of two files the other's name. Durable once both folders are synced.
 
     Raises:
         CannotExchange: that cannot be had here; nothing has changed.
@@ -49,8 +49,6 @@ def exchange(folder: Folder, name: str, other: Folder, other_name: str) -> None:
         if failure.errno not in _NO_FLAG:
             raise
         raise CannotExchange from failure
-    other.sync()
-    folder.sync()
 
 
 def _rename(folder: Folder, name: str, target: Folder, new_name: str, how: int) -> None:

@@ -5,6 +5,7 @@ of its own then, since for a moment it is that of the old bytes: no later downlo
 """
 
 import os
+from contextlib import suppress
 
 from modelyard.client.sync.acting.folders import Folder
 from modelyard.client.sync.acting.moving import exchange, move
@@ -35,6 +36,18 @@ def swap_in(staged: Staged, ours: Ours, work: Folder, apart: str) -> None:
 def exchange_ours(beside: Folder, name: str, ours: Ours) -> None:
     """Exchange the names of a file and of one of ours, if that is still it; see ``swap_in`` for what is raised."""
     exchange(beside, name, ours.folder, ours.path.name)
-    if not ours.is_at(beside, name):
+    try:
+        if not ours.is_at(beside, name):
+            raise ours.lost()
+        _sync(ours.folder, beside)
+    except BaseException:
+        # A disk that cannot say that it is done is no reason to leave another file under the name of a staged one.
         exchange(beside, name, ours.folder, ours.path.name)
-        raise ours.lost()
+        with suppress(OSError):
+            _sync(ours.folder, beside)
+        raise
+
+
+def _sync(*folders: Folder) -> None:
+    for folder in folders:
+        folder.sync()

@@ -63,7 +63,9 @@ class Rereader:
             return False
 
     def _digest(self, entry: Entry, moved: Callable[[], None], stopped: threading.Event) -> str:
-        status = entry.path.lstat()
+        # A user's file may be a link of theirs; what was placed never is one.
+        through_links = entry.origin == "found"
+        status = entry.path.stat(follow_symlinks=through_links)
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("it is no file any more")
         began, done = time.monotonic(), 0
@@ -76,4 +78,4 @@ class Rereader:
                 stopped.wait(early)
 
         identity = Identity(status.st_size, status.st_mtime_ns, status.st_ino)
-        return digest_of(entry.path, identity, piece, stopped, through_links=False)
+        return digest_of(entry.path, identity, piece, stopped, through_links=through_links)

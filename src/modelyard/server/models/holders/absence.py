@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from modelyard.server.audit.operations import SYSTEM, record
+from modelyard.server.audit.operations import record_noticed
 from modelyard.server.audit.tables import AuditEventRow
 from modelyard.server.database.clock import database_now
 from modelyard.server.database.session import Database
@@ -38,21 +38,23 @@ def note_absences(database: Database) -> None:
         teams = [team_id for (team_id,) in found]
     for team_id in teams:
         with database.writing(team_id) as session:
-            silent = and_(AgentRow.team_id == team_id, _is_news(database_now(session)))
+            moment = database_now(session)
+            silent = and_(AgentRow.team_id == team_id, _is_news(moment))
             for agent in session.scalars(select(AgentRow).where(silent)):
-                _note(session, agent)
+                _note(session, agent, moment)
 
 
-def note_absence(session: Session, agent: AgentRow) -> None:
+def note_absence(session: Session, agent: AgentRow, moment: datetime) -> None:
     """The same for one machine, in its team's turn."""
     if session.scalar(select(AgentRow.number).where(AgentRow.number == agent.number, ~_noted)) is not None:
-        _note(session, agent)
+        _note(session, agent, moment)
 
 
 def _is_news(moment: datetime) -> ColumnElement[bool]:
     return and_(AgentRow.last_heartbeat < moment - UNHEALTHY_AFTER, ~_noted)
 
 
-def _note(session: Session, agent: AgentRow) -> None:
+def _note(session: Session, agent: AgentRow, moment: datetime) -> None:
+    """By the clock that heartbeats are noted by: a server's own may be wrong, and would say it again or never."""
     since = (agent.last_heartbeat + UNHEALTHY_AFTER).isoformat()
-    record(session, SYSTEM, agent.team_id, _ACTION, agent.agent_id, since=since)
+    record_noticed(session, agent.team_id, _ACTION, agent.agent_id, moment, since=since)

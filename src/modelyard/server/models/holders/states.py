@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from modelyard.server.database.session import table_of
 from modelyard.server.models.holders.labels import fits
 from modelyard.server.models.holders.tables import AgentModelRow, AgentRow
-from modelyard.server.models.holders.wanting import is_wanted, may_be_held, needed_sets
+from modelyard.server.models.holders.wanting import is_wanted, may_be_held, needed_sets, wanted_among
 from modelyard.server.models.tables import ModelRow
 from modelyard.wire.agents import ReportedModel
 
@@ -47,8 +47,9 @@ def write_report(
     session: Session, agent: AgentRow, told: Sequence[ReportedModel], span: Span | None, moment: datetime
 ) -> None:
     """Make the states what a machine says they are; of models that it should not have, nothing is kept."""
-    wanted = _wanted_by(session, agent, {model.model_id for model in told})
-    new = {model.model_id: model for model in told if model.model_id in wanted}
+    wanted = wanted_among(session, agent.team_id, {model.model_id for model in told})
+    may_have = {model_id for model_id, needed in wanted.items() if fits(needed, agent.label_set)}
+    new = {model.model_id: model for model in told if model.model_id in may_have}
     held = _held(session, agent, new.keys(), span)
     gone = held.keys() - new.keys()
     changed = {
@@ -64,22 +65,6 @@ def write_report(
     after = {model_id for model_id, model in new.items() if model.state == "ready"}
     _count_again(session, before ^ after)
     agent.models_ready += len(after) - len(before)
-
-
-def _wanted_by(session: Session, agent: AgentRow, ids: Collection[UUID]) -> set[UUID]:
-    if not ids:
-        return set()
-    # Asked for more than their ids, SQLite would rather read all models of the team.
-    columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.stands_in_for, _models.c.model_status)
-    rows = session.execute(select(*columns, _models.c.verified_at, _models.c.label_set).where(_models.c.id.in_(ids)))
-    return {
-        row.id
-        for row in rows
-        if row.team_id == agent.team_id
-        and may_be_held(row)
-        and row.verified_at is not None
-        and fits(row.label_set, agent.label_set)
-    }
 
 
 def _held(

@@ -1,6 +1,6 @@
 """Who should hold what: models by the labels that they need, machines by those that they have."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
@@ -34,6 +34,20 @@ def is_wanted(team_id: UUID) -> ColumnElement[bool]:
 def may_be_held(model: ModelRow | Found[*tuple[Any, ...]]) -> bool:
     """Whether machines should hold this model if it was verified once: what ``is_wanted`` asks, of one row."""
     return (model.deleted_at is None or model.stands_in_for is not None) and model.model_status == "active"
+
+
+def wanted_among(session: Session, team_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Those of these models that ``is_wanted`` finds, each with the label set that it needs."""
+    if not ids:
+        return {}
+    # Asked for more than their ids, SQLite would rather read all models of the team.
+    columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.stands_in_for, _models.c.model_status)
+    rows = session.execute(select(*columns, _models.c.verified_at, _models.c.label_set).where(_models.c.id.in_(ids)))
+    return {
+        row.id: row.label_set
+        for row in rows
+        if row.team_id == team_id and may_be_held(row) and row.verified_at is not None
+    }
 
 
 def needed_sets(session: Session, team_id: UUID) -> list[str]:
