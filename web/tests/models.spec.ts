@@ -212,10 +212,10 @@ test('a model is disabled and enabled again by undo, and its history says so', a
   const details = page.getByRole('dialog')
   await details.getByRole('button', { name: 'Disable' }).click()
   await expect(details.getByText('A disabled model leaves every machine')).toBeVisible()
-  await expect(details.getByRole('region', { name: 'History' })).toContainText('Disabled by Registry Owner')
+  await expect(details.getByRole('region', { name: 'History' })).toContainText('Registry Owner disabled it')
   await page.getByRole('button', { name: 'Undo' }).click()
   await expect(details.getByRole('button', { name: 'Disable' })).toBeVisible()
-  await expect(details.getByRole('region', { name: 'History' })).toContainText('Enabled by')
+  await expect(details.getByRole('region', { name: 'History' })).toContainText('enabled it')
 })
 
 test('a deleted model comes back by undo, or from the trash, which says until when', async ({

@@ -48,7 +48,7 @@ export function Record({ read: { model }, isFresh, onEdit, onClose }: Shown) {
         <Hash text={model.file_hash} what="SHA-256" />
         {model.blake3_hash && <Hash text={model.blake3_hash} what="BLAKE3" />}
       </Section>
-      {may('read history') && <History id={model.id} />}
+      {may('read history') && <History model={model} />}
     </Stack>
   )
 }
