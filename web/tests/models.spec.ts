@@ -96,7 +96,7 @@ test('the details say where the model is, live, and why not where it is not', as
   await signIn(registry.owner, `/models?missing=true&q=${word}`)
   await page.getByRole('link', { name: word }).click()
   const machines = page.getByRole('dialog').getByRole('region', { name: 'Machines' })
-  await expect(machines).toContainText('Fetches it')
+  await expect(machines).toContainText('Downloading')
   await expect(machines.getByRole('progressbar')).toHaveAttribute('aria-valuenow', /^[1-9]/)
   await machine.says([{ model_id: model.id, state: 'failed', reason: 'The disk is full.' }])
   await expect(machines).toContainText('The disk is full.')

@@ -7,7 +7,7 @@ import type { Agent } from '@/api/types'
 import { Confirm } from '@/parts/Confirm'
 import { count } from '@/parts/words'
 import { forgetMachine, lookNow, releaseRemoval, setPaused, tried } from '@/views/machines/actions'
-import { readable } from '@/views/machines/marks'
+import { readable } from '@/parts/marks'
 
 type Asked = 'release' | 'forget'
 

@@ -4,7 +4,7 @@ import { Link } from '@tanstack/react-router'
 import type { VirtualItem } from '@tanstack/react-virtual'
 import { memo } from 'react'
 import type { Agent } from '@/api/types'
-import { readable, STATUS } from '@/views/machines/marks'
+import { readable, STATUS } from '@/parts/marks'
 import classes from '@/views/machines/matrix/matrix.module.css'
 import { Part } from '@/views/machines/matrix/Part'
 
