@@ -165,7 +165,7 @@ test('a label that the registry refuses is explained at its field', async ({ pag
   await drawer(page).getByLabel('Labels given by the team').fill('?!')
   await page.keyboard.press('Enter')
   await drawer(page).getByRole('button', { name: 'Save labels' }).click()
-  await expect(drawer(page).getByLabel('Labels given by the team')).toHaveAttribute('aria-invalid', 'true')
+  await expect(drawer(page).getByRole('combobox', { name: 'Labels given by the team' })).toHaveAttribute('aria-invalid', 'true')
 })
 
 test('a machine is forgotten after a question', async ({ page, registry, signIn }) => {

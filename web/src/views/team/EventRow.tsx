@@ -3,7 +3,7 @@
 import { Badge, Group, Text } from '@mantine/core'
 import type { AuditEvent } from '@/api/types'
 import { AnchorLink } from '@/parts/links'
-import { When } from '@/parts/When'
+import { Ago } from '@/parts/Ago'
 import { type Telling, tellingOf } from '@/parts/eventWords'
 
 // High enough to be hit with a finger (WCAG 2.2, 2.5.8).
@@ -38,7 +38,7 @@ export function EventRow({ event }: { event: AuditEvent }) {
           </AnchorLink>
         )}
         <Text size="xs" c="dimmed" component="div" miw={90} ta="end">
-          <When time={event.created_at} />
+          <Ago time={event.created_at} />
         </Text>
       </Group>
     </Group>

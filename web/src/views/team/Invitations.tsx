@@ -10,7 +10,7 @@ import { type Column, Listing } from '@/parts/Listing'
 import { failed, said } from '@/parts/notify'
 import { Shown } from '@/parts/Shown'
 import { Failed, Loading } from '@/parts/states'
-import { When } from '@/parts/When'
+import { Ago } from '@/parts/Ago'
 import { day } from '@/parts/words'
 import { INVITATIONS, useInvitations } from '@/views/team/people'
 
@@ -22,7 +22,7 @@ export function Invitations() {
   const columns: Column<Invitation>[] = [
     { title: 'E-mail', cell: (one) => <bdi>{one.email_address}</bdi> },
     { title: 'Role', isShort: true, cell: (one) => one.invitation_role },
-    { title: 'Invited', isShort: true, cell: (one) => <When time={one.created_at} /> },
+    { title: 'Invited', isShort: true, cell: (one) => <Ago time={one.created_at} /> },
     { title: 'Until', isShort: true, cell: (one) => day(one.expires_at) },
     {
       title: 'Actions',

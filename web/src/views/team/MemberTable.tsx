@@ -11,7 +11,7 @@ import { type Column, Listing } from '@/parts/Listing'
 import { done, failed, said } from '@/parts/notify'
 import { Person } from '@/parts/Person'
 import { Shown } from '@/parts/Shown'
-import { When } from '@/parts/When'
+import { Ago } from '@/parts/Ago'
 import { type AssignableRole, MEMBERS, ROLES } from '@/views/team/people'
 
 export function MemberTable({ members }: { members: Member[] }) {
@@ -28,7 +28,7 @@ export function MemberTable({ members }: { members: Member[] }) {
       isShort: true,
       cell: (one) => (isFixed(one) ? <RoleBadge member={one} /> : <RoleChoice member={one} />),
     },
-    { title: 'Since', isShort: true, cell: (one) => <When time={one.joined_at} /> },
+    { title: 'Since', isShort: true, cell: (one) => <Ago time={one.joined_at} /> },
     {
       title: 'Actions',
       isLast: true,

@@ -10,7 +10,7 @@ import { LeaveTeam } from '@/views/team/LeaveTeam'
 import { NewTeam } from '@/views/team/NewTeam'
 import { Facts, SettingsForm, Storage } from '@/views/team/SettingsForm'
 import { TransferTeam } from '@/views/team/TransferTeam'
-import { useTeam } from '@/views/team/useTeam'
+import { useTeam } from '@/api/useTeam'
 
 /** What the form changes: only when that was changed elsewhere does it begin anew. */
 function settingsOf({ display_name, pickle_policy, quota_bytes }: Team): string {

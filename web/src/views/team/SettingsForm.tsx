@@ -22,7 +22,7 @@ import { failed, said } from '@/parts/notify'
 import { Section } from '@/parts/Section'
 import { bytes, day } from '@/parts/words'
 import { type Amount, amountOf, bytesOf, type Unit } from '@/views/team/quota'
-import { TEAM } from '@/views/team/useTeam'
+import { TEAM } from '@/api/useTeam'
 
 const POLICIES = [
   {
