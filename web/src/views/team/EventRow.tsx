@@ -2,9 +2,9 @@
 
 import { Badge, Group, Text } from '@mantine/core'
 import type { AuditEvent } from '@/api/types'
-import { AnchorLink } from '@/parts/links'
 import { Ago } from '@/parts/Ago'
 import { type Telling, tellingOf } from '@/parts/eventWords'
+import { AnchorLink } from '@/parts/links'
 
 // High enough to be hit with a finger (WCAG 2.2, 2.5.8).
 const TALL = { display: 'inline-block', lh: '24px' } as const

@@ -5,12 +5,12 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { answered, api } from '@/api/client'
 import type { Invitation } from '@/api/types'
+import { Ago } from '@/parts/Ago'
 import { Confirm } from '@/parts/Confirm'
+import { FirstRows } from '@/parts/FirstRows'
 import { type Column, Listing } from '@/parts/Listing'
 import { failed, said } from '@/parts/notify'
-import { Shown } from '@/parts/Shown'
 import { Failed, Loading } from '@/parts/states'
-import { Ago } from '@/parts/Ago'
 import { day } from '@/parts/words'
 import { INVITATIONS, useInvitations } from '@/views/team/people'
 
@@ -47,9 +47,9 @@ export function Invitations() {
       </Title>
       {open.data.length === 0 && <Text c="dimmed">There are none.</Text>}
       {open.data.length > 0 && (
-        <Shown rows={open.data}>
+        <FirstRows rows={open.data}>
           {(rows) => <Listing label="Open invitations" columns={columns} rows={rows} keyOf={(one) => one.id} />}
-        </Shown>
+        </FirstRows>
       )}
       <Withdrawal invitation={ending} onClose={() => setEnding(undefined)} />
     </Stack>

@@ -6,11 +6,11 @@ import { useState } from 'react'
 import { answered, api } from '@/api/client'
 import { usePermissions } from '@/api/permissions'
 import type { Credential } from '@/api/types'
+import { Ago } from '@/parts/Ago'
 import { Confirm } from '@/parts/Confirm'
+import { FirstRows } from '@/parts/FirstRows'
 import { type Column, Listing } from '@/parts/Listing'
 import { failed, said } from '@/parts/notify'
-import { Shown } from '@/parts/Shown'
-import { Ago } from '@/parts/Ago'
 import { day } from '@/parts/words'
 import { ENDING, KINDS } from '@/views/team/keyWords'
 import { useMembers } from '@/views/team/people'
@@ -36,9 +36,9 @@ export function KeyTable({ keys }: { keys: Credential[] }) {
   ]
   return (
     <>
-      <Shown rows={keys}>
+      <FirstRows rows={keys}>
         {(rows) => <Listing label="Keys" columns={columns} rows={rows} keyOf={(key) => key.id} />}
-      </Shown>
+      </FirstRows>
       <Revocation of={ending} onClose={() => setEnding(undefined)} />
     </>
   )

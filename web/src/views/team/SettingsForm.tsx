@@ -19,7 +19,7 @@ import { asProblem } from '@/api/problem'
 import { learnWhoIAm } from '@/api/session'
 import type { Team } from '@/api/types'
 import { failed, said } from '@/parts/notify'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 import { bytes, day } from '@/parts/words'
 import { type Amount, amountOf, bytesOf, type Unit } from '@/views/team/quota'
 import { TEAM } from '@/api/useTeam'
@@ -46,7 +46,7 @@ export function Storage({ team }: { team: Team }) {
       ? `${bytes(team.stored_bytes)} used, without a limit.`
       : `${bytes(team.stored_bytes)} of ${bytes(team.quota_bytes)} used.`
   return (
-    <Section title="Storage">
+    <Panel title="Storage">
       <Text>{words}</Text>
       {share !== undefined && (
         <Progress value={share} color={share > 90 ? 'red' : 'cyan'} aria-label="Share of the quota in use" />
@@ -54,14 +54,14 @@ export function Storage({ team }: { team: Team }) {
       <Text size="sm" c="dimmed">
         The same bytes under several names count once. The team was made on {day(team.created_at)}.
       </Text>
-    </Section>
+    </Panel>
   )
 }
 
 export function Facts({ team }: { team: Team }) {
   const policy = POLICIES.find((one) => one.value === team.pickle_policy)
   return (
-    <Section title="General">
+    <Panel title="General">
       <Text>
         Name: <bdi>{team.display_name}</bdi>
       </Text>
@@ -72,7 +72,7 @@ export function Facts({ team }: { team: Team }) {
       <Text size="sm" c="dimmed">
         Admins change these settings.
       </Text>
-    </Section>
+    </Panel>
   )
 }
 
@@ -95,7 +95,7 @@ export function SettingsForm({ team }: { team: Team }) {
     save.mutate()
   }
   return (
-    <Section title="General">
+    <Panel title="General">
       <form onSubmit={onSubmit}>
         <Stack>
           <TextInput
@@ -125,7 +125,7 @@ export function SettingsForm({ team }: { team: Team }) {
           </Group>
         </Stack>
       </form>
-    </Section>
+    </Panel>
   )
 }
 

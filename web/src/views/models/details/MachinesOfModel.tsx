@@ -15,7 +15,7 @@ const MOST_SHOWN = 100
 const MOVING_MILLISECONDS = 2_000
 const STILL_MILLISECONDS = 10_000
 
-export function Machines({ model }: { model: Model }) {
+export function MachinesOfModel({ model }: { model: Model }) {
   const { data, error, refetch } = useQuery({
     queryKey: ['models', 'machines', model.id, model.model_status, model.verification],
     queryFn: ({ signal }) =>
