@@ -6,7 +6,7 @@ import type { Outcome } from '@/parts/several'
 import { count } from '@/parts/words'
 import type { Act } from '@/views/models/bulk/acts'
 
-export interface Refused extends Outcome<Model> {
+interface Refused extends Outcome<Model> {
   act: Act
 }
 
