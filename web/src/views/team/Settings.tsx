@@ -2,7 +2,6 @@
 
 import { Stack } from '@mantine/core'
 import { usePermissions } from '@/api/permissions'
-import type { Team } from '@/api/types'
 import { Heading } from '@/parts/Heading'
 import { Failed, Loading } from '@/parts/states'
 import { DeleteTeam } from '@/views/team/DeleteTeam'
@@ -11,11 +10,6 @@ import { NewTeam } from '@/views/team/NewTeam'
 import { Facts, SettingsForm, Storage } from '@/views/team/SettingsForm'
 import { TransferTeam } from '@/views/team/TransferTeam'
 import { useTeam } from '@/api/useTeam'
-
-/** What the form changes: only when that was changed elsewhere does it begin anew. */
-function settingsOf({ display_name, pickle_policy, quota_bytes }: Team): string {
-  return JSON.stringify([display_name, pickle_policy, quota_bytes])
-}
 
 export function Settings() {
   const { may } = usePermissions()
@@ -29,11 +23,7 @@ export function Settings() {
       {team.data && (
         <Stack gap="lg" maw={640}>
           <Storage team={team.data} />
-          {may('change team') ? (
-            <SettingsForm team={team.data} key={settingsOf(team.data)} />
-          ) : (
-            <Facts team={team.data} />
-          )}
+          {may('change team') ? <SettingsForm team={team.data} /> : <Facts team={team.data} />}
           <NewTeam />
           {isOwner ? <TransferTeam /> : <LeaveTeam team={team.data} />}
           {isOwner && <DeleteTeam team={team.data} />}
