@@ -10,14 +10,15 @@ import { Confirm } from '@/parts/Confirm'
 import { FirstRows } from '@/parts/FirstRows'
 import { type Column, Listing } from '@/parts/Listing'
 import { failed, said } from '@/parts/notify'
-import { Failed, Loading } from '@/parts/states'
+import { Failed, Loading, MayBeOld } from '@/parts/states'
 import { day } from '@/parts/words'
 import { INVITATIONS, useInvitations } from '@/views/team/people'
 
 export function Invitations() {
   const open = useInvitations()
   const [ending, setEnding] = useState<Invitation>()
-  if (open.isError) return <Failed error={open.error} again={() => void open.refetch()} />
+  const again = () => void open.refetch()
+  if (open.isError && !open.data) return <Failed error={open.error} again={again} />
   if (!open.data) return <Loading what="Loading the invitations" />
   const columns: Column<Invitation>[] = [
     { title: 'E-mail', cell: (one) => <bdi>{one.email_address}</bdi> },
@@ -45,6 +46,7 @@ export function Invitations() {
       <Title order={2} size="h4">
         Open invitations
       </Title>
+      {open.isError && <MayBeOld error={open.error} again={again} />}
       {open.data.length === 0 && <Text c="dimmed">There are none.</Text>}
       {open.data.length > 0 && (
         <FirstRows rows={open.data}>

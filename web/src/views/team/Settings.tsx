@@ -2,26 +2,28 @@
 
 import { Stack } from '@mantine/core'
 import { usePermissions } from '@/api/permissions'
+import { useTeam } from '@/api/useTeam'
 import { Heading } from '@/parts/Heading'
-import { Failed, Loading } from '@/parts/states'
+import { Failed, Loading, MayBeOld } from '@/parts/states'
 import { DeleteTeam } from '@/views/team/DeleteTeam'
 import { LeaveTeam } from '@/views/team/LeaveTeam'
 import { NewTeam } from '@/views/team/NewTeam'
 import { Facts, SettingsForm, Storage } from '@/views/team/SettingsForm'
 import { TransferTeam } from '@/views/team/TransferTeam'
-import { useTeam } from '@/api/useTeam'
 
 export function Settings() {
   const { may } = usePermissions()
   const team = useTeam()
+  const again = () => void team.refetch()
   const isOwner = may('transfer team')
   return (
     <>
       <Heading title="Team settings" />
-      {team.isError && <Failed error={team.error} again={() => void team.refetch()} />}
+      {team.isError && !team.data && <Failed error={team.error} again={again} />}
       {team.isPending && <Loading what="Loading the settings" />}
       {team.data && (
         <Stack gap="lg" maw={640}>
+          {team.isError && <MayBeOld error={team.error} again={again} />}
           <Storage team={team.data} />
           {may('change team') ? <SettingsForm team={team.data} /> : <Facts team={team.data} />}
           <NewTeam />
