@@ -101,7 +101,7 @@ test('the details say where the model is, live, and why not where it is not', as
   await machine.says([{ model_id: model.id, state: 'failed', reason: 'The disk is full.' }])
   await expect(machines).toContainText('The disk is full.')
   await machine.says([{ model_id: model.id, state: 'ready', bytes_done: 1102 }])
-  await expect(machines).toContainText('1 of 1 machine have it.')
+  await expect(machines).toContainText('1 of 1 machine has it.')
   await machine.forgotten()
 })
 

@@ -5,9 +5,9 @@ import { IconAlertTriangle, IconPlayerPause, IconPlayerPlay, IconRefresh, IconTr
 import { type MouseEvent, useState } from 'react'
 import type { Agent } from '@/api/types'
 import { Confirm } from '@/parts/Confirm'
+import { readable } from '@/parts/marks'
 import { count } from '@/parts/words'
 import { forgetMachine, lookNow, releaseRemoval, setPaused, tried } from '@/views/machines/actions'
-import { readable } from '@/parts/marks'
 
 type Asked = 'release' | 'forget'
 type Told = Asked | 'pause' | 'look'
@@ -75,9 +75,9 @@ export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => 
         onConfirm={() => void act('release', () => releaseRemoval(agent))}
         onClose={() => setAsked(undefined)}
       >
-        {count(agent.removal_waiting, 'model file')} on <bdi>{agent.agent_id}</bdi> should not be there any more. They
-        are so many that the machine asks first. They rest in its trash for 24 hours, or until their room is needed;
-        enabling a model brings its file back from there.
+        {count(agent.removal_waiting, 'model file')} on <bdi>{agent.agent_id}</bdi> should not be there any more, which
+        is more than the machine removes without asking. What it removes rests in its trash for 24 hours, or until the
+        room is needed; enabling a model brings its file back from there.
       </Confirm>
       <Confirm
         title="Forget this machine?"

@@ -37,7 +37,7 @@ export function MachinesOfModel({ model }: { model: Model }) {
       {machines.length > 0 && (
         <>
           <Text size="sm" c="dimmed" role="status" mb={6}>
-            {machines.filter((one) => one.state === 'ready').length} of {count(machines.length, 'machine')} have it.
+            {holding(machines)}
           </Text>
           <Stack component="ul" gap={0} className={classes.plain ?? ''}>
             {machines.map((one) => (
@@ -49,6 +49,13 @@ export function MachinesOfModel({ model }: { model: Model }) {
       {total > machines.length && <Text size="sm">and {count(total - machines.length, 'more', 'more')}</Text>}
     </Section>
   )
+}
+
+/** `1 of 3 machines has it.` */
+function holding(machines: AgentModel[]): string {
+  const ready = machines.filter((one) => one.state === 'ready').length
+  const have = ready === 1 || machines.length === 1 ? 'has' : 'have'
+  return `${ready} of ${count(machines.length, 'machine')} ${have} it.`
 }
 
 function isMoving({ state }: AgentModel): boolean {
