@@ -72,7 +72,7 @@ function useEvents(asked: AuditSearch) {
 }
 
 /** Days of the address are those of the reader's clock, the last one included; the registry is asked for times. */
-export function inTimes({ since, until, ...rest }: AuditSearch): AuditSearch {
+function inTimes({ since, until, ...rest }: AuditSearch): AuditSearch {
   const begin = since && startOf(since, 0)
   const end = until && startOf(until, 1)
   return { ...rest, ...(begin && { since: begin }), ...(end && { until: end }) }
