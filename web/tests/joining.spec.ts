@@ -103,6 +103,20 @@ test('somebody with an account in another team joins as who they are, and is in 
   await expect(page.getByRole('button', { name: 'Second studio' })).toBeVisible()
 })
 
+test('what is refused after signing in on the way is told, and tried again', async ({ page, registry }) => {
+  const member = await registry.person('member')
+  const token = await invitedToNewTeam(registry, member.email)
+  await page.route('**/api/v1/invitations/accept', (route) => route.abort())
+  await page.goto(`${registry.url}/join#${token}`)
+  await page.getByLabel(/^Password/).fill(member.password)
+  await page.getByRole('button', { name: 'Sign in and join' }).click()
+  await expect(page.getByRole('alert')).toContainText('The registry does not answer.')
+  await page.unroute('**/api/v1/invitations/accept')
+  await page.getByRole('button', { name: 'Sign in and join' }).click()
+  await expect(page).toHaveURL(`${registry.url}/models`)
+  await expect(page.getByRole('button', { name: 'Second studio' })).toBeVisible()
+})
+
 test('somebody with an account signs in on the way', async ({ page, registry }) => {
   const member = await registry.person('member')
   const token = await invitedToNewTeam(registry, member.email)

@@ -37,6 +37,18 @@ async function make(page: Page, name: string, choose: (dialog: ReturnType<Page['
   return dialog
 }
 
+test('keys that cannot be asked for again stay on the screen', async ({ page, registry, signIn }) => {
+  await registry.call(registry.owner, 'POST', '/credentials', { kind: 'agent', display_name: 'to stay' })
+  await registry.call(registry.owner, 'POST', '/credentials', { kind: 'agent', display_name: 'to end' })
+  await signIn(registry.owner, '/team/keys')
+  await expect(page.getByRole('row', { name: 'to stay' })).toBeVisible()
+  await page.route('**/api/v1/credentials?*', (route) => route.abort())
+  await page.getByRole('button', { name: 'Revoke to end' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
+  await expect(page.getByText('The registry does not answer. What is shown may be old.')).toBeVisible()
+  await expect(page.getByRole('row', { name: 'to stay' })).toBeVisible()
+})
+
 test('an integration key is shown once, and its commands work as they are pasted', async ({
   page,
   registry,

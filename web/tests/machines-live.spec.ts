@@ -70,7 +70,7 @@ test('a removal of many files is held until an admin releases it, and then it is
   expect(machine.files()).toHaveLength(11)
   await release.click()
   const question = page.getByRole('dialog', { name: 'Release this removal?' })
-  await expect(question).toContainText('They rest in its trash for 24 hours')
+  await expect(question).toContainText('What it removes rests in its trash for 24 hours')
   await question.getByRole('button', { name: 'Remove 11 files' }).click()
   await expect(release).toHaveCount(0, PATIENT)
   await expect(async () => expect(machine.files()).toEqual([])).toPass(PATIENT)

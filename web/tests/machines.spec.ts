@@ -159,13 +159,38 @@ test('an admin pauses a machine, takes it back, and gives it labels', async ({ p
   await expect(page.getByText('told looks as soon as it is heard of again')).toBeVisible()
 })
 
+test('a double click on what is told to a machine is one request', async ({ page, registry, signIn }) => {
+  await Reporter.heard(registry, 'twice')
+  await signIn(registry.owner, '/machines?machine=twice')
+  const sent: string[] = []
+  page.on(
+    'request',
+    (request) =>
+      request.method() !== 'GET' &&
+      request.url().includes('/agents/') &&
+      sent.push(`${request.method()} ${request.url()}`),
+  )
+  await page.route('**/api/v1/agents/twice', async (route) => {
+    await expect(drawer(page).getByRole('button', { name: 'Look now' })).toBeDisabled()
+    await route.continue()
+  })
+  await drawer(page).getByRole('button', { name: 'Pause' }).dblclick()
+  await expect(drawer(page).getByRole('button', { name: 'Resume' })).toBeEnabled()
+  await drawer(page).getByRole('button', { name: 'Look now' }).dblclick()
+  await expect(page.getByText('twice looks as soon as it is heard of again')).toBeVisible()
+  expect(sent).toEqual([`PUT ${registry.url}/api/v1/agents/twice`, `POST ${registry.url}/api/v1/agents/twice/sync`])
+})
+
 test('a label that the registry refuses is explained at its field', async ({ page, registry, signIn }) => {
   await Reporter.heard(registry, 'refused')
   await signIn(registry.owner, '/machines?machine=refused')
   await drawer(page).getByLabel('Labels given by the team').fill('?!')
   await page.keyboard.press('Enter')
   await drawer(page).getByRole('button', { name: 'Save labels' }).click()
-  await expect(drawer(page).getByLabel('Labels given by the team')).toHaveAttribute('aria-invalid', 'true')
+  await expect(drawer(page).getByRole('combobox', { name: 'Labels given by the team' })).toHaveAttribute(
+    'aria-invalid',
+    'true',
+  )
 })
 
 test('a machine is forgotten after a question', async ({ page, registry, signIn }) => {

@@ -22,7 +22,7 @@ export const test = base.extend<object, { registry: Registry }>({
   ],
 })
 
-export async function agentKey(registry: Registry, display_name: string): Promise<string> {
+async function agentKey(registry: Registry, display_name: string): Promise<string> {
   const made = await registry.call<{ raw_key: string }>(registry.owner, 'POST', '/credentials', {
     kind: 'agent',
     display_name,

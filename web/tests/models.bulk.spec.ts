@@ -86,6 +86,20 @@ test('what is refused of many is told with the reason, and the rest is done', as
   await expect(told.getByRole('listitem')).toHaveText(['part_0'])
 })
 
+test('what is refused is told also where nothing is listed any more', async ({ page, registry, signIn }) => {
+  const made = await many(registry, 'alone', 2)
+  await signIn(registry.owner, '/models?q=alone_')
+  await expect(box(page, 'alone_1')).toBeVisible()
+  await page.getByRole('checkbox', { name: 'Select all that are loaded' }).click()
+  for (const { id } of made) await registry.call(registry.owner, 'DELETE', `/models/${id}`)
+  await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Disable' }).click()
+  const told = page.getByRole('dialog', { name: '2 models could not be disabled' })
+  await expect(told.getByRole('listitem')).toHaveCount(2)
+  await told.getByRole('button', { name: 'Close' }).last().click()
+  await expect(told).toBeHidden()
+  await expect(page.getByRole('heading', { name: 'No model is like this' })).toBeVisible()
+})
+
 test('tags are added and taken away in bulk; what else a model has stays, also after undo', async ({
   page,
   registry,

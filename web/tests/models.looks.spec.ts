@@ -48,7 +48,7 @@ for (const scheme of ['light', 'dark'] as const) {
     await page.keyboard.press('Escape')
     await page.getByRole('button', { name: 'Select none' }).click()
     await page.getByRole('link', { name: word }).click()
-    await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('Registered')
+    await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('registered it')
     await expectAccessible(page)
     await page.screenshot({ path: `results/screenshots/models-details-${scheme}.png` })
     await page.getByRole('button', { name: 'Edit' }).click()
@@ -102,7 +102,7 @@ test('strings of strangers run nothing and leave the layout whole, wide and narr
     await expectWhole(page)
     for (const id of made) {
       await page.goto(`${registry.url}/models?q=hostile_&model=${id}`)
-      await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('Registered')
+      await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('registered it')
       await expectWhole(page)
     }
   }

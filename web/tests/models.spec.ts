@@ -96,12 +96,12 @@ test('the details say where the model is, live, and why not where it is not', as
   await signIn(registry.owner, `/models?missing=true&q=${word}`)
   await page.getByRole('link', { name: word }).click()
   const machines = page.getByRole('dialog').getByRole('region', { name: 'Machines' })
-  await expect(machines).toContainText('Fetches it')
+  await expect(machines).toContainText('Downloading')
   await expect(machines.getByRole('progressbar')).toHaveAttribute('aria-valuenow', /^[1-9]/)
   await machine.says([{ model_id: model.id, state: 'failed', reason: 'The disk is full.' }])
   await expect(machines).toContainText('The disk is full.')
   await machine.says([{ model_id: model.id, state: 'ready', bytes_done: 1102 }])
-  await expect(machines).toContainText('1 of 1 machine have it.')
+  await expect(machines).toContainText('1 of 1 machine has it.')
   await machine.forgotten()
 })
 
@@ -212,10 +212,10 @@ test('a model is disabled and enabled again by undo, and its history says so', a
   const details = page.getByRole('dialog')
   await details.getByRole('button', { name: 'Disable' }).click()
   await expect(details.getByText('A disabled model leaves every machine')).toBeVisible()
-  await expect(details.getByRole('region', { name: 'History' })).toContainText('Disabled by Registry Owner')
+  await expect(details.getByRole('region', { name: 'History' })).toContainText('Registry Owner disabled it')
   await page.getByRole('button', { name: 'Undo' }).click()
   await expect(details.getByRole('button', { name: 'Disable' })).toBeVisible()
-  await expect(details.getByRole('region', { name: 'History' })).toContainText('Enabled by')
+  await expect(details.getByRole('region', { name: 'History' })).toContainText('enabled it')
 })
 
 test('a deleted model comes back by undo, or from the trash, which says until when', async ({

@@ -8,7 +8,7 @@ export interface Words {
   name(plain: string): string
 }
 
-export const PLAIN: Words = { name: (plain) => plain }
+const PLAIN: Words = { name: (plain) => plain }
 
 const MODELS: [path: string, name: string, size: number, facts: object][] = [
   ['checkpoints/ink_base.safetensors', 'Ink base', 900_000, { tags: ['sdxl', 'base'], license: 'CC-BY-4.0' }],

@@ -49,6 +49,24 @@ test('an admin changes name, pickle files and quota', async ({ page, registry, s
   await registry.call(admin, 'PUT', '/teams/current', { display_name: 'Studio' })
 })
 
+test('two admins do not undo what the other changed, and what one types stays', async ({ page, registry, signIn }) => {
+  const admin = await registry.person('admin')
+  const team = await teamOf(registry, 'Both change')
+  await join(registry, team, admin, 'admin')
+  const elsewhere = registry.inTeam(team)
+  await signIn(registry.owner, '/account')
+  await page.getByRole('button', { name: 'Go to Both change' }).click()
+  await page.getByRole('link', { name: 'Team settings' }).click()
+  const form = page.getByRole('region', { name: 'General' })
+  await form.getByLabel('Name').fill('Both changed')
+  await elsewhere.call(admin, 'PUT', '/teams/current', { pickle_policy: 'scan', quota_bytes: 2_000_000_000 })
+  await form.getByRole('button', { name: 'Save' }).click()
+  await expect(form.getByLabel('At most')).toHaveValue('2')
+  await expect(form.getByLabel('Let them in when a scan finds nothing')).toBeChecked()
+  const now = await elsewhere.call<Team>(admin, 'GET', '/teams/current')
+  expect(now).toMatchObject({ display_name: 'Both changed', pickle_policy: 'scan', quota_bytes: 2_000_000_000 })
+})
+
 test('below an admin the settings are read, and only leaving is offered', async ({ page, registry, signIn }) => {
   await registered(registry, 'loras/stored.safetensors')
   await signIn(await registry.person('member'), '/team/settings')

@@ -22,6 +22,24 @@ test('an admin changes the role of a member, and takes it back', async ({ page, 
   await expect(row.getByLabel(`Role of ${display_name}`)).toHaveValue('member')
 })
 
+test('a list that cannot be asked for again stays, and says that it may be old', async ({ page, registry, signIn }) => {
+  const member = await registry.person('member')
+  const { display_name } = await whoIs(registry, member)
+  await signIn(registry.owner, '/team')
+  const row = page.getByRole('row', { name: member.email })
+  await expect(row).toBeVisible()
+  await page.route('**/api/v1/members?*', (route) => route.abort())
+  await row.getByLabel(`Role of ${display_name}`).selectOption('viewer')
+  const notice = page.getByText('The registry does not answer. What is shown may be old.')
+  await expect(notice).toBeVisible()
+  await expect(row).toBeVisible()
+  await expectAccessible(page)
+  await page.unroute('**/api/v1/members?*')
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await expect(notice).toHaveCount(0)
+  await expect(row.getByLabel(`Role of ${display_name}`)).toHaveValue('viewer')
+})
+
 test('nobody changes their own role or that of the owner here', async ({ page, registry, signIn }) => {
   const admin = await registry.person('admin')
   await signIn(admin, '/team')

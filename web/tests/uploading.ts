@@ -78,7 +78,7 @@ export async function dropModel(page: Page, registry: Registry, path: string, by
 
 let drops = 0
 
-export interface Answered {
+interface Answered {
   method: string
   path: string
   status: number

@@ -20,7 +20,7 @@ const LOWEST = {
 
 export type Action = keyof typeof LOWEST
 
-export interface Permissions {
+interface Permissions {
   role: Role
   userId: string
   may(action: Action): boolean

@@ -5,7 +5,7 @@ import { authorization, earlyRefresh, MARK } from '@/api/early'
 import { Problem, unreachable } from '@/api/problem'
 import type { Me, OwnTeam, ProblemBody, Tokens } from '@/api/types'
 
-export type Session =
+type Session =
   | { state: 'starting' | 'signed-out' | 'unreachable' }
   | { state: 'signed-in'; me: Me; team: OwnTeam | undefined }
 

@@ -1,23 +1,24 @@
 // A field for several short words: tags of a model, labels of a machine or of what needs them.
 
-import { TagsInput } from '@mantine/core'
+import { TagsInput, type TagsInputProps } from '@mantine/core'
 import { useState } from 'react'
 
-interface Words {
+interface Words extends Pick<TagsInputProps, 'maxLength' | 'maxTags' | 'splitChars' | 'w'> {
   label: string
   description?: string
   value: string[]
   onChange: (words: string[]) => void
   /** Words to choose from; others can be typed. */
   known?: string[]
-  error?: string | undefined
+  error?: string | false | undefined
   placeholder?: string
 }
 
-export function WordList({ label, description, value, onChange, known = [], error, placeholder }: Words) {
+export function WordList({ label, description, value, onChange, known = [], error, placeholder, ...rest }: Words) {
   const [typed, setTyped] = useState('')
   return (
     <TagsInput
+      {...rest}
       label={label}
       description={description}
       value={value}

@@ -26,7 +26,7 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
 }
 
 /** Whether the text is on the clipboard now. */
-export async function copied(text: string): Promise<boolean> {
+async function copied(text: string): Promise<boolean> {
   if (navigator.clipboard) {
     return navigator.clipboard.writeText(text).then(
       () => true,

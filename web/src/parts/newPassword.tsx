@@ -58,7 +58,7 @@ function Strength({ password }: { password: string }) {
 }
 
 /** In words, by the number of guesses: length counts most, and repeating counts nothing. */
-export function strength(password: string): string {
+function strength(password: string): string {
   if (password.length < SHORTEST) return `Too short: ${SHORTEST - password.length} more to go.`
   const different = new Set(password.toLowerCase()).size
   const bits = Math.min(password.length, different * 2) * Math.log2(alphabet(password))

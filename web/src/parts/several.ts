@@ -2,7 +2,7 @@
 
 import { asProblem, type Problem } from '@/api/problem'
 
-export const AT_ONCE = 4
+const AT_ONCE = 4
 
 /** What takes one deed back. */
 export type Undo = () => Promise<unknown>

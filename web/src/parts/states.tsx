@@ -1,6 +1,6 @@
-// What a view shows instead of its content: nothing yet, nothing at all, a failure, a refusal.
+// What a view shows instead of its content: nothing yet, nothing at all, a failure, a refusal; and above it, that it is old.
 
-import { Alert, Button, Center, Loader, Stack, Text, Title } from '@mantine/core'
+import { Alert, Button, Center, Group, Loader, Stack, Text, Title } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { asProblem } from '@/api/problem'
 
@@ -41,6 +41,24 @@ export function Failed({ error, again }: { error: unknown; again?: () => void })
           </Button>
         )}
       </Stack>
+    </Alert>
+  )
+}
+
+/** Above what was shown before it could not be asked for again; without `again` the view asks by itself. */
+export function MayBeOld({ error, again }: { error: unknown; again?: () => void }) {
+  return (
+    <Alert color="orange" mb="sm" role="status">
+      <Group gap="sm">
+        <Text size="sm">
+          {asProblem(error).title}. What is shown may be old{again ? '.' : '; it is asked again by itself.'}
+        </Text>
+        {again && (
+          <Button size="compact-sm" variant="default" onClick={again}>
+            Try again
+          </Button>
+        )}
+      </Group>
     </Alert>
   )
 }

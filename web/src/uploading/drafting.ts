@@ -1,15 +1,11 @@
 // Files before they are sent: examined, given a path, and looked up.
 
 import { examine } from '@/uploading/hashing'
-import { look, stopLooking } from '@/uploading/looking'
+import { look, lookSoon, stopLooking } from '@/uploading/looking'
 import { knownHash, unfinishedOf } from '@/uploading/memory'
 import type { Picked } from '@/uploading/picking'
 import { pathByFolders, pathUnder, retyped } from '@/uploading/placing'
 import { added, allItems, change, item, remove } from '@/uploading/state'
-
-// Typing a path asks the registry when it pauses.
-const TYPING_MILLISECONDS = 400
-const typing = new Map<number, ReturnType<typeof setTimeout>>()
 
 export interface Whose {
   teamId: string
@@ -63,13 +59,8 @@ async function examineDraft(id: number): Promise<void> {
 }
 
 export function setPath(id: number, path: string): void {
-  stopLooking(id)
   change(id, { path, holder: undefined, freePath: undefined, replaces: undefined, problem: undefined })
-  clearTimeout(typing.get(id))
-  typing.set(
-    id,
-    setTimeout(() => void look(id), TYPING_MILLISECONDS),
-  )
+  lookSoon(id)
 }
 
 export function setType(id: number, modelType: string): void {

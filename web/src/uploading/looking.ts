@@ -13,6 +13,10 @@ import { type Item, item } from '@/uploading/state'
 const questions = new Slots(4)
 const readings = new Slots(1)
 const running = new Map<number, Run>()
+const soon = new Map<number, ReturnType<typeof setTimeout>>()
+
+// Typing a path asks the registry when it pauses.
+const TYPING_MILLISECONDS = 400
 
 /** The model at the item's path, or null. */
 export async function lookUp({ teamId, path }: Item): Promise<Model | null> {
@@ -42,7 +46,19 @@ export async function look(id: number): Promise<void> {
   }
 }
 
+/** Look once its path stays as it is for a moment. */
+export function lookSoon(id: number): void {
+  stopLooking(id)
+  soon.set(
+    id,
+    setTimeout(() => void look(id), TYPING_MILLISECONDS),
+  )
+}
+
+/** End a look that goes on or was to come. */
 export function stopLooking(id: number): void {
+  clearTimeout(soon.get(id))
+  soon.delete(id)
   running.get(id)?.stop()
   running.delete(id)
 }

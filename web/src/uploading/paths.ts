@@ -4,7 +4,7 @@
 
 // Python's `\w` is letters and numbers of all scripts, and no marks.
 const ALLOWED = /^[\p{L}\p{N}_./ -]+$/u
-export const ALIASES: Readonly<Record<string, string>> = { unet: 'diffusion_models', clip: 'text_encoders' }
+const ALIASES: Readonly<Record<string, string>> = { unet: 'diffusion_models', clip: 'text_encoders' }
 const NEVER_MODELS = new Set(['custom_nodes', 'configs', 'datasets', 'fonts'])
 const MAX_SEGMENTS = 8
 export const MAX_SEGMENT_BYTES = 120
@@ -20,7 +20,7 @@ export class PathRefused extends Error {
   }
 }
 
-export interface ModelPath {
+interface ModelPath {
   /** Below the models folder, without a leading `models/`. */
   relative: string
   canonicalType: string
@@ -33,7 +33,7 @@ export function canonicalType(modelType: string): string {
 }
 
 /** @throws PathRefused it is no single safe folder name, or a folder that holds no models. */
-export function checkedType(modelType: string): string {
+function checkedType(modelType: string): string {
   if (modelType.includes('/') || !fits(modelType)) {
     throw new PathRefused('model_type', 'A model type is one folder name: letters, digits, `.`, `_`, `-`, spaces.')
   }
@@ -65,7 +65,7 @@ export function checkedPath(modelType: string, modelPath: string): ModelPath {
   return { relative, canonicalType: kind, key: casefold(`${kind}/${rest.join('/')}`).normalize('NFC') }
 }
 
-export function withoutModels(modelPath: string): string {
+function withoutModels(modelPath: string): string {
   return modelPath.startsWith('models/') ? modelPath.slice('models/'.length) : modelPath
 }
 

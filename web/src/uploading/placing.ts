@@ -49,7 +49,7 @@ export function retyped(modelPath: string, modelType: string): string {
   return `models/${[modelType, ...below].join('/')}`
 }
 
-export interface Unfit {
+interface Unfit {
   why: string
   /** The nearest path that the rule lets pass, if there is one. */
   suggestion: string | undefined

@@ -50,35 +50,40 @@ export async function backOff(failures: number, { signal, tell }: Patience, prob
 }
 
 export function passed(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((over, failed) => {
-    const done = () => {
+  return unlessStopped(signal, (over) => {
+    const timer = setTimeout(over, milliseconds)
+    addEventListener('online', over)
+    return () => {
       clearTimeout(timer)
-      removeEventListener('online', done)
-      signal.removeEventListener('abort', stop)
-      over()
+      removeEventListener('online', over)
     }
-    const stop = () => {
-      done()
-      failed(signal.reason)
-    }
-    const timer = setTimeout(done, milliseconds)
-    addEventListener('online', done)
-    signal.addEventListener('abort', stop)
-    if (signal.aborted) stop()
   })
 }
 
 async function signedInAgain(signal: AbortSignal, tell: Patience['tell']): Promise<void> {
   tell('You are signed out. Sign in, and it goes on.')
   while (currentSession().state !== 'signed-in') {
-    await new Promise<void>((over, failed) => {
-      const stop = onSession(() => {
-        stop()
-        over()
-      })
-      signal.addEventListener('abort', () => failed(signal.reason), { once: true })
-      if (signal.aborted) failed(signal.reason)
-    })
+    await unlessStopped(signal, onSession)
   }
   tell('')
+}
+
+/** Waits for what `listen` hears; it gives what ends the listening, which ends in any case. */
+function unlessStopped(signal: AbortSignal, listen: (over: () => void) => () => void): Promise<void> {
+  return new Promise((over, failed) => {
+    const end = () => {
+      leave()
+      signal.removeEventListener('abort', stop)
+    }
+    const stop = () => {
+      end()
+      failed(signal.reason)
+    }
+    const leave = listen(() => {
+      end()
+      over()
+    })
+    signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
+  })
 }

@@ -10,16 +10,7 @@ import type { Model } from '@/api/types'
  *                                    ↕
  *                    paused · failed · conflict
  */
-export type Stage =
-  | 'reading'
-  | 'draft'
-  | 'waiting'
-  | 'working'
-  | 'paused'
-  | 'failed'
-  | 'conflict'
-  | 'verifying'
-  | 'done'
+type Stage = 'reading' | 'draft' | 'waiting' | 'working' | 'paused' | 'failed' | 'conflict' | 'verifying' | 'done'
 
 /** What a file that is worked on goes through just now. */
 export type Activity = 'comparing' | 'sending' | 'reading on' | 'registering'
@@ -60,7 +51,7 @@ export interface Item {
   outcome?: 'registered' | 'replaced' | 'here already' | undefined
 }
 
-export type Change = Partial<Omit<Item, 'id' | 'file'>>
+type Change = Partial<Omit<Item, 'id' | 'file'>>
 
 let items: readonly Item[] = []
 let last = 0
@@ -94,7 +85,7 @@ export function restore(one: Item): void {
   become([...items.filter((other) => other.id !== one.id), one].sort((a, b) => a.id - b.id))
 }
 
-export function onItems(listener: () => void): () => void {
+function onItems(listener: () => void): () => void {
   listeners.add(listener)
   return () => listeners.delete(listener)
 }

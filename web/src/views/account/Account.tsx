@@ -3,7 +3,7 @@
 import { Stack, Text } from '@mantine/core'
 import { useSession } from '@/api/session'
 import { Heading } from '@/parts/Heading'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 import { OwnTeams } from '@/views/account/OwnTeams'
 import { PasswordForm } from '@/views/account/PasswordForm'
 import { Sessions } from '@/views/account/Sessions'
@@ -17,14 +17,14 @@ export function Account() {
     <>
       <Heading title="Account" />
       <Stack gap="lg" maw={640}>
-        <Section title="You">
+        <Panel title="You">
           <Text fw={600}>
             <bdi>{me.display_name}</bdi>
           </Text>
           <Text c="dimmed">
             <bdi>{me.email_address}</bdi>
           </Text>
-        </Section>
+        </Panel>
         <OwnTeams teams={me.team_list} />
         <PasswordForm email={me.email_address} />
         <Sessions />

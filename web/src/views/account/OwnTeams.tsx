@@ -3,13 +3,13 @@
 import { Badge, Button, Group, Text } from '@mantine/core'
 import { chooseTeam, useSession } from '@/api/session'
 import type { OwnTeam } from '@/api/types'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 
 export function OwnTeams({ teams }: { teams: OwnTeam[] }) {
   const session = useSession()
   const here = session.state === 'signed-in' ? session.team?.id : undefined
   return (
-    <Section title="Your teams">
+    <Panel title="Your teams">
       {teams.length === 0 && <Text>None. Ask somebody for an invitation, or make one below.</Text>}
       {teams.map((team) => (
         <Group key={team.id} justify="space-between" gap="sm">
@@ -37,6 +37,6 @@ export function OwnTeams({ teams }: { teams: OwnTeam[] }) {
           )}
         </Group>
       ))}
-    </Section>
+    </Panel>
   )
 }

@@ -7,17 +7,17 @@ import { answered, api } from '@/api/client'
 import { asProblem } from '@/api/problem'
 import { useNewPassword } from '@/parts/newPassword'
 import { failed, said } from '@/parts/notify'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 
 export function PasswordForm({ email }: { email: string }) {
   const [round, setRound] = useState(0)
   return (
-    <Section title="Password">
+    <Panel title="Password">
       <Text size="sm" c="dimmed">
         When you change it, you stay signed in here; all your other sessions end. Keys of devices go on.
       </Text>
       <Form key={round} email={email} onChanged={() => setRound(round + 1)} />
-    </Section>
+    </Panel>
   )
 }
 

@@ -6,7 +6,7 @@ import { useMutation } from '@tanstack/react-query'
 import { signOut } from '@/api/session'
 import { Confirm } from '@/parts/Confirm'
 import { failed } from '@/parts/notify'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 
 export function Sessions() {
   const [isOpen, { open, close }] = useDisclosure(false)
@@ -15,7 +15,7 @@ export function Sessions() {
     onError: failed,
   })
   return (
-    <Section title="Sessions">
+    <Panel title="Sessions">
       <Text>A lost laptop, a borrowed machine: end every session of yours, in browsers and on command lines.</Text>
       <Group>
         <Button variant="default" onClick={() => leave.mutate(false)}>
@@ -35,6 +35,6 @@ export function Sessions() {
       >
         All your sessions end, this one too. Paired devices have keys of their own: revoke them under Keys.
       </Confirm>
-    </Section>
+    </Panel>
   )
 }

@@ -5,8 +5,8 @@ import { IconAlertTriangle, IconHourglass } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
 import type { Agent } from '@/api/types'
 import { Ago } from '@/parts/Ago'
+import { readable } from '@/parts/marks'
 import { count } from '@/parts/words'
-import { readable } from '@/views/machines/marks'
 
 const PHASES: Record<string, string> = {
   scanning: 'Looks at its disk',

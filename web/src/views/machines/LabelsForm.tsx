@@ -1,9 +1,10 @@
 // The labels that the team gives a machine, beside its own: which models it should hold depends on them.
 
-import { Button, Group, Stack, TagsInput } from '@mantine/core'
+import { Button, Group, Stack } from '@mantine/core'
 import { type FormEvent, useState } from 'react'
 import { asProblem } from '@/api/problem'
 import type { Agent } from '@/api/types'
+import { WordList } from '@/parts/WordList'
 import { setLabels } from '@/views/machines/actions'
 import { labelsOf } from '@/views/machines/fleet'
 
@@ -27,16 +28,14 @@ export function LabelsForm({ agent }: { agent: Agent }) {
   return (
     <form onSubmit={(event) => void onSubmit(event)}>
       <Stack gap="xs" align="flex-start">
-        <TagsInput
+        <WordList
           w="100%"
           label="Labels given by the team"
           description={`The machine's own: ${own.join(', ') || 'none'}. Models that need labels come only where all of them are.`}
           value={labels}
           onChange={setTyped}
           error={refusal}
-          acceptValueOnBlur
           splitChars={[',', ' ']}
-          clearable={false}
         />
         {labels.join() !== central.join() && (
           <Group gap="xs">

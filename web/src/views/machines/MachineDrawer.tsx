@@ -5,6 +5,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router'
 import { usePermissions } from '@/api/permissions'
 import type { Agent } from '@/api/types'
 import { Ago } from '@/parts/Ago'
+import { StatusMark } from '@/parts/marks'
 import { Empty, Failed, Loading } from '@/parts/states'
 import { bytes, dateAndTime } from '@/parts/words'
 import { Disk } from '@/views/machines/Disk'
@@ -16,7 +17,6 @@ import { MachineActions } from '@/views/machines/MachineActions'
 import { MachineModels } from '@/views/machines/MachineModels'
 import { readyWords, versions } from '@/views/machines/MachineRow'
 import classes from '@/views/machines/machines.module.css'
-import { StatusMark } from '@/views/machines/marks'
 
 export function MachineDrawer({ id, fleet }: { id: string | undefined; fleet: Fleet }) {
   const navigate = useNavigate()

@@ -1,16 +1,16 @@
 // What a machine should hold and how far each model is, as it is now.
 
-import { Group, NativeSelect, Pagination, Progress, Stack, Text, Title } from '@mantine/core'
+import { Group, NativeSelect, Pagination, Stack, Text, Title } from '@mantine/core'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { answered, api } from '@/api/client'
 import type { Agent, AgentModel } from '@/api/types'
 import { live } from '@/api/unchanged'
 import { AnchorLink } from '@/parts/links'
+import { ModelOnMachine } from '@/parts/ModelOnMachine'
 import { Failed, Loading } from '@/parts/states'
-import { bytes, count } from '@/parts/words'
+import { count } from '@/parts/words'
 import { useChange } from '@/views/machines/Filters'
 import classes from '@/views/machines/machines.module.css'
-import { StateMark } from '@/views/machines/marks'
 import { STATES, type StateFilter } from '@/views/machines/search'
 
 const PER_PAGE = 50
@@ -103,37 +103,11 @@ function Table({ models, agent }: { models: AgentModel[]; agent: Agent }) {
               </Text>
             </th>
             <td>
-              <State model={model} />
+              <ModelOnMachine model={model} />
             </td>
           </tr>
         ))}
       </tbody>
     </table>
-  )
-}
-
-function State({ model }: { model: AgentModel }) {
-  const isPart = model.state !== 'ready' && model.bytes_done > 0
-  return (
-    <Stack gap={2}>
-      <StateMark model={model} />
-      {isPart && (
-        <>
-          <Progress
-            value={(100 * model.bytes_done) / Math.max(1, model.file_size)}
-            size="sm"
-            aria-label={`${model.display_name} is here so far`}
-          />
-          <Text size="xs" c="dimmed">
-            {bytes(model.bytes_done)} of {bytes(model.file_size)}
-          </Text>
-        </>
-      )}
-      {model.reason && (
-        <Text size="xs" component="bdi">
-          {model.reason}
-        </Text>
-      )}
-    </Stack>
   )
 }

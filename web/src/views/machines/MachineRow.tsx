@@ -5,12 +5,12 @@ import { memo } from 'react'
 import type { Agent } from '@/api/types'
 import { Ago } from '@/parts/Ago'
 import { AnchorLink } from '@/parts/links'
+import { StatusMark } from '@/parts/marks'
 import { bytes } from '@/parts/words'
 import { Disk } from '@/views/machines/Disk'
 import { Doing } from '@/views/machines/Doing'
 import { Labels } from '@/views/machines/Labels'
 import classes from '@/views/machines/machines.module.css'
-import { StatusMark } from '@/views/machines/marks'
 
 export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) {
   return (

@@ -1,13 +1,13 @@
 // The team's machines: a list that is always as they are now, the matrix of models and machines, and what each one has.
 
-import { Alert, Button, SegmentedControl, Text } from '@mantine/core'
+import { Button, SegmentedControl, Text } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { IconPlugConnected } from '@tabler/icons-react'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { lazy, Suspense } from 'react'
 import type { Agent } from '@/api/types'
 import { Heading } from '@/parts/Heading'
-import { Empty, Failed, Loading } from '@/parts/states'
+import { Empty, Failed, Loading, MayBeOld } from '@/parts/states'
 import { count } from '@/parts/words'
 import { Filters } from '@/views/machines/Filters'
 import { FirstMachine } from '@/views/machines/FirstMachine'
@@ -69,11 +69,7 @@ function Content({ fleet, search }: { fleet: Fleet; search: MachineSearch }) {
   const isMatrix = search.view === 'matrix'
   return (
     <>
-      {fleet.isOld && (
-        <Alert color="orange" mb="sm" role="status">
-          The registry does not answer. What is shown may be old; it is asked again by itself.
-        </Alert>
-      )}
+      {fleet.isOld && <MayBeOld error={fleet.error} />}
       <Filters search={search} agents={agents} />
       {isMatrix ? (
         <Suspense fallback={<Loading what="Loading the matrix" />}>

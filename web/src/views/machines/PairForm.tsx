@@ -64,7 +64,7 @@ export function PairForm({ code = '', onDone }: { code?: string; onDone?: () => 
 }
 
 /** `ab7kpnq3` → `AB7K-PNQ3`, as the machine shows it; what is no code stays for the registry to refuse. */
-export function spelled(typed: string): string {
+function spelled(typed: string): string {
   const code = typed.toUpperCase().replace(/[^A-Z0-9]/g, '')
   return code.length > 4 ? `${code.slice(0, 4)}-${code.slice(4)}` : code
 }

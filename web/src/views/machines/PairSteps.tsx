@@ -1,7 +1,7 @@
 // What to type on a machine so that it takes part; ready to paste, with this registry's own address.
 
 import { List, Stack, Text } from '@mantine/core'
-import { CommandLine } from '@/parts/CommandLine'
+import { Copyable } from '@/parts/Copyable'
 
 export function PairSteps() {
   return (
@@ -30,7 +30,7 @@ function Step({ words, command }: { words: string; command: string }) {
     <List.Item>
       <Stack gap={4}>
         <Text size="sm">{words}</Text>
-        <CommandLine text={command} what={`“${command}”`} />
+        <Copyable text={command} what={`“${command}”`} />
       </Stack>
     </List.Item>
   )

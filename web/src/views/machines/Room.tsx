@@ -2,8 +2,9 @@
 
 import { Alert, Group, Paper, Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
-import { answered, api } from '@/api/client'
+import { api } from '@/api/client'
 import type { Team } from '@/api/types'
+import { useTeam } from '@/api/useTeam'
 import { bytes } from '@/parts/words'
 import { Fill, isFull, isNearlyFull } from '@/views/machines/Disk'
 
@@ -11,11 +12,7 @@ const LOOK_MILLISECONDS = 30_000
 const often = { refetchInterval: LOOK_MILLISECONDS, staleTime: LOOK_MILLISECONDS } as const
 
 export function Room() {
-  const team = useQuery({
-    queryKey: ['team'],
-    queryFn: () => answered(api.GET('/api/v1/teams/current')),
-    ...often,
-  })
+  const team = useTeam(often)
   const room = useQuery({ queryKey: ['room'], queryFn: readRoom, ...often })
   // Beside the machines this is small print: what cannot be had now is left out.
   if (!team.data) return null

@@ -1,7 +1,7 @@
 // The list with its filters, in whichever way it is shown; and what is there instead of it.
 
 import { Button, Center, Loader, Text } from '@mantine/core'
-import { lazy, memo, Suspense, useMemo } from 'react'
+import { lazy, memo, type ReactNode, Suspense, useMemo, useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import type { Model, ModelQuery } from '@/api/types'
 import { Empty, Failed, Loading } from '@/parts/states'
@@ -20,6 +20,23 @@ const BulkBar = lazy(() => import('@/views/models/bulk/BulkBar').then(({ BulkBar
 type Asked = ReturnType<typeof useModels>
 
 export const Catalogue = memo(function Catalogue({ onOpen }: { onOpen: (model: Model) => void }) {
+  // Kept here: what is told of many models may be that they, and with them the whole list, are gone.
+  const [told, setTold] = useState<ReactNode>()
+  return (
+    <>
+      <Listed onOpen={onOpen} onTell={setTold} />
+      {told}
+    </>
+  )
+})
+
+interface Shown {
+  onOpen: (model: Model) => void
+  /** Show this over whatever is listed, until nothing is told any more. */
+  onTell: (told: ReactNode) => void
+}
+
+function Listed(shown: Shown) {
   const search = useModelSearch()
   const asked = useMemo(() => askedFor(search), [search])
   const models = useModels(asked)
@@ -36,20 +53,19 @@ export const Catalogue = memo(function Catalogue({ onOpen }: { onOpen: (model: M
       ) : isNothing(models) ? (
         <Nothing search={search} />
       ) : (
-        <Found models={models} rows={rows} asked={asked} onOpen={onOpen} />
+        <Found models={models} rows={rows} asked={asked} {...shown} />
       )}
     </>
   )
-})
+}
 
-interface FoundModels {
+interface FoundModels extends Shown {
   models: Asked
   rows: Model[]
   asked: ModelQuery
-  onOpen: (model: Model) => void
 }
 
-function Found({ models, rows, asked, onOpen }: FoundModels) {
+function Found({ models, rows, asked, onOpen, onTell }: FoundModels) {
   const search = useModelSearch()
   const openId = useOpenModel()
   const total = useTotal(asked)
@@ -74,7 +90,9 @@ function Found({ models, rows, asked, onOpen }: FoundModels) {
         />
       </div>
       <End models={models} />
-      <Suspense>{selection.models.length > 0 && <BulkBar selection={selection} isTrash={isTrash} />}</Suspense>
+      <Suspense>
+        {selection.models.length > 0 && <BulkBar selection={selection} isTrash={isTrash} onTell={onTell} />}
+      </Suspense>
     </>
   )
 }

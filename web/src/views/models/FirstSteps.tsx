@@ -1,10 +1,10 @@
 // What to do first, where there is no model yet.
 
-import { Code, Group, Stack, Text, Title } from '@mantine/core'
+import { Stack, Text, Title } from '@mantine/core'
 import { IconUpload } from '@tabler/icons-react'
 import { usePermissions } from '@/api/permissions'
 import { useSession } from '@/api/session'
-import { CopyButton } from '@/parts/copying'
+import { Copyable } from '@/parts/Copyable'
 import { ButtonLink } from '@/parts/links'
 
 export function FirstSteps() {
@@ -28,8 +28,8 @@ export function FirstSteps() {
             Or push a file, or a whole ComfyUI models folder, from a terminal:
           </Text>
           <Stack gap={4} w="100%">
-            <Command text={`modelyard login ${window.location.origin} ${email}`} />
-            <Command text="modelyard push ComfyUI/models" />
+            <Copyable text={`modelyard login ${window.location.origin} ${email}`} what="the command" />
+            <Copyable text="modelyard push ComfyUI/models" what="the command" />
           </Stack>
         </>
       ) : (
@@ -38,16 +38,5 @@ export function FirstSteps() {
         </Text>
       )}
     </Stack>
-  )
-}
-
-function Command({ text }: { text: string }) {
-  return (
-    <Group gap="xs" wrap="nowrap" justify="space-between">
-      <Code block flex={1} style={{ whiteSpace: 'pre-wrap' }}>
-        {text}
-      </Code>
-      <CopyButton text={text} what="the command" />
-    </Group>
   )
 }

@@ -52,7 +52,7 @@ interface Shown {
 }
 
 /** Plain elements: a list makes hundreds of these while one scrolls. */
-export function Sign({ icon: Icon, word, className, isDimmed = false }: Shown) {
+function Sign({ icon: Icon, word, className, isDimmed = false }: Shown) {
   return (
     <div className={classes.signed} data-dimmed={isDimmed || undefined}>
       <Icon size={16} className={`${classes.sign} ${className ?? ''}`} aria-hidden />

@@ -4,6 +4,7 @@ import { Alert, Stack, Text } from '@mantine/core'
 import { useDocumentTitle } from '@mantine/hooks'
 import { useQuery } from '@tanstack/react-query'
 import { useLocation } from '@tanstack/react-router'
+import { useState } from 'react'
 import { answered } from '@/api/client'
 import { openly } from '@/api/openly'
 import { asProblem } from '@/api/problem'
@@ -74,8 +75,11 @@ interface DoorProps {
 
 function Door({ invitation, token, isSignedIn }: DoorProps) {
   const session = useSession()
+  // Signing in is a step of joining: the form stays until the whole is done, or says which step was refused.
+  const [isByForm, setByForm] = useState(false)
+  if (session.state === 'signed-out' && !isByForm) setByForm(true)
   if (session.state === 'starting') return <Loading what="Starting" />
-  if (isSignedIn) return <JoinAsMe invitation={invitation} token={token} />
+  if (isSignedIn && !isByForm) return <JoinAsMe invitation={invitation} token={token} />
   const Way = invitation.has_account ? JoinBySigningIn : JoinAsNew
   return <Way invitation={invitation} token={token} />
 }

@@ -8,12 +8,12 @@ import { answered, api } from '@/api/client'
 import { learnWhoIAm } from '@/api/session'
 import type { Team } from '@/api/types'
 import { failed } from '@/parts/notify'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 
 export function DeleteTeam({ team }: { team: Team }) {
   const [isOpen, { open, close }] = useDisclosure(false)
   return (
-    <Section title="Delete">
+    <Panel title="Delete">
       <Text>
         Nobody reaches the team's models any more, and all its keys stop working. For 7 days whoever runs this registry
         can undo it with <bdi>modelyard restore-team {team.id}</bdi>; then everything is gone.
@@ -26,7 +26,7 @@ export function DeleteTeam({ team }: { team: Team }) {
       <Modal opened={isOpen} onClose={close} title="Delete the team?" closeButtonProps={{ 'aria-label': 'Close' }}>
         <Question team={team} onClose={close} />
       </Modal>
-    </Section>
+    </Panel>
   )
 }
 

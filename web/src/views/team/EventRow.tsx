@@ -2,9 +2,9 @@
 
 import { Badge, Group, Text } from '@mantine/core'
 import type { AuditEvent } from '@/api/types'
+import { Ago } from '@/parts/Ago'
+import { type Telling, tellingOf } from '@/parts/eventWords'
 import { AnchorLink } from '@/parts/links'
-import { When } from '@/parts/When'
-import { type Telling, tellingOf } from '@/views/team/eventWords'
 
 // High enough to be hit with a finger (WCAG 2.2, 2.5.8).
 const TALL = { display: 'inline-block', lh: '24px' } as const
@@ -23,7 +23,6 @@ export function EventRow({ event }: { event: AuditEvent }) {
     >
       <Text size="sm" component="div" flex="1 1 18rem">
         <Actor event={event} /> {telling.did} <What event={event} telling={telling} />
-        {telling.more?.startsWith(':') ? '' : ' '}
         <bdi>{telling.more}</bdi>
       </Text>
       <Group gap="sm" wrap="nowrap">
@@ -39,7 +38,7 @@ export function EventRow({ event }: { event: AuditEvent }) {
           </AnchorLink>
         )}
         <Text size="xs" c="dimmed" component="div" miw={90} ta="end">
-          <When time={event.created_at} />
+          <Ago time={event.created_at} />
         </Text>
       </Group>
     </Group>

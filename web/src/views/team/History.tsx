@@ -6,7 +6,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { answered, api } from '@/api/client'
 import { usePermissions } from '@/api/permissions'
 import { Heading } from '@/parts/Heading'
-import { Empty, Failed, Loading } from '@/parts/states'
+import { Empty, Failed, Loading, MayBeOld } from '@/parts/states'
 import { count } from '@/parts/words'
 import { EventRow } from '@/views/team/EventRow'
 import { HistoryFilters } from '@/views/team/HistoryFilters'
@@ -40,6 +40,7 @@ function Events() {
   if (!found.length) return <Empty title="Nothing happened">At least nothing that fits these filters.</Empty>
   return (
     <>
+      {events.isRefetchError && <MayBeOld error={events.error} again={() => void events.refetch()} />}
       <VisuallyHidden role="status">{count(found.length, 'event')} shown</VisuallyHidden>
       <Stack component="ol" gap={0} m={0} p={0} aria-label="Events" style={{ listStyle: 'none' }}>
         {found.map((event) => (
@@ -71,7 +72,7 @@ function useEvents(asked: AuditSearch) {
 }
 
 /** Days of the address are those of the reader's clock, the last one included; the registry is asked for times. */
-export function inTimes({ since, until, ...rest }: AuditSearch): AuditSearch {
+function inTimes({ since, until, ...rest }: AuditSearch): AuditSearch {
   const begin = since && startOf(since, 0)
   const end = until && startOf(until, 1)
   return { ...rest, ...(begin && { since: begin }), ...(end && { until: end }) }

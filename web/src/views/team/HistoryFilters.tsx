@@ -2,7 +2,7 @@
 
 import { Button, Group, NativeSelect, TextInput } from '@mantine/core'
 import { getRouteApi } from '@tanstack/react-router'
-import { TELLERS } from '@/views/team/eventWords'
+import { TELLERS } from '@/parts/eventWords'
 import { useMembers } from '@/views/team/people'
 import type { AuditSearch } from '@/views/team/search'
 

@@ -5,24 +5,25 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { answered, api } from '@/api/client'
 import type { Invitation } from '@/api/types'
+import { Ago } from '@/parts/Ago'
 import { Confirm } from '@/parts/Confirm'
+import { FirstRows } from '@/parts/FirstRows'
 import { type Column, Listing } from '@/parts/Listing'
 import { failed, said } from '@/parts/notify'
-import { Shown } from '@/parts/Shown'
-import { Failed, Loading } from '@/parts/states'
-import { When } from '@/parts/When'
+import { Failed, Loading, MayBeOld } from '@/parts/states'
 import { day } from '@/parts/words'
 import { INVITATIONS, useInvitations } from '@/views/team/people'
 
 export function Invitations() {
   const open = useInvitations()
   const [ending, setEnding] = useState<Invitation>()
-  if (open.isError) return <Failed error={open.error} again={() => void open.refetch()} />
+  const again = () => void open.refetch()
+  if (open.isError && !open.data) return <Failed error={open.error} again={again} />
   if (!open.data) return <Loading what="Loading the invitations" />
   const columns: Column<Invitation>[] = [
     { title: 'E-mail', cell: (one) => <bdi>{one.email_address}</bdi> },
     { title: 'Role', isShort: true, cell: (one) => one.invitation_role },
-    { title: 'Invited', isShort: true, cell: (one) => <When time={one.created_at} /> },
+    { title: 'Invited', isShort: true, cell: (one) => <Ago time={one.created_at} /> },
     { title: 'Until', isShort: true, cell: (one) => day(one.expires_at) },
     {
       title: 'Actions',
@@ -45,11 +46,12 @@ export function Invitations() {
       <Title order={2} size="h4">
         Open invitations
       </Title>
+      {open.isError && <MayBeOld error={open.error} again={again} />}
       {open.data.length === 0 && <Text c="dimmed">There are none.</Text>}
       {open.data.length > 0 && (
-        <Shown rows={open.data}>
+        <FirstRows rows={open.data}>
           {(rows) => <Listing label="Open invitations" columns={columns} rows={rows} keyOf={(one) => one.id} />}
-        </Shown>
+        </FirstRows>
       )}
       <Withdrawal invitation={ending} onClose={() => setEnding(undefined)} />
     </Stack>

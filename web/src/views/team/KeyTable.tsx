@@ -6,11 +6,11 @@ import { useState } from 'react'
 import { answered, api } from '@/api/client'
 import { usePermissions } from '@/api/permissions'
 import type { Credential } from '@/api/types'
+import { Ago } from '@/parts/Ago'
 import { Confirm } from '@/parts/Confirm'
+import { FirstRows } from '@/parts/FirstRows'
 import { type Column, Listing } from '@/parts/Listing'
 import { failed, said } from '@/parts/notify'
-import { Shown } from '@/parts/Shown'
-import { When } from '@/parts/When'
 import { day } from '@/parts/words'
 import { ENDING, KINDS } from '@/views/team/keyWords'
 import { useMembers } from '@/views/team/people'
@@ -26,7 +26,7 @@ export function KeyTable({ keys }: { keys: Credential[] }) {
     { title: 'By', cell: (key) => <Maker userId={key.user_id} /> },
     { title: 'Access', isShort: true, cell: (key) => (key.kind === 'agent' ? 'what machines need' : key.access) },
     { title: 'State', isShort: true, cell: (key) => <State of={key} /> },
-    { title: 'Used', isShort: true, cell: (key) => (key.last_used_at ? <When time={key.last_used_at} /> : 'never') },
+    { title: 'Used', isShort: true, cell: (key) => (key.last_used_at ? <Ago time={key.last_used_at} /> : 'never') },
     { title: 'Ends', isShort: true, cell: (key) => (key.expires_at ? day(key.expires_at) : 'never') },
     {
       title: 'Actions',
@@ -36,9 +36,9 @@ export function KeyTable({ keys }: { keys: Credential[] }) {
   ]
   return (
     <>
-      <Shown rows={keys}>
+      <FirstRows rows={keys}>
         {(rows) => <Listing label="Keys" columns={columns} rows={rows} keyOf={(key) => key.id} />}
-      </Shown>
+      </FirstRows>
       <Revocation of={ending} onClose={() => setEnding(undefined)} />
     </>
   )

@@ -7,7 +7,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { usePermissions } from '@/api/permissions'
 import type { Credential } from '@/api/types'
 import { Heading } from '@/parts/Heading'
-import { Empty, Failed, Loading } from '@/parts/states'
+import { Empty, Failed, Loading, MayBeOld } from '@/parts/states'
 import { KeyTable } from '@/views/team/KeyTable'
 import { NewKey } from '@/views/team/NewKey'
 import { useKeys } from '@/views/team/useKeys'
@@ -70,10 +70,20 @@ function Found() {
   const { may } = usePermissions()
   const { kind, all } = route.useSearch()
   const keys = useKeys(may('make keys') ? kind : undefined)
-  if (keys.isError) return <Failed error={keys.error} again={() => void keys.refetch()} />
+  const again = () => void keys.refetch()
+  if (keys.isError && !keys.data) return <Failed error={keys.error} again={again} />
   if (!keys.data) return <Loading what="Loading the keys" />
   const shown = keys.data.filter((key) => all || key.key_status === 'active')
-  if (shown.length) return <KeyTable keys={shown} />
+  return (
+    <>
+      {keys.isError && <MayBeOld error={keys.error} again={again} />}
+      {shown.length ? <KeyTable keys={shown} /> : <NoKeys />}
+    </>
+  )
+}
+
+function NoKeys() {
+  const { may } = usePermissions()
   return (
     <Empty title="No keys">
       {may('make keys')

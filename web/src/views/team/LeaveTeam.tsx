@@ -9,7 +9,7 @@ import { learnWhoIAm } from '@/api/session'
 import type { Team } from '@/api/types'
 import { Confirm } from '@/parts/Confirm'
 import { failed } from '@/parts/notify'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 
 export function LeaveTeam({ team }: { team: Team }) {
   const { userId } = usePermissions()
@@ -21,7 +21,7 @@ export function LeaveTeam({ team }: { team: Team }) {
     onSettled: close,
   })
   return (
-    <Section title="Leave">
+    <Panel title="Leave">
       <Text>You lose access to this team at once; your account stays.</Text>
       <Group>
         <Button variant="default" onClick={open}>
@@ -39,6 +39,6 @@ export function LeaveTeam({ team }: { team: Team }) {
         You leave “<bdi>{team.display_name}</bdi>”. The keys of your devices in it end, and those of the machines that
         you paired. To come back you need a new invitation.
       </Confirm>
-    </Section>
+    </Panel>
   )
 }

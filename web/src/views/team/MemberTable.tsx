@@ -6,12 +6,12 @@ import { useState } from 'react'
 import { answered, api } from '@/api/client'
 import { usePermissions } from '@/api/permissions'
 import type { Member } from '@/api/types'
+import { Ago } from '@/parts/Ago'
 import { Confirm } from '@/parts/Confirm'
+import { FirstRows } from '@/parts/FirstRows'
 import { type Column, Listing } from '@/parts/Listing'
 import { done, failed, said } from '@/parts/notify'
 import { Person } from '@/parts/Person'
-import { Shown } from '@/parts/Shown'
-import { When } from '@/parts/When'
 import { type AssignableRole, MEMBERS, ROLES } from '@/views/team/people'
 
 export function MemberTable({ members }: { members: Member[] }) {
@@ -28,7 +28,7 @@ export function MemberTable({ members }: { members: Member[] }) {
       isShort: true,
       cell: (one) => (isFixed(one) ? <RoleBadge member={one} /> : <RoleChoice member={one} />),
     },
-    { title: 'Since', isShort: true, cell: (one) => <When time={one.joined_at} /> },
+    { title: 'Since', isShort: true, cell: (one) => <Ago time={one.joined_at} /> },
     {
       title: 'Actions',
       isLast: true,
@@ -37,9 +37,9 @@ export function MemberTable({ members }: { members: Member[] }) {
   ]
   return (
     <>
-      <Shown rows={members}>
+      <FirstRows rows={members}>
         {(rows) => <Listing label="Members" columns={columns} rows={rows} keyOf={(one) => one.user_id} />}
-      </Shown>
+      </FirstRows>
       <Removal member={leaving} onClose={() => setLeaving(undefined)} />
     </>
   )

@@ -9,12 +9,12 @@ import { answered, api } from '@/api/client'
 import { asProblem } from '@/api/problem'
 import { enterTeam } from '@/api/session'
 import { failed, said } from '@/parts/notify'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 
 export function NewTeam() {
   const [isOpen, { open, close }] = useDisclosure(false)
   return (
-    <Section title="Another team">
+    <Panel title="Another team">
       <Text>A team has models, machines, people and keys of its own. You own a team that you make.</Text>
       <Group>
         <Button variant="default" onClick={open}>
@@ -24,7 +24,7 @@ export function NewTeam() {
       <Modal opened={isOpen} onClose={close} title="Make a team" closeButtonProps={{ 'aria-label': 'Close' }}>
         <Form />
       </Modal>
-    </Section>
+    </Panel>
   )
 }
 

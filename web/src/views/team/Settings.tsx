@@ -2,38 +2,30 @@
 
 import { Stack } from '@mantine/core'
 import { usePermissions } from '@/api/permissions'
-import type { Team } from '@/api/types'
+import { useTeam } from '@/api/useTeam'
 import { Heading } from '@/parts/Heading'
-import { Failed, Loading } from '@/parts/states'
+import { Failed, Loading, MayBeOld } from '@/parts/states'
 import { DeleteTeam } from '@/views/team/DeleteTeam'
 import { LeaveTeam } from '@/views/team/LeaveTeam'
 import { NewTeam } from '@/views/team/NewTeam'
 import { Facts, SettingsForm, Storage } from '@/views/team/SettingsForm'
 import { TransferTeam } from '@/views/team/TransferTeam'
-import { useTeam } from '@/views/team/useTeam'
-
-/** What the form changes: only when that was changed elsewhere does it begin anew. */
-function settingsOf({ display_name, pickle_policy, quota_bytes }: Team): string {
-  return JSON.stringify([display_name, pickle_policy, quota_bytes])
-}
 
 export function Settings() {
   const { may } = usePermissions()
   const team = useTeam()
+  const again = () => void team.refetch()
   const isOwner = may('transfer team')
   return (
     <>
       <Heading title="Team settings" />
-      {team.isError && <Failed error={team.error} again={() => void team.refetch()} />}
+      {team.isError && !team.data && <Failed error={team.error} again={again} />}
       {team.isPending && <Loading what="Loading the settings" />}
       {team.data && (
         <Stack gap="lg" maw={640}>
+          {team.isError && <MayBeOld error={team.error} again={again} />}
           <Storage team={team.data} />
-          {may('change team') ? (
-            <SettingsForm team={team.data} key={settingsOf(team.data)} />
-          ) : (
-            <Facts team={team.data} />
-          )}
+          {may('change team') ? <SettingsForm team={team.data} /> : <Facts team={team.data} />}
           <NewTeam />
           {isOwner ? <TransferTeam /> : <LeaveTeam team={team.data} />}
           {isOwner && <DeleteTeam team={team.data} />}

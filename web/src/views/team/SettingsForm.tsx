@@ -18,11 +18,13 @@ import { answered, api } from '@/api/client'
 import { asProblem } from '@/api/problem'
 import { learnWhoIAm } from '@/api/session'
 import type { Team } from '@/api/types'
+import { TEAM } from '@/api/useTeam'
 import { failed, said } from '@/parts/notify'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 import { bytes, day } from '@/parts/words'
 import { type Amount, amountOf, bytesOf, type Unit } from '@/views/team/quota'
-import { TEAM } from '@/views/team/useTeam'
+
+type Edits = Partial<Pick<Team, 'display_name' | 'pickle_policy' | 'quota_bytes'>>
 
 const POLICIES = [
   {
@@ -46,7 +48,7 @@ export function Storage({ team }: { team: Team }) {
       ? `${bytes(team.stored_bytes)} used, without a limit.`
       : `${bytes(team.stored_bytes)} of ${bytes(team.quota_bytes)} used.`
   return (
-    <Section title="Storage">
+    <Panel title="Storage">
       <Text>{words}</Text>
       {share !== undefined && (
         <Progress value={share} color={share > 90 ? 'red' : 'cyan'} aria-label="Share of the quota in use" />
@@ -54,14 +56,14 @@ export function Storage({ team }: { team: Team }) {
       <Text size="sm" c="dimmed">
         The same bytes under several names count once. The team was made on {day(team.created_at)}.
       </Text>
-    </Section>
+    </Panel>
   )
 }
 
 export function Facts({ team }: { team: Team }) {
   const policy = POLICIES.find((one) => one.value === team.pickle_policy)
   return (
-    <Section title="General">
+    <Panel title="General">
       <Text>
         Name: <bdi>{team.display_name}</bdi>
       </Text>
@@ -72,30 +74,32 @@ export function Facts({ team }: { team: Team }) {
       <Text size="sm" c="dimmed">
         Admins change these settings.
       </Text>
-    </Section>
+    </Panel>
   )
 }
 
+/** Only what was edited is sent, so that two admins do not undo each other's changes. */
 export function SettingsForm({ team }: { team: Team }) {
   const cache = useQueryClient()
-  const [display_name, setName] = useState(team.display_name)
-  const [pickle_policy, setPolicy] = useState(team.pickle_policy)
-  const [quota_bytes, setQuota] = useState(team.quota_bytes)
-  const wanted = { display_name: display_name.trim(), pickle_policy, quota_bytes }
+  const [edits, setEdits] = useState<Edits>({})
+  const { display_name, pickle_policy, quota_bytes } = { ...team, ...edits }
+  const set = (some: Edits) => setEdits(changesOf({ ...edits, ...some }, team))
   const save = useMutation({
-    mutationFn: () => answered(api.PUT('/api/v1/teams/current', { body: wanted })),
+    // Absent fields stay as they are; the generated type has the defaults of all.
+    mutationFn: (body: Edits) => answered(api.PUT('/api/v1/teams/current', { body: body as Required<Edits> })),
     onSuccess: async () => {
       said('The settings are saved.')
       await Promise.all([cache.invalidateQueries({ queryKey: TEAM }), learnWhoIAm()])
+      setEdits({})
     },
     onError: (error) => asProblem(error).fields.display_name || failed(error),
   })
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
-    save.mutate()
+    save.mutate(changesOf({ ...edits, display_name: display_name.trim() }, team))
   }
   return (
-    <Section title="General">
+    <Panel title="General">
       <form onSubmit={onSubmit}>
         <Stack>
           <TextInput
@@ -104,12 +108,12 @@ export function SettingsForm({ team }: { team: Team }) {
             maxLength={100}
             value={display_name}
             error={save.error ? asProblem(save.error).fields.display_name : undefined}
-            onChange={(event) => setName(event.currentTarget.value)}
+            onChange={(event) => set({ display_name: event.currentTarget.value })}
           />
           <Radio.Group
             label="Pickle files"
             value={pickle_policy}
-            onChange={(value) => setPolicy(value === 'scan' ? 'scan' : 'block')}
+            onChange={(value) => set({ pickle_policy: value === 'scan' ? 'scan' : 'block' })}
           >
             <Stack gap="xs" mt="xs">
               {POLICIES.map(({ value, label, description }) => (
@@ -117,7 +121,7 @@ export function SettingsForm({ team }: { team: Team }) {
               ))}
             </Stack>
           </Radio.Group>
-          <Quota value={quota_bytes} onChange={setQuota} />
+          <Quota key={team.quota_bytes} value={quota_bytes} onChange={(bytes) => set({ quota_bytes: bytes })} />
           <Group>
             <Button type="submit" loading={save.isPending}>
               Save
@@ -125,8 +129,13 @@ export function SettingsForm({ team }: { team: Team }) {
           </Group>
         </Stack>
       </form>
-    </Section>
+    </Panel>
   )
+}
+
+/** Of these, what differs from the team as it is now. */
+function changesOf(edits: Edits, team: Team): Edits {
+  return Object.fromEntries(Object.entries(edits).filter(([name, value]) => value !== team[name as keyof Edits]))
 }
 
 function Quota({ value, onChange }: { value: number | null; onChange: (bytes: number | null) => void }) {

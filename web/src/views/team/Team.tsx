@@ -6,7 +6,7 @@ import { IconSearch, IconUserPlus } from '@tabler/icons-react'
 import { useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import { Heading } from '@/parts/Heading'
-import { Empty, Failed, Loading } from '@/parts/states'
+import { Empty, Failed, Loading, MayBeOld } from '@/parts/states'
 import { count } from '@/parts/words'
 import { Invitations } from '@/views/team/Invitations'
 import { Invite } from '@/views/team/Invite'
@@ -46,11 +46,13 @@ export function Team() {
 function Members() {
   const members = useMembers()
   const [typed, setTyped] = useState('')
-  if (members.isError) return <Failed error={members.error} again={() => void members.refetch()} />
+  const again = () => void members.refetch()
+  if (members.isError && !members.data) return <Failed error={members.error} again={again} />
   if (!members.data) return <Loading what="Loading the members" />
   const found = members.data.filter((one) => fits(typed, one.display_name, one.email_address, one.member_role))
   return (
     <Stack component="section" aria-label="Members" gap="sm">
+      {members.isError && <MayBeOld error={members.error} again={again} />}
       <Title order={2} size="h4">
         {count(members.data.length, 'member')}
       </Title>

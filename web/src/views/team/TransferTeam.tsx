@@ -10,17 +10,17 @@ import { learnWhoIAm } from '@/api/session'
 import type { Member } from '@/api/types'
 import { Confirm } from '@/parts/Confirm'
 import { failed } from '@/parts/notify'
-import { Section } from '@/parts/Section'
+import { Panel } from '@/parts/Panel'
 import { MEMBERS, useMembers } from '@/views/team/people'
 
 export function TransferTeam() {
   const { userId } = usePermissions()
   const others = (useMembers().data ?? []).filter((one) => one.user_id !== userId)
   return (
-    <Section title="Owner">
+    <Panel title="Owner">
       <Text>You own this team. Before you can leave it, hand it to another member; you stay as an admin.</Text>
       {others.length ? <Transfer others={others} /> : <Text c="dimmed">There is nobody else in the team yet.</Text>}
-    </Section>
+    </Panel>
   )
 }
 

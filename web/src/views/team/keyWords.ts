@@ -15,7 +15,7 @@ export const ENDING: Record<Credential['kind'], string> = {
   device: 'Its command line is signed out within five seconds, and the key of the machine paired with it ends too.',
 }
 
-export interface Command {
+interface Command {
   label: string
   text: string
 }

@@ -13,7 +13,7 @@ export function auditSearch(search: Record<string, unknown>): AuditSearch {
 
 const KINDS: Credential['kind'][] = ['integration', 'agent', 'device']
 
-export interface KeySearch {
+interface KeySearch {
   kind?: Credential['kind'] | undefined
   /** Expired and revoked ones as well. */
   all?: boolean

@@ -1,8 +1,9 @@
 // What all files of one upload are said to be: tags, the labels that a machine needs, a description. All of it optional.
 
-import { Button, Collapse, Stack, TagsInput, Textarea } from '@mantine/core'
+import { Button, Collapse, Stack, Textarea } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { IconChevronDown, IconChevronRight } from '@tabler/icons-react'
+import { WordList } from '@/parts/WordList'
 import type { Notes } from '@/uploading/asking'
 
 const LABEL = /^[A-Za-z0-9._-]{1,64}$/
@@ -30,7 +31,7 @@ export function ForAll({ notes, onChange }: { notes: Notes; onChange: (notes: No
       </Button>
       <Collapse expanded={isOpen}>
         <Stack gap="xs" mt="xs" maw={640}>
-          <TagsInput
+          <WordList
             label="Tags"
             description="Press Enter after each"
             maxTags={64}
@@ -38,7 +39,7 @@ export function ForAll({ notes, onChange }: { notes: Notes; onChange: (notes: No
             value={notes.tags}
             onChange={(tags) => onChange({ ...notes, tags })}
           />
-          <TagsInput
+          <WordList
             label="Required labels"
             description="Only machines with all of these labels get the models"
             maxTags={32}

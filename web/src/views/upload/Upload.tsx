@@ -1,11 +1,10 @@
 // Uploading: what was dropped and waits for a yes, what is on its way, and what an earlier visit left unfinished.
 
 import { Alert, Stack, Text } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { answered, api } from '@/api/client'
 import { usePermissions } from '@/api/permissions'
 import { useSession } from '@/api/session'
+import { useTeam } from '@/api/useTeam'
 import { Heading } from '@/parts/Heading'
 import { failed } from '@/parts/notify'
 import { Empty } from '@/parts/states'
@@ -39,10 +38,7 @@ function Uploading() {
   const drafts = items.filter(({ stage }) => stage === 'reading' || stage === 'draft')
   const transfers = items.filter((one) => !drafts.includes(one))
   const [selection, setSelection] = useState<Selection>()
-  const team = useQuery({
-    queryKey: ['team', whose.teamId],
-    queryFn: () => answered(api.GET('/api/v1/teams/current', {})),
-  })
+  const team = useTeam()
   const take = (files: Picked[]) => {
     const found = selected(files)
     setSelection(found)

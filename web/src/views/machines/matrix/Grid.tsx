@@ -5,7 +5,7 @@ import { useMediaQuery } from '@mantine/hooks'
 import { defaultRangeExtractor, type Range, useVirtualizer } from '@tanstack/react-virtual'
 import { type SyntheticEvent, useCallback, useEffect, useState } from 'react'
 import type { Agent, Model } from '@/api/types'
-import { Machines } from '@/views/machines/matrix/Machines'
+import { Heads } from '@/views/machines/matrix/Heads'
 import classes from '@/views/machines/matrix/matrix.module.css'
 import { type Place, placeOf, useMoving } from '@/views/machines/matrix/moving'
 import { Part } from '@/views/machines/matrix/Part'
@@ -84,7 +84,7 @@ export function Grid({ models, agents, hasMore, more }: Asked) {
             <Part role="columnheader" aria-colindex={1} className={classes.first} style={{ width: first }}>
               Model
             </Part>
-            <Machines agents={agents} columns={shown} active={active.row === 0 ? active.column : undefined} />
+            <Heads agents={agents} columns={shown} active={active.row === 0 ? active.column : undefined} />
           </Part>
           {rows.getVirtualItems().map((item) => {
             const model = models[item.index]

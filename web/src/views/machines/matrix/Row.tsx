@@ -6,7 +6,7 @@ import type { VirtualItem } from '@tanstack/react-virtual'
 import { memo, useMemo } from 'react'
 import type { Agent, AgentState, Model, ModelStates } from '@/api/types'
 import { AnchorLink } from '@/parts/links'
-import { markOf, readable, STATE } from '@/views/machines/marks'
+import { markOf, readable, STATE } from '@/parts/marks'
 import classes from '@/views/machines/matrix/matrix.module.css'
 import { Part } from '@/views/machines/matrix/Part'
 

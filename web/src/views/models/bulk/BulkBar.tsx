@@ -1,4 +1,5 @@
-// What can be done with all marked models at once, how far it is, and what was refused of it.
+// What can be done with all marked models at once, and how far it is. What was refused of it is told outside: the bar
+// goes when nothing is marked any more.
 
 import { Button, Group, Progress, Text } from '@mantine/core'
 import {
@@ -11,18 +12,23 @@ import {
   IconX,
   type TablerIcon,
 } from '@tabler/icons-react'
-import { useState } from 'react'
+import { type ReactNode, useState } from 'react'
 import { count } from '@/parts/words'
 import { ACTS, type Act, perform } from '@/views/models/bulk/acts'
-import { Refusals, type Refused } from '@/views/models/bulk/Refusals'
+import { Refusals } from '@/views/models/bulk/Refusals'
 import { WordsDialog } from '@/views/models/bulk/WordsDialog'
 import { changeWords, type WordChange } from '@/views/models/changing'
 import classes from '@/views/models/models.module.css'
 import type { Selection } from '@/views/models/selection'
 
-export function BulkBar({ selection, isTrash }: { selection: Selection; isTrash: boolean }) {
+interface Bulk {
+  selection: Selection
+  isTrash: boolean
+  onTell: (told: ReactNode) => void
+}
+
+export function BulkBar({ selection, isTrash, onTell }: Bulk) {
   const [progress, setProgress] = useState<{ act: Act; finished: number; of: number }>()
-  const [refused, setRefused] = useState<Refused>()
   const [words, setWords] = useState<WordChange['field']>()
   const { models } = selection
   const run = async (act: Act) => {
@@ -31,8 +37,8 @@ export function BulkBar({ selection, isTrash }: { selection: Selection; isTrash:
     setProgress({ act, finished: 0, of: chosen.length })
     const outcome = await perform(act, chosen, (finished) => setProgress({ act, finished, of: chosen.length }))
     setProgress(undefined)
-    if (outcome.refused.length) setRefused({ act, ...outcome })
-    else selection.clear()
+    selection.clear()
+    if (outcome.refused.length) onTell(<Refusals act={act} {...outcome} onClose={() => onTell(undefined)} />)
   }
   return (
     <>
@@ -73,15 +79,6 @@ export function BulkBar({ selection, isTrash }: { selection: Selection; isTrash:
         onClose={() => setWords(undefined)}
         onChange={(change) => void run({ ...ACTS.words, deed: (model) => changeWords(model, change) })}
       />
-      {refused && (
-        <Refusals
-          {...refused}
-          onClose={() => {
-            setRefused(undefined)
-            selection.clear()
-          }}
-        />
-      )}
     </>
   )
 }

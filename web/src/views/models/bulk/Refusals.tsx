@@ -6,7 +6,7 @@ import type { Outcome } from '@/parts/several'
 import { count } from '@/parts/words'
 import type { Act } from '@/views/models/bulk/acts'
 
-export interface Refused extends Outcome<Model> {
+interface Refused extends Outcome<Model> {
   act: Act
 }
 
@@ -17,9 +17,7 @@ export function Refusals({ act, done, refused, onClose }: Refused & { onClose: (
   return (
     <Modal opened onClose={onClose} title={`${count(refused.length, 'model')} could not be ${act.did}`}>
       <Stack>
-        <Text>
-          {done.length ? `${count(done.length, 'other')} ${done.length === 1 ? 'was' : 'were'} ${act.did}.` : ''}
-        </Text>
+        <Text>{done.length ? `${count(done.length, 'other was', 'others were')} ${act.did}.` : ''}</Text>
         {[...reasons].map(([reason, ones]) => (
           <div key={reason}>
             <Text fw={600}>{reason}</Text>

@@ -3,7 +3,8 @@
 import { Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { answered, api } from '@/api/client'
-import type { AuditEvent } from '@/api/types'
+import type { AuditEvent, Model } from '@/api/types'
+import { tellingOf } from '@/parts/eventWords'
 import { AnchorLink } from '@/parts/links'
 import { Failed } from '@/parts/states'
 import { dateAndTime } from '@/parts/words'
@@ -12,21 +13,7 @@ import classes from '@/views/models/models.module.css'
 
 const MOST_SHOWN = 20
 
-const WORDS: Record<string, string> = {
-  'model.registered': 'Registered',
-  'model.changed': 'Changed',
-  'model.enabled': 'Enabled',
-  'model.disabled': 'Disabled',
-  'model.deleted': 'Deleted',
-  'model.restored': 'Restored',
-  'model.replaced': 'Replaced by another',
-  'model.verified': 'Verified',
-  'model.failed': 'Found damaged',
-  'model.rotten': 'Found damaged',
-  'model.healed': 'Healed',
-}
-
-export function History({ id }: { id: string }) {
+export function History({ model: { id, model_path } }: { model: Model }) {
   const { data, error, refetch } = useQuery({
     queryKey: ['models', 'history', id],
     queryFn: ({ signal }) =>
@@ -42,7 +29,7 @@ export function History({ id }: { id: string }) {
       {error && !data && <Failed error={error} again={() => void refetch()} />}
       <Stack component="ol" gap="xs" className={classes.plain ?? ''}>
         {data?.audit_event_list.map((event) => (
-          <Happened key={event.id} event={event} />
+          <Happened key={event.id} event={event} path={model_path} />
         ))}
       </Stack>
       {data?.page_meta.next_cursor && (
@@ -54,23 +41,18 @@ export function History({ id }: { id: string }) {
   )
 }
 
-function Happened({ event }: { event: AuditEvent }) {
-  const facts = Object.entries(event.facts).map(([name, value]) => `${name}: ${said(value)}`)
+/** A sentence about "it", or about the path that it had then. */
+function Happened({ event, path }: { event: AuditEvent; path: string }) {
+  const { did, what, more } = tellingOf(event)
   return (
     <li>
       <Text size="sm">
-        {WORDS[event.action] ?? event.action} by <bdi>{event.actor_name}</bdi>
+        <bdi>{event.actor_name}</bdi> {did} {what === path ? 'it' : <bdi>{what}</bdi>}
+        <bdi>{more}</bdi>
       </Text>
       <Text size="xs" c="dimmed">
         {dateAndTime(event.created_at)}
-        {facts.length > 0 && ' · '}
-        <bdi>{facts.join(', ')}</bdi>
       </Text>
     </li>
   )
-}
-
-function said(value: unknown): string {
-  if (Array.isArray(value)) return value.join(' ') || 'none'
-  return value === null ? 'none' : typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

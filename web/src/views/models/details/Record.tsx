@@ -10,7 +10,7 @@ import type { ReadModel } from '@/views/models/asking'
 import { Actions } from '@/views/models/details/Actions'
 import { Facts } from '@/views/models/details/Facts'
 import { History } from '@/views/models/details/History'
-import { Machines } from '@/views/models/details/Machines'
+import { MachinesOfModel } from '@/views/models/details/MachinesOfModel'
 import { Row, Rows, Section } from '@/views/models/details/Section'
 import classes from '@/views/models/models.module.css'
 import { Tags } from '@/views/models/Row'
@@ -42,13 +42,13 @@ export function Record({ read: { model }, isFresh, onEdit, onClose }: Shown) {
       <Notes model={model} />
       <Actions model={model} isFresh={isFresh} onEdit={onEdit} onClose={onClose} />
       <About model={model} />
-      <Machines model={model} />
+      <MachinesOfModel model={model} />
       <Facts metadata={model.metadata} />
       <Section title="Hashes">
         <Hash text={model.file_hash} what="SHA-256" />
         {model.blake3_hash && <Hash text={model.blake3_hash} what="BLAKE3" />}
       </Section>
-      {may('read history') && <History id={model.id} />}
+      {may('read history') && <History model={model} />}
     </Stack>
   )
 }

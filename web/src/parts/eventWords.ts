@@ -3,10 +3,11 @@
 import type { AuditEvent } from '@/api/types'
 import { count } from '@/parts/words'
 
-/** `Ada` *did* **what** *more*: "Ada" "removed" "Bob" "from the team". */
+/** `Ada` *did* **what** *more*: "Ada" "removed" "Bob" " from the team". */
 export interface Telling {
   did: string
   what?: string | undefined
+  /** With what parts it from the words before: a space or a colon. */
   more?: string
 }
 
@@ -81,9 +82,12 @@ export const TELLERS: Record<string, Teller> = {
 
 /** What happened, in words; an action that this page does not know is told as it is written down. */
 export function tellingOf(event: AuditEvent): Telling {
-  const teller = TELLERS[event.action]
-  if (teller) return teller(event.facts, event)
-  return { did: `${event.action}:`, what: event.object_id ?? undefined, more: changesOf(event.facts) }
+  const { did, what, more = '' } = (TELLERS[event.action] ?? asWritten)(event.facts, event)
+  return { did, what, more: more === '' || more.startsWith(':') ? more : ` ${more}` }
+}
+
+function asWritten(facts: Facts, { action, object_id }: AuditEvent): Telling {
+  return { did: `${action}:`, what: object_id ?? undefined, more: changesOf(facts) }
 }
 
 /** Facts as `name: value`; those that only name the object are left out. */

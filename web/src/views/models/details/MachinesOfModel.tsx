@@ -1,40 +1,21 @@
 // Which machines should have a model, and how far each is; asked for again as long as something moves.
 
-import { Progress, Stack, Text } from '@mantine/core'
-import {
-  IconAlertTriangle,
-  IconCircleCheck,
-  IconClock,
-  IconDownload,
-  IconHandStop,
-  IconZoomCheck,
-  type TablerIcon,
-} from '@tabler/icons-react'
+import { Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { answered, api } from '@/api/client'
 import type { AgentModel, Model } from '@/api/types'
+import { ModelOnMachine } from '@/parts/ModelOnMachine'
 import { Failed } from '@/parts/states'
-import { bytes, count } from '@/parts/words'
+import { count } from '@/parts/words'
 import { Section } from '@/views/models/details/Section'
 import classes from '@/views/models/models.module.css'
-import { Sign } from '@/views/models/State'
 
 const MOST_SHOWN = 100
 const MOVING_MILLISECONDS = 2_000
 const STILL_MILLISECONDS = 10_000
 
-const STATES: Record<AgentModel['state'], { word: string; icon: TablerIcon; className: string | undefined }> = {
-  wanted: { word: 'Waits for it', icon: IconClock, className: classes.waiting },
-  downloading: { word: 'Fetches it', icon: IconDownload, className: classes.waiting },
-  verifying: { word: 'Checks it', icon: IconZoomCheck, className: classes.waiting },
-  ready: { word: 'Has it', icon: IconCircleCheck, className: classes.good },
-  conflict: { word: 'Another file is in its place', icon: IconAlertTriangle, className: classes.bad },
-  blocked: { word: 'Cannot take it', icon: IconHandStop, className: classes.bad },
-  failed: { word: 'Failed', icon: IconAlertTriangle, className: classes.bad },
-}
-
-export function Machines({ model }: { model: Model }) {
+export function MachinesOfModel({ model }: { model: Model }) {
   const { data, error, refetch } = useQuery({
     queryKey: ['models', 'machines', model.id, model.model_status, model.verification],
     queryFn: ({ signal }) =>
@@ -56,11 +37,11 @@ export function Machines({ model }: { model: Model }) {
       {machines.length > 0 && (
         <>
           <Text size="sm" c="dimmed" role="status" mb={6}>
-            {machines.filter((one) => one.state === 'ready').length} of {count(machines.length, 'machine')} have it.
+            {holding(machines)}
           </Text>
           <Stack component="ul" gap={0} className={classes.plain ?? ''}>
             {machines.map((one) => (
-              <Machine key={one.agent_id} {...one} />
+              <Machine key={one.agent_id} model={one} />
             ))}
           </Stack>
         </>
@@ -70,35 +51,24 @@ export function Machines({ model }: { model: Model }) {
   )
 }
 
+/** `1 of 3 machines has it.` */
+function holding(machines: AgentModel[]): string {
+  const ready = machines.filter((one) => one.state === 'ready').length
+  const have = ready === 1 || machines.length === 1 ? 'has' : 'have'
+  return `${ready} of ${count(machines.length, 'machine')} ${have} it.`
+}
+
 function isMoving({ state }: AgentModel): boolean {
   return ['wanted', 'downloading', 'verifying'].includes(state)
 }
 
-function Machine({ agent_id, state, reason, bytes_done, file_size }: AgentModel) {
-  const { word, icon, className } = STATES[state]
-  const isUnderWay = state === 'downloading' || state === 'verifying'
-  const percent = file_size ? (100 * bytes_done) / file_size : 0
+function Machine({ model }: { model: AgentModel }) {
   return (
     <li className={classes.machine}>
-      <Link to="/machines" search={{ machine: agent_id }} className={classes.name} preload={false}>
-        <bdi>{agent_id}</bdi>
+      <Link to="/machines" search={{ machine: model.agent_id }} className={classes.name} preload={false}>
+        <bdi>{model.agent_id}</bdi>
       </Link>
-      <div>
-        <Sign icon={icon} word={word} className={className} />
-        {reason && (
-          <Text size="sm" c="dimmed" mt={2}>
-            <bdi>{reason}</bdi>
-          </Text>
-        )}
-        {isUnderWay && (
-          <>
-            <Progress value={percent} mt={4} aria-label={`${word}: ${agent_id}`} />
-            <Text size="xs" c="dimmed">
-              {bytes(bytes_done)} of {bytes(file_size)}
-            </Text>
-          </>
-        )}
-      </div>
+      <ModelOnMachine model={model} />
     </li>
   )
 }

@@ -4,7 +4,7 @@ import { Link } from '@tanstack/react-router'
 import type { VirtualItem } from '@tanstack/react-virtual'
 import { memo } from 'react'
 import type { Agent } from '@/api/types'
-import { readable, STATUS } from '@/views/machines/marks'
+import { readable, STATUS } from '@/parts/marks'
 import classes from '@/views/machines/matrix/matrix.module.css'
 import { Part } from '@/views/machines/matrix/Part'
 
@@ -15,7 +15,7 @@ interface Shown {
   active: number | undefined
 }
 
-export function Machines({ agents, columns, active }: Shown) {
+export function Heads({ agents, columns, active }: Shown) {
   return columns.map((column) => {
     const agent = agents[column.index]
     const place = column.index + 1
@@ -28,14 +28,14 @@ export function Machines({ agents, columns, active }: Shown) {
           className={classes.cell}
           style={{ left: column.start, width: column.size }}
         >
-          <Machine agent={agent} place={place} isActive={active === place} />
+          <Head agent={agent} place={place} isActive={active === place} />
         </Part>
       )
     )
   })
 }
 
-const Machine = memo(function Machine({ agent, place, isActive }: { agent: Agent; place: number; isActive: boolean }) {
+const Head = memo(function Head({ agent, place, isActive }: { agent: Agent; place: number; isActive: boolean }) {
   const mark = STATUS[agent.agent_status]
   const words = `${agent.agent_id}, ${mark.word.toLowerCase()}${agent.paused ? ', paused' : ''}`
   return (

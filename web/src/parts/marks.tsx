@@ -73,11 +73,11 @@ export const NOT_LOADED: Mark = {
 }
 
 export function StatusMark({ status }: { status: Agent['agent_status'] | 'paused' }) {
-  return <Shown mark={STATUS[status]} />
+  return <InWords mark={STATUS[status]} />
 }
 
 export function StateMark({ model }: { model: Pick<AgentModel, 'state' | 'reason'> }) {
-  return <Shown mark={markOf(model)} />
+  return <InWords mark={markOf(model)} />
 }
 
 export function markOf({ state, reason }: Pick<AgentModel, 'state' | 'reason'>): Mark {
@@ -89,7 +89,7 @@ export function readable(colour: string): string {
   return colour === 'gray' ? 'var(--mantine-color-dimmed)' : `var(--mantine-color-${colour}-text)`
 }
 
-function Shown({ mark }: { mark: Mark }) {
+function InWords({ mark }: { mark: Mark }) {
   return (
     <Tooltip label={mark.meaning}>
       <Group gap={4} wrap="nowrap" component="span" style={{ flexShrink: 0 }}>

@@ -5,7 +5,7 @@ import { type ReactNode, useState } from 'react'
 
 const STEP = 50
 
-export function Shown<Row>({ rows, children }: { rows: Row[]; children: (shown: Row[]) => ReactNode }) {
+export function FirstRows<Row>({ rows, children }: { rows: Row[]; children: (shown: Row[]) => ReactNode }) {
   const [limit, setLimit] = useState(STEP)
   return (
     <>
