@@ -18,7 +18,7 @@ import { completed, sendParts, sendWhole, storedParts } from '@/uploading/sendin
 import { change, type Item } from '@/uploading/state'
 
 // One PUT cannot go on where it stopped. Up to here, sending again costs less than the calls for parts.
-export const SINGLE_PUT_UP_TO = 64 * 1024 * 1024
+const SINGLE_PUT_UP_TO = 64 * 1024 * 1024
 // An address that ends sooner than this may end before the last byte.
 const LEAST_LIFE_MILLISECONDS = 20 * 60_000
 // After these, what was sent is of no use: the next try begins anew.
@@ -28,7 +28,7 @@ const SPOILT = ['upload_not_found', 'upload_used', 'upload_incomplete', 'hash_mi
 export class PathHeld extends Error {}
 
 /** What became of it: nothing had to be registered, or the id of the model. */
-export type Delivered = { modelId: string; outcome: 'registered' | 'replaced' | 'here already' }
+type Delivered = { modelId: string; outcome: 'registered' | 'replaced' | 'here already' }
 
 /**
  * Make the file a model, sending only what the registry does not have.

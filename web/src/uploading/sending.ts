@@ -16,7 +16,7 @@ import { backOff, passes, persistently } from '@/uploading/retrying'
 import type { Run } from '@/uploading/run'
 import { Slots } from '@/uploading/slots'
 
-export const MOST_PUTS = 4
+const MOST_PUTS = 4
 // Addresses are asked for some at a time, so that the last one is used long before it expires.
 const URLS_AT_ONCE = 16
 const FRESH_URLS_IN_A_ROW = 2
