@@ -7,8 +7,8 @@ BENCH_VENV := .venv-bench
 READY := $(VENV)/.ready
 NODE := $(RUN) -m tools.node
 PAGE := src/modelyard/server/page/built/index.html
-PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/results -prune -o -path web/tests -prune -o -path web/screenshots -prune -o -type f ! -name schema.d.ts -print)
-PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/results -prune -o -path web/tests -prune -o -path web/bench -prune -o -type f ! -name schema.d.ts -print)
+PAGE_SOURCES := $(shell find web -type d \( -name node_modules -o -path web/results -o -path web/tests -o -path web/bench \
+	-o -path web/screenshots \) -prune -o -type f ! -name schema.d.ts -print)
 BENCH_READY := $(BENCH_VENV)/.ready
 # Folders of Python that are checked; those that are not there yet are left out.
 CODE := $(wildcard src tests tools bench)
