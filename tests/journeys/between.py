@@ -7,8 +7,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import parse_qs, urlsplit
@@ -76,6 +76,7 @@ class Between:
     def __init__(self, registry_url: str) -> None:
         self.rule: Rule | None = None
         self.pace: Pace | None = None
+        self._most: tuple[str, int] | None = None
         self.exchanges: list[Exchange] = []
         self._registry = urlsplit(registry_url)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -103,6 +104,13 @@ class Between:
     def moved(self, method: str) -> int:
         """How many bytes of files have passed so far, up (PUT) or down (GET)."""
         return sum(each.sent if method == "PUT" else each.received for each in self.of_bytes(method))
+
+    @contextmanager
+    def holding_after(self, method: str, count: int) -> Iterator[None]:
+        """Inside the block no more bytes of files pass once ``count`` have, so that nothing ends before its time."""
+        self._most = method, count
+        yield
+        self._most = None
 
     def wait_until_moved(self, method: str, count: int, seconds: float = 60) -> None:
         ends = time.monotonic() + seconds
@@ -144,6 +152,8 @@ class Between:
                     pass
 
     def slow_down(self, count: int) -> None:
+        while self._most is not None and self.moved(self._most[0]) >= self._most[1]:
+            time.sleep(0.002)
         if self.pace is not None and (delay := self.pace.delay(count)) > 0:
             time.sleep(delay)
 

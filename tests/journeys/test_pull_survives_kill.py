@@ -43,9 +43,10 @@ def test_a_pull_killed_half_way_fetches_only_what_is_missing(
 ) -> None:
     folder = tmp_path / "pulled"
     between.pace = Pace(RATE)
-    pull = modelyard.start("pull", file.name, "-o", folder)
-    between.wait_until_moved("GET", SIZE * percent // 100)
-    assert pull.end(signal.SIGKILL).code == -signal.SIGKILL
+    with between.holding_after("GET", SIZE * percent // 100):
+        pull = modelyard.start("pull", file.name, "-o", folder)
+        between.wait_until_moved("GET", SIZE * percent // 100)
+        assert pull.end(signal.SIGKILL).code == -signal.SIGKILL
     assert not (folder / file.name).exists()
     between.wait_until_quiet()
     noted = noted_spans(folder, file)

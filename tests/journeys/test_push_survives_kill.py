@@ -31,9 +31,10 @@ def test_a_push_killed_half_way_goes_on_without_sending_finished_parts_again(
 ) -> None:
     file = new_file(SIZE)
     between.pace = Pace(RATE)
-    push = modelyard.start("push", file)
-    between.wait_until_moved("PUT", SIZE * percent // 100)
-    assert push.end(signal.SIGKILL).code == -signal.SIGKILL
+    with between.holding_after("PUT", SIZE * percent // 100):
+        push = modelyard.start("push", file)
+        between.wait_until_moved("PUT", SIZE * percent // 100)
+        assert push.end(signal.SIGKILL).code == -signal.SIGKILL
     between.wait_until_quiet()
     finished = finished_parts(modelyard, team)
     acknowledged = {each.query["part"] for each in between.of_bytes("PUT") if each.status == 200}
@@ -60,10 +61,11 @@ def test_ctrl_c_says_that_the_same_command_goes_on_and_so_it_does(
 ) -> None:
     file = new_file(SIZE)
     between.pace = Pace(RATE)
-    push = modelyard.start("push", file)
-    between.wait_until_moved("PUT", SIZE // 2)
+    with between.holding_after("PUT", SIZE // 2):
+        push = modelyard.start("push", file)
+        between.wait_until_moved("PUT", SIZE // 2)
 
-    interrupted = push.end(signal.SIGINT)
+        interrupted = push.end(signal.SIGINT)
 
     assert interrupted.code == 130
     assert "the same command goes on from there" in interrupted.err
