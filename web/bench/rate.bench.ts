@@ -3,8 +3,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from '@playwright/test'
-import { expect, test } from '../tests/page'
+import { expect, withRegistry } from '../tests/page'
 import { drop, largeOnDisk } from '../tests/uploading'
+
+const test = withRegistry()
 
 const SIZE = Number(process.env.BENCH_BYTES ?? 2 * 1024 ** 3)
 const LEAST_RATIO = 0.8

@@ -4,8 +4,10 @@
 
 import type { Page } from '@playwright/test'
 import { crowded, signedIn } from '../tests/crowd'
-import { expect, test } from '../tests/page'
+import { expect, withRegistry } from '../tests/page'
 import type { Registry } from '../tests/registry'
+
+const test = withRegistry()
 
 const MODELS = Number(process.env.BENCH_MODELS ?? 100_000)
 const LARGEST_PAINT_MILLISECONDS = 1_500

@@ -2,8 +2,10 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from '../tests/page'
+import { expect, withRegistry } from '../tests/page'
 import { furnish } from '../tests/studio'
+
+const test = withRegistry()
 
 const IMAGES = join(import.meta.dirname, '../../docs/images')
 

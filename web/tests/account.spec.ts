@@ -1,6 +1,8 @@
 import type { Page } from '@playwright/test'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import { otherPage, overhang } from './people'
+
+const test = withRegistry()
 
 async function change(page: Page, before: string, after: string): Promise<void> {
   await page.getByLabel('Current password').fill(before)

@@ -2,8 +2,10 @@
 // time is measured by `make bench-page`.
 
 import { crowded, signedIn } from './crowd'
-import { expect, test } from './page'
+import { expect, withRegistry } from './page'
 import type { Registry } from './registry'
+
+const test = withRegistry()
 
 const MODELS = 2_000
 const FIRST_LOAD_BYTES = 250_000

@@ -1,6 +1,8 @@
 import { registered } from './files'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import { freshEmail, invited, overhang, whoIs } from './people'
+
+const test = withRegistry()
 
 test('what people did is told in sentences, newest first', async ({ page, registry, signIn }) => {
   const admin = await registry.person('admin')

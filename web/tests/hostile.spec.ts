@@ -1,9 +1,11 @@
 // Words that were written to break pages, in every field that somebody can set: no script runs, the layout stays whole,
 // the policy has nothing to forbid (each test fails on a script or a violation: see page.ts).
 
-import { expect, test } from './page'
+import { expect, withRegistry } from './page'
 import { furnish } from './studio'
 import { VIEWS } from './views'
+
+const test = withRegistry()
 
 const LIST: Record<string, string> = {
   'a script': '<script>alert(1)</script>',

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import { freshEmail, invited, otherPage, whoIs } from './people'
 import type { Registry } from './registry'
+
+const test = withRegistry()
 
 const PROGRAM = join(import.meta.dirname, '../../.venv/bin/modelyard')
 

@@ -4,9 +4,11 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Page } from '@playwright/test'
 import { safetensors } from './files'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import { freshEmail, overhang } from './people'
 import type { Registry } from './registry'
+
+const test = withRegistry()
 
 const BIN = join(import.meta.dirname, '../../.venv/bin')
 

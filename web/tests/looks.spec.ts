@@ -1,9 +1,11 @@
 // Every view in both colour schemes, wide and narrow: accessible, whole, and kept as a picture in results/screens.
 
 import { join } from 'node:path'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import { furnish } from './studio'
 import { nameOf, VIEWS } from './views'
+
+const test = withRegistry()
 
 const SCREENS = join(import.meta.dirname, '../results/screens')
 const SIZES = { wide: { width: 1280, height: 800 }, narrow: { width: 360, height: 740 } }

@@ -2,8 +2,10 @@
 
 import type { Page } from '@playwright/test'
 import { registered, safetensors } from './files'
-import { runningAgent, test } from './machines'
-import { expect } from './page'
+import { runningAgent } from './machines'
+import { expect, withRegistry } from './page'
+
+const test = withRegistry()
 
 const MEBIBYTE = 1024 * 1024
 // The machine is shared, and an idle agent is heard of every half minute.

@@ -2,9 +2,11 @@
 
 import type { Page } from '@playwright/test'
 import { registered } from './files'
-import { expectNarrow, Reporter, test } from './machines'
-import { expect, expectAccessible } from './page'
+import { expectNarrow, Reporter } from './machines'
+import { expect, expectAccessible, withRegistry } from './page'
 import type { Registry } from './registry'
+
+const test = withRegistry()
 
 const SOME = 130
 

@@ -2,8 +2,10 @@
 
 import type { Page } from '@playwright/test'
 import { registered } from './files'
-import { expectNarrow, Reporter, silent, test } from './machines'
-import { expect, expectAccessible } from './page'
+import { expectNarrow, Reporter, silent } from './machines'
+import { expect, expectAccessible, withRegistry } from './page'
+
+const test = withRegistry()
 
 const GB = 1_000_000_000
 

@@ -5,22 +5,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
-import { test as base, expect } from './page'
-import { ended, Registry } from './registry'
-
-/** Tests that share a registry with no other file: machines would fetch what others register. */
-export const test = base.extend<object, { registry: Registry }>({
-  registry: [
-    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from this pattern.
-    async ({}, use) => {
-      const registry = new Registry()
-      await registry.start()
-      await use(registry)
-      await registry.close()
-    },
-    { scope: 'worker' },
-  ],
-})
+import { expect } from './page'
+import { ended, type Registry } from './registry'
 
 async function agentKey(registry: Registry, display_name: string): Promise<string> {
   const made = await registry.call<{ raw_key: string }>(registry.owner, 'POST', '/credentials', {

@@ -1,7 +1,9 @@
 import type { Page } from '@playwright/test'
 import { type Registered, registered, safetensors } from './files'
-import { expect, test } from './page'
+import { expect, withRegistry } from './page'
 import type { Registry } from './registry'
+
+const test = withRegistry()
 
 const bytes = safetensors(256)
 

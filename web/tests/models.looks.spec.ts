@@ -2,7 +2,9 @@
 
 import type { Page } from '@playwright/test'
 import { registered, safetensors } from './files'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
+
+const test = withRegistry()
 
 const HOSTILE = [
   '<script>alert(1)</script><img src=x onerror=alert(1)>',

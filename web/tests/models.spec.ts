@@ -1,7 +1,9 @@
 import { registered } from './files'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import { Registry } from './registry'
 import { Machine } from './reporting'
+
+const test = withRegistry()
 
 // Each test looks for its own models, so that those of others on the same registry do not matter.
 const named = (word: string) => `${word}-${Math.random().toString(36).slice(2, 8)}`

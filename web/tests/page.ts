@@ -1,4 +1,6 @@
-// What every test begins with: a registry of its own worker, and a page that notices what should never happen.
+// What every test begins with: a registry that no other file meets, and a page that notices what should never happen.
+//
+//     const test = withRegistry()
 //
 //     test('a model is found by a part of its name', async ({ page, registry, signIn }) => {
 //       await registered(registry, 'loras/ink.safetensors')
@@ -17,14 +19,34 @@ interface PerTest {
   mishaps: string[]
 }
 
-export const test = base.extend<PerTest, { registry: Registry }>({
-  registry: [
+/** Starts a registry, lends it out, and ends it. */
+type Lender = (use: (registry: Registry) => Promise<void>) => Promise<void>
+
+/** A registry with these settings. */
+export function started(settings: Record<string, string> = {}): Lender {
+  return async (use) => {
+    const registry = new Registry()
+    await registry.start(settings)
+    await use(registry)
+    await registry.close()
+  }
+}
+
+/**
+ * The tests of one file, which share one registry. With the registry of another file they would depend on the order in
+ * which two workers come to their files.
+ */
+export function withRegistry(lender: Lender = started()) {
+  return withPage.extend<object, { registry: Registry }>({
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from this pattern.
-    async ({}, use) => {
-      const registry = new Registry()
-      await registry.start()
-      await use(registry)
-      await registry.close()
+    registry: [async ({}, use) => lender(use), { scope: 'worker', timeout: 120_000 }],
+  })
+}
+
+const withPage = base.extend<PerTest, { registry: Registry }>({
+  registry: [
+    () => {
+      throw new Error('The tests of a file begin with withRegistry().')
     },
     { scope: 'worker' },
   ],

@@ -4,9 +4,11 @@ import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
-import { environmentOf, expectNarrow, test } from './machines'
-import { expect, expectAccessible } from './page'
+import { environmentOf, expectNarrow } from './machines'
+import { expect, expectAccessible, withRegistry } from './page'
 import type { Registry } from './registry'
+
+const test = withRegistry()
 
 /** `modelyard agent pair`, waiting for a person; what it says meanwhile, and how it ends. */
 function pairing(registry: Registry, id: string) {

@@ -1,4 +1,6 @@
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
+
+const test = withRegistry()
 
 test('the address that was opened is shown after signing in', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/team/settings')

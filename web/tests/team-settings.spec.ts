@@ -1,7 +1,9 @@
 import { registered } from './files'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import { overhang, whoIs } from './people'
 import type { Person, Registry } from './registry'
+
+const test = withRegistry()
 
 interface Team {
   id: string

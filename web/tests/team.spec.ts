@@ -1,5 +1,7 @@
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import { freshEmail, HOSTILE, invited, otherPage, overhang, whoIs } from './people'
+
+const test = withRegistry()
 
 test('an admin changes the role of a member, and takes it back', async ({ page, registry, signIn }) => {
   const admin = await registry.person('admin')

@@ -3,26 +3,15 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Page } from '@playwright/test'
-import { test as base, expect } from './page'
-import { Registry } from './registry'
+import { expect, started, withRegistry } from './page'
+import type { Registry } from './registry'
 import { answered, broughtBytes, drop, largeOnDisk, slowed } from './uploading'
 
 const MEBIBYTE = 1024 * 1024
 const PART = 5 * MEBIBYTE
 const SETTINGS = { MODELYARD_PART_SIZE: String(PART), MODELYARD_SINGLE_PUT_LIMIT: String(PART) }
 
-const test = base.extend<object, { registry: Registry }>({
-  registry: [
-    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from this pattern.
-    async ({}, use) => {
-      const registry = new Registry()
-      await registry.start(SETTINGS)
-      await use(registry)
-      await registry.close()
-    },
-    { scope: 'worker' },
-  ],
-})
+const test = withRegistry(started(SETTINGS))
 
 interface Listed {
   model_list: { file_hash: string; verification: string }[]

@@ -3,8 +3,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { test as base, expect } from './page'
-import { Registry } from './registry'
+import { expect, started, withRegistry } from './page'
+import type { Registry } from './registry'
 import { broughtBytes, drop, largeOnDisk } from './uploading'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -21,25 +21,18 @@ with RunningSeaweed() as seaweed, seaweed.bucket() as bucket:
     sys.stdin.read()
 `
 
-const test = base.extend<object, { registry: Registry }>({
-  registry: [
-    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from this pattern.
-    async ({}, use) => {
-      const seaweed = spawn(join(ROOT, '.venv/bin/python'), ['-c', SEAWEED], { cwd: ROOT })
-      const storage = {
-        ...(await told(seaweed)),
-        MODELYARD_PART_SIZE: String(PART),
-        MODELYARD_SINGLE_PUT_LIMIT: '1000000',
-      }
-      const registry = new Registry()
-      await registry.start(storage)
-      setUp(registry, storage)
-      await use(registry)
-      await registry.close()
-      await ended(seaweed)
-    },
-    { scope: 'worker', timeout: 120_000 },
-  ],
+const test = withRegistry(async (use) => {
+  const seaweed = spawn(join(ROOT, '.venv/bin/python'), ['-c', SEAWEED], { cwd: ROOT })
+  const storage = {
+    ...(await told(seaweed)),
+    MODELYARD_PART_SIZE: String(PART),
+    MODELYARD_SINGLE_PUT_LIMIT: '1000000',
+  }
+  await started(storage)(async (registry) => {
+    setUp(registry, storage)
+    await use(registry)
+  })
+  await ended(seaweed)
 })
 
 async function told(seaweed: ChildProcess): Promise<Record<string, string>> {

@@ -1,9 +1,11 @@
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
 import { registered, safetensors } from './files'
-import { expect, expectAccessible, test } from './page'
+import { expect, expectAccessible, withRegistry } from './page'
 import type { Registry } from './registry'
 import { broughtBytes, drop, dropModel, onDisk, sparseOnDisk, tensorsNamed } from './uploading'
+
+const test = withRegistry()
 
 interface Listed {
   id: string
@@ -274,6 +276,6 @@ test('the header speaks of the uploads of the team that one is in', async ({ pag
   await expect(indicator).toHaveCount(0)
   await expect(page.getByRole('status', { name: 'Uploads' })).toBeEmpty()
   await page.getByRole('button', { name: 'Quiet team' }).click()
-  await page.getByRole('menuitem', { name: 'Studio' }).click()
+  await page.getByRole('menuitem', { name: 'Studio', exact: true }).click()
   await expect(indicator).toBeVisible()
 })
