@@ -102,6 +102,35 @@ test('what is refused is told also where nothing is listed any more', async ({ p
   await expect(page.getByRole('heading', { name: 'No model is like this' })).toBeVisible()
 })
 
+test('what is refused is told also to who has gone to another view, and what cannot be undone too', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const made = await many(registry, 'away', 3)
+  await signIn(registry.owner, '/models?q=away_')
+  await expect(box(page, 'away_2')).toBeVisible()
+  await page.getByRole('checkbox', { name: 'Select all that are loaded' }).click()
+  await registry.call(registry.owner, 'DELETE', `/models/${made[0]?.id}`)
+  let goOn = () => {}
+  const gone = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  await page.route('**/api/v1/models/*', async (route) => {
+    if (route.request().method() === 'PUT') await gone
+    await route.continue()
+  })
+  await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Disable' }).click()
+  await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: 'Team' }).click()
+  await expect(page.getByRole('heading', { name: 'Team' })).toBeVisible()
+  goOn()
+  await expect(page.getByText('1 model could not be disabled. There is no such model.')).toBeVisible()
+  await registry.call(registry.owner, 'DELETE', `/models/${made[1]?.id}`)
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(page.getByText('1 model could not be changed back. There is no such model.')).toBeVisible()
+  expect(await listed(registry, 'q=away_')).toEqual([expect.objectContaining({ model_status: 'active' })])
+})
+
 test('tags are added and taken away in bulk; what else a model has stays, also after undo', async ({
   page,
   registry,

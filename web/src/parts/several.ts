@@ -32,8 +32,15 @@ export async function several<Item>(
   return outcome
 }
 
+/** What was refused, by its reason. */
+export function byReason<Item>(refused: Outcome<Item>['refused']): Map<string, Outcome<Item>['refused']> {
+  const reasons = new Map<string, Outcome<Item>['refused']>()
+  for (const one of refused) reasons.set(one.problem.message, [...(reasons.get(one.problem.message) ?? []), one])
+  return reasons
+}
+
 /** Run all of these, `AT_ONCE` at a time. */
-export async function inTurns<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {
+async function inTurns<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {
   const waiting = items[Symbol.iterator]()
   const worker = async () => {
     for (const item of waiting) await work(item)

@@ -1,11 +1,12 @@
 // The list with its filters, in whichever way it is shown; and what is there instead of it.
 
 import { Button, Center, Loader, Text } from '@mantine/core'
-import { lazy, memo, type ReactNode, Suspense, useMemo, useState } from 'react'
+import { lazy, memo, Suspense, useEffect, useMemo, useRef, useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import type { Model, ModelQuery } from '@/api/types'
 import { Empty, Failed, Loading } from '@/parts/states'
 import { askedFor, rowsOf, useModels, useTotal } from '@/views/models/asking'
+import { type Refused, tellInPassing } from '@/views/models/bulk/acts'
 import { Filters } from '@/views/models/Filters'
 import { FirstSteps } from '@/views/models/FirstSteps'
 import { Grid } from '@/views/models/Grid'
@@ -16,24 +17,38 @@ import { useSelection } from '@/views/models/selection'
 import { Table } from '@/views/models/Table'
 
 const BulkBar = lazy(() => import('@/views/models/bulk/BulkBar').then(({ BulkBar }) => ({ default: BulkBar })))
+const Refusals = lazy(() => import('@/views/models/bulk/Refusals').then(({ Refusals }) => ({ default: Refusals })))
 
 type Asked = ReturnType<typeof useModels>
 
 export const Catalogue = memo(function Catalogue({ onOpen }: { onOpen: (model: Model) => void }) {
-  // Kept here: what is told of many models may be that they, and with them the whole list, are gone.
-  const [told, setTold] = useState<ReactNode>()
+  // Kept here: what is refused of many models may be because they, and with them the whole list, are gone.
+  const [refused, setRefused] = useState<Refused>()
+  const isThere = useIsThere()
+  const onRefused = (what: Refused) => (isThere() ? setRefused(what) : tellInPassing(what.act.did, what.refused))
   return (
     <>
-      <Listed onOpen={onOpen} onTell={setTold} />
-      {told}
+      <Listed onOpen={onOpen} onRefused={onRefused} />
+      <Suspense>{refused && <Refusals {...refused} onClose={() => setRefused(undefined)} />}</Suspense>
     </>
   )
 })
 
+/** Whether the view is still shown, for what comes to its end after somebody has gone elsewhere. */
+function useIsThere(): () => boolean {
+  const isThere = useRef(false)
+  useEffect(() => {
+    isThere.current = true
+    return () => {
+      isThere.current = false
+    }
+  }, [])
+  return () => isThere.current
+}
+
 interface Shown {
   onOpen: (model: Model) => void
-  /** Show this over whatever is listed, until nothing is told any more. */
-  onTell: (told: ReactNode) => void
+  onRefused: (refused: Refused) => void
 }
 
 function Listed(shown: Shown) {
@@ -65,7 +80,7 @@ interface FoundModels extends Shown {
   asked: ModelQuery
 }
 
-function Found({ models, rows, asked, onOpen, onTell }: FoundModels) {
+function Found({ models, rows, asked, onOpen, onRefused }: FoundModels) {
   const search = useModelSearch()
   const openId = useOpenModel()
   const total = useTotal(asked)
@@ -91,7 +106,7 @@ function Found({ models, rows, asked, onOpen, onTell }: FoundModels) {
       </div>
       <End models={models} />
       <Suspense>
-        {selection.models.length > 0 && <BulkBar selection={selection} isTrash={isTrash} onTell={onTell} />}
+        {selection.models.length > 0 && <BulkBar selection={selection} isTrash={isTrash} onRefused={onRefused} />}
       </Suspense>
     </>
   )

@@ -12,10 +12,9 @@ import {
   IconX,
   type TablerIcon,
 } from '@tabler/icons-react'
-import { type ReactNode, useState } from 'react'
+import { useState } from 'react'
 import { count } from '@/parts/words'
-import { ACTS, type Act, perform } from '@/views/models/bulk/acts'
-import { Refusals } from '@/views/models/bulk/Refusals'
+import { ACTS, type Act, perform, type Refused } from '@/views/models/bulk/acts'
 import { WordsDialog } from '@/views/models/bulk/WordsDialog'
 import { changeWords, type WordChange } from '@/views/models/changing'
 import classes from '@/views/models/models.module.css'
@@ -24,10 +23,10 @@ import type { Selection } from '@/views/models/selection'
 interface Bulk {
   selection: Selection
   isTrash: boolean
-  onTell: (told: ReactNode) => void
+  onRefused: (refused: Refused) => void
 }
 
-export function BulkBar({ selection, isTrash, onTell }: Bulk) {
+export function BulkBar({ selection, isTrash, onRefused }: Bulk) {
   const [progress, setProgress] = useState<{ act: Act; finished: number; of: number }>()
   const [words, setWords] = useState<WordChange['field']>()
   const { models } = selection
@@ -38,7 +37,7 @@ export function BulkBar({ selection, isTrash, onTell }: Bulk) {
     const outcome = await perform(act, chosen, (finished) => setProgress({ act, finished, of: chosen.length }))
     setProgress(undefined)
     selection.clear()
-    if (outcome.refused.length) onTell(<Refusals act={act} {...outcome} onClose={() => onTell(undefined)} />)
+    if (outcome.refused.length) onRefused({ act, ...outcome })
   }
   return (
     <>

@@ -1,14 +1,9 @@
 // Which of many models an act was refused for, and why: a reason once, with the models that it holds for.
 
 import { Button, Group, List, Modal, Stack, Text } from '@mantine/core'
-import type { Model } from '@/api/types'
-import type { Outcome } from '@/parts/several'
+import { byReason } from '@/parts/several'
 import { count } from '@/parts/words'
-import type { Act } from '@/views/models/bulk/acts'
-
-interface Refused extends Outcome<Model> {
-  act: Act
-}
+import type { Refused } from '@/views/models/bulk/acts'
 
 const MOST_NAMES = 20
 
@@ -41,10 +36,4 @@ export function Refusals({ act, done, refused, onClose }: Refused & { onClose: (
       </Stack>
     </Modal>
   )
-}
-
-function byReason(refused: Refused['refused']): Map<string, Refused['refused']> {
-  const reasons = new Map<string, Refused['refused']>()
-  for (const one of refused) reasons.set(one.problem.message, [...(reasons.get(one.problem.message) ?? []), one])
-  return reasons
 }

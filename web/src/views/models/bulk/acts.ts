@@ -1,8 +1,8 @@
 // The acts on many models: each with its words, and one way back for all that was done.
 
 import type { Model } from '@/api/types'
-import { done } from '@/parts/notify'
-import { inTurns, type Outcome, several, type Undo } from '@/parts/several'
+import { done, told } from '@/parts/notify'
+import { byReason, type Outcome, several, type Undo } from '@/parts/several'
 import { count } from '@/parts/words'
 import { renewLists, takeOut } from '@/views/models/asking'
 import { remove, restore, setStatus } from '@/views/models/changing'
@@ -14,6 +14,11 @@ export interface Act {
   /** Whether the models leave the list that they are in. */
   leaves: boolean
   deed: (model: Model) => Promise<Undo>
+}
+
+/** An act that was refused for some models. */
+export interface Refused extends Outcome<Model> {
+  act: Act
 }
 
 export const ACTS = {
@@ -34,10 +39,21 @@ export async function perform(
   if (act.leaves) takeOut(new Set(outcome.done.map(({ item }) => item.id)))
   await renewLists()
   if (outcome.done.length) {
-    done(`${count(outcome.done.length, 'model')} ${act.did}.`, async () => {
-      await inTurns(outcome.done, ({ undo }) => undo())
-      await renewLists()
-    })
+    done(`${count(outcome.done.length, 'model')} ${act.did}.`, () => takeBack(outcome.done))
   }
   return outcome
+}
+
+async function takeBack(done: Outcome<Model>['done']): Promise<void> {
+  const outcome = await several(done, async ({ undo }) => {
+    await undo()
+    return async () => undefined
+  })
+  await renewLists()
+  if (outcome.refused.length) tellInPassing('changed back', outcome.refused)
+}
+
+/** Say in the corner what was refused, where there is no list to say it over. */
+export function tellInPassing(did: string, refused: Outcome<unknown>['refused']): void {
+  told(`${count(refused.length, 'model')} could not be ${did}. ${[...byReason(refused).keys()].join(' ')}`)
 }
