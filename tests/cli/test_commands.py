@@ -146,6 +146,11 @@ def test_a_key_reads_what_it_may_and_ends_when_revoked(
     assert signed_in("ls").code == 3
 
 
+@pytest.mark.parametrize(("kind", "variable"), [("integration", "MODELYARD_TOKEN"), ("agent", "MODELYARD_AGENT_KEY")])
+def test_a_new_key_comes_with_the_variable_that_takes_it(signed_in: Command, kind: str, variable: str) -> None:
+    assert f"from {variable}" in signed_in("keys", "create", "render-07", "--kind", kind).err
+
+
 def test_an_invited_person_joins_and_is_managed(
     signed_in: Command, process: Command, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,12 +133,16 @@ def test_a_registry_on_postgresql_and_a_bucket_is_backed_up_and_restored(
             Program(tmp_path / "home", server.url, owner).ask("push", new_file(40 * MEBIBYTE))
             with somebody_registers(owner) as registered:
                 acknowledged = dict(registered)
-                typed(back_up, here | places_of(settings), **rclone, MODELYARD_DATABASE_URL=settings["database_url"])
+                typed(back_up, here | places_of(settings, tmp_path), **rclone)
 
-        typed(restore, here | places_of(elsewhere), **rclone, MODELYARD_DATABASE_URL=elsewhere["database_url"])
+        typed(restore, here | places_of(elsewhere, tmp_path), **rclone)
         with RunningServer(tmp_path / "elsewhere", port=0, **SIZES, **elsewhere) as restored:
             everything_is_there(restored, acknowledged, tmp_path)
 
 
-def places_of(settings: Mapping[str, str]) -> dict[str, str]:
-    return {"store:models/studio": settings["storage_url"].replace("s3://", "store:")}
+def places_of(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Where a registry with these settings has its bucket and its settings, which are written down here."""
+    (folder / "modelyard.env").write_text(
+        f"# What systemd reads.\nMODELYARD_DATABASE_URL={settings['database_url']}\n", encoding="utf-8"
+    )
+    return {"store:models/studio": settings["storage_url"].replace("s3://", "store:"), "/etc/modelyard/": f"{folder}/"}

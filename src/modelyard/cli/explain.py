@@ -84,7 +84,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     Problem: (REFUSED, ()),
     failures.Unreachable: (
         UNREACHABLE,
-        ("Is the registry running, and is the address right? modelyard whoami shows it.",),
+        ("Is the registry running, and is this its address? modelyard login URL EMAIL sets another.",),
     ),
     failures.BadAnswer: (UNREACHABLE, ()),
     failures.WrongBytes: (BYTES_WRONG, ()),

@@ -41,7 +41,12 @@ def create_key(
     terminal = terminal_of(context)
     made = terminal.ask(lambda registry: registry.create_credential(new))
     terminal.output.answer(document=made, lines=[made.raw_key], quiet=[made.raw_key])
-    terminal.output.note("This key is shown once. Programs take it from MODELYARD_TOKEN.")
+    takes = (
+        "A machine takes it from MODELYARD_AGENT_KEY, with MODELYARD_AGENT_URL."
+        if kind == "agent"
+        else "Programs take it from MODELYARD_TOKEN."
+    )
+    terminal.output.note(f"This key is shown once. {takes}")
 
 
 @keys.command("ls")
