@@ -1,6 +1,6 @@
 import type { Page } from '@playwright/test'
-import { expect, expectAccessible, withRegistry } from './page'
-import { otherPage, overhang } from './people'
+import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
+import { otherPage } from './people'
 
 const test = withRegistry()
 
@@ -47,6 +47,7 @@ test('signing out everywhere ends all sessions', async ({ page, browser, registr
   await signIn(person, '/account')
   await page.getByRole('button', { name: 'Sign out everywhere' }).click()
   const question = page.getByRole('dialog', { name: 'Sign out everywhere?' })
+  await expect(question).toBeVisible()
   await expectAccessible(page)
   await question.getByRole('button', { name: 'Sign out everywhere' }).click()
   await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
@@ -84,7 +85,7 @@ test('the account is accessible, in light and dark, wide and narrow', async ({ p
       await page.emulateMedia({ colorScheme })
       await page.setViewportSize({ width, height: 800 })
       await expectAccessible(page)
-      expect(await overhang(page)).toBeLessThanOrEqual(0)
+      await expectNarrow(page)
     }
   }
 })

@@ -1,7 +1,7 @@
 // Every view in both colour schemes, wide and narrow: accessible, whole, and kept as a picture in results/screens.
 
 import { join } from 'node:path'
-import { expect, expectAccessible, withRegistry } from './page'
+import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
 import { furnish } from './studio'
 import { nameOf, VIEWS } from './views'
 
@@ -30,9 +30,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
             await expect(page.getByRole('status', { name: /^Loading/ })).toHaveCount(0)
             await expectAccessible(page)
             await page.screenshot({ path: join(SCREENS, `${nameOf(view)}-${size}-${colorScheme}.png`) })
-            expect(
-              await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth),
-            ).toBeLessThanOrEqual(0)
+            await expectNarrow(page)
           })
         }
       }

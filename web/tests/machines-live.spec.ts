@@ -25,14 +25,14 @@ test('two agents arrive, fetch what is pushed while one looks, and let go of wha
   await signIn(registry.owner, '/machines')
   await expect(page.getByRole('heading', { name: 'Bring in the first machine' })).toBeVisible()
   // Slow enough that the bar is seen on its way.
-  const slow = { MODELYARD_AGENT_RATE_LIMIT: '4MB' }
+  const slow = { MODELYARD_AGENT_RATE_LIMIT: '1MB' }
   const [one, other] = await Promise.all(['render-01', 'render-02'].map((id) => runningAgent(registry, id, slow)))
   for (const id of ['render-01', 'render-02']) await expect(row(page, id)).toBeVisible(PATIENT)
 
   const pushed = await registered(registry, 'loras/live.safetensors', { bytes: safetensors(24 * MEBIBYTE) })
   const bar = row(page, 'render-01').getByRole('progressbar', { name: 'render-01: Fetches' })
   await expect(bar).toBeVisible(PATIENT)
-  await expect(row(page, 'render-01')).toContainText('Downloads take at most 4.0 MB a second here.')
+  await expect(row(page, 'render-01')).toContainText('Downloads take at most 1.0 MB a second here.')
   const before = Number(await bar.getAttribute('aria-valuenow'))
   await expect(async () => expect(Number(await bar.getAttribute('aria-valuenow'))).toBeGreaterThan(before)).toPass(
     PATIENT,

@@ -2,8 +2,8 @@
 
 import type { Page } from '@playwright/test'
 import { registered } from './files'
-import { expectNarrow, Reporter } from './machines'
-import { expect, expectAccessible, withRegistry } from './page'
+import { Reporter } from './machines'
+import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
 import type { Registry } from './registry'
 
 const test = withRegistry()
@@ -32,9 +32,10 @@ let made: Awaited<ReturnType<typeof fleet>> | undefined
 let madeIn = ''
 
 test.beforeEach(async ({ registry }) => {
-  if (madeIn === registry.url) return
-  made = await fleet(registry)
+  if (madeIn !== registry.url) made = await fleet(registry)
   madeIn = registry.url
+  // Who is not heard of for 90 seconds is unhealthy, and said to be.
+  for (const machine of [made?.left, made?.right]) await machine?.says()
 })
 
 function cell(page: Page, model: string, machine: string) {

@@ -2,8 +2,8 @@
 
 import type { Page } from '@playwright/test'
 import { registered } from './files'
-import { expectNarrow, Reporter, silent } from './machines'
-import { expect, expectAccessible, withRegistry } from './page'
+import { Reporter, silent } from './machines'
+import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
 
 const test = withRegistry()
 

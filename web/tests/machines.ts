@@ -4,8 +4,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Page } from '@playwright/test'
-import { expect } from './page'
 import { ended, type Registry } from './registry'
 
 async function agentKey(registry: Registry, display_name: string): Promise<string> {
@@ -107,11 +105,4 @@ with sqlite3.connect(sys.argv[1], timeout=10) as database:
 `
   const python = join(import.meta.dirname, '../../.venv/bin/python')
   execFileSync(python, ['-c', script, join(registry.home, 'data', 'modelyard.sqlite3'), id, String(seconds)])
-}
-
-/** The page itself is not scrolled sideways; the frame may still be on its way to its narrow form. */
-export async function expectNarrow(page: Page): Promise<void> {
-  await expect
-    .poll(() => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth))
-    .toBeLessThanOrEqual(0)
 }

@@ -18,12 +18,12 @@ const HOSTILE = [
 ]
 
 async function expectWhole(page: Page): Promise<void> {
-  const tooWide = await page.evaluate(() => {
+  const tooWide = () => {
     const { scrollWidth, clientWidth } = document.documentElement
     const dialog = document.querySelector('[role=dialog]')
     return scrollWidth - clientWidth + (dialog ? dialog.scrollWidth - dialog.clientWidth : 0)
-  })
-  expect(tooWide).toBe(0)
+  }
+  await expect.poll(() => page.evaluate(tooWide)).toBe(0)
 }
 
 for (const scheme of ['light', 'dark'] as const) {
@@ -54,6 +54,7 @@ for (const scheme of ['light', 'dark'] as const) {
     await expectAccessible(page)
     await page.screenshot({ path: `results/screenshots/models-details-${scheme}.png` })
     await page.getByRole('button', { name: 'Edit' }).click()
+    await expect(page.getByRole('dialog').getByRole('button', { name: 'Save' })).toBeVisible()
     await expectAccessible(page)
     await page.goto(`${registry.url}/models?view=grid&q=${word}`)
     await expect(page.getByRole('link', { name: word })).toBeVisible()

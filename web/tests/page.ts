@@ -26,9 +26,12 @@ type Lender = (use: (registry: Registry) => Promise<void>) => Promise<void>
 export function started(settings: Record<string, string> = {}): Lender {
   return async (use) => {
     const registry = new Registry()
-    await registry.start(settings)
-    await use(registry)
-    await registry.close()
+    try {
+      await registry.start(settings)
+      await use(registry)
+    } finally {
+      await registry.close()
+    }
   }
 }
 
@@ -89,6 +92,12 @@ export async function watch(page: Page, mishaps: string[]): Promise<void> {
 export async function expectAccessible(page: Page): Promise<void> {
   // A moving colour has no contrast; and what moves may begin to only after a first look.
   await expect.poll(() => violations(page), { timeout: 30_000 }).toEqual([])
+}
+
+/** Nothing is wider than the window; the frame may still be on its way to its narrow form. */
+export async function expectNarrow(page: Page, message = 'wider than the window by'): Promise<void> {
+  const overhang = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+  await expect.poll(overhang, { message }).toBeLessThanOrEqual(0)
 }
 
 async function violations(page: Page): Promise<string[]> {

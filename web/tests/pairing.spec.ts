@@ -4,8 +4,9 @@ import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
-import { environmentOf, expectNarrow } from './machines'
-import { expect, expectAccessible, withRegistry } from './page'
+import { environmentOf } from './machines'
+import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
+import { clipboard } from './people'
 import type { Registry } from './registry'
 
 const test = withRegistry()
@@ -98,7 +99,7 @@ test('a team without machines is told how to bring in the first, with commands t
   await expect(steps.getByRole('heading', { name: 'Bring in the first machine' })).toBeVisible()
   for (const command of ['pip install modelyard', 'modelyard agent run --comfyui ~/ComfyUI']) {
     await steps.getByRole('button', { name: `Copy “${command}”` }).click()
-    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(command)
+    await expect.poll(() => clipboard(page)).toBe(command)
   }
 })
 
@@ -111,6 +112,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await expect(page.getByRole('heading', { name: 'Bring in the first machine' })).toBeVisible()
     await expectAccessible(page)
     await page.getByRole('button', { name: 'Pair a machine' }).click()
+    await expect(page.getByRole('dialog')).toBeVisible()
     await expectAccessible(page)
     await page.goto(`${registry.url}/pair?code=AB7K-PNQ3`)
     await expect(page.getByRole('heading', { name: 'Let a machine in' })).toBeVisible()

@@ -50,8 +50,7 @@ export const HOSTILE = [
   '💥\u200D🧨',
 ]
 
-/** How many pixels the page is wider than its window, once nothing moves any more. */
-export async function overhang(page: Page): Promise<number> {
-  await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== 'running'))
-  return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+/** What was copied last. */
+export function clipboard(page: Page): Promise<string> {
+  return page.evaluate(() => navigator.clipboard.readText())
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const PROGRAM = join(import.meta.dirname, '../../.venv/bin/modelyard')
-const START_MILLISECONDS = 30_000
+const START_MILLISECONDS = 90_000
 const STOP_MILLISECONDS = 15_000
 
 export type Role = 'viewer' | 'member' | 'admin' | 'owner'

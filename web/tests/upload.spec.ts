@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
 import { registered, safetensors } from './files'
-import { expect, expectAccessible, withRegistry } from './page'
+import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
 import type { Registry } from './registry'
 import { broughtBytes, drop, dropModel, onDisk, sparseOnDisk, tensorsNamed } from './uploading'
 
@@ -178,6 +178,7 @@ test('a model is replaced by who may, and nobody else is offered to', async ({ p
   await expect(page.getByText('Only who registered it, or an admin, may replace it.')).toBeVisible()
   await page.getByRole('button', { name: 'Your account' }).click()
   await page.getByRole('menuitem', { name: 'Sign out' }).click()
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
   await signIn(registry.owner, '/upload')
   await dropModel(page, registry, 'loras/swap.safetensors')
   await page.getByRole('button', { name: 'Replace the model' }).click()
@@ -193,7 +194,9 @@ test('a path that is taken while its bytes are on their way is asked about, and 
   signIn,
 }) => {
   await signIn(registry.owner, '/upload')
+  const looked = page.waitForResponse(/\/api\/v1\/models\?.*race/)
   await dropModel(page, registry, 'loras/race.safetensors')
+  await looked
   await expect(page.getByRole('button', { name: 'Upload 1 file' })).toBeEnabled()
   const held = await registered(registry, 'models/loras/race.safetensors')
   const before = await puts(registry)
@@ -251,7 +254,7 @@ test('uploading is accessible, whatever files are called, in light and dark, wid
     for (const width of [1280, 360]) {
       await page.setViewportSize({ width, height: 800 })
       await expectAccessible(page)
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+      await expectNarrow(page)
       await page.screenshot({ path: `results/upload-${colorScheme}-${width}.png`, fullPage: true })
     }
   }
@@ -264,7 +267,9 @@ test('uploading is accessible, whatever files are called, in light and dark, wid
 test('the header speaks of the uploads of the team that one is in', async ({ page, registry, signIn }) => {
   await registry.call(registry.owner, 'POST', '/teams', { display_name: 'Quiet team' })
   await signIn(registry.owner, '/upload')
+  const looked = page.waitForResponse(/\/api\/v1\/models\?.*theirs/)
   await dropModel(page, registry, 'loras/theirs.safetensors')
+  await looked
   await expect(page.getByRole('button', { name: 'Upload 1 file' })).toBeEnabled()
   await registered(registry, 'models/loras/theirs.safetensors')
   await send(page)

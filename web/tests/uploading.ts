@@ -106,10 +106,21 @@ export async function broughtBytes(registry: Registry): Promise<Answered[]> {
   return (await answered(registry)).filter(({ method, path }) => method === 'PUT' && path.startsWith('/blobs/'))
 }
 
-/** Make the network of this page as slow as this; many bytes a second are a pause's and a reload's chance. */
-export async function slowed(page: Page, bytesPerSecond: number): Promise<void> {
+/** What holds a page's uploads back and lets them go on, so that nothing is over before a test could interrupt it. */
+interface Network {
+  hold: () => Promise<void>
+  letGo: () => Promise<void>
+}
+
+/** Make the network of this page as slow as this, which counts for what is under way as well. */
+export async function slowed(page: Page, bytesPerSecond: number): Promise<Network> {
   const network = await page.context().newCDPSession(page)
   await network.send('Network.enable')
-  const limits = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytesPerSecond }
-  await network.send('Network.emulateNetworkConditions', limits)
+  const limit = async (uploadThroughput: number) => {
+    const limits = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput }
+    await network.send('Network.emulateNetworkConditions', limits)
+  }
+  await limit(bytesPerSecond)
+  // Calls still pass: they have little to say.
+  return { hold: () => limit(50_000), letGo: () => limit(-1) }
 }

@@ -87,16 +87,19 @@ export function SettingsForm({ team }: { team: Team }) {
   const save = useMutation({
     // Absent fields stay as they are; the generated type has the defaults of all.
     mutationFn: (body: Edits) => answered(api.PUT('/api/v1/teams/current', { body: body as Required<Edits> })),
-    onSuccess: async () => {
+    onSuccess: async (_, sent) => {
       said('The settings are saved.')
       await Promise.all([cache.invalidateQueries({ queryKey: TEAM }), learnWhoIAm()])
-      setEdits({})
+      // What was typed meanwhile is still to be saved.
+      setEdits((now) => changesOf(now, sent))
     },
     onError: (error) => asProblem(error).fields.display_name || failed(error),
   })
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
-    save.mutate(changesOf({ ...edits, display_name: display_name.trim() }, team))
+    const sent = changesOf({ ...edits, display_name: display_name.trim() }, team)
+    setEdits(sent)
+    save.mutate(sent)
   }
   return (
     <Panel title="General">
@@ -133,9 +136,9 @@ export function SettingsForm({ team }: { team: Team }) {
   )
 }
 
-/** Of these, what differs from the team as it is now. */
-function changesOf(edits: Edits, team: Team): Edits {
-  return Object.fromEntries(Object.entries(edits).filter(([name, value]) => value !== team[name as keyof Edits]))
+/** Of these, what differs from the others. */
+function changesOf(edits: Edits, others: Edits): Edits {
+  return Object.fromEntries(Object.entries(edits).filter(([name, value]) => value !== others[name as keyof Edits]))
 }
 
 function Quota({ value, onChange }: { value: number | null; onChange: (bytes: number | null) => void }) {
