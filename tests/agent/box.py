@@ -15,7 +15,7 @@ from modelyard.agent.settings import read_settings
 from modelyard.agent.start import Start, opened_agent, run_once
 from modelyard.agent.status import Status
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @dataclass

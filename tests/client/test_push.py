@@ -133,9 +133,9 @@ async def test_a_push_that_was_cut_off_goes_on_with_the_missing_parts(
             far.set()
 
     # Four connections share the pace, so four parts are whole when the fifth begins.
-    slow = Pushing(registry, settings, hear, network=Network(pace=Pace(20_000_000)))
+    slow = Pushing(registry, settings, hear, network=Network(pace=Pace(5_000_000)))
     task = asyncio.create_task(slow.push(request(file)))
-    await asyncio.wait_for(far.wait(), 20)
+    await asyncio.wait_for(far.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

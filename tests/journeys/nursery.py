@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Self
 
 # One line asks for a life: the log file, then the arguments. It is answered by the process id and, once that process
-# has ended, by its status.
+# has ended, by its status. It waits before a gate beside the log, if there is one, until that is gone.
 _NURSERY = """
-import importlib, os, sys
+import importlib, os, sys, time
 for name in sys.argv[1:]:
     importlib.import_module(name)
 from modelyard.__main__ import main
@@ -28,6 +28,8 @@ for line in sys.stdin:
         out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(out, 1)
         os.dup2(out, 2)
+        while os.path.exists(log + ".gate"):
+            time.sleep(0.002)
         sys.argv = ["modelyard", *arguments]
         main()
         sys.exit()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from tests.server.world import Someone
 
 MODELYARD = Path(sys.executable).with_name("modelyard")
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 150.0
 
 
 class Ran(NamedTuple):

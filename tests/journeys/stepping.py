@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -71,6 +72,10 @@ class Stepping:
             self._tracer.send_signal(signal.SIGINT)  # detaches, and leaves the process as it is
         self._reader.join(_ATTACH_SECONDS)
         self._tracer.wait(_ATTACH_SECONDS)
+        if not self.has_killed:
+            # A stop that was on its way when strace let go is one of which nobody is told.
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGCONT)
 
     def _read(self) -> None:
         assert self._tracer.stderr is not None

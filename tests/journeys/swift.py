@@ -27,6 +27,8 @@ class SwiftServer:
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_name(f"{data_dir.name}.log")
+        # While it is there, a life that began does nothing: whoever watches its steps is not ready.
+        self.gate = self.log.with_name(f"{self.log.name}.gate")
         self.url = ""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
         ours = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | settings

@@ -15,6 +15,7 @@ import pytest
 from tests.journeys.large import large
 from tests.journeys.program import Program
 from tests.journeys.sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
+from tests.journeys.waiting import wait_for
 from tests.postgres import PROGRAMS, RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
@@ -23,8 +24,6 @@ from tools.repository import ROOT
 
 SIZES = {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
 AT_LEAST = 10
-# Whole programs start and end here, several times; a busy machine takes its time.
-pytestmark = pytest.mark.timeout(300)
 
 
 def commands(heading: str) -> tuple[str, str]:
@@ -75,6 +74,8 @@ def everything_is_there(server: RunningServer, acknowledged: Mapping[str, str], 
     owner = Program(folder / "home", server.url, server.owner())
     listed = {model["id"]: model["model_path"] for model in owner.ask("ls", "--all")["model_list"]}
     assert acknowledged.items() <= listed.items()
+    # What somebody was reading when the copy was made is read by nobody else until his lease is over.
+    wait_for(lambda: not owner.ask("ls", "--verification", "pending")["model_list"], 150)
     pulled = owner.ask("pull", *listed, "-o", folder / "pulled", "--tree")["files"]
     assert [each["outcome"] for each in pulled] == ["pulled"] * len(listed)
 

@@ -18,8 +18,6 @@ from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 
 BYTES_A_SECOND = 4096
-# Whole programs start and end here; a busy machine takes its time.
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,6 @@ from tests.server.world import Someone, a_model_file
 PARTS = 4
 SIZE = 3 * PART_SIZE + MEBIBYTE
 ERROR = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We had to start it again.</Message></Error>"
-# Whole programs start and end here; a busy machine takes its time.
-pytestmark = pytest.mark.timeout(180)
 Named = list[dict[str, Any]]
 
 

@@ -19,8 +19,6 @@ from tests.server.world import Someone, a_model_file, hash_of
 SIZE = 2 << 20
 REPLAYS = 100
 GOOD, EVIL = a_model_file("good", SIZE), a_model_file("evil", SIZE)
-# Whole programs start and end here; a busy machine takes its time.
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

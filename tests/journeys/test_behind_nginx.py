@@ -18,8 +18,6 @@ from tests.server.world import PASSWORD, Someone
 
 SIZE = 48 * MEBIBYTE
 UNREACHABLE = 5
-# Whole programs start and end here, several times; a busy machine takes its time.
-pytestmark = pytest.mark.timeout(300)
 NGINX, ELSEWHERE, STRANGER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 
 

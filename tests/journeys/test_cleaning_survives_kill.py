@@ -15,7 +15,6 @@ from tests.journeys.sweep import blobs_of, check_no_litter, hashes_of
 from tests.journeys.swift import SwiftServer
 from tests.server.world import a_model_file, hash_of
 
-pytestmark = pytest.mark.timeout(300)
 KEPT = a_model_file("kept")
 
 
@@ -54,9 +53,11 @@ def test_cleaning_up_killed_at_any_step_loses_no_model_and_the_next_time_leaves_
     for number in itertools.count(1):
         server.data_dir = before.with_name(f"data{number}")
         shutil.copytree(before, server.data_dir)
+        server.gate.touch()
         server.begin("collect-garbage", "--grace", "0")
         # It opens the folder as every start does; what it cleans, it begins in the database.
         with Stepping(server.pid, number, since="-wal>") as stepping:
+            server.gate.unlink()
             code = server.wait()
         assert code == (-signal.SIGKILL if stepping.has_killed else 0)
         assert blobs_of(server.data_dir).items() <= hashes_of(server.data_dir).items()

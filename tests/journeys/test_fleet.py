@@ -24,7 +24,6 @@ NIGHTS = 6
 # So many looks of a poller that an agent has heard of news and acted on it meanwhile, several times.
 A_WHILE = 200
 SIZES = {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module", params=["small", "large"])
@@ -75,7 +74,7 @@ def test_a_nightly_push_never_leaves_a_machine_without_the_file(
             file = new_file(6 * MEBIBYTE)
             contents.append(file.read_bytes())
             assert modelyard.run("push", file, "--replace").code == 0
-            wait_for(lambda: machine.has(INK, contents[-1]))
+            wait_for(lambda: machine.has(INK, contents[-1]) and poller.saw(contents[-1]))
     assert poller.gaps[INK] == 0
     assert len(set(contents)) == NIGHTS
     assert all(map(poller.saw, contents))

@@ -64,7 +64,6 @@ def seen(folder: Path) -> dict[str, tuple[int, int, str]]:
     }
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace sees what is written")
 def test_300_hostile_manifests_write_nowhere_else_and_take_nothing(tmp_path: Path) -> None:
     good = [entry(path, content) for path, content in PLACED.items()]

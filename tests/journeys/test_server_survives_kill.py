@@ -10,7 +10,6 @@ from tests.journeys.sizes import MEBIBYTE, PART_SIZE
 from tests.journeys.sweep import Sweep, Try
 from tests.journeys.swift import SwiftServer
 
-pytestmark = pytest.mark.timeout(300)
 TWO_PARTS = PART_SIZE + MEBIBYTE // 4
 LOG = "-wal>"
 

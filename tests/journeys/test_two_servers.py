@@ -25,8 +25,6 @@ from tools.model_files import write_safetensors
 SIZE = 60 * MEBIBYTE
 FILES = 12
 CALLERS = 4
-# Whole programs start and end here, several times; a busy machine takes its time.
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -85,7 +83,7 @@ def test_one_of_two_servers_is_killed_and_nothing_is_lost(
     large_file = new_file(SIZE, "large.safetensors")
     for number in range(FILES):
         write_safetensors(large_file.with_name(f"small-{number}.safetensors"), MEBIBYTE)
-    push = modelyard.start("push", large_file.parent, "--limit-rate", "12MB", "--json")
+    push = modelyard.start("push", large_file.parent, "--limit-rate", "5MB", "--no-wait", "--json")
 
     with killed_in_turn(servers, seconds_up=1.0) as killed:
         ended = push.end()
@@ -117,9 +115,13 @@ class Caller:
         self._thread.join()
 
     def _call_on(self) -> None:
-        with httpx2.Client(verify=self._nginx.trust, trust_env=False, headers=self._someone.headers) as client:
+        headers = self._someone.headers
+        with httpx2.Client(verify=self._nginx.trust, trust_env=False, headers=headers, timeout=60) as client:
             while not self._is_over.is_set():
-                answer = client.post(f"{self._nginx.url}/api/v1/teams", json={"display_name": "Made under fire"})
+                try:
+                    answer = client.post(f"{self._nginx.url}/api/v1/teams", json={"display_name": "Made under fire"})
+                except httpx2.TransportError:
+                    continue
                 self.statuses.add(answer.status_code)
                 if answer.status_code == 201:
                     self.acknowledged.add(answer.json()["id"])
@@ -146,4 +148,5 @@ def test_what_one_of_two_servers_acknowledged_before_it_was_killed_is_there(
 
 
 def wait_until_verified(modelyard: Program) -> None:
-    wait_for(lambda: not modelyard.ask("ls", "--verification", "pending")["model_list"])
+    """What a server read when it was killed is read by nobody else until its lease is over."""
+    wait_for(lambda: not modelyard.ask("ls", "--verification", "pending")["model_list"], 200)

@@ -22,7 +22,6 @@ from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 from tests.server.world import Someone, a_model_file
 
-pytestmark = pytest.mark.timeout(300)
 SIZE = 6 * STRETCH
 LARGE = a_model_file("large", SIZE)
 STOP_SECONDS = 60.0

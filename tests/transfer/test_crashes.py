@@ -59,7 +59,7 @@ def _wait_for_a_checkpoint(wanted: Wanted) -> None:
 def test_a_killed_download_goes_on_without_fetching_again_what_was_noted(
     server: MisbehavingServer, wanted: Wanted
 ) -> None:
-    server.always = trickles(20_000, 0.02)
+    server.always = trickles(20_000, 0.1)
     process = _start(server, wanted)
     _wait_for_a_checkpoint(wanted)
     process.kill()

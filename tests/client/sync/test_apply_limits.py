@@ -92,7 +92,7 @@ async def _moment() -> float:
 
 def test_an_end_that_comes_early_keeps_what_came(machine: RealMachine, store: Store) -> None:
     big = store.model("loras/big.sft", BIG)
-    store.server.always = trickles(20_000, 0.005)
+    store.server.always = trickles(20_000, 0.03)
     plan = machine.plan(big)
 
     async def ended_in_the_middle(url_of: Callable[[UUID], object], terms: Terms) -> None:
@@ -211,7 +211,7 @@ def test_a_disk_that_fills_up_in_the_middle_stops_downloads_only(
     big, next_one = store.model("loras/big.sft", BIG), store.model("loras/next.sft", BIG[::-1][:200_000])
     adopted = store.model("loras/adopted.sft", SMALL[::-1])
     plan = small.plan(big, next_one, adopted)
-    store.server.always = trickles(20_000, 0.002)
+    store.server.always = trickles(20_000, 0.02)
 
     filling = threading.Thread(target=_fill, args=(small_disk,))
 

@@ -29,7 +29,6 @@ def no_locks(tmp_path: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(library)}
 
 
-@pytest.mark.timeout(180)
 def test_agents_on_one_folder_end_with_one_right_file_each_and_only_the_placer_removes(
     tmp_path: Path, store: Store, no_locks: dict[str, str]
 ) -> None:

@@ -177,7 +177,6 @@ def test_a_folder_that_became_a_link_is_not_written_through(
     assert tree(outside) == before
 
 
-@pytest.mark.timeout(120)
 def test_a_link_that_comes_and_goes_leads_nowhere(machine: RealMachine, store: Store, outside: Path) -> None:
     ink, before = store.model("loras/deep/ink.sft", INK), tree(outside)
     (machine.models / "loras" / "deep").mkdir(parents=True)
@@ -203,7 +202,8 @@ def test_a_link_that_comes_and_goes_leads_nowhere(machine: RealMachine, store: S
     for thread in swapping:
         thread.join()
 
-    assert states > {"ready"}, "nothing was ever placed, or nothing ever refused: the links were in the wrong place"
+    assert "ready" in states, "nothing was ever placed: the links were in the wrong place"
+    assert states - {"ready", None}, "nothing was ever refused: the links were in the wrong place"
     assert tree(outside) == before
     assert machine.sync(ink)["loras/deep/ink.sft"].state == "ready"
 

@@ -32,6 +32,13 @@ def guarded() -> Iterator[RunningPostgres]:
 
 
 @pytest.fixture
+def patient(guarded: RunningPostgres) -> Iterator[Database]:
+    database = Database(guarded.url())
+    yield database
+    database.close()
+
+
+@pytest.fixture
 def impatient(guarded: RunningPostgres) -> Iterator[Database]:
     database = Database(guarded.url(), IMPATIENT)
     yield database
@@ -79,15 +86,15 @@ def told(failure: str) -> str:
         ("08006", "away"),
     ],
 )
-def test_what_postgresql_says_by_a_code_is_said_in_words(impatient: Database, code: str, failure: str) -> None:
-    said = refusal(impatient, f"DO $$ BEGIN RAISE EXCEPTION 'the server says' USING ERRCODE = '{code}'; END $$")
+def test_what_postgresql_says_by_a_code_is_said_in_words(patient: Database, code: str, failure: str) -> None:
+    said = refusal(patient, f"DO $$ BEGIN RAISE EXCEPTION 'the server says' USING ERRCODE = '{code}'; END $$")
     assert isinstance(said, Unavailable)
     assert said.detail == told(failure)
 
 
-def test_a_full_disk_of_postgresql_is_one(impatient: Database) -> None:
+def test_a_full_disk_of_postgresql_is_one(patient: Database) -> None:
     assert isinstance(
-        refusal(impatient, "DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$"), StorageFull
+        refusal(patient, "DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$"), StorageFull
     )
 
 
@@ -100,9 +107,9 @@ def test_a_full_disk_of_postgresql_is_one(impatient: Database) -> None:
     ],
 )
 def test_a_mistake_of_ours_is_no_failure_of_the_database(
-    impatient: Database, statement: str, error: type[Exception]
+    patient: Database, statement: str, error: type[Exception]
 ) -> None:
-    with pytest.raises(error), impatient.reading() as session:
+    with pytest.raises(error), patient.reading() as session:
         session.execute(text(statement))
 
 
