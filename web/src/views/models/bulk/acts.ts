@@ -44,8 +44,8 @@ export async function perform(
   return outcome
 }
 
-async function takeBack(done: Outcome<Model>['done']): Promise<void> {
-  const outcome = await several(done, async ({ undo }) => {
+async function takeBack(deeds: Outcome<Model>['done']): Promise<void> {
+  const outcome = await several(deeds, async ({ undo }) => {
     await undo()
     return async () => undefined
   })
