@@ -195,9 +195,12 @@ def test_a_link_that_comes_and_goes_leads_nowhere(machine: RealMachine, store: S
     for thread in swapping:
         thread.start()
     states: set[str | None] = set()
-    for _ in range(40):
+    # Where the links are at which moment is luck, so it goes on until they were in the way and were not.
+    for rounds in range(2000):
         states |= {standing.state for standing in machine.sync(ink).values()}
         states |= {standing.state for standing in machine.sync().values()}
+        if rounds >= 40 and "ready" in states and states - {"ready", None}:
+            break
     ended.set()
     for thread in swapping:
         thread.join()
