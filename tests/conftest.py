@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.postgres import RunningPostgres
     from tests.seaweed import RunningSeaweed
+
+# What one example takes says more of the machine than of the code.
+settings.register_profile("modelyard", deadline=None)
+settings.load_profile("modelyard")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from tests.server.world import PASSWORD, Someone
 
 OWNER = "owner@studio.test"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 40.0
 _ANNOUNCED = re.compile(r"modelyard listens on (https?://\S+)")
 

@@ -4,13 +4,16 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Inspector, inspect, text
 
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.session import Database
 
 # What the server writes by the clock, whoever calls.
 _BY_THE_CLOCK = {"sqlite_sequence", "chore_leases"}
+_COLUMNS_BY_THE_CLOCK = {"credentials": {"last_used_at"}}
+# Requests that are refused are silence of the machine that makes them.
+_ROWS_BY_THE_CLOCK = {"audit_events": "action = 'agent.unhealthy'"}
 # Of PostgreSQL: the number that the next transaction gets that writes something.
 _VERSIONS = {True: "PRAGMA data_version", False: "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"}
 
@@ -28,17 +31,24 @@ class Rows:
 
     def all(self) -> dict[str, list[str]]:
         """The rows of each table, in a stable order."""
-        found = set(inspect(self._database.engine).get_table_names()) - _BY_THE_CLOCK
+        schema = inspect(self._database.engine)
+        found = set(schema.get_table_names()) - _BY_THE_CLOCK
         # How SQLite's index of words lies in its tables says nothing about what is in it.
         names = sorted(name for name in found if not name.startswith("search_words_"))
         with self._database.reading() as session:
             return {
-                name: sorted(repr(tuple(row)) for row in session.execute(text(f'SELECT * FROM "{name}"')))  # noqa: S608 - the names come from the schema
+                name: sorted(repr(tuple(row)) for row in session.execute(text(_rows_of(schema, name))))
                 for name in names
             }
 
     def close(self) -> None:
         self._database.close()
+
+
+def _rows_of(schema: Inspector, table: str) -> str:
+    columns = {column["name"] for column in schema.get_columns(table)} - _COLUMNS_BY_THE_CLOCK.get(table, set())
+    listed = ", ".join(f'"{column}"' for column in sorted(columns))
+    return f'SELECT {listed} FROM "{table}" WHERE NOT ({_ROWS_BY_THE_CLOCK.get(table, "1 = 0")})'  # noqa: S608 - the names come from the schema
 
 
 def tree(data_dir: Path) -> dict[str, int]:

@@ -26,7 +26,7 @@ def report(tree: Path) -> str:
     """What the linter says of a copy of the source tree."""
     environment = os.environ | {"PYTHONPATH": str(tree / "src"), "COLUMNS": "200", "NO_COLOR": "1"}
     ran = subprocess.run(
-        [LINTER, "--no-cache"], cwd=tree, env=environment, capture_output=True, text=True, timeout=50, check=False
+        [LINTER, "--no-cache"], cwd=tree, env=environment, capture_output=True, text=True, timeout=250, check=False
     )
     assert "Contracts:" in ran.stdout, ran.stdout + ran.stderr
     return ran.stdout

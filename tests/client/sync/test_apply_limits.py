@@ -152,10 +152,8 @@ def test_nothing_is_downloaded_outside_the_hours_and_the_rest_goes_on(machine: R
 
 def test_a_download_ends_with_the_hours_and_goes_on_in_the_next(machine: RealMachine, store: Store) -> None:
     big = store.model("loras/big.sft", BIG)
-    store.server.always = trickles(20_000, 0.05)
-    night = replace(
-        USUAL, window=Window(time(22), time(7)), now=lambda: datetime(2026, 11, 24, 6, 59, 59, 500_000, UTC)
-    )
+    store.server.always = trickles(20_000, 0.5)
+    night = replace(USUAL, window=Window(time(22), time(7)), now=lambda: datetime(2026, 11, 24, 6, 59, 56, 0, UTC))
 
     done = machine.sync(big, terms=night)["loras/big.sft"]
     store.server.always = None

@@ -26,7 +26,7 @@ def ran(command: str, url: str, folder: Path) -> subprocess.CompletedProcess[str
     """The command with this database, to its end."""
     ours = {"MODELYARD_DATABASE_URL": url, "MODELYARD_DATA_DIR": str(folder), "MODELYARD_PORT": "0"}
     program = [sys.executable, "-m", "modelyard", command]
-    return subprocess.run(program, env=os.environ | ours, capture_output=True, text=True, check=False, timeout=50)
+    return subprocess.run(program, env=os.environ | ours, capture_output=True, text=True, check=False, timeout=250)
 
 
 def refused(command: str, url: str, folder: Path) -> str:

@@ -77,5 +77,5 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStore]:
 @pytest.fixture(scope="module")
 def own(store: LocalStore) -> Iterator[Place]:
     """The same, behind a server that is impatient with silent clients."""
-    with serving(blob_app(store, idle_seconds=0.5)) as port:
+    with serving(blob_app(store, idle_seconds=3)) as port:
         yield Place(store, port)

@@ -54,24 +54,25 @@ def test_the_server_s_own_memory_does_not_grow_with_a_bomb() -> None:
 
 
 def test_processor_time_is_limited() -> None:
-    began = time.monotonic()
-    assert found(spinner(3_000_000), CageLimits(cpu_seconds=1, wall_seconds=30)) == "oversized pickle"
-    assert time.monotonic() - began < 8
+    # The other limit is far away, however busy the machine is.
+    assert found(spinner(3_000_000), CageLimits(cpu_seconds=1, wall_seconds=250)) == "oversized pickle"
 
 
 def test_time_is_limited() -> None:
     began = time.monotonic()
     assert found(spinner(2_000_000), CageLimits(wall_seconds=0.3)) == "oversized pickle"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_a_slow_store_is_not_the_files_fault() -> None:
+    seconds = [3.0]
+
     class Slow(b.InMemory):
         def read(self, start: int, length: int) -> bytes:
-            time.sleep(0.4)
+            time.sleep(seconds.pop() if seconds else 0)
             return super().read(start, length)
 
-    examine_pickle(Slow(b.checkpoint()), "scan", CageLimits(wall_seconds=0.35))
+    examine_pickle(Slow(b.checkpoint()), "scan", CageLimits(wall_seconds=2.5))
 
 
 def test_zip_bombs_are_refused_before_they_are_unpacked() -> None:
