@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
+_SILENCE_SECONDS, _PATIENCE_SECONDS = 0.6, 30.0
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 
@@ -17,16 +18,21 @@ class Answers(NamedTuple):
     text: bytes
 
 
-def exchange(port: int, request: bytes, *, silence_seconds: float = 0.6) -> Answers:
-    """Send these bytes on a new connection, and read until it is closed or silent.
+def exchange(port: int, request: bytes, *, at_least: int = 0) -> Answers:
+    """Send these bytes on a new connection, and read until it is closed, or silent after ``at_least`` answers.
 
     It stays open for more: a server may drop what it has not answered yet when a client ends its side.
     """
     received = bytearray()
-    with socket.create_connection(("127.0.0.1", port), timeout=silence_seconds) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_SECONDS) as connection:
         try:
             connection.sendall(request)
-            while piece := connection.recv(65536):
+            while True:
+                is_enough = len(_STATUS.findall(received)) >= at_least
+                connection.settimeout(_SILENCE_SECONDS if is_enough else _PATIENCE_SECONDS)
+                piece = connection.recv(65536)
+                if not piece:
+                    break
                 received += piece
         except OSError:
             # Reset or silent: what was received until then counts.

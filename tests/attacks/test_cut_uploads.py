@@ -38,14 +38,14 @@ def test_a_body_cut_anywhere_leaves_nothing_and_the_same_url_still_works(server:
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(head + content[:sent])
         assert _settled(server) == before, sent
-    assert exchange(server.port, head + content).statuses == [200]
+    assert exchange(server.port, head + content, at_least=1).statuses == [200]
 
 
 def test_bytes_after_the_declared_ones_are_no_part_of_the_file(server: RunningServer) -> None:
     content = a_model_file("after")
     head, key = _request(server, content)
     before = tree(server.data_dir)
-    answers = exchange(server.port, head + content + b"more")
+    answers = exchange(server.port, head + content + b"more", at_least=1)
     stored = server.data_dir / "objects" / key / "bytes"
     # The parser may see the garbage before the upload is answered: then the connection and the upload end together.
     if answers.statuses[0] == 200:
@@ -59,7 +59,7 @@ def test_a_body_of_unknown_length_is_refused_and_leaves_nothing(server: RunningS
     content = a_model_file("chunked")
     head, _ = _request(server, content, {"Transfer-Encoding": "chunked"})
     before = tree(server.data_dir)
-    answers = exchange(server.port, head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content))
+    answers = exchange(server.port, head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content), at_least=1)
     assert answers.statuses == [411]
     assert _settled(server) == before
 
@@ -69,5 +69,5 @@ def test_another_declared_length_is_refused_before_the_body(server: RunningServe
     before = tree(server.data_dir)
     for length in (len(content) - 1, len(content) + 1, 1 << 62):
         head, _ = _request(server, content, {"Content-Length": str(length)})
-        assert exchange(server.port, head).statuses == [400]
+        assert exchange(server.port, head, at_least=1).statuses == [400]
     assert _settled(server) == before
