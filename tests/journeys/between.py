@@ -109,8 +109,10 @@ class Between:
     def holding_after(self, method: str, count: int) -> Iterator[None]:
         """Inside the block no more bytes of files pass once ``count`` have, so that nothing ends before its time."""
         self._most = method, count
-        yield
-        self._most = None
+        try:
+            yield
+        finally:
+            self._most = None
 
     def wait_until_moved(self, method: str, count: int, seconds: float = 60) -> None:
         ends = time.monotonic() + seconds

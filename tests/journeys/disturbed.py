@@ -51,7 +51,7 @@ def disturbed(folder: Path, postgres: RunningPostgres, seaweed: RunningSeaweed, 
 
 def is_alive(server: RunningServer) -> bool:
     """Whether it says so at once, whatever is away."""
-    return httpx2.get(f"{server.url}/healthz", timeout=10, trust_env=False).status_code == 200
+    return httpx2.get(f"{server.url}/healthz", timeout=3, trust_env=False).status_code == 200
 
 
 def readiness(server: RunningServer) -> httpx2.Response:

@@ -69,7 +69,7 @@ def team(server: RunningServer) -> Someone:
 
 def is_alive(server: RunningServer) -> bool:
     """Whether it says so at once, whatever is away."""
-    return httpx2.get(f"{server.url}/healthz", timeout=10, trust_env=False).status_code == 200
+    return httpx2.get(f"{server.url}/healthz", timeout=3, trust_env=False).status_code == 200
 
 
 def check_recovery(load: Load, server: RunningServer, mended: float) -> None:

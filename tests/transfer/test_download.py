@@ -391,7 +391,7 @@ def test_a_cancelled_download_stops_at_once_and_can_go_on(
         assert fetching.cancelled()
         return time.monotonic() - started
 
-    assert asyncio.run(work()) < 5
+    assert asyncio.run(work()) < 0.5
     server.wait_until_quiet()
     assert not wanted.target.exists()
     heard: list[Event] = []
@@ -429,7 +429,7 @@ def test_a_pace_is_kept_by_all_connections_together(
 
     fetched(network=replace(impatient, pace=Pace(2_000_000)))
 
-    assert 0.4 < time.monotonic() - started < 15
+    assert 0.4 < time.monotonic() - started < 1.5
 
 
 def test_other_schemes_are_not_followed(wanted: Wanted) -> None:

@@ -178,13 +178,13 @@ from pathlib import Path
 from modelyard.transfer.hashing import DigestCache
 from modelyard.transfer.source import Identity
 cache = DigestCache(Path(sys.argv[1]))
-for number in range(10):
+for number in range(50):
     cache.note(Path(f"/{sys.argv[2]}/{number}"), Identity(1, 1, 1), "a" * 64)
 """
     database = tmp_path / "digests.sqlite"
     both = [subprocess.Popen([sys.executable, "-c", program, str(database), name]) for name in "ab"]
 
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(30) for process in both] == [0, 0]
     cache = DigestCache(database)
-    known = [cache.known(Path(f"/{name}/{number}"), Identity(1, 1, 1)) for name in "ab" for number in range(10)]
-    assert known == ["a" * 64] * 20
+    known = [cache.known(Path(f"/{name}/{number}"), Identity(1, 1, 1)) for name in "ab" for number in range(50)]
+    assert known == ["a" * 64] * 100

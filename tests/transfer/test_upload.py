@@ -314,7 +314,7 @@ def test_a_cancelled_upload_stops_at_once_and_leaves_no_socket(registry: Registr
         assert sending.cancelled()
         return time.monotonic() - started
 
-    assert asyncio.run(work()) < 5
+    assert asyncio.run(work()) < 0.5
     registry.server.wait_until_quiet()
 
 
@@ -324,4 +324,4 @@ def test_a_pace_is_kept_by_all_connections_together(registry: Registry, file: Pa
     paced = replace(impatient, pace=Pace(2_000_000))
     asyncio.run(send_parts(file, cut(1_000_000, 100_000), registry.fresh, report=unheard, network=paced))
 
-    assert 0.4 < time.monotonic() - started < 15
+    assert 0.4 < time.monotonic() - started < 1.5

@@ -145,7 +145,7 @@ def test_a_heartbeat_raises_no_revision_and_leaves_no_event(team: Someone, machi
 def test_a_machine_that_was_silent_for_90_seconds_is_unhealthy_until_it_is_heard(
     shared_world: World, team: Someone, machine: Machine
 ) -> None:
-    silence(shared_world, team, 60)
+    silence(shared_world, team, 89)
     assert agents(team)["render-07"]["agent_status"] == "idle"
     silence(shared_world, team, 91)
     assert agents(team)["render-07"]["agent_status"] == "unhealthy"
@@ -160,7 +160,7 @@ def test_the_silence_of_a_machine_is_written_down_once_while_it_lasts(
     shared_world: World, team: Someone, machine: Machine
 ) -> None:
     for _ in range(2):
-        silence(shared_world, team, 60)
+        silence(shared_world, team, 89)
         note_absences(shared_world.parts.database)
         assert events(team) == ["agent.first_seen"]
     for _ in range(2):

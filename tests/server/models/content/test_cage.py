@@ -54,14 +54,16 @@ def test_the_server_s_own_memory_does_not_grow_with_a_bomb() -> None:
 
 
 def test_processor_time_is_limited() -> None:
-    # The other limit is far away, however busy the machine is.
+    began = time.monotonic()
+    # The other limit is far away.
     assert found(spinner(3_000_000), CageLimits(cpu_seconds=1, wall_seconds=250)) == "oversized pickle"
+    assert time.monotonic() - began < 8
 
 
 def test_time_is_limited() -> None:
     began = time.monotonic()
     assert found(spinner(2_000_000), CageLimits(wall_seconds=0.3)) == "oversized pickle"
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 3
 
 
 def test_a_slow_store_is_not_the_files_fault() -> None:
