@@ -94,14 +94,19 @@ export async function expectAccessible(page: Page): Promise<void> {
   await expect.poll(() => violations(page), { timeout: 30_000 }).toEqual([])
 }
 
-/** Nothing is wider than the window; the frame may still be on its way to its narrow form. */
+/** The page itself is not scrolled sideways, once it has come to rest in its narrow form. */
 export async function expectNarrow(page: Page, message = 'wider than the window by'): Promise<void> {
+  await atRest(page)
   const overhang = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
   await expect.poll(overhang, { message }).toBeLessThanOrEqual(0)
 }
 
-async function violations(page: Page): Promise<string[]> {
+async function atRest(page: Page): Promise<void> {
   await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== 'running'))
+}
+
+async function violations(page: Page): Promise<string[]> {
+  await atRest(page)
   const found = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
     .analyze()

@@ -136,9 +136,9 @@ export function SettingsForm({ team }: { team: Team }) {
   )
 }
 
-/** Of these, what differs from the others. */
-function changesOf(edits: Edits, others: Edits): Edits {
-  return Object.fromEntries(Object.entries(edits).filter(([name, value]) => value !== others[name as keyof Edits]))
+/** Of these edits, what is not so in `base` already: the team, or what was sent. */
+function changesOf(edits: Edits, base: Edits): Edits {
+  return Object.fromEntries(Object.entries(edits).filter(([name, value]) => value !== base[name as keyof Edits]))
 }
 
 function Quota({ value, onChange }: { value: number | null; onChange: (bytes: number | null) => void }) {
