@@ -1,62 +1,79 @@
-"""Runs the benches and prints their tables; exit code 1 if a goal is missed. S3, scale and fleet run only if named."""
+"""Run benchmarks and print their tables; exit code 1 if a goal is missed. S3, scale and fleet run only with --only."""
 
 import argparse
+import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from bench import fleet, requests, s3, scale, transfers
-from bench.table import Goal, Table, goals_table, machine
+from bench.table import Goal, Table, build_goals_table, describe_machine
 
-NEEDED = ("nginx", "curl", "aria2c", "sha256sum")
+REQUIRED_PROGRAMS = ("nginx", "curl", "aria2c", "sha256sum")
+BENCH_PYTHON = Path(".venv-bench/bin/python").absolute()
 # The peers come with the environments.
-NEEDED_FOR = {"s3": ("sha256sum",), "scale": (), "fleet": ("aria2c", "sha256sum")}
+REQUIRED_PROGRAMS_BY_BENCH = {"s3": ("sha256sum",), "scale": (), "fleet": ("aria2c", "sha256sum")}
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    options.add_argument("--only", choices=["transfers", "requests", "s3", "scale", "fleet"])
-    options.add_argument("--mebibytes", type=int, default=2048, help="size of the file that is sent and fetched")
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--registrations", type=int, default=2000)
-    options.add_argument(
-        "--models", type=int, help="in the long list: 100,100, or a million for scale, or a thousand for fleet"
+    """Run the chosen benchmarks, print their tables and goals, and draw the goals if asked."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", choices=["transfers", "requests", "s3", "scale", "fleet"])
+    parser.add_argument("--mebibytes", type=int, default=2048, help="size of the file that is pushed and pulled")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--registrations", type=int, default=2000)
+    parser.add_argument(
+        "--models", type=int, help="models in the long list (default 100,100; scale 1,000,000; fleet 1,000)"
     )
-    options.add_argument("--files", type=int, default=10_000, help="that an agent starts among, for fleet")
-    asked = options.parse_args()
-    missing = [program for program in NEEDED_FOR.get(asked.only, NEEDED) if shutil.which(program) is None]
+    parser.add_argument("--files", type=int, default=10_000, help="files on the machine of the real agent, for fleet")
+    parser.add_argument("--plot", type=Path, metavar="SVG", help="draw the goals as a bar chart")
+    options = parser.parse_args()
+    missing = [
+        program
+        for program in REQUIRED_PROGRAMS_BY_BENCH.get(options.only, REQUIRED_PROGRAMS)
+        if shutil.which(program) is None
+    ]
     if missing:
         sys.exit(f"Missing: {', '.join(missing)}. Debian has them as nginx-light, curl, aria2, coreutils.")
 
     goals: list[Goal] = []
-    print(f"{machine()}\n", flush=True)
+    print(f"{describe_machine()}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="modelyard-bench-") as home:
-        if asked.only == "s3":
-            _show(goals, s3.measure(Path(home), asked.mebibytes * 2**20, asked.rounds))
-        if asked.only == "scale":
-            for found in scale.measure(Path(home), asked.models or 1_000_000):
-                _show(goals, found)
-        if asked.only == "fleet":
-            for found in fleet.measure(Path(home), _fleet(asked)):
-                _show(goals, found)
-        if asked.only in {None, "transfers"}:
-            _show(goals, transfers.measure(Path(home), asked.mebibytes * 2**20, asked.rounds))
-        if asked.only in {None, "requests"}:
-            _show(goals, requests.measure(Path(home), asked.registrations, asked.models or 100_100))
-    print(goals_table(goals).as_markdown())
+        if options.only == "s3":
+            _print_and_collect(goals, s3.measure(Path(home), options.mebibytes * 2**20, options.rounds))
+        if options.only == "scale":
+            for part in scale.measure(Path(home), options.models or 1_000_000):
+                _print_and_collect(goals, part)
+        if options.only == "fleet":
+            for part in fleet.measure(Path(home), _build_fleet_options(options)):
+                _print_and_collect(goals, part)
+        if options.only in {None, "transfers"}:
+            _print_and_collect(goals, transfers.measure(Path(home), options.mebibytes * 2**20, options.rounds))
+        if options.only in {None, "requests"}:
+            _print_and_collect(goals, requests.measure(Path(home), options.registrations, options.models or 100_100))
+    print(build_goals_table(goals).as_markdown())
+    if options.plot:
+        _draw_goals(goals, options.plot)
     sys.exit(0 if all(goal.is_met for goal in goals) else 1)
 
 
-def _fleet(asked: argparse.Namespace) -> fleet.Asked:
-    return fleet.Asked(asked.mebibytes * 2**20, asked.rounds, asked.models or 1_000, asked.files)
+def _build_fleet_options(options: argparse.Namespace) -> fleet.FleetOptions:
+    return fleet.FleetOptions(options.mebibytes * 2**20, options.rounds, options.models or 1_000, options.files)
 
 
-def _show(goals: list[Goal], found: tuple[list[Table], list[Goal]]) -> None:
-    """Print what was measured at once: a later bench that fails takes nothing of it away."""
-    for table in found[0]:
+def _draw_goals(goals: list[Goal], path: Path) -> None:
+    """Draw the goals with the bench environment's matplotlib; see ``bench/plot.py``."""
+    text = json.dumps([goal.as_json() for goal in goals])
+    subprocess.run([BENCH_PYTHON, Path(__file__).with_name("plot.py"), path], input=text, text=True, check=True)
+
+
+def _print_and_collect(goals: list[Goal], part: tuple[list[Table], list[Goal]]) -> None:
+    """Print the tables at once, so that they are kept if a later benchmark fails, and add the goals to the list."""
+    for table in part[0]:
         print(f"{table.as_markdown()}\n", flush=True)
-    goals += found[1]
+    goals += part[1]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One large model on its way to a real agent, against what people type to fetch a file and check it."""
+"""Download of one large model by a real agent, against aria2c commands that download and hash the same file."""
 
 import os
 import shutil
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.fleet_agent import Box, Daemon
-from bench.fleet_start import new_key
-from bench.processes import Run, measured, settle, warm
-from bench.table import Goal, Table, spread
+from bench.agent_process import MeasuredMachine, RunningAgent
+from bench.fleet_start import create_agent_key
+from bench.processes import Measurement, read_into_page_cache, run_measured, sync_disks
+from bench.table import Goal, Table, format_spread
 from bench.transfers import MODELYARD
 from tests.running import RunningServer
-from tests.server.world import Someone
+from tests.server.harness import ApiCaller
 from tools.model_files import write_safetensors
 
 NAME = "loras/large.safetensors"
@@ -23,111 +23,121 @@ ARIA2C = "aria2c -q --no-conf --file-allocation=none"
 
 
 @dataclass
-class Ground:
-    """Everything that the ways share; each has a machine of its own, which is made anew for each run."""
+class TransferBench:
+    """What all methods share. Each method has a machine of its own, which is created anew for each run."""
 
     home: Path
     server: RunningServer
-    owner: Someone
+    owner: ApiCaller
     model_id: str
     source: Path
     keys: dict[str, str] = field(default_factory=dict)
 
-    def box(self, way: str) -> Box:
-        if way not in self.keys:
-            self.keys[way] = new_key(self.owner)
-        shutil.rmtree(self.home / way, ignore_errors=True)
-        return Box(self.home / way, self.server.url, self.keys[way])
+    def create_machine(self, method: str) -> MeasuredMachine:
+        """Create the method's machine anew, with the same key for each run."""
+        if method not in self.keys:
+            self.keys[method] = create_agent_key(self.owner)
+        shutil.rmtree(self.home / method, ignore_errors=True)
+        return MeasuredMachine(self.home / method, self.server.url, self.keys[method])
 
-    def turn(self, status: str) -> None:
-        answer = self.owner.put(f"/models/{self.model_id}", model_status=status)
-        assert answer.status_code == 200, answer.text
+    def set_status(self, status: str) -> None:
+        response = self.owner.put(f"/models/{self.model_id}", model_status=status)
+        assert response.status_code == 200, response.text
 
     @property
-    def url(self) -> str:
+    def download_url(self) -> str:
         return str(self.owner.get(f"/models/{self.model_id}/download", redirect="false").json()["download_url"])
 
 
 def measure(home: Path, size: int, rounds: int) -> tuple[list[Table], list[Goal]]:
-    """Every way in turn, in an order that rotates; the first round is left out."""
-    ways: dict[str, Callable[[Ground], Run]] = {
-        "agent: from the change to the file": _daemon,
-        "agent run --once, start to end": _once,
-        "aria2c -x4, sync, sha256sum": lambda ground: _fetched(ground, f"{ARIA2C} -x4 -s4", "; sync {file}"),
-        "aria2c, sync, sha256sum": lambda ground: _fetched(ground, ARIA2C, "; sync {file}"),
-        "aria2c, sha256sum, not synced": lambda ground: _fetched(ground, ARIA2C, ""),
+    """Run every method in each round, in rotating order; the first round is not counted."""
+    methods: dict[str, Callable[[TransferBench], Measurement]] = {
+        "agent: from the change to the file": _run_agent,
+        "agent run --once, start to end": _run_agent_once,
+        "aria2c -x4, sync, sha256sum": lambda bench: _run_fetch_command(bench, f"{ARIA2C} -x4 -s4", "; sync {file}"),
+        "aria2c, sync, sha256sum": lambda bench: _run_fetch_command(bench, ARIA2C, "; sync {file}"),
+        "aria2c, sha256sum, not synced": lambda bench: _run_fetch_command(bench, ARIA2C, ""),
     }
-    found: dict[str, list[Run]] = {name: [] for name in ways}
-    names = list(ways)
+    measurements: dict[str, list[Measurement]] = {name: [] for name in methods}
+    names = list(methods)
     with RunningServer(home / "download-data", log_level="warning") as server:
-        ground = _ground(home, server, size)
+        bench = _create_bench(home, server, size)
         for number in range(rounds + 1):
             for name in names[number % len(names) :] + names[: number % len(names)]:
-                warm(ground.source)
-                settle()
-                found[name].append(ways[name](ground))
-    return _told({name: runs[1:] for name, runs in found.items()}, size)
+                read_into_page_cache(bench.source)
+                sync_disks()
+                measurements[name].append(methods[name](bench))
+    return _summarise({name: runs[1:] for name, runs in measurements.items()}, size)
 
 
-def _ground(home: Path, server: RunningServer, size: int) -> Ground:
+def _create_bench(home: Path, server: RunningServer, size: int) -> TransferBench:
+    """Push the model and find its stored file; return what all methods share."""
     owner = server.owner()
     file = home / "large.safetensors"
     write_safetensors(file, size)
-    person = {"MODELYARD_URL": server.url, "MODELYARD_TOKEN": owner.token or "", "MODELYARD_TEAM": owner.team_id or ""}
-    measured([MODELYARD, "--quiet", "push", str(file), "--path", NAME], os.environ | person)
+    user_environment = {
+        "MODELYARD_URL": server.url,
+        "MODELYARD_TOKEN": owner.token or "",
+        "MODELYARD_TEAM": owner.team_id or "",
+    }
+    run_measured([MODELYARD, "--quiet", "push", str(file), "--path", NAME], os.environ | user_environment)
     file.unlink()
     [model] = owner.get("/models").json()["model_list"]
     stored = [path for path in (home / "download-data").rglob("*") if path.is_file() and path.stat().st_size == size]
-    return Ground(home, server, owner, model["id"], stored[0])
+    return TransferBench(home, server, owner, model["id"], stored[0])
 
 
-def _daemon(ground: Ground) -> Run:
-    """The agent waits; the clock runs from before the model is made active until its file has its name."""
-    ground.turn("disabled")
-    box = ground.box("daemon")
-    file = box.models / NAME
-    with Daemon(box) as daemon:
-        daemon.said("wants 0 models here")
+def _run_agent(bench: TransferBench) -> Measurement:
+    """Measure a waiting agent from just before the model is enabled until its file has its final name."""
+    bench.set_status("disabled")
+    machine = bench.create_machine("daemon")
+    file = machine.models / NAME
+    with RunningAgent(machine) as agent:
+        agent.wait_for_log("lists 0 models for this machine")
         time.sleep(SETTLE_SECONDS)
-        began, cpu = time.perf_counter(), daemon.cpu_seconds
-        ground.turn("active")
-        daemon.until(file.exists, 0.002)
-        return Run(time.perf_counter() - began, daemon.cpu_seconds - cpu, daemon.peak_bytes)
+        began, cpu = time.perf_counter(), agent.cpu_seconds
+        bench.set_status("active")
+        agent.wait_until(file.exists, 0.002)
+        return Measurement(time.perf_counter() - began, agent.cpu_seconds - cpu, agent.peak_bytes)
 
 
-def _once(ground: Ground) -> Run:
-    box = ground.box("once")
-    run = box.once()
-    assert (box.models / NAME).exists()
+def _run_agent_once(bench: TransferBench) -> Measurement:
+    """Measure ``agent run --once`` from its start to its exit."""
+    machine = bench.create_machine("once")
+    run = machine.sync_once()
+    assert (machine.models / NAME).exists()
     return run
 
 
-def _fetched(ground: Ground, fetch: str, then: str) -> Run:
-    file = ground.home / "fetched"
+def _run_fetch_command(bench: TransferBench, fetch: str, after: str) -> Measurement:
+    """Measure a download command followed by ``after`` and ``sha256sum``."""
+    file = bench.home / "fetched"
     file.unlink(missing_ok=True)
-    words = f"{fetch} -d {ground.home} -o fetched '{ground.url}'{then.format(file=file)}; sha256sum {file}"
-    return measured(["sh", "-ec", words])
+    command = f"{fetch} -d {bench.home} -o fetched '{bench.download_url}'{after.format(file=file)}; sha256sum {file}"
+    return run_measured(["sh", "-ec", command])
 
 
-def _told(found: dict[str, list[Run]], size: int) -> tuple[list[Table], list[Goal]]:
+def _summarise(measurements: dict[str, list[Measurement]], size: int) -> tuple[list[Table], list[Goal]]:
+    """Build the table and the goals from the measurements."""
+
     def seconds(name: str) -> float:
-        return statistics.median(run.seconds for run in found[name])
+        return statistics.median(run.seconds for run in measurements[name])
 
-    daemon, once, *peers = found
-    quickest = min(peers[:-1], key=seconds)
+    agent, once, *peers = measurements
+    fastest = min(peers[:-1], key=seconds)
     rows = [
         [
             name,
-            spread([run.seconds for run in runs]),
-            f"{seconds(name) / seconds(daemon):.2f}",
+            format_spread([run.seconds for run in runs]),
+            f"{seconds(name) / seconds(agent):.2f}",
             f"{statistics.median(run.cpu_seconds for run in runs):.2f}",
             f"{max(run.peak_bytes for run in runs) / 2**20:.0f}",
         ]
-        for name, runs in found.items()
+        for name, runs in measurements.items()
     ]
-    peak = max(run.peak_bytes for run in found[daemon] + found[once]) / 2**20
+    peak = max(run.peak_bytes for run in measurements[agent] + measurements[once]) / 2**20
     columns = ["", "seconds, median (range)", "the agent's = 1", "CPU s", "peak MiB"]
     return [Table(f"A model of {size / 2**30:g} GiB", columns, rows)], [
-        Goal(f"the agent, wire to name / ({quickest})", seconds(quickest) / seconds(daemon), 1.2),
+        Goal(f"the agent, wire to name / ({fastest})", seconds(fastest) / seconds(agent), 1.2),
         Goal(f"the agent's peak memory with a model of {size / 2**30:g} GiB, MiB", peak, 150, at_least=False),
     ]

@@ -1,4 +1,4 @@
-"""How long an agent takes to start where thousands of files lie that it knows."""
+"""Start of an agent on a machine with thousands of unchanged, known files."""
 
 import os
 import statistics
@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from bench import catalogue
-from bench.fleet_agent import Box, Daemon
-from bench.processes import Run
-from bench.table import Goal, Table, spread
-from modelyard.client.sync.holding.journal import Journal
-from modelyard.client.sync.holding.state import StateFile
+from bench import generated_models
+from bench.agent_process import MeasuredMachine, RunningAgent
+from bench.processes import Measurement
+from bench.table import Goal, Table, format_spread
 from modelyard.server.database.session import Database
+from modelyard.sync.inventory.placement_journal import PlacementJournal
+from modelyard.sync.inventory.state_db import StateFile
 from tests.running import RunningServer
-from tests.server.world import Someone
+from tests.server.harness import ApiCaller
 
-# The least that any start has to do, by a Python that has nothing else to load.
+# The minimum of any start: read names and sizes, in a Python without other modules.
 WALK = """
 import os, sys
 folders = [sys.argv[1]]
@@ -33,23 +33,23 @@ while folders:
 
 
 def measure(home: Path, files: int, rounds: int) -> tuple[list[Table], list[Goal]]:
-    """Starts of an agent that placed all these files before."""
+    """Measure starts of an agent that placed all these files before."""
     with RunningServer(home / "start-data", log_level="warning") as server:
         owner = server.owner()
-        box = Box(home / "start", server.url, new_key(owner))
-        _fill(server, owner, box, files)
-        first = box.once()
-        _as_if_placed(box)
-        starts = [_started(box, files) for _ in range(rounds + 1)][1:]
-        once = [box.once() for _ in range(rounds)]
-        walks = [_walked(box) for _ in range(rounds)]
-    peak = max(run.peak_bytes for run in [first, *starts, *once]) / 2**20
+        machine = MeasuredMachine(home / "start", server.url, create_agent_key(owner))
+        _create_models_and_files(server, owner, machine, files)
+        first = machine.sync_once()
+        _mark_files_as_placed(machine)
+        starts = [_measure_start(machine, files) for _ in range(rounds + 1)][1:]
+        single_syncs = [machine.sync_once() for _ in range(rounds)]
+        walk_seconds = [_measure_walk(machine) for _ in range(rounds)]
+    peak = max(run.peak_bytes for run in [first, *starts, *single_syncs]) / 2**20
     seconds = statistics.median(run.seconds for run in starts)
     rows = [
         [f"start to its plan, all {files} ready", *_cells(starts)],
-        ["agent run --once, every state told and ended", *_cells(once)],
-        ["the first time: each file read, all told", *_cells([first])],
-        ["a bare Python that reads names and sizes", spread(walks), "", ""],
+        ["agent run --once, with a full report, start to end", *_cells(single_syncs)],
+        ["the first run: every file hashed, full report", *_cells([first])],
+        ["a bare Python that reads names and sizes", format_spread(walk_seconds), "", ""],
     ]
     columns = ["", "seconds, median (range)", "CPU s", "peak MiB"]
     return [Table(f"A start with {files} unchanged files", columns, rows)], [
@@ -58,50 +58,51 @@ def measure(home: Path, files: int, rounds: int) -> tuple[list[Table], list[Goal
     ]
 
 
-def new_key(owner: Someone) -> str:
-    """A key for one machine."""
-    made = owner.post("/credentials", kind="agent", display_name="bench")
-    assert made.status_code == 201, made.text
-    return str(made.json()["raw_key"])
+def create_agent_key(owner: ApiCaller) -> str:
+    """Create an agent key and return its secret."""
+    created = owner.post("/credentials", kind="agent", display_name="bench")
+    assert created.status_code == 201, created.text
+    return str(created.json()["raw_key"])
 
 
-def _fill(server: RunningServer, owner: Someone, box: Box, files: int) -> None:
-    """Models in the registry, and on the machine a file for each, written long ago."""
+def _create_models_and_files(server: RunningServer, owner: ApiCaller, machine: MeasuredMachine, files: int) -> None:
+    """Insert models into the registry, and write a file with an old modification time for each on the machine."""
     team_id = UUID(owner.team_id)
     database = Database(server.database_url)
-    catalogue.fill(database, team_id, files, are_wanted=True)
+    generated_models.insert_models(database, team_id, files, are_desired=True)
     database.close()
-    for number, model in enumerate(catalogue.models(team_id, team_id, files)):
-        path = box.models / model["model_path"]
+    for number, model in enumerate(generated_models.generate_rows(team_id, team_id, files)):
+        path = machine.models / model["model_path"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(catalogue.content_of(number))
+        path.write_bytes(generated_models.build_content(number))
         os.utime(path, (1e9, 1e9))
 
 
-def _as_if_placed(box: Box) -> None:
-    """The agent found these files; those that it placed itself take it longer, so it shall believe that it did."""
-    [file] = box.state.rglob(f"{box.agent_id}.sqlite")
+def _mark_files_as_placed(machine: MeasuredMachine) -> None:
+    """Mark all adopted files as placed by the agent in its journal, since a start takes longer for placed files."""
+    [file] = machine.state.rglob(f"{machine.agent_id}.sqlite")
     with StateFile(file) as state:
-        journal = Journal(state)
-        journal.confirm_all(replace(entry, origin="placed") for entry in journal.entries())
+        journal = PlacementJournal(state)
+        journal.confirm_all(replace(entry, origin="placed") for entry in journal.list_placements())
 
 
-def _started(box: Box, files: int) -> Run:
-    with Daemon(box) as daemon:
-        seconds = daemon.said(f"{files} models: {files} ready.")
-        return Run(seconds, daemon.cpu_seconds, daemon.peak_bytes)
+def _measure_start(machine: MeasuredMachine, files: int) -> Measurement:
+    with RunningAgent(machine) as agent:
+        seconds = agent.wait_for_log(f"{files} models: {files} ready.")
+        return Measurement(seconds, agent.cpu_seconds, agent.peak_bytes)
 
 
-def _walked(box: Box) -> float:
+def _measure_walk(machine: MeasuredMachine) -> float:
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-I", "-S", "-c", WALK, str(box.models)], check=True)
+    subprocess.run([sys.executable, "-I", "-S", "-c", WALK, str(machine.models)], check=True)
     return time.perf_counter() - began
 
 
-def _cells(runs: list[Run]) -> list[str]:
+def _cells(runs: list[Measurement]) -> list[str]:
+    """Format the seconds, CPU time and peak memory of runs as table cells."""
     cpu = statistics.median(run.cpu_seconds for run in runs)
     return [
-        spread([run.seconds for run in runs]),
+        format_spread([run.seconds for run in runs]),
         f"{cpu:.2f}",
         f"{max(run.peak_bytes for run in runs) / 2**20:.0f}",
     ]

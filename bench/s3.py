@@ -1,4 +1,4 @@
-"""Push and pull of one large file over S3, against s5cmd, rclone, the aws cli and boto3 on the same SeaweedFS."""
+"""Push and pull of one large file over S3, against s5cmd, rclone, the AWS CLI and boto3 on the same SeaweedFS."""
 
 import hashlib
 import time
@@ -6,80 +6,87 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.processes import Run, settle, warm
-from bench.s3_results import Found, goals, tables
-from bench.s3_round import Round
+from bench.processes import Measurement, read_into_page_cache, sync_disks
+from bench.s3_environment import S3Environment
+from bench.s3_results import Results, build_goals, build_tables
 from bench.table import Goal, Table
 from tests.seaweed import RunningSeaweed
 
-Ways = dict[str, Callable[[], Run]]
+Methods = dict[str, Callable[[], Measurement]]
 
-# What people type to know that they have the right bytes; with `sync` they also have them after a power cut, as a pull
-# does.
-CHECKED, CHECKED_AND_KEPT = "sha256sum {file}", "sync {file}; sha256sum {file}"
+# Shell commands that check a downloaded file; with `sync` it is also safe on the disk, as after a pull.
+THEN_HASH, THEN_SYNC_AND_HASH = "sha256sum {file}", "sync {file}; sha256sum {file}"
 
 
 def measure(home: Path, size: int, rounds: int) -> tuple[list[Table], list[Goal]]:
-    """Every way in turn, ``rounds`` times, in an order that rotates.
+    """Run every method ``rounds`` times, in an order that rotates.
 
-    One round more than asked: the first pays for memory that the machine has not touched yet, and is left out.
+    One additional first round is not counted: it is slower, as its memory is used for the first time.
     """
-    found = Found(size)
+    results = Results(size)
     with RunningSeaweed(volume_megabytes=1024) as seaweed:
         for number in range(rounds + 1):
-            this = _one_round(Round(home / f"round-{number}", size, seaweed), number)
+            round_results = _run_round(S3Environment(home / f"round-{number}", size, seaweed), number)
             if number:
-                found.add(this)
-    return tables(found), goals(found)
+                results.add(round_results)
+    return build_tables(results), build_goals(results)
 
 
-def _one_round(ground: Round, number: int) -> Found:
-    """Pushes to a registry that verifies nothing meanwhile, the verification, then pulls of what was pushed."""
-    found = Found(ground.size)
-    with ground:
-        found.hashed.append(_hashed(ground.size))
-        with ground.registry(verification_workers=0):
-            found.pushes = _in_turn(ground, _pushes(ground), number)
-        with ground.registry(verification_workers=1) as server:
-            found.verified_seconds.append(ground.verified_seconds(server))
-            found.pulls = _in_turn(ground, _pulls(ground), number)
-    return found
+def _run_round(environment: S3Environment, number: int) -> Results:
+    """Measure pushes to a registry without verification workers, then the verification, then pulls of these files."""
+    results = Results(environment.size)
+    with environment:
+        results.hashed.append(_measure_sha256(environment.size))
+        with environment.registry(verification_workers=0):
+            results.pushes = _run_alternately(environment, _list_push_methods(environment), number)
+        with environment.registry(verification_workers=1) as server:
+            results.verified_seconds.append(environment.measure_verification(server))
+            results.pulls = _run_alternately(environment, _list_pull_methods(environment), number)
+    return results
 
 
-def _in_turn(ground: Round, ways: Ways, number: int) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {name: [] for name in ways}
-    names = list(ways)
+def _run_alternately(environment: S3Environment, methods: Methods, number: int) -> dict[str, list[Measurement]]:
+    """Run each method once, beginning with another one each round."""
+    results: dict[str, list[Measurement]] = {name: [] for name in methods}
+    names = list(methods)
     begin = number % len(names)
     for name in names[begin:] + names[:begin]:
-        for source in (ground.source, ground.hashed_source):
-            warm(source)
-        settle()
-        found[name].append(ways[name]())
-    return found
+        for source in (environment.source, environment.hashed_source):
+            read_into_page_cache(source)
+        sync_disks()
+        results[name].append(methods[name]())
+    return results
 
 
-def _pushes(ground: Round) -> Ways:
-    ours: Ways = {
-        "modelyard push": partial(ground.push, ground.source),
-        "modelyard push, hash known": partial(ground.push, ground.hashed_source),
+def _list_push_methods(environment: S3Environment) -> Methods:
+    """Return modelyard's and the peers' upload methods by name."""
+    methods: Methods = {
+        "modelyard push": partial(environment.push, environment.source),
+        "modelyard push, hash known": partial(environment.push, environment.hashed_source),
     }
-    return ours | {name: partial(ground.copy_up, command) for name, command in ground.peers.up().items()}
+    return methods | {
+        name: partial(environment.upload_with_peer, command)
+        for name, command in environment.peers.upload_commands().items()
+    }
 
 
-def _pulls(ground: Round) -> Ways:
-    down = ground.peers.down()
-    ours: Ways = {"modelyard pull": ground.pull}
+def _list_pull_methods(environment: S3Environment) -> Methods:
+    """Return modelyard's and the peers' download methods by name, with and without hashing."""
+    commands = environment.peers.download_commands()
+    methods: Methods = {"modelyard pull": environment.pull}
     for name in ("s5cmd", "s5cmd, as it comes"):
-        ours[f"{name}, then sha256sum"] = partial(ground.copy_down, down[name], CHECKED)
-    ours["s5cmd, sync, then sha256sum"] = partial(ground.copy_down, down["s5cmd"], CHECKED_AND_KEPT)
-    return ours | {name: partial(ground.copy_down, command) for name, command in down.items()}
+        methods[f"{name}, then sha256sum"] = partial(environment.download_with_peer, commands[name], THEN_HASH)
+    methods["s5cmd, sync, then sha256sum"] = partial(
+        environment.download_with_peer, commands["s5cmd"], THEN_SYNC_AND_HASH
+    )
+    return methods | {name: partial(environment.download_with_peer, command) for name, command in commands.items()}
 
 
-def _hashed(size: int) -> Run:
-    """What SHA-256 of so many bytes costs one thread, if they come from nowhere."""
-    piece = bytes(2**20)
+def _measure_sha256(size: int) -> Measurement:
+    """Measure SHA-256 of ``size`` bytes in memory on one thread."""
+    chunk = bytes(2**20)
     digest = hashlib.sha256()
     began, cpu = time.perf_counter(), time.thread_time()
-    for _ in range(size // len(piece)):
-        digest.update(piece)
-    return Run(time.perf_counter() - began, time.thread_time() - cpu, 0)
+    for _ in range(size // len(chunk)):
+        digest.update(chunk)
+    return Measurement(time.perf_counter() - began, time.thread_time() - cpu, 0)

@@ -1,7 +1,7 @@
-"""The programs that modelyard is compared with on S3, each told to work with parts of 64 MiB, four at once.
+"""The programs that modelyard is compared with on S3, each configured for parts of 64 MiB, four at once.
 
-For s5cmd that was chosen after one pass over 2 to 8 at once and 32 to 100 MiB; it also runs as it comes (5 at once,
-50 MiB). Its binary is run itself, without the script of its wheel, whose start would count against it.
+For s5cmd that was the best of one run over 2 to 8 at once and 32 to 100 MiB; it is also run with its defaults (5 at
+once, 50 MiB). Its binary is run directly, without the script of its wheel, whose start would add to its time.
 """
 
 import os
@@ -11,23 +11,24 @@ from pathlib import Path
 
 VENV = Path(".venv-bench").absolute()
 RCLONE = Path(sysconfig.get_path("scripts")) / "rclone"
-PART_MEBIBYTES, AT_ONCE = 64, 4
+PART_MEBIBYTES, CONCURRENT_PARTS = 64, 4
 
 Command = list[str]
 
 
 class Peers:
-    """Commands that copy one file to and from a bucket, and the environment that lets them in."""
+    """Commands that copy one file to and from a bucket, and an environment with the credentials."""
 
     def __init__(self, home: Path, endpoint: str, access_key: str, secret_key: str) -> None:
         self._endpoint = endpoint
         config = home / "aws-config"
         config.write_text(
-            f"[default]\ns3 =\n  max_concurrent_requests = {AT_ONCE}\n  multipart_threshold = {PART_MEBIBYTES}MB\n"
+            f"[default]\ns3 =\n  max_concurrent_requests = {CONCURRENT_PARTS}\n"
+            f"  multipart_threshold = {PART_MEBIBYTES}MB\n"
             f"  multipart_chunksize = {PART_MEBIBYTES}MB\n  addressing_style = path\n"
         )
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
-        self.environment = kept | {
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
+        self.environment = inherited | {
             "AWS_ACCESS_KEY_ID": access_key,
             "AWS_SECRET_ACCESS_KEY": secret_key,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -38,8 +39,8 @@ class Peers:
             "RCLONE_CONFIG": os.devnull,
         }
 
-    def up(self) -> dict[str, Callable[[Path, str, str], Command]]:
-        """Name of the way, and its command for a file, a bucket and a key."""
+    def upload_commands(self) -> dict[str, Callable[[Path, str, str], Command]]:
+        """Return, by name, functions that build the upload command for a file, a bucket and a key."""
         return {
             "s5cmd": lambda file, bucket, key: self._s5cmd(str(file), _url(bucket, key), tuned=True),
             "s5cmd, as it comes": lambda file, bucket, key: self._s5cmd(str(file), _url(bucket, key), tuned=False),
@@ -48,8 +49,8 @@ class Peers:
             "boto3": lambda file, bucket, key: self._boto3("up", file, bucket, key),
         }
 
-    def down(self) -> dict[str, Callable[[Path, str, str], Command]]:
-        """Name of the way, and its command for a file, a bucket and a key."""
+    def download_commands(self) -> dict[str, Callable[[Path, str, str], Command]]:
+        """Return, by name, functions that build the download command for a file, a bucket and a key."""
         return {
             "s5cmd": lambda file, bucket, key: self._s5cmd(_url(bucket, key), str(file), tuned=True),
             "s5cmd, as it comes": lambda file, bucket, key: self._s5cmd(_url(bucket, key), str(file), tuned=False),
@@ -60,13 +61,19 @@ class Peers:
 
     def _s5cmd(self, source: str, target: str, *, tuned: bool) -> Command:
         [program] = (VENV / "lib").glob("python3*/site-packages/s5cmd/bin/s5cmd")
-        parts = ["--concurrency", str(AT_ONCE), "--part-size", str(PART_MEBIBYTES)] if tuned else []
+        parts = ["--concurrency", str(CONCURRENT_PARTS), "--part-size", str(PART_MEBIBYTES)] if tuned else []
         return [str(program), "--endpoint-url", self._endpoint, "cp", *parts, source, target]
 
     def _rclone(self, source: str, target: str) -> Command:
         store = ["--s3-provider", "SeaweedFS", "--s3-env-auth", "--s3-endpoint", self._endpoint]
-        up = ["--s3-chunk-size", f"{PART_MEBIBYTES}M", "--s3-upload-concurrency", str(AT_ONCE), "--s3-no-check-bucket"]
-        down = ["--multi-thread-chunk-size", f"{PART_MEBIBYTES}M", "--multi-thread-streams", str(AT_ONCE)]
+        up = [
+            "--s3-chunk-size",
+            f"{PART_MEBIBYTES}M",
+            "--s3-upload-concurrency",
+            str(CONCURRENT_PARTS),
+            "--s3-no-check-bucket",
+        ]
+        down = ["--multi-thread-chunk-size", f"{PART_MEBIBYTES}M", "--multi-thread-streams", str(CONCURRENT_PARTS)]
         return [str(RCLONE), "copyto", "--quiet", *store, *up, *down, source, target]
 
     def _aws(self, source: str, target: str) -> Command:

@@ -1,4 +1,4 @@
-"""What a bench measured, as a table for people and for docs/performance.md."""
+"""Tables and goals of the benchmarks, printed as Markdown, as in docs/performance.md."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Table:
-    """Named rows under named columns; every cell is text already."""
+    """A titled table whose cells are texts."""
 
     title: str
     columns: Sequence[str]
@@ -23,33 +23,51 @@ class Table:
 
 @dataclass(frozen=True)
 class Goal:
-    """A ratio and what it should be: ``at_least`` or else ``at_most``."""
+    """A measured value and its bound: a minimum if ``at_least``, else a maximum."""
 
     name: str
-    found: float
+    measured: float
     bound: float
     at_least: bool = True
 
     @property
     def is_met(self) -> bool:
-        return self.found >= self.bound if self.at_least else self.found <= self.bound
+        return self.measured >= self.bound if self.at_least else self.measured <= self.bound
+
+    @property
+    def sign(self) -> str:
+        return ">=" if self.at_least else "<="
+
+    @property
+    def share_of_goal(self) -> float:
+        """How many times the goal is reached: 1 and more is met. A measured zero that should be small counts as 100."""
+        return self.measured / self.bound if self.at_least else min(self.bound / max(self.measured, 1e-9), 100)
 
     def as_row(self) -> list[str]:
-        sign = ">=" if self.at_least else "<="
-        return [self.name, f"{self.found:.2f}", f"{sign} {self.bound:g}", "met" if self.is_met else "MISSED"]
+        return [self.name, f"{self.measured:.2f}", f"{self.sign} {self.bound:g}", "met" if self.is_met else "MISSED"]
+
+    def as_json(self) -> dict[str, str | float]:
+        """Return what ``bench/plot.py`` reads."""
+        return {
+            "name": self.name,
+            "measured": self.measured,
+            "bound": self.bound,
+            "sign": self.sign,
+            "share_of_goal": self.share_of_goal,
+        }
 
 
-def goals_table(goals: Sequence[Goal]) -> Table:
-    return Table("Goals", ["what", "found", "goal", ""], [goal.as_row() for goal in goals])
+def build_goals_table(goals: Sequence[Goal]) -> Table:
+    return Table("Goals", ["what", "measured", "goal", ""], [goal.as_row() for goal in goals])
 
 
-def spread(values: Sequence[float]) -> str:
-    """Median and range, in the unit of the values."""
+def format_spread(values: Sequence[float]) -> str:
+    """Format the median and the range of values, such as ``1.20 (1.10-1.40)``."""
     return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
-def machine() -> str:
-    """The machine in one line, without a name that only its owner knows."""
+def describe_machine() -> str:
+    """Describe this machine's processor, memory, kernel and Python in one line, without its host name."""
     model = next(
         (
             line.split(":", 1)[1].strip()

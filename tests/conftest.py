@@ -1,5 +1,7 @@
-"""What every test has: an event loop that must not be blocked, asyncio as the only loop, real servers to ask for."""
+"""Fixtures of all tests: a check for blocking calls, asyncio as the only backend, shared PostgreSQL and S3 servers."""
 
+import os
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from tests.postgres import RunningPostgres
     from tests.seaweed import RunningSeaweed
 
-# What one example takes says more of the machine than of the code.
+# The duration of one example depends more on the machine than on the code.
 settings.register_profile("modelyard", deadline=None)
 settings.load_profile("modelyard")
 
@@ -21,19 +23,42 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def default_interrupt() -> Iterator[None]:
+    """Let the programs that tests start be interrupted by SIGINT.
+
+    A shell without job control starts what runs in the background (``pytest &``) with SIGINT ignored, and children
+    inherit that.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[None]:
-    """Our code raises ``BlockingError`` where it would read a file, wait for a socket or sleep on an event loop.
+    """Make blocking calls of ``modelyard`` on an event loop raise ``BlockingError`` (files, sockets, sleep).
 
-    Only calls made from ``modelyard`` count: a test may prepare its files as it likes.
+    Calls made by the tests themselves are allowed.
     """
     with blockbuster_ctx("modelyard"):
         yield
 
 
+@pytest.fixture(autouse=True)
+def same_umask() -> Iterator[None]:
+    """Restore the umask after each test: ``serve`` sets its own when a test calls it."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator["RunningPostgres"]:
-    """One PostgreSQL for all tests that ask; each takes a database of its own. Whoever stops one starts one."""
+    """Run one PostgreSQL for all tests; each test creates a database of its own, and none stops the server."""
     from tests.postgres import RunningPostgres
 
     with RunningPostgres() as server:
@@ -42,7 +67,7 @@ def postgres_server() -> Iterator["RunningPostgres"]:
 
 @pytest.fixture(scope="session")
 def seaweed_server() -> Iterator["RunningSeaweed"]:
-    """One S3 service for all tests that ask. Whoever stops one starts one."""
+    """Run one S3 service for all tests; none stops it."""
     from tests.seaweed import RunningSeaweed
 
     with RunningSeaweed() as server:

@@ -1,4 +1,4 @@
-"""A real nginx before real servers, with the configuration that the operator's handbook gives."""
+"""A real nginx in front of real servers, with the configuration from the operator's handbook."""
 
 import os
 import re
@@ -13,12 +13,12 @@ from typing import Self
 
 import httpx2
 
-from tests.postgres import free_port
+from tests.ports import free_port
 from tools.repository import ROOT
 
 CONFIGURATION = ROOT / "docs" / "deploy" / "nginx.conf"
 START_SECONDS = 30.0
-# What stands in the handbook's file where another machine has something else.
+# The server line of the handbook's file, which is replaced by the test's servers.
 _SERVER = re.compile(r"^    server 127\.0\.0\.1:8400 (?P<limits>.*)$", re.MULTILINE)
 _MAIN = """
 daemon off;
@@ -39,13 +39,13 @@ http {{
 
 
 class RunningNginx:
-    """nginx on free ports of 127.0.0.1, which calls itself ``localhost`` and has a certificate of its own making.
+    """nginx on free ports of 127.0.0.1, with a self-signed certificate for ``localhost``.
 
         with RunningNginx(tmp_path / "nginx") as nginx:
             server = RunningServer(tmp_path / "data", public_url=nginx.url, trusted_proxies="127.0.0.1")
             nginx.serve(server.port)
 
-    The address is known, and answers 502, before any server is there.
+    Its URL is known before any server runs; until then it answers 502.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class RunningNginx:
 
     def __enter__(self) -> Self:
         (self._folder / "temporary").mkdir()
-        self._make_certificate()
+        self._create_certificate()
         self.start()
         return self
 
@@ -74,49 +74,50 @@ class RunningNginx:
         return (self._folder / "access.log").read_text()
 
     @property
-    def trust(self) -> ssl.SSLContext:
+    def trusting_context(self) -> ssl.SSLContext:
+        """A client context that trusts this nginx's certificate only."""
         return ssl.create_default_context(cafile=self.certificate)
 
     @property
-    def files_put_aside(self) -> int:
-        """How many bodies nginx has written to its disk since it started: it counts them in the files' names."""
-        said = (self._folder / "error.log").read_text()
-        return len(re.findall(r"is buffered to a temporary file", said))
+    def buffered_bodies(self) -> int:
+        """How many request bodies nginx has buffered to temporary files, from its error log."""
+        output = (self._folder / "error.log").read_text()
+        return len(re.findall(r"is buffered to a temporary file", output))
 
     def serve(self, *ports: int) -> None:
-        """Pass on to the servers on these ports from now on."""
+        """Restart with the servers on these ports as upstreams."""
         self._servers = ports
         self.stop()
         self.start()
 
     def start(self) -> None:
-        """Start and wait until it answers.
+        """Start nginx and wait until it answers.
 
         Raises:
-            AssertionError: it ended or does not answer; the message is its log.
+            AssertionError: it exited (the message is its output), or did not answer within 30 seconds.
         """
         user = "user root;" if os.geteuid() == 0 else ""
         (self._folder / "main.conf").write_text(_MAIN.format(folder=self._folder, user=user))
-        (self._folder / "modelyard.conf").write_text(self._configuration())
+        (self._folder / "modelyard.conf").write_text(self._build_configuration())
         command = ["nginx", "-e", str(self._folder / "error.log"), "-c", str(self._folder / "main.conf")]
-        with (self._folder / "said").open("ab") as said:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        self._wait()
+        with (self._folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        self._wait_until_answering()
 
     def stop(self) -> None:
-        """End it; may be called twice."""
+        """Stop nginx and wait for its exit; does nothing if it does not run."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(START_SECONDS)
 
-    def _configuration(self) -> str:
-        """The handbook's file with this machine's ports, name, certificate and paths: nothing else differs."""
+    def _build_configuration(self) -> str:
+        """Return the handbook's file with the test's ports, name, certificate and paths, otherwise unchanged."""
         text = CONFIGURATION.read_text(encoding="utf-8")
-        found = _SERVER.search(text)
-        assert found is not None
-        servers = "\n".join(f"    server 127.0.0.1:{port} {found['limits']}" for port in self._servers)
-        for stands, here in (
-            (found[0], servers),
+        server_line = _SERVER.search(text)
+        assert server_line is not None
+        servers = "\n".join(f"    server 127.0.0.1:{port} {server_line['limits']}" for port in self._servers)
+        for original, replacement in (
+            (server_line[0], servers),
             ("listen 80;", f"listen 127.0.0.1:{self._ports[0]};"),
             ("listen 443 ssl;", f"listen 127.0.0.1:{self._ports[1]} ssl;"),
             ("https://$server_name", f"https://$server_name:{self._ports[1]}"),
@@ -124,21 +125,23 @@ class RunningNginx:
             ("/etc/ssl/modelyard", str(self._folder)),
             ("/var/log/nginx/modelyard.log", f"{self._folder}/access.log"),
         ):
-            assert stands in text, f"{CONFIGURATION.name} has no '{stands}' any more."
-            text = text.replace(stands, here)
+            assert original in text, f"{CONFIGURATION.name} has no '{original}' any more."
+            text = text.replace(original, replacement)
         return text
 
-    def _make_certificate(self) -> None:
+    def _create_certificate(self) -> None:
+        """Create a self-signed certificate for localhost with openssl."""
         command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
         command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
         command += ["-keyout", str(self._folder / "key.pem"), "-out", str(self.certificate)]
         subprocess.run(command, check=True, capture_output=True)
 
-    def _wait(self) -> None:
+    def _wait_until_answering(self) -> None:
+        """Poll the plain HTTP port until nginx answers; fail if it exits."""
         assert self._process is not None
         ends = time.monotonic() + START_SECONDS
         while time.monotonic() < ends:
-            assert self._process.poll() is None, (self._folder / "said").read_text()
+            assert self._process.poll() is None, (self._folder / "output").read_text()
             try:
                 httpx2.get(self.plain_url, trust_env=False)
             except httpx2.TransportError:

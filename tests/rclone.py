@@ -1,12 +1,12 @@
-"""A real S3 store that keeps few promises: ``rclone serve s3`` from a wheel, on loopback.
+"""A real S3 store that enforces little: ``rclone serve s3`` from a wheel, on loopback.
 
-It takes any body for a signed checksum, and writes over what is there whatever ``If-None-Match`` says.
+It accepts any body for a signed checksum, and overwrites objects despite ``If-None-Match``.
 """
 
+import http.client
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -18,14 +18,15 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from tests.seaweed import plain_client
+from tests.ports import NotStartedError, free_port, start_on_free_ports
+from tests.seaweed import create_s3_client
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "rclone"
 START_SECONDS = 20.0
 
 
 class RunningRclone:
-    """One server of a fresh folder, in which a bucket is a folder; an open one looks at no signature at all."""
+    """One server of a fresh folder, in which each bucket is a folder; with ``is_open`` it checks no signatures."""
 
     def __init__(self, *, is_open: bool = False) -> None:
         self._is_open = is_open
@@ -33,12 +34,11 @@ class RunningRclone:
         self._process: subprocess.Popen[bytes] | None = None
         self.access_key = f"key-{secrets.token_hex(8)}"
         self.secret_key = secrets.token_urlsafe(24)
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            self.port = int(listening.getsockname()[1])
+        self.choose_ports()
 
     def __enter__(self) -> Self:
         (self._folder / "buckets").mkdir()
-        self.start()
+        start_on_free_ports(self)
         return self
 
     def __exit__(
@@ -55,8 +55,11 @@ class RunningRclone:
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")
 
+    def choose_ports(self) -> None:
+        self.port = free_port()
+
     def start(self) -> None:
-        """Start on the same port and wait until it listens."""
+        """Start on the same port and wait until it answers."""
         command: list[str | Path] = [
             PROGRAM,
             "serve",
@@ -71,31 +74,35 @@ class RunningRclone:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         ends = time.monotonic() + START_SECONDS
-        while not self._listens():
-            assert self._process.poll() is None, self.log
-            assert time.monotonic() < ends, f"rclone did not answer:\n{self.log}"
+        while not self._is_answering():
+            if self._process.poll() is not None or time.monotonic() > ends:
+                raise NotStartedError(f"rclone did not answer:\n{self.log}")
             time.sleep(0.02)
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it; may be called twice."""
+    def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the server and wait for its exit; does nothing if it is stopped."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(how)
+            self._process.send_signal(signal_number)
             self._process.wait(START_SECONDS)
 
     @contextmanager
     def bucket(self) -> Iterator[str]:
-        """A fresh, empty bucket, by its name; deleted afterwards with all that is in it."""
+        """Create an empty bucket, yield its name, and delete it afterwards with its content."""
         name = f"test-{uuid4().hex[:12]}"
-        # It looks into its folder now and then only, so a folder that is made there is no bucket yet.
-        plain_client(self.endpoint, self.access_key, self.secret_key).create_bucket(Bucket=name)
+        # It reads its folder only now and then, so creating the folder would not create the bucket at once.
+        create_s3_client(self.endpoint, self.access_key, self.secret_key).create_bucket(Bucket=name)
         try:
             yield name
         finally:
             shutil.rmtree(self._folder / "buckets" / name, ignore_errors=True)
 
-    def _listens(self) -> bool:
+    def _is_answering(self) -> bool:
+        """Return whether an S3 service answers: another program may have taken the port."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=2).close()
-        except OSError:
+            connection.request("GET", "/")
+            return connection.getresponse().read().startswith(b"<?xml")
+        except (OSError, http.client.HTTPException):
             return False
-        return True
+        finally:
+            connection.close()

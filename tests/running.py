@@ -1,4 +1,4 @@
-"""A real registry in a process of its own: started, announced, stopped, killed, started again on the same folder."""
+"""A real registry in a process of its own, which can be stopped, killed and restarted on the same folder."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from typing import Self, cast
 import httpx2
 from fastapi.testclient import TestClient
 
-from tests.server.world import PASSWORD, Someone
+from tests.server.harness import PASSWORD, ApiCaller
 
 OWNER = "owner@studio.test"
 START_SECONDS = 120.0
@@ -26,10 +26,11 @@ class RunningServer:
 
         with RunningServer(tmp_path / "data") as server:
             server.owner().register(content)
-            server.kill()        # as by kill -9
-            server.start()       # the same folder; another port, unless ``port`` was given
+            server.kill()        # SIGKILL
+            server.start()       # on the same folder; on another port, unless ``port`` was given
 
-    ``log`` is everything that the process wrote, of all its lives. ``settings`` are ``MODELYARD_*`` without the prefix.
+    ``log`` has the output of the process across all restarts. ``settings`` are ``MODELYARD_*`` without the prefix.
+    ``open_files`` may be set before the start: the soft and the hard limit on open files of the process.
     """
 
     def __init__(self, data_dir: Path, *, port: int = 0, **settings: str) -> None:
@@ -37,6 +38,7 @@ class RunningServer:
         self.log = data_dir.with_name(f"{data_dir.name}.log")
         self.url = ""
         self._port = port
+        self.open_files: tuple[int, int] | None = None
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[httpx2.Client] = []
@@ -59,7 +61,7 @@ class RunningServer:
 
     @property
     def pid(self) -> int:
-        """The process id of the life that is running, or of the last one."""
+        """The id of the running process, or of the last one."""
         assert self._process is not None
         return self._process.pid
 
@@ -72,70 +74,75 @@ class RunningServer:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start, and wait for the announcement.
+        """Start the server, and wait until it logs that it listens.
 
         Raises:
-            AssertionError: it ended or said nothing; the message is its log.
+            AssertionError: it exited, or logged nothing in time; the message is its log since the start.
         """
         assert not self.is_alive, "It is running already."
         self.log.touch()
-        begins = self.log.stat().st_size
+        log_start = self.log.stat().st_size
         command = [sys.executable, "-m", "modelyard", "serve"]
         command += ["--data-dir", str(self.data_dir), "--port", str(self._port)]
+        if self.open_files is not None:
+            limits = 'ulimit -Sn {} && ulimit -Hn {} && exec "$@"'.format(*self.open_files)
+            command = ["sh", "-c", limits, "sh", *command]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment())
-        self.url = self._announced(begins)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._build_environment())
+        self.url = self._wait_for_url(log_start)
 
     def stop(self) -> int:
-        """Ask it to end (SIGTERM), wait, and give its exit code."""
+        """Send SIGTERM, wait until the server exits, and return its exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(STOP_SECONDS)
 
     def kill(self) -> None:
-        """End it at once, as the out-of-memory killer or a power cut of the process would."""
+        """Send SIGKILL, as the out-of-memory killer does, and wait until the process is gone."""
         assert self._process is not None
         self._process.kill()
         self._process.wait(STOP_SECONDS)
 
     def client(self) -> httpx2.Client:
-        """A plain HTTP client of this life; closed with the server."""
+        """Open a plain HTTP client of the running server; it is closed at the end of the block."""
         client = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
         self._clients.append(client)
         return client
 
-    def nobody(self) -> Someone:
-        # Of its client, Someone uses only what every httpx2 client has.
-        return Someone(cast(TestClient, self.client()), None)
+    def anonymous(self) -> ApiCaller:
+        """Return a caller that is not signed in."""
+        # Of its client, ApiCaller uses only what every httpx2 client has.
+        return ApiCaller(cast(TestClient, self.client()), None)
 
-    def owner(self) -> Someone:
-        """The owner, signed in to this life, with the id of the team."""
-        someone = self.nobody()
-        answer = someone.post("/auth/login", email_address=OWNER, user_password=PASSWORD)
-        assert answer.status_code == 200, answer.text
-        someone.token = answer.json()["access_token"]
-        me = someone.get("/users/me").json()
-        someone.user_id, someone.team_id = me["id"], me["team_list"][0]["id"]
-        return someone
+    def owner(self) -> ApiCaller:
+        """Sign in as the owner and return a caller with the token, the user's id and the team's id."""
+        owner = self.anonymous()
+        response = owner.post("/auth/login", email_address=OWNER, user_password=PASSWORD)
+        assert response.status_code == 200, response.text
+        owner.token = response.json()["access_token"]
+        me = owner.get("/users/me").json()
+        owner.user_id, owner.team_id = me["id"], me["team_list"][0]["id"]
+        return owner
 
     def resident_bytes(self) -> int:
-        """The memory that the process holds now (Linux)."""
+        """Return the resident memory of the process, in bytes (Linux)."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
-        ours = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | self._settings
-        return kept | {f"MODELYARD_{name.upper()}": value for name, value in ours.items()}
+    def _build_environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
+        server_settings = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | self._settings
+        return inherited | {f"MODELYARD_{name.upper()}": value for name, value in server_settings.items()}
 
-    def _announced(self, begins: int) -> str:
+    def _wait_for_url(self, log_start: int) -> str:
+        """Poll the log until the server logs its URL; kill the server if it does not in time."""
         ends = time.monotonic() + START_SECONDS
         while time.monotonic() < ends:
-            said = self.log.read_bytes()[begins:].decode(errors="replace")
-            if found := _ANNOUNCED.search(said):
-                return found[1]
+            output = self.log.read_bytes()[log_start:].decode(errors="replace")
+            if announcement := _ANNOUNCED.search(output):
+                return announcement[1]
             if not self.is_alive:
-                raise AssertionError(f"The server ended:\n{said}")
+                raise AssertionError(f"The server exited:\n{output}")
             time.sleep(0.02)
         self.kill()
-        raise AssertionError(f"The server did not announce itself:\n{said}")
+        raise AssertionError(f"The server did not announce itself:\n{output}")

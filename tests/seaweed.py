@@ -1,17 +1,16 @@
-"""A real S3 store of the tests' own: SeaweedFS from a wheel, on loopback, started, stopped hard, started again."""
+"""A real S3 store for tests: SeaweedFS from a wheel, on loopback, that can be stopped, killed, paused and restarted."""
 
 import http.client
 import json
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,22 +19,23 @@ from uuid import uuid4
 from botocore.config import Config
 from botocore.session import Session
 
+from tests.ports import NotStartedError, free_port, start_on_free_ports
+
 PROGRAM = Path(sysconfig.get_path("scripts")) / "weed"
 START_SECONDS = 40.0
 STOP_SECONDS = 20.0
-# Each port has a twin for gRPC, so many above it, and below these no program is given a port by the system.
-TWIN = 10_000
-LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000
+# SeaweedFS uses a second port for gRPC, this many above each port.
+GRPC_PORT_OFFSET = 10_000
 
 
 class RunningSeaweed:
-    """One SeaweedFS server with an empty folder of its own, and one identity that may do everything."""
+    """One SeaweedFS server with an empty folder of its own, and one access key with all rights."""
 
     def __init__(self, *, volume_megabytes: int = 256) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="modelyard-seaweed-"))
         self._volume_megabytes = volume_megabytes
         self._process: subprocess.Popen[bytes] | None = None
-        self._ports = dict(zip(("master", "volume", "filer", "s3"), _free_ports(4), strict=True))
+        self.choose_ports()
         self.access_key = f"key-{secrets.token_hex(8)}"
         self.secret_key = secrets.token_urlsafe(24)
 
@@ -45,7 +45,7 @@ class RunningSeaweed:
         identities = [{"name": "tests", "credentials": credentials, "actions": actions}]
         (self._folder / "s3.json").write_text(json.dumps({"identities": identities}))
         (self._folder / "data").mkdir()
-        self.start()
+        start_on_free_ports(self)
         return self
 
     def __exit__(
@@ -53,11 +53,11 @@ class RunningSeaweed:
     ) -> None:
         self.stop(signal.SIGKILL)
         shutil.rmtree(self._folder, ignore_errors=True)
-        # It puts these there whatever it is told, and a killed one leaves them.
+        # It always creates these sockets there, and leaves them when it is killed.
         for port in self._ports.values():
-            for number in (port, port + TWIN):
-                for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - not our choice
-                    left.unlink(missing_ok=True)
+            for number in (port, port + GRPC_PORT_OFFSET):
+                for socket_file in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):  # noqa: S108 - not our choice
+                    socket_file.unlink(missing_ok=True)
 
     @property
     def port(self) -> int:
@@ -71,32 +71,36 @@ class RunningSeaweed:
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")
 
+    def choose_ports(self) -> None:
+        self._ports = {part: free_port(twin=GRPC_PORT_OFFSET) for part in ("master", "volume", "filer", "s3")}
+
     def start(self) -> None:
-        """Start on the same ports, with what was stored, and wait until it takes and gives bytes."""
+        """Start on the same ports with the stored data, and wait until the S3 gateway and a volume server are ready."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder
+                self._build_command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder
             )
-        self._wait()
+        self._wait_until_answering()
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it: SIGKILL is a crash; may be called twice."""
+    def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the server and wait for its exit: SIGKILL is a crash; does nothing if it is stopped."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(how)
+            self._process.send_signal(signal_number)
             self._process.wait(STOP_SECONDS)
 
     def pause(self) -> None:
-        """It accepts connections and answers nothing, until ``resume``."""
+        """Stop the process (SIGSTOP): connections are accepted and get no response until ``resume``."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        """Continue a paused process."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
     def bucket(self) -> Iterator[str]:
-        """A fresh, empty bucket, by its name; deleted afterwards with all that is in it.
+        """Create an empty bucket, yield its name, and delete it afterwards with its content.
 
         Each bucket has volumes of its own, so one for a whole run, with a prefix for each test, is quickest.
         """
@@ -106,15 +110,16 @@ class RunningSeaweed:
             yield name
         finally:
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
-                for found in page.get("Contents", []):
-                    client.delete_object(Bucket=name, Key=found["Key"])
+                for entry in page.get("Contents", []):
+                    client.delete_object(Bucket=name, Key=entry["Key"])
             client.delete_bucket(Bucket=name)
 
     def client(self) -> Any:
-        return plain_client(self.endpoint, self.access_key, self.secret_key)
+        return create_s3_client(self.endpoint, self.access_key, self.secret_key)
 
-    def _command(self) -> list[str]:
-        named = {f"{part}.port": port for part, port in self._ports.items()} | {
+    def _build_command(self) -> list[str]:
+        """Build the command that runs master, volume server, filer and S3 gateway."""
+        options = {f"{part}.port": port for part, port in self._ports.items()} | {
             "dir": self._folder / "data",
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",
@@ -123,55 +128,46 @@ class RunningSeaweed:
             "volume.max": 100,
             "volume.preStopSeconds": 1,
             "master.telemetry": "false",
-            # A master alone waits this long, and more, for rivals when it comes back.
+            # A single master waits at least this long for other masters when it restarts.
             "master.electionTimeout": "500ms",
             "master.heartbeatInterval": "100ms",
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
         }
-        return [str(PROGRAM), "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in named.items())]
+        return [str(PROGRAM), "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in options.items())]
 
-    def _wait(self) -> None:
+    def _wait_until_answering(self) -> None:
+        """Poll until the server is ready.
+
+        Raises:
+            NotStartedError: it exited, or was not ready in time.
+        """
         assert self._process is not None
         ends = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert self._process.poll() is None, self.log[-4000:]
-            assert time.monotonic() < ends, f"SeaweedFS did not answer:\n{self.log[-4000:]}"
+        while not self._is_answering():
+            if self._process.poll() is not None or time.monotonic() > ends:
+                raise NotStartedError(f"SeaweedFS did not answer:\n{self.log[-4000:]}")
             time.sleep(0.05)
 
-    def _answers(self) -> bool:
-        """Whether the S3 gateway is there (without credentials its right answer is 403), with a place to put bytes."""
+    def _is_answering(self) -> bool:
+        """Return whether the S3 gateway answers (403 without credentials) and a volume server is registered."""
         return self._get("s3", "/")[0] == 403 and b"DataNodes" in self._get("master", "/dir/status")[1]
 
     def _get(self, part: str, path: str) -> tuple[int, bytes]:
+        """Send a GET to one of the server's ports; return status and body, or 0 and nothing on failure."""
         connection = http.client.HTTPConnection("127.0.0.1", self._ports[part], timeout=2)
         try:
             connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException):
             return 0, b""
         finally:
             connection.close()
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, whose twins are free as well."""
-    found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
-            port = LOWEST_PORT + secrets.randbelow(HIGHEST_PORT - LOWEST_PORT)
-            try:
-                for number in (port, port + TWIN):
-                    held.enter_context(socket.create_server(("127.0.0.1", number)))
-            except OSError:
-                continue
-            found.append(port)
-    return found
-
-
-def plain_client(endpoint: str, access_key: str, secret_key: str) -> Any:
-    """An S3 client of botocore's, with nothing of ours."""
+def create_s3_client(endpoint: str, access_key: str, secret_key: str) -> Any:
+    """Create a plain botocore S3 client, without modelyard's settings."""
     return Session().create_client(
         "s3",
         region_name="us-east-1",

@@ -1,6 +1,6 @@
-"""How long files and functions are and how many arguments they take, against what they should and may.
+"""Measures the length of files and functions and the number of their arguments, against two limits each.
 
-Past *should*, `make budgets` lists it; past *may*, a test in ``tests/house`` fails.
+`make budgets` lists what is over the *should* limit; a test in ``tests/architecture`` fails over the *may* limit.
 """
 
 import ast
@@ -17,7 +17,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Budget:
-    """One limit: what a thing should have at most, and what it may."""
+    """A limit on sizes in one unit: ``should`` is the recommended maximum, ``may`` the enforced one."""
 
     unit: str
     should: int
@@ -25,8 +25,8 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One thing's size against its budget; ``where`` is ``path:line name``."""
+class Measurement:
+    """The size of a file, function or folder, and its budget; ``where`` is ``path:line name``."""
 
     where: str
     size: int
@@ -44,50 +44,51 @@ class Measured:
 FILE_LINES = Budget("lines in a file", should=250, may=500)
 FUNCTION_LINES = Budget("lines in a function", should=25, may=50)
 ARGUMENTS = Budget("arguments", should=4, may=6)
-SLICE_FILES = Budget("files in a slice", should=4, may=8)
+FOLDER_FILES = Budget("files in a folder", should=12, may=16)
 
 
-def measure(root: Path = ROOT) -> list[Measured]:
-    """Every file, function and slice of the repository's Python code, and every file of the page's.
+def measure(root: Path = ROOT) -> list[Measurement]:
+    """Measure every file, function and folder of the Python code, and every file of the page's code.
 
-    How long a function of the page may be is Biome's to say (web/biome.json).
+    The length of the page's functions is limited by Biome (web/biome.json).
     """
     files = [file for file in tracked_files(".py", root=root) if file.relative_to(root).parts[0] in CODE_FOLDERS]
     of_python = [measured for file in files for measured in measure_file(file, root)]
-    return of_python + list(measure_slices(files, root)) + list(measure_page(root))
+    return of_python + list(measure_folders(files, root)) + list(measure_page(root))
 
 
-def measure_page(root: Path) -> Iterator[Measured]:
+def measure_page(root: Path) -> Iterator[Measurement]:
+    """Count the lines of each file of the page's code."""
     for file in tracked_files(".ts", ".tsx", ".css", root=root):
-        yield Measured(str(file.relative_to(root)), len(file.read_text(encoding="utf-8").splitlines()), FILE_LINES)
+        yield Measurement(str(file.relative_to(root)), len(file.read_text(encoding="utf-8").splitlines()), FILE_LINES)
 
 
-def measure_file(file: Path, root: Path) -> Iterator[Measured]:
+def measure_file(file: Path, root: Path) -> Iterator[Measurement]:
+    """Measure a Python file and its functions, without the parts that no limit applies to."""
     text = file.read_text(encoding="utf-8")
     where = str(file.relative_to(root))
-    yield Measured(where, len(text.splitlines()), FILE_LINES)
+    yield Measurement(where, len(text.splitlines()), FILE_LINES)
     is_migration = "versions" in file.parts
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, Function):
             name = f"{where}:{node.lineno} {node.name}"
-            # A migration is a list of tables: cutting it in two would not make it shorter to read.
+            # A migration is a list of tables: splitting it would not make it easier to read.
             if not is_migration:
-                yield Measured(name, function_lines(node), FUNCTION_LINES)
-            # The options of a command are its arguments: they are as many as people may type.
-            if not is_command(node):
-                yield Measured(name, argument_count(node), ARGUMENTS)
+                yield Measurement(name, count_function_lines(node), FUNCTION_LINES)
+            # The arguments of a command are its options, which may be many.
+            if not is_typer_command(node):
+                yield Measurement(name, count_arguments(node), ARGUMENTS)
 
 
-def measure_slices(files: list[Path], root: Path) -> Iterator[Measured]:
-    """A slice is a folder of the server with routes of its own."""
-    modules = [file for file in files if file.name != "__init__.py"]
-    slices = {file.parent for file in modules if file.name == "routes.py"}
-    for folder, size in sorted(Counter(file.parent for file in modules if file.parent in slices).items()):
-        yield Measured(str(folder.relative_to(root)), size, SLICE_FILES)
+def measure_folders(files: list[Path], root: Path) -> Iterator[Measurement]:
+    """Count the modules of each folder of ``src``. Migrations are left out, since each release may add some."""
+    modules = [file for file in files if file.name != "__init__.py" and file.relative_to(root).parts[0] == "src"]
+    for folder, size in sorted(Counter(file.parent for file in modules if "versions" not in file.parts).items()):
+        yield Measurement(str(folder.relative_to(root)), size, FOLDER_FILES)
 
 
-def function_lines(function: Function) -> int:
-    """Lines from ``def`` to the end, without the docstring: explaining more costs nothing."""
+def count_function_lines(function: Function) -> int:
+    """Count the lines from ``def`` to the end, without the docstring."""
     lines = (function.end_lineno or function.lineno) - function.lineno + 1
     first = function.body[0]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
@@ -95,8 +96,8 @@ def function_lines(function: Function) -> int:
     return lines
 
 
-def argument_count(function: Function) -> int:
-    """Every name a caller may give; ``self`` and ``cls`` are not given."""
+def count_arguments(function: Function) -> int:
+    """Count the parameters, without ``self`` and ``cls``."""
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
     names = [argument.arg for argument in (*positional, *arguments.kwonlyargs)]
@@ -105,8 +106,8 @@ def argument_count(function: Function) -> int:
     return len(names) + len(variadic) - own
 
 
-def is_command(function: Function) -> bool:
-    """Does typer call it: decorated as a command or callback, or with options and arguments of typer's kind?"""
+def is_typer_command(function: Function) -> bool:
+    """Return whether it is a typer command: by its decorator, or by typer annotations of its parameters."""
     calls = [decorator.func for decorator in function.decorator_list if isinstance(decorator, ast.Call)]
     if any(isinstance(call, ast.Attribute) and call.attr in ("command", "callback") for call in calls):
         return True
@@ -116,12 +117,14 @@ def is_command(function: Function) -> bool:
 
 
 def main() -> None:
+    """Print everything over the recommended limit, longest first."""
     long = [measured for measured in measure() if measured.is_long]
-    for measured in sorted(long, key=lambda one: (one.budget.unit, -one.size)):
+    for measured in sorted(long, key=lambda measurement: (measurement.budget.unit, -measurement.size)):
         budget = measured.budget
         mark = "!" if measured.is_over else " "
         print(f"{mark} {measured.size:4} {budget.unit} ({budget.should}, at most {budget.may})  {measured.where}")
-    print(f"{len(long)} things are longer than they should be, {sum(one.is_over for one in long)} than they may.")
+    over = sum(measured.is_over for measured in long)
+    print(f"{len(long)} sizes are over the recommended limit, {over} of them over the enforced one.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``make demo``: the whole story on real bytes, and a registry that is left running."""
+"""``make demo``: start a registry, push and pull real files, run two agents, and leave the registry running."""
 
 import atexit
 import filecmp
@@ -24,61 +24,71 @@ ARRIVAL_SECONDS = 120
 
 
 def main() -> None:
-    stop_the_last_one()
+    """Run the demo step by step."""
+    stop_earlier_demo()
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
     password = secrets.token_urlsafe(12)
-    say("1. A registry: SQLite and a folder, nothing else.")
-    port = a_free_port(8400)
+    print_step("1. A registry: SQLite and a folder, nothing else.")
+    port = find_free_port(8400)
     url = f"http://127.0.0.1:{port}"
-    process = start(port, password)
-    say(f"   It listens on {url}.")
+    process = start_registry(port, password)
+    print_step(f"   It listens on {url}.")
 
-    say("2. Model files of two real formats.")
+    print_step("2. Model files of two real formats.")
     library = HOME / "ComfyUI" / "models"
     write_safetensors(library / "checkpoints" / "ink_base.safetensors", 192 * MEBIBYTE)
     write_safetensors(library / "loras" / "portraits" / "ink_lines.safetensors", 48 * MEBIBYTE)
     write_gguf(library / "unet" / "ink_q.gguf", 128 * MEBIBYTE)
 
-    say("3. Sign in, push the folder, look.")
-    modelyard("login", url, EMAIL, "--password-stdin", stdin=password)
-    modelyard("push", str(library))
-    modelyard("ls")
+    print_step("3. Sign in, push the folder, list the models.")
+    run_modelyard("login", url, EMAIL, "--password-stdin", stdin=password)
+    run_modelyard("push", str(library))
+    run_modelyard("ls")
 
-    say("4. Another machine pulls one of them.")
-    modelyard("pull", "loras/portraits/ink_lines.safetensors", "-o", str(HOME / "other-machine"))
-    compare(library / "loras" / "portraits" / "ink_lines.safetensors", HOME / "other-machine" / "ink_lines.safetensors")
+    print_step("4. Another machine pulls one of them.")
+    run_modelyard("pull", "loras/portraits/ink_lines.safetensors", "-o", str(HOME / "other-machine"))
+    compare_files(
+        library / "loras" / "portraits" / "ink_lines.safetensors", HOME / "other-machine" / "ink_lines.safetensors"
+    )
 
-    say("5. Two machines with an agent each: what the team has arrives on both.")
+    print_step("5. Two machines with an agent each: both download the team's models.")
     machines = [start_agent(name, url) for name in ("render-01", "render-02")]
-    both_have("loras/portraits/ink_lines.safetensors", "unet/ink_q.gguf")
-    modelyard("agents", "list")
+    wait_for_files("loras/portraits/ink_lines.safetensors", "unet/ink_q.gguf")
+    run_modelyard("machine", "ls")
 
-    say("6. A model is pushed, and arrives on both.")
+    print_step("6. A model is pushed, and both download it.")
     write_safetensors(library / "loras" / "ink_wash.safetensors", 24 * MEBIBYTE)
-    modelyard("push", str(library / "loras" / "ink_wash.safetensors"))
-    both_have("loras/ink_wash.safetensors")
+    run_modelyard("push", str(library / "loras" / "ink_wash.safetensors"))
+    wait_for_files("loras/ink_wash.safetensors")
 
-    say("7. It is disabled, and leaves both; enabled again, it comes out of their trash without a download.")
-    modelyard("disable", "ink_wash")
-    both_have("loras/ink_wash.safetensors", is_there=False)
-    modelyard("enable", "ink_wash")
-    both_have("loras/ink_wash.safetensors")
-    both_have_said_so("ink_wash")
-    modelyard("show", "ink_wash")
+    print_step("7. It is disabled and removed from both; enabled again, it is restored from their trash.")
+    run_modelyard("disable", "ink_wash")
+    wait_for_files("loras/ink_wash.safetensors", is_there=False)
+    run_modelyard("enable", "ink_wash")
+    wait_for_files("loras/ink_wash.safetensors")
+    wait_until_ready_on_both("ink_wash")
+    run_modelyard("show", "ink_wash")
+    stop_agents(machines)
+
+    print_step("The registry is left running; the two agents are stopped:")
+    print_step(f"   the page   {url}\n   e-mail     {EMAIL}\n   password   {password}")
+    print_step(f"   API        {url}/docs\n   its log    .demo/registry.log\n   stop it    kill {process.pid}")
+
+
+def stop_agents(machines: list[subprocess.Popen[bytes]]) -> None:
+    """Send SIGTERM to each agent and wait until it exits."""
     for machine in machines:
         machine.send_signal(signal.SIGTERM)
         machine.wait(START_SECONDS)
 
-    say("The registry is left running; the two agents are stopped:")
-    say(f"   the page   {url}\n   e-mail     {EMAIL}\n   password   {password}")
-    say(f"   API        {url}/docs\n   its log    .demo/registry.log\n   stop it    kill {process.pid}")
-
 
 def start_agent(name: str, url: str) -> subprocess.Popen[bytes]:
-    """A machine of the name: a folder laid out like ComfyUI's, and an agent with a key of its own."""
-    made: list[str | Path] = [MODELYARD, "keys", "create", name, "--kind", "agent", "--quiet"]
-    key = subprocess.run(made, capture_output=True, text=True, check=True, env=of_the_owner()).stdout.strip()
+    """Start an agent with a key of its own and a folder laid out like ComfyUI's; it is killed with this program."""
+    create_key: list[str | Path] = [MODELYARD, "key", "create", name, "--kind", "agent", "--quiet"]
+    key = subprocess.run(
+        create_key, capture_output=True, text=True, check=True, env=build_owner_environment()
+    ).stdout.strip()
     models = HOME / name / "ComfyUI" / "models"
     models.mkdir(parents=True)
     command = ["agent", "run", "--comfyui", str(models.parent), "--agent-id", name]
@@ -98,47 +108,50 @@ def start_agent(name: str, url: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def both_have(*paths: str, is_there: bool = True) -> None:
-    """Wait until both machines have these files, or none of them."""
+def wait_for_files(*paths: str, is_there: bool = True) -> None:
+    """Wait until both machines have these files, or, with ``is_there=False``, until neither has any."""
     files = [HOME / name / "ComfyUI" / "models" / path for name in ("render-01", "render-02") for path in paths]
     began = time.monotonic()
     while any(file.exists() != is_there for file in files):
         if time.monotonic() - began > ARRIVAL_SECONDS:
-            sys.exit(f"This did not happen in time; the machines say why: {HOME}/render-0*.log")
+            sys.exit(f"The files did not change in time; for the cause see {HOME}/render-0*.log")
         time.sleep(0.05)
-    what = "On both machines" if is_there else "Gone from both machines"
-    print(f"   {what} after {time.monotonic() - began:.1f} s: {', '.join(paths)}", flush=True)
+    change = "On both machines" if is_there else "Gone from both machines"
+    print(f"   {change} after {time.monotonic() - began:.1f} s: {', '.join(paths)}", flush=True)
 
 
-def both_have_said_so(model: str) -> None:
-    """Wait until the registry has heard of it: a machine that moves models says so every two seconds."""
-    ask: list[str | Path] = [MODELYARD, "show", model, "--json"]
+def wait_until_ready_on_both(model: str) -> None:
+    """Wait until the registry lists the model as ready on both machines, which report every two seconds."""
+    show_command: list[str | Path] = [MODELYARD, "show", model, "--json"]
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while time.monotonic() < deadline:
-        said = subprocess.run(ask, capture_output=True, text=True, check=True, env=of_the_owner()).stdout
-        if json.loads(said)["agents_ready"] == 2:
+        output = subprocess.run(
+            show_command, capture_output=True, text=True, check=True, env=build_owner_environment()
+        ).stdout
+        if json.loads(output)["agents_ready"] == 2:
             return
         time.sleep(0.2)
-    sys.exit("The machines did not say that they have it.")
+    sys.exit("The machines did not report the model as ready.")
 
 
-def of_the_owner() -> dict[str, str]:
+def build_owner_environment() -> dict[str, str]:
+    """Return the environment in which commands use the owner's profile."""
     return os.environ | {"MODELYARD_CONFIG": str(HOME / "profiles.toml")}
 
 
-def say(text: str) -> None:
+def print_step(text: str) -> None:
     print(f"\n{text}", flush=True)
 
 
-def modelyard(*arguments: str, stdin: str = "") -> None:
-    """One command of the CLI, shown as it would be typed."""
+def run_modelyard(*arguments: str, stdin: str = "") -> None:
+    """Print a command as it would be typed, and run it."""
     shown = " ".join(arguments).replace(str(HOME), ".demo")
     print(f"\n$ modelyard {shown}", flush=True)
-    subprocess.run([MODELYARD, *arguments], input=stdin or None, text=True, check=True, env=of_the_owner())
+    subprocess.run([MODELYARD, *arguments], input=stdin or None, text=True, check=True, env=build_owner_environment())
 
 
-def start(port: int, password: str) -> subprocess.Popen[bytes]:
-    """A registry that outlives this program."""
+def start_registry(port: int, password: str) -> subprocess.Popen[bytes]:
+    """Start a registry that keeps running after this program; its process id is written to a file."""
     log = (HOME / "registry.log").open("wb")
     environment = os.environ | {"MODELYARD_OWNER_EMAIL": EMAIL, "MODELYARD_OWNER_PASSWORD": password}
     process = subprocess.Popen(
@@ -150,11 +163,12 @@ def start(port: int, password: str) -> subprocess.Popen[bytes]:
         start_new_session=True,
     )
     (HOME / "registry.pid").write_text(str(process.pid))
-    wait_for(port, process)
+    wait_for_port(port, process)
     return process
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the registry's port accepts connections; exit with its log if it does not in time."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
@@ -164,17 +178,17 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     sys.exit(f"The registry did not start:\n{(HOME / 'registry.log').read_text()}")
 
 
-def a_free_port(wanted: int) -> int:
-    """The wanted port, or the next one that nobody holds."""
-    for port in range(wanted, wanted + 100):
+def find_free_port(preferred: int) -> int:
+    """Return the preferred port, or the next free one."""
+    for port in range(preferred, preferred + 100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
     sys.exit("No port is free.")
 
 
-def stop_the_last_one() -> None:
-    """End the registry of an earlier demo: the process of the noted id, if it is still that one."""
+def stop_earlier_demo() -> None:
+    """Stop the registry of an earlier demo, if the process with the recorded id is still that registry."""
     try:
         pid = int((HOME / "registry.pid").read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -186,10 +200,10 @@ def stop_the_last_one() -> None:
             time.sleep(0.1)
 
 
-def compare(one: Path, other: Path) -> None:
-    if not filecmp.cmp(one, other, shallow=False):
-        sys.exit("The bytes differ: this must never happen.")
-    say("   The bytes are the same.")
+def compare_files(first: Path, second: Path) -> None:
+    if not filecmp.cmp(first, second, shallow=False):
+        sys.exit("The pulled file differs from the pushed one. This is a bug: please report it.")
+    print_step("   The bytes are the same.")
 
 
 if __name__ == "__main__":

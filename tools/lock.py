@@ -1,10 +1,12 @@
-"""Writes the lock files in ``requirements/`` from the names in ``pyproject.toml``.
+"""Writes the lock files in ``requirements/`` from the requirements in ``pyproject.toml``.
 
     server.txt   the package with its server: what an operator installs
     dev.txt      that, and everything `make check` runs: what `make setup` installs
     build.txt    the part of it that builds the rest, installed first, so that building downloads nothing unlocked
     page.txt     Node, for a machine that has none: what builds the page
     bench.txt    the peers that `make bench` compares with, in an environment of their own
+    docs.txt     what builds the documentation site, in an environment of its own
+    clients.txt  generators of API clients, for a test, in an environment of their own
 
 Each pin has the hashes of every file its release has in the registry, so one lock serves Python 3.11 and later. Files
 that only this machine knows (find-links, constraints) are kept out: their hashes would mean nothing elsewhere.
@@ -24,10 +26,10 @@ HEADER = "# Written by `make lock` from pyproject.toml. Do not edit.\n"
 LOCAL_SETTINGS = ("PIP_FIND_LINKS", "PIP_CONSTRAINT", "PIP_NO_INDEX")
 
 
-def wanted() -> dict[str, list[str]]:
-    """What each lock has to hold: its name to lines that pip reads.
+def read_requirements() -> dict[str, list[str]]:
+    """Return the requirement lines of each lock file, by its name.
 
-    ``dev`` is held to the versions of ``server``, so that what is tested is what is installed.
+    ``dev`` is constrained to the versions of ``server``, so that the installed versions are the tested ones.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     server = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["server"]
@@ -38,16 +40,18 @@ def wanted() -> dict[str, list[str]]:
         "build": ["-c dev.txt", *groups["build"]],
         "page": groups["page"],
         "bench": groups["bench"],
+        "docs": groups["docs"],
+        "clients": groups["clients"],
     }
 
 
 def compile_lock(name: str, folder: Path, *, upgrade: bool) -> None:
-    """Resolve ``NAME.in`` into ``NAME.txt``, both in the folder; pins that are there stay unless upgraded."""
+    """Run pip-compile on ``NAME.in`` to write ``NAME.txt`` in the folder; existing pins are kept unless upgraded."""
     environment = {key: value for key, value in os.environ.items() if key not in LOCAL_SETTINGS}
     environment["PIP_CONFIG_FILE"] = os.devnull
     options = ["--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header", "--no-config", "--quiet"]
-    silences = ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"]
-    command = [sys.executable, "-m", "piptools", "compile", *options, *silences]
+    omissions = ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"]
+    command = [sys.executable, "-m", "piptools", "compile", *options, *omissions]
     if upgrade:
         command.append("--upgrade")
     # Names without folders: pip-tools writes into the lock where a requirement came from.
@@ -55,10 +59,11 @@ def compile_lock(name: str, folder: Path, *, upgrade: bool) -> None:
 
 
 def write_lock(name: str, lines: list[str], folder: Path, *, upgrade: bool) -> None:
+    """Compile the requirement lines and write the lock file."""
     lock = LOCKS / f"{name}.txt"
     (folder / f"{name}.in").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for known in LOCKS.glob("*.txt"):  # `-c server.txt` is looked for beside the input
-        (folder / known.name).write_text(known.read_text(encoding="utf-8"), encoding="utf-8")
+    for existing in LOCKS.glob("*.txt"):  # `-c server.txt` is looked for beside the input
+        (folder / existing.name).write_text(existing.read_text(encoding="utf-8"), encoding="utf-8")
     compile_lock(name, folder, upgrade=upgrade)
     body = (folder / lock.name).read_text(encoding="utf-8").removeprefix(HEADER)
     lock.write_text(HEADER + body, encoding="utf-8")
@@ -66,13 +71,14 @@ def write_lock(name: str, lines: list[str], folder: Path, *, upgrade: bool) -> N
 
 
 def main() -> None:
+    """Write all lock files, or the one named by ``--only``."""
     parser = argparse.ArgumentParser(description="Write requirements/*.txt from pyproject.toml.")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of keeping pins")
-    parser.add_argument("--only", choices=sorted(wanted()), help="write one lock")
+    parser.add_argument("--only", choices=sorted(read_requirements()), help="write one lock")
     arguments = parser.parse_args()
     LOCKS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name, lines in wanted().items():
+        for name, lines in read_requirements().items():
             if arguments.only in (None, name):
                 write_lock(name, lines, Path(folder), upgrade=arguments.upgrade)
 

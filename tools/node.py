@@ -1,4 +1,4 @@
-"""Node for the page: the machine's own if it is new enough, else the one that a Python wheel brings."""
+"""Runs a command with Node in web/: the machine's Node if it is new enough, else one installed from a Python wheel."""
 
 import importlib.util
 import os
@@ -17,26 +17,26 @@ OLDEST = {20: 19, 22: 12}
 
 
 def main() -> None:
-    """``python -m tools.node npm run build``: a command of Node's, in web/ and with its packages there."""
-    environment = node_environment()
-    install(environment)
+    """Run the command line's arguments in web/, with Node and the locked packages installed; exit with its code."""
+    environment = prepare_environment()
+    install_packages(environment)
     sys.exit(subprocess.run(sys.argv[1:], cwd=WEB, env=environment, check=False).returncode)
 
 
-def node_environment() -> dict[str, str]:
-    """The environment in which ``node`` and ``npm`` are found; the wheel is installed if it is needed."""
-    if is_new_enough():
+def prepare_environment() -> dict[str, str]:
+    """Return an environment whose PATH has ``node`` and ``npm``; install the wheel if the machine has none."""
+    if is_machine_node_usable():
         return dict(os.environ)
     programs = Path(sys.executable).parent
     if not (programs / "npm").exists():
-        print("There is no Node that is new enough: taking the one of the wheel.", flush=True)
-        command = [*pip(), "--disable-pip-version-check", "--quiet", "install", "--require-hashes"]
+        print("No Node that is new enough was found: installing the wheel.", flush=True)
+        command = [*build_pip_command(), "--disable-pip-version-check", "--quiet", "install", "--require-hashes"]
         subprocess.run([*command, "--requirement", str(LOCK)], check=True)
     return os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
 
 
-def pip() -> list[str]:
-    """The pip of this environment, or one from outside for it: `make setup` makes environments without their own."""
+def build_pip_command() -> list[str]:
+    """Return the command of this environment's pip, or of an outer one for it, as `make setup` installs no pip."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     own = str(Path(sys.executable).parent)
@@ -44,25 +44,26 @@ def pip() -> list[str]:
     return [shutil.which("python3", path=elsewhere) or "python3", "-m", "pip", "--python", sys.executable]
 
 
-def is_new_enough() -> bool:
+def is_machine_node_usable() -> bool:
+    """Return whether the machine has npm and a Node of a version that Vite supports."""
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         return False
-    shown = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.match(r"v(\d+)\.(\d+)", shown)
+    output = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.match(r"v(\d+)\.(\d+)", output)
     if version is None:
         return False
     major, minor = int(version[1]), int(version[2])
     return minor >= OLDEST[major] if major in OLDEST else major > max(OLDEST)
 
 
-def install(environment: dict[str, str]) -> None:
-    """The packages of web/package-lock.json, unless they are there already."""
-    lock, mark = WEB / "package-lock.json", WEB / "node_modules" / ".installed"
-    if mark.exists() and mark.read_bytes() == lock.read_bytes():
+def install_packages(environment: dict[str, str]) -> None:
+    """Run ``npm ci``, unless the packages of this package-lock.json are already installed."""
+    lock, installed_lock = WEB / "package-lock.json", WEB / "node_modules" / ".installed"
+    if installed_lock.exists() and installed_lock.read_bytes() == lock.read_bytes():
         return
     subprocess.run(["npm", "ci", "--no-fund", "--no-audit", "--loglevel=error"], cwd=WEB, env=environment, check=True)
-    shutil.copyfile(lock, mark)
+    shutil.copyfile(lock, installed_lock)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def tracked_files(*suffixes: str, root: Path = ROOT) -> list[Path]:
-    """Files that exist, with one of these suffixes; without suffixes, all of them."""
+    """List existing files with one of these suffixes, sorted; without suffixes, all of them."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=root,
@@ -20,7 +20,7 @@ def tracked_files(*suffixes: str, root: Path = ROOT) -> list[Path]:
 
 
 def text_of(file: Path) -> str | None:
-    """What a text file says, or None if it is no text."""
+    """Return a file's text, or None if it is not UTF-8."""
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What hatch runs before it makes a wheel: the page is built, and goes along."""
+"""A hatch build hook that builds the page, so that a wheel contains it."""
 
 import shutil
 import subprocess

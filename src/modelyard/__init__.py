@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modelyard.client.api.registry import Registry
     from modelyard.client.blocking import pull, push
-    from modelyard.client.registry import Registry
-    from modelyard.client.selection import Notes
-    from modelyard.transfer.failures import TransferFailed
+    from modelyard.client.transfers.collect import Notes
+    from modelyard.transfer.errors import TransferFailed
     from modelyard.wire import problems
     from modelyard.wire.problems import Problem
 
@@ -21,10 +21,10 @@ __all__ = ["Notes", "Problem", "Registry", "TransferFailed", "__version__", "pro
 
 # Where the public names are; loaded at their first use, so that `import modelyard` and `modelyard --version` are quick.
 _HOMES = {
-    "Notes": "modelyard.client.selection",
+    "Notes": "modelyard.client.transfers.collect",
     "Problem": "modelyard.wire.problems",
-    "Registry": "modelyard.client.registry",
-    "TransferFailed": "modelyard.transfer.failures",
+    "Registry": "modelyard.client.api.registry",
+    "TransferFailed": "modelyard.transfer.errors",
     "pull": "modelyard.client.blocking",
     "push": "modelyard.client.blocking",
 }

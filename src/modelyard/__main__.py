@@ -1,16 +1,19 @@
-"""The one command ``modelyard``: the client's commands, and by lazy import the server's."""
+"""The program ``modelyard``: runs the client's commands, or imports the server and runs its commands."""
 
 import sys
 
-SERVER_COMMANDS = frozenset({"serve", "migrate", "reset-password", "collect-garbage", "restore-team", "storage"})
+from modelyard.cli.server_commands import SERVER_COMMANDS
 
 
 def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1] in SERVER_COMMANDS:
         _serve()
         return
-    from modelyard.cli.main import run
-
+    try:
+        from modelyard.cli.command_tree import run
+    except KeyboardInterrupt:  # while it was imported
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.box import Box
+from tests.agent.agent_machine import AgentMachine
 from tests.running import RunningServer
-from tests.server.world import Someone
+from tests.server.harness import ApiCaller
 
 
 @pytest.fixture(scope="session")
@@ -15,24 +15,24 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer
 
 
 @pytest.fixture
-def team(registry: RunningServer) -> Someone:
-    """The owner in a new, empty team."""
+def team(registry: RunningServer) -> ApiCaller:
+    """The owner, acting in a new, empty team."""
     owner = registry.owner()
     owner.team_id = owner.post("/teams", display_name="Agents").json()["id"]
     return owner
 
 
 @pytest.fixture
-def new_box(tmp_path: Path, registry: RunningServer, team: Someone) -> Callable[..., Box]:
-    """Makes machines of the team, each with a key and a models folder of its own."""
+def new_machine(tmp_path: Path, registry: RunningServer, team: ApiCaller) -> Callable[..., AgentMachine]:
+    """Create machines of the team, each with its own key and models folder."""
 
-    def made(name: str = "render-07", **settings: object) -> Box:
-        made_key = team.post("/credentials", kind="agent", display_name=name).json()
-        return Box(tmp_path / name, registry.url, made_key["raw_key"], name, made_key["id"], settings)
+    def create_machine(name: str = "render-07", **settings: object) -> AgentMachine:
+        credential = team.post("/credentials", kind="agent", display_name=name).json()
+        return AgentMachine(tmp_path / name, registry.url, credential["raw_key"], name, credential["id"], settings)
 
-    return made
+    return create_machine
 
 
 @pytest.fixture
-def box(new_box: Callable[..., Box]) -> Box:
-    return new_box()
+def machine(new_machine: Callable[..., AgentMachine]) -> AgentMachine:
+    return new_machine()

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from modelyard.agent.comfyui import ComfyUI, Witness
-from modelyard.agent.library import Finder, Memory
+from modelyard.agent.roots import RootCache, RootFinder
 from modelyard.agent.settings import AgentSettings, read_settings
-from modelyard.client.sync.holding.running import ask_comfyui
-from modelyard.client.sync.wanted import Wanted, read_wanted
-from tests.agent.box import Box, until
-from tests.agent.comfyui_server import ComfyUIServer
-from tests.client.sync.making import model
-from tests.server.world import Someone, a_model_file
+from modelyard.comfyui.folders_api import fetch_install
+from modelyard.comfyui.http_api import ComfyUI, LoadCheck
+from modelyard.sync.desired import DesiredModel, build_desired_state
+from tests.agent.agent_machine import AgentMachine, wait_until
+from tests.comfyui.comfyui_server import ComfyUIServer
+from tests.server.harness import ApiCaller, make_model_file
+from tests.sync.factories import build_entry
 
-NOBODY = "http://127.0.0.1:9"
+UNREACHABLE_URL = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -28,159 +28,222 @@ def comfyui(tmp_path: Path) -> Iterator[ComfyUIServer]:
 
 
 @pytest.fixture
-def beside(comfyui: ComfyUIServer, new_box: Callable[..., Box]) -> Box:
+def comfyui_machine(comfyui: ComfyUIServer, new_machine: Callable[..., AgentMachine]) -> AgentMachine:
     """A machine whose agent keeps the folders of that ComfyUI."""
-    return new_box(models_dir=[], comfyui=[comfyui.listing.base], comfyui_url=[comfyui.url])
+    return new_machine(models_dir=[], comfyui=[comfyui.listing.base], comfyui_url=[comfyui.url])
 
 
-def wanted_at(path: str) -> Wanted:
-    return read_wanted([model(path, "bytes")]).models[0]
+def get_desired_model(path: str) -> DesiredModel:
+    return build_desired_state([build_entry(path, "bytes")]).models[0]
 
 
-def settings_for(base: Path, **settings: Any) -> AgentSettings:
+def read_comfyui_settings(base: Path, **settings: Any) -> AgentSettings:
     return read_settings({"MODELYARD_AGENT_CONFIG": "nowhere.toml"}, comfyui=[base], **settings)
 
 
-def put(base: Path, path: str, content: bytes = b"bytes") -> Path:
+def write_model(base: Path, path: str, content: bytes = b"bytes") -> Path:
     file = base / "models" / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     return file
 
 
-def objection(server: ComfyUIServer, path: str, file: Path) -> str | None:
-    return Witness(ComfyUI(server.url), ask_comfyui(server.url)).objection(wanted_at(path), file)
+def find_load_problem(server: ComfyUIServer, path: str, file: Path) -> str | None:
+    return LoadCheck(ComfyUI(server.url), fetch_install(server.url)).find_problem(get_desired_model(path), file)
 
 
-def test_a_running_comfyui_says_its_version_and_whether_it_renders(comfyui: ComfyUIServer) -> None:
-    there = ComfyUI(comfyui.url)
-    assert there.version() == "0.3.64"
-    assert not there.is_rendering()
+def test_comfyui_client_running_returns_version_and_whether_it_renders(comfyui: ComfyUIServer) -> None:
+    client = ComfyUI(comfyui.url)
+    assert client.get_version() == "0.3.64"
+    assert not client.is_rendering()
     comfyui.is_rendering = True
-    assert there.is_rendering()
+    assert client.is_rendering()
 
 
-def test_one_that_is_off_says_nothing_and_is_in_nobodys_way() -> None:
-    away = ComfyUI(NOBODY)
-    assert away.version() is None
-    assert away.names("loras") is None
-    assert not away.is_rendering()
-    assert not away.free()
+@pytest.mark.parametrize(
+    "url", [UNREACHABLE_URL, f"http://{'a' * 64}.example", "http://[::1"], ids=["off", "idna", "bracket"]
+)
+def test_comfyui_client_unreachable_returns_none_and_not_rendering(url: str) -> None:
+    client = ComfyUI(url)
+    assert client.get_version() is None
+    assert client.list_names("loras") is None
+    assert not client.is_rendering()
+    assert not client.unload_models()
 
 
-def test_one_that_is_too_busy_to_answer_is_not_taken_for_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        monkeypatch.setattr("modelyard.agent.comfyui._SECONDS", 0.2)
-        there = ComfyUI(f"http://127.0.0.1:{deaf.getsockname()[1]}")
-        assert there.is_rendering()
-        assert there.version() is None
+def test_comfyui_client_timeout_counts_as_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr("modelyard.comfyui.http_api._TIMEOUT_SECONDS", 0.2)
+        client = ComfyUI(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert client.is_rendering()
+        assert client.get_version() is None
 
 
-def test_a_file_that_it_lists_and_opens_has_no_objection(comfyui: ComfyUIServer) -> None:
-    file = put(comfyui.listing.base, "loras/ink.safetensors")
-    assert objection(comfyui, "loras/ink.safetensors", file) is None
+def test_load_check_listed_file_returns_none(comfyui: ComfyUIServer) -> None:
+    file = write_model(comfyui.listing.base, "loras/ink.safetensors")
+    assert find_load_problem(comfyui, "loras/ink.safetensors", file) is None
 
 
-def test_a_file_in_a_folder_of_its_own_is_asked_for_by_its_whole_name(comfyui: ComfyUIServer) -> None:
-    file = put(comfyui.listing.base, "loras/flux/ink.safetensors")
-    assert objection(comfyui, "loras/flux/ink.safetensors", file) is None
+def test_load_check_file_in_subfolder_returns_none(comfyui: ComfyUIServer) -> None:
+    file = write_model(comfyui.listing.base, "loras/flux/ink.safetensors")
+    assert find_load_problem(comfyui, "loras/flux/ink.safetensors", file) is None
 
 
-def test_an_ending_that_its_loaders_do_not_know_is_said(comfyui: ComfyUIServer) -> None:
-    file = put(comfyui.listing.base, "diffusion_models/ink.gguf")
-    said = objection(comfyui, "diffusion_models/ink.gguf", file)
-    assert said is not None
-    assert "does not list" in said
+def test_load_check_unlisted_extension_returns_not_listed(comfyui: ComfyUIServer) -> None:
+    file = write_model(comfyui.listing.base, "diffusion_models/ink.gguf")
+    problem = find_load_problem(comfyui, "diffusion_models/ink.gguf", file)
+    assert problem is not None
+    assert "does not list" in problem
 
 
-def test_a_file_behind_another_one_of_its_name_is_said(comfyui: ComfyUIServer) -> None:
-    put(comfyui.listing.base, "unet/ink.safetensors", b"others")
-    behind = put(comfyui.listing.base, "diffusion_models/ink.safetensors")
-    said = objection(comfyui, "diffusion_models/ink.safetensors", behind)
-    assert said is not None
-    assert "unet/ink.safetensors" in said
+def test_load_check_gguf_listed_under_other_key_of_same_folder_returns_none(comfyui: ComfyUIServer) -> None:
+    comfyui.listing.folders["unet_gguf"] = list(comfyui.listing.folders["diffusion_models"])
+    comfyui.listing.extensions["unet_gguf"] = frozenset({".gguf"})
+    file = write_model(comfyui.listing.base, "diffusion_models/flux/ink.gguf")
+
+    assert find_load_problem(comfyui, "diffusion_models/flux/ink.gguf", file) is None
 
 
-def test_a_type_that_no_node_brings_is_said(comfyui: ComfyUIServer) -> None:
-    file = put(comfyui.listing.base, "ipadapter/ink.safetensors")
-    said = objection(comfyui, "ipadapter/ink.safetensors", file)
-    assert said is not None
-    assert "custom node" in said
+def test_load_check_file_listed_under_key_of_subfolder_returns_none(comfyui: ComfyUIServer) -> None:
+    models = comfyui.listing.base / "models"
+    comfyui.listing.folders["ultralytics_bbox"] = [str(models / "ultralytics" / "bbox")]
+    comfyui.listing.extensions["ultralytics_bbox"] = frozenset({".pt"})
+    file = write_model(comfyui.listing.base, "ultralytics/bbox/face.pt")
+
+    assert find_load_problem(comfyui, "ultralytics/bbox/face.pt", file) is None
 
 
-def test_of_another_install_it_says_nothing(comfyui: ComfyUIServer, tmp_path: Path) -> None:
-    elsewhere = put(tmp_path / "other", "loras/ink.safetensors")
-    assert objection(comfyui, "loras/ink.safetensors", elsewhere) is None
+def test_load_check_file_hidden_by_same_name_returns_path_of_other_file(comfyui: ComfyUIServer) -> None:
+    write_model(comfyui.listing.base, "unet/ink.safetensors", b"others")
+    behind = write_model(comfyui.listing.base, "diffusion_models/ink.safetensors")
+    problem = find_load_problem(comfyui, "diffusion_models/ink.safetensors", behind)
+    assert problem is not None
+    assert "unet/ink.safetensors" in problem
 
 
-def test_each_key_is_asked_for_once(comfyui: ComfyUIServer) -> None:
-    witness = Witness(ComfyUI(comfyui.url), ask_comfyui(comfyui.url))
+def test_load_check_unregistered_type_returns_problem_about_missing_custom_node(comfyui: ComfyUIServer) -> None:
+    file = write_model(comfyui.listing.base, "ipadapter/ink.safetensors")
+    problem = find_load_problem(comfyui, "ipadapter/ink.safetensors", file)
+    assert problem is not None
+    assert "custom node" in problem
+
+
+def test_load_check_unregistered_known_folder_returns_name_of_its_custom_node(comfyui: ComfyUIServer) -> None:
+    file = write_model(comfyui.listing.base, "ipadapter/ink.safetensors")
+    problem = find_load_problem(comfyui, "ipadapter/ink.safetensors", file)
+    assert problem is not None
+    assert "ComfyUI_IPAdapter_plus" in problem
+
+
+@pytest.mark.parametrize("is_registered", [False, True], ids=["no key", "key of another node that lists other endings"])
+def test_load_check_folder_that_custom_node_reads_directly_returns_none(
+    comfyui: ComfyUIServer, is_registered: bool
+) -> None:
+    if is_registered:
+        comfyui.listing.folders["insightface"] = [str(comfyui.listing.base / "models/insightface")]
+        comfyui.listing.extensions["insightface"] = frozenset({".pth"})
+    file = write_model(comfyui.listing.base, "insightface/models/buffalo_l/det_10g.onnx")
+
+    assert find_load_problem(comfyui, "insightface/models/buffalo_l/det_10g.onnx", file) is None
+
+
+def test_load_check_file_outside_install_returns_none(comfyui: ComfyUIServer, tmp_path: Path) -> None:
+    elsewhere = write_model(tmp_path / "other", "loras/ink.safetensors")
+    assert find_load_problem(comfyui, "loras/ink.safetensors", elsewhere) is None
+
+
+def test_load_check_requests_each_key_once(comfyui: ComfyUIServer) -> None:
+    load_check = LoadCheck(ComfyUI(comfyui.url), fetch_install(comfyui.url))
     for name in ("a", "b", "c"):
-        witness.objection(
-            wanted_at(f"loras/{name}.safetensors"), put(comfyui.listing.base, f"loras/{name}.safetensors")
+        load_check.find_problem(
+            get_desired_model(f"loras/{name}.safetensors"),
+            write_model(comfyui.listing.base, f"loras/{name}.safetensors"),
         )
     assert comfyui.asked.count("GET /models/loras") == 1
 
 
-def test_a_running_comfyui_says_where_it_looks(comfyui: ComfyUIServer, tmp_path: Path) -> None:
+def test_root_finder_running_comfyui_returns_its_reported_roots(comfyui: ComfyUIServer, tmp_path: Path) -> None:
     comfyui.listing.folders["ipadapter"] = [str(tmp_path / "node" / "models")]
-    library = Finder(settings_for(comfyui.listing.base, comfyui_url=[comfyui.url]), {}).find()
-    assert {root.key for root in library.installs[0].roots} >= {"loras", "ipadapter"}
-    assert [there.url for there, _ in library.running] == [comfyui.url]
+    roots = RootFinder(read_comfyui_settings(comfyui.listing.base, comfyui_url=[comfyui.url]), {}).find()
+    assert {root.key for root in roots.installs[0].roots} >= {"loras", "ipadapter"}
+    assert [client.url for client, _ in roots.running] == [comfyui.url]
 
 
-def test_without_one_its_layout_is_read(comfyui: ComfyUIServer) -> None:
-    library = Finder(settings_for(comfyui.listing.base, comfyui_url=[NOBODY]), {}).find()
-    assert {root.key for root in library.installs[0].roots} >= {"loras", "diffusion_models"}
-    assert library.running == ()
+def test_root_finder_comfyui_off_reads_its_layout(comfyui: ComfyUIServer) -> None:
+    roots = RootFinder(read_comfyui_settings(comfyui.listing.base, comfyui_url=[UNREACHABLE_URL]), {}).find()
+    assert {root.key for root in roots.installs[0].roots} >= {"loras", "diffusion_models"}
+    assert roots.running == ()
 
 
-def test_what_is_placed_is_proven_by_the_comfyui_beside_it(comfyui: ComfyUIServer, beside: Box, team: Someone) -> None:
-    team.register(a_model_file("ink"), "loras/ink.safetensors")
-    outcome = beside.once()
-    assert outcome is not None
-    assert [(standing.state, standing.reason) for standing in outcome.standings] == [("ready", None)]
-    assert comfyui.listing.resolved("loras", "ink.safetensors") is not None
+def test_reconcile_placed_model_is_checked_with_comfyui(
+    comfyui: ComfyUIServer, comfyui_machine: AgentMachine, team: ApiCaller
+) -> None:
+    team.register(make_model_file("ink"), "loras/ink.safetensors")
+    result = comfyui_machine.reconcile_once()
+    assert result is not None
+    assert [(replica_state.state, replica_state.reason) for replica_state in result.replica_states] == [("ready", None)]
+    assert comfyui.listing.resolve_name("loras", "ink.safetensors") is not None
     assert "GET /models/loras" in comfyui.asked
     assert not [asked for asked in comfyui.asked if "object_info" in asked]
 
 
-def test_a_model_that_comfyui_does_not_list_is_here_with_a_remark(
-    comfyui: ComfyUIServer, beside: Box, team: Someone
+def test_reconcile_unlisted_model_is_ready_with_reason(
+    comfyui: ComfyUIServer, comfyui_machine: AgentMachine, team: ApiCaller
 ) -> None:
-    team.register(a_model_file("ink"), "ipadapter/ink.safetensors", model_type="ipadapter")
-    beside.once()
-    rows = team.get(f"/agents/{beside.agent_id}/models").json()["agent_model_list"]
+    team.register(make_model_file("ink"), "ipadapter/ink.safetensors", model_type="ipadapter")
+    comfyui_machine.reconcile_once()
+    rows = team.get(f"/agents/{comfyui_machine.agent_id}/models").json()["agent_model_list"]
     assert rows[0]["state"] == "ready"
     assert "custom node" in rows[0]["reason"]
+    [machine] = team.get("/agents").json()["agent_list"]
+    assert (machine["models_ready"], machine["models_unloaded"]) == (1, 1)
 
 
-async def test_bytes_are_replaced_once_comfyui_is_idle_and_it_lets_go_of_the_old_ones(
-    comfyui: ComfyUIServer, beside: Box, team: Someone
+async def test_agent_replacement_waits_for_rendering_and_frees_comfyui_memory(
+    comfyui: ComfyUIServer, comfyui_machine: AgentMachine, team: ApiCaller
 ) -> None:
-    old, new = a_model_file("old"), a_model_file("new", 100)
+    old, new = make_model_file("old"), make_model_file("new", 100)
     model_id = team.register(old, "loras/ink.safetensors")
-    await beside.look()
+    await comfyui_machine.reconcile()
     comfyui.is_rendering = True
     team.register(new, "loras/ink.safetensors", replaces=model_id)
     file = comfyui.listing.base / "models/loras/ink.safetensors"
-    async with beside.running():
-        await until(lambda: "works on its queue" in beside.waits_for)
+    async with comfyui_machine.running():
+        await wait_until(lambda: "works on its queue" in comfyui_machine.waiting_for)
         assert file.read_bytes() == old
         assert comfyui.freed == []
         comfyui.is_rendering = False
         # Between the old bytes and the new ones, nothing is there.
-        await until(lambda: file.exists() and file.stat().st_size == len(new))
+        await wait_until(lambda: file.exists() and file.stat().st_size == len(new))
         assert file.read_bytes() == new
-        await until(lambda: comfyui.freed == [{"unload_models": True, "free_memory": True}])
+        await wait_until(lambda: comfyui.freed == [{"unload_models": True, "free_memory": True}])
 
 
-def test_folders_of_custom_nodes_are_known_while_comfyui_is_off(comfyui: ComfyUIServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["ink.safetensors", "a <lora:ink:0.8> cat"], ids=["loader", "text"])
+async def test_agent_removal_waits_for_queued_prompt_that_uses_model(
+    comfyui: ComfyUIServer, comfyui_machine: AgentMachine, team: ApiCaller, text: str
+) -> None:
+    model_id = team.register(make_model_file("ink"), "loras/ink.safetensors")
+    other_id = team.register(make_model_file("other"), "loras/other.safetensors")
+    await comfyui_machine.reconcile()
+    loras = comfyui.listing.base / "models/loras"
+    comfyui.queued = [{"4": {"class_type": "LoraLoader", "inputs": {"lora_name": text, "model": ["1", 0]}}}]
+    async with comfyui_machine.running():
+        for each in (model_id, other_id):
+            team.put(f"/models/{each}", model_status="disabled")
+        await wait_until(lambda: "queue uses" in comfyui_machine.waiting_for)
+        await wait_until(lambda: not (loras / "other.safetensors").exists())
+        assert (loras / "ink.safetensors").exists()
+        comfyui.queued = []
+        await wait_until(lambda: not (loras / "ink.safetensors").exists())
+
+
+def test_root_finder_comfyui_off_uses_cache_until_config_changes(comfyui: ComfyUIServer, tmp_path: Path) -> None:
     comfyui.listing.folders["ipadapter"] = [str(tmp_path / "node" / "models")]
-    memory = Memory(tmp_path / "folders.json")
-    said = Finder(settings_for(comfyui.listing.base, comfyui_url=[comfyui.url]), {}, memory).find()
-    off = Finder(settings_for(comfyui.listing.base, comfyui_url=[NOBODY]), {}, memory)
-    assert off.find().installs == said.installs
+    cache = RootCache(tmp_path / "folders.json")
+    on = RootFinder(read_comfyui_settings(comfyui.listing.base, comfyui_url=[comfyui.url]), {}, cache).find()
+    off = RootFinder(read_comfyui_settings(comfyui.listing.base, comfyui_url=[UNREACHABLE_URL]), {}, cache)
+    assert off.find().installs == on.installs
     (comfyui.listing.base / "extra_model_paths.yaml").write_text("more:\n  loras: more\n")
     roots = off.find().installs[0].roots
     assert "ipadapter" not in {root.key for root in roots}

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.agent.doctor import Finding, Patient, examine
-from modelyard.agent.keys import Identity
+from modelyard.agent.doctor.checks import DoctorContext, check_machine
+from modelyard.agent.doctor.findings import Finding
+from modelyard.agent.registry.keys import AgentCredentials
 from modelyard.agent.settings import read_settings
-from modelyard.agent.status import StateFolder
+from modelyard.agent.state_folder import StateFolder, StatusSnapshot
 from modelyard.client.profile import NoKey
-from tests.agent.comfyui_server import ComfyUIServer
+from tests.comfyui.comfyui_server import ComfyUIServer
 
 
 class SkewedRegistry:
-    """Answers every request with one status, and with a clock of its own."""
+    """A registry that answers every request with one status, and whose clock is ``ahead`` of this machine's."""
 
     def __init__(self, ahead: timedelta, status: int = 409) -> None:
         class Handler(BaseHTTPRequestHandler):
@@ -44,14 +45,18 @@ def base(tmp_path: Path) -> Path:
     return base
 
 
-def found(base: Path, url: str = "http://127.0.0.1:9", **settings: object) -> list[Finding]:
+def run_doctor(
+    base: Path, url: str = "http://127.0.0.1:9", environment: dict[str, str] | None = None, **settings: object
+) -> list[Finding]:
     state = StateFolder(base.parent / "state", "render-07")
     flags = {"comfyui": [base], "comfyui_url": ["http://127.0.0.1:9"], "keep_free": 1} | settings
     read = read_settings({"MODELYARD_AGENT_CONFIG": str(base / "agent.toml")}, **flags)
-    return list(examine(Patient(read, lambda: Identity(url, "ak-x", "a test"), state, {})))
+    return list(
+        check_machine(DoctorContext(read, lambda: AgentCredentials(url, "ak-x", "a test"), state, environment or {}))
+    )
 
 
-def about(findings: list[Finding], subject: str) -> list[tuple[str, str]]:
+def select_findings(findings: list[Finding], subject: str) -> list[tuple[str, str]]:
     return [(finding.level, finding.sentence) for finding in findings if finding.subject == subject]
 
 
@@ -63,90 +68,134 @@ def skewed(request: pytest.FixtureRequest) -> Iterator[tuple[SkewedRegistry, str
     registry.close()
 
 
-def test_a_clock_that_is_off_is_said(base: Path, skewed: tuple[SkewedRegistry, str]) -> None:
+def test_doctor_clock_difference_sets_level(base: Path, skewed: tuple[SkewedRegistry, str]) -> None:
     registry, expected = skewed
-    ((level, sentence),) = about(found(base, registry.url), "clock")
+    ((level, sentence),) = select_findings(run_doctor(base, registry.url), "clock")
     assert level == expected
     assert "This machine's clock is" in sentence
 
 
 @pytest.mark.parametrize(("status", "level"), [(200, "ok"), (409, "ok"), (401, "problem"), (403, "problem")])
-def test_what_the_registry_thinks_of_the_key_is_said(base: Path, status: int, level: str) -> None:
+def test_doctor_key_response_status_sets_level(base: Path, status: int, level: str) -> None:
     registry = SkewedRegistry(timedelta(0), status)
     try:
-        assert [found_level for found_level, _ in about(found(base, registry.url), "key")] == [level]
+        assert [found_level for found_level, _ in select_findings(run_doctor(base, registry.url), "key")] == [level]
     finally:
         registry.close()
 
 
-def test_a_registry_that_does_not_answer_is_a_problem(base: Path) -> None:
-    assert [level for level, _ in about(found(base), "registry")] == ["problem"]
+def test_doctor_unreachable_registry_is_a_problem(base: Path) -> None:
+    assert [level for level, _ in select_findings(run_doctor(base), "registry")] == ["problem"]
 
 
-def test_a_machine_without_a_key_is_told_so(base: Path) -> None:
-    def nowhere() -> Identity:
+def test_doctor_missing_key_is_a_problem(base: Path) -> None:
+    def raise_no_key() -> AgentCredentials:
         raise NoKey("This machine has no key.")
 
     settings = read_settings({"MODELYARD_AGENT_CONFIG": "nowhere"}, comfyui=[base])
-    findings = list(examine(Patient(settings, nowhere, StateFolder(base, "x"), {})))
-    assert about(findings, "key") == [("problem", "This machine has no key.")]
+    findings = list(check_machine(DoctorContext(settings, raise_no_key, StateFolder(base, "x"), {})))
+    assert select_findings(findings, "key") == [("problem", "This machine has no key.")]
 
 
-def test_folders_that_are_not_there_are_a_problem(base: Path) -> None:
-    findings = found(base, comfyui=[base.parent / "nowhere"])
-    assert [level for level, _ in about(findings, "folders")] == ["problem"]
+def test_doctor_missing_folder_is_a_problem(base: Path) -> None:
+    findings = run_doctor(base, comfyui=[base.parent / "nowhere"])
+    assert [level for level, _ in select_findings(findings, "folders")] == ["problem"]
 
 
-def test_a_full_disk_is_a_problem(base: Path) -> None:
-    ((level, sentence),) = about(found(base, keep_free="500PB"), "space")
+def test_doctor_less_free_space_than_keep_free_is_a_problem(base: Path) -> None:
+    ((level, sentence),) = select_findings(run_doctor(base, keep_free="500PB"), "space")
     assert level == "problem"
     assert "less than the" in sentence
 
 
-def test_a_link_that_leads_nowhere_is_said(base: Path) -> None:
+def test_doctor_dangling_link_is_a_warning(base: Path) -> None:
     (base / "models/loras/ink.safetensors").symlink_to(base / "gone")
-    ((level, sentence),) = about(found(base), "links")
+    ((level, sentence),) = select_findings(run_doctor(base), "links")
     assert level == "warning"
-    assert "leads nowhere" in sentence
+    assert "does not exist" in sentence
 
 
-def test_a_root_that_is_a_link_is_told_and_is_no_problem(base: Path, tmp_path: Path) -> None:
+def test_doctor_root_that_is_a_link_to_a_folder_is_ok(base: Path, tmp_path: Path) -> None:
     (tmp_path / "big").mkdir()
     (base / "models/checkpoints").symlink_to(tmp_path / "big")
-    assert [level for level, _ in about(found(base), "links")] == ["ok"]
+    assert [level for level, _ in select_findings(run_doctor(base), "links")] == ["ok"]
 
 
-def test_a_name_that_an_earlier_folder_hides_is_said(base: Path) -> None:
+def test_doctor_file_hidden_by_same_name_in_earlier_root_is_a_warning(base: Path) -> None:
     for folder in ("unet", "diffusion_models"):
         (base / "models" / folder).mkdir()
         (base / "models" / folder / "ink.safetensors").write_bytes(folder.encode())
-    ((level, sentence),) = about(found(base), "names")
+    ((level, sentence),) = select_findings(run_doctor(base), "names")
     assert level == "warning"
     assert "diffusion_models/ink.safetensors" in sentence.partition(":")[0]
 
 
-def test_one_file_under_two_roots_hides_nothing(base: Path) -> None:
+def test_doctor_hard_links_of_one_file_in_two_roots_are_not_reported(base: Path) -> None:
     for folder in ("unet", "diffusion_models"):
         (base / "models" / folder).mkdir()
     (base / "models/unet/ink.safetensors").write_bytes(b"ink")
     (base / "models/diffusion_models/ink.safetensors").hardlink_to(base / "models/unet/ink.safetensors")
-    assert about(found(base), "names") == []
+    assert select_findings(run_doctor(base), "names") == []
 
 
-def test_a_comfyui_that_runs_is_named(base: Path) -> None:
+def test_doctor_running_comfyui_reports_version_and_url(base: Path) -> None:
     with ComfyUIServer(base) as server:
-        said = about(found(base, comfyui_url=[server.url]), "comfyui")
-    assert said == [("ok", f"ComfyUI 0.3.64 runs at {server.url}.")]
+        findings = select_findings(run_doctor(base, comfyui_url=[server.url]), "comfyui")
+    assert findings == [("ok", f"ComfyUI 0.3.64 runs at {server.url}.")]
 
 
-def test_a_comfyui_that_is_off_is_no_problem(base: Path) -> None:
-    assert [level for level, _ in about(found(base), "comfyui")] == ["ok"]
+def test_doctor_comfyui_urls_in_wrong_order_are_a_problem(base: Path, tmp_path: Path) -> None:
+    other = tmp_path / "Other"
+    (other / "models" / "loras").mkdir(parents=True)
+    with ComfyUIServer(base) as first, ComfyUIServer(other) as second:
+        folders = [base, other]
+        swapped = run_doctor(base, comfyui=folders, comfyui_url=[second.url, first.url])
+        right = run_doctor(base, comfyui=folders, comfyui_url=[first.url, second.url])
+
+    findings = [sentence for level, sentence in select_findings(swapped, "folders") if level == "problem"]
+    assert len(findings) == 2
+    assert all("order of the folders" in sentence for sentence in findings)
+    assert [level for level, _ in select_findings(right, "comfyui")] == ["ok", "ok"]
 
 
-def test_a_new_comfyui_has_nothing_wrong_with_its_folders(base: Path) -> None:
-    assert about(found(base), "folders") == [("ok", f'Models go to "{base}/models".')]
+def test_doctor_comfyui_with_models_in_other_folders_is_a_warning(base: Path, tmp_path: Path) -> None:
+    with ComfyUIServer(tmp_path / "Elsewhere") as server:
+        findings = select_findings(run_doctor(base, comfyui_url=[server.url]), "comfyui")
+    assert "warning" in [level for level, _ in findings]
 
 
-def test_a_configured_folder_that_is_not_there_is_a_warning(base: Path) -> None:
+def test_doctor_comfyui_not_running_is_ok(base: Path) -> None:
+    assert [level for level, _ in select_findings(run_doctor(base), "comfyui")] == ["ok"]
+
+
+def test_doctor_existing_comfyui_folder_reports_where_models_go(base: Path) -> None:
+    assert select_findings(run_doctor(base), "folders") == [("ok", f'Models go to "{base}/models".')]
+
+
+def test_doctor_missing_folder_of_extra_model_paths_is_a_warning(base: Path) -> None:
     (base / "extra_model_paths.yaml").write_text("disk:\n  base_path: gone\n  loras: loras\n")
-    assert [level for level, _ in about(found(base), "folders")] == ["ok", "warning"]
+    assert [level for level, _ in select_findings(run_doctor(base), "folders")] == ["ok", "warning"]
+
+
+@pytest.mark.parametrize(("mode", "level"), [(0o700, "ok"), (0o750, "problem"), (0o755, "problem")])
+def test_doctor_mode_of_registry_data_folder_sets_level(base: Path, mode: int, level: str) -> None:
+    data = base.parent / "registry"
+    data.mkdir()
+    data.chmod(mode)
+    ((found_level, sentence),) = select_findings(
+        run_doctor(base, environment={"MODELYARD_DATA_DIR": str(data)}), "privacy"
+    )
+    assert found_level == level
+    assert str(data) in sentence
+
+
+def test_write_status_removes_access_of_other_users_to_folder(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path, "render-07")
+    folder.path.mkdir(parents=True)
+    folder.path.chmod(0o777)
+    now = datetime.now(UTC)
+    fields = {"version": "1", "pid": 1, "started_at": now, "written_at": now, "url": "http://127.0.0.1:9"}
+    folder.write_status(
+        StatusSnapshot.model_validate(fields | {"agent_id": "render-07", "link": "connected", "phase": "idle"})
+    )
+    assert folder.path.stat().st_mode & 0o077 == 0

@@ -3,152 +3,156 @@ from datetime import UTC, datetime
 import pytest
 
 from modelyard.agent.schedule import (
-    BUSY_BEAT,
-    BUSY_RETRY,
-    FIRST_RETRY,
-    IDLE_BEAT,
-    LONGEST_BACKOFF,
-    LONGEST_RETRY,
-    LONGEST_UNDISTURBED,
-    LOOK_EVERY,
-    UNDISTURBED,
+    BUSY_HEARTBEAT_SECONDS,
+    FIRST_RETRY_SECONDS,
+    IDLE_HEARTBEAT_SECONDS,
+    LONGEST_BACKOFF_SECONDS,
+    LONGEST_RETRY_SECONDS,
+    RECONCILE_INTERVAL_SECONDS,
     Backoff,
-    Pulse,
-    Schedule,
-    seconds_until_open,
+    HeartbeatSchedule,
+    ReconcileSchedule,
+    get_seconds_until_open,
 )
-from modelyard.client.sync.acting.budget import read_window
+from modelyard.sync.apply.transfer_window import parse_window
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def after_a_round(**how: bool) -> Schedule:
-    """A schedule whose round ran from 0 to 5."""
-    schedule = Schedule()
-    schedule.begin(0)
-    schedule.ended(5, NOON, **how)
+def build_schedule_after_reconcile(**options: bool) -> ReconcileSchedule:
+    """Return a schedule after a reconciliation from 0 to 5."""
+    schedule = ReconcileSchedule()
+    schedule.start(0)
+    schedule.record_end(5, NOON, **options)
     return schedule
 
 
-def test_a_new_agent_looks_at_once() -> None:
-    assert Schedule().wait(0) == 0
+def test_reconcile_schedule_new_is_due_at_once() -> None:
+    assert ReconcileSchedule().get_wait(0) == 0
 
 
-def test_people_change_folders_without_telling_so_they_are_looked_at_now_and_then() -> None:
-    assert after_a_round().wait(5) == LOOK_EVERY - 5
+def test_reconcile_schedule_after_reconcile_is_due_after_interval() -> None:
+    assert build_schedule_after_reconcile().get_wait(5) == RECONCILE_INTERVAL_SECONDS - 5
 
 
-def test_a_change_wakes_it() -> None:
-    schedule = after_a_round()
-    schedule.wake(7)
-    assert schedule.wait(7) == 0
+def test_reconcile_schedule_request_is_due_now() -> None:
+    schedule = build_schedule_after_reconcile()
+    schedule.request(7)
+    assert schedule.get_wait(7) == 0
 
 
-def test_a_change_in_the_middle_of_a_round_asks_for_another_one() -> None:
-    schedule = Schedule()
-    schedule.begin(0)
-    schedule.wake(3)
-    schedule.ended(5, NOON)
-    assert schedule.wait(5) == 0
+def test_reconcile_schedule_request_during_reconcile_is_due_after_it() -> None:
+    schedule = ReconcileSchedule()
+    schedule.start(0)
+    schedule.request(3)
+    schedule.record_end(5, NOON)
+    assert schedule.get_wait(5) == 0
 
 
-def test_what_failed_is_tried_again_soon_and_then_less_and_less_often() -> None:
-    schedule, now, waits = Schedule(), 0.0, []
+def test_reconcile_schedule_repeated_failures_double_the_wait() -> None:
+    schedule, now, waits = ReconcileSchedule(), 0.0, []
     for _ in range(8):
-        schedule.begin(now)
-        schedule.ended(now, NOON, has_failed=True)
-        waits.append(schedule.wait(now))
+        schedule.start(now)
+        schedule.record_end(now, NOON, has_failed=True)
+        waits.append(schedule.get_wait(now))
         now += waits[-1]
-    assert waits[:3] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY]
-    assert waits[-1] == LONGEST_RETRY
+    assert waits[:3] == [FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS, 4 * FIRST_RETRY_SECONDS]
+    assert waits[-1] == LONGEST_RETRY_SECONDS
 
 
-def test_a_round_that_went_well_forgives_the_failures() -> None:
-    schedule = after_a_round(has_failed=True)
-    schedule.begin(10)
-    schedule.ended(10, NOON)
-    schedule.begin(20)
-    schedule.ended(20, NOON, has_failed=True)
-    assert schedule.wait(20) == FIRST_RETRY
+def test_reconcile_schedule_success_resets_retry_wait() -> None:
+    schedule = build_schedule_after_reconcile(has_failed=True)
+    schedule.start(10)
+    schedule.record_end(10, NOON)
+    schedule.start(20)
+    schedule.record_end(20, NOON, has_failed=True)
+    assert schedule.get_wait(20) == FIRST_RETRY_SECONDS
 
 
-def test_a_replacement_that_waits_for_comfyui_is_tried_soon() -> None:
-    assert after_a_round(is_busy=True).wait(5) == BUSY_RETRY
+def test_reconcile_schedule_closed_window_is_due_when_it_opens() -> None:
+    schedule = ReconcileSchedule(parse_window("12:05-13:00"))
+    schedule.start(0)
+    schedule.record_end(0, NOON)
+    assert schedule.get_wait(0) == 300
 
 
-def test_it_looks_when_the_window_opens() -> None:
-    schedule = Schedule(read_window("12:05-13:00"))
-    schedule.begin(0)
-    schedule.ended(0, NOON)
-    assert schedule.wait(0) == 300
-
-
-def test_downloads_are_left_alone_a_little_longer_each_time_that_they_were_ended() -> None:
-    schedule, alone = Schedule(), []
-    for _ in range(8):
-        schedule.begin(0)
-        alone.append(schedule.wait_to_disturb(0))
-        schedule.disturbed()
-    assert alone[:3] == [UNDISTURBED, 2 * UNDISTURBED, 4 * UNDISTURBED]
-    assert alone[-1] == LONGEST_UNDISTURBED
-    schedule.ended(0, NOON)
-    schedule.begin(0)
-    assert schedule.wait_to_disturb(0) == UNDISTURBED
+def test_reconcile_schedule_failures_of_one_plan_count_once() -> None:
+    schedule = ReconcileSchedule()
+    schedule.start(0)
+    schedule.record_failure(1)
+    schedule.record_failure(2)
+    schedule.record_end(3, NOON, has_failed=True)
+    assert schedule.get_wait(1) == FIRST_RETRY_SECONDS
 
 
 @pytest.mark.parametrize(
     ("hours", "seconds"),
     [("11:00-13:00", None), ("13:00-14:00", 3600), ("10:00-12:00", 22 * 3600), ("22:00-02:00", 36_000)],
 )
-def test_a_closed_window_opens_at_its_next_start(hours: str, seconds: float | None) -> None:
-    assert seconds_until_open(read_window(hours), NOON) == seconds
+def test_get_seconds_until_open_returns_time_to_next_start(hours: str, seconds: float | None) -> None:
+    assert get_seconds_until_open(parse_window(hours), NOON) == seconds
 
 
-def test_without_a_window_nothing_waits_for_one() -> None:
-    assert seconds_until_open(None, NOON) is None
+def test_get_seconds_until_open_without_window_returns_none() -> None:
+    assert get_seconds_until_open(None, NOON) is None
 
 
-def test_waits_double_up_to_a_minute() -> None:
-    backoff = Backoff(spread=lambda: 1.0)
-    assert [backoff.next_wait() for _ in range(8)] == [1, 2, 4, 8, 16, 32, LONGEST_BACKOFF, LONGEST_BACKOFF]
+def test_backoff_waits_double_up_to_a_minute() -> None:
+    backoff = Backoff(get_jitter=lambda: 1.0)
+    assert [backoff.next_wait() for _ in range(8)] == [
+        1,
+        2,
+        4,
+        8,
+        16,
+        32,
+        LONGEST_BACKOFF_SECONDS,
+        LONGEST_BACKOFF_SECONDS,
+    ]
     backoff.reset()
     assert backoff.next_wait() == 1
 
 
-def test_fifty_machines_do_not_come_back_as_one() -> None:
+def test_backoff_waits_after_first_failure_are_random() -> None:
     assert len({Backoff().next_wait() for _ in range(50)}) > 40
 
 
-def test_the_first_heartbeat_is_due_at_once() -> None:
-    assert Pulse().wait(100) == 0
+def test_heartbeat_schedule_first_is_due_at_once() -> None:
+    assert HeartbeatSchedule().get_wait(100) == 0
 
 
-def test_an_idle_machine_is_heard_as_often_as_the_registry_asks() -> None:
-    pulse = Pulse()
-    pulse.went_well(100, IDLE_BEAT, is_busy=False)
-    assert pulse.wait(100) == IDLE_BEAT
+def test_heartbeat_schedule_idle_uses_registry_interval() -> None:
+    schedule = HeartbeatSchedule()
+    schedule.record_success(100, IDLE_HEARTBEAT_SECONDS, is_busy=False)
+    assert schedule.get_wait(100) == IDLE_HEARTBEAT_SECONDS
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"),
-    [(0, BUSY_BEAT), (-5, BUSY_BEAT), (1e9, 300), (float("nan"), IDLE_BEAT), (float("inf"), IDLE_BEAT)],
+    ("requested", "used"),
+    [
+        (0, BUSY_HEARTBEAT_SECONDS),
+        (-5, BUSY_HEARTBEAT_SECONDS),
+        (1e9, 300),
+        (float("nan"), IDLE_HEARTBEAT_SECONDS),
+        (float("inf"), IDLE_HEARTBEAT_SECONDS),
+    ],
 )
-def test_no_registry_makes_it_flood_or_fall_silent(asked: float, given: float) -> None:
-    pulse = Pulse()
-    pulse.went_well(0, asked, is_busy=False)
-    assert pulse.wait(0) == given
+def test_heartbeat_schedule_extreme_interval_is_bounded(requested: float, used: float) -> None:
+    schedule = HeartbeatSchedule()
+    schedule.record_success(0, requested, is_busy=False)
+    assert schedule.get_wait(0) == used
 
 
-def test_news_goes_out_soon_but_not_more_often_than_every_two_seconds() -> None:
-    pulse = Pulse()
-    pulse.went_well(100, IDLE_BEAT, is_busy=False)
-    pulse.changed()
-    assert pulse.wait(100.5) == BUSY_BEAT - 0.5
+def test_heartbeat_schedule_request_waits_busy_interval() -> None:
+    schedule = HeartbeatSchedule()
+    schedule.record_success(100, IDLE_HEARTBEAT_SECONDS, is_busy=False)
+    schedule.request()
+    assert schedule.get_wait(100.5) == BUSY_HEARTBEAT_SECONDS - 0.5
 
 
-def test_news_does_not_shorten_the_wait_for_a_registry_that_is_down() -> None:
-    pulse = Pulse(Backoff(spread=lambda: 1.0))
+def test_heartbeat_schedule_request_does_not_shorten_backoff() -> None:
+    schedule = HeartbeatSchedule(Backoff(get_jitter=lambda: 1.0))
     for _ in range(6):
-        pulse.failed(0)
-    pulse.changed()
-    assert pulse.wait(0) == 32
+        schedule.record_failure(0)
+    schedule.request()
+    assert schedule.get_wait(0) == 32

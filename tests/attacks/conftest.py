@@ -1,4 +1,4 @@
-"""The registry under attack: in this process (``world``), and as a process of its own (``server``)."""
+"""Fixtures of the attacked registry: in this process (``registry``), and as a process of its own (``server``)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from tests.running import RunningServer
-from tests.server.conftest import places, settings, world
-from tests.server.places import Places
+from tests.server.conftest import environments, registry, settings
+from tests.server.environments import Environments
 
-__all__ = ["places", "server", "settings", "world"]
+__all__ = ["environments", "registry", "server", "settings"]
 
 
 @pytest.fixture(scope="module")
-def server(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """One real process for all tests of a module."""
+def server(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Run one server process for all tests of a module."""
     folder: Path = tmp_path_factory.mktemp("attacked")
     with (
-        places.fresh(folder) as settings,
-        RunningServer(settings.data_dir, port=0, **places.named(settings)) as running,
+        environments.create_settings(folder) as settings,
+        RunningServer(settings.data_dir, port=0, **environments.get_program_settings(settings)) as running,
     ):
         yield running

@@ -1,15 +1,15 @@
-"""Texts that are code somewhere: kept as they are, found as they are, and executed nowhere."""
+"""SQL, template, path and control-character injection: text is stored and matched literally, or refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from modelyard.server.parts import database_url
-from tests.attacks.untouched import Rows, tree
-from tests.server.world import Someone, World, a_model_file
+from modelyard.server.resources import build_database_url
+from tests.attacks.state_snapshot import DatabaseRows, list_store_files
+from tests.server.harness import ApiCaller, Harness, make_model_file
 
-CODE = [
+CODE_TEXTS = [
     "'; DROP TABLE models; --",
     "' OR '1'='1",
     '" OR 1=1 --',
@@ -36,75 +36,75 @@ CODE = [
     "ﷺ" * 10,
     "İstanbul ß",
 ]
-LINES = ["a\r\nSet-Cookie: x=y", "a\nb", "a\x00b", "\x1b[31mred", "a\x7fb"]
+CONTROL_TEXTS = ["a\r\nSet-Cookie: x=y", "a\nb", "a\x00b", "\x1b[31mred", "a\x7fb"]
 
 
 @pytest.fixture
-def rows(world: World) -> Iterator[Rows]:
-    rows = Rows(database_url(world.parts.settings))
+def rows(registry: Harness) -> Iterator[DatabaseRows]:
+    rows = DatabaseRows(build_database_url(registry.resources.settings))
     yield rows
     rows.close()
 
 
-def _counts(rows: Rows, *, but: set[str]) -> dict[str, int]:
-    return {name: len(found) for name, found in rows.all().items() if name not in but}
+def _count_rows(rows: DatabaseRows, *, excluded: set[str]) -> dict[str, int]:
+    return {name: len(table_rows) for name, table_rows in rows.read_all().items() if name not in excluded}
 
 
-def _found(owner: Someone, **query: str) -> list[str]:
+def _search_names(owner: ApiCaller, **query: str) -> list[str]:
     return [model["display_name"] for model in owner.get("/models", **query, per_page="100").json()["model_list"]]
 
 
-def test_code_in_a_record_is_kept_and_changes_no_other_row(world: World, rows: Rows) -> None:
-    model_id = world.owner.register()
-    other_id = world.owner.register(path="loras/other.safetensors")
-    other = world.owner.get(f"/models/{other_id}").json()
-    before = _counts(rows, but={"audit_events", "model_tags"})
-    for text in CODE:
-        sent = {"display_name": text, "description": text, "license": text, "tags": [text[:64]]}
-        assert world.owner.put(f"/models/{model_id}", **sent).status_code == 200, text
-        shown = world.owner.get(f"/models/{model_id}").json()
-        assert {name: shown[name] for name in sent} == sent
-    assert _counts(rows, but={"audit_events", "model_tags"}) == before
-    assert world.owner.get(f"/models/{other_id}").json() == other
+def test_sql_in_field_is_stored_and_changes_no_other_row(registry: Harness, rows: DatabaseRows) -> None:
+    model_id = registry.owner.register()
+    other_id = registry.owner.register(path="loras/other.safetensors")
+    other = registry.owner.get(f"/models/{other_id}").json()
+    before = _count_rows(rows, excluded={"audit_events", "model_tags"})
+    for text in CODE_TEXTS:
+        update = {"display_name": text, "description": text, "license": text, "tags": [text[:64]]}
+        assert registry.owner.put(f"/models/{model_id}", **update).status_code == 200, text
+        shown = registry.owner.get(f"/models/{model_id}").json()
+        assert {name: shown[name] for name in update} == update
+    assert _count_rows(rows, excluded={"audit_events", "model_tags"}) == before
+    assert registry.owner.get(f"/models/{other_id}").json() == other
 
 
-def test_code_in_a_search_finds_what_has_it_and_nothing_else(world: World, rows: Rows) -> None:
-    model_id = world.owner.register(display_name="plain")
-    world.owner.register(path="loras/other.safetensors", display_name="bystander")
-    before = rows.all()
-    for text in CODE:
-        assert _found(world.owner, q=text) == [], text
-        assert _found(world.owner, tag=text) == [], text
-        assert _found(world.owner, model_type=text) == [], text
+def test_sql_in_search_is_matched_literally(registry: Harness, rows: DatabaseRows) -> None:
+    model_id = registry.owner.register(display_name="plain")
+    registry.owner.register(path="loras/other.safetensors", display_name="bystander")
+    before = rows.read_all()
+    for text in CODE_TEXTS:
+        assert _search_names(registry.owner, q=text) == [], text
+        assert _search_names(registry.owner, tag=text) == [], text
+        assert _search_names(registry.owner, model_type=text) == [], text
         assert (
-            world.owner.get("/audit-events", action=text, object_id=text, actor_id=text).json()["audit_event_list"]
+            registry.owner.get("/audit-events", action=text, object_id=text, actor_id=text).json()["audit_event_list"]
             == []
         )
-        assert world.owner.get("/models", sort=text).status_code == 422
-    assert rows.all() == before
-    for text in CODE:
-        world.owner.put(f"/models/{model_id}", display_name=text)
-        assert _found(world.owner, q=text) == [text]
+        assert registry.owner.get("/models", sort=text).status_code == 422
+    assert rows.read_all() == before
+    for text in CODE_TEXTS:
+        registry.owner.put(f"/models/{model_id}", display_name=text)
+        assert _search_names(registry.owner, q=text) == [text]
 
 
-def test_a_line_end_or_a_control_character_is_in_no_name(world: World, rows: Rows) -> None:
-    model_id = world.owner.register()
-    before = rows.all()
-    for text in LINES:
+def test_name_with_control_character_is_refused(registry: Harness, rows: DatabaseRows) -> None:
+    model_id = registry.owner.register()
+    before = rows.read_all()
+    for text in CONTROL_TEXTS:
         for name in ("display_name", "license", "model_path", "model_type", "source_url"):
-            refused = world.owner.put(f"/models/{model_id}", **{name: text})
+            refused = registry.owner.put(f"/models/{model_id}", **{name: text})
             assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, name), text
-        assert world.owner.post("/teams", display_name=text).status_code == 422
-        assert world.owner.post("/credentials", kind="integration", display_name=text).status_code == 422
+        assert registry.owner.post("/teams", display_name=text).status_code == 422
+        assert registry.owner.post("/credentials", kind="integration", display_name=text).status_code == 422
         assert (
-            world.owner.post("/invitations", email_address=f"{text}@x.test", invitation_role="viewer").status_code
+            registry.owner.post("/invitations", email_address=f"{text}@x.test", invitation_role="viewer").status_code
             == 422
         )
-        assert world.owner.presign(b"x", file_name=text).status_code == 422
-    assert rows.all() == before
+        assert registry.owner.presign(b"x", file_name=text).status_code == 422
+    assert rows.read_all() == before
 
 
-ESCAPES = [
+PATH_ESCAPES = [
     "..",
     ".",
     "...",
@@ -119,7 +119,7 @@ ESCAPES = [
     "\uff0e\uff0e",
     "‥",
 ]
-ESCAPES += [
+PATH_ESCAPES += [
     "/etc/passwd",
     "//host/share",
     "\\\\host\\share",
@@ -134,7 +134,7 @@ ESCAPES += [
     "a/",
     "/",
 ]
-ESCAPES += [
+PATH_ESCAPES += [
     "CON",
     "nul.txt",
     "COM1",
@@ -153,31 +153,31 @@ ESCAPES += [
 ]
 
 
-def test_no_spelling_of_another_place_is_a_model_path(world: World, rows: Rows) -> None:
-    folder: Path = world.parts.settings.data_dir
-    content = a_model_file()
-    key = world.owner.upload(content)
-    before, files = rows.all(), tree(folder)
-    for escape in ESCAPES:
+def test_model_path_traversal_spelling_is_refused(registry: Harness, rows: DatabaseRows) -> None:
+    folder: Path = registry.resources.settings.data_dir
+    content = make_model_file()
+    key = registry.owner.upload(content)
+    before, files = rows.read_all(), list_store_files(folder)
+    for escape in PATH_ESCAPES:
         for path in (escape, f"loras/{escape}/x.safetensors", f"models/{escape}", f"loras/{escape}"):
-            body = world.owner.new_model(content, "loras/x.safetensors", storage_key=key, model_path=path)
+            body = registry.owner.new_model(content, "loras/x.safetensors", storage_key=key, model_path=path)
             named = {name: value for name, value in body.items() if name != "storage_key"}
-            presigned = world.owner.presign(content, model_path=path)
-            for refused in (world.owner.post("/models", **body), presigned):
+            presigned = registry.owner.presign(content, model_path=path)
+            for refused in (registry.owner.post("/models", **body), presigned):
                 assert refused.status_code == 422, (path, refused.text)
                 assert refused.json()["errors"][0]["field"] == "model_path", (path, named)
-        refused = world.owner.presign(content, model_type=escape)
+        refused = registry.owner.presign(content, model_type=escape)
         assert refused.status_code == 422, escape
-    assert rows.all() == before
-    assert tree(folder) == files
+    assert rows.read_all() == before
+    assert list_store_files(folder) == files
 
 
-def test_code_in_a_file_name_is_only_a_name(world: World) -> None:
-    folder: Path = world.parts.settings.data_dir
-    before = tree(folder)
-    for text in CODE:
-        ticket = world.owner.presign(b"x" * 9, file_name=text)
+def test_file_name_with_code_is_stored_literally(registry: Harness) -> None:
+    folder: Path = registry.resources.settings.data_dir
+    before = list_store_files(folder)
+    for text in CODE_TEXTS:
+        ticket = registry.owner.presign(b"x" * 9, file_name=text)
         assert ticket.status_code == 200
         team, upload = ticket.json()["storage_key"].split("/")[1:]
-        assert (team, len(upload)) == (world.team_id, 36)
-    assert tree(folder) == before
+        assert (team, len(upload)) == (registry.team_id, 36)
+    assert list_store_files(folder) == before

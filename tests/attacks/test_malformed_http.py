@@ -1,36 +1,36 @@
-"""Raw sockets: whatever comes, the answer is the client's fault or none, and nobody gets another's answer."""
+"""Malformed HTTP over raw sockets: never a 5xx, no smuggled request, and no response to another request."""
 
 import asyncio
 
 import pytest
 
-from tests.attacks.raw import exchange, malformed_requests
+from tests.attacks.raw_http import generate_malformed_requests, send_raw_request
 from tests.running import RunningServer
-from tests.server.places import only_on
+from tests.server.environments import only_on
 
-AT_ONCE = 64
-# An answer to a request that is whole comes sooner; the others wait for the rest of theirs.
-PATIENCE_SECONDS = 0.5
-HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-ID: %s\r\n\r\n"
+CONCURRENT_REQUESTS = 64
+# A complete request is answered sooner; for the others the server waits for the rest.
+RESPONSE_SECONDS = 0.5
+LIVENESS_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-ID: %s\r\n\r\n"
 
 
-async def _status(port: int, request: bytes, gate: asyncio.Semaphore) -> bytes:
-    """The first line of the answer to one request; empty if there is none."""
-    async with gate:
+async def _get_status_line(port: int, request: bytes, limiter: asyncio.Semaphore) -> bytes:
+    """Send one request on a new connection; return the status line of the response, empty if there is none."""
+    async with limiter:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(request)
-            return (await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS)).strip()
+            return (await asyncio.wait_for(reader.readline(), RESPONSE_SECONDS)).strip()
         except (ConnectionError, TimeoutError):
             return b""
         finally:
             writer.transport.abort()
 
 
-async def test_five_thousand_malformed_requests_get_no_answer_of_5xx(server: RunningServer) -> None:
-    requests = list(dict.fromkeys(malformed_requests()))
-    gate = asyncio.Semaphore(AT_ONCE)
-    lines = await asyncio.gather(*(_status(server.port, request, gate) for request in requests))
+async def test_malformed_requests_never_return_5xx(server: RunningServer) -> None:
+    requests = list(dict.fromkeys(generate_malformed_requests()))
+    limiter = asyncio.Semaphore(CONCURRENT_REQUESTS)
+    lines = await asyncio.gather(*(_get_status_line(server.port, request, limiter) for request in requests))
 
     assert len(requests) >= 5000
     failed = [(request[:200], line) for request, line in zip(requests, lines, strict=True) if b" 5" in line[8:11]]
@@ -41,7 +41,7 @@ async def test_five_thousand_malformed_requests_get_no_answer_of_5xx(server: Run
         assert client.get("/healthz").json() == {"status": "ok"}
 
 
-SMUGGLERS = {
+AMBIGUOUS_FRAMINGS = {
     "both lengths": b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n",
     "both lengths, other order": b"Transfer-Encoding: chunked\r\nContent-Length: %d\r\n",
     "two lengths": b"Content-Length: 0\r\nContent-Length: %d\r\n",
@@ -55,38 +55,40 @@ SMUGGLERS = {
 }
 
 
-@pytest.mark.parametrize("framing", SMUGGLERS.values(), ids=SMUGGLERS.keys())
-def test_ambiguous_framing_never_lets_a_hidden_request_out(server: RunningServer, framing: bytes) -> None:
-    hidden = HEALTH % b"hidden"
+@pytest.mark.parametrize("framing", AMBIGUOUS_FRAMINGS.values(), ids=AMBIGUOUS_FRAMINGS.keys())
+def test_ambiguous_framing_smuggles_no_request(server: RunningServer, framing: bytes) -> None:
+    hidden = LIVENESS_REQUEST % b"hidden"
     body = b"0\r\n\r\n" + hidden
     request = b"POST /api/v1/desktop/pair/poll HTTP/1.1\r\nHost: 127.0.0.1\r\n" + framing % len(body) + b"\r\n" + body
-    answers = exchange(server.port, request)
-    assert b"hidden" not in answers.text
-    assert answers.statuses[:1] in ([], [400], [415], [422])
+    responses = send_raw_request(server.port, request)
+    assert b"hidden" not in responses.text
+    assert responses.statuses[:1] in ([], [400], [415], [422])
 
 
-def test_pipelined_requests_are_answered_in_order_each_with_its_own_answer(server: RunningServer) -> None:
+def test_pipelined_requests_are_answered_in_order(server: RunningServer) -> None:
     count = 40
-    requests = b"".join(HEALTH % b"number-%d" % number for number in range(count))
-    answers = exchange(server.port, requests, at_least=count)
-    assert answers.statuses == [200] * count
-    seen = [line.split(b": ")[1] for line in answers.text.split(b"\r\n") if line.lower().startswith(b"x-request-id")]
-    assert seen == [b"number-%d" % number for number in range(count)]
+    requests = b"".join(LIVENESS_REQUEST % b"number-%d" % number for number in range(count))
+    responses = send_raw_request(server.port, requests, at_least=count)
+    assert responses.statuses == [200] * count
+    request_ids = [
+        line.split(b": ")[1] for line in responses.text.split(b"\r\n") if line.lower().startswith(b"x-request-id")
+    ]
+    assert request_ids == [b"number-%d" % number for number in range(count)]
 
 
 @only_on("folder", reason="it goes to the embedded store")
-def test_a_refused_body_is_not_read_as_the_next_request(server: RunningServer) -> None:
-    hidden = HEALTH % b"hidden"
+def test_refused_body_is_not_parsed_as_next_request(server: RunningServer) -> None:
+    hidden = LIVENESS_REQUEST % b"hidden"
     head = (
         b"PUT /blobs/models/a/b?expires=1&signature=x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
         % len(hidden)
     )
-    answers = exchange(server.port, head + hidden + HEALTH % b"visible", at_least=1)
-    assert b"hidden" not in answers.text
-    assert answers.statuses[0] == 403
+    responses = send_raw_request(server.port, head + hidden + LIVENESS_REQUEST % b"visible", at_least=1)
+    assert b"hidden" not in responses.text
+    assert responses.statuses[0] == 403
 
 
-def test_a_method_that_an_address_has_not_is_refused_with_those_that_it_has(server: RunningServer) -> None:
+def test_unsupported_method_returns_405_with_allow(server: RunningServer) -> None:
     owner = server.owner()
     model_id = owner.register()
     addresses = {

@@ -1,110 +1,113 @@
-"""Nothing secret rests in the database, the logs, the process list or an error."""
+"""No secret appears in the database, the files, the logs, the process list or an error response."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.attacks.untouched import Rows
+from tests.attacks.state_snapshot import DatabaseRows
 from tests.running import RunningServer
-from tests.server.places import PARTS, only_on
-from tests.server.world import PASSWORD, Someone, a_model_file
+from tests.server.environments import PARTS, only_on
+from tests.server.harness import PASSWORD, ApiCaller, make_model_file
 
 
-class Canaries:
-    """A registry in which every kind of secret was made and used, well and badly."""
+class UsedSecrets:
+    """Creates and uses every kind of secret, correctly and wrongly; ``secrets`` by name, ``errors`` the responses."""
 
     def __init__(self, server: RunningServer) -> None:
         self.secrets: dict[str, str] = {"password": PASSWORD}
         self.errors: list[str] = []
-        self._owner, self._nobody = server.owner(), server.nobody()
-        self._sessions()
-        self._keys()
-        self._urls()
-        self._misuse()
+        self._owner, self._anonymous = server.owner(), server.anonymous()
+        self._create_sessions()
+        self._create_keys()
+        self._create_urls()
+        self._misuse_secrets()
 
-    def _sessions(self) -> None:
+    def _create_sessions(self) -> None:
+        """Sign in and refresh; record the access token and both refresh tokens."""
         login = {"email_address": "owner@studio.test", "user_password": PASSWORD}
-        pair = self._nobody.post("/auth/login", **login).json()
-        self.secrets |= {"access token": pair["access_token"], "refresh token": pair["refresh_token"]}
-        fresh = self._nobody.post("/auth/refresh", refresh_token=pair["refresh_token"]).json()
-        self.secrets |= {"second refresh token": fresh["refresh_token"]}
+        tokens = self._anonymous.post("/auth/login", **login).json()
+        self.secrets |= {"access token": tokens["access_token"], "refresh token": tokens["refresh_token"]}
+        refreshed = self._anonymous.post("/auth/refresh", refresh_token=tokens["refresh_token"]).json()
+        self.secrets |= {"second refresh token": refreshed["refresh_token"]}
 
-    def _keys(self) -> None:
+    def _create_keys(self) -> None:
+        """Create keys, pair a device and invite a person; record every secret."""
         for kind in ("integration", "agent"):
             self.secrets[f"{kind} key"] = self._owner.post("/credentials", kind=kind, display_name=kind).json()[
                 "raw_key"
             ]
-        started = self._nobody.post("/desktop/pair/start").json()
+        started = self._anonymous.post("/desktop/pair/start").json()
         self._owner.post("/desktop/pair/confirm", user_code=started["user_code"])
-        paired = self._nobody.post("/desktop/pair/poll", device_code=started["device_code"]).json()
+        paired = self._anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()
         self.secrets |= {"device code": started["device_code"], "device key": paired["raw_key"]}
         self.secrets["agent key of the device"] = paired["agent_key"]
         invited = self._owner.post("/invitations", email_address="new@studio.test", invitation_role="viewer").json()
         self.secrets["invitation"] = invited["invitation_token"]
 
-    def _urls(self) -> None:
-        model_id = self._owner.register(a_model_file("canary"))
+    def _create_urls(self) -> None:
+        """Download a model by a signed URL; record the signature, and the error of a changed URL."""
+        model_id = self._owner.register(make_model_file("canary"))
         url = self._owner.get(f"/models/{model_id}/download", redirect="false").json()["download_url"]
         self._owner.client.get(url)
         self.secrets["signature"] = url.rpartition("signature=")[2]
         self.errors.append(self._owner.client.get(url.replace("expires=", "expires=1")).text)
 
-    def _misuse(self) -> None:
-        """Each secret where it does not belong: what is echoed or logged then is what leaks."""
+    def _misuse_secrets(self) -> None:
+        """Send each secret in places where it does not belong, and collect the responses."""
         for secret in list(self.secrets.values()):
-            holder = Someone(self._nobody.client, secret, self._owner.team_id)
-            answers = [
-                holder.get("/users/me"),
-                holder.delete(f"/credentials/{secret}"),
+            misuser = ApiCaller(self._anonymous.client, secret, self._owner.team_id)
+            responses = [
+                misuser.get("/users/me"),
+                misuser.delete(f"/credentials/{secret}"),
                 self._owner.delete(f"/credentials/{secret}"),
                 self._owner.get(f"/models/{secret}"),
                 self._owner.get("/models", file_hash=secret, cursor=secret),
                 self._owner.post("/models", storage_key=secret, file_hash=secret, model_path=secret),
-                self._nobody.post("/auth/login", email_address="owner@studio.test", user_password=f"{secret}!"),
-                self._nobody.post("/auth/login", email_address={"a": secret}, user_password={"a": secret}),
-                self._nobody.post("/auth/refresh", refresh_token=f"{secret}x"),
-                self._nobody.post("/auth/password-reset", reset_token=secret, new_password=1),
-                self._nobody.client.get(f"/blobs/models/a/b?signature={secret}"),
-                self._nobody.client.get("/healthz", headers={"Referer": secret, "User-Agent": secret}),
-                self._nobody.client.get(f"/{secret}"),
+                self._anonymous.post("/auth/login", email_address="owner@studio.test", user_password=f"{secret}!"),
+                self._anonymous.post("/auth/login", email_address={"a": secret}, user_password={"a": secret}),
+                self._anonymous.post("/auth/refresh", refresh_token=f"{secret}x"),
+                self._anonymous.post("/auth/password-reset", reset_token=secret, new_password=1),
+                self._anonymous.client.get(f"/blobs/models/a/b?signature={secret}"),
+                self._anonymous.client.get("/healthz", headers={"Referer": secret, "User-Agent": secret}),
+                self._anonymous.client.get(f"/{secret}"),
             ]
-            self.errors += [f"{answer.status_code} {answer.text}" for answer in answers]
+            self.errors += [f"{response.status_code} {response.text}" for response in responses]
 
 
 @pytest.fixture(scope="module")
-def canaries(server: RunningServer) -> Canaries:
-    return Canaries(server)
+def used_secrets(server: RunningServer) -> UsedSecrets:
+    return UsedSecrets(server)
 
 
-def _found(text: str, secrets: dict[str, str]) -> list[str]:
+def _find_secrets(text: str, secrets: dict[str, str]) -> list[str]:
     return [name for name, secret in secrets.items() if secret in text]
 
 
-def test_no_error_repeats_a_secret(canaries: Canaries) -> None:
-    assert len(canaries.errors) > 100
-    assert _found("\n".join(canaries.errors), canaries.secrets) == []
+def test_error_responses_contain_no_secret(used_secrets: UsedSecrets) -> None:
+    assert len(used_secrets.errors) > 100
+    assert _find_secrets("\n".join(used_secrets.errors), used_secrets.secrets) == []
 
 
-def test_no_log_line_has_a_secret(server: RunningServer, canaries: Canaries) -> None:
+def test_logs_contain_no_secret(server: RunningServer, used_secrets: UsedSecrets) -> None:
     log = server.log.read_text()
     assert "modelyard.request" in log
-    assert _found(log, canaries.secrets) == []
+    assert _find_secrets(log, used_secrets.secrets) == []
 
 
-def test_no_file_and_no_row_has_a_secret(server: RunningServer, canaries: Canaries) -> None:
+def test_files_and_rows_contain_no_secret(server: RunningServer, used_secrets: UsedSecrets) -> None:
     files = [path for path in server.data_dir.rglob("*") if path.is_file()]
     assert any(path.name == "modelyard.sqlite3" for path in files) is ("sqlite" in PARTS)
-    rows = Rows(server.database_url)
-    kept = b"\n".join(path.read_bytes() for path in files).decode("latin-1") + str(rows.all())
+    rows = DatabaseRows(server.database_url)
+    stored_text = b"\n".join(path.read_bytes() for path in files).decode("latin-1") + str(rows.read_all())
     rows.close()
-    assert "owner@studio.test" in kept
-    assert _found(kept, canaries.secrets) == []
+    assert "owner@studio.test" in stored_text
+    assert _find_secrets(stored_text, used_secrets.secrets) == []
 
 
-def test_the_process_list_shows_no_secret(server: RunningServer, canaries: Canaries) -> None:
-    assert _found(Path(f"/proc/{server.pid}/cmdline").read_text(), canaries.secrets) == []
+def test_process_list_contains_no_secret(server: RunningServer, used_secrets: UsedSecrets) -> None:
+    assert _find_secrets(Path(f"/proc/{server.pid}/cmdline").read_text(), used_secrets.secrets) == []
 
 
 @only_on("folder", reason="nothing else has a folder")
-def test_only_the_owner_of_the_process_may_read_its_folder(server: RunningServer) -> None:
+def test_data_folder_is_readable_by_owner_only(server: RunningServer) -> None:
     assert server.data_dir.stat().st_mode & 0o077 == 0

@@ -1,3 +1,5 @@
+"""Fixtures of the command line tests: the program, a registry and the home folder of a new user."""
+
 import os
 import subprocess
 import sys
@@ -7,12 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
-from modelyard.cli.main import run
-from tests.client.serving import Server, Team, served
+from modelyard.cli.command_tree import run
+from tests.client.server_process import Server, Team, run_server
 
 
 class Ran(NamedTuple):
-    """What one command said and how it ended."""
+    """The exit code and the output of one command."""
 
     code: int
     out: str
@@ -24,7 +26,7 @@ Command = Callable[..., Ran]
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("registry")) as server:
+    with run_server(tmp_path_factory.mktemp("registry")) as server:
         yield server
 
 
@@ -35,7 +37,7 @@ def team(server: Server) -> Team:
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A user who has never used the client."""
+    """Set the environment of a user who has never used the client, and return their home folder."""
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "home" / name))
     for name in ("MODELYARD_URL", "MODELYARD_TOKEN", "MODELYARD_TEAM"):
@@ -46,31 +48,31 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def modelyard(home: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The program, in this process."""
+    """Return a function that runs the program in this process."""
 
-    def ran(*arguments: object) -> Ran:
+    def run_command(*arguments: object) -> Ran:
         code = run([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return Ran(code, said.out, said.err)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
 
-    return ran
+    return run_command
 
 
 @pytest.fixture
 def process(home: Path) -> Command:
-    """The program in a process of its own, for what is typed into it."""
+    """Return a function that runs the program in a process of its own, with ``typed`` as its standard input."""
 
-    def ran(*arguments: object, typed: str = "") -> Ran:
+    def run_command(*arguments: object, typed: str = "") -> Ran:
         command = [sys.executable, "-m", "modelyard", *map(str, arguments)]
-        done = subprocess.run(command, input=typed, capture_output=True, text=True, check=False, env=dict(os.environ))
-        return Ran(done.returncode, done.stdout, done.stderr)
+        ended = subprocess.run(command, input=typed, capture_output=True, text=True, check=False, env=dict(os.environ))
+        return Ran(ended.returncode, ended.stdout, ended.stderr)
 
-    return ran
+    return run_command
 
 
 @pytest.fixture
 def signed_in(monkeypatch: pytest.MonkeyPatch, team: Team, modelyard: Command) -> Command:
-    """The program of a team's owner."""
+    """Return a function that runs the program as the owner of a new team."""
     monkeypatch.setenv("MODELYARD_URL", team.url)
     monkeypatch.setenv("MODELYARD_TOKEN", team.token)
     monkeypatch.setenv("MODELYARD_TEAM", team.id)

@@ -3,14 +3,17 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
 from modelyard import __version__
-from modelyard.cli.main import globals_first
+from modelyard.cli.command_tree import move_global_options_first
+from modelyard.cli.server_commands import SERVER_COMMANDS
+from modelyard.server.main import app as server_app
 from tests.cli.conftest import Command
 
 
 @pytest.mark.parametrize(
-    ("typed", "understood"),
+    ("arguments", "reordered"),
     [
         (["ls", "--json"], ["--json", "ls"]),
         (["push", "a", "--url", "http://x", "-q", "b"], ["--url", "http://x", "-q", "push", "a", "b"]),
@@ -20,41 +23,64 @@ from tests.cli.conftest import Command
         ([], []),
     ],
 )
-def test_global_options_may_stand_anywhere(typed: list[str], understood: list[str]) -> None:
-    assert globals_first(typed) == understood
+def test_move_global_options_first_keeps_other_arguments_in_order(arguments: list[str], reordered: list[str]) -> None:
+    assert move_global_options_first(arguments) == reordered
 
 
-def test_the_program_says_its_version(modelyard: Command) -> None:
+def test_version_option_prints_version(modelyard: Command) -> None:
     assert modelyard("--version") == (0, f"modelyard {__version__}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["show"], ["ls", "--nonsense"], ["login", "not-a-url", "a@b"]])
-def test_wrong_usage_is_2(modelyard: Command, arguments: list[str]) -> None:
+def test_invalid_usage_exits_2(modelyard: Command, arguments: list[str]) -> None:
     assert modelyard(*arguments).code == 2
 
 
-def test_not_signed_in_is_3_with_the_command_that_helps(modelyard: Command) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [(["machne", "ls"], "'machine'"), (["serv"], "'serve'"), (["machine", "sho"], "'show'"), (["keys"], "'key'")],
+)
+def test_mistyped_command_exits_2_and_suggests_similar_name(
+    modelyard: Command, arguments: list[str], suggestion: str
+) -> None:
+    ran = modelyard(*arguments)
+    assert ran.code == 2
+    assert f"Did you mean {suggestion}?" in ran.err
+
+
+def test_login_device_with_email_or_without_url_exits_2(modelyard: Command) -> None:
+    assert modelyard("login", "http://127.0.0.1:9", "ada@studio.example", "--device").code == 2
+    assert "modelyard login URL --device" in modelyard("login", "--device").err
+
+
+def test_server_commands_equal_those_of_server_app_in_order() -> None:
+    assert list(SERVER_COMMANDS) == list(get_command(server_app).commands)  # type: ignore[attr-defined] # a group
+
+
+def test_ls_without_session_exits_3_with_login_command(modelyard: Command) -> None:
     ran = modelyard("ls")
     assert ran.code == 3
     assert ran.out == ""
     assert "modelyard login" in ran.err
 
 
-def test_an_unreachable_registry_is_5(modelyard: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_create_with_unreachable_registry_exits_5_with_address(
+    modelyard: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MODELYARD_TOKEN", "sk-x")
-    ran = modelyard("keys", "create", "x", "--url", "http://127.0.0.1:9")
+    ran = modelyard("key", "create", "x", "--url", "http://127.0.0.1:9")
     assert ran.code == 5
     assert "http://127.0.0.1:9" in ran.err
 
 
-def test_a_failure_is_one_json_document_too(modelyard: Command) -> None:
+def test_ls_json_failure_prints_error_document(modelyard: Command) -> None:
     ran = modelyard("ls", "--json")
     error = json.loads(ran.out)["error"]
     assert (error["error_code"], error["exit_code"]) == ("unauthenticated", 3)
 
 
-def test_a_command_of_an_absent_server_says_which_package_brings_it() -> None:
-    """With the server's packages hidden, as in the base install."""
+def test_serve_without_server_packages_names_pip_command() -> None:
+    """Hide the server's packages, as in a base installation."""
     code = (
         "import sys; sys.modules['sqlalchemy'] = None; sys.argv = ['modelyard', 'serve']\n"
         "from modelyard.__main__ import main; main()"
@@ -64,9 +90,9 @@ def test_a_command_of_an_absent_server_says_which_package_brings_it() -> None:
     assert "pip install 'modelyard[server]'" in ran.stderr
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_no_http_or_server_modules() -> None:
     code = (
-        "import modelyard.cli.main as main, sys; main.run(['--help'])\n"
+        "import modelyard.cli.command_tree as main, sys; main.run(['--help'])\n"
         "print(sorted({'asyncio', 'fastapi', 'httpx2', 'pydantic', 'rich'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,16 +2,16 @@ import io
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from modelyard.cli.output import Output
-from modelyard.cli.progress import Lines, Silence, Stage, drawing, progress_line
-from modelyard.client.push import Reading
+from modelyard.cli.terminal.output import Output
+from modelyard.cli.terminal.progress import Lines, NoProgress, Stage, format_progress_line, show_progress
+from modelyard.client.transfers.push import AwaitingVerification
 from modelyard.transfer.progress import Hashed, Resumed, Retrying, Sent
 
 INK = Path("models/ink.safetensors")
 
 
 class Clock:
-    """Time that passes when a test says so."""
+    """A clock that a test sets."""
 
     now = 100.0
 
@@ -19,66 +19,69 @@ class Clock:
         return self.now
 
 
-def test_a_log_gets_a_line_every_few_seconds_and_no_more() -> None:
-    clock, said = Clock(), list[str]()
-    lines = Lines(said.append, clock)
+def test_lines_view_prints_progress_every_five_seconds() -> None:
+    clock, printed = Clock(), list[str]()
+    lines = Lines(printed.append, clock)
     for second in range(12):
         clock.now = 100.0 + second
-        lines.hear(Sent(INK, second * 100_000_000, 2_000_000_000))
-    assert said == [
+        lines.show(Sent(INK, second * 100_000_000, 2_000_000_000))
+    assert printed == [
         "ink.safetensors: sending 500 MB of 2 GB (25 %), 100 MB/s, 15 s left",
         "ink.safetensors: sending 1 GB of 2 GB (50 %), 100 MB/s, 10 s left",
     ]
 
 
-def test_a_new_stage_starts_its_own_count() -> None:
-    clock, said = Clock(), list[str]()
-    lines = Lines(said.append, clock)
-    lines.hear(Hashed(INK, 900, 1000))
+def test_lines_view_new_stage_restarts_interval_and_rate() -> None:
+    clock, printed = Clock(), list[str]()
+    lines = Lines(printed.append, clock)
+    lines.show(Hashed(INK, 900, 1000))
     clock.now += 60
-    lines.hear(Sent(INK, 0, 1000))
+    lines.show(Sent(INK, 0, 1000))
     clock.now += 5
-    lines.hear(Sent(INK, 500, 1000))
-    assert said == ["ink.safetensors: sending 500 B of 1 kB (50 %), 100 B/s, 5 s left"]
+    lines.show(Sent(INK, 500, 1000))
+    assert printed == ["ink.safetensors: sending 500 B of 1 kB (50 %), 100 B/s, 5 s left"]
 
 
-def test_what_stands_still_says_that_it_waits() -> None:
-    assert progress_line("ink", Stage("sending", 5, 10), 0.0) == "ink: sending 5 B of 10 B (50 %), waiting"
+def test_progress_line_without_progress_ends_with_waiting() -> None:
+    assert format_progress_line("ink", Stage("sending", 5, 10), 0.0) == "ink: sending 5 B of 10 B (50 %), waiting"
 
 
-def test_retries_and_resumes_are_told_at_once() -> None:
-    said: list[str] = []
-    lines = Lines(said.append)
-    lines.hear(Resumed(INK, 500, 1000))
-    lines.hear(Retrying(INK, "The line was cut.", 2.0))
-    lines.hear(Reading(INK))
-    assert said == ["ink.safetensors: going on after 500 B of 1 kB", "ink.safetensors: The line was cut. Again in 2 s."]
+def test_lines_view_prints_resumed_and_retrying_at_once() -> None:
+    printed: list[str] = []
+    lines = Lines(printed.append)
+    lines.show(Resumed(INK, 500, 1000))
+    lines.show(Retrying(INK, "The line was cut.", 2.0, "s3.test:9000", 90.0))
+    lines.show(AwaitingVerification(INK))
+    assert printed == [
+        "ink.safetensors: 50 % already stored (500 B of 1 kB); continuing",
+        "ink.safetensors: waiting for the store at s3.test:9000. The line was cut. Retrying in 2 s, giving up in 1:30.",
+    ]
 
 
-def test_the_quiet_and_the_piped_get_no_bars() -> None:
+def test_show_progress_without_terminal_or_quiet_shows_no_bars() -> None:
     with redirect_stderr(io.StringIO()):
-        for style, kind in (("quiet", Silence), ("json", Lines), ("human", Lines)):
-            with drawing(Output(style)) as picture:  # type: ignore[arg-type]  # mypy forgets the literals of the tuple
-                assert isinstance(picture, kind)
+        for style, kind in (("quiet", NoProgress), ("json", Lines), ("human", Lines)):
+            with show_progress(Output(style)) as view:  # type: ignore[arg-type]  # mypy widens the literals of the tuple
+                assert isinstance(view, kind)
 
 
-class Screen(io.StringIO):
-    """A terminal as far as programs ask."""
+class FakeTerminal(io.StringIO):
+    """A text stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def test_bars_move_on_a_terminal_and_answers_stay_whole() -> None:
-    screen, output = Screen(), Output("human")
-    with redirect_stderr(screen), drawing(output) as picture:
-        picture.hear(Hashed(INK, 1, 1000))
-        picture.hear(Sent(INK, 500, 1000))
-        picture.hear(Sent(Path("evil\x1b]0;x\x07[bold].pt"), 500, 1000))
-        picture.above(lambda: output.warn("registered  " + "x" * 300))
-        picture.forget(INK)
-    drawn = screen.getvalue()
-    assert "sending" in drawn
-    assert "\x1b]0;" not in drawn
-    assert "[bold]" in drawn
-    assert "registered  " + "x" * 300 in drawn
+def test_bars_view_on_terminal_shows_bars_and_prints_long_lines_uncut() -> None:
+    screen, output = FakeTerminal(), Output("human")
+    with redirect_stderr(screen), show_progress(output) as view:
+        view.show(Hashed(INK, 1, 1000))
+        view.show(Sent(INK, 500, 1000))
+        view.show(Sent(Path("evil\x1b]0;x\x07[bold].pt"), 500, 1000))
+        view.print_above(lambda: output.warn("registered  " + "x" * 300))
+        view.remove(INK)
+    written = screen.getvalue()
+    assert "sending" in written
+    assert "\x1b]0;" not in written
+    assert "[bold]" in written
+    assert "registered  " + "x" * 300 in written

@@ -1,16 +1,18 @@
+"""Fixtures of the client tests: a running registry, a team of its own for each test, and empty client settings."""
+
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from modelyard.client.registry import Registry
+from modelyard.client.api.registry import Registry
 from modelyard.client.settings import ClientSettings
-from tests.client.serving import Server, Team, served
+from tests.client.server_process import Server, Team, run_server
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("registry")) as server:
+    with run_server(tmp_path_factory.mktemp("registry")) as server:
         yield server
 
 
@@ -27,6 +29,6 @@ async def registry(team: Team) -> AsyncIterator[Registry]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ClientSettings:
-    """The places of a user who has never used the client."""
+    """Return the settings of a user who has never used the client."""
     home = tmp_path / "home"
     return ClientSettings(None, None, None, home / "profiles.json", home / "state", home / "cache")

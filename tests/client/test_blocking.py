@@ -7,8 +7,8 @@ import pytest
 
 import modelyard
 from modelyard.wire.problems import ModelNotFound
-from tests.client.files import model_file
-from tests.client.serving import Team
+from tests.client.model_files import write_model_file
+from tests.client.server_process import Team
 
 
 @pytest.fixture(autouse=True)
@@ -29,29 +29,29 @@ asyncio.run(cell())
 """
 
 
-def test_push_and_pull_work_where_a_loop_is_running(team: Team, tmp_path: Path) -> None:
-    """As in a notebook, and in a process of its own, since here the guard forbids to block a loop on purpose."""
-    file = model_file(tmp_path / "ink.safetensors")
-    where = {"MODELYARD_URL": team.url, "MODELYARD_TOKEN": team.token, "MODELYARD_TEAM": team.id}
+def test_blocking_push_and_pull_work_inside_running_event_loop(team: Team, tmp_path: Path) -> None:
+    """Run as in a notebook, in a process of its own: in this one, a fixture forbids blocking an event loop."""
+    file = write_model_file(tmp_path / "ink.safetensors")
+    variables = {"MODELYARD_URL": team.url, "MODELYARD_TOKEN": team.token, "MODELYARD_TEAM": team.id}
     command = [sys.executable, "-c", NOTEBOOK, str(file), str(tmp_path / "new")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | where)
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | variables)
     pulled = tmp_path / "new" / "ink.safetensors"
     assert ran.stdout.splitlines() == ["models/loras/ink.safetensors", str(pulled)]
     assert pulled.read_bytes() == file.read_bytes()
 
 
-def test_a_refusal_is_the_problem_itself(team: Team) -> None:
+def test_blocking_pull_unknown_model_raises_model_not_found(team: Team) -> None:
     with pytest.raises(ModelNotFound):
         modelyard.pull("nothing", url=team.url, token=team.token, team=team.id)
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
+def test_import_modelyard_loads_no_http_or_asyncio_modules() -> None:
     code = "import modelyard, sys; print(sorted({'httpx2', 'pydantic', 'rich', 'asyncio'} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
     assert ran.stdout.strip() == "[]"
 
 
-def test_every_public_name_is_there() -> None:
+def test_modelyard_public_names_resolve_and_other_names_raise_attribute_error() -> None:
     assert all(getattr(modelyard, name) is not None for name in modelyard.__all__)
     with pytest.raises(AttributeError):
-        modelyard.nothing  # noqa: B018 - the look itself is the test
+        modelyard.nothing  # noqa: B018 - the access itself is tested

@@ -1,67 +1,78 @@
 import asyncio
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from modelyard.client.lookup import ModelAmbiguous, find_model, model_at
-from modelyard.client.pull import Destination, pull
-from modelyard.client.push import Pushing
-from modelyard.client.registry import Registry
-from modelyard.client.selection import Notes, PushRequest
+from modelyard.client.api.registry import Registry
+from modelyard.client.resolve_models import ModelAmbiguous, find_model, find_model_at
 from modelyard.client.settings import ClientSettings
-from modelyard.transfer.failures import TargetTaken
-from modelyard.transfer.progress import unheard
+from modelyard.client.transfers.collect import Notes, PushRequest
+from modelyard.client.transfers.pull import Destination, pull
+from modelyard.client.transfers.push import Pusher
+from modelyard.transfer.errors import TargetExists
+from modelyard.transfer.progress import ignore_progress
 from modelyard.wire.models import Model
-from modelyard.wire.paths import PathRefused
+from modelyard.wire.paths import ModelPathInvalid
 from modelyard.wire.problems import ModelNotFound
-from tests.client.files import model_file
+from tests.client.model_files import write_model_file
 
 
 @pytest.fixture
 async def ink(registry: Registry, settings: ClientSettings, tmp_path: Path) -> Model:
-    return await pushed(registry, settings, tmp_path / "source" / "ink.safetensors", "models/loras/sd/ink.safetensors")
+    return await push_model(
+        registry, settings, tmp_path / "source" / "ink.safetensors", "models/loras/sd/ink.safetensors"
+    )
 
 
-async def pushed(registry: Registry, settings: ClientSettings, file: Path, path: str, name: str = "Ink") -> Model:
-    await asyncio.to_thread(model_file, file, 1000 + len(path))
+async def push_model(registry: Registry, settings: ClientSettings, file: Path, path: str, name: str = "Ink") -> Model:
+    await asyncio.to_thread(write_model_file, file, 1000 + len(path))
     request = PushRequest(file, path.split("/")[1], path, name, Notes(), replace=False)
-    model = (await Pushing(registry, settings, lambda _: None).push(request)).model
+    model = (await Pusher(registry, settings, lambda _: None).push(request)).model
     assert model is not None
     return model
 
 
-async def test_a_pulled_file_has_the_bytes_that_were_pushed(registry: Registry, ink: Model, tmp_path: Path) -> None:
-    pulled = await pull(registry, ink, Destination(tmp_path / "new"), unheard)
+async def test_pull_new_file_downloads_pushed_content_and_leaves_no_other_file(
+    registry: Registry, ink: Model, tmp_path: Path
+) -> None:
+    pulled = await pull(registry, ink, Destination(tmp_path / "new"), ignore_progress)
     assert (pulled.outcome, pulled.file) == ("pulled", tmp_path / "new" / "ink.safetensors")
     assert pulled.file.read_bytes() == (tmp_path / "source" / "ink.safetensors").read_bytes()
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["ink.safetensors"]
 
 
-async def test_a_file_that_is_here_is_not_fetched_again(registry: Registry, ink: Model, tmp_path: Path) -> None:
-    await pull(registry, ink, Destination(tmp_path), unheard)
-    assert (await pull(registry, ink, Destination(tmp_path), unheard)).outcome == "already here"
+async def test_pull_file_that_exists_with_same_content_is_not_downloaded(
+    registry: Registry, ink: Model, tmp_path: Path
+) -> None:
+    await pull(registry, ink, Destination(tmp_path), ignore_progress)
+    assert (await pull(registry, ink, Destination(tmp_path), ignore_progress)).outcome == "already here"
 
 
-async def test_a_tree_is_the_tree_of_the_models_folder(registry: Registry, ink: Model, tmp_path: Path) -> None:
-    pulled = await pull(registry, ink, Destination(tmp_path / "models", tree=True), unheard)
+async def test_pull_with_tree_places_file_at_its_model_path(registry: Registry, ink: Model, tmp_path: Path) -> None:
+    pulled = await pull(registry, ink, Destination(tmp_path / "models", tree=True), ignore_progress)
     assert pulled.file == tmp_path / "models" / "loras" / "sd" / "ink.safetensors"
 
 
-async def test_another_file_is_replaced_only_when_told(registry: Registry, ink: Model, tmp_path: Path) -> None:
-    (tmp_path / "ink.safetensors").write_bytes(b"mine")
-    with pytest.raises(TargetTaken):
-        await pull(registry, ink, Destination(tmp_path), unheard)
-    assert (tmp_path / "ink.safetensors").read_bytes() == b"mine"
-    assert (await pull(registry, ink, Destination(tmp_path, replace=True), unheard)).outcome == "pulled"
+async def test_pull_over_different_file_raises_target_exists_unless_replace(
+    registry: Registry, ink: Model, tmp_path: Path
+) -> None:
+    (tmp_path / "ink.safetensors").write_bytes(b"user file")
+    with pytest.raises(TargetExists):
+        await pull(registry, ink, Destination(tmp_path), ignore_progress)
+    assert (tmp_path / "ink.safetensors").read_bytes() == b"user file"
+    assert (await pull(registry, ink, Destination(tmp_path, replace=True), ignore_progress)).outcome == "pulled"
 
 
 @pytest.mark.parametrize(
     "path", ["loras/../../etc/passwd", "/etc/passwd", "loras\\..\\x", "custom_nodes/x/__init__.py"]
 )
-async def test_no_registry_names_a_path_outside_the_folder(path: str, ink: Model, tmp_path: Path) -> None:
-    hostile = ink.model_copy(update={"model_type": path.partition("/")[0] or "loras", "model_path": path})
-    with pytest.raises(PathRefused):
-        Destination(tmp_path, tree=True).file_of(hostile)
+async def test_pull_destination_of_unsafe_model_path_raises_model_path_invalid(
+    path: str, ink: Model, tmp_path: Path
+) -> None:
+    unsafe = ink.model_copy(update={"model_type": path.partition("/")[0] or "loras", "model_path": path})
+    with pytest.raises(ModelPathInvalid):
+        Destination(tmp_path, tree=True).get_file(unsafe)
 
 
 @pytest.mark.parametrize(
@@ -74,39 +85,59 @@ async def test_no_registry_names_a_path_outside_the_folder(path: str, ink: Model
         "ink.safetensors",
     ],
 )
-async def test_a_model_is_found_by_path_and_by_name(registry: Registry, ink: Model, name: str) -> None:
+async def test_find_model_by_path_display_name_or_file_name_returns_it(
+    registry: Registry, ink: Model, name: str
+) -> None:
     assert await find_model(registry, name) == ink
 
 
-async def test_a_model_is_found_by_its_id(registry: Registry, ink: Model) -> None:
+async def test_find_model_by_id_returns_it(registry: Registry, ink: Model) -> None:
     assert await find_model(registry, str(ink.id)) == ink
 
 
-async def test_an_alias_of_the_folder_finds_the_same_model(
+async def test_find_model_at_path_with_alias_of_type_folder_returns_it(
     registry: Registry, settings: ClientSettings, tmp_path: Path
 ) -> None:
-    flux = await pushed(registry, settings, tmp_path / "flux.safetensors", "models/unet/flux.safetensors", "Flux")
-    assert await model_at(registry, "diffusion_models", "diffusion_models/flux.safetensors") == flux
+    flux = await push_model(registry, settings, tmp_path / "flux.safetensors", "models/unet/flux.safetensors", "Flux")
+    assert await find_model_at(registry, "diffusion_models", "diffusion_models/flux.safetensors") == flux
 
 
-async def test_a_name_that_fits_two_models_lists_both(
+async def test_find_model_with_file_name_of_nine_words_returns_it(
+    registry: Registry, settings: ClientSettings, tmp_path: Path
+) -> None:
+    path = "models/loras/one two three four five six seven eight nine.safetensors"
+    model = await push_model(registry, settings, tmp_path / "long.safetensors", path)
+    assert await find_model(registry, path) == model
+    assert await find_model_at(registry, "loras", path) == model
+
+
+async def test_find_model_by_name_of_two_models_raises_ambiguous_with_both(
     registry: Registry, settings: ClientSettings, ink: Model, tmp_path: Path
 ) -> None:
-    other = await pushed(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", "Ink")
+    other = await push_model(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", "Ink")
     with pytest.raises(ModelAmbiguous) as refused:
         await find_model(registry, "ink")
     assert {model.id for model in refused.value.candidates} == {ink.id, other.id}
 
 
-async def test_a_name_that_nearly_fits_is_suggested(registry: Registry, ink: Model) -> None:
+async def test_find_model_by_part_of_name_raises_not_found_with_similar_path(registry: Registry, ink: Model) -> None:
     with pytest.raises(ModelNotFound) as refused:
         await find_model(registry, "in")
     assert refused.value.facts["similar"] == [ink.model_path]
 
 
-async def test_a_deleted_model_is_found_in_the_trash_only(registry: Registry, ink: Model) -> None:
+async def test_find_model_deleted_is_found_only_with_deleted_option(registry: Registry, ink: Model) -> None:
     await registry.delete_model(ink.id)
     with pytest.raises(ModelNotFound):
         await find_model(registry, "ink")
     for name in ("ink", str(ink.id), ink.model_path):
         assert (await find_model(registry, name, deleted=True)).id == ink.id
+
+
+async def test_find_model_deleted_unknown_id_raises_not_found_without_similar_paths(
+    registry: Registry, ink: Model
+) -> None:
+    await registry.delete_model(ink.id)
+    with pytest.raises(ModelNotFound) as refused:
+        await find_model(registry, str(uuid4()), deleted=True)
+    assert refused.value.facts["similar"] == []

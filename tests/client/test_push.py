@@ -4,24 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.batch import push_all
-from modelyard.client.push import Pushed, PushEvent, Pushing
-from modelyard.client.registry import Registry
-from modelyard.client.rehearsal import rehearse
-from modelyard.client.selection import Notes, PushRequest
+from modelyard.client.api.registry import Registry
 from modelyard.client.settings import ClientSettings
-from modelyard.client.unfinished import UnfinishedUploads
-from modelyard.transfer.network import Network, Pace
+from modelyard.client.transfers.batch import push_all
+from modelyard.client.transfers.collect import Notes, PushRequest
+from modelyard.client.transfers.dry_run import plan_push
+from modelyard.client.transfers.push import Pusher, PushEvent, PushFailed, PushResult
+from modelyard.client.transfers.resume_store import ResumeStore
+from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
-from modelyard.wire.teams import TeamChange
-from tests.client.files import model_file
+from modelyard.wire.teams import TeamUpdate
+from tests.client.model_files import write_model_file
+from tests.server.inspection.builders import build_tensorless_checkpoint, call, named, text
 
-# The served registry cuts files into parts of 5 MiB above 8 MB.
+# The test registry splits files above 8 MB into parts of 5 MiB.
 FIVE_PARTS = 25_000_000
 
 
-def request(file: Path, path: str = "models/loras/ink.safetensors", *, replace: bool = False) -> PushRequest:
+def build_request(file: Path, path: str = "models/loras/ink.safetensors", *, replace: bool = False) -> PushRequest:
     return PushRequest(file, path.split("/")[1], path, file.stem, Notes(tags=["portrait"]), replace)
 
 
@@ -31,187 +32,209 @@ def events() -> list[PushEvent]:
 
 
 @pytest.fixture
-def pushing(registry: Registry, settings: ClientSettings, events: list[PushEvent]) -> Pushing:
-    return Pushing(registry, settings, events.append)
+def pusher(registry: Registry, settings: ClientSettings, events: list[PushEvent]) -> Pusher:
+    return Pusher(registry, settings, events.append)
 
 
-def sent(events: list[PushEvent]) -> int:
+def count_sent_bytes(events: list[PushEvent]) -> int:
     return max((event.done for event in events if isinstance(event, Sent)), default=0)
 
 
-async def test_a_pushed_file_is_a_verified_model(pushing: Pushing, tmp_path: Path, events: list[PushEvent]) -> None:
-    file = model_file(tmp_path / "ink.safetensors")
-    pushed = await pushing.push(request(file))
+async def test_push_new_file_sends_it_and_returns_verified_model(
+    pusher: Pusher, tmp_path: Path, events: list[PushEvent]
+) -> None:
+    file = write_model_file(tmp_path / "ink.safetensors")
+    pushed = await pusher.push(build_request(file))
     assert pushed.outcome == "registered"
-    assert pushed.model is not None
     assert (pushed.model.verification, pushed.model.tags, pushed.model.display_name) == (
         "verified",
         ["portrait"],
         "ink",
     )
-    assert sent(events) == file.stat().st_size
+    assert count_sent_bytes(events) == file.stat().st_size
 
 
-async def test_the_same_push_again_changes_and_sends_nothing(
-    pushing: Pushing, tmp_path: Path, events: list[PushEvent]
+async def test_push_same_file_again_sends_nothing_and_returns_same_model(
+    pusher: Pusher, tmp_path: Path, events: list[PushEvent]
 ) -> None:
-    file = model_file(tmp_path / "ink.safetensors")
-    first = await pushing.push(request(file))
+    file = write_model_file(tmp_path / "ink.safetensors")
+    first = await pusher.push(build_request(file))
     events.clear()
-    again = await pushing.push(request(file))
+    again = await pusher.push(build_request(file))
     assert again.outcome == "already there"
     assert again.model == first.model
-    assert sent(events) == 0
+    assert count_sent_bytes(events) == 0
 
 
 @pytest.mark.parametrize("size", [1000, FIVE_PARTS])
-async def test_bytes_that_the_team_holds_are_not_sent_for_another_path(
-    pushing: Pushing, tmp_path: Path, events: list[PushEvent], size: int
+async def test_push_content_stored_at_other_path_registers_without_sending(
+    pusher: Pusher, tmp_path: Path, events: list[PushEvent], size: int
 ) -> None:
-    await pushing.push(request(model_file(tmp_path / "ink.safetensors", size)))
+    await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors", size)))
     events.clear()
-    pushed = await pushing.push(
-        request(model_file(tmp_path / "copy.safetensors", size), "models/loras/copy.safetensors")
+    pushed = await pusher.push(
+        build_request(write_model_file(tmp_path / "copy.safetensors", size), "models/loras/copy.safetensors")
     )
     assert pushed.outcome == "registered"
-    assert sent(events) == 0
+    assert count_sent_bytes(events) == 0
 
 
 @pytest.mark.parametrize("size", [1000, 1001])
-async def test_a_taken_path_is_refused_before_the_first_byte(
-    pushing: Pushing, tmp_path: Path, events: list[PushEvent], size: int
+async def test_push_to_path_of_other_model_raises_path_taken_without_sending(
+    pusher: Pusher, tmp_path: Path, events: list[PushEvent], size: int
 ) -> None:
-    first = await pushing.push(request(model_file(tmp_path / "ink.safetensors", 1000)))
+    first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors", 1000)))
     events.clear()
-    other = model_file(tmp_path / "other.safetensors", size, seed=2)
+    other = write_model_file(tmp_path / "other.safetensors", size, seed=2)
     with pytest.raises(problems.ModelPathTaken) as refused:
-        await pushing.push(request(other, "models/loras/INK.safetensors"))
-    assert first.model is not None
+        await pusher.push(build_request(other, "models/loras/INK.safetensors"))
     assert refused.value.facts["model_id"] == str(first.model.id)
-    assert sent(events) == 0
+    assert count_sent_bytes(events) == 0
 
 
 @pytest.mark.parametrize("size", [1000, 1001])
-async def test_replacing_swaps_the_bytes_behind_a_path(
-    pushing: Pushing, registry: Registry, tmp_path: Path, size: int
+async def test_push_with_replace_replaces_model_at_same_path(
+    pusher: Pusher, registry: Registry, tmp_path: Path, size: int
 ) -> None:
-    """A LoRA that was trained again has the old size, and then its hash is known before anything is asked."""
-    first = await pushing.push(request(model_file(tmp_path / "ink.safetensors", 1000)))
-    new = model_file(tmp_path / "new.safetensors", size, seed=2)
-    pushed = await pushing.push(request(new, replace=True))
+    """With equal sizes, as of a LoRA that was trained again, the file is hashed before the registry is called."""
+    first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors", 1000)))
+    new = write_model_file(tmp_path / "new.safetensors", size, seed=2)
+    pushed = await pusher.push(build_request(new, replace=True))
     assert pushed.outcome == "replaced"
-    living = (await registry.list_models()).model_list
-    assert [model.id for model in living] == [pushed.model.id if pushed.model else None]
-    assert first.model is not None
-    assert living[0].file_hash != first.model.file_hash
+    models = (await registry.list_models()).model_list
+    assert [model.id for model in models] == [pushed.model.id]
+    assert models[0].file_hash != first.model.file_hash
 
 
-async def test_a_file_over_the_quota_is_refused_before_the_first_byte(
-    pushing: Pushing, registry: Registry, tmp_path: Path, events: list[PushEvent]
+async def test_push_file_over_quota_raises_quota_exceeded_without_sending(
+    pusher: Pusher, registry: Registry, tmp_path: Path, events: list[PushEvent]
 ) -> None:
-    await registry.update_team(TeamChange(quota_bytes=500))
+    await registry.update_team(TeamUpdate(quota_bytes=500))
     with pytest.raises(problems.QuotaExceeded):
-        await pushing.push(request(model_file(tmp_path / "ink.safetensors")))
-    assert sent(events) == 0
+        await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
+    assert count_sent_bytes(events) == 0
 
 
-async def test_what_is_no_model_is_refused(pushing: Pushing, tmp_path: Path) -> None:
+async def test_push_html_page_raises_not_a_model_file(pusher: Pusher, tmp_path: Path) -> None:
     file = tmp_path / "ink.safetensors"
     file.write_text("<!DOCTYPE html><html>Sign in first</html>")
     with pytest.raises(problems.NotAModelFile):
-        await pushing.push(request(file))
+        await pusher.push(build_request(file))
 
 
-async def test_a_push_that_was_cut_off_goes_on_with_the_missing_parts(
+async def test_push_unsafe_pickle_waits_for_scan_and_raises_not_a_model_file_with_reason(
+    pusher: Pusher, registry: Registry, tmp_path: Path
+) -> None:
+    await registry.update_team(TeamUpdate(pickle_policy="scan"))
+    file = tmp_path / "old.pt"
+    file.write_bytes(build_tensorless_checkpoint(call(named("os", "system"), text("true"))))
+    with pytest.raises(problems.NotAModelFile) as refused:
+        await pusher.push(build_request(file, "models/checkpoints/old.pt"))
+    assert refused.value.detail.startswith("This file names 'os.system'")
+    assert refused.value.facts["found"] == "unsafe pickle"
+
+
+async def test_push_after_cancelled_push_sends_only_missing_parts(
     registry: Registry, settings: ClientSettings, tmp_path: Path, events: list[PushEvent]
 ) -> None:
-    file = model_file(tmp_path / "ink.safetensors", FIVE_PARTS)
-    far = asyncio.Event()
+    file = write_model_file(tmp_path / "ink.safetensors", FIVE_PARTS)
+    is_almost_sent = asyncio.Event()
 
-    def hear(event: PushEvent) -> None:
+    def report(event: PushEvent) -> None:
         if isinstance(event, Sent) and event.done > 22_000_000:
-            far.set()
+            is_almost_sent.set()
 
-    # Four connections share the pace, so four parts are whole when the fifth begins.
-    slow = Pushing(registry, settings, hear, network=Network(pace=Pace(5_000_000)))
-    task = asyncio.create_task(slow.push(request(file)))
-    await asyncio.wait_for(far.wait(), 60)
+    # Four connections share the rate limit, so four parts are complete when the fifth begins.
+    slow = Pusher(registry, settings, report, network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000)))
+    task = asyncio.create_task(slow.push(build_request(file)))
+    await asyncio.wait_for(is_almost_sent.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    pushed = await Pushing(registry, settings, events.append).push(request(file))
+    pushed = await Pusher(registry, settings, events.append).push(build_request(file))
     assert pushed.outcome == "registered"
-    kept = next(event.kept for event in events if isinstance(event, Resumed))
-    assert kept >= 3 * 5_242_880
-    assert min(event.done for event in events if isinstance(event, Sent)) >= kept
+    resumed_bytes = next(event.kept for event in events if isinstance(event, Resumed))
+    assert resumed_bytes >= 3 * 5_242_880
+    assert min(event.done for event in events if isinstance(event, Sent)) >= resumed_bytes
     assert await asyncio.to_thread(lambda: list((settings.state_dir / "uploads").iterdir())) == []
 
 
-async def test_an_upload_that_the_registry_gave_up_is_begun_anew(
+async def test_push_with_resume_record_of_unknown_upload_starts_new_upload(
     registry: Registry, settings: ClientSettings, tmp_path: Path, events: list[PushEvent]
 ) -> None:
-    file = model_file(tmp_path / "ink.safetensors", FIVE_PARTS)
-    begun = asyncio.Event()
-    slow = Pushing(registry, settings, lambda _: begun.set(), network=Network(pace=Pace(5_000_000)))
-    task = asyncio.create_task(slow.push(request(file)))
-    await asyncio.wait_for(begun.wait(), 20)
+    file = write_model_file(tmp_path / "ink.safetensors", FIVE_PARTS)
+    is_started = asyncio.Event()
+    slow = Pusher(
+        registry,
+        settings,
+        lambda _: is_started.set(),
+        network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000)),
+    )
+    task = asyncio.create_task(slow.push(build_request(file)))
+    await asyncio.wait_for(is_started.wait(), 20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    uploads = UnfinishedUploads(settings.state_dir / "uploads")
-    (note,) = await asyncio.to_thread(lambda: list((settings.state_dir / "uploads").glob("*.json")))
-    remembered = await uploads.find(note.stem)
-    assert remembered is not None
-    gone = remembered.storage_key[:-4] + "0000"
-    await uploads.keep(note.stem, remembered.model_copy(update={"storage_key": gone}))
+    resume_store = ResumeStore(settings.state_dir / "uploads")
+    (file_of_record,) = await asyncio.to_thread(lambda: list((settings.state_dir / "uploads").glob("*.json")))
+    record = await resume_store.find(file_of_record.stem)
+    assert record is not None
+    unknown_key = record.storage_key[:-4] + "0000"
+    await resume_store.save(file_of_record.stem, record.model_copy(update={"storage_key": unknown_key}))
 
-    pushed = await Pushing(registry, settings, events.append).push(request(file))
+    pushed = await Pusher(registry, settings, events.append).push(build_request(file))
     assert pushed.outcome == "registered"
     assert not [event for event in events if isinstance(event, Resumed)]
 
 
-async def test_a_file_that_fails_leaves_the_others_alone(pushing: Pushing, tmp_path: Path) -> None:
+async def test_push_all_invalid_file_fails_and_other_files_are_registered(pusher: Pusher, tmp_path: Path) -> None:
     (tmp_path / "page.safetensors").write_text("<html></html>" * 10)
-    good = [model_file(tmp_path / f"{number}.safetensors", 1000 + number) for number in range(3)]
-    files = [good[0], tmp_path / "page.safetensors", *good[1:]]
-    heard: list[Path] = []
+    valid = [write_model_file(tmp_path / f"{number}.safetensors", 1000 + number) for number in range(3)]
+    files = [valid[0], tmp_path / "page.safetensors", *valid[1:]]
+    reported: list[Path] = []
 
-    def tell(result: Pushed) -> None:
-        heard.append(result.file)
+    def report(result: PushResult) -> None:
+        reported.append(result.file)
 
-    results = await push_all(pushing, [request(file, f"models/loras/{file.name}") for file in files], 2, tell)
-    assert [result.outcome for result in results] == ["registered", "failed", "registered", "registered"]
-    assert isinstance(results[1].failure, problems.NotAModelFile)
-    assert sorted(heard) == sorted(files)
+    results = await push_all(pusher, [build_request(file, f"models/loras/{file.name}") for file in files], 2, report)
+    assert [isinstance(result, PushFailed) for result in results] == [False, True, False, False]
+    assert isinstance(results[1], PushFailed)
+    assert isinstance(results[1].error, problems.NotAModelFile)
+    assert sorted(reported) == sorted(files)
 
 
-async def test_an_ended_session_ends_the_whole_push(
+async def test_push_all_with_unknown_key_raises_unauthenticated(
     settings: ClientSettings, registry: Registry, tmp_path: Path
 ) -> None:
-    file = model_file(tmp_path / "ink.safetensors")
-    async with Registry(registry.url, "sk-" + "a" * 49) as stranger:
+    file = write_model_file(tmp_path / "ink.safetensors")
+    async with Registry(registry.url, "sk-" + "a" * 49) as unknown_caller:
         with pytest.raises(problems.Unauthenticated):
-            await push_all(Pushing(stranger, settings, lambda _: None), [request(file)], 2, lambda _: None)
+            await push_all(Pusher(unknown_caller, settings, lambda _: None), [build_request(file)], 2, lambda _: None)
 
 
-async def test_a_rehearsal_says_what_would_happen_and_changes_nothing(
-    pushing: Pushing, registry: Registry, settings: ClientSettings, tmp_path: Path
+async def test_plan_push_returns_action_for_each_file_and_changes_nothing(
+    pusher: Pusher, registry: Registry, settings: ClientSettings, tmp_path: Path
 ) -> None:
-    ink = model_file(tmp_path / "ink.safetensors")
-    await pushing.push(request(ink))
-    other = model_file(tmp_path / "other.safetensors", seed=2)
-    asked = [request(ink), request(other), request(other, replace=True), request(other, "models/loras/b.safetensors")]
-    plans = await rehearse(registry, settings, asked)
+    ink = write_model_file(tmp_path / "ink.safetensors")
+    await pusher.push(build_request(ink))
+    other = write_model_file(tmp_path / "other.safetensors", seed=2)
+    requests = [
+        build_request(ink),
+        build_request(other),
+        build_request(other, replace=True),
+        build_request(other, "models/loras/b.safetensors"),
+    ]
+    plans = await plan_push(registry, settings, requests)
     assert [plan.action for plan in plans] == [
         "skip (already there)",
-        "be refused (other bytes are there)",
+        "be refused (other content is there)",
         "replace",
         "push",
     ]
     assert len((await registry.list_models()).model_list) == 1
 
 
-def test_a_request_knows_two_spellings_of_one_path(tmp_path: Path) -> None:
-    one = request(tmp_path / "a", "models/loras/Ink.safetensors")
-    assert one.path_key == dataclasses.replace(one, model_path="loras/ink.safetensors").path_key
+def test_push_request_path_key_is_equal_for_two_spellings_of_path(tmp_path: Path) -> None:
+    request = build_request(tmp_path / "a", "models/loras/Ink.safetensors")
+    assert request.path_key == dataclasses.replace(request, model_path="loras/ink.safetensors").path_key

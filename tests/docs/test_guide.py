@@ -6,66 +6,74 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from modelyard.__main__ import SERVER_COMMANDS
 from modelyard.agent.settings import read_settings as read_agent_settings
-from modelyard.cli.main import app as client_app
-from modelyard.cli.main import globals_first, run
+from modelyard.cli.command_tree import app as client_app
+from modelyard.cli.command_tree import move_global_options_first, run
+from modelyard.cli.server_commands import SERVER_COMMANDS
 from modelyard.client.settings import read_settings
 from modelyard.server.main import app as server_app
 from modelyard.server.settings import Settings
-from modelyard.wire.problems import every_problem
-from tests.docs.pages import GUIDES, addresses_in, commands_in, problems_in, proofs_in, settings_in, text_of
-from tools.reference import openapi_document
+from modelyard.wire.problems import list_problem_classes
+from tests.docs.pages import (
+    GUIDES,
+    find_api_paths,
+    find_commands,
+    find_problem_names,
+    find_settings,
+    find_test_names,
+    read_page,
+)
+from tools.reference import build_openapi_document
 from tools.repository import ROOT, tracked_files
 
-ALL_COMMANDS = sorted({tuple(words) for page in GUIDES for words in commands_in(text_of(page))})
+ALL_COMMANDS = sorted({tuple(words) for page in GUIDES for words in find_commands(read_page(page))})
 PAGES = pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-def place_for_help(words: list[str]) -> int:
-    """Where ``--help`` may stand: behind the command, in front of which only global options stand."""
+def find_help_position(words: list[str]) -> int:
+    """Return the position at which ``--help`` can be inserted: after the command, or at the end for an unknown one."""
     command: Any = get_command(client_app)
-    place = next((place for place, word in enumerate(words) if word in command.commands), len(words))
-    while place < len(words) and words[place] in getattr(command, "commands", {}):
-        command = command.commands[words[place]]
-        place += 1
-    # A group would show its own help and not look at a word that names none of its commands.
-    stands_before_a_stranger = hasattr(command, "commands") and place < len(words) and words[place][0] != "-"
-    return len(words) if stands_before_a_stranger else place
+    position = next((position for position, word in enumerate(words) if word in command.commands), len(words))
+    while position < len(words) and words[position] in getattr(command, "commands", {}):
+        command = command.commands[words[position]]
+        position += 1
+    # A group with ``--help`` would ignore a following word that is none of its commands.
+    has_unknown_command = hasattr(command, "commands") and position < len(words) and words[position][0] != "-"
+    return len(words) if has_unknown_command else position
 
 
-def exit_code_of_help(words: list[str]) -> int:
-    """What ``--help`` with these words ends with: 2 if a command or an option is none; nothing is executed."""
+def get_help_exit_code(words: list[str]) -> int:
+    """Run the command with ``--help``, so that nothing is executed; return the exit code, 2 for an unknown word."""
     if words[0] in SERVER_COMMANDS:
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_error:
             server_app([words[0], "--help", *words[1:]], prog_name="modelyard")
-        return int(str(ended.value.code or 0))
-    words = globals_first(words)
-    place = place_for_help(words)
-    return run([*words[:place], "--help", *words[place:]])
+        return int(str(exit_error.value.code or 0))
+    words = move_global_options_first(words)
+    position = find_help_position(words)
+    return run([*words[:position], "--help", *words[position:]])
 
 
 @pytest.mark.parametrize("words", ALL_COMMANDS, ids=" ".join)
-def test_every_command_that_a_page_names_can_be_typed(words: tuple[str, ...]) -> None:
-    assert exit_code_of_help(list(words)) == 0
+def test_command_named_in_docs_is_accepted_by_command_line(words: tuple[str, ...]) -> None:
+    assert get_help_exit_code(list(words)) == 0
 
 
 @pytest.mark.parametrize("line", ["$ modelyard pusch x", "$ modelyard ls --colour", "$ modelyard team destroy --yes"])
-def test_a_command_that_is_none_is_noticed(line: str) -> None:
-    (words,) = commands_in(f"```console\n{line}\n```\n")
-    assert exit_code_of_help(words) == 2
+def test_unknown_command_or_option_in_docs_is_detected(line: str) -> None:
+    (words,) = find_commands(f"```console\n{line}\n```\n")
+    assert get_help_exit_code(words) == 2
 
 
-def test_commands_are_found_wherever_a_reader_types_them() -> None:
+def test_find_commands_finds_code_blocks_and_inline_code() -> None:
     text = (
         "```sh\nA=b modelyard ls | modelyard show x  # why\n```\n"
         "```console\n$ modelyard rm 'a b'\nmodelyard says\n```\n`modelyard`"
     )
-    assert commands_in(text + " and `modelyard whoami`") == [["ls"], ["show", "x"], ["rm", "a b"], ["whoami"]]
+    assert find_commands(text + " and `modelyard whoami`") == [["ls"], ["show", "x"], ["rm", "a b"], ["whoami"]]
 
 
-class Asked(dict[str, str]):
-    """An environment that remembers which names were asked for."""
+class RecordingEnvironment(dict[str, str]):
+    """An environment without variables that records the names that are read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,50 +85,52 @@ class Asked(dict[str, str]):
 
 
 @PAGES
-def test_every_setting_that_a_page_names_exists(page: Path) -> None:
-    environment = Asked()
+def test_setting_named_in_docs_exists(page: Path) -> None:
+    environment = RecordingEnvironment()
     read_settings(environment)
     read_agent_settings(environment)
     server = {f"MODELYARD_{name.upper()}" for name in Settings.model_fields}
-    assert settings_in(text_of(page)) - server - environment.names == set()
+    assert find_settings(read_page(page)) - server - environment.names == set()
 
 
 @pytest.fixture(scope="module")
 def patterns() -> list[re.Pattern[str]]:
-    """One pattern an address of the API; where an object's id belongs, a page may have ``{id}``, ``$ID`` or an id."""
-    addresses = ["/api/v1/openapi.json", *openapi_document()["paths"]]
+    """Return a pattern for each path of the API; for an id, a page may have ``{id}``, ``$ID`` or a UUID."""
+    paths = ["/api/v1/openapi.json", *build_openapi_document()["paths"]]
     return [
-        re.compile(re.sub(r"\\\{\w+\\\}", r"(\\{\\w+\\}|\\$\\w+|[0-9a-f-]{36})", re.escape(one))) for one in addresses
+        re.compile(re.sub(r"\\\{\w+\\\}", r"(\\{\\w+\\}|\\$\\w+|[0-9a-f-]{36})", re.escape(path))) for path in paths
     ]
 
 
 @PAGES
-def test_every_address_that_a_page_names_exists(page: Path, patterns: list[re.Pattern[str]]) -> None:
-    unknown = {one for one in addresses_in(text_of(page)) if not any(each.fullmatch(one) for each in patterns)}
+def test_api_path_named_in_docs_is_in_openapi_document(page: Path, patterns: list[re.Pattern[str]]) -> None:
+    unknown = {
+        path for path in find_api_paths(read_page(page)) if not any(pattern.fullmatch(path) for pattern in patterns)
+    }
     assert unknown == set()
 
 
-def test_an_address_that_is_none_is_noticed(patterns: list[re.Pattern[str]]) -> None:
-    (address,) = addresses_in("see `/api/v1/models/$ID/upload`.")
-    assert not any(each.fullmatch(address) for each in patterns)
+def test_unknown_api_path_in_docs_is_detected(patterns: list[re.Pattern[str]]) -> None:
+    (path,) = find_api_paths("see `/api/v1/models/$ID/upload`.")
+    assert not any(pattern.fullmatch(path) for pattern in patterns)
 
 
 @PAGES
-def test_every_test_that_a_page_names_exists(page: Path) -> None:
-    named = proofs_in(text_of(page))
+def test_test_named_in_docs_exists(page: Path) -> None:
+    named = find_test_names(read_page(page))
     if named:
         trees = [ast.parse(file.read_text(encoding="utf-8")) for file in tracked_files(".py") if "tests" in file.parts]
         functions = (ast.FunctionDef, ast.AsyncFunctionDef)
         assert named - {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, functions)} == set()
 
 
-def test_every_refusal_of_ours_is_a_problem() -> None:
-    named = problems_in(text_of(ROOT / "docs" / "decisions" / "0004-our-refusals.md"))
+def test_problem_named_in_decision_on_refusals_exists() -> None:
+    named = find_problem_names(read_page(ROOT / "docs" / "decisions" / "0004-our-refusals.md"))
     assert len(named) > 20
-    assert named - {kind.slug for kind in every_problem()} == set()
+    assert named - {kind.slug for kind in list_problem_classes()} == set()
 
 
-def test_the_first_commands_of_the_readme_are_two_targets() -> None:
-    first = re.search(r"```sh\n(.*?)```", text_of(ROOT / "README.md"), re.DOTALL)
+def test_readme_first_commands_are_make_demo_and_make_test() -> None:
+    first = re.search(r"```sh\n(.*?)```", read_page(ROOT / "README.md"), re.DOTALL)
     assert first is not None
     assert first[1].split() == ["make", "demo", "make", "test"]

@@ -1,4 +1,4 @@
-"""The operator's handbook and its files are held to what the server does."""
+"""Tests that compare the operator's handbook and the deployment files with the code."""
 
 import configparser
 import json
@@ -15,15 +15,15 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelyard.server.app import create_app
-from modelyard.server.cleanup.rounds import GRACE
 from modelyard.server.database import engine
-from modelyard.server.listener import GRACE_SECONDS, KEEP_ALIVE_SECONDS
+from modelyard.server.garbage.run_state import GRACE
+from modelyard.server.http.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from modelyard.server.main import app as server_app
-from modelyard.server.parts import opened
+from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
-from modelyard.server.verification.scrubbing import FRESH
-from modelyard.transfer.network import Network
-from tests.docs.pages import settings_in, text_of
+from modelyard.server.verification.scrub import FRESH
+from modelyard.transfer.options import TransferOptions
+from tests.docs.pages import find_settings, read_page
 from tools.repository import ROOT, tracked_files
 
 HANDBOOK = ROOT / "docs" / "operate.md"
@@ -31,7 +31,7 @@ DEPLOY = ROOT / "docs" / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service"))
 STORE = ROOT / "src" / "modelyard" / "server" / "storage"
 # What each call of S3 needs, by AWS's "Actions defined by Amazon S3". A HEAD of a bucket or an object has no action.
-ACTIONS = {
+ACTIONS_BY_CALL = {
     "abort_multipart_upload": {"AbortMultipartUpload"},
     "complete_multipart_upload": {"PutObject"},
     "copy_object": {"GetObject", "PutObject"},
@@ -54,104 +54,105 @@ ACTIONS = {
 }
 
 
-def first_cells(heading: str) -> list[str]:
-    """What stands in code in the first cell of each row of the table below a heading."""
-    section = text_of(HANDBOOK).split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+def read_first_cells(heading: str) -> list[str]:
+    """Return the code span in the first cell of each row of the table below a heading."""
+    section = read_page(HANDBOOK).split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
 
 
 @pytest.fixture
-def exposed(tmp_path: Path) -> set[str]:
-    """The names in ``/metrics``, with the ending that counters get there."""
-    with opened(Settings(data_dir=tmp_path)) as parts:
-        text = TestClient(create_app(parts)).get("/metrics").text
+def exposed_metrics(tmp_path: Path) -> set[str]:
+    """Return the names in ``/metrics``, with the suffix ``_total`` of counters."""
+    with open_resources(Settings(data_dir=tmp_path)) as resources:
+        text = TestClient(create_app(resources)).get("/metrics").text
     families = text_string_to_metric_families(text)
-    names = {each.name + ("_total" if each.type == "counter" else "") for each in families}
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     return {name for name in names if not name.endswith("_created")}
 
 
 @pytest.fixture
-def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load(text_of(DEPLOY / "alerts.yaml"))["groups"]
+def alert_rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load(read_page(DEPLOY / "alerts.yaml"))["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
-def test_the_table_of_metrics_has_what_the_server_exposes_and_nothing_else(exposed: set[str]) -> None:
-    listed = first_cells("Metrics")
+def test_handbook_metrics_table_lists_exactly_the_exposed_metrics(exposed_metrics: set[str]) -> None:
+    listed = read_first_cells("Metrics")
     assert len(listed) == len(set(listed))
-    assert set(listed) == exposed
+    assert set(listed) == exposed_metrics
 
 
-def test_every_alarm_looks_at_metrics_that_are_there(rules: list[dict[str, Any]], exposed: set[str]) -> None:
-    for rule in rules:
-        named = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bmodelyard_\w+", rule["expr"])}
-        assert named <= exposed, rule["alert"]
-        assert named or "up{" in rule["expr"]
+def test_alert_rule_uses_only_exposed_metrics(alert_rules: list[dict[str, Any]], exposed_metrics: set[str]) -> None:
+    for rule in alert_rules:
+        metrics = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bmodelyard_\w+", rule["expr"])}
+        assert metrics <= exposed_metrics, rule["alert"]
+        assert metrics or "up{" in rule["expr"]
 
 
-def test_every_alarm_has_a_row_that_says_what_to_do(rules: list[dict[str, Any]]) -> None:
-    assert first_cells("Alarms") == [rule["alert"] for rule in rules]
-    assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in rules)
+def test_handbook_alarms_table_has_a_row_for_each_alert_rule(alert_rules: list[dict[str, Any]]) -> None:
+    assert read_first_cells("Alarms") == [rule["alert"] for rule in alert_rules]
+    assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in alert_rules)
 
 
-def sections_of(unit: Path) -> configparser.ConfigParser:
-    found = configparser.ConfigParser(interpolation=None)
-    found.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep names as they are
-    found.read(unit, encoding="utf-8")
-    return found
+def parse_unit(unit: Path) -> configparser.ConfigParser:
+    """Parse a systemd unit file, keeping the letter case of its option names."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep names as they are
+    parser.read(unit, encoding="utf-8")
+    return parser
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_a_unit_starts_a_command_that_exists(unit: Path) -> None:
-    program, *words = sections_of(unit)["Service"]["ExecStart"].split()
+def test_systemd_unit_starts_existing_command(unit: Path) -> None:
+    program, *words = parse_unit(unit)["Service"]["ExecStart"].split()
     assert program == "/opt/modelyard/bin/modelyard"
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_error:
         server_app([words[0], "--help", *words[1:]], prog_name="modelyard")
-    assert not ended.value.code
+    assert not exit_error.value.code
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_a_unit_waits_longer_than_the_server_needs_to_end(unit: Path) -> None:
-    assert int(sections_of(unit)["Service"]["TimeoutStopSec"]) > GRACE_SECONDS
+def test_systemd_unit_stop_timeout_exceeds_server_grace_period(unit: Path) -> None:
+    assert int(parse_unit(unit)["Service"]["TimeoutStopSec"]) > GRACE_SECONDS
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_systemd_knows_every_line_of_a_unit(unit: Path, tmp_path: Path) -> None:
+def test_systemd_unit_passes_systemd_analyze_verify(unit: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze comes with systemd")
-    # Only the program is another: systemd wants one that is there.
-    here = tmp_path / unit.name
-    here.write_text(text_of(unit).replace("/opt/modelyard/bin/modelyard", shutil.which("true") or ""))
-    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(here)]
+    # Only the program is replaced: systemd requires one that exists.
+    unit_copy = tmp_path / unit.name
+    unit_copy.write_text(read_page(unit).replace("/opt/modelyard/bin/modelyard", shutil.which("true") or ""))
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit_copy)]
     verified = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-def test_every_setting_in_the_file_of_settings_exists() -> None:
-    text = text_of(DEPLOY / "modelyard.env")
-    assert settings_in(text) <= {f"MODELYARD_{name.upper()}" for name in Settings.model_fields}
+def test_deployment_env_file_sets_only_existing_settings() -> None:
+    text = read_page(DEPLOY / "modelyard.env")
+    assert find_settings(text) <= {f"MODELYARD_{name.upper()}" for name in Settings.model_fields}
     lines = [line.removeprefix("# ") for line in text.splitlines() if "=" in line]
     assert all(re.fullmatch(r"MODELYARD_[A-Z_]+=\S+", line) for line in lines)
 
 
-def calls_of_the_store() -> set[str]:
-    """Every call of S3 that the store, its probe and its set-up may make."""
-    found: set[str] = set()
-    for file in [*STORE.glob("s3*.py"), *STORE.parent.glob("storage_commands.py")]:
-        found |= set(re.findall(r"\b(" + "|".join(ACTIONS) + r")\b", text_of(file)))
-        others = set(re.findall(r"client\.([a-z]+_[a-z0-9_]+)\(", text_of(file)))
-        assert others <= {*ACTIONS, "get_paginator", "generate_presigned_url"}, file.name
-    return found
+def find_s3_calls() -> set[str]:
+    """Return every S3 call in the code of the store, its probe and the storage commands."""
+    calls: set[str] = set()
+    for file in [*(STORE / "s3").glob("*.py"), *STORE.parent.glob("storage_commands.py")]:
+        calls |= set(re.findall(r"\b(" + "|".join(ACTIONS_BY_CALL) + r")\b", read_page(file)))
+        others = set(re.findall(r"client\.([a-z]+_[a-z0-9_]+)\(", read_page(file)))
+        assert others <= {*ACTIONS_BY_CALL, "get_paginator", "generate_presigned_url"}, file.name
+    return calls
 
 
-def test_the_policy_of_the_bucket_allows_what_the_store_asks_for_and_nothing_else() -> None:
-    statements = json.loads(text_of(DEPLOY / "bucket-policy.json"))["Statement"]
+def test_bucket_policy_allows_exactly_the_actions_of_the_s3_calls() -> None:
+    statements = json.loads(read_page(DEPLOY / "bucket-policy.json"))["Statement"]
     allowed = {action.removeprefix("s3:") for statement in statements for action in statement["Action"]}
-    assert allowed == set().union(*(ACTIONS[call] for call in calls_of_the_store()))
+    assert allowed == set().union(*(ACTIONS_BY_CALL[call] for call in find_s3_calls()))
 
 
-def test_the_handbook_gives_the_limits_that_the_code_has() -> None:
-    text = text_of(HANDBOOK)
+def test_handbook_names_the_limits_of_the_code() -> None:
+    text = read_page(HANDBOOK)
     limits = engine.Limits()
     assert f"at most {limits.connections + limits.extra_connections}." in text
     seconds = limits.statement // 1000, limits.busy // 1000, limits.connect // 1000
@@ -160,17 +161,17 @@ def test_the_handbook_gives_the_limits_that_the_code_has() -> None:
     assert ("every seven days" in text, FRESH) == (True, timedelta(days=7))
 
 
-def test_nginx_gives_up_later_than_the_client_and_sooner_than_the_server() -> None:
-    text = text_of(DEPLOY / "nginx.conf")
-    read = re.search(r"proxy_read_timeout (\d+)s;", text)
-    idle = re.search(r"keepalive_timeout (\d+)s;", text)
-    assert read is not None
-    assert idle is not None
-    assert int(read[1]) > Network().answer_seconds
-    assert int(idle[1]) < KEEP_ALIVE_SECONDS
+def test_nginx_timeouts_lie_between_those_of_client_and_server() -> None:
+    text = read_page(DEPLOY / "nginx.conf")
+    read_timeout = re.search(r"proxy_read_timeout (\d+)s;", text)
+    keepalive_timeout = re.search(r"keepalive_timeout (\d+)s;", text)
+    assert read_timeout is not None
+    assert keepalive_timeout is not None
+    assert int(read_timeout[1]) > TransferOptions().response_timeout_seconds
+    assert int(keepalive_timeout[1]) < KEEP_ALIVE_SECONDS
 
 
-def test_every_file_for_deployment_is_in_the_handbook() -> None:
+def test_handbook_links_every_deployment_file() -> None:
     files = [file for file in tracked_files() if file.parent == DEPLOY]
     assert files
-    assert [file.name for file in files if f"(deploy/{file.name})" not in text_of(HANDBOOK)] == []
+    assert [file.name for file in files if f"(deploy/{file.name})" not in read_page(HANDBOOK)] == []

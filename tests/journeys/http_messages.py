@@ -1,4 +1,4 @@
-"""Just enough of HTTP/1.1 for a proxy to know one message from the next."""
+"""Readers of HTTP/1.1 messages from a stream, for proxies that have to find where a message ends."""
 
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -6,8 +6,8 @@ from typing import BinaryIO
 _PIECE = 64 * 1024
 
 
-def head_of(stream: BinaryIO) -> tuple[bytes, str, dict[str, str]]:
-    """A message's head as it came, its first line, its headers; empty at the end of the connection."""
+def read_head(stream: BinaryIO) -> tuple[bytes, str, dict[str, str]]:
+    """Read a message's head: its raw bytes, first line and headers (names in lower case); empty at the stream's end."""
     lines: list[bytes] = []
     while (line := stream.readline()).strip():
         lines.append(line)
@@ -17,26 +17,26 @@ def head_of(stream: BinaryIO) -> tuple[bytes, str, dict[str, str]]:
     return b"".join([*lines, line]), lines[0].decode("latin-1"), {n.lower(): v.strip() for n, _, v in pairs}
 
 
-def pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """A body of ``size`` bytes as it comes.
+def read_body(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """Read a body of ``size`` bytes in pieces, as they arrive.
 
     Raises:
-        ConnectionAbortedError: its sender hung up.
+        ConnectionAbortedError: the stream ended before that many bytes.
     """
     while size > 0:
-        piece = stream.read1(min(_PIECE, size))  # type: ignore[attr-defined]  # what makefile gives can do more than BinaryIO
+        piece = stream.read1(min(_PIECE, size))  # type: ignore[attr-defined]  # makefile returns a BufferedReader, BinaryIO has no read1
         if not piece:
             raise ConnectionAbortedError
         size -= len(piece)
         yield piece
 
 
-def chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """A chunked body as it comes, with the sizes of its chunks."""
+def read_chunked_body(stream: BinaryIO) -> Iterator[bytes]:
+    """Read a chunked body in pieces, with the lines that give the chunk sizes."""
     while True:
         line = stream.readline()
         size = int(line.split(b";")[0], 16)
         yield line
-        yield from pieces(stream, size + 2)
+        yield from read_body(stream, size + 2)
         if size == 0:
             return

@@ -1,4 +1,4 @@
-"""What the generated calls need to reach the registry's rules: whole numbers, and real bytes behind a key."""
+"""Schemathesis hooks that make generated requests valid: integers without ``.0``, storage keys of uploaded files."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ import schemathesis
 from pydantic import ValidationError
 
 from modelyard.wire.models import NewModel
-from tests.server.world import a_model_file, hash_of
+from tests.server.harness import hash_of, make_model_file
 
 _CLIENT = httpx2.Client(
     base_url=os.environ["MODELYARD_TEST_URL"],
@@ -23,30 +23,35 @@ _CLIENT = httpx2.Client(
 
 @schemathesis.hook
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
-    """Whole numbers without ``.0``: to JSON Schema 2.0 is an integer, to the contract it is not."""
+    """Replace ``2.0`` by ``2`` (the API refuses ``2.0``, JSON Schema does not); upload a file for a registration."""
     label = context.operation.label if context.operation is not None else ""
-    return _with_real_bytes(_whole(body)) if label == "POST /api/v1/models" else _whole(body)
+    return (
+        _with_uploaded_file(_convert_whole_floats(body))
+        if label == "POST /api/v1/models"
+        else _convert_whole_floats(body)
+    )
 
 
-def _whole(value: Any) -> Any:
+def _convert_whole_floats(value: Any) -> Any:
+    """Convert floats without a fraction to integers, in nested lists and objects too."""
     if isinstance(value, dict):
-        return {name: _whole(part) for name, part in value.items()}
+        return {name: _convert_whole_floats(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_whole(part) for part in value]
+        return [_convert_whole_floats(part) for part in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _with_real_bytes(body: Any) -> Any:
-    """A registration that could succeed, when everything but the bytes is as documented."""
+def _with_uploaded_file(body: Any) -> Any:
+    """Point a valid registration at a file uploaded for it, so that it can succeed; return an invalid one unchanged."""
     try:
         NewModel.model_validate(body)
     except ValidationError:
         return body
-    content = a_model_file(uuid4().hex)
+    content = make_model_file(uuid4().hex)
     path = f"loras/{uuid4().hex}.safetensors"
-    asked = {"file_name": "a.safetensors", "file_size": len(content), "model_type": "loras", "model_path": path}
-    ticket = _CLIENT.post("/api/v1/models/presign", json=asked).json()
+    upload = {"file_name": "a.safetensors", "file_size": len(content), "model_type": "loras", "model_path": path}
+    ticket = _CLIENT.post("/api/v1/models/presign", json=upload).json()
     _CLIENT.put(ticket["upload_url"], content=content, headers=ticket["upload_headers"])
-    real = {"storage_key": ticket["storage_key"], "file_size": len(content), "file_hash": hash_of(content)}
-    real |= {"model_type": "loras", "model_path": path}
-    return body | real
+    uploaded = {"storage_key": ticket["storage_key"], "file_size": len(content), "file_hash": hash_of(content)}
+    uploaded |= {"model_type": "loras", "model_path": path}
+    return body | uploaded

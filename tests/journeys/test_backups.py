@@ -1,4 +1,4 @@
-"""The restore drill: the commands of the operator's handbook, on a registry that is used meanwhile."""
+"""Backup and restore with the commands of the operator's handbook, of a registry that is used meanwhile."""
 
 import os
 import re
@@ -12,97 +12,108 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.large import large
-from tests.journeys.program import Program
-from tests.journeys.sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
-from tests.journeys.waiting import wait_for
+from tests.journeys.command_line import CommandLine
+from tests.journeys.polling import wait_for
+from tests.journeys.postgres_and_bucket import create_database_and_bucket
+from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.postgres import PROGRAMS, RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
-from tests.server.world import Someone, a_model_file
+from tests.server.harness import ApiCaller, make_model_file
 from tools.repository import ROOT
 
 SIZES = {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
-AT_LEAST = 10
+MIN_MODELS = 10
 
 
-def commands(heading: str) -> tuple[str, str]:
-    """What the handbook tells to type below a heading: to back up, and to restore."""
+def read_handbook_commands(heading: str) -> tuple[str, str]:
+    """Return the two shell blocks below a heading of docs/operate.md: the backup commands and the restore commands."""
     page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     section = page.split(f"\n### {heading}\n", 1)[1].split("\n#", 1)[0]
     back_up, restore = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     return back_up, restore
 
 
-def typed(text: str, here: Mapping[str, object], **environment: str) -> None:
-    """Run commands in a shell that stops at the first failure, with the places of this test."""
-    assert all(stands in text for stands in here)
-    places = re.compile("|".join(map(re.escape, here)))
-    text = places.sub(lambda found: str(here[found[0]]), text)
+def run_commands(text: str, replacements: Mapping[str, object], **environment: str) -> None:
+    """Run commands in a shell that stops at the first failure, with the handbook's paths replaced by this test's.
+
+    Raises:
+        AssertionError: a path to replace is not in the commands, or one of them failed.
+    """
+    assert all(path in text for path in replacements)
+    pattern = re.compile("|".join(map(re.escape, replacements)))
+    text = pattern.sub(lambda match: str(replacements[match[0]]), text)
     shell = ["sh", "-eu", "-c", text]
-    ran = subprocess.run(shell, capture_output=True, text=True, env=os.environ | environment, check=False)
-    assert ran.returncode == 0, ran.stderr
+    result = subprocess.run(shell, capture_output=True, text=True, env=os.environ | environment, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 @contextmanager
-def somebody_registers(someone: Someone) -> Iterator[dict[str, str]]:
-    """One small model after the other, until the block ends; those that were acknowledged, by id, with their paths."""
+def registering_models(caller: ApiCaller) -> Iterator[dict[str, str]]:
+    """Register small models on a thread until the block ends; yield the paths of the acknowledged ones by their id.
+
+    The block begins once ten are registered.
+    """
     acknowledged: dict[str, str] = {}
-    is_over, enough = threading.Event(), threading.Event()
+    is_over, has_registered_enough = threading.Event(), threading.Event()
 
     def register() -> None:
         number = 0
         while not is_over.is_set():
             path = f"models/loras/small-{number}.safetensors"
-            acknowledged[someone.register(a_model_file(path), path)] = path
+            acknowledged[caller.register(make_model_file(path), path)] = path
             number += 1
-            if number == AT_LEAST:
-                enough.set()
+            if number == MIN_MODELS:
+                has_registered_enough.set()
 
-    busy = threading.Thread(target=register)
-    busy.start()
+    thread = threading.Thread(target=register)
+    thread.start()
     try:
-        assert enough.wait(60)
+        assert has_registered_enough.wait(60)
         yield acknowledged
     finally:
         is_over.set()
-        busy.join()
+        thread.join()
 
 
-def everything_is_there(server: RunningServer, acknowledged: Mapping[str, str], folder: Path) -> None:
-    """All that was acknowledged is listed, and all that is listed comes down with the hash that it should have."""
-    owner = Program(folder / "home", server.url, server.owner())
-    listed = {model["id"]: model["model_path"] for model in owner.ask("ls", "--all")["model_list"]}
+def check_restored_registry(server: RunningServer, acknowledged: Mapping[str, str], folder: Path) -> None:
+    """Assert that all acknowledged models are listed, and that all listed ones can be pulled (a pull checks hashes)."""
+    owner = CommandLine(folder / "home", server.url, server.owner())
+    listed = {model["id"]: model["model_path"] for model in owner.run_json("ls", "--all")["model_list"]}
     assert acknowledged.items() <= listed.items()
-    # What somebody was reading when the copy was made is read by nobody else until his lease is over.
-    wait_for(lambda: not owner.ask("ls", "--verification", "pending")["model_list"], 150)
-    pulled = owner.ask("pull", *listed, "-o", folder / "pulled", "--tree")["files"]
-    assert [each["outcome"] for each in pulled] == ["pulled"] * len(listed)
+    # A blob that was being verified during the backup is verified again only when that lease has expired.
+    wait_for(lambda: not owner.run_json("ls", "--verification", "pending")["model_list"], 150)
+    pulled = owner.run_json("pull", *listed, "-o", folder / "pulled", "--tree")["files"]
+    assert [file["outcome"] for file in pulled] == ["pulled"] * len(listed)
 
 
-def test_a_running_registry_is_backed_up_and_restored_elsewhere(tmp_path: Path, new_file: Callable[..., Path]) -> None:
+def test_handbook_backup_of_running_sqlite_registry_restores_acknowledged_models(
+    tmp_path: Path, new_file: Callable[..., Path]
+) -> None:
     if shutil.which("sqlite3") is None or shutil.which("rsync") is None:
         pytest.skip("the handbook's commands are sqlite3 and rsync")
-    back_up, restore = commands("SQLite and a folder")
-    backup, elsewhere = tmp_path / "backup", tmp_path / "elsewhere"
+    back_up, restore = read_handbook_commands("SQLite and a folder")
+    backup, restored_dir = tmp_path / "backup", tmp_path / "elsewhere"
     backup.mkdir()
     with RunningServer(tmp_path / "data", port=0, **SIZES) as server:
         owner = server.owner()
-        Program(tmp_path / "home", server.url, owner).ask("push", new_file(40 * MEBIBYTE))
-        with somebody_registers(owner) as registered:
+        CommandLine(tmp_path / "home", server.url, owner).run_json("push", new_file(40 * MEBIBYTE))
+        with registering_models(owner) as registered:
             acknowledged = dict(registered)
-            typed(back_up, {"/var/lib/modelyard": server.data_dir, "/backup": backup})
+            run_commands(back_up, {"/var/lib/modelyard": server.data_dir, "/backup": backup})
         assert len(registered) > len(acknowledged)
 
-    ours = f"{os.getuid()}:{os.getgid()}"
-    typed(restore, {"/var/lib/modelyard": elsewhere, "/backup": backup, "modelyard:modelyard": ours})
-    with RunningServer(elsewhere, port=0, **SIZES) as restored:
-        everything_is_there(restored, acknowledged, tmp_path)
+    user_and_group = f"{os.getuid()}:{os.getgid()}"
+    run_commands(
+        restore, {"/var/lib/modelyard": restored_dir, "/backup": backup, "modelyard:modelyard": user_and_group}
+    )
+    with RunningServer(restored_dir, port=0, **SIZES) as restored:
+        check_restored_registry(restored, acknowledged, tmp_path)
 
 
 @pytest.fixture
 def rclone(seaweed_server: RunningSeaweed) -> dict[str, str]:
-    """The environment in which ``store:`` and ``backup:`` are two remotes of rclone, here the same service."""
+    """Environment variables that define the rclone remotes ``store:`` and ``backup:``, here both the same service."""
     service = {
         "TYPE": "s3",
         "PROVIDER": "SeaweedFS",
@@ -115,34 +126,34 @@ def rclone(seaweed_server: RunningSeaweed) -> dict[str, str]:
     return remotes | {"RCLONE_CONFIG": os.devnull, "PATH": path}
 
 
-def test_a_registry_on_postgresql_and_a_bucket_is_backed_up_and_restored(
+def test_handbook_backup_of_postgresql_and_bucket_restores_acknowledged_models(
     tmp_path: Path,
     postgres_server: RunningPostgres,
     seaweed_server: RunningSeaweed,
     rclone: dict[str, str],
     new_file: Callable[..., Path],
 ) -> None:
-    back_up, restore = commands("PostgreSQL and a bucket")
+    back_up, restore = read_handbook_commands("PostgreSQL and a bucket")
     with (
-        large(postgres_server, seaweed_server) as settings,
-        large(postgres_server, seaweed_server) as elsewhere,
+        create_database_and_bucket(postgres_server, seaweed_server) as settings,
+        create_database_and_bucket(postgres_server, seaweed_server) as restored_settings,
         seaweed_server.bucket() as backup,
     ):
-        here = {"/backup/": f"{tmp_path}/", "backup:models": f"backup:{backup}"}
+        replacements = {"/backup/": f"{tmp_path}/", "backup:models": f"backup:{backup}"}
         with RunningServer(tmp_path / "data", port=0, **SIZES, **settings) as server:
             owner = server.owner()
-            Program(tmp_path / "home", server.url, owner).ask("push", new_file(40 * MEBIBYTE))
-            with somebody_registers(owner) as registered:
+            CommandLine(tmp_path / "home", server.url, owner).run_json("push", new_file(40 * MEBIBYTE))
+            with registering_models(owner) as registered:
                 acknowledged = dict(registered)
-                typed(back_up, here | places_of(settings, tmp_path), **rclone)
+                run_commands(back_up, replacements | write_settings_file(settings, tmp_path), **rclone)
 
-        typed(restore, here | places_of(elsewhere, tmp_path), **rclone)
-        with RunningServer(tmp_path / "elsewhere", port=0, **SIZES, **elsewhere) as restored:
-            everything_is_there(restored, acknowledged, tmp_path)
+        run_commands(restore, replacements | write_settings_file(restored_settings, tmp_path), **rclone)
+        with RunningServer(tmp_path / "elsewhere", port=0, **SIZES, **restored_settings) as restored:
+            check_restored_registry(restored, acknowledged, tmp_path)
 
 
-def places_of(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Where a registry with these settings has its bucket and its settings, which are written down here."""
+def write_settings_file(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Write a settings file; return replacements for the handbook's paths of the bucket and of the settings."""
     (folder / "modelyard.env").write_text(
         f"# What systemd reads.\nMODELYARD_DATABASE_URL={settings['database_url']}\n", encoding="utf-8"
     )

@@ -1,4 +1,4 @@
-"""Agents as people run them: processes on machines of their own, on both set-ups of a registry."""
+"""Agents as processes on several machines, against a registry on SQLite and on PostgreSQL with a bucket."""
 
 import signal
 import subprocess
@@ -8,33 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.large import large, serving
-from tests.journeys.machines import Machine, Poller, new_machine, resident_bytes
-from tests.journeys.program import Program
-from tests.journeys.sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
-from tests.journeys.waiting import wait_for
+from tests.journeys.agent_processes import FilePoller, Machine, create_machine, get_resident_bytes
+from tests.journeys.command_line import CommandLine
+from tests.journeys.polling import wait_for
+from tests.journeys.postgres_and_bucket import create_database_and_bucket, run_registry
+from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
-from tests.server.world import Someone
+from tests.server.harness import ApiCaller
 
-MOST_RESIDENT = 150 * MEBIBYTE
+MAX_RESIDENT_BYTES = 150 * MEBIBYTE
 INK = "loras/ink.safetensors"
-NIGHTS = 6
-# So many looks of a poller that an agent has heard of news and acted on it meanwhile, several times.
-A_WHILE = 200
+PUSHES = 6
+# Poll rounds in which an agent has certainly received a new manifest and applied it, several times.
+POLLS_TO_WAIT = 200
 SIZES = {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
 
 
 @pytest.fixture(scope="module", params=["small", "large"])
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with serving(request, tmp_path_factory.mktemp("registry"), **SIZES) as server:
+    with run_registry(request, tmp_path_factory.mktemp("registry"), **SIZES) as server:
         yield server
 
 
 @contextmanager
-def at_work(machines: Sequence[Machine]) -> Iterator[list["subprocess.Popen[bytes]"]]:
-    """Their agents, which end as they should after the block."""
+def running_agents(machines: Sequence[Machine]) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Run the machines' agents until the block ends, and check that each exits with 0."""
     agents = [machine.start() for machine in machines]
     try:
         yield agents
@@ -45,98 +45,108 @@ def at_work(machines: Sequence[Machine]) -> Iterator[list["subprocess.Popen[byte
     assert codes == [0] * len(agents)
 
 
-def test_what_is_pushed_arrives_on_every_machine_and_what_is_disabled_leaves(
-    tmp_path: Path, registry: RunningServer, team: Someone, modelyard: Program, new_file: Callable[..., Path]
+def test_machines_download_pushed_model_remove_disabled_one_and_restore_it_from_trash(
+    tmp_path: Path, registry: RunningServer, team: ApiCaller, modelyard: CommandLine, new_file: Callable[..., Path]
 ) -> None:
-    machines = [new_machine(team, tmp_path / name, registry.url) for name in ("render-01", "render-02")]
-    with at_work(machines) as agents:
+    machines = [create_machine(team, tmp_path / name, registry.url) for name in ("render-01", "render-02")]
+    with running_agents(machines) as agents:
         file = new_file(12 * MEBIBYTE)
         content = file.read_bytes()
         assert modelyard.run("push", file).code == 0
-        wait_for(lambda: all(machine.has(INK, content) for machine in machines))
-        wait_for(lambda: bool(modelyard.ask("show", "ink")["agents_ready"] == 2))
+        wait_for(lambda: all(machine.has_file(INK, content) for machine in machines))
+        wait_for(lambda: bool(modelyard.run_json("show", "ink")["agents_ready"] == 2))
         assert modelyard.run("disable", "ink").code == 0
         wait_for(lambda: not any((machine.models / INK).exists() for machine in machines))
         assert modelyard.run("enable", "ink").code == 0
-        wait_for(lambda: all(machine.has(INK, content) for machine in machines))
-        # The file has its name a moment before the log says where it came from.
+        wait_for(lambda: all(machine.has_file(INK, content) for machine in machines))
+        # The file appears a moment before the log line that says where it came from.
         wait_for(lambda: all("from trash" in machine.log.read_text() for machine in machines))
-        assert max(map(resident_bytes, agents)) <= MOST_RESIDENT
+        assert max(map(get_resident_bytes, agents)) <= MAX_RESIDENT_BYTES
 
 
-def test_a_nightly_push_never_leaves_a_machine_without_the_file(
-    tmp_path: Path, registry: RunningServer, team: Someone, modelyard: Program, new_file: Callable[..., Path]
+def test_machine_replacing_file_after_each_push_never_misses_the_file(
+    tmp_path: Path, registry: RunningServer, team: ApiCaller, modelyard: CommandLine, new_file: Callable[..., Path]
 ) -> None:
-    machine = new_machine(team, tmp_path / "render-01", registry.url)
+    machine = create_machine(team, tmp_path / "render-01", registry.url)
     contents = []
-    with at_work([machine]), Poller(machine.models, (INK,)) as poller:
-        for _ in range(NIGHTS):
+    with running_agents([machine]), FilePoller(machine.models, (INK,)) as poller:
+        for _ in range(PUSHES):
             file = new_file(6 * MEBIBYTE)
             contents.append(file.read_bytes())
             assert modelyard.run("push", file, "--replace").code == 0
-            wait_for(lambda: machine.has(INK, contents[-1]) and poller.saw(contents[-1]))
+            wait_for(lambda: machine.has_file(INK, contents[-1]) and poller.has_seen(contents[-1]))
     assert poller.gaps[INK] == 0
-    assert len(set(contents)) == NIGHTS
-    assert all(map(poller.saw, contents))
-    assert len(poller.digests) == NIGHTS
+    assert len(set(contents)) == PUSHES
+    assert all(map(poller.has_seen, contents))
+    assert len(poller.digests) == PUSHES
 
 
-class Unread:
-    """A registry on PostgreSQL and a bucket that reads what arrives only while its worker works."""
+class RegistryWithoutWorker:
+    """A registry on PostgreSQL and a bucket that verifies uploads only inside the blocks of ``worker``."""
 
     def __init__(self, server: RunningServer, folder: Path, settings: dict[str, str]) -> None:
         self.server = server
-        self._worker = Program(folder)
-        self._worker.export(**{f"MODELYARD_{name.upper()}": value for name, value in settings.items()})
+        self._worker = CommandLine(folder)
+        self._worker.set_environment(**{f"MODELYARD_{name.upper()}": value for name, value in settings.items()})
         self._folder = folder
 
     @contextmanager
-    def worker(self) -> Iterator[None]:
+    def running_worker(self) -> Iterator[None]:
+        """Run a worker process until the block ends, and check that it exits with 0."""
         running = self._worker.start("serve", "--no-http", "--data-dir", self._folder / "worker")
         try:
             yield
         finally:
-            assert running.end(signal.SIGTERM).code == 0
+            assert running.wait_for_exit(signal.SIGTERM).code == 0
 
 
 @pytest.fixture
-def unread(tmp_path: Path, postgres_server: RunningPostgres, seaweed_server: RunningSeaweed) -> Iterator[Unread]:
+def registry_without_worker(
+    tmp_path: Path, postgres_server: RunningPostgres, seaweed_server: RunningSeaweed
+) -> Iterator[RegistryWithoutWorker]:
     with (
-        large(postgres_server, seaweed_server) as settings,
+        create_database_and_bucket(postgres_server, seaweed_server) as settings,
         RunningServer(tmp_path / "server", port=0, verification_workers="0", **settings) as server,
     ):
-        yield Unread(server, tmp_path, settings)
+        yield RegistryWithoutWorker(server, tmp_path, settings)
 
 
-def test_while_nobody_has_read_a_nightly_push_every_machine_keeps_what_it_had(
-    tmp_path: Path, unread: Unread, new_file: Callable[..., Path]
+def test_machines_keep_current_version_until_pushed_version_is_verified(
+    tmp_path: Path, registry_without_worker: RegistryWithoutWorker, new_file: Callable[..., Path]
 ) -> None:
-    owner = unread.server.owner()
-    modelyard = Program(tmp_path / "home", unread.server.url, owner)
-    first, late = (new_machine(owner, tmp_path / name, unread.server.url) for name in ("render-01", "render-02"))
-    by_hand = tmp_path / "by-hand"
-    by_hand.mkdir()
+    owner = registry_without_worker.server.owner()
+    modelyard = CommandLine(tmp_path / "home", registry_without_worker.server.url, owner)
+    first, second = (
+        create_machine(owner, tmp_path / name, registry_without_worker.server.url)
+        for name in ("render-01", "render-02")
+    )
+    synced_folder = tmp_path / "by-hand"
+    synced_folder.mkdir()
     file = new_file(3 * MEBIBYTE)
     old = file.read_bytes()
-    with at_work([first]), Poller(first.models, (INK,)) as poller, Poller(by_hand, (INK,)) as beside:
-        with unread.worker():
+    with (
+        running_agents([first]),
+        FilePoller(first.models, (INK,)) as poller,
+        FilePoller(synced_folder, (INK,)) as sync_poller,
+    ):
+        with registry_without_worker.running_worker():
             assert modelyard.run("push", file).code == 0
-            wait_for(lambda: first.has(INK, old))
-            assert modelyard.run("sync", by_hand).code == 0
+            wait_for(lambda: first.has_file(INK, old))
+            assert modelyard.run("sync", synced_folder).code == 0
         new = new_file(4 * MEBIBYTE).read_bytes()
         assert modelyard.run("push", file, "--replace", "--no-wait").code == 0
-        assert modelyard.ask("show", "ink")["verification"] == "pending"
+        assert modelyard.run_json("show", "ink")["verification"] == "pending"
 
-        with at_work([late]):
-            wait_for(lambda: late.has(INK, old))
+        with running_agents([second]):
+            wait_for(lambda: second.has_file(INK, old))
             assert owner.post("/agents/render-01/sync").status_code == 200
-            assert "not verified it yet" in modelyard.run("sync", by_hand).err
-            looks = poller.polls + A_WHILE
-            wait_for(lambda: poller.polls > looks)
-            assert first.has(INK, old)
-            with unread.worker():
-                wait_for(lambda: all(machine.has(INK, new) for machine in (first, late)))
-                assert modelyard.run("sync", by_hand).code == 0
-        assert (by_hand / INK).read_bytes() == new
-    assert poller.gaps[INK] == beside.gaps[INK] == 0
-    assert len(poller.digests) == len(beside.digests) == 2
+            assert "not verified it yet" in modelyard.run("sync", synced_folder).err
+            polls = poller.polls + POLLS_TO_WAIT
+            wait_for(lambda: poller.polls > polls)
+            assert first.has_file(INK, old)
+            with registry_without_worker.running_worker():
+                wait_for(lambda: all(machine.has_file(INK, new) for machine in (first, second)))
+                assert modelyard.run("sync", synced_folder).code == 0
+        assert (synced_folder / INK).read_bytes() == new
+    assert poller.gaps[INK] == sync_poller.gaps[INK] == 0
+    assert len(poller.digests) == len(sync_poller.digests) == 2

@@ -1,4 +1,4 @@
-"""A pull that is killed, or whose registry is, goes on where it stopped."""
+"""Pulls that are killed, or whose registry is killed, resume where they stopped."""
 
 import filecmp
 import signal
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.transfer.journal import Journal
-from modelyard.transfer.network import Pace
-from modelyard.transfer.spans import Spans
+from modelyard.transfer.byte_ranges import ByteRanges
+from modelyard.transfer.download.checkpoint import Checkpoint
+from modelyard.transfer.options import BandwidthLimit
 from modelyard.wire.problems import UrlExpired
-from tests.journeys.between import AnswerInstead, Between
-from tests.journeys.program import Program
-from tests.journeys.sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
-from tests.journeys.waiting import wait_for
+from tests.journeys.command_line import CommandLine
+from tests.journeys.fault_proxy import FaultProxy, RespondInstead
+from tests.journeys.polling import wait_for
+from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.running import RunningServer
-from tests.server.world import Someone, hash_of
+from tests.server.harness import ApiCaller, hash_of
 
 SIZE = 64 * MEBIBYTE
 RATE = 40 * MEBIBYTE
@@ -25,60 +25,60 @@ REFUSED_URL = UrlExpired("This URL has expired; ask for a fresh one.")
 
 
 @pytest.fixture
-def file(modelyard: Program, new_file: Callable[[int], Path]) -> Path:
-    """A file that the team has pushed."""
+def file(modelyard: CommandLine, new_file: Callable[[int], Path]) -> Path:
+    """Push a file of the team and return its path."""
     file = new_file(SIZE)
     assert modelyard.run("push", file).code == 0
     return file
 
 
-def noted_spans(folder: Path, file: Path) -> Spans:
-    """What the journal of the one partial file in the folder says is on the disk."""
+def read_stored_ranges(folder: Path, file: Path) -> ByteRanges:
+    """Return the byte ranges that the checkpoint file of the one partial file in the folder records as stored."""
     [journal] = folder.glob(".*.journal")
-    return Journal(journal, SIZE, hash_of(file.read_bytes()).removeprefix("sha256:")).read().spans
+    return Checkpoint(journal, SIZE, hash_of(file.read_bytes()).removeprefix("sha256:")).read().ranges
 
 
-def has_noted(folder: Path, file: Path, least: int) -> bool:
-    return any(folder.glob(".*.journal")) and noted_spans(folder, file).total >= least
+def has_stored(folder: Path, file: Path, min_stored: int) -> bool:
+    return any(folder.glob(".*.journal")) and read_stored_ranges(folder, file).total >= min_stored
 
 
-@pytest.mark.parametrize(("percent", "least"), [(30, 1), (90, SIZE // 4)])
-def test_a_pull_killed_half_way_fetches_only_what_is_missing(
-    percent: int, least: int, modelyard: Program, between: Between, file: Path, tmp_path: Path
+@pytest.mark.parametrize(("percent", "min_stored"), [(30, 1), (90, SIZE // 4)])
+def test_pull_killed_and_repeated_downloads_only_missing_ranges(
+    percent: int, min_stored: int, modelyard: CommandLine, proxy: FaultProxy, file: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pulled"
-    between.pace = Pace(RATE)
-    with between.holding_after("GET", SIZE * percent // 100):
+    proxy.bandwidth_limit = BandwidthLimit(RATE)
+    with proxy.pausing_bytes_after("GET", SIZE * percent // 100):
         pull = modelyard.start("pull", file.name, "-o", folder)
-        between.wait_until_moved("GET", SIZE * percent // 100)
-        wait_for(lambda: has_noted(folder, file, least))
-        assert pull.end(signal.SIGKILL).code == -signal.SIGKILL
+        proxy.wait_for_blob_bytes("GET", SIZE * percent // 100)
+        wait_for(lambda: has_stored(folder, file, min_stored))
+        assert pull.wait_for_exit(signal.SIGKILL).code == -signal.SIGKILL
     assert not (folder / file.name).exists()
-    between.wait_until_quiet()
-    noted = noted_spans(folder, file)
+    proxy.wait_until_idle()
+    stored_ranges = read_stored_ranges(folder, file)
 
-    between.forget()
-    between.pace = None
-    again = modelyard.run("pull", file.name, "-o", folder)
+    proxy.reset_exchanges()
+    proxy.bandwidth_limit = None
+    repeated = modelyard.run("pull", file.name, "-o", folder)
 
-    assert again.code == 0, again
+    assert repeated.code == 0, repeated
     assert filecmp.cmp(file, folder / file.name, shallow=False)
-    assert [each.name for each in folder.iterdir()] == [file.name]
-    assert between.moved("GET") == SIZE - noted.total
+    assert [item.name for item in folder.iterdir()] == [file.name]
+    assert proxy.count_blob_bytes("GET") == SIZE - stored_ranges.total
 
 
-def test_a_pull_goes_on_with_a_fresh_url_when_one_has_expired(
-    modelyard: Program, between: Between, file: Path, tmp_path: Path
+def test_pull_expired_url_requests_a_fresh_one_and_succeeds(
+    modelyard: CommandLine, proxy: FaultProxy, file: Path, tmp_path: Path
 ) -> None:
     body = b'{"error_code": "url_expired", "detail": "This URL has expired; ask for a fresh one."}'
-    between.forget()
-    between.once(AnswerInstead(REFUSED_URL.status, body), "GET", "/blobs/.*")
+    proxy.reset_exchanges()
+    proxy.inject_once(RespondInstead(REFUSED_URL.status, body), "GET", "/blobs/.*")
 
     pulled = modelyard.run("pull", file.name, "-o", tmp_path / "pulled")
 
     assert pulled.code == 0, pulled
     assert filecmp.cmp(file, tmp_path / "pulled" / file.name, shallow=False)
-    assert len([each for each in between.exchanges if each.path.endswith("/download")]) == 2
+    assert len([item for item in proxy.exchanges if item.path.endswith("/download")]) == 2
 
 
 @pytest.fixture
@@ -87,31 +87,32 @@ def own_registry(tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
-def test_a_pull_and_a_push_outlive_a_registry_that_is_killed_and_comes_back(
+def test_pull_and_push_continue_after_registry_is_killed_and_restarted(
     own_registry: RunningServer, new_file: Callable[[int, str], Path], tmp_path: Path
 ) -> None:
-    owner: Someone = own_registry.owner()
-    between = Between(own_registry.url)
-    modelyard = Program(tmp_path / "home", between.url, owner)
-    file, other = new_file(SIZE, "ink.safetensors"), new_file(SIZE, "other.safetensors")
+    owner: ApiCaller = own_registry.owner()
+    proxy = FaultProxy(own_registry.url)
+    modelyard = CommandLine(tmp_path / "home", proxy.url, owner)
+    file, pushed_file = new_file(SIZE, "ink.safetensors"), new_file(SIZE, "other.safetensors")
     assert modelyard.run("push", file).code == 0
-    between.forget()
-    between.pace = Pace(RATE)
+    proxy.reset_exchanges()
+    proxy.bandwidth_limit = BandwidthLimit(RATE)
     pull = modelyard.start("pull", file.name, "-o", tmp_path / "pulled")
-    push = modelyard.start("push", other)
-    between.wait_until_moved("GET", SIZE // 4)
-    between.wait_until_moved("PUT", SIZE // 4)
+    push = modelyard.start("push", pushed_file)
+    proxy.wait_for_blob_bytes("GET", SIZE // 4)
+    proxy.wait_for_blob_bytes("PUT", SIZE // 4)
 
     own_registry.kill()
     time.sleep(1)
     own_registry.start()
-    between.lead_to(own_registry.url)
+    proxy.forward_to(own_registry.url)
 
-    assert pull.end().code == 0
-    assert push.end().code == 0
-    between.close()
+    assert pull.wait_for_exit().code == 0
+    assert push.wait_for_exit().code == 0
+    proxy.close()
     assert filecmp.cmp(file, tmp_path / "pulled" / file.name, shallow=False)
     hashes = {
-        model["file_hash"] for model in Program(tmp_path / "home", own_registry.url, owner).ask("ls")["model_list"]
+        model["file_hash"]
+        for model in CommandLine(tmp_path / "home", own_registry.url, owner).run_json("ls")["model_list"]
     }
-    assert hashes == {hash_of(file.read_bytes()), hash_of(other.read_bytes())}
+    assert hashes == {hash_of(file.read_bytes()), hash_of(pushed_file.read_bytes())}

@@ -1,23 +1,28 @@
-"""The server asked to end while it is busy, and a second one on the same folder."""
+"""Servers stopped with SIGTERM while requests are open, and a second server on the same folder."""
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.journeys.program import Program
-from tests.journeys.sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
-from tests.journeys.waiting import wait_for
+from tests.journeys.command_line import CommandLine
+from tests.journeys.polling import wait_for
+from tests.journeys.tcp_proxy import TcpProxy
+from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
+from tests.ports import free_port
+from tests.postgres import RunningPostgres
 from tests.running import RunningServer
-from tests.server.world import Someone, hash_of
+from tests.server.harness import ApiCaller, hash_of
 
 GRACE_SECONDS = 30
 CALLS_A_SECOND = 20
@@ -26,28 +31,29 @@ SIZE = 48 * MEBIBYTE
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path / "data", part_size=str(PART_SIZE), single_put_limit=str(SINGLE_PUT_LIMIT)) as server:
+    settings = {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
+    with RunningServer(tmp_path / "data", port=free_port(), **settings) as server:
         yield server
 
 
-class Crowd:
-    """Calls of the API, twenty a second, each on a connection of its own; what became of each is in ``outcomes``."""
+class ApiCallers:
+    """Calls the API twenty times a second on new connections; ``outcomes`` has each status or error name."""
 
-    def __init__(self, someone: Someone) -> None:
+    def __init__(self, caller: ApiCaller) -> None:
         self.outcomes: list[int | str] = []
-        self._url = str(someone.client.base_url.join("/api/v1/models"))
-        self._headers = someone.headers | {"Connection": "close"}
+        self._url = str(caller.client.base_url.join("/api/v1/models"))
+        self._headers = caller.headers | {"Connection": "close"}
         self._is_over = threading.Event()
-        self._threads = [threading.Thread(target=self._call_on) for _ in range(4)]
+        self._threads = [threading.Thread(target=self._call_until_over) for _ in range(4)]
         for thread in self._threads:
             thread.start()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._is_over.set()
         for thread in self._threads:
             thread.join()
 
-    def _call_on(self) -> None:
+    def _call_until_over(self) -> None:
         with httpx2.Client(trust_env=False, headers=self._headers, timeout=60) as client:
             while not self._is_over.wait(len(self._threads) / CALLS_A_SECOND):
                 try:
@@ -56,62 +62,130 @@ class Crowd:
                     self.outcomes.append(type(failure).__name__)
 
 
-def statuses_of_parts(log: Path) -> list[int]:
-    """How the requests that brought parts ended, by the log of all lives; 0 for one without an answer."""
+def read_part_statuses(log: Path) -> list[int]:
+    """Return the statuses of all part uploads in the log, across restarts; 0 for one without a response."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
     return [line["status"] for line in lines if line.get("method") == "PUT" and line["path"].startswith("/blobs/")]
 
 
-def test_a_server_that_is_asked_to_end_finishes_what_it_has_begun(
+def test_server_stopped_during_push_finishes_open_requests_within_grace_period(
     server: RunningServer, new_file: Callable[[int], Path], tmp_path: Path
 ) -> None:
     owner = server.owner()
     file = new_file(SIZE)
-    crowd = Crowd(owner)
-    push = Program(tmp_path / "home", server.url, owner).start("push", file, "--limit-rate", "10MB")
-    wait_for(lambda: 200 in crowd.outcomes and bool(statuses_of_parts(server.log)))
+    callers = ApiCallers(owner)
+    push = CommandLine(tmp_path / "home", server.url, owner).start("push", file, "--limit-rate", "10MB")
+    wait_for(lambda: 200 in callers.outcomes and bool(read_part_statuses(server.log)))
 
     port = server.port
-    asked = time.monotonic()
+    stop_began = time.monotonic()
     assert server.stop() == 0
-    took = time.monotonic() - asked
-    again = RunningServer(server.data_dir, port=port, part_size=str(PART_SIZE), single_put_limit=str(SINGLE_PUT_LIMIT))
-    with again:
-        pushed = push.end()
-        answered = crowd.outcomes.count(200)
-        wait_for(lambda: crowd.outcomes.count(200) > answered)
-        crowd.end()
+    stop_seconds = time.monotonic() - stop_began
+    restarted = RunningServer(
+        server.data_dir, port=port, part_size=str(PART_SIZE), single_put_limit=str(SINGLE_PUT_LIMIT)
+    )
+    with restarted:
+        pushed = push.wait_for_exit()
+        answered_before = callers.outcomes.count(200)
+        wait_for(lambda: callers.outcomes.count(200) > answered_before)
+        callers.stop()
 
-        assert took < GRACE_SECONDS
+        assert stop_seconds < GRACE_SECONDS
         assert pushed.code == 0, pushed
-        # A connection that ends without an answer was never taken up.
-        assert set(crowd.outcomes) <= {200, 503, "ConnectError", "ReadError", "RemoteProtocolError"}
-        assert crowd.outcomes.count(200) > len(crowd.outcomes) // 2
-        # What was on its way was answered, so no part was sent twice.
-        assert statuses_of_parts(server.log) == [200] * -(-SIZE // PART_SIZE)
+        # A connection that was closed without a response had not been accepted by the server.
+        assert set(callers.outcomes) <= {200, 503, "ConnectError", "ReadError", "RemoteProtocolError"}
+        assert callers.outcomes.count(200) > len(callers.outcomes) // 2
+        # Open part uploads were finished, so no part was sent twice.
+        assert read_part_statuses(server.log) == [200] * -(-SIZE // PART_SIZE)
         assert '"status": 5' not in server.log.read_text()
-        [model] = again.owner().get("/models").json()["model_list"]
+        [model] = restarted.owner().get("/models").json()["model_list"]
         assert (model["file_hash"], model["verification"]) == (hash_of(file.read_bytes()), "verified")
 
 
-def test_machines_that_wait_for_news_do_not_hold_up_the_end(server: RunningServer) -> None:
+def test_server_stopped_during_long_poll_answers_304_and_exits_early(server: RunningServer) -> None:
     key = server.owner().post("/credentials", kind="agent", display_name="farm").json()["raw_key"]
-    machine, anybody = server.nobody(), server.nobody()
+    machine, anonymous = server.anonymous(), server.anonymous()
     machine.token = key
     machine.post("/agent/heartbeat", agent_id="render-07")
     etag = machine.get("/agent/manifest", agent_id="render-07").headers["ETag"]
     with ThreadPoolExecutor(1) as threads:
-        query, known = {"agent_id": "render-07", "wait": 60}, {"If-None-Match": etag}
-        held = threads.submit(machine.call, "GET", "/agent/manifest", params=query, headers=known)
-        while "modelyard_open_requests 2.0" not in anybody.client.get("/metrics").text:
+        query, headers = {"agent_id": "render-07", "wait": 60}, {"If-None-Match": etag}
+        long_poll = threads.submit(machine.call, "GET", "/agent/manifest", params=query, headers=headers)
+        while "modelyard_open_requests 2.0" not in anonymous.client.get("/metrics").text:
             time.sleep(0.01)
-        asked = time.monotonic()
+        stop_began = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - asked < GRACE_SECONDS / 2
-        assert held.result().status_code == 304
+        assert time.monotonic() - stop_began < GRACE_SECONDS / 2
+        assert long_poll.result().status_code == 304
 
 
-def test_a_second_server_on_the_same_folder_names_the_first_and_ends(registry: RunningServer) -> None:
+class EndlessUploads:
+    """Uploads that would take hours: each sends ten kilobytes a second until closed."""
+
+    def __init__(self, server: RunningServer, count: int) -> None:
+        owner = server.owner()
+        self._is_over = threading.Event()
+        self.sockets = [self._begin(server, owner, number) for number in range(count)]
+        self._threads = [threading.Thread(target=self._send, args=(item,)) for item in self.sockets]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop sending and close all connections."""
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+        for item in self.sockets:
+            item.close()
+
+    def _begin(self, server: RunningServer, owner: ApiCaller, number: int) -> socket.socket:
+        """Open a connection and send the request head of an upload."""
+        path = f"loras/endless-{number}.safetensors"
+        ticket = owner.presign(b"", path, file_size=SINGLE_PUT_LIMIT).json()
+        lines = [f"PUT {ticket['upload_url'].removeprefix(server.url)} HTTP/1.1", "Host: 127.0.0.1"]
+        lines += [f"{name}: {value}" for name, value in ticket["upload_headers"].items()]
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        return connection
+
+    def _send(self, connection: socket.socket) -> None:
+        with suppress(OSError):
+            while not self._is_over.wait(0.1):
+                connection.sendall(b"x" * 1000)
+
+
+def test_server_stopped_during_endless_uploads_exits_within_grace_period(server: RunningServer) -> None:
+    with closing(EndlessUploads(server, 6)):
+        time.sleep(1)
+        stop_began = time.monotonic()
+        code = server.stop()
+        stop_seconds = time.monotonic() - stop_began
+
+    assert code == 0
+    assert stop_seconds < GRACE_SECONDS
+    log = server.log.read_text()
+    # The cut uploads are 503 in the log, not unhandled errors.
+    assert log.count('"status": 503') == 6
+    assert "Exception in ASGI" not in log
+
+
+def test_server_stopped_while_database_stalls_exits_within_grace_period(
+    postgres_server: RunningPostgres, tmp_path: Path
+) -> None:
+    with postgres_server.database() as url, TcpProxy(postgres_server.port) as tcp_proxy:
+        url = url.replace(f":{postgres_server.port}/", f":{tcp_proxy.port}/")
+        with RunningServer(tmp_path / "data", database_url=url) as server, ThreadPoolExecutor(4) as threads:
+            owner = server.owner()
+            with tcp_proxy.stalled():
+                stalled_calls = [threads.submit(owner.get, "/models") for _ in range(4)]
+                time.sleep(1)
+                stop_began = time.monotonic()
+                server.stop()
+                assert time.monotonic() - stop_began < GRACE_SECONDS
+            assert all(item.exception() or item.result().status_code == 503 for item in stalled_calls)
+
+
+def test_second_server_on_same_folder_exits_with_1_naming_the_first(registry: RunningServer) -> None:
     command = [sys.executable, "-m", "modelyard", "serve", "--data-dir", str(registry.data_dir), "--port", "0"]
     second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=dict(os.environ))
 
@@ -122,7 +196,7 @@ def test_a_second_server_on_the_same_folder_names_the_first_and_ends(registry: R
     assert registry.owner().get("/models").status_code == 200
 
 
-def test_a_server_that_ended_leaves_its_database_in_one_file(server: RunningServer) -> None:
+def test_stopped_server_leaves_database_in_one_file(server: RunningServer) -> None:
     assert server.owner().register()
     assert server.stop() == 0
     assert [file.name for file in server.data_dir.glob("modelyard.sqlite3*")] == ["modelyard.sqlite3"]

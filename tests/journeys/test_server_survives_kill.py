@@ -1,4 +1,4 @@
-"""The server, killed after every single change that an operation makes on its disk: nothing acknowledged is lost."""
+"""The server killed after every file-changing system call of each operation: nothing acknowledged is lost."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,225 +6,226 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.journeys.sizes import MEBIBYTE, PART_SIZE
-from tests.journeys.sweep import Sweep, Try
-from tests.journeys.swift import SwiftServer
+from tests.journeys.forked_server import ForkedServer
+from tests.journeys.kill_sweep import Attempt, KillSweep
+from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE
 
 TWO_PARTS = PART_SIZE + MEBIBYTE // 4
 LOG = "-wal>"
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
-    with SwiftServer(tmp_path_factory.mktemp("killed") / "data", part_size=str(PART_SIZE)) as server:
-        yield Sweep(server)
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillSweep]:
+    with ForkedServer(tmp_path_factory.mktemp("killed") / "data", part_size=str(PART_SIZE)) as server:
+        yield KillSweep(server)
 
 
-def send(sweep: Sweep, request: dict[str, Any], content: bytes) -> httpx2.Response:
-    """Follow a signed request."""
-    return sweep.who.client.put(request["upload_url"], content=content, headers=request["upload_headers"])
+def send_put(sweep: KillSweep, request: dict[str, Any], content: bytes) -> httpx2.Response:
+    """Send the PUT that a ticket or presigned part describes."""
+    return sweep.caller.client.put(request["upload_url"], content=content, headers=request["upload_headers"])
 
 
-class Parts:
-    """A file that goes up in two parts."""
+class TwoPartUpload:
+    """A multipart upload of a file in two parts."""
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: KillSweep) -> None:
         self.sweep = sweep
         self.content, self.path = sweep.new_file(TWO_PARTS)
-        self.key = sweep.who.presign(self.content, self.path).json()["storage_key"]
-        self.names: dict[str, str] = {}
+        self.key = sweep.caller.presign(self.content, self.path).json()["storage_key"]
+        self.ids: dict[str, str] = {}
+        self.etags: dict[int, str] = {}  # what ``complete`` sends
 
-    def begin(self) -> httpx2.Response:
-        return self.sweep.who.post("/uploads/multipart/initiate", storage_key=self.key, file_size=len(self.content))
+    def initiate(self) -> httpx2.Response:
+        return self.sweep.caller.post("/uploads/multipart/initiate", storage_key=self.key, file_size=len(self.content))
 
-    def begun(self) -> "Parts":
-        self.names = {"storage_key": self.key, "upload_id": self.begin().json()["upload_id"]}
+    def start(self) -> "TwoPartUpload":
+        """Initiate the upload and keep its id; return self."""
+        self.ids = {"storage_key": self.key, "upload_id": self.initiate().json()["upload_id"]}
         return self
 
-    def part(self, number: int) -> bytes:
+    def get_part(self, number: int) -> bytes:
         return self.content[(number - 1) * PART_SIZE :][:PART_SIZE]
 
-    def send(self, number: int, other: bytes | None = None) -> httpx2.Response:
-        signed = self.sweep.who.post("/uploads/multipart/presign", **self.names, part_numbers=[number]).json()
-        return send(self.sweep, signed["part_list"][0], self.part(number) if other is None else other)
+    def send(self, number: int, content: bytes | None = None) -> httpx2.Response:
+        signed = self.sweep.caller.post("/uploads/multipart/presign", **self.ids, part_numbers=[number]).json()
+        return send_put(self.sweep, signed["part_list"][0], self.get_part(number) if content is None else content)
 
-    def listed(self) -> dict[int, str]:
-        answer = self.sweep.who.get("/uploads/multipart/parts", **self.names)
-        assert answer.status_code == 200, answer.text
-        return {part["part_number"]: part["etag"].strip('"') for part in answer.json()["part_list"]}
+    def list_etags(self) -> dict[int, str]:
+        """Return the ETags of the stored parts by their number, without quotes."""
+        response = self.sweep.caller.get("/uploads/multipart/parts", **self.ids)
+        assert response.status_code == 200, response.text
+        return {part["part_number"]: part["etag"].strip('"') for part in response.json()["part_list"]}
 
-    def stored(self, number: int) -> bytes:
-        """What the folder holds where this part goes."""
-        file = self.sweep.server.data_dir / "uploads" / self.names["upload_id"] / "bytes"
+    def read_stored_part(self, number: int) -> bytes:
+        """Return the bytes in the upload's file at the place of this part."""
+        file = self.sweep.server.data_dir / "uploads" / self.ids["upload_id"] / "bytes"
         return file.read_bytes()[(number - 1) * PART_SIZE :][:PART_SIZE]
 
     def complete(self) -> httpx2.Response:
-        named = [{"part_number": number, "etag": etag} for number, etag in self.listed_once.items()]
-        return self.sweep.who.post("/uploads/multipart/complete", **self.names, part_list=named)
+        part_list = [{"part_number": number, "etag": etag} for number, etag in self.etags.items()]
+        return self.sweep.caller.post("/uploads/multipart/complete", **self.ids, part_list=part_list)
 
-    def become_a_model(self) -> None:
-        """Send what is missing, complete, and register."""
-        for number in {1, 2} - self.listed().keys():
+    def finish_and_register(self) -> None:
+        """Send the missing parts, complete the upload, and register it as a model."""
+        for number in {1, 2} - self.list_etags().keys():
             assert self.send(number).status_code == 200
-        self.listed_once = self.listed()
+        self.etags = self.list_etags()
         assert self.complete().status_code == 200
-        self.sweep.acknowledged(self.sweep.register(self.content, self.path, self.key), self.content)
-
-    listed_once: dict[int, str]
+        self.sweep.expect_registered(self.sweep.register(self.content, self.path, self.key), self.content)
 
 
-def test_presign_killed_at_any_step_gives_what_it_acknowledged(sweep: Sweep) -> None:
-    def presign() -> Try:
+def test_presign_killed_after_any_syscall_leaves_usable_ticket(sweep: KillSweep) -> None:
+    def presign() -> Attempt:
         content, path = sweep.new_file()
-        answer = yield lambda: sweep.who.presign(content, path)
-        again = sweep.who.presign(content, path)
-        assert again.status_code == 200
-        ticket = (answer or again).json()
-        assert send(sweep, ticket, content).status_code == 200
-        sweep.acknowledged(sweep.register(content, path, ticket["storage_key"]), content)
+        response = yield lambda: sweep.caller.presign(content, path)
+        repeated = sweep.caller.presign(content, path)
+        assert repeated.status_code == 200
+        ticket = (response or repeated).json()
+        assert send_put(sweep, ticket, content).status_code == 200
+        sweep.expect_registered(sweep.register(content, path, ticket["storage_key"]), content)
 
-    steps = sweep.kill_after_each_step(presign)
+    syscalls = sweep.kill_after_each_syscall(presign)
 
-    assert any(step.startswith("fdatasync") and LOG in step for step in steps)
-    sweep.check_everything()
+    assert any(syscall.startswith("fdatasync") and LOG in syscall for syscall in syscalls)
+    sweep.check_final_state()
 
 
-def test_a_whole_file_killed_at_any_step_is_there_or_can_be_sent_again(sweep: Sweep) -> None:
-    def put() -> Try:
+def test_put_whole_file_killed_after_any_syscall_is_stored_or_can_be_repeated(sweep: KillSweep) -> None:
+    def put_file() -> Attempt:
         content, path = sweep.new_file()
-        ticket = sweep.who.presign(content, path).json()
-        answer = yield lambda: send(sweep, ticket, content)
-        again = send(sweep, ticket, content)
-        assert again.status_code in ([412] if answer else [200, 412])
-        sweep.acknowledged(sweep.register(content, path, ticket["storage_key"]), content)
+        ticket = sweep.caller.presign(content, path).json()
+        response = yield lambda: send_put(sweep, ticket, content)
+        repeated = send_put(sweep, ticket, content)
+        assert repeated.status_code in ([412] if response else [200, 412])
+        sweep.expect_registered(sweep.register(content, path, ticket["storage_key"]), content)
 
-    steps = sweep.kill_after_each_step(put)
+    syscalls = sweep.kill_after_each_syscall(put_file)
 
-    assert any(step.startswith("rename") and "/objects/" in step for step in steps)
-    sweep.check_everything()
-
-
-def test_a_multipart_upload_killed_at_any_step_of_its_beginning_begins(sweep: Sweep) -> None:
-    def begin() -> Try:
-        parts = Parts(sweep)
-        answer = yield parts.begin
-        again = parts.begin()
-        assert again.status_code == 200
-        assert answer is None or answer.json() == again.json()
-        parts.begun().become_a_model()
-
-    steps = sweep.kill_after_each_step(begin)
-
-    assert any(step.startswith("rename") and "/uploads/" in step for step in steps)
-    assert any(step.startswith("fdatasync") and LOG in step for step in steps)
-    sweep.check_everything()
+    assert any(syscall.startswith("rename") and "/objects/" in syscall for syscall in syscalls)
+    sweep.check_final_state()
 
 
-def test_a_part_killed_at_any_step_is_listed_whole_or_not_at_all(sweep: Sweep) -> None:
-    def send_second() -> Try:
-        parts = Parts(sweep).begun()
-        first = parts.send(1).headers["etag"].strip('"')
-        answer = yield lambda: parts.send(2)
-        listed = parts.listed()
-        assert listed[1] == first
-        assert answer is None or listed[2] == answer.headers["etag"].strip('"')
-        if 2 in listed:
-            assert parts.stored(2) == parts.part(2)
-        parts.become_a_model()
+def test_initiate_multipart_killed_after_any_syscall_can_be_repeated_with_same_id(sweep: KillSweep) -> None:
+    def initiate() -> Attempt:
+        upload = TwoPartUpload(sweep)
+        response = yield upload.initiate
+        repeated = upload.initiate()
+        assert repeated.status_code == 200
+        assert response is None or response.json() == repeated.json()
+        upload.start().finish_and_register()
 
-    steps = sweep.kill_after_each_step(send_second)
+    syscalls = sweep.kill_after_each_syscall(initiate)
 
-    assert any("parts.log" in step for step in steps)
-    sweep.check_everything()
+    assert any(syscall.startswith("rename") and "/uploads/" in syscall for syscall in syscalls)
+    assert any(syscall.startswith("fdatasync") and LOG in syscall for syscall in syscalls)
+    sweep.check_final_state()
 
 
-def test_a_part_sent_again_and_killed_at_any_step_is_old_or_new_or_unlisted(sweep: Sweep) -> None:
-    def send_again() -> Try:
-        parts = Parts(sweep).begun()
-        old = b"\xff" * len(parts.part(2))
-        before = parts.send(2, old).headers["etag"].strip('"')
-        answer = yield lambda: parts.send(2)
-        listed = parts.listed()
-        assert answer is None or listed[2] == answer.headers["etag"].strip('"')
-        if 2 in listed:
-            assert parts.stored(2) == (old if listed[2] == before else parts.part(2))
-        assert parts.send(2).status_code == 200
-        parts.become_a_model()
+def test_put_part_killed_after_any_syscall_is_listed_complete_or_not_listed(sweep: KillSweep) -> None:
+    def send_second() -> Attempt:
+        upload = TwoPartUpload(sweep).start()
+        first = upload.send(1).headers["etag"].strip('"')
+        response = yield lambda: upload.send(2)
+        etags = upload.list_etags()
+        assert etags[1] == first
+        assert response is None or etags[2] == response.headers["etag"].strip('"')
+        if 2 in etags:
+            assert upload.read_stored_part(2) == upload.get_part(2)
+        upload.finish_and_register()
 
-    steps = sweep.kill_after_each_step(send_again)
+    syscalls = sweep.kill_after_each_syscall(send_second)
 
-    assert sum(step.startswith("fsync") and "parts.log" in step for step in steps) == 2
-    sweep.check_everything()
-
-
-def test_completing_killed_at_any_step_can_be_repeated(sweep: Sweep) -> None:
-    def complete() -> Try:
-        parts = Parts(sweep).begun()
-        parts.listed_once = {number: parts.send(number).headers["etag"] for number in (1, 2)}
-        yield parts.complete
-        assert parts.complete().status_code == 200
-        sweep.acknowledged(sweep.register(parts.content, parts.path, parts.key), parts.content)
-
-    steps = sweep.kill_after_each_step(complete)
-
-    assert any(step.startswith("rename") and "/objects/" in step for step in steps)
-    sweep.check_everything()
+    assert any("parts.log" in syscall for syscall in syscalls)
+    sweep.check_final_state()
 
 
-def test_registering_killed_at_any_step_and_repeated_gives_one_model_with_one_id(sweep: Sweep) -> None:
-    def register() -> Try:
+def test_put_part_again_killed_after_any_syscall_lists_old_part_new_part_or_none(sweep: KillSweep) -> None:
+    def send_again() -> Attempt:
+        upload = TwoPartUpload(sweep).start()
+        old = b"\xff" * len(upload.get_part(2))
+        before = upload.send(2, old).headers["etag"].strip('"')
+        response = yield lambda: upload.send(2)
+        etags = upload.list_etags()
+        assert response is None or etags[2] == response.headers["etag"].strip('"')
+        if 2 in etags:
+            assert upload.read_stored_part(2) == (old if etags[2] == before else upload.get_part(2))
+        assert upload.send(2).status_code == 200
+        upload.finish_and_register()
+
+    syscalls = sweep.kill_after_each_syscall(send_again)
+
+    assert sum(syscall.startswith("fsync") and "parts.log" in syscall for syscall in syscalls) == 2
+    sweep.check_final_state()
+
+
+def test_complete_multipart_killed_after_any_syscall_can_be_repeated(sweep: KillSweep) -> None:
+    def complete() -> Attempt:
+        upload = TwoPartUpload(sweep).start()
+        upload.etags = {number: upload.send(number).headers["etag"] for number in (1, 2)}
+        yield upload.complete
+        assert upload.complete().status_code == 200
+        sweep.expect_registered(sweep.register(upload.content, upload.path, upload.key), upload.content)
+
+    syscalls = sweep.kill_after_each_syscall(complete)
+
+    assert any(syscall.startswith("rename") and "/objects/" in syscall for syscall in syscalls)
+    sweep.check_final_state()
+
+
+def test_register_killed_after_any_syscall_and_repeated_returns_one_model(sweep: KillSweep) -> None:
+    def register() -> Attempt:
         content, path = sweep.new_file()
-        key = sweep.who.upload(content, path)
-        answer = yield lambda: sweep.register(content, path, key)
-        found = sweep.at(path)
-        assert answer is None or found == [answer.json()["id"]]
-        again = sweep.register(content, path, key)
-        sweep.acknowledged(again, content)
-        assert sweep.at(path) == [again.json()["id"]]
-        assert again.status_code == (200 if found else 201)
-        assert found in ([], sweep.at(path))
+        key = sweep.caller.upload(content, path)
+        response = yield lambda: sweep.register(content, path, key)
+        found_ids = sweep.find_model_ids(path)
+        assert response is None or found_ids == [response.json()["id"]]
+        repeated = sweep.register(content, path, key)
+        sweep.expect_registered(repeated, content)
+        assert sweep.find_model_ids(path) == [repeated.json()["id"]]
+        assert repeated.status_code == (200 if found_ids else 201)
+        assert found_ids in ([], sweep.find_model_ids(path))
 
-    steps = sweep.kill_after_each_step(register)
+    syscalls = sweep.kill_after_each_syscall(register)
 
-    assert any(step.startswith("fdatasync") and LOG in step for step in steps)
-    sweep.check_everything()
+    assert any(syscall.startswith("fdatasync") and LOG in syscall for syscall in syscalls)
+    sweep.check_final_state()
 
 
-def test_replacing_killed_at_any_step_leaves_the_old_model_or_the_new_one(sweep: Sweep) -> None:
-    def replace() -> Try:
+def test_replace_killed_after_any_syscall_leaves_old_or_new_model(sweep: KillSweep) -> None:
+    def replace() -> Attempt:
         old, path = sweep.new_file()
         new, _ = sweep.new_file()
-        before = sweep.register(old, path, sweep.who.upload(old, path))
+        before = sweep.register(old, path, sweep.caller.upload(old, path))
         replaced = before.json()["id"]
-        key = sweep.who.upload(new, path)
-        answer = yield lambda: sweep.register(new, path, key, replaces=replaced)
-        [found] = sweep.at(path)
-        assert answer is None or found == answer.json()["id"]
-        again = sweep.register(new, path, key, replaces=replaced)
-        sweep.acknowledged(again, new)
-        assert sweep.at(path) == [again.json()["id"]]
-        assert found in (replaced, again.json()["id"])
-        assert sweep.at(path, deleted="true") == [replaced]
+        key = sweep.caller.upload(new, path)
+        response = yield lambda: sweep.register(new, path, key, replaces=replaced)
+        [found_ids] = sweep.find_model_ids(path)
+        assert response is None or found_ids == response.json()["id"]
+        repeated = sweep.register(new, path, key, replaces=replaced)
+        sweep.expect_registered(repeated, new)
+        assert sweep.find_model_ids(path) == [repeated.json()["id"]]
+        assert found_ids in (replaced, repeated.json()["id"])
+        assert sweep.find_model_ids(path, deleted="true") == [replaced]
 
-    sweep.kill_after_each_step(replace)
+    sweep.kill_after_each_syscall(replace)
 
-    sweep.check_everything()
+    sweep.check_final_state()
 
 
-def test_deleting_killed_at_any_step_leaves_a_model_or_one_in_the_trash(sweep: Sweep) -> None:
-    def delete() -> Try:
+def test_delete_killed_after_any_syscall_leaves_model_active_or_in_trash(sweep: KillSweep) -> None:
+    def delete() -> Attempt:
         content, path = sweep.new_file()
-        model_id = sweep.register(content, path, sweep.who.upload(content, path)).json()["id"]
-        answer = yield lambda: sweep.who.delete(f"/models/{model_id}")
-        living, gone = sweep.at(path), sweep.at(path, deleted="true")
-        assert living + gone == [model_id]
-        assert answer is None or gone
-        assert sweep.who.delete(f"/models/{model_id}").status_code == (204 if living else 404)
-        assert sweep.at(path) == []
-        restored = sweep.who.post(f"/models/{model_id}/restore")
+        model_id = sweep.register(content, path, sweep.caller.upload(content, path)).json()["id"]
+        response = yield lambda: sweep.caller.delete(f"/models/{model_id}")
+        active, deleted = sweep.find_model_ids(path), sweep.find_model_ids(path, deleted="true")
+        assert active + deleted == [model_id]
+        assert response is None or deleted
+        assert sweep.caller.delete(f"/models/{model_id}").status_code == (204 if active else 404)
+        assert sweep.find_model_ids(path) == []
+        restored = sweep.caller.post(f"/models/{model_id}/restore")
         assert restored.status_code == 200, restored.text
-        sweep.acknowledged(sweep.who.get(f"/models/{model_id}"), content)
+        sweep.expect_registered(sweep.caller.get(f"/models/{model_id}"), content)
 
-    sweep.kill_after_each_step(delete)
+    sweep.kill_after_each_syscall(delete)
 
-    sweep.check_everything()
+    sweep.check_final_state()

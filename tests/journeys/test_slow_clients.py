@@ -1,4 +1,4 @@
-"""Two hundred clients that take their time, and one that works."""
+"""Two hundred clients that send one byte a second, and one normal client that must stay fast."""
 
 import json
 import socket
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.server.listener import HEAD_SECONDS
+from modelyard.server.http.connections import HEAD_SECONDS
 from tests.running import RunningServer
-from tests.server.world import Someone
+from tests.server.harness import ApiCaller
 
-SLOW = 200
+SLOW_CLIENTS = 200
 ALLOWED_GROWTH = 64 << 20
 _BODY = json.dumps({"email_address": "a@b.test", "user_password": "x" * 500}).encode()
 _LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -22,37 +22,40 @@ HEADS = [b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: 127
 BODIES = [_LOGIN + b"Content-Length: %d\r\n\r\n" % len(_BODY) + _BODY[:5]]
 
 
-class Dribblers:
+class SlowConnections:
     """Open connections that send one byte a second and never finish."""
 
-    def __init__(self, port: int, beginnings: list[bytes], count: int) -> None:
+    def __init__(self, port: int, request_starts: list[bytes], count: int) -> None:
         self.sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
         for number, connection in enumerate(self.sockets):
-            connection.sendall(beginnings[number % len(beginnings)])
+            connection.sendall(request_starts[number % len(request_starts)])
             connection.setblocking(False)
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._dribble)
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._send_bytes)
         self._thread.start()
 
-    def _dribble(self) -> None:
-        while not self._ends.wait(1):
+    def _send_bytes(self) -> None:
+        """Send one byte a second on every connection until closed."""
+        while not self._is_over.wait(1):
             for connection in self.sockets:
                 try:
                     connection.send(b"x")
                 except OSError:
                     continue
 
-    def open_connections(self) -> int:
+    def count_open(self) -> int:
         return sum(_is_open(connection) for connection in self.sockets)
 
     def close(self) -> None:
-        self._ends.set()
+        """Stop sending and close all connections."""
+        self._is_over.set()
         self._thread.join()
         for connection in self.sockets:
             connection.close()
 
 
 def _is_open(connection: socket.socket) -> bool:
+    """Read what has arrived; return whether the server has not closed the connection."""
     try:
         while connection.recv(4096):
             pass
@@ -64,12 +67,13 @@ def _is_open(connection: socket.socket) -> bool:
 
 
 @contextmanager
-def _dribbling(port: int, beginnings: list[bytes]) -> Iterator[Dribblers]:
-    dribblers = Dribblers(port, beginnings, SLOW)
+def _open_slow_connections(port: int, request_starts: list[bytes]) -> Iterator[SlowConnections]:
+    """Open 200 slow connections and close them after the block."""
+    connections = SlowConnections(port, request_starts, SLOW_CLIENTS)
     try:
-        yield dribblers
+        yield connections
     finally:
-        dribblers.close()
+        connections.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,39 +83,39 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-def _waits(owner: Someone, seconds: float) -> list[float]:
-    """How long healthy calls took, sorted."""
-    found, ends = [], time.monotonic() + seconds
+def _measure_calls(owner: ApiCaller, seconds: float) -> list[float]:
+    """List models for ``seconds``; return the seconds of each call, sorted."""
+    call_seconds, ends = [], time.monotonic() + seconds
     while time.monotonic() < ends:
         began = time.perf_counter()
         assert owner.get("/models").status_code == 200
-        found.append(time.perf_counter() - began)
+        call_seconds.append(time.perf_counter() - began)
         time.sleep(0.01)
-    return sorted(found)
+    return sorted(call_seconds)
 
 
-def test_slow_heads_are_dropped_and_nobody_else_waits(server: RunningServer) -> None:
+def test_slow_request_heads_are_closed_and_other_clients_stay_fast(server: RunningServer) -> None:
     owner = server.owner()
     owner.get("/models")
     before = server.resident_bytes()
-    with _dribbling(server.port, HEADS) as dribblers:
-        waits = _waits(owner, HEAD_SECONDS + 3)
-        assert dribblers.open_connections() == 0
-    assert waits[int(len(waits) * 0.99)] < 1
+    with _open_slow_connections(server.port, HEADS) as connections:
+        call_seconds = _measure_calls(owner, HEAD_SECONDS + 3)
+        assert connections.count_open() == 0
+    assert call_seconds[int(len(call_seconds) * 0.99)] < 1
     assert server.resident_bytes() - before < ALLOWED_GROWTH
 
 
-def test_slow_bodies_make_nobody_else_wait(server: RunningServer) -> None:
+def test_slow_request_bodies_leave_other_clients_fast(server: RunningServer) -> None:
     owner = server.owner()
     owner.get("/models")
     before = server.resident_bytes()
-    with _dribbling(server.port, BODIES):
-        waits = _waits(owner, 4)
-    assert waits[int(len(waits) * 0.99)] < 1
+    with _open_slow_connections(server.port, BODIES):
+        call_seconds = _measure_calls(owner, 4)
+    assert call_seconds[int(len(call_seconds) * 0.99)] < 1
     assert server.resident_bytes() - before < ALLOWED_GROWTH
 
 
-def test_an_endless_head_is_cut_short(server: RunningServer) -> None:
+def test_endless_request_head_is_closed_before_64_mib(server: RunningServer) -> None:
     before = server.resident_bytes()
     sent = 0
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:

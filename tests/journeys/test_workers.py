@@ -1,8 +1,10 @@
-"""Workers without HTTP on PostgreSQL and S3, killed while they read; and a clean-up beside a server that works."""
+"""Workers without HTTP on PostgreSQL and S3, killed while they verify; and garbage collection beside a server."""
 
 import json
 import os
+import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,21 +16,22 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from modelyard.server.storage.digest import STRETCH
-from tests.journeys.between import Between, Exchange, Fault, Hold
-from tests.journeys.waiting import wait_for
+from modelyard.server.storage.digest import RANGE_BYTES
+from tests.journeys.fault_proxy import Exchange, Fault, FaultProxy, HoldRequest
+from tests.journeys.polling import wait_for
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
-from tests.server.world import Someone, a_model_file
+from tests.server.harness import ApiCaller, make_model_file
+from tests.server.inspection import builders
 
-SIZE = 6 * STRETCH
-LARGE = a_model_file("large", SIZE)
+SIZE = 6 * RANGE_BYTES
+LARGE = make_model_file("large", SIZE)
 STOP_SECONDS = 60.0
 
 
-class Place:
-    """A database and a bucket, and the processes that share them."""
+class DatabaseAndBucket:
+    """A database and a bucket, and the worker processes that use them."""
 
     def __init__(self, folder: Path, postgres: RunningPostgres, database: str, seaweed: RunningSeaweed) -> None:
         self.folder = folder
@@ -49,22 +52,23 @@ class Place:
 
     @property
     def lease(self) -> object:
-        """Who reads the one blob."""
+        """The lease of the one blob, or None if no worker verifies it."""
         [(lease,)] = self.execute("SELECT lease FROM blobs")
         return lease
 
     def end_leases(self) -> None:
-        """Let two minutes pass for those who say nothing any more."""
+        """Expire all leases that are not renewed, as after two minutes."""
         self.execute("UPDATE blobs SET leased_until = clock_timestamp() - interval '1 second'")
 
     @contextmanager
-    def worker(self, name: str, endpoint: str | None = None) -> Iterator["Worker"]:
-        settings = self.settings | {"verification_workers": "1"}
+    def worker(self, name: str, endpoint: str | None = None, **extra_settings: str) -> Iterator["Worker"]:
+        """Run a worker until the block ends; ``endpoint`` replaces the store's."""
+        settings = self.settings | {"verification_workers": "1"} | extra_settings
         worker = Worker(self.folder / name, settings | ({} if endpoint is None else {"storage_endpoint": endpoint}))
         try:
             yield worker
         finally:
-            worker.end(signal.SIGKILL)
+            worker.signal_and_wait(signal.SIGKILL)
 
 
 class Worker:
@@ -72,123 +76,189 @@ class Worker:
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.log = folder.with_suffix(".log")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
-        ours = {f"MODELYARD_{name.upper()}": value for name, value in settings.items()}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
+        variables = {f"MODELYARD_{name.upper()}": value for name, value in settings.items()}
         command = [sys.executable, "-m", "modelyard", "serve", "--no-http", "--data-dir", str(folder)]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=kept | ours)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=inherited | variables)
 
-    def end(self, number: signal.Signals) -> int:
-        """Send it a signal, wait, and give its exit code; it may have ended already."""
+    def signal_and_wait(self, number: signal.Signals) -> int:
+        """Send the worker a signal, wait for its exit, and return its exit code; it may have exited already."""
         self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until the worker exits by itself, and return its exit code."""
         return self._process.wait(STOP_SECONDS)
+
+    def wait_for_url(self) -> str:
+        """Wait for the log line that names the metrics address; return the address."""
+        matches: list[str] = []
+
+        def is_announced() -> bool:
+            matches.extend(re.findall(r"modelyard listens on (http\S+)", self.log.read_text()))
+            return bool(matches)
+
+        wait_for(is_announced, seconds=60)
+        return matches[0]
 
 
 @pytest.fixture
-def place(tmp_path: Path, postgres_server: RunningPostgres, seaweed_server: RunningSeaweed) -> Iterator[Place]:
+def storage(
+    tmp_path: Path, postgres_server: RunningPostgres, seaweed_server: RunningSeaweed
+) -> Iterator[DatabaseAndBucket]:
     with postgres_server.database() as database, seaweed_server.bucket() as bucket:
         folder = tmp_path / bucket
         folder.mkdir()
-        yield Place(folder, postgres_server, database, seaweed_server)
+        yield DatabaseAndBucket(folder, postgres_server, database, seaweed_server)
 
 
 @pytest.fixture
-def owner(place: Place) -> Iterator[Someone]:
-    """The owner of a registry whose server verifies nothing itself."""
-    with RunningServer(place.folder / "server", port=0, **place.settings) as server:
+def owner(storage: DatabaseAndBucket) -> Iterator[ApiCaller]:
+    """Yield the owner of a registry whose server has no verification workers."""
+    with RunningServer(storage.folder / "server", port=0, **storage.settings) as server:
         yield server.owner()
 
 
-def register(owner: Someone) -> str:
-    answer = owner.post("/models", **owner.new_model(LARGE, "checkpoints/large.safetensors"))
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
+def register_large_model(owner: ApiCaller) -> str:
+    response = owner.post("/models", **owner.new_model(LARGE, "checkpoints/large.safetensors"))
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
 
 
-def state(owner: Someone, model_id: str) -> str:
+def get_verification(owner: ApiCaller, model_id: str) -> str:
     return str(owner.get(f"/models/{model_id}").json()["verification"])
 
 
 @contextmanager
-def standing_in_the_middle(place: Place) -> Iterator[tuple[Between, threading.Event]]:
-    """A way to the store on which the first half of a file comes by, and the second half waits to be let go."""
-    between, let_go = Between(place.seaweed.endpoint), threading.Event()
+def pausing_second_half(storage: DatabaseAndBucket) -> Iterator[tuple[FaultProxy, threading.Event]]:
+    """Yield a proxy to the store that pauses requests for a file's second half, and the event that releases them."""
+    proxy, release = FaultProxy(storage.seaweed.endpoint), threading.Event()
 
     def rule(exchange: Exchange) -> Fault | None:
-        begins = (exchange.range or "").removeprefix("bytes=").partition("-")[0]
-        return Hold(let_go) if begins.isdecimal() and int(begins) >= SIZE // 2 else None
+        start = (exchange.range or "").removeprefix("bytes=").partition("-")[0]
+        return HoldRequest(release) if start.isdecimal() and int(start) >= SIZE // 2 else None
 
-    between.rule = rule
-    yield between, let_go
-    let_go.set()
-    between.close()
-
-
-def is_in_the_middle(between: Between) -> bool:
-    moved = sum(each.received for each in between.exchanges if each.range)
-    return moved >= SIZE // 2
+    proxy.rule = rule
+    yield proxy, release
+    release.set()
+    proxy.close()
 
 
-def test_a_worker_that_is_killed_in_the_middle_is_followed_by_another(place: Place, owner: Someone) -> None:
-    model_id = register(owner)
-    assert state(owner, model_id) == "pending"
-    with standing_in_the_middle(place) as (between, _), place.worker("one", between.url) as one:
-        wait_for(lambda: is_in_the_middle(between), seconds=60)
-        dead = place.lease
-        assert dead is not None
-        assert one.end(signal.SIGKILL) == -signal.SIGKILL
-        with place.worker("two") as two:
-            wait_for(lambda: "works without HTTP" in two.log.read_text(), seconds=60)
-            assert place.lease == dead, "Nobody takes what may still be read."
-            place.end_leases()
-            wait_for(lambda: state(owner, model_id) == "verified", seconds=60)
-            assert two.end(signal.SIGTERM) == 0
+def has_sent_first_half(proxy: FaultProxy) -> bool:
+    received = sum(each.received for each in proxy.exchanges if each.range)
+    return received >= SIZE // 2
+
+
+def test_worker_killed_during_verification_is_replaced_after_its_lease_expires(
+    storage: DatabaseAndBucket, owner: ApiCaller
+) -> None:
+    model_id = register_large_model(owner)
+    assert get_verification(owner, model_id) == "pending"
+    with pausing_second_half(storage) as (proxy, _), storage.worker("one", proxy.url) as first_worker:
+        wait_for(lambda: has_sent_first_half(proxy), seconds=60)
+        lease_before_kill = storage.lease
+        assert lease_before_kill is not None
+        assert first_worker.signal_and_wait(signal.SIGKILL) == -signal.SIGKILL
+        with storage.worker("two") as second_worker:
+            wait_for(lambda: "runs without HTTP" in second_worker.log.read_text(), seconds=60)
+            assert storage.lease == lease_before_kill, "A lease that has not expired was taken over."
+            storage.end_leases()
+            wait_for(lambda: get_verification(owner, model_id) == "verified", seconds=60)
+            assert second_worker.signal_and_wait(signal.SIGTERM) == 0
     url = owner.get(f"/models/{model_id}/download", redirect="false").json()["download_url"]
     assert httpx2.get(url, trust_env=False).content == LARGE
 
 
-def test_a_worker_that_is_asked_to_end_gives_back_what_it_reads(place: Place, owner: Someone) -> None:
-    model_id = register(owner)
-    with standing_in_the_middle(place) as (between, let_go), place.worker("one", between.url) as one:
-        wait_for(lambda: is_in_the_middle(between), seconds=60)
-        ending = threading.Thread(target=one.end, args=(signal.SIGTERM,))
+def test_worker_stopped_during_verification_releases_its_lease(storage: DatabaseAndBucket, owner: ApiCaller) -> None:
+    model_id = register_large_model(owner)
+    with pausing_second_half(storage) as (proxy, release), storage.worker("one", proxy.url) as first_worker:
+        wait_for(lambda: has_sent_first_half(proxy), seconds=60)
+        ending = threading.Thread(target=first_worker.signal_and_wait, args=(signal.SIGTERM,))
         ending.start()
-        wait_for(lambda: place.lease is None, seconds=60)
-        with place.worker("two"):
-            wait_for(lambda: state(owner, model_id) == "verified", seconds=60)
-        let_go.set()
+        wait_for(lambda: storage.lease is None, seconds=60)
+        with storage.worker("two"):
+            wait_for(lambda: get_verification(owner, model_id) == "verified", seconds=60)
+        release.set()
         ending.join()
-        assert one.end(signal.SIGTERM) == 0
+        assert first_worker.signal_and_wait(signal.SIGTERM) == 0
 
 
-def test_a_folder_has_one_server_and_no_worker_beside_it(tmp_path: Path) -> None:
-    ran = run_modelyard("serve", "--no-http", "--data-dir", str(tmp_path))
-    assert ran.returncode == 2
-    assert "a folder has one server" in ran.stderr
+def test_worker_scans_pickle_uploads_of_team_with_scan_policy(storage: DatabaseAndBucket, owner: ApiCaller) -> None:
+    assert owner.put("/teams/current", pickle_policy="scan").status_code == 200
+    unsafe = builders.build_tensorless_checkpoint(builders.call(builders.named("os", "system"), builders.text("true")))
+    ids = {}
+    for name, content in {"harmless.ckpt": builders.build_checkpoint(), "unsafe.ckpt": unsafe}.items():
+        response = owner.post("/models", **owner.new_model(content, f"checkpoints/{name}"))
+        assert response.status_code == 201, response.text
+        ids[name] = str(response.json()["id"])
+    assert [get_verification(owner, model_id) for model_id in ids.values()] == ["pending", "pending"]
+
+    with storage.worker("one") as worker:
+        wait_for(lambda: "pending" not in [get_verification(owner, model_id) for model_id in ids.values()], seconds=60)
+        assert worker.signal_and_wait(signal.SIGTERM) == 0
+
+    assert {name: get_verification(owner, model_id) for name, model_id in ids.items()} == {
+        "harmless.ckpt": "verified",
+        "unsafe.ckpt": "failed",
+    }
+    model = owner.get(f"/models/{ids['unsafe.ckpt']}").json()
+    assert model["metadata"]["refusal"]["found"] == "unsafe pickle"
+
+
+def test_worker_on_sqlite_folder_exits_with_2(tmp_path: Path) -> None:
+    result = run_modelyard("serve", "--no-http", "--data-dir", str(tmp_path))
+    assert result.returncode == 2
+    assert "which only one server can use" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_clean_up_works_beside_a_running_server(tmp_path: Path) -> None:
+def test_collect_garbage_beside_running_server_removes_abandoned_upload_and_keeps_model(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "data") as server:
         owner = server.owner()
-        kept = owner.register(a_model_file("kept"), "loras/kept.safetensors")
-        lost = a_model_file("lost")
-        owner.upload(lost, "loras/lost.safetensors")
+        inherited = owner.register(make_model_file("kept"), "loras/kept.safetensors")
+        abandoned = make_model_file("lost")
+        owner.upload(abandoned, "loras/lost.safetensors")
         with closing(sqlite3.connect(tmp_path / "data" / "modelyard.sqlite3", timeout=30)) as database:
             database.execute("UPDATE uploads SET touched_at = '2001-01-01 00:00:00.000000'")
             database.commit()
         command = ("collect-garbage", "--data-dir", str(tmp_path / "data"), "--grace", "0", "--json")
-        foreseen = run_modelyard(*command, "--dry-run")
-        done = run_modelyard(*command)
-        assert (foreseen.returncode, done.returncode) == (0, 0), foreseen.stderr + done.stderr
-        assert json.loads(foreseen.stdout) == json.loads(done.stdout)
-        assert (json.loads(done.stdout)["uploads"], json.loads(done.stdout)["bytes"]) == (1, len(lost))
-        again = run_modelyard(*command[:-1])
-        assert again.stdout == "Removed 0 models, 0 uploads, 0 files with 0 bytes.\n"
-        assert owner.get(f"/models/{kept}/download").status_code == 307
+        preview = run_modelyard(*command, "--dry-run")
+        collected = run_modelyard(*command)
+        assert (preview.returncode, collected.returncode) == (0, 0), preview.stderr + collected.stderr
+        assert json.loads(preview.stdout) == json.loads(collected.stdout)
+        assert (json.loads(collected.stdout)["uploads"], json.loads(collected.stdout)["bytes"]) == (1, len(abandoned))
+        repeated = run_modelyard(*command[:-1])
+        assert repeated.stdout == "Removed 0 models, 0 uploads, 0 files with 0 bytes.\n"
+        assert owner.get(f"/models/{inherited}/download").status_code == 307
 
 
 def run_modelyard(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
     command = [sys.executable, "-m", "modelyard", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=kept, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=inherited, timeout=120, check=False)
+
+
+def test_worker_serves_only_metrics_and_health_on_loopback(storage: DatabaseAndBucket, owner: ApiCaller) -> None:
+    with storage.worker("one", metrics_port="0") as worker:
+        url = worker.wait_for_url()
+        assert url.startswith("http://127.0.0.1:")
+        model_id = register_large_model(owner)
+        wait_for(lambda: get_verification(owner, model_id) == "verified", seconds=60)
+
+        with httpx2.Client(base_url=url, trust_env=False) as client:
+            metrics = client.get("/metrics").text.splitlines()
+            statuses = {path: client.get(path).status_code for path in ("/healthz", "/readyz", "/", "/api/v1/models")}
+
+        assert 'modelyard_blobs_read_total{found="verified"} 1.0' in metrics
+        assert "modelyard_pending_files 0.0" in metrics
+        assert any(line.startswith('modelyard_job_done_timestamp_seconds{job="verification"}') for line in metrics)
+        assert statuses == {"/healthz": 200, "/readyz": 200, "/": 404, "/api/v1/models": 404}
+        assert worker.signal_and_wait(signal.SIGTERM) == 0
+
+
+def test_worker_with_metrics_port_in_use_exits_with_error(storage: DatabaseAndBucket) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = Worker(storage.folder / "one", storage.settings | {"metrics_port": str(listener.getsockname()[1])})
+        assert worker.wait() != 0
+        assert "address already in use" in worker.log.read_text()

@@ -1,4 +1,4 @@
-"""A real registry in this process: a real database, a real store, the real application."""
+"""Registries in this process for tests: the real application with a real database and store."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,18 +10,18 @@ import pytest
 
 from modelyard.server.identity.passwords import PasswordHasher
 from modelyard.server.identity.state import Identity
-from modelyard.server.parts import opened
+from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
-from tests.server.places import PARTS, Places, migrated_template
-from tests.server.world import Someone, World
+from tests.server.environments import PARTS, Environments, migrated_template
+from tests.server.harness import ApiCaller, Harness
 
-# The same method as in production, as cheap as it can be made.
+# The production algorithm with the lowest possible cost.
 CHEAP = PasswordHasher(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture(scope="session")
-def places(request: pytest.FixtureRequest) -> Iterator[Places]:
-    """Where the registries of this run keep what they have."""
+def environments(request: pytest.FixtureRequest) -> Iterator[Environments]:
+    """Databases and stores of this run, selected by ``MODELYARD_TEST_ON``."""
     postgres, template, storage = None, "", dict[str, Any]()
     with ExitStack() as stack:
         if "postgresql" in PARTS:
@@ -35,46 +35,46 @@ def places(request: pytest.FixtureRequest) -> Iterator[Places]:
                 "storage_access_key": seaweed.access_key,
                 "storage_secret_key": seaweed.secret_key,
             }
-        yield Places(postgres, template, storage)
+        yield Environments(postgres, template, storage)
 
 
 @pytest.fixture
-def settings(places: Places, tmp_path: Path) -> Iterator[Settings]:
-    """A test overrides this fixture where it needs other settings."""
-    with places.fresh(tmp_path) as settings:
+def settings(environments: Environments, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of an empty registry; tests override this fixture for other settings."""
+    with environments.create_settings(tmp_path) as settings:
         yield settings
 
 
 @pytest.fixture
-def world(settings: Settings) -> Iterator[World]:
+def registry(settings: Settings) -> Iterator[Harness]:
     """A running registry with an owner and a team."""
-    with opened(settings, Identity(CHEAP)) as parts, World(parts) as world:
-        yield world
+    with open_resources(settings, Identity(CHEAP)) as resources, Harness(resources) as registry:
+        yield registry
 
 
 @pytest.fixture(scope="session")
-def shared_world(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A registry that many tests use one after the other, each in teams of its own: opening one takes a second."""
+def shared_registry(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """A registry that many tests share, each in its own teams, because opening one takes a second."""
     with (
-        places.fresh(tmp_path_factory.mktemp("shared"), part_size=5_242_880) as settings,
-        opened(settings, Identity(CHEAP)) as parts,
-        World(parts) as world,
+        environments.create_settings(tmp_path_factory.mktemp("shared"), part_size=5_242_880) as settings,
+        open_resources(settings, Identity(CHEAP)) as resources,
+        Harness(resources) as registry,
     ):
-        yield world
+        yield registry
 
 
 @pytest.fixture(scope="module")
-def module_world(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A registry of one test module's own."""
+def module_world(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """A registry that the tests of one module share."""
     with (
-        places.fresh(tmp_path_factory.mktemp("module")) as settings,
-        opened(settings, Identity(CHEAP)) as parts,
-        World(parts) as world,
+        environments.create_settings(tmp_path_factory.mktemp("module")) as settings,
+        open_resources(settings, Identity(CHEAP)) as resources,
+        Harness(resources) as registry,
     ):
-        yield world
+        yield registry
 
 
 @pytest.fixture
-def team(shared_world: World) -> Someone:
-    """The owner of a fresh, empty team in the shared registry."""
-    return shared_world.new_team()
+def team(shared_registry: Harness) -> ApiCaller:
+    """The owner of a new, empty team in the shared registry."""
+    return shared_registry.create_team()

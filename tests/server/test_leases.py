@@ -1,4 +1,4 @@
-"""Chores that one process at a time does for all."""
+"""Leases: jobs that only first process at a time runs."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
-from modelyard.server.leases import Lease, renewing
+from modelyard.server.leases import Interruption, JobLease, renew_periodically
 from modelyard.wire.problems import Unavailable
 
 SHORT = timedelta(seconds=1.5)
@@ -20,75 +20,86 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
-        yield from migrated(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
+        yield from open_migrated_database(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
         return
     with request.getfixturevalue("postgres_server").database() as url:
-        yield from migrated(url)
+        yield from open_migrated_database(url)
 
 
-def migrated(url: str) -> Iterator[Database]:
+def open_migrated_database(url: str) -> Iterator[Database]:
     database = Database(url)
     migrate(database.engine)
     yield database
     database.close()
 
 
-def test_one_of_many_who_begin_at_once_may(database: Database) -> None:
-    leases = [Lease(database, "sweep") for _ in range(8)]
+def test_acquire_lease_by_8_processes_at_once_succeeds_once(database: Database) -> None:
+    leases = [JobLease(database, "cleanup") for _ in range(8)]
     for _ in range(5):
         with ThreadPoolExecutor(8) as threads:
-            took = list(threads.map(Lease.take, leases))
-        assert took.count(True) == 1
-        leases[took.index(True)].release(is_done=False)
+            acquired = list(threads.map(JobLease.acquire, leases))
+        assert acquired.count(True) == 1
+        leases[acquired.index(True)].release(is_done=False)
 
 
-def test_what_was_done_waits_for_its_time_and_what_was_broken_off_does_not(database: Database) -> None:
-    one, other = Lease(database, "sweep"), Lease(database, "sweep")
-    assert one.take(HOUR)
-    one.release(is_done=False)
-    assert other.take(HOUR)
-    other.release(is_done=True)
-    assert not one.take(HOUR)
-    assert one.take()
+def test_acquire_lease_within_interval_fails_after_done_job_and_succeeds_after_aborted_job(database: Database) -> None:
+    first, second = JobLease(database, "cleanup"), JobLease(database, "cleanup")
+    assert first.acquire(HOUR)
+    first.release(is_done=False)
+    assert second.acquire(HOUR)
+    second.release(is_done=True)
+    assert not first.acquire(HOUR)
+    assert first.acquire()
 
 
-def test_a_lease_ends_with_a_holder_that_says_nothing(database: Database) -> None:
-    dead, other = Lease(database, "sweep", SHORT), Lease(database, "sweep")
-    assert dead.take()
-    assert not other.take()
-    while not other.take():
+def test_acquire_lease_that_was_not_renewed_in_time_succeeds(database: Database) -> None:
+    expired, second = JobLease(database, "cleanup", SHORT), JobLease(database, "cleanup")
+    assert expired.acquire()
+    assert not second.acquire()
+    while not second.acquire():
         pass
-    assert dead.renew() is False
-    dead.release(is_done=True)
-    assert other.renew() is True
+    assert expired.renew() is False
+    expired.release(is_done=True)
+    assert second.renew() is True
 
 
-def test_a_lease_that_is_kept_goes_on(database: Database) -> None:
-    one, other, lost = Lease(database, "sweep", SHORT), Lease(database, "sweep"), threading.Event()
-    assert one.take()
-    with one.kept(lost.set):
+def test_keep_renewed_holds_the_lease_beyond_its_lifetime(database: Database) -> None:
+    first, second, lost = JobLease(database, "cleanup", SHORT), JobLease(database, "cleanup"), threading.Event()
+    assert first.acquire()
+    with first.keep_renewed(lost.set):
         assert not lost.wait(3 * SHORT.total_seconds())
-        assert not other.take()
-    one.release(is_done=False)
-    assert other.take()
+        assert not second.acquire()
+    first.release(is_done=False)
+    assert second.acquire()
 
 
-def test_who_loses_a_lease_is_told(database: Database) -> None:
-    one, other, lost = Lease(database, "sweep", timedelta(0)), Lease(database, "sweep"), threading.Event()
-    assert one.take()
-    assert other.take()
-    with one.kept(lost.set):
+def test_keep_renewed_lease_taken_by_another_process_calls_on_lost(database: Database) -> None:
+    first, second, lost = JobLease(database, "cleanup", timedelta(0)), JobLease(database, "cleanup"), threading.Event()
+    assert first.acquire()
+    assert second.acquire()
+    with first.keep_renewed(lost.set):
         assert lost.wait(10)
 
 
-def test_a_lease_that_nobody_can_be_asked_for_is_lost_after_its_life() -> None:
-    asked, lost = threading.Semaphore(0), threading.Event()
+def test_renew_periodically_failing_for_the_lifetime_calls_on_lost() -> None:
+    attempts, lost = threading.Semaphore(0), threading.Event()
 
     def renew() -> bool:
-        asked.release()
+        attempts.release()
         raise Unavailable("The database does not answer.")
 
-    with renewing(renew, SHORT, lost.set):
-        assert asked.acquire(timeout=10)
+    with renew_periodically(renew, SHORT, lost.set):
+        assert attempts.acquire(timeout=10)
         assert not lost.is_set()
         assert lost.wait(10)
+
+
+def test_interruption_is_cleared_by_begin_but_stop_is_permanent() -> None:
+    interruption = Interruption()
+    interruption.interrupt()
+    assert interruption.is_set()
+    interruption.begin()
+    assert not interruption.wait(0)
+    interruption.stop()
+    interruption.begin()
+    assert interruption.is_set()

@@ -1,4 +1,4 @@
-"""What transfer tests share: a server that can misbehave, impatient settings, and files."""
+"""Fixtures of the transfer tests: a server with injectable faults, options with short timeouts, and a file."""
 
 import os
 from collections.abc import Iterator
@@ -6,34 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.transfer.network import Network
-from tests.transfer.misbehaving import MisbehavingServer
+from modelyard.transfer.options import TransferOptions
+from tests.transfer.faulty_server import FaultyServer
 
 
 @pytest.fixture
-def server() -> Iterator[MisbehavingServer]:
-    server = MisbehavingServer()
+def server() -> Iterator[FaultyServer]:
+    server = FaultyServer()
     yield server
     server.close()
 
 
 @pytest.fixture
-def impatient() -> Network:
-    """Gives up within a second what would otherwise take minutes, and cuts small files into many ranges."""
-    return Network(
-        connect_seconds=2,
-        stall_seconds=0.3,
-        answer_seconds=2,
-        tries=3,
-        first_wait_seconds=0.01,
-        longest_wait_seconds=0.05,
+def short_timeouts() -> TransferOptions:
+    """Return options that give up within a second and split small files into many ranges."""
+    return TransferOptions(
+        connect_timeout_seconds=2,
+        stall_timeout_seconds=0.3,
+        response_timeout_seconds=2,
+        no_progress_timeout_seconds=0.5,
+        initial_backoff_seconds=0.01,
+        max_backoff_seconds=0.05,
         range_size=200_000,
     )
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file of 1,000,000 bytes that compress badly."""
+    """Create a file of 1,000,000 incompressible bytes."""
     path = tmp_path / "ink.safetensors"
     path.write_bytes(os.urandom(1_000_000))
     return path

@@ -1,4 +1,4 @@
-"""Downloads in processes of their own: killed in the middle, and out of room."""
+"""Downloads in separate processes: killed half way, and without enough disk space."""
 
 import asyncio
 import os
@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.transfer.download import Wanted, fetch
-from modelyard.transfer.network import Network
-from modelyard.transfer.progress import Event, Resumed, unheard
-from tests.transfer.misbehaving import MisbehavingServer, trickles
+from modelyard.transfer.download.download import DownloadTarget, download_file
+from modelyard.transfer.options import TransferOptions
+from modelyard.transfer.progress import ProgressEvent, Resumed, ignore_progress
+from tests.transfer.faulty_server import FaultyServer, send_slowly
 
 SIZE = 4_000_000
 
 PROGRAM = """
 import asyncio, resource, signal, sys
 from pathlib import Path
-from modelyard.transfer.download import Wanted, fetch
-from modelyard.transfer.network import Network
-from modelyard.transfer.progress import unheard
+from modelyard.transfer.download.download import DownloadTarget, download_file
+from modelyard.transfer.options import TransferOptions
+from modelyard.transfer.progress import ignore_progress
 
 url, size, sha256, target, largest_file = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file), int(largest_file)))
@@ -29,79 +29,83 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file), int(largest_file))
 async def source():
     return url
 
-wanted = Wanted(int(size), sha256, Path(target))
+desired = DownloadTarget(int(size), sha256, Path(target))
 try:
-    asyncio.run(fetch(source, wanted, unheard, network=Network(range_size=200_000)))
+    asyncio.run(download_file(source, desired, ignore_progress, options=TransferOptions(range_size=200_000)))
 except Exception as failure:
     sys.exit(type(failure).__name__)
 """
 
 
 @pytest.fixture
-def wanted(server: MisbehavingServer, tmp_path: Path) -> Wanted:
+def desired(server: FaultyServer, tmp_path: Path) -> DownloadTarget:
     content = os.urandom(SIZE)
-    return Wanted(SIZE, server.put("/model", content), tmp_path / "ink.safetensors")
+    return DownloadTarget(SIZE, server.put("/model", content), tmp_path / "ink.safetensors")
 
 
-def _start(server: MisbehavingServer, wanted: Wanted, *, largest_file: int = 1 << 40) -> subprocess.Popen[str]:
-    arguments = [server.url("/model"), str(wanted.size), wanted.sha256, str(wanted.target), str(largest_file)]
+def _start_download_process(
+    server: FaultyServer, desired: DownloadTarget, *, largest_file: int = 1 << 40
+) -> subprocess.Popen[str]:
+    arguments = [server.url("/model"), str(desired.size), desired.sha256, str(desired.target), str(largest_file)]
     return subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stderr=subprocess.PIPE, text=True)
 
 
-def _wait_for_a_checkpoint(wanted: Wanted) -> None:
-    journal = wanted.partial_path.with_name(f"{wanted.partial_path.name}.journal")
+def _wait_for_checkpoint(desired: DownloadTarget) -> None:
+    checkpoint = desired.partial_path.with_name(f"{desired.partial_path.name}.journal")
     deadline = time.monotonic() + 20
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+    while not checkpoint.exists() or checkpoint.read_bytes().count(b"\n") < 2:
         assert time.monotonic() < deadline, "nothing was noted"
         time.sleep(0.02)
 
 
-def test_a_killed_download_goes_on_without_fetching_again_what_was_noted(
-    server: MisbehavingServer, wanted: Wanted
+def test_download_after_kill_requests_only_bytes_not_in_checkpoint(
+    server: FaultyServer, desired: DownloadTarget
 ) -> None:
-    server.always = trickles(20_000, 0.1)
-    process = _start(server, wanted)
-    _wait_for_a_checkpoint(wanted)
+    server.always = send_slowly(20_000, 0.1)
+    process = _start_download_process(server, desired)
+    _wait_for_checkpoint(desired)
     process.kill()
     process.communicate()
-    assert not wanted.target.exists()
+    assert not desired.target.exists()
     server.always = None
     server.seen.clear()
-    heard: list[Event] = []
+    events: list[ProgressEvent] = []
 
     async def source() -> str:
         return server.url("/model")
 
-    asyncio.run(fetch(source, wanted, heard.append, network=Network(range_size=200_000)))
+    asyncio.run(download_file(source, desired, events.append, options=TransferOptions(range_size=200_000)))
 
-    assert wanted.target.read_bytes() == server.objects["/model"]
-    assert list(wanted.target.parent.iterdir()) == [wanted.target]
-    asked = sum(end - start for start, end in server.ranges_asked())
-    assert 0 < asked < SIZE
-    assert heard[0] == Resumed(wanted.target, SIZE - asked, SIZE)
+    assert desired.target.read_bytes() == server.objects["/model"]
+    assert list(desired.target.parent.iterdir()) == [desired.target]
+    requested = sum(end - start for start, end in server.list_requested_ranges())
+    assert 0 < requested < SIZE
+    assert events[0] == Resumed(desired.target, SIZE - requested, SIZE)
 
 
-def test_two_processes_fetch_one_file_and_one_file_is_there(server: MisbehavingServer, wanted: Wanted) -> None:
-    server.always = trickles(100_000, 0.01)
-    both = [_start(server, wanted) for _ in range(2)]
+def test_download_by_two_processes_leaves_one_complete_file(server: FaultyServer, desired: DownloadTarget) -> None:
+    server.always = send_slowly(100_000, 0.01)
+    both = [_start_download_process(server, desired) for _ in range(2)]
 
     assert [process.communicate()[1] for process in both] == ["", ""]
-    assert wanted.target.read_bytes() == server.objects["/model"]
-    assert list(wanted.target.parent.iterdir()) == [wanted.target]
+    assert desired.target.read_bytes() == server.objects["/model"]
+    assert list(desired.target.parent.iterdir()) == [desired.target]
 
 
-def test_a_download_that_runs_out_of_room_leaves_nothing(server: MisbehavingServer, wanted: Wanted) -> None:
-    process = _start(server, wanted, largest_file=1_000_000)
+def test_download_disk_fills_up_raises_disk_full_and_leaves_no_files(
+    server: FaultyServer, desired: DownloadTarget
+) -> None:
+    process = _start_download_process(server, desired, largest_file=1_000_000)
 
     assert process.communicate()[1].strip() == "DiskFull"
-    assert list(wanted.target.parent.iterdir()) == []
+    assert list(desired.target.parent.iterdir()) == []
 
 
-def test_a_file_larger_than_the_disk_is_not_begun(server: MisbehavingServer, wanted: Wanted) -> None:
+def test_download_larger_than_disk_fails_before_requesting_a_url(server: FaultyServer, desired: DownloadTarget) -> None:
     async def source() -> str:
         raise AssertionError("no URL is needed to see that there is no room")
 
-    huge = Wanted(10**18, wanted.sha256, wanted.target)
+    huge = DownloadTarget(10**18, desired.sha256, desired.target)
     with pytest.raises(Exception, match="more are needed"):
-        asyncio.run(fetch(source, huge, unheard))
-    assert list(wanted.target.parent.iterdir()) == []
+        asyncio.run(download_file(source, huge, ignore_progress))
+    assert list(desired.target.parent.iterdir()) == []

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.transfer.failures import DiskFailed, FileChanged
-from modelyard.transfer.hashing import DigestCache, sha256_of
-from modelyard.transfer.progress import Event, Hashed, unheard
-from modelyard.transfer.source import Identity, Source
+from modelyard.transfer.errors import DiskFailed, FileChanged
+from modelyard.transfer.hashing import DigestCache, compute_sha256
+from modelyard.transfer.progress import Hashed, ProgressEvent, ignore_progress
+from modelyard.transfer.source_file import FileIdentity, SourceFile
 
 _LONG_AGO = 1_700_000_000
 
@@ -22,62 +22,82 @@ def cache(tmp_path: Path) -> DigestCache:
 
 
 @pytest.fixture
-def settled(file: Path) -> Path:
-    """A file that nobody has written for long, so that its digest may be remembered."""
+def old_file(file: Path) -> Path:
+    """Create a file whose modification time is old enough for its digest to be cached."""
     os.utime(file, (_LONG_AGO, _LONG_AGO))
     return file
 
 
-def _poison(cache: DigestCache, path: Path) -> str:
-    """Note a wrong digest, so that a test sees whether the cache was asked."""
-    with Source(path) as source:
-        cache.note(path, source.identity, "0" * 64)
+def _cache_wrong_digest(cache: DigestCache, path: Path) -> str:
+    """Cache a wrong digest, so that a test can see whether the cache is used."""
+    with SourceFile(path) as source:
+        cache.save_digest(path, source.identity, "0" * 64)
     return "0" * 64
 
 
-def _right(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_digest_is_the_one_of_the_bytes(file: Path) -> None:
-    heard: list[Event] = []
+def test_compute_sha256_returns_digest_and_reports_progress(file: Path) -> None:
+    events: list[ProgressEvent] = []
 
-    assert asyncio.run(sha256_of(file, heard.append)) == _right(file)
-    assert heard[-1] == Hashed(file, 1_000_000, 1_000_000)
+    assert asyncio.run(compute_sha256(file, events.append)) == _hash_file(file)
+    assert events[-1] == Hashed(file, 1_000_000, 1_000_000)
 
 
-def test_an_empty_file_has_a_digest(tmp_path: Path) -> None:
+def test_compute_sha256_empty_file_returns_digest(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.touch()
 
-    assert asyncio.run(sha256_of(empty)) == hashlib.sha256().hexdigest()
+    assert asyncio.run(compute_sha256(empty)) == hashlib.sha256().hexdigest()
 
 
-def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+def test_compute_sha256_missing_file_raises_disk_failed(tmp_path: Path) -> None:
     with pytest.raises(DiskFailed, match="No such file"):
-        asyncio.run(sha256_of(tmp_path / "absent"))
+        asyncio.run(compute_sha256(tmp_path / "absent"))
 
 
 @pytest.mark.parametrize("change", ["appended", "cut", "replaced", "rewritten", "removed"])
-def test_a_file_that_changes_while_it_is_hashed_has_no_digest(
+def test_compute_sha256_file_changed_meanwhile_raises_file_changed(
     file: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with file.open("ab") as grow:
         grow.truncate(80_000_000)
-    read = Source.readinto
+    read = SourceFile.readinto
 
-    def read_and_change(source: Source, buffer: memoryview, offset: int) -> int:
+    def read_and_change(source: SourceFile, buffer: memoryview, offset: int) -> int:
         count = read(source, buffer, offset)
-        monkeypatch.setattr(Source, "readinto", read)
-        _change(file, change)
+        monkeypatch.setattr(SourceFile, "readinto", read)
+        _change_file(file, change)
         return count
 
-    monkeypatch.setattr(Source, "readinto", read_and_change)
+    monkeypatch.setattr(SourceFile, "readinto", read_and_change)
     with pytest.raises(FileChanged):
-        asyncio.run(sha256_of(file))
+        asyncio.run(compute_sha256(file))
 
 
-def _change(file: Path, change: str) -> None:
+def test_ensure_unchanged_path_below_file_raises_file_changed(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").write_bytes(b"bytes")
+    with SourceFile(tmp_path / "folder/file") as source:
+        (tmp_path / "folder").rename(tmp_path / "other")
+        (tmp_path / "folder").touch()
+
+        with pytest.raises(FileChanged):
+            source.ensure_unchanged()
+
+
+def test_ensure_unchanged_unreadable_path_raises_disk_failed(file: Path) -> None:
+    with SourceFile(file) as source:
+        file.unlink()
+        file.symlink_to(file)
+
+        with pytest.raises(DiskFailed):
+            source.ensure_unchanged()
+
+
+def _change_file(file: Path, change: str) -> None:
     match change:
         case "appended":
             with file.open("ab") as end:
@@ -94,97 +114,99 @@ def _change(file: Path, change: str) -> None:
             file.unlink()
 
 
-def test_a_cancelled_hash_stops_reading(file: Path) -> None:
+def test_compute_sha256_cancelled_stops_reading(file: Path) -> None:
     with file.open("ab") as grow:
         grow.truncate(50_000_000_000)
 
     async def work() -> None:
         async with asyncio.timeout(0.1):
-            await sha256_of(file)
+            await compute_sha256(file)
 
     with pytest.raises(TimeoutError):
         asyncio.run(work())  # would take half a minute otherwise
 
 
-def test_a_known_file_is_not_read_again(cache: DigestCache, settled: Path) -> None:
-    poisoned = _poison(cache, settled)
+def test_compute_sha256_cached_file_is_not_read(cache: DigestCache, old_file: Path) -> None:
+    poisoned = _cache_wrong_digest(cache, old_file)
 
-    assert asyncio.run(sha256_of(settled, unheard, cache=cache)) == poisoned
-
-
-def test_a_hashed_file_is_known_afterwards(cache: DigestCache, settled: Path) -> None:
-    asyncio.run(sha256_of(settled, unheard, cache=cache))
-
-    with Source(settled) as source:
-        assert cache.known(settled, source.identity) == _right(settled)
+    assert asyncio.run(compute_sha256(old_file, ignore_progress, cache=cache)) == poisoned
 
 
-def test_a_file_written_again_is_unknown(cache: DigestCache, settled: Path) -> None:
-    _poison(cache, settled)
-    settled.write_bytes(os.urandom(1_000_000))
+def test_compute_sha256_saves_digest_in_cache(cache: DigestCache, old_file: Path) -> None:
+    asyncio.run(compute_sha256(old_file, ignore_progress, cache=cache))
 
-    assert asyncio.run(sha256_of(settled, unheard, cache=cache)) == _right(settled)
-
-
-def test_a_file_written_just_now_is_not_remembered(cache: DigestCache, file: Path) -> None:
-    _poison(cache, file)
-
-    assert asyncio.run(sha256_of(file, unheard, cache=cache)) == _right(file)
+    with SourceFile(old_file) as source:
+        assert cache.find_digest(old_file, source.identity) == _hash_file(old_file)
 
 
-def test_a_name_that_is_no_text_can_be_remembered(cache: DigestCache, tmp_path: Path) -> None:
+def test_find_digest_file_modified_since_returns_none(cache: DigestCache, old_file: Path) -> None:
+    _cache_wrong_digest(cache, old_file)
+    old_file.write_bytes(os.urandom(1_000_000))
+
+    assert asyncio.run(compute_sha256(old_file, ignore_progress, cache=cache)) == _hash_file(old_file)
+
+
+def test_save_digest_file_modified_just_now_is_not_cached(cache: DigestCache, file: Path) -> None:
+    _cache_wrong_digest(cache, file)
+
+    assert asyncio.run(compute_sha256(file, ignore_progress, cache=cache)) == _hash_file(file)
+
+
+def test_save_digest_undecodable_file_name_is_cached(cache: DigestCache, tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.safetensors"))
     path.write_bytes(b"bytes")
     os.utime(path, (_LONG_AGO, _LONG_AGO))
 
-    assert asyncio.run(sha256_of(path, unheard, cache=cache)) == _right(path)
-    with Source(path) as source:
-        assert cache.known(path, source.identity) == _right(path)
+    assert asyncio.run(compute_sha256(path, ignore_progress, cache=cache)) == _hash_file(path)
+    with SourceFile(path) as source:
+        assert cache.find_digest(path, source.identity) == _hash_file(path)
 
 
 @pytest.mark.parametrize("content", [b"not a database", b"", b"SQLite format 3\x00" + bytes(4000)])
-def test_a_broken_cache_is_an_empty_one(tmp_path: Path, settled: Path, content: bytes) -> None:
+def test_digest_cache_corrupt_database_is_recreated(tmp_path: Path, old_file: Path, content: bytes) -> None:
     broken = tmp_path / "digests.sqlite"
     broken.write_bytes(content)
     cache = DigestCache(broken)
 
-    assert asyncio.run(sha256_of(settled, unheard, cache=cache)) == _right(settled)
+    assert asyncio.run(compute_sha256(old_file, ignore_progress, cache=cache)) == _hash_file(old_file)
 
-    asyncio.run(sha256_of(settled, unheard, cache=cache))
-    with Source(settled) as source:
-        assert cache.known(settled, source.identity) == _right(settled)
+    asyncio.run(compute_sha256(old_file, ignore_progress, cache=cache))
+    with SourceFile(old_file) as source:
+        assert cache.find_digest(old_file, source.identity) == _hash_file(old_file)
 
 
-def test_a_cache_that_cannot_be_written_is_an_empty_one(tmp_path: Path, settled: Path) -> None:
+def test_digest_cache_unwritable_database_returns_none(tmp_path: Path, old_file: Path) -> None:
     (tmp_path / "blocked").write_bytes(b"a file where a folder should be")
     cache = DigestCache(tmp_path / "blocked" / "digests.sqlite")
 
-    assert asyncio.run(sha256_of(settled, unheard, cache=cache)) == _right(settled)
+    assert asyncio.run(compute_sha256(old_file, ignore_progress, cache=cache)) == _hash_file(old_file)
 
 
-def test_a_cache_that_holds_nonsense_does_not_give_it_out(tmp_path: Path, settled: Path) -> None:
+def test_find_digest_invalid_cached_value_returns_none(tmp_path: Path, old_file: Path) -> None:
     cache = DigestCache(tmp_path / "digests.sqlite")
-    _poison(cache, settled)
+    _cache_wrong_digest(cache, old_file)
     with sqlite3.connect(tmp_path / "digests.sqlite") as database:
         database.execute("UPDATE digests SET sha256 = 'nonsense'")
 
-    assert asyncio.run(sha256_of(settled, unheard, cache=cache)) == _right(settled)
+    assert asyncio.run(compute_sha256(old_file, ignore_progress, cache=cache)) == _hash_file(old_file)
 
 
-def test_two_processes_remember_at_once(tmp_path: Path) -> None:
+def test_save_digest_from_two_processes_keeps_all_digests(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
 from modelyard.transfer.hashing import DigestCache
-from modelyard.transfer.source import Identity
+from modelyard.transfer.source_file import FileIdentity
 cache = DigestCache(Path(sys.argv[1]))
 for number in range(50):
-    cache.note(Path(f"/{sys.argv[2]}/{number}"), Identity(1, 1, 1), "a" * 64)
+    cache.save_digest(Path(f"/{sys.argv[2]}/{number}"), FileIdentity(1, 1, 1), "a" * 64)
 """
     database = tmp_path / "digests.sqlite"
     both = [subprocess.Popen([sys.executable, "-c", program, str(database), name]) for name in "ab"]
 
     assert [process.wait(30) for process in both] == [0, 0]
     cache = DigestCache(database)
-    known = [cache.known(Path(f"/{name}/{number}"), Identity(1, 1, 1)) for name in "ab" for number in range(50)]
+    known = [
+        cache.find_digest(Path(f"/{name}/{number}"), FileIdentity(1, 1, 1)) for name in "ab" for number in range(50)
+    ]
     assert known == ["a" * 64] * 100

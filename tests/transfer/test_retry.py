@@ -1,84 +1,119 @@
+import time
 from pathlib import Path
 
 import pytest
 
-from modelyard.transfer.failures import (
-    BadAnswer,
+from modelyard.transfer.errors import (
+    BadResponse,
+    DigestMismatch,
     DiskFull,
     FileChanged,
     Refused,
+    RetriesExhausted,
     TransferFailed,
     Unreachable,
-    WrongBytes,
 )
-from modelyard.transfer.network import Network
-from modelyard.transfer.retry import Tries, expired, passes
+from modelyard.transfer.options import TransferOptions
+from modelyard.transfer.progress import ByteCounter, Sent, ignore_progress
+from modelyard.transfer.retry import RetryDeadline, RetryPolicy, is_retryable, is_url_expired
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504])
-def test_these_refusals_pass(status: int) -> None:
-    assert passes(Refused(status, "Not now."))
+def test_is_retryable_temporary_status_returns_true(status: int) -> None:
+    assert is_retryable(Refused(status, "Not now."))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 411, 412, 413, 416, 501, 507])
-def test_these_refusals_stay(status: int) -> None:
-    assert not passes(Refused(status, "Never."))
+def test_is_retryable_permanent_status_returns_false(status: int) -> None:
+    assert not is_retryable(Refused(status, "Never."))
 
 
 @pytest.mark.parametrize("code", ["BadDigest", "checksum_wrong"])
-def test_bytes_garbled_on_the_way_are_sent_again(code: str) -> None:
-    assert passes(Refused(400, "The checksum is another one.", code=code))
+def test_is_retryable_checksum_mismatch_returns_true(code: str) -> None:
+    assert is_retryable(Refused(400, "The checksum is another one.", code=code))
 
 
-@pytest.mark.parametrize("failure", [WrongBytes("a", "b"), FileChanged(Path("x")), DiskFull("full")])
-def test_what_is_wrong_here_does_not_pass(failure: TransferFailed) -> None:
-    assert not passes(failure)
+@pytest.mark.parametrize("failure", [DigestMismatch("a", "b"), FileChanged(Path("x")), DiskFull("full")])
+def test_is_retryable_local_failure_returns_false(failure: TransferFailed) -> None:
+    assert not is_retryable(failure)
 
 
 @pytest.mark.parametrize("failure", [Refused(403, "Expired."), Refused(400, "Old.", code="ExpiredToken")])
-def test_a_fresh_url_may_help(failure: TransferFailed) -> None:
-    assert expired(failure)
+def test_is_url_expired_expiry_refusal_returns_true(failure: TransferFailed) -> None:
+    assert is_url_expired(failure)
 
 
-def test_waits_grow_and_stay_bounded() -> None:
-    tries = Tries(Network(tries=20, first_wait_seconds=1, longest_wait_seconds=8), renews=False)
+def retries(
+    options: TransferOptions, counter: ByteCounter | None = None, *, can_renew_url: bool = False
+) -> RetryPolicy:
+    path = Path("ink.safetensors")
+    counter = counter or ByteCounter(lambda done: Sent(path, done, 100))
+    return RetryPolicy(RetryDeadline(options, counter, path, ignore_progress), can_renew_url=can_renew_url)
 
-    waits = [tries.wait_after(Unreachable("gone")) for _ in range(10)]
+
+def test_retry_wait_after_failures_doubles_up_to_the_maximum() -> None:
+    work = retries(TransferOptions(initial_backoff_seconds=1, max_backoff_seconds=8))
+
+    waits = [work.wait_after(Unreachable("gone")) for _ in range(10)]
 
     longest = [1, 2, 4, 8, 8, 8, 8, 8, 8, 8]
     assert all(top / 2 <= wait <= top for wait, top in zip(waits, longest, strict=True))
 
 
-def test_retry_after_is_honoured() -> None:
-    tries = Tries(Network(first_wait_seconds=0.1), renews=False)
+def test_retry_wait_after_retry_after_header_waits_at_least_that_long() -> None:
+    work = retries(TransferOptions(initial_backoff_seconds=0.1))
 
-    assert tries.wait_after(Refused(503, "Busy.", retry_after=7)) == 7
-
-
-def test_a_server_cannot_put_us_off_for_a_day() -> None:
-    assert Tries(Network(), renews=False).wait_after(Refused(503, "Busy.", retry_after=86_400)) == 300
+    assert work.wait_after(Refused(503, "Busy.", retry_after=7)) == 7
 
 
-def test_the_last_failure_comes_out_when_tries_run_out() -> None:
-    tries = Tries(Network(tries=3), renews=False)
-    tries.wait_after(Unreachable("first"))
-    tries.wait_after(Unreachable("second"))
+def test_retry_wait_after_long_retry_after_header_is_capped() -> None:
+    wait = retries(TransferOptions()).wait_after(Refused(503, "Busy.", retry_after=86_400))
 
-    with pytest.raises(BadAnswer, match="third"):
-        tries.wait_after(BadAnswer("third"))
+    assert wait == pytest.approx(300, abs=1)
 
 
-def test_progress_gives_all_tries_back() -> None:
-    tries = Tries(Network(tries=2), renews=False)
+def test_retry_wait_after_five_minutes_without_progress_gives_up_with_the_last_failure() -> None:
+    work = retries(TransferOptions(no_progress_timeout_seconds=0.2))
+    assert work.wait_after(Unreachable("first")) <= 0.2
+    time.sleep(0.25)
 
+    with pytest.raises(RetriesExhausted, match="third") as failed:
+        work.wait_after(BadResponse("third"))
+    assert isinstance(failed.value.last, BadResponse)
+
+
+def test_retry_wait_after_progress_of_another_part_restarts_the_time_limit() -> None:
+    counter = ByteCounter(lambda done: Sent(Path("ink"), done, 100))
+    work = retries(TransferOptions(no_progress_timeout_seconds=0.2), counter)
+    for _ in range(3):
+        work.wait_after(Unreachable("gone"))
+        time.sleep(0.15)
+        counter.add(1)
+
+
+def test_retry_wait_after_resending_lost_bytes_counts_as_no_progress() -> None:
+    counter = ByteCounter(lambda done: Sent(Path("ink"), done, 100))
+    counter.add(10)
+    work = retries(TransferOptions(no_progress_timeout_seconds=0.2), counter)
+    work.wait_after(Unreachable("gone"))
+    counter.add(-10)
+    time.sleep(0.25)
+    counter.add(10)
+
+    with pytest.raises(RetriesExhausted):
+        work.wait_after(Unreachable("gone"))
+
+
+def test_retry_wait_after_reset_starts_with_a_short_wait() -> None:
+    work = retries(TransferOptions(initial_backoff_seconds=1))
     for _ in range(5):
-        tries.wait_after(Unreachable("gone"))
-        tries.progressed()
+        assert work.wait_after(Unreachable("gone")) <= 1
+        work.reset()
 
 
-def test_a_fresh_url_is_tried_at_once_and_only_twice_in_a_row() -> None:
-    tries = Tries(Network(), renews=True)
+def test_retry_wait_after_expired_url_is_zero_twice_and_then_raises() -> None:
+    work = retries(TransferOptions(), can_renew_url=True)
 
-    assert [tries.wait_after(Refused(403, "Expired.")) for _ in range(2)] == [0, 0]
+    assert [work.wait_after(Refused(403, "Expired.")) for _ in range(2)] == [0, 0]
     with pytest.raises(Refused):
-        tries.wait_after(Refused(403, "Expired."))
+        work.wait_after(Refused(403, "Expired."))

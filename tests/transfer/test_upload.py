@@ -7,34 +7,34 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.transfer.connection import Request
-from modelyard.transfer.failures import BadAnswer, DiskFailed, FileChanged, Refused, Unreachable
-from modelyard.transfer.network import Network, Pace
-from modelyard.transfer.parts import cut
-from modelyard.transfer.progress import Event, Retrying, Sent, unheard
-from modelyard.transfer.upload import SentPart, send_parts, send_whole
-from tests.transfer.misbehaving import (
-    Behaviour,
+from modelyard.transfer.errors import DiskFailed, FileChanged, Refused, RetriesExhausted, Unreachable
+from modelyard.transfer.http.connection import Request
+from modelyard.transfer.options import BandwidthLimit, TransferOptions
+from modelyard.transfer.part_plan import plan_parts
+from modelyard.transfer.progress import ProgressEvent, Retrying, Sent, ignore_progress
+from modelyard.transfer.upload import SentPart, upload_parts, upload_whole
+from tests.transfer.faulty_server import (
+    Behavior,
     Exchange,
-    MisbehavingServer,
-    answers,
-    behave,
-    loses_the_answer,
-    resets_after_reading,
-    speaks_no_http,
-    stops_reading_after,
+    FaultyServer,
+    lose_response,
+    reset_after_reading,
+    respond,
+    respond_without_http,
+    serve_correctly,
+    stop_reading_after,
 )
 
 
 @dataclass
 class Registry:
-    """Gives URLs of parts, and remembers for which it was asked."""
+    """A registry that presigns parts and records the requested numbers."""
 
-    server: MisbehavingServer
-    asked: list[list[int]] = field(default_factory=list)
+    server: FaultyServer
+    requested: list[list[int]] = field(default_factory=list)
 
     async def fresh(self, numbers: Sequence[int]) -> dict[int, Request]:
-        self.asked.append(list(numbers))
+        self.requested.append(list(numbers))
         return {number: Request(self.server.url(f"/part/{number}"), {}) for number in numbers}
 
     def arrived(self) -> bytes:
@@ -43,27 +43,27 @@ class Registry:
 
 
 @pytest.fixture
-def registry(server: MisbehavingServer) -> Registry:
+def registry(server: FaultyServer) -> Registry:
     return Registry(server)
 
 
-def _whole(server: MisbehavingServer, file: Path, **headers: str) -> Request:
+def _build_request(server: FaultyServer, file: Path, **headers: str) -> Request:
     signed = {"Content-Length": str(file.stat().st_size), "If-None-Match": "*", "x-amz-meta-Odd": "A b"}
     return Request(server.url("/key"), signed | headers)
 
 
-def test_a_file_is_sent_whole(server: MisbehavingServer, file: Path) -> None:
-    heard: list[Event] = []
+def test_upload_whole_stores_file_and_returns_etag(server: FaultyServer, file: Path) -> None:
+    events: list[ProgressEvent] = []
 
-    etag = asyncio.run(send_whole(file, _whole(server, file), heard.append))
+    etag = asyncio.run(upload_whole(file, _build_request(server, file), events.append))
 
     assert server.objects["/key"] == file.read_bytes()
     assert etag == server.etags["/key"]
-    assert heard[-1] == Sent(file, 1_000_000, 1_000_000)
+    assert events[-1] == Sent(file, 1_000_000, 1_000_000)
 
 
-def test_signed_headers_go_out_as_they_are_and_once(server: MisbehavingServer, file: Path) -> None:
-    asyncio.run(send_whole(file, _whole(server, file), unheard))
+def test_upload_whole_sends_signed_headers_unchanged_and_once(server: FaultyServer, file: Path) -> None:
+    asyncio.run(upload_whole(file, _build_request(server, file), ignore_progress))
 
     assert server.seen[0].headers == {
         "host": server.base.removeprefix("http://"),
@@ -73,11 +73,11 @@ def test_signed_headers_go_out_as_they_are_and_once(server: MisbehavingServer, f
     }
 
 
-def test_an_empty_file_is_sent(server: MisbehavingServer, tmp_path: Path) -> None:
+def test_upload_whole_empty_file_is_stored(server: FaultyServer, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.touch()
 
-    asyncio.run(send_whole(empty, _whole(server, empty), unheard))
+    asyncio.run(upload_whole(empty, _build_request(server, empty), ignore_progress))
 
     assert server.objects["/key"] == b""
 
@@ -85,184 +85,238 @@ def test_an_empty_file_is_sent(server: MisbehavingServer, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "fault",
     [
-        answers(503, Retry_After="0"),
-        answers(400, b"<Error><Code>BadDigest</Code></Error>"),
-        resets_after_reading(300_000),
-        stops_reading_after(1000),
-        loses_the_answer,
-        speaks_no_http,
+        respond(503, Retry_After="0"),
+        respond(400, b"<Error><Code>BadDigest</Code></Error>"),
+        reset_after_reading(300_000),
+        stop_reading_after(1000),
+        lose_response,
+        respond_without_http,
     ],
     ids=["busy", "garbled", "reset", "stalled", "answer lost", "no http"],
 )
-def test_a_fault_that_passes_is_outlived(
-    server: MisbehavingServer, tmp_path: Path, impatient: Network, fault: Behaviour
+def test_upload_whole_temporary_fault_is_retried_and_succeeds(
+    server: FaultyServer, tmp_path: Path, short_timeouts: TransferOptions, fault: Behavior
 ) -> None:
     large = tmp_path / "large"
-    large.write_bytes(os.urandom(10_000_000))  # more than the kernel takes from us unread
+    large.write_bytes(os.urandom(10_000_000))  # more than the socket buffers hold
     server.script.append(fault)
-    heard: list[Event] = []
+    events: list[ProgressEvent] = []
 
-    asyncio.run(send_whole(large, _whole(server, large), heard.append, network=impatient))
+    asyncio.run(upload_whole(large, _build_request(server, large), events.append, options=short_timeouts))
 
     assert server.objects["/key"] == large.read_bytes()
-    assert sum(isinstance(event, Retrying) for event in heard) == 1
-    assert heard[-1] == Sent(large, 10_000_000, 10_000_000)
+    assert sum(isinstance(event, Retrying) for event in events) == 1
+    assert events[-1] == Sent(large, 10_000_000, 10_000_000)
     server.wait_until_quiet()
 
 
 @pytest.mark.parametrize("status", [403, 411, 412, 413, 507])
-def test_a_refusal_ends_the_upload_before_the_body_is_sent(
-    server: MisbehavingServer, tmp_path: Path, status: int
-) -> None:
+def test_upload_whole_refused_early_stops_sending(server: FaultyServer, tmp_path: Path, status: int) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(20_000_000_000)
-    server.always = answers(status, b'{"detail": "It is so.", "error_code": "so_it_is"}')
+    server.always = respond(status, b'{"detail": "Not allowed.", "error_code": "not_allowed"}')
 
     with pytest.raises(Refused) as refused:
-        asyncio.run(send_whole(large, _whole(server, large), unheard))
+        asyncio.run(upload_whole(large, _build_request(server, large), ignore_progress))
 
-    assert (refused.value.status, refused.value.detail, refused.value.code) == (status, "It is so.", "so_it_is")
+    assert (refused.value.status, refused.value.detail, refused.value.code) == (status, "Not allowed.", "not_allowed")
     assert len(server.seen) == 1
     server.wait_until_quiet()
 
 
-def test_the_words_of_s3_are_understood(server: MisbehavingServer, file: Path) -> None:
-    server.always = answers(403, b"<Error><Code>AccessDenied</Code><Message>Request has\x1b expired</Message></Error>")
+def test_upload_whole_s3_error_is_parsed(server: FaultyServer, file: Path) -> None:
+    server.always = respond(403, b"<Error><Code>AccessDenied</Code><Message>Request has\x1b expired</Message></Error>")
 
     with pytest.raises(Refused, match="Request has  expired") as refused:
-        asyncio.run(send_whole(file, _whole(server, file), unheard))
+        asyncio.run(upload_whole(file, _build_request(server, file), ignore_progress))
     assert refused.value.code == "AccessDenied"
 
 
-def test_a_server_that_is_away_is_unreachable(server: MisbehavingServer, file: Path, impatient: Network) -> None:
+def test_upload_whole_server_down_raises_retries_exhausted_naming_the_store(
+    server: FaultyServer, file: Path, short_timeouts: TransferOptions
+) -> None:
     server.close()
-    heard: list[Event] = []
+    events: list[ProgressEvent] = []
 
-    with pytest.raises(Unreachable):
-        asyncio.run(send_whole(file, _whole(server, file), heard.append, network=impatient))
-    assert sum(isinstance(event, Retrying) for event in heard) == impatient.tries - 1
+    with pytest.raises(RetriesExhausted) as failed:
+        asyncio.run(upload_whole(file, _build_request(server, file), events.append, options=short_timeouts))
+    store = server.base.removeprefix("http://")
+    assert f"The store at {store} cannot be reached" in str(failed.value)
+    retry_events = [event for event in events if isinstance(event, Retrying)]
+    assert len(retry_events) > 3
+    assert {event.store for event in retry_events} == {store}
+    assert retry_events[-1].left_seconds < retry_events[0].left_seconds <= short_timeouts.no_progress_timeout_seconds
 
 
-def test_failures_never_show_the_signature(server: MisbehavingServer, file: Path, impatient: Network) -> None:
+def test_upload_whole_failure_message_hides_the_signature(
+    server: FaultyServer, file: Path, short_timeouts: TransferOptions
+) -> None:
     server.close()
 
     with pytest.raises(Unreachable) as failed:
-        asyncio.run(send_whole(file, _whole(server, file), unheard, network=impatient))
+        asyncio.run(upload_whole(file, _build_request(server, file), ignore_progress, options=short_timeouts))
     assert "secret" not in str(failed.value)
-    assert "secret" not in repr(_whole(server, file))
+    assert "secret" not in repr(_build_request(server, file))
 
 
-def test_a_file_of_another_size_than_signed_is_not_sent(server: MisbehavingServer, file: Path) -> None:
-    request = _whole(server, file)
+def test_upload_whole_size_differs_from_signed_raises_file_changed(server: FaultyServer, file: Path) -> None:
+    request = _build_request(server, file)
     with file.open("ab") as end:
         end.write(b"x")
 
     with pytest.raises(FileChanged):
-        asyncio.run(send_whole(file, request, unheard))
+        asyncio.run(upload_whole(file, request, ignore_progress))
     assert server.seen == []
 
 
-def test_a_missing_file_is_a_sentence(server: MisbehavingServer, tmp_path: Path) -> None:
+def test_upload_whole_missing_file_raises_disk_failed(server: FaultyServer, tmp_path: Path) -> None:
     with pytest.raises(DiskFailed):
-        asyncio.run(send_whole(tmp_path / "absent", Request(server.url("/key"), {}), unheard))
+        asyncio.run(upload_whole(tmp_path / "absent", Request(server.url("/key"), {}), ignore_progress))
 
 
-def test_parts_arrive_and_their_etags_come_back_by_number(registry: Registry, file: Path) -> None:
-    heard: list[Event] = []
+def test_upload_parts_stores_all_and_returns_etags_by_number(registry: Registry, file: Path) -> None:
+    events: list[ProgressEvent] = []
 
-    sent = asyncio.run(send_parts(file, cut(1_000_000, 64_000), registry.fresh, report=heard.append))
+    sent = asyncio.run(upload_parts(file, plan_parts(1_000_000, 64_000), registry.fresh, on_progress=events.append))
 
     assert registry.arrived() == file.read_bytes()
     assert sent == [SentPart(number, registry.server.etags[f"/part/{number}"]) for number in range(1, 17)]
-    assert heard[-1] == Sent(file, 1_000_000, 1_000_000)
+    assert events[-1] == Sent(file, 1_000_000, 1_000_000)
     registry.server.wait_until_quiet()
 
 
-def test_only_the_parts_passed_in_are_sent(registry: Registry, file: Path) -> None:
-    asyncio.run(send_parts(file, cut(1_000_000, 100_000)[4:6], registry.fresh, report=unheard))
+def test_upload_parts_subset_sends_only_these(registry: Registry, file: Path) -> None:
+    asyncio.run(upload_parts(file, plan_parts(1_000_000, 100_000)[4:6], registry.fresh, on_progress=ignore_progress))
 
     assert registry.arrived() == file.read_bytes()[400_000:600_000]
 
 
-def test_urls_are_asked_for_in_advance_but_not_all_at_once(registry: Registry, file: Path) -> None:
-    asyncio.run(send_parts(file, cut(1_000_000, 10_000), registry.fresh, report=unheard))
+def test_upload_parts_requests_urls_in_batches(registry: Registry, file: Path) -> None:
+    asyncio.run(upload_parts(file, plan_parts(1_000_000, 10_000), registry.fresh, on_progress=ignore_progress))
 
-    assert len(registry.asked) < 10
-    assert max(len(numbers) for numbers in registry.asked) <= 32
+    assert len(registry.requested) < 10
+    assert max(len(numbers) for numbers in registry.requested) <= 32
 
 
-def test_connections_are_used_again(registry: Registry, file: Path) -> None:
-    asyncio.run(send_parts(file, cut(1_000_000, 10_000), registry.fresh, connections=2, report=unheard))
+def test_upload_parts_reuses_connections(registry: Registry, file: Path) -> None:
+    asyncio.run(
+        upload_parts(file, plan_parts(1_000_000, 10_000), registry.fresh, connections=2, on_progress=ignore_progress)
+    )
 
     assert len({exchange.sock for exchange in registry.server.seen}) == 2
 
 
-def test_an_expired_url_is_replaced_and_the_part_sent_again(registry: Registry, file: Path, impatient: Network) -> None:
-    registry.server.script.extend([behave, behave, answers(403, b'{"error_code": "url_expired"}')])
+def test_upload_parts_expired_url_is_renewed_and_part_resent(
+    registry: Registry, file: Path, short_timeouts: TransferOptions
+) -> None:
+    registry.server.script.extend([serve_correctly, serve_correctly, respond(403, b'{"error_code": "url_expired"}')])
 
     asyncio.run(
-        send_parts(file, cut(1_000_000, 100_000), registry.fresh, connections=1, report=unheard, network=impatient)
+        upload_parts(
+            file,
+            plan_parts(1_000_000, 100_000),
+            registry.fresh,
+            connections=1,
+            on_progress=ignore_progress,
+            options=short_timeouts,
+        )
     )
 
     assert registry.arrived() == file.read_bytes()
-    assert registry.asked == [list(range(1, 11)), list(range(3, 11))]
+    assert registry.requested == [list(range(1, 11)), list(range(3, 11))]
 
 
-def test_urls_that_never_work_end_the_upload(registry: Registry, file: Path, impatient: Network) -> None:
-    registry.server.always = answers(403, b'{"detail": "Another team."}')
+def test_upload_parts_urls_always_refused_raises_refused(
+    registry: Registry, file: Path, short_timeouts: TransferOptions
+) -> None:
+    registry.server.always = respond(403, b'{"detail": "Another team."}')
 
     with pytest.raises(Refused, match="Another team"):
-        asyncio.run(send_parts(file, cut(1_000_000, 100_000), registry.fresh, report=unheard, network=impatient))
+        asyncio.run(
+            upload_parts(
+                file,
+                plan_parts(1_000_000, 100_000),
+                registry.fresh,
+                on_progress=ignore_progress,
+                options=short_timeouts,
+            )
+        )
     registry.server.wait_until_quiet()
 
 
 @pytest.mark.parametrize(
     "fault",
-    [answers(409), answers(500), resets_after_reading(10_000), stops_reading_after(10), loses_the_answer],
+    [respond(409), respond(500), reset_after_reading(10_000), stop_reading_after(10), lose_response],
     ids=["still held", "broken", "reset", "stalled", "answer lost"],
 )
-def test_only_the_part_that_failed_is_sent_again(
-    registry: Registry, tmp_path: Path, impatient: Network, fault: Behaviour
+def test_upload_parts_failed_part_alone_is_resent(
+    registry: Registry, tmp_path: Path, short_timeouts: TransferOptions, fault: Behavior
 ) -> None:
     large = tmp_path / "large"
     large.write_bytes(os.urandom(30_000_000))
     registry.server.script.append(fault)
 
-    asyncio.run(send_parts(large, cut(30_000_000, 10_000_000), registry.fresh, report=unheard, network=impatient))
+    asyncio.run(
+        upload_parts(
+            large,
+            plan_parts(30_000_000, 10_000_000),
+            registry.fresh,
+            on_progress=ignore_progress,
+            options=short_timeouts,
+        )
+    )
 
     assert registry.arrived() == large.read_bytes()
     assert len(registry.server.seen) == 4
 
 
-def test_a_store_without_etags_is_not_believed(registry: Registry, file: Path, impatient: Network) -> None:
-    def keeps_quiet(exchange: Exchange) -> None:
-        exchange.body()
-        exchange.answer(200)
+def test_upload_parts_response_without_etag_is_retried(
+    registry: Registry, file: Path, short_timeouts: TransferOptions
+) -> None:
+    def respond_without_etag(exchange: Exchange) -> None:
+        exchange.read_body()
+        exchange.respond(200)
 
-    registry.server.always = keeps_quiet
+    registry.server.always = respond_without_etag
 
-    with pytest.raises(BadAnswer, match="ETag"):
-        asyncio.run(send_parts(file, cut(1_000_000, 500_000), registry.fresh, report=unheard, network=impatient))
+    with pytest.raises(RetriesExhausted, match="ETag"):
+        asyncio.run(
+            upload_parts(
+                file,
+                plan_parts(1_000_000, 500_000),
+                registry.fresh,
+                on_progress=ignore_progress,
+                options=short_timeouts,
+            )
+        )
 
 
 @pytest.mark.parametrize("change", ["rewritten", "cut", "replaced", "removed"])
-def test_a_file_that_changes_on_the_way_is_not_sent(
-    registry: Registry, file: Path, impatient: Network, change: str
+def test_upload_parts_file_changed_meanwhile_raises_file_changed(
+    registry: Registry, file: Path, short_timeouts: TransferOptions, change: str
 ) -> None:
-    def changes_file(exchange: Exchange) -> None:
+    def change_file_and_serve(exchange: Exchange) -> None:
         if exchange.path == "/part/3":
-            _change(file, change)
-        behave(exchange)
+            _change_file(file, change)
+        serve_correctly(exchange)
 
-    registry.server.always = changes_file
+    registry.server.always = change_file_and_serve
 
     with pytest.raises(FileChanged):
-        asyncio.run(send_parts(file, cut(1_000_000, 100_000), registry.fresh, report=unheard, network=impatient))
+        asyncio.run(
+            upload_parts(
+                file,
+                plan_parts(1_000_000, 100_000),
+                registry.fresh,
+                on_progress=ignore_progress,
+                options=short_timeouts,
+            )
+        )
     registry.server.wait_until_quiet()
 
 
-def _change(file: Path, change: str) -> None:
+def _change_file(file: Path, change: str) -> None:
     match change:
         case "rewritten":
             file.write_bytes(os.urandom(1_000_000))
@@ -276,16 +330,78 @@ def _change(file: Path, change: str) -> None:
             file.unlink(missing_ok=True)
 
 
-def test_a_registry_that_fails_ends_the_upload_with_its_own_words(registry: Registry, file: Path) -> None:
+def test_upload_parts_one_fails_while_others_progress_does_not_give_up(
+    registry: Registry, file: Path, short_timeouts: TransferOptions
+) -> None:
+    """One of four parts fails for three times the time limit while the others progress slowly."""
+    ends = time.monotonic() + 3 * short_timeouts.no_progress_timeout_seconds
+
+    def refuse_first_part(exchange: Exchange) -> None:
+        if exchange.path == "/part/1" and time.monotonic() < ends:
+            exchange.read_body()
+            exchange.respond(503)
+        else:
+            time.sleep(0.05)
+            serve_correctly(exchange)
+
+    registry.server.always = refuse_first_part
+    asyncio.run(
+        upload_parts(
+            file,
+            plan_parts(1_000_000, 20_000),
+            registry.fresh,
+            connections=2,
+            on_progress=ignore_progress,
+            options=short_timeouts,
+        )
+    )
+
+    assert registry.arrived() == file.read_bytes()
+    assert time.monotonic() > ends
+
+
+def test_upload_parts_no_progress_gives_up_at_the_time_limit(
+    registry: Registry, file: Path, short_timeouts: TransferOptions
+) -> None:
+    patient = replace(short_timeouts, no_progress_timeout_seconds=2.0)
+    registry.server.always = respond(503, b'{"detail": "Restarting."}')
+    started = time.monotonic()
+
+    with pytest.raises(RetriesExhausted, match="Restarting") as failed:
+        asyncio.run(
+            upload_parts(
+                file, plan_parts(1_000_000, 100_000), registry.fresh, on_progress=ignore_progress, options=patient
+            )
+        )
+
+    assert time.monotonic() - started >= patient.no_progress_timeout_seconds
+    assert isinstance(failed.value.last, Refused)
+
+
+def test_upload_parts_registry_unreachable_error_names_the_registry(
+    file: Path, short_timeouts: TransferOptions
+) -> None:
+    async def fresh(numbers: Sequence[int]) -> dict[int, Request]:
+        raise Unreachable("http://registry.test cannot be reached: connection refused.")
+
+    with pytest.raises(RetriesExhausted, match=r"The registry cannot be reached.*registry\.test"):
+        asyncio.run(
+            upload_parts(
+                file, plan_parts(1_000_000, 100_000), fresh, on_progress=ignore_progress, options=short_timeouts
+            )
+        )
+
+
+def test_upload_parts_error_of_url_source_is_re_raised(registry: Registry, file: Path) -> None:
     async def fail(numbers: Sequence[int]) -> dict[int, Request]:
         raise LookupError("no such upload")
 
     with pytest.raises(LookupError, match="no such upload"):
-        asyncio.run(send_parts(file, cut(1_000_000, 100_000), fail, report=unheard))
+        asyncio.run(upload_parts(file, plan_parts(1_000_000, 100_000), fail, on_progress=ignore_progress))
 
 
-def test_a_registry_that_is_away_for_a_moment_is_asked_again(
-    registry: Registry, file: Path, impatient: Network
+def test_upload_parts_registry_unreachable_for_a_moment_is_retried(
+    registry: Registry, file: Path, short_timeouts: TransferOptions
 ) -> None:
     away = [Unreachable("restarting")]
 
@@ -294,34 +410,42 @@ def test_a_registry_that_is_away_for_a_moment_is_asked_again(
             raise away.pop()
         return await registry.fresh(numbers)
 
-    asyncio.run(send_parts(file, cut(1_000_000, 100_000), fresh, report=unheard, network=impatient))
+    asyncio.run(
+        upload_parts(file, plan_parts(1_000_000, 100_000), fresh, on_progress=ignore_progress, options=short_timeouts)
+    )
 
     assert registry.arrived() == file.read_bytes()
 
 
-def test_a_cancelled_upload_stops_at_once_and_leaves_no_socket(registry: Registry, tmp_path: Path) -> None:
+def test_upload_parts_cancelled_stops_quickly_and_closes_sockets(registry: Registry, tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(1_000_000_000)
-    registry.server.always = stops_reading_after(100)
+    registry.server.always = stop_reading_after(100)
 
     async def work() -> float:
-        sending = asyncio.create_task(send_parts(large, cut(10**9, 10**8), registry.fresh, report=unheard))
+        upload = asyncio.create_task(
+            upload_parts(large, plan_parts(10**9, 10**8), registry.fresh, on_progress=ignore_progress)
+        )
         await asyncio.sleep(0.3)
         started = time.monotonic()
-        sending.cancel()
-        await asyncio.wait([sending])
-        assert sending.cancelled()
+        upload.cancel()
+        await asyncio.wait([upload])
+        assert upload.cancelled()
         return time.monotonic() - started
 
     assert asyncio.run(work()) < 0.5
     registry.server.wait_until_quiet()
 
 
-def test_a_pace_is_kept_by_all_connections_together(registry: Registry, file: Path, impatient: Network) -> None:
+def test_upload_parts_bandwidth_limit_applies_to_all_connections_together(
+    registry: Registry, file: Path, short_timeouts: TransferOptions
+) -> None:
     started = time.monotonic()
 
-    paced = replace(impatient, pace=Pace(2_000_000))
-    asyncio.run(send_parts(file, cut(1_000_000, 100_000), registry.fresh, report=unheard, network=paced))
+    paced = replace(short_timeouts, bandwidth_limit=BandwidthLimit(2_000_000))
+    asyncio.run(
+        upload_parts(file, plan_parts(1_000_000, 100_000), registry.fresh, on_progress=ignore_progress, options=paced)
+    )
 
     assert 0.4 < time.monotonic() - started < 1.5

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from '@playwright/test'
-import { expect, withRegistry } from '../tests/page'
-import { drop, largeOnDisk } from '../tests/uploading'
+import { expect, withRegistry } from '../tests/fixtures'
+import { drop, writeLargeModelFile } from '../tests/uploadActions'
 
 const test = withRegistry()
 
@@ -13,13 +13,13 @@ const LEAST_RATIO = 0.8
 const MOST_GROWTH = 200_000_000
 const HASHED = 512 * 1024 * 1024
 
-test('2 GiB are pushed nearly as fast as they can be hashed, in flat memory, four parts at once', async ({
+test('an upload of 2 GiB is nearly as fast as hashing it, with four parts at once and constant memory', async ({
   page,
   registry,
   signIn,
   browser,
 }) => {
-  const file = largeOnDisk(registry, 'rate.safetensors', SIZE)
+  const file = writeLargeModelFile(registry, 'rate.safetensors', SIZE)
   const before = await hashRate(browser)
   await signIn(registry.owner, '/upload')
   const puts = await countedPuts(page)

@@ -3,8 +3,8 @@
 // Times are the best of a few tries, since other programs of the machine take their part of the others.
 
 import type { Page } from '@playwright/test'
-import { crowded, signedIn } from '../tests/crowd'
-import { expect, withRegistry } from '../tests/page'
+import { expect, withRegistry } from '../tests/fixtures'
+import { openSignedInPage, startRegistryWithModels } from '../tests/manyModels'
 import type { Registry } from '../tests/registry'
 
 const test = withRegistry()
@@ -19,7 +19,7 @@ let registry: Registry
 const measured: Record<string, number> = {}
 
 test.beforeAll(async () => {
-  registry = await crowded(MODELS)
+  registry = await startRegistryWithModels(MODELS)
 })
 
 test.afterAll(async () => {
@@ -27,8 +27,8 @@ test.afterAll(async () => {
   await registry.close()
 })
 
-test(`with ${MODELS} models everything reacts within ${INTERACTION_MILLISECONDS} ms`, async ({ browser }) => {
-  const page = await signedIn(browser, registry)
+test(`with ${MODELS} models every interaction responds within ${INTERACTION_MILLISECONDS} ms`, async ({ browser }) => {
+  const page = await openSignedInPage(browser, registry)
   await page.addInitScript(watchInteractions)
   await page.goto(`${registry.url}/models`)
   const total = await page
@@ -69,18 +69,18 @@ test(`with ${MODELS} models everything reacts within ${INTERACTION_MILLISECONDS}
     await page.getByRole('button', { name: 'Size' }).click()
     await expect(page).not.toHaveURL(before)
     await page.waitForLoadState('networkidle')
-    await page.getByRole('checkbox', { name: 'Select all that are loaded' }).click()
-    await page.getByRole('button', { name: 'Select none' }).click()
+    await page.getByRole('checkbox', { name: 'Select all loaded models' }).click()
+    await page.getByRole('button', { name: 'Clear selection' }).click()
   })
   await page.context().close()
 })
 
-test(`the largest paint comes within ${LARGEST_PAINT_MILLISECONDS} ms on a processor ${SLOW_DOWN} times slower`, async ({
+test(`the largest contentful paint is within ${LARGEST_PAINT_MILLISECONDS} ms on a processor ${SLOW_DOWN} times slower`, async ({
   browser,
 }) => {
   const paints: number[] = []
   for (let number = 0; number < TRIES; number += 1) {
-    const page = await signedIn(browser, registry)
+    const page = await openSignedInPage(browser, registry)
     const session = await page.context().newCDPSession(page)
     await session.send('Performance.enable', { timeDomain: 'threadTicks' })
     await session.send('Emulation.setCPUThrottlingRate', { rate: SLOW_DOWN })
@@ -129,10 +129,10 @@ function watchInteractions(): void {
 }
 
 function largestPaint(): Promise<number> {
-  return new Promise((told) => {
+  return new Promise((message) => {
     new PerformanceObserver((list) => {
       const paint = list.getEntries().at(-1)?.startTime ?? Number.POSITIVE_INFINITY
-      setTimeout(() => told(paint), 100)
+      setTimeout(() => message(paint), 100)
     }).observe({ type: 'largest-contentful-paint', buffered: true })
   })
 }

@@ -2,8 +2,8 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, withRegistry } from '../tests/page'
-import { furnish } from '../tests/studio'
+import { expect, withRegistry } from '../tests/fixtures'
+import { createSampleTeam } from '../tests/sampleTeam'
 
 const test = withRegistry()
 
@@ -14,12 +14,12 @@ const PICTURES: { name: string; view: (ids: string[]) => string; last: string; c
   { name: 'models', view: () => '/models', last: 'checkpoints/ink_base.safetensors' },
   { name: 'model', view: (ids) => `/models?model=${ids[1]}`, last: '3 of 3 machines have it.', colorScheme: 'dark' },
   { name: 'machines', view: () => '/machines', last: 'Downloads start at 22:00.' },
-  { name: 'matrix', view: () => '/machines?view=matrix', last: 'Ready, with a remark', colorScheme: 'dark' },
+  { name: 'matrix', view: () => '/machines?view=matrix', last: 'Ready, not loaded', colorScheme: 'dark' },
 ]
 
-test('the pictures of the docs', async ({ page, registry, signIn }) => {
+test('the screenshots of the documentation are taken', async ({ page, registry, signIn }) => {
   mkdirSync(IMAGES, { recursive: true })
-  const { ids } = await furnish(registry)
+  const { ids } = await createSampleTeam(registry)
   await signIn(registry.owner, '/account')
   for (const { name, view, last, colorScheme = 'light' } of PICTURES) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })

@@ -1,18 +1,18 @@
-// Starts the page: styles, the theme, the session, the views.
+// Starts the page: styles, session and root component.
 
 import '@/app/styles.css'
 import '@/app/page.css'
 
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
-import { start } from '@/api/session'
+import { startSession } from '@/api/session'
 import { App } from '@/app/App'
-import { need } from '@/parts/Notices'
+import { loadNotifications } from '@/components/Notices'
 
 const AFTER_MILLISECONDS = 3_000
 
-// Once the first view has come: what says that the registry is away cannot be fetched then.
-void start().finally(() => setTimeout(() => void need().catch(() => {}), AFTER_MILLISECONDS))
+// Load notices after the first view: they cannot be loaded once the registry is unreachable.
+void startSession().finally(() => setTimeout(() => void loadNotifications().catch(() => {}), AFTER_MILLISECONDS))
 
 const place = document.getElementById('page')
 if (place) {

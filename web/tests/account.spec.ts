@@ -1,28 +1,28 @@
 import type { Page } from '@playwright/test'
-import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
-import { otherPage } from './people'
+import { openPageInOtherBrowser } from './accounts'
+import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
 
 const test = withRegistry()
 
-async function change(page: Page, before: string, after: string): Promise<void> {
+async function changePassword(page: Page, before: string, after: string): Promise<void> {
   await page.getByLabel('Current password').fill(before)
   await page.getByLabel('New password').fill(after)
-  await page.getByLabel('The same again').fill(after)
-  await page.getByRole('button', { name: 'Change the password' }).click()
+  await page.getByLabel('Repeat password').fill(after)
+  await page.getByRole('button', { name: 'Change password' }).click()
 }
 
-test('a changed password ends the other sessions, not this one', async ({
+test('changing the password signs out the other sessions and keeps this one', async ({
   page,
   browser,
   registry,
   signIn,
-  mishaps,
+  pageErrors,
 }) => {
   const person = await registry.person('member')
-  const other = await otherPage(browser, mishaps)
+  const other = await openPageInOtherBrowser(browser, pageErrors)
   await signIn(person, '/account', other)
   await signIn(person, '/account')
-  await change(page, person.password, 'another long sentence')
+  await changePassword(page, person.password, 'another long sentence')
   await expect(page.getByText('Your password is changed')).toBeVisible()
   await expect(page.getByLabel('Current password')).toHaveValue('')
 
@@ -34,15 +34,36 @@ test('a changed password ends the other sessions, not this one', async ({
   await other.context().close()
 })
 
-test('a wrong current password is said at its field', async ({ page, registry, signIn }) => {
+test('changing the password with a wrong current password shows the error at its field', async ({
+  page,
+  registry,
+  signIn,
+}) => {
   await signIn(await registry.person('member'), '/account')
-  await change(page, 'not the password', 'another long sentence')
+  await changePassword(page, 'not the password', 'another long sentence')
   await expect(page.getByLabel('Current password')).toHaveAccessibleDescription('The current password is wrong.')
 })
 
-test('signing out everywhere ends all sessions', async ({ page, browser, registry, signIn, mishaps }) => {
+test('an easily guessed new password is refused at its field', async ({ page, registry, signIn }) => {
   const person = await registry.person('member')
-  const other = await otherPage(browser, mishaps)
+  await signIn(person, '/account')
+  for (const guessable of ['iloveyou', person.email]) {
+    await changePassword(page, person.password, guessable)
+    await expect(page.getByLabel('New password')).toHaveAccessibleDescription(/It is easily guessed/)
+  }
+  await changePassword(page, person.password, 'another long sentence')
+  await expect(page.getByText('Your password is changed')).toBeVisible()
+})
+
+test('signing out everywhere signs out all browsers of the user', async ({
+  page,
+  browser,
+  registry,
+  signIn,
+  pageErrors,
+}) => {
+  const person = await registry.person('member')
+  const other = await openPageInOtherBrowser(browser, pageErrors)
   await signIn(person, '/team/settings', other)
   await signIn(person, '/account')
   await page.getByRole('button', { name: 'Sign out everywhere' }).click()
@@ -56,7 +77,11 @@ test('signing out everywhere ends all sessions', async ({ page, browser, registr
   await other.context().close()
 })
 
-test('one sees who one is and where, and goes to another team', async ({ page, registry, signIn }) => {
+test('the account view shows the user and their teams, and switches to another team', async ({
+  page,
+  registry,
+  signIn,
+}) => {
   const person = await registry.person('viewer')
   await signIn(person, '/account')
   await expect(page.getByRole('region', { name: 'You', exact: true })).toContainText(person.email)
@@ -64,20 +89,24 @@ test('one sees who one is and where, and goes to another team', async ({ page, r
   await expect(teams).toContainText('Studio')
   await expect(teams).toContainText('viewer')
 
-  await page.getByRole('button', { name: 'Make a team' }).click()
+  await page.getByRole('button', { name: 'Create team' }).click()
   await page.getByRole('dialog').getByLabel('Name').fill('My own')
   await expectAccessible(page)
-  await page.getByRole('dialog').getByRole('button', { name: 'Make it' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click()
   await expect(page).toHaveURL(`${registry.url}/models`)
   await expect(page.getByRole('link', { name: 'Members' })).toBeVisible()
 
   await page.goto(`${registry.url}/account`)
   await expect(teams).toContainText('owner')
-  await page.getByRole('button', { name: 'Go to Studio' }).click()
+  await page.getByRole('button', { name: 'Switch to Studio' }).click()
   await expect(page.getByRole('link', { name: 'Members' })).toHaveCount(0)
 })
 
-test('the account is accessible, in light and dark, wide and narrow', async ({ page, registry, signIn }) => {
+test('the account view is accessible in light and dark and fits wide and narrow screens', async ({
+  page,
+  registry,
+  signIn,
+}) => {
   await signIn(registry.owner, '/account')
   await expect(page.getByRole('region', { name: 'You', exact: true })).toBeVisible()
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -85,7 +114,7 @@ test('the account is accessible, in light and dark, wide and narrow', async ({ p
       await page.emulateMedia({ colorScheme })
       await page.setViewportSize({ width, height: 800 })
       await expectAccessible(page)
-      await expectNarrow(page)
+      await expectNoHorizontalScroll(page)
     }
   }
 })

@@ -1,8 +1,7 @@
-// What the page may cost, in what can be counted: the bytes of its first load, and how far things move. What it costs in
-// time is measured by `make bench-page`.
+// Limits on the bytes of the first load and on the layout shift. Response times are measured by `make bench-page`.
 
-import { crowded, signedIn } from './crowd'
-import { expect, withRegistry } from './page'
+import { expect, withRegistry } from './fixtures'
+import { openSignedInPage, startRegistryWithModels } from './manyModels'
 import type { Registry } from './registry'
 
 const test = withRegistry()
@@ -15,43 +14,45 @@ let registry: Registry
 
 test.beforeAll(async () => {
   test.setTimeout(300_000)
-  registry = await crowded(MODELS)
+  registry = await startRegistryWithModels(MODELS)
 })
 
 test.afterAll(() => registry.close())
 
-test(`the first load is at most ${FIRST_LOAD_BYTES / 1000} kB, compressed`, async ({ browser }) => {
-  const page = await signedIn(browser, registry)
-  let sent = 0
+test(`the first load of the model list transfers at most ${FIRST_LOAD_BYTES / 1000} kB, compressed`, async ({
+  browser,
+}) => {
+  const page = await openSignedInPage(browser, registry)
+  let transferred = 0
   const session = await page.context().newCDPSession(page)
   await session.send('Network.enable')
   session.on('Network.loadingFinished', ({ encodedDataLength }) => {
-    sent += encodedDataLength
+    transferred += encodedDataLength
   })
   await page.goto(`${registry.url}/models`)
   await expect(page.getByRole('row').nth(1)).toBeVisible()
   await expect(page.getByRole('status').filter({ hasText: / models$/ })).toBeVisible()
-  // What is asked again later, since some models are being verified, is no part of the first load.
-  expect(sent).toBeLessThanOrEqual(FIRST_LOAD_BYTES)
+  // Later polling, as some models are being verified, is not part of the first load.
+  expect(transferred).toBeLessThanOrEqual(FIRST_LOAD_BYTES)
   await page.context().close()
 })
 
-test('while the list comes, little moves', async ({ browser }) => {
-  const page = await signedIn(browser, registry)
+test(`loading the model list keeps the layout shift below ${LAYOUT_SHIFT}`, async ({ browser }) => {
+  const page = await openSignedInPage(browser, registry)
   await page.goto(`${registry.url}/models`)
   await expect(page.getByRole('row').nth(1)).toBeVisible()
   await page.waitForLoadState('networkidle')
-  expect(await page.evaluate(shift)).toBeLessThanOrEqual(LAYOUT_SHIFT)
+  expect(await page.evaluate(measureLayoutShift)).toBeLessThanOrEqual(LAYOUT_SHIFT)
   await page.context().close()
 })
 
-/** How far things moved since the page was opened, as browsers count it. */
-function shift(): Promise<number> {
-  return new Promise((told) => {
-    let moved = 0
+/** Return the cumulative layout shift since the page was opened. */
+function measureLayoutShift(): Promise<number> {
+  return new Promise((resolve) => {
+    let total = 0
     new PerformanceObserver((list) => {
-      for (const entry of list.getEntries() as (PerformanceEntry & { value: number })[]) moved += entry.value
+      for (const entry of list.getEntries() as (PerformanceEntry & { value: number })[]) total += entry.value
     }).observe({ type: 'layout-shift', buffered: true })
-    setTimeout(() => told(moved), 200)
+    setTimeout(() => resolve(total), 200)
   })
 }

@@ -1,41 +1,43 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
-import { expect, expectAccessible, withRegistry } from './page'
-import { freshEmail, invited, otherPage, whoIs } from './people'
+import { createEmail, createInvitation, getCurrentUser, openPageInOtherBrowser } from './accounts'
+import { expect, expectAccessible, withRegistry } from './fixtures'
 import type { Registry } from './registry'
 
 const test = withRegistry()
 
 const PROGRAM = join(import.meta.dirname, '../../.venv/bin/modelyard')
 
-async function makeAccount(page: Page, password: string, again = password): Promise<void> {
+async function fillAccountForm(page: Page, password: string, again = password): Promise<void> {
   await page.getByLabel('First name').fill('Grace')
   await page.getByLabel('Last name').fill('Hopper')
   await page.getByLabel('New password').fill(password)
-  await page.getByLabel('The same again').fill(again)
-  await page.getByRole('button', { name: 'Make the account and join' }).click()
+  await page.getByLabel('Repeat password').fill(again)
+  await page.getByRole('button', { name: 'Create account and join' }).click()
 }
 
-test('somebody without an account joins by the link that an admin hands over', async ({
+test('a person without an account joins the team with an invitation link, which then cannot be used again', async ({
   page,
   browser,
   registry,
   signIn,
-  mishaps,
+  pageErrors,
 }) => {
-  const email = freshEmail()
+  const email = createEmail()
   await signIn(registry.owner, '/team')
   await page.getByRole('button', { name: 'Invite' }).click()
   await page.getByRole('dialog').getByLabel('E-mail').fill(email)
-  await page.getByRole('button', { name: 'Make the link' }).click()
+  await page.getByRole('button', { name: 'Create link' }).click()
   const link = (await page.getByRole('group', { name: 'Link' }).locator('pre').textContent()) ?? ''
 
-  const theirs = await otherPage(browser, mishaps)
+  const theirs = await openPageInOtherBrowser(browser, pageErrors)
   await theirs.goto(link)
   await expect(theirs.getByRole('main')).toContainText(`${email} is invited to the team “Studio” as: member.`)
   await expectAccessible(theirs)
-  await makeAccount(theirs, 'a long sentence is best')
+  await fillAccountForm(theirs, 'password1')
+  await expect(theirs.getByLabel('New password')).toHaveAccessibleDescription(/It is easily guessed/)
+  await fillAccountForm(theirs, 'a long sentence is best')
   await expect(theirs).toHaveURL(`${registry.url}/models`)
   await expect(theirs.getByText('Welcome to “Studio”.')).toBeVisible()
   await theirs.reload()
@@ -53,30 +55,33 @@ test('somebody without an account joins by the link that an admin hands over', a
   )
 })
 
-test('a new password is measured in words, and typed twice', async ({ page, registry }) => {
-  const token = await invited(registry, freshEmail())
+test('a new password shows its strength, and must be long enough and repeated correctly', async ({
+  page,
+  registry,
+}) => {
+  const token = await createInvitation(registry, createEmail())
   await page.goto(`${registry.url}/join#${token}`)
   const password = page.getByLabel('New password')
   const words = {
-    short: 'Too short: 3 more to go.',
+    short: 'Too short: 3 more characters needed.',
     aaaaaaaaaaaa: 'Weak',
     mangotree7x: 'Fair',
     'brown mango 77': 'Good',
     'The 7 quick brown mangos of Ada': 'Strong',
   }
-  for (const [typed, said] of Object.entries(words)) {
+  for (const [typed, output] of Object.entries(words)) {
     await password.fill(typed)
-    await expect(page.getByRole('status')).toContainText(said)
+    await expect(page.getByRole('status')).toContainText(output)
   }
-  await makeAccount(page, 'short')
+  await fillAccountForm(page, 'short')
   await expect(password).toHaveAccessibleDescription(/8 to 128 characters/)
-  await makeAccount(page, 'a long sentence', 'another sentence')
-  await expect(page.getByLabel('The same again')).toHaveAccessibleDescription('This is not the same.')
+  await fillAccountForm(page, 'a long sentence', 'another sentence')
+  await expect(page.getByLabel('Repeat password')).toHaveAccessibleDescription('The passwords do not match.')
   await expect(page).toHaveURL(/join/)
 })
 
-test('a link that is wrong, too short or withdrawn says what to do', async ({ page, registry }) => {
-  const token = await invited(registry, freshEmail())
+test('a malformed or withdrawn invitation link tells the person to ask for a new one', async ({ page, registry }) => {
+  const token = await createInvitation(registry, createEmail())
   const { invitation_list } = await registry.call<{ invitation_list: { id: string }[] }>(
     registry.owner,
     'GET',
@@ -86,18 +91,14 @@ test('a link that is wrong, too short or withdrawn says what to do', async ({ pa
   for (const ending of ['', '#', '#in-nonsense', '#%', `#${token}`]) {
     await page.goto('about:blank')
     await page.goto(`${registry.url}/join${ending}`)
-    await expect(page.getByRole('alert')).toContainText('Ask whoever invited you for a new one')
+    await expect(page.getByRole('alert')).toContainText('Ask the person who invited you for a new one')
   }
 })
 
-test('somebody with an account in another team joins as who they are, and is in that team', async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('a signed-in user accepts an invitation and is switched to the new team', async ({ page, registry, signIn }) => {
   const member = await registry.person('member')
-  const { display_name } = await whoIs(registry, member)
-  const token = await invitedToNewTeam(registry, member.email)
+  const { display_name } = await getCurrentUser(registry, member)
+  const token = await inviteToNewTeam(registry, member.email)
   await signIn(member, '/models')
   await page.goto(`${registry.url}/join#${token}`)
   await page.getByRole('button', { name: `Join as ${display_name}` }).click()
@@ -105,23 +106,26 @@ test('somebody with an account in another team joins as who they are, and is in 
   await expect(page.getByRole('button', { name: 'Second studio' })).toBeVisible()
 })
 
-test('what is refused after signing in on the way is told, and tried again', async ({ page, registry }) => {
+test('accepting an invitation that fails after the sign-in shows the error and can be retried', async ({
+  page,
+  registry,
+}) => {
   const member = await registry.person('member')
-  const token = await invitedToNewTeam(registry, member.email)
+  const token = await inviteToNewTeam(registry, member.email)
   await page.route('**/api/v1/invitations/accept', (route) => route.abort())
   await page.goto(`${registry.url}/join#${token}`)
   await page.getByLabel(/^Password/).fill(member.password)
   await page.getByRole('button', { name: 'Sign in and join' }).click()
-  await expect(page.getByRole('alert')).toContainText('The registry does not answer.')
+  await expect(page.getByRole('alert')).toContainText('The registry is not responding.')
   await page.unroute('**/api/v1/invitations/accept')
   await page.getByRole('button', { name: 'Sign in and join' }).click()
   await expect(page).toHaveURL(`${registry.url}/models`)
   await expect(page.getByRole('button', { name: 'Second studio' })).toBeVisible()
 })
 
-test('somebody with an account signs in on the way', async ({ page, registry }) => {
+test('a signed-out user signs in on the invitation page and joins', async ({ page, registry }) => {
   const member = await registry.person('member')
-  const token = await invitedToNewTeam(registry, member.email)
+  const token = await inviteToNewTeam(registry, member.email)
   await page.goto(`${registry.url}/join#${token}`)
   const password = page.getByLabel(/^Password/)
   await password.fill('not the password')
@@ -132,51 +136,55 @@ test('somebody with an account signs in on the way', async ({ page, registry }) 
   await expect(page.getByRole('button', { name: 'Second studio' })).toBeVisible()
 })
 
-test('an invitation for somebody else is not accepted by mistake', async ({ page, registry, signIn }) => {
-  const email = freshEmail()
-  const token = await invited(registry, email)
+test('an invitation for another e-mail address asks the signed-in user to sign out first', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const email = createEmail()
+  const token = await createInvitation(registry, email)
   await signIn(registry.owner, '/models')
   await page.goto(`${registry.url}/join#${token}`)
   await expect(page.getByRole('alert')).toContainText(`You are signed in as ${registry.owner.email}`)
-  await page.getByRole('button', { name: 'Sign out and go on' }).click()
+  await page.getByRole('button', { name: 'Sign out and continue' }).click()
   await expect(page.getByLabel('First name')).toBeVisible()
 })
 
-test('the link of the operator sets a new password, once, and leaves no token behind', async ({
+test('a password reset link sets a new password once and is removed from the URL', async ({
   page,
   registry,
   signIn,
 }) => {
   const person = await registry.person('member')
   const data = join(registry.home, 'data')
-  const said = execFileSync(PROGRAM, ['reset-password', person.email, '--data-dir', data], { encoding: 'utf8' })
-  const token = /token=(\S+)/.exec(said)?.[1] ?? ''
+  const output = execFileSync(PROGRAM, ['reset-password', person.email, '--data-dir', data], { encoding: 'utf8' })
+  const token = /token=(\S+)/.exec(output)?.[1] ?? ''
   const address = `${registry.url}/reset-password?token=${token}`
   await page.goto(address)
   await expect(page).toHaveURL(`${registry.url}/reset-password`)
   await expectAccessible(page)
   await page.getByLabel('New password').fill('another long sentence')
-  await page.getByLabel('The same again').fill('another long sentence')
-  await page.getByRole('button', { name: 'Set the password' }).click()
+  await page.getByLabel('Repeat password').fill('another long sentence')
+  await page.getByRole('button', { name: 'Set password' }).click()
   await expect(page.getByText('Your password is changed.')).toBeVisible()
   await page.getByRole('link', { name: 'Sign in' }).click()
   await signIn({ ...person, password: 'another long sentence' })
 
   await page.goto(address)
   await page.getByLabel('New password').fill('a third long sentence')
-  await page.getByLabel('The same again').fill('a third long sentence')
-  await page.getByRole('button', { name: 'Set the password' }).click()
-  await expect(page.getByRole('alert')).toContainText('used already')
+  await page.getByLabel('Repeat password').fill('a third long sentence')
+  await page.getByRole('button', { name: 'Set password' }).click()
+  await expect(page.getByRole('alert')).toContainText('already used')
   await page.reload()
   await expect(page.getByRole('alert')).toContainText('This link cannot be used')
 })
 
-async function invitedToNewTeam(registry: Registry, email: string): Promise<string> {
+async function inviteToNewTeam(registry: Registry, email: string): Promise<string> {
   const { id } = await registry.call<{ id: string }>(registry.owner, 'POST', '/teams', {
     display_name: 'Second studio',
   })
   const asked = { email_address: email, invitation_role: 'viewer' }
   const there = registry.inTeam(id)
-  const made = await there.call<{ invitation_token: string }>(registry.owner, 'POST', '/invitations', asked)
-  return made.invitation_token
+  const created = await there.call<{ invitation_token: string }>(registry.owner, 'POST', '/invitations', asked)
+  return created.invitation_token
 }

@@ -3,22 +3,22 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Page } from '@playwright/test'
-import { safetensors } from './files'
-import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
-import { freshEmail } from './people'
+import { createEmail } from './accounts'
+import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
+import { buildSafetensors } from './modelFiles'
 import type { Registry } from './registry'
 
 const test = withRegistry()
 
 const BIN = join(import.meta.dirname, '../../.venv/bin')
 
-/** What a person's terminal answers to a pasted command, in a home of its own. */
-async function pasted(registry: Registry, command: string, signal?: AbortSignal): Promise<string> {
-  const name = freshEmail()
+/** Run a copied command in a shell with a home folder of its own, and return its output. */
+async function runCommand(registry: Registry, command: string, signal?: AbortSignal): Promise<string> {
+  const name = createEmail()
   const home = join(registry.home, name)
   mkdirSync(join(home, 'ComfyUI/models'), { recursive: true })
   mkdirSync(join(home, 'loras'))
-  writeFileSync(join(home, `loras/pasted-${name.split('@')[0]}.safetensors`), safetensors(64))
+  writeFileSync(join(home, `loras/pasted-${name.split('@')[0]}.safetensors`), buildSafetensors(64))
   const env = { PATH: `${BIN}${delimiter}${process.env.PATH}`, HOME: home }
   const { stdout, stderr } = await promisify(execFile)('bash', ['-c', command], {
     cwd: home,
@@ -29,17 +29,17 @@ async function pasted(registry: Registry, command: string, signal?: AbortSignal)
   return stdout + stderr
 }
 
-async function make(page: Page, name: string, choose: (dialog: ReturnType<Page['getByRole']>) => Promise<void>) {
+async function createKey(page: Page, name: string, choose: (dialog: ReturnType<Page['getByRole']>) => Promise<void>) {
   await page.getByRole('button', { name: 'New key' }).click()
   const dialog = page.getByRole('dialog')
   await dialog.getByLabel('Name').fill(name)
   await choose(dialog)
-  await dialog.getByRole('button', { name: 'Make the key' }).click()
+  await dialog.getByRole('button', { name: 'Create key' }).click()
   await expect(dialog.getByRole('group', { name: 'Key', exact: true })).toBeVisible()
   return dialog
 }
 
-test('keys that cannot be asked for again stay on the screen', async ({ page, registry, signIn }) => {
+test('the key list stays visible with a notice when it cannot be reloaded', async ({ page, registry, signIn }) => {
   await registry.call(registry.owner, 'POST', '/credentials', { kind: 'agent', display_name: 'to stay' })
   await registry.call(registry.owner, 'POST', '/credentials', { kind: 'agent', display_name: 'to end' })
   await signIn(registry.owner, '/team/keys')
@@ -47,58 +47,64 @@ test('keys that cannot be asked for again stay on the screen', async ({ page, re
   await page.route('**/api/v1/credentials?*', (route) => route.abort())
   await page.getByRole('button', { name: 'Revoke to end' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
-  await expect(page.getByText('The registry does not answer. What is shown may be old.')).toBeVisible()
+  await expect(page.getByText('The registry is not responding. The data may be out of date.')).toBeVisible()
   await expect(page.getByRole('row', { name: 'to stay' })).toBeVisible()
 })
 
-test('an integration key is shown once, and its commands work as they are pasted', async ({
+test('a new integration key is shown once, and the commands shown with it work in a shell', async ({
   page,
   registry,
   signIn,
 }) => {
   await signIn(registry.owner, '/team/keys')
-  const dialog = await make(page, 'nightly training', async (form) => {
-    await form.getByLabel('Ends').selectOption('30')
+  const dialog = await createKey(page, 'nightly training', async (form) => {
+    await form.getByLabel('Expires').selectOption('30')
     await expectAccessible(page)
   })
   await expectAccessible(page)
   const text = async (name: string) => (await dialog.getByRole('group', { name }).locator('pre').textContent()) ?? ''
   const command = await text('Command line')
   const curl = await text('curl')
-  expect(await pasted(registry, command)).toContain('pasted')
-  expect(JSON.parse((await pasted(registry, `${curl} --silent`)).trim())).toHaveProperty('model_list')
+  expect(await runCommand(registry, command)).toContain('pasted')
+  expect(JSON.parse((await runCommand(registry, `${curl} --silent`)).trim())).toHaveProperty('model_list')
 
-  // Neither Escape nor a click beside the dialog throws the only copy away.
+  // Neither Escape nor a click beside the dialog closes it, as the key is shown only here.
   await page.keyboard.press('Escape')
   await page.mouse.click(5, 5)
   await expect(dialog).toBeVisible()
-  await dialog.getByRole('button', { name: 'I have it' }).click()
+  await dialog.getByRole('button', { name: 'Done' }).click()
   const row = page.getByRole('row', { name: 'nightly training' })
   await expect(row).toContainText(/sk-.*Integration.*you.*write.*active/)
   await expect(dialog).toHaveCount(0)
   expect(await page.content()).not.toContain(/MODELYARD_TOKEN=(\S+)/.exec(command)?.[1])
 })
 
-test('a key that only reads cannot push', async ({ page, registry, signIn }) => {
+test('a read-only key is refused when it pushes', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/team/keys')
-  const dialog = await make(page, 'dashboard', (form) => form.getByLabel('Read only').check())
+  const dialog = await createKey(page, 'dashboard', (form) => form.getByLabel('Read only').check())
   const command = (await dialog.getByRole('group', { name: 'Command line' }).locator('pre').textContent()) ?? ''
-  await pasted(registry, command)
-  const refused = pasted(registry, command.replace(/modelyard \w+$/, 'modelyard push ./loras'))
-  await expect(refused).rejects.toThrow(/may read, not write/)
+  await runCommand(registry, command)
+  const refused = runCommand(registry, command.replace(/modelyard \w+$/, 'modelyard push ./loras'))
+  await expect(refused).rejects.toThrow(/read access only/)
 })
 
-test('the command of an agent key brings a machine', async ({ page, registry, signIn }) => {
+test('the command shown with a new agent key starts an agent that appears as a machine', async ({
+  page,
+  registry,
+  signIn,
+}) => {
   test.setTimeout(180_000)
   await signIn(registry.owner, '/team/keys')
-  const dialog = await make(page, 'render farm', (form) => form.getByLabel('Machines').check())
+  const dialog = await createKey(page, 'render farm', (form) => form.getByLabel('Machines').check())
   const command = (await dialog.getByRole('group', { name: 'On the machine' }).locator('pre').textContent()) ?? ''
   expect(command).toMatch(
     /^MODELYARD_AGENT_URL=\S+ MODELYARD_AGENT_KEY=ak-\S+ modelyard agent run --comfyui ~\/ComfyUI$/,
   )
   const stop = new AbortController()
-  // `exec env` makes the agent the process that is ended, instead of the shell around it.
-  const agent = pasted(registry, `exec env ${command} --agent-id pasted-machine`, stop.signal).catch(() => undefined)
+  // `exec env` replaces the shell by the agent, so that the signal stops the agent.
+  const agent = runCommand(registry, `exec env ${command} --agent-id pasted-machine`, stop.signal).catch(
+    () => undefined,
+  )
   const machines = () =>
     registry
       .call<{ agent_list: { agent_id: string }[] }>(registry.owner, 'GET', '/agents')
@@ -108,13 +114,17 @@ test('the command of an agent key brings a machine', async ({ page, registry, si
   await agent
 })
 
-test('a revoked key is refused, and listed among the ended ones only', async ({ page, registry, signIn }) => {
-  const made = await registry.call<{ raw_key: string }>(registry.owner, 'POST', '/credentials', {
+test('a revoked key is refused by the API and listed only with expired and revoked keys', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const created = await registry.call<{ raw_key: string }>(registry.owner, 'POST', '/credentials', {
     kind: 'integration',
     display_name: 'to be revoked',
   })
   const status = async () =>
-    (await fetch(`${registry.url}/api/v1/models`, { headers: { Authorization: `Bearer ${made.raw_key}` } })).status
+    (await fetch(`${registry.url}/api/v1/models`, { headers: { Authorization: `Bearer ${created.raw_key}` } })).status
   expect(await status()).toBe(200)
   await signIn(registry.owner, '/team/keys')
   const row = page.getByRole('row', { name: 'to be revoked' })
@@ -131,7 +141,50 @@ test('a revoked key is refused, and listed among the ended ones only', async ({ 
   await expect(page).toHaveURL(/all=true/)
 })
 
-test('the filter of kinds is in the address', async ({ page, registry, signIn }) => {
+test('rotating a key shows the new secret once, and the old one works for the chosen time', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const old = await registry.call<{ raw_key: string }>(registry.owner, 'POST', '/credentials', {
+    kind: 'integration',
+    display_name: 'to be rotated',
+  })
+  const status = async (key: string) =>
+    (await fetch(`${registry.url}/api/v1/models`, { headers: { Authorization: `Bearer ${key}` } })).status
+  await signIn(registry.owner, '/team/keys')
+  const row = page.getByRole('row', { name: 'to be rotated' })
+  const dialog = page.getByRole('dialog')
+  const secret = dialog.getByRole('group', { name: 'Key', exact: true }).locator('pre')
+
+  await row.getByRole('button', { name: /^Rotate/ }).click()
+  await expectAccessible(page)
+  await dialog.getByRole('button', { name: 'Rotate' }).click()
+  const second = (await secret.textContent()) ?? ''
+  expect([await status(old.raw_key), await status(second)]).toEqual([200, 200])
+  await page.keyboard.press('Escape')
+  await expect(dialog).toBeVisible()
+  await dialog.getByRole('button', { name: 'Done' }).click()
+  await expect(row).toContainText(second.slice(0, 11))
+  await expect(row).toContainText('old secret until')
+
+  await row.getByRole('button', { name: /^Rotate/ }).click()
+  await dialog.getByLabel('How long the old secret works').selectOption('0')
+  await dialog.getByRole('button', { name: 'Rotate' }).click()
+  const third = (await secret.textContent()) ?? ''
+  expect([await status(old.raw_key), await status(second), await status(third)]).toEqual([401, 401, 200])
+})
+
+test('device keys can be revoked but not rotated', async ({ page, registry, signIn }) => {
+  await pairDevice(registry, registry.owner, 'the render box')
+  await signIn(registry.owner, '/team/keys')
+  const rows = page.getByRole('row', { name: 'the render box' })
+  await expect(rows).toHaveCount(2)
+  await expect(rows.getByRole('button', { name: /^Revoke/ })).toHaveCount(2)
+  await expect(rows.getByRole('button', { name: /^Rotate/ })).toHaveCount(0)
+})
+
+test('the key kind filter is kept in the URL', async ({ page, registry, signIn }) => {
   for (const kind of ['agent', 'integration']) {
     await registry.call(registry.owner, 'POST', '/credentials', { kind, display_name: `one ${kind}` })
   }
@@ -144,10 +197,10 @@ test('the filter of kinds is in the address', async ({ page, registry, signIn })
   await expect(page.getByRole('row', { name: 'one agent' })).toHaveCount(0)
 })
 
-test('below an admin one sees the keys of own devices, and ends them', async ({ page, registry, signIn }) => {
+test('a viewer sees only their own device keys and can revoke them', async ({ page, registry, signIn }) => {
   const viewer = await registry.person('viewer')
-  await paired(registry, viewer, 'my laptop')
-  await paired(registry, registry.owner, 'the desk of the owner')
+  await pairDevice(registry, viewer, 'my laptop')
+  await pairDevice(registry, registry.owner, 'the desk of the owner')
   await signIn(viewer, '/team/keys')
   const row = page.getByRole('row', { name: 'my laptop' })
   await expect(row).toContainText(/dk-.*Device.*you/)
@@ -159,8 +212,12 @@ test('below an admin one sees the keys of own devices, and ends them', async ({ 
   await expect(page.getByRole('heading', { name: 'No keys' })).toBeVisible()
 })
 
-test('the keys are accessible, in light and dark, wide and narrow', async ({ page, registry, signIn }) => {
-  await registry.call(registry.owner, 'POST', '/credentials', { kind: 'agent', display_name: '\u202E<b>'.repeat(20) })
+test('the key list is accessible in light and dark and fits wide and narrow screens', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  await registry.call(registry.owner, 'POST', '/credentials', { kind: 'agent', display_name: 'שלום<b>'.repeat(14) })
   await signIn(registry.owner, '/team/keys?all=true')
   await expect(page.getByRole('table', { name: 'Keys' })).toBeVisible()
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -168,12 +225,12 @@ test('the keys are accessible, in light and dark, wide and narrow', async ({ pag
       await page.emulateMedia({ colorScheme })
       await page.setViewportSize({ width, height: 800 })
       await expectAccessible(page)
-      await expectNarrow(page)
+      await expectNoHorizontalScroll(page)
     }
   }
 })
 
-async function paired(registry: Registry, person: Registry['owner'], device_name: string): Promise<void> {
+async function pairDevice(registry: Registry, person: Registry['owner'], device_name: string): Promise<void> {
   const start = await fetch(`${registry.url}/api/v1/desktop/pair/start`, { method: 'POST' })
   const { device_code, user_code } = (await start.json()) as { device_code: string; user_code: string }
   await registry.call(person, 'POST', '/desktop/pair/confirm', { user_code, device_name })

@@ -1,41 +1,41 @@
 // The matrix of models and machines.
 
 import type { Page } from '@playwright/test'
-import { registered } from './files'
-import { Reporter } from './machines'
-import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
+import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
+import { ReportingMachine } from './machines'
+import { registerModel } from './modelFiles'
 import type { Registry } from './registry'
 
 const test = withRegistry()
 
-const SOME = 130
+const MODEL_COUNT = 130
 
-/** Machines `left` and `right` (which has the label `gpu`), and enough models for a second page. */
-async function fleet(registry: Registry) {
-  const left = await Reporter.heard(registry, 'left')
-  const right = await Reporter.heard(registry, 'right', {}, ['gpu'])
+/** Create machines `left` and `right` (which has the label `gpu`), and enough models for a second page. */
+async function createFleet(registry: Registry) {
+  const left = await ReportingMachine.create(registry, 'left')
+  const right = await ReportingMachine.create(registry, 'right', {}, ['gpu'])
   const ids: string[] = []
-  for (let number = 0; number < SOME; number += 10) {
+  for (let number = 0; number < MODEL_COUNT; number += 10) {
     const ten = Array.from({ length: 10 }, (_, index) => `plain-${String(number + index).padStart(3, '0')}`)
-    const made = await Promise.all(ten.map((name) => registered(registry, `loras/${name}.safetensors`)))
-    ids.push(...made.map((model) => model.id))
+    const created = await Promise.all(ten.map((name) => registerModel(registry, `loras/${name}.safetensors`)))
+    ids.push(...created.map((model) => model.id))
   }
-  const labelled = await registered(registry, 'loras/labelled.safetensors', { required_labels: ['gpu'] })
-  const stuck = await registered(registry, 'loras/stuck.safetensors')
+  const labelled = await registerModel(registry, 'loras/labelled.safetensors', { required_labels: ['gpu'] })
+  const stuck = await registerModel(registry, 'loras/stuck.safetensors')
   const ready = ids.map((model_id) => ({ model_id, state: 'ready' }))
-  await left.says({}, [...ready, { model_id: stuck.id, state: 'blocked', reason: 'The disk is full.' }])
-  await right.says({}, [...ready, { model_id: labelled.id, state: 'ready' }])
+  await left.report({}, [...ready, { model_id: stuck.id, state: 'blocked', reason: 'The disk is full.' }])
+  await right.report({}, [...ready, { model_id: labelled.id, state: 'ready' }])
   return { left, right, ready, labelled, stuck }
 }
 
-let made: Awaited<ReturnType<typeof fleet>> | undefined
-let madeIn = ''
+let created: Awaited<ReturnType<typeof createFleet>> | undefined
+let createdIn = ''
 
 test.beforeEach(async ({ registry }) => {
-  if (madeIn !== registry.url) made = await fleet(registry)
-  madeIn = registry.url
-  // Who is not heard of for 90 seconds is unhealthy, and said to be.
-  for (const machine of [made?.left, made?.right]) await machine?.says()
+  if (createdIn !== registry.url) created = await createFleet(registry)
+  createdIn = registry.url
+  // A machine without a heartbeat for 90 seconds would be shown as unhealthy.
+  for (const machine of [created?.left, created?.right]) await machine?.report()
 })
 
 function cell(page: Page, model: string, machine: string) {
@@ -43,33 +43,37 @@ function cell(page: Page, model: string, machine: string) {
   return page.getByRole('row').filter({ hasText: model }).locator(`[role=gridcell][aria-colindex="${column}"]`)
 }
 
-test('each model says on each machine how it is, and why', async ({ page, registry, signIn }) => {
+test('a matrix cell shows the state of a model on a machine and the reason', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/machines')
   await page.getByText('Matrix', { exact: true }).click()
   await expect(page).toHaveURL(/view=matrix/)
   await expect(cell(page, 'stuck', 'left')).toHaveAccessibleName('Blocked. The disk is full.')
-  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName('Wanted')
-  await expect(cell(page, 'labelled', 'left')).toHaveAccessibleName('Not for this machine')
+  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName('Queued')
+  await expect(cell(page, 'labelled', 'left')).toHaveAccessibleName('Not desired on this machine')
   await expect(cell(page, 'labelled', 'right')).toHaveAccessibleName('Ready')
   await cell(page, 'stuck', 'left').hover()
   await expect(page.getByText('stuck on left: Blocked. The disk is full.')).toBeVisible()
 })
 
-test('only what is not everywhere yet, and it leaves when it is', async ({ page, registry, signIn }) => {
+test('the filter for models not on all machines shows only those and follows their state', async ({
+  page,
+  registry,
+  signIn,
+}) => {
   await signIn(registry.owner, '/machines?view=matrix')
-  await page.getByRole('switch', { name: 'Not everywhere yet' }).click()
+  await page.getByRole('switch', { name: 'Not on all machines' }).click()
   await expect(page).toHaveURL(/missing=true/)
   const rows = page.getByRole('grid').getByRole('row')
   await expect(rows).toHaveCount(2)
   await expect(cell(page, 'stuck', 'left')).toBeVisible()
-  const { left, ready, stuck } = made ?? (await fleet(registry))
-  await left.says({}, [...ready, { model_id: stuck.id, state: 'downloading', bytes_done: 400 }])
+  const { left, ready, stuck } = created ?? (await createFleet(registry))
+  await left.report({}, [...ready, { model_id: stuck.id, state: 'downloading', bytes_done: 400 }])
   await expect(cell(page, 'stuck', 'left')).toHaveAccessibleName(/^Downloading, \d+ %$/)
-  await left.says({}, [...ready, { model_id: stuck.id, state: 'blocked', reason: 'The disk is full.' }])
+  await left.report({}, [...ready, { model_id: stuck.id, state: 'blocked', reason: 'The disk is full.' }])
   await expect(cell(page, 'stuck', 'left')).toHaveAccessibleName('Blocked. The disk is full.')
 })
 
-test('rows come as one scrolls, and few are there at once', async ({ page, registry, signIn }) => {
+test('scrolling the matrix loads more rows and renders only the visible ones', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/machines?view=matrix')
   const grid = page.getByRole('grid')
   await expect(cell(page, 'stuck', 'left')).toBeVisible()
@@ -78,11 +82,15 @@ test('rows come as one scrolls, and few are there at once', async ({ page, regis
     await expect(cell(page, 'plain-000', 'left')).toHaveAccessibleName('Ready', { timeout: 1000 })
   }).toPass()
   expect(await grid.getByRole('row').count()).toBeLessThan(60)
-  await expect(page.getByText(`${SOME + 2} models on 2 machines`)).toBeVisible()
+  await expect(page.getByText(`${MODEL_COUNT + 2} models on 2 machines`)).toBeVisible()
   await expect(grid.getByRole('link', { name: 'left, idle' })).toBeInViewport()
 })
 
-test('the keyboard reaches every cell, and what it points at is said', async ({ page, registry, signIn }) => {
+test('the arrow keys reach every matrix cell, and the focused cell is described', async ({
+  page,
+  registry,
+  signIn,
+}) => {
   await signIn(registry.owner, '/machines?view=matrix')
   await expect(cell(page, 'stuck', 'left')).toBeVisible()
   await page.getByRole('link', { name: 'stuck' }).focus()
@@ -107,24 +115,28 @@ test('the keyboard reaches every cell, and what it points at is said', async ({ 
   await expect(page.getByRole('dialog', { name: 'right' })).toBeVisible()
 })
 
-test('models are searched in the matrix, and a label chooses the machines', async ({ page, registry, signIn }) => {
+test('the matrix search filters models, and the label filter filters machines', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/machines?view=matrix')
   await page.getByLabel('Search models').fill('plain 007')
   await expect(page.getByRole('grid').getByRole('row')).toHaveCount(2)
   await page.getByLabel('Label', { exact: true }).selectOption('gpu')
   await expect(page.getByRole('columnheader')).toHaveCount(2)
   await page.getByLabel('Search models').fill('nothing is called so')
-  await expect(page.getByRole('heading', { name: 'No such model' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'No models match' })).toBeVisible()
 })
 
 for (const colorScheme of ['light', 'dark'] as const) {
-  test(`the matrix is accessible, wide and narrow (${colorScheme})`, async ({ page, registry, signIn }) => {
+  test(`the matrix is accessible and fits wide and narrow screens (${colorScheme})`, async ({
+    page,
+    registry,
+    signIn,
+  }) => {
     await page.emulateMedia({ colorScheme })
     await signIn(registry.owner, '/machines?view=matrix')
     await expect(cell(page, 'stuck', 'left')).toBeVisible()
     await expectAccessible(page)
     await page.setViewportSize({ width: 360, height: 740 })
     await expect(cell(page, 'stuck', 'left')).toBeVisible()
-    await expectNarrow(page)
+    await expectNoHorizontalScroll(page)
   })
 }

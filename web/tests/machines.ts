@@ -1,32 +1,36 @@
-// Machines of the tests: real agents with a folder of their own, and machines that only report, for what takes long to
-// come about with real ones.
+// Real agents with a folder of their own, and machines that only send heartbeats, for states that real agents reach
+// slowly.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { ended, type Registry } from './registry'
+import { type Registry, stopProcess } from './registry'
 
-async function agentKey(registry: Registry, display_name: string): Promise<string> {
-  const made = await registry.call<{ raw_key: string }>(registry.owner, 'POST', '/credentials', {
+async function createAgentKey(registry: Registry, display_name: string): Promise<string> {
+  const created = await registry.call<{ raw_key: string }>(registry.owner, 'POST', '/credentials', {
     kind: 'agent',
     display_name,
   })
-  return made.raw_key
+  return created.raw_key
 }
 
-/** `modelyard agent run` on a machine of this name, which may be stopped and started again. */
-export async function runningAgent(registry: Registry, id: string, settings: Record<string, string> = {}) {
+/** Start `modelyard agent run` with this machine id; it can be stopped and restarted. */
+export async function startAgent(registry: Registry, id: string, settings: Record<string, string> = {}) {
   const models = join(registry.home, id, 'ComfyUI', 'models')
   mkdirSync(models, { recursive: true })
-  const environment = { MODELYARD_AGENT_KEY: await agentKey(registry, id), ...environmentOf(registry, id), ...settings }
+  const environment = {
+    MODELYARD_AGENT_KEY: await createAgentKey(registry, id),
+    ...buildEnvironment(registry, id),
+    ...settings,
+  }
   const start = () =>
-    registry.spawned(['agent', 'run', '--comfyui', join(models, '..'), '--agent-id', id], environment, id)
+    registry.spawnCommand(['agent', 'run', '--comfyui', join(models, '..'), '--agent-id', id], environment, id)
   const agent = start()
-  return { stop: () => ended(agent, 'SIGTERM'), start, files: () => filesIn(models) }
+  return { stop: () => stopProcess(agent, 'SIGTERM'), start, files: () => listFiles(models) }
 }
 
-/** Where a machine's programs find what is theirs, and nothing of the person who runs the tests. */
-export function environmentOf(registry: Registry, id: string): Record<string, string> {
+/** Build environment variables that keep a machine's files in its own folder, apart from those of the user. */
+export function buildEnvironment(registry: Registry, id: string): Record<string, string> {
   return {
     MODELYARD_AGENT_URL: registry.url,
     MODELYARD_AGENT_CONFIG: join(registry.home, id, 'agent.toml'),
@@ -36,22 +40,22 @@ export function environmentOf(registry: Registry, id: string): Record<string, st
   }
 }
 
-function filesIn(folder: string): string[] {
+function listFiles(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !entry.parentPath.includes('.modelyard'))
     .map((entry) => entry.name)
     .sort()
 }
 
-export interface Said {
+export interface ReportedModel {
   model_id: string
   state: string
   reason?: string
   bytes_done?: number
 }
 
-/** A machine that says what a test tells it to, by the API of machines. */
-export class Reporter {
+/** A machine that sends the heartbeats that a test gives it, by the agent API. */
+export class ReportingMachine {
   private number = 0
 
   private constructor(
@@ -61,14 +65,19 @@ export class Reporter {
     private readonly labels: string[],
   ) {}
 
-  static async heard(registry: Registry, id: string, facts: object = {}, labels: string[] = []): Promise<Reporter> {
-    const machine = new Reporter(registry, await agentKey(registry, 'reporter'), id, labels)
-    await machine.says(facts)
+  static async create(
+    registry: Registry,
+    id: string,
+    facts: object = {},
+    labels: string[] = [],
+  ): Promise<ReportingMachine> {
+    const machine = new ReportingMachine(registry, await createAgentKey(registry, 'reporter'), id, labels)
+    await machine.report(facts)
     return machine
   }
 
-  /** A heartbeat, with all that it holds if `states` are given. */
-  async says(facts: object = {}, states?: Said[]): Promise<void> {
+  /** Send a heartbeat, with a full report of its models if `states` are given. */
+  async report(facts: object = {}, states?: ReportedModel[]): Promise<void> {
     if (states) this.number += 1
     const report = states && {
       report_series: String(this.number),
@@ -92,8 +101,8 @@ export class Reporter {
   }
 }
 
-/** Make the registry remember a machine as last heard so long ago: nobody waits for it in a test. */
-export function silent(registry: Registry, id: string, seconds: number): void {
+/** Move the last heartbeat of a machine `seconds` into the past, in the registry's database. */
+export function setLastHeartbeat(registry: Registry, id: string, seconds: number): void {
   const script = `
 import sqlite3, sys
 from datetime import datetime, timedelta, timezone

@@ -1,8 +1,8 @@
-// The views of models for everybody: with a screen reader, in both colour schemes, on a narrow screen, with strings of strangers.
+// The model views: accessibility in both colour schemes, narrow screens, keyboard use and hostile metadata.
 
 import type { Page } from '@playwright/test'
-import { registered, safetensors } from './files'
-import { expect, expectAccessible, withRegistry } from './page'
+import { expect, expectAccessible, withRegistry } from './fixtures'
+import { buildSafetensors, registerModel } from './modelFiles'
 
 const test = withRegistry()
 
@@ -17,7 +17,7 @@ const HOSTILE = [
   '{{alert(1)}}',
 ]
 
-async function expectWhole(page: Page): Promise<void> {
+async function expectNoOverflow(page: Page): Promise<void> {
   const tooWide = () => {
     const { scrollWidth, clientWidth } = document.documentElement
     const dialog = document.querySelector('[role=dialog]')
@@ -27,10 +27,10 @@ async function expectWhole(page: Page): Promise<void> {
 }
 
 for (const scheme of ['light', 'dark'] as const) {
-  test(`each view and dialog of models is accessible in ${scheme}`, async ({ page, registry, signIn }) => {
+  test(`every view and dialog of models is accessible in ${scheme}`, async ({ page, registry, signIn }) => {
     test.setTimeout(180_000)
     const word = `seen-${scheme}`
-    const model = await registered(registry, `loras/${word}.safetensors`, {
+    const model = await registerModel(registry, `loras/${word}.safetensors`, {
       tags: ['portrait'],
       description: 'Our house style.',
       license: 'MIT',
@@ -44,11 +44,11 @@ for (const scheme of ['light', 'dark'] as const) {
     await page.screenshot({ path: `results/screenshots/models-${scheme}.png` })
     await page.getByRole('checkbox', { name: `Select ${word}` }).click()
     await expectAccessible(page)
-    await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Tags' }).click()
+    await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Edit tags' }).click()
     await expect(page.getByRole('dialog')).toBeVisible()
     await expectAccessible(page)
     await page.keyboard.press('Escape')
-    await page.getByRole('button', { name: 'Select none' }).click()
+    await page.getByRole('button', { name: 'Clear selection' }).click()
     await page.getByRole('link', { name: word }).click()
     await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('registered it')
     await expectAccessible(page)
@@ -66,16 +66,16 @@ for (const scheme of ['light', 'dark'] as const) {
   })
 }
 
-test('strings of strangers run nothing and leave the layout whole, wide and narrow', async ({
+test('hostile model metadata runs no script and fits the layout on wide and narrow screens', async ({
   page,
   registry,
   signIn,
 }) => {
   test.setTimeout(180_000)
-  const made: string[] = []
+  const created: string[] = []
   for (const [number, text] of HOSTILE.entries()) {
-    const { id } = await registered(registry, `loras/hostile_${number}.safetensors`, {
-      bytes: safetensors(64, { 'modelspec.trigger_phrase': text, 'modelspec.author': text }),
+    const { id } = await registerModel(registry, `loras/hostile_${number}.safetensors`, {
+      bytes: buildSafetensors(64, { 'modelspec.trigger_phrase': text, 'modelspec.author': text }),
       display_name: [...text]
         .slice(0, 255)
         .join('')
@@ -87,14 +87,14 @@ test('strings of strangers run nothing and leave the layout whole, wide and narr
       source_url: `https://models.example/${encodeURIComponent(text).slice(0, 1500)}`,
       required_labels: ['W'.repeat(64)],
     })
-    made.push(id)
+    created.push(id)
   }
   await signIn(registry.owner, '/models?q=hostile_')
   for (const width of [1280, 360]) {
     await page.setViewportSize({ width, height: 800 })
     await page.goto(`${registry.url}/models?q=hostile_`)
     await expect(page.getByRole('row').filter({ hasText: 'hostile_' })).toHaveCount(HOSTILE.length)
-    await expectWhole(page)
+    await expectNoOverflow(page)
     const heights = await page
       .getByRole('row')
       .filter({ hasText: 'hostile_' })
@@ -102,18 +102,18 @@ test('strings of strangers run nothing and leave the layout whole, wide and narr
     expect(new Set(heights)).toEqual(new Set([width === 360 ? 84 : 60]))
     await page.goto(`${registry.url}/models?q=hostile_&view=grid`)
     await expect(page.getByRole('link', { name: 'javascript:alert(1)' })).toBeVisible()
-    await expectWhole(page)
-    for (const id of made) {
+    await expectNoOverflow(page)
+    for (const id of created) {
       await page.goto(`${registry.url}/models?q=hostile_&model=${id}`)
       await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('registered it')
-      await expectWhole(page)
+      await expectNoOverflow(page)
     }
   }
   await expectAccessible(page)
 })
 
-test('the list can be used with the keyboard alone', async ({ page, registry, signIn }) => {
-  await registered(registry, 'loras/keyed.safetensors')
+test('the model list can be used with the keyboard alone', async ({ page, registry, signIn }) => {
+  await registerModel(registry, 'loras/keyed.safetensors')
   await signIn(registry.owner, '/models?q=keyed')
   await expect(page.getByRole('link', { name: 'keyed' })).toBeVisible()
   await page.getByRole('checkbox', { name: 'Select keyed' }).focus()

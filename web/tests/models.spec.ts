@@ -1,18 +1,22 @@
-import { registered } from './files'
-import { expect, expectAccessible, withRegistry } from './page'
-import { clipboard } from './people'
+import { readClipboard } from './accounts'
+import { expect, expectAccessible, withRegistry } from './fixtures'
+import { registerModel } from './modelFiles'
 import { Registry } from './registry'
-import { Machine } from './reporting'
+import { Machine } from './reportingMachine'
 
 const test = withRegistry()
 
 // Each test looks for its own models, so that those of others on the same registry do not matter.
-const named = (word: string) => `${word}-${Math.random().toString(36).slice(2, 8)}`
+const createUniqueName = (word: string) => `${word}-${Math.random().toString(36).slice(2, 8)}`
 
-test('a model is found by a part of its name, path or tag, as one types', async ({ page, registry, signIn }) => {
-  const word = named('ink')
-  await registered(registry, `loras/${word}.safetensors`, { tags: [`${word}-tag`] })
-  await registered(registry, `loras/${named('other')}.safetensors`)
+test('typing a part of a name or tag filters the model list, and the search survives a reload', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const word = createUniqueName('ink')
+  await registerModel(registry, `loras/${word}.safetensors`, { tags: [`${word}-tag`] })
+  await registerModel(registry, `loras/${createUniqueName('other')}.safetensors`)
   await signIn(registry.owner, '/models')
   await expect(page.getByRole('row').nth(2)).toBeVisible()
   await page.getByRole('searchbox', { name: 'Search models' }).pressSequentially(`${word}-t`)
@@ -24,9 +28,9 @@ test('a model is found by a part of its name, path or tag, as one types', async 
   await expect(page.getByRole('link', { name: word })).toBeVisible()
 })
 
-test('a search that is no longer wanted is given up', async ({ page, registry, signIn }) => {
-  const word = named('late')
-  await registered(registry, `loras/${word}.safetensors`)
+test('typing a new search cancels the request of the previous one', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('late')
+  await registerModel(registry, `loras/${word}.safetensors`)
   await signIn(registry.owner, '/models')
   await expect(page.getByRole('link', { name: word })).toBeVisible()
   // The first answer is held back until the second one is there.
@@ -50,14 +54,14 @@ test('a search that is no longer wanted is given up', async ({ page, registry, s
   await expect(page.getByRole('link', { name: word })).toBeVisible()
 })
 
-test('filters and order are in the address, and the back button takes them back', async ({
+test('model filters and sort order are kept in the URL, and the back button restores them', async ({
   page,
   registry,
   signIn,
 }) => {
-  const word = named('filter')
-  await registered(registry, `loras/${word}-a.safetensors`)
-  const off = await registered(registry, `vae/${word}-b.safetensors`)
+  const word = createUniqueName('filter')
+  await registerModel(registry, `loras/${word}-a.safetensors`)
+  const off = await registerModel(registry, `vae/${word}-b.safetensors`)
   await registry.call(registry.owner, 'PUT', `/models/${off.id}`, { model_status: 'disabled' })
   await signIn(registry.owner, `/models?q=${word}`)
   const rows = page.getByRole('row').filter({ hasText: word })
@@ -65,7 +69,7 @@ test('filters and order are in the address, and the back button takes them back'
   await page.getByRole('combobox', { name: 'Type' }).selectOption('vae')
   await expect(rows).toHaveCount(1)
   await page.getByRole('combobox', { name: 'Status' }).selectOption('active')
-  await expect(page.getByRole('heading', { name: 'No model is like this' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'No models match' })).toBeVisible()
   await page.goBack()
   await expect(rows).toHaveCount(1)
   await expect(rows).toContainText('Disabled')
@@ -79,10 +83,10 @@ test('filters and order are in the address, and the back button takes them back'
   await expect(page).toHaveURL(/sort=-display_name/)
 })
 
-test('a tag that is seen in the list can be chosen as a filter', async ({ page, registry, signIn }) => {
-  const word = named('tagged')
-  await registered(registry, `loras/${word}.safetensors`, { tags: [word] })
-  await registered(registry, `loras/${named('plain')}.safetensors`)
+test('the tag filter suggests tags of listed models and filters by them', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('tagged')
+  await registerModel(registry, `loras/${word}.safetensors`, { tags: [word] })
+  await registerModel(registry, `loras/${createUniqueName('plain')}.safetensors`)
   await signIn(registry.owner, '/models')
   await expect(page.locator(`datalist option[value="${word}"]`)).toHaveCount(1)
   await page.getByRole('combobox', { name: 'Tag' }).fill(word)
@@ -90,60 +94,67 @@ test('a tag that is seen in the list can be chosen as a filter', async ({ page, 
   await expect(page).toHaveURL(new RegExp(`tag=${word}`))
 })
 
-test('the details say where the model is, live, and why not where it is not', async ({ page, registry, signIn }) => {
-  const word = named('fleet')
-  const model = await registered(registry, `loras/${word}.safetensors`, { required_labels: [word] })
-  const machine = await Machine.paired(registry, word)
+test('the model drawer shows the live state of the model on each machine with the reason of a failure', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const word = createUniqueName('fleet')
+  const model = await registerModel(registry, `loras/${word}.safetensors`, { required_labels: [word] })
+  const machine = await Machine.create(registry, word)
   await registry.call(registry.owner, 'PUT', `/agents/${word}`, { agent_labels: [word] })
-  await machine.says([{ model_id: model.id, state: 'downloading', bytes_done: 300 }])
+  await machine.report([{ model_id: model.id, state: 'downloading', bytes_done: 300 }])
   await signIn(registry.owner, `/models?missing=true&q=${word}`)
   await page.getByRole('link', { name: word }).click()
   const machines = page.getByRole('dialog').getByRole('region', { name: 'Machines' })
   await expect(machines).toContainText('Downloading')
   await expect(machines.getByRole('progressbar')).toHaveAttribute('aria-valuenow', /^[1-9]/)
-  await machine.says([{ model_id: model.id, state: 'failed', reason: 'The disk is full.' }])
+  await machine.report([{ model_id: model.id, state: 'failed', reason: 'The disk is full.' }])
   await expect(machines).toContainText('The disk is full.')
-  await machine.says([{ model_id: model.id, state: 'ready', bytes_done: 1102 }])
+  await machine.report([{ model_id: model.id, state: 'ready', bytes_done: 1102 }])
   await expect(machines).toContainText('1 of 1 machine has it.')
-  await machine.forgotten()
+  await machine.remove()
 })
 
-test('both hashes and what the file says of itself are shown, and can be copied', async ({
+test('the model drawer shows both hashes and the file metadata, and copies them', async ({
   page,
   registry,
   signIn,
   context,
 }) => {
-  const word = named('said')
-  const { safetensors } = await import('./files')
-  const bytes = safetensors(2048, { 'modelspec.trigger_phrase': 'inkstyle, bold lines', 'modelspec.author': 'Wren' })
-  const model = await registered(registry, `loras/${word}.safetensors`, { bytes })
+  const word = createUniqueName('said')
+  const { buildSafetensors } = await import('./modelFiles')
+  const bytes = buildSafetensors(2048, {
+    'modelspec.trigger_phrase': 'inkstyle, bold lines',
+    'modelspec.author': 'Wren',
+  })
+  const model = await registerModel(registry, `loras/${word}.safetensors`, { bytes })
   await context.grantPermissions(['clipboard-read', 'clipboard-write'])
   await signIn(registry.owner, `/models?model=${model.id}`)
   const details = page.getByRole('dialog')
   await expect(details.getByRole('region', { name: 'Hashes' })).toContainText(model.file_hash.slice(7))
   await expect(details.getByRole('button', { name: 'Copy BLAKE3' })).toBeVisible()
   await details.getByRole('button', { name: 'Copy SHA-256' }).click()
-  await expect.poll(() => clipboard(page)).toBe(model.file_hash)
-  const said = details.getByRole('region', { name: 'What the file says' })
-  await said.getByRole('button', { name: 'Copy all trigger words' }).click()
-  await expect.poll(() => clipboard(page)).toBe('inkstyle, bold lines')
-  await said.getByText('All that it says').click()
-  await expect(said).toContainText('Wren')
+  await expect.poll(() => readClipboard(page)).toBe(model.file_hash)
+  const output = details.getByRole('region', { name: 'Declared by the file' })
+  await output.getByRole('button', { name: 'Copy all trigger words' }).click()
+  await expect.poll(() => readClipboard(page)).toBe('inkstyle, bold lines')
+  await output.getByText('All metadata').click()
+  await expect(output).toContainText('Wren')
 })
 
-test('a download brings the bytes under the file’s own name', async ({ page, registry, signIn }) => {
-  const word = named('down')
-  const model = await registered(registry, `loras/${word}.safetensors`)
+test('the download button downloads a file with the name of the model file', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('down')
+  const model = await registerModel(registry, `loras/${word}.safetensors`)
   await signIn(registry.owner, `/models?model=${model.id}`)
   const arriving = page.waitForEvent('download')
   await page.getByRole('dialog').getByRole('button', { name: 'Download' }).click()
   expect((await arriving).suggestedFilename()).toBe(`${word}.safetensors`)
 })
 
-test('an edit is saved field by field, shown in the list, and can be undone', async ({ page, registry, signIn }) => {
-  const word = named('edit')
-  const model = await registered(registry, `loras/${word}.safetensors`, { tags: ['old'] })
+test('an edit saves only changed fields, shows in the list, and can be undone', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('edit')
+  const model = await registerModel(registry, `loras/${word}.safetensors`, { tags: ['old'] })
   await signIn(registry.owner, `/models?q=${word}`)
   await page.getByRole('link', { name: word }).click()
   const details = page.getByRole('dialog')
@@ -164,13 +175,13 @@ test('an edit is saved field by field, shown in the list, and can be undone', as
   await expect(page.getByRole('link', { name: word, exact: true })).toBeVisible()
 })
 
-test('an edit that would overwrite somebody else’s says what they changed first', async ({
+test('saving an edit over a newer change shows that change and needs a second save', async ({
   page,
   registry,
   signIn,
 }) => {
-  const word = named('both')
-  const model = await registered(registry, `loras/${word}.safetensors`)
+  const word = createUniqueName('both')
+  const model = await registerModel(registry, `loras/${word}.safetensors`)
   await signIn(registry.owner, `/models?model=${model.id}`)
   const details = page.getByRole('dialog')
   await details.getByRole('button', { name: 'Edit' }).click()
@@ -178,7 +189,7 @@ test('an edit that would overwrite somebody else’s says what they changed firs
   await registry.call(registry.owner, 'PUT', `/models/${model.id}`, { description: 'theirs', license: 'MIT' })
   await details.getByRole('button', { name: 'Save' }).click()
   const alert = details.getByRole('alert')
-  await expect(alert).toContainText('Description is now “theirs”; saving puts yours in its place')
+  await expect(alert).toContainText('Description is now “theirs”; saving replaces it with your value')
   await expect(alert).toContainText('Licence is now “MIT”')
   await expect(details.getByRole('textbox', { name: 'Licence' })).toHaveValue('MIT')
   await expect(details.getByRole('textbox', { name: 'Description' })).toHaveValue('mine')
@@ -188,14 +199,10 @@ test('an edit that would overwrite somebody else’s says what they changed firs
   expect(saved).toMatchObject({ description: 'mine', license: 'MIT' })
 })
 
-test('what the registry refuses of an edit is said at its field, with a path that is free', async ({
-  page,
-  registry,
-  signIn,
-}) => {
-  const word = named('taken')
-  await registered(registry, `loras/${word}.safetensors`)
-  const model = await registered(registry, `loras/${word}-too.safetensors`)
+test('a refused path is explained at its field, and a free path is offered', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('taken')
+  await registerModel(registry, `loras/${word}.safetensors`)
+  const model = await registerModel(registry, `loras/${word}-too.safetensors`)
   await signIn(registry.owner, `/models?model=${model.id}`)
   const details = page.getByRole('dialog')
   await details.getByRole('button', { name: 'Edit' }).click()
@@ -206,30 +213,30 @@ test('what the registry refuses of an edit is said at its field, with a path tha
   await path.fill(`loras/${word}.safetensors`)
   await details.getByRole('button', { name: 'Save' }).click()
   await expect(details.getByText('is taken. Replace that model')).toBeVisible()
-  await details.getByRole('button', { name: /Use the free path/ }).click()
+  await details.getByRole('button', { name: /Use free path/ }).click()
   await details.getByRole('button', { name: 'Save' }).click()
   await expect(details.getByText(`loras/${word}_2.safetensors`).first()).toBeVisible()
 })
 
-test('a model is disabled and enabled again by undo, and its history says so', async ({ page, registry, signIn }) => {
-  const model = await registered(registry, `loras/${named('off')}.safetensors`)
+test('disabling a model can be undone, and its history shows both', async ({ page, registry, signIn }) => {
+  const model = await registerModel(registry, `loras/${createUniqueName('off')}.safetensors`)
   await signIn(registry.owner, `/models?model=${model.id}`)
   const details = page.getByRole('dialog')
   await details.getByRole('button', { name: 'Disable' }).click()
-  await expect(details.getByText('A disabled model leaves every machine')).toBeVisible()
+  await expect(details.getByText('Machines remove a disabled model')).toBeVisible()
   await expect(details.getByRole('region', { name: 'History' })).toContainText('Registry Owner disabled it')
   await page.getByRole('button', { name: 'Undo' }).click()
   await expect(details.getByRole('button', { name: 'Disable' })).toBeVisible()
   await expect(details.getByRole('region', { name: 'History' })).toContainText('enabled it')
 })
 
-test('a deleted model comes back by undo, or from the trash, which says until when', async ({
+test('a deleted model is restored by undo or from the trash, which shows the date of deletion', async ({
   page,
   registry,
   signIn,
 }) => {
-  const word = named('gone')
-  const model = await registered(registry, `loras/${word}.safetensors`)
+  const word = createUniqueName('gone')
+  const model = await registerModel(registry, `loras/${word}.safetensors`)
   await signIn(registry.owner, `/models?q=${word}&model=${model.id}`)
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await expect(page.getByRole('dialog')).toBeHidden()
@@ -247,25 +254,25 @@ test('a deleted model comes back by undo, or from the trash, which says until wh
   await expect.poll(() => registry.call(registry.owner, 'GET', `/models/${model.id}`)).toMatchObject({ id: model.id })
 })
 
-test('a model whose path was taken meanwhile is not restored, and the page says what to do', async ({
+test('restoring a model whose path is taken is refused and links to the other model', async ({
   page,
   registry,
   signIn,
 }) => {
-  const word = named('path')
-  const model = await registered(registry, `loras/${word}.safetensors`)
+  const word = createUniqueName('path')
+  const model = await registerModel(registry, `loras/${word}.safetensors`)
   await registry.call(registry.owner, 'DELETE', `/models/${model.id}`)
-  await registered(registry, `loras/${word}.safetensors`, { display_name: `${word} the second` })
+  await registerModel(registry, `loras/${word}.safetensors`, { display_name: `${word} the second` })
   await signIn(registry.owner, `/models?trash=true&q=${word}`)
   await page.getByRole('button', { name: `Restore ${word}` }).click()
-  await expect(page.getByText('Give that one another path or delete it')).toBeVisible()
+  await expect(page.getByText('Change the path of that model or delete it')).toBeVisible()
   await page.getByRole('button', { name: 'Open the other model' }).click()
   await expect(page.getByRole('dialog').getByRole('heading', { name: `${word} the second` })).toBeVisible()
 })
 
-test('a viewer sees everything and no button that would be refused', async ({ page, registry, signIn }) => {
-  const word = named('seen')
-  const model = await registered(registry, `loras/${word}.safetensors`)
+test('a viewer sees models without buttons for actions that they may not use', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('seen')
+  const model = await registerModel(registry, `loras/${word}.safetensors`)
   const viewer = await registry.person('viewer')
   await signIn(viewer, `/models?q=${word}`)
   await expect(page.getByRole('link', { name: word })).toBeVisible()
@@ -280,11 +287,11 @@ test('a viewer sees everything and no button that would be refused', async ({ pa
   expect(model.id).toBeTruthy()
 })
 
-test('a member changes what they registered and nothing else', async ({ page, registry, signIn }) => {
-  const word = named('own')
+test('a member can change their own models only', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('own')
   const member = await registry.person('member')
-  await registered(registry, `loras/${word}-theirs.safetensors`)
-  await registered(registry, `loras/${word}-mine.safetensors`, { by: member })
+  await registerModel(registry, `loras/${word}-theirs.safetensors`)
+  await registerModel(registry, `loras/${word}-mine.safetensors`, { by: member })
   await signIn(member, `/models?q=${word}`)
   await expect(page.getByRole('checkbox', { name: `Select ${word}-theirs` })).toBeDisabled()
   await expect(page.getByRole('checkbox', { name: `Select ${word}-mine` })).toBeEnabled()
@@ -293,9 +300,9 @@ test('a member changes what they registered and nothing else', async ({ page, re
   await expect(page.getByRole('dialog').getByRole('button', { name: 'Edit' })).toHaveCount(0)
 })
 
-test('the grid shows the same models and opens the same details', async ({ page, registry, signIn }) => {
-  const word = named('card')
-  await registered(registry, `loras/${word}.safetensors`)
+test('the grid view lists the same models and opens the same drawer', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('card')
+  await registerModel(registry, `loras/${word}.safetensors`)
   await signIn(registry.owner, `/models?q=${word}`)
   await page.locator('label').filter({ hasText: 'Grid' }).click()
   await expect(page).toHaveURL(/view=grid/)
@@ -305,12 +312,12 @@ test('the grid shows the same models and opens the same details', async ({ page,
   await expect(page.getByRole('listitem').getByRole('link', { name: word })).toBeFocused()
 })
 
-test('an address of a model that is gone says so', async ({ page, registry, signIn }) => {
+test('the URL of an unknown model shows that it was not found', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/models?model=0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10')
-  await expect(page.getByRole('heading', { name: 'This model is not here' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Model not found' })).toBeVisible()
 })
 
-test('an empty registry says what to do first, to whoever may do it', async ({ page, signIn }) => {
+test('an empty registry shows first steps to an owner and a hint to a viewer', async ({ page, signIn }) => {
   const registry = new Registry()
   await registry.start()
   try {
@@ -321,7 +328,7 @@ test('an empty registry says what to do first, to whoever may do it', async ({ p
     const viewer = await registry.person('viewer')
     await page.evaluate(() => localStorage.clear())
     await signIn(viewer, `${registry.url}/models`)
-    await expect(page.getByText('What they upload appears here')).toBeVisible()
+    await expect(page.getByText('The models appear here')).toBeVisible()
   } finally {
     await registry.close()
   }

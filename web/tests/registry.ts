@@ -1,18 +1,20 @@
-// A real `modelyard serve` on a free port of loopback, with an owner; what tests make by its public API, they make here.
+// A real `modelyard serve` on a free loopback port with an owner, and calls of its public API.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const PROGRAM = join(import.meta.dirname, '../../.venv/bin/modelyard')
+const ROOT = join(import.meta.dirname, '../..')
+const PROGRAM = join(ROOT, '.venv/bin/modelyard')
+const FREE_PORT = 'from tests.ports import free_port; print(free_port())'
 const START_MILLISECONDS = 90_000
 const STOP_MILLISECONDS = 15_000
 
 export type Role = 'viewer' | 'member' | 'admin' | 'owner'
 
-/** Somebody with an account in the team, and how the API sees them. */
+/** A user with an account in the team, and their role. */
 export interface Person {
   email: string
   password: string
@@ -34,39 +36,39 @@ export class Registry {
       MODELYARD_OWNER_PASSWORD: this.owner.password,
       ...settings,
     }
-    const port = this.url ? new URL(this.url).port : '0'
-    this.process = this.spawned(
+    const port = this.url ? new URL(this.url).port : freePort()
+    this.process = this.spawnCommand(
       ['serve', '--data-dir', join(this.home, 'data'), '--port', port],
       environment,
       'registry',
     )
-    this.url = await announced(this.process)
+    this.url = await waitForUrl(this.process)
   }
 
-  /** Ends it as a power cut does; `start` brings it back on the same address. */
+  /** Kill the registry (SIGKILL); `start` restarts it on the same port. */
   async kill(): Promise<void> {
-    if (this.process) await ended(this.process, 'SIGKILL')
+    if (this.process) await stopProcess(this.process, 'SIGKILL')
   }
 
-  /** Ends it in good order; `start` brings it back. */
+  /** Stop the registry (SIGTERM); `start` restarts it on the same port. */
   async stop(): Promise<void> {
-    if (this.process) await ended(this.process, 'SIGTERM')
+    if (this.process) await stopProcess(this.process, 'SIGTERM')
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.running.map((one) => ended(one, 'SIGTERM')))
+    await Promise.all(this.running.map((one) => stopProcess(one, 'SIGTERM')))
     rmSync(this.home, { recursive: true, force: true })
   }
 
-  /** What the registry has used of the processors so far. */
+  /** Return the CPU seconds that the registry has used so far. */
   processorSeconds(): number {
     const fields = readFileSync(`/proc/${this.process?.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-    // Of user and of system, in hundredths.
+    // User and system time, in hundredths of a second.
     return (Number(fields[11]) + Number(fields[12])) / 100
   }
 
-  /** Another command of modelyard, running until the registry is closed: an agent, say. */
-  spawned(words: string[], environment: Record<string, string>, name: string): ChildProcess {
+  /** Start another modelyard command, such as an agent; it is stopped when the registry is closed. */
+  spawnCommand(words: string[], environment: Record<string, string>, name: string): ChildProcess {
     const child = spawn(PROGRAM, words, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
     const log = createWriteStream(join(this.home, `${name}.log`), { flags: 'a' })
     child.stdout?.pipe(log)
@@ -75,9 +77,9 @@ export class Registry {
     return child
   }
 
-  /** One request to the API as a person, in their first team (see `inTeam`); the body of the answer. */
+  /** Call the API as a person, in their first team (see `inTeam`), and return the response body; throws unless it succeeds. */
   async call<Body>(person: Person, method: string, path: string, body?: unknown): Promise<Body> {
-    const { token, team } = await this.signedIn(person)
+    const { token, team } = await this.getSession(person)
     const answer = await fetch(`${this.url}/api/v1${path}`, {
       method,
       headers: { Authorization: `Bearer ${token}`, 'X-Team-ID': this.team ?? team, 'Content-Type': 'application/json' },
@@ -88,15 +90,15 @@ export class Registry {
     return (text ? JSON.parse(text) : undefined) as Body
   }
 
-  /** The same registry, where calls are made in another team of the caller's. */
+  /** Return the same registry with calls made in another team of the caller. */
   inTeam(id: string): Registry {
     return Object.assign(Object.create(this) as Registry, { team: id })
   }
 
-  /** A new account in the team, by an invitation. */
+  /** Create an account in the team, with an invitation. */
   async person(role: Exclude<Role, 'owner'>, name: string = role): Promise<Person> {
     const person = { email: `${name}-${randomBytes(3).toString('hex')}@studio.test`, password: secret(), role }
-    const made = await this.call<{ invitation_token: string }>(this.owner, 'POST', '/invitations', {
+    const created = await this.call<{ invitation_token: string }>(this.owner, 'POST', '/invitations', {
       email_address: person.email,
       invitation_role: role,
     })
@@ -104,7 +106,7 @@ export class Registry {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({
-        invitation_token: made.invitation_token,
+        invitation_token: created.invitation_token,
         first_name: name,
         last_name: 'Tester',
         user_password: person.password,
@@ -114,7 +116,7 @@ export class Registry {
     return person
   }
 
-  private async signedIn(person: Person): Promise<{ token: string; team: string }> {
+  private async getSession(person: Person): Promise<{ token: string; team: string }> {
     const known = this.tokens.get(person.email)
     if (known) return known
     const login = { email_address: person.email, user_password: person.password }
@@ -136,7 +138,12 @@ function secret(): string {
   return randomBytes(12).toString('base64url')
 }
 
-function announced(child: ChildProcess): Promise<string> {
+/** Return a free port outside the range that the system gives to clients, so that a registry can restart on it. */
+function freePort(): string {
+  return execFileSync(join(ROOT, '.venv/bin/python'), ['-c', FREE_PORT], { cwd: ROOT, encoding: 'utf8' }).trim()
+}
+
+function waitForUrl(child: ChildProcess): Promise<string> {
   return new Promise((found, failed) => {
     const late = setTimeout(() => failed(new Error('The registry did not start in time.')), START_MILLISECONDS)
     let text = ''
@@ -153,8 +160,8 @@ function announced(child: ChildProcess): Promise<string> {
   })
 }
 
-/** End a process that a test started, and wait until it is gone. */
-export function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+/** Send a signal to a process and wait for its exit; after 15 seconds it is killed. */
+export function stopProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
   return new Promise((over) => {
     const late = setTimeout(() => child.kill('SIGKILL'), STOP_MILLISECONDS)

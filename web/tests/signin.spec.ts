@@ -1,13 +1,13 @@
-import { expect, expectAccessible, withRegistry } from './page'
+import { expect, expectAccessible, withRegistry } from './fixtures'
 
 const test = withRegistry()
 
-test('the address that was opened is shown after signing in', async ({ page, registry, signIn }) => {
+test('signing in shows the view whose URL was opened', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/team/settings')
   await expect(page).toHaveURL(`${registry.url}/team/settings`)
 })
 
-test('a wrong password is said, and what was typed stays', async ({ page, registry }) => {
+test('a wrong password shows an error and keeps the typed e-mail address', async ({ page, registry }) => {
   await page.goto(registry.url)
   await page.getByLabel('E-mail').fill(registry.owner.email)
   await page.getByLabel(/^Password/).fill('not the password')
@@ -16,7 +16,7 @@ test('a wrong password is said, and what was typed stays', async ({ page, regist
   await expect(page.getByLabel('E-mail')).toHaveValue(registry.owner.email)
 })
 
-test('a reload keeps the session, and no script can read what keeps it', async ({ page, registry, signIn }) => {
+test('a reload keeps the session, whose tokens scripts cannot read', async ({ page, registry, signIn }) => {
   await signIn(registry.owner)
   await page.reload()
   await expect(page.getByRole('navigation', { name: 'Views' })).toBeVisible()
@@ -24,7 +24,7 @@ test('a reload keeps the session, and no script can read what keeps it', async (
   expect(kept).not.toMatch(/eyJ|mr-/)
 })
 
-test('signing out in one tab ends the other', async ({ page, registry, signIn, context }) => {
+test('signing out in one tab signs out the other tabs', async ({ page, registry, signIn, context }) => {
   await signIn(registry.owner)
   const other = await context.newPage()
   await other.goto(registry.url)
@@ -34,12 +34,12 @@ test('signing out in one tab ends the other', async ({ page, registry, signIn, c
   await expect(other.getByRole('heading', { name: 'Sign in' })).toBeVisible()
 })
 
-test('the sign-in is accessible', async ({ page, registry }) => {
+test('the sign-in form is accessible', async ({ page, registry }) => {
   await page.goto(registry.url)
   await expectAccessible(page)
 })
 
-test('an address that does not exist says so', async ({ page, registry }) => {
+test('an unknown URL shows that the page was not found', async ({ page, registry }) => {
   await page.goto(`${registry.url}/no/such/view`)
-  await expect(page.getByRole('heading', { name: 'There is nothing at this address' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Page not found' })).toBeVisible()
 })

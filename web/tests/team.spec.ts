@@ -1,12 +1,13 @@
-import { expect, expectAccessible, expectNarrow, withRegistry } from './page'
-import { freshEmail, HOSTILE, invited, otherPage, whoIs } from './people'
+import { createEmail, createInvitation, getCurrentUser, HOSTILE, openPageInOtherBrowser } from './accounts'
+import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
+import type { Registry } from './registry'
 
 const test = withRegistry()
 
-test('an admin changes the role of a member, and takes it back', async ({ page, registry, signIn }) => {
+test('an admin changes the role of a member and undoes it', async ({ page, registry, signIn }) => {
   const admin = await registry.person('admin')
   const member = await registry.person('member', 'member')
-  const { id, display_name } = await whoIs(registry, member)
+  const { id, display_name } = await getCurrentUser(registry, member)
   await signIn(admin, '/team')
   const row = page.getByRole('row', { name: member.email })
   await row.getByLabel(`Role of ${display_name}`).selectOption('viewer')
@@ -24,25 +25,25 @@ test('an admin changes the role of a member, and takes it back', async ({ page, 
   await expect(row.getByLabel(`Role of ${display_name}`)).toHaveValue('member')
 })
 
-test('a list that cannot be asked for again stays, and says that it may be old', async ({ page, registry, signIn }) => {
+test('the member list stays visible with a notice when it cannot be reloaded', async ({ page, registry, signIn }) => {
   const member = await registry.person('member')
-  const { display_name } = await whoIs(registry, member)
+  const { display_name } = await getCurrentUser(registry, member)
   await signIn(registry.owner, '/team')
   const row = page.getByRole('row', { name: member.email })
   await expect(row).toBeVisible()
   await page.route('**/api/v1/members?*', (route) => route.abort())
   await row.getByLabel(`Role of ${display_name}`).selectOption('viewer')
-  const notice = page.getByText('The registry does not answer. What is shown may be old.')
+  const notice = page.getByText('The registry is not responding. The data may be out of date.')
   await expect(notice).toBeVisible()
   await expect(row).toBeVisible()
   await expectAccessible(page)
   await page.unroute('**/api/v1/members?*')
-  await page.getByRole('button', { name: 'Try again' }).click()
+  await page.getByRole('button', { name: 'Retry' }).click()
   await expect(notice).toHaveCount(0)
   await expect(row.getByLabel(`Role of ${display_name}`)).toHaveValue('viewer')
 })
 
-test('nobody changes their own role or that of the owner here', async ({ page, registry, signIn }) => {
+test('an admin cannot change their own role or that of the owner', async ({ page, registry, signIn }) => {
   const admin = await registry.person('admin')
   await signIn(admin, '/team')
   for (const email of [admin.email, registry.owner.email]) {
@@ -53,12 +54,12 @@ test('nobody changes their own role or that of the owner here', async ({ page, r
   }
 })
 
-test('who was removed is told at their next step', async ({ page, browser, registry, signIn, mishaps }) => {
+test('a removed member is told at their next navigation', async ({ page, browser, registry, signIn, pageErrors }) => {
   const member = await registry.person('member')
-  const { display_name } = await whoIs(registry, member)
-  const other = await otherPage(browser, mishaps)
+  const { display_name } = await getCurrentUser(registry, member)
+  const other = await openPageInOtherBrowser(browser, pageErrors)
   await signIn(member, '/team/settings', other)
-  await expect(other.getByRole('button', { name: 'Leave the team' })).toBeVisible()
+  await expect(other.getByRole('button', { name: 'Leave team' })).toBeVisible()
 
   await signIn(registry.owner, '/team')
   const row = page.getByRole('row', { name: member.email })
@@ -70,35 +71,99 @@ test('who was removed is told at their next step', async ({ page, browser, regis
   await expect(row).toHaveCount(0)
 
   await other.getByRole('link', { name: 'Keys' }).click()
-  await expect(other.getByText('You are no longer in “Studio”.')).toBeVisible()
-  await expect(other.getByRole('heading', { name: 'You are in no team' })).toBeVisible()
+  await expect(other.getByText('You are no longer a member of “Studio”.')).toBeVisible()
+  await expect(other.getByRole('heading', { name: 'You are not in a team' })).toBeVisible()
   await other.getByRole('link', { name: 'your account' }).click()
   await expect(other.getByText(member.email)).toBeVisible()
   await other.context().close()
 })
 
-test('whose role changed is told, and sees the buttons of the new one', async ({ page, registry, signIn }) => {
+test('removing an admin who created keys asks whether to transfer them', async ({ page, registry, signIn }) => {
+  const admin = await registry.person('admin')
+  const { id, display_name } = await getCurrentUser(registry, admin)
+  const created = await registry.call<{ raw_key: string }>(admin, 'POST', '/credentials', {
+    kind: 'integration',
+    display_name: 'nightly of an admin',
+  })
+  const status = async () =>
+    (await fetch(`${registry.url}/api/v1/models`, { headers: { Authorization: `Bearer ${created.raw_key}` } })).status
+  await signIn(registry.owner, '/team')
+  const row = page.getByRole('row', { name: admin.email })
+  const question = page.getByRole('dialog', { name: 'Keys would stop working' })
+
+  await row.getByLabel(`Role of ${display_name}`).selectOption('viewer')
+  await expect(question).toContainText('nightly of an admin')
+  await expect(question).toContainText('may still know their secrets')
+  await expectAccessible(page)
+  await question.getByRole('button', { name: 'Cancel' }).click()
+  await expect(row.getByLabel(`Role of ${display_name}`)).toHaveValue('admin')
+
+  await row.getByRole('button', { name: `Remove ${display_name}` }).click()
+  await page.getByRole('dialog', { name: 'Remove from the team?' }).getByRole('button', { name: 'Remove' }).click()
+  await expect(question).toBeVisible()
+  await question.getByLabel('New responsible admin').selectOption({ label: await ownerLabel(registry) })
+  await question.getByRole('button', { name: 'Transfer keys and continue' }).click()
+  await expect(row).toHaveCount(0)
+  await expect(page.getByText('Rotate them under Keys.')).toBeVisible()
+  expect(await status()).toBe(200)
+  const { credentials } = await registry.call<{ credentials: { display_name: string; user_id: string }[] }>(
+    registry.owner,
+    'GET',
+    '/credentials?per_page=100',
+  )
+  expect(credentials.find((key) => key.display_name === 'nightly of an admin')?.user_id).not.toBe(id)
+})
+
+test('an admin who leaves can revoke the keys that they created', async ({ page, registry, signIn }) => {
+  const admin = await registry.person('admin')
+  const created = await registry.call<{ raw_key: string }>(admin, 'POST', '/credentials', {
+    kind: 'agent',
+    display_name: 'farm of a leaver',
+  })
+  await signIn(admin, '/team/settings')
+  await page.getByRole('button', { name: 'Leave team' }).click()
+  await page.getByRole('dialog', { name: 'Leave the team?' }).getByRole('button', { name: 'Leave' }).click()
+  const question = page.getByRole('dialog', { name: 'Keys would stop working' })
+  await question.getByLabel('Revoke them').check()
+  await question.getByRole('button', { name: 'Revoke keys and continue' }).click()
+  await expect(page.getByRole('heading', { name: 'You are not in a team' })).toBeVisible()
+  const answer = await fetch(`${registry.url}/api/v1/agent/manifest?agent_id=x`, {
+    headers: { Authorization: `Bearer ${created.raw_key}` },
+  })
+  expect(answer.status).toBe(401)
+})
+
+async function ownerLabel(registry: Registry): Promise<string> {
+  const { display_name } = await getCurrentUser(registry, registry.owner)
+  return `${display_name} (${registry.owner.email})`
+}
+
+test('a user whose role changed is told and sees only what the new role allows', async ({ page, registry, signIn }) => {
   const admin = await registry.person('admin')
   await signIn(admin, '/team')
   await expect(page.getByRole('button', { name: 'Invite' })).toBeVisible()
-  const { id } = await whoIs(registry, admin)
+  const { id } = await getCurrentUser(registry, admin)
   await registry.call(registry.owner, 'PUT', `/members/${id}`, { member_role: 'viewer' })
   await page.getByRole('link', { name: 'History' }).click()
   await expect(page.getByText('Your role in “Studio” is now: viewer.')).toBeVisible()
   await expect(page.getByRole('link', { name: 'History' })).toHaveCount(0)
-  await expect(page.getByRole('heading', { name: 'Only admins see the history' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Only admins can see the history' })).toBeVisible()
 })
 
-test('an invitation is a link to hand over, listed until it is withdrawn', async ({ page, registry, signIn }) => {
-  const email = freshEmail()
+test('an invitation shows a link and a command, and is listed until it is withdrawn', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const email = createEmail()
   await signIn(registry.owner, '/team')
   await page.getByRole('button', { name: 'Invite' }).click()
-  const dialog = page.getByRole('dialog', { name: 'Invite somebody' })
+  const dialog = page.getByRole('dialog', { name: 'Invite a person' })
   await expect(dialog).toBeVisible()
   await expectAccessible(page)
   await dialog.getByLabel('E-mail').fill(email)
   await dialog.getByLabel('Viewer').check()
-  await dialog.getByRole('button', { name: 'Make the link' }).click()
+  await dialog.getByRole('button', { name: 'Create link' }).click()
   const link = dialog.getByRole('group', { name: 'Link' })
   await expect(link).toContainText(`${registry.url}/join#in-`)
   await expect(dialog.getByRole('group', { name: 'Command' })).toContainText(
@@ -120,22 +185,25 @@ test('an invitation is a link to hand over, listed until it is withdrawn', async
   await expect(row).toHaveCount(0)
 })
 
-test('an invitation that cannot be is refused at the address', async ({ page, registry, signIn }) => {
-  const email = freshEmail()
-  await invited(registry, email)
+test('inviting an invited address or a member is refused at the e-mail field', async ({ page, registry, signIn }) => {
+  const email = createEmail()
+  await createInvitation(registry, email)
   await signIn(registry.owner, '/team')
   await page.getByRole('button', { name: 'Invite' }).click()
   const dialog = page.getByRole('dialog')
-  const refused = { [email]: 'An open invitation for this address exists', [registry.owner.email]: 'a member already' }
+  const refused = {
+    [email]: 'An open invitation for this address exists',
+    [registry.owner.email]: 'a member of the team already',
+  }
   for (const [address, words] of Object.entries(refused)) {
     await dialog.getByLabel('E-mail').fill(address)
-    await dialog.getByRole('button', { name: 'Make the link' }).click()
+    await dialog.getByRole('button', { name: 'Create link' }).click()
     await expect(dialog.getByRole('textbox', { name: 'E-mail' })).toHaveAccessibleDescription(new RegExp(words))
   }
   await expect(page.getByText('Already invited')).toHaveCount(0)
 })
 
-test('many members are searched and shown in parts', async ({ page, registry, signIn }) => {
+test('the member search finds one of many members', async ({ page, registry, signIn }) => {
   test.slow()
   await signIn(registry.owner, '/team')
   await expect(page.getByRole('table', { name: 'Members' })).toBeVisible()
@@ -153,9 +221,9 @@ test('many members are searched and shown in parts', async ({ page, registry, si
   await expect(rows.last()).toContainText(sought.email)
 })
 
-test('names that mean harm are only names', async ({ page, registry, signIn }) => {
+test('hostile member names run no script and fit the layout', async ({ page, registry, signIn }) => {
   for (const name of HOSTILE) {
-    const invitation_token = await invited(registry, freshEmail(), 'viewer')
+    const invitation_token = await createInvitation(registry, createEmail(), 'viewer')
     const answer = await fetch(`${registry.url}/api/v1/invitations/accept`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
@@ -169,13 +237,17 @@ test('names that mean harm are only names', async ({ page, registry, signIn }) =
     await expect(page.getByText(HOSTILE[0] ?? '').first()).toBeAttached()
     for (const width of [1280, 360]) {
       await page.setViewportSize({ width, height: 800 })
-      await expectNarrow(page, `${address} at ${width}`)
+      await expectNoHorizontalScroll(page, `${address} at ${width}`)
     }
   }
 })
 
-test('the members are accessible, in light and dark, wide and narrow', async ({ page, registry, signIn }) => {
-  await invited(registry, freshEmail())
+test('the member list is accessible in light and dark and fits wide and narrow screens', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  await createInvitation(registry, createEmail())
   await signIn(registry.owner, '/team')
   await expect(page.getByRole('table', { name: 'Open invitations' })).toBeVisible()
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -183,7 +255,7 @@ test('the members are accessible, in light and dark, wide and narrow', async ({ 
       await page.emulateMedia({ colorScheme })
       await page.setViewportSize({ width, height: 800 })
       await expectAccessible(page)
-      await expectNarrow(page)
+      await expectNoHorizontalScroll(page)
     }
   }
 })

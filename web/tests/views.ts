@@ -1,4 +1,4 @@
-// Every view by its address, for the tests that go through all of them.
+// The URLs of all views, for tests that visit each of them.
 
 export const VIEWS = [
   '/models',
@@ -15,8 +15,8 @@ export const VIEWS = [
   '/account',
 ] as const
 
-/** A name of a file for a view: `/machines?view=matrix` → `machines-view-matrix`. */
-export function nameOf(view: string): string {
+/** Return a file name for a view: `/machines?view=matrix` → `machines-view-matrix`. */
+export function buildFileName(view: string): string {
   return view
     .replace(/[^\w]+/g, '-')
     .replace(/^-|-$/g, '')

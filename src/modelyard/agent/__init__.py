@@ -1,1 +1,1 @@
-"""The program on each machine: when the library is looked at, as whom, and what a ComfyUI beside it must be told."""
+"""The agent: the program on each machine that keeps its models folders in the team's desired state."""

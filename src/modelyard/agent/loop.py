@@ -1,28 +1,33 @@
-"""An agent at work: it listens for what is wanted, looks at its folders when something changed, and says how it goes.
+"""The agent's event loop: the tasks that poll the registry, watch the folders, reconcile and report.
 
-    Talk.listen   the manifest, by questions that rest at the registry
-    Talk.beat     heartbeats; their answers pause, approve, or ask to look
-    Work.run      rounds, one at a time
-    Rereading     old files, read once more while nothing else is to be done
-    Agent.show    the status file, and approvals made on this machine
+    RegistryPoller.run_polling              long polls for the manifest
+    RegistryPoller.run_heartbeats           heartbeats; their answers pause, approve removals, or request a sync
+    ReconcileRunner.run                     reconciliations, one at a time
+    ReconcileRunner.run_action_processing   results of the plans' actions
+    IdleChecks.run_folder_checks            files that users add or remove
+    IdleChecks.run_scrub                    periodic re-verification of files
+    Agent.run_status_file                   the status file, and removals approved on this machine
 
-They know one another by ``Situation``, and by what they wake.
+The tasks share ``AgentStatus`` and wake one another.
 """
 
 import asyncio
 from contextlib import suppress
 
-from modelyard.agent.connection import RegistryCalls
-from modelyard.agent.rereading import Rereading
-from modelyard.agent.rounds import Outcome, Rounds
-from modelyard.agent.situation import Situation
-from modelyard.agent.status import StateFolder, Status
-from modelyard.agent.talk import LookAround, Talk
-from modelyard.agent.work import Work
+from modelyard.agent.polling import ReadMachineInfo, RegistryPoller
+from modelyard.agent.reconcile_result import ReconcileResult
+from modelyard.agent.reconciliation.idle_checks import IdleChecks
+from modelyard.agent.reconciliation.reconciler import Reconciler
+from modelyard.agent.reconciliation.runner import ReconcileRunner
+from modelyard.agent.registry.connection import RegistryCalls
+from modelyard.agent.state_folder import StateFolder, StatusSnapshot
+from modelyard.agent.status import AgentStatus
+from modelyard.agent.status_documents import build_snapshot
+from modelyard.agent.timers import HeartbeatTimer
 
-_SHOW_SECONDS = 1.0
-_LAST_BEAT_SECONDS = 5.0
-_MOST_ANEW = 3
+_STATUS_FILE_SECONDS = 1.0
+_LAST_HEARTBEAT_SECONDS = 5.0
+_MAX_RESENDS = 3
 
 
 class Agent:
@@ -30,84 +35,102 @@ class Agent:
 
     def __init__(
         self,
-        situation: Situation,
+        status: AgentStatus,
         registry: RegistryCalls,
-        rounds: Rounds,
+        reconciler: Reconciler,
+        heartbeat_timer: HeartbeatTimer,
         folder: StateFolder,
-        look_around: LookAround,
+        read_machine_info: ReadMachineInfo,
     ) -> None:
-        self.situation = situation
+        self.status = status
+        self.heartbeat_timer = heartbeat_timer
         self._folder = folder
-        self._work = Work(situation, rounds)
-        self._talk = Talk(situation, registry, self._work, look_around)
-        self._work.tell = situation.tell = self._talk.has_news
-        self.rereading = Rereading(situation, rounds, self._work.look_now)
+        self._reconciler = reconciler
+        self._runner = ReconcileRunner(status, reconciler, heartbeat_timer.request)
+        self.poller = RegistryPoller(status, registry, self._runner, heartbeat_timer, read_machine_info)
+        self.idle_checks = IdleChecks(status, reconciler, self._runner.request_reconcile)
         self._last_approval: str | None = None
 
     async def run(self) -> None:
-        """Work until cancelled; then the transfers stop and the registry hears it once more."""
+        """Run all tasks until cancelled or one raises; then stop all actions and report the stop."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                for task in (self._talk.listen, self._talk.beat, self._work.run, self.rereading.run, self.show):
+                for task in (
+                    self.poller.run_polling,
+                    self.poller.run_heartbeats,
+                    self._runner.run,
+                    self._runner.run_action_processing,
+                    self.idle_checks.run_scrub,
+                    self.idle_checks.run_folder_checks,
+                    self.run_status_file,
+                ):
                     tasks.create_task(task())
         finally:
-            await self._say_good_bye()
+            await self._reconciler.executor.stop()
+            await self._report_stop()
 
-    async def run_once(self) -> Outcome | None:
-        """One round, reported; None if it could not be made.
+    async def run_once(self) -> ReconcileResult | None:
+        """Reconcile once, wait for the actions and report the result; None if the folders could not be reconciled.
+
+        Ends by reporting that the agent was stopped.
 
         Raises:
-            Problem, TransferFailed: the registry refused, or did not answer.
+            Problem, TransferFailed: the registry refused the request for the manifest, or did not answer.
         """
-        situation = self.situation
-        await self._talk.send_heartbeat()
-        await self._talk.ask(0)
+        status = self.status
+        await self.poller.send_heartbeat()
+        await self.poller.poll_manifest(0)
         await self._read_approval()
-        await self._work.make_round()
+        await self._runner.reconcile()
+        await self._runner.wait_for_actions()
         await self._read_approval()
-        outcome = None if situation.trouble else situation.outcome
-        await self._report_all()
-        await self._say_good_bye()
-        return outcome
+        result = None if status.error else status.result
+        await self._report_all_states()
+        await self._report_stop()
+        return result
 
-    async def _report_all(self) -> None:
-        """Tell the registry all that it does not know; one that always wants everything anew is left with that."""
-        situation, anew = self.situation, 0
-        while situation.link.is_up and situation.reports.has_news and anew < _MOST_ANEW:
-            anew += await self._talk.send_heartbeat()
+    async def _report_all_states(self) -> None:
+        """Send heartbeats until all states are reported or the connection is lost.
 
-    async def show(self) -> None:
-        """Keep the status file as new as the second, and read what was approved here; until cancelled."""
-        last: Status | None = None
+        Ends also after the registry has asked ``_MAX_RESENDS`` times for all states again.
+        """
+        status, resends = self.status, 0
+        while status.connection.is_up and status.reports.has_unreported and resends < _MAX_RESENDS:
+            resends += await self.poller.send_heartbeat()
+
+    async def run_status_file(self) -> None:
+        """Each second, write the status file if the status changed, and read local approvals; runs until cancelled."""
+        last: StatusSnapshot | None = None
         while True:
-            status = self.situation.status()
-            if last is None or status.model_copy(update={"written_at": last.written_at}) != last:
-                last = status
-                # A full disk keeps nobody from working.
+            snapshot = build_snapshot(self.status)
+            if last is None or snapshot.model_copy(update={"written_at": last.written_at}) != last:
+                last = snapshot
+                # A full disk must not stop the agent.
                 with suppress(OSError):
-                    await asyncio.to_thread(self._folder.write, status)
+                    await asyncio.to_thread(self._folder.write_status, snapshot)
             await self._read_approval()
-            await asyncio.sleep(_SHOW_SECONDS)
+            await asyncio.sleep(_STATUS_FILE_SECONDS)
 
     async def _read_approval(self) -> None:
-        """What was approved here; an approval is good for one removal."""
-        token = await asyncio.to_thread(self._folder.approved)
-        if token is not None and token == self._last_approval and self.situation.approved.get("machine") != token:
+        """Record the removal that was approved on this machine; delete the file of an approval that was used."""
+        token = await asyncio.to_thread(self._folder.read_approval)
+        if token is not None and token == self._last_approval and self.status.approved.get("machine") != token:
             with suppress(OSError):
-                await asyncio.to_thread(self._folder.forget_approval)
+                await asyncio.to_thread(self._folder.delete_approval)
             token = None
         self._last_approval = token
-        self._talk.approve("machine", token)
+        self.poller.set_approval("machine", token)
 
-    async def _say_good_bye(self) -> None:
-        situation = self.situation
-        situation.breaks_off(situation.trouble)
-        situation.enters("waiting")
-        situation.looks_at("The agent was stopped.")
-        if situation.link.is_up:
+    async def _report_stop(self) -> None:
+        """Report the stop in the status file, and to the registry within 5 s if it is connected."""
+        status = self.status
+        status.end_reconcile(status.error)
+        status.set_phase("waiting")
+        status.set_detail("The agent was stopped.")
+        if status.connection.is_up:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_BEAT_SECONDS):
-                    await self._talk.send_heartbeat()
-        situation.link.state = "stopped"
+                async with asyncio.timeout(_LAST_HEARTBEAT_SECONDS):
+                    await self.poller.send_heartbeat()
+        status.connection.state = "stopped"
         with suppress(OSError):
-            await asyncio.to_thread(self._folder.write, situation.status())
+            await asyncio.to_thread(self._folder.write_status, build_snapshot(status))

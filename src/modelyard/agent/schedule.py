@@ -1,4 +1,4 @@
-"""When an agent does what. Pure: it knows no clock but the times that it is given, in seconds."""
+"""When an agent reconciles, retries and sends heartbeats. Pure: all times are arguments, in monotonic seconds."""
 
 import math
 import random
@@ -6,125 +6,144 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from modelyard.client.sync.acting.budget import Window, why_closed
+from modelyard.sync.apply.transfer_window import TransferWindow, get_closed_reason
 
-# People put files into folders without telling anybody.
-LOOK_EVERY = 600.0
-# What failed may go well a little later; the longer it fails, the less often.
-FIRST_RETRY = 15.0
-LONGEST_RETRY = 600.0
-# A replacement waits for ComfyUI to be idle, which a person notices when it takes long.
-BUSY_RETRY = 10.0
-# A round that downloads is left alone for so long before a change ends it, and for twice as long after each time: a
-# download that is taken up again is read again, and must get on although the team pushes models all day.
-UNDISTURBED = 10.0
-LONGEST_UNDISTURBED = 300.0
+# Upper bound between two reconciliations, because files can change without any notification.
+RECONCILE_INTERVAL_SECONDS = 600.0
+# Failed actions are retried after this time, which doubles with each failure up to the longest.
+FIRST_RETRY_SECONDS = 15.0
+LONGEST_RETRY_SECONDS = 600.0
+IDLE_HEARTBEAT_SECONDS = 30.0
+BUSY_HEARTBEAT_SECONDS = 2.0
+_LONGEST_HEARTBEAT_SECONDS = 300.0
 
-IDLE_BEAT = 30.0
-BUSY_BEAT = 2.0
-_LONGEST_BEAT = 300.0
-
-FIRST_BACKOFF = 1.0
-LONGEST_BACKOFF = 60.0
+FIRST_BACKOFF_SECONDS = 1.0
+LONGEST_BACKOFF_SECONDS = 60.0
 
 
 @dataclass
 class Backoff:
-    """Waits that double, with jitter, so that fifty machines that lost one registry do not come back as one."""
+    """Exponential backoff with jitter, so that many machines do not reconnect to one registry at the same moment.
 
-    spread: Callable[[], float] = random.random
-    _tries: int = 0
+    ``get_jitter`` returns a random number from 0 to 1; the wait is between half and all of the exponential time.
+    """
+
+    get_jitter: Callable[[], float] = random.random
+    _failures: int = 0
 
     def next_wait(self) -> float:
-        """Seconds until the next attempt."""
-        longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**self._tries)
-        self._tries = min(self._tries + 1, 16)
-        return longest * (0.5 + self.spread() / 2)
+        """Count a failed attempt and return the seconds to wait before the next one."""
+        longest = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0**self._failures)
+        self._failures = min(self._failures + 1, 16)
+        return longest * (0.5 + self.get_jitter() / 2)
 
     def reset(self) -> None:
-        """An attempt went well."""
-        self._tries = 0
+        """Record a successful attempt: the next wait is the shortest again."""
+        self._failures = 0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failures > 0
 
 
 @dataclass
-class Schedule:
-    """When the disk is looked at again."""
+class ReconcileSchedule:
+    """When the next reconciliation is due."""
 
-    window: Window | None = None
+    window: TransferWindow | None = None
     _due: float = 0.0
     _failures: int = 0
-    _began: float = 0.0
-    _disturbed: int = 0
+    _is_failure_counted: bool = False
 
-    def wake(self, now: float) -> None:
-        """Something changed: look now."""
+    def request(self, now: float) -> None:
+        """Make a reconciliation due now, unless one is due already."""
         self._due = min(self._due, now)
 
-    def begin(self, now: float) -> None:
-        """A round begins; what wakes from here on asks for another one."""
-        self._began = now
-        self._due = now + LOOK_EVERY
+    def start(self, now: float) -> None:
+        """Record that a reconciliation starts; the next is due in ten minutes, or after a ``request`` from here on."""
+        self._is_failure_counted = False
+        self._due = now + RECONCILE_INTERVAL_SECONDS
 
-    def ended(self, now: float, local: datetime, *, has_failed: bool = False, is_busy: bool = False) -> None:
-        """A round ended: ``has_failed`` if something may go well later, ``is_busy`` if ComfyUI was in the way."""
-        self._disturbed = 0
-        self._failures = self._failures + 1 if has_failed else 0
-        waits = [LOOK_EVERY]
+    def record_failure(self, now: float) -> None:
+        """Schedule a retry of what failed; between two calls of ``start``, only the first call has an effect."""
+        if not self._is_failure_counted:
+            self._is_failure_counted = True
+            self._failures += 1
+            wait = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(self._failures - 1, 16))
+            self._due = min(self._due, now + wait)
+
+    def record_end(self, now: float, local_time: datetime, *, has_failed: bool = False) -> None:
+        """Record that nothing more of a plan can be done now, with or without failed actions.
+
+        Without failed actions, the next retry is the shortest again. If the download window is closed, a reconciliation
+        becomes due when it opens.
+        """
         if has_failed:
-            waits.append(min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(self._failures - 1, 16)))
-        if is_busy:
-            waits.append(BUSY_RETRY)
-        if (opens := seconds_until_open(self.window, local)) is not None:
-            waits.append(opens)
-        self._due = min(self._due, now + min(waits))
+            self.record_failure(now)
+        else:
+            self._failures = 0
+        if (opens := get_seconds_until_open(self.window, local_time)) is not None:
+            self._due = min(self._due, now + opens)
 
-    def wait(self, now: float) -> float:
-        """Seconds until the next round is due."""
+    def get_wait(self, now: float) -> float:
+        """Return the seconds until the next reconciliation is due; 0 if it is, as at first."""
         return max(0.0, self._due - now)
-
-    def wait_to_disturb(self, now: float) -> float:
-        """Seconds for which a round that runs is left alone, though something changed."""
-        alone = min(LONGEST_UNDISTURBED, UNDISTURBED * 2.0 ** min(self._disturbed, 16))
-        return max(0.0, self._began + alone - now)
-
-    def disturbed(self) -> None:
-        """A round was ended for a change."""
-        self._disturbed += 1
 
 
 @dataclass
-class Pulse:
+class HeartbeatSchedule:
     """When the next heartbeat is due."""
 
     backoff: Backoff = field(default_factory=Backoff)
     _last: float = float("-inf")
     _due: float = 0.0
 
-    def changed(self) -> None:
-        """Something is worth telling: soon, but not sooner than every ``BUSY_BEAT`` seconds."""
-        self._due = min(self._due, self._last + BUSY_BEAT)
+    def request(self) -> None:
+        """Make a heartbeat due ``BUSY_HEARTBEAT_SECONDS`` after the last, or after the backoff if that failed."""
+        self._due = min(self._due, self._last + BUSY_HEARTBEAT_SECONDS)
 
-    def went_well(self, now: float, interval: float, *, is_busy: bool) -> None:
-        """A heartbeat was answered; ``interval`` is what the registry asks for."""
+    def request_now(self, now: float) -> None:
+        """Make a heartbeat due at once and end the backoff, because the registry is back."""
+        self.backoff.reset()
+        self._due = now
+
+    def record_success(self, now: float, interval: float, *, is_busy: bool) -> None:
+        """Record an answered heartbeat.
+
+        Args:
+            now: the time.
+            interval: the seconds that the registry asks for; bounded here, and the idle interval if not finite.
+            is_busy: whether actions run or reports are unsent, so that the next heartbeat is due sooner.
+        """
         self.backoff.reset()
         self._last = now
-        asked = min(max(interval, BUSY_BEAT), _LONGEST_BEAT) if math.isfinite(interval) else IDLE_BEAT
-        self._due = now + (min(asked, BUSY_BEAT) if is_busy else asked)
+        asked = (
+            min(max(interval, BUSY_HEARTBEAT_SECONDS), _LONGEST_HEARTBEAT_SECONDS)
+            if math.isfinite(interval)
+            else IDLE_HEARTBEAT_SECONDS
+        )
+        self._due = now + (min(asked, BUSY_HEARTBEAT_SECONDS) if is_busy else asked)
 
-    def failed(self, now: float) -> None:
-        """Nobody answered."""
+    def record_failure(self, now: float) -> None:
+        """Record a heartbeat that failed: the next one is due after the backoff's wait, whatever is requested."""
         self._last = self._due = now + self.backoff.next_wait()
 
-    def wait(self, now: float) -> float:
-        """Seconds until it is due."""
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last heartbeat failed; False after ``request_now``."""
+        return self.backoff.has_failed
+
+    def get_wait(self, now: float) -> float:
+        """Return the seconds until the next heartbeat is due; 0 if it is."""
         return max(0.0, self._due - now)
 
 
-def seconds_until_open(window: Window | None, local: datetime) -> float | None:
-    """How long a window that is closed stays so; None if downloads may run."""
-    if window is None or why_closed(window, local) is None:
+def get_seconds_until_open(window: TransferWindow | None, local_time: datetime) -> float | None:
+    """Return how many seconds a window stays closed from this aware local time; None if it is open or absent."""
+    if window is None or get_closed_reason(window, local_time) is None:
         return None
-    opens = datetime.combine(local.date(), window.start, local.tzinfo)
-    if opens <= local:
+    opens = datetime.combine(local_time.date(), window.start, local_time.tzinfo)
+    if opens <= local_time:
         opens += timedelta(days=1)
-    return (opens - local).total_seconds()
+    return (opens - local_time).total_seconds()

@@ -1,146 +1,237 @@
-"""What a running agent leaves in its state folder for people and programs on the same machine, and takes from there.
+"""The live status of an agent: its connection, models, plan and progress, and why it waits."""
 
-<state dir>/agents/<agent id>/lock              held while it runs
-<state dir>/agents/<agent id>/status.json       what it does, at most two seconds old
-<state dir>/agents/<agent id>/approved-removal  the token of a removal that a person approved here
-"""
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID
 
-import os
-from datetime import datetime
-from pathlib import Path
-from typing import Literal
+from modelyard.agent.reconcile_result import PAUSED, ReconcileResult
+from modelyard.agent.registry.connection import RegistryConnection
+from modelyard.agent.registry.reports import Reports
+from modelyard.agent.settings import AgentSettings
+from modelyard.agent.state_folder import ModelStatus, StatusSnapshot
+from modelyard.client.api.manifests import ReceivedManifest
+from modelyard.comfyui.quoting import counted, in_bytes
+from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.wire.agents import ModelState, ReportedModel, SyncPhase
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from modelyard.client.durable import write_private
-from modelyard.wire.agents import ModelState, SyncPhase
-
-_APPROVAL_DIGITS = 64
-
-LinkState = Literal["connecting", "connected", "lost", "refused", "stopped"]
-
-
-class ModelStatus(BaseModel):
-    """One model that is not simply here."""
-
-    model_config = ConfigDict(frozen=True)
-
-    model_path: str
-    state: ModelState
-    reason: str | None = None
-    size: int = 0
-    bytes_done: int = 0
+_IN_PROGRESS = frozenset({"queued", "downloading", "verifying"})
+# Most models and paths in the status file; the registry has all of them.
+MAX_SHOWN = 200
 
 
-class HeldStatus(BaseModel):
-    """A removal that waits for a person."""
+@dataclass(frozen=True)
+class MachineInfo:
+    """Facts about the machine that are read before each heartbeat."""
 
-    model_config = ConfigDict(frozen=True)
-
-    token: str
-    count: int
-    reason: str
-    paths: list[str]
-
-
-class Status(BaseModel):
-    """What an agent does."""
-
-    model_config = ConfigDict(frozen=True)
-
-    agent_id: str
-    version: str
-    pid: int
-    started_at: datetime
-    written_at: datetime
-    url: str
-    link: LinkState
-    link_reason: str | None = None
-    last_heartbeat: datetime | None = None
-    phase: SyncPhase
-    detail: str | None = None
-    percent: int | None = None
-    paused: bool = False
-    waiting_for: str | None = None
-    folders: list[str] = Field(default_factory=list)
-    comfyui: str | None = None
-    counts: dict[str, int] = Field(default_factory=dict)
-    bytes_held: int = 0
+    comfyui_version: str | None = None
+    is_rendering: bool = False
     disk_free: int | None = None
-    models: list[ModelStatus] = Field(default_factory=list)
-    held: HeldStatus | None = None
-    notes: list[str] = Field(default_factory=list)
 
 
-class StateFolder:
-    """The state folder of one agent; blocking."""
+@dataclass(frozen=True)
+class StateCounts:
+    """How many models are in each state, at one ``version`` of the reports."""
 
-    def __init__(self, state_dir: Path, agent_id: str) -> None:
-        self.path = state_dir / "agents" / agent_id
-        self.lock = self.path / "lock"
-        self._status = self.path / "status.json"
-        self._approved = self.path / "approved-removal"
+    version: int
+    states: dict[str, int]
+    models: list[ModelStatus]  # the first ``MAX_SHOWN`` that are not simply ready
+    unloaded: int = 0  # ready, but ComfyUI does not load them
 
-    def write(self, status: Status) -> None:
-        """Leave word of what the agent does, whole or not at all. Not synced: after a power cut it is of no use.
 
-        Raises:
-            OSError: the folder cannot be written.
+@dataclass
+class AgentStatus:
+    """The live status. Belongs to one event loop, except ``set_detail``, which any thread may call.
+
+    ``on_change`` is called when actions begin to run.
+    """
+
+    settings: AgentSettings
+    url: str
+    on_change: Callable[[], None]
+    previous: StatusSnapshot | None = None  # of an earlier start; valid until the folders were scanned
+    connection: RegistryConnection = field(default_factory=RegistryConnection)
+    reports: Reports = field(default_factory=Reports)
+    machine_info: MachineInfo = field(default_factory=MachineInfo)
+    manifest: ReceivedManifest | None = None
+    approved: dict[str, str | None] = field(default_factory=dict)  # source of the approval -> token of the removal
+    paused: bool = False
+    has_running_actions: bool = False
+    phase: SyncPhase = "idle"
+    detail: str | None = None
+    last_heartbeat: datetime | None = None
+    result: ReconcileResult = field(default_factory=ReconcileResult)
+    error: str | None = None  # why the folders cannot be reconciled
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _counted_at: datetime | None = None
+    _in_progress: dict[UUID, ReplicaState] = field(default_factory=dict)
+    _sizes: dict[UUID, int] = field(default_factory=dict)
+    _held_bytes: int = 0
+    _state_counts: StateCounts | None = None
+    _model_paths: dict[UUID, str] = field(default_factory=dict)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no plan is being made and no action runs."""
+        return self.phase in {"idle", "waiting"} and not self.has_running_actions
+
+    def set_phase(self, phase: SyncPhase) -> None:
+        """Set the phase and clear the detail; ignored while actions run, because their phase says more."""
+        if not self.has_running_actions:
+            self.phase, self.detail = phase, None
+
+    def set_detail(self, detail: str) -> None:
+        """Set what the phase works on; ignored while actions run. Any thread may call it."""
+        if not self.has_running_actions:
+            self.detail = detail
+
+    def set_result(self, result: ReconcileResult) -> None:
+        """Set the states of all models and what follows from them: error, phase, sizes, counts and reports.
+
+        Called after a plan was made, and when nothing more of it can be done.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self._status.with_name(f".{self._status.name}.{os.getpid()}")
-        draft.write_text(status.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        draft.replace(self._status)
+        had_running_actions = self.has_running_actions
+        self.result, self.error, self.has_running_actions = result, None, result.is_active
+        in_plan = {
+            each.model_id: each for each in result.replica_states if each.state in _IN_PROGRESS or _was_placed(each)
+        }
+        self._in_progress = in_plan if result.is_active else {}
+        self._sizes = {model_id: replica_state.size for model_id, replica_state in self._in_progress.items()}
+        self._model_paths = {
+            replica_state.model_id: replica_state.model_path for replica_state in result.replica_states
+        }
+        self._count_held_bytes(result.replica_states)
+        self.reports.set_all_states(result.replica_states)
+        if not self.has_running_actions:
+            self.set_phase("waiting" if self.find_waiting_reason() else "idle")
+        elif not had_running_actions:
+            self.phase, self.detail = "placing", None
+            self.on_change()
 
-    def read(self) -> Status | None:
-        """The last word of the agent, which may have ended since; None if there is none."""
-        try:
-            return Status.model_validate_json(self._status.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValidationError):
+    def update_replica(self, replica_state: ReplicaState) -> None:
+        """Update one model's state, and phase and detail if it is downloading; a removed model is ignored."""
+        if replica_state.state is None:
+            return
+        if replica_state.model_id in self._sizes:
+            self._in_progress[replica_state.model_id] = replica_state
+        if replica_state.state == "downloading" or (replica_state.state == "verifying" and self.phase == "downloading"):
+            self.phase = replica_state.state
+            self.detail = replica_state.model_path.rpartition("/")[2]
+        self.reports.set_state(replica_state)
+
+    def set_blockers(self, blockers: tuple[str, ...]) -> None:
+        """Set why due actions cannot start; empty if nothing blocks them."""
+        self.result = replace(self.result, blockers=blockers)
+
+    def drop_approval(self, token: str) -> None:
+        """Remove the approvals of a removal that was carried out from the status; the approval's file stays."""
+        self.approved = {source: each for source, each in self.approved.items() if each != token}
+
+    def end_reconcile(self, error: str | None) -> None:
+        """Record that a reconciliation did not complete: because of an error, or None if it was ended on purpose."""
+        self.error, self.has_running_actions = error, False
+        self._in_progress.clear()
+        self.set_phase("waiting" if error else "idle")
+
+    def find_waiting_reason(self) -> str | None:
+        """Return the most serious reason why the desired state is not reached, as a sentence; None if nothing waits.
+
+        While downloads run at a limited rate, the limit is the reason.
+        """
+        if self.paused:
+            return PAUSED
+        if self.error is not None:
+            return self.error
+        if self.result.held is not None:
+            return self.result.held.reason
+        if self.result.blockers:
+            return self.result.blockers[0]
+        if self.has_running_actions:
+            limit = self.settings.rate_limit
+            if limit and self.phase == "downloading":
+                return f"Downloads take at most {in_bytes(limit)} a second here."
+            return self._find_first_reason("blocked")
+        return self._find_first_reason("queued", "blocked") or next(iter(self.result.notes), None)
+
+    def get_percent(self) -> int | None:
+        """Return how many percent of the running plan's bytes are here; None if no actions run or it has no bytes."""
+        total = sum(self._sizes.values())
+        if not self.has_running_actions or not total:
             return None
+        done = sum(
+            self._sizes[model_id] if replica_state.state == "ready" else replica_state.bytes_done
+            for model_id, replica_state in self._in_progress.items()
+        )
+        return min(100, 100 * done // total)
 
-    def approve(self, token: str) -> None:
-        """Say that a removal may go on; the agent sees it within seconds."""
-        write_private(self._approved, token + "\n")
+    def count_states(self) -> StateCounts:
+        """Return how many models are in each state, and the first that are not simply ready; cached until a change.
 
-    def approved(self) -> str | None:
-        """The token of the removal that was approved last."""
-        try:
-            token = self._approved.read_text(encoding="ascii", errors="replace").strip()
-        except OSError:
+        Before the first scan, these are the counts of the previous start, without unloaded models.
+        """
+        if self._counted_at is None and self.previous is not None:
+            return StateCounts(-1, self.previous.counts, self.previous.models)
+        if self._state_counts is None or self._state_counts.version != self.reports.version:
+            states = self.reports.states.values()
+            unready = [reported for reported in states if reported.state != "ready" or reported.reason]
+            self._state_counts = StateCounts(
+                self.reports.version,
+                dict(Counter(reported.state for reported in states)),
+                [self._to_model_status(reported) for reported in unready[:MAX_SHOWN]],
+                sum(reported.state == "ready" for reported in unready),
+            )
+        return self._state_counts
+
+    @property
+    def counted_at(self) -> datetime | None:
+        """When the models were counted last, perhaps before this start; None if never."""
+        if self._counted_at is None and self.previous is not None:
+            return self.previous.counted_at
+        return self._counted_at
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of all models that are here; before the first scan, those of the previous start."""
+        if self._counted_at is None and self.previous is not None:
+            return self.previous.bytes_held
+        return self._held_bytes
+
+    def _to_model_status(self, reported: ReportedModel) -> ModelStatus:
+        """Return a reported state with the model's path, else its id, and its size, 0 if not in the running plan."""
+        return ModelStatus(
+            model_path=self._model_paths.get(reported.model_id, str(reported.model_id)),
+            state=reported.state,
+            reason=reported.reason,
+            size=self._sizes.get(reported.model_id, 0),
+            bytes_done=reported.bytes_done,
+        )
+
+    def _count_held_bytes(self, replica_states: Sequence[ReplicaState]) -> None:
+        """Store the sum of the sizes of ready models, each path once, and the time of this count."""
+        ready = {
+            replica_state.path: replica_state.size
+            for replica_state in replica_states
+            if replica_state.state == "ready" and replica_state.path
+        }
+        self._held_bytes = sum(ready.values())
+        self._counted_at = datetime.now(UTC)
+
+    def _find_first_reason(self, *states: ModelState) -> str | None:
+        """Return the reason of the first model that is in one of these states, looked for state by state; else None.
+
+        If that model is blocked and others are not, the text says how many wait, as the machine goes on with the rest.
+        """
+        replica_states = self.result.replica_states
+        waiting = [each for state in states for each in replica_states if each.state == state and each.reason]
+        if not waiting:
             return None
-        return token if len(token) == _APPROVAL_DIGITS else None
-
-    def forget_approval(self) -> None:
-        """The removal was made: the same files may be wanted and unwanted again, and then somebody is asked anew."""
-        self._approved.unlink(missing_ok=True)
-
-    def is_running(self) -> bool:
-        """Whether an agent holds the lock."""
-        import fcntl
-
-        try:
-            handle = os.open(self.lock, os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(handle)
-        return False
+        first, count = waiting[0], len(waiting)
+        if first.state != "blocked" or count == len(replica_states):
+            return first.reason
+        return f"{count} of {counted(len(replica_states), 'model')} {'waits' if count == 1 else 'wait'}: {first.reason}"
 
 
-def known_agents(state_dir: Path) -> list[str]:
-    """The agents that have run here."""
-    try:
-        return sorted(path.name for path in (state_dir / "agents").iterdir() if path.is_dir())
-    except OSError:
-        return []
-
-
-def as_document(status: Status, *, is_running: bool) -> dict[str, object]:
-    """The status as JSON says it."""
-    document: dict[str, object] = {"is_running": is_running}
-    return document | status.model_dump(mode="json")
+def _was_placed(replica_state: ReplicaState) -> bool:
+    """Return whether a model is ready because its file was placed, rather than kept or found in place."""
+    return replica_state.state == "ready" and replica_state.origin not in {"kept", "found"}

@@ -1,1 +1,1 @@
-"""What people type: arguments in, words out."""
+"""The command line: commands, their output and their exit codes."""

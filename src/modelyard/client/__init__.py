@@ -1,1 +1,1 @@
-"""What a program can do with a registry: one client class, push and pull."""
+"""The registry's HTTP client: one method a route, and push and pull built on it."""

@@ -1,4 +1,4 @@
-"""``push`` and ``pull`` for scripts and notebooks: plain functions, even where an event loop is running already."""
+"""``push`` and ``pull`` as blocking functions for scripts and notebooks; they also work inside an event loop."""
 
 import asyncio
 import os
@@ -7,31 +7,31 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from modelyard.client.connecting import LONG_PATIENCE_SECONDS, connected
-from modelyard.client.lookup import find_model
+from modelyard.client.api.registry import Registry
 from modelyard.client.profile import ProfileFile
-from modelyard.client.pull import Destination
-from modelyard.client.pull import pull as pull_model
-from modelyard.client.push import Pushing
-from modelyard.client.registry import Registry
-from modelyard.client.selection import Notes, NothingToPush, Unfit, Wishes, select_files
+from modelyard.client.resolve_models import find_model
+from modelyard.client.session import build_registry
 from modelyard.client.settings import ClientSettings, read_settings
-from modelyard.transfer.progress import unheard
+from modelyard.client.transfers.collect import ModelOverrides, Notes, NothingToPush, RejectedFile, select_files
+from modelyard.client.transfers.pull import Destination
+from modelyard.client.transfers.pull import pull as pull_model
+from modelyard.client.transfers.push import Pusher
+from modelyard.transfer.progress import ignore_progress
 from modelyard.wire.models import Model
 
 Result = TypeVar("Result")
 
 
-class Where(TypedDict, total=False):
-    """Which registry and team; without these, the environment and the profile say it, as for the command line."""
+class RegistryOptions(TypedDict, total=False):
+    """The registry, token and team to use; those left out come from the environment or the profile file."""
 
     url: str
     token: str
     team: str
 
 
-class PushOptions(Where, total=False):
-    """What a pushed file becomes; without these, its folder and content say it."""
+class PushOptions(RegistryOptions, total=False):
+    """The model that a pushed file becomes; fields left out are derived from its folder and content."""
 
     model_type: str
     model_path: str
@@ -41,103 +41,111 @@ class PushOptions(Where, total=False):
     wait: bool
 
 
-class PullOptions(Where, total=False):
-    """How a pulled file is placed."""
+class PullOptions(RegistryOptions, total=False):
+    """Whether a pulled file is placed at its model path, and whether it may replace a different file."""
 
     tree: bool
     replace: bool
 
 
 def push(path: str | Path, **options: Unpack[PushOptions]) -> Model:
-    """Push one file and give its model, verified unless ``wait=False``. Pushing what is there already changes nothing.
+    """Push one file and return its model, verified unless ``wait=False``; content that is there already is not sent.
+
+    Blocking. ``path`` is a file, or a folder or pattern with exactly one model file.
 
     Raises:
-        Problem: the registry refused.
-        TransferFailed: the bytes did not get there; call again to go on where this stopped.
-        ValueError: the file or its path cannot be a model.
+        Problem: the registry refused the file.
+        TransferFailed: the upload failed; call again to continue it.
+        ValueError: the file or its path cannot be a model, or a folder or pattern has more than one model file.
     """
-    wishes = Wishes(
+    overrides = ModelOverrides(
         model_type=options.get("model_type"),
         model_path=options.get("model_path"),
         display_name=options.get("name"),
         notes=options.get("notes", Notes()),
         replace=options.get("replace", False),
     )
-    return _run(_push(path, wishes, options))
+    return _run(_push(path, overrides, options))
 
 
 def pull(model: str, folder: str | Path = ".", **options: Unpack[PullOptions]) -> Path:
-    """Pull a model by id, path or name into a folder and give the file. What is there already is not fetched again.
+    """Download a model by id, path or name into a folder and return the file; one that is there is not sent again.
 
     Raises:
-        Problem: there is no such model, or it cannot be had.
-        TransferFailed: the bytes did not come, or another file is in the way; call again to go on.
+        Problem: there is no such model, or it is not verified or damaged.
+        TransferFailed: the download failed (call again to continue it), or a different file has that name.
     """
     destination = Destination(Path(folder), options.get("tree", False), options.get("replace", False))
     return _run(_pull(model, destination, options))
 
 
-async def _push(path: str | Path, wishes: Wishes, options: PushOptions) -> Model:
-    selected = await asyncio.to_thread(select_files, [str(path)], wishes)
+async def _push(path: str | Path, overrides: ModelOverrides, options: PushOptions) -> Model:
+    """Push the only file of an argument and return its model; see ``push``."""
+    selected = await asyncio.to_thread(select_files, [str(path)], overrides)
     if len(selected) != 1:
         raise NothingToPush(
-            f'"{path}" holds {len(selected)} model files. Push them one by one, or with the command line.'
+            f'"{path}" contains {len(selected)} model files. Push them one by one, or with the command line.'
         )
-    if isinstance(selected[0], Unfit):
-        raise selected[0].why
-    settings = _settings(options)
-    async with await _registry(settings) as registry:
-        pushing = Pushing(registry, settings, unheard_push, wait=options.get("wait", True))
-        pushed = await pushing.push(selected[0])
-    if pushed.model is None:
-        raise AssertionError("A push that does not raise has a model.")
-    return pushed.model
+    if isinstance(selected[0], RejectedFile):
+        raise selected[0].error
+    settings = _read_settings(options)
+    async with await _build_registry(settings) as registry:
+        pusher = Pusher(registry, settings, ignore_event, wait=options.get("wait", True))
+        return (await pusher.push(selected[0])).model
 
 
 async def _pull(name: str, destination: Destination, options: PullOptions) -> Path:
-    async with await _registry(_settings(options)) as registry:
+    """Find a model and download it; see ``pull``."""
+    async with await _build_registry(_read_settings(options)) as registry:
         model = await find_model(registry, name)
-        return (await pull_model(registry, model, destination, unheard)).file
+        return (await pull_model(registry, model, destination, ignore_progress)).file
 
 
-def unheard_push(event: object) -> None:
-    """The report of a caller who does not care."""
+def ignore_event(event: object) -> None:
+    """Do nothing with an event of a push; for callers that show no progress."""
 
 
-def _settings(where: Where) -> ClientSettings:
+def _read_settings(options: RegistryOptions) -> ClientSettings:
+    """Read the settings from the environment; the options ``url``, ``token`` and ``team`` take precedence."""
     environment = dict(os.environ)
-    if "token" in where:
-        environment["MODELYARD_TOKEN"] = where["token"]
-    return read_settings(environment, where.get("url"), where.get("team"))
+    if "token" in options:
+        environment["MODELYARD_TOKEN"] = options["token"]
+    return read_settings(environment, options.get("url"), options.get("team"))
 
 
-async def _registry(settings: ClientSettings) -> Registry:
-    profiles = ProfileFile(settings.profile_file, _no_warning)
-    return await connected(settings, profiles, patience_seconds=LONG_PATIENCE_SECONDS)
+async def _build_registry(settings: ClientSettings) -> Registry:
+    """Build the client of the selected registry, not entered yet; warnings about the profile file are dropped."""
+    profiles = ProfileFile(settings.profile_file, _ignore_warning)
+    return await build_registry(settings, profiles, retry_seconds=settings.give_up_seconds)
 
 
-def _no_warning(text: str) -> None:
-    """A library prints nothing; the mode of the profile file is put right all the same."""
+def _ignore_warning(text: str) -> None:
+    """Do nothing with a warning about the profile file's mode: a library prints nothing. The mode is corrected."""
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of ``work``, run on a loop in a thread of its own; Ctrl-C cancels it and waits for its end."""
-    outcome: list[Result] = []
-    failure: list[BaseException] = []
+    """Run ``work`` on an event loop in a new thread, and return its result or raise its exception.
+
+    Ctrl-C cancels ``work``, waits for its end, and raises KeyboardInterrupt.
+    """
+    results: list[Result] = []
+    errors: list[BaseException] = []
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Result]]] = []
 
-    async def supervised() -> Result:
+    async def run_as_task() -> Result:
+        """Await ``work`` as a task that the caller's thread can cancel."""
         task = asyncio.ensure_future(work)
         running.append((asyncio.get_running_loop(), task))
         return await task
 
-    def run() -> None:
+    def run_loop() -> None:
+        """Run the task on a new event loop, and store its result or exception."""
         try:
-            outcome.append(asyncio.run(supervised()))
+            results.append(asyncio.run(run_as_task()))
         except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
-            failure.append(error)
+            errors.append(error)
 
-    thread = threading.Thread(target=run, name="modelyard")
+    thread = threading.Thread(target=run_loop, name="modelyard")
     thread.start()
     try:
         thread.join()
@@ -146,6 +154,6 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
             loop.call_soon_threadsafe(task.cancel)
         thread.join()
         raise
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,9 +1,9 @@
-"""Saved registries and keys: one file that only its owner may read.
+"""The profile file: the registries that a user has signed in to, with their tokens; readable by its owner only.
 
     {"current": "http://models.example:8400",
      "profiles": {"http://models.example:8400": {"token": "…", "refresh_token": "…", "team_id": "…", …}}}
 
-A profile belongs to one URL, so a token never goes to another registry than the one that gave it.
+A profile belongs to one URL, so a token is never sent to another registry than the one that issued it.
 """
 
 import stat
@@ -15,13 +15,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from modelyard.client.durable import write_private
+from modelyard.client.atomic_file import write_private_file
+from modelyard.transfer.errors import Unreachable
 
 Warn = Callable[[str], None]
 
 
 class ProfileUnreadable(Exception):
-    """The profile file is not what this program writes."""
+    """The profile file is not valid."""
 
 
 class NoKey(ValueError):
@@ -29,11 +30,15 @@ class NoKey(ValueError):
 
 
 class KeyRefused(NoKey):
-    """The registry does not let this machine's key in."""
+    """The registry refused this machine's key."""
+
+
+class RegistryUnreachable(Unreachable):
+    """The registry of this machine's agent cannot be reached."""
 
 
 class Profile(BaseModel):
-    """One registry and how to be known there."""
+    """One registry, with the tokens, the account and the team that are used there."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +58,7 @@ class _Contents(BaseModel):
 
 
 class ProfileFile:
-    """The file with all profiles. A mode that lets others read it is put right, with a warning."""
+    """The file with all profiles. If other users can read it, its mode is set to 0600, with a warning."""
 
     def __init__(self, path: Path, warn: Warn) -> None:
         self.path = path
@@ -61,50 +66,61 @@ class ProfileFile:
 
     @property
     def lock(self) -> Path:
-        """Held while a session's tokens are exchanged, so that two programs do not spend the same one."""
+        """The lock file of this file, for refreshing a session: two programs must not use one refresh token."""
         return self.path.with_name(f".{self.path.name}.lock")
 
     def find(self, url: str | None = None) -> Profile | None:
-        """The profile of ``url``, or the one last signed in to."""
+        """Return the profile of a normalized ``url``, or the current one without ``url``; None if there is none.
+
+        Raises:
+            ProfileUnreadable: the file is not valid.
+        """
         contents = self._read()
         return contents.profiles.get(url or contents.current or "")
 
     def save(self, profile: Profile) -> None:
-        """Keep this profile and make it the current one."""
+        """Store a profile in the file, in place of that of its URL, and make it the current one."""
         contents = self._read()
         self._write(_Contents(current=profile.url, profiles=contents.profiles | {profile.url: profile}))
 
     def update(self, profile: Profile) -> None:
-        """Keep this profile; which one is current stays as it is."""
+        """Store a profile in the file, in place of that of its URL; the current one stays the same."""
         contents = self._read()
         self._write(_Contents(current=contents.current, profiles=contents.profiles | {profile.url: profile}))
 
     def remove(self, url: str) -> None:
-        """Forget the profile of ``url``; may be called twice."""
+        """Delete the profile of ``url``, if there is one, from the file; if it was current, none is afterwards."""
         contents = self._read()
-        left = {name: profile for name, profile in contents.profiles.items() if name != url}
-        self._write(_Contents(current=None if contents.current == url else contents.current, profiles=left))
+        profiles = {name: profile for name, profile in contents.profiles.items() if name != url}
+        self._write(_Contents(current=None if contents.current == url else contents.current, profiles=profiles))
 
     def _read(self) -> _Contents:
+        """Read and validate the file, and restrict its mode; empty if it does not exist.
+
+        Raises:
+            ProfileUnreadable: the file is not valid.
+        """
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return _Contents()
-        self._close_to_others()
+        self._restrict_mode()
         try:
             return _Contents.model_validate_json(text)
         except ValidationError:
             raise ProfileUnreadable(f'"{self.path}" is damaged. Remove it and sign in again.') from None
 
     def _write(self, contents: _Contents) -> None:
-        write_private(self.path, contents.model_dump_json(indent=2, exclude_none=True) + "\n")
+        """Replace the file atomically and durably."""
+        write_private_file(self.path, contents.model_dump_json(indent=2, exclude_none=True) + "\n")
 
-    def _close_to_others(self) -> None:
+    def _restrict_mode(self) -> None:
+        """Set the file's mode to 0600 and warn, if other users have access to it; does nothing on Windows."""
         if sys.platform == "win32":
             return
         mode = stat.S_IMODE(self.path.stat().st_mode)
         if mode & 0o077:
             self.path.chmod(0o600)
             self._warn(
-                f'"{self.path}" holds keys and was open to others (mode {mode:03o}). It is yours alone now (600).'
+                f'"{self.path}" holds keys and was accessible to other users (mode {mode:03o}). Its mode is now 600.'
             )

@@ -1,4 +1,4 @@
-"""Everything a user of the client can set, read once at the edge of a program and passed down."""
+"""The client's settings, read once at the start of a program and passed down."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from pathlib import Path
 
 import platformdirs
 
+from modelyard.client.durations import parse_duration
+from modelyard.transfer.options import DEFAULT_OPTIONS
+
 APPLICATION = "modelyard"
 
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """What the environment and the global options say; a profile fills in what is None here."""
+    """Values of the environment and the global options; a profile supplies those that are None."""
 
     url: str | None
     token: str | None
@@ -19,11 +22,20 @@ class ClientSettings:
     profile_file: Path
     state_dir: Path
     cache_dir: Path
+    give_up_seconds: float = DEFAULT_OPTIONS.no_progress_timeout_seconds  # see ``TransferOptions``
 
 
 def read_settings(environment: Mapping[str, str], url: str | None = None, team: str | None = None) -> ClientSettings:
-    """Options win over ``MODELYARD_URL``, ``MODELYARD_TOKEN``, ``MODELYARD_TEAM``, and these over the profile file."""
+    """Read the settings; ``url`` and ``team`` take precedence over ``MODELYARD_URL`` and ``MODELYARD_TEAM``.
+
+    Empty texts count as None. The folders, and without ``MODELYARD_CONFIG`` the profile file, are the user's default
+    ones, which the process's own environment decides. No file is read.
+
+    Raises:
+        ValueError: ``MODELYARD_GIVE_UP_AFTER`` is not a duration.
+    """
     config = environment.get("MODELYARD_CONFIG")
+    give_up_after = environment.get("MODELYARD_GIVE_UP_AFTER")
     return ClientSettings(
         url=url or environment.get("MODELYARD_URL") or None,
         token=environment.get("MODELYARD_TOKEN") or None,
@@ -31,4 +43,5 @@ def read_settings(environment: Mapping[str, str], url: str | None = None, team: 
         profile_file=Path(config) if config else platformdirs.user_config_path(APPLICATION) / "profiles.json",
         state_dir=platformdirs.user_state_path(APPLICATION),
         cache_dir=platformdirs.user_cache_path(APPLICATION),
+        give_up_seconds=parse_duration(give_up_after) if give_up_after else DEFAULT_OPTIONS.no_progress_timeout_seconds,
     )

@@ -1,1 +1,1 @@
-"""``modelyard serve``: the registry."""
+"""The registry server: what ``modelyard serve`` runs, and the operator's commands."""

@@ -1,69 +1,61 @@
-"""The application: the only place that wires parts together."""
+"""Builds the ASGI application: the only module that wires the packages of the server together."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
-from starlette.staticfiles import StaticFiles
 
 from modelyard import __version__
-from modelyard.server import health, problems
+from modelyard.server import health
 from modelyard.server.accounts import routes as accounts
 from modelyard.server.agents import routes as agents
 from modelyard.server.agents.state import Fleet
-from modelyard.server.chores import Chores
 from modelyard.server.credentials import pairing_routes
 from modelyard.server.credentials import routes as credentials
-from modelyard.server.inbound import ExactMethods, StrictBodies
+from modelyard.server.database.engine import is_sqlite
+from modelyard.server.http import problems
+from modelyard.server.http.api_docs import mount_api_docs
+from modelyard.server.http.json_body import MAX_BUFFERED_PUBLIC_BYTES, BodyBudget
+from modelyard.server.http.middleware.exact_methods import ExactMethods
+from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.http.middleware.request_context import RequestContext
+from modelyard.server.http.openapi_document import mount_openapi
+from modelyard.server.http.operation_limiter import build_read_limiter, build_write_limiter
 from modelyard.server.invitations import routes as invitations
 from modelyard.server.models import routes as models
-from modelyard.server.observed import Metrics, Observed
+from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.openapi import build_openapi
 from modelyard.server.page.files import read_page
 from modelyard.server.page.serving import Page
-from modelyard.server.parts import Parts
-from modelyard.server.storage.blob_store import NoSuchKey, NoSuchUpload, StoreError, StoreFull
-from modelyard.server.storage.local import LocalStore
-from modelyard.server.storage.local_routes import blob_app
-from modelyard.server.storage.s3 import S3Store
-from modelyard.server.storage.walls import WalledStore
+from modelyard.server.resources import Resources
+from modelyard.server.scheduler import Scheduler
+from modelyard.server.storage.blob_store import BlobStore, StoreError
+from modelyard.server.storage.bulkhead import BulkheadStore
+from modelyard.server.storage.local.routes import build_blob_app
+from modelyard.server.storage.problems import get_api_problem
+from modelyard.server.storage.stat_cache import StatCache
 from modelyard.server.teams import routes as teams
 from modelyard.server.uploads import routes as uploads
-from modelyard.server.verification.gauges import VerificationGauges
-from modelyard.wire.problems import Problem, StorageFull, Unavailable, UploadNotFound
-from modelyard.wire.shapes import ProblemBody
+from modelyard.server.verification.metrics import VerificationMetrics
 
 DESCRIPTION = "The self-hosted model registry for ComfyUI teams. Errors are RFC 9457 problems."
 
-# In the order in which people read of them.
-SLICES = (accounts, credentials, pairing_routes, teams, invitations, models, uploads, agents)
-TAGS = ("accounts", "credentials", "pairing", "teams", "audit", "invitations", "models", "uploads", "agents")
-
-# What makes an object, the parameter that names the object in an address, and the operations that have it.
-LINKS = (
-    (
-        "create_model",
-        "model_id",
-        ("read_model", "change_model", "delete_model", "restore_model", "download_model", "list_agents_of_model"),
-    ),
-    ("create_credential", "credential_id", ("revoke_credential",)),
-    ("create_invitation", "invitation_id", ("delete_invitation",)),
-)
+# In the order of the API documentation.
+ROUTE_MODULES = (accounts, credentials, pairing_routes, teams, invitations, models, uploads, agents)
 
 
-def create_app(parts: Parts) -> FastAPI:
-    """The registry as an ASGI application over open parts; its lifespan runs the chores."""
+def create_app(resources: Resources) -> FastAPI:
+    """Build the registry's ASGI application over open resources; its lifespan runs the jobs."""
     app = FastAPI(
         title="Modelyard",
         version=__version__,
         description=DESCRIPTION,
-        openapi_url="/api/v1/openapi.json",
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        openapi_url=None,
         swagger_ui_oauth2_redirect_url=None,
         docs_url=None,
         redoc_url=None,
@@ -71,48 +63,92 @@ def create_app(parts: Parts) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
-    metrics = Metrics()
-    metrics.registry.register(VerificationGauges(parts.database))
-    app.state.parts = parts
-    app.state.settings, app.state.database = parts.settings, parts.database
-    app.state.store = parts.store if isinstance(parts.store, LocalStore) else WalledStore(parts.store)
-    app.state.identity = parts.identity
-    app.state.fleet = Fleet(parts.database)
-    app.state.metrics = metrics
-    _mount_routes(app, parts)
-    problems.install(app)
+    metrics = _attach_resources(app, resources)
+    app.state.identity = resources.identity
+    app.state.fleet = Fleet(resources.database)
+    app.state.body_budget, app.state.public_body_budget = BodyBudget(), BodyBudget(total=MAX_BUFFERED_PUBLIC_BYTES)
+    app.state.read_limiter = build_read_limiter(is_local=is_sqlite(resources.database.engine))
+    app.state.write_limiter = build_write_limiter(has_one_writer=is_sqlite(resources.database.engine))
+    app.state.object_checks = _build_object_checks(resources, app.state.store, metrics)
+    _mount_routes(app, resources)
+    problems.install_handlers(app)
     app.add_exception_handler(StoreError, _on_store_error)
-    app.add_middleware(StrictBodies)
-    app.add_middleware(ExactMethods, methods=_methods(app))
-    if parts.settings.cors_origins:
-        _allow_origins(app, parts.settings.cors_origins)
-    app.add_middleware(Observed, metrics=metrics)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the framework's own way to change the document
+    app.add_middleware(ExactMethods, methods=_collect_methods(app))
+    if resources.settings.cors_origins:
+        _allow_origins(app, resources.settings.cors_origins)
+    app.add_middleware(RequestContext, metrics=metrics)
+    app.openapi = lambda: build_openapi(app)  # type: ignore[method-assign]  # the framework's own way to change the document
     return app
 
 
-def _mount_routes(app: FastAPI, parts: Parts) -> None:
+def create_worker_app(resources: Resources) -> FastAPI:
+    """Build the application of a process without the API: its lifespan runs the jobs, its routes are for monitoring.
+
+    The routes are ``/healthz``, ``/readyz`` and ``/metrics``.
+    """
+    app = FastAPI(title="Modelyard worker", openapi_url=None, lifespan=_lifespan, redirect_slashes=False)
+    metrics = _attach_resources(app, resources)
+    app.include_router(health.router)
+    problems.install_handlers(app)
+    app.add_middleware(RequestContext, metrics=metrics)
+    return app
+
+
+def _attach_resources(app: FastAPI, resources: Resources) -> Metrics:
+    """Put the resources that monitoring and jobs need into ``app.state``; return new metrics."""
+    metrics = Metrics()
+    metrics.registry.register(VerificationMetrics(resources.database))
+    app.state.resources, app.state.metrics = resources, metrics
+    app.state.settings, app.state.database = resources.settings, resources.database
+    app.state.store = BulkheadStore(resources.store) if resources.store.is_remote else resources.store
+    app.state.monitoring = health.Monitoring(
+        resources.database, app.state.store, resources.capabilities, metrics.registry
+    )
+    return metrics
+
+
+def _build_object_checks(resources: Resources, store: BlobStore, metrics: Metrics) -> ObjectChecks:
+    """Build the checks before a download: local files are checked each time, a bucket's objects through a cache."""
+    stat_cache = StatCache(store) if store.is_remote else None
+    return ObjectChecks(resources.database, store, metrics, resources.recheck_requests, stat_cache)
+
+
+def begin_stop(app: FastAPI) -> None:
+    """End requests that wait for changes, and ask the jobs to stop, so that the shutdown does not wait for them.
+
+    The lifespan must have begun.
+    """
+    app.state.scheduler.begin_stop()
+    # The application of a worker has no waiting machines.
+    if hasattr(app.state, "fleet"):
+        app.state.fleet.waiters.stop()
+
+
+def _mount_routes(app: FastAPI, resources: Resources) -> None:
+    """Mount the API, its documents, monitoring, a folder's signed URLs and, for all other paths, the page."""
     api = APIRouter(prefix="/api/v1")
-    # A request is held against them one after the other, and machines ask most often: so theirs come first.
-    for slice_routes in reversed(SLICES):
-        api.include_router(slice_routes.router)
+    # Routes are matched one after the other, and machines send most requests, so their routes come first.
+    for module in reversed(ROUTE_MODULES):
+        api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
-    _mount_docs(app)
-    if isinstance(parts.store, LocalStore):
-        app.mount("/blobs", blob_app(parts.store))
-    app.router.default = Page(read_page(), _upload_origins(parts), app.router.default)
+    mount_openapi(app)
+    mount_api_docs(app)
+    url_server = resources.store.get_url_server()
+    if url_server is not None:
+        app.mount("/blobs", build_blob_app(url_server, app.state.object_checks.check_before_sending))
+    app.router.default = Page(read_page(), _list_upload_origins(resources), app.router.default)
 
 
-def _upload_origins(parts: Parts) -> list[str]:
-    """Where a browser sends bytes, if not to the address of the page."""
-    if isinstance(parts.store, S3Store):
-        return [parts.store.public_origin]
-    return [parts.settings.public_url] if parts.settings.public_url else []
+def _list_upload_origins(resources: Resources) -> list[str]:
+    """Return the origins, other than the page's own, to which a browser uploads files."""
+    if resources.store.public_origin is not None:
+        return [resources.store.public_origin]
+    return [resources.settings.public_url] if resources.settings.public_url else []
 
 
-def _methods(app: FastAPI) -> dict[str, frozenset[str]]:
-    """The methods of each address of the API."""
+def _collect_methods(app: FastAPI) -> dict[str, frozenset[str]]:
+    """Return the HTTP methods of each path template of the routes that are mounted so far."""
     found: dict[str, frozenset[str]] = {}
     for route in iter_route_contexts(app.routes):
         if route.path and route.methods:
@@ -120,33 +156,19 @@ def _methods(app: FastAPI) -> dict[str, frozenset[str]]:
     return found
 
 
-def _mount_docs(app: FastAPI) -> None:
-    """The page of the API, with assets from our own disk. It keeps no token: that would outlive the session."""
-    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
-
-    @app.get("/docs", include_in_schema=False)
-    async def show_docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url=str(app.openapi_url),
-            title=app.title,
-            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
-            swagger_css_url="/docs/assets/swagger-ui.css",
-            swagger_favicon_url="/docs/assets/favicon-32x32.png",
-            swagger_ui_parameters={"persistAuthorization": False, "validatorUrl": None},
-        )
-
-
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    chores = Chores(app.state.parts, app.state.metrics)
-    chores.start()
+    """Run the jobs while the application serves; at the end, wait for them briefly."""
+    scheduler = app.state.scheduler = Scheduler(app.state.resources, app.state.metrics)
+    scheduler.start()
     try:
         yield
     finally:
-        await anyio.to_thread.run_sync(chores.stop)
+        await anyio.to_thread.run_sync(scheduler.stop)
 
 
 def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
+    """Let pages of these origins call the API, with cookies."""
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
@@ -167,46 +189,5 @@ def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
 
 
 async def _on_store_error(request: Request, error: Exception) -> JSONResponse:
-    """What a store could not do and no slice had words for."""
-    kinds: dict[type[Exception], Problem] = {
-        StoreFull: StorageFull("The registry's disk is full. Nothing of this request was kept."),
-        NoSuchUpload: UploadNotFound("There is no such upload."),
-        NoSuchKey: Unavailable("The store has lost these bytes. Ask the operator.", retry_after=60),
-    }
-    return problems.answer(
-        request, kinds.get(type(error), Unavailable("The store does not answer. Try again.", retry_after=2))
-    )
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The document, with the one body that every problem has."""
-    if not app.openapi_schema:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schemas = document["components"]["schemas"]
-        schemas.pop("HTTPValidationError", None)
-        schemas.pop("ValidationError", None)
-        shape = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= shape.pop("$defs", {}) | {"ProblemBody": shape}
-        document["paths"] = dict(sorted(document["paths"].items(), key=_place))
-        for path in document["paths"].values():
-            for method, operation in path.items():
-                problems.complete_operation(method, operation)
-                _link(operation)
-        app.openapi_schema = problems.with_whole_numbers(document)
-    return app.openapi_schema
-
-
-def _place(path: tuple[str, dict[str, Any]]) -> int:
-    """Where the document has a path: by its slice, those of no slice last."""
-    tags = [tag for operation in path[1].values() for tag in operation.get("tags", ())]
-    return min((TAGS.index(tag) for tag in tags if tag in TAGS), default=len(TAGS))
-
-
-def _link(operation: dict[str, Any]) -> None:
-    """Say which operations take the id that this one answers."""
-    for name, parameter, followers in LINKS:
-        if operation["operationId"] == name:
-            operation["responses"]["201"]["links"] = {
-                follower: {"operationId": follower, "parameters": {parameter: "$response.body#/id"}}
-                for follower in followers
-            }
+    """Send the problem for a store error that the route did not handle."""
+    return problems.build_response(request, get_api_problem(error))

@@ -1,4 +1,4 @@
-"""How the operator's commands read settings and refuse: in words, with an exit code, never with a stack."""
+"""Helpers of the operator's commands: errors end the program with a message and an exit code, without a stack trace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ from modelyard.server.storage.blob_store import StoreError
 from modelyard.wire.problems import Problem
 
 
-def settings_or_exit(**flags: Any) -> Settings:
-    """The settings, or the end of the program with one line for each that is not valid."""
+def read_settings_or_exit(**flags: Any) -> Settings:
+    """Return the settings, or print one line for each invalid one and exit with code 2."""
     try:
         return read_settings(**flags)
     except ValidationError as error:
@@ -26,8 +26,8 @@ def settings_or_exit(**flags: Any) -> Settings:
 
 
 @contextmanager
-def refusals_in_words() -> Iterator[None]:
-    """Whatever the operator can act on ends the program with its sentence."""
+def exit_on_operator_errors() -> Iterator[None]:
+    """Turn errors that the operator can act on into a message on stderr and exit code 1; others pass through."""
     try:
         yield
     except (DatabaseUnfit, SchemaTooNew, StoreError, Problem, OSError) as error:

@@ -1,54 +1,66 @@
-"""``/healthz`` (alive), ``/readyz`` (can serve), ``/metrics``."""
+"""The monitoring routes: ``/healthz`` (the process is alive), ``/readyz`` (it can serve) and ``/metrics``."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import Field
 from sqlalchemy import text
 
 from modelyard.server.database.migrations import schema_state
-from modelyard.server.database.session import Database, Db
-from modelyard.server.problems import answers
+from modelyard.server.database.session import Database
+from modelyard.server.http.cached_result import CachedResult
+from modelyard.server.http.problems import answers
 from modelyard.server.storage.blob_store import BlobStore, StoreError
-from modelyard.server.storage.injected import Store
-from modelyard.server.storage.trust import Trust
+from modelyard.server.storage.capabilities import StoreCapabilities
 from modelyard.wire.problems import Problem
-from modelyard.wire.shapes import Shape
+from modelyard.wire.schemas import Schema
 
 NO_KEY = UUID(int=0)
 router = APIRouter(tags=["operation"])
 
 
-class Health(Shape):
-    """Alive."""
+class Health(Schema):
+    """The response of a live process."""
 
-    status: str = Field(default="ok", description="Always `ok`.", examples=["ok"])
+    status: Literal["ok"] = Field(default="ok", description="Always `ok`.", examples=["ok"])
 
 
-class Readiness(Shape):
-    """What this server needs, part by part."""
+class Readiness(Schema):
+    """The state of what this server needs: database, schema and store."""
 
     status: str = Field(description="`ready` or `not ready`.", examples=["ready"])
     database: str = Field(description="`ok`, or what is wrong.", examples=["ok"])
     schema_state: str = Field(description="`current`, or what is wrong.", examples=["current"])
     store: str = Field(description="`ok`, or what is wrong.", examples=["ok"])
-    store_honesty: dict[str, Any] = Field(
-        description="What the store was seen to enforce; empty until it could be tried.",
+    store_capabilities: dict[str, Any] = Field(
+        description="What the capability probe found that the store enforces; empty until a probe succeeded.",
         examples=[{"refuses_overwrite": True}],
     )
-    free_bytes: int | None = Field(description="Room for models, where the store can tell.", examples=[500_000_000_000])
-    whole_bytes: int | None = Field(
-        description="How large that room is with all that is in it, where the store can tell.",
+    free_bytes: int | None = Field(
+        description="Free disk space for models; null for a bucket.", examples=[500_000_000_000]
+    )
+    total_bytes: int | None = Field(
+        description="Size of the disk with the models; null for a bucket.",
         examples=[2_000_000_000_000],
     )
 
 
+class Monitoring:
+    """The results of ``/readyz`` and ``/metrics``, cached for a moment, as ``app.state.monitoring``."""
+
+    def __init__(
+        self, database: Database, store: BlobStore, capabilities: StoreCapabilities, registry: CollectorRegistry
+    ) -> None:
+        self.readiness = CachedResult(lambda: _readiness(database, store, capabilities))
+        self.metrics = CachedResult(lambda: generate_latest(registry))
+
+
 @router.get("/healthz")
-async def read_health() -> Health:
-    """Tell that the process is alive."""
+async def get_health() -> Health:
+    """Report that the process is alive."""
     return Health()
 
 
@@ -57,14 +69,16 @@ async def read_health() -> Health:
     response_model=Readiness,
     responses={503: {"model": Readiness, "description": "Something that the registry needs is missing."}},
 )
-def read_readiness(request: Request, database: Db, store: Store) -> JSONResponse:
-    """Tell whether the registry can serve."""
-    found = _readiness(database, store, request.app.state.parts.trust)
+async def get_readiness(request: Request) -> JSONResponse:
+    """Report whether the registry can serve."""
+    monitoring: Monitoring = request.app.state.monitoring
+    found = await monitoring.readiness.get()
     ready = found.status == "ready"
     return JSONResponse(found.model_dump(mode="json"), 200 if ready else 503, {} if ready else {"Retry-After": "5"})
 
 
-def _readiness(database: Database, store: BlobStore, trust: Trust) -> Readiness:
+def _readiness(database: Database, store: BlobStore, capabilities: StoreCapabilities) -> Readiness:
+    """Check database, schema and store; ``ready`` if all are."""
     database_state, schema = _database_state(database)
     store_state, free, whole = _store_state(store)
     ready = (database_state, schema, store_state) == ("ok", "current", "ok")
@@ -73,14 +87,14 @@ def _readiness(database: Database, store: BlobStore, trust: Trust) -> Readiness:
         database=database_state,
         schema_state=schema,
         store=store_state,
-        store_honesty={} if trust.honesty is None else vars(trust.honesty),
+        store_capabilities={} if capabilities.probed is None else vars(capabilities.probed),
         free_bytes=free,
-        whole_bytes=whole,
+        total_bytes=whole,
     )
 
 
 def _database_state(database: Database) -> tuple[str, str]:
-    """How the database and its schema are, in words."""
+    """Return the state of the database and of its schema: ``ok`` and ``current``, or what is wrong."""
     try:
         with database.reading() as session:
             session.execute(text("SELECT 1"))
@@ -90,11 +104,11 @@ def _database_state(database: Database) -> tuple[str, str]:
 
 
 def _store_state(store: BlobStore) -> tuple[str, int | None, int | None]:
-    """How the store is, in words, how much room it has, and of how much."""
+    """Return the state of the store (``ok`` or what is wrong), its free bytes and its total bytes, where known."""
     try:
-        # Any store has to ask its disk or its bucket for this, and there is nothing to find.
-        store.stored(f"probe/{NO_KEY}/{NO_KEY}")
-        return "ok", store.free_bytes(), store.whole_bytes()
+        # The key never exists, and every store has to query its disk or bucket for it.
+        store.stat(f"probe/{NO_KEY}/{NO_KEY}")
+        return "ok", store.get_free_bytes(), store.get_total_bytes()
     except StoreError as error:
         return error.detail, None, None
     except OSError as error:
@@ -102,6 +116,7 @@ def _store_state(store: BlobStore) -> tuple[str, int | None, int | None]:
 
 
 @router.get("/metrics", responses=answers(also={200: {"content": {"text/plain": {}}}}), response_class=Response)
-def read_metrics(request: Request) -> Response:
-    """Numbers for Prometheus."""
-    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+async def get_metrics(request: Request) -> Response:
+    """Return the metrics in Prometheus text format."""
+    monitoring: Monitoring = request.app.state.monitoring
+    return Response(await monitoring.metrics.get(), media_type=CONTENT_TYPE_LATEST)

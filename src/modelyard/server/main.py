@@ -1,40 +1,58 @@
-"""``modelyard serve`` and the operator's other commands."""
+"""The operator's commands: ``modelyard serve``, ``migrate``, ``reset-password`` and others."""
 
 import json
+import os
 import secrets
 import signal
 import sys
 import threading
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
+import uvicorn
 
-from modelyard.server.accounts.operations import issue_reset_token
-from modelyard.server.app import create_app
-from modelyard.server.chores import Chores
-from modelyard.server.cleanup.collecting import collect_garbage
-from modelyard.server.cleanup.rounds import GRACE, Collected, Plan
-from modelyard.server.console import refusals_in_words, settings_or_exit
-from modelyard.server.listener import http_server
-from modelyard.server.observed import Metrics, start_logging
-from modelyard.server.parts import Parts, bucket_of, opened, opened_beside, opened_database
+from modelyard.server.accounts.operations import create_reset_token
+from modelyard.server.app import begin_stop, create_app, create_worker_app
+from modelyard.server.console import exit_on_operator_errors, read_settings_or_exit
+from modelyard.server.garbage.collection import collect_garbage
+from modelyard.server.garbage.run_state import GRACE, CollectionResult, RunOptions
+from modelyard.server.http.log_output import start_logging
+from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.http.server import build_http_server
+from modelyard.server.resources import Resources, open_database, open_resources, open_store_beside_server, parse_bucket
+from modelyard.server.scheduler import Scheduler
 from modelyard.server.settings import Settings
 from modelyard.server.storage_commands import app as storage_app
 from modelyard.server.teams.first_start import FirstLogin, first_start
 from modelyard.server.teams.operations import restore_team
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a registry.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Run a registry.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.add_typer(storage_app, name="storage")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for the database and the stored models.")]
 
-_ONE_SERVER = (
-    "The models are in a folder, and a folder has one server, which does this work itself. "
-    "Leave out --no-http, or name a bucket in MODELYARD_STORAGE_URL."
+_RUNS_JOBS = "modelyard runs without HTTP: it verifies uploads, re-verifies stored models and cleans up."
+_FOLDER_HAS_NO_WORKERS = (
+    "The models are stored in a folder, which only one server can use, and that server runs the jobs itself. "
+    "Leave out --no-http, or set MODELYARD_STORAGE_URL to a bucket."
 )
+
+
+@app.callback()
+def _set_umask() -> None:
+    # Files that the server's commands write are for its own user only.
+    os.umask(0o077)
 
 
 @app.command()
@@ -46,74 +64,99 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or text.")] = None,
     no_http: Annotated[
-        bool, typer.Option("--no-http", help="Answer nobody: verify uploads, read models again, clean up. Needs S3.")
+        bool, typer.Option("--no-http", help="Run jobs only: verify uploads, re-verify models, clean up. Needs S3.")
     ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="With --no-http: serve /metrics, /healthz and /readyz on this port of loopback.")
+    ] = None,
 ) -> None:
     """Run the registry. Every other setting is an environment variable: see the settings page."""
-    settings = settings_or_exit(
-        host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key, log_format=log_format
+    settings = read_settings_or_exit(
+        host=host,
+        port=port,
+        metrics_port=metrics_port,
+        data_dir=data_dir,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        log_format=log_format,
     )
     start_logging(settings)
-    if no_http and bucket_of(settings) is None:
-        typer.echo(f"modelyard: {_ONE_SERVER}", err=True)
+    if no_http and parse_bucket(settings) is None:
+        typer.echo(f"modelyard: {_FOLDER_HAS_NO_WORKERS}", err=True)
         raise typer.Exit(2)
-    with refusals_in_words(), opened(settings) as parts:
+    with exit_on_operator_errors(), open_resources(settings) as resources:
         if no_http:
-            _work(parts)
+            _run_jobs(resources)
             return
-        _say_first_login(settings, _first_start(parts))
-        _run(settings, parts)
+        _print_first_login(settings, _create_first_team(resources))
+        app = create_app(resources)
+        _run(build_http_server(app, settings, partial(begin_stop, app)))
 
 
-def _first_start(parts: Parts) -> FirstLogin | None:
-    settings = parts.settings
+def _create_first_team(resources: Resources) -> FirstLogin | None:
+    """Create the owner and the first team if the registry has no users; return the login, or None."""
+    settings = resources.settings
     return first_start(
-        parts.database,
-        parts.identity.passwords,
+        resources.database,
+        resources.identity.passwords,
         email=settings.owner_email or "owner@modelyard.local",
         password=settings.owner_password or secrets.token_urlsafe(15),
         team_name=settings.team_name,
     )
 
 
-def _say_first_login(settings: Settings, login: FirstLogin | None) -> None:
+def _print_first_login(settings: Settings, login: FirstLogin | None) -> None:
+    """Print the login of the first start, if there was one; the password only if it was generated."""
     if login is None:
         return
     shown = "(from MODELYARD_OWNER_PASSWORD)" if settings.owner_password else login.password
-    typer.echo(f"\n  First start: the owner and the team '{login.team_name}' were made.\n")
+    typer.echo(f"\n  First start: the owner and the team '{login.team_name}' were created.\n")
     typer.echo(f"    e-mail    {login.email}\n    password  {shown}\n    team      {login.team_id}\n")
+    if settings.database_url is None or settings.storage_url is None:
+        readers = "this user and the folder's group" if settings.data_dir_shared else "this user only"
+        typer.echo(f"  Models and secrets are in {settings.data_dir.absolute()}, which is open to {readers}.")
     typer.echo("  This is shown once. Change the password after signing in.\n")
     sys.stdout.flush()
 
 
-def _run(settings: Settings, parts: Parts) -> None:
-    app = create_app(parts)
-    server = http_server(app, settings, app.state.fleet.waiting.stop)
-    # When it is done, uvicorn raises the signal that it heard once more; by default that ends the process before its
-    # parts are closed.
+def _run(server: uvicorn.Server) -> None:
+    """Run the server until a signal stops it; exit with code 1 if it could not start."""
+    # When uvicorn ends, it raises the received signal again; by default that would end the process before its resources
+    # are closed.
     signal.signal(signal.SIGTERM, lambda *_: None)
     server.run()
     if not server.started:
         raise typer.Exit(1)
 
 
-def _work(parts: Parts) -> None:
-    """Do the chores until somebody ends the process."""
+def _run_jobs(resources: Resources) -> None:
+    """Run the jobs until SIGTERM or SIGINT, and serve monitoring if a metrics port is set."""
+    if resources.settings.metrics_port is not None:
+        typer.echo(_RUNS_JOBS)
+        worker = create_worker_app(resources)
+        _run(build_http_server(worker, _build_worker_settings(resources.settings), partial(begin_stop, worker)))
+        return
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    chores = Chores(parts, Metrics())
-    chores.start()
-    typer.echo("modelyard works without HTTP: it verifies uploads, reads models again and cleans up.")
+    scheduler = Scheduler(resources, Metrics())
+    scheduler.start()
+    typer.echo(_RUNS_JOBS)
     sys.stdout.flush()
     stopping.wait()
-    chores.stop()
+    scheduler.stop()
+
+
+def _build_worker_settings(settings: Settings) -> Settings:
+    """Return the settings with the address of a worker's metrics as the listening address."""
+    listening = {"host": settings.metrics_host, "port": settings.metrics_port, "tls_cert": None, "tls_key": None}
+    return settings.model_copy(update=listening)
 
 
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database's schema up to date; `serve` does so too."""
-    with refusals_in_words(), opened_database(settings_or_exit(data_dir=data_dir)):
+    """Migrate the database's schema to this version; `serve` does so too."""
+    with exit_on_operator_errors(), open_database(read_settings_or_exit(data_dir=data_dir)):
         typer.echo("The schema is current.")
 
 
@@ -122,46 +165,47 @@ def reset_password(
     email: Annotated[str, typer.Argument(help="The account's address.")], data_dir: DataDir = None
 ) -> None:
     """Print a one-time link, and a command, with which a user sets a new password; the server may be running."""
-    settings = settings_or_exit(data_dir=data_dir)
-    with refusals_in_words(), opened_database(settings) as database, database.writing() as session:
-        token = issue_reset_token(session, email)
+    settings = read_settings_or_exit(data_dir=data_dir)
+    with exit_on_operator_errors(), open_database(settings) as database, database.writing() as session:
+        token = create_reset_token(session, email)
     address = settings.public_url or f"http://{settings.host}:{settings.port}"
     typer.echo(f"{address}/reset-password?token={token}")
-    typer.echo(f"Good for one hour and once. In a terminal: modelyard --url {address} password --reset-token {token}")
+    typer.echo(f"Valid once, for one hour. In a terminal: modelyard --url {address} password --reset-token {token}")
 
 
 @app.command("restore-team")
-def undelete_team(
-    team_id: Annotated[UUID, typer.Argument(help="The deleted team's id: the audit trail and the log have it.")],
+def undelete_team_command(
+    team_id: Annotated[UUID, typer.Argument(help="The deleted team's id, from the audit log or the server's log.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Bring back a team that was deleted a few days ago; the server may be running."""
-    settings = settings_or_exit(data_dir=data_dir)
-    with refusals_in_words(), opened_database(settings) as database, database.writing(team_id) as session:
+    """Restore a team that was deleted within the trash days; the server may be running."""
+    settings = read_settings_or_exit(data_dir=data_dir)
+    with exit_on_operator_errors(), open_database(settings) as database, database.writing(team_id) as session:
         team = restore_team(session, team_id, trash_days=settings.trash_days)
-    typer.echo(f"The team '{team.display_name}' is back, with its models, members and keys.")
+    typer.echo(f"Restored the team '{team.display_name}' with its models, members and keys.")
 
 
 @app.command("collect-garbage")
 def garbage(
     data_dir: DataDir = None,
     grace: Annotated[
-        int, typer.Option(min=0, metavar="SECONDS", help="Keep nameless bytes that are younger than this.")
+        int, typer.Option(min=0, metavar="SECONDS", help="Keep unreferenced files that are younger than this.")
     ] = int(GRACE.total_seconds()),
-    dry_run: Annotated[bool, typer.Option(help="Say what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print what would be removed, and remove nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Remove what is past its time now; servers do so every hour, and may be running."""
-    settings = settings_or_exit(data_dir=data_dir)
+    """Remove expired models, uploads and files now; servers do so every hour, and may be running."""
+    settings = read_settings_or_exit(data_dir=data_dir)
     start_logging(settings.model_copy(update={"log_level": "warning"}))
-    with refusals_in_words(), opened_beside(settings) as (database, store):
-        collected = collect_garbage(database, store, settings, Plan(timedelta(seconds=grace), is_dry=dry_run))
-    typer.echo(json.dumps(asdict(collected)) if as_json else _in_words(collected, is_dry=dry_run))
-    if collected.failures or not collected.is_whole:
+    with exit_on_operator_errors(), open_store_beside_server(settings) as (database, store):
+        collected = collect_garbage(database, store, settings, RunOptions(timedelta(seconds=grace), is_dry=dry_run))
+    typer.echo(json.dumps(asdict(collected)) if as_json else _format_collected(collected, is_dry=dry_run))
+    if collected.failures or not collected.is_complete:
         raise typer.Exit(1)
 
 
-def _in_words(collected: Collected, *, is_dry: bool) -> str:
+def _format_collected(collected: CollectionResult, *, is_dry: bool) -> str:
+    """Return the result of a garbage collection as text for people."""
     lines = [
         f"{'Would remove' if is_dry else 'Removed'} {collected.models} models, {collected.uploads} uploads, "
         f"{collected.files} files with {collected.bytes} bytes."
@@ -169,5 +213,5 @@ def _in_words(collected: Collected, *, is_dry: bool) -> str:
     if collected.unknown_files:
         lines.append(f"{collected.unknown_files} files are unknown to this database and were kept.")
     if collected.failures:
-        lines.append(f"{collected.failures} files could not be looked at or removed; the log says why. Try again.")
+        lines.append(f"{collected.failures} files could not be read or removed; the log says why. Try again.")
     return "\n".join(lines)

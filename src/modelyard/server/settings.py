@@ -1,24 +1,34 @@
-"""Everything the operator can set, read once in ``main.py`` and passed down; the texts here are the reference page."""
+"""The operator's settings, read once in ``main.py`` and passed down. Their descriptions are the reference page."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from modelyard.wire.web_addresses import parse_address
 
 ENVIRONMENT_PREFIX = "MODELYARD_"
 
 
-def _split(text: Any) -> Any:
+def _split_commas(text: Any) -> Any:
+    """Return the non-empty parts of a comma-separated text, stripped; other values as they are."""
     return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+def _validate_address(text: str) -> str:
+    """Return the text; raise ValueError if it is no address."""
+    parse_address(text)
+    return text
+
+
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+$"), AfterValidator(_validate_address)]
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 
 
 class Settings(BaseModel):
-    """One registry's settings. Each is an environment variable ``MODELYARD_<NAME>``, some are flags as well."""
+    """The settings of one registry. Each is an environment variable ``MODELYARD_<NAME>``; some are also flags."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,7 +36,22 @@ class Settings(BaseModel):
         default="127.0.0.1", description="Address to listen on. The default is reachable from this machine only."
     )
     port: int = Field(default=8400, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address on which a worker (`serve --no-http`) serves its metrics."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port on which a worker (`serve --no-http`) serves `/metrics`, `/healthz` and `/readyz`; 0 takes a "
+        "free one and prints it. Without it, a worker listens nowhere. A server has them on its own port.",
+    )
     data_dir: Path = Field(default=Path("modelyard-data"), description="Folder for the database and the stored models.")
+    data_dir_shared: bool = Field(
+        default=False,
+        description="Accept a data folder that its group may enter, such as a Kubernetes volume with `fsGroup`. Files "
+        "in it stay the server's alone. Without it, the folder is closed to everybody but the server's user.",
+    )
     database_url: str | None = Field(
         default=None,
         repr=False,
@@ -39,14 +64,12 @@ class Settings(BaseModel):
         pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?$",
         description="A bucket, and a prefix in it, such as `s3://models/studio`. Without it, the data folder.",
     )
-    storage_endpoint: str | None = Field(
+    storage_endpoint: Address | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/]+$",
         description="The address of an S3 service that is not AWS, such as `https://s3.studio.example:9000`.",
     )
-    storage_public_endpoint: str | None = Field(
+    storage_public_endpoint: Address | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/]+$",
         description="Where clients reach the same S3 service, if that is another address than the server's.",
     )
     storage_region: str = Field(default="us-east-1", min_length=1, description="The bucket's region.")
@@ -64,35 +87,44 @@ class Settings(BaseModel):
         default=2,
         ge=0,
         le=64,
-        description="How many uploads this process reads at once to verify them, of one team one less, so that others "
-        "need not wait; 0 leaves that to other processes.",
+        description="How many uploads this process verifies at once; 0 leaves verification to other processes. Of "
+        "several, one team never uses all, so that other teams need not wait. What is expensive to inspect runs in a "
+        "process of its own, at most one for each worker and processor, with up to 512 MiB.",
+    )
+    verification_queue: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        description="How many files of one team may wait to be verified, and ten times as many of all teams; beyond, "
+        "registration answers 503.",
     )
     scrub_rate: int = Field(
         default=20,
         ge=0,
-        description="Megabytes a second at which verified models are read again to find bytes that rotted; 0 never.",
+        description="Megabytes a second at which verified models are re-read to detect corruption; 0 disables it.",
     )
-    public_url: str | None = Field(
+    public_url: Address | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/]+$",
         description="The address that clients see, such as `https://models.example`. Without it, links use the "
         "request's Host, if that is an IP address, localhost or this machine's name.",
     )
-    trusted_proxies: Words = Field(
-        default=(), description="Comma-separated addresses whose `X-Forwarded-*` headers are believed."
+    trusted_proxies: CommaSeparated = Field(
+        default=(), description="Comma-separated addresses of proxies whose `X-Forwarded-*` headers are trusted."
     )
-    cors_origins: Words = Field(default=(), description="Comma-separated origins whose pages may call this registry.")
+    cors_origins: CommaSeparated = Field(
+        default=(), description="Comma-separated origins whose pages may call this registry."
+    )
     tls_cert: Path | None = Field(default=None, description="Certificate chain (PEM); serves https.")
     tls_key: Path | None = Field(default=None, description="The certificate's private key (PEM).")
     owner_email: str | None = Field(
-        default=None, description="First start only: the owner's address; made up and printed once if absent."
+        default=None, description="First start only: the owner's address. Default: `owner@modelyard.local`."
     )
     owner_password: str | None = Field(
         default=None,
         repr=False,
         min_length=8,
         max_length=128,
-        description="First start only: the owner's password; made up and printed once if absent.",
+        description="First start only: the owner's password, not easily guessed; generated and printed once if absent.",
     )
     team_name: str = Field(
         default="Studio", min_length=1, max_length=100, description="First start only: the name of the first team."
@@ -100,26 +132,37 @@ class Settings(BaseModel):
     single_put_limit: int = Field(
         default=500_000_000, ge=0, le=5_000_000_000, description="Files above this many bytes need a multipart upload."
     )
-    part_size: int = Field(
-        default=104_857_600,
+    part_size: int | None = Field(
+        default=None,
         ge=5_242_880,
-        description="Bytes of a part; grows for files that would have more than 10,000 parts.",
+        description="Bytes of a part of an upload. Without it, a 64th of the file, at least 8 MiB and at most 16 MiB. "
+        "Grows for files that would have more than 10,000 parts.",
     )
-    upload_days: int = Field(default=7, ge=1, description="Days that an unfinished upload lives after its last part.")
+    upload_days: int = Field(
+        default=7, ge=1, description="Days for which an unfinished upload is kept after its last part."
+    )
     trash_days: int = Field(default=7, ge=0, description="Days in which a deleted model or team can be restored.")
     quota_bytes: int | None = Field(
         default=None, ge=0, description="How many bytes a team may store, unless its own quota says otherwise."
     )
     open_uploads: int = Field(default=1000, ge=1, description="How many unfinished uploads a team may have at once.")
+    max_machines: int = Field(
+        default=500,
+        ge=1,
+        le=5_000,
+        description="How many machines a team may have; beyond, the first heartbeat of another one answers 403.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much is logged.")
     log_format: Literal["json", "text"] = Field(default="json", description="One JSON object a line, or plain text.")
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
-    """Settings from flags (those that are not None), then the environment, then defaults.
+    """Read the settings from flags (those that are not None), then the environment, then defaults.
+
+    Empty environment variables count as not set.
 
     Raises:
-        pydantic.ValidationError: a value does not fit; the error names the setting.
+        pydantic.ValidationError: a value is not valid; the error names the setting.
     """
     named = {
         name: environment[ENVIRONMENT_PREFIX + name.upper()]

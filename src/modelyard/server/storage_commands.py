@@ -1,4 +1,4 @@
-"""``modelyard storage``: what the operator may ask of the place where the models are, and tell it."""
+"""The commands ``modelyard storage probe`` and ``setup``: testing the store, and setting up a bucket."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,26 +8,26 @@ from typing import Annotated
 
 import typer
 
-from modelyard.server.console import refusals_in_words, settings_or_exit
-from modelyard.server.parts import bucket_of, opened_store
+from modelyard.server.console import exit_on_operator_errors, read_settings_or_exit
+from modelyard.server.resources import open_store, parse_bucket
 from modelyard.server.settings import Settings
-from modelyard.server.storage import s3_setup
-from modelyard.server.storage.blob_store import BlobStore, Honesty
-from modelyard.server.storage.s3 import S3Store
-from modelyard.server.storage.s3_errors import Refusal
+from modelyard.server.storage.blob_store import BlobStore, Capabilities
+from modelyard.server.storage.s3 import bucket_rules
+from modelyard.server.storage.s3.errors import S3Error
+from modelyard.server.storage.s3.store import S3Store
 
-app = typer.Typer(no_args_is_help=True, help="Try and set up the place where the models are.")
+app = typer.Typer(no_args_is_help=True, help="Check and configure the storage of the models.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for the database and the stored models.")]
 
-# What the probe looks at: the claim, and what follows where it does not hold.
-PROMISES = {
+# For each capability that the probe tests: its text, and the consequence of its absence.
+CAPABILITY_TEXTS = {
     "refuses_wrong_checksum": (
         "refuses a file that has another checksum than was signed",
         "A file that was damaged on its way is found only when the registry reads it, before anyone may download it.",
     ),
     "refuses_overwrite": (
         "refuses to write over a file that is there",
-        "Whoever holds an upload URL could change the file for an hour, so verified files are copied inside the store, "
+        "Any holder of an upload URL could change the file for an hour, so verified files are copied inside the store, "
         "and the copy, for which no upload URL was ever made, is what is served. Each large file is stored twice for "
         "a while.",
     ),
@@ -50,114 +50,133 @@ PROMISES = {
 def probe(
     data_dir: DataDir = None, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
-    """Try what the store enforces, on files of the probe's own; exit code 0 if it keeps every promise."""
-    settings = settings_or_exit(data_dir=data_dir)
-    with refusals_in_words(), _store(settings) as store:
-        honesty = store.probe()
+    """Test what the store enforces, with objects of the probe's own; exit code 0 if it has every capability."""
+    settings = read_settings_or_exit(data_dir=data_dir)
+    with exit_on_operator_errors(), _open_store(settings) as store:
+        capabilities = store.probe()
     if as_json:
-        typer.echo(json.dumps({"store": name_of(settings), "is_honest": honesty.is_honest, **vars(honesty)}))
+        typer.echo(
+            json.dumps(
+                {"store": describe_store(settings), "enforces_all": capabilities.enforces_all, **vars(capabilities)}
+            )
+        )
     else:
-        _print_honesty(name_of(settings), honesty)
-    if not honesty.is_honest:
+        _print_capabilities(describe_store(settings), capabilities)
+    if not capabilities.enforces_all:
         raise typer.Exit(1)
 
 
-def _print_honesty(name: str, honesty: Honesty) -> None:
+def _print_capabilities(name: str, capabilities: Capabilities) -> None:
+    """Print for each capability whether the store has it, and the consequence if not."""
     typer.echo(f"{name}\n")
-    for promise, (claim, consequence) in PROMISES.items():
-        holds = getattr(honesty, promise)
+    for promise, (claim, consequence) in CAPABILITY_TEXTS.items():
+        holds = getattr(capabilities, promise)
         typer.echo(f"  {'yes' if holds else 'no ':3}  {claim}")
         if not holds:
             typer.echo(f"       {consequence}")
-    for remark in honesty.remarks:
+    for remark in capabilities.remarks:
         typer.echo(f"\n  {remark}")
-    typer.echo("\nThe store keeps every promise." if honesty.is_honest else "\nThe store does not keep every promise.")
+    typer.echo(
+        "\nThe store meets all requirements."
+        if capabilities.enforces_all
+        else "\nThe store does not meet all requirements."
+    )
 
 
 @app.command()
 def setup(
-    create: Annotated[bool, typer.Option("--create", help="Make the bucket if it is not there.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Create the bucket if it does not exist.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the rules as JSON, and change nothing.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Tell the bucket whose pages may use it, and to throw unfinished uploads away."""
-    settings = settings_or_exit(data_dir=data_dir)
-    bucket = bucket_of(settings)
+    """Set up the bucket: allow uploads from the page (CORS), and remove unfinished uploads after some days."""
+    settings = read_settings_or_exit(data_dir=data_dir)
+    bucket = parse_bucket(settings)
     if bucket is None:
         typer.echo(f"Models are kept in the folder {settings.data_dir}, which needs no set-up.")
         return
     store = S3Store(bucket)
-    with refusals_in_words(), _refusals_as_errors():
+    with exit_on_operator_errors(), _translate_s3_errors():
         if create and not dry_run:
-            made = s3_setup.create_bucket(store.connections)
-            typer.echo(f"The bucket '{bucket.name}' {'was made' if made else 'is there already'}.")
-        store.check()
-        rules = s3_setup.rules_wanted(store.connections, page_origins(settings), settings.upload_days)
+            made = bucket_rules.create_bucket(store.connections)
+            typer.echo(f"The bucket '{bucket.name}' {'was created' if made else 'exists already'}.")
+        store.check_access()
+        rules = bucket_rules.build_bucket_rules(store.connections, list_page_origins(settings), settings.upload_days)
     if dry_run:
         typer.echo(json.dumps({"CORSRules": rules.cors, "Rules": rules.lifecycle}, indent=2, default=str))
         return
     _apply(store, settings, rules)
 
 
-def page_origins(settings: Settings) -> tuple[str, ...]:
-    """The addresses of pages that send files to the bucket: our own, and those that may call the registry."""
+def list_page_origins(settings: Settings) -> tuple[str, ...]:
+    """Return the origins of pages that upload to the bucket: the registry's own, and those allowed by CORS."""
     own = () if settings.public_url is None else (settings.public_url,)
     return tuple(dict.fromkeys((*own, *settings.cors_origins)))
 
 
-def _apply(store: S3Store, settings: Settings, rules: s3_setup.Rules) -> None:
-    origins, days = page_origins(settings), settings.upload_days + 1
+def _apply(store: S3Store, settings: Settings, rules: bucket_rules.Rules) -> None:
+    """Put the rules into the bucket and print the outcome of each; exit with code 1 if one was refused."""
+    origins, days = list_page_origins(settings), settings.upload_days + 1
     done = []
     if origins:
         what = f"pages of {', '.join(origins)} may use the bucket"
-        done.append(_did(what, lambda: s3_setup.put_page_rule(store.connections, rules)))
+        done.append(_put_rule(what, lambda: bucket_rules.put_page_rule(store.connections, rules)))
     else:
-        typer.echo("No page needs the bucket: neither MODELYARD_PUBLIC_URL nor MODELYARD_CORS_ORIGINS is set.")
-    what = f"unfinished uploads below '{store.bucket.name_of('')}' are thrown away after {days} days"
-    done.append(_did(what, lambda: s3_setup.put_uploads_rule(store.connections, rules)))
+        typer.echo(
+            "No page needs access to the bucket (CORS): neither MODELYARD_PUBLIC_URL nor MODELYARD_CORS_ORIGINS is set."
+        )
+    what = f"unfinished uploads below '{store.bucket.get_object_name('')}' are deleted after {days} days"
+    done.append(_put_rule(what, lambda: bucket_rules.put_uploads_rule(store.connections, rules)))
     if not all(done):
         raise typer.Exit(1)
 
 
-def _did(what: str, put: Callable[[], None]) -> bool:
-    """Do it and say so; a store that has no such rules says no, and the other rule is still worth a try."""
-    with refusals_in_words():
+def _put_rule(what: str, put: Callable[[], None]) -> bool:
+    """Put a rule into the bucket and print the outcome; return False if the store refuses it.
+
+    Not every store supports both rules, so the caller goes on with the other one. Other errors that the operator can
+    act on end the program.
+    """
+    with exit_on_operator_errors():
         try:
             put()
-        except Refusal as refusal:
-            typer.echo(f"Not done: {what}. {refusal.as_error().detail}", err=True)
+        except S3Error as refusal:
+            typer.echo(f"Not done: {what}. {refusal.to_store_error().detail}", err=True)
             return False
     typer.echo(f"Done: {what}.")
     return True
 
 
-def name_of(settings: Settings) -> str:
-    """Where the models are, for people."""
+def describe_store(settings: Settings) -> str:
+    """Return where the models are stored, as text for people."""
     if settings.storage_url is None:
         return f"the folder {settings.data_dir}"
     return settings.storage_url + (f" at {settings.storage_endpoint}" if settings.storage_endpoint else "")
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator[BlobStore]:
-    """The store alone: a bucket needs no database; a folder is opened by one process at a time.
+def _open_store(settings: Settings) -> Iterator[BlobStore]:
+    """Open the store: a bucket without a database, a folder with its database and lock.
 
     Raises:
-        BucketRefused, FolderInUse, StoreUnavailable
+        BucketAccessError: the bucket does not exist or denies access.
+        FolderInUse: a server uses the folder.
+        StoreUnavailable: the bucket does not respond.
     """
-    bucket = bucket_of(settings)
+    bucket = parse_bucket(settings)
     if bucket is None:
-        with opened_store(settings) as (_, folder):
+        with open_store(settings) as (_, folder):
             yield folder
         return
     store = S3Store(bucket)
-    store.check()
+    store.check_access()
     yield store
 
 
 @contextmanager
-def _refusals_as_errors() -> Iterator[None]:
+def _translate_s3_errors() -> Iterator[None]:
+    """Raise an S3 error of the block as an error of the store."""
     try:
         yield
-    except Refusal as refusal:
-        raise refusal.as_error() from None
+    except S3Error as refusal:
+        raise refusal.to_store_error() from None

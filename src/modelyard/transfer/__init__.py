@@ -1,1 +1,1 @@
-"""Moving bytes between files and URLs; knows nothing of models or teams."""
+"""File transfers between local files and presigned URLs, independent of models and teams."""

@@ -1,4 +1,4 @@
-"""The SHA-256 of a file, off the event loop, and the cache of known ones."""
+"""SHA-256 of files, computed outside the event loop, and a cache of digests."""
 
 import hashlib
 import os
@@ -11,106 +11,127 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from modelyard.transfer.crew import Crew
-from modelyard.transfer.progress import Gauge, Hashed, Report, reporting, unheard
-from modelyard.transfer.source import Identity, Source
+from modelyard.transfer.progress import ByteCounter, Hashed, OnProgress, ignore_progress, report_progress
+from modelyard.transfer.source_file import FileIdentity, SourceFile
+from modelyard.transfer.thread_pool import ThreadPool
 
 Result = TypeVar("Result")
 
-_PIECE = 1024 * 1024
+_CHUNK_SIZE = 1024 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
     " inode INTEGER NOT NULL, sha256 TEXT NOT NULL, noted_at REAL NOT NULL) WITHOUT ROWID"
 )
-_LARGEST_CACHE = 100_000
-# A file written twice within one tick of its file system's clock looks unchanged; FAT ticks every two seconds.
-_SETTLED_SECONDS = 2.0
+_MAX_CACHE_ENTRIES = 100_000
+# Two writes within the resolution of time stamps look like one; that of FAT is two seconds.
+_MIN_AGE_SECONDS = 2.0
 
 
 class DigestCache:
-    """The SHA-256 of files seen before, in a small SQLite file; several processes may use it at once.
+    """A cache of file digests in a small SQLite file that several processes may use at once.
 
-    It only saves time: whatever is wrong with the file, the cache is empty or forgets, and nobody else notices.
-    Paths are those of this machine; blocking, for threads.
+    Only an optimization: if the database is unusable, lookups return None, writes are dropped and nothing is raised; a
+    corrupt database is deleted. Blocking; call it in threads.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def known(self, path: Path, identity: Identity) -> str | None:
-        """The digest of the file, if it was noted when the file was the same."""
+    def find_digest(self, path: Path, identity: FileIdentity) -> str | None:
+        """Return the cached SHA-256 of a file with this ``identity``; None if there is none or no usable database."""
 
-        def look(database: sqlite3.Connection) -> str | None:
+        def select(database: sqlite3.Connection) -> str | None:
             query = "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?"
-            row = database.execute(query, (_key(path), *identity)).fetchone()
+            row = database.execute(query, (_encode_path(path), *identity)).fetchone()
             return row[0] if row is not None and _DIGEST.fullmatch(str(row[0])) else None
 
-        return self._in_transaction(look)
+        return self._in_transaction(select)
 
-    def note(self, path: Path, identity: Identity, sha256: str) -> None:
-        """Remember a digest, unless the file was written so lately that a second write could go unseen."""
-        if time.time() - identity.mtime_ns / 1e9 < _SETTLED_SECONDS:
+    def save_digest(self, path: Path, identity: FileIdentity, sha256: str) -> None:
+        """Cache the SHA-256 of a file, unless it was modified less than two seconds ago or in the future.
+
+        A second write could then leave the time stamp unchanged. ``identity`` is from before the file was read. Beyond
+        100,000 entries, the oldest are deleted.
+        """
+        if time.time() - identity.mtime_ns / 1e9 < _MIN_AGE_SECONDS:
             return
 
-        def write(database: sqlite3.Connection) -> None:
-            row = (_key(path), *identity, sha256, time.time())
+        def insert(database: sqlite3.Connection) -> None:
+            row = (_encode_path(path), *identity, sha256, time.time())
             database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", row)
             database.execute(
                 "DELETE FROM digests WHERE path IN (SELECT path FROM digests ORDER BY noted_at DESC LIMIT -1 OFFSET ?)",
-                (_LARGEST_CACHE,),
+                (_MAX_CACHE_ENTRIES,),
             )
 
-        self._in_transaction(write)
+        self._in_transaction(insert)
 
     def _in_transaction(self, work: Callable[[sqlite3.Connection], Result]) -> Result | None:
-        """The result of ``work``, or nothing if anything is wrong with the database."""
+        """Return the result of ``work`` in a transaction; None if the database is unusable; a corrupt one is deleted.
+
+        Creates the folder, the file and the table where they are missing.
+        """
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._file, timeout=5)) as database, database:
                 database.execute(_TABLE)
                 return work(database)
         except sqlite3.OperationalError:
-            return None  # locked for too long, read-only, no room: do without
+            return None  # locked for too long, read-only, disk full: continue without the cache
         except sqlite3.DatabaseError:
-            self._file.unlink(missing_ok=True)  # no database, or a torn one: the next use starts an empty one
+            self._file.unlink(missing_ok=True)  # corrupt: the next use creates an empty one
             return None
         except OSError:
             return None
 
 
-def _key(path: Path) -> bytes:
-    """Names on disk are bytes, and need not be text."""
+def _encode_path(path: Path) -> bytes:
+    """Encode the absolute path as bytes, since file names need not be valid text."""
     return os.fsencode(path.absolute())
 
 
-async def sha256_of(path: Path, report: Report = unheard, *, cache: DigestCache | None = None) -> str:
-    """The SHA-256 of a file in lower-case hex, read in a thread of its own unless ``cache`` knows it.
+async def compute_sha256(
+    path: Path, on_progress: OnProgress = ignore_progress, *, cache: DigestCache | None = None
+) -> str:
+    """Return the SHA-256 of a file in lower-case hex, from ``cache`` or by reading the file in a new thread.
+
+    A computed digest is added to ``cache``. Cancelling stops the reading.
 
     Raises:
-        FileChanged: somebody wrote, cut or replaced the file meanwhile.
+        FileChanged: the file was modified, truncated or replaced meanwhile.
         DiskFailed: it cannot be read.
     """
     stopped = threading.Event()
-    async with Crew(1) as crew:
-        source = await crew.run(lambda: Source(path))
+    async with ThreadPool(1) as pool:
+        source = await pool.run(lambda: SourceFile(path))
         with source:
-            gauge = Gauge(lambda done: Hashed(path, done, source.identity.size))
-            async with reporting(report, gauge):
-                return await crew.run(lambda: _known_or_hashed(source, cache, gauge, stopped), stopped.set)
+            counter = ByteCounter(lambda done: Hashed(path, done, source.identity.size))
+            async with report_progress(on_progress, counter):
+                return await pool.run(lambda: _find_or_compute_digest(source, cache, counter, stopped), stopped.set)
 
 
-def _known_or_hashed(source: Source, cache: DigestCache | None, gauge: Gauge, stopped: threading.Event) -> str:
-    if cache is not None and (known := cache.known(source.path, source.identity)) is not None:
-        gauge.put(source.identity.size)
+def _find_or_compute_digest(
+    source: SourceFile, cache: DigestCache | None, counter: ByteCounter, stopped: threading.Event
+) -> str:
+    """Return the cached digest of a file, or else hash and cache it; blocking.
+
+    Once ``stopped`` is set, returns early with an unusable digest, which is not cached.
+
+    Raises:
+        FileChanged: the file changed while it was read.
+        DiskFailed: it cannot be read.
+    """
+    if cache is not None and (known := cache.find_digest(source.path, source.identity)) is not None:
+        counter.set_done(source.identity.size)
         return known
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(_PIECE))
-    while gauge.done < source.identity.size and not stopped.is_set():
-        count = source.readinto(buffer[: source.identity.size - gauge.done], gauge.done)
+    buffer = memoryview(bytearray(_CHUNK_SIZE))
+    while counter.done < source.identity.size and not stopped.is_set():
+        count = source.readinto(buffer[: source.identity.size - counter.done], counter.done)
         digest.update(buffer[:count])
-        gauge.move(count)
-    source.check()
+        counter.add(count)
+    source.ensure_unchanged()
     if cache is not None and not stopped.is_set():
-        cache.note(source.path, source.identity, digest.hexdigest())
+        cache.save_digest(source.path, source.identity, digest.hexdigest())
     return digest.hexdigest()

@@ -1,22 +1,23 @@
-"""What a transfer tells about itself while it runs; it draws nothing.
+"""Progress events of transfers and the callbacks that receive them.
 
-A transfer calls ``Report`` on its event loop, at most about ten times a second, so a report may touch a screen or
-the loop without locks.
+A transfer calls its ``on_progress`` callback on its event loop, at most about ten times a second, so the callback may
+use a terminal or the loop without locks.
 """
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICK_SECONDS = 0.2
+_INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Hashed:
-    """``done`` of ``total`` bytes of a file have been hashed before they are sent."""
+    """Progress of hashing a local file: ``done`` of ``total`` bytes."""
 
     path: Path
     done: int
@@ -25,7 +26,7 @@ class Hashed:
 
 @dataclass(frozen=True)
 class Sent:
-    """``done`` of ``total`` bytes have been sent. A part that must be sent again sets ``done`` back."""
+    """Progress of an upload: ``done`` of ``total`` bytes. ``done`` decreases when a part has to be sent again."""
 
     path: Path
     done: int
@@ -34,7 +35,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Received:
-    """``done`` of ``total`` bytes are in the partial file, those of earlier runs included."""
+    """Progress of a download: ``done`` of ``total`` bytes are in the partial file, earlier runs included."""
 
     path: Path
     done: int
@@ -43,7 +44,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Verified:
-    """``done`` of ``total`` received bytes have been hashed."""
+    """Progress of verifying a download: ``done`` of ``total`` bytes have been hashed."""
 
     path: Path
     done: int
@@ -52,7 +53,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class Resumed:
-    """``kept`` of ``total`` bytes were left by an earlier run and are not fetched again."""
+    """A resumed transfer: ``kept`` of ``total`` bytes come from an earlier run and are not transferred again."""
 
     path: Path
     kept: int
@@ -61,65 +62,82 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Retrying:
-    """Something failed that may pass; it is tried again after ``wait_seconds``."""
+    """A temporary failure; the request is retried after ``wait_seconds``.
+
+    ``store`` is the host that failed to send or accept bytes; None if the registry failed to provide a URL. The
+    transfer fails in ``left_seconds`` unless it makes progress.
+    """
 
     path: Path
     why: str
     wait_seconds: float
+    store: str | None = None
+    left_seconds: float = 0.0
 
 
-Event = Hashed | Sent | Received | Verified | Resumed | Retrying
-Report = Callable[[Event], None]
+ProgressEvent = Hashed | Sent | Received | Verified | Resumed | Retrying
+OnProgress = Callable[[ProgressEvent], None]
 
 
-def unheard(event: Event) -> None:
-    """The report of a caller who does not care."""
+def ignore_progress(event: ProgressEvent) -> None:
+    """Discard a progress event; the callback of callers that do not need progress."""
 
 
-class Gauge:
-    """A count of bytes that any thread may move, and the event that tells it."""
+class ByteCounter:
+    """A thread-safe count of bytes, and the progress event built from it."""
 
-    def __init__(self, event: Callable[[int], Event], done: int = 0) -> None:
+    def __init__(self, event: Callable[[int], ProgressEvent], done: int = 0) -> None:
         self.event = event
         self.done = done
+        self.reported: int | None = None  # the count reported last; None after an event of another kind
+        self.advanced_at = time.monotonic()  # when the count last reached a new maximum
+        self._highest = done
         self._lock = threading.Lock()
 
-    def move(self, count: int) -> None:
-        """Add ``count``, which may be negative."""
+    def add(self, count: int) -> None:
+        """Add ``count`` bytes; a negative number subtracts."""
         with self._lock:
-            self.done += count
+            self._set(self.done + count)
 
-    def put(self, done: int) -> None:
-        """Set the count, where one thread alone knows it."""
+    def set_done(self, done: int) -> None:
+        """Set the count. Of calls from several threads the last one counts, even if its number is older."""
+        with self._lock:
+            self._set(done)
+
+    def _set(self, done: int) -> None:
+        """Set the count, and record the time if it is a new maximum. The caller holds the lock."""
         self.done = done
+        if done > self._highest:
+            self._highest, self.advanced_at = done, time.monotonic()
 
 
 @asynccontextmanager
-async def reporting(report: Report, *gauges: Gauge) -> AsyncIterator[None]:
-    """Report what moved while the block runs, and once more at its end.
+async def report_progress(on_progress: OnProgress, *counters: ByteCounter) -> AsyncIterator[None]:
+    """Call ``on_progress`` every 0.2 seconds for each changed counter while the block runs, and once at its end.
 
-    What ``report`` raises ends the reports and comes out at the end of the block.
+    Not at the end of a block that raises. What ``on_progress`` raises stops the reporting, and is re-raised at the end
+    of the block unless that raises itself.
     """
-    told: dict[Gauge, int] = {}
 
-    def tell() -> None:
-        for gauge in gauges:
-            done = gauge.done
-            if told.get(gauge) != done:
-                told[gauge] = done
-                report(gauge.event(done))
+    def report_changes() -> None:
+        """Call ``on_progress`` once for each counter whose count has changed since it was last reported."""
+        for counter in counters:
+            done = counter.done
+            if counter.reported != done:
+                counter.reported = done
+                on_progress(counter.event(done))
 
-    async def tick() -> None:
+    async def report_periodically() -> None:
         while True:
-            await asyncio.sleep(_TICK_SECONDS)
-            tell()
+            await asyncio.sleep(_INTERVAL_SECONDS)
+            report_changes()
 
-    ticking = asyncio.create_task(tick())
+    reporter = asyncio.create_task(report_periodically())
     try:
         yield
     finally:
-        ticking.cancel()
-        await asyncio.wait([ticking])
-    if not ticking.cancelled() and (failure := ticking.exception()) is not None:
+        reporter.cancel()
+        await asyncio.wait([reporter])
+    if not reporter.cancelled() and (failure := reporter.exception()) is not None:
         raise failure
-    tell()
+    report_changes()

@@ -1,1 +1,1 @@
-"""What crosses the network: shapes and problems, shared by the registry and everything that talks to it."""
+"""The API's schemas, problems and validation rules, shared by the registry and its clients."""

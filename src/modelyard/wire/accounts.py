@@ -1,24 +1,23 @@
-"""Logins, tokens, the current user."""
+"""API schemas of sign-in, sessions, passwords and the current user."""
 
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from modelyard.wire.shapes import EMAIL_PATTERN, EXAMPLE_ID, Name, Shape
+from modelyard.wire.schemas import EXAMPLE_ID, Schema
 from modelyard.wire.teams import Role
 
-EmailAddress = Annotated[str, StringConstraints(strict=True, min_length=3, max_length=254, pattern=EMAIL_PATTERN)]
 NewPassword = Annotated[str, StringConstraints(strict=True, min_length=8, max_length=128)]
 AnyPassword = Annotated[str, StringConstraints(strict=True, max_length=1024)]
 OpaqueToken = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)]
 
 EXAMPLE_EMAIL = "ada@studio.example"
-EXAMPLE_PASSWORD = "a long sentence is best"  # noqa: S105 - shown in the OpenAPI page, opens nothing
+EXAMPLE_PASSWORD = "a long sentence is best"  # noqa: S105 - an example in the OpenAPI document, not a real password
 
 
-class Login(Shape):
-    """Who wants in."""
+class Login(Schema):
+    """The e-mail address and password to sign in with."""
 
     email_address: Annotated[str, StringConstraints(strict=True, max_length=254)] = Field(
         description="The account's address; case does not matter.", examples=[EXAMPLE_EMAIL]
@@ -26,61 +25,69 @@ class Login(Shape):
     user_password: AnyPassword = Field(description="Its password.", examples=[EXAMPLE_PASSWORD])
 
 
-class Refresh(Shape):
-    """A refresh token to turn into a fresh pair; with ``X-Session: cookie`` it comes in the cookie instead."""
+class Refresh(Schema):
+    """A refresh token to exchange for a new token pair; with ``X-Session: cookie`` it is sent in a cookie instead."""
 
     refresh_token: OpaqueToken | None = Field(
-        default=None, description="The newest refresh token; left out with `X-Session: cookie`.", examples=["mr-J3k…"]
+        default=None, description="The newest refresh token; omitted with `X-Session: cookie`.", examples=["mr-J3k…"]
     )
 
 
 class Logout(Refresh):
-    """Which session ends."""
+    """The session to end."""
 
     everywhere: Annotated[bool, Field(strict=True)] = Field(
         default=False, description="End every session of this user.", examples=[False]
     )
 
 
-class Tokens(Shape):
-    """A signed-in session."""
+class Tokens(Schema):
+    """The tokens of a signed-in session."""
 
     access_token: str = Field(description="A JWT for `Authorization: Bearer`.", examples=["eyJhbGciOiJIUzI1NiJ9…"])
     refresh_token: str | None = Field(
-        description="Good once, for the next pair; null with `X-Session: cookie`.", examples=["mr-J3k…"]
+        description="Valid for one refresh; null with `X-Session: cookie`.", examples=["mr-J3k…"]
     )
-    expires_in: int = Field(default=3600, description="Seconds that the access token lives.", examples=[3600])
+    expires_in: int = Field(default=3600, description="Seconds until the access token expires.", examples=[3600])
 
 
-class PasswordChange(Shape):
-    """A new password; every other session ends."""
+class PasswordChange(Schema):
+    """A password change; all other sessions of the user end."""
 
-    current_password: AnyPassword = Field(description="The password until now.", examples=[EXAMPLE_PASSWORD])
-    new_password: NewPassword = Field(description="8 to 128 characters.", examples=["an even longer sentence"])
-
-
-class PasswordReset(Shape):
-    """A new password by the operator's one-time link."""
-
-    reset_token: OpaqueToken = Field(description="The token of `modelyard reset-password`.", examples=["rs-9Qd…"])
-    new_password: NewPassword = Field(description="8 to 128 characters.", examples=["an even longer sentence"])
+    current_password: AnyPassword = Field(description="The current password.", examples=[EXAMPLE_PASSWORD])
+    new_password: NewPassword = Field(
+        description="8 to 128 characters, not easily guessed.", examples=["an even longer sentence"]
+    )
 
 
-class OwnTeam(Shape):
-    """A team that the user belongs to."""
+class PasswordReset(Schema):
+    """A password reset with the one-time token that an operator created."""
+
+    reset_token: OpaqueToken = Field(
+        description="The token printed by `modelyard reset-password`.", examples=["rs-9Qd…"]
+    )
+    new_password: NewPassword = Field(
+        description="8 to 128 characters, not easily guessed.", examples=["an even longer sentence"]
+    )
+
+
+class OwnTeam(Schema):
+    """A team of the current user, with the user's role."""
 
     id: UUID = Field(description="The team's id, for `X-Team-ID`.", examples=[EXAMPLE_ID])
     display_name: str = Field(description="The team's name.", examples=["Studio"])
     member_role: Role = Field(description="The user's role in it.", examples=["owner"])
 
 
-class Me(Shape):
-    """The signed-in user, or the one for whom a device acts."""
+class Me(Schema):
+    """The signed-in user, or the user on whose behalf a device acts."""
 
     id: UUID = Field(description="The user's id.", examples=[EXAMPLE_ID])
-    first_name: Name = Field(description="First name.", examples=["Ada"])
-    last_name: Name = Field(description="Last name.", examples=["Lovelace"])
+    first_name: str = Field(description="First name.", examples=["Ada"])
+    last_name: str = Field(description="Last name.", examples=["Lovelace"])
     display_name: str = Field(description="Both names.", examples=["Ada Lovelace"])
     email_address: str = Field(description="The account's address.", examples=[EXAMPLE_EMAIL])
     team_list: list[OwnTeam] = Field(description="The user's teams.", examples=[[]])
-    feature_flags: dict[str, bool] = Field(default_factory=dict, description="Neutral: we have none.", examples=[{}])
+    feature_flags: dict[str, bool] = Field(
+        default_factory=dict, description="Always empty; kept for compatibility with the source API.", examples=[{}]
+    )

@@ -1,93 +1,131 @@
-"""Keys and device pairing."""
+"""API schemas of keys and device pairing."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StrictInt, StringConstraints
+from pydantic import ConfigDict, Field, StrictInt, StringConstraints
 
-from modelyard.wire.shapes import EXAMPLE_ID, EXAMPLE_TIME, Name, PageMeta, Shape
+from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, Name, PageMeta, Schema
 
 Kind = Literal["integration", "agent", "device"]
 Access = Literal["read", "write"]
-KeyStatus = Literal["active", "expired", "revoked"]
+KeyStatus = Literal["active", "expired", "revoked", "stopped"]
 PREFIXES: dict[Kind, str] = {"integration": "sk-", "device": "dk-", "agent": "ak-"}
 
 
-class NewCredential(Shape):
-    """A key to be."""
+class NewCredential(Schema):
+    """A key to create."""
 
     kind: Literal["integration", "agent"] = Field(
         description="`sk-` for programs, `ak-` for machines.", examples=["integration"]
     )
     display_name: Name = Field(description="What it is for.", examples=["nightly training"])
     expires_in_days: Annotated[StrictInt, Field(ge=1, le=365)] | None = Field(
-        default=None, description="1 to 365; absent for no end.", examples=[90]
+        default=None, description="1 to 365; absent for no expiry.", examples=[90]
     )
     access: Access | None = Field(default=None, description="Integration keys only; default write.", examples=["read"])
 
 
-class CredentialMade(Shape):
-    """A new key; ``raw_key`` is shown this once."""
+class CreatedCredential(Schema):
+    """A new key; ``raw_key`` is returned only this once."""
 
     id: UUID = Field(description="The key's id.", examples=[EXAMPLE_ID])
     kind: Kind = Field(description="What it is.", examples=["integration"])
-    key_prefix: str = Field(description="Its first 11 characters, to recognise it.", examples=["sk-J3kPq0aZ"])
-    raw_key: str = Field(description="The key itself, shown once.", examples=["sk-J3kPq0aZ…"])
+    key_prefix: str = Field(description="Its first 11 characters, to identify it.", examples=["sk-J3kPq0aZ"])
+    raw_key: str = Field(description="The key itself, returned only once.", examples=["sk-J3kPq0aZ…"])
 
 
-class Credential(Shape):
-    """A key as listed."""
+class Rotation(Schema):
+    """Options of a key rotation."""
+
+    grace_hours: Annotated[StrictInt, Field(ge=0, le=168)] = Field(
+        default=24, description="How many hours the old secret stays valid, 0 to 168.", examples=[24]
+    )
+
+
+class RotatedCredential(CreatedCredential):
+    """A rotated key with its new secret; ``raw_key`` is returned only this once."""
+
+    previous_key_until: datetime = Field(description="When the old secret expires.", examples=[EXAMPLE_TIME])
+
+
+class Credential(Schema):
+    """A key without its secret."""
 
     id: UUID = Field(description="The key's id.", examples=[EXAMPLE_ID])
     kind: Kind = Field(description="integration, agent or device.", examples=["integration"])
     display_name: str = Field(description="What it is for.", examples=["nightly training"])
     key_prefix: str = Field(description="Its first 11 characters.", examples=["sk-J3kPq0aZ"])
-    user_id: UUID | None = Field(description="Who made it, or for whom a device acts.", examples=[EXAMPLE_ID])
-    access: Access = Field(description="What it may do.", examples=["write"])
-    key_status: KeyStatus = Field(description="active, expired or revoked.", examples=["active"])
+    user_id: UUID | None = Field(
+        description="The user responsible for the key: its creator, the admin who took it over or rotated it last, "
+        "or the user on whose behalf a device acts.",
+        examples=[EXAMPLE_ID],
+    )
+    access: Access = Field(description="The access that it grants.", examples=["write"])
+    key_status: KeyStatus = Field(
+        description="active, expired, revoked, or stopped (the responsible user is no longer an admin).",
+        examples=["active"],
+    )
     created_at: datetime = Field(description="When it was made.", examples=[EXAMPLE_TIME])
-    last_used_at: datetime | None = Field(description="When it was last seen, to the minute.", examples=[EXAMPLE_TIME])
+    last_used_at: datetime | None = Field(description="When it was last used, to the minute.", examples=[EXAMPLE_TIME])
     expires_at: datetime | None = Field(description="When it ends; null for never.", examples=[None])
+    paired_with: UUID | None = Field(
+        default=None,
+        description="The device key that was created with this agent key; null for a key from `/credentials`.",
+        examples=[None],
+    )
+    previous_key_until: datetime | None = Field(
+        default=None,
+        description="Until when the secret from before the last rotation is valid; null if it is not.",
+        examples=[EXAMPLE_TIME],
+    )
 
 
-class CredentialList(Shape):
+class CredentialList(Schema):
     """A page of keys."""
 
     credentials: list[Credential] = Field(description="The keys, newest first.", examples=[[]])
-    page_meta: PageMeta = Field(description="Where this page stands.", examples=[{"per_page": 20}])
+    page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])
 
 
-class PairingStarted(Shape):
-    """What a device shows while it waits for a person."""
+class PairingStarted(Schema):
+    """A started pairing: the codes that the device shows and polls with."""
 
-    device_code: str = Field(description="The device's secret, for polling.", examples=["pc-Zk4…"])
-    user_code: str = Field(description="What the person types.", examples=["AB7K-PNQ3"])
-    verification_uri: str = Field(description="Where the person types it.", examples=["http://registry.example/pair"])
-    expires_in: int = Field(default=300, description="Seconds until the codes end.", examples=[300])
+    device_code: str = Field(description="The device's secret for polling.", examples=["pc-Zk4…"])
+    user_code: str = Field(description="The code that the user enters.", examples=["AB7K-PNQ3"])
+    verification_uri: str = Field(
+        description="The page on which the user enters it.", examples=["http://registry.example/pair"]
+    )
+    expires_in: int = Field(default=300, description="Seconds until the codes expire.", examples=[300])
     interval: int = Field(default=2, description="Seconds between two polls.", examples=[2])
 
 
-class PairingPoll(Shape):
-    """A device asking whether it was confirmed."""
+class PairingPoll(Schema):
+    """A device's query whether its pairing was confirmed."""
 
     device_code: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)] = Field(
-        description="The code of the start.", examples=["pc-Zk4…"]
+        description="The `device_code` of the started pairing.", examples=["pc-Zk4…"]
     )
 
 
-class PairingAnswer(Shape):
-    """Pending, or approved with both keys, once."""
+class PairingState(Schema):
+    """The state of a pairing; both keys are returned only once, with the first `approved`."""
+
+    # A pending pairing has no keys, not even null.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     status: Literal["pending", "approved"] = Field(description="pending or approved.", examples=["approved"])
-    raw_key: str | None = Field(default=None, description="The `dk-` key, once.", examples=["dk-J3k…"])
+    raw_key: str | None = Field(
+        default=None, description="The device key (`dk-`), returned only once.", examples=["dk-J3k…"]
+    )
     agent_key: str | None = Field(
-        default=None, description="The `ak-` key of the machine's agent, once.", examples=["ak-9Qd…"]
+        default=None, description="The agent key (`ak-`) of the machine, returned only once.", examples=["ak-9Qd…"]
     )
 
 
-class PairingConfirmation(Shape):
-    """A person letting a device in."""
+class PairingConfirmation(Schema):
+    """A user's confirmation of a pairing."""
 
     user_code: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=32)] = Field(
         description="The code on the device's screen; case and dashes do not matter.", examples=["AB7K-PNQ3"]

@@ -1,4 +1,4 @@
-"""Models: new, changed, listed."""
+"""API schemas of models."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from modelyard.wire.shapes import (
+from modelyard.wire.schemas import (
     EXAMPLE_HASH,
     EXAMPLE_ID,
+    EXAMPLE_PAGE,
     EXAMPLE_TIME,
     INVISIBLE,
     NAME_PATTERN,
@@ -17,7 +18,8 @@ from modelyard.wire.shapes import (
     LongName,
     Note,
     PageMeta,
-    Shape,
+    PartialUpdate,
+    Schema,
 )
 from modelyard.wire.uploads import EXAMPLE_KEY, ModelPathText, ModelType, StorageKey
 
@@ -27,31 +29,34 @@ Tag = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64,
 Label = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
-def _each_once(names: list[str]) -> list[str]:
+def _remove_duplicates(names: list[str]) -> list[str]:
+    """Return each name once, in the order of first appearance."""
     return list(dict.fromkeys(names))
 
 
-Tags = Annotated[list[Tag], Field(max_length=64), AfterValidator(_each_once)]
-Labels = Annotated[list[Label], Field(max_length=32), AfterValidator(_each_once)]
+Tags = Annotated[list[Tag], Field(max_length=64), AfterValidator(_remove_duplicates)]
+Labels = Annotated[list[Label], Field(max_length=32), AfterValidator(_remove_duplicates)]
 License = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=NAME_PATTERN)]
-# Shown as a link: other schemes could run a script in the page.
+# The page shows it as a link, and other schemes could run a script.
 SourceUrl = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=rf"^https?://[^{INVISIBLE}]+$")]
 
 
-class ModelNotes(Shape):
-    """What people say about a model; all of it optional."""
+class ModelNotes(Schema):
+    """Optional descriptive fields of a model."""
 
     description: Note | None = Field(
         default=None, description="Free text, up to 10,000 characters.", examples=["Our house style."]
     )
-    license: License | None = Field(default=None, description="A licence's name or SPDX id.", examples=["CC-BY-4.0"])
+    license: License | None = Field(
+        default=None, description="The name or SPDX id of a license.", examples=["CC-BY-4.0"]
+    )
     source_url: SourceUrl | None = Field(
-        default=None, description="Where it came from.", examples=["https://models.example/42"]
+        default=None, description="The URL that the file came from.", examples=["https://models.example/42"]
     )
 
 
 class NewModel(ModelNotes):
-    """A model to register, after uploading its bytes."""
+    """A model to register after its file was uploaded."""
 
     display_name: LongName = Field(description="1 to 255 characters, kept as sent.", examples=["SDXL Base 1.0"])
     model_type: ModelType = Field(description="The ComfyUI models sub-directory.", examples=["checkpoints"])
@@ -64,40 +69,42 @@ class NewModel(ModelNotes):
     )
     tags: Tags = Field(default_factory=list, description="Up to 64 tags.", examples=[["portrait", "sdxl"]])
     required_labels: Labels = Field(
-        default_factory=list, description="Only machines with all of these get it.", examples=[["gpu24"]]
+        default_factory=list, description="Only machines with all of these labels get the model.", examples=[["gpu24"]]
     )
     replaces: UUID | None = Field(
-        default=None, description="Swap the bytes behind this model's path.", examples=[EXAMPLE_ID]
+        default=None, description="The id of the model whose content the new file replaces.", examples=[EXAMPLE_ID]
     )
 
 
-class ModelChange(ModelNotes):
-    """What to change; absent fields stay, and null clears those of `ModelNotes`."""
+class ModelUpdate(PartialUpdate, ModelNotes):
+    """Changes to a model; absent fields are unchanged, and null clears the fields of `ModelNotes`."""
 
     display_name: LongName = Field(default="", description="1 to 255 characters.", examples=["SDXL Base 1.0"])
     model_type: ModelType = Field(default="", description="The ComfyUI models sub-directory.", examples=["checkpoints"])
     model_path: ModelPathText = Field(
-        default="", description="Where machines hold it.", examples=["checkpoints/sdxl/base.safetensors"]
+        default="",
+        description="Relative path inside the models directory of machines.",
+        examples=["checkpoints/sdxl/base.safetensors"],
     )
     model_status: ModelStatus = Field(
-        default="active", description="`disabled` takes it from every machine.", examples=["disabled"]
+        default="active", description="`disabled` removes it from all machines.", examples=["disabled"]
     )
     tags: Tags | None = Field(default=None, description="Up to 64 tags; null clears.", examples=[["portrait"]])
     required_labels: Labels | None = Field(
-        default=None, description="Labels that a machine needs; null clears.", examples=[["gpu24"]]
+        default=None, description="Labels that a machine must have to get the model; null clears.", examples=[["gpu24"]]
     )
 
 
-class Creator(Shape):
-    """Who registered a model."""
+class Creator(Schema):
+    """The user or key that registered a model."""
 
     kind: str = Field(description="user, integration or device.", examples=["user"])
     id: UUID | None = Field(description="The user or key.", examples=[EXAMPLE_ID])
-    display_name: str = Field(description="Its name at that time.", examples=["Ada Lovelace"])
+    display_name: str = Field(description="Its name at the time of registration.", examples=["Ada Lovelace"])
 
 
-class Model(Shape):
-    """A model as the registry knows it."""
+class Model(Schema):
+    """A registered model."""
 
     id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
     display_name: str = Field(description="Its name, as sent.", examples=["SDXL Base 1.0"])
@@ -109,10 +116,14 @@ class Model(Shape):
         description="Relative path inside the models directory, as sent.",
         examples=["models/checkpoints/sdxl.safetensors"],
     )
-    model_status: ModelStatus = Field(description="`disabled` is on no machine.", examples=["active"])
+    model_status: ModelStatus = Field(
+        description="`disabled` models are removed from all machines.", examples=["active"]
+    )
     created_at: datetime = Field(description="When it was registered.", examples=[EXAMPLE_TIME])
     updated_at: datetime = Field(description="When it last changed.", examples=[EXAMPLE_TIME])
-    verification: Verification = Field(description="Whether the registry has read these bytes.", examples=["verified"])
+    verification: Verification = Field(
+        description="Whether the registry has read and verified the content.", examples=["verified"]
+    )
     verification_error: str | None = Field(description="Why verification failed.", examples=[None])
     blake3_hash: str | None = Field(
         description="`blake3:` and the hex digest, once verified.", examples=["blake3:af13…"]
@@ -122,31 +133,42 @@ class Model(Shape):
     )
     description: str | None = Field(description="Free text.", examples=["Our house style."])
     tags: list[str] = Field(description="Its tags.", examples=[["portrait"]])
-    license: str | None = Field(description="A licence's name or SPDX id.", examples=["CC-BY-4.0"])
-    source_url: str | None = Field(description="Where it came from.", examples=["https://models.example/42"])
-    required_labels: list[str] = Field(description="Only machines with all of these get it.", examples=[["gpu24"]])
-    agents_ready: int = Field(description="Machines that hold it.", examples=[3])
-    agents_wanted: int = Field(description="Machines that should hold it.", examples=[4])
-    metadata: dict[str, Any] = Field(description="What the file says of itself.", examples=[{"format": "safetensors"}])
+    license: str | None = Field(description="The name or SPDX id of a license.", examples=["CC-BY-4.0"])
+    source_url: str | None = Field(
+        description="The URL that the file came from.", examples=["https://models.example/42"]
+    )
+    required_labels: list[str] = Field(
+        description="Only machines with all of these labels get the model.", examples=[["gpu24"]]
+    )
+    agents_ready: int = Field(description="Number of machines on which it is ready.", examples=[3])
+    agents_desired: int = Field(description="Number of machines that should have it.", examples=[4])
+    metadata: dict[str, Any] = Field(
+        description="Metadata read from the file; `refusal` has the facts of the `not-a-model-file` problem if "
+        "verification failed with one.",
+        examples=[{"format": "safetensors"}],
+    )
     deleted_at: datetime | None = Field(
-        default=None, description="In the trash since then; null if it lives.", examples=[None]
+        default=None, description="When it was moved to the trash; null if it is not there.", examples=[None]
     )
     restorable_until: datetime | None = Field(
         default=None,
-        description="In the trash until then; null if it lives, or machines need it until its successor is verified.",
+        description="Until when it can be restored from the trash; null if it is not there, or if machines need it "
+        "because the new version is not verified.",
         examples=[None],
     )
 
 
-class ModelList(Shape):
+class ModelList(Schema):
     """A page of models."""
 
     model_list: list[Model] = Field(description="The models.", examples=[[]])
-    page_meta: PageMeta = Field(description="Where this page stands.", examples=[{"per_page": 20}])
+    page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])
 
 
-class DownloadTicket(Shape):
-    """Where the bytes are, for a while."""
+class DownloadTicket(Schema):
+    """A presigned download URL."""
 
-    download_url: str = Field(description="A GET URL that serves ranges.", examples=["http://127.0.0.1:8400/blobs/…"])
-    expires_at: datetime = Field(description="When the URL ends.", examples=[EXAMPLE_TIME])
+    download_url: str = Field(
+        description="A URL for GET requests; supports ranges.", examples=["http://127.0.0.1:8400/blobs/…"]
+    )
+    expires_at: datetime = Field(description="When the URL expires.", examples=[EXAMPLE_TIME])

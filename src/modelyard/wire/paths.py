@@ -1,31 +1,34 @@
-"""The one rule of model paths: which are refused, and which two are the same file somewhere.
+"""Validation of model paths, and a key that is equal for paths that are one file on some file system.
 
     models/checkpoints/sd xl/base.safetensors
     ╰──┬──╯╰────┬────╯ ╰─────────┬──────────╯
-    optional   type            the rest: with the type 2 to 8 segments
+    optional   type            the rest: 2 to 8 segments including the type
 
-The registry applies it at presign and at registration; a machine applies it again to whatever a registry tells it.
+The registry validates paths at presign and at registration; a machine validates every path of a manifest again.
 """
 
 import re
 import unicodedata
 from dataclasses import dataclass
 
-# Published verbatim by the source API. It is matched in full: `$` alone would let a trailing line end pass.
+# Copied from the source API. Use fullmatch: `$` alone would accept a trailing newline.
 SOURCE_PATTERN = r"^(?!/)(?!.*\.\.)(?!.*\\)[\w./ -]+$"
-ALIASES = {"unet": "diffusion_models", "clip": "text_encoders"}
-NEVER_MODELS = frozenset({"custom_nodes", "configs", "datasets", "fonts"})
+TYPE_ALIASES = {"unet": "diffusion_models", "clip": "text_encoders"}
+NON_MODEL_FOLDERS = frozenset({"custom_nodes", "configs", "datasets", "fonts"})
 MAX_SEGMENTS = 8
 MAX_SEGMENT_BYTES = 120
 MAX_PATH_BYTES = 400
 
+# Windows opens a device for these names with any extension (learn.microsoft.com, "Naming Files, Paths, and
+# Namespaces").
+DEVICE_NAME_PATTERN = r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])"
+
 _source = re.compile(SOURCE_PATTERN)
-# Windows opens a device for these, whatever the extension (learn.microsoft.com, "Naming Files, Paths, and Namespaces").
-_device = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
+_device = re.compile(DEVICE_NAME_PATTERN, re.IGNORECASE)
 
 
-class PathRefused(ValueError):
-    """The path breaks the rule; the text says which part of it."""
+class ModelPathInvalid(ValueError):
+    """A model path or type is invalid; the message states the violated rule."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -34,71 +37,99 @@ class PathRefused(ValueError):
 
 @dataclass(frozen=True)
 class ModelPath:
-    """A path that passed: what it is on disk, and what it is compared by."""
+    """A validated model path."""
 
-    relative: str  # below the models folder, without a leading "models/"
+    relative: str  # relative to the models folder, without a leading "models/"
     canonical_type: str
-    key: str  # equal for two paths that are one file on some machine
+    key: str  # equal for two paths that are one file on some file system
 
 
-def canonical_type(model_type: str) -> str:
-    """The folder key that ComfyUI itself uses for this type (``folder_paths.map_legacy``)."""
-    return ALIASES.get(model_type, model_type)
+def get_canonical_type(model_type: str) -> str:
+    """Return ComfyUI's folder key for a model type: the aliases ``unet`` and ``clip`` are replaced.
+
+    Any other text is returned unchanged and is not validated; case matters. Source: ``folder_paths.map_legacy``.
+    """
+    return TYPE_ALIASES.get(model_type, model_type)
 
 
-def checked_type(model_type: str) -> str:
-    """The canonical name of a type that may hold models.
+def parse_model_type(model_type: str) -> str:
+    """Validate a model type and return its canonical name, see ``get_canonical_type``.
 
     Raises:
-        PathRefused: it is no single safe folder name, or a folder that holds no models.
+        ModelPathInvalid: it is not a single safe folder name, or a ComfyUI folder that holds no models.
     """
     if "/" in model_type or not _source.fullmatch(model_type):
-        raise PathRefused("model_type", "A model type is one folder name: letters, digits, `.`, `_`, `-`, spaces.")
+        raise ModelPathInvalid("model_type", "A model type is one folder name: letters, digits, `.`, `_`, `-`, spaces.")
     _check_segment(model_type, "model_type")
-    if model_type.casefold() in NEVER_MODELS:
-        raise PathRefused("model_type", f"'{model_type}' is a ComfyUI folder that holds no models.")
-    return canonical_type(model_type)
+    if model_type.casefold() in NON_MODEL_FOLDERS:
+        raise ModelPathInvalid("model_type", f"'{model_type}' is a ComfyUI folder that holds no models.")
+    return get_canonical_type(model_type)
 
 
-def checked_path(model_type: str, model_path: str) -> ModelPath:
-    """The path as every machine may use it.
+def parse_model_path(model_type: str, model_path: str) -> ModelPath:
+    """Validate a model path for all platforms. Invalid paths are never corrected.
+
+    Only a leading ``models/`` is removed from ``relative``, whose type folder may be an alias; in ``key`` it is
+    canonical. The type folder and ``model_type`` must be equal or aliases, in the same case.
 
     Raises:
-        PathRefused: with the field and the reason; nothing is ever cleaned silently.
+        ModelPathInvalid: with the field and the violated rule.
     """
-    kind = checked_type(model_type)
+    kind = parse_model_type(model_type)
     if not _source.fullmatch(model_path):
-        raise PathRefused(
-            "model_path", "A path has letters, digits, `.`, `_`, `-`, spaces and `/`; no `..`, no leading `/`."
+        raise ModelPathInvalid(
+            "model_path",
+            "A path may contain letters, digits, `.`, `_`, `-`, spaces and `/`, but no `..` and no leading `/`.",
         )
     relative = model_path.removeprefix("models/")
     segments = relative.split("/")
     if not 2 <= len(segments) <= MAX_SEGMENTS:
-        raise PathRefused("model_path", f"A path has 2 to {MAX_SEGMENTS} segments: `<type>/<file>` at least.")
+        raise ModelPathInvalid(
+            "model_path", f"A path must have 2 to {MAX_SEGMENTS} segments: `<type>/<file>` at least."
+        )
     if len(model_path.encode()) > MAX_PATH_BYTES:
-        raise PathRefused("model_path", f"A path has at most {MAX_PATH_BYTES} bytes.")
+        raise ModelPathInvalid("model_path", f"A path may have at most {MAX_PATH_BYTES} bytes.")
     for segment in segments:
         _check_segment(segment, "model_path")
-    if canonical_type(segments[0]) != kind:
-        raise PathRefused("model_path", f"The first folder is the model type: '{model_type}/…', not '{segments[0]}/…'.")
-    return ModelPath(relative, kind, path_key(kind, "/".join(segments[1:])))
+    if get_canonical_type(segments[0]) != kind:
+        raise ModelPathInvalid(
+            "model_path", f"The first folder must be the model type: '{model_type}/…', not '{segments[0]}/…'."
+        )
+    return ModelPath(relative, kind, build_path_key(kind, "/".join(segments[1:])))
 
 
-def path_key(kind: str, rest: str) -> str:
-    """What two paths share if they are one file on a case-insensitive or normalising file system."""
+def build_path_key(kind: str, rest: str) -> str:
+    """Build a key that is equal for two paths that are one file on a case-insensitive or normalizing file system.
+
+    ``kind`` is a canonical type, ``rest`` the path below the type folder; neither is validated.
+    """
     return unicodedata.normalize("NFC", f"{kind}/{rest}".casefold())
 
 
+def is_device_name(segment: str) -> bool:
+    """Return whether Windows opens a device for this file or folder name, whatever its case and extension."""
+    return _device.fullmatch(segment.partition(".")[0].rstrip(" ")) is not None
+
+
 def _check_segment(segment: str, field: str) -> None:
+    """Check that a path segment is a safe and unambiguous file name on all platforms.
+
+    The caller has checked the allowed characters.
+
+    Raises:
+        ModelPathInvalid: with ``field`` and the violated rule.
+    """
     if not segment or segment in (".", ".."):
-        raise PathRefused(field, "A segment is never empty, `.` or `..`.")
+        raise ModelPathInvalid(field, "A segment must not be empty, `.` or `..`.")
     if segment[0] in ". " or segment[-1] in ". ":
-        raise PathRefused(field, f"'{segment}' begins or ends with a dot or a space, which some systems drop.")
+        raise ModelPathInvalid(
+            field, f"'{segment}' begins or ends with a dot or a space, which some file systems remove."
+        )
     if unicodedata.normalize("NFC", segment) != segment:
-        raise PathRefused(
-            field, f"'{segment}' is not in Unicode normal form C, so two machines may spell it differently."
+        raise ModelPathInvalid(
+            field, f"'{segment}' is not in Unicode normal form C, so machines may store it differently."
         )
     if len(segment.encode()) > MAX_SEGMENT_BYTES:
-        raise PathRefused(field, f"'{segment[:20]}…' has more than {MAX_SEGMENT_BYTES} bytes.")
-    if _device.fullmatch(segment.partition(".")[0].rstrip(" ")):
-        raise PathRefused(field, f"'{segment}' is a device name on Windows.")
+        raise ModelPathInvalid(field, f"'{segment[:20]}…' has more than {MAX_SEGMENT_BYTES} bytes.")
+    if is_device_name(segment):
+        raise ModelPathInvalid(field, f"'{segment}' is a reserved device name on Windows.")

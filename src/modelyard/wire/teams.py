@@ -1,4 +1,4 @@
-"""Teams, members, invitations, roles."""
+"""API schemas of teams, members, invitations, roles and the audit log."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,19 +7,34 @@ from uuid import UUID
 
 from pydantic import Field, StrictInt, StringConstraints
 
-from modelyard.wire.shapes import EMAIL_PATTERN, EXAMPLE_ID, EXAMPLE_TIME, MAX_INT64, Name, PageMeta, Shape
+from modelyard.wire.schemas import (
+    EXAMPLE_ID,
+    EXAMPLE_PAGE,
+    EXAMPLE_TIME,
+    MAX_INT64,
+    EmailAddress,
+    Name,
+    PageMeta,
+    PartialUpdate,
+    Schema,
+)
 
 
 class Role(StrEnum):
-    """What a member may do, from the least to the most."""
+    """The roles of team members, in ascending order of permissions."""
 
     VIEWER = "viewer"
     MEMBER = "member"
     ADMIN = "admin"
     OWNER = "owner"
 
+    def __repr__(self) -> str:
+        """Return the quoted value: pydantic lists the accepted roles by their repr in its messages."""
+        return repr(self.value)
+
     @property
     def rank(self) -> int:
+        """The position among the roles: 0 for the viewer, who has the fewest permissions, to 3 for the owner."""
         return list(Role).index(self)
 
 
@@ -28,19 +43,19 @@ PicklePolicy = Literal["block", "scan"]
 Quota = Annotated[StrictInt, Field(ge=0, le=MAX_INT64)]
 
 
-class NewTeam(Shape):
-    """A team to be."""
+class NewTeam(Schema):
+    """A team to create."""
 
     display_name: Name = Field(description="The team's name, 1 to 100 characters.", examples=["Studio"])
 
 
-class TeamChange(Shape):
-    """What to change; absent fields stay, null brings the two settings back to their defaults."""
+class TeamUpdate(PartialUpdate):
+    """Changes to a team; absent fields are unchanged, null resets the two settings to their defaults."""
 
     display_name: Name = Field(default="", description="The team's name.", examples=["Studio North"])
     pickle_policy: PicklePolicy | None = Field(
         default=None,
-        description="`block` refuses pickle formats (they can run code); `scan` lets clean ones pass; null is `block`.",
+        description="`block` refuses pickle formats (they can run code); `scan` accepts clean ones; null is `block`.",
         examples=["block"],
     )
     quota_bytes: Quota | None = Field(
@@ -48,126 +63,138 @@ class TeamChange(Shape):
     )
 
 
-class Team(Shape):
-    """A team and what it holds."""
+class Team(Schema):
+    """A team with its settings and storage use."""
 
     id: UUID = Field(description="The team's id.", examples=[EXAMPLE_ID])
     display_name: str = Field(description="Its name.", examples=["Studio"])
-    pickle_policy: PicklePolicy = Field(description="What happens to pickle formats.", examples=["block"])
+    pickle_policy: PicklePolicy = Field(description="How pickle formats are handled.", examples=["block"])
     quota_bytes: int | None = Field(description="How many bytes it may store; null for no limit.", examples=[None])
-    stored_bytes: int = Field(description="How many bytes it stores, each once.", examples=[6_800_000_000])
-    created_at: datetime = Field(description="When it was made.", examples=[EXAMPLE_TIME])
+    stored_bytes: int = Field(description="Stored bytes, without duplicates.", examples=[6_800_000_000])
+    created_at: datetime = Field(description="When it was created.", examples=[EXAMPLE_TIME])
 
 
-class Transfer(Shape):
-    """Who owns the team from now on."""
+class Transfer(Schema):
+    """A transfer of ownership."""
 
-    new_owner_id: UUID = Field(description="A member's user id.", examples=[EXAMPLE_ID])
+    new_owner_id: UUID = Field(description="The user id of the member who becomes the owner.", examples=[EXAMPLE_ID])
 
 
-class Member(Shape):
+class Member(Schema):
     """A user in a team."""
 
     user_id: UUID = Field(description="The user's id.", examples=[EXAMPLE_ID])
     display_name: str = Field(description="The user's name.", examples=["Ada Lovelace"])
     email_address: str = Field(description="The user's address.", examples=["ada@studio.example"])
     member_role: Role = Field(description="The role in this team.", examples=["member"])
-    joined_at: datetime = Field(description="Member since.", examples=[EXAMPLE_TIME])
+    joined_at: datetime = Field(description="When the user joined the team.", examples=[EXAMPLE_TIME])
 
 
-class MemberList(Shape):
+class MemberList(Schema):
     """A page of members."""
 
     member_list: list[Member] = Field(description="The members, oldest first.", examples=[[]])
-    page_meta: PageMeta = Field(description="Where this page stands.", examples=[{"per_page": 20}])
+    page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])
 
 
-class RoleChange(Shape):
-    """A member's new role; owner only by transfer."""
+class RoleChange(Schema):
+    """A member's new role. To make a member the owner, transfer the team."""
 
     member_role: AssignableRole = Field(description="admin, member or viewer.", examples=["admin"])
 
 
-class NewInvitation(Shape):
-    """Whom to invite."""
+class NewInvitation(Schema):
+    """An invitation to create."""
 
-    email_address: Annotated[
-        str,
-        StringConstraints(strict=True, min_length=3, max_length=254, pattern=EMAIL_PATTERN),
-    ] = Field(description="The address of the account, existing or new.", examples=["grace@studio.example"])
+    email_address: EmailAddress = Field(
+        description="The address of the account, existing or new.", examples=["grace@studio.example"]
+    )
     invitation_role: AssignableRole = Field(description="The role after accepting.", examples=["member"])
 
 
-class InvitationMade(Shape):
-    """A new invitation; the token is shown once."""
+class CreatedInvitation(Schema):
+    """A new invitation; the token is returned only this once."""
 
     id: UUID = Field(description="The invitation's id.", examples=[EXAMPLE_ID])
     invitation_token: str = Field(
-        description="Hand this, or a link with it, to the invited person.", examples=["in-7Yq…"]
+        description="Give this, or a link with it, to the invited person.", examples=["in-7Yq…"]
     )
 
 
-class Invitation(Shape):
-    """An open invitation."""
+class Inviter(Schema):
+    """The user who made an invitation."""
+
+    id: UUID = Field(description="The user's id.", examples=[EXAMPLE_ID])
+    display_name: str = Field(description="The user's name.", examples=["Ada Lovelace"])
+
+
+class Invitation(Schema):
+    """An open invitation, without its token."""
 
     id: UUID = Field(description="The invitation's id.", examples=[EXAMPLE_ID])
-    email_address: str = Field(description="Who is invited.", examples=["grace@studio.example"])
+    email_address: str = Field(description="The invited e-mail address.", examples=["grace@studio.example"])
     invitation_role: Role = Field(description="The role after accepting.", examples=["member"])
-    created_at: datetime = Field(description="When it was made.", examples=[EXAMPLE_TIME])
-    expires_at: datetime = Field(description="When it ends.", examples=[EXAMPLE_TIME])
+    invited_by: Inviter = Field(
+        description="Who created it; it ends when this user is no longer an admin or owner of the team.",
+        examples=[{"id": EXAMPLE_ID, "display_name": "Ada Lovelace"}],
+    )
+    created_at: datetime = Field(description="When it was created.", examples=[EXAMPLE_TIME])
+    expires_at: datetime = Field(description="When it expires.", examples=[EXAMPLE_TIME])
 
 
-class InvitationList(Shape):
+class InvitationList(Schema):
     """A page of open invitations."""
 
     invitation_list: list[Invitation] = Field(description="Open invitations, newest first.", examples=[[]])
-    page_meta: PageMeta = Field(description="Where this page stands.", examples=[{"per_page": 20}])
+    page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])
 
 
-class InvitationToken(Shape):
-    """An invitation, by what was handed over."""
+class InvitationToken(Schema):
+    """An invitation, identified by its token."""
 
     invitation_token: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)] = Field(
-        description="The token that was handed over.", examples=["in-7Yq…"]
+        description="The token of the invitation.", examples=["in-7Yq…"]
     )
 
 
-class InvitationPreview(Shape):
-    """What an invitation says, to whoever holds its token."""
+class InvitationPreview(Schema):
+    """The contents of an invitation for a caller who has its token."""
 
     team_id: UUID = Field(description="The team to join.", examples=[EXAMPLE_ID])
     team_name: str = Field(description="Its name.", examples=["Studio"])
-    email_address: str = Field(description="Who is invited.", examples=["grace@studio.example"])
+    email_address: str = Field(description="The invited e-mail address.", examples=["grace@studio.example"])
     invitation_role: Role = Field(description="The role after accepting.", examples=["member"])
-    expires_at: datetime = Field(description="When it ends.", examples=[EXAMPLE_TIME])
+    expires_at: datetime = Field(description="When it expires.", examples=[EXAMPLE_TIME])
     has_account: bool = Field(description="Whether the address has an account to sign in to.", examples=[False])
 
 
 class Acceptance(InvitationToken):
-    """An invitation accepted, by a signed-in user or for a new account."""
+    """The acceptance of an invitation, by a signed-in user or with a new account."""
 
     first_name: Name | None = Field(default=None, description="For a new account.", examples=["Grace"])
     last_name: Name | None = Field(default=None, description="For a new account.", examples=["Hopper"])
     user_password: Annotated[str, StringConstraints(strict=True, min_length=8, max_length=128)] | None = Field(
-        default=None, description="For a new account: 8 to 128 characters.", examples=["a long sentence is best"]
+        default=None,
+        description="For a new account: 8 to 128 characters, not easily guessed.",
+        examples=["a long sentence is best"],
     )
 
 
-class AuditEvent(Shape):
-    """Who did what to which object, when."""
+class AuditEvent(Schema):
+    """An entry of the audit log."""
 
     id: UUID = Field(description="The event's id.", examples=[EXAMPLE_ID])
     created_at: datetime = Field(description="When it happened.", examples=[EXAMPLE_TIME])
     action: str = Field(description="What happened, as `<object>.<verb>`.", examples=["model.registered"])
-    object_id: str | None = Field(description="To which object.", examples=[EXAMPLE_ID])
+    object_id: str | None = Field(description="The id of the affected object.", examples=[EXAMPLE_ID])
     actor_kind: str = Field(description="user, integration, device, agent or system.", examples=["user"])
     actor_id: str | None = Field(description="The user or key.", examples=[EXAMPLE_ID])
     actor_name: str = Field(description="Its name at that time.", examples=["Ada Lovelace"])
     facts: dict[str, object] = Field(description="What changed, without secrets.", examples=[{}])
 
 
-class AuditEventList(Shape):
-    """A page of the audit trail."""
+class AuditEventList(Schema):
+    """A page of the audit log."""
 
     audit_event_list: list[AuditEvent] = Field(description="Events, newest first.", examples=[[]])
-    page_meta: PageMeta = Field(description="Where this page stands.", examples=[{"per_page": 20}])
+    page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])

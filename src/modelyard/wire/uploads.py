@@ -1,4 +1,4 @@
-"""Presigned requests, parts, multipart uploads."""
+"""API schemas of presigned uploads and multipart uploads."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, StrictInt, StringConstraints
 
 from modelyard.wire.paths import SOURCE_PATTERN
-from modelyard.wire.shapes import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, LongName, Shape
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, LongName, Schema
 
 EXAMPLE_KEY = "models/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a11"
 StorageKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=512)]
@@ -22,15 +22,19 @@ ModelPathText = Annotated[
 
 Headers = dict[str, str]
 
+# A single PUT cannot be resumed. Up to this size, sending a file again costs no more than the four smallest parts that
+# an interrupted multipart upload sends again.
+MULTIPART_ABOVE_BYTES = 32 * 1024 * 1024
 
-class UploadRequest(Shape):
-    """A file that wants to come."""
+
+class UploadRequest(Schema):
+    """A file to upload."""
 
     file_name: LongName = Field(description="The file's own name.", examples=["sdxl_base_1.0.safetensors"])
     file_size: Bytes = Field(description="Its size in bytes.", examples=[6_800_000_000])
     model_type: ModelType = Field(description="The ComfyUI models sub-directory.", examples=["checkpoints"])
     model_path: ModelPathText = Field(
-        description="Where it belongs, relative to the models directory.",
+        description="Its path relative to the models directory.",
         examples=["models/checkpoints/sdxl_base_1.0.safetensors"],
     )
     file_hash: FileHash | None = Field(
@@ -38,99 +42,117 @@ class UploadRequest(Shape):
     )
     replaces: UUID | None = Field(
         default=None,
-        description="The model whose bytes these will replace: its path then counts as free.",
+        description="The model whose content this file will replace; its path is then allowed.",
         examples=[EXAMPLE_ID],
     )
 
 
-class UploadTicket(Shape):
-    """Where to put the bytes, or that they are here already."""
+class UploadTicket(Schema):
+    """A presigned upload, or the information that the content is stored already."""
 
-    upload_url: str = Field(description="PUT the whole file here.", examples=["http://127.0.0.1:8400/blobs/…"])
-    storage_key: str = Field(description="The handle of this upload, for registering.", examples=[EXAMPLE_KEY])
-    upload_headers: Headers = Field(description="Send every one; they are signed.", examples=[{"If-None-Match": "*"}])
+    upload_url: str = Field(
+        description="The URL for a PUT request with the whole file.", examples=["http://127.0.0.1:8400/blobs/…"]
+    )
+    storage_key: str = Field(
+        description="The storage key of the upload, needed for registration.", examples=[EXAMPLE_KEY]
+    )
+    upload_headers: Headers = Field(
+        description="Headers to send; all of them are signed.", examples=[{"If-None-Match": "*"}]
+    )
     expires_at: datetime = Field(
-        description="When the URL ends; the upload lives 7 days after its last part.", examples=[EXAMPLE_TIME]
+        description="When the URL expires; the upload itself expires 7 days after its last part.",
+        examples=[EXAMPLE_TIME],
     )
-    multipart_required: bool = Field(description="Too large for one PUT: send parts.", examples=[True])
-    already_stored: bool = Field(description="The team holds these bytes: skip the PUT and register.", examples=[False])
+    multipart_required: bool = Field(
+        description="The file is too large for one PUT request: upload parts.", examples=[True]
+    )
+    multipart_recommended: bool = Field(
+        description="Upload parts, although one PUT request is allowed: an interruption then costs only a few parts. "
+        "True for files above 32 MiB and wherever `multipart_required` is.",
+        examples=[True],
+    )
+    already_stored: bool = Field(
+        description="The team has this content: skip the upload and register.", examples=[False]
+    )
     hash_first: bool = Field(
-        description="The team holds bytes of this size: hashing may save the transfer.", examples=[False]
+        description="The team has content of this size: hash the file first, it may save the upload.", examples=[False]
     )
 
 
-class MultipartRequest(Shape):
-    """An upload that goes in parts."""
+class MultipartRequest(Schema):
+    """A multipart upload to start."""
 
-    storage_key: StorageKey = Field(description="The handle from presign.", examples=[EXAMPLE_KEY])
+    storage_key: StorageKey = Field(description="The storage key from presign.", examples=[EXAMPLE_KEY])
     file_size: Bytes = Field(description="The same size as at presign.", examples=[6_800_000_000])
 
 
-class MultipartStarted(Shape):
-    """How to cut the file."""
+class MultipartStarted(Schema):
+    """A started multipart upload with its part size."""
 
     upload_id: str = Field(description="The id of this multipart upload.", examples=["0199a1de7c1e7a52"])
-    storage_key: str = Field(description="The handle from presign.", examples=[EXAMPLE_KEY])
-    part_size: int = Field(description="Bytes of every part but the last.", examples=[104_857_600])
-    part_count: int = Field(description="How many parts there are.", examples=[65])
+    storage_key: str = Field(description="The storage key from presign.", examples=[EXAMPLE_KEY])
+    part_size: int = Field(description="Bytes of every part except the last.", examples=[16_777_216])
+    part_count: int = Field(description="Number of parts.", examples=[406])
 
 
-class Multipart(Shape):
-    """A multipart upload by its two names."""
+class Multipart(Schema):
+    """A multipart upload, identified by storage key and upload id."""
 
-    storage_key: StorageKey = Field(description="The handle from presign.", examples=[EXAMPLE_KEY])
+    storage_key: StorageKey = Field(description="The storage key from presign.", examples=[EXAMPLE_KEY])
     upload_id: UploadId = Field(description="The id from initiate.", examples=["0199a1de7c1e7a52"])
 
 
 class PartsRequest(Multipart):
-    """Parts that want URLs."""
+    """Parts to presign."""
 
     part_numbers: Annotated[list[PartNumber], Field(min_length=1, max_length=1000)] = Field(
         description="1 to 1,000 part numbers.", examples=[[1, 2, 3]]
     )
 
 
-class PartTicket(Shape):
-    """Where to put one part."""
+class PartTicket(Schema):
+    """A presigned part."""
 
-    part_number: int = Field(description="Which part.", examples=[1])
-    upload_url: str = Field(description="PUT the part here.", examples=["http://127.0.0.1:8400/blobs/…"])
+    part_number: int = Field(description="The part number.", examples=[1])
+    upload_url: str = Field(
+        description="The URL for a PUT request with the part.", examples=["http://127.0.0.1:8400/blobs/…"]
+    )
     upload_headers: Headers = Field(
-        description="Send every one; they are signed.", examples=[{"Content-Length": "104857600"}]
+        description="Headers to send; all of them are signed.", examples=[{"Content-Length": "16777216"}]
     )
 
 
-class PartTickets(Shape):
-    """URLs for parts."""
+class PartTickets(Schema):
+    """Presigned parts."""
 
-    part_list: list[PartTicket] = Field(description="One for each number asked for.", examples=[[]])
-
-
-class StoredPart(Shape):
-    """A part that the store holds."""
-
-    part_number: int = Field(description="Which part.", examples=[1])
-    etag: str = Field(description="The store's tag of it.", examples=['"9f86d081884c7d65"'])
-    size: int = Field(description="Its bytes.", examples=[104_857_600])
+    part_list: list[PartTicket] = Field(description="One for each requested number.", examples=[[]])
 
 
-class StoredParts(Shape):
-    """What a resume needs to know."""
+class StoredPart(Schema):
+    """A part in the store."""
 
-    part_list: list[StoredPart] = Field(description="In the order of their numbers.", examples=[[]])
+    part_number: int = Field(description="The part number.", examples=[1])
+    etag: str = Field(description="The ETag that the store assigned.", examples=['"9f86d081884c7d65"'])
+    size: int = Field(description="Size in bytes.", examples=[16_777_216])
 
 
-class NamedPart(Shape):
-    """A part as the client knows it."""
+class StoredParts(Schema):
+    """The parts in the store, to resume an upload."""
 
-    part_number: PartNumber = Field(description="Which part.", examples=[1])
+    part_list: list[StoredPart] = Field(description="The parts, in ascending order of their numbers.", examples=[[]])
+
+
+class NamedPart(Schema):
+    """An uploaded part with the ETag of its PUT response."""
+
+    part_number: PartNumber = Field(description="The part number.", examples=[1])
     etag: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)] = Field(
-        description="The ETag of its PUT.", examples=['"9f86d081884c7d65"']
+        description="The ETag of the PUT response.", examples=['"9f86d081884c7d65"']
     )
 
 
 class MultipartCompletion(Multipart):
-    """All parts, so that the file becomes one."""
+    """The parts that make up the file, to complete a multipart upload."""
 
     part_list: Annotated[list[NamedPart], Field(min_length=1, max_length=10_000)] = Field(
         description="Every part, ascending.", examples=[[{"part_number": 1, "etag": '"9f86d081884c7d65"'}]]

@@ -1,5 +1,5 @@
-"""One registry for this folder."""
+"""The registry that the tests of this folder share."""
 
-from tests.server.people.fixtures import world
+from tests.server.accounts_support.fixtures import registry
 
-__all__ = ["world"]
+__all__ = ["registry"]

@@ -2,20 +2,20 @@ from http.cookies import SimpleCookie
 
 import pytest
 
-from tests.server.people.answers import Answer
-from tests.server.world import PASSWORD, World
+from tests.server.accounts_support.answers import Answer
+from tests.server.harness import PASSWORD, Harness
 
 SITE = "http://registry.test"
 LOGIN = {"email_address": "owner@studio.test", "user_password": PASSWORD}
 
 
-def _post(world: World, path: str, body: object, *, cookie: str | None = None, **headers: str) -> Answer:
+def _post(registry: Harness, path: str, body: object, *, cookie: str | None = None, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    world.client.cookies.clear()
+    registry.client.cookies.clear()
     if cookie is not None:
         named["Cookie"] = f"modelyard_refresh={cookie}"
-    answer: Answer = world.client.post(f"/api/v1{path}", json=body, headers=named)
-    world.client.cookies.clear()
+    answer: Answer = registry.client.post(f"/api/v1{path}", json=body, headers=named)
+    registry.client.cookies.clear()
     return answer
 
 
@@ -23,14 +23,14 @@ def _kept(answer: Answer) -> str:
     return SimpleCookie(answer.headers["set-cookie"])["modelyard_refresh"].value
 
 
-def _signed_in(world: World) -> str:
-    answer = _post(world, "/auth/login", LOGIN, X_Session="cookie", Origin=SITE)
+def _signed_in(registry: Harness) -> str:
+    answer = _post(registry, "/auth/login", LOGIN, X_Session="cookie", Origin=SITE)
     assert answer.status_code == 200
     return _kept(answer)
 
 
-def test_a_page_gets_its_refresh_token_where_no_script_can_read_it(world: World) -> None:
-    answer = _post(world, "/auth/login", LOGIN, X_Session="cookie", Origin=SITE)
+def test_login_with_cookie_header_returns_refresh_token_in_httponly_cookie(registry: Harness) -> None:
+    answer = _post(registry, "/auth/login", LOGIN, X_Session="cookie", Origin=SITE)
     morsel = SimpleCookie(answer.headers["set-cookie"])["modelyard_refresh"]
     assert answer.json()["refresh_token"] is None
     assert answer.json()["access_token"]
@@ -41,37 +41,37 @@ def test_a_page_gets_its_refresh_token_where_no_script_can_read_it(world: World)
     assert not morsel["secure"]
 
 
-def test_on_https_the_cookie_never_travels_in_the_clear(world: World) -> None:
+def test_cookie_on_https_is_secure(registry: Harness) -> None:
     headers = {"X-Session": "cookie", "Origin": "https://registry.test", "Host": "registry.test"}
-    answer = world.client.post("https://registry.test/api/v1/auth/login", json=LOGIN, headers=headers)
-    world.client.cookies.clear()
+    answer = registry.client.post("https://registry.test/api/v1/auth/login", json=LOGIN, headers=headers)
+    registry.client.cookies.clear()
     assert answer.status_code == 200
     assert SimpleCookie(answer.headers["set-cookie"])["modelyard_refresh"]["secure"]
 
 
-def test_the_cookie_continues_the_session_and_changes(world: World) -> None:
-    kept = _signed_in(world)
-    answer = _post(world, "/auth/refresh", {}, cookie=kept, X_Session="cookie", Origin=SITE)
+def test_refresh_with_cookie_rotates_the_cookie(registry: Harness) -> None:
+    kept = _signed_in(registry)
+    answer = _post(registry, "/auth/refresh", {}, cookie=kept, X_Session="cookie", Origin=SITE)
     assert answer.status_code == 200
     assert answer.json()["refresh_token"] is None
     assert _kept(answer) != kept
 
 
-def test_the_cookie_alone_is_worth_nothing(world: World) -> None:
-    assert _post(world, "/auth/refresh", {}, cookie=_signed_in(world), Origin=SITE).status_code == 422
+def test_refresh_with_cookie_but_without_header_returns_422(registry: Harness) -> None:
+    assert _post(registry, "/auth/refresh", {}, cookie=_signed_in(registry), Origin=SITE).status_code == 422
 
 
-def test_the_cookie_signs_out_and_is_taken_away(world: World) -> None:
-    kept = _signed_in(world)
-    answer = _post(world, "/auth/logout", {}, cookie=kept, X_Session="cookie", Origin=SITE)
+def test_logout_with_cookie_ends_session_and_deletes_cookie(registry: Harness) -> None:
+    kept = _signed_in(registry)
+    answer = _post(registry, "/auth/logout", {}, cookie=kept, X_Session="cookie", Origin=SITE)
     assert answer.status_code == 204
     assert _kept(answer) == ""
-    assert _post(world, "/auth/refresh", {}, cookie=kept, X_Session="cookie", Origin=SITE).status_code == 401
+    assert _post(registry, "/auth/refresh", {}, cookie=kept, X_Session="cookie", Origin=SITE).status_code == 401
 
 
-def test_a_page_that_lost_its_cookie_is_signed_out(world: World) -> None:
-    assert _post(world, "/auth/refresh", {}, X_Session="cookie", Origin=SITE).status_code == 401
-    assert _post(world, "/auth/logout", {}, X_Session="cookie", Origin=SITE).status_code == 204
+def test_refresh_without_cookie_returns_session_ended(registry: Harness) -> None:
+    assert _post(registry, "/auth/refresh", {}, X_Session="cookie", Origin=SITE).status_code == 401
+    assert _post(registry, "/auth/logout", {}, X_Session="cookie", Origin=SITE).status_code == 204
 
 
 @pytest.mark.parametrize(
@@ -87,22 +87,22 @@ def test_a_page_that_lost_its_cookie_is_signed_out(world: World) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/refresh", "/auth/logout"])
-def test_another_site_cannot_use_the_cookie(world: World, origin: str, path: str) -> None:
+def test_cookie_request_from_other_origin_is_refused(registry: Harness, origin: str, path: str) -> None:
     body = LOGIN if path == "/auth/login" else {}
-    answer = _post(world, path, body, cookie="mr-x", X_Session="cookie", Origin=origin)
+    answer = _post(registry, path, body, cookie="mr-x", X_Session="cookie", Origin=origin)
     assert answer.status_code == 403
     assert answer.json()["error_code"] == "cross_site_refused"
     assert "set-cookie" not in answer.headers
 
 
-def test_a_request_that_does_not_say_its_origin_gets_no_cookie(world: World) -> None:
-    answer = _post(world, "/auth/login", LOGIN, X_Session="cookie")
+def test_login_cookie_without_origin_returns_403(registry: Harness) -> None:
+    answer = _post(registry, "/auth/login", LOGIN, X_Session="cookie")
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_a_form_of_another_site_is_no_sign_in(world: World, media_type: str) -> None:
-    answer = world.client.post(
+def test_login_with_form_body_returns_415(registry: Harness, media_type: str) -> None:
+    answer = registry.client.post(
         "/api/v1/auth/login",
         content=b'{"email_address":"owner@studio.test","user_password":"' + PASSWORD.encode() + b'"}',
         headers={"Content-Type": media_type, "Origin": "http://evil.test"},

@@ -6,208 +6,208 @@ import pytest
 
 from modelyard.server.database.base import now
 from modelyard.server.identity import keys
-from modelyard.server.identity.operations import sweep
+from modelyard.server.identity.operations import delete_expired_identity_rows
 from modelyard.server.identity.tables import SignInRow, SpentTokenRow, UserRow
+from tests.server.accounts_support.answers import Answer, refusal
 from tests.server.conftest import CHEAP
-from tests.server.people.answers import Answer, refusal
-from tests.server.world import PASSWORD, Someone, World
+from tests.server.harness import PASSWORD, ApiCaller, Harness
 
 
-def _email(world: World, someone: Someone) -> str:
-    return str(someone.get("/users/me").json()["email_address"])
+def _get_email(registry: Harness, caller: ApiCaller) -> str:
+    return str(caller.get("/users/me").json()["email_address"])
 
 
-def _log_in(world: World, email: str, password: str = PASSWORD) -> Answer:
-    return world.nobody.post("/auth/login", email_address=email, user_password=password)
+def _log_in(registry: Harness, email: str, password: str = PASSWORD) -> Answer:
+    return registry.anonymous.post("/auth/login", email_address=email, user_password=password)
 
 
-def _session(world: World) -> dict[str, Any]:
-    """The tokens of a new user's new session."""
-    tokens: dict[str, Any] = _log_in(world, _email(world, world.person("viewer"))).json()
+def _session(registry: Harness) -> dict[str, Any]:
+    """Create a user and sign in; return the tokens of the session."""
+    tokens: dict[str, Any] = _log_in(registry, _get_email(registry, registry.create_member("viewer"))).json()
     return tokens
 
 
-def _refresh(world: World, token: str) -> Answer:
-    return world.nobody.post("/auth/refresh", refresh_token=token)
+def _refresh(registry: Harness, token: str) -> Answer:
+    return registry.anonymous.post("/auth/refresh", refresh_token=token)
 
 
-def _is_in(world: World, access_token: str) -> bool:
-    return Someone(world.client, access_token).get("/users/me").status_code == 200
+def _is_signed_in(registry: Harness, access_token: str) -> bool:
+    return ApiCaller(registry.client, access_token).get("/users/me").status_code == 200
 
 
-def _spend_earlier(world: World, token: str, seconds: float) -> None:
-    """Let the token have been used up this many seconds ago."""
-    with world.parts.database.writing() as session:
+def _set_spent_at(registry: Harness, token: str, seconds: float) -> None:
+    """Set the time at which a refresh token was used to so many seconds ago."""
+    with registry.resources.database.writing() as session:
         session.get_one(SpentTokenRow, keys.digest(token)).spent_at = now() - timedelta(seconds=seconds)
 
 
-def test_signing_in_answers_the_source_apis_triple(world: World) -> None:
-    answer = _log_in(world, "owner@studio.test")
+def test_login_returns_fields_of_source_api(registry: Harness) -> None:
+    answer = _log_in(registry, "owner@studio.test")
     assert answer.status_code == 200
     assert answer.json()["expires_in"] == 3600
     assert keys.is_well_formed(answer.json()["refresh_token"], keys.REFRESH)
-    assert _is_in(world, answer.json()["access_token"])
+    assert _is_signed_in(registry, answer.json()["access_token"])
 
 
-def test_case_does_not_matter_in_an_address_and_does_in_a_password(world: World) -> None:
-    assert _log_in(world, "OWNER@Studio.Test").status_code == 200
-    assert _log_in(world, "owner@studio.test", PASSWORD.upper()).status_code == 401
+def test_login_ignores_case_of_address_but_not_of_password(registry: Harness) -> None:
+    assert _log_in(registry, "OWNER@Studio.Test").status_code == 200
+    assert _log_in(registry, "owner@studio.test", PASSWORD.upper()).status_code == 401
 
 
-def test_every_failed_sign_in_is_one_answer(world: World) -> None:
-    email = _email(world, world.person("viewer"))
+def test_failed_logins_all_return_same_401(registry: Harness) -> None:
+    email = _get_email(registry, registry.create_member("viewer"))
     wrong = [
-        _log_in(world, email, "wrong"),
-        _log_in(world, email, ""),
-        _log_in(world, "nobody@studio.test"),
-        _log_in(world, "no address"),
-        _log_in(world, ""),
-        _log_in(world, "owner@studio.test\x00"),
-        _log_in(world, "' OR 1=1 --"),
-        _log_in(world, "%@%"),
+        _log_in(registry, email, "wrong"),
+        _log_in(registry, email, ""),
+        _log_in(registry, "nobody@studio.test"),
+        _log_in(registry, "no address"),
+        _log_in(registry, ""),
+        _log_in(registry, "owner@studio.test\x00"),
+        _log_in(registry, "' OR 1=1 --"),
+        _log_in(registry, "%@%"),
     ]
     assert {answer.headers["www-authenticate"] for answer in wrong} == {'Bearer realm="modelyard"'}
     assert all(refusal(answer) == refusal(wrong[0]) for answer in wrong)
     assert wrong[0].status_code == 401
 
 
-def test_guessing_is_stopped_and_says_for_how_long(world: World) -> None:
-    email = _email(world, world.person("viewer"))
-    statuses = [_log_in(world, email, "wrong").status_code for _ in range(10)]
+def test_login_after_repeated_failures_returns_429_with_retry_after(registry: Harness) -> None:
+    email = _get_email(registry, registry.create_member("viewer"))
+    statuses = [_log_in(registry, email, "wrong").status_code for _ in range(10)]
     assert statuses == [401] * 10
-    stopped = _log_in(world, email)
+    stopped = _log_in(registry, email)
     assert stopped.status_code == 429
     assert int(stopped.headers["retry-after"]) == stopped.json()["retry_after"] > 0
-    assert _log_in(world, "owner@studio.test").status_code == 200
+    assert _log_in(registry, "owner@studio.test").status_code == 200
 
 
-def test_an_unknown_account_is_stopped_like_a_known_one(world: World) -> None:
-    statuses = [_log_in(world, "nobody-at-all@studio.test", "wrong").status_code for _ in range(11)]
+def test_login_to_unknown_account_is_rate_limited_too(registry: Harness) -> None:
+    statuses = [_log_in(registry, "nobody-at-all@studio.test", "wrong").status_code for _ in range(11)]
     assert statuses == [401] * 10 + [429]
 
 
-def test_signing_in_renews_a_hash_of_another_cost(world: World) -> None:
-    email = _email(world, world.person("viewer"))
+def test_login_replaces_hash_with_outdated_cost(registry: Harness) -> None:
+    email = _get_email(registry, registry.create_member("viewer"))
     older = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1).hash(PASSWORD)
-    with world.parts.database.writing() as session:
+    with registry.resources.database.writing() as session:
         session.query(UserRow).filter_by(email_address=email).one().password_hash = older
     assert CHEAP.is_outdated(older)
-    assert _log_in(world, email).status_code == 200
-    with world.parts.database.reading() as session:
+    assert _log_in(registry, email).status_code == 200
+    with registry.resources.database.reading() as session:
         assert not CHEAP.is_outdated(session.query(UserRow).filter_by(email_address=email).one().password_hash)
 
 
-def test_refreshing_gives_the_next_pair_of_the_same_session(world: World) -> None:
-    tokens = _session(world)
-    answer = _refresh(world, tokens["refresh_token"])
+def test_refresh_returns_next_pair_of_same_session(registry: Harness) -> None:
+    tokens = _session(registry)
+    answer = _refresh(registry, tokens["refresh_token"])
     assert answer.status_code == 200
     assert set(answer.json()) == set(tokens)
     assert answer.json()["refresh_token"] != tokens["refresh_token"]
-    assert _is_in(world, answer.json()["access_token"])
-    assert _is_in(world, tokens["access_token"])
+    assert _is_signed_in(registry, answer.json()["access_token"])
+    assert _is_signed_in(registry, tokens["access_token"])
 
 
-def test_a_chain_of_refreshes_goes_on(world: World) -> None:
-    token = _session(world)["refresh_token"]
+def test_refresh_repeatedly_with_newest_token_succeeds(registry: Harness) -> None:
+    token = _session(registry)["refresh_token"]
     for _ in range(5):
-        token = _refresh(world, token).json()["refresh_token"]
-    assert _refresh(world, token).status_code == 200
+        token = _refresh(registry, token).json()["refresh_token"]
+    assert _refresh(registry, token).status_code == 200
 
 
-def test_two_tabs_that_refresh_at_once_lose_nothing(world: World) -> None:
-    token = _session(world)["refresh_token"]
-    newer = _refresh(world, token).json()
-    assert _refresh(world, token).status_code == 401
-    assert _is_in(world, newer["access_token"])
-    assert _refresh(world, newer["refresh_token"]).status_code == 200
+def test_refresh_in_two_tabs_at_once_keeps_the_session(registry: Harness) -> None:
+    token = _session(registry)["refresh_token"]
+    newer = _refresh(registry, token).json()
+    assert _refresh(registry, token).status_code == 401
+    assert _is_signed_in(registry, newer["access_token"])
+    assert _refresh(registry, newer["refresh_token"]).status_code == 200
 
 
-def test_a_stolen_refresh_token_ends_the_session_for_both(world: World) -> None:
-    token = _session(world)["refresh_token"]
-    newer = _refresh(world, token).json()
-    _spend_earlier(world, token, seconds=31)
-    assert _refresh(world, token).status_code == 401
-    assert not _is_in(world, newer["access_token"])
-    assert _refresh(world, newer["refresh_token"]).status_code == 401
+def test_refresh_with_used_token_after_grace_ends_the_session(registry: Harness) -> None:
+    token = _session(registry)["refresh_token"]
+    newer = _refresh(registry, token).json()
+    _set_spent_at(registry, token, seconds=31)
+    assert _refresh(registry, token).status_code == 401
+    assert not _is_signed_in(registry, newer["access_token"])
+    assert _refresh(registry, newer["refresh_token"]).status_code == 401
 
 
-def test_a_refresh_token_from_long_before_the_last_one_ends_the_session_too(world: World) -> None:
-    oldest = _session(world)["refresh_token"]
+def test_refresh_with_much_older_token_ends_the_session(registry: Harness) -> None:
+    oldest = _session(registry)["refresh_token"]
     newest = oldest
     for _ in range(3):
-        newest = _refresh(world, newest).json()["refresh_token"]
-    _spend_earlier(world, oldest, seconds=3600)
-    assert _refresh(world, oldest).status_code == 401
-    assert _refresh(world, newest).status_code == 401
+        newest = _refresh(registry, newest).json()["refresh_token"]
+    _set_spent_at(registry, oldest, seconds=3600)
+    assert _refresh(registry, oldest).status_code == 401
+    assert _refresh(registry, newest).status_code == 401
 
 
-def test_a_session_ends_after_30_days_without_use(world: World) -> None:
-    token = _session(world)["refresh_token"]
-    with world.parts.database.writing() as session:
+def test_session_unused_for_30_days_is_ended(registry: Harness) -> None:
+    token = _session(registry)["refresh_token"]
+    with registry.resources.database.writing() as session:
         row = session.query(SignInRow).filter_by(token_hash=keys.digest(token)).one()
         assert timedelta(days=29) < row.expires_at - now() <= timedelta(days=30)
         row.expires_at = now() - timedelta(seconds=1)
-    assert _refresh(world, token).status_code == 401
+    assert _refresh(registry, token).status_code == 401
 
 
-def test_every_refused_refresh_is_one_answer(world: World) -> None:
-    ended = _session(world)["refresh_token"]
-    world.nobody.post("/auth/logout", refresh_token=ended)
-    spent = _session(world)["refresh_token"]
-    _refresh(world, spent)
-    tokens = [ended, spent, keys.new_token("mr-").raw, "x", "\x00", "mr-" + "é" * 49, str(world.owner.token)]
-    answers = [refusal(_refresh(world, token)) for token in tokens]
+def test_refused_refreshes_all_return_same_problem(registry: Harness) -> None:
+    ended = _session(registry)["refresh_token"]
+    registry.anonymous.post("/auth/logout", refresh_token=ended)
+    spent = _session(registry)["refresh_token"]
+    _refresh(registry, spent)
+    tokens = [ended, spent, keys.generate_token("mr-").raw, "x", "\x00", "mr-" + "é" * 49, str(registry.owner.token)]
+    answers = [refusal(_refresh(registry, token)) for token in tokens]
     assert all(answer == answers[0] for answer in answers)
     assert answers[0][0] == 401
 
 
-def test_refreshing_without_a_token_names_the_field(world: World) -> None:
-    answer = world.nobody.post("/auth/refresh")
+def test_refresh_without_token_returns_422_with_field(registry: Harness) -> None:
+    answer = registry.anonymous.post("/auth/refresh")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "refresh_token"
 
 
-def test_signing_out_ends_this_session_only(world: World) -> None:
-    email = _email(world, world.person("viewer"))
-    one, other = _log_in(world, email).json(), _log_in(world, email).json()
-    assert world.nobody.post("/auth/logout", refresh_token=one["refresh_token"]).status_code == 204
-    assert not _is_in(world, one["access_token"])
-    assert _is_in(world, other["access_token"])
+def test_logout_ends_this_session_only(registry: Harness) -> None:
+    email = _get_email(registry, registry.create_member("viewer"))
+    one, other = _log_in(registry, email).json(), _log_in(registry, email).json()
+    assert registry.anonymous.post("/auth/logout", refresh_token=one["refresh_token"]).status_code == 204
+    assert not _is_signed_in(registry, one["access_token"])
+    assert _is_signed_in(registry, other["access_token"])
 
 
-def test_signing_out_everywhere_ends_all_sessions_of_this_user_only(world: World) -> None:
-    email = _email(world, world.person("viewer"))
-    one, other = _log_in(world, email).json(), _log_in(world, email).json()
-    answer = world.nobody.post("/auth/logout", refresh_token=one["refresh_token"], everywhere=True)
+def test_logout_everywhere_ends_all_sessions_of_this_user_only(registry: Harness) -> None:
+    email = _get_email(registry, registry.create_member("viewer"))
+    one, other = _log_in(registry, email).json(), _log_in(registry, email).json()
+    answer = registry.anonymous.post("/auth/logout", refresh_token=one["refresh_token"], everywhere=True)
     assert answer.status_code == 204
-    assert not _is_in(world, one["access_token"])
-    assert not _is_in(world, other["access_token"])
-    assert _is_in(world, str(world.owner.token))
+    assert not _is_signed_in(registry, one["access_token"])
+    assert not _is_signed_in(registry, other["access_token"])
+    assert _is_signed_in(registry, str(registry.owner.token))
 
 
-def test_a_used_up_token_cannot_sign_its_user_out_everywhere(world: World) -> None:
-    email = _email(world, world.person("viewer"))
-    stolen, other = _log_in(world, email).json(), _log_in(world, email).json()
-    _refresh(world, stolen["refresh_token"])
-    world.nobody.post("/auth/logout", refresh_token=stolen["refresh_token"], everywhere=True)
-    assert not _is_in(world, stolen["access_token"])
-    assert _is_in(world, other["access_token"])
+def test_logout_everywhere_with_used_token_ends_own_session_only(registry: Harness) -> None:
+    email = _get_email(registry, registry.create_member("viewer"))
+    stolen, other = _log_in(registry, email).json(), _log_in(registry, email).json()
+    _refresh(registry, stolen["refresh_token"])
+    registry.anonymous.post("/auth/logout", refresh_token=stolen["refresh_token"], everywhere=True)
+    assert not _is_signed_in(registry, stolen["access_token"])
+    assert _is_signed_in(registry, other["access_token"])
 
 
 @pytest.mark.parametrize("token", ["x", "mr-", "an unknown one"])
-def test_signing_out_of_nothing_is_fine(world: World, token: str) -> None:
-    sent = keys.new_token("mr-").raw if token == "an unknown one" else token
-    assert world.nobody.post("/auth/logout", refresh_token=sent).status_code == 204
+def test_logout_with_unknown_token_succeeds(registry: Harness, token: str) -> None:
+    sent = keys.generate_token("mr-").raw if token == "an unknown one" else token
+    assert registry.anonymous.post("/auth/logout", refresh_token=sent).status_code == 204
 
 
-def test_what_ended_long_ago_is_forgotten_and_what_lives_is_not(world: World) -> None:
-    old, new = _session(world)["refresh_token"], _session(world)["refresh_token"]
-    newer = _refresh(world, old).json()["refresh_token"]
-    with world.parts.database.writing() as session:
+def test_delete_expired_identity_rows_keeps_active_sessions(registry: Harness) -> None:
+    old, new = _session(registry)["refresh_token"], _session(registry)["refresh_token"]
+    newer = _refresh(registry, old).json()["refresh_token"]
+    with registry.resources.database.writing() as session:
         session.query(SignInRow).filter_by(token_hash=keys.digest(newer)).one().ended_at = now() - timedelta(days=31)
-    with world.parts.database.writing() as session:
-        sweep(session)
-    with world.parts.database.reading() as session:
+    with registry.resources.database.writing() as session:
+        delete_expired_identity_rows(session)
+    with registry.resources.database.reading() as session:
         assert session.get(SpentTokenRow, keys.digest(old)) is None
         assert session.query(SignInRow).filter_by(token_hash=keys.digest(newer)).one_or_none() is None
-    assert _refresh(world, new).status_code == 200
+    assert _refresh(registry, new).status_code == 200

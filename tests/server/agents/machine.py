@@ -1,4 +1,4 @@
-"""A machine of the tests: a key, a name, and the reports that it numbers."""
+"""A machine of the tests: sends heartbeats and numbered reports; and helpers that read what the API shows."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,45 +8,46 @@ import httpx2
 from sqlalchemy import update
 
 from modelyard.server.database.base import now
-from modelyard.server.models.holders.tables import AgentRow
-from tests.server.world import Someone, World
+from modelyard.server.models.replicas.tables import AgentRow
+from tests.server.harness import ApiCaller, Harness
 
 State = dict[str, Any]
 
 
-def ready(*model_ids: str, state: str = "ready", reason: str | None = None) -> list[State]:
+def build_states(*model_ids: str, state: str = "ready", reason: str | None = None) -> list[State]:
+    """Build the states that a report has of these models."""
     return [{"model_id": model_id, "state": state, "reason": reason} for model_id in model_ids]
 
 
 class Machine:
-    """Speaks for one agent id with one key, as the wire's rules for reports say."""
+    """Sends requests for one agent id with one key, and numbers the reports."""
 
-    def __init__(self, key: Someone, agent_id: str = "render-07", labels: tuple[str, ...] = ()) -> None:
+    def __init__(self, key: ApiCaller, agent_id: str = "render-07", labels: tuple[str, ...] = ()) -> None:
         self.key = key
         self.agent_id = agent_id
         self.labels = labels
         self.series, self.number = "", 0
 
-    def send(self, **said: Any) -> httpx2.Response:
-        """A heartbeat as it stands."""
+    def send(self, **fields: Any) -> httpx2.Response:
+        """Send a heartbeat with these fields only; return the response."""
         body = {"agent_id": self.agent_id, "agent_labels": list(self.labels)}
-        return self.key.post("/agent/heartbeat", **(body | said))
+        return self.key.post("/agent/heartbeat", **(body | fields))
 
-    def beat(self, **said: Any) -> dict[str, Any]:
-        """A heartbeat without a report; the answer."""
-        answer = self.send(report_series=self.series, report_number=self.number, **said)
+    def beat(self, **fields: Any) -> dict[str, Any]:
+        """Send a heartbeat that must succeed, with the current series and number; return its content."""
+        answer = self.send(report_series=self.series, report_number=self.number, **fields)
         assert answer.status_code == 200, answer.text
-        answered: dict[str, Any] = answer.json()
-        return answered
+        content: dict[str, Any] = answer.json()
+        return content
 
     def begin(self, states: list[State] | None = None, series: str = "one") -> dict[str, Any]:
-        """The whole, in one part."""
+        """Start a new series with a complete report in one part."""
         self.series, self.number = series, 1
         states = sorted(states or [], key=lambda state: UUID(state["model_id"]))
         return self.beat(model_list=states, is_whole=True, is_last=True)
 
     def report(self, states: list[State]) -> dict[str, Any]:
-        """What changed."""
+        """Report changed states with the next number."""
         self.number += 1
         return self.beat(model_list=states)
 
@@ -55,24 +56,26 @@ class Machine:
         query = {"agent_id": self.agent_id, "wait": wait}
         return self.key.call("GET", "/agent/manifest", params=query, headers=headers)
 
-    def wanted(self) -> dict[str, bool]:
-        """The paths in its manifest, and whether each is only to be kept."""
+    def desired(self) -> dict[str, bool]:
+        """Return the paths in the manifest, and whether each is only to be kept."""
         answer = self.manifest()
         assert answer.status_code == 200, answer.text
         return {model["model_path"]: model["keep"] for model in answer.json()["model_list"]}
 
 
-def machine_of(world: World, team: Someone, agent_id: str = "render-07", labels: tuple[str, ...] = ()) -> Machine:
-    """A machine with a key of its own that has been heard once."""
-    machine = Machine(world.key("agent", team), agent_id, labels)
+def add_machine(
+    registry: Harness, team: ApiCaller, agent_id: str = "render-07", labels: tuple[str, ...] = ()
+) -> Machine:
+    """Return a machine with a key of its own that has sent one heartbeat."""
+    machine = Machine(registry.create_key("agent", team), agent_id, labels)
     machine.beat()
     return machine
 
 
-def silence(world: World, team: Someone, seconds: float) -> None:
-    """Make the team's machines unheard of for so long."""
+def set_last_heartbeat_ago(registry: Harness, team: ApiCaller, seconds: float) -> None:
+    """Set the last heartbeat of the team's machines to so many seconds ago."""
     assert team.team_id is not None
-    with world.parts.database.writing(UUID(team.team_id)) as session:
+    with registry.resources.database.writing(UUID(team.team_id)) as session:
         session.execute(
             update(AgentRow)
             .where(AgentRow.team_id == UUID(team.team_id))
@@ -81,31 +84,34 @@ def silence(world: World, team: Someone, seconds: float) -> None:
         )
 
 
-def agents(team: Someone, **query: Any) -> dict[str, dict[str, Any]]:
+def list_agents(team: ApiCaller, **query: Any) -> dict[str, dict[str, Any]]:
+    """Return the listed machines by agent id."""
     answer = team.get("/agents", **query)
     assert answer.status_code == 200, answer.text
     return {agent["agent_id"]: agent for agent in answer.json()["agent_list"]}
 
 
-def states_on(team: Someone, agent_id: str = "render-07", **query: Any) -> dict[str, str]:
+def list_states_on(team: ApiCaller, agent_id: str = "render-07", **query: Any) -> dict[str, str]:
+    """Return the listed states on a machine by model id."""
     answer = team.get(f"/agents/{agent_id}/models", **query)
     assert answer.status_code == 200, answer.text
     return {entry["model_id"]: entry["state"] for entry in answer.json()["agent_model_list"]}
 
 
-def counts(team: Someone, model_id: str) -> tuple[int, int]:
-    """How many machines have a model, of how many that should."""
+def get_replica_counts(team: ApiCaller, model_id: str) -> tuple[int, int]:
+    """Return how many machines have a model ready, and how many should hold it."""
     model = team.get(f"/models/{model_id}").json()
-    return model["agents_ready"], model["agents_wanted"]
+    return model["agents_ready"], model["agents_desired"]
 
 
-def missing(team: Someone, where: str = "any", **query: Any) -> list[str]:
+def list_missing(team: ApiCaller, where: str = "any", **query: Any) -> list[str]:
+    """Return the ids of models that are missing on a machine, or on any."""
     answer = team.get("/models", missing_on=where, **query)
     assert answer.status_code == 200, answer.text
     return [model["id"] for model in answer.json()["model_list"]]
 
 
-def events(team: Someone) -> list[str]:
-    """What was written down of machines, oldest first."""
-    found = team.get("/audit-events", per_page=100).json()["audit_event_list"]
-    return [event["action"] for event in reversed(found) if event["action"].startswith("agent.")]
+def list_agent_events(team: ApiCaller) -> list[str]:
+    """Return the audit events about machines, oldest first."""
+    listed = team.get("/audit-events", per_page=100).json()["audit_event_list"]
+    return [event["action"] for event in reversed(listed) if event["action"].startswith("agent.")]

@@ -1,4 +1,4 @@
-"""What a machine says: who may say it, what becomes of it, and how both sides know that they agree."""
+"""Heartbeats and reports: validation, sequence of reports, unhealthy machines, keys, and the machine limit."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,23 +6,33 @@ from typing import Any
 import pytest
 
 from modelyard.server.agents import heartbeats
-from modelyard.server.database.clock import database_now
-from modelyard.server.models.holders import absence
-from modelyard.server.models.holders.absence import note_absences
-from tests.server.agents.machine import Machine, agents, events, machine_of, ready, silence, states_on
-from tests.server.world import Someone, World, a_model_file
+from modelyard.server.database.clock import get_database_time
+from modelyard.server.models.replicas import unhealthy
+from modelyard.server.models.replicas.unhealthy import record_unhealthy_agents
+from modelyard.server.settings import Settings
+from modelyard.wire.agents import MAX_REASON_LENGTH
+from tests.server.agents.machine import (
+    Machine,
+    add_machine,
+    build_states,
+    list_agent_events,
+    list_agents,
+    list_states_on,
+    set_last_heartbeat_ago,
+)
+from tests.server.harness import ApiCaller, Harness, make_model_file
 
 
 @pytest.fixture
-def machine(shared_world: World, team: Someone) -> Machine:
-    return machine_of(shared_world, team)
+def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
+    return add_machine(shared_registry, team)
 
 
-def model(team: Someone, word: str, **changed: Any) -> str:
-    return team.register(a_model_file(word), f"loras/{word}.safetensors", **changed)
+def register_model(team: ApiCaller, word: str, **changed: Any) -> str:
+    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
 
 
-def test_a_machine_is_listed_with_what_it_says(team: Someone, machine: Machine) -> None:
+def test_heartbeat_fields_are_listed(team: ApiCaller, machine: Machine) -> None:
     said = {
         "agent_status": "syncing",
         "agent_version": "0.2.0",
@@ -34,94 +44,97 @@ def test_a_machine_is_listed_with_what_it_says(team: Someone, machine: Machine) 
         "disk_free": 10**13,
         "disk_budget": None,
         "bytes_held": 2**62,
+        "models_unloaded": 3,
         "waiting_for": "Downloads start at 22:00.",
         "removal_waiting": 0,
     }
     machine.beat(**said)
-    [shown] = agents(team).values()
+    [shown] = list_agents(team).values()
     assert {name: shown[name] for name in said} == said
     assert (shown["agent_id"], shown["tool"], shown["paused"]) == ("render-07", "comfyui", False)
 
 
-def test_a_busy_machine_is_asked_to_come_back_sooner(machine: Machine) -> None:
+def test_heartbeat_interval_is_2_seconds_while_downloading_and_30_when_idle(machine: Machine) -> None:
     assert machine.beat(sync_phase="idle")["interval_seconds"] == 30
     assert machine.beat(sync_phase="downloading")["interval_seconds"] == 2
 
 
-def test_a_whole_report_replaces_what_was_known(team: Someone, machine: Machine) -> None:
-    one, two = model(team, "one"), model(team, "two")
-    assert machine.begin(ready(one, two))["resend_all"] is False
-    assert states_on(team) == {one: "ready", two: "ready"}
-    machine.begin(ready(two, state="failed", reason="The disk is full."), series="two")
-    assert states_on(team) == {one: "wanted", two: "failed"}
+def test_complete_report_replaces_all_states(team: ApiCaller, machine: Machine) -> None:
+    model_id, two = register_model(team, "one"), register_model(team, "two")
+    assert machine.begin(build_states(model_id, two))["resend_all"] is False
+    assert list_states_on(team) == {model_id: "ready", two: "ready"}
+    machine.begin(build_states(two, state="failed", reason="The disk is full."), series="two")
+    assert list_states_on(team) == {model_id: "queued", two: "failed"}
 
 
-def test_a_whole_in_parts_replaces_each_stretch_of_ids_and_nothing_else(team: Someone, machine: Machine) -> None:
-    one, two, three = sorted(model(team, word) for word in ("one", "two", "three"))
-    machine.begin(ready(one, two, three))
+def test_complete_report_in_parts_replaces_the_states_of_each_part_id_range_only(
+    team: ApiCaller, machine: Machine
+) -> None:
+    model_id, two, three = sorted(register_model(team, word) for word in ("one", "two", "three"))
+    machine.begin(build_states(model_id, two, three))
     machine.series, machine.number = "two", 1
-    machine.beat(model_list=ready(two), is_whole=True)
-    assert states_on(team) == {one: "wanted", two: "ready", three: "ready"}
+    machine.beat(model_list=build_states(two), is_whole=True)
+    assert list_states_on(team) == {model_id: "queued", two: "ready", three: "ready"}
     machine.number = 2
     machine.beat(model_list=[], is_whole=True, whole_after=two, is_last=True)
-    assert states_on(team) == {one: "wanted", two: "ready", three: "wanted"}
-    assert agents(team)["render-07"]["models_ready"] == 1
+    assert list_states_on(team) == {model_id: "queued", two: "ready", three: "queued"}
+    assert list_agents(team)["render-07"]["models_ready"] == 1
 
 
-def test_a_part_of_the_whole_that_names_what_an_earlier_part_told_is_refused(team: Someone, machine: Machine) -> None:
-    one, two = sorted(model(team, word) for word in ("one", "two"))
-    machine.begin(ready(one, two))
-    part = {"is_whole": True, "is_last": True, "whole_after": two, "model_list": ready(one)}
+def test_report_part_with_model_id_not_after_whole_after_returns_422(team: ApiCaller, machine: Machine) -> None:
+    model_id, two = sorted(register_model(team, word) for word in ("one", "two"))
+    machine.begin(build_states(model_id, two))
+    part = {"is_whole": True, "is_last": True, "whole_after": two, "model_list": build_states(model_id)}
     refused = machine.send(report_series="one", report_number=2, **part)
     assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request")
     assert [error["field"] for error in refused.json()["errors"]] == ["whole_after"]
-    assert states_on(team) == {one: "ready", two: "ready"}
+    assert list_states_on(team) == {model_id: "ready", two: "ready"}
 
 
-def test_a_report_whose_answer_was_lost_may_come_again(team: Someone, machine: Machine) -> None:
-    one = model(team, "one")
+def test_report_sent_twice_with_the_same_number_is_accepted(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team, "one")
     machine.begin()
-    assert machine.report(ready(one))["resend_all"] is False
-    assert machine.beat(model_list=ready(one))["resend_all"] is False
-    assert agents(team)["render-07"]["models_ready"] == 1
+    assert machine.report(build_states(model_id))["resend_all"] is False
+    assert machine.beat(model_list=build_states(model_id))["resend_all"] is False
+    assert list_agents(team)["render-07"]["models_ready"] == 1
 
 
 @pytest.mark.parametrize(("series", "number"), [("one", 3), ("one", 0), ("other", 1), ("", 0)])
-def test_a_report_that_does_not_follow_is_not_believed(
-    team: Someone, machine: Machine, series: str, number: int
+def test_report_out_of_sequence_is_ignored_and_asks_for_a_complete_one(
+    team: ApiCaller, machine: Machine, series: str, number: int
 ) -> None:
-    one = model(team, "one")
+    model_id = register_model(team, "one")
     machine.begin()
     machine.series, machine.number = series, number
-    assert machine.beat(model_list=ready(one))["resend_all"] is True
-    assert states_on(team) == {one: "wanted"}
+    assert machine.beat(model_list=build_states(model_id))["resend_all"] is True
+    assert list_states_on(team) == {model_id: "queued"}
 
 
-def test_a_registry_that_has_forgotten_the_machine_asks_for_everything(team: Someone, machine: Machine) -> None:
-    one = model(team, "one")
-    machine.begin(ready(one))
+def test_heartbeat_of_removed_machine_asks_for_a_complete_report(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team, "one")
+    machine.begin(build_states(model_id))
     team.delete("/agents/render-07")
     assert machine.beat()["resend_all"] is True
-    assert machine.begin(ready(one), series="two")["resend_all"] is False
-    assert states_on(team) == {one: "ready"}
+    assert machine.begin(build_states(model_id), series="two")["resend_all"] is False
+    assert list_states_on(team) == {model_id: "ready"}
 
 
-def test_what_the_machine_should_not_have_is_passed_over(shared_world: World, team: Someone, machine: Machine) -> None:
-    one, disabled = model(team, "one"), model(team, "disabled")
-    labelled = model(team, "labelled", required_labels=["gpu24"])
+def test_report_of_undesired_models_is_ignored(shared_registry: Harness, team: ApiCaller, machine: Machine) -> None:
+    model_id, disabled = register_model(team, "one"), register_model(team, "disabled")
+    labelled = register_model(team, "labelled", required_labels=["gpu24"])
     team.put(f"/models/{disabled}", model_status="disabled")
-    foreign = model(shared_world.new_team(), "foreign")
+    foreign = register_model(shared_registry.create_team(), "foreign")
     unknown = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"
-    machine.begin(ready(one, disabled, labelled, foreign, unknown))
-    assert states_on(team) == {one: "ready"}
-    assert agents(team)["render-07"]["models_ready"] == 1
+    machine.begin(build_states(model_id, disabled, labelled, foreign, unknown))
+    assert list_states_on(team) == {model_id: "ready"}
+    assert list_agents(team)["render-07"]["models_ready"] == 1
 
 
-def test_states_and_texts_beyond_their_bounds_are_refused(machine: Machine) -> None:
+def test_heartbeat_with_invalid_fields_returns_422(machine: Machine) -> None:
     unknown = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"
     for said in (
-        {"model_list": ready(*[unknown] * 1001)},
-        {"model_list": ready(unknown, state="perhaps")},
+        {"model_list": build_states(*[unknown] * 1001)},
+        {"model_list": build_states(unknown, state="perhaps")},
         {"sync_percent": 101},
         {"disk_free": -1},
         {"sync_detail": "a\x00b"},
@@ -133,102 +146,131 @@ def test_states_and_texts_beyond_their_bounds_are_refused(machine: Machine) -> N
         assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request"), said
 
 
-def test_a_heartbeat_raises_no_revision_and_leaves_no_event(team: Someone, machine: Machine) -> None:
-    one = model(team, "one")
+def test_heartbeat_changes_neither_revision_nor_audit_trail(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team, "one")
     machine.begin()
     before = machine.manifest().json()["revision"], team.get("/audit-events", per_page=100).json()
-    machine.report(ready(one))
+    machine.report(build_states(model_id))
     machine.beat(sync_phase="downloading")
     assert (machine.manifest().json()["revision"], team.get("/audit-events", per_page=100).json()) == before
 
 
-def test_a_machine_that_was_silent_for_90_seconds_is_unhealthy_until_it_is_heard(
-    shared_world: World, team: Someone, machine: Machine
+def test_machine_without_heartbeat_for_90_seconds_is_unhealthy_until_the_next_one(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:
-    silence(shared_world, team, 89)
-    assert agents(team)["render-07"]["agent_status"] == "idle"
-    silence(shared_world, team, 91)
-    assert agents(team)["render-07"]["agent_status"] == "unhealthy"
-    assert list(agents(team, agent_status="unhealthy")) == ["render-07"]
-    assert agents(team, agent_status="idle") == {}
+    set_last_heartbeat_ago(shared_registry, team, 89)
+    assert list_agents(team)["render-07"]["agent_status"] == "idle"
+    set_last_heartbeat_ago(shared_registry, team, 91)
+    assert list_agents(team)["render-07"]["agent_status"] == "unhealthy"
+    assert list(list_agents(team, agent_status="unhealthy")) == ["render-07"]
+    assert list_agents(team, agent_status="idle") == {}
     machine.beat()
-    assert agents(team)["render-07"]["agent_status"] == "idle"
-    assert events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
+    assert list_agents(team)["render-07"]["agent_status"] == "idle"
+    assert list_agent_events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
 
 
-def test_the_silence_of_a_machine_is_written_down_once_while_it_lasts(
-    shared_world: World, team: Someone, machine: Machine
+def test_unhealthy_machine_is_recorded_once_per_outage(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:
     for _ in range(2):
-        silence(shared_world, team, 89)
-        note_absences(shared_world.parts.database)
-        assert events(team) == ["agent.first_seen"]
+        set_last_heartbeat_ago(shared_registry, team, 89)
+        record_unhealthy_agents(shared_registry.resources.database)
+        assert list_agent_events(team) == ["agent.first_seen"]
     for _ in range(2):
-        silence(shared_world, team, 91)
-        note_absences(shared_world.parts.database)
-        assert events(team) == ["agent.first_seen", "agent.unhealthy"]
+        set_last_heartbeat_ago(shared_registry, team, 91)
+        record_unhealthy_agents(shared_registry.resources.database)
+        assert list_agent_events(team) == ["agent.first_seen", "agent.unhealthy"]
     machine.beat()
-    assert events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
-    note_absences(shared_world.parts.database)
-    assert len(events(team)) == 3
+    assert list_agent_events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
+    record_unhealthy_agents(shared_registry.resources.database)
+    assert len(list_agent_events(team)) == 3
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-def test_a_server_whose_clock_is_wrong_writes_each_silence_down_once(
-    shared_world: World, team: Someone, machine: Machine, monkeypatch: pytest.MonkeyPatch, hours: int
+def test_unhealthy_machine_is_recorded_once_per_outage_with_wrong_clock(
+    shared_registry: Harness, team: ApiCaller, machine: Machine, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    ahead = timedelta(hours=hours)
-    for module in (absence, heartbeats):
-        monkeypatch.setattr(module, "database_now", lambda session: database_now(session) + ahead)
+    clock_offset = timedelta(hours=hours)
+    for module in (unhealthy, heartbeats):
+        monkeypatch.setattr(module, "get_database_time", lambda session: get_database_time(session) + clock_offset)
     machine.beat()
-    before = len(events(team))
+    before = len(list_agent_events(team))
     for _ in range(2):
-        ahead += timedelta(minutes=10)
-        silence(shared_world, team, 91 - ahead.total_seconds())
+        clock_offset += timedelta(minutes=10)
+        set_last_heartbeat_ago(shared_registry, team, 91 - clock_offset.total_seconds())
         for _ in range(2):
-            note_absences(shared_world.parts.database)
+            record_unhealthy_agents(shared_registry.resources.database)
         machine.beat()
-    assert events(team)[before:] == 2 * ["agent.unhealthy", "agent.recovered"]
+    assert list_agent_events(team)[before:] == 2 * ["agent.unhealthy", "agent.recovered"]
 
 
-def test_a_key_from_pairing_speaks_for_the_machine_that_used_it_first(shared_world: World, team: Someone) -> None:
-    started = shared_world.nobody.post("/desktop/pair/start").json()
+def test_paired_key_is_bound_to_the_first_machine_that_uses_it(shared_registry: Harness, team: ApiCaller) -> None:
+    started = shared_registry.anonymous.post("/desktop/pair/start").json()
     team.post("/desktop/pair/confirm", user_code=started["user_code"])
-    keys = shared_world.nobody.post("/desktop/pair/poll", device_code=started["device_code"]).json()
-    first = Machine(Someone(team.client, keys["agent_key"]))
+    keys = shared_registry.anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()
+    first = Machine(ApiCaller(team.client, keys["agent_key"]))
     first.beat()
     second = Machine(first.key, "render-08")
     for refused in (second.send(), second.manifest()):
         assert (refused.status_code, refused.json()["error_code"]) == (403, "key_not_allowed")
-    assert list(agents(team)) == ["render-07"]
+    assert list(list_agents(team)) == ["render-07"]
     assert first.manifest().status_code == 200
 
 
-def test_a_key_from_the_list_of_keys_serves_many_machines(team: Someone, machine: Machine) -> None:
+def test_created_agent_key_may_be_used_by_many_machines(team: ApiCaller, machine: Machine) -> None:
     Machine(machine.key, "render-08").beat()
-    assert list(agents(team)) == ["render-07", "render-08"]
+    assert list(list_agents(team)) == ["render-07", "render-08"]
 
 
-def test_two_machines_with_one_name_and_two_keys_do_not_write_over_each_other(
-    shared_world: World, team: Someone, machine: Machine
+def test_heartbeat_with_other_key_for_a_healthy_machine_returns_409(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:
-    other = Machine(shared_world.key("agent", team))
+    other = Machine(shared_registry.create_key("agent", team))
     refused = other.send()
     assert (refused.status_code, refused.json()["error_code"]) == (409, "agent_taken")
     assert machine.beat()["paused"] is False
 
 
-@pytest.mark.parametrize("how", ["silent", "revoked"])
-def test_a_machine_that_comes_with_a_new_key_keeps_its_place(
-    shared_world: World, team: Someone, machine: Machine, how: str
+@pytest.mark.parametrize("reason", ["silent", "revoked"])
+def test_heartbeat_with_new_key_takes_over_an_unhealthy_or_revoked_machine(
+    shared_registry: Harness, team: ApiCaller, machine: Machine, reason: str
 ) -> None:
-    if how == "silent":
-        silence(shared_world, team, 91)
+    if reason == "silent":
+        set_last_heartbeat_ago(shared_registry, team, 91)
     else:
         [key] = team.get("/credentials", kind="agent").json()["credentials"]
         team.delete(f"/credentials/{key['id']}")
-    again = Machine(shared_world.key("agent", team))
-    assert again.manifest().json()["error_code"] == "agent_unknown"
-    again.beat()
-    assert again.manifest().status_code == 200
-    assert list(agents(team)) == ["render-07"]
+    replacement = Machine(shared_registry.create_key("agent", team))
+    assert replacement.manifest().json()["error_code"] == "agent_unknown"
+    replacement.beat()
+    assert replacement.manifest().status_code == 200
+    assert list(list_agents(team)) == ["render-07"]
+
+
+def test_report_long_reason_is_truncated_and_unchanged_when_repeated(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team, "one")
+    states = build_states(model_id, state="failed", reason="x" * 2000)
+    machine.begin(states)
+    [shown] = team.get("/agents/render-07/models").json()["agent_model_list"]
+    assert shown["reason"] == "x" * (MAX_REASON_LENGTH - 1) + "…"
+    machine.report(states)
+    assert team.get("/agents/render-07/models").json()["agent_model_list"] == [shown]
+
+
+class TestTeamOfTwoMachines:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"max_machines": 2})
+
+    def test_heartbeat_of_third_machine_returns_403_until_one_is_removed(self, registry: Harness) -> None:
+        first = add_machine(registry, registry.owner, "one")
+        add_machine(registry, registry.owner, "two")
+        third = Machine(registry.create_key("agent"), "three")
+        refused = third.send()
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "too_many_machines")
+        assert (refused.json()["machines"], refused.json()["max_machines"]) == (2, 2)
+        assert "modelyard machine rm" in refused.json()["detail"]
+        first.beat()
+        assert registry.owner.delete("/agents/two").status_code == 204
+        third.beat()
+        assert list(list_agents(registry.owner)) == ["one", "three"]

@@ -1,4 +1,4 @@
-"""What a machine is told to hold, how it hears of news, and what ends its waiting."""
+"""Manifests: their content, ETag and caching, and long polling for a new one."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,63 +13,66 @@ from sqlalchemy import update
 
 from modelyard.server.database.base import now
 from modelyard.server.identity.tables import CredentialRow
+from modelyard.server.models.objects.damage import mark_damaged
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.uploads.tables import BlobRow
-from modelyard.server.verification.settling import settle_rotten
-from tests.server.agents.machine import Machine, machine_of
-from tests.server.plans import recorded
-from tests.server.world import Someone, World, a_model_file
+from tests.server.agents.machine import Machine, add_machine
+from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.query_plans import record_queries
 
-CONTENT = a_model_file("ink")
-# Less than a request is held: what comes so soon was not the end of its time.
-SOON, HELD_SECONDS = 40.0, 60
+CONTENT = make_model_file("ink")
+# Less than LONG_POLL_SECONDS: a response within this time did not wait for its timeout.
+WAIT_LIMIT, LONG_POLL_SECONDS = 40.0, 60
 
 
 @pytest.fixture
-def machine(shared_world: World, team: Someone) -> Machine:
-    return machine_of(shared_world, team)
+def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
+    return add_machine(shared_registry, team)
 
 
-def model(team: Someone, word: str = "ink", **changed: Any) -> str:
-    return team.register(a_model_file(word), f"loras/{word}.safetensors", **changed)
+def register_model(team: ApiCaller, word: str = "ink", **changed: Any) -> str:
+    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
 
 
-def rot(world: World, model_id: str) -> None:
-    """What the scrubber does when it finds other bytes."""
-    with world.parts.database.reading() as session:
+def mark_stored_object_damaged(registry: Harness, model_id: str) -> None:
+    """Mark the stored object of a model as damaged, as the scrubber does."""
+    with registry.resources.database.reading() as session:
         row = session.get_one(ModelRow, UUID(model_id))
         blob = session.get_one(BlobRow, row.blob_id)
-    assert settle_rotten(world.parts.database, blob, "The bytes have changed.")
+    assert mark_damaged(registry.resources.database, blob, "The bytes have changed.")
 
 
 @contextmanager
-def waiting(world: World, machine: Machine, seconds: int = HELD_SECONDS) -> Iterator[Future[httpx2.Response]]:
-    """A request that is being held, of a machine that knows its manifest; the block begins when it is."""
+def waiting_request(
+    registry: Harness, machine: Machine, seconds: int = LONG_POLL_SECONDS
+) -> Iterator[Future[httpx2.Response]]:
+    """Send a manifest request with the current ETag; run the block once the server lets it wait."""
     etag = machine.manifest().headers["ETag"]
     with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(machine.manifest, etag, seconds)
-        wait_until_held(world, 1)
-        yield asked
+        request = threads.submit(machine.manifest, etag, seconds)
+        wait_until_requests_wait(registry, 1)
+        yield request
 
 
-def wait_until_held(world: World, count: int) -> None:
-    wait_until(lambda: len(world.app.state.fleet.waiting) == count)
+def wait_until_requests_wait(registry: Harness, count: int) -> None:
+    """Wait until so many manifest requests wait."""
+    wait_until(lambda: len(registry.app.state.fleet.waiters) == count)
 
 
-def wait_until_no_connection_is_out(world: World) -> None:
-    """The chores take one now and then, for a moment."""
-    wait_until(lambda: world.parts.database.engine.pool.checkedout() == 0)  # type: ignore[attr-defined]  # the pool that we open has it
+def wait_until_no_connection_is_used(registry: Harness) -> None:
+    """Wait until no database connection is checked out; jobs use one now and then, for a moment."""
+    wait_until(lambda: registry.resources.database.engine.pool.checkedout() == 0)  # type: ignore[attr-defined]  # QueuePool has it, its base class has not
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + SOON
+    ends = time.monotonic() + WAIT_LIMIT
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.005)
 
 
-def test_a_manifest_names_what_a_machine_should_hold(team: Someone, machine: Machine) -> None:
-    model_id = model(team)
+def test_manifest_entry_has_path_size_and_hashes_of_the_model(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team)
     answer = machine.manifest()
     [entry] = answer.json()["model_list"]
     shown = team.get(f"/models/{model_id}").json()
@@ -80,66 +83,68 @@ def test_a_manifest_names_what_a_machine_should_hold(team: Someone, machine: Mac
     assert answer.headers["ETag"]
 
 
-def test_only_active_verified_models_whose_labels_it_has_are_in_it(shared_world: World, team: Someone) -> None:
-    machine = machine_of(shared_world, team, labels=("gpu24",))
-    for word, labels in (("plain", []), ("fits", ["gpu24"]), ("not", ["gpu24", "north"])):
-        model(team, word, required_labels=labels)
-    team.put(f"/models/{model(team, 'disabled')}", model_status="disabled")
-    team.delete(f"/models/{model(team, 'deleted')}")
-    model(shared_world.new_team(), "foreign")
-    assert list(machine.wanted()) == ["loras/plain.safetensors", "loras/fits.safetensors"]
-    team.put("/agents/render-07", agent_labels=["north"])
-    assert len(machine.wanted()) == 3
-
-
-def test_rotten_bytes_stay_to_be_kept_and_are_not_handed_out(
-    shared_world: World, team: Someone, machine: Machine
+def test_manifest_has_only_active_models_whose_labels_the_machine_has(
+    shared_registry: Harness, team: ApiCaller
 ) -> None:
-    model_id = model(team)
-    rot(shared_world, model_id)
-    assert machine.wanted() == {"loras/ink.safetensors": True}
+    machine = add_machine(shared_registry, team, labels=("gpu24",))
+    for word, labels in (("plain", []), ("fits", ["gpu24"]), ("not", ["gpu24", "north"])):
+        register_model(team, word, required_labels=labels)
+    team.put(f"/models/{register_model(team, 'disabled')}", model_status="disabled")
+    team.delete(f"/models/{register_model(team, 'deleted')}")
+    register_model(shared_registry.create_team(), "foreign")
+    assert list(machine.desired()) == ["loras/plain.safetensors", "loras/fits.safetensors"]
+    team.put("/agents/render-07", agent_labels=["north"])
+    assert len(machine.desired()) == 3
+
+
+def test_manifest_of_damaged_model_says_keep_and_its_download_is_refused(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    model_id = register_model(team)
+    mark_stored_object_damaged(shared_registry, model_id)
+    assert machine.desired() == {"loras/ink.safetensors": True}
     assert machine.key.get(f"/models/{model_id}/download").json()["error_code"] == "model_damaged"
     team.post("/models", **team.new_model(CONTENT))
-    team.wait_until_read(model_id)
-    assert machine.wanted() == {"loras/ink.safetensors": False}
+    team.wait_until_verified(model_id)
+    assert machine.desired() == {"loras/ink.safetensors": False}
 
 
-def test_a_key_that_has_never_said_who_it_speaks_for_sends_a_heartbeat_first(
-    shared_world: World, team: Someone, machine: Machine
+def test_manifest_before_the_first_heartbeat_returns_409(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:
-    for stranger in (Machine(machine.key, "render-08"), Machine(shared_world.key("agent", team))):
-        refused = stranger.manifest()
+    for other_machine in (Machine(machine.key, "render-08"), Machine(shared_registry.create_key("agent", team))):
+        refused = other_machine.manifest()
         assert (refused.status_code, refused.json()["error_code"]) == (409, "agent_unknown")
 
 
-def test_an_unchanged_manifest_is_not_sent_again(team: Someone, machine: Machine) -> None:
-    model_id = model(team)
+def test_manifest_with_current_etag_returns_304(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team)
     etag = machine.manifest().headers["ETag"]
-    for known in (etag, f"W/{etag}", f'"other", {etag}'):
-        again = machine.manifest(known)
+    for etag_header in (etag, f"W/{etag}", f'"other", {etag}'):
+        again = machine.manifest(etag_header)
         assert (again.status_code, again.content) == (304, b"")
-    # What machines do not care about is no news to them, though the revision has moved.
-    team.put(f"/models/{model(team, 'off')}", model_status="disabled")
+    # A change that does not affect the manifest keeps its ETag, though the revision increased.
+    team.put(f"/models/{register_model(team, 'off')}", model_status="disabled")
     assert machine.manifest(etag).status_code == 304
     team.put(f"/models/{model_id}", model_path="loras/other.safetensors")
     assert machine.manifest(etag).status_code == 200
 
 
-def test_one_query_makes_it_for_all_machines_with_the_same_labels(
-    shared_world: World, team: Someone, machine: Machine
+def test_manifest_is_built_once_for_machines_with_equal_labels(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:
-    model(team)
-    twin = Machine(machine.key, "render-08")
-    twin.beat()
-    with recorded(shared_world.parts.database.engine, of_all_threads=True) as statements:
-        for each in (machine, twin, machine):
-            each.manifest()
-    made = [statement for statement, _ in statements.sent if "blake3_hash" in statement]
-    assert len(made) == 1
+    register_model(team)
+    second = Machine(machine.key, "render-08")
+    second.beat()
+    with record_queries(shared_registry.resources.database.engine, of_all_threads=True) as statements:
+        for sender in (machine, second, machine):
+            sender.manifest()
+    manifest_queries = [statement for statement, _ in statements.sent if "blake3_hash" in statement]
+    assert len(manifest_queries) == 1
 
 
-def test_it_comes_compressed_to_whoever_can_read_that(team: Someone, machine: Machine) -> None:
-    model(team)
+def test_manifest_is_compressed_for_clients_that_accept_gzip(team: ApiCaller, machine: Machine) -> None:
+    register_model(team)
     query = {"agent_id": machine.agent_id}
     sent = {
         coding: machine.key.call("GET", "/agent/manifest", params=query, headers={"Accept-Encoding": coding})
@@ -150,98 +155,112 @@ def test_it_comes_compressed_to_whoever_can_read_that(team: Someone, machine: Ma
 
 
 @pytest.mark.parametrize("wait", ["-1", "61", "1.5", "soon"])
-def test_a_wait_beyond_its_bounds_is_refused(machine: Machine, wait: str) -> None:
+def test_manifest_with_invalid_wait_returns_422(machine: Machine, wait: str) -> None:
     refused = machine.key.get("/agent/manifest", agent_id="render-07", wait=wait)
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "wait")
 
 
-def test_a_wait_ends_with_its_time(team: Someone, machine: Machine) -> None:
+def test_manifest_wait_without_change_returns_304_after_the_given_time(team: ApiCaller, machine: Machine) -> None:
     etag = machine.manifest().headers["ETag"]
-    begun = time.monotonic()
+    started = time.monotonic()
     assert machine.manifest(etag, wait=1).status_code == 304
-    assert time.monotonic() - begun >= 1
+    assert time.monotonic() - started >= 1
 
 
-def test_whoever_waits_hears_of_a_new_model(shared_world: World, team: Someone, machine: Machine) -> None:
-    with waiting(shared_world, machine) as asked:
-        model(team)
-        heard = asked.result(SOON)
-    assert [entry["model_path"] for entry in heard.json()["model_list"]] == ["loras/ink.safetensors"]
-
-
-def test_whoever_waits_is_not_woken_by_what_changes_nothing_for_it(
-    shared_world: World, team: Someone, machine: Machine
+def test_manifest_wait_ends_when_a_model_is_registered(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:
-    with waiting(shared_world, machine, 2) as asked:
-        model(team, "labelled", required_labels=["gpu24"])
-        assert asked.result(SOON).status_code == 304
+    with waiting_request(shared_registry, machine) as request:
+        register_model(team)
+        response = request.result(WAIT_LIMIT)
+    assert [entry["model_path"] for entry in response.json()["model_list"]] == ["loras/ink.safetensors"]
 
 
-def test_whoever_waits_hears_of_labels_given_elsewhere(shared_world: World, team: Someone, machine: Machine) -> None:
-    model(team, required_labels=["night"])
-    with waiting(shared_world, machine) as asked:
+def test_manifest_wait_continues_when_the_machine_s_manifest_is_unchanged(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    with waiting_request(shared_registry, machine, 2) as request:
+        register_model(team, "labelled", required_labels=["gpu24"])
+        assert request.result(WAIT_LIMIT).status_code == 304
+
+
+def test_manifest_wait_ends_when_central_labels_change(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    register_model(team, required_labels=["night"])
+    with waiting_request(shared_registry, machine) as request:
         team.put("/agents/render-07", agent_labels=["night"])
-        assert len(asked.result(SOON).json()["model_list"]) == 1
+        assert len(request.result(WAIT_LIMIT).json()["model_list"]) == 1
 
 
 @pytest.mark.parametrize("order", ["paused", "sync"])
-def test_whoever_waits_is_called_when_its_heartbeat_has_something_to_hear(
-    shared_world: World, team: Someone, machine: Machine, order: str
+def test_manifest_wait_ends_with_304_when_the_machine_is_paused_or_asked_to_sync(
+    shared_registry: Harness, team: ApiCaller, machine: Machine, order: str
 ) -> None:
-    with waiting(shared_world, machine) as asked:
+    with waiting_request(shared_registry, machine) as request:
         if order == "paused":
             team.put("/agents/render-07", paused=True)
         else:
             team.post("/agents/render-07/sync")
-        assert asked.result(SOON).status_code == 304
+        assert request.result(WAIT_LIMIT).status_code == 304
 
 
-def test_a_revoked_key_ends_the_waiting(shared_world: World, team: Someone, machine: Machine) -> None:
+def test_manifest_wait_ends_with_401_when_its_key_is_revoked(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
     [key] = team.get("/credentials", kind="agent").json()["credentials"]
-    with waiting(shared_world, machine) as asked:
+    with waiting_request(shared_registry, machine) as request:
         team.delete(f"/credentials/{key['id']}")
-        assert asked.result(SOON).status_code == 401
+        assert request.result(WAIT_LIMIT).status_code == 401
 
 
-def test_a_key_that_expires_ends_the_waiting(shared_world: World, team: Someone, machine: Machine) -> None:
+def test_manifest_wait_ends_with_401_when_its_key_expires(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
     [key] = team.get("/credentials", kind="agent").json()["credentials"]
-    with waiting(shared_world, machine) as asked:
-        with shared_world.parts.database.writing() as session:
+    with waiting_request(shared_registry, machine) as request:
+        with shared_registry.resources.database.writing() as session:
             expired = update(CredentialRow).where(CredentialRow.id == UUID(key["id"])).values(expires_at=now())
             session.execute(expired.execution_options(synchronize_session=False))
-        assert asked.result(SOON).status_code == 401
+        assert request.result(WAIT_LIMIT).status_code == 401
 
 
-def test_a_forgotten_machine_ends_its_waiting(shared_world: World, team: Someone, machine: Machine) -> None:
-    with waiting(shared_world, machine) as asked:
+def test_manifest_wait_ends_when_its_machine_is_removed(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    with waiting_request(shared_registry, machine) as request:
         team.delete("/agents/render-07")
-        assert asked.result(SOON).json()["error_code"] == "agent_unknown"
+        assert request.result(WAIT_LIMIT).json()["error_code"] == "agent_unknown"
 
 
-def test_a_member_who_leaves_takes_the_machine_along(shared_world: World, team: Someone) -> None:
-    member = shared_world.person("member", team)
-    started = shared_world.nobody.post("/desktop/pair/start").json()
+def test_manifest_wait_ends_with_401_when_the_key_s_creator_leaves_the_team(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    member = shared_registry.create_member("member", team)
+    started = shared_registry.anonymous.post("/desktop/pair/start").json()
     member.post("/desktop/pair/confirm", user_code=started["user_code"])
-    keys = shared_world.nobody.post("/desktop/pair/poll", device_code=started["device_code"]).json()
-    machine = Machine(Someone(team.client, keys["agent_key"]))
+    keys = shared_registry.anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()
+    machine = Machine(ApiCaller(team.client, keys["agent_key"]))
     machine.beat()
-    with waiting(shared_world, machine) as asked:
+    with waiting_request(shared_registry, machine) as request:
         team.delete(f"/members/{member.user_id}")
-        assert asked.result(SOON).status_code == 401
+        assert request.result(WAIT_LIMIT).status_code == 401
 
 
-def test_many_who_wait_hold_no_connection(shared_world: World, team: Someone, machine: Machine) -> None:
+def test_60_waiting_manifest_requests_hold_no_database_connection(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
     etag = machine.manifest().headers["ETag"]
     with ThreadPoolExecutor(60) as threads:
-        asked = [threads.submit(machine.manifest, etag, HELD_SECONDS) for _ in range(60)]
-        wait_until_held(shared_world, 60)
-        wait_until_no_connection_is_out(shared_world)
-        model(team)
-        assert {answer.result(SOON).status_code for answer in asked} == {200}
+        request = [threads.submit(machine.manifest, etag, LONG_POLL_SECONDS) for _ in range(60)]
+        wait_until_requests_wait(shared_registry, 60)
+        wait_until_no_connection_is_used(shared_registry)
+        register_model(team)
+        assert {answer.result(WAIT_LIMIT).status_code for answer in request} == {200}
 
 
-def test_a_server_that_stops_ends_all_waiting(world: World) -> None:
-    machine = machine_of(world, world.owner)
-    with waiting(world, machine) as asked:
-        world.client.portal.call(world.app.state.fleet.waiting.stop)  # type: ignore[union-attr]  # the lifespan runs
-        assert asked.result(SOON).status_code == 304
+def test_manifest_wait_ends_with_304_when_the_server_stops(registry: Harness) -> None:
+    machine = add_machine(registry, registry.owner)
+    with waiting_request(registry, machine) as request:
+        registry.client.portal.call(registry.app.state.fleet.waiters.stop)  # type: ignore[union-attr]  # the lifespan runs
+        assert request.result(WAIT_LIMIT).status_code == 304

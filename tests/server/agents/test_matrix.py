@@ -1,94 +1,135 @@
-"""Some models on all machines at once, and what of one machine's models is not there yet."""
+"""States of some models on all machines, and the models of one machine that are not ready."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import insert, select
 
-from tests.server.agents.machine import Machine, machine_of, ready, states_on
-from tests.server.places import only_on
-from tests.server.plans import recorded
-from tests.server.world import Someone, World, a_model_file
+from modelyard.server.database.session import get_table
+from modelyard.server.models.replicas.tables import AgentRow
+from tests.server.agents.machine import Machine, add_machine, build_states, list_states_on
+from tests.server.environments import only_on
+from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.query_plans import record_queries
 
 
 @pytest.fixture
-def machine(shared_world: World, team: Someone) -> Machine:
-    return machine_of(shared_world, team)
+def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
+    return add_machine(shared_registry, team)
 
 
-def model(team: Someone, word: str, **changed: Any) -> str:
-    return team.register(a_model_file(word), f"loras/{word}.safetensors", **changed)
+def register_model(team: ApiCaller, word: str, **changed: Any) -> str:
+    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
 
 
-def shown(team: Someone, *model_ids: str) -> list[dict[str, Any]]:
+def list_states(team: ApiCaller, *model_ids: str) -> list[dict[str, Any]]:
+    """Return the states of these models on all machines."""
     answer = team.get("/agent-states", model_id=list(model_ids))
     assert answer.status_code == 200, answer.text
     listed: list[dict[str, Any]] = answer.json()["model_list"]
     return listed
 
 
-def test_models_are_shown_on_every_machine_that_should_hold_them(team: Someone, machine: Machine) -> None:
+def test_list_states_of_models_has_every_machine_that_should_hold_them(team: ApiCaller, machine: Machine) -> None:
     big = Machine(machine.key, "big", ("gpu24",))
     big.beat()
-    plain, labelled = model(team, "plain"), model(team, "labelled", required_labels=["gpu24"])
-    machine.begin(ready(plain))
-    big.begin(ready(labelled, reason="ComfyUI does not load it.") + ready(plain, state="failed", reason="No room."))
+    plain, labelled = register_model(team, "plain"), register_model(team, "labelled", required_labels=["gpu24"])
+    machine.begin(build_states(plain))
+    big.begin(
+        build_states(labelled, reason="ComfyUI does not load it.")
+        + build_states(plain, state="failed", reason="No room.")
+    )
     states = [{"agent_id": "big", "state": "failed", "reason": "No room.", "bytes_done": 0}]
     not_loaded = {"agent_id": "big", "state": "ready", "reason": "ComfyUI does not load it.", "bytes_done": 0}
-    assert shown(team, labelled, plain, plain) == [
+    assert list_states(team, labelled, plain, plain) == [
         {"model_id": labelled, "ready": [], "state_list": [not_loaded]},
         {"model_id": plain, "ready": ["render-07"], "state_list": states},
     ]
 
 
-def test_a_machine_that_has_said_nothing_will_get_the_model(team: Someone, machine: Machine) -> None:
-    one = model(team, "one")
-    waits = {"agent_id": "render-07", "state": "wanted", "reason": None, "bytes_done": 0}
-    assert shown(team, one) == [{"model_id": one, "ready": [], "state_list": [waits]}]
+def test_list_states_of_models_unreported_state_is_queued(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team, "one")
+    queued = {"agent_id": "render-07", "state": "queued", "reason": None, "bytes_done": 0}
+    assert list_states(team, model_id) == [{"model_id": model_id, "ready": [], "state_list": [queued]}]
 
 
-def test_a_model_that_no_machine_should_hold_is_left_out(shared_world: World, team: Someone, machine: Machine) -> None:
-    one, off = model(team, "one"), model(team, "off")
-    machine.begin(ready(one, off))
+def test_list_states_of_models_leaves_out_undesired_and_foreign_models(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    model_id, off = register_model(team, "one"), register_model(team, "off")
+    machine.begin(build_states(model_id, off))
     team.put(f"/models/{off}", model_status="disabled")
-    stranger = shared_world.other_team()
-    assert [each["model_id"] for each in shown(team, off, one)] == [one]
-    assert shown(stranger, one) == []
+    other_team = shared_registry.create_other_team()
+    assert [entry["model_id"] for entry in list_states(team, off, model_id)] == [model_id]
+    assert list_states(other_team, model_id) == []
 
 
 @only_on("sqlite", reason="PostgreSQL reads small tables whole")
-def test_models_are_looked_up_and_not_looked_for(shared_world: World, team: Someone, machine: Machine) -> None:
-    some = [model(team, str(number)) for number in range(10)]
-    engine = shared_world.parts.database.engine
-    with recorded(engine, of_all_threads=True) as statements:
-        assert len(shown(team, *some)) == 10
+def test_list_states_of_models_reads_models_by_primary_key(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    model_ids = [register_model(team, str(number)) for number in range(10)]
+    engine = shared_registry.resources.database.engine
+    with record_queries(engine, of_all_threads=True) as statements:
+        assert len(list_states(team, *model_ids)) == 10
     with engine.connect() as connection:
         steps = [step for plan in statements.plans(connection) for step in plan.splitlines() if " models " in step]
     assert steps
     assert [step for step in steps if "(id=?)" not in step] == []
 
 
-def test_unchanged_states_are_not_sent_again(team: Someone, machine: Machine) -> None:
-    one = model(team, "one")
+def test_list_states_of_models_with_current_etag_returns_304(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team, "one")
     machine.begin([])
-    query = {"model_id": one}
+    query = {"model_id": model_id}
     etag = team.get("/agent-states", **query).headers["ETag"]
     machine.beat(sync_percent=3)
     assert team.call("GET", "/agent-states", params=query, headers={"If-None-Match": etag}).status_code == 304
-    machine.report(ready(one))
+    machine.report(build_states(model_id))
     assert team.call("GET", "/agent-states", params=query, headers={"If-None-Match": etag}).status_code == 200
 
 
-def test_a_question_names_between_one_and_a_hundred_models(team: Someone) -> None:
-    one = model(team, "one")
+def test_list_states_of_no_or_more_than_100_models_returns_422(team: ApiCaller) -> None:
+    model_id = register_model(team, "one")
     assert team.get("/agent-states").status_code == 422
-    assert team.get("/agent-states", model_id=[one] * 101).status_code == 422
+    assert team.get("/agent-states", model_id=[model_id] * 101).status_code == 422
     assert team.get("/agent-states", model_id="ink").status_code == 422
 
 
-def test_what_is_not_ready_on_a_machine_is_listed_alone(team: Someone, machine: Machine) -> None:
-    has, fetches, unheard = model(team, "has"), model(team, "fetches"), model(team, "unheard")
-    machine.begin(ready(has) + ready(fetches, state="downloading"))
-    assert states_on(team, missing=True) == {unheard: "wanted", fetches: "downloading"}
-    assert states_on(team, missing=True, state="downloading") == {fetches: "downloading"}
-    machine.begin(ready(has, fetches, unheard), series="two")
-    assert states_on(team, missing=True) == {}
+def test_list_states_of_models_above_20000_states_returns_422(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    model_ids = [register_model(team, str(number)) for number in range(41)]
+    other = register_model(team, "other", required_labels=["gpu24"])
+    add_machines(shared_registry, team, 499)
+    assert len(list_states(team, *model_ids[:40], other)) == 41
+    refused = team.get("/agent-states", model_id=model_ids)
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request")
+    assert [error["field"] for error in refused.json()["errors"]] == ["model_id"]
+
+
+def add_machines(registry: Harness, team: ApiCaller, count: int) -> None:
+    """Copy the team's only machine ``count`` times, which is faster than heartbeats."""
+    assert team.team_id is not None
+    team_id = UUID(team.team_id)
+    agents = get_table(AgentRow)
+    with registry.resources.database.writing(team_id) as session:
+        row = session.execute(select(agents).where(agents.c.team_id == team_id)).one()._asdict()
+        del row["number"]
+        session.connection().execute(
+            insert(agents), [row | {"agent_id": f"machine-{number}"} for number in range(count)]
+        )
+
+
+def test_list_models_on_agent_missing_has_those_that_are_not_ready(team: ApiCaller, machine: Machine) -> None:
+    has, fetches, unheard = (
+        register_model(team, "has"),
+        register_model(team, "fetches"),
+        register_model(team, "unheard"),
+    )
+    machine.begin(build_states(has) + build_states(fetches, state="downloading"))
+    assert list_states_on(team, missing=True) == {unheard: "queued", fetches: "downloading"}
+    assert list_states_on(team, missing=True, state="downloading") == {fetches: "downloading"}
+    machine.begin(build_states(has, fetches, unheard), series="two")
+    assert list_states_on(team, missing=True) == {}

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.world import Someone, World
+from tests.server.harness import ApiCaller, Harness
 
 INJECTIONS = [
     "'; DROP TABLE users; --",
@@ -16,26 +16,25 @@ INJECTIONS = [
     "<script>alert(1)</script>",
     "=cmd|' /C calc'!A0",
     "../../etc/passwd",
-    "\u202egnp.exe",
     "𝕊𝕥𝕦𝕕𝕚𝕠 🎨",
 ]
 
 
-def _events(caller: Someone, **query: Any) -> list[dict[str, Any]]:
+def _events(caller: ApiCaller, **query: Any) -> list[dict[str, Any]]:
     answer = caller.get("/audit-events", **query)
     assert answer.status_code == 200, answer.text
     events: list[dict[str, Any]] = answer.json()["audit_event_list"]
     return events
 
 
-def test_what_people_do_is_written_down_newest_first(world: World) -> None:
-    owner = world.other_team()
-    someone = world.person("viewer", owner)
+def test_list_audit_events_returns_user_actions_newest_first(registry: Harness) -> None:
+    owner = registry.create_other_team()
+    someone = registry.create_member("viewer", owner)
     owner.put(f"/members/{someone.user_id}", member_role="member")
     owner.put(f"/members/{someone.user_id}", member_role="member")
     owner.put("/teams/current", display_name="Renamed")
-    world.device(someone)
-    world.key("integration", owner)
+    registry.create_device(someone)
+    registry.create_key("integration", owner)
     owner.delete(f"/members/{someone.user_id}")
     assert [event["action"] for event in _events(owner)] == [
         "member.removed",
@@ -50,41 +49,41 @@ def test_what_people_do_is_written_down_newest_first(world: World) -> None:
     ]
 
 
-def test_an_event_says_who_did_what_to_what(world: World) -> None:
-    someone = world.person("viewer")
-    world.owner.put(f"/members/{someone.user_id}", member_role="admin")
-    event = _events(world.owner, action="member.role_changed", object_id=someone.user_id)[0]
+def test_audit_event_contains_actor_action_and_object(registry: Harness) -> None:
+    someone = registry.create_member("viewer")
+    registry.owner.put(f"/members/{someone.user_id}", member_role="admin")
+    event = _events(registry.owner, action="member.role_changed", object_id=someone.user_id)[0]
     assert event["actor_kind"] == "user"
-    assert event["actor_id"] == world.owner.user_id
+    assert event["actor_id"] == registry.owner.user_id
     assert event["actor_name"] == "Registry Owner"
     name = someone.get("/users/me").json()["display_name"]
     assert event["facts"] == {"before": "viewer", "after": "admin", "display_name": name}
     assert abs(datetime.fromisoformat(event["created_at"]) - datetime.now(UTC)) < timedelta(seconds=10)
 
 
-def test_a_device_is_named_by_its_key_and_not_only_by_its_user(world: World) -> None:
-    admin = world.person("admin")
-    device = world.device(admin)
+def test_audit_event_of_device_contains_its_key(registry: Harness) -> None:
+    admin = registry.create_member("admin")
+    device = registry.create_device(admin)
     key_id = admin.get("/credentials", kind="device").json()["credentials"][0]["id"]
     device.put("/teams/current", display_name="By device")
-    event = _events(world.owner, action="team.changed", actor_id=key_id)[0]
+    event = _events(registry.owner, action="team.changed", actor_id=key_id)[0]
     assert event["actor_kind"] == "device"
     assert event["actor_name"].startswith("Admin ")
-    world.owner.put("/teams/current", display_name="Studio")
+    registry.owner.put("/teams/current", display_name="Studio")
 
 
-def test_what_failed_is_not_written_down(world: World) -> None:
-    before = len(_events(world.owner, per_page=100))
-    world.owner.put(f"/members/{world.owner.user_id}", member_role="viewer")
-    world.owner.post("/invitations", email_address="owner@studio.test", invitation_role="viewer")
-    world.person("viewer").put("/teams/current", display_name="x")
+def test_failed_operation_records_no_audit_event(registry: Harness) -> None:
+    before = len(_events(registry.owner, per_page=100))
+    registry.owner.put(f"/members/{registry.owner.user_id}", member_role="viewer")
+    registry.owner.post("/invitations", email_address="owner@studio.test", invitation_role="viewer")
+    registry.create_member("viewer").put("/teams/current", display_name="x")
     # The viewer came in, and nothing else happened.
-    assert len(_events(world.owner, per_page=100)) == before + 2
+    assert len(_events(registry.owner, per_page=100)) == before + 2
 
 
-def test_each_filter_narrows(world: World) -> None:
-    owner = world.other_team()
-    someone = world.person("viewer", owner)
+def test_list_audit_events_each_filter_returns_matching_events(registry: Harness) -> None:
+    owner = registry.create_other_team()
+    someone = registry.create_member("viewer", owner)
     assert {event["action"] for event in _events(owner, action="member.joined")} == {"member.joined"}
     assert {event["object_id"] for event in _events(owner, object_id=someone.user_id)} == {someone.user_id}
     assert {event["actor_id"] for event in _events(owner, actor_id=someone.user_id)} == {someone.user_id}
@@ -94,8 +93,8 @@ def test_each_filter_narrows(world: World) -> None:
     assert _events(owner, action="member.joined", until=middle) == []
 
 
-def test_the_trail_is_read_by_cursor_without_losing_or_repeating(world: World) -> None:
-    owner = world.other_team()
+def test_list_audit_events_by_cursor_returns_each_event_once(registry: Harness) -> None:
+    owner = registry.create_other_team()
     for number in range(6):
         owner.put("/teams/current", display_name=f"Name {number}")
     whole = [event["id"] for event in _events(owner)]
@@ -109,13 +108,13 @@ def test_the_trail_is_read_by_cursor_without_losing_or_repeating(world: World) -
     assert seen == whole
 
 
-def test_another_teams_trail_is_not_seen(world: World) -> None:
-    stranger = world.other_team()
+def test_list_audit_events_excludes_other_teams(registry: Harness) -> None:
+    stranger = registry.create_other_team()
     canary = "Canary of another team"
     stranger.put("/teams/current", display_name=canary)
     team_id = str(stranger.team_id)
     for query in ({}, {"object_id": team_id}, {"actor_id": stranger.user_id}, {"action": "team.changed"}):
-        answer = world.owner.get("/audit-events", per_page=100, **query)
+        answer = registry.owner.get("/audit-events", per_page=100, **query)
         assert canary not in answer.text
         assert team_id not in answer.text
 
@@ -133,15 +132,15 @@ def test_another_teams_trail_is_not_seen(world: World) -> None:
         {"actor_id": "a\nb"},
     ],
 )
-def test_a_bad_filter_is_named(world: World, query: dict[str, str]) -> None:
-    answer = world.owner.get("/audit-events", **query)
+def test_list_audit_events_invalid_filter_returns_422_with_field(registry: Harness, query: dict[str, str]) -> None:
+    answer = registry.owner.get("/audit-events", **query)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == next(iter(query))
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_text_stays_text_wherever_it_comes_from(world: World, text: str) -> None:
-    owner = world.other_team()
+def test_names_with_hostile_text_are_stored_and_audited_unchanged(registry: Harness, text: str) -> None:
+    owner = registry.create_other_team()
     assert owner.put("/teams/current", display_name=text).status_code == 200
     assert owner.get("/teams/current").json()["display_name"] == text
     owner.post("/credentials", kind="agent", display_name=text)
@@ -153,27 +152,30 @@ def test_text_stays_text_wherever_it_comes_from(world: World, text: str) -> None
     assert len(_events(owner)) == 3
 
 
-def test_an_event_names_what_it_was_done_to_also_when_that_is_gone(world: World) -> None:
-    someone = world.person("viewer")
+def test_audit_event_names_its_object_after_deletion(registry: Harness) -> None:
+    someone = registry.create_member("viewer")
     name = someone.get("/users/me").json()["display_name"]
-    key = world.owner.post("/credentials", kind="agent", display_name="render farm").json()
-    world.owner.delete(f"/credentials/{key['id']}")
-    invited = world.owner.post("/invitations", email_address="gone@studio.test", invitation_role="viewer").json()
-    world.owner.delete(f"/invitations/{invited['id']}")
-    world.owner.delete(f"/members/{someone.user_id}")
-    told = [event for event in _events(world.owner)[:5] if not event["action"].endswith(("created", "joined"))]
+    key = registry.owner.post("/credentials", kind="agent", display_name="render farm").json()
+    registry.owner.delete(f"/credentials/{key['id']}")
+    invited = registry.owner.post("/invitations", email_address="gone@studio.test", invitation_role="viewer").json()
+    registry.owner.delete(f"/invitations/{invited['id']}")
+    registry.owner.delete(f"/members/{someone.user_id}")
+    told = [event for event in _events(registry.owner)[:5] if not event["action"].endswith(("created", "joined"))]
     assert [(event["action"], event["facts"]) for event in told] == [
         ("member.removed", {"display_name": name}),
-        ("invitation.withdrawn", {"email_address": "gone@studio.test"}),
+        (
+            "invitation.withdrawn",
+            {"email_address": "gone@studio.test", "role": "viewer", "invited_by": "Registry Owner"},
+        ),
         ("credential.revoked", {"kind": "agent", "display_name": "render farm", "key_prefix": key["key_prefix"]}),
     ]
 
 
-def test_a_changed_model_is_named_by_its_path_and_a_moved_one_by_the_old_one(world: World) -> None:
-    model_id = world.owner.register(path="loras/named.safetensors")
-    world.owner.put(f"/models/{model_id}", description="lines")
-    world.owner.put(f"/models/{model_id}", model_path="loras/moved.safetensors")
-    assert [event["facts"] for event in _events(world.owner, object_id=model_id, action="model.changed")] == [
+def test_audit_event_of_moved_model_contains_old_path(registry: Harness) -> None:
+    model_id = registry.owner.register(path="loras/named.safetensors")
+    registry.owner.put(f"/models/{model_id}", description="lines")
+    registry.owner.put(f"/models/{model_id}", model_path="loras/moved.safetensors")
+    assert [event["facts"] for event in _events(registry.owner, object_id=model_id, action="model.changed")] == [
         {"moved_from": "loras/named.safetensors", "model_path": "loras/moved.safetensors"},
         {"model_path": "loras/named.safetensors", "description": "lines"},
     ]

@@ -1,4 +1,4 @@
-"""Section 1 of the contract: what every route has in common."""
+"""Section 1 of the API contract: conventions that all routes share."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from tests.server.world import Someone, World, a_model_file
+from tests.server.harness import ApiCaller, Harness, make_model_file
 
-CONTENT = a_model_file()
+CONTENT = make_model_file()
 # One route of each kind: with a body and without, below a team and not.
 BODY_ROUTES = [
     ("POST", "/models"),
@@ -41,17 +41,17 @@ TEAM_ROUTES = [
 ]
 
 
-def text_of(answer: httpx2.Response) -> str:
-    """The body without its request id, and the headers that tell why."""
+def get_text_without_request_id(answer: httpx2.Response) -> str:
+    """Return the body without its request id, and the header ``WWW-Authenticate``."""
     body = answer.json()
     assert body.pop("request_id")
     return f"{body} {answer.headers.get('WWW-Authenticate')}"
 
 
-# Answers.
+# Responses.
 
 
-def test_a_problem_has_the_members_of_rfc_9457_and_the_sources_name(team: Someone) -> None:
+def test_problem_response_has_rfc_9457_members_and_error_message(team: ApiCaller) -> None:
     answer = team.get(f"/models/{uuid4()}")
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem = answer.json()
@@ -63,7 +63,7 @@ def test_a_problem_has_the_members_of_rfc_9457_and_the_sources_name(team: Someon
     assert problem["request_id"] == answer.headers["X-Request-ID"]
 
 
-def test_ids_are_version_seven_and_times_are_rfc_3339_in_utc(team: Someone) -> None:
+def test_model_id_is_uuid_version_7_and_times_are_rfc_3339_in_utc(team: ApiCaller) -> None:
     model = team.get(f"/models/{team.register(CONTENT)}").json()
     assert UUID(model["id"]).version == 7
     for name in ("created_at", "updated_at"):
@@ -71,10 +71,10 @@ def test_ids_are_version_seven_and_times_are_rfc_3339_in_utc(team: Someone) -> N
         assert datetime.fromisoformat(model[name]).utcoffset() is not None
 
 
-def test_create_update_action_and_delete_answer_what_the_contract_says(team: Someone) -> None:
-    made = team.post("/models", **team.new_model(CONTENT))
-    model_id = made.json()["id"]
-    assert (made.status_code, made.json()) == (201, {"id": model_id})
+def test_create_update_delete_and_restore_return_documented_status_and_body(team: ApiCaller) -> None:
+    created = team.post("/models", **team.new_model(CONTENT))
+    model_id = created.json()["id"]
+    assert (created.status_code, created.json()) == (201, {"id": model_id})
     changed = team.put(f"/models/{model_id}", display_name="New")
     assert (changed.status_code, changed.json()) == (200, {"id": model_id})
     deleted = team.delete(f"/models/{model_id}")
@@ -83,54 +83,61 @@ def test_create_update_action_and_delete_answer_what_the_contract_says(team: Som
     assert (restored.status_code, restored.json()) == (200, {"is_success": True})
 
 
-# The order of refusal: 401, 400 for the header, 403, then the body.
+# The order of checks: 401, 400 for the team header, 403, then the body.
 
 
 @pytest.mark.parametrize(("method", "path"), TEAM_ROUTES)
-def test_who_comes_before_which_team_and_both_before_the_body(world_of_one: "Callers", method: str, path: str) -> None:
+def test_team_routes_check_token_then_team_header_before_the_body(
+    callers: "CallersByKind", method: str, path: str
+) -> None:
     broken: dict[str, Any] = {"content": b"{", "headers": {"Content-Type": "text/plain"}} if method != "GET" else {}
-    team = world_of_one.owner
+    team = callers.owner
 
-    def code(someone: Someone, **more: str) -> tuple[int, str]:
+    def code(caller: ApiCaller, **more: str) -> tuple[int, str]:
         arguments = {**broken, "headers": {**broken.get("headers", {}), **more}}
-        answer = someone.call(method, path, **arguments)
+        answer = caller.call(method, path, **arguments)
         return answer.status_code, answer.json().get("error_code", "")
 
-    bare = Someone(team.client, team.token)
-    assert code(world_of_one.nobody, **{"X-Team-ID": "x"}) == (401, "unauthenticated")
-    assert code(bare) == (400, "team_header_missing")
+    without_team = ApiCaller(team.client, team.token)
+    assert code(callers.anonymous, **{"X-Team-ID": "x"}) == (401, "unauthenticated")
+    assert code(without_team) == (400, "team_header_missing")
     for malformed in ("x", "", f"{{{team.team_id}}}", f"{team.team_id} ", "0" * 32):
-        assert code(bare, **{"X-Team-ID": malformed}) in ((400, "team_header_malformed"), (400, "team_header_missing"))
-    assert code(bare, **{"X-Team-ID": str(uuid4())}) == (403, "not_a_member")
-    assert code(world_of_one.foreign) == (403, "not_a_member")
+        assert code(without_team, **{"X-Team-ID": malformed}) in (
+            (400, "team_header_malformed"),
+            (400, "team_header_missing"),
+        )
+    assert code(without_team, **{"X-Team-ID": str(uuid4())}) == (403, "not_a_member")
+    assert code(callers.foreign) == (403, "not_a_member")
 
 
-class Callers:
-    """The same module's world, by who calls."""
+class CallersByKind:
+    """Callers of the shared registry: the owner, one without a token, and a member of another team."""
 
-    def __init__(self, world: World) -> None:
-        self.owner = world.owner
-        self.nobody = Someone(world.client, None)
-        stranger = world.other_team()
-        self.foreign = Someone(world.client, stranger.token, world.team_id)
+    def __init__(self, registry: Harness) -> None:
+        self.owner = registry.owner
+        self.anonymous = ApiCaller(registry.client, None)
+        other_team = registry.create_other_team()
+        self.foreign = ApiCaller(registry.client, other_team.token, registry.team_id)
 
 
 @pytest.fixture(scope="module")
-def world_of_one(shared_world: World) -> Callers:
-    return Callers(shared_world)
+def callers(shared_registry: Harness) -> CallersByKind:
+    return CallersByKind(shared_registry)
 
 
 @pytest.mark.parametrize("path", ["/models", "/models/presign"])
-def test_a_viewer_is_refused_before_the_body_is_looked_at(shared_world: World, team: Someone, path: str) -> None:
-    viewer = shared_world.person("viewer", team)
+def test_upload_routes_called_by_viewer_with_malformed_body_return_role_too_low(
+    shared_registry: Harness, team: ApiCaller, path: str
+) -> None:
+    viewer = shared_registry.create_member("viewer", team)
     assert viewer.call("POST", path, content=b"{").json()["error_code"] == "role_too_low"
 
 
-def test_one_body_for_every_token_that_is_none(shared_world: World, team: Someone) -> None:
-    revoked = shared_world.key("integration", team)
+def test_invalid_tokens_of_all_kinds_return_the_same_401(shared_registry: Harness, team: ApiCaller) -> None:
+    revoked = shared_registry.create_key("integration", team)
     [key] = team.get("/credentials").json()["credentials"]
     team.delete(f"/credentials/{key['id']}")
-    real = team.token or ""
+    valid_token = team.token or ""
     tokens = [
         None,
         "",
@@ -141,27 +148,27 @@ def test_one_body_for_every_token_that_is_none(shared_world: World, team: Someon
         "ak-x",
         "zz-x",
         revoked.token,
-        real[:-4],
-        real + "x",
+        valid_token[:-4],
+        valid_token + "x",
         "eyJ",
     ]
-    answers = [Someone(team.client, token).get("/models") for token in tokens]
+    answers = [ApiCaller(team.client, token).get("/models") for token in tokens]
     answers += [team.client.get("/api/v1/models", headers={"Authorization": text}) for text in ("Basic eDp5", "Bearer")]
     assert {answer.status_code for answer in answers} == {401}
-    assert len({text_of(answer) for answer in answers}) == 1
+    assert len({get_text_without_request_id(answer) for answer in answers}) == 1
     assert answers[0].headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_a_team_that_is_none_and_one_that_is_not_yours_look_the_same(world_of_one: Callers) -> None:
-    answers = [world_of_one.foreign.get("/models")]
-    answers += [Someone(world_of_one.owner.client, world_of_one.owner.token, str(uuid4())).get("/models")]
-    assert len({text_of(answer) for answer in answers}) == 1
+def test_unknown_team_and_foreign_team_return_the_same_problem(callers: CallersByKind) -> None:
+    answers = [callers.foreign.get("/models")]
+    answers += [ApiCaller(callers.owner.client, callers.owner.token, str(uuid4())).get("/models")]
+    assert len({get_text_without_request_id(answer) for answer in answers}) == 1
 
 
 @pytest.mark.parametrize("header", ["no-uuid", str(UUID(int=1)), ""])
-def test_a_keys_team_is_on_its_row_and_its_header_is_ignored(shared_world: World, team: Someone, header: str) -> None:
+def test_list_models_with_key_ignores_any_team_header(shared_registry: Harness, team: ApiCaller, header: str) -> None:
     team.register(CONTENT)
-    key = Someone(team.client, shared_world.key("integration", team).token, header)
+    key = ApiCaller(team.client, shared_registry.create_key("integration", team).token, header)
     assert key.get("/models").json()["page_meta"]["total_count"] == 1
 
 
@@ -189,20 +196,20 @@ def test_a_keys_team_is_on_its_row_and_its_header_is_ignored(shared_world: World
     ],
     ids=lambda value: str(value)[:24],
 )
-def test_a_body_that_is_none_is_refused(
-    world_of_one: Callers, method: str, path: str, content: bytes, status: int, code: str
+def test_body_routes_malformed_json_or_wrong_type_is_refused(
+    callers: CallersByKind, method: str, path: str, content: bytes, status: int, code: str
 ) -> None:
-    answer = world_of_one.owner.call(method, path, content=content, headers={"Content-Type": "application/json"})
+    answer = callers.owner.call(method, path, content=content, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["error_code"]) == (status, code)
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
-def test_a_body_is_json_and_says_so(world_of_one: Callers, media_type: str) -> None:
-    answer = world_of_one.owner.call("POST", "/models", content=b"{}", headers={"Content-Type": media_type})
+def test_body_without_json_content_type_returns_415(callers: CallersByKind, media_type: str) -> None:
+    answer = callers.owner.call("POST", "/models", content=b"{}", headers={"Content-Type": media_type})
     assert (answer.status_code, answer.json()["error_code"]) == (415, "unsupported_media_type")
 
 
-def test_all_faults_of_a_body_are_told_at_once_with_their_fields(team: Someone) -> None:
+def test_register_body_with_several_invalid_fields_returns_422_with_all_of_them(team: ApiCaller) -> None:
     refused = team.post(
         "/models", display_name="", model_type=5, file_size="5", tags=["a", 1], source_url="javascript:x"
     )
@@ -215,13 +222,13 @@ def test_all_faults_of_a_body_are_told_at_once_with_their_fields(team: Someone) 
 
 
 @pytest.mark.parametrize("number", ["5", True, 5.0, 5.5, None, [5], 0, -1, 2**63])
-def test_a_size_is_a_positive_integer_of_64_bits_and_nothing_that_could_become_one(team: Someone, number: Any) -> None:
+def test_presign_file_size_that_is_not_a_positive_int64_returns_422(team: ApiCaller, number: Any) -> None:
     refused = team.presign(CONTENT, file_size=number)
     assert [error["field"] for error in refused.json()["errors"]] == ["file_size"]
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "a\x00b", "a\nb", "\x7f", 5, None, ["a"], "", "x" * 256])
-def test_a_name_is_text_of_one_line(team: Someone, text: Any) -> None:
+def test_register_invalid_display_name_returns_422(team: ApiCaller, text: Any) -> None:
     body = team.new_model(CONTENT, storage_key="models/x", display_name=text)
     refused = team.call("POST", "/models", content=_ascii_json(body), headers={"Content-Type": "application/json"})
     assert refused.status_code == 422
@@ -233,7 +240,7 @@ def _ascii_json(body: Any) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "模型 🎨", "a'b\"c<d>", "%s{0}", "  spaced  "])
-def test_a_name_is_kept_as_sent(team: Someone, name: str) -> None:
+def test_register_display_name_is_returned_as_sent(team: ApiCaller, name: str) -> None:
     model_id = team.register(CONTENT, display_name=name)
     assert team.get(f"/models/{model_id}").json()["display_name"] == name
 
@@ -253,12 +260,12 @@ def test_a_name_is_kept_as_sent(team: Someone, name: str) -> None:
         ("DELETE", "/credentials/{}", 400),
     ],
 )
-def test_a_malformed_id_in_a_path_is_what_does_not_exist(
-    world_of_one: Callers, method: str, path: str, status: int, text: str
+def test_malformed_id_in_path_returns_status_of_unknown_id_without_echo(
+    callers: CallersByKind, method: str, path: str, status: int, text: str
 ) -> None:
     address = path.format(text.replace("/", "%2F").replace(" ", "%20"))
-    answer = world_of_one.owner.call(method, address, json={} if method == "PUT" else None)
-    # A slash that was decoded on the way makes another address of it, where there is nothing either.
+    answer = callers.owner.call(method, address, json={} if method == "PUT" else None)
+    # A decoded slash makes it another path, which has no route.
     assert answer.status_code in ({status} if "/" not in text else {status, 404, 405})
     assert text not in answer.json()["detail"]
 
@@ -266,28 +273,30 @@ def test_a_malformed_id_in_a_path_is_what_does_not_exist(
 # Addresses.
 
 
-def test_an_address_without_a_route_and_a_method_without_one_are_problems(shared_world: World) -> None:
-    missing = shared_world.owner.get("/nothing/here")
+def test_unknown_route_returns_404_problem_and_unknown_method_405_problem(shared_registry: Harness) -> None:
+    missing = shared_registry.owner.get("/nothing/here")
     assert (missing.status_code, missing.json()["error_code"]) == (404, "route_not_found")
-    refused = shared_world.owner.call("PATCH", "/models")
+    refused = shared_registry.owner.call("PATCH", "/models")
     assert (refused.status_code, refused.json()["error_code"]) == (405, "method_not_allowed")
     assert "GET" in refused.headers["Allow"]
 
 
-def test_a_slash_too_many_is_another_address(shared_world: World) -> None:
-    assert shared_world.owner.get("/models/").status_code == 404
+def test_request_with_trailing_slash_returns_404(shared_registry: Harness) -> None:
+    assert shared_registry.owner.get("/models/").status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("sent", "is_kept"), [("my-id.1", True), ("x" * 64, True), ("x" * 65, False), ("a b", False), ("a\tb", False)]
+    ("sent", "is_echoed"), [("my-id.1", True), ("x" * 64, True), ("x" * 65, False), ("a b", False), ("a\tb", False)]
 )
-def test_a_harmless_request_id_is_echoed_and_any_other_replaced(team: Someone, sent: str, is_kept: bool) -> None:
+def test_request_id_up_to_64_safe_characters_is_echoed_and_others_are_replaced(
+    team: ApiCaller, sent: str, is_echoed: bool
+) -> None:
     answer = team.call("GET", f"/models/{uuid4()}", headers={"X-Request-ID": sent})
-    assert (answer.headers["X-Request-ID"] == sent) is is_kept
+    assert (answer.headers["X-Request-ID"] == sent) is is_echoed
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
 
 
-def test_pages_of_other_origins_are_not_let_in(team: Someone) -> None:
+def test_cross_origin_requests_get_no_cors_headers_and_preflight_returns_405(team: ApiCaller) -> None:
     answer = team.call("GET", "/models", headers={"Origin": "https://evil.example"})
     assert not [name for name in answer.headers if name.lower().startswith("access-control")]
     preflight = team.client.options(
@@ -297,8 +306,8 @@ def test_pages_of_other_origins_are_not_let_in(team: Someone) -> None:
     assert not [name for name in preflight.headers if name.lower().startswith("access-control")]
 
 
-def test_two_authorization_headers_are_one_too_many_for_every_route_that_reads_one(world_of_one: Callers) -> None:
-    team = world_of_one.owner
+def test_two_authorization_headers_on_every_authenticated_route_are_refused(callers: CallersByKind) -> None:
+    team = callers.owner
     secured = [
         (method, re.sub(r"\{\w+\}", "no-uuid", path))
         for path, methods in team.client.get("/api/v1/openapi.json").json()["paths"].items()
@@ -314,9 +323,12 @@ def test_two_authorization_headers_are_one_too_many_for_every_route_that_reads_o
 
 
 @pytest.mark.parametrize("action", ["initiate", "presign", "complete", "abort"])
-def test_a_key_that_may_never_upload_is_refused_before_the_body_is_looked_at(
-    shared_world: World, team: Someone, action: str
+def test_multipart_routes_called_by_read_or_agent_key_with_malformed_body_return_403(
+    shared_registry: Harness, team: ApiCaller, action: str
 ) -> None:
-    for key in (shared_world.key("integration", team, access="read"), shared_world.key("agent", team)):
+    for key in (
+        shared_registry.create_key("integration", team, access="read"),
+        shared_registry.create_key("agent", team),
+    ):
         refused = key.call("POST", f"/uploads/multipart/{action}", content=b"{")
         assert (refused.status_code, refused.json()["error_code"]) == (403, "key_not_allowed")

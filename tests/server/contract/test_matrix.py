@@ -1,9 +1,9 @@
-"""Who may do what: section 2 of the contract, written out by hand for every route and every kind of caller.
+"""The permission matrix: section 2 of the API contract, written by hand for every route and every kind of caller.
 
-y  passes, and answers what stands before the grid
-1  401: nobody whom the registry knows
-3  403: known, but may not
-4  404: nothing of theirs
+y  allowed: the status before the grid
+1  401: not authenticated
+3  403: not allowed
+4  404: not visible to the caller
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
-from tests.server.contract.cast import CALLERS, CONTENT, OURS, THEIRS, Cast
-from tests.server.places import PARTS
-from tests.server.world import PASSWORD, World, a_model_file, hash_of
+from tests.server.contract.callers import CALLERS, CONTENT, OURS, THEIRS, MatrixSetup
+from tests.server.environments import PARTS
+from tests.server.harness import PASSWORD, Harness, hash_of, make_model_file
 
 UNVERSIONED = ("/healthz", "/readyz", "/metrics", "/docs")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One operation, on one kind of target, for every caller. ``{}`` in the path stands for the target."""
+    """The expected status of an operation on a kind of target, for every caller; ``{}`` in the path is the target."""
 
     operation: str
     passes: int
@@ -38,7 +38,7 @@ class Row:
 
     @property
     def path(self) -> str:
-        """The whole address; what is no part of the API has no version."""
+        """The complete path; paths outside of the API have no version prefix."""
         path = self.operation.split()[1]
         return path if path.startswith(UNVERSIONED) else f"/api/v1{path}"
 
@@ -47,9 +47,9 @@ class Row:
         return {caller: meaning[mark] for caller, mark in zip(CALLERS, self.grid.split(), strict=True)}
 
 
-EVERYBODY = "y y y y y y y y y y y y y y y y y"
+ALL_CALLERS = "y y y y y y y y y y y y y y y y y"
 # Columns: nobody, viewer, member, admin, owner | sk read, sk write | dk of viewer, member, admin | ak |
-#          a stranger in their team, the same with our header | revoked sk, expired sk, a removed member, their dk
+#          owner of another team, the same with this team's header | revoked sk, expired sk, removed member, their dk
 ROWS = [
     Row("GET /models", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("GET /models/{model_id}", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
@@ -57,12 +57,12 @@ ROWS = [
     Row("GET /models/{model_id}/download", 307, "1 y y y y  y y  y y y  4  4 3  1 1 3 1", on="disabled:owner"),
     Row("POST /models/presign", 200, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="presign"),
     Row("POST /models", 201, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="handle:owner", body="register"),
-    # A viewer may not upload at all; a member replaces what is their own, a key with write access everything.
+    # A viewer may not upload; a member may replace their own models, a key with write access every model.
     Row("POST /models", 201, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:member", body="replace"),
     Row("POST /models", 201, "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1", on="model:owner", body="replace"),
     Row("PUT /models/{model_id}", 200, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:member", body="note"),
     Row("PUT /models/{model_id}", 200, "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1", on="model:owner", body="note"),
-    # What an sk- made is nobody's own.
+    # A model that an integration key registered belongs to no user.
     Row("PUT /models/{model_id}", 200, "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1", on="model:sk-write", body="note"),
     # What a device made is its user's own, and the other way round.
     Row("PUT /models/{model_id}", 200, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:dk-member", body="note"),
@@ -100,7 +100,7 @@ ROWS = [
         body="parts",
     ),
     Row("GET /uploads/multipart/parts", 200, "1 3 y y y  3 y  3 y y  3  4 4  1 1 4 1", on="multipart:member"),
-    # Nothing was sent, so whoever may complete is told 409.
+    # No part was uploaded, so allowed callers get 409.
     Row(
         "POST /uploads/multipart/complete",
         409,
@@ -125,36 +125,54 @@ ROWS = [
         on="credential:integration",
     ),
     Row("DELETE /credentials/{credential_id}", 204, "1 4 y y y  3 3  3 3 3  3  4 3  1 1 3 1", on="device:member"),
+    Row(
+        "POST /credentials/{credential_id}/rotate",
+        200,
+        "1 3 3 y y  3 3  3 3 3  3  4 3  1 1 3 1",
+        on="credential:integration",
+        body="rotation",
+    ),
+    # What came with a device is renewed by pairing it again.
+    Row(
+        "POST /credentials/{credential_id}/rotate",
+        409,
+        "1 3 3 y y  3 3  3 3 3  3  4 3  1 1 3 1",
+        on="device:member",
+        body="rotation",
+    ),
     Row("POST /desktop/pair/confirm", 200, "1 y y y y  3 3  3 3 3  3  y 3  1 1 3 1", on="pairing", body="pair"),
     Row("GET /members", 200, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1"),
     Row("PUT /members/{user_id}", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="person:viewer", body="role"),
+    # An admin makes keys and a device does not, so a device makes no admin either.
+    Row("PUT /members/{user_id}", 200, "1 3 3 y y  3 3  3 3 3  3  4 3  1 1 3 1", on="person:viewer", body="admin role"),
     Row("DELETE /members/{user_id}", 204, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="person:viewer"),
     Row("GET /invitations", 200, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1"),
     Row("POST /invitations", 201, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1", body="invite"),
+    Row("POST /invitations", 201, "1 3 3 y y  3 3  3 3 3  3  y 3  1 1 3 1", body="invite an admin"),
     Row("DELETE /invitations/{invitation_id}", 204, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="invitation"),
     Row("GET /audit-events", 200, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1"),
     Row("GET /teams/current", 200, "1 y y y y  3 3  y y y  3  y 3  1 1 3 1"),
     Row("PUT /teams/current", 200, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1", body="team settings"),
-    # Nobody has the id of the heir, so whoever may transfer is told 404.
+    # The new owner does not exist, so allowed callers get 404.
     Row("POST /teams/current/transfer", 404, "1 3 3 3 y  3 3  3 3 3  3  y 3  1 1 3 1", body="transfer"),
     # What a person does for themselves needs no team, and no key may do it.
     Row("POST /teams", 201, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="new team"),
     Row("GET /users/me", 200, "1 y y y y  3 3  y y y  3  y y  1 1 y 1"),
     Row("PUT /users/me/password", 200, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="password"),
-    Row("POST /invitations/preview", 404, EVERYBODY, body="accept"),
+    Row("POST /invitations/preview", 404, ALL_CALLERS, body="accept"),
     Row("POST /invitations/accept", 404, "y y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="accept"),
-    # What the caller shows here is in the body; whoever gets as far as the body is told 422 or 404.
-    Row("POST /auth/login", 422, EVERYBODY, body="junk"),
-    Row("POST /auth/refresh", 422, EVERYBODY, body="junk"),
-    Row("POST /auth/logout", 422, EVERYBODY, body="junk"),
-    Row("POST /auth/password-reset", 422, EVERYBODY, body="junk"),
-    Row("POST /desktop/pair/start", 200, EVERYBODY),
-    Row("POST /desktop/pair/poll", 404, EVERYBODY, body="poll"),
-    Row("GET /healthz", 200, EVERYBODY),
-    Row("GET /readyz", 200, EVERYBODY),
-    Row("GET /metrics", 200, EVERYBODY),
-    Row("GET /openapi.json", 200, EVERYBODY),
-    Row("GET /docs", 200, EVERYBODY),
+    # These callers authenticate with the body, so those that reach its check get 422 or 404.
+    Row("POST /auth/login", 422, ALL_CALLERS, body="junk"),
+    Row("POST /auth/refresh", 422, ALL_CALLERS, body="junk"),
+    Row("POST /auth/logout", 422, ALL_CALLERS, body="junk"),
+    Row("POST /auth/password-reset", 422, ALL_CALLERS, body="junk"),
+    Row("POST /desktop/pair/start", 200, ALL_CALLERS),
+    Row("POST /desktop/pair/poll", 404, ALL_CALLERS, body="poll"),
+    Row("GET /healthz", 200, ALL_CALLERS),
+    Row("GET /readyz", 200, ALL_CALLERS),
+    Row("GET /metrics", 200, ALL_CALLERS),
+    Row("GET /openapi.json", 200, ALL_CALLERS),
+    Row("GET /docs", 200, ALL_CALLERS),
     # The last two take away what the others need.
     Row("POST /auth/device/revoke", 200, "1 3 3 3 3  3 3  y y y  3  3 3  1 1 3 1"),
     Row("DELETE /teams/current", 204, "1 3 3 3 y  3 3  3 3 3  3  y 3  1 1 3 1"),
@@ -162,11 +180,11 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def cast(module_world: World) -> Cast:
-    return Cast(module_world)
+def setup(module_world: Harness) -> MatrixSetup:
+    return MatrixSetup(module_world)
 
 
-def body_of(name: str, target: str, cast: Cast) -> dict[str, Any]:
+def build_body(name: str, target: str, setup: MatrixSetup) -> dict[str, Any]:
     key, _, upload_id = target.partition(" ")
     upload = {"storage_key": key, "upload_id": upload_id}
     bodies: dict[str, dict[str, Any]] = {
@@ -174,19 +192,22 @@ def body_of(name: str, target: str, cast: Cast) -> dict[str, Any]:
             "file_name": "lantern.safetensors",
             "file_size": 999,
             "model_type": "loras",
-            "model_path": cast.fresh_path(),
+            "model_path": setup.fresh_path(),
         },
-        "register": new_model(cast, target, CONTENT),
+        "register": build_new_model(setup, target, CONTENT),
         "note": {"description": str(uuid4())},
         "off": {"model_status": "disabled"},
-        "initiate": {"storage_key": key, "file_size": len(a_model_file("parts", 100))},
+        "initiate": {"storage_key": key, "file_size": len(make_model_file("parts", 100))},
         "parts": upload | {"part_numbers": [1]},
         "complete": upload | {"part_list": [{"part_number": 1, "etag": "0"}]},
         "abort": upload,
         "credential": {"kind": "integration", "display_name": "a key"},
+        "rotation": {"grace_hours": 1},
         "pair": {"user_code": target},
         "role": {"member_role": "viewer"},
-        "invite": {"email_address": cast.fresh_email(), "invitation_role": "viewer"},
+        "invite": {"email_address": setup.fresh_email(), "invitation_role": "viewer"},
+        "admin role": {"member_role": "admin"},
+        "invite an admin": {"email_address": setup.fresh_email(), "invitation_role": "admin"},
         "team settings": {"quota_bytes": None},
         "transfer": {"new_owner_id": str(uuid4())},
         "new team": {"display_name": "another"},
@@ -200,71 +221,73 @@ def body_of(name: str, target: str, cast: Cast) -> dict[str, Any]:
     return bodies[name]
 
 
-def new_model(cast: Cast, key: str, content: bytes, **more: Any) -> dict[str, Any]:
+def build_new_model(setup: MatrixSetup, key: str, content: bytes, **more: Any) -> dict[str, Any]:
     return {
         "display_name": OURS,
         "model_type": "loras",
         "storage_key": key,
         "file_size": len(content),
         "file_hash": hash_of(content),
-        "model_path": cast.fresh_path(),
+        "model_path": setup.fresh_path(),
     } | more
 
 
-def replacement(cast: Cast, model_id: str) -> dict[str, Any]:
-    """Other bytes for a model, brought by the owner beforehand: what is asked is who may swap them."""
-    content = a_model_file(str(uuid4()))
-    return new_model(cast, cast.owner.upload(content, cast.fresh_path()), content, replaces=model_id)
+def build_replacement(setup: MatrixSetup, model_id: str) -> dict[str, Any]:
+    """Build the body that replaces a model by content that the owner has uploaded; only the permission is tested."""
+    content = make_model_file(str(uuid4()))
+    return build_new_model(setup, setup.owner.upload(content, setup.fresh_path()), content, replaces=model_id)
 
 
-def asked(row: Row, caller: str, cast: Cast) -> int:
-    """The status that this caller gets; a target that was used up is made anew for the next."""
-    target = cast.target(row.on) if row.on else ""
+def send_request(row: Row, caller: str, setup: MatrixSetup) -> int:
+    """Send the row's request, and return the status; a changed target is discarded for the next caller."""
+    target = setup.get_target(row.on) if row.on else ""
     path = row.path
     arguments: dict[str, Any] = {}
     if row.body:
-        arguments["json"] = replacement(cast, target) if row.body == "replace" else body_of(row.body, target, cast)
+        arguments["json"] = (
+            build_replacement(setup, target) if row.body == "replace" else build_body(row.body, target, setup)
+        )
     elif path.endswith("/manifest"):
         arguments["params"] = {"agent_id": target}
     elif path.endswith("/agent-states"):
         arguments["params"] = {"model_id": target}
     elif path.endswith("/parts"):
-        arguments["params"] = body_of("abort", target, cast)
+        arguments["params"] = build_body("abort", target, setup)
     head, brace, tail = path.partition("{")
     url = head + target + tail.partition("}")[2] if brace else path
-    someone = cast.callers[caller]
-    answer = someone.client.request(row.method, url, headers=someone.headers, follow_redirects=False, **arguments)
+    api_caller = setup.callers[caller]
+    answer = api_caller.client.request(row.method, url, headers=api_caller.headers, follow_redirects=False, **arguments)
     if answer.is_success and row.method in ("POST", "DELETE"):
-        cast.spent(row.on)
+        setup.discard_target(row.on)
     if answer.is_success and path.endswith("/device/revoke"):
-        cast.pair_again(caller)
+        setup.pair_again(caller)
     if path.startswith("/api/v1"):
         assert (OURS if caller == "away" else THEIRS) not in answer.text or caller == "away-here", row
     return answer.status_code
 
 
-def in_harmless_order(expected: dict[str, int]) -> Iterator[str]:
-    """Those who are refused before those who may: a refusal must not depend on what was deleted just now."""
+def sort_refused_callers_first(expected: dict[str, int]) -> Iterator[str]:
+    """Yield refused callers before allowed ones, which may delete the target that a refusal must be about."""
     yield from sorted(expected, key=lambda caller: expected[caller] < 400)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.operation} {row.on} {row.body}".strip())
-def test_whoever_may_passes_and_nobody_else(row: Row, cast: Cast) -> None:
+def test_route_returns_the_status_of_the_matrix_for_each_kind_of_caller(row: Row, setup: MatrixSetup) -> None:
     expected = row.expected()
-    found = {caller: asked(row, caller, cast) for caller in in_harmless_order(expected)}
+    found = {caller: send_request(row, caller, setup) for caller in sort_refused_callers_first(expected)}
     assert found == expected
 
 
-def test_every_route_has_its_row(cast: Cast) -> None:
+def test_matrix_covers_every_route(setup: MatrixSetup) -> None:
     routes = {
         f"{method} {context.path}"
-        for context in iter_route_contexts(cast.world.app.routes)
+        for context in iter_route_contexts(setup.registry.app.routes)
         if not isinstance(context.original_route, Mount)
         for method in set(context.methods or ()) - {"HEAD"}
     }
     assert routes == {f"{row.method} {row.path}" for row in ROWS}
 
 
-def test_only_signed_addresses_and_the_docs_assets_are_outside_of_the_matrix(cast: Cast) -> None:
-    mounted = [route.path for route in cast.world.app.routes if isinstance(route, Mount)]
+def test_only_presigned_urls_and_docs_assets_are_mounted_outside_of_the_matrix(setup: MatrixSetup) -> None:
+    mounted = [route.path for route in setup.registry.app.routes if isinstance(route, Mount)]
     assert mounted == ["/docs/assets", *(["/blobs"] if "folder" in PARTS else [])]

@@ -1,188 +1,229 @@
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from modelyard.server.credentials.pairing import OPEN_FROM_ONE_ADDRESS
+from modelyard.server.credentials.pairing import MAX_OPEN, MAX_OPEN_PER_ADDRESS
 from modelyard.server.credentials.tables import PairingRow
 from modelyard.server.database.base import now
 from modelyard.server.identity import keys
 from modelyard.server.identity.tables import CredentialRow
-from tests.server.people.answers import Answer, refusal
-from tests.server.world import Someone, World
+from tests.server.accounts_support.answers import Answer, refusal
+from tests.server.harness import ApiCaller, Harness
 
 
 @pytest.fixture(autouse=True)
-def no_open_pairings(world: World) -> None:
-    """The number of open pairings is limited, and the world is the whole file's."""
-    with world.parts.database.writing() as session:
+def no_open_pairings(registry: Harness) -> None:
+    """Delete open pairings before each test: their number is limited, and the registry is shared."""
+    with registry.resources.database.writing() as session:
         session.query(PairingRow).delete()
 
 
-def _start(world: World) -> dict[str, Any]:
-    answer = world.nobody.post("/desktop/pair/start")
+def _start(registry: Harness) -> dict[str, Any]:
+    answer = registry.anonymous.post("/desktop/pair/start")
     assert answer.status_code == 200
     started: dict[str, Any] = answer.json()
     return started
 
 
-def _confirm(user: Someone, code: str, **body: Any) -> Answer:
+def _confirm(user: ApiCaller, code: str, **body: Any) -> Answer:
     return user.post("/desktop/pair/confirm", user_code=code, **body)
 
 
-def _poll(world: World, started: dict[str, Any]) -> Answer:
-    return world.nobody.post("/desktop/pair/poll", device_code=started["device_code"])
+def _poll(registry: Harness, started: dict[str, Any]) -> Answer:
+    return registry.anonymous.post("/desktop/pair/poll", device_code=started["device_code"])
 
 
-def _expire(world: World) -> None:
-    with world.parts.database.writing() as session:
+def _expire(registry: Harness) -> None:
+    with registry.resources.database.writing() as session:
         session.query(PairingRow).update({"expires_at": now() - timedelta(seconds=1)})
 
 
-def test_a_device_is_told_what_to_show(world: World) -> None:
-    started = _start(world)
+def test_start_pairing_returns_codes_and_uri(registry: Harness) -> None:
+    started = _start(registry)
     assert re.fullmatch(r"[A-HJ-NP-Z2-9]{4}-[A-HJ-NP-Z2-9]{4}", started["user_code"])
     assert keys.is_well_formed(started["device_code"], "pc-")
     assert started["verification_uri"] == "http://registry.test/pair"
     assert (started["expires_in"], started["interval"]) == (300, 2)
 
 
-def test_a_confirmed_device_gets_both_keys_once(world: World) -> None:
-    user = world.person("member")
-    started = _start(world)
-    assert _poll(world, started).json() == {"status": "pending"}
+def test_poll_confirmed_pairing_returns_both_keys_once(registry: Harness) -> None:
+    user = registry.create_member("member")
+    started = _start(registry)
+    assert _poll(registry, started).json() == {"status": "pending"}
     assert _confirm(user, started["user_code"], device_name="render-03").json() == {"is_success": True}
-    approved = _poll(world, started)
+    approved = _poll(registry, started)
     assert approved.status_code == 200
     assert approved.json()["status"] == "approved"
     assert keys.is_well_formed(approved.json()["raw_key"], "dk-")
     assert keys.is_well_formed(approved.json()["agent_key"], "ak-")
-    assert _poll(world, started).status_code == 404
+    assert _poll(registry, started).status_code == 404
     row = user.get("/credentials").json()["credentials"][0]
     assert (row["display_name"], row["kind"], row["user_id"]) == ("render-03", "device", user.user_id)
 
 
-def test_no_key_exists_before_somebody_receives_it(world: World) -> None:
-    started = _start(world)
-    with world.parts.database.reading() as session:
+def test_confirm_pairing_creates_no_key_before_poll(registry: Harness) -> None:
+    started = _start(registry)
+    with registry.resources.database.reading() as session:
         before = session.query(CredentialRow).count()
-    _confirm(world.owner, started["user_code"])
-    with world.parts.database.reading() as session:
+    _confirm(registry.owner, started["user_code"])
+    with registry.resources.database.reading() as session:
         assert session.query(CredentialRow).count() == before
-    _poll(world, started)
-    with world.parts.database.reading() as session:
+    _poll(registry, started)
+    with registry.resources.database.reading() as session:
         assert session.query(CredentialRow).count() == before + 2
 
 
-def test_a_device_acts_as_its_user(world: World) -> None:
-    user = world.person("admin")
-    device = world.device(user)
+def test_device_key_acts_as_its_user(registry: Harness) -> None:
+    user = registry.create_member("admin")
+    device = registry.create_device(user)
     assert device.get("/users/me").json()["id"] == user.user_id
     assert device.get("/members").status_code == 200
-    world.owner.put(f"/members/{user.user_id}", member_role="member")
+    registry.owner.put(f"/members/{user.user_id}", member_role="member")
     assert device.get("/members").status_code == 403
 
 
-def test_case_dashes_and_spaces_do_not_matter_in_a_code(world: World) -> None:
+def test_confirm_pairing_ignores_case_dashes_and_spaces(registry: Harness) -> None:
     for change in (str.lower, lambda code: code.replace("-", ""), lambda code: f" {code.replace('-', ' ')} "):
-        assert _confirm(world.owner, change(_start(world)["user_code"])).status_code == 200
+        assert _confirm(registry.owner, change(_start(registry)["user_code"])).status_code == 200
 
 
-def test_confirming_may_be_repeated_by_the_same_user_only(world: World) -> None:
-    started = _start(world)
-    user = world.person("viewer")
+def test_confirm_pairing_again_succeeds_for_same_user_only(registry: Harness) -> None:
+    started = _start(registry)
+    user = registry.create_member("viewer")
     assert [_confirm(user, started["user_code"]).status_code for _ in range(2)] == [200, 200]
-    assert _confirm(world.owner, started["user_code"]).status_code == 404
+    assert _confirm(registry.owner, started["user_code"]).status_code == 404
 
 
-def test_every_refused_code_is_one_answer(world: World) -> None:
-    used = _start(world)
-    _confirm(world.owner, used["user_code"])
-    _poll(world, used)
+def test_confirm_invalid_codes_return_same_404(registry: Harness) -> None:
+    used = _start(registry)
+    _confirm(registry.owner, used["user_code"])
+    _poll(registry, used)
     codes = [used["user_code"], "AAAA-AAAA", "x", "0000-0000", "' OR 1=1 --", "A\x00"]
-    answers = [refusal(_confirm(world.person("viewer"), code)) for code in codes]
+    answers = [refusal(_confirm(registry.create_member("viewer"), code)) for code in codes]
     assert all(answer == answers[0] for answer in answers)
     assert answers[0][0] == 404
 
     polled = [
-        refusal(world.nobody.post("/desktop/pair/poll", device_code=code))
-        for code in (used["device_code"], keys.new_token("pc-").raw, "x", "\x00", used["user_code"])
+        refusal(registry.anonymous.post("/desktop/pair/poll", device_code=code))
+        for code in (used["device_code"], keys.generate_token("pc-").raw, "x", "\x00", used["user_code"])
     ]
     assert all(answer == polled[0] for answer in polled)
     assert polled[0][0] == 404
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
-def test_a_pairing_ends_after_five_minutes(world: World, confirmed: bool) -> None:
-    started = _start(world)
+def test_pairing_after_five_minutes_is_refused(registry: Harness, confirmed: bool) -> None:
+    started = _start(registry)
     if confirmed:
-        _confirm(world.owner, started["user_code"])
-    _expire(world)
-    assert _poll(world, started).status_code == 404
-    assert _confirm(world.owner, started["user_code"]).status_code == 404
+        _confirm(registry.owner, started["user_code"])
+    _expire(registry)
+    assert _poll(registry, started).status_code == 404
+    assert _confirm(registry.owner, started["user_code"]).status_code == 404
 
 
-def test_guessing_codes_is_stopped(world: World) -> None:
-    user = world.person("viewer")
+def test_confirm_repeated_wrong_codes_returns_429(registry: Harness) -> None:
+    user = registry.create_member("viewer")
     assert [_confirm(user, "AAAA-AAAA").status_code for _ in range(11)] == [404] * 10 + [429]
 
 
-def test_who_left_meanwhile_pairs_nothing(world: World) -> None:
-    user = world.person("member")
-    started = _start(world)
+def test_poll_after_user_left_team_returns_404(registry: Harness) -> None:
+    user = registry.create_member("member")
+    started = _start(registry)
     _confirm(user, started["user_code"])
     user.delete(f"/members/{user.user_id}")
-    assert _poll(world, started).status_code == 404
-    assert _poll(world, started).status_code == 404
+    assert _poll(registry, started).status_code == 404
+    assert _poll(registry, started).status_code == 404
 
 
-def test_one_address_keeps_so_many_pairings_open_and_no_more(world: World) -> None:
-    with world.parts.database.writing() as session:
-        for number in range(OPEN_FROM_ONE_ADDRESS):
-            session.add(
-                PairingRow(
-                    device_code_hash=f"hash {number}",
-                    user_code=f"code {number}",
-                    address="testclient",
-                    expires_at=now() + timedelta(minutes=1),
-                )
+def _fill(registry: Harness, count: int, address: str = "testclient", confirmed_by: ApiCaller | None = None) -> None:
+    """Open so many pairings, the first of which ends in 100 seconds, the next ones a second later each."""
+    who = {"user_id": UUID(str(confirmed_by.user_id)), "team_id": UUID(registry.team_id)} if confirmed_by else {}
+    with registry.resources.database.writing() as session:
+        session.add_all(
+            PairingRow(
+                device_code_hash=f"{address} {number}",
+                user_code=f"{address} {number}",
+                address=address,
+                expires_at=now() + timedelta(seconds=100 + number),
+                **who,
             )
-    refused = world.nobody.post("/desktop/pair/start")
+            for number in range(count)
+        )
+
+
+def _open_codes(registry: Harness) -> set[str]:
+    with registry.resources.database.reading() as session:
+        return {row.user_code for row in session.query(PairingRow)}
+
+
+def test_start_pairing_above_limit_of_address_deletes_its_oldest_unconfirmed_one(registry: Harness) -> None:
+    _fill(registry, 1, confirmed_by=registry.owner, address="testclient")
+    with registry.resources.database.writing() as session:
+        session.query(PairingRow).update({"user_code": "confirmed", "device_code_hash": "confirmed"})
+    _fill(registry, 1, "elsewhere")
+    _fill(registry, MAX_OPEN_PER_ADDRESS - 1)
+    before = _open_codes(registry)
+    started = _start(registry)
+    assert before - _open_codes(registry) == {"testclient 0"}
+    assert len(_open_codes(registry)) == len(before)
+    assert _confirm(registry.owner, started["user_code"]).status_code == 200
+
+
+def test_start_pairing_above_limit_of_confirmed_ones_returns_429_until_the_first_expires(
+    registry: Harness,
+) -> None:
+    _fill(registry, MAX_OPEN_PER_ADDRESS, confirmed_by=registry.owner)
+    refused = registry.anonymous.post("/desktop/pair/start")
     assert refused.status_code == 429
-    assert int(refused.headers["retry-after"]) > 0
-    _expire(world)
-    assert world.nobody.post("/desktop/pair/start").status_code == 200
+    assert 60 < int(refused.headers["retry-after"]) <= 100
+    _expire(registry)
+    assert registry.anonymous.post("/desktop/pair/start").status_code == 200
 
 
-def test_a_device_ends_itself_and_its_agent(world: World) -> None:
-    started = _start(world)
-    _confirm(world.owner, started["user_code"])
-    both = _poll(world, started).json()
-    device, agent = Someone(world.client, both["raw_key"]), Someone(world.client, both["agent_key"])
+def test_start_pairing_with_20_other_addresses_at_their_limit_returns_200(registry: Harness) -> None:
+    for number in range(20):
+        _fill(registry, MAX_OPEN_PER_ADDRESS, f"192.0.2.{number}")
+    assert registry.anonymous.post("/desktop/pair/start").status_code == 200
+
+
+def test_start_pairing_above_limit_of_registry_returns_429_with_time_until_the_first_expires(registry: Harness) -> None:
+    _fill(registry, MAX_OPEN, "elsewhere")
+    refused = registry.anonymous.post("/desktop/pair/start")
+    assert refused.status_code == 429
+    assert 60 < int(refused.headers["retry-after"]) <= 100
+
+
+def test_revoke_own_device_key_ends_it_and_its_paired_agent_key(registry: Harness) -> None:
+    started = _start(registry)
+    _confirm(registry.owner, started["user_code"])
+    paired = _poll(registry, started).json()
+    device, agent = ApiCaller(registry.client, paired["raw_key"]), ApiCaller(registry.client, paired["agent_key"])
     assert agent.get("/models").status_code == 403
     assert device.post("/auth/device/revoke").json() == {"is_success": True}
     assert device.post("/auth/device/revoke").status_code == 401
     assert agent.get("/models").status_code == 401
 
 
-def test_revoking_a_device_in_the_list_ends_its_agent_too(world: World) -> None:
-    started = _start(world)
-    _confirm(world.owner, started["user_code"])
-    both = _poll(world, started).json()
-    listed = world.owner.get("/credentials", kind="device").json()["credentials"][0]
-    world.owner.delete(f"/credentials/{listed['id']}")
-    assert Someone(world.client, both["agent_key"]).get("/models").status_code == 401
+def test_revoke_device_key_by_owner_ends_its_paired_agent_key(registry: Harness) -> None:
+    started = _start(registry)
+    _confirm(registry.owner, started["user_code"])
+    paired = _poll(registry, started).json()
+    listed = registry.owner.get("/credentials", kind="device").json()["credentials"][0]
+    registry.owner.delete(f"/credentials/{listed['id']}")
+    assert ApiCaller(registry.client, paired["agent_key"]).get("/models").status_code == 401
 
 
 @pytest.mark.parametrize("kind", ["user", "integration", "agent"])
-def test_only_a_device_ends_itself(world: World, kind: str) -> None:
-    caller = world.owner if kind == "user" else world.key(kind)
+def test_revoke_own_device_called_by_other_kind_returns_403(registry: Harness, kind: str) -> None:
+    caller = registry.owner if kind == "user" else registry.create_key(kind)
     assert caller.post("/auth/device/revoke").status_code == 403
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101, "a\nb", 7])
-def test_a_bad_device_name_is_named(world: World, name: object) -> None:
-    answer = _confirm(world.owner, _start(world)["user_code"], device_name=name)
+def test_confirm_pairing_with_invalid_device_name_returns_422(registry: Harness, name: object) -> None:
+    answer = _confirm(registry.owner, _start(registry)["user_code"], device_name=name)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "device_name"

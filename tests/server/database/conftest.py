@@ -1,4 +1,4 @@
-"""Both databases, empty."""
+"""Both databases, empty, and two servers on one database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from modelyard.server.database.session import Database
 from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
 from tests.server.database.two_servers import OPEN_UPLOADS, TwoServers, two_servers
-from tests.server.world import Someone
+from tests.server.harness import ApiCaller
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -48,7 +48,7 @@ def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def team(servers: TwoServers) -> Iterator[Someone]:
-    """A fresh team's owner; when the test is over, nothing was miscounted."""
-    yield servers.world.new_team()
+def team(servers: TwoServers) -> Iterator[ApiCaller]:
+    """The owner of a new team; after the test, the stored totals must be correct."""
+    yield servers.registry.create_team()
     servers.check_sums()

@@ -10,14 +10,15 @@ from sqlalchemy import text
 
 from modelyard.server.database.engine import Limits, open_engine
 from modelyard.server.identity.state import Identity
-from modelyard.server.parts import opened
+from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
+from tests.journeys.polling import wait_for
 from tests.postgres import RunningPostgres
 from tests.server.conftest import CHEAP
-from tests.server.database.cutting import Cutting
-from tests.server.world import Someone, World, a_model_file, hash_of
+from tests.server.database.commit_proxy import CommitProxy
+from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 
-CONTENT = a_model_file()
+CONTENT = make_model_file()
 
 
 @pytest.fixture(scope="module")
@@ -27,31 +28,33 @@ def postgres() -> Iterator[RunningPostgres]:
 
 
 @pytest.fixture(scope="module")
-def cutting(postgres: RunningPostgres) -> Iterator[Cutting]:
-    with Cutting(postgres.port) as cutting:
-        yield cutting
+def commit_proxy(postgres: RunningPostgres) -> Iterator[CommitProxy]:
+    with CommitProxy(postgres.port) as commit_proxy:
+        yield commit_proxy
 
 
 @pytest.fixture(scope="module")
-def world(postgres: RunningPostgres, cutting: Cutting, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def registry(
+    postgres: RunningPostgres, commit_proxy: CommitProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Harness]:
     postgres.execute("CREATE DATABASE registry")
-    url = postgres.url("registry").replace(str(postgres.port), str(cutting.port))
+    url = postgres.url("registry").replace(str(postgres.port), str(commit_proxy.port))
     folder: Path = tmp_path_factory.mktemp("bad")
     settings = Settings(data_dir=folder / "data", database_url=url, public_url="http://registry.test")
-    with opened(settings, Identity(CHEAP)) as parts, World(parts) as world:
-        yield world
+    with open_resources(settings, Identity(CHEAP)) as resources, Harness(resources) as registry:
+        yield registry
 
 
 @pytest.fixture
-def team(world: World) -> Someone:
-    return world.new_team()
+def team(registry: Harness) -> ApiCaller:
+    return registry.create_team()
 
 
-def test_without_its_database_every_route_answers_503_and_says_when_to_come_back(
-    world: World, team: Someone, postgres: RunningPostgres
+def test_request_while_database_is_down_returns_503_with_retry_after(
+    registry: Harness, team: ApiCaller, postgres: RunningPostgres
 ) -> None:
     model_id = team.register(CONTENT)
-    body = team.new_model(a_model_file("late"), "loras/late.safetensors")
+    body = team.new_model(make_model_file("late"), "loras/late.safetensors")
     postgres.stop()
     answers = [
         team.get("/models"),
@@ -59,30 +62,30 @@ def test_without_its_database_every_route_answers_503_and_says_when_to_come_back
         team.post("/models", **body),
         team.delete(f"/models/{model_id}"),
         team.post("/invitations", email_address="x@y.test", invitation_role="viewer"),
-        world.nobody.post("/auth/login", email_address="owner@studio.test", user_password="whatever it is"),
-        world.nobody.post("/desktop/pair/start"),
+        registry.anonymous.post("/auth/login", email_address="owner@studio.test", user_password="whatever it is"),
+        registry.anonymous.post("/desktop/pair/start"),
     ]
     for answer in answers:
         assert (answer.status_code, answer.json()["error_code"]) == (503, "unavailable"), answer.text
         assert int(answer.headers["Retry-After"]) > 0
-    ready = world.client.get("/readyz")
+    ready = registry.client.get("/readyz")
     assert (ready.status_code, ready.json()["store"]) == (503, "ok")
     assert "database" in ready.json()["database"]
-    assert world.client.get("/healthz").status_code == 200
+    assert registry.client.get("/healthz").status_code == 200
 
     postgres.start()
-    assert world.client.get("/readyz").status_code == 200
+    wait_for(lambda: registry.client.get("/readyz").status_code == 200)
     assert team.post("/models", **body).status_code == 201
     assert {model["id"] for model in team.get("/models").json()["model_list"]} >= {model_id}
 
 
-def test_a_registration_whose_commit_was_not_answered_is_repeated_to_the_same_model(
-    team: Someone, cutting: Cutting
+def test_register_again_after_lost_commit_response_returns_same_model(
+    team: ApiCaller, commit_proxy: CommitProxy
 ) -> None:
     body = team.new_model(CONTENT)
-    cutting.lose_next_commit()
+    commit_proxy.lose_next_commit()
     lost = team.post("/models", **body)
-    assert cutting.has_cut.is_set()
+    assert commit_proxy.has_lost_commit.is_set()
     assert (lost.status_code, lost.json()["error_code"]) == (503, "unavailable")
     again = team.post("/models", **body)
     assert again.status_code == 200
@@ -92,11 +95,11 @@ def test_a_registration_whose_commit_was_not_answered_is_repeated_to_the_same_mo
     assert len(team.get("/audit-events", action="model.registered").json()["audit_event_list"]) == 1
 
 
-def test_a_request_that_is_cut_while_it_waits_for_its_turn_does_nothing(
-    world: World, team: Someone, postgres: RunningPostgres
+def test_request_cancelled_while_waiting_for_lock_changes_nothing(
+    registry: Harness, team: ApiCaller, postgres: RunningPostgres
 ) -> None:
     answers = []
-    with world.parts.database.writing(UUID(team.team_id)) as session:
+    with registry.resources.database.writing(UUID(team.team_id)) as session:
         session.execute(text("SELECT 1"))
         asking = threading.Thread(
             target=lambda: answers.append(team.post("/credentials", kind="agent", display_name="x"))
@@ -113,7 +116,7 @@ def test_a_request_that_is_cut_while_it_waits_for_its_turn_does_nothing(
     assert team.post("/credentials", kind="agent", display_name="x").status_code == 201
 
 
-def test_a_connection_to_a_machine_that_vanished_is_given_up_in_minutes(postgres: RunningPostgres) -> None:
+def test_open_postgres_connection_detects_vanished_machine_in_minutes(postgres: RunningPostgres) -> None:
     for options, idle in {"": "30", "?keepalives_idle=7": "7"}.items():
         engine = open_engine(postgres.url() + options, Limits())
         with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""What a database's failures look like from outside: a problem that names its cause, and never what nobody may know."""
+"""Database failures become problems with a message for their cause, without secrets."""
 
 import logging
 import secrets
@@ -14,48 +14,48 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from modelyard.server.database.engine import DatabaseUnfit, Limits
-from modelyard.server.database.failures import SAID
+from modelyard.server.database.failures import FAILURES
 from modelyard.server.database.migrations import migrate
-from modelyard.server.database.session import Database
+from modelyard.server.database.session import Database, serves_request
 from modelyard.wire.problems import Problem, StorageFull, Unavailable
 from tests.postgres import RunningPostgres
 
 PASSWORD = secrets.token_urlsafe(16)
-IMPATIENT = Limits(busy=200, statement=200, connect=1000, connections=1, extra_connections=0)
+SHORT_LIMITS = Limits(busy=200, statement=200, connect=1000, connections=1, extra_connections=0)
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[RunningPostgres]:
-    """A PostgreSQL that asks for a password, has few connections, and is stopped and started by these tests."""
+def postgres() -> Iterator[RunningPostgres]:
+    """A PostgreSQL with a password and few connections, which these tests stop and start."""
     with RunningPostgres(password=PASSWORD, max_connections=8) as server:
         yield server
 
 
 @pytest.fixture
-def patient(guarded: RunningPostgres) -> Iterator[Database]:
-    database = Database(guarded.url())
+def database_default_limits(postgres: RunningPostgres) -> Iterator[Database]:
+    database = Database(postgres.url())
     yield database
     database.close()
 
 
 @pytest.fixture
-def impatient(guarded: RunningPostgres) -> Iterator[Database]:
-    database = Database(guarded.url(), IMPATIENT)
+def database_short_limits(postgres: RunningPostgres) -> Iterator[Database]:
+    database = Database(postgres.url(), SHORT_LIMITS)
     yield database
     database.close()
 
 
 @pytest.fixture(autouse=True)
-def nothing_told(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever happens, no log has the password or an address with one."""
+def check_logs_have_no_password(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Check after each test that no log line has the password or a database URL."""
     with caplog.at_level(logging.DEBUG):
         yield
     assert PASSWORD not in caplog.text
     assert "postgresql://" not in caplog.text
 
 
-def refusal(database: Database, statement: str = "SELECT 1") -> Problem:
-    """The problem that this statement meets."""
+def get_problem(database: Database, statement: str = "SELECT 1") -> Problem:
+    """Execute a statement that must fail; return the problem."""
     with pytest.raises(Problem) as refused, database.writing(uuid4()) as session:
         session.execute(text(statement))
     assert PASSWORD not in refused.value.detail
@@ -64,8 +64,9 @@ def refusal(database: Database, statement: str = "SELECT 1") -> Problem:
     return refused.value
 
 
-def told(failure: str) -> str:
-    return SAID[failure][0]
+def get_message(failure: str) -> str:
+    """Return the message of a failure."""
+    return FAILURES[failure][0]
 
 
 @pytest.mark.parametrize(
@@ -86,15 +87,18 @@ def told(failure: str) -> str:
         ("08006", "away"),
     ],
 )
-def test_what_postgresql_says_by_a_code_is_said_in_words(patient: Database, code: str, failure: str) -> None:
-    said = refusal(patient, f"DO $$ BEGIN RAISE EXCEPTION 'the server says' USING ERRCODE = '{code}'; END $$")
-    assert isinstance(said, Unavailable)
-    assert said.detail == told(failure)
+def test_translate_failures_sqlstate_has_message(database_default_limits: Database, code: str, failure: str) -> None:
+    problem = get_problem(
+        database_default_limits, f"DO $$ BEGIN RAISE EXCEPTION 'the server says' USING ERRCODE = '{code}'; END $$"
+    )
+    assert isinstance(problem, Unavailable)
+    assert problem.detail == get_message(failure)
 
 
-def test_a_full_disk_of_postgresql_is_one(patient: Database) -> None:
+def test_translate_failures_full_postgresql_disk_raises_storage_full(database_default_limits: Database) -> None:
     assert isinstance(
-        refusal(patient, "DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$"), StorageFull
+        get_problem(database_default_limits, "DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$"),
+        StorageFull,
     )
 
 
@@ -106,45 +110,45 @@ def test_a_full_disk_of_postgresql_is_one(patient: Database) -> None:
         ("DO $$ BEGIN RAISE EXCEPTION 'twice' USING ERRCODE = '23505'; END $$", IntegrityError),
     ],
 )
-def test_a_mistake_of_ours_is_no_failure_of_the_database(
-    patient: Database, statement: str, error: type[Exception]
+def test_translate_failures_programming_error_is_reraised(
+    database_default_limits: Database, statement: str, error: type[Exception]
 ) -> None:
-    with pytest.raises(error), patient.reading() as session:
+    with pytest.raises(error), database_default_limits.reading() as session:
         session.execute(text(statement))
 
 
-def test_a_turn_that_does_not_come_and_a_statement_that_takes_too_long_end(impatient: Database) -> None:
-    assert refusal(impatient, "SELECT pg_sleep(5)").detail == told("slow")
-    other, team_id = Database(impatient.engine.url.render_as_string(hide_password=False)), uuid4()
+def test_writing_lock_or_statement_timeout_raises_unavailable(database_short_limits: Database) -> None:
+    assert get_problem(database_short_limits, "SELECT pg_sleep(5)").detail == get_message("slow")
+    other, team_id = Database(database_short_limits.engine.url.render_as_string(hide_password=False)), uuid4()
     with other.writing(team_id) as session:
         session.execute(text("SELECT 1"))
-        with pytest.raises(Unavailable) as refused, impatient.writing(team_id) as waiting:
+        with pytest.raises(Unavailable) as refused, database_short_limits.writing(team_id) as waiting:
             waiting.execute(text("SELECT 1"))
-    assert refused.value.detail == told("busy")
+    assert refused.value.detail == get_message("busy")
     other.close()
 
 
-def test_a_process_without_a_free_connection_says_so_and_goes_on(impatient: Database) -> None:
-    with impatient.reading() as session:
+def test_reading_exhausted_pool_raises_unavailable_then_recovers(database_short_limits: Database) -> None:
+    with database_short_limits.reading() as session:
         session.execute(text("SELECT 1"))
         with ThreadPoolExecutor(1) as thread:
-            assert thread.submit(refusal, impatient).result().detail == told("crowded")
-    with impatient.writing() as session:
+            assert thread.submit(get_problem, database_short_limits).result().detail == get_message("crowded")
+    with database_short_limits.writing() as session:
         session.execute(text("SELECT 1"))
 
 
-def test_a_server_without_a_free_connection_is_crowded(guarded: RunningPostgres) -> None:
-    guarded.execute("CREATE ROLE modest LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
-    url = guarded.url().replace(f"modelyard:{PASSWORD}", "modest:x")
+def test_reading_exhausted_server_connections_raises_unavailable(postgres: RunningPostgres) -> None:
+    postgres.execute("CREATE ROLE modest LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
+    url = postgres.url().replace(f"modelyard:{PASSWORD}", "modest:x")
     with psycopg.connect(url):
         database = Database(url)
-        assert refusal(database).detail == told("crowded")
+        assert get_problem(database).detail == get_message("crowded")
         database.close()
-    guarded.execute("DROP ROLE modest")
+    postgres.execute("DROP ROLE modest")
 
 
 @pytest.mark.parametrize(
-    ("bend", "failure"),
+    ("change_url", "failure"),
     [
         (lambda url: url.replace(PASSWORD, "wrong"), "refused"),
         (lambda url: url.replace("modelyard:", "nobody:"), "refused"),
@@ -155,42 +159,42 @@ def test_a_server_without_a_free_connection_is_crowded(guarded: RunningPostgres)
         (lambda url: url.replace("@127.0.0.1", "@no-such-host.invalid"), "away"),
     ],
 )
-def test_an_address_that_leads_nowhere_says_what_is_wrong_with_it(
-    guarded: RunningPostgres, bend: Callable[[str], str], failure: str
+def test_open_database_unreachable_url_names_cause(
+    postgres: RunningPostgres, change_url: Callable[[str], str], failure: str
 ) -> None:
-    database = Database(bend(guarded.url()))
-    assert refusal(database).detail == told(failure)
+    database = Database(change_url(postgres.url()))
+    assert get_problem(database).detail == get_message(failure)
     with pytest.raises(Unavailable) as refused:
         migrate(database.engine)
-    assert refused.value.detail == told(failure)
+    assert refused.value.detail == get_message(failure)
     database.close()
 
 
 @pytest.mark.parametrize("url", ["postgresql://a:secret@host:port/x", "mysql://a:secret@host/x", "secret"])
-def test_what_is_no_address_is_not_repeated(url: str) -> None:
+def test_open_engine_invalid_url_is_not_repeated_in_message(url: str) -> None:
     with pytest.raises(DatabaseUnfit) as refused:
         Database(url)
     assert "secret" not in str(refused.value)
 
 
-def test_a_restart_goes_unnoticed_and_a_stop_ends_with_the_next_start(guarded: RunningPostgres) -> None:
-    database = Database(guarded.url())
+def test_reading_after_database_restart_succeeds(postgres: RunningPostgres) -> None:
+    database = Database(postgres.url())
     with database.writing() as session:
         session.execute(text("CREATE TABLE IF NOT EXISTS counted (number INTEGER)"))
-    guarded.stop()
-    assert refusal(database).detail == told("away")
-    guarded.start()
+    postgres.stop()
+    assert get_problem(database).detail == get_message("away")
+    postgres.start()
     with database.writing() as session:
         session.execute(text("INSERT INTO counted VALUES (1)"))
-    guarded.stop()
-    guarded.start()
+    postgres.stop()
+    postgres.start()
     with database.reading() as session:
         assert session.scalar(text("SELECT number FROM counted")) == 1
     database.close()
 
 
-def test_a_transaction_that_is_cut_is_undone_and_said(guarded: RunningPostgres) -> None:
-    database = Database(guarded.url())
+def test_writing_terminated_connection_rolls_back_and_raises(postgres: RunningPostgres) -> None:
+    database = Database(postgres.url())
     with database.writing() as session:
         session.execute(text("CREATE TABLE cut (number INTEGER)"))
 
@@ -198,53 +202,97 @@ def test_a_transaction_that_is_cut_is_undone_and_said(guarded: RunningPostgres) 
         with database.writing() as session:
             session.execute(text("INSERT INTO cut VALUES (1)"))
             pid = session.scalar(text("SELECT pg_backend_pid()"))
-            guarded.execute(f"SELECT pg_terminate_backend({pid})")
+            postgres.execute(f"SELECT pg_terminate_backend({pid})")
             session.execute(text("INSERT INTO cut VALUES (2)"))
 
     with pytest.raises(Unavailable) as refused:
         cut_in_the_middle()
-    assert refused.value.detail == told("restarting")
+    assert refused.value.detail == get_message("restarting")
     with database.reading() as session:
         assert session.scalar(text("SELECT count(*) FROM cut")) == 0
     database.close()
 
 
-def test_a_database_that_cannot_hold_every_name_is_refused(guarded: RunningPostgres) -> None:
-    guarded.execute("CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    database = Database(guarded.url("narrow"))
+def test_migrate_database_without_utf8_is_refused(postgres: RunningPostgres) -> None:
+    postgres.execute("CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    database = Database(postgres.url("narrow"))
     with pytest.raises(DatabaseUnfit, match="LATIN1"):
         migrate(database.engine)
     database.close()
 
 
-def test_a_full_sqlite_disk_is_one_and_loses_nothing(tmp_path: Path) -> None:
+def test_writing_full_sqlite_disk_raises_storage_full_and_loses_nothing(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'small.sqlite3'}", Limits(connections=1, extra_connections=0))
     with database.writing() as session:
         session.execute(text("CREATE TABLE kept (words TEXT)"))
         session.execute(text("INSERT INTO kept VALUES ('here')"))
     with database.reading() as session:
         session.execute(text("PRAGMA max_page_count = 4"))
-    assert isinstance(refusal(database, "INSERT INTO kept VALUES (zeroblob(1000000))"), StorageFull)
+    assert isinstance(get_problem(database, "INSERT INTO kept VALUES (zeroblob(1000000))"), StorageFull)
     with database.reading() as session:
         assert list(session.scalars(text("SELECT words FROM kept"))) == ["here"]
     database.close()
 
 
-def test_a_sqlite_file_that_is_none_or_nowhere_says_so(tmp_path: Path) -> None:
+# It counts to a hundred billion.
+ENDLESS = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1e11) SELECT max(i) FROM n")
+LONG = text(str(ENDLESS).replace("1e11", "2e6"))
+
+
+@pytest.fixture
+def sqlite_short_reads(tmp_path: Path) -> Iterator[Database]:
+    """A database with one connection, on which requests may read for 50 ms."""
+    limits = Limits(reading=50, connections=1, extra_connections=0)
+    database = Database(f"sqlite:///{tmp_path / 'slow.sqlite3'}", limits)
+    token = serves_request.set(True)
+    yield database
+    serves_request.reset(token)
+    database.close()
+
+
+def test_read_request_takes_too_long_on_sqlite_raises_unavailable(sqlite_short_reads: Database) -> None:
+    for _ in range(2):
+        with pytest.raises(Unavailable) as refused, sqlite_short_reads.reading() as session:
+            session.execute(ENDLESS)
+        assert refused.value.detail == get_message("slow")
+        assert refused.value.facts["retry_after"] > 0
+    with sqlite_short_reads.reading() as session:
+        assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_read_job_takes_longer_than_requests_may_on_sqlite_goes_on(sqlite_short_reads: Database) -> None:
+    with pytest.raises(Unavailable), sqlite_short_reads.reading() as session:
+        session.execute(LONG)
+    # A job runs in a thread that no request has started, on the connection that the request had.
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(_count_slowly, sqlite_short_reads).result() == 2_000_000
+    # Also what writes, and what takes a connection of its own.
+    with sqlite_short_reads.writing() as session:
+        assert session.scalar(LONG) == 2_000_000
+    with sqlite_short_reads.engine.begin() as connection:
+        assert connection.scalar(LONG) == 2_000_000
+
+
+def _count_slowly(database: Database) -> int:
+    with database.reading() as session:
+        return int(session.scalar(LONG) or 0)
+
+
+def test_reading_missing_or_invalid_sqlite_file_names_cause(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite3").write_text("this is no database " * 100)
     for path, failure in ((tmp_path / "text.sqlite3", "damaged"), (tmp_path / "no" / "x.sqlite3", "unopened")):
         database = Database(f"sqlite:///{path}")
-        assert refusal(database).detail == told(failure)
+        assert get_problem(database).detail == get_message(failure)
         database.close()
 
 
-def test_a_sqlite_writer_that_another_process_holds_up_says_so(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'busy.sqlite3'}", IMPATIENT)
+def test_writing_sqlite_locked_by_other_process_raises_unavailable(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'busy.sqlite3'}", SHORT_LIMITS)
     with database.writing() as session:
         session.execute(text("CREATE TABLE counted (number INTEGER)"))
     holder = sqlite3.connect(tmp_path / "busy.sqlite3", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    assert refusal(database).detail == told("busy")
+    assert get_problem(database).detail == get_message("busy")
     holder.execute("ROLLBACK")
     holder.close()
     with database.writing() as session:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.server.database.engine import Limits, migrating_connection
+from modelyard.server.database.engine import Limits, open_migration
 from modelyard.server.database.migrations import migrate, schema_state
 from modelyard.server.database.session import Database
 from modelyard.wire.problems import Unavailable
@@ -14,7 +14,7 @@ from tests.server.database.first_release import FirstRelease
 from tests.server.database.test_migrations import differences
 from tools.repository import ROOT
 
-PROGRAM = [sys.executable, "-m", "tests.server.database.migrating"]
+PROGRAM = [sys.executable, "-m", "tests.server.database.migrate_program"]
 
 
 def ran(*arguments: str) -> list[str]:
@@ -24,7 +24,7 @@ def ran(*arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_ten_servers_that_start_at_once_on_an_empty_database_all_come_up(database_url: str) -> None:
+def test_migrate_ten_servers_at_once_all_start(database_url: str) -> None:
     ran(database_url, "together", "10")
     database = Database(database_url)
     assert schema_state(database.engine) == "current"
@@ -32,7 +32,7 @@ def test_ten_servers_that_start_at_once_on_an_empty_database_all_come_up(databas
     database.close()
 
 
-def test_a_migration_that_is_killed_anywhere_leaves_the_old_schema_whole(database_url: str, tmp_path: Path) -> None:
+def test_migrate_killed_at_any_point_keeps_old_schema(database_url: str, tmp_path: Path) -> None:
     FirstRelease().write(database_url, tmp_path)
     *after_kills, last = ran(database_url, "killed", "6")
     assert len(after_kills) > 5
@@ -41,9 +41,9 @@ def test_a_migration_that_is_killed_anywhere_leaves_the_old_schema_whole(databas
     assert last.startswith("current")
 
 
-def test_a_server_that_waits_too_long_for_another_one_to_migrate_does_not_start(database_url: str) -> None:
+def test_migrate_lock_timeout_fails_start(database_url: str) -> None:
     one, other = Database(database_url), Database(database_url, Limits(migration=200))
-    with migrating_connection(one.engine) as connection:
+    with open_migration(one.engine) as connection:
         connection.exec_driver_sql("SELECT 1")
         with pytest.raises(Unavailable):
             migrate(other.engine)

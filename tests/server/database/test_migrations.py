@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, Engine, inspect
 import modelyard.server.app  # noqa: F401 - imports every slice, so that every table is known
 from modelyard.server.database.base import Row
 from modelyard.server.database.migrations import SchemaTooNew, migrate, schema_state
-from modelyard.server.database.search import is_in_tables
+from modelyard.server.database.search import is_row_table
 from modelyard.server.database.session import Database
 
 
@@ -21,17 +21,17 @@ def engine(database: Database) -> Engine:
 
 def differences(engine: Engine) -> list[Any]:
     with engine.connect() as connection:
-        compared = {"compare_type": True, "compare_server_default": True, "include_name": is_in_tables}
+        compared = {"compare_type": True, "compare_server_default": True, "include_name": is_row_table}
         context = MigrationContext.configure(connection, opts=compared | {"target_metadata": Row.metadata})
         return list(compare_metadata(context, Row.metadata))
 
 
-def test_the_migrated_schema_is_what_the_tables_say(engine: Engine) -> None:
+def test_migrated_schema_equals_declared_tables(engine: Engine) -> None:
     migrate(engine)
     assert differences(engine) == []
 
 
-def test_constraints_are_the_same_under_the_same_names(engine: Engine) -> None:
+def test_migrated_constraints_equal_declared_names(engine: Engine) -> None:
     """What the comparison above does not look at: foreign keys' actions, unique and check constraints."""
     migrate(engine)
     found = inspect(engine)
@@ -43,14 +43,14 @@ def test_constraints_are_the_same_under_the_same_names(engine: Engine) -> None:
         assert found.get_pk_constraint(table.name)["name"] == table.primary_key.name
 
 
-def test_a_column_that_is_missing_is_noticed(engine: Engine) -> None:
+def test_compare_schema_missing_column_is_detected(engine: Engine) -> None:
     migrate(engine)
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE models DROP COLUMN license")
     assert [str(difference[0]) for difference in differences(engine)] == ["add_column"]
 
 
-def test_two_models_that_machines_would_hold_at_one_path_are_refused_by_the_database_itself(engine: Engine) -> None:
+def test_insert_second_model_with_equivalent_path_violates_constraint(engine: Engine) -> None:
     migrate(engine)
     unique = {str(index["name"]): index for index in inspect(engine).get_indexes("models") if index["unique"]}
     conditions = {
@@ -64,14 +64,14 @@ def test_two_models_that_machines_would_hold_at_one_path_are_refused_by_the_data
         assert conditions[name] in str(index["dialect_options"][f"{engine.dialect.name}_where"])
 
 
-def test_migrating_may_be_repeated(engine: Engine) -> None:
+def test_migrate_repeated_changes_nothing(engine: Engine) -> None:
     assert schema_state(engine) == "behind"
     migrate(engine)
     migrate(engine)
     assert schema_state(engine) == "current"
 
 
-def test_a_schema_of_a_newer_program_is_refused_and_left_alone(engine: Engine) -> None:
+def test_migrate_newer_schema_raises_and_changes_nothing(engine: Engine) -> None:
     migrate(engine)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")

@@ -40,7 +40,7 @@ def refused(command: str, url: str, folder: Path) -> str:
     return line
 
 
-def test_nothing_starts_on_a_database_that_does_not_let_it_in(guarded: RunningPostgres, tmp_path: Path) -> None:
+def test_start_with_denied_database_access_fails(guarded: RunningPostgres, tmp_path: Path) -> None:
     right = guarded.url()
     assert "user or password" in refused("serve", right.replace(PASSWORD, "wrong"), tmp_path)
     assert "user or password" in refused("migrate", right.replace(PASSWORD, "wrong"), tmp_path)
@@ -48,10 +48,10 @@ def test_nothing_starts_on_a_database_that_does_not_let_it_in(guarded: RunningPo
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     assert "does not answer" in refused("serve", right.replace(str(guarded.port), str(port)), tmp_path)
-    assert "not the URL" in refused("serve", f"postgresql://modelyard:{PASSWORD}@host:port/x", tmp_path)
+    assert "not a valid database URL" in refused("serve", f"postgresql://modelyard:{PASSWORD}@host:port/x", tmp_path)
 
 
-def test_a_server_does_not_start_on_the_schema_of_a_newer_one(guarded: RunningPostgres, tmp_path: Path) -> None:
+def test_start_with_newer_schema_fails(guarded: RunningPostgres, tmp_path: Path) -> None:
     with guarded.database() as url:
         done = ran("migrate", url, tmp_path)
         assert (done.returncode, done.stdout) == (0, "The schema is current.\n")

@@ -53,7 +53,7 @@ def add_one(database: Database, team_id: UUID) -> None:
         ("busy_timeout", 10_000),
     ],
 )
-def test_every_sqlite_connection_is_durable_and_checks_references(tmp_path: Path, pragma: str, value: object) -> None:
+def test_sqlite_connection_has_durable_settings(tmp_path: Path, pragma: str, value: object) -> None:
     database = Database(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
     with database.reading() as session:
         assert session.scalar(text(f"PRAGMA {pragma}")) == value
@@ -62,7 +62,7 @@ def test_every_sqlite_connection_is_durable_and_checks_references(tmp_path: Path
     database.close()
 
 
-def test_a_block_that_raises_changes_nothing(database: Database) -> None:
+def test_writing_block_raises_rolls_back(database: Database) -> None:
     def stop_halfway() -> None:
         with database.writing() as session:
             session.execute(text("UPDATE counted SET number = 1"))
@@ -74,7 +74,7 @@ def test_a_block_that_raises_changes_nothing(database: Database) -> None:
         assert number(session) == 0
 
 
-def test_a_reader_sees_one_moment(database: Database) -> None:
+def test_reading_during_write_sees_one_snapshot(database: Database) -> None:
     with database.reading() as reader:
         before = number(reader)
         with database.writing() as writer:
@@ -84,7 +84,7 @@ def test_a_reader_sees_one_moment(database: Database) -> None:
         assert number(reader) == 7
 
 
-def test_many_writers_that_read_first_lose_no_change(database: Database, other: Database) -> None:
+def test_writing_many_read_modify_writes_lose_no_update(database: Database, other: Database) -> None:
     """Sixteen threads in two processes' worth of pools; SQLite's in-process lock helps only within one of them."""
     team_id = uuid4()
     with ThreadPoolExecutor(16) as threads:
@@ -93,13 +93,13 @@ def test_many_writers_that_read_first_lose_no_change(database: Database, other: 
         assert number(session) == 64
 
 
-def test_a_transaction_inside_another_is_a_mistake_and_said_at_once(database: Database) -> None:
-    with database.writing(), pytest.raises(RuntimeError, match="writing already"):
+def test_writing_inside_writing_raises_at_once(database: Database) -> None:
+    with database.writing(), pytest.raises(RuntimeError, match="already has a writing"):
         add_one(database, uuid4())
     add_one(database, uuid4())
 
 
-def test_teams_do_not_wait_for_one_another_on_postgresql(postgres_server: RunningPostgres) -> None:
+def test_writing_on_postgresql_does_not_wait_for_other_team(postgres_server: RunningPostgres) -> None:
     mine, yours = uuid4(), uuid4()
     with postgres_server.database() as url:
         database = Database(url)
@@ -126,7 +126,7 @@ def test_teams_do_not_wait_for_one_another_on_postgresql(postgres_server: Runnin
         database.close()
 
 
-def test_whatever_the_database_s_default_is_a_turn_sees_what_the_one_before_it_wrote(
+def test_writing_any_default_isolation_sees_previous_commit(
     postgres_server: RunningPostgres,
 ) -> None:
     with postgres_server.database() as url:
@@ -144,7 +144,7 @@ def test_whatever_the_database_s_default_is_a_turn_sees_what_the_one_before_it_w
         database.close()
 
 
-def test_times_come_back_in_utc_wherever_the_database_is(postgres_server: RunningPostgres) -> None:
+def test_read_time_any_database_time_zone_returns_utc(postgres_server: RunningPostgres) -> None:
     moment = datetime(2026, 11, 24, 12, tzinfo=UTC)
     with postgres_server.database() as url:
         postgres_server.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET timezone = 'Asia/Kolkata'")

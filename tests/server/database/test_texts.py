@@ -11,17 +11,17 @@ import pytest
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.identity.state import Identity
-from modelyard.server.parts import opened
+from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
-from modelyard.server.teams.acting import Acting, acting_by
+from modelyard.server.teams.context import TeamContext, resolve_team_context
 from modelyard.server.uploads.operations import open_upload
 from modelyard.wire.problems import QuotaExceeded
 from modelyard.wire.uploads import UploadRequest
 from tests.postgres import RunningPostgres
 from tests.server.conftest import CHEAP
-from tests.server.world import Someone, World, a_model_file
+from tests.server.harness import ApiCaller, Harness, make_model_file
 
-CONTENT = a_model_file()
+CONTENT = make_model_file()
 # In the order of their characters, which is not that of any language.
 NAMES = [
     *("1", "10", "2", "A b", "Ab", "B", "_", "a", "a b", "ab", "b", "z", "Ä", "ß", "é", "İ", "ı", "Ж", "中", "ﬁ"),
@@ -30,7 +30,7 @@ NAMES = [
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     folder: Path = tmp_path_factory.mktemp("texts")
     with ExitStack() as stack:
         url: str | None = None
@@ -38,22 +38,22 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             postgres: RunningPostgres = request.getfixturevalue("postgres_server")
             url = stack.enter_context(postgres.database())
         settings = Settings(data_dir=folder / "data", database_url=url, public_url="http://registry.test")
-        parts = stack.enter_context(opened(settings, Identity(CHEAP)))
-        yield stack.enter_context(World(parts))
+        resources = stack.enter_context(open_resources(settings, Identity(CHEAP)))
+        yield stack.enter_context(Harness(resources))
 
 
 @pytest.fixture
-def team(world: World) -> Someone:
-    return world.new_team()
+def team(registry: Harness) -> ApiCaller:
+    return registry.create_team()
 
 
-def names(team: Someone, **query: Any) -> list[str]:
+def names(team: ApiCaller, **query: Any) -> list[str]:
     answer = team.get("/models", **query)
     assert answer.status_code == 200, answer.text
     return [model["display_name"] for model in answer.json()["model_list"]]
 
 
-def walked(team: Someone, sort: str) -> list[str]:
+def walked(team: ApiCaller, sort: str) -> list[str]:
     """All names, three a page, by cursor."""
     found = list[str]()
     cursor: str | None = ""
@@ -64,10 +64,10 @@ def walked(team: Someone, sort: str) -> list[str]:
     return found
 
 
-def test_names_sort_by_their_characters_in_pages_and_by_cursor(team: Someone) -> None:
+def test_list_models_by_name_sorts_by_code_point_in_pages_and_cursors(team: ApiCaller) -> None:
     team.register(CONTENT, "loras/first.safetensors")
     for number, name in enumerate(reversed(NAMES)):
-        team.register(a_model_file(str(number)), f"loras/{number}.safetensors", display_name=name)
+        team.register(make_model_file(str(number)), f"loras/{number}.safetensors", display_name=name)
     first = team.get("/models", q="first").json()["model_list"][0]["id"]
     team.delete(f"/models/{first}")
     assert sorted(NAMES) == NAMES
@@ -76,7 +76,7 @@ def test_names_sort_by_their_characters_in_pages_and_by_cursor(team: Someone) ->
     assert walked(team, "-display_name") == NAMES[::-1]
 
 
-def test_names_sort_so_whatever_the_locale_of_the_database_is(postgres_server: RunningPostgres) -> None:
+def test_migrate_postgresql_gives_model_names_collation_c(postgres_server: RunningPostgres) -> None:
     with postgres_server.database() as url:
         database = Database(url)
         migrate(database.engine)
@@ -102,7 +102,7 @@ def test_names_sort_so_whatever_the_locale_of_the_database_is(postgres_server: R
         ("\U0001f4a5", "\U0001f4a5", True),
     ],
 )
-def test_a_search_knows_no_case_and_nothing_else(team: Someone, name: str, word: str, is_found: bool) -> None:
+def test_search_models_ignores_case_only(team: ApiCaller, name: str, word: str, is_found: bool) -> None:
     team.register(CONTENT, display_name=name)
     assert names(team, q=word) == [name] * is_found
 
@@ -134,8 +134,8 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS)
 @pytest.mark.parametrize("text", [NUL, "a\ud800b", "\udfff"])
-def test_text_that_no_database_takes_is_refused_before_it_gets_there(
-    team: Someone, method: str, path: str, body: dict[str, Any], text: str
+def test_request_text_invalid_for_databases_returns_422(
+    team: ApiCaller, method: str, path: str, body: dict[str, Any], text: str
 ) -> None:
     sent = {name: value.replace(NUL, text) if isinstance(value, str) else value for name, value in body.items()}
     # As escapes in JSON: that way any text can be sent.
@@ -160,32 +160,32 @@ def test_text_that_no_database_takes_is_refused_before_it_gets_there(
         ("/uploads/multipart/parts", "storage_key"),
     ],
 )
-def test_a_query_that_no_database_takes_is_answered(team: Someone, path: str, name: str, text: str) -> None:
+def test_query_text_invalid_for_databases_is_answered(team: ApiCaller, path: str, name: str, text: str) -> None:
     assert team.get(path, **{name: text}).status_code < 500
 
 
-def test_numbers_beyond_64_bits_are_refused(team: Someone) -> None:
+def test_request_number_beyond_64_bits_returns_422(team: ApiCaller) -> None:
     for size in (2**63, 2**64, 10**30, -1):
         assert team.presign(CONTENT, file_size=size).status_code == 422
         assert team.put("/teams/current", quota_bytes=size).status_code == 422
 
 
-def test_announcements_beyond_64_bits_in_all_are_added_up(world: World) -> None:
+def test_announced_sizes_beyond_64_bits_in_total_are_summed(registry: Harness) -> None:
     """A bucket never says that it is full, so that anything may be announced."""
-    free_bytes, acting = None, _acting(world)
+    free_bytes, team = None, _acting(registry)
     new = UploadRequest(file_name="a", file_size=2**63 - 1, model_type="loras", model_path="loras/a.safetensors")
-    with world.parts.database.writing(acting.team_id) as session:
+    with registry.resources.database.writing(team.team_id) as session:
         for _ in range(3):
-            open_upload(session, acting, world.parts.settings, new, free_bytes)
+            open_upload(session, team, registry.resources.settings, new, free_bytes)
             session.flush()
         with pytest.raises(QuotaExceeded):
             open_upload(
-                session, acting, world.parts.settings.model_copy(update={"quota_bytes": 2**62}), new, free_bytes
+                session, team, registry.resources.settings.model_copy(update={"quota_bytes": 2**62}), new, free_bytes
             )
 
 
-def _acting(world: World) -> Acting:
-    team = world.new_team()
+def _acting(registry: Harness) -> TeamContext:
+    team = registry.create_team()
     assert team.token is not None
-    with world.parts.database.reading() as session:
-        return acting_by(session, world.parts.identity, team.token, [str(team.team_id)])
+    with registry.resources.database.reading() as session:
+        return resolve_team_context(session, registry.resources.identity, team.token, [str(team.team_id)])

@@ -13,7 +13,7 @@ from modelyard.server.teams.first_start import first_start
 from modelyard.server.teams.tables import TeamRow
 from tests.server.conftest import CHEAP
 from tests.server.database.two_servers import ROUNDS, TwoServers, at_once, codes
-from tests.server.world import PASSWORD, Someone
+from tests.server.harness import PASSWORD, ApiCaller
 
 NEW_ACCOUNT = {"first_name": "New", "last_name": "Face", "user_password": PASSWORD}
 
@@ -22,14 +22,14 @@ def an_address() -> str:
     return f"{uuid4()}@studio.test"
 
 
-def invited(inviter: Someone, address: str, role: str = "viewer") -> dict[str, str]:
+def invited(inviter: ApiCaller, address: str, role: str = "viewer") -> dict[str, str]:
     answer = inviter.post("/invitations", email_address=address, invitation_role=role)
     assert answer.status_code == 201, answer.text
     made: dict[str, str] = answer.json()
     return made
 
 
-def test_two_first_starts_make_one_owner(database_url: str) -> None:
+def test_first_start_of_two_servers_creates_one_owner(database_url: str) -> None:
     servers = [Database(database_url) for _ in range(2)]
     migrate(servers[0].engine)
     for _ in range(ROUNDS):
@@ -47,26 +47,26 @@ def test_two_first_starts_make_one_owner(database_url: str) -> None:
         server.close()
 
 
-def test_one_address_is_invited_once(servers: TwoServers, team: Someone) -> None:
+def test_invite_same_address_on_two_servers_creates_one_invitation(servers: TwoServers, team: ApiCaller) -> None:
     for _ in range(ROUNDS):
         asked = {"email_address": an_address(), "invitation_role": "viewer"}
         made = at_once(*(partial(owner.post, "/invitations", **asked) for owner in servers.both(team)))
         assert codes(made) == [(201, ""), (409, "already_invited")]
 
 
-def test_one_invitation_makes_one_member(servers: TwoServers, team: Someone) -> None:
+def test_accept_invitation_on_two_servers_creates_one_member(servers: TwoServers, team: ApiCaller) -> None:
     for _ in range(ROUNDS):
         body = NEW_ACCOUNT | {"invitation_token": invited(team, an_address())["invitation_token"]}
-        nobodies = servers.both(servers.world.nobody)
+        nobodies = servers.both(servers.registry.anonymous)
         made = at_once(*(partial(nobody.post, "/invitations/accept", **body) for nobody in nobodies))
         assert codes(made) in ([(200, ""), (404, "invitation_not_found")], [(200, ""), (409, "account_exists")])
 
 
-def test_one_person_invited_by_two_teams_gets_one_account(servers: TwoServers, team: Someone) -> None:
+def test_accept_invitations_of_two_teams_at_once_creates_one_account(servers: TwoServers, team: ApiCaller) -> None:
     for _ in range(ROUNDS):
         address = an_address()
-        tokens = [invited(inviter, address)["invitation_token"] for inviter in (team, servers.world.owner)]
-        nobodies = zip(servers.both(servers.world.nobody), tokens, strict=True)
+        tokens = [invited(inviter, address)["invitation_token"] for inviter in (team, servers.registry.owner)]
+        nobodies = zip(servers.both(servers.registry.anonymous), tokens, strict=True)
         made = at_once(
             *(
                 partial(one.post, "/invitations/accept", **NEW_ACCOUNT, invitation_token=token)
@@ -76,19 +76,19 @@ def test_one_person_invited_by_two_teams_gets_one_account(servers: TwoServers, t
         assert codes(made) == [(200, ""), (409, "account_exists")]
 
 
-def test_an_invitation_is_accepted_or_withdrawn_and_never_both(servers: TwoServers, team: Someone) -> None:
+def test_accept_and_withdraw_invitation_at_once_one_succeeds(servers: TwoServers, team: ApiCaller) -> None:
     for _ in range(ROUNDS):
         made = invited(team, an_address())
         body = NEW_ACCOUNT | {"invitation_token": made["invitation_token"]}
         withdrawn, accepted = at_once(
             partial(servers.on(0, team).delete, f"/invitations/{made['id']}"),
-            partial(servers.on(1, servers.world.nobody).post, "/invitations/accept", **body),
+            partial(servers.on(1, servers.registry.anonymous).post, "/invitations/accept", **body),
         )
         assert (withdrawn.status_code, accepted.status_code) in ((204, 404), (404, 200))
 
 
-def test_a_refresh_token_is_good_once_and_its_session_goes_on(servers: TwoServers) -> None:
-    nobodies = servers.both(servers.world.nobody)
+def test_refresh_session_on_two_servers_token_works_once(servers: TwoServers) -> None:
+    nobodies = servers.both(servers.registry.anonymous)
     login = {"email_address": "owner@studio.test", "user_password": PASSWORD}
     token = nobodies[0].post("/auth/login", **login).json()["refresh_token"]
     for _ in range(ROUNDS):
@@ -97,9 +97,9 @@ def test_a_refresh_token_is_good_once_and_its_session_goes_on(servers: TwoServer
         token = next(answer for answer in answers if answer.status_code == 200).json()["refresh_token"]
 
 
-def test_a_password_is_changed_once_by_one_old_one(servers: TwoServers) -> None:
+def test_change_password_on_two_servers_one_succeeds(servers: TwoServers) -> None:
     for _ in range(ROUNDS):
-        person = servers.world.person("viewer")
+        person = servers.registry.create_member("viewer")
         changes = zip(servers.both(person), ("the first new sentence", "the second new sentence"), strict=True)
         answers = at_once(
             *(
@@ -111,8 +111,8 @@ def test_a_password_is_changed_once_by_one_old_one(servers: TwoServers) -> None:
         assert {answer.json().get("error_code") for answer in answers} == {None, "password_refused"}
 
 
-def test_a_team_has_one_owner_whoever_transfers_and_leaves(servers: TwoServers, team: Someone) -> None:
-    heirs = [servers.world.person("admin", team) for _ in range(2)]
+def test_transfer_team_and_leave_at_once_keeps_one_owner(servers: TwoServers, team: ApiCaller) -> None:
+    heirs = [servers.registry.create_member("admin", team) for _ in range(2)]
     for _ in range(ROUNDS):
         both = at_once(
             *(
@@ -130,13 +130,13 @@ def test_a_team_has_one_owner_whoever_transfers_and_leaves(servers: TwoServers, 
         )
         assert (back.status_code, left.status_code) in ((200, 204), (200, 403))
         if left.status_code == 204:
-            heirs[heirs.index(heir)] = servers.world.person("admin", team)
+            heirs[heirs.index(heir)] = servers.registry.create_member("admin", team)
 
 
-def test_an_heir_who_leaves_while_the_team_is_transferred_is_an_owner_or_gone(servers: TwoServers) -> None:
+def test_transfer_team_to_leaving_member_keeps_one_owner(servers: TwoServers) -> None:
     for _ in range(ROUNDS):
-        team = servers.world.new_team()
-        heir = servers.world.person("admin", team)
+        team = servers.registry.create_team()
+        heir = servers.registry.create_member("admin", team)
         transferred, left = at_once(
             partial(servers.on(0, team).post, "/teams/current/transfer", new_owner_id=heir.user_id),
             partial(servers.on(1, heir).delete, f"/members/{heir.user_id}"),
@@ -145,9 +145,9 @@ def test_an_heir_who_leaves_while_the_team_is_transferred_is_an_owner_or_gone(se
     servers.check_sums()
 
 
-def test_one_device_is_paired_by_one_person_and_gets_its_keys_once(servers: TwoServers, team: Someone) -> None:
-    stranger = servers.world.other_team()
-    nobodies = servers.both(servers.world.nobody)
+def test_pair_device_on_two_servers_issues_keys_once(servers: TwoServers, team: ApiCaller) -> None:
+    stranger = servers.registry.create_other_team()
+    nobodies = servers.both(servers.registry.anonymous)
     for _ in range(ROUNDS):
         started = nobodies[0].post("/desktop/pair/start").json()
         people = (servers.on(0, team), servers.on(1, stranger))

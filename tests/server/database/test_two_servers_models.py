@@ -5,40 +5,40 @@ from uuid import UUID
 
 from modelyard.server.teams.operations import restore_team
 from tests.server.database.two_servers import OPEN_UPLOADS, ROUNDS, TwoServers, at_once, codes
-from tests.server.world import Someone, a_model_file
+from tests.server.harness import ApiCaller, make_model_file
 
 
 def path_of(number: int) -> str:
     return f"loras/{number}.safetensors"
 
 
-def test_one_path_has_one_model_whoever_registers_it(servers: TwoServers, team: Someone) -> None:
+def test_register_same_path_on_two_servers_creates_one_model(servers: TwoServers, team: ApiCaller) -> None:
     for number in range(ROUNDS):
-        bodies = [team.new_model(a_model_file(f"{number} {word}"), path_of(number)) for word in ("one", "two")]
+        bodies = [team.new_model(make_model_file(f"{number} {word}"), path_of(number)) for word in ("one", "two")]
         pairs = zip(servers.both(team), bodies, strict=True)
         made = at_once(*(partial(someone.post, "/models", **body) for someone, body in pairs))
         assert codes(made) == [(201, ""), (409, "model_path_taken")]
 
 
-def test_one_registration_sent_to_both_makes_one_model(servers: TwoServers, team: Someone) -> None:
+def test_register_same_request_on_two_servers_creates_one_model(servers: TwoServers, team: ApiCaller) -> None:
     for number in range(ROUNDS):
-        body = team.new_model(a_model_file(f"same {number}"), path_of(number))
+        body = team.new_model(make_model_file(f"same {number}"), path_of(number))
         made = at_once(*(partial(someone.post, "/models", **body) for someone in servers.both(team)))
         assert codes(made) == [(200, ""), (201, "")]
         assert len({answer.json()["id"] for answer in made}) == 1
 
 
-def test_one_upload_becomes_one_model_whichever_path_it_is_given(servers: TwoServers, team: Someone) -> None:
+def test_register_same_upload_on_two_servers_creates_one_model(servers: TwoServers, team: ApiCaller) -> None:
     for number in range(ROUNDS):
-        body = team.new_model(a_model_file(f"upload {number}"), path_of(number))
+        body = team.new_model(make_model_file(f"upload {number}"), path_of(number))
         bodies = [body, body | {"model_path": f"loras/other-{number}.safetensors"}]
         pairs = zip(servers.both(team), bodies, strict=True)
         made = at_once(*(partial(someone.post, "/models", **one) for someone, one in pairs))
         assert codes(made) == [(201, ""), (409, "upload_used")]
 
 
-def test_a_model_is_deleted_and_restored_in_one_order_or_the_other(servers: TwoServers, team: Someone) -> None:
-    model_id = team.register(a_model_file("back and forth"))
+def test_delete_and_restore_model_at_once_are_serialised(servers: TwoServers, team: ApiCaller) -> None:
+    model_id = team.register(make_model_file("back and forth"))
     for _ in range(ROUNDS):
         one, two = servers.both(team)
         deleted = at_once(*(partial(someone.delete, f"/models/{model_id}") for someone in (one, two)))
@@ -53,11 +53,11 @@ def test_a_model_is_deleted_and_restored_in_one_order_or_the_other(servers: TwoS
             assert one.post(f"/models/{model_id}/restore").status_code == 200
 
 
-def test_a_path_is_restored_or_registered_and_never_both(servers: TwoServers, team: Someone) -> None:
+def test_restore_and_register_path_at_once_one_succeeds(servers: TwoServers, team: ApiCaller) -> None:
     for number in range(ROUNDS):
-        old = team.register(a_model_file(f"old {number}"), path_of(number))
+        old = team.register(make_model_file(f"old {number}"), path_of(number))
         team.delete(f"/models/{old}")
-        body = team.new_model(a_model_file(f"new {number}"), path_of(number))
+        body = team.new_model(make_model_file(f"new {number}"), path_of(number))
         answers = at_once(
             partial(servers.on(0, team).post, f"/models/{old}/restore"),
             partial(servers.on(1, team).post, "/models", **body),
@@ -65,10 +65,10 @@ def test_a_path_is_restored_or_registered_and_never_both(servers: TwoServers, te
         assert codes(answers) in ([(200, ""), (409, "model_path_taken")], [(201, ""), (409, "model_path_taken")])
 
 
-def test_a_quota_for_one_more_file_lets_one_more_in(servers: TwoServers, team: Someone) -> None:
-    content = a_model_file("quota")
+def test_start_upload_on_two_servers_respects_quota(servers: TwoServers, team: ApiCaller) -> None:
+    content = make_model_file("quota")
     for number in range(ROUNDS):
-        team = servers.world.new_team()
+        team = servers.registry.create_team()
         team.put("/teams/current", quota_bytes=len(content) + 10)
         asked = at_once(
             *(partial(someone.presign, content, path_of(number)) for someone in servers.both(team) + servers.both(team))
@@ -76,20 +76,20 @@ def test_a_quota_for_one_more_file_lets_one_more_in(servers: TwoServers, team: S
         assert codes(asked) == [(200, ""), *[(403, "quota_exceeded")] * 3]
 
 
-def test_a_team_has_as_many_unfinished_uploads_as_it_may(servers: TwoServers) -> None:
+def test_start_upload_on_two_servers_respects_open_upload_limit(servers: TwoServers) -> None:
     for number in range(ROUNDS):
-        team = servers.world.new_team()
+        team = servers.registry.create_team()
         for _ in range(OPEN_UPLOADS - 2):
-            assert team.presign(a_model_file(), path_of(number)).status_code == 200
+            assert team.presign(make_model_file(), path_of(number)).status_code == 200
         callers = servers.both(team) * 2
-        asked = at_once(*(partial(someone.presign, a_model_file(), path_of(number)) for someone in callers))
-        assert codes(asked) == [*[(200, "")] * 2, *[(429, "too_many_attempts")] * 2]
+        asked = at_once(*(partial(someone.presign, make_model_file(), path_of(number)) for someone in callers))
+        assert codes(asked) == [*[(200, "")] * 2, *[(429, "too_many_uploads")] * 2]
 
 
-def test_a_member_who_is_removed_while_registering_has_registered_or_not(servers: TwoServers, team: Someone) -> None:
+def test_remove_member_during_register_is_serialised(servers: TwoServers, team: ApiCaller) -> None:
     for number in range(ROUNDS):
-        member = servers.world.person("member", team)
-        body = member.new_model(a_model_file(f"farewell {number}"), path_of(number))
+        member = servers.registry.create_member("member", team)
+        body = member.new_model(make_model_file(f"farewell {number}"), path_of(number))
         removed, made = at_once(
             partial(servers.on(0, team).delete, f"/members/{member.user_id}"),
             partial(servers.on(1, member).post, "/models", **body),
@@ -101,27 +101,27 @@ def test_a_member_who_is_removed_while_registering_has_registered_or_not(servers
         assert servers.on(1, member).post("/models", **body).status_code == 403
 
 
-def test_a_team_that_is_deleted_while_somebody_registers_comes_back_whole(servers: TwoServers) -> None:
+def test_delete_team_during_register_is_restored_whole(servers: TwoServers) -> None:
     for number in range(ROUNDS):
-        team = servers.world.new_team()
-        body = team.new_model(a_model_file(f"end {number}"))
+        team = servers.registry.create_team()
+        body = team.new_model(make_model_file(f"end {number}"))
         deleted, made = at_once(
             partial(servers.on(0, team).delete, "/teams/current"),
             partial(servers.on(1, team).post, "/models", **body),
         )
         assert deleted.status_code == 204
         assert made.status_code in (201, 403, 404)
-        with servers.world.parts.database.writing(UUID(team.team_id)) as session:
+        with servers.registry.resources.database.writing(UUID(team.team_id)) as session:
             restore_team(session, UUID(team.team_id))
         assert len(team.get("/models").json()["model_list"]) == (made.status_code == 201)
     servers.check_sums()
 
 
-def test_a_key_that_is_revoked_while_it_registers_has_registered_or_not(servers: TwoServers, team: Someone) -> None:
+def test_revoke_key_during_register_is_serialised(servers: TwoServers, team: ApiCaller) -> None:
     for number in range(ROUNDS):
         made = team.post("/credentials", kind="integration", display_name="farm").json()
-        key = Someone(team.client, made["raw_key"])
-        body = key.new_model(a_model_file(f"key {number}"), path_of(number))
+        key = ApiCaller(team.client, made["raw_key"])
+        body = key.new_model(make_model_file(f"key {number}"), path_of(number))
         revoked, registered = at_once(
             partial(servers.on(0, team).delete, f"/credentials/{made['id']}"),
             partial(servers.on(1, key).post, "/models", **body),

@@ -9,32 +9,32 @@ import pytest
 from sqlalchemy import MetaData, func, select
 
 from modelyard.server.app import create_app
-from modelyard.server.database.migrations import schema_state
+from modelyard.server.database.migrations import migrate, schema_state
 from modelyard.server.database.session import Database
 from modelyard.server.identity.state import Identity
-from modelyard.server.parts import Parts, opened
+from modelyard.server.resources import Resources, open_resources
 from modelyard.server.settings import Settings
 from modelyard.server.teams.operations import restore_team
 from tests.server.conftest import CHEAP
-from tests.server.database.first_release import GONE_TEAM, MEMBER, OWNER, PAIRED_CODE, TEAM, FirstRelease, dashed
-from tests.server.world import PASSWORD, Someone, WorldClient, a_model_file
+from tests.server.database.first_release import GONE_TEAM, MEMBER, OWNER, PAIRED_CODE, TEAM, FirstRelease, format_uuid
+from tests.server.harness import PASSWORD, ApiCaller, HarnessClient, make_model_file
 
 
 class Upgraded:
     """Today's registry on the rows and bytes of the first release."""
 
-    def __init__(self, parts: Parts, client: WorldClient, release: FirstRelease) -> None:
-        self.parts = parts
+    def __init__(self, resources: Resources, client: HarnessClient, release: FirstRelease) -> None:
+        self.resources = resources
         self.release = release
-        self.nobody = Someone(client, None)
+        self.anonymous = ApiCaller(client, None)
 
-    def by(self, kind: str) -> Someone:
-        return Someone(self.nobody.client, self.release.tokens[kind])
+    def by(self, kind: str) -> ApiCaller:
+        return ApiCaller(self.anonymous.client, self.release.tokens[kind])
 
-    def owner(self) -> Someone:
-        answer = self.nobody.post("/auth/login", email_address=OWNER.lower(), user_password=PASSWORD)
+    def owner(self) -> ApiCaller:
+        answer = self.anonymous.post("/auth/login", email_address=OWNER.lower(), user_password=PASSWORD)
         assert answer.status_code == 200, answer.text
-        return Someone(self.nobody.client, answer.json()["access_token"], dashed(TEAM))
+        return ApiCaller(self.anonymous.client, answer.json()["access_token"], format_uuid(TEAM))
 
     def models(self, **query: Any) -> dict[str, dict[str, Any]]:
         answer = self.owner().get("/models", **query).json()
@@ -42,7 +42,7 @@ class Upgraded:
 
     def content(self, word: str) -> bytes:
         url = self.owner().get(f"/models/{self.models()[word]['id']}/download", redirect="false").json()["download_url"]
-        return self.nobody.client.get(url).content
+        return self.anonymous.client.get(url).content
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def release(database_url: str, tmp_path: Path) -> FirstRelease:
 def upgraded(release: FirstRelease, database_url: str, tmp_path: Path) -> Iterator[Upgraded]:
     url = None if database_url.startswith("sqlite") else database_url
     settings = Settings(data_dir=tmp_path, database_url=url, public_url="http://registry.test")
-    with opened(settings, Identity(CHEAP)) as parts, WorldClient(create_app(parts), None) as client:
-        yield Upgraded(parts, client, release)
+    with open_resources(settings, Identity(CHEAP)) as resources, HarnessClient(create_app(resources), None) as client:
+        yield Upgraded(resources, client, release)
 
 
-def test_the_first_release_has_rows_in_every_table_and_is_behind(release: FirstRelease, database: Database) -> None:
+def test_first_release_database_fills_every_table_and_is_behind(release: FirstRelease, database: Database) -> None:
     assert schema_state(database.engine) == "behind"
     tables = MetaData()
     tables.reflect(database.engine)
@@ -69,7 +69,7 @@ def test_the_first_release_has_rows_in_every_table_and_is_behind(release: FirstR
     assert [name for name, count in counts.items() if not count] == []
 
 
-def test_everything_is_there_after_the_upgrade(upgraded: Upgraded) -> None:
+def test_upgrade_keeps_all_rows(upgraded: Upgraded) -> None:
     living = upgraded.models()
     assert list(living) == ["disabled", "failed", "pending", "verified"]
     assert {model["model_status"] for model in living.values()} == {"active", "disabled"}
@@ -80,31 +80,38 @@ def test_everything_is_there_after_the_upgrade(upgraded: Upgraded) -> None:
     team = owner.get("/teams/current").json()
     assert (team["quota_bytes"], team["stored_bytes"]) == (
         10**12,
-        sum(len(a_model_file(word)) for word in living | {"trashed": {}}),
+        sum(len(make_model_file(word)) for word in living | {"trashed": {}}),
     )
     actions = [event["action"] for event in owner.get("/audit-events", per_page=100).json()["audit_event_list"]]
     assert {"team.created", "model.registered"} <= set(actions)
 
 
-def test_models_are_served_restored_and_registered(upgraded: Upgraded) -> None:
-    assert upgraded.content("verified") == a_model_file("verified")
+def test_upgrade_audit_events_of_damaged_models_are_renamed(upgraded: Upgraded) -> None:
+    events = upgraded.owner().get("/audit-events", per_page=100).json()["audit_event_list"]
+    actions = [event["action"] for event in events]
+    assert {"model.corrupted", "model.repaired"} <= set(actions)
+    assert {"model.rotten", "model.healed"}.isdisjoint(actions)
+
+
+def test_upgrade_models_can_be_served_restored_and_registered(upgraded: Upgraded) -> None:
+    assert upgraded.content("verified") == make_model_file("verified")
     trashed = upgraded.models(deleted="true")["trashed"]["id"]
     assert upgraded.owner().post(f"/models/{trashed}/restore").status_code == 200
-    assert upgraded.content("trashed") == a_model_file("trashed")
-    upgraded.owner().register(a_model_file("new"), "loras/new.safetensors")
-    assert upgraded.content("new.safetensors") == a_model_file("new")
+    assert upgraded.content("trashed") == make_model_file("trashed")
+    upgraded.owner().register(make_model_file("new"), "loras/new.safetensors")
+    assert upgraded.content("new.safetensors") == make_model_file("new")
 
 
-def test_what_was_waiting_is_verified_and_what_failed_heals(upgraded: Upgraded) -> None:
+def test_upgrade_pending_model_is_verified_and_failed_one_repaired(upgraded: Upgraded) -> None:
     owner = upgraded.owner()
-    owner.wait_until_read(upgraded.models()["pending"]["id"])
+    owner.wait_until_verified(upgraded.models()["pending"]["id"])
     assert upgraded.models()["pending"]["verification"] == "verified"
-    assert upgraded.content("pending") == a_model_file("pending")
-    owner.register(a_model_file("failed"), "loras/failed.safetensors")
-    assert upgraded.content("failed") == a_model_file("failed")
+    assert upgraded.content("pending") == make_model_file("pending")
+    owner.register(make_model_file("failed"), "loras/failed.safetensors")
+    assert upgraded.content("failed") == make_model_file("failed")
 
 
-def test_labels_of_then_say_which_machines_get_a_model(upgraded: Upgraded) -> None:
+def test_upgrade_old_labels_select_machines(upgraded: Upgraded) -> None:
     agent = upgraded.by("agent")
     model_id = upgraded.models()["verified"]["id"]
     for labels, status in (["gpu24"], 404), (["gpu24", "big"], 200):
@@ -114,13 +121,13 @@ def test_labels_of_then_say_which_machines_get_a_model(upgraded: Upgraded) -> No
         assert (model_id in [model["id"] for model in held]) is (status == 200)
 
 
-def test_keys_sessions_and_permissions_of_then_are_good_now(upgraded: Upgraded) -> None:
+def test_upgrade_keys_sessions_and_permissions_stay_valid(upgraded: Upgraded) -> None:
     assert upgraded.by("integration").get("/models").status_code == 200
     assert upgraded.by("device").get("/users/me").json()["display_name"] == "Registry Ø"
     assert upgraded.by("agent").post("/agent/heartbeat", agent_id="render-07").status_code == 200
-    refreshed = upgraded.nobody.post("/auth/refresh", refresh_token=upgraded.release.tokens["refresh"])
+    refreshed = upgraded.anonymous.post("/auth/refresh", refresh_token=upgraded.release.tokens["refresh"])
     assert refreshed.status_code == 200, refreshed.text
-    accepted = upgraded.nobody.post(
+    accepted = upgraded.anonymous.post(
         "/invitations/accept",
         invitation_token=upgraded.release.tokens["invitation"],
         first_name="New",
@@ -128,18 +135,54 @@ def test_keys_sessions_and_permissions_of_then_are_good_now(upgraded: Upgraded) 
         user_password=PASSWORD,
     )
     assert accepted.status_code == 200, accepted.text
-    reset = upgraded.nobody.post(
+    reset = upgraded.anonymous.post(
         "/auth/password-reset", reset_token=upgraded.release.tokens["reset"], new_password="another long sentence"
     )
     assert reset.status_code == 200, reset.text
 
 
-def test_a_pairing_goes_on_and_a_deleted_team_comes_back(upgraded: Upgraded) -> None:
+def test_upgrade_invitation_without_inviter_is_withdrawn(
+    release: FirstRelease, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING", "modelyard.database"):
+        migrate(database.engine)
+    told = [record for record in caplog.records if "invitations were withdrawn" in record.getMessage()]
+    assert [getattr(record, "invitations", None) for record in told] == [1]
+
+
+def test_upgrade_invitation_names_inviter(upgraded: Upgraded) -> None:
+    listed = upgraded.owner().get("/invitations").json()["invitation_list"]
+    assert [(row["email_address"], row["invited_by"]["display_name"]) for row in listed] == [
+        ("new@studio.test", "Registry Ø")
+    ]
+    orphan = upgraded.release.tokens["orphan"]
+    assert upgraded.anonymous.post("/invitations/preview", invitation_token=orphan).status_code == 404
+
+
+def test_upgrade_keys_of_non_admins_are_disabled_and_logged(
+    release: FirstRelease, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING", "modelyard.database"):
+        migrate(database.engine)
+    told = [record for record in caplog.records if "stop working" in record.getMessage()]
+    assert [getattr(record, "keys", None) for record in told] == [1]
+
+
+def test_upgrade_disabled_key_is_enabled_by_admin(upgraded: Upgraded) -> None:
+    assert upgraded.by("demoted").get("/models").status_code == 401
+    listed = upgraded.owner().get("/credentials").json()["credentials"]
+    stopped = [key for key in listed if key["key_status"] == "stopped"]
+    assert [key["display_name"] for key in stopped] == ["old demoted"]
+    assert upgraded.owner().post(f"/credentials/{stopped[0]['id']}/rotate").status_code == 200
+    assert upgraded.by("demoted").get("/models").status_code == 200
+
+
+def test_upgrade_pairing_continues_and_deleted_team_is_restored(upgraded: Upgraded) -> None:
     assert upgraded.owner().post("/desktop/pair/confirm", user_code=PAIRED_CODE).status_code == 200
-    polled = upgraded.nobody.post("/desktop/pair/poll", device_code=upgraded.release.tokens["pairing"])
+    polled = upgraded.anonymous.post("/desktop/pair/poll", device_code=upgraded.release.tokens["pairing"])
     assert polled.json()["status"] == "approved"
-    gone = Someone(upgraded.nobody.client, upgraded.owner().token, dashed(GONE_TEAM))
+    gone = ApiCaller(upgraded.anonymous.client, upgraded.owner().token, format_uuid(GONE_TEAM))
     assert gone.get("/models").status_code == 403
-    with upgraded.parts.database.writing() as session:
+    with upgraded.resources.database.writing() as session:
         restore_team(session, UUID(GONE_TEAM))
     assert gone.get("/models").status_code == 200

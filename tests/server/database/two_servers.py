@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 import httpx2
 from sqlalchemy import func, select
 
-from modelyard.server import changes
+from modelyard.server import revisions
 from modelyard.server.app import create_app
 from modelyard.server.database.session import Database
 from modelyard.server.identity.state import Identity
 from modelyard.server.models.tables import ModelRow
-from modelyard.server.parts import database_url, opened
+from modelyard.server.resources import build_database_url, open_resources
 from modelyard.server.settings import Settings
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from tests.server.conftest import CHEAP
-from tests.server.world import Someone, World, WorldClient
+from tests.server.harness import ApiCaller, Harness, HarnessClient
 
 Answer = TypeVar("Answer")
 ROUNDS = 10
@@ -27,36 +27,36 @@ OPEN_UPLOADS = 25
 
 
 class TwoServers:
-    """``world`` is one of them; the other has connections, secrets and counters of its own, and the same store."""
+    """``registry`` is one of them; the other has connections, secrets and counters of its own, and the same store."""
 
-    def __init__(self, world: World, other: WorldClient) -> None:
-        self.world = world
-        self._clients = [world.client, other]
+    def __init__(self, registry: Harness, other: HarnessClient) -> None:
+        self.registry = registry
+        self._clients = [registry.client, other]
 
-    def on(self, server: int, someone: Someone) -> Someone:
+    def on(self, server: int, someone: ApiCaller) -> ApiCaller:
         """The same caller at one of the two."""
-        return Someone(self._clients[server % 2], someone.token, someone.team_id, someone.user_id)
+        return ApiCaller(self._clients[server % 2], someone.token, someone.team_id, someone.user_id)
 
-    def both(self, someone: Someone) -> tuple[Someone, Someone]:
+    def both(self, someone: ApiCaller) -> tuple[ApiCaller, ApiCaller]:
         return self.on(0, someone), self.on(1, someone)
 
     def check_sums(self) -> None:
         """What is kept so that nobody has to count it is what counting gives, and every team has one owner."""
-        with self.world.parts.database.reading() as session:
+        with self.registry.resources.database.reading() as session:
             for team_id in session.scalars(select(TeamRow.id)):
                 living = select(func.count()).where(ModelRow.team_id == team_id, ModelRow.deleted_at.is_(None))
-                assert session.scalar(living) == changes.totals_of(session, team_id).living_models
+                assert session.scalar(living) == revisions.get_totals(session, team_id).living_models
                 owners = select(func.count()).where(MemberRow.team_id == team_id, MemberRow.role == "owner")
                 assert session.scalar(owners) == 1
 
 
 @contextmanager
 def two_servers(settings: Settings) -> Iterator[TwoServers]:
-    with opened(settings, Identity(CHEAP)) as parts, World(parts) as world:
+    with open_resources(settings, Identity(CHEAP)) as resources, Harness(resources) as registry:
         # A folder has one process, which is no matter here: what races is in the database.
-        second = replace(parts, database=Database(database_url(settings)), identity=Identity(CHEAP))
-        with WorldClient(create_app(second), settings.storage_endpoint) as other:
-            yield TwoServers(world, other)
+        second = replace(resources, database=Database(build_database_url(settings)), identity=Identity(CHEAP))
+        with HarnessClient(create_app(second), settings.storage_endpoint) as other:
+            yield TwoServers(registry, other)
         second.database.close()
 
 

@@ -1,4 +1,4 @@
-"""A kit of forged access tokens: every known way to make one, each wrong in one thing."""
+"""Forged access tokens: known attacks on JWTs, each invalid in one respect."""
 
 import base64
 import hashlib
@@ -11,29 +11,33 @@ from typing import Any
 NOBODY = str(uuid.UUID(int=7))
 
 
-def part(content: Any) -> str:
+def encode_part(content: Any) -> str:
+    """Return a part of a JWT: bytes or JSON as unpadded base64url."""
     raw = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def signed(header: Any, claims: Any, secret: str | bytes, hashed: Any = hashlib.sha256) -> str:
-    said = f"{part(header)}.{part(claims)}"
+def build_signed_token(header: Any, claims: Any, secret: str | bytes, hashed: Any = hashlib.sha256) -> str:
+    signed_text = f"{encode_part(header)}.{encode_part(claims)}"
     key = secret.encode() if isinstance(secret, str) else secret
-    return f"{said}.{part(hmac.new(key, said.encode(), hashed).digest())}"
+    return f"{signed_text}.{encode_part(hmac.new(key, signed_text.encode(), hashed).digest())}"
 
 
 HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
-def headers_of_others(claims: dict[str, Any], secret: str) -> Iterator[tuple[str, str]]:
-    """Headers that ask the reader to believe in something else; most are signed with the right secret."""
+def forge_headers(claims: dict[str, Any], secret: str) -> Iterator[tuple[str, str]]:
+    """Yield tokens with forged headers, with their descriptions; most are signed with the right secret."""
     for algorithm in ("none", "None", "NONE", "nOnE", ""):
-        yield f"alg {algorithm!r}, no signature", f"{part({'alg': algorithm, 'typ': 'JWT'})}.{part(claims)}."
-        yield f"alg {algorithm!r}, signed", signed({"alg": algorithm, "typ": "JWT"}, claims, secret)
-    yield "HS384", signed({"alg": "HS384", "typ": "JWT"}, claims, secret, hashlib.sha384)
-    yield "HS512", signed({"alg": "HS512", "typ": "JWT"}, claims, secret, hashlib.sha512)
+        yield (
+            f"alg {algorithm!r}, no signature",
+            f"{encode_part({'alg': algorithm, 'typ': 'JWT'})}.{encode_part(claims)}.",
+        )
+        yield f"alg {algorithm!r}, signed", build_signed_token({"alg": algorithm, "typ": "JWT"}, claims, secret)
+    yield "HS384", build_signed_token({"alg": "HS384", "typ": "JWT"}, claims, secret, hashlib.sha384)
+    yield "HS512", build_signed_token({"alg": "HS512", "typ": "JWT"}, claims, secret, hashlib.sha512)
     for algorithm in ("RS256", "ES256", "PS256", "EdDSA", "hs256", "HS256 ", "dir"):
-        yield f"alg {algorithm}, HMAC", signed({"alg": algorithm, "typ": "JWT"}, claims, secret)
+        yield f"alg {algorithm}, HMAC", build_signed_token({"alg": algorithm, "typ": "JWT"}, claims, secret)
     extras: list[dict[str, Any]] = [
         {"crit": ["exp"]},
         {"crit": ["b64"], "b64": False},
@@ -42,30 +46,34 @@ def headers_of_others(claims: dict[str, Any], secret: str) -> Iterator[tuple[str
         {"kid": "x' UNION SELECT 'k"},
         {"jku": "http://127.0.0.1:1/keys"},
         {"x5u": "http://127.0.0.1:1/cert"},
-        {"jwk": {"kty": "oct", "k": part(secret.encode())}},
+        {"jwk": {"kty": "oct", "k": encode_part(secret.encode())}},
         {"zip": "DEF"},
         {"cty": "JWT"},
     ]
     for extra in extras:
-        yield f"header {extra}", signed(HEADER | extra, claims, secret)
-    yield "id token", signed({"alg": "HS256", "typ": "id+jwt"}, claims, secret)
-    yield "no typ", signed({"alg": "HS256"}, claims, secret)
-    yield "header is a list", signed([HEADER], claims, secret)
+        yield f"header {extra}", build_signed_token(HEADER | extra, claims, secret)
+    yield "id token", build_signed_token({"alg": "HS256", "typ": "id+jwt"}, claims, secret)
+    yield "no typ", build_signed_token({"alg": "HS256"}, claims, secret)
+    yield "header is a list", build_signed_token([HEADER], claims, secret)
 
 
-def keys_of_others(claims: dict[str, Any], secret: str) -> Iterator[tuple[str, str]]:
+def forge_keys(claims: dict[str, Any], secret: str) -> Iterator[tuple[str, str]]:
+    """Yield tokens that are signed with another key, with their descriptions."""
     others = ("", "secret", "modelyard", secret[:-1], secret + "\n", secret.upper(), secret[::-1], "0" * 32)
     for other in others:
-        yield f"key {others.index(other)}", signed(HEADER, claims, other)
-    yield "key is a public key", signed(HEADER, claims, "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----")
-    yield "key decoded", signed(HEADER, claims, base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)))
+        yield f"key {others.index(other)}", build_signed_token(HEADER, claims, other)
+    yield (
+        "key is a public key",
+        build_signed_token(HEADER, claims, "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"),
+    )
+    yield "key decoded", build_signed_token(HEADER, claims, base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)))
 
 
-def claims_of_others(claims: dict[str, Any], secret: str) -> Iterator[tuple[str, str]]:
-    """Signed by us, as it were, and still not an access token of this moment for this user."""
+def forge_claims(claims: dict[str, Any], secret: str) -> Iterator[tuple[str, str]]:
+    """Yield tokens with the right signature and wrong claims, with their descriptions."""
     now = claims["iat"]
     changes: list[dict[str, Any]] = [
-        {"iss": "somebody"},
+        {"iss": "unknown"},
         {"iss": ["modelyard"]},
         {"aud": "another-api"},
         {"aud": [claims["aud"]]},
@@ -92,21 +100,21 @@ def claims_of_others(claims: dict[str, Any], secret: str) -> Iterator[tuple[str,
         {"team_id": NOBODY},
     ]
     for change in changes:
-        yield f"claims {change}", signed(HEADER, claims | change, secret)
+        yield f"claims {change}", build_signed_token(HEADER, claims | change, secret)
     for name in claims:
         without = {key: value for key, value in claims.items() if key != name}
-        yield f"without {name}", signed(HEADER, without, secret)
-    yield "claims are a list", signed(HEADER, [claims], secret)
-    yield "claims are text", signed(HEADER, b"all of it", secret)
-    yield "deep claims", signed(HEADER, b"[" * 5000, secret)
+        yield f"without {name}", build_signed_token(HEADER, without, secret)
+    yield "claims are a list", build_signed_token(HEADER, [claims], secret)
+    yield "claims are text", build_signed_token(HEADER, b"all of it", secret)
+    yield "deep claims", build_signed_token(HEADER, b"[" * 5000, secret)
 
 
-def other_spellings(token: str) -> Iterator[tuple[str, str]]:
-    """A good token, written in a way that a lenient reader takes."""
+def alter_encoding(token: str) -> Iterator[tuple[str, str]]:
+    """Yield a valid token in malformed encodings that a lenient parser would accept, with their descriptions."""
     head, claims, signature = token.split(".")
     last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    twin = last[last.index(signature[-1]) + 1]
-    yield "spare bits", f"{head}.{claims}.{signature[:-1]}{twin}"
+    other_character = last[last.index(signature[-1]) + 1]
+    yield "spare bits", f"{head}.{claims}.{signature[:-1]}{other_character}"
     yield "padded", f"{token}="
     yield "no signature", f"{head}.{claims}."
     yield "two parts", f"{head}.{claims}"
@@ -115,17 +123,17 @@ def other_spellings(token: str) -> Iterator[tuple[str, str]]:
     yield "longer", f"{token}AAAA"
     yield "shorter", token[:-1]
     yield "inner space", f"{head}. {claims}.{signature}"
-    yield "other payload", f"{head}.{part({'sub': NOBODY})}.{signature}"
+    yield "other payload", f"{head}.{encode_part({'sub': NOBODY})}.{signature}"
     yield "as JSON", json.dumps({"payload": claims, "protected": head, "signature": signature})
 
 
-def forged(claims: dict[str, Any], secret: str, token: str) -> dict[str, str]:
-    """All of them, by what is wrong."""
+def build_forged_tokens(claims: dict[str, Any], secret: str, token: str) -> dict[str, str]:
+    """Return all forged tokens by a description of what is wrong."""
     return dict(
         [
-            *headers_of_others(claims, secret),
-            *keys_of_others(claims, secret),
-            *claims_of_others(claims, secret),
-            *other_spellings(token),
+            *forge_headers(claims, secret),
+            *forge_keys(claims, secret),
+            *forge_claims(claims, secret),
+            *alter_encoding(token),
         ]
     )

@@ -1,4 +1,4 @@
-"""Databases of both kinds, migrated and without people: for what two databases do in two ways."""
+"""Migrated empty databases, SQLite and PostgreSQL, for tests of queries that differ between them."""
 
 from collections.abc import Iterator
 
@@ -7,20 +7,20 @@ import pytest
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from tests.postgres import RunningPostgres
-from tests.server.models.shelf import Shelf
+from tests.server.models.model_factory import TeamModels
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     if request.param == "sqlite":
-        yield from _opened(f"sqlite:///{tmp_path_factory.mktemp('search') / 'modelyard.sqlite3'}")
+        yield from _open_database(f"sqlite:///{tmp_path_factory.mktemp('search') / 'modelyard.sqlite3'}")
         return
     postgres: RunningPostgres = request.getfixturevalue("postgres_server")
     with postgres.database() as url:
-        yield from _opened(url)
+        yield from _open_database(url)
 
 
-def _opened(url: str) -> Iterator[Database]:
+def _open_database(url: str) -> Iterator[Database]:
     database = Database(url)
     migrate(database.engine)
     yield database
@@ -28,6 +28,6 @@ def _opened(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def shelf(database: Database) -> Shelf:
-    """A fresh team's models."""
-    return Shelf(database)
+def team_models(database: Database) -> TeamModels:
+    """A new team without models."""
+    return TeamModels(database)

@@ -42,7 +42,7 @@ def page(built: Path, open_page: Callable[[Path], TestClient]) -> TestClient:
 
 
 @pytest.mark.parametrize("address", ["/", "/models", "/machines?machine=render-01", "/no/such/view"])
-def test_every_address_that_a_browser_opens_is_the_page(page: TestClient, address: str) -> None:
+def test_get_any_page_path_from_browser_returns_index(page: TestClient, address: str) -> None:
     answer = page.get(address, headers=A_BROWSER)
     assert answer.status_code == 200
     assert "main-1a.js" in answer.text
@@ -50,16 +50,16 @@ def test_every_address_that_a_browser_opens_is_the_page(page: TestClient, addres
 
 
 @pytest.mark.parametrize("address", ["/api/v1/nothing", "/blobs/nothing", "/assets/nothing.js"])
-def test_a_mistyped_address_of_a_program_is_not_the_page(page: TestClient, address: str) -> None:
+def test_get_unknown_api_path_returns_problem_instead_of_page(page: TestClient, address: str) -> None:
     assert page.get(address, headers=A_BROWSER).status_code == 404
 
 
-def test_a_program_that_asks_for_no_page_gets_none(page: TestClient) -> None:
+def test_get_page_path_without_html_accept_returns_404(page: TestClient) -> None:
     assert page.get("/models", headers={"Accept": "application/json"}).status_code == 404
     assert page.post("/models", headers=A_BROWSER).status_code == 404
 
 
-def test_each_answer_has_a_nonce_of_its_own_and_a_policy_that_names_it(page: TestClient) -> None:
+def test_index_response_has_fresh_nonce_in_policy(page: TestClient) -> None:
     answers = [page.get("/", headers=A_BROWSER) for _ in range(2)]
     nonces = [answer.text.split('nonce="')[1].split('"')[0] for answer in answers]
     assert nonces[0] != nonces[1]
@@ -67,7 +67,7 @@ def test_each_answer_has_a_nonce_of_its_own_and_a_policy_that_names_it(page: Tes
         assert f"style-src 'self' 'nonce-{nonce}'" in answer.headers["Content-Security-Policy"]
 
 
-def test_the_policy_lets_no_inline_script_run_and_bytes_go_to_the_store_only(page: TestClient) -> None:
+def test_index_policy_forbids_inline_scripts_and_allows_store_only(page: TestClient) -> None:
     policy = page.get("/", headers=A_BROWSER).headers["Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
@@ -76,7 +76,7 @@ def test_the_policy_lets_no_inline_script_run_and_bytes_go_to_the_store_only(pag
     assert rules["frame-ancestors"] == "'none'"
 
 
-def test_a_script_is_sent_small_and_kept_for_ever(page: TestClient) -> None:
+def test_get_script_is_compressed_and_cached_forever(page: TestClient) -> None:
     answer = page.get("/assets/main-1a.js", headers={"Accept-Encoding": "gzip, deflate"})
     assert answer.headers["Content-Encoding"] == "gzip"
     assert answer.content == SCRIPT
@@ -86,24 +86,24 @@ def test_a_script_is_sent_small_and_kept_for_ever(page: TestClient) -> None:
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "gzip; q=0.000, br;q=0.0"])
-def test_a_client_that_takes_no_compression_gets_plain_bytes(page: TestClient, accepted: str) -> None:
+def test_get_script_without_accept_encoding_is_uncompressed(page: TestClient, accepted: str) -> None:
     answer = page.get("/assets/main-1a.js", headers={"Accept-Encoding": accepted})
     assert "Content-Encoding" not in answer.headers
     assert answer.content == SCRIPT
 
 
-def test_a_script_that_the_browser_has_is_not_sent_again(page: TestClient) -> None:
+def test_get_script_with_matching_etag_returns_304(page: TestClient) -> None:
     etag = page.get("/assets/main-1a.js").headers["ETag"]
     answer = page.get("/assets/main-1a.js", headers={"If-None-Match": etag})
     assert (answer.status_code, answer.content) == (304, b"")
 
 
 @pytest.mark.parametrize("address", ["/assets/..%2fserving.py", "/assets/%2e%2e/index.html", "/assets/main-1a.js.gz"])
-def test_nothing_but_the_built_files_is_served(page: TestClient, address: str) -> None:
+def test_get_path_outside_build_is_not_served(page: TestClient, address: str) -> None:
     assert page.get(address).status_code == 404
 
 
-def test_a_registry_without_a_built_page_says_how_to_build_it(
+def test_index_without_build_returns_503_with_instructions(
     tmp_path: Path, open_page: Callable[[Path], TestClient]
 ) -> None:
     answer = open_page(tmp_path / "nothing").get("/", headers=A_BROWSER)

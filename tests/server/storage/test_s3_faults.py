@@ -1,4 +1,4 @@
-"""What becomes of a bucket's bad days: each is one error of the store, in words, within the limits."""
+"""Failures of a bucket: each becomes one error of the store with a clear message, within the timeouts."""
 
 import signal
 import time
@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modelyard.server.storage.blob_store import NamedPart, NoSuchKey, StoreError, StoreUnavailable
-from modelyard.server.storage.s3 import Bucket, BucketRefused, S3Store
-from modelyard.server.storage.s3_bucket import Limits
-from modelyard.server.storage.s3_gate import Gate
-from tests.journeys.between import AnswerInstead, Between, LoseAnswer
+from modelyard.server.storage.s3.connections import Limits
+from modelyard.server.storage.s3.limiter import RequestLimiter
+from modelyard.server.storage.s3.store import Bucket, BucketAccessError, S3Store
+from tests.journeys.fault_proxy import DropResponse, FaultProxy, RespondInstead
 from tests.seaweed import RunningSeaweed
-from tests.server.storage.place import HOUR, Place, bucket_in, noise, until
-from tests.transfer.misbehaving import Behaviour, Exchange, MisbehavingServer
+from tests.server.storage.served_store import HOUR, ServedStore, bucket_in, noise, wait_until
+from tests.transfer.faulty_server import Behavior, Exchange, FaultyServer
 
 # A second is long on loopback; the limits of production would make these tests as long.
 IMPATIENT = Limits(connect_seconds=0.5, read_seconds=0.5, copy_seconds=0.5, attempts=1)
@@ -29,17 +29,17 @@ def error(code: str, message: str = "") -> bytes:
 
 
 @pytest.fixture
-def server() -> Iterator[MisbehavingServer]:
-    """A store that answers what a test says, whatever it is asked."""
-    server = MisbehavingServer()
+def server() -> Iterator[FaultyServer]:
+    """A store whose responses the test defines."""
+    server = FaultyServer()
     yield server
     server.close()
 
 
 @pytest.fixture(scope="module")
-def faulty() -> Iterator[tuple[MisbehavingServer, S3Store]]:
-    """The same for many tests, with one store that asks it."""
-    server = MisbehavingServer()
+def faulty() -> Iterator[tuple[FaultyServer, S3Store]]:
+    """A store whose responses the test defines, shared by many tests, and an ``S3Store`` that uses it."""
+    server = FaultyServer()
     yield server, store_at(server.base)
     server.close()
 
@@ -48,10 +48,10 @@ def store_at(endpoint: str, limits: Limits = IMPATIENT) -> S3Store:
     return S3Store(Bucket("yard", "p", endpoint, endpoint, access_key="key", secret_key="s" * 20), limits=limits)
 
 
-def answering(status: int, body: bytes) -> Behaviour:
+def answering(status: int, body: bytes) -> Behavior:
     def answer(exchange: Exchange) -> None:
-        exchange.take(int(exchange.headers.get("content-length", 0)))
-        exchange.answer(status, body if exchange.method != "HEAD" else b"")
+        exchange.read(int(exchange.headers.get("content-length", 0)))
+        exchange.respond(status, body if exchange.method != "HEAD" else b"")
 
     return answer
 
@@ -61,22 +61,22 @@ def silent(exchange: Exchange) -> None:
 
 
 def cut_off(exchange: Exchange) -> None:
-    """Half of what was promised, and then a reset."""
-    exchange.head(206, Content_Length=SIZE, Content_Range=f"bytes 0-{SIZE - 1}/{SIZE}", ETag='"e"')
+    """Send half of the announced bytes, then reset the connection."""
+    exchange.send_head(206, Content_Length=SIZE, Content_Range=f"bytes 0-{SIZE - 1}/{SIZE}", ETag='"e"')
     exchange.sock.sendall(b"x" * (SIZE // 2))
     exchange.reset()
 
 
 def ended_early(exchange: Exchange) -> None:
-    """Half of what was promised, and a polite end."""
-    exchange.head(206, Content_Length=SIZE, Content_Range=f"bytes 0-{SIZE - 1}/{SIZE}", ETag='"e"')
+    """Send half of the announced bytes, then close the connection."""
+    exchange.send_head(206, Content_Length=SIZE, Content_Range=f"bytes 0-{SIZE - 1}/{SIZE}", ETag='"e"')
     exchange.sock.sendall(b"x" * (SIZE // 2))
-    exchange.hang_up()
+    exchange.close_connection()
 
 
 def stalled(exchange: Exchange) -> None:
-    """Half of what was promised, and then nothing."""
-    exchange.head(206, Content_Length=SIZE, Content_Range=f"bytes 0-{SIZE - 1}/{SIZE}", ETag='"e"')
+    """Send half of the announced bytes, then nothing."""
+    exchange.send_head(206, Content_Length=SIZE, Content_Range=f"bytes 0-{SIZE - 1}/{SIZE}", ETag='"e"')
     exchange.sock.sendall(b"x" * (SIZE // 2))
     exchange.wait_for_client_to_leave()
 
@@ -85,32 +85,32 @@ def reset(exchange: Exchange) -> None:
     exchange.reset()
 
 
-BADLY: dict[str, Behaviour] = {
+BADLY: dict[str, Behavior] = {
     "silent": silent,
     "reset": reset,
     "busy": answering(503, error("SlowDown")),
     "broken": answering(500, b"not even XML"),
 }
 ASKED: dict[str, Callable[[S3Store], object]] = {
-    "stored": lambda store: store.stored(KEY),
-    "start": lambda store: store.start(KEY, 5, 5 << 20),
-    "parts": lambda store: store.parts(KEY, "upload"),
-    "finish": lambda store: store.finish(KEY, "upload", [NamedPart(1, "e")]),
-    "abort": lambda store: store.abort(KEY, "upload"),
+    "stored": lambda store: store.stat(KEY),
+    "start": lambda store: store.start_multipart(KEY, 5, 5 << 20),
+    "parts": lambda store: store.list_parts(KEY, "upload"),
+    "finish": lambda store: store.finish_multipart(KEY, "upload", [NamedPart(1, "e")]),
+    "abort": lambda store: store.abort_multipart(KEY, "upload"),
     "read": lambda store: b"".join(store.read(KEY, 0, SIZE)),
     "copy": lambda store: store.copy(KEY, TO),
     "delete": lambda store: store.delete(KEY),
-    "keys": lambda store: list(store.keys("")),
-    "open_uploads": lambda store: list(store.open_uploads(datetime.now(UTC))),
-    "check": lambda store: store.check(),
+    "keys": lambda store: list(store.list_keys("")),
+    "open_uploads": lambda store: list(store.list_open_uploads(datetime.now(UTC))),
+    "check": lambda store: store.check_access(),
     "probe": lambda store: store.probe(),
 }
 
 
 @pytest.mark.parametrize("what", ASKED)
 @pytest.mark.parametrize("how", ["silent", "reset", "busy", "broken"])
-def test_a_bucket_that_does_not_answer_well_is_unavailable(
-    faulty: tuple[MisbehavingServer, S3Store], what: str, how: str
+def test_s3_call_bad_response_raises_store_unavailable(
+    faulty: tuple[FaultyServer, S3Store], what: str, how: str
 ) -> None:
     server, store = faulty
     server.always = BADLY[how]
@@ -122,16 +122,16 @@ def test_a_bucket_that_does_not_answer_well_is_unavailable(
     assert "127.0.0.1" not in failed.value.detail
 
 
-def test_a_bucket_that_is_not_there_at_all_is_unavailable() -> None:
+def test_s3_call_refused_connection_raises_store_unavailable() -> None:
     store = store_at("http://127.0.0.1:1")
     for ask in ASKED.values():
         with pytest.raises(StoreUnavailable):
             ask(store)
 
 
-def test_a_host_without_an_address_is_unavailable() -> None:
+def test_s3_call_unknown_host_raises_store_unavailable() -> None:
     with pytest.raises(StoreUnavailable):
-        store_at("http://no-such-host.invalid").stored(KEY)
+        store_at("http://no-such-host.invalid").stat(KEY)
 
 
 @pytest.mark.parametrize(
@@ -140,52 +140,62 @@ def test_a_host_without_an_address_is_unavailable() -> None:
         ("NoSuchBucket", 404, "no such bucket"),
         ("InvalidAccessKeyId", 403, "MODELYARD_STORAGE_ACCESS_KEY"),
         ("SignatureDoesNotMatch", 403, "MODELYARD_STORAGE_SECRET_KEY"),
-        ("AccessDenied", 403, "rights"),
+        ("AccessDenied", 403, "permissions"),
         ("RequestTimeTooSkewed", 403, "clock"),
         ("ExpiredToken", 400, "expired"),
         ("PermanentRedirect", 301, "MODELYARD_STORAGE_REGION"),
         ("InvalidRequest", 400, "InvalidRequest"),
     ],
 )
-def test_what_an_operator_must_mend_is_said_in_words(
-    faulty: tuple[MisbehavingServer, S3Store], code: str, status: int, words: str
+def test_s3_call_misconfiguration_names_cause(
+    faulty: tuple[FaultyServer, S3Store], code: str, status: int, words: str
 ) -> None:
     server, store = faulty
     server.always = answering(status, error(code, "as the store says it"))
-    with pytest.raises(BucketRefused, match=words) as refused:
-        store.check()
+    with pytest.raises(BucketAccessError, match=words) as refused:
+        store.check_access()
     assert "yard" in refused.value.detail
     with pytest.raises(StoreUnavailable, match=words):
-        list(store.keys(""))
+        list(store.list_keys(""))
     with pytest.raises(StoreUnavailable, match=words):
         store.read(KEY, 0, 5)
 
 
-def test_a_missing_bucket_is_not_taken_for_a_missing_file(seaweed_server: RunningSeaweed) -> None:
+def test_stat_missing_bucket_raises_instead_of_none(seaweed_server: RunningSeaweed) -> None:
     store = S3Store(bucket_in(seaweed_server, "no-such-bucket"))
     with pytest.raises(StoreUnavailable, match="no such bucket"):
-        store.stored(KEY)
+        store.stat(KEY)
     with pytest.raises(StoreUnavailable, match="no such bucket"):
         store.read(KEY, 0, 5)
-    with pytest.raises(BucketRefused, match="no such bucket"):
-        store.check()
+    with pytest.raises(BucketAccessError, match="no such bucket"):
+        store.check_access()
+
+
+def test_stat_bucket_returns_between_requests_finds_object(server: FaultyServer) -> None:
+    def found(exchange: Exchange) -> None:
+        exchange.send_head(200, Content_Length=5, ETag='"a"', Last_Modified="Wed, 25 Nov 2026 12:00:00 GMT")
+
+    server.script.extend([answering(404, b""), answering(200, b""), found])
+    stored = store_at(server.base).stat(KEY)
+    assert stored is not None
+    assert stored.size == 5
 
 
 @pytest.mark.parametrize(("changed", "words"), [("access_key", "ACCESS_KEY"), ("secret_key", "SECRET_KEY")])
-def test_wrong_credentials_are_refused_at_once(
+def test_check_access_wrong_credentials_fails_at_once(
     seaweed_server: RunningSeaweed, bucket: str, changed: str, words: str
 ) -> None:
     named = bucket_in(seaweed_server, bucket)
     wrong = {"access_key": replace(named, access_key="nobody"), "secret_key": replace(named, secret_key="x" * 20)}
     store = S3Store(wrong[changed])
-    with pytest.raises(BucketRefused, match=words):
-        store.check()
+    with pytest.raises(BucketAccessError, match=words):
+        store.check_access()
     with pytest.raises(StoreUnavailable):
-        store.stored(KEY)
+        store.stat(KEY)
 
 
 @pytest.mark.parametrize("how", [cut_off, ended_early, stalled])
-def test_a_body_that_breaks_off_is_no_end_of_the_file(server: MisbehavingServer, how: Behaviour) -> None:
+def test_read_interrupted_body_raises_store_unavailable(server: FaultyServer, how: Behavior) -> None:
     server.always = how
     reading = store_at(server.base).read(KEY, 0, SIZE)
     with pytest.raises(StoreUnavailable):
@@ -203,24 +213,22 @@ def test_a_body_that_breaks_off_is_no_end_of_the_file(server: MisbehavingServer,
     ],
     ids=["shifted", "too short", "unsaid", "whole and longer"],
 )
-def test_another_stretch_than_was_asked_for_is_not_read(
-    server: MisbehavingServer, status: int, length: int, stretch: str
-) -> None:
+def test_read_other_range_in_response_raises(server: FaultyServer, status: int, length: int, stretch: str) -> None:
     def other(exchange: Exchange) -> None:
-        exchange.head(status, Content_Length=length, Content_Range=stretch, ETag='"e"')
+        exchange.send_head(status, Content_Length=length, Content_Range=stretch, ETag='"e"')
         exchange.sock.sendall(b"x" * SIZE)
 
     server.always = other
-    with pytest.raises(StoreUnavailable, match="another stretch"):
+    with pytest.raises(StoreUnavailable, match="another range"):
         store_at(server.base).read(KEY, 0, SIZE)
     server.wait_until_quiet()
 
 
-def test_a_reader_that_stops_in_the_middle_leaves_no_connection(seaweed_place: Place) -> None:
-    key, body = seaweed_place.new_key(), noise(SIZE)
-    seaweed_place.put(key, body)
-    assert isinstance(seaweed_place.store, S3Store)
-    store = S3Store(seaweed_place.store.bucket)
+def test_read_stopped_midway_closes_connection(seaweed_served_store: ServedStore) -> None:
+    key, body = seaweed_served_store.new_key(), noise(SIZE)
+    seaweed_served_store.put(key, body)
+    assert isinstance(seaweed_served_store.store, S3Store)
+    store = S3Store(seaweed_served_store.store.bucket)
     for _ in range(100):
         reading = store.read(key, 0, SIZE)
         next(reading)
@@ -228,132 +236,132 @@ def test_a_reader_that_stops_in_the_middle_leaves_no_connection(seaweed_place: P
     assert b"".join(store.read(key, 0, SIZE)) == body
 
 
-def test_a_kept_connection_that_was_closed_is_opened_again(seaweed_server: RunningSeaweed, bucket: str) -> None:
-    between = Between(seaweed_server.endpoint)
-    store = S3Store(replace(bucket_in(seaweed_server, bucket, "kept"), endpoint=between.url))
-    place = Place(store, seaweed_server.port)
-    key = place.new_key()
-    place.put(key, b"bytes")
+def test_read_on_closed_kept_alive_connection_reconnects(seaweed_server: RunningSeaweed, bucket: str) -> None:
+    proxy = FaultProxy(seaweed_server.endpoint)
+    store = S3Store(replace(bucket_in(seaweed_server, bucket, "kept"), endpoint=proxy.url))
+    served_store = ServedStore(store, seaweed_server.port)
+    key = served_store.new_key()
+    served_store.put(key, b"bytes")
     for _ in range(3):
-        assert place.content(key) == b"bytes"
-        between.once(LoseAnswer(), "GET", f"/{bucket}/kept/{key}")
-    between.close()
+        assert served_store.content(key) == b"bytes"
+        proxy.inject_once(DropResponse(), "GET", f"/{bucket}/kept/{key}")
+    proxy.close()
 
 
 # Finishing.
 
 
 @pytest.fixture
-def between(seaweed_server: RunningSeaweed) -> Iterator[Between]:
-    between = Between(seaweed_server.endpoint)
-    yield between
-    between.close()
+def proxy(seaweed_server: RunningSeaweed) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(seaweed_server.endpoint)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture
-def place(seaweed_server: RunningSeaweed, bucket: str, between: Between) -> Place:
-    """A real store behind a network that a test can spoil; clients go straight to it."""
-    named = replace(bucket_in(seaweed_server, bucket, "between"), endpoint=between.url)
-    return Place(S3Store(named), seaweed_server.port, 5 << 20)
+def served_store(seaweed_server: RunningSeaweed, bucket: str, proxy: FaultProxy) -> ServedStore:
+    """A real store behind a proxy in which tests inject faults; clients connect to it directly."""
+    named = replace(bucket_in(seaweed_server, bucket, "between"), endpoint=proxy.url)
+    return ServedStore(S3Store(named), seaweed_server.port, 5 << 20)
 
 
-def started(place: Place, body: bytes) -> tuple[str, str, list[NamedPart]]:
-    key = place.new_key()
-    upload = place.store.start(key, len(body), place.part_size)
-    return key, upload, [place.put_part(key, upload, 1, body)]
+def started(served_store: ServedStore, body: bytes) -> tuple[str, str, list[NamedPart]]:
+    key = served_store.new_key()
+    upload = served_store.store.start_multipart(key, len(body), served_store.part_size)
+    return key, upload, [served_store.put_part(key, upload, 1, body)]
 
 
-def test_an_error_in_a_200_on_completing_is_an_error(place: Place, between: Between) -> None:
-    key, upload, named = started(place, b"bytes")
-    between.once(AnswerInstead(200, error("InternalError", "We had to start it again.")), "POST", ".*")
+def test_finish_multipart_error_in_200_body_raises(served_store: ServedStore, proxy: FaultProxy) -> None:
+    key, upload, named = started(served_store, b"bytes")
+    proxy.inject_once(RespondInstead(200, error("InternalError", "We had to start it again.")), "POST", ".*")
     with pytest.raises(StoreUnavailable, match="InternalError"):
-        place.store.finish(key, upload, named)
-    assert place.store.stored(key) is None
-    place.store.finish(key, upload, named)
-    assert place.content(key) == b"bytes"
+        served_store.store.finish_multipart(key, upload, named)
+    assert served_store.store.stat(key) is None
+    served_store.store.finish_multipart(key, upload, named)
+    assert served_store.content(key) == b"bytes"
 
 
-def test_a_completion_whose_answer_was_lost_can_be_repeated(place: Place, between: Between) -> None:
-    key, upload, named = started(place, b"bytes")
-    between.once(LoseAnswer(), "POST", ".*")
+def test_finish_multipart_after_lost_response_succeeds(served_store: ServedStore, proxy: FaultProxy) -> None:
+    key, upload, named = started(served_store, b"bytes")
+    proxy.inject_once(DropResponse(), "POST", ".*")
     with pytest.raises(StoreUnavailable):
-        place.store.finish(key, upload, named)
-    place.store.finish(key, upload, named)
-    assert place.content(key) == b"bytes"
+        served_store.store.finish_multipart(key, upload, named)
+    served_store.store.finish_multipart(key, upload, named)
+    assert served_store.content(key) == b"bytes"
 
 
-def test_a_store_without_conditions_on_completing_is_asked_without(place: Place, between: Between) -> None:
-    key, upload, named = started(place, b"bytes")
-    between.once(AnswerInstead(501, error("NotImplemented")), "POST", ".*")
-    place.store.finish(key, upload, named)
-    assert place.content(key) == b"bytes"
+def test_finish_multipart_store_without_conditions_succeeds(served_store: ServedStore, proxy: FaultProxy) -> None:
+    key, upload, named = started(served_store, b"bytes")
+    proxy.inject_once(RespondInstead(501, error("NotImplemented")), "POST", ".*")
+    served_store.store.finish_multipart(key, upload, named)
+    assert served_store.content(key) == b"bytes"
 
 
-def test_a_start_whose_answer_was_lost_leaves_an_upload_that_is_found(place: Place, between: Between) -> None:
-    key = place.new_key()
-    between.once(LoseAnswer(), "POST", ".*")
-    upload = place.store.start(key, 5, place.part_size)
+def test_start_multipart_lost_response_is_listed_as_open_upload(served_store: ServedStore, proxy: FaultProxy) -> None:
+    key = served_store.new_key()
+    proxy.inject_once(DropResponse(), "POST", ".*")
+    upload = served_store.store.start_multipart(key, 5, served_store.part_size)
     soon = datetime.now(UTC) + timedelta(minutes=1)
-    found = {found.upload for found in place.store.open_uploads(soon) if found.key == key}
+    found = {found.upload for found in served_store.store.list_open_uploads(soon) if found.key == key}
     assert upload in found
     for each in found:
-        place.store.abort(key, each)
+        served_store.store.abort_multipart(key, each)
 
 
-def test_a_copy_whose_answer_was_lost_is_there(place: Place, between: Between) -> None:
-    key, to = place.new_key(), place.new_key("served")
-    place.put(key, b"bytes")
-    between.once(LoseAnswer(), "PUT", ".*")
+def test_copy_lost_response_leaves_copy(served_store: ServedStore, proxy: FaultProxy) -> None:
+    key, to = served_store.new_key(), served_store.new_key("served")
+    served_store.put(key, b"bytes")
+    proxy.inject_once(DropResponse(), "PUT", ".*")
     with pytest.raises(StoreUnavailable):
-        place.store.copy(key, to)
-    assert place.content(to) == b"bytes"
+        served_store.store.copy(key, to)
+    assert served_store.content(to) == b"bytes"
 
 
 # Going and coming back.
 
 
-def test_a_bucket_that_comes_back_is_used_again() -> None:
+def test_s3_call_after_bucket_recovers_succeeds() -> None:
     with RunningSeaweed() as own, own.bucket() as name:
-        place = Place(S3Store(bucket_in(own, name), limits=IMPATIENT), own.port)
-        key = place.new_key()
-        assert place.put(key, b"bytes").status == 200
+        served_store = ServedStore(S3Store(bucket_in(own, name), limits=IMPATIENT), own.port)
+        key = served_store.new_key()
+        assert served_store.put(key, b"bytes").status == 200
         own.pause()
         with pytest.raises(StoreUnavailable):
-            place.store.stored(key)
+            served_store.store.stat(key)
         own.resume()
-        assert place.content(key) == b"bytes"
+        assert served_store.content(key) == b"bytes"
         own.stop(signal.SIGKILL)
         with pytest.raises(StoreUnavailable):
-            place.store.read(key, 0, 5)
+            served_store.store.read(key, 0, 5)
         own.start()
-        until(lambda: answers(place.store, key))
-        assert place.content(key) == b"bytes"
+        wait_until(lambda: answers(served_store.store, key))
+        assert served_store.content(key) == b"bytes"
 
 
 def answers(store: object, key: str) -> bool:
     assert isinstance(store, S3Store)
     try:
-        return store.stored(key) is not None
+        return store.stat(key) is not None
     except StoreError:
         return False
 
 
-def test_a_slow_bucket_holds_only_some_threads(server: MisbehavingServer) -> None:
+def test_s3_calls_to_slow_bucket_beyond_limit_fail(server: FaultyServer) -> None:
     server.always = silent
     store = store_at(server.base)
-    store.connections.gate = Gate(1)
-    with store.connections.gate.entered(), pytest.raises(StoreUnavailable, match="slow"):
-        store.stored(KEY)
+    store.connections.limiter = RequestLimiter(1)
+    with store.connections.limiter.acquire(), pytest.raises(StoreUnavailable, match="slow"):
+        store.stat(KEY)
     assert server.seen == []
 
 
-def test_signing_needs_no_bucket(server: MisbehavingServer) -> None:
+def test_presign_unreachable_bucket_succeeds(server: FaultyServer) -> None:
     store = store_at("http://127.0.0.1:1")
-    assert store.put_request(KEY, 5, None, HOUR).url.startswith("http://127.0.0.1:1/yard/p/models/")
-    assert store.part_request(KEY, "upload", 1, 5, HOUR).method == "PUT"
+    assert store.presign_put(KEY, 5, None, HOUR).url.startswith("http://127.0.0.1:1/yard/p/models/")
+    assert store.presign_part(KEY, "upload", 1, 5, HOUR).method == "PUT"
 
 
-def test_a_missing_file_is_no_fault(seaweed_place: Place) -> None:
-    assert seaweed_place.store.stored(seaweed_place.new_key()) is None
+def test_stat_missing_object_returns_none(seaweed_served_store: ServedStore) -> None:
+    assert seaweed_served_store.store.stat(seaweed_served_store.new_key()) is None
     with pytest.raises(NoSuchKey):
-        seaweed_place.store.read(seaweed_place.new_key(), 0, 5)
+        seaweed_served_store.store.read(seaweed_served_store.new_key(), 0, 5)

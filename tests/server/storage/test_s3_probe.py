@@ -1,4 +1,4 @@
-"""What the probe says of real stores: one that keeps its promises, one that keeps few, one that keeps none."""
+"""The capability probe of real stores with all, few and no capabilities."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,92 +6,94 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modelyard.server.storage import s3_probe
 from modelyard.server.storage.blob_store import StoreUnavailable
-from modelyard.server.storage.s3 import S3Store
-from tests.journeys.between import AnswerInstead, Between, Exchange, Fault
+from modelyard.server.storage.s3 import probe
+from modelyard.server.storage.s3.store import S3Store
+from tests.journeys.fault_proxy import Exchange, Fault, FaultProxy, RespondInstead
 from tests.rclone import RunningRclone
 from tests.seaweed import RunningSeaweed
-from tests.server.storage.place import Place, bucket_in
+from tests.server.storage.served_store import ServedStore, bucket_in
 
 
 def leftovers(store: S3Store) -> list[object]:
     soon = datetime.now(UTC) + timedelta(minutes=1)
-    uploads = [found for found in store.open_uploads(soon) if found.key.startswith("probe/")]
-    return [*store.keys("probe/"), *uploads]
+    uploads = [found for found in store.list_open_uploads(soon) if found.key.startswith("probe/")]
+    return [*store.list_keys("probe/"), *uploads]
 
 
-def test_an_honest_bucket_is_seen_to_keep_every_promise(seaweed_place: Place) -> None:
-    assert isinstance(seaweed_place.store, S3Store)
-    honesty = seaweed_place.store.probe()
-    assert honesty.is_honest
-    assert honesty.remarks == ()
-    assert leftovers(seaweed_place.store) == []
+def test_probe_capable_bucket_reports_all_capabilities(seaweed_served_store: ServedStore) -> None:
+    assert isinstance(seaweed_served_store.store, S3Store)
+    capabilities = seaweed_served_store.store.probe()
+    assert capabilities.enforces_all
+    assert capabilities.remarks == ()
+    assert leftovers(seaweed_served_store.store) == []
 
 
-def test_a_weak_bucket_is_seen_to_be_weak(rclone_place: Place) -> None:
-    assert isinstance(rclone_place.store, S3Store)
-    honesty = rclone_place.store.probe()
-    assert not honesty.refuses_wrong_checksum
-    assert not honesty.refuses_overwrite
-    assert honesty.refuses_tampered_signature
+def test_probe_weak_bucket_reports_missing_capabilities(rclone_served_store: ServedStore) -> None:
+    assert isinstance(rclone_served_store.store, S3Store)
+    capabilities = rclone_served_store.store.probe()
+    assert not capabilities.refuses_wrong_checksum
+    assert not capabilities.refuses_overwrite
+    assert capabilities.refuses_tampered_signature
     # It sends the right bytes of a range and says that they are the whole file (200).
-    assert not honesty.reads_ranges_right
-    assert honesty.reads_multipart_right
-    assert leftovers(rclone_place.store) == []
+    assert not capabilities.reads_ranges_right
+    assert capabilities.reads_multipart_right
+    assert leftovers(rclone_served_store.store) == []
 
 
 @pytest.fixture
-def open_place() -> Iterator[Place]:
-    """A store that looks at no signature."""
+def open_place() -> Iterator[ServedStore]:
+    """A store that checks no signatures."""
     with RunningRclone(is_open=True) as running, running.bucket() as name:
-        yield Place(S3Store(bucket_in(running, name)), running.port, 5 << 20)
+        yield ServedStore(S3Store(bucket_in(running, name)), running.port, 5 << 20)
 
 
-def test_a_bucket_that_looks_at_no_signature_is_found_out(open_place: Place) -> None:
-    honesty = open_place.store.probe()
-    assert not honesty.refuses_tampered_signature
-    assert set(honesty.remarks) == {
-        s3_probe.MAY_LEAVE_OUT,
-        s3_probe.MAY_BE_LONGER,
-        s3_probe.MAY_CHANGE_CHECKSUM,
+def test_probe_bucket_ignoring_signatures_reports_it(open_place: ServedStore) -> None:
+    capabilities = open_place.store.probe()
+    assert not capabilities.refuses_tampered_signature
+    assert set(capabilities.remarks) == {
+        probe.HEADER_MAY_BE_OMITTED,
+        probe.BODY_MAY_BE_LONGER,
+        probe.CHECKSUM_MAY_CHANGE,
     }
 
 
-def test_a_public_endpoint_out_of_reach_is_said_and_the_other_is_tried(
+def test_probe_unreachable_public_endpoint_uses_own_endpoint_and_remarks(
     seaweed_server: RunningSeaweed, bucket: str
 ) -> None:
     named = replace(bucket_in(seaweed_server, bucket, "probed"), public_endpoint="http://127.0.0.1:1")
-    honesty = S3Store(named).probe()
-    assert honesty.is_honest
-    assert honesty.remarks == (s3_probe.NOT_REACHED,)
+    capabilities = S3Store(named).probe()
+    assert capabilities.enforces_all
+    assert capabilities.remarks == (probe.PUBLIC_ENDPOINT_UNREACHABLE,)
 
 
-def test_what_stands_before_the_public_endpoint_is_tried(seaweed_server: RunningSeaweed, bucket: str) -> None:
-    between = Between(seaweed_server.endpoint)
-    named = replace(bucket_in(seaweed_server, bucket, "probed"), public_endpoint=between.url)
-    assert S3Store(named).probe().is_honest
-    assert any(exchange.method == "PUT" for exchange in between.exchanges)
+def test_probe_proxy_at_public_endpoint_is_probed(seaweed_server: RunningSeaweed, bucket: str) -> None:
+    proxy = FaultProxy(seaweed_server.endpoint)
+    named = replace(bucket_in(seaweed_server, bucket, "probed"), public_endpoint=proxy.url)
+    assert S3Store(named).probe().enforces_all
+    assert any(exchange.method == "PUT" for exchange in proxy.exchanges)
 
     def without_conditions(exchange: Exchange) -> Fault | None:
         """A cache or a gateway that says yes to what it never passes on."""
-        return AnswerInstead(200, b"") if exchange.method == "PUT" and is_second(exchange) else None
+        return RespondInstead(200, b"") if exchange.method == "PUT" and is_second(exchange) else None
 
     def is_second(exchange: Exchange) -> bool:
-        return sum(other.path == exchange.path for other in between.exchanges) > 1
+        return sum(other.path == exchange.path for other in proxy.exchanges) > 1
 
-    between.exchanges.clear()
-    between.rule = without_conditions
+    proxy.exchanges.clear()
+    proxy.rule = without_conditions
     assert not S3Store(named).probe().refuses_overwrite
-    between.close()
+    proxy.close()
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_a_bucket_that_takes_nothing_is_not_judged(seaweed_server: RunningSeaweed, bucket: str, status: int) -> None:
-    between = Between(seaweed_server.endpoint)
-    between.rule = lambda exchange: AnswerInstead(status, b"no") if exchange.method == "PUT" else None
-    store = S3Store(replace(bucket_in(seaweed_server, bucket, "probed"), public_endpoint=between.url))
+def test_probe_bucket_refusing_all_puts_raises_store_unavailable(
+    seaweed_server: RunningSeaweed, bucket: str, status: int
+) -> None:
+    proxy = FaultProxy(seaweed_server.endpoint)
+    proxy.rule = lambda exchange: RespondInstead(status, b"no") if exchange.method == "PUT" else None
+    store = S3Store(replace(bucket_in(seaweed_server, bucket, "probed"), public_endpoint=proxy.url))
     with pytest.raises(StoreUnavailable, match=str(status)):
         store.probe()
-    between.close()
+    proxy.close()
     assert leftovers(store) == []

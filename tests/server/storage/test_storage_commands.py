@@ -10,16 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from modelyard.server.main import app
-from modelyard.server.parts import opened
+from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
-from modelyard.server.storage.s3_setup import PAGE_RULE, UPLOADS_RULE
+from modelyard.server.storage.s3.bucket_rules import PAGE_RULE, UPLOADS_RULE
 from tests.rclone import RunningRclone
-from tests.seaweed import RunningSeaweed, plain_client
+from tests.seaweed import RunningSeaweed, create_s3_client
 
 
 @dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it said."""
+class CommandResult:
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -28,18 +28,18 @@ class Said:
 
 @dataclass(frozen=True)
 class Operator:
-    """Somebody who has these settings in the environment."""
+    """An operator with these settings in the environment."""
 
     settings: dict[str, str]
 
-    def runs(self, *words: str, **more: str) -> Said:
+    def runs(self, *words: str, **more: str) -> CommandResult:
         return self.types("storage", *words, **more)
 
-    def types(self, *words: str, **more: str) -> Said:
+    def types(self, *words: str, **more: str) -> CommandResult:
         environment = {f"MODELYARD_{name.upper()}": value for name, value in (self.settings | more).items()}
         result = CliRunner().invoke(app, words, env=environment)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return Said(result.exit_code, result.stdout, result.stderr)
+        return CommandResult(result.exit_code, result.stdout, result.stderr)
 
 
 def operator_of(running: RunningSeaweed | RunningRclone, bucket: str, prefix: str = "studio") -> Operator:
@@ -60,35 +60,35 @@ def operator(seaweed_server: RunningSeaweed, bucket: str) -> Operator:
 
 @pytest.fixture
 def client(seaweed_server: RunningSeaweed) -> Any:
-    return plain_client(seaweed_server.endpoint, seaweed_server.access_key, seaweed_server.secret_key)
+    return create_s3_client(seaweed_server.endpoint, seaweed_server.access_key, seaweed_server.secret_key)
 
 
 # The probe.
 
 
-def test_an_honest_bucket_ends_with_0(operator: Operator) -> None:
+def test_probe_command_capable_bucket_exits_0(operator: Operator) -> None:
     said = operator.runs("probe")
     assert said.code == 0
     assert said.out.count("yes  ") == 5
-    assert "keeps every promise" in said.out
+    assert "meets all requirements" in said.out
 
 
-def test_a_weak_bucket_ends_with_1_and_says_what_follows(rclone: RunningRclone) -> None:
+def test_probe_command_weak_bucket_exits_1_with_consequences(rclone: RunningRclone) -> None:
     with rclone.bucket() as name:
         said = operator_of(rclone, name).runs("probe")
     assert said.code == 1
-    assert "no   refuses to write over a file that is there\n       Whoever holds an upload URL" in said.out
-    assert "does not keep every promise" in said.out
+    assert "no   refuses to write over a file that is there\n       Any holder of an upload URL" in said.out
+    assert "does not meet all requirements" in said.out
 
 
-def test_the_probe_speaks_json(operator: Operator) -> None:
+def test_probe_command_json_prints_object(operator: Operator) -> None:
     said = json.loads(operator.runs("probe", "--json").out)
-    assert said["is_honest"] is True
+    assert said["enforces_all"] is True
     assert said["refuses_overwrite"] is True
     assert said["remarks"] == []
 
 
-def test_a_folder_is_probed_too(tmp_path: Path) -> None:
+def test_probe_command_folder_exits_0(tmp_path: Path) -> None:
     said = Operator({"data_dir": str(tmp_path / "data")}).runs("probe")
     assert said.code == 0
     assert str(tmp_path) in said.out
@@ -102,14 +102,14 @@ def test_a_folder_is_probed_too(tmp_path: Path) -> None:
         ({"storage_endpoint": "http://127.0.0.1:1"}, "does not answer"),
     ],
 )
-def test_what_keeps_the_probe_from_running_is_said(operator: Operator, changed: dict[str, str], words: str) -> None:
+def test_probe_command_cannot_run_prints_cause(operator: Operator, changed: dict[str, str], words: str) -> None:
     said = operator.runs("probe", **changed)
     assert said.code == 1
     assert words in said.err
     assert said.out == ""
 
 
-def test_a_setting_that_is_not_valid_is_named(operator: Operator) -> None:
+def test_probe_command_invalid_setting_names_it(operator: Operator) -> None:
     said = operator.runs("probe", storage_url="s3://NOT A BUCKET")
     assert said.code == 2
     assert "MODELYARD_STORAGE_URL" in said.err
@@ -118,7 +118,9 @@ def test_a_setting_that_is_not_valid_is_named(operator: Operator) -> None:
 # The set-up.
 
 
-def test_setup_lets_the_page_in(seaweed_server: RunningSeaweed, bucket: str, operator: Operator, client: Any) -> None:
+def test_setup_command_adds_cors_rule_for_page(
+    seaweed_server: RunningSeaweed, bucket: str, operator: Operator, client: Any
+) -> None:
     said = operator.runs("setup", public_url="https://yard.example", cors_origins="https://one.example")
     assert said.code == 0
     assert "pages of https://yard.example, https://one.example may use the bucket" in said.out
@@ -129,7 +131,7 @@ def test_setup_lets_the_page_in(seaweed_server: RunningSeaweed, bucket: str, ope
 
 
 def preflight(seaweed: RunningSeaweed, bucket: str, origin: str) -> int:
-    """How the store answers a browser that asks whether a page may PUT."""
+    """Return the status of a browser's preflight request for a PUT from this origin."""
     connection = http.client.HTTPConnection("127.0.0.1", seaweed.port, timeout=20)
     asked = {
         "Origin": origin,
@@ -142,7 +144,7 @@ def preflight(seaweed: RunningSeaweed, bucket: str, origin: str) -> int:
     return status
 
 
-def test_setup_has_unfinished_uploads_thrown_away(bucket: str, operator: Operator, client: Any) -> None:
+def test_setup_command_adds_lifecycle_rule(bucket: str, operator: Operator, client: Any) -> None:
     assert operator.runs("setup", upload_days="3").code == 0
     (rule,) = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     assert rule["ID"] == UPLOADS_RULE
@@ -150,7 +152,7 @@ def test_setup_has_unfinished_uploads_thrown_away(bucket: str, operator: Operato
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 4}
 
 
-def test_setup_keeps_the_rules_of_others_and_may_be_repeated(bucket: str, operator: Operator, client: Any) -> None:
+def test_setup_command_repeated_keeps_foreign_rules(bucket: str, operator: Operator, client: Any) -> None:
     other_page = {"ID": "other", "AllowedMethods": ["GET"], "AllowedOrigins": ["https://x.example"]}
     other_rule = {"ID": "other", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 9}}
     client.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [other_page]})
@@ -164,7 +166,7 @@ def test_setup_keeps_the_rules_of_others_and_may_be_repeated(bucket: str, operat
     assert rules[1]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 6}
 
 
-def test_a_dry_run_prints_the_rules_and_changes_nothing(operator: Operator) -> None:
+def test_setup_command_dry_run_prints_rules_and_changes_nothing(operator: Operator) -> None:
     said = operator.runs("setup", "--dry-run", "--create", storage_url="s3://no-bucket-here")
     assert said.code == 1
     assert "no such bucket" in said.err
@@ -176,25 +178,25 @@ def test_a_dry_run_prints_the_rules_and_changes_nothing(operator: Operator) -> N
     assert "https://dry.example" not in said.out
 
 
-def test_setup_makes_the_bucket_if_it_is_asked_to(operator: Operator, client: Any) -> None:
+def test_setup_command_create_makes_bucket(operator: Operator, client: Any) -> None:
     said = operator.runs("setup", storage_url="s3://made-by-setup")
     assert (said.code, "no such bucket" in said.err) == (1, True)
-    for words in ("was made", "is there already"):
+    for words in ("was created", "exists already"):
         said = operator.runs("setup", "--create", storage_url="s3://made-by-setup")
         assert said.code == 0
         assert words in said.out
-        assert "No page needs the bucket" in said.out
+        assert "No page needs access to the bucket" in said.out
     client.delete_bucket(Bucket="made-by-setup")
 
 
-def test_a_store_that_keeps_no_rules_is_said_to_keep_none(rclone: RunningRclone) -> None:
+def test_setup_command_store_without_rules_reports_it(rclone: RunningRclone) -> None:
     with rclone.bucket() as name:
         said = operator_of(rclone, name).runs("setup", public_url="https://yard.example")
     assert said.code == 1
     assert said.err.count("Not done: ") == 2
 
 
-def test_a_folder_needs_no_setup(tmp_path: Path) -> None:
+def test_setup_command_folder_does_nothing(tmp_path: Path) -> None:
     said = Operator({"data_dir": str(tmp_path / "data")}).runs("setup")
     assert said.code == 0
     assert "needs no set-up" in said.out
@@ -212,7 +214,7 @@ def test_a_folder_needs_no_setup(tmp_path: Path) -> None:
         ({"storage_url": "s3://no-such-bucket"}, "no such bucket"),
     ],
 )
-def test_a_bucket_that_needs_a_hand_keeps_the_server_from_starting(
+def test_open_bucket_needing_operator_fails(
     operator: Operator, tmp_path: Path, changed: dict[str, str], words: str
 ) -> None:
     said = operator.types("serve", "--port", "0", data_dir=str(tmp_path), **changed)
@@ -220,7 +222,7 @@ def test_a_bucket_that_needs_a_hand_keeps_the_server_from_starting(
     assert words in said.err
 
 
-def test_a_bucket_that_does_not_answer_keeps_no_server_from_starting(tmp_path: Path) -> None:
+def test_open_unreachable_bucket_starts_unprobed(tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path,
         storage_url="s3://away",
@@ -228,6 +230,6 @@ def test_a_bucket_that_does_not_answer_keeps_no_server_from_starting(tmp_path: P
         storage_access_key="key",
         storage_secret_key="secret",
     )
-    with opened(settings) as parts:
-        assert parts.trust.honesty is None
-        assert parts.trust.needs_copies
+    with open_resources(settings) as resources:
+        assert resources.capabilities.probed is None
+        assert resources.capabilities.needs_copies

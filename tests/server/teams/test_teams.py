@@ -4,52 +4,52 @@ from uuid import UUID
 import pytest
 
 from modelyard.server.database.base import now
-from modelyard.server.teams.operations import restore_team, teams_deleted_before
+from modelyard.server.teams.operations import list_teams_past_retention, restore_team
 from modelyard.server.teams.tables import TeamRow
 from modelyard.wire.problems import TeamNotFound
-from tests.server.world import PASSWORD, Someone, World
+from tests.server.harness import PASSWORD, ApiCaller, Harness
 
 
-def _new_team(world: World) -> Someone:
+def _new_team(registry: Harness) -> ApiCaller:
     """The owner of a team that a test may break."""
-    return world.other_team()
+    return registry.create_other_team()
 
 
-def test_who_makes_a_team_owns_it(world: World) -> None:
-    someone = world.person("viewer")
+def test_create_team_makes_the_caller_its_owner(registry: Harness) -> None:
+    someone = registry.create_member("viewer")
     made = someone.post("/teams", display_name="Side project")
     assert made.status_code == 201
     assert set(made.json()) == {"id"}
     teams = {team["id"]: team["member_role"] for team in someone.get("/users/me").json()["team_list"]}
     assert teams[made.json()["id"]] == "owner"
-    assert teams[world.team_id] == "viewer"
+    assert teams[registry.team_id] == "viewer"
 
 
 @pytest.mark.parametrize("kind", ["device", "integration", "agent"])
-def test_a_key_makes_no_team(world: World, kind: str) -> None:
-    key = world.device(world.owner) if kind == "device" else world.key(kind)
+def test_create_team_with_key_returns_403(registry: Harness, kind: str) -> None:
+    key = registry.create_device(registry.owner) if kind == "device" else registry.create_key(kind)
     assert key.post("/teams", display_name="x").status_code == 403
 
 
-def test_a_team_shows_its_settings_and_what_it_stores(world: World) -> None:
-    team = world.person("viewer").get("/teams/current").json()
-    assert team["id"] == world.team_id
+def test_get_team_returns_settings_and_stored_bytes(registry: Harness) -> None:
+    team = registry.create_member("viewer").get("/teams/current").json()
+    assert team["id"] == registry.team_id
     assert team["display_name"] == "Studio"
     assert team["pickle_policy"] == "block"
     assert team["quota_bytes"] is None
     assert team["stored_bytes"] == 0
 
 
-def test_a_change_touches_only_what_it_names(world: World) -> None:
-    owner = _new_team(world)
+def test_change_team_keeps_omitted_fields(registry: Harness) -> None:
+    owner = _new_team(registry)
     assert owner.put("/teams/current", quota_bytes=1000, pickle_policy="scan").json() == {"id": owner.team_id}
     assert owner.put("/teams/current", display_name="Renamed").status_code == 200
     team = owner.get("/teams/current").json()
     assert (team["display_name"], team["quota_bytes"], team["pickle_policy"]) == ("Renamed", 1000, "scan")
 
 
-def test_null_clears_a_setting_of_ours_and_not_the_name(world: World) -> None:
-    owner = _new_team(world)
+def test_change_team_null_resets_settings_but_not_the_name(registry: Harness) -> None:
+    owner = _new_team(registry)
     owner.put("/teams/current", quota_bytes=1000, pickle_policy="scan")
     assert owner.put("/teams/current", quota_bytes=None, pickle_policy=None).status_code == 200
     assert owner.get("/teams/current").json()["quota_bytes"] is None
@@ -75,18 +75,24 @@ def test_null_clears_a_setting_of_ours_and_not_the_name(world: World) -> None:
         {"quota_bytes": 1.0},
     ],
 )
-def test_a_bad_setting_is_named_and_changes_nothing(world: World, body: dict[str, object]) -> None:
-    before = world.owner.get("/teams/current").json()
-    answer = world.owner.put("/teams/current", **body)
+def test_change_team_invalid_setting_returns_422_and_changes_nothing(
+    registry: Harness, body: dict[str, object]
+) -> None:
+    before = registry.owner.get("/teams/current").json()
+    answer = registry.owner.put("/teams/current", **body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == next(iter(body))
-    assert world.owner.get("/teams/current").json() == before
+    assert registry.owner.get("/teams/current").json() == before
 
 
-def test_a_deleted_team_ends_all_access_at_once(world: World) -> None:
-    owner = _new_team(world)
-    member = world.person("admin", owner)
-    keys = [world.key("integration", owner), world.key("agent", owner), world.device(member)]
+def test_delete_team_ends_all_access_at_once(registry: Harness) -> None:
+    owner = _new_team(registry)
+    member = registry.create_member("admin", owner)
+    keys = [
+        registry.create_key("integration", owner),
+        registry.create_key("agent", owner),
+        registry.create_device(member),
+    ]
     invited = owner.post("/invitations", email_address="late@studio.test", invitation_role="member").json()
     assert owner.delete("/teams/current").status_code == 204
     for person in (owner, member):
@@ -95,7 +101,7 @@ def test_a_deleted_team_ends_all_access_at_once(world: World) -> None:
     for key in keys:
         assert key.get("/models").status_code == 401
         assert key.get("/users/me").status_code == 401
-    accepted = world.nobody.post(
+    accepted = registry.anonymous.post(
         "/invitations/accept",
         invitation_token=invited["invitation_token"],
         first_name="Late",
@@ -105,40 +111,40 @@ def test_a_deleted_team_ends_all_access_at_once(world: World) -> None:
     assert accepted.status_code == 404
 
 
-def test_a_restored_team_is_as_it_was_but_for_what_was_revoked(world: World) -> None:
-    owner = _new_team(world)
-    kept, revoked = world.key("integration", owner), world.key("integration", owner)
+def test_restore_team_resumes_all_keys_but_revoked_ones(registry: Harness) -> None:
+    owner = _new_team(registry)
+    kept, revoked = registry.create_key("integration", owner), registry.create_key("integration", owner)
     newest = owner.get("/credentials").json()["credentials"][0]["id"]
     owner.delete(f"/credentials/{newest}")
     owner.delete("/teams/current")
-    with world.parts.database.writing() as session:
+    with registry.resources.database.writing() as session:
         restore_team(session, UUID(owner.team_id))
     assert owner.get("/teams/current").status_code == 200
     assert kept.get("/models").status_code == 200
     assert revoked.get("/models").status_code == 401
 
 
-def test_a_team_is_restored_within_seven_days_only(world: World) -> None:
-    owner = _new_team(world)
+def test_restore_team_after_seven_days_is_refused(registry: Harness) -> None:
+    owner = _new_team(registry)
     team_id = UUID(owner.team_id)
     owner.delete("/teams/current")
-    with world.parts.database.writing() as session:
+    with registry.resources.database.writing() as session:
         session.get_one(TeamRow, team_id).deleted_at = now() - timedelta(days=7, seconds=1)
-    with world.parts.database.writing() as session, pytest.raises(TeamNotFound):
+    with registry.resources.database.writing() as session, pytest.raises(TeamNotFound):
         restore_team(session, team_id)
-    with world.parts.database.reading() as session:
-        assert team_id in teams_deleted_before(session)
+    with registry.resources.database.reading() as session:
+        assert team_id in list_teams_past_retention(session)
 
 
-def test_there_is_nothing_to_restore_in_a_living_team(world: World) -> None:
-    for team_id in (UUID(world.team_id), UUID(int=7)):
-        with world.parts.database.writing() as session, pytest.raises(TeamNotFound):
+def test_restore_team_that_is_not_deleted_is_refused(registry: Harness) -> None:
+    for team_id in (UUID(registry.team_id), UUID(int=7)):
+        with registry.resources.database.writing() as session, pytest.raises(TeamNotFound):
             restore_team(session, team_id)
 
 
-def test_a_transferred_team_has_one_owner_and_the_old_one_is_an_admin(world: World) -> None:
-    owner = _new_team(world)
-    heir = world.person("viewer", owner)
+def test_transfer_team_makes_the_old_owner_an_admin(registry: Harness) -> None:
+    owner = _new_team(registry)
+    heir = registry.create_member("viewer", owner)
     answer = owner.post("/teams/current/transfer", new_owner_id=heir.user_id)
     assert answer.json() == {"is_success": True}
     roles = {row["user_id"]: row["member_role"] for row in heir.get("/members").json()["member_list"]}
@@ -146,16 +152,16 @@ def test_a_transferred_team_has_one_owner_and_the_old_one_is_an_admin(world: Wor
     assert owner.post("/teams/current/transfer", new_owner_id=owner.user_id).status_code == 403
 
 
-def test_a_team_goes_to_members_only(world: World) -> None:
-    owner = _new_team(world)
-    for user_id in (world.owner.user_id, "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"):
+def test_transfer_team_to_non_member_returns_404(registry: Harness) -> None:
+    owner = _new_team(registry)
+    for user_id in (registry.owner.user_id, "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"):
         answer = owner.post("/teams/current/transfer", new_owner_id=user_id)
         assert answer.status_code == 404
         assert answer.json()["error_code"] == "member_not_found"
     assert owner.post("/teams/current/transfer", new_owner_id="x").status_code == 422
 
 
-def test_a_transfer_to_oneself_changes_nothing(world: World) -> None:
-    owner = _new_team(world)
+def test_transfer_team_to_oneself_changes_nothing(registry: Harness) -> None:
+    owner = _new_team(registry)
     assert owner.post("/teams/current/transfer", new_owner_id=owner.user_id).status_code == 200
     assert owner.get("/members").json()["member_list"][0]["member_role"] == "owner"

@@ -1,4 +1,4 @@
-"""Uploads in parts: begin, sign, send, list, complete, abort."""
+"""Multipart uploads: initiate, presign and upload parts, list, complete, abort; and the choice of the part size."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,219 +9,245 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from modelyard.server.uploads.multipart import part_size_for
+from modelyard.server.uploads.multipart import choose_part_size
 from modelyard.server.uploads.tables import UploadRow
-from tests.server.world import Someone, World, a_model_file
+from tests.server.harness import ApiCaller, Harness, make_model_file
 
 MEBIBYTE = 1024 * 1024
-PART = 5 * MEBIBYTE  # the shared registry's part size, the smallest there is
-CONTENT = a_model_file("parts", 2 * PART + 12345)
+PART_SIZE = 5 * MEBIBYTE  # of the shared registry; the smallest that S3 allows
+CONTENT = make_model_file("parts", 2 * PART_SIZE + 12345)
 PATH = "checkpoints/large.safetensors"
 
 
-class Sending:
-    """An upload of ``CONTENT`` that was begun."""
+class MultipartUpload:
+    """An initiated multipart upload of ``CONTENT``."""
 
-    def __init__(self, someone: Someone) -> None:
-        self.someone = someone
-        self.key = str(someone.presign(CONTENT, PATH).json()["storage_key"])
-        self.begun = self.begin().json()
-        self.named = {"storage_key": self.key, "upload_id": self.begun["upload_id"]}
+    def __init__(self, caller: ApiCaller) -> None:
+        self.caller = caller
+        self.key = str(caller.presign(CONTENT, PATH).json()["storage_key"])
+        self.initiated = self.initiate().json()
+        self.ids = {"storage_key": self.key, "upload_id": self.initiated["upload_id"]}
 
-    def begin(self) -> Any:
-        return self.someone.post("/uploads/multipart/initiate", storage_key=self.key, file_size=len(CONTENT))
+    def initiate(self) -> Any:
+        return self.caller.post("/uploads/multipart/initiate", storage_key=self.key, file_size=len(CONTENT))
 
-    def tickets(self, *numbers: int) -> list[dict[str, Any]]:
-        answer = self.someone.post("/uploads/multipart/presign", **self.named, part_numbers=list(numbers))
+    def presign(self, *numbers: int) -> list[dict[str, Any]]:
+        answer = self.caller.post("/uploads/multipart/presign", **self.ids, part_numbers=list(numbers))
         assert answer.status_code == 200, answer.text
         tickets: list[dict[str, Any]] = answer.json()["part_list"]
         return tickets
 
-    def send(self, *numbers: int) -> list[dict[str, Any]]:
-        """The parts, as ``complete`` wants them named."""
-        named = []
-        for ticket in self.tickets(*numbers):
+    def upload(self, *numbers: int) -> list[dict[str, Any]]:
+        """Upload parts, and return their numbers and ETags in the form that ``complete`` expects."""
+        part_list = []
+        for ticket in self.presign(*numbers):
             number = ticket["part_number"]
-            part = CONTENT[(number - 1) * PART : number * PART]
-            sent = self.someone.client.put(ticket["upload_url"], content=part, headers=ticket["upload_headers"])
+            part = CONTENT[(number - 1) * PART_SIZE : number * PART_SIZE]
+            sent = self.caller.client.put(ticket["upload_url"], content=part, headers=ticket["upload_headers"])
             assert sent.status_code == 200, sent.text
-            named.append({"part_number": number, "etag": sent.headers["ETag"]})
-        return named
+            part_list.append({"part_number": number, "etag": sent.headers["ETag"]})
+        return part_list
 
-    def parts(self) -> Any:
-        return self.someone.get("/uploads/multipart/parts", **self.named)
+    def list_parts(self) -> Any:
+        return self.caller.get("/uploads/multipart/parts", **self.ids)
 
     def complete(self, part_list: list[dict[str, Any]]) -> Any:
-        return self.someone.post("/uploads/multipart/complete", **self.named, part_list=part_list)
+        return self.caller.post("/uploads/multipart/complete", **self.ids, part_list=part_list)
 
     def abort(self) -> Any:
-        return self.someone.post("/uploads/multipart/abort", **self.named)
+        return self.caller.post("/uploads/multipart/abort", **self.ids)
 
 
 @pytest.fixture
-def sending(team: Someone) -> Sending:
-    return Sending(team)
+def multipart(team: ApiCaller) -> MultipartUpload:
+    return MultipartUpload(team)
 
 
-def test_begin_says_how_to_cut_the_file_and_a_repeat_says_the_same(sending: Sending) -> None:
-    begun = sending.begun
-    assert (begun["storage_key"], begun["part_size"], begun["part_count"]) == (sending.key, PART, 3)
-    assert begun["upload_id"]
-    again = sending.begin()
-    assert (again.status_code, again.json()) == (200, begun)
+def test_initiate_returns_part_size_and_count_and_repeated_returns_the_same(multipart: MultipartUpload) -> None:
+    initiated = multipart.initiated
+    assert (initiated["storage_key"], initiated["part_size"], initiated["part_count"]) == (multipart.key, PART_SIZE, 3)
+    assert initiated["upload_id"]
+    again = multipart.initiate()
+    assert (again.status_code, again.json()) == (200, initiated)
 
 
-def test_parts_in_any_order_become_the_file_and_the_file_a_model(shared_world: World, sending: Sending) -> None:
-    named = sending.send(3, 1) + sending.send(2)
-    done = sending.complete(sorted(named, key=lambda part: part["part_number"]))
+def test_complete_parts_uploaded_in_any_order_registers_and_downloads_the_file(
+    shared_registry: Harness, multipart: MultipartUpload
+) -> None:
+    part_list = multipart.upload(3, 1) + multipart.upload(2)
+    done = multipart.complete(sorted(part_list, key=lambda part: part["part_number"]))
     assert (done.status_code, done.json()) == (200, {"is_success": True})
-    model_id = sending.someone.register(CONTENT, PATH, storage_key=sending.key)
-    model = sending.someone.get(f"/models/{model_id}").json()
+    model_id = multipart.caller.register(CONTENT, PATH, storage_key=multipart.key)
+    model = multipart.caller.get(f"/models/{model_id}").json()
     assert model["verification"] == "verified"
-    url = sending.someone.get(f"/models/{model_id}/download", redirect="false").json()["download_url"]
-    assert shared_world.client.get(url).content == CONTENT
+    url = multipart.caller.get(f"/models/{model_id}/download", redirect="false").json()["download_url"]
+    assert shared_registry.client.get(url).content == CONTENT
 
 
-def test_complete_may_be_repeated_also_after_registration(sending: Sending) -> None:
-    named = sending.send(1, 2, 3)
+def test_complete_repeated_before_and_after_registration_succeeds(multipart: MultipartUpload) -> None:
+    part_list = multipart.upload(1, 2, 3)
     for _ in range(2):
-        assert sending.complete(named).json() == {"is_success": True}
-    sending.someone.register(CONTENT, PATH, storage_key=sending.key)
-    assert sending.complete(named).json() == {"is_success": True}
+        assert multipart.complete(part_list).json() == {"is_success": True}
+    multipart.caller.register(CONTENT, PATH, storage_key=multipart.key)
+    assert multipart.complete(part_list).json() == {"is_success": True}
 
 
-def test_a_resume_is_told_which_parts_the_store_holds(sending: Sending) -> None:
-    assert sending.parts().json() == {"part_list": []}
-    sent = sending.send(3) + sending.send(2)
-    held = sending.parts().json()["part_list"]
-    assert [(part["part_number"], part["size"]) for part in held] == [(2, PART), (3, len(CONTENT) - 2 * PART)]
-    assert [part["etag"].strip('"') for part in held] == [part["etag"].strip('"') for part in reversed(sent)]
+def test_list_parts_returns_numbers_sizes_and_etags_of_uploaded_parts(multipart: MultipartUpload) -> None:
+    assert multipart.list_parts().json() == {"part_list": []}
+    sent = multipart.upload(3) + multipart.upload(2)
+    parts = multipart.list_parts().json()["part_list"]
+    assert [(part["part_number"], part["size"]) for part in parts] == [
+        (2, PART_SIZE),
+        (3, len(CONTENT) - 2 * PART_SIZE),
+    ]
+    assert [part["etag"].strip('"') for part in parts] == [part["etag"].strip('"') for part in reversed(sent)]
 
 
-def test_every_part_but_the_last_has_exactly_the_part_size(sending: Sending) -> None:
-    lengths = [ticket["upload_headers"]["Content-Length"] for ticket in sending.tickets(1, 2, 3)]
-    assert lengths == [str(PART), str(PART), str(len(CONTENT) - 2 * PART)]
-    [ticket] = sending.tickets(1)
-    short = sending.someone.client.put(ticket["upload_url"], content=b"short")
-    # A folder counts; to a bucket, another length is another request than the one that was signed.
+def test_upload_part_requires_the_exact_part_size_but_for_the_last_part(multipart: MultipartUpload) -> None:
+    lengths = [ticket["upload_headers"]["Content-Length"] for ticket in multipart.presign(1, 2, 3)]
+    assert lengths == [str(PART_SIZE), str(PART_SIZE), str(len(CONTENT) - 2 * PART_SIZE)]
+    [ticket] = multipart.presign(1)
+    short = multipart.caller.client.put(ticket["upload_url"], content=b"short")
+    # The local store compares the length; for a bucket, the signature does not match another length.
     assert short.status_code in (400, 403)
-    assert sending.parts().json() == {"part_list": []}
+    assert multipart.list_parts().json() == {"part_list": []}
 
 
 @pytest.mark.parametrize(
     "numbers", [[], [0], [-1], [4], [10_001], [1.0], ["1"], [True], [None], 1, None, list(range(1, 1002)), [2**63]]
 )
-def test_part_numbers_that_are_none_are_refused_with_their_field(sending: Sending, numbers: Any) -> None:
-    refused = sending.someone.post("/uploads/multipart/presign", **sending.named, part_numbers=numbers)
+def test_presign_parts_invalid_part_numbers_returns_422_with_the_field(
+    multipart: MultipartUpload, numbers: Any
+) -> None:
+    refused = multipart.caller.post("/uploads/multipart/presign", **multipart.ids, part_numbers=numbers)
     assert refused.status_code == 422
     assert {error["field"].split(".")[0] for error in refused.json()["errors"]} == {"part_numbers"}
 
 
-def test_a_thousand_part_numbers_may_be_asked_for_at_once(sending: Sending) -> None:
-    answer = sending.someone.post("/uploads/multipart/presign", **sending.named, part_numbers=[1, 2, 3] * 333 + [1])
+def test_presign_parts_1000_numbers_with_duplicates_returns_each_part_once(multipart: MultipartUpload) -> None:
+    answer = multipart.caller.post("/uploads/multipart/presign", **multipart.ids, part_numbers=[1, 2, 3] * 333 + [1])
     assert [ticket["part_number"] for ticket in answer.json()["part_list"]] == [1, 2, 3]
 
 
-def test_only_the_whole_list_of_the_right_parts_completes(sending: Sending) -> None:
-    named = sending.send(1, 2, 3)
-    wrong = [
-        named[:2],
-        named[::-1],
-        [*named, named[2]],
-        [*named, {"part_number": 4, "etag": named[0]["etag"]}],
-        [named[0], {"part_number": 2, "etag": "0" * 32}, named[2]],
+def test_complete_incomplete_unordered_or_wrong_part_list_returns_409(multipart: MultipartUpload) -> None:
+    part_list = multipart.upload(1, 2, 3)
+    wrong_lists = [
+        part_list[:2],
+        part_list[::-1],
+        [*part_list, part_list[2]],
+        [*part_list, {"part_number": 4, "etag": part_list[0]["etag"]}],
+        [part_list[0], {"part_number": 2, "etag": "0" * 32}, part_list[2]],
     ]
-    for part_list in wrong:
-        refused = sending.complete(part_list)
+    for wrong_list in wrong_lists:
+        refused = multipart.complete(wrong_list)
         assert (refused.status_code, refused.json()["error_code"]) == (409, "parts_wrong")
-    assert sending.complete(named).status_code == 200
+    assert multipart.complete(part_list).status_code == 200
 
 
-def test_a_part_that_was_sent_again_has_its_new_tag(sending: Sending) -> None:
-    named = sending.send(1, 2, 3)
-    assert sending.complete([*sending.send(1), *named[1:]]).status_code == 200
+def test_complete_with_etag_of_a_part_uploaded_again_succeeds(multipart: MultipartUpload) -> None:
+    part_list = multipart.upload(1, 2, 3)
+    assert multipart.complete([*multipart.upload(1), *part_list[1:]]).status_code == 200
 
 
-def test_abort_may_be_repeated_and_forgets_the_parts(sending: Sending) -> None:
-    sending.send(1)
+def test_abort_repeated_succeeds_and_its_parts_return_404(multipart: MultipartUpload) -> None:
+    multipart.upload(1)
     for _ in range(2):
-        aborted = sending.abort()
+        aborted = multipart.abort()
         assert (aborted.status_code, aborted.content) == (204, b"")
-    for refused in (sending.parts(), sending.complete([{"part_number": n, "etag": "x"} for n in (1, 2, 3)])):
+    for refused in (multipart.list_parts(), multipart.complete([{"part_number": n, "etag": "x"} for n in (1, 2, 3)])):
         assert (refused.status_code, refused.json()["error_code"]) == (404, "upload_not_found")
 
 
-def test_an_aborted_upload_may_be_begun_anew(sending: Sending) -> None:
-    old = sending.begun["upload_id"]
-    sending.abort()
-    sending.named["upload_id"] = sending.begin().json()["upload_id"]
-    assert sending.named["upload_id"] != old
-    assert sending.complete(sending.send(1, 2, 3)).status_code == 200
+def test_initiate_after_abort_returns_new_upload_id_that_completes(multipart: MultipartUpload) -> None:
+    old = multipart.initiated["upload_id"]
+    multipart.abort()
+    multipart.ids["upload_id"] = multipart.initiate().json()["upload_id"]
+    assert multipart.ids["upload_id"] != old
+    assert multipart.complete(multipart.upload(1, 2, 3)).status_code == 200
 
 
-def test_an_aborted_upload_holds_no_room_once_its_url_is_old(shared_world: World, team: Someone) -> None:
-    sending = Sending(team)
-    sending.abort()
-    with shared_world.parts.database.writing() as session:
-        upload = session.scalars(select(UploadRow).where(UploadRow.storage_key == sending.key)).one()
+def test_presign_after_abort_ignores_the_aborted_upload_in_the_quota_once_its_url_expired(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    multipart = MultipartUpload(team)
+    multipart.abort()
+    with shared_registry.resources.database.writing() as session:
+        upload = session.scalars(select(UploadRow).where(UploadRow.storage_key == multipart.key)).one()
         upload.created_at -= timedelta(hours=2)
     team.put("/teams/current", quota_bytes=len(CONTENT) + 100)
     assert team.presign(CONTENT, PATH).status_code == 200
 
 
-def test_abort_changes_nothing_after_completion(sending: Sending) -> None:
-    sending.complete(sending.send(1, 2, 3))
-    assert sending.abort().status_code == 204
-    assert sending.someone.register(CONTENT, PATH, storage_key=sending.key)
+def test_abort_after_completion_keeps_the_file(multipart: MultipartUpload) -> None:
+    multipart.complete(multipart.upload(1, 2, 3))
+    assert multipart.abort().status_code == 204
+    assert multipart.caller.register(CONTENT, PATH, storage_key=multipart.key)
 
 
-def test_parts_of_an_unfinished_upload_are_no_model_yet(sending: Sending) -> None:
-    sending.send(1, 3)
-    refused = sending.someone.post("/models", **sending.someone.new_model(CONTENT, PATH, storage_key=sending.key))
-    assert (refused.status_code, refused.json()["stored"]) == (409, len(CONTENT) - PART)
+def test_register_unfinished_multipart_upload_returns_409_with_the_stored_size(multipart: MultipartUpload) -> None:
+    multipart.upload(1, 3)
+    refused = multipart.caller.post("/models", **multipart.caller.new_model(CONTENT, PATH, storage_key=multipart.key))
+    assert (refused.status_code, refused.json()["stored"]) == (409, len(CONTENT) - PART_SIZE)
 
 
-def test_what_is_there_already_is_not_begun(team: Someone) -> None:
+def test_initiate_for_complete_file_returns_409_upload_used(team: ApiCaller) -> None:
     key = team.upload(CONTENT, PATH)
     refused = team.post("/uploads/multipart/initiate", storage_key=key, file_size=len(CONTENT))
     assert (refused.status_code, refused.json()["error_code"]) == (409, "upload_used")
 
 
-def test_another_size_than_at_presign_is_refused(sending: Sending) -> None:
-    refused = sending.someone.post("/uploads/multipart/initiate", storage_key=sending.key, file_size=1)
+def test_initiate_with_other_size_than_presigned_returns_422(multipart: MultipartUpload) -> None:
+    refused = multipart.caller.post("/uploads/multipart/initiate", storage_key=multipart.key, file_size=1)
     assert (refused.status_code, refused.json()["error_code"]) == (422, "size_mismatch")
     assert refused.json()["errors"][0]["field"] == "file_size"
 
 
-def test_another_teams_upload_looks_like_none(shared_world: World, sending: Sending) -> None:
-    stranger = shared_world.other_team()
-    made_up = {"storage_key": f"models/{uuid4()}/{uuid4()}", "upload_id": "0" * 32}
+def test_multipart_calls_for_foreign_upload_return_the_same_404_as_for_unknown_one(
+    shared_registry: Harness, multipart: MultipartUpload
+) -> None:
+    other_team = shared_registry.create_other_team()
+    unknown = {"storage_key": f"models/{uuid4()}/{uuid4()}", "upload_id": "0" * 32}
     for action in ("presign", "complete", "abort"):
         more = {"part_numbers": [1], "part_list": [{"part_number": 1, "etag": "x"}]}
-        answers = [stranger.post(f"/uploads/multipart/{action}", **named, **more) for named in (sending.named, made_up)]
+        answers = [other_team.post(f"/uploads/multipart/{action}", **ids, **more) for ids in (multipart.ids, unknown)]
         assert {answer.status_code for answer in answers} == {404}
         assert len({str(answer.json() | {"request_id": ""}) for answer in answers}) == 1
 
 
-def test_the_team_of_an_upload_needs_no_header(sending: Sending) -> None:
-    bare = Someone(sending.someone.client, sending.someone.token)
-    assert bare.get("/uploads/multipart/parts", **sending.named).status_code == 200
+def test_list_parts_without_team_header_succeeds(multipart: MultipartUpload) -> None:
+    caller_without_team = ApiCaller(multipart.caller.client, multipart.caller.token)
+    assert caller_without_team.get("/uploads/multipart/parts", **multipart.ids).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("size", "size_of_a_part"),
+    ("size", "part_size"),
     [
         (1, 100 * MEBIBYTE),
         (10_000 * 100 * MEBIBYTE, 100 * MEBIBYTE),
         (10_000 * 100 * MEBIBYTE + 1, 101 * MEBIBYTE),
     ],
 )
-def test_parts_grow_when_there_would_be_more_than_ten_thousand(size: int, size_of_a_part: int) -> None:
-    assert part_size_for(size, 100 * MEBIBYTE) == size_of_a_part
+def test_choose_part_size_fixed_size_grows_only_above_10000_parts(size: int, part_size: int) -> None:
+    assert choose_part_size(size, 100 * MEBIBYTE) == part_size
 
 
-@given(st.integers(1, 2**63 - 1), st.integers(PART, 5 * 1024 * MEBIBYTE))
-def test_no_file_has_more_than_ten_thousand_parts(size: int, usual: int) -> None:
-    grown = part_size_for(size, usual)
-    assert grown >= usual
-    assert -(-size // grown) <= 10_000
+@pytest.mark.parametrize(
+    ("size", "mebibytes"),
+    [
+        (1, 8),
+        (512 * MEBIBYTE, 8),
+        (512 * MEBIBYTE + 1, 9),
+        (1024 * MEBIBYTE, 16),
+        (160_000 * MEBIBYTE, 16),
+        (160_000 * MEBIBYTE + 1, 17),
+    ],
+)
+def test_choose_part_size_default_is_8_to_16_mebibytes_and_grows_for_huge_files(size: int, mebibytes: int) -> None:
+    assert choose_part_size(size, None) == mebibytes * MEBIBYTE
+
+
+@given(st.integers(1, 2**63 - 1), st.none() | st.integers(PART_SIZE, 5 * 1024 * MEBIBYTE))
+def test_choose_part_size_random_size_gives_at_most_10000_parts(size: int, fixed: int | None) -> None:
+    part_size = choose_part_size(size, fixed)
+    assert part_size >= (fixed or 8 * MEBIBYTE)
+    assert -(-size // part_size) <= 10_000

@@ -1,4 +1,4 @@
-"""Registries in which nobody verifies anything until the test says so, on both set-ups."""
+"""Registries without jobs, in which a test runs verification itself, on both set-ups."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from modelyard.server.identity.state import Identity
-from modelyard.server.parts import opened
-from modelyard.server.storage.local import LocalStore
-from modelyard.server.storage.trust import Trust
-from tests.server.agents.machine import Machine, machine_of
+from modelyard.server.resources import open_resources
+from modelyard.server.storage.capabilities import StoreCapabilities
+from modelyard.server.storage.local.store import LocalStore
+from tests.server.agents.machine import Machine, add_machine
 from tests.server.conftest import CHEAP
-from tests.server.places import Places, migrated_template
+from tests.server.environments import Environments, migrated_template
+from tests.server.harness import Harness
+from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.replacing import OLD
-from tests.server.verification.stores import ErringStore
-from tests.server.verification.unread import Unread
-from tests.server.world import World
+from tests.server.verification.unverified_team import UnverifiedTeam
 
 
 @pytest.fixture(scope="session", params=["small", "large"])
-def setup(request: pytest.FixtureRequest) -> Iterator[Places]:
-    """SQLite and a folder, then PostgreSQL and S3, whatever the rest of the run is on."""
+def setup(request: pytest.FixtureRequest) -> Iterator[Environments]:
+    """SQLite with a folder, then PostgreSQL with S3, independent of the environment of the run."""
     if request.param == "small":
-        yield Places(None, "", {})
+        yield Environments(None, "", {})
         return
     postgres, seaweed = (request.getfixturevalue(f"{name}_server") for name in ("postgres", "seaweed"))
     with ExitStack() as stack:
@@ -35,63 +35,63 @@ def setup(request: pytest.FixtureRequest) -> Iterator[Places]:
             "storage_access_key": seaweed.access_key,
             "storage_secret_key": seaweed.secret_key,
         }
-        yield Places(postgres, stack.enter_context(migrated_template(postgres)), storage)
+        yield Environments(postgres, stack.enter_context(migrated_template(postgres)), storage)
 
 
 @pytest.fixture(scope="session")
-def forgetful(setup: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A registry that knows of its bytes what it knows after a restart, nothing; and no chore runs by itself."""
-    with setup.fresh(tmp_path_factory.mktemp("forgetful")) as settings, opened(settings, Identity(CHEAP)) as parts:
-        # No hashing thread follows an upload any more, and chores belong to a lifespan, which is not run.
-        if isinstance(parts.store, LocalStore):
-            parts.store.close()
-        world = World(parts)
-        world.owner = world.sign_in("owner@studio.test", world.team_id)
-        yield world
-
-
-@pytest.fixture
-def unread(forgetful: World) -> Iterator[Unread]:
-    """A fresh team of that registry."""
-    unread = Unread(forgetful)
-    yield unread
-    unread.verify_all()
-
-
-@pytest.fixture
-def suspicious(forgetful: World) -> Iterator[Unread]:
-    """The same, where the store was seen to let keys be written again."""
-    trust = Trust()
-    assert forgetful.parts.trust.honesty is not None
-    trust.honesty = replace(forgetful.parts.trust.honesty, refuses_overwrite=False)
-    suspicious = Unread(forgetful, trust=trust)
-    yield suspicious
-    suspicious.verify_all()
-
-
-@pytest.fixture
-def bad_days(places: Places, tmp_path: Path) -> Iterator[Unread]:
-    """A registry of the test's own, whose worker has a store that errs when the test says so."""
+def registry_without_jobs(setup: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """A registry without cached digests, as after a restart, and without running jobs."""
     with (
-        places.fresh(tmp_path, storage_url=None, storage_endpoint=None) as settings,
-        opened(settings, Identity(CHEAP)) as parts,
+        setup.create_settings(tmp_path_factory.mktemp("without_jobs")) as settings,
+        open_resources(settings, Identity(CHEAP)) as resources,
     ):
-        assert isinstance(parts.store, LocalStore)
-        parts.store.close()
-        world = World(parts)
-        world.owner = world.sign_in("owner@studio.test", world.team_id)
-        yield Unread(world, store=ErringStore(settings.data_dir))
-        world.client.close()
+        # No thread hashes uploads any more, and jobs belong to a lifespan, which is not run.
+        if isinstance(resources.store, LocalStore):
+            resources.store.close()
+        with Harness.without_jobs(resources) as registry:
+            yield registry
 
 
 @pytest.fixture
-def machine(unread: Unread) -> Machine:
-    return machine_of(unread.world, unread.owner)
+def unverified(registry_without_jobs: Harness) -> Iterator[UnverifiedTeam]:
+    """A new team of that registry."""
+    unverified = UnverifiedTeam(registry_without_jobs)
+    yield unverified
+    unverified.verify_all()
 
 
 @pytest.fixture
-def old(unread: Unread) -> str:
-    """A model that was read, so that machines hold it."""
-    model_id = unread.register(OLD)
-    unread.verify_all()
+def overwritable(registry_without_jobs: Harness) -> Iterator[UnverifiedTeam]:
+    """A new team of that registry, whose store was found to allow overwriting."""
+    capabilities = StoreCapabilities()
+    assert registry_without_jobs.resources.capabilities.probed is not None
+    capabilities.probed = replace(registry_without_jobs.resources.capabilities.probed, refuses_overwrite=False)
+    overwritable = UnverifiedTeam(registry_without_jobs, capabilities=capabilities)
+    yield overwritable
+    overwritable.verify_all()
+
+
+@pytest.fixture
+def faulty(environments: Environments, tmp_path: Path) -> Iterator[UnverifiedTeam]:
+    """A registry of the test's own, whose verifier has a ``FaultyStore``."""
+    with (
+        environments.create_settings(tmp_path, storage_url=None, storage_endpoint=None) as settings,
+        open_resources(settings, Identity(CHEAP)) as resources,
+    ):
+        assert isinstance(resources.store, LocalStore)
+        resources.store.close()
+        with Harness.without_jobs(resources) as registry:
+            yield UnverifiedTeam(registry, store=FaultyStore(settings.data_dir))
+
+
+@pytest.fixture
+def machine(unverified: UnverifiedTeam) -> Machine:
+    return add_machine(unverified.registry, unverified.owner)
+
+
+@pytest.fixture
+def old(unverified: UnverifiedTeam) -> str:
+    """A verified model, which machines should hold."""
+    model_id = unverified.register(OLD)
+    unverified.verify_all()
     return model_id

@@ -1,27 +1,31 @@
-"""Models that replace each other, and what machines are told meanwhile."""
+"""Models that replace each other, and what the manifest of a machine has meanwhile."""
 
 from tests.server.agents.machine import Machine
-from tests.server.verification.unread import Unread
-from tests.server.world import a_model_file, hash_of
+from tests.server.harness import hash_of, make_model_file
+from tests.server.verification.unverified_team import UnverifiedTeam
 
 PATH = "loras/ink.safetensors"
-OLD, NEW, NEWER, OTHER = (a_model_file(word) for word in ("old", "new", "newer", "other"))
+OLD, NEW, NEWER, OTHER = (make_model_file(word) for word in ("old", "new", "newer", "other"))
 
 
-def named(machine: Machine) -> dict[str, str]:
-    """The hash at each path in the machine's manifest, which names each path once."""
+def list_manifest_hashes(machine: Machine) -> dict[str, str]:
+    """Return the hash at each path in the machine's manifest; fails if a path occurs twice."""
     entries = machine.manifest().json()["model_list"]
-    found = {entry["model_path"]: entry["file_hash"] for entry in entries}
-    assert len(found) == len(entries)
-    return found
+    hashes = {entry["model_path"]: entry["file_hash"] for entry in entries}
+    assert len(hashes) == len(entries)
+    return hashes
 
 
-def names(machine: Machine, content: bytes, path: str = PATH) -> bool:
-    """Whether that is all that the manifest names."""
-    return named(machine) == {path: hash_of(content)}
+def manifest_has_only(machine: Machine, content: bytes, path: str = PATH) -> bool:
+    """Return whether the manifest has exactly this content at this path."""
+    return list_manifest_hashes(machine) == {path: hash_of(content)}
 
 
-def fetched(unread: Unread, machine: Machine, model_id: str) -> bytes | int:
-    """What the machine gets of a model, or with which status it is refused."""
+def download_as_machine(unverified: UnverifiedTeam, machine: Machine, model_id: str) -> bytes | int:
+    """Return the content that the machine downloads, or the status with which it is refused."""
     answer = machine.key.get(f"/models/{model_id}/download", redirect="false")
-    return unread.client.get(answer.json()["download_url"]).content if answer.status_code == 200 else answer.status_code
+    return (
+        unverified.client.get(answer.json()["download_url"]).content
+        if answer.status_code == 200
+        else answer.status_code
+    )

@@ -1,120 +1,122 @@
-"""A store that lets keys be written again: verified bytes are served from a copy that nobody can reach."""
+"""A store whose keys can be overwritten: verified content is served from a copy that no client has a URL for."""
 
 from datetime import timedelta
 
-from modelyard.server.cleanup.collecting import collect_garbage
-from modelyard.server.cleanup.rounds import Plan
-from modelyard.server.verification.finding import Finding
-from modelyard.server.verification.leasing import LIFE, Held, take_next
-from modelyard.server.verification.settling import settle
-from tests.server.verification.unread import CONTENT, OTHER, Unread
+from modelyard.server.garbage.collection import collect_garbage
+from modelyard.server.garbage.run_state import RunOptions
+from modelyard.server.verification.blob_leases import LeasedBlob, lease_next_blob, list_waiting_teams
+from modelyard.server.verification.examine import Examination
+from modelyard.server.verification.record_result import record_result
+from tests.server.verification.unverified_team import CONTENT, OTHER, UnverifiedTeam
 
-RIGHT = Finding(None, None)
-
-
-def clean(unread: Unread, grace: timedelta = timedelta(0)) -> None:
-    parts = unread.parts
-    assert collect_garbage(parts.database, parts.store, parts.settings, Plan(grace)).failures == 0
+INTACT = Examination(None, None)
 
 
-def keys(unread: Unread) -> set[str]:
-    """What the store holds of this team, by purpose, each once."""
-    purposes = [stored.key.split("/") for stored in unread.parts.store.keys("")]
-    found = [purpose for purpose, team, _ in purposes if team == unread.owner.team_id]
-    assert len(found) == len(set(found))
-    return set(found)
+def collect(unverified: UnverifiedTeam, grace: timedelta = timedelta(0)) -> None:
+    resources = unverified.resources
+    assert collect_garbage(resources.database, resources.store, resources.settings, RunOptions(grace)).failures == 0
 
 
-def leave_half_a_copy(unread: Unread) -> Held:
-    """What a worker leaves that was killed between its copy and its word."""
-    held = take_next(unread.parts.database, [], LIFE)
-    assert held is not None
-    unread.verifier._final_key(held)
-    assert held.copied_to is not None
-    return held
+def list_purposes(unverified: UnverifiedTeam) -> set[str]:
+    """Return the first segments of the team's keys in the store, each of which must occur once."""
+    purposes = [stored.key.split("/") for stored in unverified.resources.store.list_keys("")]
+    listed = [purpose for purpose, team, _ in purposes if team == unverified.owner.team_id]
+    assert len(listed) == len(set(listed))
+    return set(listed)
 
 
-def test_verified_bytes_are_copied_away_from_the_key_that_was_presigned(suspicious: Unread) -> None:
-    model_id = suspicious.register()
-    suspicious.verify()
-    assert suspicious.blob(model_id).store_key.startswith(f"verified/{suspicious.owner.team_id}/")
-    assert suspicious.download(model_id) == CONTENT
-    clean(suspicious)
-    assert keys(suspicious) == {"verified"}
-    assert suspicious.download(model_id) == CONTENT
+def copy_without_recording(unverified: UnverifiedTeam) -> LeasedBlob:
+    """Lease and copy a blob without recording a result, like a worker that is killed then."""
+    leased = lease_next_blob(unverified.resources.database, list_waiting_teams(unverified.resources.database))
+    assert leased is not None
+    unverified.verifier._copy_if_needed(leased)
+    assert leased.copied_to is not None
+    return leased
 
 
-def test_what_comes_to_the_presigned_key_afterwards_is_served_to_nobody_and_swept(suspicious: Unread) -> None:
-    key = suspicious.send(CONTENT)
-    model_id = suspicious.register(CONTENT, storage_key=key)
-    suspicious.verify()
-    clean(suspicious)
-    # A store that is what this one was seen to be takes the same URL again.
-    suspicious.parts.store.copy(suspicious.blob(model_id).store_key, key)
-    assert suspicious.download(model_id) == CONTENT
-    clean(suspicious)
-    assert keys(suspicious) == {"verified"}
+def test_verify_in_overwritable_store_serves_a_copy_under_another_key(overwritable: UnverifiedTeam) -> None:
+    model_id = overwritable.register()
+    overwritable.verify()
+    assert overwritable.blob(model_id).store_key.startswith(f"verified/{overwritable.owner.team_id}/")
+    assert overwritable.download(model_id) == CONTENT
+    collect(overwritable)
+    assert list_purposes(overwritable) == {"verified"}
+    assert overwritable.download(model_id) == CONTENT
 
 
-def test_a_lie_is_not_served_from_a_copy_either_and_leaves_none(suspicious: Unread) -> None:
-    model_id = suspicious.register_lie()
-    suspicious.verify()
-    assert suspicious.state(model_id) == "failed"
-    assert suspicious.owner.get(f"/models/{model_id}/download").status_code == 409
-    suspicious.end_leases()
-    clean(suspicious)
-    assert keys(suspicious) == {"models"}
+def test_object_written_to_presigned_key_after_verification_is_not_served_and_removed(
+    overwritable: UnverifiedTeam,
+) -> None:
+    key = overwritable.send(CONTENT)
+    model_id = overwritable.register(CONTENT, storage_key=key)
+    overwritable.verify()
+    collect(overwritable)
+    # Such a store accepts the same URL again.
+    overwritable.resources.store.copy(overwritable.blob(model_id).store_key, key)
+    assert overwritable.download(model_id) == CONTENT
+    collect(overwritable)
+    assert list_purposes(overwritable) == {"verified"}
 
 
-def test_a_copy_stays_while_its_worker_may_still_use_it(suspicious: Unread) -> None:
-    suspicious.register()
-    held = leave_half_a_copy(suspicious)
-    clean(suspicious)
-    assert keys(suspicious) == {"models", "verified"}
-    suspicious.end_leases()
-    assert held.copied_to is not None
-    clean(suspicious)
-    assert keys(suspicious) == {"models"}
+def test_verify_wrong_hash_in_overwritable_store_leaves_no_copy(overwritable: UnverifiedTeam) -> None:
+    model_id = overwritable.register_wrong_hash()
+    overwritable.verify()
+    assert overwritable.state(model_id) == "failed"
+    assert overwritable.owner.get(f"/models/{model_id}/download").status_code == 409
+    overwritable.expire_leases()
+    collect(overwritable)
+    assert list_purposes(overwritable) == {"models"}
 
 
-def test_another_worker_takes_over_from_one_that_died_after_its_copy(suspicious: Unread) -> None:
-    model_id = suspicious.register()
-    leave_half_a_copy(suspicious)
-    suspicious.end_leases()
-    suspicious.verify()
-    assert suspicious.state(model_id) == "verified"
-    clean(suspicious)
-    assert keys(suspicious) == {"verified"}
-    assert suspicious.download(model_id) == CONTENT
+def test_garbage_collection_keeps_a_copy_until_its_lease_expires(overwritable: UnverifiedTeam) -> None:
+    overwritable.register()
+    leased = copy_without_recording(overwritable)
+    collect(overwritable)
+    assert list_purposes(overwritable) == {"models", "verified"}
+    overwritable.expire_leases()
+    assert leased.copied_to is not None
+    collect(overwritable)
+    assert list_purposes(overwritable) == {"models"}
 
 
-def test_a_copy_that_the_clean_up_has_taken_is_never_served(suspicious: Unread) -> None:
-    """A worker stood still for hours; nobody else was there, so that the lease is still its own."""
-    model_id = suspicious.register()
-    held = leave_half_a_copy(suspicious)
-    suspicious.end_leases()
-    clean(suspicious)
-    assert settle(suspicious.parts.database, held, RIGHT) is False
-    assert suspicious.state(model_id) == "pending"
+def test_verify_after_a_worker_died_between_copy_and_result_succeeds(overwritable: UnverifiedTeam) -> None:
+    model_id = overwritable.register()
+    copy_without_recording(overwritable)
+    overwritable.expire_leases()
+    overwritable.verify()
+    assert overwritable.state(model_id) == "verified"
+    collect(overwritable)
+    assert list_purposes(overwritable) == {"verified"}
+    assert overwritable.download(model_id) == CONTENT
 
 
-def test_a_late_copy_is_noted_once_more(suspicious: Unread) -> None:
-    """The clean-up removed the row, and then the bytes came."""
-    suspicious.register()
-    held = leave_half_a_copy(suspicious)
-    suspicious.end_leases()
-    clean(suspicious)
-    assert held.copied_to is not None
-    suspicious.parts.store.copy(held.blob.store_key, held.copied_to)
-    suspicious.verifier._give_up_copy(held)
-    clean(suspicious)
-    assert keys(suspicious) == {"models"}
+def test_record_result_for_a_copy_that_was_collected_returns_false(overwritable: UnverifiedTeam) -> None:
+    """The worker stalled for hours, but its lease is still its own, since no other worker ran."""
+    model_id = overwritable.register()
+    leased = copy_without_recording(overwritable)
+    overwritable.expire_leases()
+    collect(overwritable)
+    assert record_result(overwritable.resources.database, leased, INTACT) is False
+    assert overwritable.state(model_id) == "pending"
 
 
-def test_a_store_that_was_not_tried_is_tried_or_is_not_trusted(suspicious: Unread) -> None:
-    suspicious.parts.trust.honesty = None
-    model_id = suspicious.register(OTHER)
-    suspicious.verify()
-    is_copied = suspicious.blob(model_id).store_key.startswith("verified/")
-    assert is_copied == (suspicious.parts.trust.honesty is None)
-    assert suspicious.download(model_id) == OTHER
+def test_copy_that_arrives_after_its_collection_is_discarded_again(overwritable: UnverifiedTeam) -> None:
+    """Garbage collection removed the row before the store had completed the copy."""
+    overwritable.register()
+    leased = copy_without_recording(overwritable)
+    overwritable.expire_leases()
+    collect(overwritable)
+    assert leased.copied_to is not None
+    overwritable.resources.store.copy(leased.blob.store_key, leased.copied_to)
+    overwritable.verifier._discard_copy(leased)
+    collect(overwritable)
+    assert list_purposes(overwritable) == {"models"}
+
+
+def test_verify_with_unprobed_store_probes_it_or_copies(overwritable: UnverifiedTeam) -> None:
+    overwritable.resources.capabilities.probed = None
+    model_id = overwritable.register(OTHER)
+    overwritable.verify()
+    is_copied = overwritable.blob(model_id).store_key.startswith("verified/")
+    assert is_copied == (overwritable.resources.capabilities.probed is None)
+    assert overwritable.download(model_id) == OTHER

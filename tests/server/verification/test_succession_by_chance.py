@@ -3,24 +3,33 @@
 import random
 from collections import Counter
 
-from tests.server.agents.machine import Machine, ready
-from tests.server.agents.test_holders import kept_and_counted
-from tests.server.verification.replacing import PATH, named
-from tests.server.verification.unread import Unread
-from tests.server.world import a_model_file, hash_of
+from tests.server.agents.machine import Machine, build_states
+from tests.server.agents.test_replicas import load_stored_and_actual_counts
+from tests.server.harness import hash_of, make_model_file
+from tests.server.verification.replacing import PATH, list_manifest_hashes
+from tests.server.verification.unverified_team import UnverifiedTeam
 
 
 class Chance:
     """Something happens to a model at one of two paths."""
 
-    def __init__(self, unread: Unread, machine: Machine) -> None:
-        self.unread, self.team, self.machine = unread, unread.owner, machine
+    def __init__(self, unverified: UnverifiedTeam, machine: Machine) -> None:
+        self.unverified, self.team, self.machine = unverified, unverified.owner, machine
         self.chance = random.Random(11)
         self.count = 0
 
     def step(self) -> str:
         """The name of what was done: what keeps paths named says so."""
-        names = ["keep_replace", "keep_verify", "keep_verify", "keep_report", "register", "switch", "move", "trash"]
+        names = [
+            "keep_replace",
+            "keep_verify",
+            "keep_verify",
+            "keep_report",
+            "register",
+            "switch",
+            "move",
+            "trash",
+        ]
         name = self.chance.choice([*names, "restore", "keep_replace", "register"])
         getattr(self, name)()
         return name
@@ -31,15 +40,15 @@ class Chance:
     def _content(self) -> tuple[bytes, bytes]:
         """New bytes, and those that they are said to be: each third is a lie."""
         self.count += 1
-        content = a_model_file(f"number {self.count}")
-        return content, content if self.count % 3 else a_model_file("lie")
+        content = make_model_file(f"number {self.count}")
+        return content, content if self.count % 3 else make_model_file("lie")
 
     def _path(self) -> str:
         return self.chance.choice([PATH, "loras/two.safetensors"])
 
     def register(self, **also: str) -> None:
         content, claimed = self._content()
-        body = self.team.new_model(content, also.pop("path", self._path()), storage_key=self.unread.send(content))
+        body = self.team.new_model(content, also.pop("path", self._path()), storage_key=self.unverified.send(content))
         answer = self.team.post("/models", **body | {"file_hash": hash_of(claimed)} | also)
         assert answer.status_code in (200, 201, 409), answer.text
 
@@ -49,11 +58,11 @@ class Chance:
 
     def keep_verify(self) -> None:
         for _ in range(self.chance.choice([1, 2, 8])):
-            self.unread.verify()
+            self.unverified.verify()
 
     def keep_report(self) -> None:
         entries = self.machine.manifest().json()["model_list"]
-        self.machine.report(ready(*(entry["id"] for entry in entries if self.chance.random() < 0.7)))
+        self.machine.report(build_states(*(entry["id"] for entry in entries if self.chance.random() < 0.7)))
 
     def switch(self) -> None:
         for model_id in self._living()[:1]:
@@ -76,16 +85,16 @@ class Chance:
 
 
 def test_whatever_happens_in_whatever_order_no_path_is_named_twice_and_none_is_lost_by_replacing(
-    unread: Unread, machine: Machine
+    unverified: UnverifiedTeam, machine: Machine
 ) -> None:
     machine.begin()
-    chance = Chance(unread, machine)
+    chance = Chance(unverified, machine)
     before, seen = set[str](), Counter[str]()
     for number in range(150):
         name = chance.step()
-        after = set(named(machine))
+        after = set(list_manifest_hashes(machine))
         assert not name.startswith("keep") or before <= after, f"after step {number}: {name}"
-        kept, counted = kept_and_counted(unread.world, unread.owner)
+        kept, counted = load_stored_and_actual_counts(unverified.registry, unverified.owner)
         assert kept == counted, f"after step {number}: {name}"
         seen[name] += bool(before)
         before = after

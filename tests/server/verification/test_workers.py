@@ -1,4 +1,4 @@
-"""Several workers, stores that stall, processes that die: every blob is read, and one reading says what it is."""
+"""Several verifiers, stalling stores and dead processes: every blob is verified, and recorded once."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,169 +10,182 @@ import pytest
 
 from modelyard.server.database.base import now
 from modelyard.server.storage.blob_store import StoreUnavailable
-from modelyard.server.storage.digest import STRETCH
-from modelyard.server.verification.finding import Finding
-from modelyard.server.verification.leasing import LIFE, put_back, renew, take_next
-from modelyard.server.verification.settling import settle
+from modelyard.server.storage.digest import RANGE_BYTES
+from modelyard.server.verification.blob_leases import (
+    lease_next_blob,
+    list_waiting_teams,
+    release_lease,
+    renew_lease,
+)
+from modelyard.server.verification.examine import Examination
+from modelyard.server.verification.record_result import record_result
 from modelyard.server.verification.worker import Verifier
-from tests.server.verification.stores import ErringStore
-from tests.server.verification.unread import Unread
-from tests.server.world import a_model_file
+from tests.server.harness import make_model_file
+from tests.server.verification.faulty_store import FaultyStore
+from tests.server.verification.unverified_team import UnverifiedTeam
 
-NAMES = ("verified", "failed")
-WRONG = Finding(None, "Somebody says so.")
+RESULTS = ("verified", "failed")
+WRONG = Examination(None, "A test says so.")
 
 
 @contextmanager
-def working(verifier: Verifier, threads: int = 1) -> Iterator[None]:
-    """Threads that verify until there is nothing left, which the end of the block waits for."""
+def run_verifier(verifier: Verifier, threads: int = 1) -> Iterator[None]:
+    """Run threads that verify until nothing waits; the end of the block waits for them."""
     with ThreadPoolExecutor(threads) as pool:
-        done = [pool.submit(lambda: list(iter(verifier.verify_next, False))) for _ in range(threads)]
+        futures = [pool.submit(lambda: list(iter(verifier.verify_next, False))) for _ in range(threads)]
         yield
-    for one in done:
-        one.result()
+    for future in futures:
+        future.result()
 
 
-def store_of(unread: Unread) -> ErringStore:
-    assert isinstance(unread.parts.store, ErringStore)
-    return unread.parts.store
+def get_store(unverified: UnverifiedTeam) -> FaultyStore:
+    assert isinstance(unverified.resources.store, FaultyStore)
+    return unverified.resources.store
 
 
-def settled(unread: Unread) -> float:
-    found = (unread.metrics.registry.get_sample_value("modelyard_blobs_read_total", {"found": name}) for name in NAMES)
-    return sum(count or 0 for count in found)
+def count_results(unverified: UnverifiedTeam) -> float:
+    """Return the number of blobs that the verifiers of this test have recorded."""
+    counts = (
+        unverified.metrics.registry.get_sample_value("modelyard_blobs_read_total", {"found": name}) for name in RESULTS
+    )
+    return sum(count or 0 for count in counts)
 
 
-def test_many_workers_in_two_processes_settle_each_blob_once(unread: Unread) -> None:
-    models = [unread.register(a_model_file(f"ink {n}"), f"loras/{n}.safetensors") for n in range(12)]
-    with working(unread.verifier, 4), working(unread.new_verifier(), 4):
+def test_verifiers_with_many_threads_record_each_blob_once(unverified: UnverifiedTeam) -> None:
+    models = [unverified.register(make_model_file(f"ink {n}"), f"loras/{n}.safetensors") for n in range(12)]
+    with run_verifier(unverified.verifier, 4), run_verifier(unverified.new_verifier(), 4):
         pass
-    assert {unread.state(model_id) for model_id in models} == {"verified"}
-    assert settled(unread) == len(models)
-    assert all(unread.events(model_id) == ["model.verified", "model.registered"] for model_id in models)
+    assert {unverified.state(model_id) for model_id in models} == {"verified"}
+    assert count_results(unverified) == len(models)
+    assert all(unverified.events(model_id) == ["model.verified", "model.registered"] for model_id in models)
 
 
-def test_a_large_file_is_verified_in_parallel_stretches(unread: Unread) -> None:
-    content = a_model_file("large", 2 * STRETCH + 12_345)
-    model_id = unread.register(content, "checkpoints/large.safetensors")
-    unread.verify()
-    assert unread.state(model_id) == "verified"
+def test_verify_object_of_several_ranges_succeeds(unverified: UnverifiedTeam) -> None:
+    content = make_model_file("large", 2 * RANGE_BYTES + 12_345)
+    model_id = unverified.register(content, "checkpoints/large.safetensors")
+    unverified.verify()
+    assert unverified.state(model_id) == "verified"
 
 
-def test_a_worker_that_lost_its_lease_says_nothing(unread: Unread) -> None:
-    model_id = unread.register()
-    late = take_next(unread.parts.database, [], LIFE)
-    assert late is not None
-    unread.lease(now() - timedelta(seconds=1))
-    assert renew(unread.parts.database, late, LIFE) is False
-    assert settle(unread.parts.database, late, WRONG) is False
-    put_back(unread.parts.database, late, is_its_fault=True)
-    assert unread.verify() is True
-    assert settle(unread.parts.database, late, WRONG) is False
-    assert unread.state(model_id) == "verified"
+def test_record_result_with_lost_lease_returns_false(unverified: UnverifiedTeam) -> None:
+    model_id = unverified.register()
+    lost_lease = lease_next_blob(unverified.resources.database, list_waiting_teams(unverified.resources.database))
+    assert lost_lease is not None
+    unverified.lease(now() - timedelta(seconds=1))
+    assert renew_lease(unverified.resources.database, lost_lease) is False
+    assert record_result(unverified.resources.database, lost_lease, WRONG) is False
+    release_lease(unverified.resources.database, lost_lease, is_blob_at_fault=True)
+    assert unverified.verify() is True
+    assert record_result(unverified.resources.database, lost_lease, WRONG) is False
+    assert unverified.state(model_id) == "verified"
 
 
-def test_a_lease_that_is_kept_outlives_its_first_time(bad_days: Unread) -> None:
-    """Also while not one byte comes, up to a limit."""
-    store, model_id = store_of(bad_days), bad_days.register()
-    store.stalling.add(str(bad_days.owner.team_id))
-    verifier = bad_days.new_verifier(life=timedelta(seconds=1))
-    with working(verifier):
-        assert store.standing.acquire(timeout=10)
-        first = bad_days.blob(model_id).leased_until
+def test_verify_stalled_read_renews_its_lease(faulty: UnverifiedTeam) -> None:
+    """Up to ``STALL_TIMEOUT``, also while no byte arrives."""
+    store, model_id = get_store(faulty), faulty.register()
+    store.stalling.add(str(faulty.owner.team_id))
+    verifier = faulty.new_verifier(life=timedelta(seconds=1))
+    with run_verifier(verifier):
+        assert store.stalled.acquire(timeout=10)
+        first = faulty.blob(model_id).leased_until
         assert first is not None
-        while (bad_days.blob(model_id).leased_until or first) <= first + timedelta(seconds=2):
-            assert bad_days.verify() is False
-        store.let_go.set()
-    assert bad_days.state(model_id) == "verified"
+        while (faulty.blob(model_id).leased_until or first) <= first + timedelta(seconds=2):
+            assert faulty.verify() is False
+        store.release.set()
+    assert faulty.state(model_id) == "verified"
 
 
-def test_an_outage_fails_nothing_and_is_over_when_it_is_over(bad_days: Unread) -> None:
-    model_id, store = bad_days.register(), store_of(bad_days)
-    store.is_away = True
+def test_verify_during_store_outage_fails_no_blob(faulty: UnverifiedTeam) -> None:
+    model_id, store = faulty.register(), get_store(faulty)
+    store.is_unavailable = True
     for _ in range(5):
         with pytest.raises(StoreUnavailable):
-            bad_days.verify()
-    assert bad_days.state(model_id) == "pending"
-    assert bad_days.blob(model_id).tries == 0
-    store.is_away = False
-    assert bad_days.verify() is True
-    assert bad_days.state(model_id) == "verified"
+            faulty.verify()
+    assert faulty.state(model_id) == "pending"
+    assert faulty.blob(model_id).tries == 0
+    store.is_unavailable = False
+    assert faulty.verify() is True
+    assert faulty.state(model_id) == "verified"
 
 
-def test_a_store_that_is_missing_as_a_whole_has_lost_nothing(bad_days: Unread) -> None:
-    model_id, objects = bad_days.register(), bad_days.parts.settings.data_dir / "objects"
+def test_verify_with_missing_store_folder_fails_no_blob(faulty: UnverifiedTeam) -> None:
+    model_id, objects = faulty.register(), faulty.resources.settings.data_dir / "objects"
     objects.rename(objects.with_name("elsewhere"))
     with pytest.raises(StoreUnavailable):
-        bad_days.verify()
-    assert bad_days.state(model_id) == "pending"
+        faulty.verify()
+    assert faulty.state(model_id) == "pending"
     objects.with_name("elsewhere").rename(objects)
-    assert bad_days.verify() is True
-    assert bad_days.state(model_id) == "verified"
+    assert faulty.verify() is True
+    assert faulty.state(model_id) == "verified"
 
 
-def test_a_blob_that_the_store_alone_fails_for_waits_longer_each_time_behind_the_others(bad_days: Unread) -> None:
-    store, model_id = store_of(bad_days), bad_days.register()
-    store.failing.add(str(bad_days.owner.team_id))
+def test_verify_unreadable_blob_is_postponed_with_growing_pauses_behind_others(faulty: UnverifiedTeam) -> None:
+    store, model_id = get_store(faulty), faulty.register()
+    store.failing.add(str(faulty.owner.team_id))
     pauses = []
     for _ in range(3):
-        assert bad_days.verify() is True
-        pauses.append((bad_days.blob(model_id).leased_until or now()) - now())
-        assert bad_days.verify() is False
-        bad_days.end_pauses()
+        assert faulty.verify() is True
+        pauses.append((faulty.blob(model_id).leased_until or now()) - now())
+        assert faulty.verify() is False
+        faulty.expire_pauses()
     assert pauses[0] < pauses[1] < pauses[2]
 
-    other = bad_days.world.new_team()
-    later = bad_days.register(owner=other)
-    assert bad_days.verify() is True
+    other = faulty.registry.create_team()
+    later = faulty.register(owner=other)
+    assert faulty.verify() is True
     assert other.get(f"/models/{later}").json()["verification"] == "verified"
-    assert bad_days.state(model_id) == "pending"
+    assert faulty.state(model_id) == "pending"
     store.failing.clear()
-    assert bad_days.verify() is True
-    assert bad_days.state(model_id) == "verified"
+    assert faulty.verify() is True
+    assert faulty.state(model_id) == "verified"
 
 
-def test_a_team_whose_reads_stall_leaves_a_worker_for_the_others(bad_days: Unread) -> None:
-    store, other = store_of(bad_days), bad_days.world.new_team()
-    stalled = [bad_days.register(a_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(6)]
-    store.stalling.add(str(bad_days.owner.team_id))
-    verifier = bad_days.new_verifier(workers=3)
-    with working(verifier, 2):
-        assert all(store.standing.acquire(timeout=10) for _ in range(2))
-        assert verifier.verify_next() is False, "The last worker took a third blob of one team."
+def test_verify_team_with_stalled_reads_leaves_one_thread_for_others(faulty: UnverifiedTeam) -> None:
+    store, other = get_store(faulty), faulty.registry.create_team()
+    stalled = [faulty.register(make_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(6)]
+    store.stalling.add(str(faulty.owner.team_id))
+    verifier = faulty.new_verifier(workers=3)
+    with run_verifier(verifier, 2):
+        assert all(store.stalled.acquire(timeout=10) for _ in range(2))
+        assert verifier.verify_next() is False, "The last thread took a third blob of one team."
         for number in range(3):
-            model_id = bad_days.register(a_model_file(f"other {number}"), f"loras/{number}.safetensors", owner=other)
+            model_id = faulty.register(make_model_file(f"other {number}"), f"loras/{number}.safetensors", owner=other)
             assert verifier.verify_next() is True
             assert other.get(f"/models/{model_id}").json()["verification"] == "verified"
-        store.let_go.set()
-    assert {bad_days.state(model_id) for model_id in stalled} == {"verified"}
+        store.release.set()
+    assert {faulty.state(model_id) for model_id in stalled} == {"verified"}
 
 
-def test_a_worker_that_is_stopped_gives_back_what_it_reads(bad_days: Unread) -> None:
-    store = store_of(bad_days)
-    model_id = bad_days.register(a_model_file("large", STRETCH), "loras/large.safetensors")
-    store.stalling.add(str(bad_days.owner.team_id))
-    with working(bad_days.verifier):
-        assert store.standing.acquire(timeout=10)
-        bad_days.verifier.stop()
-        store.let_go.set()
-    blob = bad_days.blob(model_id)
+def test_stopped_verifier_releases_its_lease(faulty: UnverifiedTeam) -> None:
+    store = get_store(faulty)
+    model_id = faulty.register(make_model_file("large", RANGE_BYTES), "loras/large.safetensors")
+    store.stalling.add(str(faulty.owner.team_id))
+    with run_verifier(faulty.verifier):
+        assert store.stalled.acquire(timeout=10)
+        faulty.verifier.stop()
+        store.release.set()
+    blob = faulty.blob(model_id)
     assert (blob.verification, blob.lease, blob.tries) == ("pending", None, 0)
-    assert bad_days.new_verifier().verify_next() is True
-    assert bad_days.state(model_id) == "verified"
+    assert faulty.new_verifier().verify_next() is True
+    assert faulty.state(model_id) == "verified"
 
 
-def test_workers_take_the_oldest_first(unread: Unread) -> None:
-    models = [unread.register(a_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(3)]
-    for read in range(3):
-        assert unread.verify() is True
-        assert [unread.state(model_id) for model_id in models] == ["verified"] * (read + 1) + ["pending"] * (2 - read)
+def test_verify_takes_the_oldest_blob_first(unverified: UnverifiedTeam) -> None:
+    models = [unverified.register(make_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(3)]
+    for verified_count in range(3):
+        assert unverified.verify() is True
+        assert [unverified.state(model_id) for model_id in models] == ["verified"] * (verified_count + 1) + [
+            "pending"
+        ] * (2 - verified_count)
 
 
-def test_lease_holders_of_one_team_do_not_count_for_another(unread: Unread) -> None:
-    assert take_next(unread.parts.database, [UUID(str(unread.owner.team_id))], LIFE) is None
-    unread.register()
-    assert take_next(unread.parts.database, [UUID(str(unread.owner.team_id))], LIFE) is None
-    held = take_next(unread.parts.database, [], LIFE)
-    assert held is not None
-    put_back(unread.parts.database, held, is_its_fault=False)
+def test_list_waiting_teams_leaves_out_excluded_teams(unverified: UnverifiedTeam) -> None:
+    team = UUID(str(unverified.owner.team_id))
+    assert list_waiting_teams(unverified.resources.database) == []
+    unverified.register()
+    assert list_waiting_teams(unverified.resources.database) == [team]
+    assert list_waiting_teams(unverified.resources.database, [team]) == []
+    assert lease_next_blob(unverified.resources.database, []) is None
+    leased = lease_next_blob(unverified.resources.database, list_waiting_teams(unverified.resources.database))
+    assert leased is not None
+    release_lease(unverified.resources.database, leased, is_blob_at_fault=False)

@@ -1,44 +1,44 @@
-// The one way to the registry: its typed operations, with the caller's token and team on each request.
+// The typed API client. It sends the caller's token and team with each request.
 //
-//     const page = await answered(api.GET('/api/v1/models', { params: { query: { q: 'ink' } } }))
+//     const page = await unwrap(api.GET('/api/v1/models', { params: { query: { q: 'ink' } } }))
 
 import createClient from 'openapi-fetch'
 import { Problem, unreachable } from '@/api/problem'
-import type { paths } from '@/api/schema'
-import { accessToken, currentTeamId, forget, isProblem, learnWhoIAm, renewedToken } from '@/api/session'
+import { clearSession, currentTeamId, getAccessToken, isProblemBody, loadUser, refreshAccessToken } from '@/api/session'
+import type { paths } from '@/generated/schema'
 
-/** Each operation by its address, with the types of its body, its parameters and its answers. */
-export const api = createClient<paths>({ baseUrl: '', fetch: noticing })
+/** All operations by path, with typed parameters, bodies and responses. */
+export const api = createClient<paths>({ baseUrl: '', fetch: fetchAndCheckRole })
 
 /**
- * The body of an answer.
+ * Return the body of a successful response.
  *
- * @throws Problem what the registry refused, or that it does not answer.
+ * @throws Problem the registry refused the request or did not respond.
  */
-export async function answered<Body>(
+export async function unwrap<Body>(
   asked: Promise<{ data?: Body; error?: unknown; response: Response }>,
 ): Promise<Body> {
   const { data, error, response } = await asked
   if (response.ok) return data as Body
-  throw isProblem(error) ? new Problem(error) : unreachable(response.status)
+  throw isProblemBody(error) ? new Problem(error) : unreachable(response.status)
 }
 
-async function withCaller(request: Request): Promise<Response> {
+async function sendAuthenticated(request: Request): Promise<Response> {
   const again = request.clone()
-  const answer = await send(request, await token(accessToken))
+  const answer = await send(request, await getToken(getAccessToken))
   if (answer.status !== 401) return answer
-  // The key to signatures may have changed, or the clock: once more with a fresh token, and then it is over.
-  const second = await send(again, await token(renewedToken))
-  if (second.status === 401) forget()
+  // The signing key or the clock may have changed: retry once with a new token, then end the session.
+  const second = await send(again, await getToken(refreshAccessToken))
+  if (second.status === 401) clearSession()
   return second
 }
 
-/** A token, or the end of the session: then the sign-in is shown. */
-async function token(ask: () => Promise<string>): Promise<string> {
+/** Return a token; on 401 end the session, which shows the sign-in form. */
+async function getToken(ask: () => Promise<string>): Promise<string> {
   try {
     return await ask()
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) forget()
+    if (error instanceof Problem && error.status === 401) clearSession()
     throw error
   }
 }
@@ -47,28 +47,28 @@ async function send(request: Request, token: string): Promise<Response> {
   const headers = new Headers(request.headers)
   headers.set('Authorization', `Bearer ${token}`)
   const team = currentTeamId()
-  // What goes on while somebody looks at another team, an upload, says its own.
+  // Uploads set their own team, because the page may have switched to another one.
   if (team && !headers.has('X-Team-ID')) headers.set('X-Team-ID', team)
   return fetch(new Request(request, { headers })).catch((error) => {
-    // Whoever gave up asking knows it.
+    // The caller that aborted handles the AbortError itself.
     throw error instanceof DOMException && error.name === 'AbortError' ? error : unreachable()
   })
 }
 
-/** What is refused may be so since a moment ago: the page looks whether a role or a team was lost. */
-async function noticing(request: Request): Promise<Response> {
-  const answer = await withCaller(request)
-  if (answer.status === 403) void lookAtMyself()
+/** Reload the user after a 403, because a role or a membership may just have changed. */
+async function fetchAndCheckRole(request: Request): Promise<Response> {
+  const answer = await sendAuthenticated(request)
+  if (answer.status === 403) void reloadUser()
   return answer
 }
 
-let looking: Promise<void> | undefined
+let reloading: Promise<void> | undefined
 
-function lookAtMyself(): Promise<void> {
-  looking ??= learnWhoIAm()
+function reloadUser(): Promise<void> {
+  reloading ??= loadUser()
     .catch(() => undefined)
     .finally(() => {
-      looking = undefined
+      reloading = undefined
     })
-  return looking
+  return reloading
 }

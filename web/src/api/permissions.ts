@@ -1,30 +1,19 @@
-// Who may do what in a team: the table of section 2 of the API's contract, as far as buttons need it. The registry decides.
+// What the user may do in the team, used to show or hide buttons. The registry enforces the permissions.
 
 import { useMemo } from 'react'
 import { useSession } from '@/api/session'
 import type { Model, Role } from '@/api/types'
+import { EDIT_EVERY_MODEL_ROLE, REQUIRED_ROLE, ROLES } from '@/generated/permissions'
 
-const RANK: Record<Role, number> = { viewer: 0, member: 1, admin: 2, owner: 3 }
-
-/** The lowest role that may. */
-const LOWEST = {
-  upload: 'member',
-  'edit any model': 'admin',
-  'make keys': 'admin',
-  'manage machines': 'admin',
-  'manage members': 'admin',
-  'read history': 'admin',
-  'change team': 'admin',
-  'transfer team': 'owner',
-} as const satisfies Record<string, Role>
-
-export type Action = keyof typeof LOWEST
+export type Operation = keyof typeof REQUIRED_ROLE
 
 interface Permissions {
   role: Role
   userId: string
-  may(action: Action): boolean
-  /** Below admin, people change what they registered themselves; what a key registered is nobody's own. */
+  may(operation: Operation): boolean
+  /**
+   * Below admin, people can change only models that they registered; a model registered by a key has no such person.
+   */
   mayChange(model: Model): boolean
 }
 
@@ -32,17 +21,21 @@ export function usePermissions(): Permissions {
   const session = useSession()
   const role = (session.state === 'signed-in' && session.team?.member_role) || 'viewer'
   const userId = session.state === 'signed-in' ? session.me.id : ''
-  return useMemo(() => permissionsOf(role, userId), [role, userId])
+  return useMemo(() => buildPermissions(role, userId), [role, userId])
 }
 
-function permissionsOf(role: Role, userId: string): Permissions {
-  const may = (action: Action) => RANK[role] >= RANK[LOWEST[action]]
+function buildPermissions(role: Role, userId: string): Permissions {
+  const may = (operation: Operation) => isAtLeast(role, REQUIRED_ROLE[operation])
   return {
     role,
     userId,
     may,
-    mayChange: (model) => may('edit any model') || (may('upload') && isOwn(model, userId)),
+    mayChange: (model) => isAtLeast(role, EDIT_EVERY_MODEL_ROLE) || (may('models_edit') && isOwn(model, userId)),
   }
+}
+
+function isAtLeast(role: Role, required: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(required)
 }
 
 function isOwn(model: Model, userId: string): boolean {

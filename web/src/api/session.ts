@@ -1,7 +1,7 @@
 // Who is signed in. The access token is in memory only; the refresh token is in a cookie that scripts cannot read.
 
 import { useSyncExternalStore } from 'react'
-import { authorization, earlyRefresh, MARK } from '@/api/early'
+import { postSession, SIGNED_IN_KEY, takeEarlyRefresh } from '@/api/earlyRefresh'
 import { Problem, unreachable } from '@/api/problem'
 import type { Me, OwnTeam, ProblemBody, Tokens } from '@/api/types'
 
@@ -9,19 +9,19 @@ type Session =
   | { state: 'starting' | 'signed-out' | 'unreachable' }
   | { state: 'signed-in'; me: Me; team: OwnTeam | undefined }
 
-const TEAM = 'modelyard.team'
+const TEAM_KEY = 'modelyard.team'
 const RENEW_EARLY_SECONDS = 60
-// Two tabs that renew at once: one is refused, and finds the other's cookie a moment later.
+// If two tabs refresh at once, one is refused; after this time it uses the cookie that the other tab received.
 const OTHER_TAB_MILLISECONDS = 400
 
 let session: Session = { state: 'starting' }
 let access: { token: string; until: number } | undefined
-let renewing: Promise<string> | undefined
-// How many sessions have ended: an answer that was asked for in one of them signs nobody in.
-let ended = 0
+let refreshing: Promise<string> | undefined
+// Number of ended sessions: responses to requests of an ended session are ignored.
+let endedSessions = 0
 const listeners = new Set<() => void>()
 
-function become(next: Session): void {
+function setSession(next: Session): void {
   session = next
   for (const listener of listeners) listener()
 }
@@ -30,10 +30,21 @@ export function useSession(): Session {
   return useSyncExternalStore(onSession, currentSession)
 }
 
-/** Hear of each change of the session, until the answer is called. */
+/** Call the listener on each session change; returns a function that unsubscribes. */
 export function onSession(listener: () => void): () => void {
   listeners.add(listener)
   return () => listeners.delete(listener)
+}
+
+/** Call the listener when another person signs in or another team is chosen, before anything is rendered for them. */
+export function onIdentityChange(listener: () => void): void {
+  let identity = ''
+  onSession(() => {
+    const next = session.state === 'signed-in' ? `${session.me.id} ${session.team?.id}` : ''
+    if (next === identity) return
+    identity = next
+    listener()
+  })
 }
 
 export function currentSession(): Session {
@@ -44,119 +55,119 @@ export function currentTeamId(): string | undefined {
   return session.state === 'signed-in' ? session.team?.id : undefined
 }
 
-/** Continue the session of the cookie, if there is one. */
-export async function start(): Promise<void> {
+/** Resume the session of the cookie, if there is one. */
+export async function startSession(): Promise<void> {
   window.addEventListener('storage', (event) => {
-    if (event.key === MARK && event.newValue === null) forget()
+    if (event.key === SIGNED_IN_KEY && event.newValue === null) clearSession()
   })
-  if (localStorage.getItem(MARK) === null) return become({ state: 'signed-out' })
-  await resume()
+  if (localStorage.getItem(SIGNED_IN_KEY) === null) return setSession({ state: 'signed-out' })
+  await resumeSession()
 }
 
-export async function resume(): Promise<void> {
+export async function resumeSession(): Promise<void> {
   try {
-    await renewedToken()
-    await learnWhoIAm()
+    await refreshAccessToken()
+    await loadUser()
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) forget()
-    else become({ state: 'unreachable' })
+    if (error instanceof Problem && error.status === 401) clearSession()
+    else setSession({ state: 'unreachable' })
   }
 }
 
 export async function signIn(email_address: string, user_password: string): Promise<void> {
-  keep(await authorize('login', { email_address, user_password }))
-  await learnWhoIAm()
+  storeTokens(await requestTokens('login', { email_address, user_password }))
+  await loadUser()
 }
 
 export async function signOut(everywhere = false): Promise<void> {
-  const answer = await call('logout', { everywhere })
-  // Whose session has ended already is out; anything else must not look as if it had.
-  if (!answer.ok && answer.status !== 401) await bodyOf(answer)
-  forget()
+  const answer = await callSession('logout', { everywhere })
+  // 401 means that the session has already ended; any other failure must not look like a sign-out.
+  if (!answer.ok && answer.status !== 401) await readBody(answer)
+  clearSession()
 }
 
-/** Read the user and their teams again, after a name or a membership changed; the team stays, unless another is named. */
-export async function learnWhoIAm(chosen = currentTeamId() ?? localStorage.getItem(TEAM)): Promise<void> {
-  const asked = ended
-  const answer = await fetch('/api/v1/users/me', { headers: { Authorization: `Bearer ${await accessToken()}` } })
-  const me = (await bodyOf(answer)) as Me
-  if (asked !== ended) return
+/** Load the user and their teams; the current team stays selected unless another one is given. */
+export async function loadUser(chosen = currentTeamId() ?? localStorage.getItem(TEAM_KEY)): Promise<void> {
+  const asked = endedSessions
+  const answer = await fetch('/api/v1/users/me', { headers: { Authorization: `Bearer ${await getAccessToken()}` } })
+  const me = (await readBody(answer)) as Me
+  if (asked !== endedSessions) return
   const team = me.team_list.find((one) => one.id === chosen) ?? me.team_list[0]
-  become({ state: 'signed-in', me, team })
+  setSession({ state: 'signed-in', me, team })
 }
 
-/** Act in this team from now on: one that was joined or made a moment ago. */
+/** Switch to a team that was just joined or created. */
 export async function enterTeam(teamId: string): Promise<void> {
-  localStorage.setItem(TEAM, teamId)
-  await learnWhoIAm(teamId)
+  localStorage.setItem(TEAM_KEY, teamId)
+  await loadUser(teamId)
 }
 
 export function chooseTeam(team: OwnTeam): void {
   if (session.state !== 'signed-in') return
-  localStorage.setItem(TEAM, team.id)
-  become({ ...session, team })
+  localStorage.setItem(TEAM_KEY, team.id)
+  setSession({ ...session, team })
 }
 
-/** A token that lives for another minute at least. */
-export async function accessToken(): Promise<string> {
-  return access && access.until > Date.now() ? access.token : renewedToken()
+/** Return a token that is valid for at least another minute. */
+export async function getAccessToken(): Promise<string> {
+  return access && access.until > Date.now() ? access.token : refreshAccessToken()
 }
 
-/** A fresh token, whatever the old one says; those who ask at once share one renewal. */
-export function renewedToken(): Promise<string> {
-  renewing ??= renew().finally(() => {
-    renewing = undefined
+/** Return a new token even if the current one is valid; concurrent callers share one refresh. */
+export function refreshAccessToken(): Promise<string> {
+  refreshing ??= refresh().finally(() => {
+    refreshing = undefined
   })
-  return renewing
+  return refreshing
 }
 
-export function forget(): void {
-  ended += 1
+export function clearSession(): void {
+  endedSessions += 1
   access = undefined
-  localStorage.removeItem(MARK)
-  become({ state: 'signed-out' })
+  localStorage.removeItem(SIGNED_IN_KEY)
+  setSession({ state: 'signed-out' })
 }
 
-async function renew(): Promise<string> {
-  const asked = ended
-  const tokens = await refreshed()
-  if (asked !== ended) throw unreachable(401)
-  return keep(tokens)
+async function refresh(): Promise<string> {
+  const asked = endedSessions
+  const tokens = await requestRefresh()
+  if (asked !== endedSessions) throw unreachable(401)
+  return storeTokens(tokens)
 }
 
-async function refreshed(): Promise<Tokens> {
+async function requestRefresh(): Promise<Tokens> {
   try {
-    return await authorize('refresh', {})
+    return await requestTokens('refresh', {})
   } catch (error) {
     if (!(error instanceof Problem && error.status === 401)) throw error
     await new Promise((passed) => setTimeout(passed, OTHER_TAB_MILLISECONDS))
-    return authorize('refresh', {})
+    return requestTokens('refresh', {})
   }
 }
 
-function keep(tokens: Tokens): string {
+function storeTokens(tokens: Tokens): string {
   access = { token: tokens.access_token, until: Date.now() + (tokens.expires_in - RENEW_EARLY_SECONDS) * 1000 }
-  localStorage.setItem(MARK, '1')
+  localStorage.setItem(SIGNED_IN_KEY, '1')
   return tokens.access_token
 }
 
-async function authorize(operation: 'login' | 'refresh', body: object): Promise<Tokens> {
-  return (await bodyOf(await call(operation, body))) as Tokens
+async function requestTokens(operation: 'login' | 'refresh', body: object): Promise<Tokens> {
+  return (await readBody(await callSession(operation, body))) as Tokens
 }
 
-async function call(operation: string, body: object): Promise<Response> {
-  const early = operation === 'refresh' ? earlyRefresh() : undefined
-  return (early ?? authorization(operation, body)).catch(() => {
+async function callSession(operation: string, body: object): Promise<Response> {
+  const early = operation === 'refresh' ? takeEarlyRefresh() : undefined
+  return (early ?? postSession(operation, body)).catch(() => {
     throw unreachable()
   })
 }
 
-async function bodyOf(answer: Response): Promise<unknown> {
+async function readBody(answer: Response): Promise<unknown> {
   const body: unknown = await answer.json().catch(() => undefined)
   if (answer.ok && body !== undefined) return body
-  throw isProblem(body) ? new Problem(body) : unreachable(answer.status)
+  throw isProblemBody(body) ? new Problem(body) : unreachable(answer.status)
 }
 
-export function isProblem(body: unknown): body is ProblemBody {
+export function isProblemBody(body: unknown): body is ProblemBody {
   return typeof body === 'object' && body !== null && 'error_code' in body && 'detail' in body
 }

@@ -1,13 +1,14 @@
-// Short names for the shapes of the API. They come from its OpenAPI document: a changed contract breaks the build here.
+// Short names for API types, from the OpenAPI document: an incompatible change of the API breaks the build here.
 
-import type { components, operations } from '@/api/schema'
+import type { components, operations } from '@/generated/schema'
 
 type Shapes = components['schemas']
 
 export type Model = Shapes['Model']
 export type ModelPage = Shapes['ModelList']
-export type ModelChange = Partial<Shapes['ModelChange']>
+export type ModelUpdate = Shapes['ModelUpdate']
 export type Agent = Shapes['Agent']
+export type AgentPage = Shapes['AgentList']
 export type AgentModel = Shapes['AgentModel']
 export type AgentState = Shapes['AgentState']
 export type ModelStates = Shapes['ModelStates']
@@ -19,9 +20,10 @@ export type Member = Shapes['Member']
 export type Invitation = Shapes['Invitation']
 export type InvitationPreview = Shapes['InvitationPreview']
 export type Credential = Shapes['Credential']
+export type KeyRequest = Shapes['NewCredential']
 export type AuditEvent = Shapes['AuditEvent']
 export type Tokens = Shapes['Tokens']
 export type ProblemBody = Shapes['ProblemBody']
 
-/** What GET /models can be asked: filters, sorting, paging. */
+/** Query parameters of GET /models: filters, sorting, paging. */
 export type ModelQuery = NonNullable<operations['list_models']['parameters']['query']>

@@ -1,11 +1,15 @@
-// The team that one acts in: its settings, and how much it stores.
+// The current team: its settings and stored bytes.
 
 import { useQuery } from '@tanstack/react-query'
-import { answered, api } from '@/api/client'
+import { api, unwrap } from '@/api/client'
 
-export const TEAM = ['team']
+export const TEAM_QUERY_KEY = ['team']
 
-/** `often` says how soon it is asked for again, where somebody watches it. */
-export function useTeam(often: { refetchInterval?: number; staleTime?: number } = {}) {
-  return useQuery({ queryKey: TEAM, queryFn: () => answered(api.GET('/api/v1/teams/current')), ...often })
+/** `refreshOptions` sets how often it is refreshed in views that show live numbers. */
+export function useTeam(refreshOptions: { refetchInterval?: number; staleTime?: number } = {}) {
+  return useQuery({
+    queryKey: TEAM_QUERY_KEY,
+    queryFn: () => unwrap(api.GET('/api/v1/teams/current')),
+    ...refreshOptions,
+  })
 }

@@ -2,7 +2,7 @@ import { ActionIcon, Menu, Text } from '@mantine/core'
 import { IconUser } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { signOut, useSession } from '@/api/session'
-import { failed } from '@/parts/notify'
+import { notifyError } from '@/components/notify'
 
 export function AccountMenu() {
   const session = useSession()
@@ -37,6 +37,6 @@ async function leave(): Promise<void> {
   try {
     await signOut()
   } catch (error) {
-    failed(error)
+    notifyError(error)
   }
 }

@@ -1,12 +1,12 @@
-// The page as a whole: what surrounds every view.
+// The root component: theme, notices, query cache and router.
 
 import { MantineProvider } from '@mantine/core'
 import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
-import { queries } from '@/app/queries'
+import { queryClient } from '@/api/queryClient'
 import { router } from '@/app/router'
 import { styleNonce, theme, variables } from '@/app/theme'
-import { Notices } from '@/parts/Notices'
+import { Notices } from '@/components/Notices'
 
 export function App() {
   return (
@@ -17,7 +17,7 @@ export function App() {
       getStyleNonce={styleNonce}
     >
       <Notices />
-      <QueryClientProvider client={queries}>
+      <QueryClientProvider client={queryClient}>
         <RouterProvider router={router} />
       </QueryClientProvider>
     </MantineProvider>

@@ -1,13 +1,13 @@
 import { Text } from '@mantine/core'
-import { Heading } from '@/parts/Heading'
-import { AnchorLink } from '@/parts/links'
+import { Heading } from '@/components/Heading'
+import { AnchorLink } from '@/components/links'
 
 export function NoTeam() {
   return (
     <>
-      <Heading title="You are in no team" />
+      <Heading title="You are not in a team" />
       <Text>
-        Ask somebody who is for an invitation, or make a team of your own in{' '}
+        Ask a team admin for an invitation, or create a team in{' '}
         <AnchorLink to="/account" underline="always">
           your account
         </AnchorLink>

@@ -5,8 +5,8 @@ export function NotFound() {
   return (
     <Center component="main" h="100vh">
       <Stack align="center">
-        <Title order={1}>There is nothing at this address</Title>
-        <Text>It may have been typed wrong, or what was here is gone.</Text>
+        <Title order={1}>Page not found</Title>
+        <Text>The address may be mistyped, or the page was removed.</Text>
         <Anchor component={Link} to="/models">
           To the models
         </Anchor>

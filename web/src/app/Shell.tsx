@@ -1,4 +1,4 @@
-// The frame of every view of a member: where one is, what else there is, who one is.
+// The layout of every signed-in view: header, navigation and content.
 
 import { AppShell, Burger, Group, NavLink, ScrollArea, Text } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
@@ -13,30 +13,30 @@ import {
   type TablerIcon,
 } from '@tabler/icons-react'
 import { Link, Outlet, useLocation } from '@tanstack/react-router'
-import { type Action, usePermissions } from '@/api/permissions'
+import { type Operation, usePermissions } from '@/api/permissions'
 import { useSession } from '@/api/session'
 import { AccountMenu } from '@/app/AccountMenu'
 import { NoTeam } from '@/app/NoTeam'
-import { SchemeSwitch } from '@/app/SchemeSwitch'
 import { TeamSwitch } from '@/app/TeamSwitch'
 import { UploadIndicator } from '@/app/UploadIndicator'
-import { useStanding } from '@/app/useStanding'
+import { useMembershipNotice } from '@/app/useMembershipNotice'
+import { ColorSchemeSwitch } from '@/components/ColorSchemeSwitch'
 import mark from '@/mark.svg'
 
-interface Place {
+interface NavItem {
   to: string
   label: string
   icon: TablerIcon
-  needs?: Action
+  needs?: Operation
 }
 
-const PLACES: Place[] = [
+const NAV_ITEMS: NavItem[] = [
   { to: '/models', label: 'Models', icon: IconBox },
-  { to: '/upload', label: 'Upload', icon: IconUpload, needs: 'upload' },
+  { to: '/upload', label: 'Upload', icon: IconUpload, needs: 'models_upload' },
   { to: '/machines', label: 'Machines', icon: IconDeviceDesktop },
-  { to: '/team', label: 'Members', icon: IconUsers, needs: 'manage members' },
+  { to: '/team', label: 'Members', icon: IconUsers, needs: 'members_list' },
   { to: '/team/keys', label: 'Keys', icon: IconKey },
-  { to: '/team/history', label: 'History', icon: IconHistory, needs: 'read history' },
+  { to: '/team/history', label: 'History', icon: IconHistory, needs: 'audit_read' },
   { to: '/team/settings', label: 'Team settings', icon: IconSettings },
 ]
 
@@ -45,7 +45,7 @@ export function Shell() {
   const [isOpen, { toggle, close }] = useDisclosure(false)
   const { pathname } = useLocation()
   const team = session.state === 'signed-in' ? session.team : undefined
-  useStanding()
+  useMembershipNotice()
   return (
     <AppShell
       header={{ height: 56 }}
@@ -53,7 +53,7 @@ export function Shell() {
       padding={{ base: 'sm', sm: 'md' }}
     >
       <a className="skip-link" href="#view">
-        Skip to the content
+        Skip to content
       </a>
       <AppShell.Header>
         <Group h="100%" px="md" justify="space-between" wrap="nowrap">
@@ -67,14 +67,14 @@ export function Shell() {
           </Group>
           <Group gap="xs" wrap="nowrap">
             <UploadIndicator />
-            <SchemeSwitch />
+            <ColorSchemeSwitch />
             <AccountMenu />
           </Group>
         </Group>
       </AppShell.Header>
       <AppShell.Navbar p="xs" aria-label="Views">
         <AppShell.Section grow component={ScrollArea}>
-          {team && <Places onGo={close} />}
+          {team && <NavLinks onGo={close} />}
         </AppShell.Section>
       </AppShell.Navbar>
       {/* A view of another team begins anew. */}
@@ -85,10 +85,10 @@ export function Shell() {
   )
 }
 
-function Places({ onGo }: { onGo: () => void }) {
+function NavLinks({ onGo }: { onGo: () => void }) {
   const { may } = usePermissions()
   const { pathname } = useLocation()
-  return PLACES.filter((place) => !place.needs || may(place.needs)).map((place) => (
+  return NAV_ITEMS.filter((place) => !place.needs || may(place.needs)).map((place) => (
     <NavLink
       key={place.to}
       component={Link}

@@ -1,4 +1,4 @@
-// Which team one acts in. Answers of one team are never shown in another.
+// Switches the current team. Responses of one team are never shown in another.
 
 import { Button, Menu, Text } from '@mantine/core'
 import { IconChevronDown } from '@tabler/icons-react'
@@ -30,7 +30,7 @@ export function TeamSwitch() {
             key={team.id}
             onClick={() => {
               chooseTeam(team)
-              // What is open and how it is narrowed belongs to the team that was left.
+              // Filters and open details belong to the previous team.
               void navigate({ to: '.', search: {} })
             }}
           >

@@ -1,26 +1,26 @@
-// In the header of every view: how far the uploads are, also in words for those who do not see it.
+// Upload progress in the header of every view, also announced to screen readers.
 
 import { Button, VisuallyHidden } from '@mantine/core'
 import { IconUpload } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { useSession } from '@/api/session'
-import { count } from '@/parts/words'
-import { type Item, isGoing, useItems } from '@/uploading/state'
-import { type Total, totalOf } from '@/uploading/totals'
+import { formatCount } from '@/components/format'
+import { type Item, isActive, useUploadItems } from '@/features/upload/engine/items'
+import { sumProgress, type UploadTotals } from '@/features/upload/engine/uploadTotals'
 
 export function UploadIndicator() {
   const session = useSession()
   const teamId = session.state === 'signed-in' ? session.team?.id : undefined
-  // The view that this leads to shows those of one team; what goes on for another is told there.
-  const items = useItems().filter((one) => one.teamId === teamId)
-  const total = totalOf(items)
-  const wanting = items.filter(({ stage }) => stage === 'failed' || stage === 'conflict').length
-  const isShown = wanting > 0 || items.some((one) => isGoing(one) || one.stage === 'paused')
+  // The linked view shows one team's uploads; uploads of another team are shown in that team.
+  const items = useUploadItems().filter((one) => one.teamId === teamId)
+  const total = sumProgress(items)
+  const attentionCount = items.filter(({ stage }) => stage === 'failed' || stage === 'conflict').length
+  const isShown = attentionCount > 0 || items.some((one) => isActive(one) || one.stage === 'paused')
   const percent = `${Math.floor(total.percent)} %`
   return (
     <>
       <VisuallyHidden role="status" aria-label="Uploads">
-        {inWords(total, wanting, items)}
+        {describeProgress(total, attentionCount, items)}
       </VisuallyHidden>
       {isShown && (
         <Button
@@ -28,25 +28,25 @@ export function UploadIndicator() {
           to="/upload"
           variant="light"
           size="compact-md"
-          color={wanting > 0 ? 'red' : 'cyan'}
+          color={attentionCount > 0 ? 'red' : 'cyan'}
           leftSection={<IconUpload size={16} />}
-          aria-label={wanting > 0 ? `Uploads: ${needYou(wanting)}` : `Uploads: ${percent}`}
+          aria-label={attentionCount > 0 ? `Uploads: ${describeAttention(attentionCount)}` : `Uploads: ${percent}`}
         >
-          {wanting > 0 ? wanting : percent}
+          {attentionCount > 0 ? attentionCount : percent}
         </Button>
       )}
     </>
   )
 }
 
-function needYou(files: number): string {
-  return `${count(files, 'file needs', 'files need')} you`
+function describeAttention(files: number): string {
+  return `${formatCount(files, 'file needs', 'files need')} attention`
 }
 
-/** In steps, or a screen reader would speak without end. */
-function inWords(total: Total, wanting: number, items: readonly Item[]): string {
+/** In steps of 10 percent, so that screen readers do not announce every change. */
+function describeProgress(total: UploadTotals, wanting: number, items: readonly Item[]): string {
   if (!items.some(({ stage }) => stage !== 'reading' && stage !== 'draft')) return ''
   const step = Math.floor(total.percent / 10) * 10
-  const need = wanting > 0 ? ` ${needYou(wanting)}.` : ''
-  return `${total.done} of ${count(total.count, 'file')} uploaded, ${step} percent.${need}`
+  const need = wanting > 0 ? ` ${describeAttention(wanting)}.` : ''
+  return `${total.done} of ${formatCount(total.count, 'file')} uploaded, ${step} percent.${need}`
 }

@@ -1,4 +1,4 @@
-// Every address of the page. A view is loaded when it is first opened; what it shows is in its address, so that links
+// All routes of the page. A view is loaded when it is first opened; its state is in its address, so that links
 // and the back button work.
 
 import {
@@ -9,13 +9,13 @@ import {
   Outlet,
   redirect,
 } from '@tanstack/react-router'
-import { Gate } from '@/app/Gate'
 import { NotFound } from '@/app/NotFound'
-import { NotShown } from '@/app/NotShown'
+import { RequireSession } from '@/app/RequireSession'
 import { Shell } from '@/app/Shell'
-import { machineSearch } from '@/views/machines/search'
-import { modelSearch } from '@/views/models/search'
-import { auditSearch, keySearch } from '@/views/team/search'
+import { ViewError } from '@/app/ViewError'
+import { machineSearch } from '@/features/machines/search'
+import { modelSearch } from '@/features/models/search'
+import { auditSearch, keySearch } from '@/features/team/search'
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
 
@@ -23,23 +23,23 @@ const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
 const join = createRoute({
   getParentRoute: () => root,
   path: '/join',
-  component: lazyRouteComponent(() => import('@/views/signin/Join'), 'Join'),
+  component: lazyRouteComponent(() => import('@/features/signin/Join'), 'Join'),
 })
 const resetPassword = createRoute({
   getParentRoute: () => root,
   path: '/reset-password',
   validateSearch: text('token'),
-  component: lazyRouteComponent(() => import('@/views/signin/ResetPassword'), 'ResetPassword'),
+  component: lazyRouteComponent(() => import('@/features/signin/ResetPassword'), 'ResetPassword'),
 })
 
-// For members of a team. `Gate` shows the sign-in in place of the view, so that the address stays.
+// For members of a team. `RequireSession` shows the sign-in form in place of the view and keeps the address.
 const inside = createRoute({
   getParentRoute: () => root,
   id: 'inside',
   component: () => (
-    <Gate>
+    <RequireSession>
       <Shell />
-    </Gate>
+    </RequireSession>
   ),
 })
 const home = createRoute({
@@ -53,51 +53,51 @@ const models = createRoute({
   getParentRoute: () => inside,
   path: '/models',
   validateSearch: modelSearch,
-  component: lazyRouteComponent(() => import('@/views/models/Models'), 'Models'),
+  component: lazyRouteComponent(() => import('@/features/models/Models'), 'Models'),
 })
 const upload = createRoute({
   getParentRoute: () => inside,
   path: '/upload',
-  component: lazyRouteComponent(() => import('@/views/upload/Upload'), 'Upload'),
+  component: lazyRouteComponent(() => import('@/features/upload/Upload'), 'Upload'),
 })
 const machines = createRoute({
   getParentRoute: () => inside,
   path: '/machines',
   validateSearch: machineSearch,
-  component: lazyRouteComponent(() => import('@/views/machines/Machines'), 'Machines'),
+  component: lazyRouteComponent(() => import('@/features/machines/Machines'), 'Machines'),
 })
 const pair = createRoute({
   getParentRoute: () => inside,
   path: '/pair',
   validateSearch: text('code'),
-  component: lazyRouteComponent(() => import('@/views/machines/Pair'), 'Pair'),
+  component: lazyRouteComponent(() => import('@/features/machines/Pair'), 'Pair'),
 })
 const team = createRoute({
   getParentRoute: () => inside,
   path: '/team',
-  component: lazyRouteComponent(() => import('@/views/team/Team'), 'Team'),
+  component: lazyRouteComponent(() => import('@/features/team/Team'), 'Team'),
 })
 const keys = createRoute({
   getParentRoute: () => inside,
   path: '/team/keys',
   validateSearch: keySearch,
-  component: lazyRouteComponent(() => import('@/views/team/Keys'), 'Keys'),
+  component: lazyRouteComponent(() => import('@/features/team/Keys'), 'Keys'),
 })
 const history = createRoute({
   getParentRoute: () => inside,
   path: '/team/history',
   validateSearch: auditSearch,
-  component: lazyRouteComponent(() => import('@/views/team/History'), 'History'),
+  component: lazyRouteComponent(() => import('@/features/team/History'), 'History'),
 })
 const settings = createRoute({
   getParentRoute: () => inside,
   path: '/team/settings',
-  component: lazyRouteComponent(() => import('@/views/team/Settings'), 'Settings'),
+  component: lazyRouteComponent(() => import('@/features/team/Settings'), 'Settings'),
 })
 const account = createRoute({
   getParentRoute: () => inside,
   path: '/account',
-  component: lazyRouteComponent(() => import('@/views/account/Account'), 'Account'),
+  component: lazyRouteComponent(() => import('@/features/account/Account'), 'Account'),
 })
 
 const views = [home, models, upload, machines, pair, team, keys, history, settings, account]
@@ -106,7 +106,7 @@ export const router = createRouter({
   routeTree: root.addChildren([join, resetPassword, inside.addChildren(views)]),
   defaultPreload: 'intent',
   scrollRestoration: true,
-  defaultErrorComponent: NotShown,
+  defaultErrorComponent: ViewError,
 })
 
 declare module '@tanstack/react-router' {
@@ -115,7 +115,7 @@ declare module '@tanstack/react-router' {
   }
 }
 
-/** A search parameter that is a text, or left out. */
+/** Validate an optional text search parameter. */
 function text<Name extends string>(name: Name) {
   return (search: Record<string, unknown>): { [key in Name]?: string } => {
     const value = search[name]

@@ -1,8 +1,8 @@
-// The page's looks, in one place. Colours of text are chosen for a contrast of 4.5 on both grounds (WCAG 2.2 AA).
+// The theme. Text colours have a contrast of 4.5 on light and dark backgrounds (WCAG 2.2 AA).
 
 import { type CSSVariablesResolver, createTheme } from '@mantine/core'
 
-// The head of a dialog is no second banner of the page.
+// The header of a dialog must not be a second banner landmark of the page.
 const dialog = { closeButtonProps: { 'aria-label': 'Close' }, attributes: { header: { role: 'none' } } }
 
 const named = { closeButtonProps: { 'aria-label': 'Close' } }
@@ -23,7 +23,7 @@ export const theme = createTheme({
   },
 })
 
-// Mantine lightens a button under the pointer, and its text could not be read as well.
+// Mantine's own hover colour is lighter and its text has too little contrast.
 const HOVER = { '--mantine-color-cyan-filled-hover': '#095c6f' }
 
 export const variables: CSSVariablesResolver = () => ({
@@ -32,10 +32,10 @@ export const variables: CSSVariablesResolver = () => ({
   dark: { ...HOVER, '--mantine-color-dimmed': '#a6a7ab', '--mantine-color-error': '#ff8787' },
 })
 
-/** The nonce of this answer, under which Mantine may add a style element. */
+/** Return the nonce of this page load, which Mantine needs to add style elements. */
 export function styleNonce(): string {
   return document.querySelector<HTMLMetaElement>('meta[property=csp-nonce]')?.nonce ?? ''
 }
 
-// Open dialogs hold the page behind them still, by a style of a library that asks for the nonce here and nowhere else.
+// Open dialogs lock scrolling with a style of a library that reads the nonce only from this variable.
 Object.assign(globalThis, { __webpack_nonce__: styleNonce() })

@@ -1,1 +1,1 @@
-"""Accounts: signing in, staying signed in, passwords, and the first start."""
+"""Accounts: signing in, staying signed in, and passwords."""

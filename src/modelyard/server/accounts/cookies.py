@@ -1,7 +1,7 @@
-"""The refresh token in a cookie, for the web page: scripts cannot read it, and other sites cannot use it.
+"""Transport of the refresh token, in the body or in a cookie that scripts cannot read and other sites cannot use.
 
-The ``X-Session: cookie`` header asks for it. A form or an image of another site cannot send that header, and a script
-of another site would have to say its ``Origin``.
+The header ``X-Session: cookie`` chooses the cookie. Forms and images of other sites cannot send this header, and
+scripts of other sites send an ``Origin``, which is checked.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Header, Request, Response
 
-from modelyard.server.accounts.sessions import SESSION_LIFE, Pair
-from modelyard.server.inbound import settings_of
+from modelyard.server.accounts.sessions import SESSION_LIFETIME, TokenPair
+from modelyard.server.http.params import get_settings
 from modelyard.wire.accounts import Tokens
 from modelyard.wire.problems import CrossSiteRefused, InvalidRequest
 
@@ -20,65 +20,80 @@ PATH = "/api/v1/auth"
 
 
 @dataclass(frozen=True)
-class SessionKeeper:
-    """Where this request keeps its refresh token: in the bodies, or in a cookie."""
+class SessionTransport:
+    """How one request and its response carry the refresh token: in their bodies or in a cookie."""
 
     request: Request
     response: Response
     uses_cookie: bool
 
-    def token(self, sent: str | None) -> str:
-        """The refresh token of this request; a cookie that is gone gives a token that no session has.
+    def read_token(self, body_token: str | None) -> str:
+        """Return the refresh token of the request; "", which no session has, if the cookie is missing.
 
         Raises:
-            InvalidRequest: the body has none, and no cookie was asked for.
+            InvalidRequest: the request uses no cookie, and its body has no token.
         """
         if self.uses_cookie:
             return self.request.cookies.get(COOKIE, "")
-        if sent is None:
+        if body_token is None:
             raise InvalidRequest(
                 "Not valid: 'refresh_token'. Field required.",
                 errors=[{"field": "refresh_token", "message": "Field required"}],
             )
-        return sent
+        return body_token
 
-    def answer(self, pair: Pair) -> Tokens:
+    def build_tokens(self, pair: TokenPair) -> Tokens:
+        """Build the response body; sets the cookie and omits the refresh token if the request uses the cookie."""
         if not self.uses_cookie:
             return Tokens(access_token=pair.access_token, refresh_token=pair.refresh_token)
-        self._set_cookie(pair.refresh_token, int(SESSION_LIFE.total_seconds()))
+        self._set_cookie(pair.refresh_token, int(SESSION_LIFETIME.total_seconds()))
         return Tokens(access_token=pair.access_token, refresh_token=None)
 
-    def forget(self) -> None:
+    def clear_cookie(self) -> None:
+        """Delete the cookie, if the request uses it."""
         if self.uses_cookie:
             self._set_cookie("", 0)
 
     def _set_cookie(self, value: str, seconds: int) -> None:
-        public_url = settings_of(self.request).public_url
+        """Set the cookie for so many seconds; 0 deletes it. It is secure if the registry is served over HTTPS."""
+        public_url = get_settings(self.request).public_url
         is_secure = self.request.url.scheme == "https" or (public_url or "").startswith("https:")
         self.response.set_cookie(
             COOKIE, value, max_age=seconds, path=PATH, secure=is_secure, httponly=True, samesite="strict"
         )
 
 
-async def _keeper(
+async def _get_session_transport(
     request: Request,
     response: Response,
     x_session: Annotated[
         Literal["cookie"] | None,
         Header(alias="X-Session", description="`cookie` keeps the refresh token in a cookie, for pages."),
     ] = None,
-) -> SessionKeeper:
+) -> SessionTransport:
+    """Return how the request carries its refresh token, by the header ``X-Session``; async, so it needs no thread.
+
+    Raises:
+        CrossSiteRefused: the cookie is used from another site.
+    """
     if x_session is not None:
         _check_origin(request)
-    return SessionKeeper(request, response, x_session is not None)
+    return SessionTransport(request, response, x_session is not None)
 
 
 def _check_origin(request: Request) -> None:
+    """Check that a request that uses the cookie comes from a page of the registry.
+
+    Raises:
+        CrossSiteRefused: ``Origin`` is missing, or is neither the public URL nor the request's own host.
+    """
     origin = request.headers.get("origin", "").lower()
-    public_url = settings_of(request).public_url
+    public_url = get_settings(request).public_url
     host = request.headers.get("host", "").lower()
     if not origin or (origin != (public_url or "").lower() and urlsplit(origin).netloc != host):
-        raise CrossSiteRefused("A cookie session is used from the registry's own pages only.")
+        raise CrossSiteRefused(
+            "Cookie sessions work only on the registry's own pages. Sign in there, or without a cookie."
+        )
 
 
-Keeper = Annotated[SessionKeeper, Depends(_keeper)]
+SessionTransportDep = Annotated[SessionTransport, Depends(_get_session_transport)]

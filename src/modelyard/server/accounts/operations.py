@@ -1,7 +1,7 @@
-"""Accounts: who one is, changing a password, and setting a new one by the operator's link.
+"""Operations on accounts: reading one's own, changing the password, and resetting it with the operator's link.
 
-Functions that hash take the database instead of a session: hashing is slow, and a write transaction holds everybody
-else up.
+Functions that hash passwords take the database instead of a session: hashing is slow and must not run inside a write
+transaction, which blocks other writers.
 """
 
 from datetime import timedelta
@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity import keys
-from modelyard.server.identity.bearer import Caller, full_name
-from modelyard.server.identity.email import email_key, is_address
-from modelyard.server.identity.operations import end_sessions, user_by_key
+from modelyard.server.identity.authentication import Caller, format_full_name
+from modelyard.server.identity.email import email_key, is_valid_email
+from modelyard.server.identity.operations import end_sessions, find_user_by_email_key
+from modelyard.server.identity.password_rules import check_new_password
 from modelyard.server.identity.state import Identity
 from modelyard.server.identity.tables import PasswordResetRow, UserRow
 from modelyard.server.teams.tables import MemberRow, TeamRow
@@ -23,32 +24,32 @@ from modelyard.wire import problems
 from modelyard.wire.accounts import Me, OwnTeam, PasswordChange, PasswordReset
 from modelyard.wire.teams import Role
 
-RESET_LIFE = timedelta(hours=1)
+RESET_LIFETIME = timedelta(hours=1)
 
 
-def me(session: Session, caller: Caller) -> Me:
-    """The user behind the caller; a device sees its own team only.
+def get_me(session: Session, caller: Caller) -> Me:
+    """Return the user behind the caller with their teams; a device gets its own team only.
 
     Raises:
-        KeyNotAllowed: no user is behind this key.
+        KeyNotAllowed: the caller is a key that acts for no user.
     """
     user = None if caller.user_id is None else session.get(UserRow, caller.user_id)
     if user is None:
-        raise problems.KeyNotAllowed("This key acts for no user.")
-    found = (
+        raise problems.KeyNotAllowed("This key acts for no user. Sign in as a user, or use a device key.")
+    query = (
         select(TeamRow.id, TeamRow.display_name, MemberRow.role)
         .join(MemberRow, MemberRow.team_id == TeamRow.id)
         .where(MemberRow.user_id == user.id, TeamRow.deleted_at.is_(None))
         .order_by(MemberRow.joined_at, TeamRow.id)
     )
     if caller.team_id is not None:
-        found = found.where(TeamRow.id == caller.team_id)
-    teams = [OwnTeam(id=id_, display_name=name, member_role=Role(role)) for id_, name, role in session.execute(found)]
+        query = query.where(TeamRow.id == caller.team_id)
+    teams = [OwnTeam(id=id_, display_name=name, member_role=Role(role)) for id_, name, role in session.execute(query)]
     return Me(
         id=user.id,
         first_name=user.first_name,
         last_name=user.last_name,
-        display_name=full_name(user.first_name, user.last_name),
+        display_name=format_full_name(user.first_name, user.last_name),
         email_address=user.email_address,
         team_list=teams,
     )
@@ -57,78 +58,108 @@ def me(session: Session, caller: Caller) -> Me:
 def change_password(
     database: Database, identity: Identity, caller: Caller, change: PasswordChange, address: str
 ) -> None:
-    """Set a new password and end the user's other sessions.
+    """Change the caller's password and end their other sessions.
 
     Raises:
-        KeyNotAllowed: keys have no password.
-        PasswordRefused: the current password is wrong.
-        TooManyAttempts: see ``Attempts``.
+        KeyNotAllowed: the caller is a key.
+        PasswordRefused: the current password is wrong, or was changed meanwhile.
+        InvalidRequest: the new password is easily guessed.
+        TooManyAttempts: too many wrong passwords were sent for this user or from this address.
     """
     if caller.kind != "user":
-        raise problems.KeyNotAllowed("A key may not do this: sign in as a user.")
+        raise problems.KeyNotAllowed("Keys cannot do this. Sign in as a user.")
     account = f"password of {caller.user_id}"
-    identity.attempts.begin(account, address)
+    with identity.attempts.limit(database, account, address, problems.PasswordRefused):
+        _change_password(database, identity, caller, change)
+
+
+def _change_password(database: Database, identity: Identity, caller: Caller, change: PasswordChange) -> None:
+    """Verify the current password, and set the new one in a transaction that checks that the old one is unchanged.
+
+    Raises:
+        PasswordRefused, InvalidRequest: see ``change_password``.
+    """
     with database.reading() as session:
-        current = session.scalar(select(UserRow.password_hash).where(UserRow.id == caller.user_id))
-    if current is None or not identity.passwords.verify(current, change.current_password):
-        raise _wrong_password()
-    newer = identity.passwords.hash(change.new_password)
+        user = session.get(UserRow, caller.user_id)
+    if user is None or not identity.passwords.verify(user.password_hash, change.current_password):
+        raise _build_wrong_password_problem()
+    current_hash = user.password_hash
+    _check_new_password(user, change.new_password)
+    new_hash = identity.passwords.hash(change.new_password)
     with database.writing() as session:
-        user = session.scalar(select(UserRow).where(UserRow.id == caller.user_id, UserRow.password_hash == current))
+        user = session.scalar(
+            select(UserRow).where(UserRow.id == caller.user_id, UserRow.password_hash == current_hash)
+        )
         if user is None:
-            raise _wrong_password()
-        _set_password(session, user, newer, keep=caller.sign_in_id)
-    identity.attempts.forgive(account, address)
+            raise _build_wrong_password_problem()
+        _set_password(session, user, new_hash, keep=caller.sign_in_id)
 
 
-def _wrong_password() -> problems.PasswordRefused:
+def _check_new_password(user: UserRow, password: str) -> None:
+    """Check the strength of a new password, given the user's own name and address."""
+    check_new_password(password, "new_password", (user.email_address, user.first_name, user.last_name))
+
+
+def _build_wrong_password_problem() -> problems.PasswordRefused:
+    """Build the problem for a wrong current password."""
     return problems.PasswordRefused("The current password is wrong.")
 
 
 def _set_password(session: Session, user: UserRow, password_hash: str, *, keep: UUID | None) -> None:
+    """Store a new password hash, end the user's sessions but for ``keep``, and delete their reset links."""
     user.password_hash = password_hash
-    end_sessions(session, user.id, but=keep)
+    end_sessions(session, user.id, except_id=keep)
     session.execute(delete(PasswordResetRow).where(PasswordResetRow.user_id == user.id))
 
 
-def issue_reset_token(session: Session, email_address: str) -> str:
-    """A token that sets a new password once, within an hour; older ones of the account end. For the operator.
+def create_reset_token(session: Session, email_address: str) -> str:
+    """Create a token that resets a password once within an hour, and delete the account's older ones. For the operator.
 
     Raises:
         AccountNotFound: no account has this address.
     """
-    user = user_by_key(session, email_key(email_address)) if is_address(email_address) else None
+    user = find_user_by_email_key(session, email_key(email_address)) if is_valid_email(email_address) else None
     if user is None:
         raise problems.AccountNotFound("No account has this e-mail address.")
     session.execute(delete(PasswordResetRow).where(PasswordResetRow.user_id == user.id))
-    token = keys.new_token(keys.PASSWORD_RESET)
-    session.add(PasswordResetRow(token_hash=token.digest, user_id=user.id, expires_at=now() + RESET_LIFE))
+    token = keys.generate_token(keys.PASSWORD_RESET)
+    session.add(PasswordResetRow(token_hash=token.digest, user_id=user.id, expires_at=now() + RESET_LIFETIME))
     return token.raw
 
 
-def reset_password(database: Database, identity: Identity, asked: PasswordReset) -> None:
-    """Set a new password by the operator's token, and end all of the user's sessions.
+def reset_password(database: Database, identity: Identity, reset: PasswordReset) -> None:
+    """Set a new password with the operator's token, and end all of the user's sessions.
 
     Raises:
-        PasswordResetNotFound: the token is unknown, used or too old.
+        PasswordResetNotFound: the token is unknown, used or expired.
+        InvalidRequest: the new password is easily guessed.
     """
     with database.reading() as session:
-        _reset_of(session, asked.reset_token)
-    newer = identity.passwords.hash(asked.new_password)
+        owner = session.get(UserRow, _get_reset(session, reset.reset_token).user_id)
+    if owner is None:
+        raise _build_reset_not_found_problem()
+    _check_new_password(owner, reset.new_password)
+    new_hash = identity.passwords.hash(reset.new_password)
     with database.writing() as session:
-        user = session.get(UserRow, _reset_of(session, asked.reset_token).user_id)
+        user = session.get(UserRow, _get_reset(session, reset.reset_token).user_id)
         if user is None:
-            raise _no_reset()
-        _set_password(session, user, newer, keep=None)
+            raise _build_reset_not_found_problem()
+        _set_password(session, user, new_hash, keep=None)
 
 
-def _reset_of(session: Session, token: str) -> PasswordResetRow:
+def _get_reset(session: Session, token: str) -> PasswordResetRow:
+    """Return the password reset with this token.
+
+    Raises:
+        PasswordResetNotFound: the token is unknown, used or expired.
+    """
     if keys.is_well_formed(token, keys.PASSWORD_RESET):
-        found = session.get(PasswordResetRow, keys.digest(token))
-        if found is not None and found.expires_at > now():
-            return found
-    raise _no_reset()
+        row = session.get(PasswordResetRow, keys.digest(token))
+        if row is not None and row.expires_at > now():
+            return row
+    raise _build_reset_not_found_problem()
 
 
-def _no_reset() -> problems.PasswordResetNotFound:
+def _build_reset_not_found_problem() -> problems.PasswordResetNotFound:
+    """Build the problem for a reset token that is unknown, used or expired; all look the same."""
     return problems.PasswordResetNotFound("This reset link is unknown, used or too old. Ask for a new one.")

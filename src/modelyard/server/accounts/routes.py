@@ -1,19 +1,20 @@
-"""Accounts over HTTP."""
+"""HTTP routes of accounts and sessions."""
 
 from fastapi import APIRouter
 
 from modelyard.server.accounts import operations, sessions
-from modelyard.server.accounts.cookies import Keeper
+from modelyard.server.accounts.cookies import SessionTransportDep
 from modelyard.server.database.session import Db
-from modelyard.server.identity.asked import CallersAddress
-from modelyard.server.identity.bearer import SignedIn
+from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.params import ClientAddress
+from modelyard.server.http.problems import answers
+from modelyard.server.identity.authentication import AuthenticatedCaller
 from modelyard.server.identity.state import IdentityState
-from modelyard.server.problems import answers
 from modelyard.wire import problems
 from modelyard.wire.accounts import Login, Logout, Me, PasswordChange, PasswordReset, Refresh, Tokens
-from modelyard.wire.shapes import Done
+from modelyard.wire.schemas import Done
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(route_class=ApiRoute, tags=["accounts"])
 
 
 @router.post(
@@ -23,9 +24,11 @@ router = APIRouter(tags=["accounts"])
         problems.SignInRefused, problems.CrossSiteRefused, problems.InvalidRequest, problems.TooManyAttempts
     ),
 )
-def log_in(login: Login, keeper: Keeper, database: Db, identity: IdentityState, address: CallersAddress) -> Tokens:
+def log_in(
+    login: Login, transport: SessionTransportDep, database: Db, identity: IdentityState, address: ClientAddress
+) -> Tokens:
     """Sign in with an e-mail address and a password."""
-    return keeper.answer(sessions.sign_in(database, identity, login, address))
+    return transport.build_tokens(sessions.sign_in(database, identity, login, address))
 
 
 @router.post(
@@ -33,9 +36,11 @@ def log_in(login: Login, keeper: Keeper, database: Db, identity: IdentityState, 
     operation_id="refresh_session",
     responses=answers(problems.SessionEnded, problems.CrossSiteRefused, problems.InvalidRequest),
 )
-def refresh_session(asked: Refresh, keeper: Keeper, database: Db, identity: IdentityState) -> Tokens:
+def refresh_session(refresh: Refresh, transport: SessionTransportDep, database: Db, identity: IdentityState) -> Tokens:
     """Continue a session with fresh tokens."""
-    return keeper.answer(sessions.refresh(database, identity, keeper.token(asked.refresh_token)))
+    return transport.build_tokens(
+        sessions.refresh_session(database, identity, transport.read_token(refresh.refresh_token))
+    )
 
 
 @router.post(
@@ -44,10 +49,10 @@ def refresh_session(asked: Refresh, keeper: Keeper, database: Db, identity: Iden
     operation_id="log_out",
     responses=answers(problems.CrossSiteRefused, problems.InvalidRequest),
 )
-def log_out(asked: Logout, keeper: Keeper, database: Db) -> None:
-    """End this session, or all of one's sessions."""
-    sessions.sign_out(database, keeper.token(asked.refresh_token), everywhere=asked.everywhere)
-    keeper.forget()
+def log_out(logout: Logout, transport: SessionTransportDep, database: Db) -> None:
+    """End this session, or all sessions of the user."""
+    sessions.sign_out(database, transport.read_token(logout.refresh_token), everywhere=logout.everywhere)
+    transport.clear_cookie()
 
 
 @router.post(
@@ -55,9 +60,9 @@ def log_out(asked: Logout, keeper: Keeper, database: Db) -> None:
     operation_id="reset_password",
     responses=answers(problems.PasswordResetNotFound, problems.InvalidRequest),
 )
-def reset_password(asked: PasswordReset, database: Db, identity: IdentityState) -> Done:
+def reset_password(reset: PasswordReset, database: Db, identity: IdentityState) -> Done:
     """Set a new password with the operator's one-time link."""
-    operations.reset_password(database, identity, asked)
+    operations.reset_password(database, identity, reset)
     return Done()
 
 
@@ -66,10 +71,10 @@ def reset_password(asked: PasswordReset, database: Db, identity: IdentityState) 
     operation_id="get_me",
     responses=answers(problems.Unauthenticated, problems.TwoCredentials, problems.KeyNotAllowed),
 )
-def get_me(caller: SignedIn, database: Db) -> Me:
+def get_me(caller: AuthenticatedCaller, database: Db) -> Me:
     """Get the signed-in user and their teams."""
     with database.reading() as session:
-        return operations.me(session, caller)
+        return operations.get_me(session, caller)
 
 
 @router.put(
@@ -85,8 +90,8 @@ def get_me(caller: SignedIn, database: Db) -> Me:
     ),
 )
 def change_password(
-    change: PasswordChange, caller: SignedIn, database: Db, identity: IdentityState, address: CallersAddress
+    change: PasswordChange, caller: AuthenticatedCaller, database: Db, identity: IdentityState, address: ClientAddress
 ) -> Done:
-    """Change one's password; other sessions end."""
+    """Change your password; your other sessions end."""
     operations.change_password(database, identity, caller, change, address)
     return Done()

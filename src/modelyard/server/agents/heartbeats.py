@@ -1,84 +1,146 @@
-"""What a machine says of itself, and what it is told in turn."""
+"""Heartbeats: a machine's reported state is stored, and the response has what was requested of the machine."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from modelyard.server.agents.operations import known_agent, relabel
+from modelyard.server.agents.operations import find_agent, update_label_set
 from modelyard.server.audit.operations import record
-from modelyard.server.database.clock import database_now
-from modelyard.server.identity.bearer import is_valid_key
-from modelyard.server.identity.operations import bind_agent
-from modelyard.server.models.holders import states
-from modelyard.server.models.holders.absence import UNHEALTHY_AFTER, is_unhealthy, note_absence
-from modelyard.server.models.holders.tables import AgentRow
-from modelyard.server.teams.acting import Acting
+from modelyard.server.database.clock import get_database_time
+from modelyard.server.database.session import Database
+from modelyard.server.identity.authentication import is_valid_key
+from modelyard.server.identity.operations import bind_key_to_agent
+from modelyard.server.models.replicas import states
+from modelyard.server.models.replicas.tables import AgentRow
+from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy, record_unhealthy_agent
+from modelyard.server.revisions import get_totals
+from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
-from modelyard.wire.agents import Heartbeat, HeartbeatAnswer
+from modelyard.wire.agents import Heartbeat, HeartbeatResponse
 
 IDLE_SECONDS, BUSY_SECONDS = 30.0, 2.0
-# A key that was stolen makes no more rows than these.
-MOST_AGENTS = 5_000
-_AT_REST = ("idle", "waiting")
-# What is kept as it was said.
-_AS_SAID = (
+_IDLE_PHASES = ("idle", "waiting")
+# Fields that are stored as reported.
+_COPIED_FIELDS = (
     *("agent_status", "agent_version", "comfyui_version", "platform_arch", "sync_phase", "sync_detail", "sync_percent"),
-    *("disk_free", "disk_budget", "bytes_held", "waiting_for", "removal_waiting", "removal_token"),
+    *("disk_free", "disk_budget", "bytes_held", "models_unloaded", "waiting_for", "removal_waiting", "removal_token"),
 )
 
 
-def take_heartbeat(session: Session, acting: Acting, beat: Heartbeat) -> HeartbeatAnswer:
-    """Write down what a machine says, in the team's turn.
+@dataclass(frozen=True)
+class _PreparedReport:
+    """The changes that a report makes, computed before the team is locked; valid while ``basis`` is unchanged."""
+
+    basis: tuple[object, ...]
+    changes: states.ReportChanges
+
+
+def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max_machines: int) -> HeartbeatResponse:
+    """Record a machine's heartbeat and its report of model states; return the registry's response.
+
+    The report is compared with the stored states before the team is locked, so that other writers wait less.
 
     Raises:
         KeyNotAllowed: the key belongs to another machine.
-        AgentTaken: another machine, with another key, was heard under this name just now.
-        QuotaExceeded: the team has too many machines.
-        InvalidRequest: a part of the whole names what an earlier part has told.
+        AgentTaken: another key, which is still valid, has sent a heartbeat with this agent id less than 90 seconds ago.
+        TooManyMachines: the machine is new, and the team has ``max_machines`` already.
+        InvalidRequest: a part of a complete report has ids that an earlier part covers.
     """
-    moment = database_now(session)
-    agent = known_agent(session, acting.team_id, beat.agent_id)
-    if agent is None or agent.credential_id != acting.caller.credential_id:
-        if agent is not None:
-            _check_takeover(session, agent, moment)
-        bind_agent(session, acting.caller, beat.agent_id)
-    if agent is None:
-        agent = _first_seen(session, acting, beat, moment)
-    elif is_unhealthy(agent, moment):
-        _note_return(session, acting, agent, moment)
-    _note(session, acting, agent, beat, moment)
-    is_in_step = _take_report(session, agent, beat, moment)
-    return _answer(agent, beat, is_in_step=is_in_step)
+    prepared = _prepare_report(database, team, beat)
+    with database.writing(team.team_id) as session:
+        moment = get_database_time(session)
+        agent = find_agent(session, team.team_id, beat.agent_id)
+        if agent is None or agent.credential_id != team.caller.credential_id:
+            if agent is not None:
+                _check_takeover(session, agent, moment)
+            bind_key_to_agent(session, team.caller, beat.agent_id)
+        if agent is None:
+            _check_machine_limit(session, team.team_id, max_machines)
+            agent = _create_agent(session, team, beat, moment)
+        elif is_unhealthy(agent, moment):
+            _record_return(session, team, agent, moment)
+        is_current = prepared is not None and prepared.basis == _get_basis(session, agent)
+        _update_agent(session, team, agent, beat, moment)
+        is_accepted = _apply_report(session, agent, beat, moment, prepared if is_current else None)
+        return _build_response(agent, beat, is_accepted=is_accepted)
 
 
-def _key_of(acting: Acting) -> UUID:
-    assert acting.caller.credential_id is not None  # noqa: S101 - only an agent's key comes here
-    return acting.caller.credential_id
+def _prepare_report(database: Database, team: TeamContext, beat: Heartbeat) -> _PreparedReport | None:
+    """Compute the changes of a report in a read transaction.
+
+    None if there is no report, if it is not the expected next one, or if it must be compared under the lock since the
+    machine is new, uses another key or has other labels.
+    """
+    if not beat.model_list and not beat.is_whole:
+        return None
+    with database.reading() as session:
+        agent = find_agent(session, team.team_id, beat.agent_id)
+        if agent is None or agent.credential_id != team.caller.credential_id or not _is_expected(agent, beat):
+            return None
+        if agent.own_labels != beat.agent_labels:
+            # New labels delete states, which is done under the team's lock.
+            return None
+        moment = get_database_time(session)
+        changes = states.compute_report_changes(session, agent, beat.model_list, _get_id_range(beat), moment)
+        return _PreparedReport(_get_basis(session, agent), changes)
+
+
+def _get_basis(session: Session, agent: AgentRow) -> tuple[object, ...]:
+    """Return values that change whenever the machine's states, its labels or its desired models do.
+
+    Every heartbeat changes the machine's time, every change of its labels its orders, every change of models the
+    revision.
+    """
+    revision = get_totals(session, agent.team_id).revision
+    return agent.number, agent.last_heartbeat, agent.orders, agent.report_series, revision
+
+
+def _get_key_id(team: TeamContext) -> UUID:
+    """Return the id of the machine's key."""
+    assert team.caller.credential_id is not None  # noqa: S101 - an agent's key has been required
+    return team.caller.credential_id
 
 
 def _check_takeover(session: Session, agent: AgentRow, moment: datetime) -> None:
-    """Raises:
-    AgentTaken: two machines of one name would overwrite each other's states for ever.
+    """Check that an agent id may be used with a new key: its old key is invalid, or silent for 90 seconds.
+
+    Raises:
+        AgentTaken: it is in use; two machines would overwrite each other's states.
     """
     if not is_unhealthy(agent, moment) and is_valid_key(session, agent.credential_id):
         seconds = int(UNHEALTHY_AFTER.total_seconds())
         raise problems.AgentTaken(
-            f"A machine with another key was heard as '{agent.agent_id}' just now. If that was this one, revoke its "
-            f"old key or wait {seconds} seconds; otherwise give one of the two another name.",
+            f"A machine with another key sent a heartbeat as '{agent.agent_id}' within the last {seconds} seconds. If "
+            "it was this machine, revoke its old key or wait; otherwise give one of the two another name.",
             agent_id=agent.agent_id,
         )
 
 
-def _first_seen(session: Session, acting: Acting, beat: Heartbeat, moment: datetime) -> AgentRow:
-    known = session.scalar(select(func.count()).where(AgentRow.team_id == acting.team_id)) or 0
-    if known >= MOST_AGENTS:
-        raise problems.QuotaExceeded(f"The team has {known} machines. Forget some that are gone first.")
+def _check_machine_limit(session: Session, team_id: UUID, max_machines: int) -> None:
+    """Check that the team may have one more machine: with a stolen key, any number could be added.
+
+    Raises:
+        TooManyMachines: it has ``max_machines``.
+    """
+    count = session.scalar(select(func.count()).where(AgentRow.team_id == team_id)) or 0
+    if count >= max_machines:
+        raise problems.TooManyMachines(
+            f"The team has {count} machines, and may have {max_machines}. Remove those that are no longer used: "
+            "modelyard machine rm MACHINE. The operator can allow more: MODELYARD_MAX_MACHINES.",
+            machines=count,
+            max_machines=max_machines,
+        )
+
+
+def _create_agent(session: Session, team: TeamContext, beat: Heartbeat, moment: datetime) -> AgentRow:
+    """Build the row of a new machine and record the audit event; the row is not yet in the session."""
     agent = AgentRow(
-        team_id=acting.team_id,
+        team_id=team.team_id,
         agent_id=beat.agent_id,
-        credential_id=_key_of(acting),
+        credential_id=_get_key_id(team),
         central_labels=[],
         own_labels=[],
         label_set="",
@@ -91,72 +153,89 @@ def _first_seen(session: Session, acting: Acting, beat: Heartbeat, moment: datet
         approved_removal=None,
         connected_at=moment,
     )
-    record(session, acting.actor, acting.team_id, "agent.first_seen", beat.agent_id)
+    record(session, team.actor, team.team_id, "agent.first_seen", beat.agent_id)
     return agent
 
 
-def _note_return(session: Session, acting: Acting, agent: AgentRow, moment: datetime) -> None:
-    """Its absence may not have been written down yet, if no chore ran meanwhile."""
-    note_absence(session, agent, moment)
+def _record_return(session: Session, team: TeamContext, agent: AgentRow, moment: datetime) -> None:
+    """Record that an unhealthy machine has sent a heartbeat, and first its absence if no job has recorded it yet."""
+    record_unhealthy_agent(session, agent, moment)
     silent = int((moment - agent.last_heartbeat).total_seconds())
-    record(session, acting.actor, acting.team_id, "agent.recovered", agent.agent_id, silent_seconds=silent)
+    record(session, team.actor, team.team_id, "agent.recovered", agent.agent_id, silent_seconds=silent)
 
 
-def _note(session: Session, acting: Acting, agent: AgentRow, beat: Heartbeat, moment: datetime) -> None:
-    for name in _AS_SAID:
+def _update_agent(session: Session, team: TeamContext, agent: AgentRow, beat: Heartbeat, moment: datetime) -> None:
+    """Store the reported fields and labels, the key and the time; inserts the row of a new machine.
+
+    Revokes the approval of a removal that is no longer the one that waits.
+    """
+    for name in _COPIED_FIELDS:
         setattr(agent, name, getattr(beat, name))
-    agent.credential_id = _key_of(acting)
+    agent.credential_id = _get_key_id(team)
     agent.last_heartbeat = moment
     session.add(agent)
-    # A new machine gets its number.
+    # Gives a new machine its number.
     session.flush()
     if agent.own_labels != beat.agent_labels:
         agent.own_labels = list(beat.agent_labels)
-        relabel(session, agent)
+        update_label_set(session, agent)
     if agent.approved_removal != agent.removal_token:
-        # It was done, or other files wait now, which nobody has approved.
+        # The approval was used, or other files wait now, which are not approved.
         agent.approved_removal = None
 
 
-def _take_report(session: Session, agent: AgentRow, beat: Heartbeat, moment: datetime) -> bool:
-    """Write the states down, if this report follows what is known; False if the machine has to begin anew."""
-    begins = beat.is_whole and beat.whole_after is None and beat.report_number == 1 and bool(beat.report_series)
-    if not begins:
-        ahead = beat.report_number - agent.report_number
-        is_known = bool(agent.report_series) and beat.report_series == agent.report_series
-        if not is_known or ahead not in (0, 1):
-            return False
-    if beat.is_whole and not beat.is_last and not beat.model_list:
+def _is_expected(agent: AgentRow, beat: Heartbeat) -> bool:
+    """Return whether this report follows the last one of its series (or repeats it), or starts a new series.
+
+    A part of a complete report that lists no models is expected only as the last part.
+    """
+    is_first = beat.is_whole and beat.whole_after is None and beat.report_number == 1 and bool(beat.report_series)
+    is_same_series = bool(agent.report_series) and beat.report_series == agent.report_series
+    if not is_first and not (is_same_series and beat.report_number - agent.report_number in (0, 1)):
         return False
-    span = _span_of(beat)
-    if beat.model_list or span:
-        states.write_report(session, agent, beat.model_list, span, moment)
+    return not beat.is_whole or beat.is_last or bool(beat.model_list)
+
+
+def _apply_report(
+    session: Session, agent: AgentRow, beat: Heartbeat, moment: datetime, prepared: _PreparedReport | None
+) -> bool:
+    """Write the states of an expected report; return False without writing if the machine has to start a new series."""
+    if not _is_expected(agent, beat):
+        return False
+    id_range = _get_id_range(beat)
+    if prepared is not None:
+        states.apply_report_changes(session, agent, prepared.changes)
+    elif beat.model_list or id_range:
+        changes = states.compute_report_changes(session, agent, beat.model_list, id_range, moment)
+        states.apply_report_changes(session, agent, changes)
     if beat.is_whole and beat.is_last:
         session.flush()
-        states.count_ready(session, agent)
+        states.recount_ready_models(session, agent)
     agent.report_series, agent.report_number = beat.report_series, beat.report_number
     return True
 
 
-def _span_of(beat: Heartbeat) -> states.Span | None:
-    """The stretch of ids of which a part of the whole tells everything; None for a report of changes."""
+def _get_id_range(beat: Heartbeat) -> states.IdRange | None:
+    """Return the range of ids for which a part of a complete report is complete; None for a report of changes.
+
+    Raises:
+        InvalidRequest: an id is not greater than ``whole_after``.
+    """
     if not beat.is_whole:
         return None
     ids = [model.model_id for model in beat.model_list]
     if beat.whole_after is not None and ids and min(ids) <= beat.whole_after:
-        message = "Every id of 'model_list' comes after it"
-        raise problems.InvalidRequest(
-            f"Not valid: 'whole_after'. {message}.", errors=[{"field": "whole_after", "message": message}]
-        )
-    return states.Span(beat.whole_after, None if beat.is_last else max(ids))
+        raise problems.InvalidRequest.for_field("whole_after", "Every id of 'model_list' must be greater")
+    return states.IdRange(beat.whole_after, None if beat.is_last else max(ids))
 
 
-def _answer(agent: AgentRow, beat: Heartbeat, *, is_in_step: bool) -> HeartbeatAnswer:
+def _build_response(agent: AgentRow, beat: Heartbeat, *, is_accepted: bool) -> HeartbeatResponse:
+    """Build the response, and clear a request for an immediate sync, which is delivered once."""
     sync_now, agent.sync_asked = agent.sync_asked, False
-    return HeartbeatAnswer(
-        resend_all=not is_in_step,
+    return HeartbeatResponse(
+        resend_all=not is_accepted,
         paused=agent.paused,
         approved_removal=agent.approved_removal,
         sync_now=sync_now,
-        interval_seconds=IDLE_SECONDS if beat.sync_phase in _AT_REST else BUSY_SECONDS,
+        interval_seconds=IDLE_SECONDS if beat.sync_phase in _IDLE_PHASES else BUSY_SECONDS,
     )

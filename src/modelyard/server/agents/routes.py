@@ -1,4 +1,4 @@
-"""``/agents`` for people, and ``/agent`` for the machines themselves."""
+"""The routes ``/agents`` for people, and ``/agent`` for the machines themselves."""
 
 import hashlib
 from typing import Annotated
@@ -6,68 +6,72 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response, status
 
-from modelyard.server.agents import operations, standing
-from modelyard.server.agents.heartbeats import take_heartbeat
+from modelyard.server.agents import heartbeats, operations, replica_states
 from modelyard.server.agents.operations import AgentFilter
-from modelyard.server.agents.standing import ModelFilter
+from modelyard.server.agents.replica_states import ReplicaFilter
 from modelyard.server.agents.state import FleetState
 from modelyard.server.database.session import Db
-from modelyard.server.identity.asked import PathId
-from modelyard.server.models.operations import id_of
-from modelyard.server.packing import takes
-from modelyard.server.paging import AskedPage
-from modelyard.server.problems import Answers, answers
-from modelyard.server.teams.acting import REFUSALS, Acting, may
+from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.compression import accepts_encoding
+from modelyard.server.http.paging import PageParams
+from modelyard.server.http.params import CurrentSettings, PathId
+from modelyard.server.http.problems import Answers, answers
+from modelyard.server.models.operations import parse_model_id
+from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
 from modelyard.wire.agents import (
     AGENT_ID_PATTERN,
     EXAMPLE_AGENT,
-    AgentChange,
     AgentList,
     AgentModelList,
     AgentStatus,
+    AgentUpdate,
     Heartbeat,
-    HeartbeatAnswer,
+    HeartbeatResponse,
     Manifest,
     ModelState,
     ModelStatesList,
 )
 from modelyard.wire.models import Label
-from modelyard.wire.shapes import EXAMPLE_ID, Done, Shape
+from modelyard.wire.schemas import EXAMPLE_ID, Done, Schema
 
-router = APIRouter(tags=["agents"])
+router = APIRouter(route_class=ApiRoute, tags=["agents"])
 
-LONGEST_WAIT_SECONDS = 60
+MAX_WAIT_SECONDS = 60
 # As many as a page of models has.
-MOST_MODELS = 100
-UNCHANGED: Answers = {304: {"description": "Nothing has changed since the answer with this ETag."}}
+MAX_MODELS = 100
+NOT_MODIFIED: Answers = {304: {"description": "Nothing has changed since the response with this ETag."}}
 
-Listing = Annotated[Acting, may(Operation.AGENTS_LIST)]
-Managing = Annotated[Acting, may(Operation.AGENTS_MANAGE)]
-AgentName = Annotated[str, Path(description="The machine's name for itself.", examples=[EXAMPLE_AGENT])]
+Listing = Annotated[TeamContext, require_permission(Operation.AGENTS_LIST)]
+Managing = Annotated[TeamContext, require_permission(Operation.AGENTS_MANAGE)]
+AgentName = Annotated[str, Path(description="The machine's agent id.", examples=[EXAMPLE_AGENT])]
 IfNoneMatch = Annotated[
-    str | None, Header(description="The ETag of the answer that the caller has.", examples=['"5f2a"'])
+    str | None, Header(description="The ETag of the response that the caller has.", examples=['"5f2a"'])
 ]
 
 
-def _asked_agents(
+def _read_filters(
     label: Annotated[Label | None, Query(description="Only with this label.", examples=["gpu24"])] = None,
     agent_status: Annotated[AgentStatus | None, Query(description="Only in this state.", examples=["idle"])] = None,
 ) -> AgentFilter:
+    """Return the filters of the query parameters."""
     return AgentFilter(label, agent_status)
 
 
-def _tags(if_none_match: str | None) -> list[str]:
-    """The ETags that a caller has; a proxy that compressed an answer has made them weak."""
+def _parse_etags(if_none_match: str | None) -> list[str]:
+    """Return the ETags of an If-None-Match header, weak ones as strong: a proxy that compresses makes them weak.
+
+    Without the header, the list has one empty text.
+    """
     return [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
 
 
-def _answered(shown: Shape, if_none_match: str | None) -> Response:
-    """The whole, or only that it is what the caller has."""
-    body = shown.model_dump_json().encode()
+def _build_response(content: Schema, if_none_match: str | None) -> Response:
+    """Build a JSON response with its ETag, or 304 if the caller has it already."""
+    body = content.model_dump_json().encode()
     headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
-    if headers["ETag"] in _tags(if_none_match):
+    if headers["ETag"] in _parse_etags(if_none_match):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
 
@@ -75,137 +79,141 @@ def _answered(shown: Shape, if_none_match: str | None) -> Response:
 @router.get(
     "/agents",
     response_model=AgentList,
-    responses=answers(*REFUSALS, problems.InvalidRequest, also=UNCHANGED),
+    responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest, also=NOT_MODIFIED),
 )
 def list_agents(
-    page: AskedPage,
-    asked: Annotated[AgentFilter, Depends(_asked_agents)],
-    acting: Listing,
+    page: PageParams,
+    filters: Annotated[AgentFilter, Depends(_read_filters)],
+    team: Listing,
     database: Db,
     fleet: FleetState,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """List the team's machines by name, as they are now."""
+    """List the team's machines by name, with their current status."""
     with database.reading() as session:
-        demand = fleet.demand.of(session, acting.team_id)
-        listed = operations.list_agents(session, acting, asked, page, demand)
-    return _answered(listed, if_none_match)
+        desired_counts = fleet.desired_counts.get_by_label_set(session, team.team_id)
+        listed = operations.list_agents(session, team, filters, page, desired_counts)
+    return _build_response(listed, if_none_match)
 
 
-@router.get("/agents/{agent_id}/models", responses=answers(*REFUSALS, problems.AgentNotFound, problems.InvalidRequest))
-def list_models_on_agent(
+@router.get(
+    "/agents/{agent_id}/models", responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound, problems.InvalidRequest)
+)
+def list_agent_models(
     agent_id: AgentName,
-    page: AskedPage,
-    acting: Listing,
+    page: PageParams,
+    team: Listing,
     database: Db,
     state: Annotated[ModelState | None, Query(description="Only in this state.", examples=["failed"])] = None,
-    missing: Annotated[bool, Query(description="Only what is not ready there.", examples=[True])] = False,
+    missing: Annotated[bool, Query(description="Only models that are not ready there.", examples=[True])] = False,
 ) -> AgentModelList:
-    """List what a machine should hold, and how far it is; newest first."""
+    """List the models that a machine should hold, with their states, newest first."""
     with database.reading() as session:
-        return standing.list_models_on(session, acting, agent_id, ModelFilter(state, missing), page)
+        return replica_states.list_agent_models(session, team, agent_id, ReplicaFilter(state, missing), page)
 
 
 @router.get(
     "/agent-states",
     response_model=ModelStatesList,
-    responses=answers(*REFUSALS, problems.InvalidRequest, also=UNCHANGED),
+    responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest, also=NOT_MODIFIED),
 )
-def list_states_of_models(
+def list_replica_states(
     model_id: Annotated[
         list[UUID],
-        Query(
-            min_length=1, max_length=MOST_MODELS, description="The models; may be repeated.", examples=[[EXAMPLE_ID]]
-        ),
+        Query(min_length=1, max_length=MAX_MODELS, description="The models; may be repeated.", examples=[[EXAMPLE_ID]]),
     ],
-    acting: Listing,
+    team: Listing,
     database: Db,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """List how far some models are on every machine that should hold them."""
+    """List the states of some models on every machine that should hold them; at most 20,000 states."""
     with database.reading() as session:
-        shown = standing.states_of(session, acting, model_id)
-    return _answered(shown, if_none_match)
+        content = replica_states.list_replica_states(session, team, model_id)
+    return _build_response(content, if_none_match)
 
 
-@router.get("/models/{model_id}/agents", responses=answers(*REFUSALS, problems.ModelNotFound, problems.InvalidRequest))
-def list_agents_of_model(model_id: PathId, page: AskedPage, acting: Listing, database: Db) -> AgentModelList:
-    """List the machines that should hold a model, and how far each is."""
+@router.get(
+    "/models/{model_id}/agents", responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound, problems.InvalidRequest)
+)
+def list_model_agents(model_id: PathId, page: PageParams, team: Listing, database: Db) -> AgentModelList:
+    """List the machines that should hold a model, with its state on each."""
     with database.reading() as session:
-        return standing.list_agents_of(session, acting, id_of(model_id), page)
+        return replica_states.list_model_agents(session, team, parse_model_id(model_id), page)
 
 
-@router.put("/agents/{agent_id}", responses=answers(*REFUSALS, problems.AgentNotFound))
-def change_agent(agent_id: AgentName, change: AgentChange, acting: Managing, database: Db) -> Done:
-    """Label a machine, pause it, or let it go on."""
-    with database.writing(acting.team_id) as session:
-        operations.change_agent(session, acting, agent_id, change)
+@router.put("/agents/{agent_id}", responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound))
+def update_agent(agent_id: AgentName, change: AgentUpdate, team: Managing, database: Db) -> Done:
+    """Label, pause or resume a machine."""
+    with database.writing(team.team_id) as session:
+        operations.update_agent(session, team, agent_id, change)
     return Done()
 
 
 @router.post(
     "/agents/{agent_id}/approve-removal",
-    responses=answers(*REFUSALS, problems.AgentNotFound, problems.RemovalNotWaiting),
+    responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound, problems.RemovalNotWaiting),
 )
-def approve_removal(agent_id: AgentName, acting: Managing, database: Db) -> Done:
-    """Let a machine remove the files that it holds back."""
-    with database.writing(acting.team_id) as session:
-        operations.approve_removal(session, acting, agent_id)
+def approve_removal(agent_id: AgentName, team: Managing, database: Db) -> Done:
+    """Approve the removal of the files that a machine holds back."""
+    with database.writing(team.team_id) as session:
+        operations.approve_removal(session, team, agent_id)
     return Done()
 
 
-@router.post("/agents/{agent_id}/sync", responses=answers(*REFUSALS, problems.AgentNotFound))
-def sync_agent(agent_id: AgentName, acting: Managing, database: Db) -> Done:
-    """Have a machine look at its disk and its manifest now."""
-    with database.writing(acting.team_id) as session:
-        operations.ask_to_sync(session, acting, agent_id)
+@router.post("/agents/{agent_id}/sync", responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound))
+def sync_agent(agent_id: AgentName, team: Managing, database: Db) -> Done:
+    """Ask a machine to scan its disk and read its manifest now."""
+    with database.writing(team.team_id) as session:
+        operations.request_sync(session, team, agent_id)
     return Done()
 
 
 @router.delete(
     "/agents/{agent_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=answers(*REFUSALS, problems.AgentNotFound),
+    responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound),
 )
-def forget_agent(agent_id: AgentName, acting: Managing, database: Db) -> None:
-    """Forget a machine; one that is still there comes back with its next heartbeat."""
-    with database.writing(acting.team_id) as session:
-        operations.forget_agent(session, acting, agent_id)
+def delete_agent(agent_id: AgentName, team: Managing, database: Db) -> None:
+    """Remove a machine; if it still runs, its next heartbeat adds it again."""
+    with database.writing(team.team_id) as session:
+        operations.delete_agent(session, team, agent_id)
 
 
 @router.get(
     "/agent/manifest",
     response_model=Manifest,
-    responses=answers(*REFUSALS, problems.AgentUnknown, problems.InvalidRequest, also=UNCHANGED),
+    responses=answers(*ACCESS_PROBLEMS, problems.AgentUnknown, problems.InvalidRequest, also=NOT_MODIFIED),
 )
-async def read_manifest(
+async def get_manifest(
     request: Request,
-    acting: Annotated[Acting, may(Operation.AGENT_MANIFEST)],
+    team: Annotated[TeamContext, require_permission(Operation.AGENT_MANIFEST)],
     fleet: FleetState,
     agent_id: Annotated[
-        str, Query(pattern=AGENT_ID_PATTERN, description="The machine's name for itself.", examples=[EXAMPLE_AGENT])
+        str, Query(pattern=AGENT_ID_PATTERN, description="The machine's agent id.", examples=[EXAMPLE_AGENT])
     ],
     wait: Annotated[
-        int, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for another ETag.", examples=[30])
+        int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait until the ETag differs.", examples=[30])
     ] = 0,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Read what a machine should hold, as soon as it is something else than what it knows."""
-    known = [tag for tag in _tags(if_none_match) if tag]
-    built = await fleet.manifests.manifest_for(acting, agent_id, known, wait)
-    if built is None:
-        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": known[0]})
-    headers = {"ETag": built.etag, "Vary": "Accept-Encoding"}
-    if takes("gzip", request.headers.get("accept-encoding", "")):
+    """Read the models that a machine should hold; waits until they differ from a known manifest."""
+    known_etags = [tag for tag in _parse_etags(if_none_match) if tag]
+    manifest = await fleet.manifests.wait_for_manifest(team, agent_id, known_etags, wait)
+    if manifest is None:
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": known_etags[0]})
+    headers = {"ETag": manifest.etag, "Vary": "Accept-Encoding"}
+    if accepts_encoding("gzip", request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
-        return Response(built.compressed, media_type="application/json", headers=headers)
-    return Response(built.body, media_type="application/json", headers=headers)
+        return Response(manifest.compressed, media_type="application/json", headers=headers)
+    return Response(manifest.body, media_type="application/json", headers=headers)
 
 
-@router.post("/agent/heartbeat", responses=answers(*REFUSALS, problems.AgentTaken, problems.QuotaExceeded))
-def take_agent_heartbeat(
-    beat: Heartbeat, acting: Annotated[Acting, may(Operation.AGENT_HEARTBEAT)], database: Db
-) -> HeartbeatAnswer:
-    """Say what a machine is, has and is doing."""
-    with database.writing(acting.team_id) as session:
-        return take_heartbeat(session, acting, beat)
+@router.post("/agent/heartbeat", responses=answers(*ACCESS_PROBLEMS, problems.AgentTaken, problems.TooManyMachines))
+def record_heartbeat(
+    beat: Heartbeat,
+    team: Annotated[TeamContext, require_permission(Operation.AGENT_HEARTBEAT)],
+    database: Db,
+    settings: CurrentSettings,
+) -> HeartbeatResponse:
+    """Report a machine's description, activity and model states."""
+    return heartbeats.record_heartbeat(database, team, beat, settings.max_machines)

@@ -1,27 +1,28 @@
-"""What one process remembers about machines, as ``app.state.fleet``."""
+"""The state about machines that one process keeps in memory, as ``app.state.fleet``."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from modelyard.server.agents.demand import Demand
-from modelyard.server.agents.manifest import Manifests
-from modelyard.server.agents.waiting import Waiting
+from modelyard.server.agents.desired_counts import DesiredCounts
+from modelyard.server.agents.manifest import ManifestCache
+from modelyard.server.agents.manifest_waiters import ManifestWaiters
 from modelyard.server.database.session import Database
 
 
 class Fleet:
-    """Manifests that were made, machines that wait, and how many models each label set asks for."""
+    """The manifest cache, the requests that wait for a manifest, and the counts of desired models."""
 
     def __init__(self, database: Database) -> None:
-        self.waiting = Waiting(database)
-        self.manifests = Manifests(database, self.waiting)
-        self.demand = Demand()
+        self.waiters = ManifestWaiters(database)
+        self.manifests = ManifestCache(database, self.waiters)
+        self.desired_counts = DesiredCounts()
 
 
-async def open_fleet(request: Request) -> Fleet:
+async def get_fleet(request: Request) -> Fleet:
+    """Return the state about machines that this process keeps."""
     fleet: Fleet = request.app.state.fleet
     return fleet
 
 
-FleetState = Annotated[Fleet, Depends(open_fleet)]
+FleetState = Annotated[Fleet, Depends(get_fleet)]

@@ -1,1 +1,1 @@
-"""Who did what: every slice writes here, and nothing is ever changed or taken back."""
+"""The audit trail: all operations append events, which are never changed."""

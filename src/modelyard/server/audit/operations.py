@@ -1,4 +1,4 @@
-"""Writing the audit trail, and finding events in it."""
+"""Operations on the audit trail: recording events and selecting them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,20 +14,20 @@ from modelyard.server.database.session import insert_row
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acted: ``kind`` is user, integration, device, agent or system; ``id`` is the user's or the key's."""
+    """The actor of an event: ``kind`` is user, integration, device, agent or system; ``id`` is of the user or key."""
 
     kind: str
     id: UUID | None
     name: str
 
 
-# What the registry does by itself or its operator does on the command line.
+# The actor of what the registry does by itself and of the operator's commands.
 SYSTEM = Actor("system", None, "Registry")
 
 
 @dataclass(frozen=True)
 class EventFilter:
-    """Which events are asked for; ``since`` is included, ``until`` is not."""
+    """Conditions on events; None is no condition. ``since`` is inclusive, ``until`` is exclusive."""
 
     action: str | None = None
     object_id: str | None = None
@@ -39,21 +39,22 @@ class EventFilter:
 def record(
     session: Session, actor: Actor, team_id: UUID, action: str, object_id: UUID | str | None, **facts: Any
 ) -> None:
-    """Write down, with this transaction, that ``actor`` did ``action`` (``model.registered``) to an object.
+    """Record in this transaction that ``actor`` did ``action`` (such as ``model.registered``) to an object.
 
-    ``facts`` must be JSON: plain strings, numbers, lists; never a secret.
+    ``facts`` must be serialisable as JSON and must not contain secrets.
     """
-    _write(session, actor, team_id=team_id, action=action, object_id=object_id, facts=facts)
+    _insert_event(session, actor, team_id=team_id, action=action, object_id=object_id, facts=facts)
 
 
-def record_noticed(
+def record_system_event(
     session: Session, team_id: UUID, action: str, object_id: UUID | str | None, moment: datetime, **facts: Any
 ) -> None:
-    """The same of what the registry noticed by itself at a moment of the database's clock, which may be another."""
-    _write(session, SYSTEM, team_id=team_id, action=action, object_id=object_id, facts=facts, created_at=moment)
+    """Record an event of the registry itself with a given time, which is the database's and may differ from ours."""
+    _insert_event(session, SYSTEM, team_id=team_id, action=action, object_id=object_id, facts=facts, created_at=moment)
 
 
-def _write(session: Session, actor: Actor, *, object_id: UUID | str | None, **event: Any) -> None:
+def _insert_event(session: Session, actor: Actor, *, object_id: UUID | str | None, **event: Any) -> None:
+    """Insert an event with its actor; ids are stored as text."""
     insert_row(
         session,
         AuditEventRow,
@@ -65,17 +66,17 @@ def _write(session: Session, actor: Actor, *, object_id: UUID | str | None, **ev
     )
 
 
-def events_of(team_id: UUID, asked: EventFilter) -> Select[AuditEventRow]:
-    """The team's events that fit the filter, in no order: whoever pages them orders them by id."""
-    found = select(AuditEventRow).where(AuditEventRow.team_id == team_id)
-    if asked.action is not None:
-        found = found.where(AuditEventRow.action == asked.action)
-    if asked.object_id is not None:
-        found = found.where(AuditEventRow.object_id == asked.object_id)
-    if asked.actor_id is not None:
-        found = found.where(AuditEventRow.actor_id == asked.actor_id)
-    if asked.since is not None:
-        found = found.where(AuditEventRow.created_at >= asked.since)
-    if asked.until is not None:
-        found = found.where(AuditEventRow.created_at < asked.until)
-    return found
+def select_events(team_id: UUID, event_filter: EventFilter) -> Select[AuditEventRow]:
+    """Return a query for the team's events that match the filter. It is unordered: paging orders it by id."""
+    query = select(AuditEventRow).where(AuditEventRow.team_id == team_id)
+    if event_filter.action is not None:
+        query = query.where(AuditEventRow.action == event_filter.action)
+    if event_filter.object_id is not None:
+        query = query.where(AuditEventRow.object_id == event_filter.object_id)
+    if event_filter.actor_id is not None:
+        query = query.where(AuditEventRow.actor_id == event_filter.actor_id)
+    if event_filter.since is not None:
+        query = query.where(AuditEventRow.created_at >= event_filter.since)
+    if event_filter.until is not None:
+        query = query.where(AuditEventRow.created_at < event_filter.until)
+    return query

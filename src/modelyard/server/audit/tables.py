@@ -1,4 +1,4 @@
-"""The audit trail."""
+"""The table of audit events."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from modelyard.server.database.base import Row, new_id, now
 
 
 class AuditEventRow(Row):
-    """Somebody did something. Ids grow with time, so ordering by id is ordering by time."""
+    """An audit event. Ids grow with time, so ordering by id orders by time."""
 
     __tablename__ = "audit_events"
     __table_args__ = (

@@ -1,1 +1,1 @@
-"""Keys of programs and machines: made, listed, revoked, and paired with devices."""
+"""Keys of programs and machines: creating, listing, rotating and revoking them, and pairing devices."""

@@ -1,68 +1,83 @@
-"""Making, listing and revoking keys."""
+"""Operations on keys: create, list, rotate and revoke."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record
 from modelyard.server.database.base import now
-from modelyard.server.identity.bearer import Caller
-from modelyard.server.identity.listing import Order, listed
-from modelyard.server.identity.operations import WantedKey, make_credential, revoke_key
-from modelyard.server.identity.tables import CredentialRow
-from modelyard.server.paging import Page
-from modelyard.server.teams.acting import Acting
-from modelyard.server.teams.operations import team_of
+from modelyard.server.http.paging import Order, Page, list_page
+from modelyard.server.identity.authentication import KEY_CREATOR_ROLES, Caller, has_authorized_creator
+from modelyard.server.identity.operations import KeyRequest, issue_key, revoke_key, rotate_key
+from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow
+from modelyard.server.teams.context import TeamContext, find_role
+from modelyard.server.teams.operations import get_team_row
+from modelyard.server.teams.permissions import build_role_too_low_problem
 from modelyard.wire import problems
 from modelyard.wire.credentials import (
     Access,
+    CreatedCredential,
     Credential,
     CredentialList,
-    CredentialMade,
     KeyStatus,
     Kind,
     NewCredential,
+    RotatedCredential,
+    Rotation,
 )
 from modelyard.wire.teams import Role
 
 
-def create_credential(session: Session, acting: Acting, new: NewCredential) -> CredentialMade:
-    """A key for a program or a machine of the team; the raw key is shown this once.
+def create_credential(session: Session, team: TeamContext, new: NewCredential) -> CreatedCredential:
+    """Create a key for a program or a machine of the team. Only this response contains the raw key.
+
+    An integration's key has write access unless the request says otherwise.
 
     Raises:
         InvalidRequest: ``access`` was given for an agent's key.
-        TeamNotFound: see ``team_of``.
+        TeamNotFound: the team was deleted meanwhile.
     """
     if new.kind == "agent" and new.access is not None:
-        message = "Only integration keys have an access"
-        raise problems.InvalidRequest(
-            f"Not valid: 'access'. {message}.", errors=[{"field": "access", "message": message}]
-        )
+        raise problems.InvalidRequest.for_field("access", "Only integration keys have an access")
     access: Access = (new.access or "write") if new.kind == "integration" else "read"
     expires_at = None if new.expires_in_days is None else now() + timedelta(days=new.expires_in_days)
-    team = team_of(session, acting)
-    wanted = WantedKey(new.kind, new.display_name, access, expires_at)
-    row, raw_key = make_credential(session, team.id, cast(UUID, acting.user_id), wanted)
+    team_row = get_team_row(session, team)
+    request = KeyRequest(new.kind, new.display_name, access, expires_at)
+    row, raw_key = issue_key(session, team_row.id, cast(UUID, team.user_id), request)
     facts = {"kind": row.kind, "display_name": row.display_name, "key_prefix": row.key_prefix, "access": access}
-    record(session, acting.actor, acting.team_id, "credential.created", row.id, **facts)
-    return CredentialMade(id=row.id, kind=new.kind, key_prefix=row.key_prefix, raw_key=raw_key)
+    record(session, team.actor, team.team_id, "credential.created", row.id, **facts)
+    return CreatedCredential(id=row.id, kind=new.kind, key_prefix=row.key_prefix, raw_key=raw_key)
 
 
-def list_credentials(session: Session, acting: Acting, page: Page, kind: Kind | None) -> CredentialList:
-    """The team's keys, newest first; below admin, one's own device keys only."""
-    found = select(CredentialRow).where(CredentialRow.team_id == acting.team_id)
+def list_credentials(session: Session, team: TeamContext, page: Page, kind: Kind | None) -> CredentialList:
+    """Return the team's keys, newest first, also ended ones; callers below admin see their own device keys only."""
+    query = select(CredentialRow, has_authorized_creator, _select_secret_expiry()).where(
+        CredentialRow.team_id == team.team_id
+    )
     if kind is not None:
-        found = found.where(CredentialRow.kind == kind)
-    if not acting.is_at_least(Role.ADMIN):
-        found = found.where(CredentialRow.kind == "device", CredentialRow.user_id == acting.user_id)
-    rows, meta = listed(session, found, page, Order((CredentialRow.id,), is_descending=True))
-    return CredentialList(credentials=[_shown(row[0]) for row in rows], page_meta=meta)
+        query = query.where(CredentialRow.kind == kind)
+    if not team.is_at_least(Role.ADMIN):
+        query = query.where(CredentialRow.kind == "device", CredentialRow.user_id == team.user_id)
+    rows, meta = list_page(session, query, page, Order((CredentialRow.id,), is_descending=True))
+    return CredentialList(credentials=[_build_credential(*row[:3]) for row in rows], page_meta=meta)
 
 
-def _shown(key: CredentialRow) -> Credential:
+def _select_secret_expiry() -> ScalarSelect[datetime]:
+    """Return a subquery for the time at which the last of a key's replaced secrets stops working."""
+    return (
+        select(func.max(RetiredSecretRow.expires_at))
+        .where(RetiredSecretRow.credential_id == CredentialRow.id, RetiredSecretRow.expires_at > now())
+        .correlate(CredentialRow)
+        .scalar_subquery()
+    )
+
+
+def _build_credential(key: CredentialRow, has_authorized_creator: bool, previous_until: datetime | None) -> Credential:
+    """Return the API's representation of a key; a key whose creator is no admin any more is ``stopped``."""
+    status = _get_end_status(key) or ("active" if has_authorized_creator else "stopped")
     return Credential(
         id=key.id,
         kind=cast(Kind, key.kind),
@@ -70,47 +85,111 @@ def _shown(key: CredentialRow) -> Credential:
         key_prefix=key.key_prefix,
         user_id=key.user_id,
         access=cast(Access, key.access),
-        key_status=_status(key),
+        key_status=status,
         created_at=key.created_at,
         last_used_at=key.last_used_at,
         expires_at=key.expires_at,
+        paired_with=key.paired_with,
+        previous_key_until=previous_until if status == "active" else None,
     )
 
 
-def _status(key: CredentialRow) -> KeyStatus:
+def _get_end_status(key: CredentialRow) -> KeyStatus | None:
+    """Return ``revoked`` or ``expired`` for a key that has ended permanently, else None."""
     if key.revoked_at is not None:
         return "revoked"
-    return "expired" if key.expires_at is not None and key.expires_at <= now() else "active"
+    return "expired" if key.expires_at is not None and key.expires_at <= now() else None
 
 
-def revoke_credential(session: Session, acting: Acting, credential_id: UUID) -> None:
-    """End a key, and the agent's key that was born with it. May be repeated.
+def rotate_credential(
+    session: Session, team: TeamContext, credential_id: UUID, rotation: Rotation
+) -> RotatedCredential:
+    """Replace a key's secret; the old secret works for the requested grace.
+
+    The caller becomes the key's creator, so a key that stopped because its creator is no admin any more works again.
 
     Raises:
-        CredentialNotFound: not a key of this team, or, below admin, not one's own device key.
+        RoleTooLow: the caller is no admin any more.
+        CredentialNotFound: the team has no such key.
+        KeyNotRotatable: the key was revoked, has expired, or came with a paired device.
+    """
+    if team.user_id is None or find_role(session, team.team_id, team.user_id) not in KEY_CREATOR_ROLES:
+        raise build_role_too_low_problem(Role.ADMIN)
+    key = _get_key(session, team, credential_id)
+    _check_rotatable(key)
+    facts = {"kind": key.kind, "display_name": key.display_name, "previous_prefix": key.key_prefix}
+    raw_key, until = rotate_key(session, key, timedelta(hours=rotation.grace_hours))
+    key.user_id = team.user_id
+    facts |= {"key_prefix": key.key_prefix, "grace_hours": str(rotation.grace_hours)}
+    record(session, team.actor, team.team_id, "credential.rotated", key.id, **facts)
+    return RotatedCredential(
+        id=key.id,
+        kind=cast(Kind, key.kind),
+        key_prefix=key.key_prefix,
+        raw_key=raw_key,
+        previous_key_until=until,
+    )
+
+
+def _check_rotatable(key: CredentialRow) -> None:
+    """Check that a key can be rotated.
+
+    Raises:
+        KeyNotRotatable: it was revoked, has expired, or came with a paired device.
+    """
+    ended = _get_end_status(key)
+    if ended is not None:
+        raise problems.KeyNotRotatable(f"This key is {ended}. Create a new one.")
+    if key.kind == "device" or key.paired_with is not None:
+        raise problems.KeyNotRotatable("This key came with a paired device. Pair the device again to renew it.")
+
+
+def _get_key(session: Session, team: TeamContext, credential_id: UUID) -> CredentialRow:
+    """Return the team's key with this id.
+
+    Raises:
+        CredentialNotFound: there is none.
     """
     key = session.scalar(
-        select(CredentialRow).where(CredentialRow.id == credential_id, CredentialRow.team_id == acting.team_id)
+        select(CredentialRow).where(CredentialRow.id == credential_id, CredentialRow.team_id == team.team_id)
     )
-    if key is None or not _may_revoke(acting, key):
-        raise problems.CredentialNotFound("There is no such credential.")
+    if key is None:
+        raise _build_not_found_problem()
+    return key
+
+
+def _build_not_found_problem() -> problems.CredentialNotFound:
+    """Build the problem for a key that does not exist or that the caller may not see; both look the same."""
+    return problems.CredentialNotFound("There is no such credential.")
+
+
+def revoke_credential(session: Session, team: TeamContext, credential_id: UUID) -> None:
+    """Revoke a key and the agent's key that was paired with it. Idempotent; the first revocation is recorded.
+
+    Raises:
+        CredentialNotFound: the team has no such key, or the caller is below admin and it is not their own device key.
+    """
+    key = _get_key(session, team, credential_id)
+    if not _is_allowed_to_revoke(team, key):
+        raise _build_not_found_problem()
     if key.revoked_at is None:
         revoke_key(session, key.id)
         facts = {"kind": key.kind, "display_name": key.display_name, "key_prefix": key.key_prefix}
-        record(session, acting.actor, acting.team_id, "credential.revoked", key.id, **facts)
+        record(session, team.actor, team.team_id, "credential.revoked", key.id, **facts)
 
 
-def _may_revoke(acting: Acting, key: CredentialRow) -> bool:
-    return acting.is_at_least(Role.ADMIN) or (key.kind == "device" and key.user_id == acting.user_id)
+def _is_allowed_to_revoke(team: TeamContext, key: CredentialRow) -> bool:
+    """Return whether the caller may revoke a key: admins every one, other users their own device keys."""
+    return team.is_at_least(Role.ADMIN) or (key.kind == "device" and key.user_id == team.user_id)
 
 
 def revoke_own_device(session: Session, caller: Caller) -> None:
-    """A device ends its own key and its agent's.
+    """Revoke the calling device's key and the agent's key that was paired with it.
 
     Raises:
-        KeyNotAllowed: the caller is no device.
+        KeyNotAllowed: the caller is not a device.
     """
     if caller.kind != "device" or caller.credential_id is None or caller.team_id is None:
-        raise problems.KeyNotAllowed("Only a device's key ends itself this way.")
+        raise problems.KeyNotAllowed("Only a device's key can be revoked this way.")
     revoke_key(session, caller.credential_id)
     record(session, caller.actor, caller.team_id, "credential.revoked", caller.credential_id, kind="device")

@@ -1,15 +1,16 @@
-"""Pairing a device: it shows a code, a person types the code, the device gets its keys.
+"""Pairing of a device: it shows a code, a user enters the code, and the device receives its keys.
 
 start    device  → device_code (its secret), user_code (on its screen)
-confirm  person  → the pairing has a team and a user
-poll     device  → pending … approved with dk- and ak-, once; then the pairing is gone
+confirm  user    → the pairing gets a team and a user
+poll     device  → pending … approved with a dk- and an ak- key, once; then the pairing is deleted
 """
 
+import math
 import secrets
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import Actor, record
@@ -17,140 +18,204 @@ from modelyard.server.credentials.tables import PairingRow
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity import keys
-from modelyard.server.identity.bearer import full_name
-from modelyard.server.identity.operations import WantedKey, make_credential
+from modelyard.server.identity.authentication import format_full_name
+from modelyard.server.identity.operations import KeyRequest, issue_key
 from modelyard.server.identity.state import Identity
 from modelyard.server.identity.tables import UserRow
-from modelyard.server.teams.acting import Acting, role_in
+from modelyard.server.teams.context import TeamContext, find_role
 from modelyard.wire import problems
-from modelyard.wire.credentials import PairingAnswer, PairingConfirmation, PairingPoll, PairingStarted
+from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingStarted, PairingState
 
-LIFE = timedelta(minutes=5)
-# Nobody has signed in yet, so the number of open pairings is what must not grow.
-OPEN_FROM_ONE_ADDRESS = 50
-OPEN_IN_ALL = 1000
-# 32 letters and digits that nobody mistakes for one another: 40 bits, for five minutes.
+PAIRING_LIFETIME = timedelta(minutes=5)
+# Starting needs no sign-in, so the number of open pairings is limited. It takes 200 addresses to reach the second.
+MAX_OPEN_PER_ADDRESS = 50
+MAX_OPEN = 10_000
+# 32 letters and digits that are not easily confused: 40 bits for five minutes.
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 CODE_LENGTH = 8
 
 
-def start(session: Session, address: str, public_url: str) -> PairingStarted:
-    """A new pairing.
+def start_pairing(session: Session, address: str, public_url: str) -> PairingStarted:
+    """Start a pairing. If the address has 50 open ones, its oldest unconfirmed one is deleted.
+
+    Expired pairings of all addresses are deleted first.
 
     Raises:
-        TooManyAttempts: too many are open, here or in all.
+        TooManyAttempts: there are 10,000 open pairings in all, or 50 of this address that are confirmed but whose keys
+            were not fetched.
     """
     session.execute(delete(PairingRow).where(PairingRow.expires_at <= now()))
-    _check_room(session, address)
-    token = keys.new_token(keys.PAIRING)
+    is_of_address = PairingRow.address == address
+    if _count_pairings(session, is_of_address) >= MAX_OPEN_PER_ADDRESS:
+        _drop_oldest_unconfirmed(session, address)
+    _check_limit(session, MAX_OPEN_PER_ADDRESS, is_of_address)
+    _check_limit(session, MAX_OPEN)
+    token = keys.generate_token(keys.PAIRING)
     code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
-    session.add(PairingRow(device_code_hash=token.digest, user_code=code, address=address, expires_at=now() + LIFE))
+    session.add(
+        PairingRow(device_code_hash=token.digest, user_code=code, address=address, expires_at=now() + PAIRING_LIFETIME)
+    )
     return PairingStarted(
         device_code=token.raw,
         user_code=f"{code[:4]}-{code[4:]}",
         verification_uri=f"{public_url}/pair",
-        expires_in=int(LIFE.total_seconds()),
+        expires_in=int(PAIRING_LIFETIME.total_seconds()),
     )
 
 
-def _check_room(session: Session, address: str) -> None:
-    in_all = session.scalar(select(func.count()).select_from(PairingRow)) or 0
-    here = session.scalar(select(func.count()).where(PairingRow.address == address)) or 0
-    if in_all >= OPEN_IN_ALL or here >= OPEN_FROM_ONE_ADDRESS:
-        raise problems.TooManyAttempts(
-            "Too many devices are waiting to be paired. Try again in a minute.", retry_after=60
-        )
+def _count_pairings(session: Session, *conditions: ColumnElement[bool]) -> int:
+    """Return how many pairings meet the conditions; the caller has deleted the expired ones."""
+    return session.scalar(select(func.count()).select_from(PairingRow).where(*conditions)) or 0
 
 
-def confirm(database: Database, identity: Identity, acting: Acting, asked: PairingConfirmation, address: str) -> None:
-    """Let the device with this code into the team, as the caller. The same caller may repeat it.
+def _drop_oldest_unconfirmed(session: Session, address: str) -> None:
+    """Delete the address's oldest pairing that no user has confirmed, if there is one."""
+    oldest = (
+        select(PairingRow.id)
+        .where(PairingRow.address == address, PairingRow.user_id.is_(None))
+        .order_by(PairingRow.expires_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    # The condition is repeated, since a user may confirm the pairing at the same moment.
+    session.execute(
+        delete(PairingRow)
+        .where(PairingRow.id == oldest, PairingRow.user_id.is_(None))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _check_limit(session: Session, limit: int, *conditions: ColumnElement[bool]) -> None:
+    """Check that fewer pairings than ``limit`` meet the conditions.
 
     Raises:
-        PairingNotFound: the code is unknown, confirmed by somebody else, used or too old.
-        TooManyAttempts: see ``Attempts``.
+        TooManyAttempts: there are as many; ``retry_after`` is when the first of them expires.
     """
-    account = f"pairing by {acting.user_id}"
-    identity.attempts.begin(account, address)
-    code = asked.user_code.upper().replace("-", "").replace(" ", "")
-    with database.writing(acting.team_id) as session:
-        pairing = _by_user_code(session, code)
-        if pairing is None or pairing.user_id not in (None, acting.user_id):
-            raise pairing_not_found()
+    if _count_pairings(session, *conditions) < limit:
+        return
+    first_end = session.scalar(select(func.min(PairingRow.expires_at)).where(*conditions))
+    wait = 1 if first_end is None else max(1, math.ceil((first_end - now()).total_seconds()))
+    raise problems.TooManyAttempts(
+        f"Too many devices are waiting to be paired. Try again in {wait} seconds.", retry_after=wait
+    )
+
+
+def confirm_pairing(
+    database: Database, identity: Identity, team: TeamContext, confirmation: PairingConfirmation, address: str
+) -> None:
+    """Confirm the pairing with this code, so that the device acts as the caller in the team. Idempotent for the caller.
+
+    Raises:
+        PairingNotFound: the code is unknown, expired or used, or another user has confirmed it.
+        TooManyAttempts: the caller or the address entered too many wrong codes.
+    """
+    account = f"pairing by {team.user_id}"
+    with identity.attempts.limit(database, account, address, problems.PairingNotFound):
+        _confirm_code(database, team, confirmation)
+
+
+def _confirm_code(database: Database, team: TeamContext, confirmation: PairingConfirmation) -> None:
+    """Set the team and user of the pairing with this code; codes may contain lower case, dashes and spaces.
+
+    Raises:
+        PairingNotFound: see ``confirm_pairing``.
+    """
+    code = confirmation.user_code.upper().replace("-", "").replace(" ", "")
+    with database.writing(team.team_id) as session:
+        pairing = _find_by_user_code(session, code)
+        if pairing is None or pairing.user_id not in (None, team.user_id):
+            raise build_pairing_not_found_problem()
         if pairing.user_id is None:
-            pairing.team_id = acting.team_id
-            pairing.user_id = acting.user_id
-            pairing.device_name = asked.device_name or f"Device {code[:4]}"
+            pairing.team_id = team.team_id
+            pairing.user_id = team.user_id
+            pairing.device_name = confirmation.device_name or f"Device {code[:4]}"
             record(
                 session,
-                acting.actor,
-                acting.team_id,
+                team.actor,
+                team.team_id,
                 "device.confirmed",
                 pairing.id,
                 device_name=pairing.device_name,
                 address=pairing.address,
             )
-    identity.attempts.forgive(account, address)
 
 
-def _by_user_code(session: Session, code: str) -> PairingRow | None:
+def _find_by_user_code(session: Session, code: str) -> PairingRow | None:
+    """Return the open pairing with this code, locked for this transaction; None if there is none.
+
+    The code is in upper case, without separators.
+    """
     if len(code) != CODE_LENGTH or not set(code) <= set(ALPHABET):
         return None
-    # People of different teams do not take turns, and may type the same code.
+    # Locked: writes of different teams run in parallel, and two users may enter the same code.
     return session.scalar(
         select(PairingRow).where(PairingRow.user_code == code, PairingRow.expires_at > now()).with_for_update()
     )
 
 
-def poll(database: Database, asked: PairingPoll) -> PairingAnswer:
-    """Whether a person has confirmed; the first answer after that carries both keys and ends the pairing.
+def poll_pairing(database: Database, poll: PairingPoll) -> PairingState:
+    """Return the state of a pairing. The first call after confirmation returns both keys and deletes the pairing.
 
     Raises:
-        PairingNotFound: unknown, used or too old, or the person has left the team meanwhile.
+        PairingNotFound: the device code is unknown, expired or used, or the user has left the team since confirming;
+            the pairing is deleted then too.
     """
     with database.reading() as session:
-        confirmed = _by_device_code(session, asked.device_code)
+        confirmed = _get_by_device_code(session, poll.device_code)
     if confirmed.team_id is None:
-        return PairingAnswer(status="pending")
+        return PairingState(status="pending")
     with database.writing(confirmed.team_id) as session:
-        pairing = _by_device_code(session, asked.device_code)
-        answer = _keys_for(session, pairing)
+        pairing = _get_by_device_code(session, poll.device_code)
+        answer = _issue_keys(session, pairing)
         session.delete(pairing)
     if answer is None:
-        raise pairing_not_found()
+        raise build_pairing_not_found_problem()
     return answer
 
 
-def _by_device_code(session: Session, device_code: str) -> PairingRow:
+def _get_by_device_code(session: Session, device_code: str) -> PairingRow:
+    """Return the open pairing with this device code.
+
+    Raises:
+        PairingNotFound: the code is unknown, expired or used.
+    """
     if keys.is_well_formed(device_code, keys.PAIRING):
-        found = session.scalar(
+        pairing = session.scalar(
             select(PairingRow).where(
                 PairingRow.device_code_hash == keys.digest(device_code), PairingRow.expires_at > now()
             )
         )
-        if found is not None:
-            return found
-    raise pairing_not_found()
+        if pairing is not None:
+            return pairing
+    raise build_pairing_not_found_problem()
 
 
-def pairing_not_found() -> problems.PairingNotFound:
+def build_pairing_not_found_problem() -> problems.PairingNotFound:
+    """Build the problem for a code that is unknown, expired or used; all look the same."""
     return problems.PairingNotFound("This code is unknown, used or too old. Start again on the device.")
 
 
-def _keys_for(session: Session, pairing: PairingRow) -> PairingAnswer | None:
-    """Both keys, made now: they exist only from the moment in which somebody receives them."""
+def _issue_keys(session: Session, pairing: PairingRow) -> PairingState | None:
+    """Issue both keys, or return None if the user is no member of the team any more.
+
+    Keys are created only now, so that unfetched keys never exist.
+    """
     user = session.get(UserRow, pairing.user_id)
-    if user is None or pairing.team_id is None or role_in(session, pairing.team_id, user.id) is None:
+    if user is None or pairing.team_id is None or find_role(session, pairing.team_id, user.id) is None:
         return None
-    device_key, agent_key, device_id = _make_pair(session, pairing.team_id, user.id, pairing.device_name or "Device")
-    actor = Actor("user", user.id, full_name(user.first_name, user.last_name))
+    device_key, agent_key, device_id = _issue_key_pair(
+        session, pairing.team_id, user.id, pairing.device_name or "Device"
+    )
+    actor = Actor("user", user.id, format_full_name(user.first_name, user.last_name))
     record(session, actor, pairing.team_id, "device.paired", device_id, device_name=pairing.device_name)
-    return PairingAnswer(status="approved", raw_key=device_key, agent_key=agent_key)
+    return PairingState(status="approved", raw_key=device_key, agent_key=agent_key)
 
 
-def _make_pair(session: Session, team_id: UUID, user_id: UUID, name: str) -> tuple[str, str, UUID]:
-    device, device_key = make_credential(session, team_id, user_id, WantedKey("device", name, "write"))
+def _issue_key_pair(session: Session, team_id: UUID, user_id: UUID, name: str) -> tuple[str, str, UUID]:
+    """Create a device's key and its paired agent's key; return both raw keys and the id of the device's key."""
+    device, device_key = issue_key(session, team_id, user_id, KeyRequest("device", name, "write"))
     # The agent's row points to the device's.
     session.flush()
-    agent, agent_key = make_credential(session, team_id, user_id, WantedKey("agent", name, "read"))
+    agent, agent_key = issue_key(session, team_id, user_id, KeyRequest("agent", name, "read"))
     agent.paired_with = device.id
     return device_key, agent_key, device.id

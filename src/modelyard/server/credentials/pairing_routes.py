@@ -1,4 +1,4 @@
-"""Pairing over HTTP."""
+"""HTTP routes of pairing."""
 
 from typing import Annotated
 
@@ -6,17 +6,18 @@ from fastapi import APIRouter
 
 from modelyard.server.credentials import pairing
 from modelyard.server.database.session import Db
-from modelyard.server.identity.asked import CallersAddress
+from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.params import ClientAddress
+from modelyard.server.http.problems import answers
+from modelyard.server.http.public_url import PublicUrl
 from modelyard.server.identity.state import IdentityState
-from modelyard.server.inbound import PublicUrl
-from modelyard.server.problems import answers
-from modelyard.server.teams.acting import REFUSALS, Acting, may
+from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.credentials import PairingAnswer, PairingConfirmation, PairingPoll, PairingStarted
-from modelyard.wire.shapes import Done
+from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingStarted, PairingState
+from modelyard.wire.schemas import Done
 
-router = APIRouter(tags=["pairing"])
+router = APIRouter(route_class=ApiRoute, tags=["pairing"])
 
 
 @router.post(
@@ -24,36 +25,36 @@ router = APIRouter(tags=["pairing"])
     operation_id="start_pairing",
     responses=answers(problems.TooManyAttempts, problems.HostNotAllowed),
 )
-def start_pairing(address: CallersAddress, public_url: PublicUrl, database: Db) -> PairingStarted:
+def start_pairing(address: ClientAddress, public_url: PublicUrl, database: Db) -> PairingStarted:
     """Start pairing a device."""
     with database.writing() as session:
-        return pairing.start(session, address, public_url)
+        return pairing.start_pairing(session, address, public_url)
 
 
 @router.post(
     "/desktop/pair/poll",
     operation_id="poll_pairing",
-    # Pending has no keys, rather than two nulls.
+    # A pending answer has no key fields instead of two nulls.
     response_model_exclude_none=True,
     responses=answers(problems.PairingNotFound, problems.InvalidRequest),
 )
-def poll_pairing(asked: PairingPoll, database: Db) -> PairingAnswer:
-    """Ask whether a person has confirmed the device; the keys come once."""
-    return pairing.poll(database, asked)
+def poll_pairing(body: PairingPoll, database: Db) -> PairingState:
+    """Get the state of a pairing, and the keys once after confirmation."""
+    return pairing.poll_pairing(database, body)
 
 
 @router.post(
     "/desktop/pair/confirm",
     operation_id="confirm_pairing",
-    responses=answers(*REFUSALS, problems.PairingNotFound, problems.InvalidRequest, problems.TooManyAttempts),
+    responses=answers(*ACCESS_PROBLEMS, problems.PairingNotFound, problems.InvalidRequest, problems.TooManyAttempts),
 )
 def confirm_pairing(
-    asked: PairingConfirmation,
-    acting: Annotated[Acting, may(Operation.PAIR)],
+    body: PairingConfirmation,
+    team: Annotated[TeamContext, require_permission(Operation.PAIR)],
     database: Db,
     identity: IdentityState,
-    address: CallersAddress,
+    address: ClientAddress,
 ) -> Done:
-    """Let the device with this code in, to act as oneself in this team."""
-    pairing.confirm(database, identity, acting, asked, address)
+    """Confirm a device by its code, so that it acts as the caller in this team."""
+    pairing.confirm_pairing(database, identity, team, body, address)
     return Done()

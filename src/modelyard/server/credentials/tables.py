@@ -1,4 +1,4 @@
-"""Pairings: a device and a person finding each other. The keys themselves are ``identity``'s rows."""
+"""The table of open pairings. The keys themselves are rows of ``identity``."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from modelyard.server.database.base import Row, new_id, now
 
 
 class PairingRow(Row):
-    """A device that asked to be let in. ``team_id`` and ``user_id`` are set when a person confirms."""
+    """An open pairing of a device. ``team_id`` and ``user_id`` are set when a user confirms it."""
 
     __tablename__ = "pairings"
 

@@ -1,1 +1,1 @@
-"""One schema on two databases; the only place that knows which."""
+"""The database: engines, transactions, failures and migrations, for SQLite and PostgreSQL."""

@@ -1,4 +1,4 @@
-"""The row base, portable column types, constraint names, and the clock and ids that rows are born with."""
+"""The base of all rows, portable column types, constraint names, new ids and the current time."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -19,29 +19,35 @@ NAMES = {
 }
 
 
-# Text that lists are sorted by: in the order of its characters on both databases, whatever PostgreSQL's locale is.
+# Text by which lists are sorted: by code point on both databases, whatever PostgreSQL's locale is.
 SORTED_TEXT = String().with_variant(String(collation="C"), "postgresql")
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """Aware UTC in Python on both databases; SQLite itself keeps no zone."""
+    """A column type for aware UTC times on both databases; SQLite itself stores no time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the library calls it so
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy passes it by name
+        """Return the time to store, in UTC.
+
+        Raises:
+            ValueError: it has no zone.
+        """
         if value is not None and value.tzinfo is None:
             raise ValueError("A time without a zone cannot be stored.")
         return None if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the library calls it so
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy passes it by name
+        """Return the stored time as an aware one in UTC."""
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 class Row(DeclarativeBase):
-    """The base of every table."""
+    """The base class of every table's row class."""
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map: ClassVar = {
@@ -54,10 +60,10 @@ class Row(DeclarativeBase):
 
 
 def new_id() -> UUID:
-    """A UUIDv7: sorts by the time of its birth."""
+    """Return a new UUIDv7; ids sort by the time of their creation."""
     return uuid_utils.compat.uuid7()
 
 
 def now() -> datetime:
-    """This moment, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The one clock that all processes share: the database's."""
+"""The time of the database, the one clock that all processes share."""
 
 from datetime import datetime
 
@@ -10,10 +10,10 @@ from modelyard.server.database.base import now
 _POSTGRES_NOW = text("SELECT clock_timestamp()")
 
 
-def database_now(session: Session) -> datetime:
-    """This moment, as the database's machine has it; SQLite is in this machine.
+def get_database_time(session: Session) -> datetime:
+    """Return the current time of the database's machine; SQLite is on this machine.
 
-    Leases are measured by it, so that a server whose clock is wrong takes nothing away from another.
+    Leases are measured by it, so that a server with a wrong clock does not take another's lease.
     """
     if session.get_bind().dialect.name == "sqlite":
         return now()

@@ -1,5 +1,6 @@
-"""Opening a database; every difference between SQLite and PostgreSQL stands here."""
+"""Database engines; all differences between SQLite and PostgreSQL are handled here, except in search."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,22 +13,30 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-# What a writing transaction says of itself: the team (or nothing) whose writers take turns.
+# Execution option of a writing transaction: the scope (a team, or NO_TEAM) whose writers are serialised.
 SCOPE = "modelyard_scope"
+# Execution option: how many milliseconds it may wait for its lock.
+BUSY = "modelyard_busy"
+# Execution option: after how many milliseconds SQLite aborts a reading transaction's statement.
+READING = "modelyard_reading"
+# Steps of SQLite's virtual machine between two checks of the time: about a millisecond.
+_STEPS_PER_CHECK = 50_000
 NO_TEAM = UUID(int=0)
 MIGRATION = UUID(int=1)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long anything may wait for a database, in milliseconds, and how many connections a process has.
+    """Timeouts of database operations in milliseconds, and the number of connections of a process.
 
-    As many as FastAPI's thread pool has threads: a request never waits for one. A starting server waits long for
-    another one that is bringing the schema up to date.
+    Writers that wait for locks use at most half of the connections, so that readers get one. A starting server waits
+    longer, for another one that is migrating the schema. ``statement`` is PostgreSQL's limit for all statements; on
+    SQLite, ``reading`` limits what a request reads.
     """
 
     busy: int = 10_000
     statement: int = 30_000
+    reading: int = 10_000
     migration: int = 120_000
     connect: int = 5_000
     connections: int = 40
@@ -35,20 +44,22 @@ class Limits:
 
 
 class DatabaseUnfit(Exception):
-    """There is no such database, or it cannot hold what the registry has to."""
+    """The database does not exist, or cannot store what the registry needs."""
 
 
 def open_engine(url: str, limits: Limits) -> Engine:
-    """An engine for a ``sqlite:///`` or ``postgresql://`` URL, with durable commits and real transactions.
+    """Return an engine for a ``sqlite:///`` or ``postgresql://`` URL; nothing is connected yet.
+
+    On SQLite its connections commit durably and its transactions are real; on both they have timeouts.
 
     Raises:
-        DatabaseUnfit: the URL is none, or names another kind of database.
+        DatabaseUnfit: the URL is invalid or names another kind of database.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # Neither the URL nor what is wrong with it is repeated: it may hold a password.
-        raise DatabaseUnfit("MODELYARD_DATABASE_URL is not the URL of a database.") from None
+        # Neither the URL nor the error is repeated: it may contain a password.
+        raise DatabaseUnfit("MODELYARD_DATABASE_URL is not a valid database URL.") from None
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, limits)
     if parsed.get_backend_name() == "postgresql":
@@ -56,49 +67,63 @@ def open_engine(url: str, limits: Limits) -> Engine:
     raise DatabaseUnfit("The database is a sqlite:/// or a postgresql:// URL.")
 
 
-def reading_engine(engine: Engine) -> Engine:
-    """The same pool, whose transactions see one moment and can change nothing."""
+def build_reading_engine(engine: Engine, sqlite_limit: int | None = None) -> Engine:
+    """Return an engine on the same pool whose transactions see one snapshot, for reading.
+
+    PostgreSQL refuses writes in them, SQLite does not.
+
+    With ``sqlite_limit``, SQLite aborts statements that run so many milliseconds after their transaction began.
+    """
     if is_sqlite(engine):
-        return engine
+        return engine if sqlite_limit is None else engine.execution_options(**{READING: sqlite_limit})
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def writing_engine(engine: Engine, scope: UUID) -> Engine:
-    """The same pool, whose transactions wait at their begin until no other one of the same scope is under way.
+def build_writing_engine(engine: Engine, scope: UUID, busy: int | None = None) -> Engine:
+    """Return an engine on the same pool whose transactions wait at their start for others of the same scope.
 
-    Then what a transaction has read is true until it ends, and rules need no locks of their own. SQLite has one
-    writer at a time anyway, and a transaction there that reads first and writes later fails with "database is locked"
-    when another one has written in between.
+    So what a transaction has read stays true until it ends, and no rule needs locks of its own. SQLite has one writer
+    at a time anyway, and there a transaction that reads first and writes later fails with "database is locked" if
+    another one has written in between. ``busy`` is the timeout of the wait in milliseconds, by default the limit.
     """
+    options: dict[str, Any] = {SCOPE: scope} if busy is None else {SCOPE: scope, BUSY: busy}
     if is_sqlite(engine):
-        return engine.execution_options(**{SCOPE: scope})
-    # Not what the database has as its default: each statement has to see what was committed before the turn came.
-    return engine.execution_options(**{SCOPE: scope}, isolation_level="READ COMMITTED")
+        return engine.execution_options(**options)
+    # Set explicitly: each statement must see what was committed before the lock was obtained.
+    return engine.execution_options(**options, isolation_level="READ COMMITTED")
 
 
 @contextmanager
-def migrating_connection(engine: Engine) -> Iterator[Connection]:
-    """One transaction for all of a migration, which nobody else makes meanwhile; killed in it, the old schema stays."""
-    with writing_engine(engine, MIGRATION).connect() as connection:
-        # What is set on SQLite's connection here is for nobody else.
+def open_migration(engine: Engine) -> Iterator[Connection]:
+    """Open one transaction for a whole migration; it is committed when the block ends.
+
+    Other migrations wait for it, and on SQLite all writers do. If the process is killed, the old schema stays.
+
+    Raises:
+        RuntimeError: it left dangling foreign keys, which SQLite does not check meanwhile; it is rolled back.
+    """
+    with build_writing_engine(engine, MIGRATION).connect() as connection:
+        # SQLite's connection gets settings of its own here, so it must not return to the pool.
         connection.detach()
         with connection.begin():
             yield connection
             if is_sqlite(engine) and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
-                raise RuntimeError("The migration left rows that point to nothing.")
+                raise RuntimeError("The migration left rows with dangling foreign keys.")
 
 
 def is_sqlite(engine: Engine) -> bool:
+    """Return whether the engine's database is SQLite."""
     return engine.dialect.name == "sqlite"
 
 
 def _open_sqlite(url: URL, limits: Limits) -> Engine:
+    """Build the engine of a SQLite file."""
     engine = create_engine(
         url,
         pool_size=limits.connections,
         max_overflow=limits.extra_connections,
         pool_timeout=limits.connect / 1000,
-        # Statements may stand in logs, and what they were about may not.
+        # Statements may appear in logs, their parameters may not.
         hide_parameters=True,
         connect_args={"check_same_thread": False},
     )
@@ -108,12 +133,13 @@ def _open_sqlite(url: URL, limits: Limits) -> Engine:
 
 
 def _prepare_sqlite(limits: Limits, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # Without this the driver begins transactions of its own, later than we need them.
+    """Set up a new connection: no transactions of the driver's own, write-ahead log, durable commits, foreign keys."""
+    # Otherwise the driver starts transactions itself, and later than needed.
     driver: Any = connection
     driver.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
-        # First, since the others may have to wait for another process.
+        # First, since the other pragmas may have to wait for another process.
         f"busy_timeout={limits.busy}",
         "journal_mode=WAL",
         # NORMAL lost hundreds of acknowledged commits in a simulated power cut, FULL none.
@@ -127,18 +153,37 @@ def _prepare_sqlite(limits: Limits, connection: DBAPIConnection, _entry: Connect
 
 
 def _begin_sqlite(limits: Limits, connection: Connection) -> None:
-    scope: UUID | None = connection.get_execution_options().get(SCOPE)
+    """Begin a transaction: deferred for reading, immediate for writing; with the timeouts of its kind.
+
+    A migration also turns foreign keys off for its connection.
+    """
+    options = connection.get_execution_options()
+    scope: UUID | None = options.get(SCOPE)
+    _limit_sqlite(connection, options.get(READING))
     if scope == MIGRATION:
         connection.exec_driver_sql(f"PRAGMA busy_timeout={limits.migration}")
-        # A table that is made anew takes the place of the old one, whose dropping must not delete what refers to it.
+        # A recreated table replaces the old one, and dropping the old one must not delete rows that refer to it.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+    elif scope is not None:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={_get_busy_timeout(connection, limits)}")
     connection.exec_driver_sql("BEGIN" if scope is None else "BEGIN IMMEDIATE")
 
 
+def _limit_sqlite(connection: Connection, milliseconds: int | None) -> None:
+    """Let SQLite abort statements of this connection that run later than so long from now; None removes the limit."""
+    driver: Any = connection.connection.dbapi_connection
+    if milliseconds is None:
+        driver.set_progress_handler(None, 0)
+        return
+    ends = time.monotonic() + milliseconds / 1000
+    driver.set_progress_handler(lambda: time.monotonic() > ends, _STEPS_PER_CHECK)
+
+
 def _open_postgres(url: URL, limits: Limits) -> Engine:
-    # Nothing here outlives a transaction, so that a pooler may stand in between: no session settings, no prepared
-    # statements. The ping costs a round trip and makes a restarted database unnoticeable.
-    noticing = {name: value for name, value in _NOTICING.items() if name not in url.query}
+    """Build the engine of a PostgreSQL database, usable behind a pooler."""
+    # Nothing outlives a transaction, so that a pooler can be used: no session settings, no prepared statements.
+    # The ping costs a round trip and hides a restart of the database.
+    keepalive_options = {name: value for name, value in _KEEPALIVE_OPTIONS.items() if name not in url.query}
     engine = create_engine(
         url,
         pool_size=limits.connections,
@@ -146,16 +191,25 @@ def _open_postgres(url: URL, limits: Limits) -> Engine:
         pool_pre_ping=True,
         pool_timeout=limits.connect / 1000,
         hide_parameters=True,
-        connect_args={"connect_timeout": max(limits.connect // 1000, 1), "prepare_threshold": None, **noticing},
+        connect_args={
+            "connect_timeout": max(limits.connect // 1000, 1),
+            "prepare_threshold": None,
+            **keepalive_options,
+        },
     )
     event.listen(engine, "begin", partial(_begin_postgres, limits))
     return engine
 
 
-# A machine that loses its power closes no connection; without these a thread waits for it for hours.
-_NOTICING = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+# A machine that loses power closes no connection; without these a thread waits for hours.
+_KEEPALIVE_OPTIONS = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 _BEGIN_READING = text("SELECT set_config('statement_timeout', :statement, true)")
-# One trip: PostgreSQL computes the columns from left to right, and the limit holds for the waiting already.
+# One round trip: PostgreSQL evaluates the columns from left to right, so the limits apply to the wait for the lock.
 _BEGIN_WRITING = text(
     "SELECT set_config('statement_timeout', :statement, true), set_config('lock_timeout', :busy, true),"
     " pg_advisory_xact_lock(:scope)"
@@ -163,12 +217,22 @@ _BEGIN_WRITING = text(
 
 
 def _begin_postgres(limits: Limits, connection: Connection) -> None:
+    """Begin a transaction with its timeouts; a writing one takes the advisory lock of its scope."""
     scope: UUID | None = connection.get_execution_options().get(SCOPE)
     if scope is None:
         connection.execute(_BEGIN_READING, {"statement": str(limits.statement)})
         return
-    # An index over a million rows takes its time.
-    busy, statement = (limits.migration, 0) if scope == MIGRATION else (limits.busy, limits.statement)
-    # 63 bits of the id: two teams that share them only take turns where they need not.
-    turn = scope.int & (2**63 - 1)
-    connection.execute(_BEGIN_WRITING, {"statement": str(statement), "busy": str(busy), "scope": turn})
+    # An index over a million rows takes long, so a migration has no statement limit.
+    is_migration = scope == MIGRATION
+    busy, statement = (
+        (limits.migration, 0) if is_migration else (_get_busy_timeout(connection, limits), limits.statement)
+    )
+    # 63 bits of the id: two teams that share them are serialised needlessly, which is harmless.
+    lock_key = scope.int & (2**63 - 1)
+    connection.execute(_BEGIN_WRITING, {"statement": str(statement), "busy": str(busy), "scope": lock_key})
+
+
+def _get_busy_timeout(connection: Connection, limits: Limits) -> int:
+    """Return the lock timeout of this transaction in milliseconds."""
+    busy: int = connection.get_execution_options().get(BUSY, limits.busy)
+    return busy

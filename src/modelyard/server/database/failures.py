@@ -1,6 +1,6 @@
-"""What the failures of a database mean to whoever asked: the one place where they become problems.
+"""The translation of database failures into problems; it happens here only.
 
-Nothing here repeats what the database or its driver said: that may name hosts, users and values.
+Messages of the database or its driver are never repeated: they may contain hosts, users and values.
 """
 
 import logging
@@ -16,27 +16,28 @@ from modelyard.wire.problems import Problem, StorageFull, Unavailable
 log = logging.getLogger("modelyard.database")
 
 FULL = "full"
-# A sentence, and after how many seconds it is worth another try.
-SAID: dict[str, tuple[str, int]] = {
+# The message for each failure, and after how many seconds a retry makes sense.
+FAILURES: dict[str, tuple[str, int]] = {
     "away": ("The database does not answer. Try again.", 2),
     "restarting": ("The database is being restarted. Try again.", 2),
     "crowded": ("The database has no free connection. Try again.", 2),
-    "busy": ("The database is busy: another change holds what this one needs. Try again.", 1),
-    "collided": ("Another change came in between, and nothing of this one was kept. Try again.", 1),
-    "slow": ("The database took too long over this. Try again.", 5),
+    "busy": ("The database is busy with another change. Try again.", 1),
+    "collided": ("Another change was made at the same time, and nothing of this one was kept. Try again.", 1),
+    "slow": ("The database took too long for this request. Try again.", 5),
     "read-only": ("The database is read-only. Ask the operator.", 30),
-    "disk": ("The disk of the database fails. Ask the operator.", 60),
+    "disk": ("The disk of the database failed. Ask the operator.", 60),
     "damaged": ("The database is damaged. Ask the operator.", 60),
-    "unopened": ("The database's file cannot be opened. Check the data folder, and who may write there.", 60),
+    "unopened": ("The database's file cannot be opened. Check the data folder and its permissions.", 60),
     "refused": ("The database refuses the registry's user or password. Check MODELYARD_DATABASE_URL.", 60),
-    "missing": ("The registry's database does not exist. Make it, or check MODELYARD_DATABASE_URL.", 60),
+    "missing": ("The registry's database does not exist. Create it, or check MODELYARD_DATABASE_URL.", 60),
     "options": ("An option in MODELYARD_DATABASE_URL is not valid.", 60),
-    "unencrypted": ("The database cannot be reached with TLS as MODELYARD_DATABASE_URL asks for it.", 60),
-    "forbidden": ("The registry's user may not do this in the database. Ask the operator.", 60),
+    "unencrypted": ("The database cannot be reached with TLS as MODELYARD_DATABASE_URL requires.", 60),
+    "forbidden": ("The registry's user lacks a permission in the database. Ask the operator.", 60),
 }
 _BY_SQLITE_CODE = {
     sqlite3.SQLITE_FULL: FULL,
     sqlite3.SQLITE_BUSY: "busy",
+    sqlite3.SQLITE_INTERRUPT: "slow",
     sqlite3.SQLITE_LOCKED: "busy",
     sqlite3.SQLITE_READONLY: "read-only",
     sqlite3.SQLITE_IOERR: "disk",
@@ -61,7 +62,7 @@ _BY_SQLSTATE = {
     "XX002": "damaged",
     "08": "away",
 }
-# A connection that was refused has no SQLSTATE, only words; in another language they say just that it was refused.
+# A refused connection has no SQLSTATE, only a message; a message in another language matches nothing here.
 _BY_WORDS = (
     ("too many c", "crowded"),
     ("connection slots", "crowded"),
@@ -80,12 +81,12 @@ _BY_WORDS = (
 
 
 @contextmanager
-def failures_as_problems() -> Iterator[None]:
-    """Raise what a database could not do as a problem with a cause; bugs of ours pass as they are.
+def translate_failures() -> Iterator[None]:
+    """Translate database failures into problems with a cause, and log them; errors in a statement pass unchanged.
 
     Raises:
         Unavailable: the database does not answer, or not now.
-        StorageFull: no room.
+        StorageFull: the disk is full.
     """
     try:
         yield
@@ -93,7 +94,7 @@ def failures_as_problems() -> Iterator[None]:
         log.warning("database failure", extra={"failure": "crowded", "sqlstate": None})
         raise _problem("crowded") from error
     except DBAPIError as error:
-        found = failure_of(error)
+        found = classify_failure(error)
         if found is None:
             raise
         log.warning("database failure", extra={"failure": found, "sqlstate": getattr(error.orig, "sqlstate", None)})
@@ -101,14 +102,18 @@ def failures_as_problems() -> Iterator[None]:
 
 
 def _problem(failure: str) -> Problem:
+    """Build the problem for a key in ``FAILURES``, or for ``FULL``."""
     if failure == FULL:
         return StorageFull("The disk of the database is full. Nothing of this request was kept.")
-    detail, retry_after = SAID[failure]
+    detail, retry_after = FAILURES[failure]
     return Unavailable(detail, retry_after=retry_after)
 
 
-def failure_of(error: DBAPIError) -> str | None:
-    """Which of ``SAID`` happened, or ``FULL``; None for a mistake in what we asked."""
+def classify_failure(error: DBAPIError) -> str | None:
+    """Return the failure's key in ``FAILURES``, or ``FULL``; None for an error in the statement itself.
+
+    A failure that is not recognised is ``away`` if the driver calls it operational.
+    """
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         found = _BY_SQLITE_CODE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
@@ -122,6 +127,7 @@ def failure_of(error: DBAPIError) -> str | None:
 
 
 def _by_sqlstate(code: str | None) -> str | None:
+    """Return the failure of a SQLSTATE or, if it is not listed, of its class; None if neither is."""
     if code is None:
         return None
     return next((_BY_SQLSTATE[code[:length]] for length in (5, 2) if code[:length] in _BY_SQLSTATE), None)

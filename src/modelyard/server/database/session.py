@@ -1,8 +1,9 @@
-"""Transactions: one for reading, one for writing."""
+"""Transactions of the database: for reading and for writing."""
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,16 +16,18 @@ from modelyard.server.database.base import Row
 from modelyard.server.database.engine import (
     NO_TEAM,
     Limits,
+    build_reading_engine,
+    build_writing_engine,
     is_sqlite,
     open_engine,
-    reading_engine,
-    writing_engine,
 )
-from modelyard.server.database.failures import failures_as_problems
-from modelyard.wire.problems import Unavailable
+from modelyard.server.database.failures import translate_failures
+from modelyard.server.database.writer_limit import WriterLimit
 
-NEWS = "modelyard_news"
-Hearer = Callable[[set[object]], None]
+ANNOUNCEMENTS = "modelyard_news"
+Subscriber = Callable[[set[object]], None]
+# Whether the current context serves a request, also in its threads and tasks; limits its reads on SQLite.
+serves_request: ContextVar[bool] = ContextVar("serves_request", default=False)
 
 
 class Database:
@@ -33,123 +36,124 @@ class Database:
     def __init__(self, url: str, limits: Limits | None = None) -> None:
         limits = limits or Limits()
         self.engine: Engine = open_engine(url, limits)
-        self._reading = reading_engine(self.engine)
-        self._here = threading.local()
-        self._hearers: list[Hearer] = []
-        # SQLite has one writer at a time and its own waiting is a sleep that grows: a lock hands over at once.
-        self._writer: AbstractContextManager[Any] = (
-            _Turns(limits.busy / 1000) if is_sqlite(self.engine) else nullcontext()
-        )
+        self._reading = build_reading_engine(self.engine)
+        self._request_reading = build_reading_engine(self.engine, limits.reading)
+        self._local = threading.local()
+        self._subscribers: list[Subscriber] = []
+        # SQLite has one writer at a time and waits by sleeping ever longer: a lock of ours hands over at once.
+        # On PostgreSQL, waiting writers hold connections, and must leave some to the readers.
+        writers = 1 if is_sqlite(self.engine) else max(1, (limits.connections + limits.extra_connections) // 2)
+        self._writers = WriterLimit(writers, limits.busy)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that sees one moment and changes nothing.
+        """Open a transaction that sees one snapshot, for reading; it is rolled back at its end.
+
+        On SQLite a transaction of a request is limited by ``Limits.reading``; jobs, commands and migrations are not.
 
         Raises:
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer, or not in time.
         """
-        with failures_as_problems(), Session(self._reading, expire_on_commit=False) as session:
+        engine = self._request_reading if serves_request.get() else self._reading
+        with translate_failures(), Session(engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self, team_id: UUID = NO_TEAM) -> Iterator[Session]:
-        """A transaction that is durable when the block ends, or undone if it raises.
+        """Open a transaction that is committed durably when the block ends, or rolled back if it raises.
 
-        The writers of one team take turns, in all processes, so what the block has read of that team holds until it
-        ends; those that name no team take turns among themselves. A SQLite registry has one turn for all. Ask stores
-        and hash passwords before.
+        The writers of one team are serialised across all processes, so what the block has read of that team stays true
+        until it ends; writers without a team are serialised among themselves, and on SQLite all writers are. Call
+        stores and hash passwords before the block, since it holds the lock.
 
         Raises:
-            Unavailable: the turn did not come, or the database does not answer.
-            StorageFull: no room; nothing of the block was kept.
+            Unavailable: the lock was not obtained in time, or the database does not answer.
+            StorageFull: the disk is full; the block was rolled back.
+            RuntimeError: this thread is inside such a block already.
         """
-        news: set[object] = set()
+        announcement: set[object] = set()
         with (
-            self._only_one_here(),
-            self._writer,
-            failures_as_problems(),
-            Session(writing_engine(self.engine, team_id), expire_on_commit=False) as session,
+            self._forbid_nested_writing(),
+            self._writers.acquire(team_id) as busy,
+            translate_failures(),
+            Session(build_writing_engine(self.engine, team_id, busy), expire_on_commit=False) as session,
             session.begin(),
         ):
-            session.info[NEWS] = news
+            session.info[ANNOUNCEMENTS] = announcement
             yield session
-        for hear in self._hearers if news else ():
-            hear(news)
+        for notify in self._subscribers if announcement else ():
+            notify(announcement)
 
     @contextmanager
-    def heard_by(self, hear: Hearer) -> Iterator[None]:
-        """Call ``hear``, while the block runs, with what this process's transactions announce, once they are durable.
+    def subscribe(self, notify: Subscriber) -> Iterator[None]:
+        """Subscribe to this process's announcements for the duration of the block.
 
-        It is called in the thread that wrote, so it only takes note.
+        ``notify`` is called after each commit whose transaction announced something, with the set of announcements, in
+        the thread that wrote: so it must be quick and not raise.
         """
-        self._hearers = [*self._hearers, hear]
+        self._subscribers = [*self._subscribers, notify]
         try:
             yield
         finally:
-            self._hearers = [other for other in self._hearers if other is not hear]
+            self._subscribers = [other for other in self._subscribers if other is not notify]
 
     @contextmanager
-    def _only_one_here(self) -> Iterator[None]:
-        """Refuse a transaction inside another: it would wait for a turn that its own thread has."""
-        if getattr(self._here, "writes", False):
-            raise RuntimeError("This thread is writing already.")
-        self._here.writes = True
+    def _forbid_nested_writing(self) -> Iterator[None]:
+        """Refuse a writing transaction inside another: it would wait for a lock that its own thread holds.
+
+        Raises:
+            RuntimeError: this thread has one.
+        """
+        if getattr(self._local, "writes", False):
+            raise RuntimeError("This thread already has a writing transaction.")
+        self._local.writes = True
         try:
             yield
         finally:
-            self._here.writes = False
+            self._local.writes = False
 
     def close(self) -> None:
+        """Close the connections that are not in use."""
         self.engine.dispose()
 
 
-class _Turns:
-    """A lock that is not waited for without end."""
+def announce(session: Session, announcement: object) -> None:
+    """Pass ``announcement`` to this process's subscribers once the writing transaction is committed durably.
 
-    def __init__(self, patience_seconds: float) -> None:
-        self._lock = threading.Lock()
-        self._patience_seconds = patience_seconds
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=self._patience_seconds):
-            raise Unavailable("The database is busy. Try again.", retry_after=1)
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    It is hashable; one that occurs twice is passed once. Nothing is passed after a roll-back.
+    """
+    session.info.setdefault(ANNOUNCEMENTS, set()).add(announcement)
 
 
-def announce(session: Session, news: object) -> None:
-    """Tell whoever hears of this process's transactions, when this one is durable."""
-    session.info.setdefault(NEWS, set()).add(news)
-
-
-def changed_rows(session: Session, statement: Update | Delete) -> int:
-    """Execute, and tell how many rows it changed; objects that the session holds are not refreshed."""
+def execute_and_count(session: Session, statement: Update | Delete) -> int:
+    """Execute the statement and return how many rows it matched; objects in the session are not refreshed."""
     result = session.execute(statement.execution_options(synchronize_session=False))
-    assert isinstance(result, CursorResult)  # noqa: S101 - what an UPDATE or DELETE gives
+    assert isinstance(result, CursorResult)  # noqa: S101 - the result of every UPDATE or DELETE
     return result.rowcount
 
 
 def insert_row(session: Session, kind: type[Row], **values: Any) -> None:
-    """Insert one row at once, past the unit of work: for the rows that are made many a second."""
-    session.connection().execute(_insert_into(kind), values)
+    """Insert one row immediately, bypassing the unit of work, for rows that are written many times a second."""
+    session.connection().execute(_build_insert(kind), values)
 
 
 @cache
-def _insert_into(kind: type[Row]) -> Insert:
-    return insert(table_of(kind))
+def _build_insert(kind: type[Row]) -> Insert:
+    """Return the INSERT statement of a row class, built once."""
+    return insert(get_table(kind))
 
 
-def table_of(kind: type[Row]) -> Table:
-    """The table behind a row class, for statements that go past the unit of work."""
+def get_table(kind: type[Row]) -> Table:
+    """Return the table of a row class, for statements that bypass the unit of work."""
     table = kind.__table__
     assert isinstance(table, Table)  # noqa: S101 - every declared class has one
     return table
 
 
-async def open_database(request: Request) -> Database:
+async def get_database(request: Request) -> Database:
+    """Return the database of the application that serves this request."""
     database: Database = request.app.state.database
     return database
 
 
-Db = Annotated[Database, Depends(open_database)]
+Db = Annotated[Database, Depends(get_database)]

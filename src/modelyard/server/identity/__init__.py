@@ -1,4 +1,4 @@
 """Who is calling: users, sign-ins, keys, and how each is recognised.
 
-``create_app`` makes one ``Identity(database)`` and keeps it as ``app.state.identity``.
+``open_resources`` makes one ``Identity`` for a process, and ``create_app`` keeps it as ``app.state.identity``.
 """

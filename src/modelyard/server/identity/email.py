@@ -1,16 +1,23 @@
-"""What makes two e-mail addresses the same account."""
+"""E-mail addresses: validity, and the key under which an account is found."""
 
-import re
 import unicodedata
 
-from modelyard.wire.shapes import EMAIL_PATTERN
+from pydantic import TypeAdapter, ValidationError
+
+from modelyard.wire.schemas import EmailAddress
+
+_address: TypeAdapter[str] = TypeAdapter(EmailAddress)
 
 
 def email_key(address: str) -> str:
-    """The address without case, in one Unicode form."""
+    """Return the address case-folded and in Unicode NFC; two addresses with one key are the same account."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", address).casefold())
 
 
-def is_address(text: str) -> bool:
-    """Whether an account can have this address."""
-    return 3 <= len(text) <= 254 and re.fullmatch(EMAIL_PATTERN, text) is not None and not text.endswith("\n")
+def is_valid_email(text: str) -> bool:
+    """Return whether an account can have this address. Sign-in, invitations and operator commands use this rule."""
+    try:
+        _address.validate_python(text)
+    except ValidationError:
+        return False
+    return True

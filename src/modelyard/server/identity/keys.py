@@ -1,6 +1,6 @@
-"""How keys and other opaque tokens look: ``<prefix>-<43 url-safe characters><6 characters of checksum>``.
+"""The format of keys and other opaque tokens: ``<prefix>-<43 url-safe characters><6 characters of checksum>``.
 
-The checksum is no security: it spares a database look-up for garbage and lets scanners find leaked keys offline.
+The checksum is not for security: it saves a query for garbage and lets secret scanners find leaked keys offline.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ INVITATION = "in-"
 PAIRING = "pc-"
 PASSWORD_RESET = "rs-"  # noqa: S105 - a prefix
 
-SHOWN_CHARACTERS = 11
+VISIBLE_PREFIX_LENGTH = 11
 KIND_OF_PREFIX: dict[str, Kind] = {prefix: kind for kind, prefix in PREFIXES.items()}
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -25,32 +25,32 @@ _SHAPE = re.compile(r"[a-z]{2}-[A-Za-z0-9_-]{43}[A-Za-z0-9]{6}")
 
 @dataclass(frozen=True)
 class NewToken:
-    """A fresh token: ``raw`` is for its holder only, the rest is for the database."""
+    """A generated token: ``raw`` is sent to its holder only and never stored; the rest is stored."""
 
     raw: str
-    shown_prefix: str
+    visible_prefix: str
     digest: str
 
 
-def new_token(prefix: str) -> NewToken:
-    """256 random bits behind ``prefix``."""
+def generate_token(prefix: str) -> NewToken:
+    """Generate a token with 256 random bits behind ``prefix``."""
     body = prefix + secrets.token_urlsafe(32)
     raw = body + _checksum(body)
-    return NewToken(raw, raw[:SHOWN_CHARACTERS], digest(raw))
+    return NewToken(raw, raw[:VISIBLE_PREFIX_LENGTH], digest(raw))
 
 
 def is_well_formed(token: str, prefix: str) -> bool:
-    """Whether ``token`` could be one of ours with this prefix; says nothing about whether it exists."""
+    """Return whether ``token`` has this prefix, the right shape and a valid checksum. It may still be unknown."""
     return token.startswith(prefix) and _SHAPE.fullmatch(token) is not None and _checksum(token[:-6]) == token[-6:]
 
 
 def digest(token: str) -> str:
-    """What the database keeps of a token. Without salt and cost: nobody guesses 256 random bits."""
+    """Return the SHA-256 under which a token is stored. No salt is needed: 256 random bits cannot be guessed."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _checksum(body: str) -> str:
-    """CRC32 as six digits of base 62."""
+    """Return the CRC32 as six base-62 digits."""
     rest = zlib.crc32(body.encode())
     digits = ""
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""Keys and sessions as other slices use them: made, ended, paused, swept away."""
+"""Operations on users, keys and sessions that other packages share: create, rotate, revoke, suspend, delete expired."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database
 from modelyard.server.identity import keys
-from modelyard.server.identity.bearer import Caller
+from modelyard.server.identity.authentication import Caller
 from modelyard.server.identity.email import email_key
-from modelyard.server.identity.secret import known_secret, secret_of
+from modelyard.server.identity.registry_secrets import find_secret, get_or_create_secret
 from modelyard.server.identity.tables import (
     CredentialRow,
     PasswordResetRow,
+    RetiredSecretRow,
     SignInRow,
     SpentTokenRow,
     UserRow,
@@ -24,20 +25,20 @@ from modelyard.server.identity.tables import (
 from modelyard.wire.credentials import PREFIXES, Access, Kind
 from modelyard.wire.problems import AccountExists, KeyNotAllowed
 
-# How long ended sessions are remembered, so that an old refresh token is still recognised as a used one.
-REMEMBERED = timedelta(days=30)
+# Ended sessions are kept this long, so that an old refresh token is still recognised as used.
+ENDED_SESSION_RETENTION = timedelta(days=30)
 
 
-def user_by_key(session: Session, key: str) -> UserRow | None:
-    """The account with this ``email_key``."""
+def find_user_by_email_key(session: Session, key: str) -> UserRow | None:
+    """Return the user with this ``email_key``, or None."""
     return session.scalar(select(UserRow).where(UserRow.email_key == key))
 
 
-def make_user(session: Session, email_address: str, first_name: str, last_name: str, password_hash: str) -> UserRow:
-    """A new account.
+def create_user(session: Session, email_address: str, first_name: str, last_name: str, password_hash: str) -> UserRow:
+    """Create a user account.
 
     Raises:
-        AccountExists: the address has one.
+        AccountExists: an account with this address exists.
     """
     user = UserRow(
         id=new_id(),
@@ -51,13 +52,13 @@ def make_user(session: Session, email_address: str, first_name: str, last_name: 
         with session.begin_nested():
             session.add(user)
     except IntegrityError:
-        raise AccountExists("This address has an account: sign in, then accept.") from None
+        raise AccountExists("This address has an account. Sign in, then accept the invitation.") from None
     return user
 
 
 @dataclass(frozen=True)
-class WantedKey:
-    """What a key shall be. ``expires_at`` is None for never."""
+class KeyRequest:
+    """The properties of a key to issue. ``expires_at`` is None for a key that never expires."""
 
     kind: Kind
     display_name: str
@@ -65,56 +66,80 @@ class WantedKey:
     expires_at: datetime | None = None
 
 
-def make_credential(session: Session, team_id: UUID, user_id: UUID, wanted: WantedKey) -> tuple[CredentialRow, str]:
-    """A new key's row, made by or acting as a user, and the raw key, which exists nowhere else."""
-    token = keys.new_token(PREFIXES[wanted.kind])
+def issue_key(session: Session, team_id: UUID, user_id: UUID, request: KeyRequest) -> tuple[CredentialRow, str]:
+    """Create a key; return its row and the raw key, which is stored nowhere.
+
+    ``user_id`` is the user that a device acts for, or the admin who is responsible for another key.
+    """
+    token = keys.generate_token(PREFIXES[request.kind])
     row = CredentialRow(
         id=new_id(),
         team_id=team_id,
-        kind=wanted.kind,
-        display_name=wanted.display_name,
-        key_prefix=token.shown_prefix,
+        kind=request.kind,
+        display_name=request.display_name,
+        key_prefix=token.visible_prefix,
         key_hash=token.digest,
         user_id=user_id,
-        access=wanted.access,
-        expires_at=wanted.expires_at,
+        access=request.access,
+        expires_at=request.expires_at,
     )
     session.add(row)
     return row, token.raw
 
 
+def rotate_key(session: Session, row: CredentialRow, grace: timedelta) -> tuple[str, datetime]:
+    """Give a key a new secret; return the raw key, which is stored nowhere, and when the old secret stops working.
+
+    Secrets of earlier rotations stop at the end of their own grace or of this one, whichever is sooner.
+    """
+    until = now() + grace
+    session.execute(
+        update(RetiredSecretRow)
+        .where(RetiredSecretRow.credential_id == row.id, RetiredSecretRow.expires_at > until)
+        .values(expires_at=until)
+        .execution_options(synchronize_session=False)
+    )
+    session.add(RetiredSecretRow(key_hash=row.key_hash, credential_id=row.id, expires_at=until))
+    token = keys.generate_token(row.key_prefix[:3])
+    row.key_hash, row.key_prefix = token.digest, token.visible_prefix
+    return token.raw, until
+
+
 def revoke_key(session: Session, credential_id: UUID) -> None:
-    """End a key and the agent's key that was born with it. May be called twice."""
+    """Revoke a key and the agent's key that was paired with it. Idempotent: the first time of revocation is kept."""
     _revoke(session, or_(CredentialRow.id == credential_id, CredentialRow.paired_with == credential_id))
 
 
-def revoke_devices_of(session: Session, team_id: UUID, user_id: UUID) -> None:
-    """End the device keys that act as a user in a team, and the agent keys born with them."""
+def revoke_device_keys(session: Session, team_id: UUID, user_id: UUID) -> None:
+    """Revoke a user's device keys in a team, and the agent keys paired with them."""
     devices = select(CredentialRow.id).where(
         CredentialRow.team_id == team_id, CredentialRow.user_id == user_id, CredentialRow.kind == "device"
     )
     _revoke(session, or_(CredentialRow.id.in_(devices), CredentialRow.paired_with.in_(devices)))
 
 
-def _revoke(session: Session, which: ColumnElement[bool]) -> None:
+def _revoke(session: Session, condition: ColumnElement[bool]) -> None:
+    """Revoke the keys that meet a condition; keys that are revoked already keep their time of revocation."""
     session.execute(
         update(CredentialRow)
-        .where(which, CredentialRow.revoked_at.is_(None))
+        .where(condition, CredentialRow.revoked_at.is_(None))
         .values(revoked_at=now())
         .execution_options(synchronize_session=False)
     )
 
 
 def suspend_keys(session: Session, team_id: UUID) -> None:
-    """Stop every key of a team, until ``resume_keys``."""
+    """Refuse every key of a team until ``resume_keys``."""
     _set_suspended(session, team_id, now())
 
 
 def resume_keys(session: Session, team_id: UUID) -> None:
+    """Accept a team's keys again after ``suspend_keys``; revoked keys stay revoked."""
     _set_suspended(session, team_id, None)
 
 
 def _set_suspended(session: Session, team_id: UUID, moment: datetime | None) -> None:
+    """Set when all keys of a team were suspended; None resumes them."""
     session.execute(
         update(CredentialRow)
         .where(CredentialRow.team_id == team_id)
@@ -123,11 +148,13 @@ def _set_suspended(session: Session, team_id: UUID, moment: datetime | None) -> 
     )
 
 
-def bind_agent(session: Session, caller: Caller, agent_id: str) -> None:
-    """Hold an agent key from pairing to the first machine that uses it; a key from ``/credentials`` serves many.
+def bind_key_to_agent(session: Session, caller: Caller, agent_id: str) -> None:
+    """Bind an agent key from pairing to the first machine that uses it.
+
+    Does nothing if it is bound to this machine, or was created with ``/credentials``: such keys serve many machines.
 
     Raises:
-        KeyNotAllowed: the key belongs to another machine.
+        KeyNotAllowed: the key is bound to another machine.
     """
     if caller.agent_id == agent_id:
         return
@@ -147,28 +174,35 @@ def bind_agent(session: Session, caller: Caller, agent_id: str) -> None:
         raise KeyNotAllowed("This key belongs to another machine. Pair this one.")
 
 
-def end_sessions(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:
-    """End a user's sessions, with all their access tokens, except perhaps one."""
+def end_sessions(session: Session, user_id: UUID, *, except_id: UUID | None = None) -> None:
+    """End a user's sessions and with them their access tokens; ``except_id`` is a session to keep."""
     ending = update(SignInRow).where(SignInRow.user_id == user_id, SignInRow.ended_at.is_(None))
-    if but is not None:
-        ending = ending.where(SignInRow.id != but)
+    if except_id is not None:
+        ending = ending.where(SignInRow.id != except_id)
     session.execute(ending.values(ended_at=now()).execution_options(synchronize_session=False))
 
 
-def sweep(session: Session) -> None:
-    """Forget sessions that ended long ago, used refresh tokens that would have expired anyway, and old reset links."""
-    before = now() - REMEMBERED
-    over = or_(SignInRow.expires_at < before, SignInRow.ended_at < before)
+def delete_expired_identity_rows(session: Session) -> None:
+    """Delete expired reset links and replaced secrets, and what ended, expired or was used 30 days ago.
+
+    The latter are sessions, and refresh tokens that were exchanged.
+    """
+    before = now() - ENDED_SESSION_RETENTION
+    is_over = or_(SignInRow.expires_at < before, SignInRow.ended_at < before)
     session.execute(delete(SpentTokenRow).where(SpentTokenRow.spent_at < before))
-    session.execute(delete(SignInRow).where(over).execution_options(synchronize_session=False))
+    session.execute(delete(SignInRow).where(is_over).execution_options(synchronize_session=False))
     session.execute(delete(PasswordResetRow).where(PasswordResetRow.expires_at < now()))
+    session.execute(delete(RetiredSecretRow).where(RetiredSecretRow.expires_at < now()))
 
 
-def shared_secret(database: Database, name: str) -> str:
-    """A secret that all servers of this database share, made by the first that asks."""
+def get_or_create_shared_secret(database: Database, name: str) -> str:
+    """Return a secret that all servers of this database share; the first server that asks generates it.
+
+    It opens transactions of its own, so it is not called inside a writing one.
+    """
     with database.reading() as session:
-        found = known_secret(session, name)
-    if found is not None:
-        return found
+        secret = find_secret(session, name)
+    if secret is not None:
+        return secret
     with database.writing() as session:
-        return secret_of(session, name)
+        return get_or_create_secret(session, name)

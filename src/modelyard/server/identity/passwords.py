@@ -1,68 +1,78 @@
-"""Password hashes: argon2id, two at a time, and as long for nobody as for somebody."""
+"""Password hashing with argon2id, with limits on concurrency and the same time for unknown users."""
 
 import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from modelyard.wire.problems import Unavailable
 
-# OWASP's argon2id floor is 19 MiB and 2 passes. Two at a time keep the server's memory small.
-STRONG = argon2.PasswordHasher(time_cost=3, memory_cost=19_456, parallelism=1)
-AT_ONCE = 2
-# Whoever waits holds a thread of the server. Beyond this many, logging in must not stop everything else.
-WAITING_AT_MOST = 12
+# OWASP's minimum for argon2id is 19 MiB and 2 passes. Two hashes at a time keep the server's memory small.
+DEFAULT_METHOD = argon2.PasswordHasher(time_cost=3, memory_cost=19_456, parallelism=1)
+MAX_CONCURRENT = 2
+# Each waiting request holds a thread of the server; more than this would slow down requests that do not sign in.
+MAX_QUEUED = 12
+
+
+Result = TypeVar("Result")
 
 
 class PasswordHasher:
-    """Hashes and checks passwords. Both take tens of milliseconds: never inside a write transaction."""
+    """Hashes and verifies passwords. Both take tens of milliseconds, so call them outside of write transactions."""
 
-    def __init__(self, method: argon2.PasswordHasher = STRONG) -> None:
+    def __init__(self, method: argon2.PasswordHasher = DEFAULT_METHOD) -> None:
         self._method = method
-        self._places = threading.Semaphore(AT_ONCE)
-        self._queue = threading.Semaphore(AT_ONCE + WAITING_AT_MOST)
-        self._nobody = method.hash("nobody has this password")
+        # A thread pool of its own: the C library keeps the memory of a hash for each thread that ever computed one.
+        self._threads = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="passwords")
+        self._queue = threading.Semaphore(MAX_CONCURRENT + MAX_QUEUED)
+        self._dummy_hash = method.hash("nobody has this password")
 
     def hash(self, password: str) -> str:
-        """A salted hash that says how it was made.
+        """Return a salted argon2id hash that contains its parameters.
 
         Raises:
-            Unavailable: too many wait already.
+            Unavailable: 14 calls run or wait already.
         """
-        with self._turn():
-            return self._method.hash(_normal(password))
+        return self._run_limited(lambda: self._method.hash(_normalize(password)))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password made the hash; as slow for None (no such user) as for a wrong password.
+        """Return whether the password matches the hash. None (no such user) takes as long as a wrong password.
 
         Raises:
-            Unavailable: too many wait already.
+            Unavailable: 14 calls run or wait already.
         """
-        with self._turn():
-            try:
-                self._method.verify(password_hash or self._nobody, _normal(password))
-            except (VerificationError, InvalidHashError):
-                return False
-        return password_hash is not None
+        matches = self._run_limited(lambda: self._matches(password_hash or self._dummy_hash, password))
+        return matches and password_hash is not None
+
+    def _matches(self, password_hash: str, password: str) -> bool:
+        """Return whether the password matches a hash; False for a malformed hash."""
+        try:
+            return self._method.verify(password_hash, _normalize(password))
+        except (VerificationError, InvalidHashError):
+            return False
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Whether the hash was made with other costs than today's."""
+        """Return whether the hash was computed with other cost parameters than the current ones."""
         return self._method.check_needs_rehash(password_hash)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _run_limited(self, work: Callable[[], Result]) -> Result:
+        """Run a function on the hasher's thread pool, and return its result.
+
+        Raises:
+            Unavailable: 14 calls run or wait already.
+        """
         if not self._queue.acquire(blocking=False):
-            raise Unavailable("Too many people are signing in at this moment. Try again.", retry_after=2)
+            raise Unavailable("Too many users are signing in at the moment. Try again.", retry_after=2)
         try:
-            with self._places:
-                yield
+            return self._threads.submit(work).result()
         finally:
             self._queue.release()
 
 
-def _normal(password: str) -> str:
-    """One form, whichever keyboard composed the letters."""
+def _normalize(password: str) -> str:
+    """Return the password in Unicode NFC, since keyboards compose accented letters differently."""
     return unicodedata.normalize("NFC", password)

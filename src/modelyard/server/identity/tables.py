@@ -1,8 +1,9 @@
-"""Users, their sign-ins, the keys of programs and machines, and the registry's own secrets.
+"""Tables of users, their sessions, keys of programs and machines, and the registry's own secrets.
 
-users ──< sign_ins ──< spent_tokens      a session, and the refresh tokens that it has used up
-  └────< credentials >── teams           sk-, dk-, ak-: one table, told apart by kind
-credentials.paired_with ── the dk- key that an ak- key was born with
+users ──< sign_ins ──< spent_tokens      a session, and its used refresh tokens
+  └────< credentials >── teams           sk-, dk- and ak- keys in one table, with a kind
+credentials.paired_with ── the dk- key that was created together with an ak- key
+credentials ──< retired_secrets          secrets that a rotation replaced, during their grace
 """
 
 from datetime import datetime
@@ -15,7 +16,7 @@ from modelyard.server.database.base import Row, new_id, now
 
 
 class UserRow(Row):
-    """A person. ``email_address`` is as sent; ``email_key`` is what makes two addresses the same account."""
+    """A user. ``email_address`` is as entered; ``email_key`` is its normalised form, unique among accounts."""
 
     __tablename__ = "users"
 
@@ -29,7 +30,7 @@ class UserRow(Row):
 
 
 class SignInRow(Row):
-    """A session: the access tokens that name it live while it does, and one refresh token continues it."""
+    """A session. Its access tokens are valid while it lasts; ``token_hash`` is of its current refresh token."""
 
     __tablename__ = "sign_ins"
 
@@ -42,7 +43,7 @@ class SignInRow(Row):
 
 
 class SpentTokenRow(Row):
-    """A refresh token that was turned into a newer one; seeing it again means that two hold the session."""
+    """A used refresh token. A second use means that the token was stolen: the session ends."""
 
     __tablename__ = "spent_tokens"
 
@@ -52,7 +53,11 @@ class SpentTokenRow(Row):
 
 
 class CredentialRow(Row):
-    """A key. Only its first characters and its SHA-256 are kept."""
+    """A key. Only its first characters and its SHA-256 are stored.
+
+    ``user_id`` is the user that a device acts for; for other keys the admin who is responsible: the user who created,
+    rotated or took over the key.
+    """
 
     __tablename__ = "credentials"
     __table_args__ = (
@@ -78,6 +83,16 @@ class CredentialRow(Row):
     suspended_at: Mapped[datetime | None]
 
 
+class RetiredSecretRow(Row):
+    """A key's secret that was replaced by a rotation and works until ``expires_at``."""
+
+    __tablename__ = "retired_secrets"
+
+    key_hash: Mapped[str] = mapped_column(primary_key=True)
+    credential_id: Mapped[UUID] = mapped_column(ForeignKey("credentials.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class SecretRow(Row):
     """A secret of the registry itself, shared by all its servers."""
 
@@ -87,8 +102,18 @@ class SecretRow(Row):
     value: Mapped[str]
 
 
+class FailedAttemptRow(Row):
+    """A counter of failed attempts within a minute of the first. ``name`` is a digest of the account and address."""
+
+    __tablename__ = "failed_attempts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class PasswordResetRow(Row):
-    """A one-time permission to set a user's password."""
+    """A one-time token with which a user's password can be set."""
 
     __tablename__ = "password_resets"
 

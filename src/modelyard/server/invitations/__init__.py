@@ -1,1 +1,1 @@
-"""Invitations: how people come into a team, and how accounts are made."""
+"""Invitations: how users join a team and how accounts are created."""

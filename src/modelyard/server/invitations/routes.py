@@ -1,30 +1,31 @@
-"""Invitations over HTTP."""
+"""HTTP routes of invitations."""
 
 from typing import Annotated
 
 from fastapi import APIRouter
 
 from modelyard.server.database.session import Db
-from modelyard.server.identity.asked import PathId, uuid_of
-from modelyard.server.identity.bearer import SignedInOrNobody
+from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.paging import PageParams
+from modelyard.server.http.params import PathId, parse_uuid
+from modelyard.server.http.problems import answers
+from modelyard.server.identity.authentication import OptionalCaller
 from modelyard.server.identity.state import IdentityState
 from modelyard.server.invitations import operations
-from modelyard.server.paging import AskedPage
-from modelyard.server.problems import answers
-from modelyard.server.teams.acting import REFUSALS, Acting, may
+from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.shapes import Done
+from modelyard.wire.schemas import Done
 from modelyard.wire.teams import (
     Acceptance,
+    CreatedInvitation,
     InvitationList,
-    InvitationMade,
     InvitationPreview,
     InvitationToken,
     NewInvitation,
 )
 
-router = APIRouter(prefix="/invitations", tags=["invitations"])
+router = APIRouter(route_class=ApiRoute, prefix="/invitations", tags=["invitations"])
 
 
 @router.post(
@@ -32,7 +33,7 @@ router = APIRouter(prefix="/invitations", tags=["invitations"])
     status_code=201,
     operation_id="create_invitation",
     responses=answers(
-        *REFUSALS,
+        *ACCESS_PROBLEMS,
         problems.TeamNotFound,
         problems.AlreadyMember,
         problems.AlreadyInvited,
@@ -40,31 +41,35 @@ router = APIRouter(prefix="/invitations", tags=["invitations"])
     ),
 )
 def create_invitation(
-    new: NewInvitation, acting: Annotated[Acting, may(Operation.INVITE)], database: Db
-) -> InvitationMade:
-    """Invite somebody; hand them the token, for there is no mail server."""
-    with database.writing(acting.team_id) as session:
-        return operations.invite(session, acting, new)
+    new: NewInvitation, team: Annotated[TeamContext, require_permission(Operation.INVITE)], database: Db
+) -> CreatedInvitation:
+    """Invite a user. The registry sends no mail: pass the returned token on."""
+    with database.writing(team.team_id) as session:
+        return operations.create_invitation(session, team, new)
 
 
-@router.get("", operation_id="list_invitations", responses=answers(*REFUSALS, problems.InvalidRequest))
-def list_invitations(page: AskedPage, acting: Annotated[Acting, may(Operation.INVITE)], database: Db) -> InvitationList:
+@router.get("", operation_id="list_invitations", responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
+def list_invitations(
+    page: PageParams, team: Annotated[TeamContext, require_permission(Operation.INVITE)], database: Db
+) -> InvitationList:
     """List the open invitations, newest first."""
     with database.reading() as session:
-        return operations.list_invitations(session, acting, page)
+        return operations.list_invitations(session, team, page)
 
 
 @router.delete(
     "/{invitation_id}",
     status_code=204,
     operation_id="delete_invitation",
-    responses=answers(*REFUSALS, problems.InvitationNotFound),
+    responses=answers(*ACCESS_PROBLEMS, problems.InvitationNotFound),
 )
-def delete_invitation(invitation_id: PathId, acting: Annotated[Acting, may(Operation.INVITE)], database: Db) -> None:
+def delete_invitation(
+    invitation_id: PathId, team: Annotated[TeamContext, require_permission(Operation.INVITE)], database: Db
+) -> None:
     """Withdraw an open invitation."""
-    asked_id = uuid_of(invitation_id, operations.invitation_not_found())
-    with database.writing(acting.team_id) as session:
-        operations.withdraw(session, acting, asked_id)
+    parsed_id = parse_uuid(invitation_id, operations.build_invitation_not_found_problem())
+    with database.writing(team.team_id) as session:
+        operations.withdraw_invitation(session, team, parsed_id)
 
 
 @router.post(
@@ -72,10 +77,10 @@ def delete_invitation(invitation_id: PathId, acting: Annotated[Acting, may(Opera
     operation_id="preview_invitation",
     responses=answers(problems.InvitationNotFound, problems.InvalidRequest),
 )
-def preview_invitation(asked: InvitationToken, database: Db) -> InvitationPreview:
-    """Read an open invitation that was handed over, before accepting it."""
+def preview_invitation(body: InvitationToken, database: Db) -> InvitationPreview:
+    """Get an open invitation by its token, before accepting it."""
     with database.reading() as session:
-        return operations.preview(session, asked.invitation_token)
+        return operations.preview_invitation(session, body.invitation_token)
 
 
 @router.post(
@@ -91,7 +96,7 @@ def preview_invitation(asked: InvitationToken, database: Db) -> InvitationPrevie
         problems.InvalidRequest,
     ),
 )
-def accept_invitation(asked: Acceptance, caller: SignedInOrNobody, database: Db, identity: IdentityState) -> Done:
+def accept_invitation(acceptance: Acceptance, caller: OptionalCaller, database: Db, identity: IdentityState) -> Done:
     """Join a team, as the signed-in user or with a new account."""
-    operations.accept(database, identity, asked, caller)
+    operations.accept_invitation(database, identity, acceptance, caller)
     return Done()

@@ -1,1 +1,1 @@
-"""Models: named bytes that every machine of a team may hold."""
+"""Models: their registration, lists, changes and downloads, and which machines hold them."""

@@ -2,62 +2,77 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response, status
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
 
 from modelyard.server.database.session import Db
-from modelyard.server.identity.asked import PathId
-from modelyard.server.inbound import Configured, PublicUrl
-from modelyard.server.models import operations, registering
-from modelyard.server.models.holders.wanting import Machines
+from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.compression import build_compressed_response
+from modelyard.server.http.paging import PageParams
+from modelyard.server.http.params import CurrentSettings, PathId
+from modelyard.server.http.problems import answers
+from modelyard.server.http.public_url import PublicUrl
+from modelyard.server.models import downloads, operations
 from modelyard.server.models.listing import pages
-from modelyard.server.models.listing.filters import ModelFilter
-from modelyard.server.packing import packed
-from modelyard.server.paging import AskedPage
-from modelyard.server.problems import answers
-from modelyard.server.storage.injected import Store, absolute
-from modelyard.server.teams.acting import REFUSALS, Acting, may
+from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.registration import operations as registration
+from modelyard.server.models.replicas.desired import MachineCounts
+from modelyard.server.storage.dependency import build_absolute_url
+from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.models import DownloadTicket, Model, ModelChange, ModelList, NewModel
-from modelyard.wire.shapes import Created, Done, Updated
-from modelyard.wire.uploads import UploadRequest, UploadTicket
+from modelyard.wire.model_filter import ModelFilter
+from modelyard.wire.models import DownloadTicket, Model, ModelList, ModelUpdate, NewModel
+from modelyard.wire.schemas import Created, Done, Updated
+from modelyard.wire.uploads import MULTIPART_ABOVE_BYTES, UploadRequest, UploadTicket
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(route_class=ApiRoute, prefix="/models", tags=["models"])
 
 LOCATION = {"Location": {"schema": {"type": "string"}}}
 
-Reading = Annotated[Acting, may(Operation.MODELS_READ)]
-Downloading = Annotated[Acting, may(Operation.MODELS_DOWNLOAD)]
-Uploading = Annotated[Acting, may(Operation.MODELS_UPLOAD)]
-Editing = Annotated[Acting, may(Operation.MODELS_EDIT)]
-IfMatch = Annotated[str | None, Header(description="Only if the record still has this ETag.", examples=['"1"'])]
+Reading = Annotated[TeamContext, require_permission(Operation.MODELS_READ)]
+Downloading = Annotated[TeamContext, require_permission(Operation.MODELS_DOWNLOAD)]
+Uploading = Annotated[TeamContext, require_permission(Operation.MODELS_UPLOAD)]
+Editing = Annotated[TeamContext, require_permission(Operation.MODELS_EDIT)]
+
+
+async def get_object_checks(request: Request) -> ObjectChecks:
+    """Return the object checks of this process; async, so that no thread is needed for it."""
+    checks: ObjectChecks = request.app.state.object_checks
+    return checks
+
+
+Objects = Annotated[ObjectChecks, Depends(get_object_checks)]
+IfMatch = Annotated[
+    str | None, Header(description="Apply the change only if the record still has this ETag.", examples=['"1"'])
+]
 
 
 @router.post(
     "/presign",
     responses=answers(
-        *REFUSALS,
+        *ACCESS_PROBLEMS,
         problems.QuotaExceeded,
         problems.ModelPathTaken,
         problems.ModelPathRefused,
         problems.InvalidRequest,
-        problems.TooManyAttempts,
+        problems.TooManyUploads,
         problems.StorageFull,
         problems.HostNotAllowed,
     ),
 )
-def presign_model(
-    new: UploadRequest, acting: Uploading, database: Db, store: Store, settings: Configured, public_url: PublicUrl
+def presign_upload(
+    new: UploadRequest, team: Uploading, objects: Objects, settings: CurrentSettings, public_url: PublicUrl
 ) -> UploadTicket:
-    """Ask where to put a file."""
-    opened, request = registering.presign_upload(database, store, acting, settings, new)
+    """Get a presigned URL to upload a file to."""
+    opened, request = registration.presign_upload(objects, team, settings, new)
     return UploadTicket(
-        upload_url=absolute(public_url, request),
+        upload_url=build_absolute_url(public_url, request),
         storage_key=opened.upload.storage_key,
         upload_headers=dict(request.headers),
         expires_at=request.expires_at,
         multipart_required=new.file_size > settings.single_put_limit,
+        multipart_recommended=new.file_size > min(MULTIPART_ABOVE_BYTES, settings.single_put_limit),
         already_stored=opened.is_stored,
         hash_first=opened.hash_first,
     )
@@ -67,7 +82,7 @@ def presign_model(
     "",
     status_code=status.HTTP_201_CREATED,
     responses=answers(
-        *REFUSALS,
+        *ACCESS_PROBLEMS,
         problems.UploadNotFound,
         problems.ModelNotFound,
         problems.UploadIncomplete,
@@ -77,81 +92,91 @@ def presign_model(
         problems.InvalidRequest,
         problems.ModelPathTaken,
         problems.UploadUsed,
-        also={200: {"model": Created, "description": "It is registered already: the same request, or the same bytes."}},
+        problems.VerificationQueueFull,
+        also={
+            200: {
+                "model": Created,
+                "description": "The model exists already: the request was repeated, or the path has the same content.",
+            }
+        },
     ),
 )
-def create_model(new: NewModel, acting: Uploading, database: Db, store: Store, response: Response) -> Created:
-    """Register a model after uploading."""
-    registered = registering.register_model(database, store, acting, new)
+def create_model(
+    new: NewModel, team: Uploading, objects: Objects, settings: CurrentSettings, response: Response
+) -> Created:
+    """Register a model after its file was uploaded."""
+    registered = registration.register_model(objects, team, settings, new)
     if not registered.is_new:
         response.status_code = status.HTTP_200_OK
     return Created(id=registered.id)
 
 
-@router.get("", response_model=ModelList, responses=answers(*REFUSALS, problems.InvalidRequest))
+@router.get("", response_model=ModelList, responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
 def list_models(
-    wanted: Annotated[ModelFilter, Query()],
-    acting: Reading,
+    model_filter: Annotated[ModelFilter, Query()],
+    team: Reading,
     database: Db,
-    settings: Configured,
-    page: AskedPage,
+    settings: CurrentSettings,
+    page: PageParams,
     accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
     """List models."""
     with database.reading() as session:
-        listed = pages.list_models(session, acting, wanted, page)
-        machines = Machines.of(session, acting.team_id)
-        models = [operations.as_wire(model, machines, settings.trash_days) for model in listed.models]
+        listed = pages.list_models(session, team, model_filter, page)
+        machines = MachineCounts.load(session, team.team_id)
+        models = [operations.build_model(model, machines, settings.trash_days) for model in listed.models]
         body = ModelList(model_list=models, page_meta=listed.meta).model_dump_json().encode()
-    return packed(body, accept_encoding)
+    return build_compressed_response(body, accept_encoding)
 
 
-@router.get("/{model_id}", responses=answers(*REFUSALS, problems.ModelNotFound))
-def read_model(model_id: PathId, acting: Reading, database: Db, settings: Configured, response: Response) -> Model:
+@router.get("/{model_id}", responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound))
+def get_model(model_id: PathId, team: Reading, database: Db, settings: CurrentSettings, response: Response) -> Model:
     """Read a model."""
     with database.reading() as session:
-        model = operations.find_model(session, acting, operations.id_of(model_id))
-        response.headers["ETag"] = operations.etag_of(model)
-        return operations.as_wire(model, Machines.of(session, acting.team_id), settings.trash_days)
+        model = operations.find_model(session, team, operations.parse_model_id(model_id))
+        response.headers["ETag"] = operations.build_etag(model)
+        return operations.build_model(model, MachineCounts.load(session, team.team_id), settings.trash_days)
 
 
 @router.put(
     "/{model_id}",
     responses=answers(
-        *REFUSALS,
+        *ACCESS_PROBLEMS,
         problems.ModelNotFound,
         problems.ModelPathTaken,
         problems.ModelPathRefused,
         problems.InvalidRequest,
-        problems.VersionStale,
+        problems.RecordStale,
     ),
 )
-def change_model(
-    model_id: PathId, change: ModelChange, acting: Editing, database: Db, response: Response, if_match: IfMatch = None
+def update_model(
+    model_id: PathId, change: ModelUpdate, team: Editing, database: Db, response: Response, if_match: IfMatch = None
 ) -> Updated:
     """Change a model's record."""
-    with database.writing(acting.team_id) as session:
-        model = operations.change_model(session, acting, operations.id_of(model_id), change, if_match)
-        response.headers["ETag"] = operations.etag_of(model)
+    with database.writing(team.team_id) as session:
+        model = operations.update_model(session, team, operations.parse_model_id(model_id), change, if_match)
+        response.headers["ETag"] = operations.build_etag(model)
         return Updated(id=model.id)
 
 
 @router.delete(
     "/{model_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=answers(*REFUSALS, problems.ModelNotFound, problems.VersionStale),
+    responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound, problems.RecordStale),
 )
-def delete_model(model_id: PathId, acting: Editing, database: Db, if_match: IfMatch = None) -> None:
-    """Delete a model; it can be restored for a while."""
-    with database.writing(acting.team_id) as session:
-        operations.delete_model(session, acting, operations.id_of(model_id), if_match)
+def delete_model(model_id: PathId, team: Editing, database: Db, if_match: IfMatch = None) -> None:
+    """Move a model to the trash, from which it can be restored."""
+    with database.writing(team.team_id) as session:
+        operations.delete_model(session, team, operations.parse_model_id(model_id), if_match)
 
 
-@router.post("/{model_id}/restore", responses=answers(*REFUSALS, problems.ModelNotFound, problems.ModelPathTaken))
-def restore_model(model_id: PathId, acting: Editing, database: Db) -> Done:
-    """Take a model back from the trash."""
-    with database.writing(acting.team_id) as session:
-        operations.restore_model(session, acting, operations.id_of(model_id))
+@router.post(
+    "/{model_id}/restore", responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound, problems.ModelPathTaken)
+)
+def restore_model(model_id: PathId, team: Editing, database: Db) -> Done:
+    """Restore a model from the trash."""
+    with database.writing(team.team_id) as session:
+        operations.restore_model(session, team, operations.parse_model_id(model_id))
     return Done()
 
 
@@ -159,28 +184,27 @@ def restore_model(model_id: PathId, acting: Editing, database: Db) -> Done:
     "/{model_id}/download",
     response_model=DownloadTicket,
     responses=answers(
-        *REFUSALS,
+        *ACCESS_PROBLEMS,
         problems.ModelNotFound,
         problems.ModelNotVerified,
         problems.ModelDamaged,
         problems.HostNotAllowed,
         problems.InvalidRequest,
-        also={307: {"description": "To a signed URL that serves ranges.", "headers": LOCATION}},
+        also={307: {"description": "A redirect to a presigned URL that supports ranges.", "headers": LOCATION}},
     ),
 )
 def download_model(
     model_id: PathId,
-    acting: Downloading,
-    database: Db,
-    store: Store,
+    team: Downloading,
+    objects: Objects,
     public_url: PublicUrl,
     redirect: Annotated[
-        bool, Query(description="`false` answers the URL instead of going there.", examples=[False])
+        bool, Query(description="`false` returns the URL as JSON instead of a redirect.", examples=[False])
     ] = True,
 ) -> DownloadTicket | RedirectResponse:
     """Download a model."""
-    request = operations.download_request(database, store, acting, operations.id_of(model_id))
-    url = absolute(public_url, request)
+    request = downloads.presign_download(objects, team, operations.parse_model_id(model_id))
+    url = build_absolute_url(public_url, request)
     if redirect:
         return RedirectResponse(url, status.HTTP_307_TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})
     return DownloadTicket(download_url=url, expires_at=request.expires_at)

@@ -1,4 +1,4 @@
-"""Models and their tags."""
+"""Tables of models and their tags."""
 
 from datetime import datetime
 from typing import Any
@@ -12,33 +12,36 @@ from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
 LIVING = text("deleted_at IS NULL")
 TRASHED = text("deleted_at IS NOT NULL")
 STANDING_IN = text("stands_in_for IS NOT NULL")
-# What machines should hold, or keep if they have it: see ``holders``. A database finds the index by these very words.
-WANTED = text(
+# The models that machines should hold, see ``replicas.desired``. SQLite uses the index only for this exact condition.
+DESIRED = text(
     "(deleted_at IS NULL OR stands_in_for IS NOT NULL) AND model_status = 'active' AND verified_at IS NOT NULL"
 )
 
 
 def _living(name: str, *columns: str, unique: bool = False) -> Index:
+    """Return an index that contains only models outside the trash."""
     return Index(name, *columns, unique=unique, sqlite_where=LIVING, postgresql_where=LIVING)
 
 
 def _trashed(name: str, *columns: str) -> Index:
+    """Return an index that contains only models in the trash."""
     return Index(name, *columns, sqlite_where=TRASHED, postgresql_where=TRASHED)
 
 
 def _standing_in(name: str, *columns: str, unique: bool = False) -> Index:
+    """Return an index that contains only replaced models whose replacement is not verified yet."""
     return Index(name, *columns, unique=unique, sqlite_where=STANDING_IN, postgresql_where=STANDING_IN)
 
 
 class ModelRow(Row):
-    """A name for bytes. What the blob knows of its verification is repeated here, so that a list reads one table."""
+    """A model of a team. The verification state of its blob is copied here, so that a list reads one table."""
 
     __tablename__ = "models"
     __table_args__ = (
-        # Two living models of a team never share a path; the trash may hold many of one path.
+        # A path is unique among the team's models outside the trash.
         _living("uq_models_team_id_path_key", "team_id", "path_key", unique=True),
-        # One index a sort, and one a filter in the order of the newest: a list is read off an index, never sorted. With
-        # deleted_at, which is always the same there, SQLite counts in the index alone.
+        # One index for each sort, and one for each filter in the order of creation, so that lists need no sorting. With
+        # deleted_at, which is NULL in all of their rows, SQLite can count in the index alone.
         _living("ix_models_team_id_created_at", "team_id", "created_at", "id"),
         _living("ix_models_team_id_display_name", "team_id", "display_name", "id"),
         _living("ix_models_team_id_file_size", "team_id", "file_size", "id"),
@@ -46,22 +49,22 @@ class ModelRow(Row):
         _living("ix_models_team_id_status", "team_id", "model_status", "created_at", "id", "deleted_at"),
         _living("ix_models_team_id_verification", "team_id", "verification", "created_at", "id", "deleted_at"),
         Index(
-            "ix_models_wanted",
+            "ix_models_desired",
             *("team_id", "label_set", "verification", "agents_ready"),
-            sqlite_where=WANTED,
-            postgresql_where=WANTED,
+            sqlite_where=DESIRED,
+            postgresql_where=DESIRED,
         ),
-        # A path that no living model is named at has one at most that stands in.
+        # At most one model stands in at a path.
         _standing_in("uq_models_team_id_path_key_standing_in", "team_id", "path_key", unique=True),
         _standing_in("ix_models_stands_in_for", "stands_in_for"),
-        # Not only of the living: bytes that come again heal what is in the trash as well.
+        # Includes the trash: a new upload of the same content repairs damaged models there too.
         Index("ix_models_team_id_file_hash", "team_id", "file_hash", "created_at", "id"),
         _trashed("ix_models_team_id_trash", "team_id", "created_at", "id"),
         _trashed("ix_models_deleted_at", "deleted_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    # Until the other table is imported, a reference has no type but this, nor has a statement that is made meanwhile.
+    # The type is given because SQLAlchemy takes it from the other table only once that is imported.
     team_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("teams.id"))
     display_name: Mapped[str] = mapped_column(SORTED_TEXT)
     model_type: Mapped[str]
@@ -75,7 +78,7 @@ class ModelRow(Row):
     model_status: Mapped[str] = mapped_column(default="active")
     verification: Mapped[str]
     verification_error: Mapped[str | None]
-    verified_at: Mapped[datetime | None]  # first; with bytes that rotted since, machines keep their good copies
+    verified_at: Mapped[datetime | None]  # for the first time; stays if the content is damaged later
     blake3_hash: Mapped[str | None]
     creator_kind: Mapped[str]
     creator_id: Mapped[UUID | None]
@@ -86,18 +89,18 @@ class ModelRow(Row):
     source_url: Mapped[str | None]
     required_labels: Mapped[list[str]] = mapped_column(default=list)
     label_set: Mapped[str] = mapped_column(default="", server_default=text("''"))  # the required labels as one text
-    agents_ready: Mapped[int] = mapped_column(default=0, server_default="0")  # kept by ``holders.states``
+    agents_ready: Mapped[int] = mapped_column(default=0, server_default="0")  # written by ``replicas.states``
     facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     searched: Mapped[str]  # name, path and tags, casefolded: what `q` looks in
-    version: Mapped[int] = mapped_column(default=1)
+    etag_counter: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
-    stands_in_for: Mapped[UUID | None]  # replaced by that one, which was not verified yet: see ``holders.succession``
+    stands_in_for: Mapped[UUID | None]  # replaced by that one, which was not verified yet: see ``replicas.succession``
 
 
 class ModelTagRow(Row):
-    """One tag of one model, for the filter, with what the filter's index needs to know of the model."""
+    """One tag of one model, with copies of the model's columns that the index of the tag filter needs."""
 
     __tablename__ = "model_tags"
     __table_args__ = (Index("ix_model_tags_team_id_tag", "team_id", "tag", "is_deleted", "created_at", "model_id"),)
@@ -109,6 +112,9 @@ class ModelTagRow(Row):
     is_deleted: Mapped[bool] = mapped_column(default=False)
 
 
-def searched_text(display_name: str, model_path: str, tags: list[str]) -> str:
-    """What `q` looks in, casefolded; a line end keeps a word from matching across two of them."""
+def build_search_text(display_name: str, model_path: str, tags: list[str]) -> str:
+    """Return the text that the filter ``q`` searches: name, path and tags, casefolded, one a line.
+
+    The line ends keep a search word from matching across two of them.
+    """
     return "\n".join([display_name, model_path, *tags]).casefold()

@@ -1,5 +1,5 @@
-"""The web page: its built files, and the policy under which a browser runs them. It uses the public API only.
+"""The web page: its built files and how they are served. The page uses the public API only.
 
-built/index.html      asked for with every address of the page, which the page itself tells apart
-built/assets/...      scripts and styles; their names change with their contents
+built/index.html      served for every path of the page, whose router tells them apart
+built/assets/...      scripts and styles, whose names contain a hash of their contents
 """

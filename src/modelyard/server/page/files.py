@@ -1,4 +1,4 @@
-"""The page's built files, read once: a few hundred kilobytes, each also as the build compressed it."""
+"""The page's built files, read into memory once: a few hundred kilobytes, with the build's compressed variants."""
 
 import hashlib
 import mimetypes
@@ -6,36 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.server.packing import takes
+from modelyard.server.http.compression import accepts_encoding
 
 BUILT = Path(__file__).with_name("built")
-# The build writes these beside each file that they make smaller; the first that a browser takes is sent.
+# The build writes these beside each file that compresses well; the first one that a browser accepts is sent.
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
-# Not every machine's list of types has them.
+# The list of types of some systems lacks these.
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".wasm": "application/wasm"}
 
 
 @dataclass(frozen=True)
 class PageFile:
-    """One file as it is sent; ``bodies`` has it by its encoding, plain under the empty one."""
+    """A file of the page; ``bodies`` maps each content encoding to a body, "" to the uncompressed one."""
 
     media_type: str
     etag: str
     bodies: Mapping[str, bytes]
 
-    def best(self, accepted: str) -> tuple[str, bytes]:
-        """The encoding and the body for a browser that sent this ``Accept-Encoding``."""
-        encoding = next((name for name in ENCODINGS if name in self.bodies and takes(name, accepted)), "")
+    def choose_body(self, accepted: str) -> tuple[str, bytes]:
+        """Return the encoding and the body for an ``Accept-Encoding`` header."""
+        encoding = next((name for name in ENCODINGS if name in self.bodies and accepts_encoding(name, accepted)), "")
         return encoding, self.bodies[encoding]
 
 
 def read_page(folder: Path = BUILT) -> dict[str, PageFile]:
-    """The files by their address, such as ``/assets/main-3f2a.js``; empty if the page was not built."""
+    """Return the page's files by URL path, such as ``/assets/main-3f2a.js``; empty if the page was not built.
+
+    Compressed variants belong to their file and have no path of their own.
+    """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in ENCODINGS.values()]
-    return {f"/{path.relative_to(folder).as_posix()}": _read(path) for path in files}
+    return {f"/{path.relative_to(folder).as_posix()}": _read_file(path) for path in files}
 
 
-def _read(path: Path) -> PageFile:
+def _read_file(path: Path) -> PageFile:
+    """Read a file of the page, with its compressed variants if there are any."""
     plain = path.read_bytes()
     bodies = {"": plain}
     for encoding, suffix in ENCODINGS.items():
@@ -43,5 +47,5 @@ def _read(path: Path) -> PageFile:
         if packed.is_file():
             bodies[encoding] = packed.read_bytes()
     kind = MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    # Weak: it is the same for each coding of the file.
+    # A weak ETag, since it is the same for each encoding of the file.
     return PageFile(kind, f'W/"{hashlib.sha256(plain).hexdigest()[:32]}"', bodies)

@@ -1,4 +1,4 @@
-"""Answers where no route does: the page for whoever opens an address, its files, or else the 404 of the API."""
+"""Serving of the page for requests that no route matches: its files, its index for browsers, else the API's 404."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -7,43 +7,48 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from modelyard.server.http.middleware.security_headers import NONCE, build_page_policy, get_fixed_headers
 from modelyard.server.page.files import PageFile
-from modelyard.server.page.policy import NONCE, content_security_policy, fixed_headers
 
 INDEX = "/index.html"
-# Programs ask here. A mistyped address is told so as a problem, whoever asks.
-NEVER_THE_PAGE = ("/api/", "/blobs/", "/assets/")
-FOREVER = "public, max-age=31536000, immutable"
+# Paths of the API and of files: an unknown one is answered with a problem, also to a browser.
+API_PREFIXES = ("/api/", "/blobs/", "/assets/")
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 NOT_BUILT = "<!doctype html><title>Modelyard</title><p>This registry runs, but has no page: run `make page`.</p>"
 
 
 class Page:
-    """The last resort of a router; ``otherwise`` is what it did before."""
+    """The default application of a router: serves the page, and passes other requests to ``fallback``.
 
-    def __init__(self, files: Mapping[str, PageFile], stores: Sequence[str], otherwise: ASGIApp) -> None:
+    ``upload_origins`` are the origins to which the page may send files, for its content security policy.
+    """
+
+    def __init__(self, files: Mapping[str, PageFile], upload_origins: Sequence[str], fallback: ASGIApp) -> None:
         self._files = files
-        self._stores = stores
-        self._otherwise = otherwise
+        self._upload_origins = upload_origins
+        self._fallback = fallback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = self._answer(Request(scope)) if scope["type"] == "http" else None
-        await (answer or self._otherwise)(scope, receive, send)
+        """Answer a request for the page; pass others to ``fallback``."""
+        response = self._build_response(Request(scope)) if scope["type"] == "http" else None
+        await (response or self._fallback)(scope, receive, send)
 
-    def _answer(self, request: Request) -> Response | None:
+    def _build_response(self, request: Request) -> Response | None:
+        """Return a file of the page, or its index for a browser; None if the request is not for the page."""
         if request.method not in ("GET", "HEAD"):
             return None
         path = request.scope["path"]
         if path != INDEX and path in self._files:
-            return _file(request, self._files[path], path)
-        if path.startswith(NEVER_THE_PAGE) or "text/html" not in request.headers.get("accept", ""):
+            return _build_file_response(request, self._files[path], path)
+        if path.startswith(API_PREFIXES) or "text/html" not in request.headers.get("accept", ""):
             return None
-        return self._index()
+        return self._build_index_response()
 
-    def _index(self) -> Response:
-        """The page itself: never kept by a browser, since it names the files of one build and a nonce."""
+    def _build_index_response(self) -> Response:
+        """Return the index with a fresh nonce, or 503 if not built. Never cached: it names the files of one build."""
         nonce = secrets.token_urlsafe(16)
-        headers = fixed_headers() | {
-            "Content-Security-Policy": content_security_policy(nonce, self._stores),
+        headers = get_fixed_headers() | {
+            "Content-Security-Policy": build_page_policy(nonce, self._upload_origins),
             "Cache-Control": "no-store",
         }
         index = self._files.get(INDEX)
@@ -51,18 +56,19 @@ class Page:
         return HTMLResponse(text, 503 if index is None else 200, headers)
 
 
-def _file(request: Request, file: PageFile, path: str) -> Response:
+def _build_file_response(request: Request, file: PageFile, path: str) -> Response:
+    """Build the response with a file of the page, or 304 if the request has its ETag."""
     is_named_by_content = path.startswith("/assets/")
-    headers = fixed_headers() | {
+    headers = get_fixed_headers() | {
         "ETag": file.etag,
         "Vary": "Accept-Encoding",
-        "Cache-Control": FOREVER if is_named_by_content else "no-cache",
-        # A worker runs under the policy of its own script.
-        "Content-Security-Policy": content_security_policy("none", ()),
+        "Cache-Control": CACHE_FOREVER if is_named_by_content else "no-cache",
+        # A web worker runs under the policy of its own script.
+        "Content-Security-Policy": build_page_policy("none", ()),
     }
     if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    encoding, body = file.best(request.headers.get("accept-encoding", ""))
+    encoding, body = file.choose_body(request.headers.get("accept-encoding", ""))
     if encoding:
         headers["Content-Encoding"] = encoding
     return Response(body, headers=headers, media_type=file.media_type)

@@ -1,1 +1,1 @@
-"""Where bytes live: one promise (``blob_store``), a folder that keeps it (``local``), and the routes of that folder."""
+"""Blob storage: the store interface (``blob_store``), its implementations (``local``, ``s3``) and their wrappers."""

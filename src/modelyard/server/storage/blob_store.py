@@ -1,33 +1,35 @@
-"""The promise of a store: what may be asked of it, and the errors that it answers with.
+"""The ``BlobStore`` interface: its methods, its data types and its errors.
 
-A store knows keys, sizes and digests; it knows no model, no team and no HTTP status.
+A store handles keys, sizes and digests. Models, teams and HTTP statuses are outside its scope.
 
     StoreError
-    ├── KeyTaken           the key is written already; a key is written once
-    ├── NoSuchUpload       unknown, aborted, finished, or of another key
-    ├── NoSuchKey          nothing is stored there
-    │   └── OtherVersion   other bytes are stored there than those that were asked for
-    ├── PartsWrong         the named parts are not the parts that are held
-    ├── PartBusy           another writer has this part
-    ├── WrongChecksum      the bytes have another digest than was signed
-    ├── FolderInUse        another process owns the folder
-    ├── StoreFull          no room
-    └── StoreUnavailable   the disk or the bucket does not answer as it should
+    ├── KeyTaken           the key already has an object; a key is written once
+    ├── NoSuchUpload       unknown, aborted or finished upload, or one of another key
+    ├── NoSuchKey          no object has this key
+    │   └── VersionChanged the object has another version than the requested one
+    ├── PartsWrong         the named parts differ from the stored parts
+    ├── PartBusy           another writer is writing this part
+    ├── ChecksumMismatch   the bytes have another digest than the signed one
+    ├── FolderInUse        another process has locked the folder
+    ├── StoreFull          not enough disk space
+    └── StoreUnavailable   the disk or the bucket failed or did not answer
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from modelyard.server.storage.url_server import UrlServer
+
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _KEY = re.compile(f"[a-z]{{1,16}}/{_UUID}/{_UUID}")
-MOST_PARTS = 10_000
+MAX_PARTS = 10_000
 
 
 class StoreError(Exception):
-    """A failure of a store: a sentence, and facts that a program can read."""
+    """A failure of a store, with a message for people (``detail``) and facts for programs."""
 
     def __init__(self, detail: str, **facts: object) -> None:
         super().__init__(detail)
@@ -36,39 +38,42 @@ class StoreError(Exception):
 
 
 class KeyTaken(StoreError):
-    """The key is written already, and a key is written once."""
+    """The key already has an object; a key is written once."""
 
 
 class NoSuchUpload(StoreError):
-    """The upload is unknown, aborted, finished, or belongs to another key."""
+    """The upload is unknown, aborted or finished, or belongs to another key."""
 
 
 class NoSuchKey(StoreError):
-    """Nothing is stored under the key."""
+    """No object has this key."""
 
 
-class OtherVersion(NoSuchKey):
-    """Other bytes are stored there than those that were asked for by their version."""
+class VersionChanged(NoSuchKey):
+    """The object under the key has another version than the requested one."""
 
 
 class PartsWrong(StoreError):
-    """The named parts do not make the file; facts: ``missing``, ``stale``, ``unexpected`` part numbers, 100 at most."""
+    """The named parts do not make the file.
+
+    Facts: ``missing``, ``stale`` and ``unexpected`` part numbers, at most 100 each.
+    """
 
 
 class PartBusy(StoreError):
-    """Another writer has this part; a part has one writer at a time."""
+    """Another writer is writing this part; a part has one writer at a time."""
 
 
-class WrongChecksum(StoreError):
-    """The bytes have another SHA-256 than was signed; nothing of them is kept. Facts: ``expected``, ``found``."""
+class ChecksumMismatch(StoreError):
+    """The bytes have another SHA-256 than the signed one; none of them is kept. Facts: ``expected``, ``found``."""
 
 
 class FolderInUse(StoreError):
-    """Another process owns the folder; fact: ``process``, its id, if it can be told."""
+    """Another process has locked the folder; fact: ``process``, its id, if it is known."""
 
 
 class StoreFull(StoreError):
-    """The store has no room; nothing of this write is kept."""
+    """The store has not enough disk space; nothing of this write is kept."""
 
 
 class StoreUnavailable(StoreError):
@@ -77,9 +82,9 @@ class StoreUnavailable(StoreError):
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """What a client must send: every header exactly, before ``expires_at``.
+    """A request that a client may send before ``expires_at``, with every header exactly as given.
 
-    The URL of the local store is relative (``/blobs/…?…``); routes make it absolute.
+    The URL of the local store is relative (``/blobs/…?…``); ``build_absolute_url`` makes it absolute.
     """
 
     method: str
@@ -97,10 +102,11 @@ class Digest:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What is stored under a key; the digest only if the store itself read these bytes.
+class StoredObject:
+    """The size and version of an object; the digest only if the store itself read the bytes.
 
-    ``version`` names these very bytes where a key could be written again; None where it cannot.
+    ``version`` identifies this very object: the ETag in a bucket; inode and modification time of a file in a folder,
+    which differ after a restore. Another version means that the object was written again, not that its bytes differ.
     """
 
     size: int
@@ -110,7 +116,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class StoredPart:
-    """A part that the store holds, durably."""
+    """A part that the store holds durably."""
 
     number: int
     etag: str
@@ -127,7 +133,7 @@ class NamedPart:
 
 @dataclass(frozen=True)
 class StoredKey:
-    """A key in a listing; ``modified`` is when it was published, not when its first byte came."""
+    """A key in a listing; ``modified`` is when the object was published, not when its first byte arrived."""
 
     key: str
     size: int
@@ -144,8 +150,8 @@ class OpenUpload:
 
 
 @dataclass(frozen=True)
-class Honesty:
-    """What a store was seen to enforce. A name is true only if the probe saw it."""
+class Capabilities:
+    """What a store enforces; a field is true only if a probe observed it."""
 
     refuses_wrong_checksum: bool
     refuses_overwrite: bool
@@ -155,8 +161,8 @@ class Honesty:
     remarks: tuple[str, ...] = field(default=())
 
     @property
-    def is_honest(self) -> bool:
-        """Whether presigned keys may be served as they are."""
+    def enforces_all(self) -> bool:
+        """Return whether the probe observed every capability."""
         return all(
             (
                 self.refuses_wrong_checksum,
@@ -168,24 +174,29 @@ class Honesty:
         )
 
 
-def is_key(text: str) -> bool:
-    """Whether this could be a key: nothing else needs to be looked for."""
+# Called with a key and its object, or None if it is missing, before a download. It raises the problem to send instead.
+DownloadCheck = Callable[[str, StoredObject | None], None]
+
+
+def is_storage_key(text: str) -> bool:
+    """Return whether the text has the form of a storage key; a text without it needs no lookup."""
     return _KEY.fullmatch(text) is not None
 
 
-def check_key(key: str) -> str:
-    """The key itself, if it is ``<purpose>/<uuid>/<uuid>`` in lower case. The only rule of keys.
+def validate_key(key: str) -> str:
+    """Return the key if it is ``<purpose>/<uuid>/<uuid>`` in lower case, the only form of a storage key.
 
     Raises:
-        ValueError: it is anything else. Keys are made by us, so this is a bug or an attack, never a typing error.
+        ValueError: the key has another form. The server makes all keys, so this is a bug or an attack, never a typing
+            error.
     """
-    if not is_key(key):
+    if not is_storage_key(key):
         raise ValueError(f"{key!r} is not a storage key.")
     return key
 
 
-def part_sizes(size: int, part_size: int) -> tuple[int, int]:
-    """How many parts a file of ``size`` bytes has, and how long the last one is.
+def split_into_parts(size: int, part_size: int) -> tuple[int, int]:
+    """Return how many parts a file of ``size`` bytes has, and the size of the last part.
 
     Raises:
         ValueError: a size is not positive, or there would be more than 10,000 parts.
@@ -193,105 +204,153 @@ def part_sizes(size: int, part_size: int) -> tuple[int, int]:
     if size < 1 or part_size < 1:
         raise ValueError("A multipart upload has at least one byte in each part.")
     count = -(-size // part_size)
-    if count > MOST_PARTS:
-        raise ValueError(f"{count} parts are more than {MOST_PARTS}.")
+    if count > MAX_PARTS:
+        raise ValueError(f"{count} parts are more than {MAX_PARTS}.")
     return count, size - (count - 1) * part_size
 
 
 class BlobStore(Protocol):
-    """A place for bytes. Every method is synchronous, and may be called from any thread."""
+    """An object store. Every method is synchronous and may be called from any thread."""
 
-    def put_request(self, key: str, size: int, sha256: str | None, expires: timedelta) -> SignedRequest:
-        """How to PUT a whole file; the PUT is refused if the key is written by then."""
+    def presign_put(self, key: str, size: int, sha256: str | None, expires: timedelta) -> SignedRequest:
+        """Return a presigned PUT of a whole file of this size and, unless it is None, this SHA-256.
+
+        The PUT is refused if the key has an object by then, as far as the store enforces this (``Capabilities``).
+        """
         ...
 
-    def start(self, key: str, size: int, part_size: int) -> str:
-        """Open a multipart upload, and give its id.
+    def start_multipart(self, key: str, size: int, part_size: int) -> str:
+        """Start a multipart upload and return its id.
 
         Raises:
             KeyTaken, StoreFull, StoreUnavailable
+            ValueError: see ``split_into_parts``.
         """
         ...
 
-    def part_request(self, key: str, upload: str, number: int, size: int, expires: timedelta) -> SignedRequest:
-        """How to PUT one part; numbers begin at 1.
+    def presign_part(self, key: str, upload: str, number: int, size: int, expires: timedelta) -> SignedRequest:
+        """Return a presigned PUT of one part; numbers begin at 1.
 
         Raises:
-            NoSuchUpload: also later, from the URL: a bucket is not asked.
-            ValueError: no upload has a part of this number and size, or this one has not, as far as the store knows.
+            NoSuchUpload: the upload is not open. A bucket is not asked: there the PUT itself fails with 404.
+            ValueError: no upload has a part of this number and size, or this upload has not, as far as the store knows.
         """
         ...
 
-    def parts(self, key: str, upload: str) -> list[StoredPart]:
-        """The parts that are held, by number.
+    def list_parts(self, key: str, upload: str) -> list[StoredPart]:
+        """Return the stored parts of an upload, by number.
 
         Raises:
             NoSuchUpload
         """
         ...
 
-    def finish(self, key: str, upload: str, parts: Sequence[NamedPart]) -> None:
-        """Publish the upload under its key: all or nothing. May be repeated after success.
+    def finish_multipart(self, key: str, upload: str, parts: Sequence[NamedPart]) -> None:
+        """Publish the upload under its key, all or nothing. May be repeated after success.
 
         Raises:
             PartsWrong, NoSuchUpload, StoreUnavailable
-            KeyTaken: another upload was published there first; this one stays open until it is aborted.
+            KeyTaken: another upload was published under the key; this one stays open until it is aborted.
         """
         ...
 
-    def abort(self, key: str, upload: str) -> None:
-        """Throw an open upload away. May be repeated; does nothing after finish."""
+    def abort_multipart(self, key: str, upload: str) -> None:
+        """Discard an open upload. Idempotent; does nothing after ``finish_multipart``."""
         ...
 
-    def download_request(self, key: str, file_name: str, sha256: str, expires: timedelta) -> SignedRequest:
-        """A URL that serves the bytes and ranges of them, as an attachment of this name."""
+    def presign_download(self, key: str, file_name: str, sha256: str, expires: timedelta) -> SignedRequest:
+        """Return a presigned GET of the object or ranges of it, as an attachment with this file name.
+
+        Whether the key has an object is not checked. ``sha256`` is the ETag where this registry serves the URL.
+
+        Raises:
+            ValueError: ``sha256`` is not one, in lower-case hex.
+        """
         ...
 
-    def stored(self, key: str) -> Stored | None:
-        """What is there, or None. What it answers is durable."""
+    def stat(self, key: str) -> StoredObject | None:
+        """Return the object under the key, or None. A returned object is durable.
+
+        Raises:
+            StoreUnavailable
+        """
         ...
 
-    def wait_digest(self, key: str, timeout_seconds: float) -> Digest | None:
-        """The digest that the store made while the bytes came in, which may be a moment behind the last byte."""
+    def stat_quickly(self, key: str) -> StoredObject | None:
+        """Return the same as ``stat``, or fail within a few seconds, for a caller that can proceed without an answer.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        ...
+
+    def wait_for_digest(self, key: str, timeout_seconds: float) -> Digest | None:
+        """Wait for the digest that the store computes during an upload.
+
+        Returns None if the store computes none, did not see the bytes since its start, or is not ready within the
+        timeout. The digest may be ready a moment after the last byte.
+        """
         ...
 
     def read(self, key: str, start: int, length: int, version: str | None = None) -> Iterator[bytes]:
-        """Bytes for verification, in pieces of at most 1 MiB; fewer than ``length`` at the end of the file.
+        """Iterate over up to ``length`` bytes from ``start``, in pieces of at most 1 MiB; fewer at the end of the file.
 
         Raises:
-            NoSuchKey, OtherVersion: at the call, not at the first piece.
-            StoreUnavailable: also in the middle.
+            NoSuchKey, VersionChanged: at the call, not at the first piece.
+            StoreUnavailable: also between two pieces.
         """
         ...
 
     def copy(self, key: str, to: str, version: str | None = None) -> None:
-        """The same bytes under a second key, without moving them through this process.
+        """Copy an object to a second key inside the store, without moving the bytes through this process.
 
         Raises:
-            NoSuchKey, OtherVersion, KeyTaken, StoreUnavailable
+            NoSuchKey, VersionChanged, KeyTaken, StoreUnavailable
         """
         ...
 
     def delete(self, key: str) -> None:
-        """Forget the key; running reads may finish. May be called twice."""
+        """Delete the object of a key; reads in progress may finish. Idempotent."""
         ...
 
-    def keys(self, prefix: str) -> Iterator[StoredKey]:
-        """Every key that begins with ``prefix``."""
+    def list_keys(self, prefix: str) -> Iterator[StoredKey]:
+        """Iterate over the objects whose keys begin with ``prefix``; requests are sent during the iteration.
+
+        Raises:
+            StoreUnavailable: at any step of the iteration.
+        """
         ...
 
-    def open_uploads(self, before: datetime) -> Iterator[OpenUpload]:
-        """Uploads that were started before then and are still open."""
+    def list_open_uploads(self, before: datetime) -> Iterator[OpenUpload]:
+        """Iterate over the open uploads that were started before ``before``; errors as of ``list_keys``."""
         ...
 
-    def free_bytes(self) -> int | None:
-        """How many bytes still fit, or None where nobody can tell."""
+    def get_free_bytes(self) -> int | None:
+        """Return how many more bytes uploads may use, or None where this is unknown."""
         ...
 
-    def whole_bytes(self) -> int | None:
-        """How many would fit if nothing were there, or None where nobody can tell."""
+    def get_total_bytes(self) -> int | None:
+        """Return the size of the store's file system, which may hold other data too; None where this is unknown."""
         ...
 
-    def probe(self) -> Honesty:
-        """What this store really enforces, tried out on keys of its own."""
+    def probe(self) -> Capabilities:
+        """Test what this store enforces, with objects under keys of its own that it deletes, and return the result.
+
+        Raises:
+            StoreError: the probe could not be completed.
+        """
+        ...
+
+    @property
+    def is_remote(self) -> bool:
+        """Return whether calls go over the network, so that callers limit their concurrency and cache results."""
+        ...
+
+    @property
+    def public_origin(self) -> str | None:
+        """Return the origin of signed URLs as a browser names it, or None if this registry serves them."""
+        ...
+
+    def get_url_server(self) -> UrlServer | None:
+        """Return what serves the signed URLs in this process, or None if another server does."""
         ...

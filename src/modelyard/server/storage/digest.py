@@ -1,9 +1,9 @@
-"""SHA-256 and BLAKE3 of the same bytes, in one pass: behind a writer, or as fast as a store gives what it holds."""
+"""SHA-256 and BLAKE3 of the same bytes in one pass, for bytes that are being written and for stored objects."""
 
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
@@ -12,106 +12,119 @@ from typing_extensions import Buffer
 
 from modelyard.server.storage.blob_store import BlobStore, Digest, StoreUnavailable
 
-# A store gives one stretch at a time slower than a core hashes; this many at once, and no more of them in memory.
-# Smaller ones stay in the processor's cache until they are hashed; larger ones cost fewer requests.
-STRETCH = 4 << 20
-READERS = 6
+# One range at a time arrives slower than a core hashes. So many are read at once, and at most so many are in memory.
+# A smaller range stays in the processor's cache until it is hashed; a larger one costs fewer requests.
+RANGE_BYTES = 4 << 20
+READER_THREADS = 6
 
 
-class Digesting:
-    """A digest in the making. Large pieces release the interpreter lock, so use it in a thread."""
+class DualHasher:
+    """A SHA-256 and a BLAKE3 in progress. Large pieces release the interpreter lock, so use it in a thread."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
         self._blake3 = blake3()
 
     def update(self, piece: Buffer) -> None:
-        """Take the next bytes."""
+        """Hash the next bytes."""
         self._sha256.update(piece)
         self._blake3.update(piece)
 
-    def update_beside(self, pieces: Iterable[Buffer], thread: ThreadPoolExecutor) -> None:
-        """Take the next pieces, one of the two in ``thread``."""
-        beside = thread.submit(lambda: [self._blake3.update(piece) for piece in pieces])
+    def update_in_parallel(self, pieces: Sequence[Buffer], thread: ThreadPoolExecutor) -> None:
+        """Hash the next pieces, with BLAKE3 running in ``thread``. Returns when both digests have taken them."""
+        blake3_done = thread.submit(lambda: [self._blake3.update(piece) for piece in pieces])
         for piece in pieces:
             self._sha256.update(piece)
-        beside.result()
+        blake3_done.result()
 
     def copy(self) -> Self:
-        """A second digest that has seen the same bytes and goes its own way."""
-        twin = type(self)()
-        twin._sha256 = self._sha256.copy()
-        twin._blake3 = self._blake3.copy()
-        return twin
+        """Return an independent hasher with the same state."""
+        duplicate = type(self)()
+        duplicate._sha256 = self._sha256.copy()
+        duplicate._blake3 = self._blake3.copy()
+        return duplicate
 
-    def result(self) -> Digest:
-        """The digest of all bytes so far."""
+    def build_digest(self) -> Digest:
+        """Return the digest of all bytes so far; more bytes may follow."""
         return Digest(self._sha256.hexdigest(), self._blake3.hexdigest())
 
 
-def digest_of(pieces: Iterable[Buffer]) -> Digest:
-    """The digest of all pieces, one after the other."""
-    digesting = Digesting()
+def compute_digest(pieces: Iterable[Buffer]) -> Digest:
+    """Return the digest of all pieces, one after the other."""
+    hasher = DualHasher()
     for piece in pieces:
-        digesting.update(piece)
-    return digesting.result()
+        hasher.update(piece)
+    return hasher.build_digest()
 
 
-class Reading:
-    """One version of one object, read from its first byte to its last. ``count`` grows while it is read."""
+class ObjectHasher:
+    """The full read of one version of one object; ``bytes_read`` grows while it runs."""
 
     def __init__(self, store: BlobStore, key: str, size: int, version: str | None) -> None:
         self._store = store
         self._key, self._size, self._version = key, size, version
         self._stopped = threading.Event()
-        self._counting = threading.Lock()
-        self.count = 0
+        self._count_lock = threading.Lock()
+        self.bytes_read = 0
 
     def stop(self) -> None:
-        """End before the next piece, from any thread; the reading raises ``Stopped``."""
+        """Stop before the next piece, from any thread; ``compute_digest`` then raises ``ReadStopped``."""
         self._stopped.set()
 
-    def digest(self, pace: Callable[[int], None] = lambda _: None) -> Digest:
-        """The digest of the whole object; ``pace`` hears of every stretch before it is read, and may take its time.
+    def raise_if_stopped(self) -> None:
+        """Raise ``ReadStopped`` if ``stop`` was called, for work on the bytes other than reading them."""
+        if self._stopped.is_set():
+            raise ReadStopped("The read was stopped.")
+
+    def compute_digest(self, on_range: Callable[[int], None] = lambda _: None) -> Digest:
+        """Read the whole object and return its digest, with several ranges read in parallel. Call it once.
+
+        ``on_range`` is called in this thread with the length of each range before it is read, and may block to limit
+        the read rate.
 
         Raises:
-            NoSuchKey, OtherVersion
-            StoreUnavailable: also when the store gave fewer bytes than the object has.
-            Stopped
+            NoSuchKey, VersionChanged
+            StoreUnavailable: also when the store returned fewer bytes than the object has.
+            ReadStopped: ``stop`` was called.
         """
-        stretches = deque(range(0, self._size, STRETCH))
-        digesting = Digesting()
-        if len(stretches) < 2:
-            for start in stretches:
-                pace(self._size)
-                digesting.update(b"".join(self._stretch(start)))
-            return digesting.result()
-        with ThreadPoolExecutor(READERS, "read") as readers, ThreadPoolExecutor(1, "blake3") as beside:
-            coming = deque[Future[list[bytes]]]()
+        starts = deque(range(0, self._size, RANGE_BYTES))
+        hasher = DualHasher()
+        if len(starts) < 2:
+            for start in starts:
+                on_range(self._size)
+                hasher.update(b"".join(self._read_range(start)))
+            return hasher.build_digest()
+        with ThreadPoolExecutor(READER_THREADS, "read") as readers, ThreadPoolExecutor(1, "blake3") as blake3_thread:
+            pending = deque[Future[list[bytes]]]()
             try:
-                while stretches or coming:
-                    while stretches and len(coming) < READERS:
-                        pace(min(STRETCH, self._size - stretches[0]))
-                        coming.append(readers.submit(self._stretch, stretches.popleft()))
-                    digesting.update_beside(coming.popleft().result(), beside)
+                while starts or pending:
+                    while starts and len(pending) < READER_THREADS:
+                        on_range(min(RANGE_BYTES, self._size - starts[0]))
+                        pending.append(readers.submit(self._read_range, starts.popleft()))
+                    hasher.update_in_parallel(pending.popleft().result(), blake3_thread)
             except BaseException:
                 self.stop()
                 raise
-        return digesting.result()
+        return hasher.build_digest()
 
-    def _stretch(self, start: int) -> list[bytes]:
-        length = min(STRETCH, self._size - start)
+    def _read_range(self, start: int) -> list[bytes]:
+        """Read the range from ``start``, of at most ``RANGE_BYTES``, and count its bytes in ``bytes_read``.
+
+        Raises:
+            StoreUnavailable: also when the store returned fewer bytes than the range has.
+            ReadStopped: ``stop`` was called.
+        """
+        length = min(RANGE_BYTES, self._size - start)
         pieces = []
         for piece in self._store.read(self._key, start, length, self._version):
-            if self._stopped.is_set():
-                raise Stopped("The reading was stopped.")
+            self.raise_if_stopped()
             pieces.append(piece)
-            with self._counting:
-                self.count += len(piece)
+            with self._count_lock:
+                self.bytes_read += len(piece)
         if sum(map(len, pieces)) != length:
-            raise StoreUnavailable("The store gave fewer bytes than the object has.")
+            raise StoreUnavailable("The store returned fewer bytes than the object has.")
         return pieces
 
 
-class Stopped(Exception):
-    """A reading was told to end."""
+class ReadStopped(Exception):
+    """A read of an object was stopped before its end."""

@@ -1,1 +1,1 @@
-"""Teams, their members and roles, and the one table of who may do what."""
+"""Teams, members and roles, the permission table, the audit trail over HTTP, and a registry's first start."""

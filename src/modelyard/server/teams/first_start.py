@@ -1,4 +1,4 @@
-"""The first start: one owner, one team, once."""
+"""The first start of a registry: creating its owner and first team."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import SYSTEM
 from modelyard.server.database.session import Database
-from modelyard.server.identity.email import is_address
-from modelyard.server.identity.operations import make_user
+from modelyard.server.identity.email import is_valid_email
+from modelyard.server.identity.operations import create_user
+from modelyard.server.identity.password_rules import check_new_password
 from modelyard.server.identity.passwords import PasswordHasher
 from modelyard.server.identity.tables import UserRow
 from modelyard.server.teams.operations import create_team
@@ -18,7 +19,7 @@ from modelyard.wire.problems import InvalidRequest
 
 @dataclass(frozen=True)
 class FirstLogin:
-    """How the owner signs in, and where to. The password is known here and nowhere else."""
+    """The owner's sign-in data and team after the first start. The plain password is kept nowhere else."""
 
     email: str
     password: str
@@ -30,26 +31,28 @@ class FirstLogin:
 def first_start(
     database: Database, passwords: PasswordHasher, *, email: str, password: str, team_name: str
 ) -> FirstLogin | None:
-    """Make the owner and the first team; None if the registry has users already.
+    """Create the owner and the first team; return None and change nothing if the registry has users.
 
     Raises:
-        InvalidRequest: ``email`` is no address.
+        InvalidRequest: ``email`` is not a valid address, or ``password`` is easily guessed.
     """
     with database.reading() as session:
         if _has_users(session):
             return None
-    if not is_address(email):
+    if not is_valid_email(email):
         raise InvalidRequest(
             "The owner's e-mail address is not valid.", errors=[{"field": "owner_email", "message": "Not an address"}]
         )
+    check_new_password(password, "owner_password", (email, team_name))
     password_hash = passwords.hash(password)
     with database.writing() as session:
         if _has_users(session):
             return None
-        owner = make_user(session, email, "Registry", "Owner", password_hash)
+        owner = create_user(session, email, "Registry", "Owner", password_hash)
         team = create_team(session, owner.id, SYSTEM, team_name)
     return FirstLogin(email, password, owner.id, team.id, team_name)
 
 
 def _has_users(session: Session) -> bool:
+    """Return whether the registry has at least one user account."""
     return session.scalar(select(UserRow.id).limit(1)) is not None

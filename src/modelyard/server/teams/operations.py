@@ -1,4 +1,4 @@
-"""What happens to teams and their members."""
+"""Operations on teams and members: create, read, change, delete, restore, transfer, and the audit trail."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,221 +7,272 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from modelyard.server import changes
-from modelyard.server.audit.operations import SYSTEM, Actor, EventFilter, events_of, record
+from modelyard.server import revisions
+from modelyard.server.audit.operations import SYSTEM, Actor, EventFilter, record, select_events
 from modelyard.server.audit.tables import AuditEventRow
 from modelyard.server.database.base import new_id, now
+from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.identity import operations as identity_operations
-from modelyard.server.identity.bearer import Caller, full_name
-from modelyard.server.identity.listing import Order, listed
+from modelyard.server.identity.authentication import KEY_CREATOR_ROLES, Caller, format_full_name
 from modelyard.server.identity.tables import UserRow
-from modelyard.server.paging import Page
-from modelyard.server.teams.acting import Acting
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.permissions import INVITER_ROLES, check_grant
+from modelyard.server.teams.role_dependents import KeysChoice, hand_over_or_revoke_keys, withdraw_invitations_by
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.wire import problems
-from modelyard.wire.teams import AuditEvent, AuditEventList, Member, MemberList, Role, Team, TeamChange
+from modelyard.wire.teams import AuditEvent, AuditEventList, Member, MemberList, Role, Team, TeamUpdate
 
 TRASH_DAYS = 7
-DEFAULTS: dict[str, Any] = {"pickle_policy": "block", "quota_bytes": None}
+SETTING_DEFAULTS: dict[str, Any] = {"pickle_policy": "block", "quota_bytes": None}
 
 
 def create_team(session: Session, owner_id: UUID, actor: Actor, display_name: str) -> TeamRow:
-    """A new team with its owner."""
-    team = TeamRow(id=new_id(), display_name=display_name)
-    session.add(team)
+    """Create a team with an owner; ``actor`` is who the audit trail names."""
+    row = TeamRow(id=new_id(), display_name=display_name)
+    session.add(row)
     session.flush()
-    session.add(MemberRow(team_id=team.id, user_id=owner_id, role=Role.OWNER))
-    changes.begin(session, team.id)
-    record(session, actor, team.id, "team.created", team.id, display_name=display_name)
-    return team
+    session.add(MemberRow(team_id=row.id, user_id=owner_id, role=Role.OWNER))
+    revisions.create_totals(session, row.id)
+    record(session, actor, row.id, "team.created", row.id, display_name=display_name)
+    return row
 
 
 def create_own_team(session: Session, caller: Caller, display_name: str) -> TeamRow:
-    """A new team of the caller's.
+    """Create a team that the calling user owns.
 
     Raises:
-        KeyNotAllowed: keys make no teams.
+        KeyNotAllowed: the caller is a key; only signed-in users create teams.
     """
     if caller.kind != "user" or caller.user_id is None:
-        raise problems.KeyNotAllowed("A key may not do this: sign in as a user.")
+        raise problems.KeyNotAllowed("Keys cannot do this. Sign in as a user.")
     return create_team(session, caller.user_id, caller.actor, display_name)
 
 
-def team_of(session: Session, acting: Acting) -> TeamRow:
-    """The team that the caller acts in.
+def get_team_row(session: Session, team: TeamContext) -> TeamRow:
+    """Return the row of the caller's team.
 
     Raises:
-        TeamNotFound: it was deleted since the caller was let in.
+        TeamNotFound: the team was deleted after the request was authorised.
     """
-    team = session.scalar(select(TeamRow).where(TeamRow.id == acting.team_id, TeamRow.deleted_at.is_(None)))
-    if team is None:
+    row = session.scalar(select(TeamRow).where(TeamRow.id == team.team_id, TeamRow.deleted_at.is_(None)))
+    if row is None:
         raise problems.TeamNotFound("The team was deleted.")
-    return team
+    return row
 
 
-def shown_team(session: Session, acting: Acting) -> Team:
-    team = team_of(session, acting)
+def get_team(session: Session, team: TeamContext) -> Team:
+    """Return the caller's team with its settings and the bytes that it stores.
+
+    Raises:
+        TeamNotFound: the team was deleted after the request was authorised.
+    """
+    row = get_team_row(session, team)
     return Team(
-        id=team.id,
-        display_name=team.display_name,
-        pickle_policy="scan" if team.pickle_policy == "scan" else "block",
-        quota_bytes=team.quota_bytes,
-        stored_bytes=changes.totals_of(session, team.id).stored_bytes,
-        created_at=team.created_at,
+        id=row.id,
+        display_name=row.display_name,
+        pickle_policy="scan" if row.pickle_policy == "scan" else "block",
+        quota_bytes=row.quota_bytes,
+        stored_bytes=revisions.get_totals(session, row.id).stored_bytes,
+        created_at=row.created_at,
     )
 
 
-def change_team(session: Session, acting: Acting, change: TeamChange) -> TeamRow:
-    team = team_of(session, acting)
-    wanted = {name: getattr(change, name) for name in change.model_fields_set}
-    wanted = {name: DEFAULTS.get(name) if value is None else value for name, value in wanted.items()}
-    changed = {name: value for name, value in wanted.items() if getattr(team, name) != value}
+def update_team(session: Session, team: TeamContext, change: TeamUpdate) -> TeamRow:
+    """Set the settings that the request contains, and return the team's row; null restores a setting's default.
+
+    Nothing is recorded if all settings have the requested values already.
+
+    Raises:
+        TeamNotFound: the team was deleted after the request was authorised.
+    """
+    row = get_team_row(session, team)
+    values = {name: getattr(change, name) for name in change.model_fields_set}
+    values = {name: SETTING_DEFAULTS.get(name) if value is None else value for name, value in values.items()}
+    changed = {name: value for name, value in values.items() if getattr(row, name) != value}
     for name, value in changed.items():
-        setattr(team, name, value)
+        setattr(row, name, value)
     if changed:
-        record(session, acting.actor, team.id, "team.changed", team.id, **changed)
-    return team
+        record(session, team.actor, row.id, "team.changed", row.id, **changed)
+    return row
 
 
-def delete_team(session: Session, acting: Acting) -> None:
-    """End all access to a team. ``restore_team`` brings it back while its rows and bytes are kept."""
-    team = team_of(session, acting)
-    team.deleted_at = now()
-    identity_operations.suspend_keys(session, team.id)
-    record(session, acting.actor, team.id, "team.deleted", team.id)
+def delete_team(session: Session, team: TeamContext) -> None:
+    """End all access to a team: its keys are suspended, its rows and files are kept until the trash time is over.
+
+    ``restore_team`` undoes it until then.
+
+    Raises:
+        TeamNotFound: the team was deleted after the request was authorised.
+    """
+    row = get_team_row(session, team)
+    row.deleted_at = now()
+    identity_operations.suspend_keys(session, row.id)
+    record(session, team.actor, row.id, "team.deleted", row.id)
 
 
 def restore_team(session: Session, team_id: UUID, *, trash_days: int = TRASH_DAYS) -> TeamRow:
-    """Undo ``delete_team``, for the operator.
+    """Undo ``delete_team`` and resume the team's keys. For the operator's command.
 
     Raises:
         TeamNotFound: no team with this id was deleted in the last ``trash_days`` days.
     """
-    team = session.get(TeamRow, team_id)
-    if team is None or team.deleted_at is None or team.deleted_at < now() - timedelta(days=trash_days):
+    row = session.get(TeamRow, team_id)
+    if row is None or row.deleted_at is None or row.deleted_at < now() - timedelta(days=trash_days):
         raise problems.TeamNotFound(f"No team with this id was deleted in the last {trash_days} days.")
-    team.deleted_at = None
-    identity_operations.resume_keys(session, team.id)
-    record(session, SYSTEM, team.id, "team.restored", team.id)
-    return team
+    row.deleted_at = None
+    identity_operations.resume_keys(session, row.id)
+    record(session, SYSTEM, row.id, "team.restored", row.id)
+    return row
 
 
-def teams_deleted_before(session: Session, trash_days: int = TRASH_DAYS) -> list[UUID]:
-    """Teams that can no longer be restored, for whoever removes their models and bytes."""
+def list_teams_past_retention(session: Session, trash_days: int = TRASH_DAYS) -> list[UUID]:
+    """Return the ids of deleted teams that ``restore_team`` with the same ``trash_days`` refuses."""
     return list(session.scalars(select(TeamRow.id).where(TeamRow.deleted_at < now() - timedelta(days=trash_days))))
 
 
-def transfer_team(session: Session, acting: Acting, new_owner_id: UUID) -> None:
-    """Make another member the owner; the old one stays as an admin.
+def transfer_team(session: Session, team: TeamContext, new_owner_id: UUID) -> None:
+    """Make another member the owner; the current owner becomes an admin. Does nothing if they are the same.
 
     Raises:
-        MemberNotFound: the new owner is no member.
-        RoleTooLow: the caller is not the owner any more.
+        TeamNotFound: the team was deleted after the request was authorised.
+        MemberNotFound: the new owner is not a member.
+        RoleTooLow: the caller is no longer the owner.
     """
-    team = team_of(session, acting)
-    heir = _member(session, acting, new_owner_id)
-    owner = _member(session, acting, acting.user_id)
+    row = get_team_row(session, team)
+    new_owner = _get_member(session, team, new_owner_id)
+    owner = _get_member(session, team, team.user_id)
     if owner.role != Role.OWNER:
         raise problems.RoleTooLow("Only the owner can transfer the team.", needed_role="owner")
-    if heir.user_id == owner.user_id:
+    if new_owner.user_id == owner.user_id:
         return
     owner.role = Role.ADMIN
-    # One at a time: the database knows no team with two owners.
+    # Written separately: a unique index allows one owner a team.
     session.flush()
-    heir.role = Role.OWNER
-    facts = {"new_owner_id": str(heir.user_id), "display_name": _name_of(session, heir.user_id)}
-    record(session, acting.actor, team.id, "team.transferred", team.id, **facts)
+    new_owner.role = Role.OWNER
+    facts = {"new_owner_id": str(new_owner.user_id), "display_name": _get_user_name(session, new_owner.user_id)}
+    record(session, team.actor, row.id, "team.transferred", row.id, **facts)
 
 
 def add_member(session: Session, team_id: UUID, user_id: UUID, role: Role) -> None:
-    """Raises:
-    AlreadyMember: the user belongs to the team.
+    """Add a user to a team; the caller records it.
+
+    Raises:
+        AlreadyMember: the user is a member of the team.
     """
     if session.get(MemberRow, (team_id, user_id)) is not None:
-        raise problems.AlreadyMember("This person is a member already.")
+        raise problems.AlreadyMember("This user is a member of the team already.")
     session.add(MemberRow(team_id=team_id, user_id=user_id, role=role))
 
 
-def change_role(session: Session, acting: Acting, user_id: UUID, role: Role) -> None:
-    """Raises:
-    OwnRole: nobody changes their own role.
-    MemberNotFound: no such member in this team.
-    OwnerStays: the owner's role ends by transfer only.
+def change_role(session: Session, team: TeamContext, user_id: UUID, role: Role, keys: KeysChoice) -> None:
+    """Change a member's role; ``keys`` says whether a demoted admin's keys are handed over or revoked.
+
+    The open invitations of a demoted admin are withdrawn.
+
+    Raises:
+        OwnRole: the member is the caller.
+        MemberNotFound: the team has no such member.
+        OwnerStays: the member is the owner, whose role changes by transfer only.
+        KeyNotAllowed: see ``check_grant``.
+        KeysWouldStop, InvalidRequest: see ``hand_over_or_revoke_keys``.
     """
-    if user_id == acting.user_id:
-        raise problems.OwnRole("Ask another admin to change your role.")
-    member = _member(session, acting, user_id)
+    check_grant(team.caller, role)
+    if user_id == team.user_id:
+        raise problems.OwnRole("You cannot change your own role. Ask another admin.")
+    member = _get_member(session, team, user_id)
     if member.role == Role.OWNER:
-        raise problems.OwnerStays("The owner's role changes by transferring the team.")
+        raise problems.OwnerStays("The owner's role cannot be changed. Transfer the team to another member first.")
     if member.role != role:
-        facts = {"before": member.role, "after": str(role), "display_name": _name_of(session, user_id)}
-        record(session, acting.actor, acting.team_id, "member.role_changed", user_id, **facts)
+        if role not in KEY_CREATOR_ROLES:
+            hand_over_or_revoke_keys(session, team, user_id, keys)
+        if role not in INVITER_ROLES:
+            withdraw_invitations_by(session, team, user_id)
+        facts = {"before": member.role, "after": str(role), "display_name": _get_user_name(session, user_id)}
+        record(session, team.actor, team.team_id, "member.role_changed", user_id, **facts)
         member.role = role
 
 
-def remove_member(session: Session, acting: Acting, user_id: UUID) -> None:
-    """Take somebody out of the team, or leave it; device keys of theirs end with it.
+def remove_member(session: Session, team: TeamContext, user_id: UUID, keys: KeysChoice) -> None:
+    """Remove a member from the team, or let the caller leave it.
+
+    Their device keys are revoked and their open invitations withdrawn; ``keys`` says whether the keys that they made
+    are handed over or revoked.
 
     Raises:
-        RoleTooLow: the caller is no admin, and it is somebody else.
-        MemberNotFound: no such member in this team.
-        OwnerStays: the owner cannot go.
+        RoleTooLow: the caller is below admin and removes another member.
+        MemberNotFound: the team has no such member.
+        OwnerStays: the member is the owner, who must transfer the team first.
+        KeysWouldStop, InvalidRequest: see ``hand_over_or_revoke_keys``.
     """
-    if user_id != acting.user_id:
-        acting.require(Role.ADMIN)
-    member = _member(session, acting, user_id)
+    if user_id != team.user_id:
+        team.require_role(Role.ADMIN)
+    member = _get_member(session, team, user_id)
     if member.role == Role.OWNER:
-        raise problems.OwnerStays("Transfer the team before its owner leaves.")
-    session.execute(delete(MemberRow).where(MemberRow.team_id == acting.team_id, MemberRow.user_id == user_id))
-    identity_operations.revoke_devices_of(session, acting.team_id, user_id)
-    action = "member.left" if user_id == acting.user_id else "member.removed"
-    record(session, acting.actor, acting.team_id, action, user_id, display_name=_name_of(session, user_id))
+        raise problems.OwnerStays("The owner cannot leave the team. Transfer it to another member first.")
+    hand_over_or_revoke_keys(session, team, user_id, keys)
+    withdraw_invitations_by(session, team, user_id)
+    session.execute(delete(MemberRow).where(MemberRow.team_id == team.team_id, MemberRow.user_id == user_id))
+    identity_operations.revoke_device_keys(session, team.team_id, user_id)
+    action = "member.left" if user_id == team.user_id else "member.removed"
+    record(session, team.actor, team.team_id, action, user_id, display_name=_get_user_name(session, user_id))
 
 
-def member_not_found() -> problems.MemberNotFound:
+def build_member_not_found_problem() -> problems.MemberNotFound:
+    """Build the problem for a user id that no member of the team has."""
     return problems.MemberNotFound("The team has no such member.")
 
 
-def _member(session: Session, acting: Acting, user_id: UUID | None) -> MemberRow:
-    member = session.get(MemberRow, (acting.team_id, user_id))
+def _get_member(session: Session, team: TeamContext, user_id: UUID | None) -> MemberRow:
+    """Return the team's member with this user id.
+
+    Raises:
+        MemberNotFound: there is none.
+    """
+    member = session.get(MemberRow, (team.team_id, user_id))
     if member is None:
-        raise member_not_found()
+        raise build_member_not_found_problem()
     return member
 
 
-def _name_of(session: Session, user_id: UUID) -> str:
-    """For the audit trail, where people are read about who have left."""
+def _get_user_name(session: Session, user_id: UUID) -> str:
+    """Return a user's full name as the audit trail stores it, since the user may leave later."""
     user = session.get_one(UserRow, user_id)
-    return full_name(user.first_name, user.last_name)
+    return format_full_name(user.first_name, user.last_name)
 
 
-def list_members(session: Session, acting: Acting, page: Page) -> MemberList:
-    found = (
+def list_members(session: Session, team: TeamContext, page: Page) -> MemberList:
+    """Return a page of the team's members, oldest membership first."""
+    query = (
         select(MemberRow, UserRow)
         .join(UserRow, UserRow.id == MemberRow.user_id)
-        .where(MemberRow.team_id == acting.team_id)
+        .where(MemberRow.team_id == team.team_id)
     )
-    rows, meta = listed(session, found, page, Order((MemberRow.joined_at, MemberRow.user_id)))
-    members = [_shown_member(row[0], row[1]) for row in rows]
+    rows, meta = list_page(session, query, page, Order((MemberRow.joined_at, MemberRow.user_id)))
+    members = [_build_member(row[0], row[1]) for row in rows]
     return MemberList(member_list=members, page_meta=meta)
 
 
-def _shown_member(member: MemberRow, user: UserRow) -> Member:
+def _build_member(member: MemberRow, user: UserRow) -> Member:
+    """Return the API's representation of a member."""
     return Member(
         user_id=user.id,
-        display_name=full_name(user.first_name, user.last_name),
+        display_name=format_full_name(user.first_name, user.last_name),
         email_address=user.email_address,
         member_role=Role(member.role),
         joined_at=member.joined_at,
     )
 
 
-def list_audit_events(session: Session, acting: Acting, page: Page, asked: EventFilter) -> AuditEventList:
-    rows, meta = listed(session, events_of(acting.team_id, asked), page, Order((AuditEventRow.id,), is_descending=True))
-    return AuditEventList(audit_event_list=[_shown_event(row[0]) for row in rows], page_meta=meta)
+def list_audit_events(session: Session, team: TeamContext, page: Page, event_filter: EventFilter) -> AuditEventList:
+    """Return a page of the team's audit events that match the filter, newest first."""
+    rows, meta = list_page(
+        session, select_events(team.team_id, event_filter), page, Order((AuditEventRow.id,), is_descending=True)
+    )
+    return AuditEventList(audit_event_list=[_build_event(row[0]) for row in rows], page_meta=meta)
 
 
-def _shown_event(event: AuditEventRow) -> AuditEvent:
+def _build_event(event: AuditEventRow) -> AuditEvent:
+    """Return the API's representation of an audit event."""
     return AuditEvent(
         id=event.id,
         created_at=event.created_at,

@@ -1,16 +1,16 @@
-"""Who may do what: one table, written after the contract's section 2, and nothing decides elsewhere."""
+"""The permission table: which role or kind of key may do which operation. Follows section 2 of the API contract."""
 
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Literal
 
-from modelyard.server.identity.bearer import Caller
+from modelyard.server.identity.authentication import KEY_CREATOR_ROLES, Caller
 from modelyard.wire.problems import KeyNotAllowed, Problem, RoleTooLow
 from modelyard.wire.teams import Role
 
 
 class Operation(StrEnum):
-    """Everything that needs a team and a permission. One route has one of these."""
+    """An operation in a team that needs a permission. Each route of a team has exactly one."""
 
     MODELS_READ = auto()
     MODELS_DOWNLOAD = auto()
@@ -23,6 +23,7 @@ class Operation(StrEnum):
     CREDENTIALS_CREATE = auto()
     CREDENTIALS_LIST = auto()  # below admin: one's own device keys
     CREDENTIALS_REVOKE = auto()  # likewise
+    CREDENTIALS_ROTATE = auto()
     PAIR = auto()
     TEAM_READ = auto()
     TEAM_CHANGE = auto()
@@ -37,16 +38,22 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """Who passes. ``role`` is the least role of a person (None: no person); keys pass by their kind.
+    """Who is allowed to do an operation.
 
-    A device acts as its user, so it also needs the user's role. What a person may do to *which* object (their own,
-    only) is the slice's rule.
+    ``role`` is the lowest role of a user that is allowed; None allows no user. ``integration`` is the access that an
+    integration's key needs. A device acts as its user, so it needs ``device`` and the user's role. Rules about single
+    objects (a member changes only their own) belong to the operation itself.
     """
 
     role: Role | None
     integration: Literal["never", "read", "write"] = "never"
     device: bool = False
     agent: bool = False
+
+
+def _is_enough(role: Role | None, rule: Rule) -> bool:
+    """Return whether a user with this role is allowed by the rule; False without a role."""
+    return role is not None and rule.role is not None and role.rank >= rule.role.rank
 
 
 ALLOWED: dict[Operation, Rule] = {
@@ -61,6 +68,7 @@ ALLOWED: dict[Operation, Rule] = {
     Operation.CREDENTIALS_CREATE: Rule(Role.ADMIN),
     Operation.CREDENTIALS_LIST: Rule(Role.VIEWER),
     Operation.CREDENTIALS_REVOKE: Rule(Role.VIEWER),
+    Operation.CREDENTIALS_ROTATE: Rule(Role.ADMIN),
     Operation.PAIR: Rule(Role.VIEWER),
     Operation.TEAM_READ: Rule(Role.VIEWER, device=True),
     Operation.TEAM_CHANGE: Rule(Role.ADMIN, device=True),
@@ -72,43 +80,66 @@ ALLOWED: dict[Operation, Rule] = {
     Operation.INVITE: Rule(Role.ADMIN, device=True),
     Operation.AUDIT_READ: Rule(Role.ADMIN, device=True),
 }
+# Members edit the models that they registered; users with this role or a higher one edit every model.
+EDIT_EVERY_MODEL_ROLE = Role.ADMIN
+# An invitation can be accepted while the user who made it has one of these roles.
+INVITER_ROLES = tuple(role for role in Role if _is_enough(role, ALLOWED[Operation.INVITE]))
 
 
-def check(operation: Operation, caller: Caller, role: Role | None) -> None:
-    """Let the caller pass, or raise. ``role`` is that of the user in the team, None for keys without a user.
+def check_permission(operation: Operation, caller: Caller, role: Role | None) -> None:
+    """Check that the caller may do the operation; ``role`` is the user's role in the team, None without a user.
 
     Raises:
-        KeyNotAllowed: never for this kind of caller, or never with this key's access.
-        RoleTooLow: a person whose role is too low.
+        KeyNotAllowed: this kind of key, or a key with this access, may not do the operation.
+        RoleTooLow: the user's role is too low.
     """
     rule = ALLOWED[operation]
     if caller.kind == "integration":
-        refused = _refused_integration(rule, caller)
+        problem = _find_integration_problem(rule, caller)
     elif caller.kind == "agent":
-        refused = None if rule.agent else KeyNotAllowed("An agent's key may not do this.")
+        problem = (
+            None
+            if rule.agent
+            else KeyNotAllowed("Agent keys cannot do this. Sign in as a user, or use another kind of key.")
+        )
     elif caller.kind == "device" and not rule.device:
-        refused = KeyNotAllowed("A device's key may not do this: sign in as a user.")
+        problem = KeyNotAllowed("Device keys cannot do this. Sign in as a user.")
     else:
-        refused = _refused_person(rule, role)
-    if refused is not None:
-        raise refused
+        problem = _find_role_problem(rule, role)
+    if problem is not None:
+        raise problem
 
 
-def _refused_integration(rule: Rule, caller: Caller) -> Problem | None:
+def _find_integration_problem(rule: Rule, caller: Caller) -> Problem | None:
+    """Return why an integration's key may not do the operation, or None if it may."""
     if rule.integration == "never":
-        return KeyNotAllowed("An integration's key may not do this.")
+        return KeyNotAllowed("Integration keys cannot do this. Sign in as a user.")
     if rule.integration == "write" and caller.access != "write":
-        return KeyNotAllowed("This key may read, not write.")
+        return KeyNotAllowed("This key has read access only. Use a key with write access.")
     return None
 
 
-def _refused_person(rule: Rule, role: Role | None) -> Problem | None:
+def _find_role_problem(rule: Rule, role: Role | None) -> Problem | None:
+    """Return why a user with this role may not do the operation, or None if the user may."""
     if rule.role is None:
-        return KeyNotAllowed("Only an agent's key may do this.")
-    if role is None or role.rank < rule.role.rank:
-        return role_too_low(rule.role)
+        return KeyNotAllowed("Only machines can do this, with an agent key.")
+    if not _is_enough(role, rule):
+        return build_role_too_low_problem(rule.role)
     return None
 
 
-def role_too_low(needed: Role) -> RoleTooLow:
-    return RoleTooLow(f"This needs the role '{needed}' or higher.", needed_role=str(needed))
+def check_grant(caller: Caller, role: Role) -> None:
+    """Check that the caller may give a user this role.
+
+    A device's key may not create keys, so it may not make an admin either, who could then create them.
+
+    Raises:
+        KeyNotAllowed: the caller is a device's key, and the role may create keys.
+    """
+    if caller.kind == "device" and role in KEY_CREATOR_ROLES:
+        raise KeyNotAllowed(f"Device keys cannot give the role '{role}'. Sign in as a user.")
+
+
+def build_role_too_low_problem(needed: Role) -> RoleTooLow:
+    """Build the problem for a user whose role is below ``needed``."""
+    return RoleTooLow(f"This needs the role '{needed}' or higher. Ask an admin of the team.", needed_role=str(needed))

@@ -1,4 +1,4 @@
-"""Teams and who belongs to them."""
+"""Tables of teams, members and invitations."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,10 +9,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from modelyard.server.database.base import Row, new_id, now
 
 OWNER = text("role = 'owner'")
+OPEN = text("ended_at IS NULL")
 
 
 class TeamRow(Row):
-    """A team. A deleted one keeps its rows for a while, so that the operator can bring it back."""
+    """A team. A deleted team keeps its rows until its trash time is over, so that the operator can restore it."""
 
     __tablename__ = "teams"
 
@@ -25,7 +26,7 @@ class TeamRow(Row):
 
 
 class MemberRow(Row):
-    """A user in a team. Every living team has exactly one owner."""
+    """A user's membership in a team. Every team has exactly one owner."""
 
     __tablename__ = "members"
     __table_args__ = (
@@ -38,3 +39,35 @@ class MemberRow(Row):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
     role: Mapped[str]
     joined_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class InvitationRow(Row):
+    """An invitation to join a team. ``ended_at`` is set when it was accepted, withdrawn, or found to be expired.
+
+    ``invited_by`` is the user who made it; None in rows that ended before this was stored.
+    """
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        Index(
+            "uq_invitations_team_id_email_key",
+            "team_id",
+            "email_key",
+            unique=True,
+            sqlite_where=OPEN,
+            postgresql_where=OPEN,
+        ),
+        Index("ix_invitations_team_id_id", "team_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+    email_address: Mapped[str]
+    email_key: Mapped[str]
+    role: Mapped[str]
+    invited_by: Mapped[UUID | None]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    accepted_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))

@@ -1,1 +1,1 @@
-"""Bytes on their way in, and the bytes that have arrived."""
+"""Uploads, in one request or in parts, and the blobs that were uploaded."""

@@ -1,4 +1,4 @@
-"""Uploads in parts: begin, sign, list, complete, abort."""
+"""Operations on multipart uploads: begin, presign parts, list parts, complete, abort."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -8,205 +8,238 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
-from modelyard.server.identity.bearer import Caller
+from modelyard.server.identity.authentication import Caller
 from modelyard.server.settings import Settings
 from modelyard.server.storage import blob_store
-from modelyard.server.storage.blob_store import MOST_PARTS, BlobStore
-from modelyard.server.teams.acting import acting_in
+from modelyard.server.storage.blob_store import MAX_PARTS, BlobStore
+from modelyard.server.teams.context import resolve_team_context_by_id
 from modelyard.server.teams.permissions import Operation
-from modelyard.server.uploads.operations import PUT_LIFE, upload_not_found
+from modelyard.server.uploads.operations import PUT_URL_LIFETIME, build_upload_not_found
 from modelyard.server.uploads.tables import UploadRow
 from modelyard.wire import problems
 from modelyard.wire.uploads import Multipart, MultipartCompletion, MultipartRequest, PartsRequest
 
-TOUCH_AFTER = timedelta(hours=1)
+# How often at most the time of an upload's last part is written.
+TOUCH_INTERVAL = timedelta(hours=1)
+MEBIBYTE = 1024 * 1024
+# After an interruption, a client sends the unfinished parts again, usually four, so parts should be small. But each
+# part costs two calls of fsync or one request to a bucket, so there should not be many.
+MIN_PART_SIZE, MAX_USUAL_PART_SIZE = 8 * MEBIBYTE, 16 * MEBIBYTE
+_USUAL_PART_COUNT = 64
 
 
-def callers_upload(session: Session, caller: Caller, storage_key: str) -> UploadRow:
-    """The upload, if the caller may upload in its team: no ``X-Team-ID`` is needed, the upload has its team.
+def get_callers_upload(session: Session, caller: Caller, storage_key: str) -> UploadRow:
+    """Return an upload in a team where the caller may upload; the upload names its team, so no ``X-Team-ID`` is needed.
 
     Raises:
-        UploadNotFound: it does not exist, or the caller has no business in its team.
-        RoleTooLow, KeyNotAllowed: the caller is in the team, but may not upload.
+        UploadNotFound: it does not exist, or the caller is not a member of its team.
+        RoleTooLow, KeyNotAllowed: the caller belongs to the team, but may not upload.
     """
-    known = select(UploadRow).where(UploadRow.storage_key == storage_key)
-    upload = session.scalar(known) if blob_store.is_key(storage_key) else None
+    query = select(UploadRow).where(UploadRow.storage_key == storage_key)
+    upload = session.scalar(query) if blob_store.is_storage_key(storage_key) else None
     if upload is None:
-        raise upload_not_found()
+        raise build_upload_not_found()
     try:
-        acting_in(session, caller, upload.team_id, Operation.MODELS_UPLOAD)
+        resolve_team_context_by_id(session, caller, upload.team_id, Operation.MODELS_UPLOAD)
     except problems.NotAMember:
-        raise upload_not_found() from None
+        raise build_upload_not_found() from None
     return upload
 
 
-def part_size_for(size: int, usual: int) -> int:
-    """The part size that cuts ``size`` bytes into at most 10,000 parts, in whole MiB if it has to grow."""
-    if size <= usual * MOST_PARTS:
-        return usual
-    mebibyte = 1024 * 1024
-    return -(-size // (MOST_PARTS * mebibyte)) * mebibyte
+def choose_part_size(size: int, fixed: int | None) -> int:
+    """Return the part size for a file of ``size`` bytes: ``fixed``, or without it 8 to 16 MiB, in whole MiB.
+
+    It is larger if the file would otherwise have more than 10,000 parts.
+    """
+    by_size = min(max(_find_part_size(size, _USUAL_PART_COUNT), MIN_PART_SIZE), MAX_USUAL_PART_SIZE)
+    part_size = by_size if fixed is None else fixed
+    return part_size if size <= part_size * MAX_PARTS else _find_part_size(size, MAX_PARTS)
 
 
-def part_count(upload: UploadRow) -> int:
+def _find_part_size(size: int, parts: int) -> int:
+    """Return the smallest part size in whole MiB with which ``size`` bytes have at most ``parts`` parts."""
+    return -(-size // (parts * MEBIBYTE)) * MEBIBYTE
+
+
+def count_parts(upload: UploadRow) -> int:
+    """Return the number of parts of an upload; 0 if it is not a multipart upload."""
     return -(-upload.file_size // upload.part_size) if upload.part_size else 0
 
 
 def begin_multipart(
     database: Database, store: BlobStore, caller: Caller, settings: Settings, new: MultipartRequest
 ) -> UploadRow:
-    """Begin, or go on with, sending an upload in parts; a repeat answers the same id.
+    """Begin a multipart upload, or return the one that is open: a repeated request gets the same upload id.
 
     Raises:
-        UploadNotFound: see ``callers_upload``.
-        SizeMismatch: another size than at presign.
-        UploadUsed: the bytes are here already.
+        UploadNotFound, RoleTooLow, KeyNotAllowed: see ``get_callers_upload``.
+        SizeMismatch: the size differs from the one declared at presign.
+        UploadUsed: the store has the complete file, or the team had its content already at presign.
     """
     with database.reading() as session:
-        upload = callers_upload(session, caller, new.storage_key)
+        upload = get_callers_upload(session, caller, new.storage_key)
     if upload.file_size != new.file_size:
         raise problems.SizeMismatch(
-            f"This upload was announced with {upload.file_size} bytes, not {new.file_size}.",
-            errors=[{"field": "file_size", "message": f"The upload was announced with {upload.file_size} bytes."}],
+            f"This upload was declared with {upload.file_size} bytes, not {new.file_size}. "
+            "Send the declared size, or presign again.",
+            errors=[{"field": "file_size", "message": f"The upload was declared with {upload.file_size} bytes."}],
         )
-    _check_wanted(store, upload)
-    if _is_open(store, upload):
+    _check_not_complete(store, upload)
+    if _is_multipart_open(store, upload):
         return upload
-    begun, size = upload.multipart_id, part_size_for(upload.file_size, settings.part_size)
-    started = _started(store, upload, size)
+    old_id, part_size = upload.multipart_id, choose_part_size(upload.file_size, settings.part_size)
+    new_id = _start_multipart(store, upload, part_size)
     with database.writing(upload.team_id) as session:
-        upload = callers_upload(session, caller, new.storage_key)
-        if upload.multipart_id == begun:
-            upload.multipart_id, upload.part_size, upload.touched_at = started, size, now()
+        upload = get_callers_upload(session, caller, new.storage_key)
+        if upload.multipart_id == old_id:
+            upload.multipart_id, upload.part_size, upload.touched_at = new_id, part_size, now()
+            upload.aborted_at = None
             return upload
-    # Somebody began the same upload at the same moment, and was first.
-    store.abort(upload.storage_key, started)
+    # Another request began the same upload at the same time, and was first.
+    store.abort_multipart(upload.storage_key, new_id)
     return upload
 
 
-def _check_wanted(store: BlobStore, upload: UploadRow) -> None:
-    if upload.blob_id is not None or store.stored(upload.storage_key) is not None:
-        raise _bytes_are_here(upload)
+def _check_not_complete(store: BlobStore, upload: UploadRow) -> None:
+    """Check that the store does not have the complete file, and that presign did not find its content stored already.
+
+    Raises:
+        UploadUsed: one of them is so.
+    """
+    if upload.blob_id is not None or store.stat(upload.storage_key) is not None:
+        raise _build_upload_complete(upload)
 
 
-def _is_open(store: BlobStore, upload: UploadRow) -> bool:
-    """Whether the upload was begun, and the store still has it: an aborted one is begun anew."""
+def _is_multipart_open(store: BlobStore, upload: UploadRow) -> bool:
+    """Return whether the upload has a multipart upload that the store still knows; an aborted one is begun again."""
     if upload.multipart_id is None:
         return False
     try:
-        store.parts(upload.storage_key, upload.multipart_id)
+        store.list_parts(upload.storage_key, upload.multipart_id)
     except blob_store.NoSuchUpload:
         return False
     return True
 
 
-def _started(store: BlobStore, upload: UploadRow, part_size: int) -> str:
-    try:
-        return store.start(upload.storage_key, upload.file_size, part_size)
-    except blob_store.KeyTaken:
-        raise _bytes_are_here(upload) from None
-
-
-def _bytes_are_here(upload: UploadRow) -> problems.UploadUsed:
-    return problems.UploadUsed(
-        "The bytes of this upload are here already: register them.", storage_key=upload.storage_key
-    )
-
-
-def multipart_of(session: Session, caller: Caller, wanted: Multipart) -> UploadRow:
-    """The upload with both of these names.
+def _start_multipart(store: BlobStore, upload: UploadRow, part_size: int) -> str:
+    """Start a multipart upload in the store, and return its id.
 
     Raises:
-        UploadNotFound: see ``callers_upload``; a wrong ``upload_id`` looks the same.
+        UploadUsed: the store has the complete file already.
     """
-    upload = callers_upload(session, caller, wanted.storage_key)
-    if upload.multipart_id != wanted.upload_id:
-        raise upload_not_found()
+    try:
+        return store.start_multipart(upload.storage_key, upload.file_size, part_size)
+    except blob_store.KeyTaken:
+        raise _build_upload_complete(upload) from None
+
+
+def _build_upload_complete(upload: UploadRow) -> problems.UploadUsed:
+    """Build the problem for an upload whose complete file the store has already."""
+    return problems.UploadUsed("This file is uploaded already. Register it as a model.", storage_key=upload.storage_key)
+
+
+def get_multipart_upload(session: Session, caller: Caller, request: Multipart) -> UploadRow:
+    """Return the upload with this storage key and upload id.
+
+    Raises:
+        UploadNotFound: see ``get_callers_upload``; also for a wrong ``upload_id``.
+        RoleTooLow, KeyNotAllowed: see ``get_callers_upload``.
+    """
+    upload = get_callers_upload(session, caller, request.storage_key)
+    if upload.multipart_id != request.upload_id:
+        raise build_upload_not_found()
     return upload
 
 
-def sign_parts(
-    database: Database, store: BlobStore, caller: Caller, wanted: PartsRequest
+def presign_parts(
+    database: Database, store: BlobStore, caller: Caller, request: PartsRequest
 ) -> list[tuple[int, blob_store.SignedRequest]]:
-    """A PUT request for each of these parts; keeps the upload from expiring.
+    """Return a presigned PUT request for each part number, duplicates removed; extends the life of the upload.
 
     Raises:
-        UploadNotFound: see ``multipart_of``.
-        InvalidRequest: the file has no such part.
+        UploadNotFound, RoleTooLow, KeyNotAllowed: see ``get_multipart_upload``.
+        InvalidRequest: the file has no part with one of these numbers.
     """
     with database.reading() as session:
-        upload = multipart_of(session, caller, wanted)
-    beyond = [number for number in wanted.part_numbers if number > part_count(upload)]
-    if beyond:
-        message = f"The file has {part_count(upload)} parts; there is no part {beyond[0]}."
+        upload = get_multipart_upload(session, caller, request)
+    too_high = [number for number in request.part_numbers if number > count_parts(upload)]
+    if too_high:
+        message = f"The file has {count_parts(upload)} parts; there is no part {too_high[0]}."
         raise problems.InvalidRequest(message, errors=[{"field": "part_numbers", "message": message}])
-    if now() - upload.touched_at > TOUCH_AFTER:
+    if now() - upload.touched_at > TOUCH_INTERVAL:
         with database.writing(upload.team_id) as session:
-            multipart_of(session, caller, wanted).touched_at = now()
-    return [(number, _part_request(store, upload, number)) for number in dict.fromkeys(wanted.part_numbers)]
+            get_multipart_upload(session, caller, request).touched_at = now()
+    return [(number, _presign_part(store, upload, number)) for number in dict.fromkeys(request.part_numbers)]
 
 
-def _part_request(store: BlobStore, upload: UploadRow, number: int) -> blob_store.SignedRequest:
-    assert upload.multipart_id is not None  # noqa: S101 - multipart_of has found both
+def _presign_part(store: BlobStore, upload: UploadRow, number: int) -> blob_store.SignedRequest:
+    """Return a presigned PUT request for one part with its exact size; the last part may be shorter."""
+    assert upload.multipart_id is not None  # noqa: S101 - get_multipart_upload has found both
     assert upload.part_size is not None  # noqa: S101 - the two are set together
     size = min(upload.part_size, upload.file_size - (number - 1) * upload.part_size)
-    return store.part_request(upload.storage_key, upload.multipart_id, number, size, PUT_LIFE)
+    return store.presign_part(upload.storage_key, upload.multipart_id, number, size, PUT_URL_LIFETIME)
 
 
-def stored_parts(
-    database: Database, store: BlobStore, caller: Caller, wanted: Multipart
+def list_stored_parts(
+    database: Database, store: BlobStore, caller: Caller, request: Multipart
 ) -> Sequence[blob_store.StoredPart]:
-    """The parts that the store holds; all of a finished upload's are gone from this list, since they are one file now.
+    """Return the parts that the store has; a completed upload has none, since they became one file.
 
     Raises:
-        UploadNotFound: see ``multipart_of``.
+        UploadNotFound: see ``get_multipart_upload``; also if the store does not know the upload any more.
     """
     with database.reading() as session:
-        upload = multipart_of(session, caller, wanted)
+        upload = get_multipart_upload(session, caller, request)
     try:
-        return store.parts(upload.storage_key, wanted.upload_id)
+        return store.list_parts(upload.storage_key, request.upload_id)
     except blob_store.NoSuchUpload:
-        raise upload_not_found() from None
+        raise build_upload_not_found() from None
 
 
-def complete_multipart(database: Database, store: BlobStore, caller: Caller, wanted: MultipartCompletion) -> None:
-    """Make the parts one file; may be repeated.
+def complete_multipart(database: Database, store: BlobStore, caller: Caller, request: MultipartCompletion) -> None:
+    """Combine the parts into one file; may be repeated.
 
     Raises:
-        UploadNotFound: see ``multipart_of``.
-        PartsWrong: the list is not what the store holds, or not the whole file.
-        UploadUsed: other bytes were finished under this key first.
+        UploadNotFound: see ``get_multipart_upload``.
+        PartsWrong: the list is incomplete, not in order, or differs from the parts in the store.
+        UploadUsed: another file was completed under this storage key first.
     """
     with database.reading() as session:
-        upload = multipart_of(session, caller, wanted)
-    named = [blob_store.NamedPart(part.part_number, part.etag) for part in wanted.part_list]
-    if [part.number for part in named] != list(range(1, part_count(upload) + 1)):
+        upload = get_multipart_upload(session, caller, request)
+    parts = [blob_store.NamedPart(part.part_number, part.etag) for part in request.part_list]
+    if [part.number for part in parts] != list(range(1, count_parts(upload) + 1)):
         raise problems.PartsWrong(
-            f"The file has parts 1 to {part_count(upload)}; list each once, ascending.", part_count=part_count(upload)
+            f"The file has parts 1 to {count_parts(upload)}. List each of them once, in ascending order.",
+            part_count=count_parts(upload),
         )
     try:
-        store.finish(upload.storage_key, wanted.upload_id, named)
+        store.finish_multipart(upload.storage_key, request.upload_id, parts)
     except blob_store.PartsWrong as error:
         raise problems.PartsWrong(str(error)) from error
     except blob_store.NoSuchUpload:
-        raise upload_not_found() from None
+        raise build_upload_not_found() from None
     except blob_store.KeyTaken:
-        raise problems.UploadUsed("This upload was finished in another way.", storage_key=upload.storage_key) from None
+        raise problems.UploadUsed(
+            "This upload was completed by another request. Register it, or begin a new upload.",
+            storage_key=upload.storage_key,
+        ) from None
 
 
-def abort_multipart(database: Database, store: BlobStore, caller: Caller, wanted: Multipart) -> None:
-    """Give the parts up; may be repeated, and changes nothing after completion.
+def abort_multipart(database: Database, store: BlobStore, caller: Caller, request: Multipart) -> None:
+    """Abort a multipart upload and delete its parts; may be repeated, and changes nothing after completion.
+
+    Does nothing for an ``upload_id`` that is not the upload's current one.
 
     Raises:
-        UploadNotFound: see ``callers_upload``.
+        UploadNotFound: see ``get_callers_upload``.
     """
     with database.reading() as session:
-        upload = callers_upload(session, caller, wanted.storage_key)
-    if upload.multipart_id != wanted.upload_id:
+        upload = get_callers_upload(session, caller, request.storage_key)
+    if upload.multipart_id != request.upload_id:
         return
-    store.abort(upload.storage_key, wanted.upload_id)
-    if store.stored(upload.storage_key) is None:
+    store.abort_multipart(upload.storage_key, request.upload_id)
+    if store.stat(upload.storage_key) is None:
         with database.writing(upload.team_id) as session:
-            upload = callers_upload(session, caller, wanted.storage_key)
-            if upload.multipart_id == wanted.upload_id:
-                upload.multipart_id = None
+            upload = get_callers_upload(session, caller, request.storage_key)
+            if upload.multipart_id == request.upload_id:
+                upload.multipart_id, upload.aborted_at = None, now()

@@ -1,30 +1,31 @@
-"""Asking for an upload, and the bytes that have arrived."""
+"""Operations on uploads and blobs: open an upload within the team's limits, find and insert blobs."""
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Double, bindparam, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Double, bindparam, cast, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from modelyard.server import changes
+from modelyard.server import revisions
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.session import announce, insert_row, table_of
+from modelyard.server.database.session import announce, get_table, insert_row
 from modelyard.server.settings import Settings
-from modelyard.server.storage.blob_store import BlobStore, Digest, SignedRequest, is_key
-from modelyard.server.teams.acting import Acting
-from modelyard.server.teams.operations import team_of
+from modelyard.server.storage.blob_store import BlobStore, SignedRequest, StoredObject, is_storage_key
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.operations import get_team_row
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire import problems
 from modelyard.wire.uploads import UploadRequest
 
-PUT_LIFE = timedelta(hours=1)
-# What is announced in this process when there are new bytes to verify.
-UNREAD = "unread"
+PUT_URL_LIFETIME = timedelta(hours=1)
+# Announced within this process when a blob is added to the verification queue.
+BLOB_PENDING = "blob-pending"
 
-# Made once, since making a statement costs more than running it.
+# Built once, since building a statement costs more than running it.
 _BY_KEY = select(UploadRow).where(UploadRow.storage_key == bindparam("key"), UploadRow.team_id == bindparam("team"))
-_HELD = (
+_VERIFIED_BLOB = (
     select(BlobRow)
     .where(
         BlobRow.team_id == bindparam("team"),
@@ -34,10 +35,10 @@ _HELD = (
     )
     .limit(1)
 )
-_uploads = table_of(UploadRow)
-_USE = (
+_uploads = get_table(UploadRow)
+_MARK_REGISTERED = (
     update(_uploads)
-    .where(_uploads.c.id == bindparam("of"), _uploads.c.registered_at.is_(None))
+    .where(_uploads.c.id == bindparam("upload"), _uploads.c.registered_at.is_(None))
     .values(
         blob_id=bindparam("blob"),
         model_id=bindparam("model"),
@@ -49,7 +50,11 @@ _USE = (
 
 @dataclass(frozen=True)
 class OpenedUpload:
-    """An upload, and whether its bytes are needed at all."""
+    """An upload, and whether the client has to send the file.
+
+    ``is_stored``: the team has this content already. ``hash_first``: the team has a file of this size, so the client
+    should hash its file and ask again before it sends it.
+    """
 
     upload: UploadRow
     is_stored: bool
@@ -57,115 +62,171 @@ class OpenedUpload:
 
 
 def open_upload(
-    session: Session, acting: Acting, settings: Settings, new: UploadRequest, free_bytes: int | None
+    session: Session, team: TeamContext, settings: Settings, new: UploadRequest, free_bytes: int | None
 ) -> OpenedUpload:
-    """A handle for bytes to come, or a fresh handle on bytes that the team holds already.
+    """Add an upload with a new storage key; it refers to the team's blob if that has the same verified content.
+
+    It does only if the request has a hash; then nothing has to be sent, and neither quota nor disk is checked.
 
     Raises:
-        QuotaExceeded: the team may not store this much.
-        TooManyAttempts: the team has too many unfinished uploads.
-        StorageFull: the store has only ``free_bytes`` of room.
+        QuotaExceeded: the file does not fit into the team's quota.
+        TooManyUploads: the team has too many unfinished uploads.
+        StorageFull: the file is larger than ``free_bytes``, the free space of the store (None: unlimited).
     """
-    held = _verified_blob(session, acting.team_id, new)
-    is_stored = held is not None and new.file_hash is not None
+    blob = _find_candidate_blob(session, team.team_id, new)
+    is_stored = blob is not None and new.file_hash is not None
+    _check_open_uploads(session, team.team_id, settings)
     if not is_stored:
-        _check_room(session, acting, settings, new.file_size)
+        _check_quota(session, team, settings, new.file_size)
         _check_disk(free_bytes, new.file_size)
 
     upload_id = new_id()
     upload = UploadRow(
         id=upload_id,
-        team_id=acting.team_id,
-        storage_key=f"models/{acting.team_id}/{upload_id}",
+        team_id=team.team_id,
+        storage_key=f"models/{team.team_id}/{upload_id}",
         file_name=new.file_name,
         file_size=new.file_size,
         file_hash=new.file_hash,
-        creator_kind=acting.creator.kind,
-        creator_id=acting.creator.id,
+        creator_kind=team.creator.kind,
+        creator_id=team.creator.id,
     )
-    if held is not None and is_stored:
-        upload.blob_id = held.id
-        held.unused_since = None
+    if blob is not None and is_stored:
+        upload.blob_id = blob.id
+        blob.unused_since = None
     session.add(upload)
-    return OpenedUpload(upload, is_stored, hash_first=held is not None and not is_stored)
+    return OpenedUpload(upload, is_stored, hash_first=blob is not None and not is_stored)
 
 
-def put_request(store: BlobStore, upload: UploadRow) -> SignedRequest:
-    """How to PUT the announced file whole."""
+def presign_put(store: BlobStore, upload: UploadRow) -> SignedRequest:
+    """Return a presigned request that uploads the whole file with one PUT; valid for ``PUT_URL_LIFETIME``."""
     sha256 = upload.file_hash.removeprefix("sha256:") if upload.file_hash else None
-    return store.put_request(upload.storage_key, upload.file_size, sha256, PUT_LIFE)
+    return store.presign_put(upload.storage_key, upload.file_size, sha256, PUT_URL_LIFETIME)
 
 
-def _verified_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobRow | None:
-    """Verified bytes of this team with the new file's hash; without a hash, any of its size."""
+def _find_candidate_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobRow | None:
+    """Return the team's verified blob with the new file's hash and size; without a hash, any with its size."""
     if new.file_hash is not None:
-        return held_blob(session, team_id, new.file_hash.removeprefix("sha256:"), new.file_size)
+        return find_verified_blob(session, team_id, new.file_hash.removeprefix("sha256:"), new.file_size)
     same_size = select(BlobRow).where(
         BlobRow.team_id == team_id, BlobRow.size == new.file_size, BlobRow.verification == "verified"
     )
     return session.scalars(same_size.limit(1)).first()
 
 
-def _check_room(session: Session, acting: Acting, settings: Settings, size: int) -> None:
-    # Added up as fractions: whole numbers beyond 64 bits are an error to SQLite, and anybody may announce them.
-    count, coming = session.execute(
-        select(func.count(), func.coalesce(func.sum(cast(UploadRow.file_size, Double)), 0.0)).where(
-            UploadRow.team_id == acting.team_id,
-            UploadRow.registered_at.is_(None),
-            UploadRow.blob_id.is_(None),
-            # A whole file comes while its URL lives; a handle that nobody used holds no room for a week.
-            or_(UploadRow.multipart_id.is_not(None), UploadRow.created_at > now() - PUT_LIFE),
+def _check_open_uploads(session: Session, team_id: UUID, settings: Settings) -> None:
+    """Check that the team may open one more upload.
+
+    Raises:
+        TooManyUploads: it has ``settings.open_uploads`` unfinished ones; says when the next of them expires.
+    """
+    is_counted = _is_open(settings) & (UploadRow.team_id == team_id) & UploadRow.aborted_at.is_(None)
+    count = session.scalar(select(func.count()).where(is_counted)) or 0
+    if count < settings.open_uploads:
+        return
+    is_multipart = UploadRow.multipart_id.is_not(None)
+    oldest_single = session.scalar(select(func.min(UploadRow.created_at)).where(is_counted, ~is_multipart))
+    oldest_multipart = session.scalar(select(func.min(UploadRow.touched_at)).where(is_counted, is_multipart))
+    expiries = [
+        since + lifetime
+        for since, lifetime in (
+            (oldest_single, PUT_URL_LIFETIME),
+            (oldest_multipart, timedelta(days=settings.upload_days)),
         )
-    ).one()
-    if count >= settings.open_uploads:
-        raise problems.TooManyAttempts(
-            f"The team has {count} unfinished uploads. Finish or abort some.", open_uploads=count, retry_after=60
-        )
-    quota = team_of(session, acting).quota_bytes
+        if since is not None
+    ]
+    raise problems.TooManyUploads(
+        f"The team has {count} unfinished uploads; the limit is {settings.open_uploads}. Finish some, or abort "
+        "multipart uploads, which stop counting at once. Other uploads stop counting after one hour, multipart uploads "
+        f"{settings.upload_days} days after their last part; the next one at {min(expiries):%Y-%m-%d %H:%M} UTC.",
+        open_uploads=count,
+        retry_after=max(1, math.ceil((min(expiries) - now()).total_seconds())),
+    )
+
+
+def _is_open(settings: Settings) -> ColumnElement[bool]:
+    """Build the SQL condition for uploads that are not registered and can still be completed.
+
+    An upload with one PUT counts for the lifetime of its URL, a multipart upload for ``settings.upload_days`` after its
+    last part.
+    """
+    is_url_valid = UploadRow.created_at > now() - PUT_URL_LIFETIME
+    is_recent = UploadRow.touched_at > now() - timedelta(days=settings.upload_days)
+    return UploadRow.registered_at.is_(None) & or_(is_url_valid, UploadRow.multipart_id.is_not(None) & is_recent)
+
+
+def _check_quota(session: Session, team: TeamContext, settings: Settings, size: int) -> None:
+    """Check that a file of ``size`` bytes fits into the team's quota, with its stored blobs and open uploads.
+
+    Raises:
+        QuotaExceeded: it does not fit.
+    """
+    quota = get_team_row(session, team).quota_bytes
     quota = settings.quota_bytes if quota is None else quota
-    stored = changes.totals_of(session, acting.team_id).stored_bytes
-    if quota is not None and stored + int(coming) + size > quota:
+    if quota is None:
+        return
+    # Summed as floating point numbers: SQLite fails on integers above 64 bits, and clients may declare such sizes.
+    total = select(func.coalesce(func.sum(cast(UploadRow.file_size, Double)), 0.0))
+    is_expected = _is_open(settings) & UploadRow.blob_id.is_(None)
+    expected = int(session.scalar(total.where(UploadRow.team_id == team.team_id, is_expected)) or 0)
+    stored = revisions.get_totals(session, team.team_id).stored_bytes
+    if stored + expected + size > quota:
         raise problems.QuotaExceeded(
-            f"The team may store {quota} bytes and holds or expects {stored + int(coming)}; this file has {size}.",
+            f"The team may store {quota} bytes; {stored + expected} are used or reserved, and this file has {size}.",
             quota_bytes=quota,
             stored_bytes=stored,
-            expected_bytes=int(coming),
+            expected_bytes=expected,
         )
 
 
 def _check_disk(free: int | None, size: int) -> None:
-    if free is not None and size > free:
-        raise problems.StorageFull(f"The registry's disk has {free} bytes free; this file has {size}.", free_bytes=free)
-
-
-def upload_by_key(session: Session, team_id: UUID, storage_key: str) -> UploadRow:
-    """An upload of this team.
+    """Check that a file of ``size`` bytes fits into the free space of the store; None is unlimited.
 
     Raises:
-        UploadNotFound: no upload of this team has this key; a foreign team's looks the same.
+        StorageFull: it does not fit.
     """
-    upload = session.scalar(_BY_KEY, {"key": storage_key, "team": team_id}) if is_key(storage_key) else None
+    if free is not None and size > free:
+        raise problems.StorageFull(
+            f"The registry's disk has {free} bytes of free space; this file has {size}.",
+            needed_bytes=size,
+            free_bytes=free,
+        )
+
+
+def get_upload(session: Session, team_id: UUID, storage_key: str) -> UploadRow:
+    """Return the team's upload with this storage key.
+
+    Raises:
+        UploadNotFound: there is none, or it belongs to another team.
+    """
+    upload = session.scalar(_BY_KEY, {"key": storage_key, "team": team_id}) if is_storage_key(storage_key) else None
     if upload is None:
-        raise upload_not_found()
+        raise build_upload_not_found()
     return upload
 
 
-def upload_not_found() -> problems.UploadNotFound:
+def build_upload_not_found() -> problems.UploadNotFound:
+    """Build the problem for an upload that does not exist or is not visible to the caller; both look the same."""
     return problems.UploadNotFound("There is no such upload.")
 
 
-def arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
-    """How many bytes have come so far, whole or in parts."""
-    whole = store.stored(upload.storage_key)
-    if whole is not None:
-        return whole.size
+def count_arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
+    """Return how many bytes of an upload the store has: of the complete file, or of its parts so far."""
+    stored = store.stat(upload.storage_key)
+    if stored is not None:
+        return stored.size
     if upload.multipart_id is None:
         return 0
-    return sum(part.size for part in store.parts(upload.storage_key, upload.multipart_id))
+    return sum(part.size for part in store.list_parts(upload.storage_key, upload.multipart_id))
 
 
-def new_blob(session: Session, upload: UploadRow, sha256: str, digest: Digest | None) -> BlobRow:
-    """The bytes of this upload as a blob, verified if the store has read them; whoever makes it counts its bytes."""
+def insert_blob(session: Session, upload: UploadRow, sha256: str, stored: StoredObject) -> BlobRow:
+    """Insert a blob for an upload's content: verified if ``stored`` has a digest, else pending.
+
+    A pending blob wakes this process's verification at commit. The returned row is not attached to the session: changes
+    of it are not stored. The caller adds its size to the team's stored bytes.
+    """
+    digest = stored.digest
     moment = None if digest is None else now()
     values = {
         "id": new_id(),
@@ -177,19 +238,27 @@ def new_blob(session: Session, upload: UploadRow, sha256: str, digest: Digest | 
         "verification": "pending" if digest is None else "verified",
         "checked_at": moment,
         "verified_at": moment,
+        "stored_version": None if digest is None else stored.version,
     }
     insert_row(session, BlobRow, **values)
     if digest is None:
-        announce(session, UNREAD)
+        announce(session, BLOB_PENDING)
     return BlobRow(**values)
 
 
-def held_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
-    """Verified bytes of this team with this hash and size."""
-    return session.scalars(_HELD, {"team": team_id, "sha256": sha256, "size": size}).first()
+def queue_for_verification(session: Session, blob: BlobRow) -> None:
+    """Put a verified blob back into the verification queue, because no model has its metadata."""
+    blob.verification = "pending"
+    blob.checked_at = blob.verified_at = None
+    announce(session, BLOB_PENDING)
 
 
-def use_upload(session: Session, upload: UploadRow, blob_id: UUID, model_id: UUID) -> bool:
-    """Mark the upload as registered; False if somebody else did in between."""
-    values = {"of": upload.id, "blob": blob_id, "model": model_id, "moment": now()}
-    return session.connection().execute(_USE, values).rowcount == 1
+def find_verified_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
+    """Return a verified blob of the team with this hash and size, or None; there may be several."""
+    return session.scalars(_VERIFIED_BLOB, {"team": team_id, "sha256": sha256, "size": size}).first()
+
+
+def mark_upload_registered(session: Session, upload: UploadRow, blob_id: UUID, model_id: UUID) -> bool:
+    """Mark an upload as registered in the database, not in ``upload``; return False if another request has done so."""
+    values = {"upload": upload.id, "blob": blob_id, "model": model_id, "moment": now()}
+    return session.connection().execute(_MARK_REGISTERED, values).rowcount == 1

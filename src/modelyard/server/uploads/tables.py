@@ -1,9 +1,9 @@
-"""Uploads (the handle that a client quotes), blobs (bytes that a team holds once), and bytes that nobody needs.
+"""Tables of uploads, blobs (content that a team stores once), and discarded objects.
 
-uploads.storage_key ── what presign answered; PUT goes there
-uploads.blob_id ────── the bytes behind the handle, once somebody registered them
-blobs.store_key ────── where those bytes are: the key of the upload that brought them, or of a copy of it
-discarded.store_key ── bytes that may go: no other row needs them, or will
+uploads.storage_key ── the key that presign returned, to which the client uploads
+uploads.blob_id ────── the uploaded content, once it is registered
+blobs.store_key ────── the object with the content: the key of the upload that brought it, or of a copy of it
+discarded.store_key ── an object that can be removed: no other row uses it, or will
 """
 
 from datetime import datetime
@@ -15,44 +15,51 @@ from sqlalchemy.orm import Mapped, mapped_column
 from modelyard.server.database.base import Row, new_id, now
 
 PENDING = text("verification = 'pending'")
+RECHECK = text("recheck_since IS NOT NULL")
 
 
 class BlobRow(Row):
-    """Bytes of one team. ``verification`` says whether the registry has read them and found what was claimed."""
+    """The content of a file, stored once for a team; ``verification`` is pending, verified or failed."""
 
     __tablename__ = "blobs"
-    # Not unique: two unread objects may claim one hash, and only reading tells whether both are right.
+    # Not unique: two pending objects may declare the same hash, and only verification shows whether both are right.
     __table_args__ = (
         Index("ix_blobs_team_id_sha256", "team_id", "sha256"),
         Index("ix_blobs_team_id_size", "team_id", "size"),
-        Index("ix_blobs_pending", "tries", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
+        Index("ix_blobs_pending", "team_id", "tries", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
         Index("ix_blobs_verification_checked_at", "verification", "checked_at"),
+        Index("ix_blobs_recheck_since", "recheck_since", sqlite_where=RECHECK, postgresql_where=RECHECK),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
-    sha256: Mapped[str]  # the claim until verified, then the fact
+    sha256: Mapped[str]  # as declared by the client until verified
     blake3: Mapped[str | None]
     size: Mapped[int]
     store_key: Mapped[str] = mapped_column(unique=True)
     verification: Mapped[str] = mapped_column(default="pending")
     verification_error: Mapped[str | None]
-    lease: Mapped[UUID | None]  # the reading that may settle it; another one each time
-    leased_until: Mapped[datetime | None]  # with no lease: not to be read before
-    tries: Mapped[int] = mapped_column(default=0, server_default="0")  # in a row that the store did not answer
+    lease: Mapped[UUID | None]  # the verification that may record its result; a new id each time
+    leased_until: Mapped[datetime | None]  # without a lease: not to be verified before
+    tries: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # attempts in a row in which the store did not answer
     checked_at: Mapped[datetime | None]
-    verified_at: Mapped[datetime | None]  # first; kept when the bytes rot
+    verified_at: Mapped[datetime | None]  # for the first time; stays if the content is damaged later
+    # ``StoredObject.version`` of the object at its last successful verification; None if an older release verified it.
+    stored_version: Mapped[str | None]
+    recheck_since: Mapped[datetime | None]  # the object has another version now: it is verified again before others
     unused_since: Mapped[datetime | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     @property
     def blake3_hash(self) -> str | None:
-        """As the API shows it: ``blake3:`` and the hex digest, once somebody has read the bytes."""
+        """The hash as in the API: ``blake3:`` and the hex digest; None before verification."""
         return f"blake3:{self.blake3}" if self.blake3 else None
 
 
 class UploadRow(Row):
-    """A permission to bring one file, and how far it has come."""
+    """An upload of one file: what was declared, and its progress."""
 
     __tablename__ = "uploads"
     __table_args__ = (
@@ -71,18 +78,20 @@ class UploadRow(Row):
     multipart_id: Mapped[str | None]
     part_size: Mapped[int | None]
     blob_id: Mapped[UUID | None] = mapped_column(ForeignKey("blobs.id"), index=True)
-    # Not a foreign key: models stand above uploads, and an upload outlives its model's record.
+    # Not a foreign key: this package does not depend on models, and an upload can outlive its model.
     model_id: Mapped[UUID | None]
     registered_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     touched_at: Mapped[datetime] = mapped_column(default=now)
+    aborted_at: Mapped[datetime | None]  # then it does not count as unfinished; None again once it is begun again
 
 
 class DiscardedRow(Row):
-    """Proof that what a key holds, or one multipart upload of it, is of no use to any row.
+    """An object, or one multipart upload of its key, that no row uses, so that it can be removed.
 
-    Written in the transaction that makes it true; or before bytes come to a key that no client ever writes to, and
-    then removed by whoever puts the key into use, which ends when somebody has taken the row to delete the bytes.
+    Written in the transaction that removes the last use. Also written before the server itself writes an object to a
+    key that no client can write to; that row is deleted in the transaction that uses the object, unless the removal
+    has begun (``taken_at``).
     """
 
     __tablename__ = "discarded"
@@ -90,5 +99,5 @@ class DiscardedRow(Row):
     store_key: Mapped[str] = mapped_column(primary_key=True)
     multipart_id: Mapped[str] = mapped_column(primary_key=True, default="")  # "" is the object itself
     team_id: Mapped[UUID]
-    since: Mapped[datetime] = mapped_column(index=True)  # in time to come, if they are useless unless used by then
-    taken_at: Mapped[datetime | None]  # from now on they may be gone
+    since: Mapped[datetime] = mapped_column(index=True)  # in the future for an object that may still come into use
+    taken_at: Mapped[datetime | None]  # when its removal began

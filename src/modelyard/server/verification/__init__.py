@@ -1,9 +1,10 @@
-"""Reading every byte before anybody may have it, and again before it has had much time to rot.
+"""Verification: every byte is read before a model is served, and verified content is re-read regularly (scrub).
 
-leasing.py    which blob is read next, by whom, until when
-finding.py    what the bytes are: the digests, the checks of the content, a copy where the store could be written over
-settling.py   what was found, written down: the blob, its models, the audit trail
-worker.py     the threads that verify what arrives
-scrubbing.py  the slow second reading of what is verified
-gauges.py     how much waits, how much has failed
+blob_leases.py    which blob is examined next, by which worker, until when
+team_shares.py    which team is served next: every team gets an equal share of the workers' time
+examine.py        digests and content checks of one stored object
+record_result.py  writes the result: the blob, its models, the audit trail
+worker.py         the threads that verify new uploads
+scrub.py          periodic re-verification, and re-verification of objects that changed
+metrics.py        how many files wait, how many have failed
 """

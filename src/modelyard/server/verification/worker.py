@@ -1,4 +1,4 @@
-"""The worker that verifies what arrives: any number of threads, in any number of processes."""
+"""The worker that verifies new uploads, in any number of threads and processes."""
 
 import logging
 import threading
@@ -10,17 +10,29 @@ from datetime import timedelta
 from uuid import UUID
 
 from modelyard.server.database.base import new_id
-from modelyard.server.database.clock import database_now
+from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database
-from modelyard.server.leases import renewing
-from modelyard.server.observed import Metrics
+from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.leases import LEASE_LIFE, renew_periodically
+from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.objects.recheck_requests import RecheckRequests
 from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError
-from modelyard.server.storage.digest import Reading, Stopped
-from modelyard.server.storage.trust import Trust
-from modelyard.server.uploads.discarding import Useless, discard
-from modelyard.server.verification.finding import Finding, find_out, gone, make_sure_of
-from modelyard.server.verification.leasing import LIFE, PATIENCE, Held, give_up, put_back, renew, take_next
-from modelyard.server.verification.settling import model_names, settle
+from modelyard.server.storage.byte_ranges import check_store_answers
+from modelyard.server.storage.capabilities import StoreCapabilities
+from modelyard.server.storage.digest import ObjectHasher, ReadStopped
+from modelyard.server.uploads.discards import DiscardedObject, discard
+from modelyard.server.verification.blob_leases import (
+    STALL_TIMEOUT,
+    LeasedBlob,
+    lease_next_blob,
+    list_waiting_teams,
+    release_lease,
+    release_leases,
+    renew_lease,
+)
+from modelyard.server.verification.examine import Examination, examine_missing_object, examine_object
+from modelyard.server.verification.record_result import get_model_paths, record_result
+from modelyard.server.verification.team_shares import BEGIN_SECONDS, TeamShares
 from modelyard.wire.problems import Problem, Unavailable
 
 VERIFIED = "verified/"
@@ -28,80 +40,87 @@ log = logging.getLogger("modelyard.verification")
 
 
 class Verifier:
-    """Reads unread blobs, one at a time in each thread that calls ``verify_next``."""
+    """Verifies pending blobs, one at a time in each thread that calls ``verify_next``."""
 
     def __init__(
         self,
         database: Database,
         store: BlobStore,
-        trust: Trust,
+        capabilities: StoreCapabilities,
         metrics: Metrics,
         *,
         workers: int = 1,
-        life: timedelta = LIFE,
+        life: timedelta = LEASE_LIFE,
     ) -> None:
-        self._database, self._store, self._trust, self._metrics = database, store, trust, metrics
+        self._database, self._store, self._capabilities, self._metrics = database, store, capabilities, metrics
+        self._objects = ObjectChecks(database, store, metrics, RecheckRequests())
         self._life = life
-        # Of one team's blobs all workers but one read at a time: whatever its reads wait for, others have that one.
-        self._most_of_a_team = max(workers - 1, 1)
+        # One team may occupy all workers but one: if its reads stall, the last one serves other teams.
+        self._max_per_team = max(workers - 1, 1)
+        self._shares = TeamShares()
         self._lock = threading.Lock()
-        self._held: dict[UUID, Held] = {}
-        self._readings: dict[UUID, Reading] = {}
-        # Leases that the database may have and no thread: the answer to a commit was lost, or it was away.
+        self._leased: dict[UUID, LeasedBlob] = {}
+        self._hashers: dict[UUID, ObjectHasher] = {}
+        # Leases that the database may have though no thread holds them: the response to a commit was lost.
         self._lost = set[UUID]()
         self._stopping = threading.Event()
 
     def verify_next(self) -> bool:
-        """Read one blob and say what it is; False if there is none to read now.
+        """Lease and verify one blob; return False if none can be leased, or the verifier is stopping.
 
-        Safe with any number of workers: a lease keeps two from settling the same blob, and one that died loses it.
+        Returns True also if the result was not recorded: the read was stopped or failed, or another worker took the
+        blob. Safe with any number of workers: a lease keeps two from recording the same blob, and expires if its worker
+        died.
 
         Raises:
-            StoreUnavailable: the store does not answer anybody; the blob waits.
+            StoreUnavailable: the store does not answer at all; the blob waits.
+            Unavailable: the database does not answer.
         """
-        held = None if self._stopping.is_set() else self._taken()
-        if held is None:
+        leased = None if self._stopping.is_set() else self._lease_next()
+        if leased is None:
             return False
-        with self._counted(held), self._lost_by_problems(held.lease):
+        with self._track(leased), self._remember_lost_lease(leased.lease):
             try:
-                self._verify(held)
-            except Stopped:
-                put_back(self._database, held, is_its_fault=False)
+                self._verify(leased)
+            except ReadStopped:
+                release_lease(self._database, leased, is_blob_at_fault=False)
             except StoreError as error:
-                self._put_off(held, error)
-            except Exception:  # raised again: whatever it is, the next try comes later, and other blobs before it
-                put_back(self._database, held, is_its_fault=True)
+                self._postpone(leased, error)
+            except Exception:  # raised again: the next try comes later, after other blobs
+                release_lease(self._database, leased, is_blob_at_fault=True)
                 raise
         return True
 
     def stop(self) -> None:
-        """Give back what is being read, so that other processes need not wait for a lease to end.
+        """Stop for good: end all reads, and release their leases, so that other processes can take them.
 
-        A read that stands still cannot be called back; but it can no longer say anything.
+        A read that is stuck cannot be interrupted, but its result is not recorded any more.
         """
         self._stopping.set()
         with self._lock:
-            held = list(self._held.values())
-            for reading in self._readings.values():
-                reading.stop()
-        for one in held:
+            all_leased = list(self._leased.values())
+            for hasher in self._hashers.values():
+                hasher.stop()
+        for leased in all_leased:
             with suppress(Problem):
-                put_back(self._database, one, is_its_fault=False)
+                release_lease(self._database, leased, is_blob_at_fault=False)
 
-    def _taken(self) -> Held | None:
-        """The blob to read next, after those were let go that wait for a thread which has given them up."""
+    def _lease_next(self) -> LeasedBlob | None:
+        """Release the lost leases of this process, then lease the next blob; None if there is none to lease."""
         with self._lock:
             lost = list(self._lost)
         if lost:
-            give_up(self._database, lost)
+            release_leases(self._database, lost)
             with self._lock:
                 self._lost.difference_update(lost)
         lease = new_id()
-        with self._lost_by_problems(lease):
-            return take_next(self._database, self._crowded(), self._life, lease)
+        with self._remember_lost_lease(lease):
+            teams = self._shares.order_teams(list_waiting_teams(self._database, self._list_teams_at_limit()))
+            return lease_next_blob(self._database, teams, self._life, lease)
 
     @contextmanager
-    def _lost_by_problems(self, lease: UUID) -> Iterator[None]:
+    def _remember_lost_lease(self, lease: UUID) -> Iterator[None]:
+        """Remember the lease if the block raises a problem, which is raised again, so that it is released later."""
         try:
             yield
         except Problem:
@@ -109,121 +128,156 @@ class Verifier:
                 self._lost.add(lease)
             raise
 
-    def _verify(self, held: Held) -> None:
+    def _verify(self, leased: LeasedBlob) -> None:
+        """Examine a leased blob and record the result, renewing the lease meanwhile.
+
+        If the result is not recorded, this is logged and the copy, if any, is discarded.
+        """
         progress = _Progress()
 
-        def go_on() -> bool:
+        def renew_while_progressing() -> bool:
+            """Renew the lease; return False if it is lost, or the read has made no progress for ``STALL_TIMEOUT``."""
             with self._lock:
-                reading = self._readings.get(held.lease)
-            return progress.has_come(reading.count if reading else 0) and renew(self._database, held, self._life)
+                hasher = self._hashers.get(leased.lease)
+            return progress.is_moving(hasher.bytes_read if hasher else 0) and renew_lease(
+                self._database, leased, self._life
+            )
 
-        with renewing(go_on, self._life, lambda: self._stop(held)):
-            found = self._found(held)
-            is_settled = self._settled(held, found)
-        if not is_settled:
-            log.warning("another worker has this blob now", extra={"blob": str(held.blob.id)})
-            self._give_up_copy(held)
+        with renew_periodically(renew_while_progressing, self._life, lambda: self._stop_reading(leased)):
+            examination = self._examine(leased)
+            is_recorded = self._record(leased, examination)
+        if not is_recorded:
+            log.warning("another worker has this blob now", extra={"blob": str(leased.blob.id)})
+            self._discard_copy(leased)
             return
-        self._metrics.blobs_read.labels("failed" if found.error else "verified").inc()
+        self._metrics.blobs_read.labels("failed" if examination.error else "verified").inc()
 
-    def _settled(self, held: Held, found: Finding) -> bool:
-        """Settle, as soon as the database answers: what was read for an hour is not read again for its sake."""
-        ends = time.monotonic() + self._life.total_seconds()
+    def _record(self, leased: LeasedBlob, examination: Examination) -> bool:
+        """Record the result as soon as the database answers, so that an hour's read is not repeated.
+
+        First checks the objects of the team's verified blobs of this content, and marks damaged ones. Returns False if
+        the result was not recorded: the lease is lost, or the removal of its copy has begun.
+
+        Raises:
+            Unavailable: the database did not answer for as long as a lease lasts, or the verifier is stopping.
+            StoreUnavailable: the store does not answer; this is not retried here.
+        """
+        deadline = time.monotonic() + self._life.total_seconds()
         while True:
             try:
-                return settle(self._database, held, found)
+                # The object is discarded if the team has the same content already: only if that is not damaged.
+                self._objects.check_blobs_with_content(
+                    leased.blob.team_id, leased.blob.sha256, leased.blob.size, wait_for_store=True
+                )
+                return record_result(self._database, leased, examination)
             except Unavailable:
-                if time.monotonic() > ends or self._stopping.wait(1.0):
+                if time.monotonic() > deadline or self._stopping.wait(1.0):
                     raise
 
-    def _found(self, held: Held) -> Finding:
+    def _examine(self, leased: LeasedBlob) -> Examination:
+        """Copy the object if the store requires it, and examine it."""
         with self._database.reading() as session:
-            names = model_names(session, held.blob.id)
+            names = get_model_paths(session, leased.blob.id)
         try:
-            key = self._final_key(held)
+            key = self._copy_if_needed(leased)
         except NoSuchKey:
-            return gone(self._store)
+            return examine_missing_object(self._store)
 
-        def begun(reading: Reading) -> None:
+        def register_hasher(hasher: ObjectHasher) -> None:
+            """Make the read known to ``stop``, and stop it if the verifier is stopping."""
             with self._lock:
-                self._readings[held.lease] = reading
+                self._hashers[leased.lease] = hasher
                 if self._stopping.is_set():
-                    reading.stop()
+                    hasher.stop()
 
         try:
-            return find_out(self._store, held.blob, key, names, begun)
+            return examine_object(self._store, leased.blob, key, names, register_hasher)
         finally:
-            reading = self._readings.get(held.lease)
-            self._metrics.bytes_verified.inc(reading.count if reading else 0)
+            hasher = self._hashers.get(leased.lease)
+            self._metrics.bytes_verified.inc(hasher.bytes_read if hasher else 0)
 
-    def _final_key(self, held: Held) -> str:
-        """The key that the bytes are served from: in a store that lets keys be written again, that of a copy.
+    def _copy_if_needed(self, leased: LeasedBlob) -> str:
+        """Return the key that is examined and served: a copy's, in a store whose keys can be overwritten.
 
-        Copied first and read there, since nobody was ever given a URL to write to it: what is read is what is served.
+        The copy is made before it is read, and no client has a URL that writes to it, so the examined bytes are the
+        served ones. It counts as discarded until the result is recorded; its key is noted in ``leased``.
+
+        Raises:
+            NoSuchKey: the object is missing.
         """
-        blob = held.blob
-        self._trust.renew(self._store)
-        if not self._trust.needs_copies or blob.store_key.startswith(VERIFIED):
+        blob = leased.blob
+        self._capabilities.ensure_probed(self._store)
+        if not self._capabilities.needs_copies or blob.store_key.startswith(VERIFIED):
             return blob.store_key
-        stored = self._store.stored(blob.store_key)
+        stored = self._store.stat(blob.store_key)
         if stored is None:
             raise NoSuchKey("There are no bytes under this key.")
-        # Another key each time, since a copy that was given up may appear late.
-        held.copied_to = f"{VERIFIED}{blob.team_id}/{held.lease}"
+        # A new key each time, since an abandoned copy may still appear later.
+        leased.copied_to = f"{VERIFIED}{blob.team_id}/{leased.lease}"
         with self._database.writing(blob.team_id) as session:
-            until = database_now(session) + self._life
-            discard(session, [Useless(blob.team_id, held.copied_to)], until)
-        self._store.copy(blob.store_key, held.copied_to, stored.version)
-        return held.copied_to
+            until = get_database_time(session) + self._life
+            discard(session, [DiscardedObject(blob.team_id, leased.copied_to)], until)
+        self._store.copy(blob.store_key, leased.copied_to, stored.version)
+        return leased.copied_to
 
-    def _put_off(self, held: Held, error: StoreError) -> None:
-        """Let the blob wait; whose fault it is, tells the store's answer to another question."""
+    def _postpone(self, leased: LeasedBlob, error: StoreError) -> None:
+        """Release the blob for later; a request to the store tells whether only this blob fails.
+
+        Raises:
+            StoreError: the store does not answer at all.
+        """
         try:
-            make_sure_of(self._store)
+            check_store_answers(self._store)
         except StoreError:
-            put_back(self._database, held, is_its_fault=False)
+            release_lease(self._database, leased, is_blob_at_fault=False)
             raise error from None
-        put_back(self._database, held, is_its_fault=True)
-        log.warning("a blob could not be read", extra={"blob": str(held.blob.id), "why": error.detail})
+        release_lease(self._database, leased, is_blob_at_fault=True)
+        log.warning("a blob could not be read", extra={"blob": str(leased.blob.id), "why": error.detail})
 
-    def _give_up_copy(self, held: Held) -> None:
-        """Note the copy once more: whoever removed the row may have done so before the bytes were there."""
-        if held.copied_to is not None:
-            with self._database.writing(held.blob.team_id) as session:
-                discard(session, [Useless(held.blob.team_id, held.copied_to)], database_now(session))
+    def _discard_copy(self, leased: LeasedBlob) -> None:
+        """Mark the copy as discarded once more: its row may have been removed before the copy was complete."""
+        if leased.copied_to is not None:
+            with self._database.writing(leased.blob.team_id) as session:
+                discard(session, [DiscardedObject(leased.blob.team_id, leased.copied_to)], get_database_time(session))
 
-    def _stop(self, held: Held) -> None:
+    def _stop_reading(self, leased: LeasedBlob) -> None:
+        """Stop the read of a blob whose lease was lost or not renewed."""
         with self._lock:
-            reading = self._readings.get(held.lease)
-        if reading is not None:
-            reading.stop()
+            hasher = self._hashers.get(leased.lease)
+        if hasher is not None:
+            hasher.stop()
 
-    def _crowded(self) -> list[UUID]:
+    def _list_teams_at_limit(self) -> list[UUID]:
+        """Return the teams that occupy as many threads of this process as one team may."""
         with self._lock:
-            teams = Counter(held.blob.team_id for held in self._held.values())
-        return [team_id for team_id, count in teams.items() if count >= self._most_of_a_team]
+            teams = Counter(leased.blob.team_id for leased in self._leased.values())
+        return [team_id for team_id, count in teams.items() if count >= self._max_per_team]
 
     @contextmanager
-    def _counted(self, held: Held) -> Iterator[None]:
+    def _track(self, leased: LeasedBlob) -> Iterator[None]:
+        """Register the blob as leased here while the block runs, and charge its time to the team."""
+        began = time.monotonic()
+        self._shares.charge(leased.blob.team_id, BEGIN_SECONDS)
         with self._lock:
-            self._held[held.lease] = held
+            self._leased[leased.lease] = leased
         try:
             yield
         finally:
+            self._shares.charge(leased.blob.team_id, time.monotonic() - began)
             with self._lock:
-                del self._held[held.lease]
-                self._readings.pop(held.lease, None)
+                del self._leased[leased.lease]
+                self._hashers.pop(leased.lease, None)
 
 
 class _Progress:
-    """Whether bytes still come."""
+    """Distinguishes a slow read from a stalled one."""
 
     def __init__(self) -> None:
         self._count = 0
         self._since = time.monotonic()
 
-    def has_come(self, count: int) -> bool:
-        """Whether there are more than at the last call, or it was not long ago that there were."""
+    def is_moving(self, count: int) -> bool:
+        """Return whether ``count`` has changed within the stall timeout, as seen by the calls so far."""
         if count != self._count:
             self._count, self._since = count, time.monotonic()
-        return time.monotonic() - self._since < PATIENCE.total_seconds()
+        return time.monotonic() - self._since < STALL_TIMEOUT.total_seconds()

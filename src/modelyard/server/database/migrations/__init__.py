@@ -1,4 +1,4 @@
-"""One migration tree; run by ``modelyard migrate`` and at start."""
+"""The schema migrations; run by ``modelyard migrate`` and at start."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from modelyard.server.database.engine import DatabaseUnfit, is_sqlite, migrating_connection
-from modelyard.server.database.failures import failures_as_problems
+from modelyard.server.database.engine import DatabaseUnfit, is_sqlite, open_migration
+from modelyard.server.database.failures import translate_failures
 
 HERE = Path(__file__).parent
 
 
 class SchemaTooNew(Exception):
-    """The database was written by a newer modelyard."""
+    """The database was written by a newer version of modelyard."""
 
 
 def _config() -> Config:
@@ -25,20 +25,20 @@ def _config() -> Config:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to date; may be repeated, and begun by any number of servers at once.
+    """Upgrade the schema to the current version. Idempotent, and safe when several servers start at once.
 
     Raises:
-        SchemaTooNew: the database is ahead of this program.
-        DatabaseUnfit: its texts cannot be all that a name may be.
-        Unavailable: it does not answer, or another server has been migrating it for long.
+        SchemaTooNew: the schema is newer than this program.
+        DatabaseUnfit: the database's encoding cannot store every name.
+        Unavailable: the database does not answer, or another server's migration takes too long.
     """
-    with failures_as_problems():
+    with translate_failures():
         if schema_state(engine) == "current":
             return
         _check_encoding(engine)
         config = _config()
-        with migrating_connection(engine) as connection:
-            if _state_of(connection) == "too new":
+        with open_migration(engine) as connection:
+            if _read_state(connection) == "too new":
                 raise SchemaTooNew(
                     "This database was written by a newer modelyard. Start that version, or restore a backup."
                 )
@@ -53,18 +53,18 @@ def _check_encoding(engine: Engine) -> None:
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
     if encoding != "UTF8":
         raise DatabaseUnfit(
-            f"The database has the encoding {encoding}, which not every name fits into. "
-            "Make it anew: createdb --encoding UTF8 --template template0."
+            f"The database has the encoding {encoding}, which cannot store every name. "
+            "Create it again: createdb --encoding UTF8 --template template0."
         )
 
 
 def schema_state(engine: Engine) -> str:
-    """``current``, ``behind`` or ``too new``."""
+    """Return ``current``, ``behind`` or ``too new``."""
     with engine.connect() as connection:
-        return _state_of(connection)
+        return _read_state(connection)
 
 
-def _state_of(connection: Connection) -> str:
+def _read_state(connection: Connection) -> str:
     scripts = ScriptDirectory.from_config(_config())
     found = MigrationContext.configure(connection).get_current_revision()
     if found == scripts.get_current_head():

@@ -1,9 +1,9 @@
-"""What Alembic runs: our tables on the connection that ``migrate`` hands over."""
+"""Alembic's entry point: configures it with our tables and the connection that ``migrate`` provides."""
 
 from alembic import context
 
 from modelyard.server.database.base import Row
-from modelyard.server.database.search import is_in_tables
+from modelyard.server.database.search import is_row_table
 
 context.configure(
     connection=context.config.attributes["connection"],
@@ -11,7 +11,7 @@ context.configure(
     render_as_batch=True,
     transaction_per_migration=True,
     compare_type=True,
-    include_name=is_in_tables,
+    include_name=is_row_table,
     user_module_prefix="base.",
 )
 with context.begin_transaction():

@@ -1,1 +1,1 @@
-"""Lists of models: what is asked for, which index answers it, and pages of the answer."""
+"""Model lists: the conditions of their filters, the choice of an index, cursors and pages."""

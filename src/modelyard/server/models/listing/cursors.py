@@ -1,4 +1,4 @@
-"""Where a cursor points: at the last row seen, by the sort's value and the row's id."""
+"""Cursors of model lists: the position of the last row of a page, as the sort, the row's sort value and its id."""
 
 from datetime import datetime
 from typing import Any
@@ -6,45 +6,48 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_
 
-from modelyard.server.models.listing.filters import Sort
+from modelyard.server.http.paging import build_cursor_error
 from modelyard.server.models.tables import ModelRow
-from modelyard.server.paging import bad_cursor
+from modelyard.wire.model_filter import Sort
 
 
-def position_of(row: ModelRow, sort: Sort) -> list[Any]:
+def build_cursor_position(row: ModelRow, sort: Sort) -> list[Any]:
+    """Return the position after a row as JSON values: the sort, the value of its column, and the row's id."""
     value = getattr(row, sort.lstrip("-"))
     return [sort, value.isoformat() if isinstance(value, datetime) else value, str(row.id)]
 
 
-def after(columns: tuple[ColumnElement[Any], ...], descending: bool, values: tuple[Any, ...]) -> ColumnElement[bool]:
-    """The rows that follow these values of one or two columns that they are sorted by."""
-    (first, *rest), (value, *ties) = columns, values
-    beyond: ColumnElement[bool] = first < value if descending else first > value
-    if not rest:
-        return beyond
-    tied = rest[0] < ties[0] if descending else rest[0] > ties[0]
-    return and_(first <= value if descending else first >= value, or_(beyond, tied))
+def build_after_condition(
+    columns: tuple[ColumnElement[Any], ...], descending: bool, values: tuple[Any, ...]
+) -> ColumnElement[bool]:
+    """Build the condition for rows that come after ``values`` in an order by one or two ``columns``."""
+    (first, *more_columns), (value, *more_values) = columns, values
+    is_after: ColumnElement[bool] = first < value if descending else first > value
+    if not more_columns:
+        return is_after
+    is_after_tie = more_columns[0] < more_values[0] if descending else more_columns[0] > more_values[0]
+    return and_(first <= value if descending else first >= value, or_(is_after, is_after_tie))
 
 
-def checked_position(sort: Sort, position: list[Any]) -> tuple[Any, UUID]:
-    """The cursor's value and id with their types; a cursor of another sort, or an invented one, is refused.
+def parse_cursor_position(sort: Sort, position: list[Any]) -> tuple[Any, UUID]:
+    """Return the sort value, with the type of its column, and the row id of a cursor's position.
 
     Raises:
-        InvalidRequest: it is one of these.
+        InvalidRequest: the cursor is of another sort, or its position is malformed.
     """
     try:
-        sort_then, value, row_id = position
+        cursor_sort, value, row_id = position
         if sort.endswith("created_at"):
             value = datetime.fromisoformat(value)
-            # Both ends are left out, since what is near them may have no time in another zone.
-            is_right = value.tzinfo is not None and 1 < value.year < 9999
+            # The first and last years are refused: a time near these limits may not exist in another time zone.
+            is_valid = value.tzinfo is not None and 1 < value.year < 9999
         elif sort.endswith("file_size"):
-            is_right = type(value) is int and 0 <= value < 2**63
+            is_valid = type(value) is int and 0 <= value < 2**63
         else:
-            is_right = isinstance(value, str) and "\x00" not in value and bool(value.encode())
-        found = UUID(row_id)
+            is_valid = isinstance(value, str) and "\x00" not in value and bool(value.encode())
+        model_id = UUID(row_id)
     except (TypeError, ValueError, AttributeError):
-        raise bad_cursor() from None
-    if sort_then != sort or not is_right:
-        raise bad_cursor()
-    return value, found
+        raise build_cursor_error() from None
+    if cursor_sort != sort or not is_valid:
+        raise build_cursor_error()
+    return value, model_id

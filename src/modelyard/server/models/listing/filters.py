@@ -1,99 +1,78 @@
-"""What a caller may ask of a list, and each filter as a test of one model."""
+"""SQL conditions for the filters of a model list."""
 
-from typing import Annotated, Any, Literal
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from modelyard.server.database.search import has_part, has_part_by_index, unindexed
+from modelyard.server.database.search import has_part, has_part_by_index, prevent_index_use
 from modelyard.server.models.tables import ModelRow, ModelTagRow
-from modelyard.wire.models import ModelStatus, Verification
-from modelyard.wire.paths import canonical_type
-from modelyard.wire.shapes import FILE_HASH_PATTERN, NAME_PATTERN, Shape
+from modelyard.wire.model_filter import ModelFilter
+from modelyard.wire.paths import get_canonical_type
 
-Sort = Literal["created_at", "-created_at", "display_name", "-display_name", "file_size", "-file_size"]
-SORTED_BY: dict[str, InstrumentedAttribute[Any]] = {
+SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "created_at": ModelRow.created_at,
     "display_name": ModelRow.display_name,
     "file_size": ModelRow.file_size,
 }
-Word = Annotated[str, Field(max_length=255, pattern=NAME_PATTERN)]
 
 
-class ModelFilter(Shape):
-    """Which models, in which order."""
-
-    model_type: Word | None = Field(
-        default=None, description="Only this type; aliases are the same.", examples=["checkpoints"]
+def count_filters(model_filter: ModelFilter) -> int:
+    """Return how many filters are set; 0 for all models that are not in the trash."""
+    others = (
+        model_filter.tag is not None,
+        model_filter.missing_on is not None,
+        model_filter.deleted,
+        bool(model_filter.search_words),
     )
-    model_status: ModelStatus | None = Field(
-        default=None, description="Only active or disabled ones.", examples=["active"]
-    )
-    verification: Verification | None = Field(default=None, description="Only in this state.", examples=["verified"])
-    tag: Word | None = Field(default=None, description="Only with this tag.", examples=["portrait"])
-    file_hash: Annotated[str, Field(pattern=FILE_HASH_PATTERN)] | None = Field(
-        default=None, description="Only these bytes: `sha256:` and the hex digest.", examples=["sha256:" + "0" * 64]
-    )
-    missing_on: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
-        default=None, description="Only what this machine, or `any`, should have and has not.", examples=["any"]
-    )
-    deleted: bool = Field(default=False, description="The trash instead of the living.", examples=[False])
-    q: Word | None = Field(
-        default=None, description="Every word is a part of name, path or a tag.", examples=["sdxl base"]
-    )
-    sort: Sort = Field(default="-created_at", description="`-` for descending.", examples=["display_name"])
-
-    @property
-    def filters(self) -> int:
-        """How many filters are asked for; with none, all living models are wanted."""
-        others = (self.tag is not None, self.missing_on is not None, self.deleted, bool(self.words))
-        return len(self.columns) + sum(others)
-
-    @property
-    def words(self) -> list[str]:
-        """The words of the search, as they stand in ``ModelRow.searched``."""
-        return list(dict.fromkeys((self.q or "").casefold().split()))
-
-    @property
-    def columns(self) -> dict[str, tuple[InstrumentedAttribute[str], str]]:
-        """The filters that are a column and its value."""
-        asked = {
-            "model_type": (ModelRow.canonical_type, self.model_type and canonical_type(self.model_type)),
-            "model_status": (ModelRow.model_status, self.model_status),
-            "verification": (ModelRow.verification, self.verification),
-            "file_hash": (ModelRow.file_hash, self.file_hash and self.file_hash.lower()),
-        }
-        return {name: (column, value) for name, (column, value) in asked.items() if value is not None}
+    return len(get_column_filters(model_filter)) + sum(others)
 
 
-def in_team(team_id: UUID, wanted: ModelFilter) -> ColumnElement[bool]:
-    """The team's living models, or its trash: what each index of ours begins with."""
-    deleted_at = ModelRow.deleted_at
-    return and_(ModelRow.team_id == team_id, deleted_at.is_not(None) if wanted.deleted else deleted_at.is_(None))
+def get_column_filters(model_filter: ModelFilter) -> dict[str, tuple[InstrumentedAttribute[str], str]]:
+    """Return the filters that are set and compare a column with a value: by name, the column and the value.
 
-
-def tests_of(
-    wanted: ModelFilter, is_missing: ColumnElement[bool] | None, *, sees_indexes: bool
-) -> dict[str, ColumnElement[bool]]:
-    """Each filter by its name, as a condition on ``ModelRow``; without ``sees_indexes`` SQLite only tests it.
-
-    ``is_missing`` is what ``missing_on`` asks for: who misses what has to be looked up.
+    Aliases of a type are resolved, and the hash is in lower case, as in the columns.
     """
-    tests: dict[str, ColumnElement[bool]] = {
-        name: _seen(column, sees_indexes) == value for name, (column, value) in wanted.columns.items()
+    model_type, file_hash = model_filter.model_type, model_filter.file_hash
+    filters = {
+        "model_type": (ModelRow.canonical_type, model_type and get_canonical_type(model_type)),
+        "model_status": (ModelRow.model_status, model_filter.model_status),
+        "verification": (ModelRow.verification, model_filter.verification),
+        "file_hash": (ModelRow.file_hash, file_hash and file_hash.lower()),
+    }
+    return {name: (column, value) for name, (column, value) in filters.items() if value is not None}
+
+
+def build_team_condition(team_id: UUID, model_filter: ModelFilter) -> ColumnElement[bool]:
+    """Build the condition for the team's models outside its trash, or in it; each index of models begins with it."""
+    deleted_at = ModelRow.deleted_at
+    return and_(ModelRow.team_id == team_id, deleted_at.is_not(None) if model_filter.deleted else deleted_at.is_(None))
+
+
+def build_filter_conditions(
+    model_filter: ModelFilter, is_missing: ColumnElement[bool] | None, *, may_use_indexes: bool
+) -> dict[str, ColumnElement[bool]]:
+    """Build a condition on ``ModelRow`` for each filter that is set, by its name, except ``deleted``.
+
+    ``is_missing`` is the condition for ``missing_on``, since that needs queries of its own. Without
+    ``may_use_indexes``, SQLite only tests the conditions on rows that it has read by another condition's index.
+    """
+    conditions: dict[str, ColumnElement[bool]] = {
+        name: _build_operand(column, may_use_indexes) == value
+        for name, (column, value) in get_column_filters(model_filter).items()
     }
     if is_missing is not None:
-        tests["missing_on"] = is_missing
-    if wanted.tag is not None:
-        of_model = ModelTagRow.model_id == _seen(ModelRow.id, sees_indexes)
-        tests["tag"] = select(ModelTagRow.tag).where(of_model, ModelTagRow.tag == wanted.tag).exists()
-    if wanted.words:
-        has_word = has_part_by_index if sees_indexes else has_part
-        tests["q"] = and_(*(has_word(ModelRow.searched.expression, word) for word in wanted.words))
-    return tests
+        conditions["missing_on"] = is_missing
+    if model_filter.tag is not None:
+        of_model = ModelTagRow.model_id == _build_operand(ModelRow.id, may_use_indexes)
+        conditions["tag"] = select(ModelTagRow.tag).where(of_model, ModelTagRow.tag == model_filter.tag).exists()
+    if model_filter.search_words:
+        has_word = has_part_by_index if may_use_indexes else has_part
+        conditions["q"] = and_(*(has_word(ModelRow.searched.expression, word) for word in model_filter.search_words))
+    return conditions
 
 
-def _seen(column: InstrumentedAttribute[Any], sees_indexes: bool) -> ColumnElement[Any]:
-    return column.expression if sees_indexes else unindexed(column.expression)
+def _build_operand(column: InstrumentedAttribute[Any], may_use_indexes: bool) -> ColumnElement[Any]:
+    """Return the column for a comparison, written so that no index is used for it unless ``may_use_indexes``."""
+    return column.expression if may_use_indexes else prevent_index_use(column.expression)

@@ -1,66 +1,81 @@
-"""Pages of models: numbered with a total, or after a cursor."""
+"""Pages of a model list: numbered ones with a total, or the page after a cursor."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
-from modelyard.server import changes
-from modelyard.server.models.listing.cursors import after, checked_position, position_of
-from modelyard.server.models.listing.filters import ModelFilter
-from modelyard.server.models.listing.ways import Reading, count, reading_of
+from modelyard.server import revisions
+from modelyard.server.http.paging import Page
+from modelyard.server.models.listing.cursors import build_after_condition, build_cursor_position, parse_cursor_position
+from modelyard.server.models.listing.filters import count_filters
+from modelyard.server.models.listing.index_choice import QueryPlan, choose_query_plan, count_up_to
 from modelyard.server.models.tables import ModelRow
-from modelyard.server.paging import Page
-from modelyard.server.teams.acting import Acting
-from modelyard.wire.shapes import PageMeta
+from modelyard.server.teams.context import TeamContext
+from modelyard.wire.model_filter import ModelFilter
+from modelyard.wire.schemas import PageMeta
 
-# A filtered list says how many there are up to here; beyond, a count would be a scan. One filter is counted in its
-# index; of a search, and where several filters meet, the models found have to be looked at.
-MOST_COUNTED = 10_000
-MOST_SOUGHT = 1_000
+# The total of a filtered list is counted up to these limits; beyond, it would take too long. One filter is counted in
+# its index. A search, and several filters together, have to read each model that the index returns.
+MAX_COUNTED_BY_INDEX = 10_000
+MAX_COUNTED_BY_READING = 1_000
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A page of rows, and where it stands."""
+class ModelPage:
+    """The models of one page, and its paging metadata."""
 
     models: list[ModelRow]
     meta: PageMeta
 
 
-def list_models(session: Session, acting: Acting, wanted: ModelFilter, page: Page) -> Listed:
-    """A page of the team's models.
+def list_models(session: Session, team: TeamContext, model_filter: ModelFilter, page: Page) -> ModelPage:
+    """Return a page of the team's models that match the filter.
 
     Raises:
-        InvalidRequest: the cursor is none of ours.
+        InvalidRequest: the cursor is malformed, or of a list with another sort.
     """
-    position = None if page.position is None else checked_position(wanted.sort, page.position)
-    reading = reading_of(session, acting.team_id, wanted, position)
-    descending = wanted.sort.startswith("-")
-    query = select(ModelRow).select_from(reading.path).where(*reading.conditions)
-    query = query.order_by(*_directed(reading.order, descending))
+    position = None if page.position is None else parse_cursor_position(model_filter.sort, page.position)
+    plan = choose_query_plan(session, team.team_id, model_filter, position)
+    descending = model_filter.sort.startswith("-")
+    query = select(ModelRow).select_from(plan.source).where(*plan.conditions)
+    query = query.order_by(*_build_order(plan.order, descending))
     if page.cursor is None:
         rows = list(session.scalars(query.offset(page.offset).limit(page.per_page)))
-        is_last = len(rows) < page.per_page and (bool(rows) or page.offset == 0)
-        # Whoever has seen the end of a list need not count it again.
-        total = page.offset + len(rows) if is_last else _total(session, acting, wanted, reading)
-        return Listed(rows, page.meta(total))
+        return ModelPage(rows, page.meta(_count_total(session, team, model_filter, plan, page, len(rows))))
+    if plan.after:
+        query = query.where(build_after_condition(plan.order, descending, plan.after))
+    return _read_cursor_page(session, query, model_filter, page)
 
-    if reading.after:
-        query = query.where(after(reading.order, descending, reading.after))
+
+def _read_cursor_page(session: Session, query: Select[ModelRow], model_filter: ModelFilter, page: Page) -> ModelPage:
+    """Return the first page of a query, with a cursor to the next one if there are more rows."""
     rows = list(session.scalars(query.limit(page.per_page + 1)))
-    more = len(rows) > page.per_page
+    has_more = len(rows) > page.per_page
     rows = rows[: page.per_page]
-    return Listed(rows, page.cursor_meta(position_of(rows[-1], wanted.sort) if more else None))
+    next_position = build_cursor_position(rows[-1], model_filter.sort) if has_more else None
+    return ModelPage(rows, page.cursor_meta(next_position))
 
 
-def _directed(order: tuple[ColumnElement[Any], ...], descending: bool) -> list[ColumnElement[Any]]:
-    return [column.desc() if descending else column.asc() for column in order]
+def _build_order(columns: tuple[ColumnElement[Any], ...], descending: bool) -> list[ColumnElement[Any]]:
+    """Return the columns with their direction, for ORDER BY."""
+    return [column.desc() if descending else column.asc() for column in columns]
 
 
-def _total(session: Session, acting: Acting, wanted: ModelFilter, reading: Reading) -> int:
-    if not wanted.filters:
-        return changes.totals_of(session, acting.team_id).living_models
-    is_quick = wanted.filters == 1 and not wanted.words
-    return count(session, reading.counted, MOST_COUNTED if is_quick else MOST_SOUGHT)
+def _count_total(
+    session: Session, team: TeamContext, model_filter: ModelFilter, plan: QueryPlan, page: Page, row_count: int
+) -> int:
+    """Return how many models the list has, of which this page has ``row_count``.
+
+    A filtered list is counted up to ``MAX_COUNTED_BY_INDEX`` or ``MAX_COUNTED_BY_READING``.
+    """
+    is_last_page = row_count < page.per_page and (row_count > 0 or page.offset == 0)
+    if is_last_page:
+        return page.offset + row_count
+    filters = count_filters(model_filter)
+    if not filters:
+        return revisions.get_totals(session, team.team_id).living_models
+    is_counted_by_index = filters == 1 and not model_filter.search_words
+    limit = MAX_COUNTED_BY_INDEX if is_counted_by_index else MAX_COUNTED_BY_READING
+    return count_up_to(session, plan.count_query, limit)

@@ -1,0 +1,1 @@
+"""Checks of a machine: its registry, key, clock, folders and ComfyUI."""

@@ -1,0 +1,16 @@
+"""The result of one check of ``modelyard agent doctor``."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, and how to fix it; empty if nothing is to be done, or if ``sentence`` says it."""
+
+    level: Level
+    subject: str
+    sentence: str
+    fix: str = ""

@@ -1,0 +1,197 @@
+"""Communication with the registry: long polls for the manifest, and heartbeats."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from modelyard.agent.reconcile_result import ReconcileResult
+from modelyard.agent.reconciliation.runner import ReconcileRunner
+from modelyard.agent.registry.connection import LONG_POLL_SECONDS, REFUSED_RETRY_SECONDS, RegistryCalls
+from modelyard.agent.schedule import Backoff
+from modelyard.agent.status import AgentStatus, MachineInfo
+from modelyard.agent.status_documents import build_heartbeat
+from modelyard.agent.timers import HeartbeatTimer, wait_for_event
+from modelyard.comfyui.quoting import counted
+from modelyard.transfer.errors import TransferFailed
+from modelyard.wire.agents import HeartbeatResponse
+from modelyard.wire.problems import AgentUnknown, Problem
+
+log = logging.getLogger("modelyard.agent")
+
+# A long poll that ends this much early without a new manifest was ended by the registry to get a heartbeat.
+_EARLY_SECONDS = 1.0
+# Minimum time between two manifests, so that a registry whose manifest always differs keeps no processor busy.
+_MIN_MANIFEST_SECONDS = 0.5
+
+ReadMachineInfo = Callable[[ReconcileResult], MachineInfo]
+
+
+class RegistryPoller:
+    """Polls the manifest and sends the heartbeats of one agent."""
+
+    def __init__(
+        self,
+        status: AgentStatus,
+        registry: RegistryCalls,
+        runner: ReconcileRunner,
+        heartbeat_timer: HeartbeatTimer,
+        read_machine_info: ReadMachineInfo,
+    ) -> None:
+        self._status = status
+        self._registry = registry
+        self._runner = runner
+        self._heartbeat_timer = heartbeat_timer
+        self._read_machine_info = read_machine_info
+        self.backoff = Backoff()
+        self._poll_now = asyncio.Event()
+        self._etag: str | None = None
+
+    def poll_now(self) -> None:
+        """Request the manifest at once, and end a long poll that waits, because its connection may be dead."""
+        self._poll_now.set()
+
+    async def run_polling(self) -> None:
+        """Poll the manifest until cancelled; retry with backoff, and once a minute while the key is refused."""
+        while True:
+            self._poll_now.clear()
+            began = time.monotonic()
+            # The first response after an outage shows that the registry is back, so it must not be delayed.
+            wait = LONG_POLL_SECONDS if self._status.connection.is_up else 0
+            try:
+                has_changed = await self._poll_unless_interrupted(wait)
+            except (Problem, TransferFailed):
+                is_refused = self._status.connection.state == "refused"
+                await wait_for_event(self._poll_now, REFUSED_RETRY_SECONDS if is_refused else self.backoff.next_wait())
+                continue
+            self.backoff.reset()
+            took = time.monotonic() - began
+            if has_changed:
+                await asyncio.sleep(max(0.0, _MIN_MANIFEST_SECONDS - took))
+            elif has_changed is not None and took < wait - _EARLY_SECONDS:
+                self._heartbeat_timer.request()
+                await asyncio.sleep(_EARLY_SECONDS)
+
+    async def _poll_unless_interrupted(self, wait_seconds: int) -> bool | None:
+        """Send a long poll as ``poll_manifest``; return its result, or None if ``poll_now`` ended it."""
+        poll = asyncio.create_task(self.poll_manifest(wait_seconds))
+        interruption = asyncio.create_task(self._poll_now.wait())
+        try:
+            await asyncio.wait({poll, interruption}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            interruption.cancel()
+            poll.cancel()
+            await asyncio.wait({poll, interruption})
+        return None if poll.cancelled() else poll.result()
+
+    async def poll_manifest(self, wait_seconds: int) -> bool:
+        """Request the manifest and return whether it changed.
+
+        A changed one is stored in the status, logged, and makes a reconciliation due.
+
+        Args:
+            wait_seconds: how long the registry may hold the request until the manifest changes.
+
+        Raises:
+            Problem, TransferFailed: the registry did not answer, or answered with an error.
+        """
+        status = self._status
+        try:
+            response = await self._registry.get_manifest(status.settings.agent_id, etag=self._etag, wait=wait_seconds)
+        except AgentUnknown:
+            self._heartbeat_timer.request()
+            raise
+        except (Problem, TransferFailed) as failure:
+            self._record_failure(failure)
+            raise
+        if self._record_success():
+            self._heartbeat_timer.request_now()
+        if response is None:
+            return False
+        models = response.manifest.model_list
+        self._etag, status.manifest = response.etag, response.manifest
+        status.reports.set_manifest_entries({model.id: model.updated_at for model in models})
+        log.info("The manifest lists %d models for this machine (revision %d).", len(models), status.manifest.revision)
+        self._runner.request_reconcile()
+        return True
+
+    async def run_heartbeats(self) -> None:
+        """Send heartbeats when they are due, until cancelled."""
+        while True:
+            await self._heartbeat_timer.wait_until_due()
+            await self.send_heartbeat()
+
+    async def send_heartbeat(self) -> bool:
+        """Send the status, whether due or not, and apply the answer; return whether the registry asks for all states.
+
+        A failed request is recorded in the connection and not raised.
+        """
+        status, schedule = self._status, self._heartbeat_timer.schedule
+        status.machine_info = await asyncio.to_thread(self._read_machine_info, status.result)
+        report = status.reports.get_next_report()
+        try:
+            answer = await self._registry.send_heartbeat(build_heartbeat(status, report))
+        except (Problem, TransferFailed) as failure:
+            self._record_failure(failure)
+            schedule.record_failure(time.monotonic())
+            return False
+        if self._record_success():
+            if schedule.has_failed:
+                self.backoff.reset()
+            self.poll_now()
+        status.last_heartbeat = datetime.now().astimezone()
+        status.reports.record_answer(report, resend_all=answer.resend_all)
+        self._apply_answer(answer)
+        is_busy = status.has_running_actions or status.reports.has_unreported
+        schedule.record_success(time.monotonic(), answer.interval_seconds, is_busy=is_busy)
+        return answer.resend_all
+
+    def set_approval(self, source: str, token: str | None) -> None:
+        """Record in the status the removal approved in a source (``machine``, ``registry``); None withdraws it.
+
+        A reconciliation is requested if the approval is for the removal that is held now.
+        """
+        status = self._status
+        if status.approved.get(source) == token:
+            return
+        status.approved[source] = token
+        held = status.result.held
+        if held is not None and held.token == token:
+            log.info("The removal of %s was approved.", counted(len(held.removals), "file"))
+            self._runner.request_reconcile()
+
+    def _apply_answer(self, answer: HeartbeatResponse) -> None:
+        """Apply a heartbeat's answer: pause or resume, approve a removal, or reconcile now."""
+        status = self._status
+        if answer.paused != status.paused:
+            log.info("Paused in the registry." if answer.paused else "Resumed in the registry.")
+            status.paused = answer.paused
+            if answer.paused:
+                self._runner.stop_actions()
+            self._runner.request_reconcile()
+        self.set_approval("registry", answer.approved_removal)
+        if answer.sync_now:
+            self._runner.request_reconcile()
+            self.poll_now()
+
+    def _record_success(self) -> bool:
+        """Record a response of the registry; return whether it was not connected before, as at the first response.
+
+        A reconnect is logged and makes a reconciliation due.
+
+        Then the caller also ends the other request's wait: a poll makes a heartbeat due, and a heartbeat a poll.
+        """
+        is_reconnect = self._status.connection.record_success()
+        if is_reconnect:
+            log.info("Connected to %s as %s.", self._registry.url, self._status.settings.agent_id)
+            self._runner.handle_reconnect()
+        return is_reconnect
+
+    def _record_failure(self, failure: Problem | TransferFailed) -> None:
+        """Record a failed request: log it if the connection's state changed; cancel all actions if that is refused."""
+        connection = self._status.connection
+        if connection.record_failure(failure):
+            log.warning("%s", connection.reason)
+        if connection.state == "refused":
+            self._runner.stop_actions()

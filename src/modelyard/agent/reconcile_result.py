@@ -1,0 +1,70 @@
+"""The inputs and results of a reconciliation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from modelyard.agent.roots import FoundRoots
+from modelyard.sync.apply.progress import build_final_states
+from modelyard.sync.apply.replica_states import ReplicaState, build_replica_state
+from modelyard.sync.planning.actions import HeldRemovals, Plan
+from modelyard.wire.agents import SyncPhase
+
+PAUSED = "This machine is paused in the registry."
+
+
+@dataclass(frozen=True)
+class ReconcileOptions:
+    """What a reconciliation may do. ``may_remove`` is called again just before each removal."""
+
+    paused: bool = False
+    approved: Sequence[str | None] = ()  # tokens of removals that a user approved
+    may_remove: Callable[[], bool] = lambda: True
+
+
+class ProgressListener(Protocol):
+    """Receives the progress of a reconciliation; called on the event loop, ``set_detail`` from any thread."""
+
+    def set_phase(self, phase: SyncPhase) -> None:
+        """Report which step of the reconciliation runs."""
+
+    def set_detail(self, detail: str) -> None:
+        """Report what the phase works on, such as the file that is read; called from any thread."""
+
+    def update_replica(self, replica_state: ReplicaState) -> None:
+        """Report the new state of one model; None as its state means that its file was removed."""
+
+
+@dataclass(frozen=True)
+class ReconcileResult:
+    """The state of all models after a plan was made: while its actions run, or after they have ended."""
+
+    # Not in repr: asyncio's signal handling formats a task with its result, which takes long for thousands of models.
+    replica_states: tuple[ReplicaState, ...] = field(default=(), repr=False)
+    held: HeldRemovals | None = None
+    notes: tuple[str, ...] = ()
+    roots: FoundRoots = field(default_factory=FoundRoots)
+    blockers: tuple[str, ...] = ()  # why due actions cannot start
+    is_active: bool = False  # actions are running
+    has_failed: bool = False  # a model is failed or blocked, which may end later
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a model is blocked, for example by a full disk."""
+        return any(replica_state.state == "blocked" for replica_state in self.replica_states)
+
+
+class EndedActions(NamedTuple):
+    """The results of the actions that ended since the last call of ``Reconciler.process_ended_actions``."""
+
+    replica_states: tuple[ReplicaState, ...]
+    has_removed: bool
+    used_approval: str | None  # the token of the approved removal, if it was carried out
+
+
+def list_planned_states(plan: Plan, reason: str) -> list[ReplicaState]:
+    """Return the state of each model if none of a plan's actions run: those to be placed are queued for ``reason``."""
+    return [
+        *build_final_states(plan),
+        *(build_replica_state(action.desired, "queued", reason=reason) for action in plan.place_actions),
+    ]

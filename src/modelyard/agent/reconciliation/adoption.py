@@ -1,0 +1,70 @@
+"""Adoption of model files that are in their places but missing in the agent's state, for example after its loss."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.comfyui.layout import Install
+from modelyard.sync.desired import DesiredModel, build_desired_state
+from modelyard.sync.inventory.placement_journal import Placement
+from modelyard.sync.inventory.scan import Inventory, MachineState, scan_roots
+from modelyard.wire.models import Model
+
+
+@dataclass(frozen=True)
+class AdoptableFile:
+    """A file at the place of a model, with the content of a version that the team has or had."""
+
+    path: Path
+    desired: DesiredModel
+    device: int
+    inode: int
+
+
+def find_adoptable_files(
+    installs: Iterable[Install], versions: Iterable[Model], machine: MachineState
+) -> list[AdoptableFile]:
+    """Return the files that ``adopt_files`` may take over, sorted by path.
+
+    Blocking: reads every file that has the size of a version and no valid hash in the index. A file with another name
+    or in another folder is never adoptable, whatever its content is, nor is one that the agent's state has as placed.
+
+    Raises:
+        StateFileError: see ``StateFile``.
+    """
+    # One by one, because versions of one model share a place, and a list of desired models may not contain that.
+    desired = [model for version in versions for model in build_desired_state([version]).models]
+    held = scan_roots(installs, desired, machine)
+    placed = {entry.path for entry in held.placements if entry.origin == "placed"}
+    found = {file.path: file for version in desired for file in _find_at_place(version, held)}
+    return [found[path] for path in sorted(found.keys() - placed)]
+
+
+def adopt_files(files: Iterable[AdoptableFile], machine: MachineState) -> None:
+    """Add files to the agent's state: from now on it replaces and removes them as if it had placed them.
+
+    Raises:
+        StateFileError: see ``StateFile``.
+    """
+    machine.journal.confirm_all(
+        Placement(
+            file.path,
+            file.desired.sha256,
+            file.desired.size,
+            file.desired.id,
+            "placed",
+            device=file.device,
+            inode=file.inode,
+        )
+        for file in files
+    )
+
+
+def _find_at_place(version: DesiredModel, held: Inventory) -> Iterable[AdoptableFile]:
+    """Yield the regular files with a version's content at its places: at most one for each root of the model type."""
+    for install in held.installs:
+        for root in install:
+            path = root.path / version.name
+            file = held.files.get(path) if root.key == version.model_type and root.problem is None else None
+            if file is not None and file.is_regular_file and file.path == path and file.sha256 == version.sha256:
+                yield AdoptableFile(path, version, file.device, file.inode)

@@ -1,0 +1,1 @@
+"""The agent's connection to its registry: key, polls, heartbeats and reports."""

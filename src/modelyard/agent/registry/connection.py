@@ -1,0 +1,97 @@
+"""The state of an agent's connection to its registry, the calls it makes, and the meaning of refusals."""
+
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from modelyard.agent.state_folder import ConnectionState
+from modelyard.client.api.manifests import ReceivedManifest
+from modelyard.transfer.errors import TransferFailed
+from modelyard.wire.agents import Heartbeat, HeartbeatResponse
+from modelyard.wire.models import DownloadTicket
+from modelyard.wire.problems import AgentTaken, KeyNotAllowed, NotAMember, Problem, Unauthenticated
+
+# Responses to a revoked key, and to a machine that uses the name of another machine.
+REFUSALS = (Unauthenticated, NotAMember, KeyNotAllowed, AgentTaken)
+# How long the registry may hold a long poll for the manifest.
+LONG_POLL_SECONDS = 50
+# A refused key may become valid again, for example when the team is restored.
+REFUSED_RETRY_SECONDS = 60.0
+
+
+class ManifestResponse(Protocol):
+    """A manifest and its ETag."""
+
+    @property
+    def manifest(self) -> ReceivedManifest:
+        """The manifest."""
+
+    @property
+    def etag(self) -> str:
+        """Its ETag, to request only a later manifest."""
+
+
+class RegistryCalls(Protocol):
+    """The API calls of an agent; ``client.api.registry.Registry`` implements them."""
+
+    @property
+    def url(self) -> str:
+        """The registry's address."""
+
+    async def send_heartbeat(self, heartbeat: Heartbeat) -> HeartbeatResponse:
+        """Send a heartbeat and return the response."""
+
+    async def get_manifest(self, agent_id: str, *, etag: str | None = None, wait: int = 0) -> ManifestResponse | None:
+        """Return the manifest; None if it still has the given ETag after ``wait`` seconds."""
+
+    async def download_ticket(self, model_id: UUID) -> DownloadTicket:
+        """Return a presigned download URL for a model."""
+
+
+@dataclass
+class RegistryConnection:
+    """The connection's state. In ``lost``, running transfers go on; ``refused`` ends all of them."""
+
+    state: ConnectionState = "connecting"
+    reason: str | None = None
+    is_revoked: bool = False  # the registry does not know the key at all, rather than denying it something
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the last recorded outcome is a success; False before the first."""
+        return self.state == "connected"
+
+    def record_success(self) -> bool:
+        """Record a successful response; return whether the connection was not up before, as at the first."""
+        was_down, self.state, self.reason, self.is_revoked = not self.is_up, "connected", None, False
+        return was_down
+
+    def record_failure(self, failure: Problem | TransferFailed) -> bool:
+        """Record a failed request; return whether that changed the state.
+
+        One of ``REFUSALS`` refuses the connection, any other failure loses it. A refused connection stays refused until
+        a success.
+        """
+        is_refusal = isinstance(failure, REFUSALS)
+        if self.state == "refused" and not is_refusal:
+            return False  # a refusal holds until the registry answers otherwise
+        before = self.state
+        self.state = "refused" if is_refusal else "lost"
+        self.reason = (
+            f"{describe_refusal(failure)} Nothing is downloaded or removed. Pair the machine again (modelyard agent"
+            " pair), or give it another key."
+            if is_refusal
+            else str(failure)
+        )
+        self.is_revoked = isinstance(failure, Unauthenticated)
+        return before != self.state
+
+
+def describe_refusal(failure: Problem | TransferFailed) -> str:
+    """Return why the registry refuses this machine; ``failure`` is one of ``REFUSALS``.
+
+    The registry's own text for an unknown key is not used, because it asks a person to sign in.
+    """
+    if isinstance(failure, Unauthenticated):
+        return "The registry refuses this machine: its key was revoked, or belongs to another registry."
+    return f"The registry refuses this machine: {failure}"

@@ -1,0 +1,178 @@
+"""Start and stop of an agent process: settings, lock, state file, signals and logging."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from modelyard.agent.loop import Agent
+from modelyard.agent.reconcile_result import ReconcileResult
+from modelyard.agent.reconciliation.reconciler import Reconciler
+from modelyard.agent.registry.connection import REFUSALS, describe_refusal
+from modelyard.agent.registry.keys import AgentCredentials
+from modelyard.agent.roots import RootCache, RootFinder
+from modelyard.agent.settings import AgentSettings
+from modelyard.agent.state_folder import StateFolder
+from modelyard.agent.status import AgentStatus, MachineInfo
+from modelyard.agent.timers import HeartbeatTimer
+from modelyard.client.api.registry import Registry
+from modelyard.client.atomic_file import LockHeld, locked
+from modelyard.client.profile import KeyRefused, RegistryUnreachable
+from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
+from modelyard.sync.inventory.filesystem import FilesystemSpace, get_filesystem_space
+from modelyard.sync.inventory.hash_index import HashIndex
+from modelyard.sync.inventory.placement_journal import PlacementJournal
+from modelyard.sync.inventory.scan import MachineState
+from modelyard.sync.inventory.state_db import StateFile
+from modelyard.transfer.errors import Unreachable
+
+log = logging.getLogger("modelyard.agent")
+
+# A heartbeat waits at most this long for a disk.
+_DISK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class StartOptions:
+    """The settings, credentials, state folder and environment variables with which an agent is started."""
+
+    settings: AgentSettings
+    credentials: AgentCredentials
+    state_dir: Path
+    environment: Mapping[str, str]
+
+    @property
+    def folder(self) -> StateFolder:
+        """The agent's own state folder below ``state_dir``."""
+        return StateFolder(self.state_dir, self.settings.agent_id)
+
+
+async def run_agent(options: StartOptions) -> None:
+    """Run an agent until SIGINT or SIGTERM. Call it on the main thread's event loop.
+
+    Raises:
+        LockHeld: another process runs this agent; each would not know what the other one placed.
+        RootsNotFound: no folder can be used at the start; later, folders may disappear and return.
+        StateFileError: see ``StateFile``.
+    """
+    async with open_agent(options) as agent:
+        work = asyncio.ensure_future(agent.run())
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, work.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        log.info("Stopped. Transfers continue from here at the next start.")
+
+
+async def run_agent_once(options: StartOptions) -> ReconcileResult | None:
+    """Reconcile once; return None if that was not possible, and the log says why.
+
+    Raises:
+        LockHeld, RootsNotFound, StateFileError: see ``run_agent``.
+        KeyRefused: the registry refuses this machine's key.
+        RegistryUnreachable: the registry did not answer.
+        Problem, TransferFailed: the registry answered with another error.
+    """
+    async with open_agent(options) as agent:
+        try:
+            return await agent.run_once()
+        except REFUSALS as refusal:
+            raise KeyRefused(describe_refusal(refusal)) from refusal
+        except Unreachable as failure:
+            raise RegistryUnreachable(str(failure)) from failure
+
+
+@asynccontextmanager
+async def open_agent(options: StartOptions) -> AsyncIterator[Agent]:
+    """Find an agent's folders, lock and open its state, and yield the agent, which does not run yet.
+
+    Raises:
+        LockHeld, RootsNotFound, StateFileError: see ``run_agent``.
+    """
+    settings = options.settings
+    # Checked before the start, because a user who starts the agent can correct the folders then.
+    root_finder = RootFinder(settings, options.environment, RootCache(options.folder.path / "folders.json"))
+    await asyncio.to_thread(root_finder.find)
+    async with locked(options.folder.lock, wait_seconds=0.5) as is_held:
+        if not is_held:
+            raise LockHeld(
+                f"An agent '{settings.agent_id}' is already running here: modelyard agent status. Give a second agent"
+                " another name: --agent-id ID."
+            )
+        state = await asyncio.to_thread(StateFile, options.state_dir / "sync" / f"{settings.agent_id}.sqlite")
+        try:
+            if state.damage_notice is not None:
+                log.warning("%s", state.damage_notice)
+            async with _build_agent(options, state, root_finder) as agent:
+                yield agent
+        finally:
+            await asyncio.to_thread(state.close)
+
+
+@asynccontextmanager
+async def _build_agent(options: StartOptions, state: StateFile, root_finder: RootFinder) -> AsyncIterator[Agent]:
+    """Construct the agent's parts, open its registry client and executor for the block, and yield the agent."""
+    settings, credentials = options.settings, options.credentials
+    machine = await asyncio.to_thread(
+        lambda: MachineState(settings.agent_id, HashIndex(state), PlacementJournal(state))
+    )
+    # No retries in the client, because the agent has its own backoff.
+    async with Registry(credentials.url, credentials.key, retry_seconds=0) as registry:
+        previous = await asyncio.to_thread(options.folder.read_status)
+        heartbeat_timer = HeartbeatTimer()
+        status = AgentStatus(settings, credentials.url, heartbeat_timer.request, previous)
+        reconciler = Reconciler(settings, root_finder, machine, registry, status)
+        machine_info = partial(read_machine_info, settings, StallDeadline(_DISK_SECONDS))
+        async with reconciler.executor:
+            yield Agent(status, registry, reconciler, heartbeat_timer, options.folder, machine_info)
+
+
+def read_machine_info(settings: AgentSettings, deadline: StallDeadline, last: ReconcileResult) -> MachineInfo:
+    """Return facts about the ComfyUIs that ran at the last plan, and the least free space of configured folders.
+
+    Blocking, but a disk that does not respond in time is left out.
+    """
+    versions = [version for comfyui, _ in last.roots.running if (version := comfyui.get_version()) is not None]
+    spaces: list[FilesystemSpace | None] = []
+    for folder in (*settings.comfyui, *settings.models_dir):
+        with contextlib.suppress(FilesystemNotResponding):
+            spaces.append(deadline.run(folder, partial(_get_disk_space, folder)))
+    return MachineInfo(
+        comfyui_version=versions[0] if versions else None,
+        is_rendering=any(comfyui.is_rendering() for comfyui, _ in last.roots.running),
+        disk_free=min((space.free_bytes for space in spaces if space is not None), default=None),
+    )
+
+
+def _get_disk_space(folder: Path, moved: Callable[[], None]) -> FilesystemSpace | None:  # noqa: ARG001 - a single call has no progress
+    """Return the disk space at a folder, None if it cannot be read; ``moved`` is not called."""
+    return get_filesystem_space(folder)
+
+
+def reduce_gc_frequency() -> None:
+    """Run the cyclic garbage collector less often, and exclude all objects that exist now for good.
+
+    With ten thousand models it takes long and finds nothing.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def configure_stderr_logging(level: str) -> None:
+    """Log to stderr, with the time on a terminal and without it for systemd's journal, which adds its own.
+
+    Does nothing about handlers and level if the root logger has a handler already. HTTP libraries log warnings only.
+    """
+    # These libraries log a line for each request.
+    for noisy in ("httpx2", "httpcore2", "httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    form = "%(asctime)s %(levelname)s %(message)s" if sys.stderr.isatty() else "%(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=form, datefmt="%H:%M:%S")

@@ -1,0 +1,150 @@
+"""The state folder of an agent: its lock, its status file, and approvals of removals made on the machine.
+
+<state dir>/agents/<agent id>/lock              locked while the agent runs
+<state dir>/agents/<agent id>/status.json       what the agent does, at most two seconds old
+<state dir>/agents/<agent id>/approved-removal  the token of a removal that a user approved here
+"""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from modelyard.client.atomic_file import ensure_private_folder, write_private_file
+from modelyard.wire.agents import ModelState, SyncPhase
+
+_TOKEN_LENGTH = 64
+
+ConnectionState = Literal["connecting", "connected", "lost", "refused", "stopped"]
+
+
+class ModelStatus(BaseModel):
+    """A model that is not ready, or that ComfyUI does not load."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model_path: str
+    state: ModelState
+    reason: str | None = None
+    size: int = 0
+    bytes_done: int = 0
+
+
+class HeldStatus(BaseModel):
+    """A removal that waits for a user's approval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    count: int
+    reason: str
+    paths: list[str]
+
+
+class StatusSnapshot(BaseModel):
+    """The content of the status file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    agent_id: str
+    version: str
+    pid: int
+    started_at: datetime
+    written_at: datetime
+    url: str
+    link: ConnectionState
+    link_reason: str | None = None
+    last_heartbeat: datetime | None = None
+    phase: SyncPhase
+    detail: str | None = None
+    percent: int | None = None
+    paused: bool = False
+    waiting_for: str | None = None
+    folders: list[str] = Field(default_factory=list)
+    comfyui_dirs: list[str] = Field(default_factory=list)
+    comfyui_urls: list[str] = Field(default_factory=list)
+    models_dirs: list[str] = Field(default_factory=list)
+    comfyui: str | None = None
+    counts: dict[str, int] = Field(default_factory=dict)
+    counted_at: datetime | None = None  # last scan of the folders, perhaps before this start; None: never
+    bytes_held: int = 0
+    disk_free: int | None = None
+    models: list[ModelStatus] = Field(default_factory=list)
+    held: HeldStatus | None = None
+    notes: list[str] = Field(default_factory=list)
+
+
+class StateFolder:
+    """The state folder of one agent; blocking."""
+
+    def __init__(self, state_dir: Path, agent_id: str) -> None:
+        self.path = state_dir / "agents" / agent_id
+        self.lock = self.path / "lock"
+        self._status = self.path / "status.json"
+        self._approved = self.path / "approved-removal"
+
+    def write_status(self, status: StatusSnapshot) -> None:
+        """Write the status file atomically. Not synced to disk, because it is of no use after a power failure.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        ensure_private_folder(self.path)
+        draft = self._status.with_name(f".{self._status.name}.{os.getpid()}")
+        draft.write_text(status.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        draft.replace(self._status)
+
+    def read_status(self) -> StatusSnapshot | None:
+        """Return the last written status, even if the agent has ended since; None if missing or invalid."""
+        try:
+            return StatusSnapshot.model_validate_json(self._status.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
+            return None
+
+    def write_approval(self, token: str) -> None:
+        """Write the approval of a removal in place of an earlier one; the running agent reads it within seconds."""
+        write_private_file(self._approved, token + "\n")
+
+    def read_approval(self) -> str | None:
+        """Return the token of the removal approved last; None if missing, unreadable or not 64 characters long."""
+        try:
+            token = self._approved.read_text(encoding="ascii", errors="replace").strip()
+        except OSError:
+            return None
+        return token if len(token) == _TOKEN_LENGTH else None
+
+    def delete_approval(self) -> None:
+        """Delete the approval, if there is one, so that a later removal of the same files needs a new one."""
+        self._approved.unlink(missing_ok=True)
+
+    def is_running(self) -> bool:
+        """Return whether a process holds the agent's lock; False if the lock file cannot be opened. POSIX only."""
+        import fcntl
+
+        try:
+            handle = os.open(self.lock, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+
+def list_agent_ids(state_dir: Path) -> list[str]:
+    """Return the ids of the agents that have a folder below ``state_dir``, sorted; empty if it cannot be read."""
+    try:
+        return sorted(path.name for path in (state_dir / "agents").iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
+def to_json_document(status: StatusSnapshot, *, is_running: bool) -> dict[str, object]:
+    """Return the status as JSON-compatible values, with ``is_running`` added."""
+    document: dict[str, object] = {"is_running": is_running}
+    return document | status.model_dump(mode="json")

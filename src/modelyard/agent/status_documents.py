@@ -1,0 +1,82 @@
+"""Builders of the two documents that show an agent's status: the heartbeat, and the snapshot for the status file."""
+
+import os
+import platform
+from datetime import UTC, datetime
+
+from modelyard import __version__
+from modelyard.agent.registry.reports import Report, to_report_text
+from modelyard.agent.state_folder import HeldStatus, StatusSnapshot
+from modelyard.agent.status import MAX_SHOWN, AgentStatus
+from modelyard.comfyui.quoting import printable
+from modelyard.sync.planning.actions import HeldRemovals
+from modelyard.wire.agents import Heartbeat
+
+
+def build_heartbeat(status: AgentStatus, report: Report) -> Heartbeat:
+    """Return the heartbeat that carries the status and a report of model states."""
+    held, info, waiting = status.result.held, status.machine_info, status.find_waiting_reason()
+    return Heartbeat(
+        agent_id=status.settings.agent_id,
+        agent_status="syncing" if status.has_running_actions else "busy" if info.is_rendering else "idle",
+        agent_labels=list(status.settings.labels),
+        agent_version=__version__,
+        comfyui_version=None if info.comfyui_version is None else printable(info.comfyui_version)[:100],
+        platform_arch=f"{platform.system().lower()}-{platform.machine()}"[:100],
+        sync_phase=status.phase,
+        # ``detail`` may be set by another thread meanwhile, so it is read once.
+        sync_detail=None if (detail := status.detail) is None else to_report_text(detail),
+        sync_percent=status.get_percent(),
+        disk_free=info.disk_free,
+        disk_budget=status.settings.disk_budget,
+        bytes_held=status.held_bytes,
+        models_unloaded=status.count_states().unloaded,
+        waiting_for=None if waiting is None else to_report_text(waiting),
+        removal_waiting=0 if held is None else len(held.removals),
+        removal_token=None if held is None else held.token,
+        report_series=report.series,
+        report_number=report.number,
+        model_list=list(report.models),
+        is_whole=report.is_whole,
+        whole_after=report.whole_after,
+        is_last=report.is_last,
+    )
+
+
+def build_snapshot(status: AgentStatus) -> StatusSnapshot:
+    """Return the content of the status file."""
+    settings, connection, held, counts = status.settings, status.connection, status.result.held, status.count_states()
+    return StatusSnapshot(
+        agent_id=settings.agent_id,
+        version=__version__,
+        pid=os.getpid(),
+        started_at=status.started_at,
+        written_at=datetime.now(UTC),
+        url=status.url,
+        link=connection.state,
+        link_reason=connection.reason,
+        last_heartbeat=status.last_heartbeat,
+        phase=status.phase,
+        detail=status.detail,
+        percent=status.get_percent(),
+        paused=status.paused,
+        waiting_for=connection.reason if connection.state == "refused" else status.find_waiting_reason(),
+        folders=[str(folder) for folder in (*settings.comfyui, *settings.models_dir)],
+        comfyui_dirs=[str(folder) for folder in settings.comfyui],
+        comfyui_urls=list(settings.comfyui_url),
+        models_dirs=[str(folder) for folder in settings.models_dir],
+        comfyui=status.machine_info.comfyui_version,
+        counts=counts.states,
+        counted_at=status.counted_at,
+        bytes_held=status.held_bytes,
+        disk_free=status.machine_info.disk_free,
+        models=counts.models,
+        held=None if held is None else _build_held_status(held),
+        notes=list(status.result.notes),
+    )
+
+
+def _build_held_status(held: HeldRemovals) -> HeldStatus:
+    """Return the held removals for the status file: the count of all, and at most ``MAX_SHOWN`` paths."""
+    paths = [str(removal.target.path) for removal in held.removals[:MAX_SHOWN]]
+    return HeldStatus(token=held.token, count=len(held.removals), reason=held.reason, paths=paths)

@@ -1,0 +1,140 @@
+"""The command tree, the global options, and the handling of failures: their messages and exit codes."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from modelyard import __version__
+from modelyard.cli.registry import accounts, audit, invite, key, machine, member, models, team
+from modelyard.cli.root_help import RootGroup
+from modelyard.cli.terminal.interrupting import INTERRUPTED, build_interruption_text
+from modelyard.cli.terminal.output import Output
+from modelyard.cli.terminal.terminal import Terminal
+from modelyard.cli.this_machine import adopt, agent, doctor, sync
+from modelyard.cli.transfers import pull, push
+
+EPILOG = "The options --url, --team, --json and --quiet can be anywhere in a command."
+# The global options, and how many values follow each.
+_GLOBAL = {"--url": 1, "--team": 1, "--json": 0, "--quiet": 0, "-q": 0}
+
+app = typer.Typer(
+    name="modelyard",
+    cls=RootGroup,
+    help="A registry for a team's ComfyUI models: push files, list them, and pull them on any machine.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(is_requested: bool) -> None:
+    """Print the version and exit, if the option is given."""
+    if is_requested:
+        typer.echo(f"modelyard {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    *,
+    url: Annotated[
+        str | None, typer.Option(help="The registry's address; by default MODELYARD_URL or the current profile's.")
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option(help="A team's id or name; by default MODELYARD_TEAM or the current profile's.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only ids or paths on standard output.")] = False,
+    version: Annotated[  # noqa: ARG001 - typer calls its callback
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Store a ``Terminal`` with the global options in the context, for ``terminal_of``; not for shell completion."""
+    if context.resilient_parsing:
+        return
+    from modelyard.client.settings import read_settings
+
+    context.obj = Terminal(
+        read_settings(os.environ, url, team), Output("json" if json else "quiet" if quiet else "human"), url
+    )
+
+
+for commands in (accounts, push, pull, models, sync):
+    commands.add_to(app)
+for commands in (doctor, adopt):
+    commands.add_to(agent.agent)
+app.add_typer(machine.machine, name="machine")
+app.add_typer(agent.agent, name="agent")
+app.add_typer(team.team, name="team")
+app.add_typer(member.member, name="member")
+app.add_typer(invite.invite, name="invite")
+app.add_typer(key.key, name="key")
+audit.add_to(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; print failures that a user can act on, and raise bugs."""
+    words = move_global_options_first(arguments)
+    _escape_unencodable_output()
+    try:
+        app(words, prog_name="modelyard", standalone_mode=True)
+    except SystemExit as ended:
+        # Typer ends with this code after Ctrl-C, and with 1 after a broken pipe; it prints nothing for either.
+        exit_code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        return _report_interruption(words) if exit_code == INTERRUPTED else exit_code
+    except KeyboardInterrupt:
+        return _report_interruption(words)
+    except Exception as error:  # noqa: BLE001 - failures that are not in the table are raised again
+        return _report_failure(error, "json" if "--json" in words else "human")
+    return 0
+
+
+def _report_interruption(words: Sequence[str]) -> int:
+    """Print on standard error that the command was interrupted, and return exit code 130."""
+    sys.stderr.write(build_interruption_text(words))
+    return INTERRUPTED
+
+
+def _report_failure(error: Exception, style: str) -> int:
+    """Print a failure and its remedies, and return its exit code; re-raise an error of an unknown class."""
+    from modelyard.cli.terminal.errors import explain_failure
+
+    explanation = explain_failure(error)
+    if explanation is None:
+        raise error
+    Output("json" if style == "json" else "human").fail(explanation.sentence, explanation.fix, explanation.facts)
+    return explanation.exit_code
+
+
+def move_global_options_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the global options and their values moved to the front, except after ``--``."""
+    front: list[str] = []
+    remaining: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            remaining += [word, *words]
+        elif word in _GLOBAL:
+            front += [word, *islice(words, _GLOBAL[word])]
+        elif word.startswith(("--url=", "--team=")):
+            front.append(word)
+        else:
+            remaining.append(word)
+    return front + remaining
+
+
+def _escape_unencodable_output() -> None:
+    """Make the standard streams escape characters that their encoding lacks, instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

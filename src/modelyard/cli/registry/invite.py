@@ -1,0 +1,141 @@
+"""``invite``: list, show, create, withdraw and accept invitations to a team."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelyard.cli.registry.accounts import PasswordFromInput, read_password
+from modelyard.cli.registry.listing import ListFormat, find_and_change, print_details, print_list
+from modelyard.cli.registry.team import find_saved_profile
+from modelyard.cli.terminal.formatting import format_time
+from modelyard.cli.terminal.terminal import terminal_of
+
+if TYPE_CHECKING:
+    from modelyard.client.api.registry import Registry
+    from modelyard.wire.teams import Invitation
+
+invite = typer.Typer(no_args_is_help=True, help="Invitations to the team: list, show, create, withdraw, accept.")
+
+
+InvitationName = Annotated[
+    str, typer.Argument(metavar="INVITATION", help="The address that was invited, or the invitation's id.")
+]
+
+
+@invite.command("create")
+def create_invitation(
+    context: typer.Context,
+    email: Annotated[str, typer.Argument(help="The address of the person.")],
+    role: Annotated[str, typer.Option(help="admin, member or viewer.")] = "member",
+) -> None:
+    """Invite a person, and print a link and a command to send to them. Either works once, for 7 days."""
+    from modelyard.wire.teams import CreatedInvitation, NewInvitation
+
+    async def create(registry: Registry) -> tuple[str, CreatedInvitation]:
+        """Create the invitation, and return the registry's address and the invitation with its token."""
+        new = NewInvitation.model_validate({"email_address": email, "invitation_role": role})
+        return registry.url, await registry.create_invitation(new)
+
+    terminal = terminal_of(context)
+    url, created = terminal.call_registry(create)
+    lines = [
+        f"Invited {email} as {role}. Send them this link, or the command:",
+        f"  {url}/join#{created.invitation_token}",
+        f"  modelyard --url {url} invite accept {created.invitation_token}",
+    ]
+    terminal.output.answer(document=created, lines=lines, quiet=[created.invitation_token])
+
+
+@invite.command("ls")
+def list_invitations(context: typer.Context) -> None:
+    """List open invitations."""
+    from modelyard.client.resolve_people import list_all_invitations
+
+    terminal = terminal_of(context)
+    layout: ListFormat[Invitation] = ListFormat(
+        "invitation_list",
+        ("E-MAIL", "ROLE", "INVITED BY", "UNTIL", "ID"),
+        _build_row,
+        lambda invitation: invitation.id,
+        "No open invitations.",
+    )
+    print_list(terminal, terminal.call_registry(list_all_invitations), layout)
+
+
+def _build_row(invitation: Invitation) -> tuple[str, ...]:
+    """Return the cells of an invitation: address, role, inviter, expiry and id."""
+    return (
+        invitation.email_address,
+        invitation.invitation_role,
+        invitation.invited_by.display_name,
+        format_time(invitation.expires_at),
+        str(invitation.id),
+    )
+
+
+@invite.command("show")
+def show_invitation(context: typer.Context, invitation: InvitationName) -> None:
+    """Show one open invitation. Its token is not stored."""
+    from modelyard.client.resolve_people import find_invitation
+
+    terminal = terminal_of(context)
+    found = terminal.call_registry(lambda registry: find_invitation(registry, invitation))
+    pairs = [
+        ("id", str(found.id)),
+        ("e-mail", found.email_address),
+        ("role", found.invitation_role),
+        ("invited by", found.invited_by.display_name),
+        ("invited", format_time(found.created_at)),
+        ("expires", format_time(found.expires_at)),
+    ]
+    print_details(terminal, found, found.id, pairs)
+
+
+@invite.command("rm")
+def delete_invitation(context: typer.Context, invitation: InvitationName) -> None:
+    """Withdraw an invitation: its link and its command do not work any more."""
+    from modelyard.client.resolve_people import find_invitation
+
+    terminal = terminal_of(context)
+    found = find_and_change(
+        terminal,
+        lambda registry: find_invitation(registry, invitation),
+        lambda registry, found: registry.delete_invitation(found.id),
+    )
+    terminal.output.done(f"Withdrew the invitation of {found.email_address}.", id=found.id)
+
+
+@invite.command("accept")
+def accept_invitation(
+    context: typer.Context,
+    token: Annotated[str, typer.Argument(help="The token of the invitation, which begins with in-.")],
+    first_name: Annotated[str | None, typer.Option(help="For a new account; prompted for if left out.")] = None,
+    last_name: Annotated[str | None, typer.Option(help="For a new account; prompted for if left out.")] = None,
+    password_stdin: PasswordFromInput = False,
+) -> None:
+    """Join a team: with your account if you are signed in to that registry, else with a new one.
+
+    Example: modelyard --url http://models.example:8400 invite accept in-7Yq…
+    """
+    from modelyard.client.session import get_selected_url
+    from modelyard.wire.teams import Acceptance
+
+    terminal = terminal_of(context)
+    saved = find_saved_profile(terminal)
+    if saved is not None and saved.refresh_token is not None:
+        terminal.call_registry(lambda registry: registry.accept_invitation(Acceptance(invitation_token=token)))
+        terminal.output.done("You have joined the team. To switch to it: modelyard team switch NAME")
+        return
+    url = get_selected_url(terminal.settings)
+    if url is None:
+        raise typer.BadParameter("No registry is given. Add its address: modelyard --url URL invite accept TOKEN")
+    acceptance = Acceptance(
+        invitation_token=token,
+        first_name=first_name or typer.prompt("First name", err=True),
+        last_name=last_name or typer.prompt("Last name", err=True),
+        user_password=read_password(password_stdin, "A new password", twice=True),
+    )
+    terminal.call_anonymously(url, lambda registry: registry.accept_invitation(acceptance))
+    terminal.output.done(f"Your account is created. To sign in: modelyard login {url} EMAIL")

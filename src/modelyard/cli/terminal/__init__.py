@@ -1,0 +1,1 @@
+"""Input, output, progress, errors and interrupts of a command in a terminal."""

@@ -1,0 +1,241 @@
+"""The table from failures to messages, remedies and exit codes.
+
+0 ok   1 other   2 usage   3 not signed in   4 refused   5 unreachable   6 bytes wrong   130 interrupted
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelyard.cli.terminal.formatting import format_duration
+from modelyard.client.api.urls import AddressRefused
+from modelyard.client.atomic_file import LockHeld
+from modelyard.client.profile import KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
+from modelyard.client.resolve_models import ModelAmbiguous
+from modelyard.client.transfers.collect import DuplicateModelPath, NothingToPush
+from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
+from modelyard.transfer import errors as transfer_errors
+from modelyard.wire import problems
+from modelyard.wire.paths import ModelPathInvalid
+from modelyard.wire.problems import Problem
+
+OTHER, USAGE, NOT_SIGNED_IN, REFUSED, UNREACHABLE, BYTES_WRONG = 1, 2, 3, 4, 5, 6
+SIGN_IN = "Sign in: modelyard login URL EMAIL"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A failure's message, its remedies, and the exit code."""
+
+    sentence: str
+    exit_code: int
+    fix: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)  # for JSON
+
+
+# The exit code and remedies of each class; a subclass takes precedence. `{…}` is filled from the failure's facts, and a
+# line whose fact is missing is omitted.
+_TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
+    problems.Unauthenticated: (NOT_SIGNED_IN, (SIGN_IN,)),
+    problems.SessionEnded: (NOT_SIGNED_IN, ("Sign in again: modelyard login",)),
+    problems.SignInRefused: (
+        NOT_SIGNED_IN,
+        ("Check the address and the password. The operator can reset it: modelyard reset-password EMAIL",),
+    ),
+    problems.TeamHeaderMissing: (
+        REFUSED,
+        ("Select a team: modelyard team switch NAME (modelyard team ls lists yours)",),
+    ),
+    problems.TeamHeaderMalformed: (REFUSED, ("Select a team: modelyard team switch NAME",)),
+    problems.NotAMember: (REFUSED, ("List your teams: modelyard team ls", "Select one: modelyard team switch NAME")),
+    problems.RoleTooLow: (REFUSED, ("Ask an admin or the owner of the team. To see your role: modelyard whoami",)),
+    problems.KeyNotAllowed: (REFUSED, ("Sign in with your account instead: modelyard login URL EMAIL",)),
+    problems.OwnerStays: (REFUSED, ("Make another member the owner first: modelyard team transfer MEMBER",)),
+    problems.KeysWouldStop: (
+        REFUSED,
+        (
+            "Hand them to another admin: add --keys-to ADMIN",
+            "Or revoke them: add --stop-keys",
+            "List them: modelyard key ls",
+        ),
+    ),
+    problems.KeyNotRotatable: (REFUSED, ("List your keys: modelyard key ls",)),
+    problems.QuotaExceeded: (
+        REFUSED,
+        (
+            "Show what the team stores: modelyard team show",
+            "Remove a model: modelyard rm MODEL",
+            "Raise the quota: modelyard team settings --quota 2TB",
+        ),
+    ),
+    problems.TooManyMachines: (
+        REFUSED,
+        (
+            "List the machines: modelyard machine ls",
+            "Remove one that is not used any more: modelyard machine rm MACHINE",
+            "The operator can allow more: MODELYARD_MAX_MACHINES",
+        ),
+    ),
+    problems.ModelPathTaken: (
+        REFUSED,
+        (
+            "Show the model that is there: modelyard show {model_id}",
+            "Replace it: modelyard push --replace FILE",
+            "Or keep both: modelyard push --path '{free_path}' FILE",
+        ),
+    ),
+    problems.ModelNotVerified: (REFUSED, ("See the state of its verification: modelyard show MODEL",)),
+    problems.ModelNotFound: (REFUSED, ("List the models: modelyard ls",)),
+    problems.MemberNotFound: (REFUSED, ("List the members: modelyard member ls",)),
+    problems.InvitationNotFound: (REFUSED, ("Ask an admin for a new one: modelyard invite create EMAIL",)),
+    problems.AgentNotFound: (REFUSED, ("List the machines: modelyard machine ls",)),
+    problems.CredentialNotFound: (REFUSED, ("List your keys: modelyard key ls",)),
+    problems.PairingNotFound: (REFUSED, ("Start again on the machine: modelyard login URL --device",)),
+    problems.AccountExists: (REFUSED, ("Sign in with it, then accept the invitation: modelyard login URL EMAIL",)),
+    problems.TooManyAttempts: (REFUSED, ("Try again in {retry_in}.",)),
+    problems.TooManyUploads: (
+        REFUSED,
+        (
+            "Run pushes again that were interrupted, so that they finish.",
+            "The next unfinished upload expires in {retry_in}. The operator can allow more: MODELYARD_OPEN_UPLOADS",
+        ),
+    ),
+    problems.HashMismatch: (BYTES_WRONG, ("Push the file again; it is read and sent from the start.",)),
+    problems.ChecksumWrong: (BYTES_WRONG, ("Push the file again; it is read and sent from the start.",)),
+    problems.ModelDamaged: (BYTES_WRONG, ("Push an intact copy to repair it: modelyard push FILE",)),
+    problems.Unavailable: (UNREACHABLE, ("Try again in {retry_in}.",)),
+    problems.StorageFull: (
+        REFUSED,
+        (
+            "The registry keeps the parts that were sent. When the operator has freed disk space, run the same command"
+            " again: it continues.",
+        ),
+    ),
+    problems.VerificationQueueFull: (
+        UNREACHABLE,
+        ("Push again later. To list the files that wait: modelyard ls --verification pending",),
+    ),
+    problems.InternalError: (OTHER, ("Report it to the operator with this request id: {request_id}",)),
+    Problem: (REFUSED, ()),
+    transfer_errors.Unreachable: (
+        UNREACHABLE,
+        ("Check that the registry is running and the address is right. Set another: modelyard login URL EMAIL",),
+    ),
+    transfer_errors.RetriesExhausted: (
+        UNREACHABLE,
+        ("Run the same command again: it continues. To retry for longer, add: --give-up-after 1h",),
+    ),
+    RegistryUnreachable: (
+        UNREACHABLE,
+        (
+            "Check that the registry is running and the address is right. Set another: modelyard agent pair --url URL",
+            "Find other problems: modelyard agent doctor",
+        ),
+    ),
+    transfer_errors.BadResponse: (UNREACHABLE, ()),
+    transfer_errors.DigestMismatch: (BYTES_WRONG, ()),
+    transfer_errors.TargetExists: (REFUSED, ("Replace the file: modelyard pull --force MODEL",)),
+    transfer_errors.TransferFailed: (OTHER, ()),
+    ModelAmbiguous: (REFUSED, ()),
+    NameInvalid: (
+        USAGE,
+        (
+            "Push it under that name: modelyard push --path '{suggestion}' FILE (or --clean-names for all files)",
+            "Workflows that use the file by its old name have to be changed.",
+        ),
+    ),
+    TypeUnknown: (USAGE, ()),
+    NothingToPush: (USAGE, ()),
+    DuplicateModelPath: (USAGE, ("Give one of them another path: modelyard push --path models/<type>/<file> FILE",)),
+    ModelPathInvalid: (USAGE, ()),
+    AddressRefused: (USAGE, ()),
+    ValidationError: (USAGE, ()),
+    ValueError: (USAGE, ()),
+    ProfileUnreadable: (OTHER, ()),
+    LockHeld: (OTHER, ()),
+    KeyRefused: (
+        NOT_SIGNED_IN,
+        ("Pair this machine again: modelyard agent pair --url URL", "Find other problems: modelyard agent doctor"),
+    ),
+    NoKey: (NOT_SIGNED_IN, ()),
+    OSError: (OTHER, ()),
+}
+
+
+def explain_failure(error: BaseException) -> Explanation | None:
+    """Return the message, remedies and exit code of a failure; None for an unknown class, which is a bug."""
+    row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
+    if row is None:
+        return None
+    exit_code, fixes = row
+    if isinstance(error, transfer_errors.Refused):
+        is_full = error.status == problems.StorageFull.status
+        exit_code = UNREACHABLE if error.status >= 500 and not is_full else REFUSED
+        fixes = _TABLE[problems.StorageFull][1] if is_full else fixes
+    facts = _get_facts(error)
+    lines = [line for fix in fixes if (line := _format_fix(fix, facts)) is not None]
+    document = _build_document(error, facts, exit_code)
+    return Explanation(_get_message(error), exit_code, lines + _list_candidates(error), document)
+
+
+def _get_facts(error: BaseException) -> dict[str, Any]:
+    """Return the values that fill a failure's remedies and its JSON document."""
+    match error:
+        case Problem():
+            return error.facts
+        case NameInvalid():
+            return {"suggestion": error.suggestion}
+        case _:
+            return {}
+
+
+def _format_fix(fix: str, facts: Mapping[str, Any]) -> str | None:
+    """Fill a remedy from the facts; None if a fact is missing. ``retry_in`` is ``retry_after`` as a duration."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    if isinstance(seconds := known.get("retry_after"), int | float):
+        known["retry_in"] = format_duration(seconds)
+    try:
+        return fix.format_map(known)
+    except KeyError:
+        return None
+
+
+def _get_message(error: BaseException) -> str:
+    """Return a failure's message; invalid fields are listed one a line."""
+    match error:
+        case ValidationError():
+            return "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        case Problem() if error.facts.get("errors"):
+            return "\n".join([error.detail, *_format_field_errors(error.facts["errors"])])
+        case OSError() if error.filename is not None:
+            return f'"{error.filename}": {error.strerror}.'
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _format_field_errors(errors: object) -> list[str]:
+    """Return an indented line for each invalid field of a 422 response; entries of an unexpected form are omitted."""
+    rows = errors if isinstance(errors, list) else []
+    return [f"  {row.get('field')}: {row.get('message')}" for row in rows if isinstance(row, dict)]
+
+
+def _list_candidates(error: BaseException) -> list[str]:
+    """Return a line for each model that an ambiguous or unknown name may have meant; empty for other failures."""
+    match error:
+        case ModelAmbiguous():
+            return [f"{model.id}  {model.model_path}  '{model.display_name}'" for model in error.candidates]
+        case problems.ModelNotFound() if isinstance(similar := error.facts.get("similar"), list):
+            return [f"Similar: {path}" for path in similar]
+        case _:
+            return []
+
+
+def _build_document(error: BaseException, facts: Mapping[str, Any], exit_code: int) -> dict[str, Any]:
+    """Return the JSON object of a failure; ``error_code`` is a problem's slug in snake_case, else the class's name."""
+    code = error.slug.replace("-", "_") if isinstance(error, Problem) else type(error).__name__
+    document = {"error_code": code, "detail": _get_message(error), "exit_code": exit_code} | dict(facts)
+    if isinstance(error, ModelAmbiguous):
+        document["candidates"] = error.candidates
+    return document

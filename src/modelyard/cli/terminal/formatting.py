@@ -1,0 +1,68 @@
+"""Format values for a terminal: sizes, times, tables, and untrusted text with unprintable characters escaped."""
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from modelyard.comfyui.quoting import counted
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def escape_unprintable(text: str) -> str:
+    """Replace unprintable characters, such as newlines, control codes and direction marks, by Python escapes."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def format_size(count: int) -> str:
+    """Format a number of bytes with at most three digits and a decimal unit, such as ``6.8 GB``."""
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
+
+
+def format_time(moment: datetime | None) -> str:
+    """Format a time in this machine's time zone, to the minute; None becomes an empty string."""
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def format_age(moment: datetime | None) -> str:
+    """Format how long ago a time was, such as ``3 days ago``; None becomes ``never``, a future time ``just now``."""
+    if moment is None:
+        return "never"
+    seconds = max(0, round((datetime.now(UTC) - moment).total_seconds()))
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = seconds // length
+            return f"{counted(count, unit)} ago"
+    return "just now"
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration as ``1:02:03`` or ``2:03``, and below a minute as ``12 s``."""
+    rounded = timedelta(seconds=round(seconds))
+    return str(rounded).removeprefix("0:").lstrip("0") if seconds >= 60 else f"{round(seconds)} s"
+
+
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Format rows as lines of aligned columns below headings; cells are escaped, and not truncated for ``grep``."""
+    clean = [[escape_unprintable(cell) for cell in row] for row in rows]
+    widths = [max(map(count_columns, cells)) for cells in zip(headings, *clean, strict=True)]
+    return [
+        "  ".join(cell + " " * (width - count_columns(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (headings, *clean)
+    ]
+
+
+def count_columns(text: str) -> int:
+    """Count the terminal columns of a text: wide characters take two, combining ones none."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+
+
+def format_fields(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Format pairs as aligned ``name  value`` lines; values are escaped, pairs with an empty one omitted."""
+    shown = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    return [f"{name:<{width}}  {escape_unprintable(value)}" for name, value in shown]

@@ -1,0 +1,100 @@
+"""The context of a command: its settings, its output, the profile file, and calls of the registry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from modelyard.cli.terminal.output import Output
+
+if TYPE_CHECKING:
+    from modelyard.client.api.registry import Registry
+    from modelyard.client.profile import ProfileFile
+    from modelyard.client.settings import ClientSettings
+
+Result = TypeVar("Result")
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for a confirmation.")]
+
+
+class Terminal:
+    """One run of the program. Heavy modules are imported at their first use, so that ``--help`` is quick.
+
+    ``url_option`` is the value of ``--url``; ``settings.url`` may also come from the environment.
+    """
+
+    def __init__(self, settings: ClientSettings, output: Output, url_option: str | None = None) -> None:
+        self.settings = settings
+        self.output = output
+        self.url_option = url_option
+
+    @property
+    def profiles(self) -> ProfileFile:
+        """The profile file that the settings name; warnings about it are printed."""
+        from modelyard.client.profile import ProfileFile
+
+        return ProfileFile(self.settings.profile_file, self.output.warn)
+
+    def call_registry(
+        self, work: Callable[[Registry], Awaitable[Result]], *, retry_until_give_up: bool = False
+    ) -> Result:
+        """Run ``work`` with the registry that the settings or the profile select, and return its result.
+
+        Idempotent calls are retried for 4 seconds, or with ``retry_until_give_up`` for the time that the settings give
+        (5 minutes by default), with a note on standard error meanwhile. Raises as ``build_registry`` and ``work``.
+        """
+        from modelyard.client.api.http import DEFAULT_RETRY_SECONDS
+        from modelyard.client.session import build_registry
+
+        async def run_in_registry() -> Result:
+            """Build and enter the registry client, and await ``work`` with it."""
+            seconds = self.settings.give_up_seconds if retry_until_give_up else DEFAULT_RETRY_SECONDS
+            notify = self.output.note if retry_until_give_up else None
+            async with await build_registry(
+                self.settings, self.profiles, retry_seconds=seconds, notify=notify
+            ) as registry:
+                return await work(registry)
+
+        return self.run(run_in_registry())
+
+    def call_anonymously(self, url: str, work: Callable[[Registry], Awaitable[Result]]) -> Result:
+        """Run ``work`` with the registry at ``url`` without authentication, and return its result.
+
+        Idempotent calls are retried for 4 seconds.
+        """
+        from modelyard.client.api.registry import Registry
+
+        async def run_in_registry() -> Result:
+            """Enter the registry client, and await ``work`` with it."""
+            async with Registry(url) as registry:
+                return await work(registry)
+
+        return self.run(run_in_registry())
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run ``work`` on a new event loop and return its result; see ``interrupting`` for Ctrl-C."""
+        import asyncio
+
+        from modelyard.cli.terminal.interrupting import bounded_after_interrupt
+
+        return asyncio.run(bounded_after_interrupt(work))
+
+
+def require_posix(command: str) -> None:
+    """Check that this is not Windows, which cannot replace open files or open files relative to a folder's descriptor.
+
+    Raises:
+        ValueError: this is Windows; the message has the command to use there.
+    """
+    if sys.platform == "win32":
+        raise ValueError(f"{command} runs on Linux and macOS. On Windows: modelyard pull MODEL -o DIR --tree")
+
+
+def terminal_of(context: typer.Context) -> Terminal:
+    """Return the ``Terminal`` that the program's root command has built from the global options."""
+    terminal = context.find_root().obj
+    if not isinstance(terminal, Terminal):
+        raise TypeError("The program was not started through its global options.")
+    return terminal

@@ -1,0 +1,1 @@
+"""Commands on this machine: its agent, and synchronisation without one."""

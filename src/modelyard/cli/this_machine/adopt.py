@@ -1,0 +1,120 @@
+"""``modelyard agent adopt``: add files to the state of an agent that placed them before it lost its state."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelyard.cli.terminal.terminal import require_posix, terminal_of
+from modelyard.cli.this_machine.settings import AgentId, ComfyUI, ModelsDir, read_agent_settings
+from modelyard.comfyui.quoting import counted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelyard.agent.reconciliation.adoption import AdoptableFile
+    from modelyard.agent.settings import AgentSettings
+    from modelyard.client.api.registry import Registry
+    from modelyard.wire.models import Model
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("adopt")(adopt_files)
+
+
+def adopt_files(
+    context: typer.Context,
+    comfyui: ComfyUI = None,
+    models_dir: ModelsDir = None,
+    agent_id: AgentId = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
+) -> None:
+    """Let this machine's agent manage the files that it placed before its state was lost. Stop the agent first.
+
+    A file is adopted if it is in a model's place and has the content of a version that the team has, also in its
+    trash. The agent replaces and removes adopted files. You must be signed in, or have a key in MODELYARD_TOKEN.
+
+    Example: modelyard agent adopt --comfyui ~/ComfyUI --dry-run
+    """
+    require_posix("The agent")
+    terminal = terminal_of(context)
+    settings = read_agent_settings(terminal, comfyui=comfyui, models_dir=models_dir, agent_id=agent_id)
+    state_dir = terminal.settings.state_dir
+
+    async def adopt(registry: Registry) -> list[AdoptableFile]:
+        """Load all versions of the team, then find and adopt their files."""
+        versions = await _list_all_versions(registry)
+        return await _find_and_adopt(settings, state_dir, versions, dry_run=dry_run)
+
+    files = terminal.call_registry(adopt, retry_until_give_up=True)
+    count = counted(len(files), "file")
+    terminal.output.answer(
+        document={
+            "is_done": not dry_run,
+            "adopted": [
+                {"path": each.path, "model_id": each.desired.id, "file_hash": f"sha256:{each.desired.sha256}"}
+                for each in files
+            ],
+        },
+        lines=[*(str(each.path) for each in files), f"{'Would adopt' if dry_run else 'Adopted'} {count}."],
+        quiet=[str(each.path) for each in files],
+    )
+
+
+async def _list_all_versions(registry: Registry) -> list[Model]:
+    """Return the team's models, followed by those in its trash, replaced versions included."""
+    from modelyard.client.api.paging import Paging, list_pages
+    from modelyard.wire.model_filter import ModelFilter
+    from modelyard.wire.models import ModelList
+
+    async def list_current(paging: Paging) -> ModelList:
+        return await registry.list_models(ModelFilter(), paging)
+
+    async def list_deleted(paging: Paging) -> ModelList:
+        return await registry.list_models(ModelFilter(deleted=True), paging)
+
+    lists = (list_current, list_deleted)
+    return [model for get_page in lists async for page in list_pages(get_page) for model in page.model_list]
+
+
+async def _find_and_adopt(
+    settings: AgentSettings, state_dir: Path, versions: list[Model], *, dry_run: bool
+) -> list[AdoptableFile]:
+    """Find the adoptable files on this machine, adopt them unless it is a dry run, and return them.
+
+    Raises:
+        LockHeld: the agent is running.
+        RootsNotFound: no models folder can be used.
+        StateFileError: see ``StateFile``.
+    """
+    import asyncio
+
+    from modelyard.agent.reconciliation.adoption import adopt_files, find_adoptable_files
+    from modelyard.agent.roots import RootCache, RootFinder
+    from modelyard.agent.state_folder import StateFolder
+    from modelyard.client.atomic_file import LockHeld, locked
+    from modelyard.sync.inventory.hash_index import HashIndex
+    from modelyard.sync.inventory.placement_journal import PlacementJournal
+    from modelyard.sync.inventory.scan import MachineState
+    from modelyard.sync.inventory.state_db import StateFile
+
+    folder = StateFolder(state_dir, settings.agent_id)
+    root_finder = RootFinder(settings, os.environ, RootCache(folder.path / "folders.json"))
+
+    def find_and_adopt() -> list[AdoptableFile]:
+        """Find and adopt with the agent's state file open; blocking. The caller holds the agent's lock."""
+        roots = root_finder.find()
+        with StateFile(state_dir / "sync" / f"{settings.agent_id}.sqlite") as state:
+            machine = MachineState(settings.agent_id, HashIndex(state), PlacementJournal(state))
+            files = find_adoptable_files(roots.installs, versions, machine)
+            if not dry_run:
+                adopt_files(files, machine)
+            return files
+
+    async with locked(folder.lock, wait_seconds=0.5) as is_held:
+        if not is_held:
+            raise LockHeld(f"The agent '{settings.agent_id}' is running. Stop it, then run this command again.")
+        return await asyncio.to_thread(find_and_adopt)

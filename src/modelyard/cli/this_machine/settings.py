@@ -1,0 +1,38 @@
+"""The options that several commands about this machine's agent have, and its settings with these options."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from modelyard.agent.settings import AgentSettings
+    from modelyard.cli.terminal.terminal import Terminal
+
+ComfyUI = Annotated[
+    list[Path] | None, typer.Option("--comfyui", metavar="DIR", help="The folder of a ComfyUI; may be repeated.")
+]
+ModelsDir = Annotated[
+    list[Path] | None,
+    typer.Option("--models-dir", metavar="DIR", help="A models folder that belongs to no ComfyUI; may be repeated."),
+]
+AgentId = Annotated[
+    str | None, typer.Option("--agent-id", metavar="ID", help="The machine's name; default: its host name.")
+]
+Label = Annotated[
+    list[str] | None, typer.Option("--label", metavar="L", help="A label of this machine; may be repeated.")
+]
+
+
+def read_agent_settings(terminal: Terminal, **flags: object) -> AgentSettings:
+    """Return the agent's settings from ``--url``, a command's flags, the environment and ``agent.toml``, in this order.
+
+    Raises:
+        SettingsUnreadable, pydantic.ValidationError: see ``modelyard.agent.settings.read_settings``.
+    """
+    from modelyard.agent.settings import read_settings
+
+    return read_settings(os.environ, url=terminal.url_option, **flags)

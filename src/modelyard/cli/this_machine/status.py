@@ -1,0 +1,54 @@
+"""The text of ``modelyard agent status``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelyard.cli.terminal.formatting import format_age, format_fields, format_size, format_table
+
+if TYPE_CHECKING:
+    from modelyard.agent.state_folder import ModelStatus, StatusSnapshot
+
+
+def format_status(status: StatusSnapshot, is_running: bool) -> list[str]:
+    """Return the lines about one agent: its fields, held removals, and a table of the models in ``status.models``."""
+    percent = "" if status.percent is None else f", {status.percent} %"
+    phase = f"{status.phase}{percent}" + (f": {status.detail}" if status.detail else "")
+    pairs = [
+        ("agent", f"{status.agent_id} ({'running' if is_running else 'not running'}, version {status.version})"),
+        ("registry", f"{status.url}: {status.link if is_running else 'not connected'}"),
+        ("", status.link_reason or ""),
+        ("heartbeat", format_age(status.last_heartbeat)),
+        ("phase", phase if is_running else f"ended, last seen {format_age(status.written_at)}"),
+        ("waiting for", status.waiting_for or ""),
+        ("models", _format_counts(status)),
+        ("free", "" if status.disk_free is None else format_size(status.disk_free)),
+        ("comfyui", "" if status.comfyui is None else f"running, version {status.comfyui or 'unknown'}"),
+        *(("folder", folder) for folder in status.folders),
+        *(("note", note) for note in status.notes),
+    ]
+    lines = format_fields(pairs)
+    if status.held is not None:
+        lines += [f"  to be removed: {path}" for path in status.held.paths]
+        lines.append("  Approve the removal: modelyard agent approve")
+    if status.models:
+        lines += format_table(
+            ("MODEL", "STATE", "DOWNLOADED", "REASON"), [_build_model_row(model) for model in status.models]
+        )
+    return lines
+
+
+def _format_counts(status: StatusSnapshot) -> str:
+    """Return how many models are in each state and their size, with the age of counts from before this start."""
+    if status.counted_at is None:
+        return "unknown until the first scan, which starts when the registry answers"
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(status.counts.items())) or "none"
+    is_outdated = status.counted_at < status.started_at
+    age = f" (as of {format_age(status.counted_at)}, before this start)" if is_outdated else ""
+    return f"{counts}; {format_size(status.bytes_held)}{age}"
+
+
+def _build_model_row(model: ModelStatus) -> tuple[str, ...]:
+    """Return the table cells of a model: path, state, downloaded size, reason."""
+    downloaded = f"{format_size(model.bytes_done)} of {format_size(model.size)}" if model.size else ""
+    return model.model_path, model.state, downloaded, model.reason or ""

@@ -1,0 +1,91 @@
+"""Text and JSON of plans and of replica states, for ``modelyard sync`` and ``modelyard agent run --once``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelyard.cli.terminal.formatting import format_size
+from modelyard.comfyui.quoting import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from modelyard.sync.apply.replica_states import ReplicaState
+    from modelyard.sync.planning.actions import Plan
+
+
+def list_plan_lines(plan: Plan) -> Iterable[str]:
+    """Yield a line for each action, blocked model, remark, note and held removal of a plan."""
+    for fetch in plan.fetch:
+        yield f"fetch    {fetch.desired.model_path}  {format_size(fetch.desired.size)}"
+    for copy in plan.copy_local:
+        yield f"copy     {copy.desired.model_path}  from {copy.source.path}"
+    for replacement in plan.replace:
+        yield f"replace  {replacement.desired.model_path}  {format_size(replacement.desired.size)}"
+    for removal in plan.remove:
+        yield f"remove   {removal.target.path}"
+    for blocked in plan.blocked:
+        yield f"blocked  {blocked.model_path}: {blocked.reason}"
+    for keep in plan.keep:
+        if keep.remark:
+            yield f"note     {keep.desired.model_path}: {keep.remark}"
+    yield from plan.notes
+    if plan.held_removals is not None:
+        yield f"{plan.held_removals.summary} So many files are removed only if you approve it: --approve-removal"
+        yield from (f"keep     {removal.target.path}" for removal in plan.held_removals.removals)
+
+
+def list_result_lines(plan: Plan, replica_states: Sequence[ReplicaState], dry_run: bool) -> list[str]:
+    """Return the lines of the answer: what was done for each model, and a count; of a dry run only counts.
+
+    Kept models are listed only with a reason, blocked ones not at all: the plan has them.
+    """
+    if dry_run:
+        placed = counted(len(plan.place_actions), "file")
+        removed = counted(len(plan.remove), "file")
+        return [f"{counted(len(plan.keep), 'model')} in place; would place {placed} and remove {removed}."]
+    # Blocked models are in the plan, which was printed.
+    blocked = {each.model_id for each in plan.blocked}
+    lines = [
+        f"{each.origin or each.state or 'not removed'}  {each.path or each.model_path}"
+        + (f": {each.reason}" if each.reason else "")
+        for each in replica_states
+        if (each.origin not in {"kept", "found"} or each.reason) and each.model_id not in blocked
+    ]
+    return [*lines, format_ready_count(replica_states)]
+
+
+def format_ready_count(replica_states: Sequence[ReplicaState]) -> str:
+    """Return a sentence with the number of models that are in place."""
+    return f"{counted(sum(each.state == 'ready' for each in replica_states), 'model')} in place."
+
+
+def to_plan_document(plan: Plan) -> dict[str, object]:
+    """Return the plan as a document for ``to_json``."""
+    return {
+        "fetch": [{"model_path": each.desired.model_path, "file_size": each.desired.size} for each in plan.fetch],
+        "copy_local": [{"model_path": each.desired.model_path, "from": each.source.path} for each in plan.copy_local],
+        "replace": [{"model_path": each.desired.model_path, "file_size": each.desired.size} for each in plan.replace],
+        "remove": [each.target.path for each in plan.remove],
+        "held": [] if plan.held_removals is None else [each.target.path for each in plan.held_removals.removals],
+        "keep": [{"model_path": each.desired.model_path, "path": each.path} for each in plan.keep],
+        "blocked": [
+            {"model_path": each.model_path, "state": each.state, "reason": each.reason} for each in plan.blocked
+        ],
+        "notes": plan.notes,
+    }
+
+
+def to_result_document(replica_state: ReplicaState) -> dict[str, object]:
+    """Return the final state of a model as a document for ``to_json``.
+
+    The state of a file that was to be removed is ``removed`` or ``not removed``.
+    """
+    return {
+        "model_id": replica_state.model_id,
+        "model_path": replica_state.model_path,
+        "state": replica_state.state or replica_state.origin or "not removed",
+        "outcome": replica_state.origin,
+        "path": replica_state.path,
+        "reason": replica_state.reason,
+    }

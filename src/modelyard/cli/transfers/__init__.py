@@ -1,0 +1,1 @@
+"""Commands that move model files: push, pull and sync."""

@@ -1,0 +1,54 @@
+"""List and find the team's machines, over all pages of the registry's lists."""
+
+from uuid import UUID
+
+from modelyard.client.api.filters import AgentFilter
+from modelyard.client.api.paging import Paging, list_pages
+from modelyard.client.api.registry import Registry
+from modelyard.wire.agents import Agent, AgentList, AgentModel, AgentModelList
+from modelyard.wire.problems import AgentNotFound
+
+
+async def list_all_agents(registry: Registry, agent_filter: AgentFilter | None = None) -> list[Agent]:
+    """Return all machines of the team that match the filter, from all pages."""
+
+    async def load_page(paging: Paging) -> AgentList:
+        return await registry.list_agents(agent_filter, paging)
+
+    return [agent async for page in list_pages(load_page) for agent in page.agent_list]
+
+
+async def find_agent(registry: Registry, name: str) -> Agent:
+    """Return the machine with this name; without an exact match, the only one that differs in case.
+
+    Raises:
+        AgentNotFound: no machine matches, or several differ from ``name`` only in case.
+    """
+    agents = await list_all_agents(registry)
+    matches = [agent for agent in agents if agent.agent_id == name] or [
+        agent for agent in agents if agent.agent_id.casefold() == name.casefold()
+    ]
+    if len(matches) != 1:
+        raise AgentNotFound(f"There is no machine '{name}'.")
+    return matches[0]
+
+
+async def list_models_on_agent(registry: Registry, agent_id: str) -> list[AgentModel]:
+    """Return the state of each model that a machine should hold, from all pages, newest first."""
+
+    async def load_page(paging: Paging) -> AgentModelList:
+        return await registry.list_models_on(agent_id, paging)
+
+    return [model async for page in list_pages(load_page) for model in page.agent_model_list]
+
+
+async def list_model_agents(registry: Registry, model_id: UUID) -> list[AgentModel]:
+    """Return the state of one model on each machine that should hold it, from all pages.
+
+    The list is empty if the model is disabled or not verified.
+    """
+
+    async def load_page(paging: Paging) -> AgentModelList:
+        return await registry.list_agents_of(model_id, paging)
+
+    return [model async for page in list_pages(load_page) for model in page.agent_model_list]

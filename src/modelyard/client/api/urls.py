@@ -1,0 +1,49 @@
+"""Check and normalize the addresses of registries and of downloads."""
+
+from modelyard.transfer.errors import BadResponse
+from modelyard.transfer.http import proxy
+from modelyard.wire.web_addresses import AddressInvalid, parse_address
+
+API_PREFIX = "/api/v1"
+
+
+class AddressRefused(ValueError):
+    """A text is not a usable address of a registry or of a ComfyUI."""
+
+
+def normalize_url(url: str) -> str:
+    """Return the address without surrounding blanks, trailing slashes and a final API prefix; otherwise unchanged.
+
+    Raises:
+        AddressRefused: it is not an http or https address, or has a user name, password, query or fragment.
+    """
+    text = url.strip().rstrip("/").removesuffix(API_PREFIX).rstrip("/")
+    try:
+        parts = parse_address(text)
+    except AddressInvalid as invalid:
+        raise AddressRefused(f"{invalid} Write an address like http://models.example:8400.") from None
+    if parts.username is not None or parts.query or parts.fragment:
+        raise AddressRefused("Write the address without a user name, password, query or fragment.")
+    return text
+
+
+def is_unencrypted_remote(url: str) -> bool:
+    """Return whether a valid address is plain http to another computer, so that others on the network can read."""
+    parts = parse_address(url)
+    host = parts.hostname or ""
+    return parts.scheme == "http" and host not in {"localhost", "::1"} and not host.startswith("127.")
+
+
+def check_download_url(url: str, registry: str) -> str:
+    """Return the download URL of a registry unchanged, if it is usable and not less secure than the registry.
+
+    Raises:
+        BadAddress: it is not a usable URL.
+        BadResponse: it is plain http although the registry's address is https.
+    """
+    if proxy.parse_transfer_url(url).scheme != "https" and registry.startswith("https:"):
+        raise BadResponse(
+            f"{registry} offers its files by plain http although its own address is https. Nothing was downloaded."
+            " Its operator has to make the storage available by https."
+        )
+    return url

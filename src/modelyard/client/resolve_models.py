@@ -1,0 +1,136 @@
+"""Find a model by its id, path or name."""
+
+from collections.abc import AsyncIterator
+from pathlib import PurePosixPath
+from uuid import UUID
+
+from modelyard.client.api.paging import list_pages
+from modelyard.client.api.registry import Registry
+from modelyard.wire.model_filter import MAX_SEARCH_WORDS, ModelFilter
+from modelyard.wire.models import Model
+from modelyard.wire.paths import ModelPathInvalid, get_canonical_type, parse_model_path
+from modelyard.wire.problems import KeyNotAllowed, ModelDamaged, ModelNotFound
+
+_MAX_SIMILAR = 5
+
+
+class ModelAmbiguous(ValueError):
+    """A name matches several models, which are in ``candidates``."""
+
+    def __init__(self, name: str, candidates: list[Model]) -> None:
+        super().__init__(f"'{name}' matches {len(candidates)} models. Use the path or the id of one of them.")
+        self.candidates = candidates
+
+
+async def find_model(registry: Registry, name: str, *, deleted: bool = False) -> Model:
+    """Return the model with this id, path, display name or file name, the latter with or without its extension.
+
+    An id takes precedence over a path, and a path over a name. Case does not matter, see ``_has_path`` and
+    ``_has_name``. With ``deleted``, only the trash is searched.
+
+    Raises:
+        ModelNotFound: none matches; unless the name is an id, the fact ``similar`` lists up to five paths of models
+            that contain the words of the name.
+        ModelAmbiguous: several models have this name, or in the trash this path.
+    """
+    model_id = _parse_id(name)
+    if model_id is not None and not deleted:
+        return await registry.get_model(model_id)
+    # A deleted model is in the list of the trash only, not at its id.
+    words = None if model_id is not None else PurePosixPath(name).name
+    candidates = [model async for model in _search_models(registry, words, deleted=deleted)]
+    for is_match in (_has_id, _has_path, _has_name):
+        matches = [model for model in candidates if is_match(model, name)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise ModelAmbiguous(name, matches)
+    similar = [] if model_id is not None else [model.model_path for model in candidates[:_MAX_SIMILAR]]
+    raise ModelNotFound(f"There is no model '{name}'.", similar=similar)
+
+
+async def find_model_at(registry: Registry, model_type: str, model_path: str) -> Model | None:
+    """Return the team's model at this path, or None.
+
+    The case of the path does not matter, and the type folder may be an alias. Models in the trash are not found.
+
+    Raises:
+        ModelPathInvalid: the path is not a valid model path.
+    """
+    location = parse_model_path(model_type, model_path)
+    async for model in _search_models(registry, PurePosixPath(location.relative).name):
+        if _compute_path_key(model) == location.key:
+            return model
+    return None
+
+
+async def is_served(registry: Registry, model: Model) -> bool:
+    """Return whether the registry serves a model's content, or will once it has verified it.
+
+    Asks for a download URL, because that makes the registry check the stored object. With a key that may not download,
+    a verified model counts as served.
+    """
+    if model.verification != "verified":
+        return model.verification == "pending"
+    try:
+        await registry.download_ticket(model.id)
+    except ModelDamaged:
+        return False
+    except KeyNotAllowed:
+        return True  # a key that may only write gets no download URL
+    return True
+
+
+async def _search_models(registry: Registry, words: str | None, *, deleted: bool = False) -> AsyncIterator[Model]:
+    """Yield the models whose name, path or tags contain the first ``MAX_SEARCH_WORDS`` of these words.
+
+    If ``words`` is None, all models are yielded. ``deleted``: those in the trash instead. Pages are loaded when needed.
+    """
+    q = None if words is None else " ".join(words.split()[:MAX_SEARCH_WORDS])
+    model_filter = ModelFilter(q=q, deleted=deleted)
+    async for page in list_pages(lambda paging: registry.list_models(model_filter, paging)):
+        for model in page.model_list:
+            yield model
+
+
+def _parse_id(name: str) -> UUID | None:
+    """Parse a UUID; None for any other text."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return None
+
+
+def _has_id(model: Model, name: str) -> bool:
+    """Return whether ``name`` is the model's id."""
+    return model.id == _parse_id(name)
+
+
+def _has_path(model: Model, name: str) -> bool:
+    """Return whether ``name`` is a spelling of the model's path; False for an invalid path or a name without a slash.
+
+    Case (except that of ``models/`` and of an alias of the type folder), such an alias and a leading ``models/`` do
+    not matter.
+    """
+    path = name.removeprefix("models/")
+    first, slash, _ = path.partition("/")
+    if not slash:
+        return False
+    try:
+        return _compute_path_key(model) == parse_model_path(get_canonical_type(first), path).key
+    except ModelPathInvalid:
+        return False
+
+
+def _has_name(model: Model, name: str) -> bool:
+    """Return whether ``name`` is the display name, or the file name with or without its extension, ignoring case."""
+    file_name = PurePosixPath(model.model_path)
+    return name.casefold() in {model.display_name.casefold(), file_name.name.casefold(), file_name.stem.casefold()}
+
+
+def _compute_path_key(model: Model) -> str | None:
+    """Return the key that all spellings of the model's path share; None if the path is not valid for this client."""
+    try:
+        return parse_model_path(model.model_type, model.model_path).key
+    except ModelPathInvalid:
+        return None

@@ -1,1 +1,0 @@
-"""Carrying a plan out: the only code that writes in models folders."""

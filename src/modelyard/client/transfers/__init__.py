@@ -1,0 +1,1 @@
+"""Uploads and downloads of models with registration, resumption and checks."""

@@ -1,0 +1,163 @@
+"""Expand the arguments of a push (files, folders, patterns) to push requests and rejected files."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from pydantic import ConfigDict, Field
+
+from modelyard.comfyui.model_locations import ModelLocation, check_location, find_location, list_model_files
+from modelyard.wire.models import Labels, ModelNotes, Tags
+from modelyard.wire.paths import ModelPathInvalid, parse_model_path
+
+
+class NothingToPush(ValueError):
+    """The arguments name no file, or a file that cannot be a model."""
+
+
+class DuplicateModelPath(ValueError):
+    """Two files of one push have the same model path."""
+
+
+class Notes(ModelNotes):
+    """The details of pushed models: description, tags, licence, source, labels. Unset fields are not sent."""
+
+    # A misspelt field would otherwise be dropped silently.
+    model_config = ConfigDict(extra="forbid")
+
+    tags: Tags = Field(default_factory=list)
+    required_labels: Labels = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ModelOverrides:
+    """Options of a push that take precedence over what is derived from a file's path and content."""
+
+    model_type: str | None = None
+    model_path: str | None = None  # of one file, or with a trailing slash the folder of all files
+    display_name: str | None = None
+    notes: Notes = field(default_factory=Notes)
+    replace: bool = False
+    clean_names: bool = False
+
+
+@dataclass(frozen=True)
+class PushRequest:
+    """A file to push, and the model that it will be."""
+
+    file: Path
+    model_type: str
+    model_path: str
+    display_name: str
+    notes: Notes
+    replace: bool
+
+    @property
+    def path_key(self) -> str:
+        """The key that all spellings of the model path share; two requests with one key are the same model."""
+        return parse_model_path(self.model_type, self.model_path).key
+
+
+@dataclass(frozen=True)
+class RejectedFile:
+    """A file that cannot be pushed, and the error that says why."""
+
+    file: Path
+    error: Exception
+
+
+def select_files(arguments: Sequence[str], overrides: ModelOverrides) -> list[PushRequest | RejectedFile]:
+    """Expand the arguments of a push to push requests and rejected files, in their order; uses no network.
+
+    Blocking: finds the files, and reads the content of those whose path does not tell their type.
+
+    Raises:
+        NothingToPush: the arguments name no file, or one name or path is given for several files.
+    """
+    files = [found for argument in arguments for found in _expand_argument(argument)]
+    if not files:
+        raise NothingToPush("These files and folders contain no model file.")
+    is_for_one_file = overrides.display_name is not None or not (
+        overrides.model_path is None or overrides.model_path.endswith("/")
+    )
+    if len(files) > 1 and is_for_one_file:
+        raise NothingToPush(
+            f"--name and --path are for one file, but there are {len(files)} files. A --path that ends with a slash"
+            " is a folder for all of them."
+        )
+    used_paths: dict[str, Path] = {}
+    return [_build_request(file, relative, overrides, used_paths) for file, relative in files]
+
+
+def _expand_argument(argument: str) -> Iterator[tuple[Path, PurePath]]:
+    """Yield the files of an argument, each with its path relative to a folder argument, or else its name.
+
+    Of a folder, only files with a model extension. A path that does not exist is expanded as a pattern; without a match
+    it is yielded as it is.
+    """
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        yield from ((file, file.relative_to(path)) for file in list_model_files(path))
+    elif not path.exists() and (matches := _expand_pattern(str(path))):
+        for match in matches:
+            yield from _expand_argument(match)
+    else:
+        yield path, PurePath(path.name)
+
+
+def _expand_pattern(pattern: str) -> list[str]:
+    """Return the paths that match a pattern, sorted; for shells that do not expand patterns themselves."""
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern may be absolute, which Path.glob refuses
+
+
+def _build_request(
+    file: Path, relative: PurePath, overrides: ModelOverrides, used_paths: dict[str, Path]
+) -> PushRequest | RejectedFile:
+    """Build the push request of a file and add its path key to ``used_paths``; reject it if the key is there."""
+    try:
+        _check_file(file)
+        location = check_location(_choose_location(file, relative, overrides), clean=overrides.clean_names)
+        request = PushRequest(
+            file,
+            location.model_type,
+            location.model_path,
+            overrides.display_name or file.stem,
+            overrides.notes,
+            overrides.replace,
+        )
+        first = used_paths.setdefault(request.path_key, file)
+        if first is not file:
+            raise DuplicateModelPath(f'"{file}" and "{first}" would both be "{location.model_path}".')
+    except (ValueError, OSError) as error:
+        return RejectedFile(file, error)
+    return request
+
+
+def _check_file(file: Path) -> None:
+    """Check that a path is a regular file that is not empty.
+
+    Raises:
+        NothingToPush: it is not.
+    """
+    if not file.exists():
+        raise NothingToPush(f'There is no file "{file}".')
+    if not file.is_file():
+        raise NothingToPush(f'"{file}" is not a regular file.')
+    if file.stat().st_size == 0:
+        raise NothingToPush(f'"{file}" is empty.')
+
+
+def _choose_location(file: Path, relative: PurePath, overrides: ModelOverrides) -> ModelLocation:
+    """Return the type and path of a file's model: from the overrides, or else derived from the file.
+
+    Raises:
+        ModelPathInvalid: the path of the overrides has no type folder.
+    """
+    if overrides.model_path is None:
+        return find_location(file, relative, overrides.model_type)
+    path = overrides.model_path + relative.as_posix() if overrides.model_path.endswith("/") else overrides.model_path
+    first = path.removeprefix("models/").split("/")[0]
+    if "/" not in path.removeprefix("models/"):
+        raise ModelPathInvalid("model_path", "A path includes the type folder: models/<type>/<file>.")
+    return ModelLocation(overrides.model_type or first, path)

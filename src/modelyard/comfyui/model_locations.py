@@ -1,0 +1,157 @@
+"""The type and model path of files in a ComfyUI models folder, and corrected file names.
+
+…/models/<type>/<anything>/<file>      as in `folder_paths.py` of ComfyUI
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from modelyard.comfyui.type_detection import detect_type
+from modelyard.wire.formats import find_format
+from modelyard.wire.model_folders import CORE_FOLDERS, KEY_BY_FOLDER, find_node_folder
+from modelyard.wire.paths import (
+    MAX_SEGMENT_BYTES,
+    ModelPathInvalid,
+    get_canonical_type,
+    is_device_name,
+    parse_model_path,
+)
+
+_CORE_FOLDERS = frozenset(CORE_FOLDERS)
+
+_invalid_characters = re.compile(r"[^\w.\- ]+")
+
+
+class TypeUnknown(ValueError):
+    """The model type of a file can be determined neither by its folder nor by its content."""
+
+
+class NameInvalid(ValueError):
+    """A file name is invalid as a model path; ``suggestion`` is a valid one."""
+
+    def __init__(self, detail: str, suggestion: str) -> None:
+        super().__init__(detail)
+        self.suggestion = suggestion
+
+
+@dataclass(frozen=True)
+class ModelLocation:
+    """The location of a model: its type and its path below the ComfyUI folder."""
+
+    model_type: str
+    model_path: str
+
+
+def find_location_by_folder(file: PurePath) -> ModelLocation | None:
+    """Find a file's location by the folders of its absolute path; None if they are ambiguous or tell nothing.
+
+    The innermost type folder directly below a folder ``models`` decides, else the only one with a core type's name.
+    Folders of known custom nodes count only below a models folder: elsewhere names such as ``onnx`` are too common.
+    """
+    folders = file.parts[:-1]
+    for index in range(len(folders) - 1, 0, -1):
+        if folders[index - 1].casefold() == "models" and _is_type_folder(folders[index]):
+            return _build_location(file.parts[index:])
+    indexes = [index for index, folder in enumerate(folders) if folder in _CORE_FOLDERS]
+    return _build_location(file.parts[indexes[0] :]) if len(indexes) == 1 else None
+
+
+def find_location(file: Path, relative: PurePath, model_type: str | None = None) -> ModelLocation:
+    """Find a file's location by the given type, else by its folders, else by its content.
+
+    The path is that of its folders if they tell the same type, else ``relative`` below the type's folder. It is not
+    validated.
+
+    Raises:
+        TypeUnknown: none of the three determines the type.
+        OSError: the file cannot be read.
+    """
+    by_folder = find_location_by_folder(file.absolute())
+    if by_folder is not None and get_canonical_type(model_type or by_folder.model_type) == get_canonical_type(
+        by_folder.model_type
+    ):
+        return by_folder
+    kind = model_type or detect_type(file)
+    if kind is None:
+        raise TypeUnknown(
+            f'The model type of "{file.name}" is unknown. Give it with --type, for instance --type loras.'
+        )
+    return _build_location((kind, *relative.parts))
+
+
+def check_location(location: ModelLocation, *, clean: bool) -> ModelLocation:
+    """Return the location if its path is valid on all platforms; with ``clean``, one with a corrected path if not.
+
+    Raises:
+        NameInvalid: the path is invalid, and ``clean`` is false.
+        ModelPathInvalid: the path cannot be corrected, for instance a type that holds no models.
+    """
+    try:
+        parse_model_path(location.model_type, location.model_path)
+    except ModelPathInvalid as refused:
+        suggestion = clean_path(location.model_path)
+        parse_model_path(location.model_type, suggestion)
+        if clean:
+            return ModelLocation(location.model_type, suggestion)
+        raise NameInvalid(f"{refused} A valid path is '{suggestion}'.", suggestion) from None
+    return location
+
+
+def clean_path(model_path: str) -> str:
+    """Correct each segment of a path by the rules of ``wire.paths``; type, length and depth are not checked."""
+    return "/".join(_clean_segment(segment) for segment in model_path.split("/"))
+
+
+def list_model_files(folder: Path) -> Iterator[Path]:
+    """Yield the files with a model's extension below a folder, sorted in each folder.
+
+    Links are followed, each folder is visited once, and hidden names are skipped. Raises OSError for an unreadable
+    folder.
+    """
+    yield from _walk(folder, set())
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield the model files below a folder, unless the folder is in ``seen``, a set of device and inode numbers."""
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
+        return  # visited before, through a link
+    seen.add((status.st_dev, status.st_ino))
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry, seen)
+        elif find_format(entry.name) is not None and entry.is_file():
+            yield entry
+
+
+def _is_type_folder(name: str) -> bool:
+    """Return whether the name is a model type folder of ComfyUI or of a known custom node."""
+    return name in _CORE_FOLDERS or find_node_folder(name) is not None
+
+
+def _build_location(parts: tuple[str, ...]) -> ModelLocation:
+    """Return the location of a path that begins with a type folder; ``t2i_adapter`` becomes ``controlnet``."""
+    return ModelLocation(
+        KEY_BY_FOLDER.get(parts[0], parts[0]), "/".join(("models", KEY_BY_FOLDER.get(parts[0], parts[0]), *parts[1:]))
+    )
+
+
+def _clean_segment(segment: str) -> str:
+    """Return a similar file or folder name that is valid on all platforms; a long one is cut before its extension."""
+    text = _invalid_characters.sub("_", unicodedata.normalize("NFC", segment))
+    text = re.sub(r"\.{2,}", ".", text)
+    stem, dot, suffix = text.rpartition(".")
+    if not stem:
+        stem, dot, suffix = text, "", ""
+    # Replaced characters at the ends are dropped: "ink (1)" becomes "ink_1".
+    stem = re.sub(r"[ _]*_[ _]*", "_", stem).strip("_. ") or "model"
+    max_stem_bytes = MAX_SEGMENT_BYTES - len((dot + suffix).encode())
+    stem = stem.encode()[:max_stem_bytes].decode(errors="ignore").rstrip("_. ")
+    if is_device_name(stem):
+        stem = f"model_{stem}"
+    return f"{stem}{dot}{suffix.strip()}"

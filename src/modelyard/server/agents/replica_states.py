@@ -1,0 +1,217 @@
+"""Replica states for the API: of one machine, of one model, and of some models on all machines."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import FromClause, Select, and_, func, or_, select
+from sqlalchemy import Row as ResultRow
+from sqlalchemy.orm import Session
+
+from modelyard.server.agents.operations import get_agent
+from modelyard.server.database.search import is_sqlite_session, join_left_to_right
+from modelyard.server.database.session import get_table
+from modelyard.server.http.paging import Order, Page, list_page
+from modelyard.server.models.listing.index_choice import SELECTIVE_LIMIT, count_up_to
+from modelyard.server.models.operations import find_model
+from modelyard.server.models.replicas.desired import (
+    MachineCounts,
+    find_desired_label_sets,
+    is_desired,
+    list_desired_label_sets,
+)
+from modelyard.server.models.replicas.labels import has_all_labels
+from modelyard.server.models.replicas.missing import find_missing
+from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
+from modelyard.server.models.tables import ModelRow
+from modelyard.server.teams.context import TeamContext
+from modelyard.wire import problems
+from modelyard.wire.agents import (
+    MAX_REASON_LENGTH,
+    MAX_STATES_IN_RESPONSE,
+    AgentModel,
+    AgentModelList,
+    AgentState,
+    ModelState,
+    ModelStates,
+    ModelStatesList,
+)
+
+_models, _agents, _states = get_table(ModelRow), get_table(AgentRow), get_table(AgentModelRow)
+_UNREPORTED = ("queued", None, 0)
+
+StoredState = tuple[str, str | None, int]
+
+
+@dataclass(frozen=True)
+class ReplicaFilter:
+    """Which of a machine's models a list has; ``missing`` selects those that are not ready."""
+
+    state: ModelState | None = None
+    missing: bool = False
+
+
+def list_agent_models(
+    session: Session, team: TeamContext, agent_id: str, filters: ReplicaFilter, page: Page
+) -> AgentModelList:
+    """List the models that a machine should hold with their states, newest first.
+
+    Models that the machine has not reported are ``queued``.
+
+    Raises:
+        AgentNotFound: see ``get_agent``.
+    """
+    agent = get_agent(session, team, agent_id)
+    state = filters.state
+    statement = (
+        _select_desired(session, agent) if state in (None, "queued") else _select_reported(session, agent, state)
+    )
+    if state == "queued":
+        statement = statement.where(or_(AgentModelRow.state.is_(None), AgentModelRow.state == state))
+    if filters.missing:
+        statement = statement.where(
+            find_missing(session, agent.team_id, agent.agent_id).build_condition(session, SELECTIVE_LIMIT)
+        )
+    rows, meta = list_page(session, statement, page, Order((ModelRow.created_at, ModelRow.id), is_descending=True))
+    return AgentModelList(
+        agent_model_list=[_build_agent_model(row[0], agent.agent_id, row[1]) for row in rows], page_meta=meta
+    )
+
+
+def _select_desired(session: Session, agent: AgentRow) -> Select[*tuple[Any, ...]]:
+    """Build the query for all models that the machine should hold, with their state where there is one."""
+    needed = [
+        label_set
+        for label_set in list_desired_label_sets(session, agent.team_id)
+        if has_all_labels(label_set, agent.label_set)
+    ]
+    of_agent = and_(AgentModelRow.model_id == ModelRow.id, AgentModelRow.agent_number == agent.number)
+    statement = select(ModelRow, AgentModelRow).select_from(ModelRow).outerjoin(AgentModelRow, of_agent)
+    return statement.where(is_desired(agent.team_id), ModelRow.label_set.in_(needed))
+
+
+def _select_reported(session: Session, agent: AgentRow, state: ModelState | None) -> Select[*tuple[Any, ...]]:
+    """Build the query for a machine's models with this stored state; on SQLite it is chosen by counting the states.
+
+    The labels need no check, since only desired models have states.
+    """
+    of_agent = and_(_states.c.agent_number == agent.number, _states.c.state == state)
+    is_same_model = _models.c.id == _states.c.model_id
+    joined: FromClause = _models.join(_states, is_same_model)
+    if is_sqlite_session(session):
+        # Few states are looked up and sorted; with many, a scan of the newest models soon fills a page.
+        is_selective = (
+            count_up_to(session, select(_states.c.model_id).where(of_agent), SELECTIVE_LIMIT) < SELECTIVE_LIMIT
+        )
+        joined = (
+            join_left_to_right(_states, _models, is_same_model)
+            if is_selective
+            else join_left_to_right(_models, _states, is_same_model)
+        )
+    return select(ModelRow, AgentModelRow).select_from(joined).where(of_agent, is_desired(agent.team_id))
+
+
+def list_model_agents(session: Session, team: TeamContext, model_id: UUID, page: Page) -> AgentModelList:
+    """List the machines that should hold a model, by agent id, with its state on each.
+
+    Empty unless the model is active and was verified at least once; a damaged one is listed.
+
+    Raises:
+        ModelNotFound: it does not exist, or is another team's.
+    """
+    model = find_model(session, team, model_id)
+    is_available = model.model_status == "active" and model.verified_at is not None
+    label_sets = MachineCounts.load(session, team.team_id).list_sets_with(model.label_set) if is_available else []
+    of_model = and_(AgentModelRow.agent_number == AgentRow.number, AgentModelRow.model_id == model.id)
+    statement = (
+        select(AgentRow.agent_id, AgentModelRow)
+        .select_from(AgentRow)
+        .outerjoin(AgentModelRow, of_model)
+        .where(AgentRow.team_id == team.team_id, AgentRow.label_set.in_(label_sets))
+    )
+    rows, meta = list_page(session, statement, page, Order((AgentRow.agent_id,)))
+    return AgentModelList(agent_model_list=[_build_agent_model(model, row[0], row[1]) for row in rows], page_meta=meta)
+
+
+def _build_agent_model(model: ModelRow, agent_id: str, reported: AgentModelRow | None) -> AgentModel:
+    """Build the API's view of one replica; ``queued`` without a stored state."""
+    return AgentModel(
+        model_id=model.id,
+        agent_id=agent_id,
+        display_name=model.display_name,
+        model_path=model.model_path,
+        file_size=model.file_size,
+        state="queued" if reported is None else cast(ModelState, reported.state),
+        reason=None if reported is None else reported.reason,
+        bytes_done=0 if reported is None else reported.bytes_done,
+        reported_at=None if reported is None else reported.reported_at,
+    )
+
+
+def list_replica_states(session: Session, team: TeamContext, ids: Collection[UUID]) -> ModelStatesList:
+    """Return the states of models on all machines that should hold them, in the order of ``ids``, each once.
+
+    Models of other teams, and those that no machine could need (see ``is_desired``), are left out. A desired model
+    whose labels no machine has gets empty lists.
+
+    Raises:
+        InvalidRequest: the response would have more than ``MAX_STATES_IN_RESPONSE`` states.
+    """
+    labels = find_desired_label_sets(session, team.team_id, ids)
+    _check_state_count(session, team.team_id, labels.values())
+    columns = (_agents.c.number, _agents.c.agent_id, _agents.c.label_set)
+    machines = session.execute(select(*columns).where(_agents.c.team_id == team.team_id).order_by(_agents.c.agent_id))
+    rows = machines.all()
+    reported = _load_states(session, labels)
+    return ModelStatesList(
+        model_list=[
+            _build_model_states(
+                model_id, [row for row in rows if has_all_labels(labels[model_id], row.label_set)], reported
+            )
+            for model_id in dict.fromkeys(ids)
+            if model_id in labels
+        ]
+    )
+
+
+def _check_state_count(session: Session, team_id: UUID, needed: Collection[str]) -> None:
+    """Check the size of the response before it is loaded.
+
+    Raises:
+        InvalidRequest: it would have more than ``MAX_STATES_IN_RESPONSE`` states.
+    """
+    machines = MachineCounts.load(session, team_id)
+    states = sum(models * machines.count_with(labels) for labels, models in Counter(needed).items())
+    if states > MAX_STATES_IN_RESPONSE:
+        max_models = max(1, len(needed) * MAX_STATES_IN_RESPONSE // states)
+        raise problems.InvalidRequest.for_field(
+            "model_id",
+            f"These models have {states} states on the team's machines, and one response has at most "
+            f"{MAX_STATES_IN_RESPONSE}. Request about {max_models} models at once.",
+        )
+
+
+def _load_states(session: Session, ids: Collection[UUID]) -> dict[tuple[UUID, int], StoredState]:
+    """Load the stored states of these models by model and machine; reasons are cut to ``MAX_REASON_LENGTH``."""
+    # Rows of an earlier version may have reasons above the limit.
+    reason = func.substr(_states.c.reason, 1, MAX_REASON_LENGTH).label("reason")
+    columns = (_states.c.model_id, _states.c.agent_number, _states.c.state, reason, _states.c.bytes_done)
+    rows = session.execute(select(*columns).where(_states.c.model_id.in_(ids)))
+    return {(row.model_id, row.agent_number): (row.state, row.reason, row.bytes_done) for row in rows}
+
+
+def _build_model_states(
+    model_id: UUID, machines: Collection[ResultRow[*tuple[Any, ...]]], reported: dict[tuple[UUID, int], StoredState]
+) -> ModelStates:
+    """Build the states of one model: the names of machines that are ready without a reason, other states in full."""
+    result = ModelStates(model_id=model_id, ready=[], state_list=[])
+    for machine in machines:
+        state, reason, bytes_done = reported.get((model_id, machine.number), _UNREPORTED)
+        if state == "ready" and reason is None:
+            result.ready.append(machine.agent_id)
+        else:
+            values = {"agent_id": machine.agent_id, "state": state, "reason": reason, "bytes_done": bytes_done}
+            result.state_list.append(AgentState.model_validate(values))
+    return result

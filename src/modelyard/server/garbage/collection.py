@@ -1,0 +1,47 @@
+"""A complete run of garbage collection."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from modelyard.server.database.session import Database
+from modelyard.server.garbage.expired_rows import delete_expired_uploads, empty_trash
+from modelyard.server.garbage.removal import count_objects, remove_discarded_objects
+from modelyard.server.garbage.run_state import CollectionResult, CollectionRun, RunOptions, RunStopped
+from modelyard.server.garbage.store_scan import scan_store
+from modelyard.server.garbage.unused_blobs import delete_unused_blobs
+from modelyard.server.settings import Settings
+from modelyard.server.storage.blob_store import BlobStore, StoreUnavailable
+
+
+def collect_garbage(
+    database: Database,
+    store: BlobStore,
+    settings: Settings,
+    options: RunOptions | None = None,
+    may_continue: Callable[[], bool] = lambda: True,
+) -> CollectionResult:
+    """Remove what has expired and what nothing references, or only count it if ``options.is_dry``; log the result.
+
+    May run while requests are served and beside another run, and may be interrupted anywhere. The result is not
+    complete if ``may_continue`` has returned False, or if the store does not answer: what is left is found by the next
+    run.
+
+    Raises:
+        Unavailable, StorageFull: the database refuses.
+    """
+    run = CollectionRun(database, store, settings, options or RunOptions(), may_continue)
+    run.collected.is_complete = False
+    with suppress(RunStopped, StoreUnavailable):
+        empty_trash(run)
+        for discarded in delete_expired_uploads(run):
+            # In a dry run these rows still exist; they are counted if their objects would be removed at once.
+            if run.options.is_dry and run.moment <= run.discarded_before:
+                count_objects(run, discarded)
+        for discarded in delete_unused_blobs(run):
+            count_objects(run, discarded)
+        remove_discarded_objects(run)
+        if run.options.is_thorough:
+            scan_store(run)
+        run.collected.is_complete = True
+    run.log_result()
+    return run.collected

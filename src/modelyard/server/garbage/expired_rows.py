@@ -1,0 +1,88 @@
+"""Expired models and uploads: found in pages, and checked again in the transaction that deletes them."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import chain
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy.orm import Session
+
+from modelyard.server.garbage.run_state import CollectionRun, group_by_team
+from modelyard.server.garbage.unused_blobs import build_kept_condition, list_objects_of_upload, mark_unused_blobs
+from modelyard.server.models.tables import ModelRow
+from modelyard.server.teams.tables import TeamRow
+from modelyard.server.uploads.discards import DiscardedObject, discard
+from modelyard.server.uploads.tables import UploadRow
+
+_ABORTED_RETENTION = timedelta(days=1)
+
+
+def empty_trash(run: CollectionRun) -> None:
+    """Delete models whose time in the trash is over, and those of teams that can no longer be restored.
+
+    A replaced model is kept while machines still get it instead of its unverified replacement, unless its team is
+    deleted. A dry run only counts.
+    """
+    before = run.moment - timedelta(days=run.settings.trash_days)
+    is_old = and_(ModelRow.deleted_at < before, ModelRow.stands_in_for.is_(None))
+    is_kept = build_kept_condition(before)
+    is_of_deleted_team = ModelRow.team_id.in_(select(TeamRow.id).where(TeamRow.deleted_at < before))
+    query = select(ModelRow.id, ModelRow.team_id, ModelRow.deleted_at)
+    pages = chain(
+        run.iterate_pages(query.where(is_old), ModelRow.deleted_at, ModelRow.id),
+        run.iterate_pages(query.where(is_of_deleted_team, is_kept), ModelRow.id),
+    )
+    for page in pages:
+        if run.options.is_dry:
+            run.collected.models += len(page)
+            continue
+        for team_id, models in group_by_team(page).items():
+            is_in_page = ModelRow.id.in_([model.id for model in models])
+            with run.database.writing(team_id) as session:
+                run.collected.models += _delete_models(session, run, is_in_page & or_(is_old, is_of_deleted_team))
+
+
+def _delete_models(session: Session, run: CollectionRun, condition: ColumnElement[bool]) -> int:
+    """Delete the models that meet a condition, mark their blobs that nothing references now, and count the models."""
+    models = session.execute(select(ModelRow.id, ModelRow.blob_id).where(condition)).all()
+    session.execute(delete(ModelRow).where(ModelRow.id.in_([model.id for model in models])))
+    mark_unused_blobs(session, [model.blob_id for model in models], run)
+    return len(models)
+
+
+def delete_expired_uploads(run: CollectionRun) -> Iterator[list[DiscardedObject]]:
+    """Delete uploads unused for ``upload_days`` or aborted a day ago; yield the objects discarded with them.
+
+    Registered uploads stay, except those without a blob, which older releases left. Works while it is iterated. Yields
+    one list for each team of a page. In a dry run nothing is deleted or discarded.
+    """
+    is_open = UploadRow.registered_at.is_(None)
+    is_unused = UploadRow.touched_at < run.moment - timedelta(days=run.settings.upload_days)
+    # Not at once: a URL that was presigned before may still be used.
+    is_aborted = UploadRow.aborted_at < run.moment - _ABORTED_RETENTION
+    is_old = is_open & or_(is_unused, is_aborted)
+    # Older releases kept such rows until their objects were removed.
+    is_abandoned = UploadRow.registered_at.is_not(None) & UploadRow.blob_id.is_(None)
+    yield from _delete_uploads(run, is_abandoned, is_counted=False)
+    yield from _delete_uploads(run, is_old, is_counted=True)
+
+
+def _delete_uploads(
+    run: CollectionRun, condition: ColumnElement[bool], *, is_counted: bool
+) -> Iterator[list[DiscardedObject]]:
+    """Delete the uploads that meet a condition; yield the objects discarded with them, by page and team.
+
+    In a dry run nothing is deleted. Only with ``is_counted`` the uploads are counted in the result.
+    """
+    for page in run.iterate_pages(select(UploadRow.id, UploadRow.team_id).where(condition), UploadRow.id):
+        for team_id, rows in group_by_team(page).items():
+            is_in_page = UploadRow.id.in_([upload.id for upload in rows])
+            with run.database.reading() if run.options.is_dry else run.database.writing(team_id) as session:
+                uploads = session.scalars(select(UploadRow).where(is_in_page, condition)).all()
+                run.collected.uploads += len(uploads) if is_counted else 0
+                discarded = [item for upload in uploads for item in list_objects_of_upload(upload)]
+                if not run.options.is_dry:
+                    discard(session, discarded, run.moment)
+                    session.execute(delete(UploadRow).where(UploadRow.id.in_([upload.id for upload in uploads])))
+                    mark_unused_blobs(session, [upload.blob_id for upload in uploads if upload.blob_id], run)
+            yield discarded

@@ -1,0 +1,186 @@
+"""JSON request bodies: read once, parsed strictly, bounded in size, time and memory."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from modelyard.server.strict_json import JsonLimits, build_unique_object, check_size, reject_constant
+from modelyard.wire.problems import BodyTooLarge, MalformedJson, RequestStalled, Unavailable, UnsupportedMediaType
+
+MAX_BODY_BYTES = 1024 * 1024
+# Of a route that anybody may call.
+MAX_PUBLIC_BODY_BYTES = 16 * 1024
+# A JSON body is small: a client that needs longer than this only holds a connection.
+BODY_SECONDS = 30.0
+# The largest body that a client of ours sends completes an upload of 10,000 parts: 60,000 quotes and 20,000 commas.
+LIMITS = JsonLimits(depth=32, quotes=100_000, commas=50_000)
+# All bodies of one process that are being read, and those of one caller.
+MAX_BUFFERED_BYTES = 64 * 1024 * 1024
+MAX_BUFFERED_BYTES_PER_CALLER = 8 * 1024 * 1024
+# All bodies of public routes together: the rest is reserved for callers whose credential was checked.
+MAX_BUFFERED_PUBLIC_BYTES = 16 * 1024 * 1024
+# A larger body is parsed in a thread, since it takes the event loop some milliseconds.
+_LARGE = 64 * 1024
+
+
+class BodyBudget:
+    """A limit on the bytes of request bodies that one process holds, in total and per caller."""
+
+    def __init__(self, total: int = MAX_BUFFERED_BYTES, per_caller: int = MAX_BUFFERED_BYTES_PER_CALLER) -> None:
+        self._total, self._per_caller = total, per_caller
+        self._held = Counter[str]()
+        self.held_bytes = 0
+
+    @contextmanager
+    def buffer_for(self, caller: str) -> Iterator["BodyBuffer"]:
+        """Yield a buffer whose bytes count towards the budget until the block ends."""
+        buffer = BodyBuffer(self, caller)
+        try:
+            yield buffer
+        finally:
+            self._release(caller, buffer.reserved)
+
+    def reserve(self, caller: str, count: int) -> None:
+        """Reserve bytes that are about to be stored.
+
+        Raises:
+            Unavailable: the total or the caller's limit would be exceeded.
+        """
+        if self.held_bytes + count > self._total or self._held[caller] + count > self._per_caller:
+            raise Unavailable(
+                "The registry is receiving too many request bodies at this moment. Try again.", retry_after=2
+            )
+        self.held_bytes += count
+        self._held[caller] += count
+
+    def _release(self, caller: str, count: int) -> None:
+        """Return reserved bytes to the budget."""
+        self.held_bytes -= count
+        self._held[caller] -= count
+        if not self._held[caller]:
+            del self._held[caller]
+
+
+class BodyBuffer:
+    """The bytes of one body that were received so far."""
+
+    def __init__(self, budget: BodyBudget, caller: str) -> None:
+        self._budget, self._caller = budget, caller
+        self._chunks: list[bytes] = []
+        self.reserved = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Append a chunk; raises ``Unavailable`` if the budget is exceeded."""
+        self._budget.reserve(self._caller, len(chunk))
+        self.reserved += len(chunk)
+        self._chunks.append(chunk)
+
+    def get_bytes(self) -> bytes:
+        """Return the bytes received so far."""
+        return b"".join(self._chunks)
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """The body limits of one route. ``is_public``: it requires no credential, so none was checked before the body."""
+
+    is_public: bool
+
+    @property
+    def max_bytes(self) -> int:
+        """Return the maximum size of a body; smaller for public routes."""
+        return MAX_PUBLIC_BODY_BYTES if self.is_public else MAX_BODY_BYTES
+
+    def get_budget_key(self, request: Request) -> str:
+        """Return the key to which a body counts: the checked credential, else the client's address.
+
+        An unchecked credential is ignored, since a client could invent a new one for each request.
+        """
+        credential = None if self.is_public else request.headers.get("authorization")
+        return credential or (request.client.host if request.client else "")
+
+
+async def read_json_body(request: Request, budget: BodyBudget, limits: BodyLimits) -> Any:
+    """Read and parse a request's body; return ``None`` for an empty one, as for ``null``.
+
+    Raises:
+        BodyTooLarge: it has, or declares, more bytes than the route accepts.
+        RequestStalled: it was not complete within ``BODY_SECONDS``.
+        Unavailable: too many other bodies are being read.
+        UnsupportedMediaType: it is not declared as JSON.
+        MalformedJson: it is not strict JSON; see ``parse_json``.
+    """
+    _check_declared_size(request, limits.max_bytes)
+    with budget.buffer_for(limits.get_budget_key(request)) as buffer:
+        await _receive(request, buffer, limits.max_bytes)
+        body = buffer.get_bytes()
+        if not body:
+            return None
+        _check_media_type(request.headers.get("content-type", ""))
+        return await anyio.to_thread.run_sync(parse_json, body) if len(body) > _LARGE else parse_json(body)
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse a body as strict JSON: no duplicate keys, no NaN, bounded depth and number of values.
+
+    Raises:
+        MalformedJson: it is not strict JSON.
+    """
+    try:
+        check_size(body, LIMITS)
+        return json.loads(body.decode(), object_pairs_hook=build_unique_object, parse_constant=reject_constant)
+    except ValueError as error:
+        raise MalformedJson(f"The body is not valid JSON: {error}.") from None
+
+
+def _check_declared_size(request: Request, max_bytes: int) -> None:
+    """Check the Content-Length before the body is read.
+
+    Raises:
+        BodyTooLarge: it is above the limit.
+    """
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    """Build the problem of a body above the limit."""
+    return BodyTooLarge(f"The body is too large: this route accepts at most {max_bytes} bytes.")
+
+
+async def _receive(request: Request, buffer: BodyBuffer, max_bytes: int) -> None:
+    """Read the body into the buffer.
+
+    Raises:
+        BodyTooLarge: it exceeds the limit.
+        RequestStalled: it is not complete after ``BODY_SECONDS``, or the client has disconnected.
+        Unavailable: the budget for bodies is used up.
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                if buffer.reserved + len(chunk) > max_bytes:
+                    raise _too_large(max_bytes)
+                buffer.add(chunk)
+    except (TimeoutError, ClientDisconnect):
+        raise RequestStalled("The body did not arrive in time. Send the request again.") from None
+
+
+def _check_media_type(content_type: str) -> None:
+    """Check that a body is declared as ``application/json`` or ``application/…+json``.
+
+    Raises:
+        UnsupportedMediaType: it is not.
+    """
+    kind = content_type.split(";", maxsplit=1)[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedMediaType("Send the body as application/json.")

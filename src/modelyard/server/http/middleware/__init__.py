@@ -1,0 +1,1 @@
+"""Middleware: code around each HTTP request."""

@@ -1,0 +1,326 @@
+"""Authentication: from the Authorization header to a ``Caller``, with one database query.
+
+    eyJ…  a user's access token  → the session it names, and its user
+    sk-…  an integration's key   → its row
+    dk-…  a device's key         → its row, and the user that it acts for
+    ak-…  an agent's key         → its row
+
+The token's first three characters choose the verifier; verifiers are never tried one after the other.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    bindparam,
+    column,
+    exists,
+    not_,
+    or_,
+    select,
+    table,
+    union_all,
+)
+from sqlalchemy import Row as ResultRow
+from sqlalchemy.orm import Session
+
+from modelyard.server.audit.operations import Actor
+from modelyard.server.database.base import now
+from modelyard.server.database.session import Db, get_table
+from modelyard.server.identity import keys
+from modelyard.server.identity.state import Identity, IdentityState
+from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow, SignInRow, UserRow
+from modelyard.wire.credentials import PREFIXES, Access, Kind
+from modelyard.wire.problems import TwoCredentials, Unauthenticated
+from modelyard.wire.teams import Role
+
+CallerKind = Literal["user", "integration", "device", "agent"]
+# Roles that may create keys for programs and machines; such a key works while its creator has one of them.
+KEY_CREATOR_ROLES = (Role.ADMIN, Role.OWNER)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated caller. ``user_id`` is set for users and devices, ``team_id`` for keys.
+
+    ``agent_id`` is set for agent keys that are bound to a machine.
+
+    ``key_hash`` is the digest of the secret that a key was presented with.
+    """
+
+    kind: CallerKind
+    user_id: UUID | None
+    credential_id: UUID | None
+    sign_in_id: UUID | None
+    team_id: UUID | None
+    access: Access
+    display_name: str
+    agent_id: str | None
+    key_hash: str | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit trail names it: a key by the key's id, also if it acts for a user."""
+        return Actor(self.kind, self.credential_id or self.user_id, self.display_name)
+
+
+@dataclass(frozen=True)
+class CallerQueries:
+    """The queries that authenticate an access token and a key. Other packages may add columns to both."""
+
+    sign_in: Select[*tuple[Any, ...]]
+    key: Select[*tuple[Any, ...]]
+
+
+_keys = get_table(CredentialRow)
+_retired = get_table(RetiredSecretRow)
+# The ``teams`` package, which imports this one, has the class of this table.
+_members = table("members", column("team_id", Uuid()), column("user_id", Uuid()), column("role"))
+_is_live = and_(
+    _keys.c.revoked_at.is_(None),
+    _keys.c.suspended_at.is_(None),
+    or_(_keys.c.expires_at.is_(None), _keys.c.expires_at > bindparam("moment")),
+)
+# Keys for programs and machines. Devices and the agents paired with them follow their user's membership instead.
+depends_on_creator: ColumnElement[bool] = and_(_keys.c.kind != "device", _keys.c.paired_with.is_(None))
+has_authorized_creator: ColumnElement[bool] = or_(
+    not_(depends_on_creator),
+    exists().where(
+        _members.c.team_id == _keys.c.team_id,
+        _members.c.user_id == _keys.c.user_id,
+        _members.c.role.in_(KEY_CREATOR_ROLES),
+    ),
+)
+_is_valid = and_(_is_live, has_authorized_creator)
+
+
+CALLER_QUERIES = CallerQueries(
+    sign_in=select(UserRow.id, UserRow.first_name, UserRow.last_name)
+    .join(SignInRow, SignInRow.user_id == UserRow.id)
+    .where(
+        SignInRow.id == bindparam("sign_in_id"),
+        SignInRow.user_id == bindparam("user_id"),
+        SignInRow.ended_at.is_(None),
+        SignInRow.expires_at > bindparam("moment"),
+    ),
+    key=select(
+        CredentialRow.id,
+        CredentialRow.kind,
+        CredentialRow.user_id,
+        CredentialRow.team_id,
+        CredentialRow.access,
+        CredentialRow.agent_id,
+        CredentialRow.display_name,
+        UserRow.first_name,
+        UserRow.last_name,
+    )
+    .outerjoin(UserRow, UserRow.id == CredentialRow.user_id)
+    .where(
+        or_(
+            CredentialRow.key_hash == bindparam("key_hash"),
+            # One value and no set: PostgreSQL looks it up in an index, and would read all keys for a set.
+            CredentialRow.id
+            == select(_retired.c.credential_id)
+            .where(
+                _retired.c.key_hash == bindparam("key_hash"),
+                _retired.c.expires_at > bindparam("moment"),
+            )
+            .scalar_subquery(),
+        ),
+        CredentialRow.kind == bindparam("kind"),
+        _is_valid,
+    ),
+)
+
+
+_key_hashes: BindParameter[Any] = bindparam("digests", expanding=True)
+_VALID_KEY = select(_keys.c.id).where(_keys.c.id == bindparam("key"), _is_valid)
+_VALID_SECRETS = union_all(
+    select(_keys.c.key_hash).where(_keys.c.key_hash.in_(_key_hashes), _is_valid),
+    select(_retired.c.key_hash)
+    .join(_keys, _keys.c.id == _retired.c.credential_id)
+    .where(_retired.c.key_hash.in_(_key_hashes), _retired.c.expires_at > bindparam("moment"), _is_valid),
+)
+
+
+def is_valid_key(session: Session, credential_id: UUID) -> bool:
+    """Return whether a key is accepted now with its newest secret."""
+    return session.connection().execute(_VALID_KEY, {"key": credential_id, "moment": now()}).first() is not None
+
+
+def list_valid_key_hashes(session: Session, key_hashes: Collection[str]) -> set[str]:
+    """Return the given hashes of key secrets that are accepted now, including replaced secrets in their grace."""
+    parameters = {"digests": list(key_hashes), "moment": now()}
+    return set(session.connection().scalars(_VALID_SECRETS, parameters))
+
+
+def build_unauthenticated_problem() -> Unauthenticated:
+    """Return the one problem of failed authentication; it does not tell missing from unknown, expired or revoked."""
+    return Unauthenticated("Sign in: the token is missing, unknown or expired.")
+
+
+def format_full_name(first_name: str, last_name: str) -> str:
+    """Return the first and last name with a space between them; an empty one is left out."""
+    return f"{first_name} {last_name}".strip()
+
+
+def authenticate(
+    session: Session, identity: Identity, token: str, queries: CallerQueries = CALLER_QUERIES, **parameters: Any
+) -> tuple[Caller, ResultRow[*tuple[Any, ...]]]:
+    """Authenticate a token; return the caller and the row that was found, with the columns that ``queries`` adds.
+
+    ``parameters`` are bound to the added columns. Notes in memory that a key was used.
+
+    Raises:
+        Unauthenticated: the token is malformed, unknown, expired, revoked or suspended, its session has ended, or its
+            creator is no admin now.
+    """
+    verifier = VERIFIERS.get(token[:3])
+    if verifier is None:
+        raise build_unauthenticated_problem()
+    return verifier(session, identity, token, queries, parameters)
+
+
+def _authenticate_access_token(
+    session: Session, identity: Identity, token: str, queries: CallerQueries, parameters: dict[str, Any]
+) -> tuple[Caller, ResultRow[*tuple[Any, ...]]]:
+    """Verify an access token, and return its user as the caller, with the row that was found.
+
+    Raises:
+        Unauthenticated: the token is invalid or expired, or its session has ended.
+    """
+    claims = identity.access_tokens.verify(session, token)
+    if claims is None:
+        raise build_unauthenticated_problem()
+    values = {"sign_in_id": claims.sign_in_id, "user_id": claims.user_id, "moment": now()}
+    row = session.execute(queries.sign_in, values | parameters).one_or_none()
+    if row is None:
+        raise build_unauthenticated_problem()
+    caller = Caller(
+        kind="user",
+        user_id=row.id,
+        credential_id=None,
+        sign_in_id=claims.sign_in_id,
+        team_id=None,
+        access="write",
+        display_name=format_full_name(row.first_name, row.last_name),
+        agent_id=None,
+    )
+    return caller, row
+
+
+def _authenticate_key(
+    session: Session, identity: Identity, token: str, queries: CallerQueries, parameters: dict[str, Any]
+) -> tuple[Caller, ResultRow[*tuple[Any, ...]]]:
+    """Find a key by the hash of its secret, and return it as the caller, with the row that was found.
+
+    Raises:
+        Unauthenticated: the key is malformed, unknown, expired, revoked or suspended, or its creator is no admin now.
+    """
+    kind = keys.KIND_OF_PREFIX[token[:3]]
+    if not keys.is_well_formed(token, PREFIXES[kind]):
+        raise build_unauthenticated_problem()
+    values: dict[str, Any] = {"key_hash": keys.digest(token), "kind": kind, "moment": now()}
+    row = session.execute(queries.key, values | parameters).one_or_none()
+    if row is None:
+        raise build_unauthenticated_problem()
+    identity.record_key_use(row.team_id, row.id)
+    caller = Caller(
+        kind=kind,
+        user_id=row.user_id if kind == "device" else None,
+        credential_id=row.id,
+        sign_in_id=None,
+        team_id=row.team_id,
+        access=row.access,
+        display_name=_format_key_name(kind, row),
+        agent_id=row.agent_id,
+        key_hash=values["key_hash"],
+    )
+    return caller, row
+
+
+def _format_key_name(kind: Kind, row: ResultRow[*tuple[Any, ...]]) -> str:
+    """Return a key's name; for a device, the name of its user followed by the device's in parentheses."""
+    if kind != "device":
+        return str(row.display_name)
+    return f"{format_full_name(row.first_name, row.last_name)} ({row.display_name})"
+
+
+Verifier = Callable[[Session, Identity, str, CallerQueries, dict[str, Any]], tuple[Caller, ResultRow[*tuple[Any, ...]]]]
+# "eyJ" is how every JWT begins: the first bytes of a JSON object in base64.
+VERIFIERS: dict[str, Verifier] = {
+    "eyJ": _authenticate_access_token,
+    "sk-": _authenticate_key,
+    "dk-": _authenticate_key,
+    "ak-": _authenticate_key,
+}
+
+
+_in_openapi = HTTPBearer(
+    scheme_name="Bearer", description="A user's access token, or a key: `sk-`, `dk-`, `ak-`.", auto_error=False
+)
+
+
+async def _read_bearer_token(request: Request) -> str | None:
+    """Return the bearer token as sent, unverified; None without an Authorization header, "" for another scheme.
+
+    Raises:
+        TwoCredentials: there are two headers, and a proxy might read the other one.
+    """
+    sent = request.headers.getlist("authorization")
+    if not sent:
+        return None
+    if len(sent) > 1:
+        raise TwoCredentials("Send one Authorization header, not two.")
+    scheme, _, token = sent[0].partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _require_bearer_token(
+    token: Annotated[str | None, Depends(_read_bearer_token)], _: Annotated[object, Depends(_in_openapi)]
+) -> str:
+    """Return the bearer token as sent, unverified.
+
+    Raises:
+        Unauthenticated: the request has none.
+    """
+    if not token:
+        raise build_unauthenticated_problem()
+    return token
+
+
+# The unverified token of the request; routes that may be used without one take OptionalBearerToken.
+BearerToken = Annotated[str, Depends(_require_bearer_token)]
+OptionalBearerToken = Annotated[str | None, Depends(_read_bearer_token)]
+
+
+def authenticate_request(token: BearerToken, database: Db, identity: IdentityState) -> Caller:
+    """Return the authenticated caller of a request.
+
+    Raises:
+        Unauthenticated: see ``authenticate``.
+    """
+    with database.reading() as session:
+        return authenticate(session, identity, token)[0]
+
+
+def authenticate_request_if_token(token: OptionalBearerToken, database: Db, identity: IdentityState) -> Caller | None:
+    """Return the authenticated caller of a request, or None if it has no Authorization header.
+
+    Raises:
+        Unauthenticated: it has an invalid one.
+    """
+    return None if token is None else authenticate_request(token, database, identity)
+
+
+AuthenticatedCaller = Annotated[Caller, Depends(authenticate_request)]
+OptionalCaller = Annotated[Caller | None, Depends(authenticate_request_if_token)]

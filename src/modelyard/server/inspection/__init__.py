@@ -1,0 +1,13 @@
+"""Inspection of model files: a file's content must agree with its extension, and its structure must be complete.
+
+inspector.py            chooses the validator of a file and runs it, in this process or in a sandbox
+safetensors.py  gguf.py  onnx.py      the validator of one format each
+pickles.py              pickle formats: refused, or scanned by pickle_scanner/ in a sandbox
+sandbox.py              a process that inspects one file; header_program.py runs in it for all formats but pickles
+readers.py              bounded reads of byte ranges of a file
+json_limits.py          parsing of untrusted JSON
+metadata.py             the result of an inspection, made safe to store and display
+training_metadata.py    what trainers declare; architectures.py detects the architecture from tensor names
+unexpected_files.py     web pages, Git LFS pointers and archives, recognised and named in the refusal
+refusals.py             the problem with which a file is refused
+"""

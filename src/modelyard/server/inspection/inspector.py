@@ -1,0 +1,209 @@
+"""Choice of a file's validator by extension and content, and its inspection, in this process or a sandbox."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from modelyard.server.inspection.gguf import validate_gguf
+from modelyard.server.inspection.metadata import ModelMetadata
+from modelyard.server.inspection.onnx import validate_onnx
+from modelyard.server.inspection.pickles import PicklePolicy, check_policy, inspect_pickle
+from modelyard.server.inspection.readers import LimitedReader, Reader, TooExpensive
+from modelyard.server.inspection.refusals import build_refusal
+from modelyard.server.inspection.safetensors import looks_like_safetensors, validate_safetensors
+from modelyard.server.inspection.sandbox import (
+    DEFAULT_LIMITS,
+    WORKER_SLOTS,
+    SandboxFailed,
+    SandboxLimits,
+    SandboxNotStarted,
+    SandboxProgram,
+    never_stop,
+    run_in_sandbox,
+)
+from modelyard.server.inspection.unexpected_files import HEAD, find_unexpected_file
+from modelyard.wire.formats import EXTENSIONS, FORMAT_BY_EXTENSION, find_format
+from modelyard.wire.problems import NotAModelFile
+
+_EXTENSIONS_BY_FORMAT = {
+    "safetensors": ".safetensors",
+    "gguf": ".gguf",
+    "onnx": ".onnx",
+    "pickle": ".ckpt, .pt or .pth",
+}
+VALIDATORS: dict[str, Callable[[Reader], ModelMetadata]] = {
+    "safetensors": validate_safetensors,
+    "gguf": validate_gguf,
+    "onnx": validate_onnx,
+}
+# What a validator may read within a request; it then takes less processor time than the rest of a registration.
+REQUEST_READ_BYTES = {"safetensors": 128 * 1024, "gguf": 64 * 1024, "onnx": 16 * 1024}
+# Safetensors headers up to this size are inspected within a request too: in a sandbox, one at a time, for 2 s at most.
+REQUEST_HEADER_BYTES = 1024 * 1024 + 16
+REQUEST_LIMITS = SandboxLimits(wall_seconds=2.0)
+_REQUEST_SLOT = threading.BoundedSemaphore(1)
+
+
+def build_uninspected_metadata(file_name: str) -> dict[str, Any]:
+    """Build the metadata of a file that was not inspected yet: only the format that its extension stands for."""
+    return asdict(ModelMetadata(find_format(file_name) or ""))
+
+
+def build_refused_metadata(file_name: str, refusal: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the metadata of a file refused after its registration: its format, and the refusal's facts."""
+    return build_uninspected_metadata(file_name) | {"refusal": dict(refusal)}
+
+
+def inspect_within_request(reader: Reader, file_name: str, policy: PicklePolicy) -> ModelMetadata | None:
+    """Inspect a file if that is cheap; return None if it must be left to a verification worker.
+
+    Left to a worker: pickles; files of which more than ``REQUEST_READ_BYTES`` must be read (GGUF 64 KiB, ONNX 16 KiB);
+    safetensors headers above 1 MiB, and those above 128 KiB if the only sandbox for requests is in use, fails or takes
+    more than two seconds. Blocks meanwhile, so call it from a thread.
+
+    Raises:
+        NotAModelFile: this is not a complete model of the format that its extension stands for, or it is a pickle and
+            the policy blocks pickles. Errors of the store pass through.
+    """
+    format_name = _detect_format(reader, file_name)
+    if format_name == "pickle":
+        check_policy(policy)
+        return None
+    try:
+        return VALIDATORS[format_name](LimitedReader(reader, REQUEST_READ_BYTES[format_name]))
+    except TooExpensive as expensive:
+        is_header = format_name == "safetensors" and expensive.needed <= REQUEST_HEADER_BYTES
+        return _validate_in_free_sandbox(reader) if is_header else None
+
+
+def inspect_file(
+    reader: Reader, file_name: str, policy: PicklePolicy, raise_if_stopped: Callable[[], None] = never_stop
+) -> ModelMetadata:
+    """Validate a file against the format that its extension stands for; return its metadata.
+
+    Reads the descriptions of the tensors, hardly their data. Pickles and expensive files are inspected in a sandbox,
+    after a wait for a worker slot, for up to minutes. ``raise_if_stopped`` is called while a sandbox runs, and an
+    exception from it ends the inspection and passes through.
+
+    Raises:
+        NotAModelFile: the file is another format, invalid or incomplete, or its inspection exceeds a limit; the detail
+            says what the file is and what to do. Errors of the store pass through.
+        SandboxNotStarted: the process did not start; try again later.
+    """
+    format_name = _detect_format(reader, file_name)
+    if format_name == "pickle":
+        return inspect_pickle(reader, policy, raise_if_stopped=raise_if_stopped)
+    try:
+        return VALIDATORS[format_name](LimitedReader(reader, REQUEST_READ_BYTES[format_name]))
+    except TooExpensive:
+        pass
+    try:
+        with WORKER_SLOTS:
+            return _validate_in_sandbox(reader, format_name, DEFAULT_LIMITS, raise_if_stopped)
+    except SandboxFailed as failed:
+        raise build_refusal(
+            f"This file {failed}. If the file is genuine, ask the operators of the registry to look at it.",
+            "oversized header",
+        ) from None
+
+
+def _validate_in_free_sandbox(reader: Reader) -> ModelMetadata | None:
+    """Validate safetensors in the one sandbox for requests; return None if it is in use, fails or exceeds 2 seconds."""
+    if not _REQUEST_SLOT.acquire(blocking=False):
+        return None
+    try:
+        return _validate_in_sandbox(reader, "safetensors", REQUEST_LIMITS, never_stop)
+    except (SandboxFailed, SandboxNotStarted):
+        return None
+    finally:
+        _REQUEST_SLOT.release()
+
+
+def _validate_in_sandbox(
+    reader: Reader, format_name: str, limits: SandboxLimits, raise_if_stopped: Callable[[], None]
+) -> ModelMetadata:
+    """Run the validator of a format in a sandbox process and return its metadata. The caller limits their number.
+
+    Raises:
+        NotAModelFile: the validator refused the file.
+        SandboxFailed, SandboxNotStarted: see ``run_in_sandbox``.
+    """
+    program = SandboxProgram(
+        boot="import sys; sys.path.append(sys.argv[1]); "
+        "from modelyard.server.inspection.header_program import main; main(sys.argv[2:])",
+        folder=str(Path(__file__).parents[3]),
+        arguments=(format_name,),
+    )
+    verdict = run_in_sandbox(program, reader, limits, raise_if_stopped)
+    if "refusal" in verdict:
+        raise NotAModelFile(verdict["refusal"]["detail"], **verdict["refusal"]["facts"])
+    return ModelMetadata(**verdict["model"])
+
+
+def _detect_format(reader: Reader, file_name: str) -> str:
+    """Return the format by the first bytes, if it is the one that the extension (in any case) stands for.
+
+    Raises:
+        NotAModelFile: the content has no known format, or another than the extension stands for.
+    """
+    extension = PurePosixPath(file_name).suffix.lower()
+    expected = FORMAT_BY_EXTENSION.get(extension)
+    if expected is None or reader.size == 0:
+        raise _build_unknown_refusal(reader, extension)
+    format_name = _detect_format_by_magic(reader, expected)
+    if format_name is None:
+        raise _build_unknown_refusal(reader, extension)
+    if format_name != expected:
+        raise build_refusal(
+            f"The content is {format_name}, but the extension '{extension}' stands for {expected}: programs choose "
+            f"how to load a file by its extension. Rename it to {_EXTENSIONS_BY_FORMAT[format_name]}.",
+            f"{format_name} file",
+            extension=extension,
+        )
+    return format_name
+
+
+def _detect_format_by_magic(reader: Reader, expected: str) -> str | None:
+    """Return the format by the first bytes, or None for any other content.
+
+    Safetensors and ONNX have no magic number. The header length of safetensors may spell any two-byte magic, so its
+    test comes first. A zip or tar is a pickle if ``expected`` is one. Content that no test recognises is left to the
+    validator of ONNX or safetensors if ``expected``, the format of the extension, is one of them.
+    """
+    head = reader.read(0, HEAD)
+    if looks_like_safetensors(head):
+        return "safetensors"
+    if head.startswith((b"GGUF", b"FUGG")):
+        return "gguf"
+    if head[:1] == b"\x80" and head[1:2] in (b"\0", b"\1", b"\2", b"\3", b"\4", b"\5"):
+        return "pickle"
+    if expected == "pickle" and (head.startswith(b"PK") or head[257:262] == b"ustar"):
+        return "pickle"
+    if find_unexpected_file(reader) is not None:
+        return None
+    if expected == "onnx" or (expected == "safetensors" and reader.size > 8):
+        return expected
+    return None
+
+
+def _build_unknown_refusal(reader: Reader, extension: str) -> NotAModelFile:
+    """Build the refusal of a file of no known format: by its recognised content, its extension, or neither."""
+    unexpected = find_unexpected_file(reader)
+    if unexpected is not None:
+        return build_refusal(unexpected.explanation, unexpected.name, extension=extension)
+    extensions = " ".join(EXTENSIONS)
+    if extension not in EXTENSIONS:
+        return build_refusal(
+            f"A model is one file with one of these extensions: {extensions}. Folders in the diffusers layout are not "
+            "accepted; convert them to one file.",
+            "unknown extension",
+            extension=extension[:20],
+        )
+    return build_refusal(
+        f"The content is not of a format that '{extension}' stands for: it may be damaged, encrypted or of another "
+        "kind. Check where it came from and upload the model file itself.",
+        "unknown content",
+        extension=extension,
+    )

@@ -1,0 +1,72 @@
+"""Metadata of a model file, made safe to store and display: every string in a file is untrusted."""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_TEXT = 1_000
+MAX_EXTRA_BYTES = 64 * 1024
+MAX_EXTRA_ENTRIES = 100
+
+# Categories that no label needs: controls (they end log lines and header fields), surrogates (UTF-8 cannot encode
+# them), private use and unassigned. Format characters are removed too: they reverse the direction of text or hide it.
+_REMOVED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cn", "Cf"})
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """The result of an inspection. All strings are cleaned and truncated; ``extra`` is JSON-able and at most 64 KiB.
+
+    ``parameter_count`` counts elements, not bytes; None where the format does not state it. ``tensor_dtypes`` has the
+    number of tensors by dtype.
+    """
+
+    format: str
+    tensor_dtypes: dict[str, int] = field(default_factory=dict)
+    parameter_count: int | None = None
+    architecture: str | None = None
+    tags: list[str] = field(default_factory=list)
+    trigger_words: list[str] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def clean_text(text: str, limit: int = MAX_TEXT) -> str:
+    """Return the text as one printable line of at most ``limit`` characters; only the first ``4 * limit`` are read.
+
+    White space is collapsed; controls, surrogates, direction marks and other invisible characters are removed.
+    """
+    # Truncated first, generously: a 16 MiB title must not cost 16 MiB of lookups.
+    text = " ".join(text[: limit * 4].split())
+    if not text.isprintable():
+        kept = (character for character in text if unicodedata.category(character) not in _REMOVED_CATEGORIES)
+        text = " ".join("".join(kept).split())
+    return text[:limit].strip()
+
+
+def clean_entries(entries: Mapping[str, str | int | float | bool]) -> dict[str, Any]:
+    """Return entries with clean keys and values, in their order, up to ``MAX_EXTRA_BYTES`` of JSON.
+
+    Only the first ``MAX_EXTRA_ENTRIES`` are considered. Entries with an empty key or text, NaN, infinities and those
+    that no longer fit are left out. Of keys that are equal once cleaned, the last entry stays.
+    """
+    kept: dict[str, Any] = {}
+    bytes_left = MAX_EXTRA_BYTES - 2
+    for key, value in list(entries.items())[:MAX_EXTRA_ENTRIES]:
+        name = clean_text(key, 100)
+        cleaned = clean_text(value) if isinstance(value, str) else value
+        # JSON has no infinity and no NaN, and PostgreSQL refuses them.
+        is_number = not isinstance(cleaned, float) or math.isfinite(cleaned)
+        size = len(json.dumps({name: cleaned})) + 2
+        if name and cleaned != "" and is_number and size <= bytes_left:
+            kept[name] = cleaned
+            bytes_left -= size
+    return kept
+
+
+def clean_list(words: list[str], limit: int = 20) -> list[str]:
+    """Return the first ``limit`` distinct cleaned words, each of 1 to 100 characters, in their order."""
+    cleaned = (clean_text(word, 100) for word in words)
+    return list(dict.fromkeys(word for word in cleaned if word))[:limit]

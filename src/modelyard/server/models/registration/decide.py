@@ -1,0 +1,130 @@
+"""Decisions of a registration, as pure functions without I/O: is the content right, what becomes of path and blob."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from modelyard.server.storage.blob_store import Digest
+from modelyard.wire import problems
+
+
+@dataclass(frozen=True)
+class UploadedContent:
+    """The stored content of an upload; sizes in bytes.
+
+    ``digest`` is None if the store has not hashed the content yet; ``metadata`` is None if its inspection is too
+    expensive for a request. Both are then left to verification.
+    """
+
+    store_key: str
+    size: int
+    digest: Digest | None
+    version: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the content was hashed and inspected already."""
+        return self.digest is not None and self.metadata is not None
+
+
+class PathAction(Enum):
+    """What a registration does at the model's path."""
+
+    CREATE = "create"
+    RETURN_EXISTING = "return existing"
+    REPAIR = "repair"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class ExistingModel:
+    """The model that is at the path of a registration."""
+
+    file_hash: str
+    verification: str
+
+
+@dataclass(frozen=True)
+class ExistingBlob:
+    """The team's verified blob of the registered content; ``metadata`` is None if no model of the blob has any."""
+
+    metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class BlobDecision:
+    """Which blob a model gets, the model's metadata as far as it is known, and whether the blob has to be verified."""
+
+    use_existing: bool
+    metadata: dict[str, Any] | None
+    needs_verification: bool
+
+
+def strip_hash_prefix(file_hash: str) -> str:
+    """Return the hex digest of a file hash in the API's form ``sha256:<hex>``."""
+    return file_hash.removeprefix("sha256:")
+
+
+def build_incomplete(stored: int, declared: int) -> problems.UploadIncomplete:
+    """Build the problem for an upload of which ``stored`` bytes have arrived."""
+    return problems.UploadIncomplete(
+        f"The registry has {stored} bytes of this upload; {declared} were declared. Upload the complete file.",
+        stored=stored,
+        declared=declared,
+    )
+
+
+def check_size(stored: int, presigned: int, registered: int) -> None:
+    """Check that the stored size equals the sizes that were declared at presign and at registration.
+
+    Raises:
+        UploadIncomplete: one of them differs.
+    """
+    if not (stored == presigned == registered):
+        raise build_incomplete(stored, max(presigned, registered))
+
+
+def check_digest(digest: Digest | None, file_hash: str) -> None:
+    """Check that the stored content has the declared hash, if the store has hashed it already.
+
+    Raises:
+        HashMismatch: it has another.
+    """
+    if digest is None or f"sha256:{digest.sha256}" == file_hash:
+        return
+    message = f"The uploaded file has sha256:{digest.sha256}, not {file_hash}."
+    raise problems.HashMismatch(
+        message,
+        stored_hash=f"sha256:{digest.sha256}",
+        declared_hash=file_hash,
+        errors=[{"field": "file_hash", "message": message}],
+    )
+
+
+def decide_path_action(existing: ExistingModel | None, file_hash: str) -> PathAction:
+    """Return what a registration of content with this hash does at a path where the model ``existing`` is, if any."""
+    if existing is None:
+        return PathAction.CREATE
+    if existing.file_hash != file_hash:
+        return PathAction.REFUSE
+    return PathAction.REPAIR if existing.verification == "failed" else PathAction.RETURN_EXISTING
+
+
+def decide_blob(
+    content: UploadedContent, existing: ExistingBlob | None, *, was_presigned_as_stored: bool
+) -> BlobDecision:
+    """Return which blob a model gets: the team's existing one if the content is proven to equal it, else a new one.
+
+    The content is proven by its digest, or because presign has answered that the team has it already.
+
+    Raises:
+        UploadIncomplete: presign has answered so, but the blob was found damaged since, and nothing was uploaded.
+    """
+    is_proven = was_presigned_as_stored or content.digest is not None
+    if existing is not None and is_proven:
+        metadata = content.metadata or existing.metadata
+        return BlobDecision(use_existing=True, metadata=metadata, needs_verification=metadata is None)
+    if was_presigned_as_stored:
+        raise build_incomplete(0, content.size)
+    return BlobDecision(use_existing=False, metadata=content.metadata, needs_verification=not content.is_verified)

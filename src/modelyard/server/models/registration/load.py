@@ -1,0 +1,109 @@
+"""Loading what a registration needs: the upload, its stored content, and an existing model of a repeated request."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from modelyard.server.inspection import inspector
+from modelyard.server.models.paths import find_model_at_path
+from modelyard.server.models.registration.decide import UploadedContent, build_incomplete, check_size
+from modelyard.server.storage.blob_store import BlobStore, Digest
+from modelyard.server.storage.byte_ranges import ObjectRangeReader
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.operations import get_team_row
+from modelyard.server.uploads import operations as uploads
+from modelyard.server.uploads.tables import BlobRow, UploadRow
+from modelyard.wire import problems
+from modelyard.wire.models import NewModel
+from modelyard.wire.paths import ModelPath
+from modelyard.wire.teams import PicklePolicy
+
+# A store that hashes uploads as they arrive has the digest by the time of registration, or shortly after.
+DIGEST_WAIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class LoadedUpload:
+    """An upload, the team's policy for pickle files, and the blob that presign found to have the same content."""
+
+    upload: UploadRow
+    pickle_policy: PicklePolicy
+    blob: BlobRow | None
+
+
+def load_upload(session: Session, team: TeamContext, storage_key: str) -> LoadedUpload:
+    """Load an upload of the team.
+
+    Raises:
+        UploadNotFound: no upload of this team has this key.
+        TeamNotFound: the team was deleted meanwhile.
+    """
+    upload = uploads.get_upload(session, team.team_id, storage_key)
+    policy: PicklePolicy = "scan" if get_team_row(session, team).pickle_policy == "scan" else "block"
+    return LoadedUpload(upload, policy, session.get(BlobRow, upload.blob_id) if upload.blob_id else None)
+
+
+def get_registered_model_id(
+    session: Session, team: TeamContext, upload: UploadRow, path: ModelPath, file_hash: str
+) -> UUID:
+    """Return the id of the model at this path if it has this hash, for a repeated registration of an upload.
+
+    The model may have been registered from another upload.
+
+    Raises:
+        UploadUsed: the path has no model, or one with other content.
+    """
+    existing = find_model_at_path(session, team.team_id, path)
+    if existing is not None and existing.file_hash == file_hash:
+        return existing.id
+    raise problems.UploadUsed(
+        "This upload is registered as a model already. Request a new upload.", model_id=str(upload.model_id)
+    )
+
+
+def load_content(store: BlobStore, loaded: LoadedUpload, new: NewModel) -> UploadedContent:
+    """Find the stored content of an upload, check its size, and inspect it if that is cheap.
+
+    Waits up to ``DIGEST_WAIT_SECONDS`` for a digest that the store is about to finish.
+
+    Raises:
+        UploadIncomplete: the content is missing, or has another size than declared at presign or here.
+        NotAModelFile: it is not a model file of the format of its path.
+    """
+    content = _find_content(store, loaded, new.file_size)
+    check_size(content.size, loaded.upload.file_size, new.file_size)
+    metadata = _inspect(store, content, new.model_path, loaded.pickle_policy)
+    return UploadedContent(content.store_key, content.size, content.digest, content.version, metadata)
+
+
+def _find_content(store: BlobStore, loaded: LoadedUpload, declared_size: int) -> UploadedContent:
+    """Return the content that presign found stored already, or that was uploaded, without metadata.
+
+    Raises:
+        UploadIncomplete: it was found damaged since, or the upload is not complete.
+    """
+    blob, upload = loaded.blob, loaded.upload
+    if blob is not None:
+        if blob.verification != "verified":
+            raise build_incomplete(0, declared_size)
+        return UploadedContent(blob.store_key, blob.size, Digest(blob.sha256, blob.blake3 or ""))
+    stored = store.stat(upload.storage_key)
+    if stored is None:
+        raise build_incomplete(uploads.count_arrived_bytes(store, upload), declared_size)
+    digest = stored.digest or store.wait_for_digest(upload.storage_key, DIGEST_WAIT_SECONDS)
+    return UploadedContent(upload.storage_key, stored.size, digest, stored.version)
+
+
+def _inspect(
+    store: BlobStore, content: UploadedContent, model_path: str, policy: PicklePolicy
+) -> dict[str, Any] | None:
+    """Return the metadata of the content; None if its inspection is left to verification.
+
+    Raises:
+        NotAModelFile: it is not a model file of the format of its path, or a pickle file that the policy refuses.
+    """
+    reader = ObjectRangeReader(store, content.store_key, content.size)
+    metadata = inspector.inspect_within_request(reader, model_path, policy)
+    return None if metadata is None else asdict(metadata)

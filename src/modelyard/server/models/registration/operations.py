@@ -1,0 +1,100 @@
+"""Presigning an upload, and registering an uploaded file as a model."""
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+
+from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.paths import build_path_taken, find_model_at_path, validate_model_path
+from modelyard.server.models.registration.apply import Registration, apply_registration
+from modelyard.server.models.registration.decide import check_digest, strip_hash_prefix
+from modelyard.server.models.registration.load import get_registered_model_id, load_content, load_upload
+from modelyard.server.settings import Settings
+from modelyard.server.storage.blob_store import SignedRequest
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.uploads import operations as uploads
+from modelyard.server.uploads.verification_queue import check_verification_queue
+from modelyard.wire.models import NewModel
+from modelyard.wire.uploads import UploadRequest
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """The id of a registered model, and whether this request created it."""
+
+    id: UUID
+    is_new: bool
+
+
+def presign_upload(
+    objects: ObjectChecks, team: TeamContext, settings: Settings, new: UploadRequest
+) -> tuple[uploads.OpenedUpload, SignedRequest]:
+    """Open an upload for a file that is to become a model, and return it with a presigned PUT request.
+
+    Raises:
+        ModelPathRefused: the path or type is not allowed.
+        ModelPathTaken: a model with other content is at the path and is not the one to replace; only detected if the
+            request has a hash.
+        QuotaExceeded, TooManyUploads, StorageFull: see ``open_upload``.
+        StoreUnavailable: see ``ObjectChecks.is_intact``.
+    """
+    path = validate_model_path(new.model_type, new.model_path)
+    free_bytes = objects.store.get_free_bytes()
+    if new.file_hash is not None:
+        sha256 = strip_hash_prefix(new.file_hash)
+        objects.check_blobs_with_content(team.team_id, sha256, new.file_size, wait_for_store=False)
+    with objects.database.writing(team.team_id) as session:
+        existing = find_model_at_path(session, team.team_id, path)
+        if existing is not None and existing.id != new.replaces and new.file_hash not in (None, existing.file_hash):
+            raise build_path_taken(session, existing, path, new.file_hash)
+        opened = uploads.open_upload(session, team, settings, new, free_bytes)
+    return opened, uploads.presign_put(objects.store, opened.upload)
+
+
+def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings, new: NewModel) -> RegisteredModel:
+    """Register an uploaded file as a model; a repeated request returns the same id.
+
+    The content is stored before the model exists, so no listed model lacks its content. Content that is too expensive
+    to inspect here is registered as pending; verification then refuses it for the same reasons.
+
+    Raises:
+        ModelPathRefused: the path or type is not allowed.
+        UploadNotFound: no upload of this team has this key.
+        UploadIncomplete: the stored size differs from the one declared at presign or here.
+        NotAModelFile, HashMismatch: the content is not a model file, or not the declared one.
+        ModelPathTaken: a model with other content is at this path.
+        UploadUsed: the upload is registered as another model.
+        VerificationQueueFull: the content has to be verified, and the queue is full.
+        ModelNotFound, RoleTooLow: the model to replace does not exist, or the caller may not change it.
+    """
+    path = validate_model_path(new.model_type, new.model_path)
+    # Without this check, an upload that could repair a damaged object would be discarded as already stored.
+    objects.check_blobs_with_content(team.team_id, strip_hash_prefix(new.file_hash), new.file_size, wait_for_store=True)
+    with objects.database.reading() as session:
+        loaded = load_upload(session, team, new.storage_key)
+        if loaded.upload.registered_at is not None:
+            model_id = get_registered_model_id(session, team, loaded.upload, path, new.file_hash)
+            return RegisteredModel(model_id, is_new=False)
+
+    content = load_content(objects.store, loaded, new)
+    check_digest(content.digest, new.file_hash)
+    if not content.is_verified:
+        with objects.database.reading() as session:
+            check_verification_queue(session, team.team_id, settings.verification_queue)
+
+    return _apply_with_retry(objects, team, Registration(loaded.upload, path, new, content))
+
+
+def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Registration) -> RegisteredModel:
+    """Apply a registration, once more if another request registers the same path or upload at the same time."""
+    try:
+        return RegisteredModel(*apply_registration(objects.database, team, registration))
+    except IntegrityError:
+        path, new = registration.path, registration.new
+        with objects.database.reading() as session:
+            upload = uploads.get_upload(session, team.team_id, new.storage_key)
+            if upload.registered_at is not None:
+                model_id = get_registered_model_id(session, team, upload, path, new.file_hash)
+                return RegisteredModel(model_id, is_new=False)
+        return RegisteredModel(*apply_registration(objects.database, team, replace(registration, upload=upload)))

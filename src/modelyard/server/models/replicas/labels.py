@@ -1,0 +1,16 @@
+"""Label sets: a sorted list of labels stored as one string, so that the database can compare and group by it."""
+
+from collections.abc import Iterable
+
+
+def build_label_set(*label_lists: Iterable[str]) -> str:
+    """Return all labels of these lists as one string: each label once, sorted, separated by spaces.
+
+    A label contains no space.
+    """
+    return " ".join(sorted({label for labels in label_lists for label in labels}))
+
+
+def has_all_labels(needed: str, has: str) -> bool:
+    """Return whether a machine with the label set ``has`` has every label of the set ``needed`` by a model."""
+    return not needed or set(needed.split(" ")) <= set(has.split(" "))

@@ -1,0 +1,118 @@
+"""Leases of blobs that wait for verification: one worker examines a blob at a time, by the database's clock."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy.orm import Session
+
+from modelyard.server.database.base import new_id
+from modelyard.server.database.clock import get_database_time
+from modelyard.server.database.session import Database, execute_and_count
+from modelyard.server.leases import LEASE_LIFE, is_lease_free
+from modelyard.server.uploads.discards import postpone_discard
+from modelyard.server.uploads.tables import PENDING, BlobRow
+
+# A read that brought no byte for so long is stuck where it cannot be interrupted; another worker may try then.
+STALL_TIMEOUT = timedelta(minutes=10)
+# Pauses before a blob whose read failed is tried again; a store that stalls for one team stalls for a while.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=5)
+
+
+@dataclass
+class LeasedBlob:
+    """A blob whose result this process may record; ``copied_to`` is the key of its copy, if it was copied."""
+
+    blob: BlobRow
+    lease: UUID
+    copied_to: str | None = None
+
+
+def list_waiting_teams(database: Database, excluded: Collection[UUID] = ()) -> list[UUID]:
+    """Return the teams that have a blob to examine now, except the ``excluded`` ones.
+
+    Ordered by the fewest failed reads of any of their waiting blobs, then by the age of the oldest of these.
+    """
+    with database.reading() as session:
+        statement = select(BlobRow.team_id).where(
+            PENDING, is_lease_free(BlobRow.leased_until, get_database_time(session))
+        )
+        statement = statement.group_by(BlobRow.team_id).order_by(func.min(BlobRow.tries), func.min(BlobRow.created_at))
+        return [team for team in session.scalars(statement) if team not in excluded]
+
+
+def lease_next_blob(
+    database: Database, teams: Sequence[UUID], life: timedelta = LEASE_LIFE, lease: UUID | None = None
+) -> LeasedBlob | None:
+    """Lease the next pending blob of the first of these teams that has one; return None if none has.
+
+    Within a team, blobs with the fewest failed reads come first, then the oldest. A blob that another worker is leasing
+    at this moment is skipped. A caller that passes ``lease`` can release it even when the response to the commit was
+    lost.
+    """
+    if not teams:
+        return None
+    lease = lease or new_id()
+    with database.writing(lease) as session:
+        moment = get_database_time(session)
+        # Workers do not wait for each other: a row that another worker has locked is skipped.
+        blob = next((blob for team in teams if (blob := session.scalar(_select_next(team, moment))) is not None), None)
+        if blob is None:
+            return None
+        blob.lease, blob.leased_until = lease, moment + life
+        return LeasedBlob(blob, lease)
+
+
+def _select_next(team: UUID, moment: datetime) -> Select[BlobRow]:
+    """Build the query for a team's next blob, which locks it; rows that another worker has locked are skipped."""
+    statement = select(BlobRow).where(PENDING, BlobRow.team_id == team, is_lease_free(BlobRow.leased_until, moment))
+    return statement.order_by(BlobRow.tries, BlobRow.created_at).limit(1).with_for_update(skip_locked=True)
+
+
+def renew_lease(database: Database, leased: LeasedBlob, life: timedelta = LEASE_LIFE) -> bool:
+    """Extend the lease to ``life`` from now, and keep its copy from removal; return False if either is lost.
+
+    The lease is lost if another worker has the blob, or it is not pending any more; the copy, if its removal has begun.
+    """
+    with database.writing(leased.lease) as session:
+        until = get_database_time(session) + life
+        if not execute_and_count(
+            session, update(BlobRow).where(_build_lease_condition(leased)).values(leased_until=until)
+        ):
+            return False
+        return leased.copied_to is None or postpone_discard(session, leased.copied_to, until)
+
+
+def release_lease(database: Database, leased: LeasedBlob, *, is_blob_at_fault: bool) -> None:
+    """Release the lease: the blob can be leased at once, or after a growing pause if only this blob cannot be read.
+
+    The pause grows from ``FIRST_PAUSE`` to ``LONGEST_PAUSE`` with the failed reads in a row. Does nothing if the lease
+    is lost.
+    """
+    with database.writing(leased.lease) as session:
+        tries = leased.blob.tries + is_blob_at_fault
+        pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 10), LONGEST_PAUSE) if is_blob_at_fault else timedelta(0)
+        values = {"lease": None, "leased_until": get_database_time(session) + pause, "tries": tries}
+        session.execute(update(BlobRow).where(_build_lease_condition(leased)).values(values))
+
+
+def release_leases(database: Database, leases: Collection[UUID]) -> None:
+    """Release the pending blobs that have one of these leases; they can be leased at once."""
+    with database.writing(new_id()) as session:
+        has_lease = PENDING & BlobRow.lease.in_(leases)
+        session.execute(update(BlobRow).where(has_lease).values(lease=None, leased_until=None))
+
+
+def lock_leased_blob(session: Session, leased: LeasedBlob) -> BlobRow | None:
+    """Return the blob, locked, or None if another worker has it or it is not pending any more."""
+    return session.scalar(select(BlobRow).where(_build_lease_condition(leased)).with_for_update())
+
+
+def _build_lease_condition(leased: LeasedBlob) -> ColumnElement[bool]:
+    """Build the SQL condition for the leased blob while it is pending and has this lease.
+
+    A lease that has expired counts as held until another worker takes the blob.
+    """
+    return (BlobRow.id == leased.blob.id) & (BlobRow.lease == leased.lease) & PENDING

@@ -1,0 +1,82 @@
+"""Write the result of an examination: the blob, its models, the audit trail and the team's revision."""
+
+import logging
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from modelyard.server import revisions
+from modelyard.server.audit import operations as audit
+from modelyard.server.database.clock import get_database_time
+from modelyard.server.database.session import Database, execute_and_count
+from modelyard.server.models.objects.verification_state import set_verification_state
+from modelyard.server.models.repair import repair_damaged_models
+from modelyard.server.models.tables import ModelRow
+from modelyard.server.uploads.discards import DiscardedObject, cancel_discard, discard
+from modelyard.server.uploads.operations import find_verified_blob
+from modelyard.server.uploads.tables import BlobRow, UploadRow
+from modelyard.server.verification.blob_leases import LeasedBlob, lock_leased_blob
+from modelyard.server.verification.examine import Examination
+
+log = logging.getLogger("modelyard.verification")
+
+
+def record_result(database: Database, leased: LeasedBlob, examination: Examination) -> bool:
+    """Record the result in one transaction; return False if the lease is lost or its copy's removal has begun.
+
+    With False nothing is recorded, and another worker examines the blob. If the team has the same content in another
+    verified blob, this one is merged into that and deleted. A verified blob also repairs damaged models.
+    """
+    with database.writing(leased.blob.team_id) as session:
+        blob = lock_leased_blob(session, leased)
+        if blob is None:
+            return False
+        duplicate = None if examination.error else find_verified_blob(session, blob.team_id, blob.sha256, blob.size)
+        if not examination.error and duplicate is None and not _switch_to_copy(session, blob, leased.copied_to):
+            return False
+        blob.lease = blob.leased_until = None
+        blob.tries = 0
+        if examination.digest is not None and not examination.error:
+            blob.blake3, blob.stored_version = examination.digest.blake3, examination.version
+        set_verification_state(
+            session,
+            blob,
+            examination.error,
+            "model.failed" if examination.error else "model.verified",
+            examination.facts,
+        )
+        if duplicate is not None:
+            _merge(session, blob, duplicate)
+        elif not examination.error:
+            repair_damaged_models(session, blob, audit.SYSTEM)
+        revisions.increment_revision(session, blob.team_id)
+    log.info("blob read", extra={"blob": str(blob.id), "verification": blob.verification, "error": examination.error})
+    return True
+
+
+def _merge(session: Session, blob: BlobRow, kept: BlobRow) -> None:
+    """Point the blob's models and uploads to ``kept``, delete the blob, and discard its stored object."""
+    for table in (ModelRow, UploadRow):
+        execute_and_count(session, update(table).where(table.blob_id == blob.id).values(blob_id=kept.id))
+    kept.unused_since = None
+    discard(session, [DiscardedObject(blob.team_id, blob.store_key)], get_database_time(session))
+    revisions.change_stored_bytes(session, blob.team_id, stored_bytes=-blob.size)
+    session.delete(blob)
+
+
+def _switch_to_copy(session: Session, blob: BlobRow, copied_to: str | None) -> bool:
+    """Point the blob to its copy, if it has one, and discard the original; return False if the copy was removed."""
+    if copied_to is None:
+        return True
+    if not cancel_discard(session, copied_to):
+        return False
+    discard(session, [DiscardedObject(blob.team_id, blob.store_key)], get_database_time(session))
+    blob.store_key = copied_to
+    return True
+
+
+def get_model_paths(session: Session, blob_id: UUID) -> dict[UUID, str]:
+    """Return the path of every model of the blob by its id, in the trash or not; the extension declares the format."""
+    rows = session.execute(select(ModelRow.id, ModelRow.model_path).where(ModelRow.blob_id == blob_id))
+    return dict(iter(rows))

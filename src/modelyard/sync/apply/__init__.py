@@ -1,0 +1,1 @@
+"""Apply a plan; the only code that writes in models folders."""

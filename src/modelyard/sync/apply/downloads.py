@@ -1,0 +1,232 @@
+"""Download several models at once within limits on requests, disk space and hours; small files first."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial as call
+from uuid import UUID
+
+from modelyard.sync.apply.disk_reservations import DiskReservations
+from modelyard.sync.apply.errors import DiskSpaceLacking, NotPlaced, build_not_placed
+from modelyard.sync.apply.files.dir_handles import OpenFolder
+from modelyard.sync.apply.files.trash import make_disk_space
+from modelyard.sync.apply.queue import get_download_rank
+from modelyard.sync.apply.replica_states import OnReplicaState, build_replica_state
+from modelyard.sync.apply.transfer_window import TransferWindow, get_closed_reason, get_seconds_until_close
+from modelyard.sync.desired import DesiredModel
+from modelyard.sync.planning.actions import Remove, Replace, Target
+from modelyard.transfer.download.download import DownloadTarget, FinishDownload, download_into_partial
+from modelyard.transfer.errors import DiskFull
+from modelyard.transfer.limiter import Limiter, RequestQueue
+from modelyard.transfer.options import DEFAULT_OPTIONS, TransferOptions
+from modelyard.transfer.progress import ProgressEvent, Received, Resumed, Retrying
+from modelyard.transfer.thread_pool import ThreadPool
+from modelyard.wire.problems import KeyNotAllowed, NotAMember, Problem, Unauthenticated
+
+# Returns a presigned URL of a model's file by the model's id.
+GetDownloadUrl = Callable[[UUID], Awaitable[str]]
+
+# Problems of a revoked or invalid key: no other download can succeed either.
+_ACCESS_PROBLEMS = (Unauthenticated, NotAMember, KeyNotAllowed)
+
+
+def _get_local_time() -> datetime:
+    """Return the time with the local time zone, whose hours a transfer window uses."""
+    return datetime.now().astimezone()
+
+
+def _never_blocked(_: Remove | Replace) -> str | None:
+    """Return None: no action is blocked."""
+    return None
+
+
+def _always() -> bool:
+    """Return True: removals are always allowed."""
+    return True
+
+
+@dataclass(frozen=True)
+class ApplyOptions:
+    """How a plan is applied: ``parallel`` requests in total, ``keep_free`` bytes left free on each disk.
+
+    ``network`` contains the rate limit. ``get_blocked_reason`` returns a sentence if a file may not be replaced or
+    removed *now*, else None; it is called in a thread, and again every few seconds while the action waits.
+    ``may_remove`` is called on the event loop just before each removal.
+    """
+
+    parallel: int = 4
+    network: TransferOptions = DEFAULT_OPTIONS
+    keep_free: int = 0
+    window: TransferWindow | None = None
+    get_now: Callable[[], datetime] = _get_local_time
+    get_blocked_reason: Callable[[Remove | Replace], str | None] = _never_blocked
+    may_remove: Callable[[], bool] = _always
+
+
+class Downloads:
+    """The downloads of one machine, using the options of the newest plan. Bound to one event loop."""
+
+    def __init__(self, get_download_url: GetDownloadUrl, agent_id: str, options: ApplyOptions) -> None:
+        self.agent_id = agent_id
+        self.options = options
+        self._get_download_url = get_download_url
+        self._limiter = Limiter(options.parallel)
+        self._reservations = DiskReservations()
+        self.kept_trash_hashes: Collection[str] = ()
+        self._stop_reason: str | None = None
+        self._full_disks: dict[int, str] = {}
+        self._running: dict[asyncio.Task[None], str | None] = {}  # each with the reason for which it was stopped
+        self._window_timer: asyncio.TimerHandle | None = None
+
+    def set_options(self, options: ApplyOptions, kept_trash_hashes: Collection[str]) -> None:
+        """Use these options, except for downloads that run, and let downloads begin again after ``stop_all``.
+
+        Full disks are tried again, and the end of the transfer window is scheduled. The limit on concurrent requests
+        stays that of the constructor's options.
+
+        ``kept_trash_hashes``: hashes of files in the trash that are desired again.
+        """
+        self.options, self.kept_trash_hashes = options, kept_trash_hashes
+        self._stop_reason = None
+        self._full_disks.clear()
+        self._schedule_window_end()
+
+    def close(self) -> None:
+        """Cancel the timer of the transfer window. Idempotent."""
+        if self._window_timer is not None:
+            self._window_timer.cancel()
+            self._window_timer = None
+
+    def stop_all(self, reason: str) -> None:
+        """Cancel all running downloads and let none start until ``set_options``; partial files are kept.
+
+        Does not wait for them. Of several reasons, the first is reported.
+        """
+        self._stop_reason = self._stop_reason or reason
+        for task in self._running:
+            self._running[task] = self._stop_reason
+            task.cancel()
+
+    async def download(
+        self,
+        desired: DesiredModel,
+        target: Target,
+        work: OpenFolder,
+        finish: FinishDownload,
+        on_progress: OnReplicaState,
+    ) -> None:
+        """Download a model into the work folder, and call ``finish`` in a thread to place the verified file.
+
+        Files in the trash are deleted if the space is needed. After a lack of space, downloads to this disk are refused
+        until ``set_options``.
+
+        Raises:
+            NotPlaced: downloads are stopped, the window is closed or disk space is lacking; or raised by ``finish``.
+            TransferFailed, Problem: see ``transfer.download.download_into_partial`` and ``Registry.download_ticket``.
+            OSError: raised by ``finish``.
+        """
+        device = target.root.device
+        self._require_allowed(device)
+        partial = work.path / f"{desired.sha256}.{self.agent_id}.part"
+        self._reservations.set_reservation(device, desired.id, desired.size)
+        keep_free = self.count_bytes_to_keep_free(desired, device)
+        target_bytes = DownloadTarget(
+            desired.size, desired.sha256, target.path, partial, work.descriptor, keep_free=keep_free
+        )
+        try:
+            async with ThreadPool(1) as pool:
+                await pool.run(
+                    lambda: make_disk_space(work, partial.name, desired, keep_free, self.kept_trash_hashes),
+                    timeout_seconds=None,
+                )
+            await self._run_unless_stopped(self._download_into(desired, device, target_bytes, finish, on_progress))
+        except (DiskSpaceLacking, DiskFull) as failure:
+            self._full_disks.setdefault(device, build_not_placed(target.path, failure).reason)
+            raise
+        finally:
+            self._reservations.remove_reservation(device, desired.id)
+
+    def count_bytes_to_keep_free(self, desired: DesiredModel, device: int) -> int:
+        """Return the bytes that one model must leave free: the operator's limit plus other downloads' needs."""
+        return self.options.keep_free + self._reservations.sum_other_reservations(device, desired.id)
+
+    def _schedule_window_end(self) -> None:
+        """Schedule stopping all downloads at the end of the transfer window, if it is open now."""
+        self.close()
+        now, window = self.options.get_now(), self.options.window
+        seconds_left = get_seconds_until_close(window, now)
+        if window is not None and seconds_left is not None and get_closed_reason(window, now) is None:
+            self._window_timer = asyncio.get_running_loop().call_later(
+                seconds_left, self.stop_all, window.waiting_reason
+            )
+
+    def _require_allowed(self, device: int) -> None:
+        """Raise ``NotPlaced`` if downloads are stopped, the window is closed or the disk has been found full."""
+        reason = self._stop_reason or get_closed_reason(self.options.window, self.options.get_now())
+        if reason is not None:
+            raise NotPlaced("queued", reason)
+        if device in self._full_disks:
+            raise NotPlaced("blocked", self._full_disks[device])
+
+    async def _run_unless_stopped(self, work: Coroutine[None, None, None]) -> None:
+        """Await a download that ``stop_all`` can cancel; it then raises ``NotPlaced`` with the reason."""
+        task = asyncio.create_task(work)
+        self._running[task] = None
+        try:
+            await task
+        except asyncio.CancelledError:
+            stop_reason, caller = self._running[task], asyncio.current_task()
+            if stop_reason is None or (caller is not None and caller.cancelling()):
+                raise
+            raise NotPlaced("queued", stop_reason) from None
+        finally:
+            del self._running[task]
+
+    async def _download_into(
+        self,
+        desired: DesiredModel,
+        device: int,
+        target_bytes: DownloadTarget,
+        finish: FinishDownload,
+        on_progress: OnReplicaState,
+    ) -> None:
+        """Download into the partial file, call ``finish``, and report progress and retries as replica states."""
+        received = 0
+
+        def report(event: ProgressEvent) -> None:
+            """Report an event as a replica state, and reserve only the space that is still needed."""
+            nonlocal received
+            reason = None
+            if isinstance(event, Received | Resumed):
+                received = event.done if isinstance(event, Received) else event.kept
+                self._reservations.set_reservation(device, desired.id, desired.size - received)
+            elif isinstance(event, Retrying):
+                reason = f"{event.why} It will be tried again."
+            else:
+                return
+            on_progress(
+                build_replica_state(
+                    desired, "downloading" if received < desired.size else "verifying", received, reason
+                )
+            )
+
+        await download_into_partial(
+            call(self._get_url, desired),
+            target_bytes,
+            finish,
+            report,
+            connections=self.options.parallel,
+            options=replace(
+                self.options.network, request_queue=RequestQueue(self._limiter, get_download_rank(desired))
+            ),
+        )
+
+    async def _get_url(self, desired: DesiredModel) -> str:
+        """Return a download URL; if the registry refuses this machine's key, stop all downloads and re-raise."""
+        try:
+            return await self._get_download_url(desired.id)
+        except Problem as problem:
+            if isinstance(problem, _ACCESS_PROBLEMS):
+                self.stop_all(f"The registry refuses this machine: {problem}")
+            raise

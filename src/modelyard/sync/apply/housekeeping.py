@@ -1,0 +1,42 @@
+"""Update the journal before the actions of a plan, and clean up once after them; blocking."""
+
+import threading
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from modelyard.sync.apply.files.cleanup import clean_work_folder
+from modelyard.sync.apply.files.placement import Placer
+from modelyard.sync.inventory.placement_journal import Placement
+from modelyard.sync.inventory.scan import MachineState
+from modelyard.sync.inventory.state_db import StateFileError
+from modelyard.sync.planning.actions import Plan
+
+
+def update_journal(plan: Plan, machine: MachineState, excluded: Collection[Path | str]) -> None:
+    """Delete and write a plan's journal rows, except those of ``excluded`` paths; hashes in it have no effect.
+
+    Temporary files that a kill left beside files of unconfirmed or deleted rows are deleted first.
+
+    Raises:
+        StateFileError: see ``StateFile``.
+    """
+
+    def without_excluded(entries: Iterable[Placement]) -> list[Placement]:
+        return [entry for entry in entries if entry.path not in excluded]
+
+    journal = machine.journal
+    to_delete, to_write = without_excluded(plan.rows_to_delete), without_excluded(plan.rows_to_write)
+    Placer(machine, threading.Event()).delete_leftovers((*without_excluded(journal.list_unconfirmed()), *to_delete))
+    if to_delete:
+        journal.delete_placements(to_delete)
+    if to_write:
+        journal.confirm_all(to_write)
+
+
+def clean_up_after(plan: Plan, machine: MachineState) -> None:
+    """Flush the hash index, delete expired trash and stale partial files in the work folders; errors are ignored."""
+    with suppress(StateFileError):
+        machine.index.flush()
+    for work in plan.work_folders:
+        clean_work_folder(work, machine.agent_id, plan.kept_partial_hashes)

@@ -1,0 +1,172 @@
+"""Queue the actions of the newest plan and decide which may begin beside those that run.
+
+Actions are independent, with three exceptions:
+
+- Two that use the same file, or files of the same content, never run at the same time.
+- One whose source another action of the plan creates runs after that action.
+- A removal runs after the actions that use its content.
+
+Removals, small downloads, large downloads and local copies have separate slots, so none of them waits for another.
+"""
+
+import threading
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from modelyard.comfyui.quoting import quoted
+from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.sync.desired import DesiredModel, get_sort_key
+from modelyard.sync.planning.actions import Action, Fetch, Remove, Replace, Source
+from modelyard.transfer.limiter import Rank
+
+Lane = Literal["removal", "local", "small", "large"]
+
+# Upper bounds of the size classes: requests of a lower class have priority over those of a higher one.
+_SIZE_CLASSES = tuple(mebibytes * 1024 * 1024 for mebibytes in (1, 8, 64))
+SMALL_BYTES = _SIZE_CLASSES[-1]
+
+
+@dataclass(eq=False)
+class Job:
+    """One action in progress. ``replica_state``: the last reported state; None for a removal that has not ended."""
+
+    action: Action
+    blocked_reason: str | None = None  # why it may not begin or continue, although it is due
+    replica_state: ReplicaState | None = None
+    is_desired: bool = True  # whether the newest plan contains it
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def rank(self) -> tuple[Rank, str]:
+        """Return the order in which actions of one lane begin."""
+        path = str(self.action.target.path)
+        return (Rank(0), path) if isinstance(self.action, Remove) else (get_download_rank(self.action.desired), path)
+
+
+class ActionQueue:
+    """The waiting and the running jobs. ``parallel``: how many jobs of one lane run at once."""
+
+    def __init__(self, parallel: int) -> None:
+        self._free_slots: dict[Lane, int] = {"removal": 1, "local": parallel, "small": parallel, "large": parallel}
+        self._waiting: dict[Lane, list[Job]] = {"removal": [], "local": [], "small": [], "large": []}
+        self.running: set[Job] = set()
+        self._in_use: Counter[Path | str] = Counter()  # paths and hashes that running jobs use
+        self._paths_to_make: Counter[Path] = Counter()  # target paths of jobs that have not ended
+        self._source_paths: Counter[Path] = Counter()  # source paths of jobs that have not ended
+
+    def list_waiting(self) -> Iterator[Job]:
+        """Yield all waiting jobs, lane by lane. The queue must not change meanwhile."""
+        for jobs in self._waiting.values():
+            yield from jobs
+
+    def add(self, job: Job) -> None:
+        """Add a waiting job."""
+        insort(self._waiting[get_lane(job.action)], job, key=lambda job: job.rank)
+        self._count(job, 1)
+
+    def drop(self, job: Job) -> None:
+        """Remove a waiting job; one that runs must not be passed."""
+        self._waiting[get_lane(job.action)].remove(job)
+        self._count(job, -1)
+
+    def start_next(self, *, may_remove: bool) -> Job | None:
+        """Move the next job that may begin to the running ones and return it; None if there is none."""
+        for lane, jobs in self._waiting.items():
+            if self._free_slots[lane] <= 0 or (lane == "removal" and not may_remove):
+                continue
+            job = next((job for job in jobs if self._can_start(job)), None)
+            if job is not None:
+                jobs.remove(job)
+                self._free_slots[lane] -= 1
+                self._in_use.update(get_touched(job.action))
+                self.running.add(job)
+                return job
+        return None
+
+    def finish(self, job: Job) -> None:
+        """Remove a running job that has ended, whatever its result, and free its slot."""
+        self.running.remove(job)
+        self._free_slots[get_lane(job.action)] += 1
+        self._in_use.subtract(get_touched(job.action))
+        self._count(job, -1)
+
+    def requeue(self, job: Job) -> None:
+        """Move a running job back to the waiting ones, because it is blocked."""
+        self.finish(job)
+        self.add(job)
+
+    def list_dependents(self, job: Job) -> list[Job]:
+        """Return the waiting jobs whose planned source is the file that this job creates; direct ones only."""
+        path = job.action.target.path
+        sources = ((each, _get_source(each.action)) for each in self.list_waiting())
+        return [each for each, source in sources if source and source.kind == "planned" and source.path == path]
+
+    def get_waiting_reason(self, job: Job) -> str:
+        """Return a sentence that says what a queued job waits for."""
+        source = _get_source(job.action)
+        if source is not None and source.kind == "planned" and self._paths_to_make[source.path]:
+            return f"Queued: waiting for {quoted(source.path.name)}, which has the same content."
+        if get_lane(job.action) in ("small", "large") and self._free_slots[get_lane(job.action)] <= 0:
+            return "Queued: other downloads are running."
+        return "Queued."
+
+    def _can_start(self, job: Job) -> bool:
+        """Return whether a job is not blocked, uses no file in use, and waits for no other job."""
+        action, source = job.action, _get_source(job.action)
+        if job.blocked_reason is not None or any(self._in_use[used] for used in get_touched(action)):
+            return False
+        if isinstance(action, Remove):
+            return not self._source_paths[action.placement.path]
+        return source is None or source.kind != "planned" or not self._paths_to_make[source.path]
+
+    def _count(self, job: Job, step: int) -> None:
+        """Add ``step`` (1 or -1) to the counts of the paths that a job reads from and places at."""
+        source = _get_source(job.action)
+        if source is not None:
+            self._source_paths[source.path] += step
+        if not isinstance(job.action, Remove):
+            self._paths_to_make[job.action.target.path] += step
+
+
+def get_download_rank(desired: DesiredModel) -> Rank:
+    """Return the priority of a download's requests: by size class (to 1, 8, 64 MiB, above), then most desired first."""
+    return Rank(bisect_left(_SIZE_CLASSES, desired.size), get_sort_key(desired))
+
+
+def get_lane(action: Action) -> Lane:
+    """Return the lane of which an action takes a slot; downloads above 64 MiB are large."""
+    if isinstance(action, Remove):
+        return "removal"
+    if _get_source(action) is not None:
+        return "local"
+    return "small" if action.desired.size <= SMALL_BYTES else "large"
+
+
+def get_action_key(action: Action) -> tuple[object, ...]:
+    """Return what is equal for the same action in two plans; a download and a local copy of a file differ."""
+    if isinstance(action, Remove):
+        return ("remove", action.placement.path, action.placement.sha256)
+    kind = "download" if _get_source(action) is None else "local"
+    return (kind, action.target.path, action.desired.sha256, action.desired.id)
+
+
+def get_touched(action: Action) -> frozenset[Path | str]:
+    """Return the paths and hashes that an action reads, places, replaces or removes."""
+    if isinstance(action, Remove):
+        return frozenset({action.placement.path, action.target.path, action.placement.sha256})
+    used: set[Path | str] = {action.target.path, action.desired.sha256}
+    if (source := _get_source(action)) is not None:
+        used.add(source.path)
+    if isinstance(action, Replace):
+        used |= {action.old_placement.path, action.old_placement.sha256}
+    return frozenset(used)
+
+
+def _get_source(action: Action) -> Source | None:
+    """Return the local source of an action; None for downloads and removals."""
+    return None if isinstance(action, Fetch | Remove) else action.source

@@ -1,0 +1,65 @@
+"""The state of a model on this machine while a plan is applied, as heartbeats and the CLI report it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+from modelyard.sync.apply.errors import NotPlaced
+from modelyard.sync.apply.files.local_copies import CopyMethod
+from modelyard.sync.desired import DesiredModel
+from modelyard.sync.planning.actions import Remove
+from modelyard.wire.agents import ModelState
+
+ReplicaOrigin = Literal["kept", "found", "fetched", "from trash", "removed"] | CopyMethod
+
+
+@dataclass(frozen=True)
+class ReplicaState:
+    """A model's state on this machine. ``origin``: how it became ``ready``; None while it is not.
+
+    ``state`` is None for a file that was removed (``origin`` is "removed"), or that is to be removed but stays for now.
+    """
+
+    model_id: UUID
+    model_path: str
+    state: ModelState | None
+    size: int = 0
+    bytes_done: int = 0
+    reason: str | None = None
+    origin: ReplicaOrigin | None = None
+    path: Path | None = None
+
+
+# Called on the event loop, at most about ten times a second for each model.
+OnReplicaState = Callable[[ReplicaState], None]
+
+
+def ignore_replica_state(replica_state: ReplicaState) -> None:
+    """Ignore a change, for callers that only use the final result."""
+
+
+def build_replica_state(
+    desired: DesiredModel, state: ModelState, bytes_done: int = 0, reason: str | None = None
+) -> ReplicaState:
+    """Build the state of a model that is not ready yet."""
+    return ReplicaState(desired.id, desired.model_path, state, desired.size, bytes_done, reason)
+
+
+def build_ready_state(
+    desired: DesiredModel, path: Path, origin: ReplicaOrigin, remark: str | None = None
+) -> ReplicaState:
+    """Build the state of a model that is in place."""
+    return ReplicaState(desired.id, desired.model_path, "ready", desired.size, desired.size, remark, origin, path)
+
+
+def build_not_placed_state(desired: DesiredModel, failure: NotPlaced) -> ReplicaState:
+    """Build the state of a model that could not be placed."""
+    return build_replica_state(desired, failure.state, reason=failure.reason)
+
+
+def build_not_removed_state(action: Remove, failure: NotPlaced) -> ReplicaState:
+    """Build the state of a file that is kept for now although no model needs it."""
+    entry = action.placement
+    return ReplicaState(entry.model_id, action.target.name, None, reason=failure.reason, path=entry.path)

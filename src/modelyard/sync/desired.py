@@ -1,0 +1,230 @@
+"""Build a machine's desired state from what a registry sends, which is validated as hostile input."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from modelyard.client.api.manifests import MOST_REPORTED, UnreadableEntry
+from modelyard.comfyui.quoting import counted, printable, quoted
+from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.formats import EXTENSIONS, FORMAT_BY_EXTENSION
+from modelyard.wire.models import Model
+from modelyard.wire.paths import ModelPathInvalid, parse_model_path
+
+# A large machine holds 10,000 models; more than this is a fault or an attack.
+MAX_ENTRIES = 200_000
+# The largest file that ext4 can hold; the largest models are a hundredth of it.
+MAX_FILE_BYTES = 16 * 1024**4
+
+_digest = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True)
+class DesiredModel:
+    """A model that this machine should hold; its path has passed the checks of ``wire.paths``."""
+
+    id: UUID
+    model_path: str  # below a models folder: "unet/flux/dev.safetensors"
+    model_type: str  # ComfyUI's key: "diffusion_models"
+    size: int
+    sha256: str  # 64 hexadecimal digits
+    is_damaged: bool  # the registry's copy is damaged: local files are kept, nothing is downloaded
+    updated_at: datetime
+    key: str  # equal for two paths that are the same file on some file systems
+
+    @property
+    def folder(self) -> str:
+        """Return the first folder as the team chose it: "unet", though the key is "diffusion_models"."""
+        return self.model_path.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """Return the name that ComfyUI uses: the path below the key's root."""
+        return self.model_path.partition("/")[2]
+
+
+@dataclass(frozen=True)
+class RejectedEntry:
+    """An entry of the registry that this machine does not apply, or not yet, with the reason; its local files stay."""
+
+    id: UUID
+    model_path: str
+    reason: str
+    # Set if the entry is applied later: files at its path stay, even those of a model that it replaces.
+    waiting_model: DesiredModel | None = None
+
+
+@dataclass(frozen=True)
+class DesiredState:
+    """Everything that a machine should hold, most desired first, and the rejected entries.
+
+    ``kept_ids`` are the ids of all invalid entries, of which ``rejected`` holds the first ``MOST_REPORTED``; it also
+    holds those that are applied later.
+    ``unidentified_count`` entries have no readable id: each may be about any file, so nothing is removed while there
+    are some.
+    """
+
+    models: tuple[DesiredModel, ...] = ()
+    rejected: tuple[RejectedEntry, ...] = ()
+    kept_ids: frozenset[UUID] = frozenset()
+    unidentified_count: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences about problems that concern many entries."""
+        notes: list[str] = []
+        if self.unidentified_count:
+            notes.append(
+                f"{counted(self.unidentified_count, 'entry', 'entries')} of the registry's list are invalid, and may"
+                " concern any model here. Nothing is removed while there are some. If the registry is newer than this"
+                " machine's modelyard, update modelyard here."
+            )
+        if (more := len(self.kept_ids) - len(self.rejected)) > 0:
+            notes.append(f"{counted(more, 'more entry', 'more entries')} of the registry's list are rejected.")
+        return tuple(notes)
+
+
+def build_desired_state(
+    models: Iterable[ManifestEntry | Model], unreadable: Iterable[UnreadableEntry] = ()
+) -> DesiredState:
+    """Validate a registry's entries: accepted ones, newest first, and rejected ones with reasons. Never raises.
+
+    Of models that cannot coexist, all are rejected; equal entries count once. The registry's order has no influence,
+    except on which entries are beyond ``MAX_ENTRIES`` and reported.
+    """
+    rejected = _RejectedEntries(unreadable)
+    accepted: set[DesiredModel] = set()
+    for position, model in enumerate(models):
+        checked = _reject_excess_entry(model) if position >= MAX_ENTRIES else _check_entry(model)
+        if isinstance(checked, RejectedEntry):
+            rejected.add(checked)
+        else:
+            accepted.add(checked)
+    reasons = dict(_find_clashes(accepted))
+    for desired, reason in reasons.items():
+        rejected.add(RejectedEntry(desired.id, desired.model_path, reason))
+    return DesiredState(
+        tuple(sorted(accepted - reasons.keys(), key=get_sort_key)),
+        tuple(sorted(rejected.reported, key=lambda entry: (entry.model_path, entry.id, entry.reason))),
+        frozenset(rejected.ids),
+        rejected.unidentified_count,
+    )
+
+
+class _RejectedEntries:
+    """The rejected entries while a list is read: all ids, and the reasons of the first ``MOST_REPORTED``."""
+
+    def __init__(self, unreadable: Iterable[UnreadableEntry]) -> None:
+        self.reported: list[RejectedEntry] = []
+        self.ids: set[UUID] = set()
+        self.unidentified_count = 0
+        for entry in unreadable:
+            if entry.id is None:
+                self.unidentified_count += 1
+            else:
+                self.add(RejectedEntry(entry.id, entry.model_path, entry.reason))
+
+    def add(self, entry: RejectedEntry) -> None:
+        """Record a rejected entry; beyond the first ``MOST_REPORTED``, only its id."""
+        self.ids.add(entry.id)
+        if len(self.reported) < MOST_REPORTED:
+            self.reported.append(entry)
+
+
+def build_waiting_entry(model: ManifestEntry, reason: str) -> RejectedEntry:
+    """Return an entry that is applied later: nothing is downloaded for it, and what is at its path stays.
+
+    An invalid entry is returned with its own reason instead, and without ``waiting_model``.
+    """
+    checked = _check_entry(model)
+    return (
+        RejectedEntry(checked.id, checked.model_path, reason, checked) if isinstance(checked, DesiredModel) else checked
+    )
+
+
+def get_sort_key(desired: DesiredModel) -> tuple[float, int, str]:
+    """Return the key by which models are sorted for placing: latest change first, then the smaller one."""
+    return -desired.updated_at.timestamp(), desired.size, desired.key
+
+
+def _check_entry(model: ManifestEntry | Model) -> DesiredModel | RejectedEntry:
+    """Check hash, size, path and extension of an entry, and return it as a desired model or as rejected.
+
+    A time without a time zone is taken as UTC.
+    """
+    digest = _digest.fullmatch(model.file_hash)
+    if digest is None:
+        return _reject(
+            model,
+            f"The registry lists {quoted(model.file_hash)}, which is not a SHA-256. The model is not downloaded.",
+        )
+    if not 0 < model.file_size <= MAX_FILE_BYTES:
+        return _reject(
+            model,
+            f"The registry lists a size of {model.file_size} bytes, which no model file has. It is not downloaded.",
+        )
+    try:
+        path = parse_model_path(model.model_type, model.model_path)
+    except ModelPathInvalid as refused:
+        return _reject(model, f"The path is invalid: {refused}")
+    if os.path.splitext(path.relative)[1].lower() not in FORMAT_BY_EXTENSION:  # noqa: PTH122 no path, and asked very often
+        known = " ".join(EXTENSIONS)
+        return _reject(model, f"The path does not have the extension of a model file ({known}).")
+    return DesiredModel(
+        model.id,
+        path.relative,
+        path.canonical_type,
+        model.file_size,
+        digest.group(1),
+        isinstance(model, ManifestEntry) and model.keep,
+        model.updated_at if model.updated_at.tzinfo else model.updated_at.replace(tzinfo=UTC),
+        path.key,
+    )
+
+
+def _find_clashes(models: Collection[DesiredModel]) -> Iterator[tuple[DesiredModel, str]]:
+    """Yield the models that cannot coexist on one disk, each with the reason; independent of their order."""
+    by_key: dict[str, list[DesiredModel]] = defaultdict(list)
+    by_id: dict[UUID, list[DesiredModel]] = defaultdict(list)
+    for desired in models:
+        by_key[desired.key].append(desired)
+        by_id[desired.id].append(desired)
+    for desired in models:
+        same_path = by_key[desired.key]
+        if len(by_id[desired.id]) > 1:
+            yield (
+                desired,
+                "The registry lists this model more than once, with different contents. It is not downloaded.",
+            )
+        elif len(same_path) > 1:
+            paths = ", ".join(sorted(f"'{other.model_path}'" for other in same_path)[:3])
+            yield (
+                desired,
+                f"The registry lists one path for {len(same_path)} models: {paths}. None of them is downloaded.",
+            )
+        elif (parents := _find_parent_file(desired.key, by_key)) is not None:
+            yield desired, f"'{parents[0].model_path}' is a file, so no file can be below it."
+
+
+def _find_parent_file(key: str, by_key: dict[str, list[DesiredModel]]) -> list[DesiredModel] | None:
+    """Return the models of the nearest path above this key that is a model's file; None if there is none."""
+    end = key.rfind("/")
+    while end > 0:
+        if (parents := by_key.get(key[:end])) is not None:
+            return parents
+        end = key.rfind("/", 0, end)
+    return None
+
+
+def _reject_excess_entry(model: ManifestEntry | Model) -> RejectedEntry:
+    """Reject an entry because it is beyond ``MAX_ENTRIES``."""
+    return _reject(model, f"The registry lists more than {MAX_ENTRIES} models; this one is beyond the limit.")
+
+
+def _reject(model: ManifestEntry | Model, reason: str) -> RejectedEntry:
+    """Build a rejected entry; its path is made printable."""
+    return RejectedEntry(model.id, printable(model.model_path), reason)

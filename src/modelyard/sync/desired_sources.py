@@ -1,0 +1,68 @@
+"""The desired state of a machine or folder, requested from the registry: a team's list, or a machine's manifest."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from modelyard.client.api.paging import Paging, list_pages
+from modelyard.client.api.registry import Registry
+from modelyard.sync.desired import DesiredState, RejectedEntry, build_desired_state, build_waiting_entry
+from modelyard.wire.agents import Heartbeat, ManifestEntry
+from modelyard.wire.model_filter import ModelFilter
+from modelyard.wire.models import Model, ModelList
+from modelyard.wire.problems import AgentUnknown
+
+
+async def get_team_desired_state(registry: Registry, labels: Collection[str]) -> DesiredState:
+    """Return what a machine with these labels should hold: the team's active models that require no other label."""
+
+    async def get_page(paging: Paging) -> ModelList:
+        return await registry.list_models(ModelFilter(model_status="active"), paging)
+
+    models = [model async for page in list_pages(get_page) for model in page.model_list]
+    return select_desired_models([model for model in models if set(model.required_labels) <= set(labels)])
+
+
+async def get_machine_desired_state(registry: Registry, agent_id: str, labels: Collection[str]) -> DesiredState:
+    """Return what the machine with this agent id should hold according to its manifest.
+
+    An agent that the registry does not know yet is registered by a heartbeat with ``labels`` first; they have no other
+    use.
+    """
+    try:
+        answer = await registry.get_manifest(agent_id)
+    except AgentUnknown:
+        await registry.send_heartbeat(Heartbeat(agent_id=agent_id, agent_labels=list(labels)))
+        answer = await registry.get_manifest(agent_id)
+    return (
+        DesiredState()
+        if answer is None
+        else build_desired_state(answer.manifest.model_list, answer.manifest.unreadable)
+    )
+
+
+def select_desired_models(models: Iterable[Model]) -> DesiredState:
+    """Build the desired state from models; those that are not verified, or failed it, are kept but not downloaded."""
+    entries: list[ManifestEntry] = []
+    unverified: list[RejectedEntry] = []
+    for model in models:
+        if model.verification == "pending":
+            reason = "The registry has not verified it yet. Try again in a minute."
+            unverified.append(build_waiting_entry(_to_manifest_entry(model), reason))
+        else:
+            entries.append(_to_manifest_entry(model))
+    desired = build_desired_state(entries)
+    return replace(desired, rejected=(*desired.rejected, *unverified))
+
+
+def _to_manifest_entry(model: Model) -> ManifestEntry:
+    """Return a model as a manifest entry; one that failed verification is not downloaded, but local files stay."""
+    return ManifestEntry(
+        id=model.id,
+        model_path=model.model_path,
+        model_type=model.model_type,
+        file_size=model.file_size,
+        file_hash=model.file_hash,
+        blake3_hash=model.blake3_hash,
+        updated_at=model.updated_at,
+        keep=model.verification == "failed",
+    )

@@ -1,0 +1,1 @@
+"""Resumable downloads into partial files."""

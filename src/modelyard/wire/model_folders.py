@@ -1,0 +1,97 @@
+"""The folders below a ComfyUI models folder that hold models: ComfyUI's own, and those of well-known custom nodes.
+
+The page's list (``web/src/generated/modelTypes.ts``) and ``docs/reference/model-folders.md`` are written from here.
+"""
+
+from dataclasses import dataclass
+
+# The folders of ComfyUI core (``folder_paths.py``), aliases included, in the order in which the page offers them.
+CORE_FOLDERS = (
+    "checkpoints",
+    "loras",
+    "diffusion_models",
+    "text_encoders",
+    "vae",
+    "controlnet",
+    "embeddings",
+    "upscale_models",
+    "clip_vision",
+    "style_models",
+    "model_patches",
+    "audio_encoders",
+    "background_removal",
+    "detection",
+    "frame_interpolation",
+    "geometry_estimation",
+    "gligen",
+    "hypernetworks",
+    "latent_upscale_models",
+    "optical_flow",
+    "photomaker",
+    "t2i_adapter",
+    "vae_approx",
+    "unet",
+    "clip",
+)
+
+# A second folder of a ComfyUI key, with another name.
+KEY_BY_FOLDER = {"t2i_adapter": "controlnet"}
+
+
+@dataclass(frozen=True)
+class NodeFolder:
+    """A models folder that a custom node reads.
+
+    ``is_read_directly``: the node opens files of the folder by path, so that ComfyUI's API need not list them.
+    Otherwise it registers the folder with ComfyUI, which lists them.
+    """
+
+    name: str
+    custom_node: str
+    is_read_directly: bool = False
+
+
+# A folder that several nodes read names the best-known one.
+NODE_FOLDERS = (
+    NodeFolder("animatediff_models", "ComfyUI-AnimateDiff-Evolved"),
+    NodeFolder("animatediff_motion_lora", "ComfyUI-AnimateDiff-Evolved"),
+    NodeFolder("BiRefNet", "ComfyUI_BiRefNet_ll", is_read_directly=True),
+    NodeFolder("blip", "was-node-suite-comfyui", is_read_directly=True),
+    NodeFolder("CatVTON", "ComfyUI_CatVTON_Wrapper", is_read_directly=True),
+    NodeFolder("CogVideo", "ComfyUI-CogVideoXWrapper", is_read_directly=True),
+    NodeFolder("depthanything", "ComfyUI-DepthAnythingV2", is_read_directly=True),
+    NodeFolder("depthanything3", "ComfyUI-DepthAnythingV3", is_read_directly=True),
+    NodeFolder("facedetection", "facerestore_cf", is_read_directly=True),
+    NodeFolder("facerestore_models", "ComfyUI-ReActor", is_read_directly=True),
+    NodeFolder("grounding-dino", "comfyui_segment_anything", is_read_directly=True),
+    NodeFolder("inpaint", "comfyui-inpaint-nodes"),
+    NodeFolder("insightface", "ComfyUI_IPAdapter_plus", is_read_directly=True),
+    NodeFolder("instantid", "ComfyUI_InstantID"),
+    NodeFolder("ipadapter", "ComfyUI_IPAdapter_plus"),
+    NodeFolder("layer_model", "ComfyUI-layerdiffuse", is_read_directly=True),
+    NodeFolder("liveportrait", "ComfyUI-LivePortraitKJ", is_read_directly=True),
+    NodeFolder("LLM", "ComfyUI-Florence2", is_read_directly=True),
+    NodeFolder("llm_gguf", "ComfyUI_Searge_LLM", is_read_directly=True),
+    NodeFolder("mmdets", "ComfyUI-Impact-Pack"),
+    NodeFolder("onnx", "ComfyUI-Impact-Pack"),
+    NodeFolder("prompt_generator", "comfyui-mixlab-nodes", is_read_directly=True),
+    NodeFolder("pulid", "PuLID_ComfyUI"),
+    NodeFolder("reactor", "ComfyUI-ReActor", is_read_directly=True),
+    NodeFolder("rembg", "ComfyUI-Easy-Use", is_read_directly=True),
+    NodeFolder("RMBG", "ComfyUI-RMBG", is_read_directly=True),
+    NodeFolder("sam2", "ComfyUI-segment-anything-2", is_read_directly=True),
+    NodeFolder("sams", "ComfyUI-Impact-Pack"),
+    NodeFolder("SEEDVR2", "ComfyUI-SeedVR2_VideoUpscaler", is_read_directly=True),
+    NodeFolder("ultralytics", "ComfyUI-Impact-Subpack"),
+    NodeFolder("xlabs", "x-flux-comfyui"),
+)
+
+_node_folders = {folder.name.casefold(): folder for folder in NODE_FOLDERS}
+
+
+def find_node_folder(name: str) -> NodeFolder | None:
+    """Return the known folder of a custom node by its name below the models folder; None for any other name.
+
+    Letter case is ignored: nodes that share a folder spell it differently (``LLM`` and ``llm``).
+    """
+    return _node_folders.get(name.casefold())

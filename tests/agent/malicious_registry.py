@@ -1,0 +1,158 @@
+"""A malicious registry that answers requests for the manifest from a script."""
+
+import hashlib
+import json
+import random
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from uuid import UUID, uuid5
+
+from tests.wire.test_paths import CORPUS
+
+_IDS = UUID("00000000-0000-4000-8000-000000000000")
+_KINDS = ("loras", "checkpoints", "unet", "custom_nodes", "..", "/", "", ".modelyard", "configs", "new\0type", "CON")
+_SIZES = (0, -1, 1, 999, 17 * 1024**4, 2**63, 2**200)
+_HASHES = ("", "sha256:", "sha256:../../../etc/passwd", "md5:" + "a" * 32, "sha256:" + "A" * 64, "sha256:" + "0" * 64)
+
+EntryJson = dict[str, Any]
+
+
+@dataclass
+class CannedResponse:
+    """A scripted response: a manifest, or something malformed."""
+
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    hold: threading.Event | None = None  # nothing is sent before this is set
+
+
+def build_entry(path: str, content: bytes = b"", **overrides: Any) -> EntryJson:
+    """Return a valid manifest entry with the given fields overridden."""
+    valid = {
+        "id": str(uuid5(_IDS, ascii(path))),
+        "model_path": path,
+        "model_type": path.partition("/")[0],
+        "file_size": len(content),
+        "file_hash": "sha256:" + hashlib.sha256(content).hexdigest(),
+        "blake3_hash": None,
+        "updated_at": "2026-11-24T12:00:00Z",
+        "keep": False,
+    }
+    return valid | overrides
+
+
+def build_manifest_response(*entries: EntryJson, **overrides: Any) -> CannedResponse:
+    return CannedResponse(json.dumps({"revision": 1, "model_list": entries} | overrides).encode())
+
+
+def list_malformed_responses(good: list[EntryJson]) -> list[CannedResponse]:
+    """Return responses that are not valid manifests."""
+    valid = build_manifest_response(*good)
+    return [
+        CannedResponse(b""),
+        CannedResponse(b"<html>"),
+        CannedResponse(b"{}"),
+        CannedResponse(b"null"),
+        CannedResponse(b"[" * 100_000),
+        CannedResponse(valid.body[:-10]),
+        CannedResponse(b'{"revision": 1e999, "model_list": []}'),
+        CannedResponse(b'{"revision": ' + b"9" * 5000 + b', "model_list": []}'),
+        CannedResponse(b'{"revision": 1, "model_list": [{"id": "../../x"}]}'),
+        CannedResponse(valid.body, headers={"ETag": "\u00e9\u00fc"}),
+        CannedResponse(valid.body, headers={"ETag": "x" * 5000}),
+        CannedResponse(valid.body, headers={"Content-Encoding": "gzip"}),
+        CannedResponse(valid.body, headers={"Content-Length": str(len(valid.body) + 100)}),
+        CannedResponse(b"", 302, {"Location": "http://127.0.0.1:9/"}),
+        CannedResponse(b"", 302, {"Location": "file:///etc/passwd"}),
+        CannedResponse(b"", 304),
+        CannedResponse(b'{"error_code": "unavailable"}', 503, {"Retry-After": "9" * 5000}),
+        CannedResponse(b'{"error_code": "unavailable"}', 503, {"Retry-After": "-1"}),
+        CannedResponse(b'{"error_code": ["no"], "detail": {"a": 1}, "status": "x"}', 400),
+        CannedResponse(b"\xff\xfe", 500),
+        CannedResponse(b"x", 418),
+    ]
+
+
+def generate_hostile_manifests(count: int, good: list[EntryJson]) -> list[CannedResponse]:
+    """Return responses with invalid paths, sizes and hashes, duplicate names, no models, or no valid manifest."""
+    rng = random.Random(24)
+    responses = [*list_malformed_responses(good), build_manifest_response(), build_manifest_response(*good, *good)]
+    while len(responses) < count:
+        paths = rng.choices(CORPUS, k=rng.randrange(1, 12))
+        ids = [str(uuid5(_IDS, f"{len(responses)} {place}")) for place in range(len(paths))]
+        entries = [build_entry(path, b"evil", id=each) for path, each in zip(paths, ids, strict=True)]
+        for each in rng.sample(entries, rng.randrange(len(entries) + 1)):
+            each["model_type"] = rng.choice(_KINDS)
+        for each in rng.sample(entries, rng.randrange(len(entries) + 1)):
+            each["file_size"] = rng.choice(_SIZES)
+        for each in rng.sample(entries, rng.randrange(len(entries) + 1)):
+            each["file_hash"] = rng.choice(_HASHES)
+        entries += [dict(each, model_path=each["model_path"].upper()) for each in rng.sample(good, rng.randrange(3))]
+        entries += [build_entry(f"loras/wrong{len(responses)}.pt", b"good" * 6)] * rng.randrange(2)
+        responses.append(build_manifest_response(*entries, *rng.choice([good, []])))
+    return responses
+
+
+class MaliciousRegistry:
+    """A registry whose manifest requests get the responses of ``script`` in order.
+
+    A download returns the content in ``contents``, else wrong content. ``download_urls`` overrides download URLs.
+    """
+
+    def __init__(
+        self, script: list[CannedResponse], contents: dict[str, bytes], download_urls: dict[str, str] | None = None
+    ) -> None:
+        self.script = list(script)
+        self.manifest_requests = 0
+        registry_server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if "/agent/manifest" in self.path:
+                    registry_server.manifest_requests += 1
+                    return self._send(
+                        registry_server.script.pop(0) if registry_server.script else build_manifest_response()
+                    )
+                if self.path.startswith("/bytes/"):
+                    return self._send(CannedResponse(contents.get(self.path.removeprefix("/bytes/"), b"evil" * 6)))
+                model_id = self.path.split("/")[-2]
+                url = (download_urls or {}).get(model_id, f"{registry_server.url}/bytes/{model_id}")
+                ticket = {"download_url": url, "expires_at": "2099-01-01T00:00:00Z"}
+                return self._send(CannedResponse(json.dumps(ticket).encode()))
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                answer = {"resend_all": True, "paused": False, "approved_removal": "f" * 64, "sync_now": True}
+                self._send(CannedResponse(json.dumps(answer | {"interval_seconds": float("nan")}).encode()))
+
+            def _send(self, response: CannedResponse) -> None:
+                if response.hold is not None:
+                    response.hold.wait()
+                self.send_response_only(response.status)
+                for name, value in ({"Content-Length": str(len(response.body))} | response.headers).items():
+                    self.send_header(name, value)
+                self.send_header("Connection", "close")
+                self.end_headers()
+                with suppress(OSError):  # the client may have closed the connection
+                    self.wfile.write(response.body)
+                self.close_connection = True
+
+            def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name in the base class
+                """Log nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,51 @@
+import pytest
+
+from modelyard.agent.registry.connection import RegistryConnection
+from modelyard.transfer.errors import Unreachable
+from modelyard.wire.problems import AgentTaken, KeyNotAllowed, NotAMember, Unauthenticated, Unavailable
+
+
+def test_registry_connection_first_success_returns_true_once() -> None:
+    connection = RegistryConnection()
+    assert connection.record_success()
+    assert not connection.record_success()
+    assert connection.is_up
+
+
+@pytest.mark.parametrize("failure", [Unreachable("It does not answer."), Unavailable("The disk is full.")])
+def test_registry_connection_unreachable_registry_is_lost(failure: Unreachable | Unavailable) -> None:
+    connection = RegistryConnection("connected")
+    assert connection.record_failure(failure)
+    assert (connection.state, connection.reason, connection.is_revoked) == ("lost", str(failure), False)
+
+
+@pytest.mark.parametrize("kind", [KeyNotAllowed, NotAMember, AgentTaken])
+def test_registry_connection_refusal_is_not_a_revocation(kind: type[KeyNotAllowed]) -> None:
+    connection = RegistryConnection("connected")
+    assert connection.record_failure(kind("Another machine has this key."))
+    assert connection.state == "refused"
+    assert "Another machine has this key." in (connection.reason or "")
+    assert not connection.is_revoked
+
+
+def test_registry_connection_unauthenticated_is_a_revocation() -> None:
+    connection = RegistryConnection("connected")
+    connection.record_failure(Unauthenticated("The key is unknown."))
+    assert connection.is_revoked
+
+
+def test_registry_connection_unknown_key_reason_does_not_mention_sign_in() -> None:
+    connection = RegistryConnection("connected")
+    connection.record_failure(Unauthenticated("Sign in: the token is missing, unknown or expired."))
+    assert "Sign in" not in (connection.reason or "")
+    assert "revoked" in (connection.reason or "")
+    assert "modelyard agent pair" in (connection.reason or "")
+
+
+def test_registry_connection_refused_stays_refused_when_unreachable() -> None:
+    connection = RegistryConnection("connected")
+    connection.record_failure(Unauthenticated("The key is unknown."))
+    assert not connection.record_failure(Unreachable("It does not answer."))
+    assert connection.state == "refused"
+    assert connection.record_success()
+    assert not connection.is_revoked

@@ -1,0 +1,8 @@
+"""Heads of HTTP requests as bytes, for requests whose body is sent in part or not at all."""
+
+
+def request_head(path: str, length: int, headers: dict[str, str]) -> bytes:
+    """Build the head of a POST that declares ``length`` bytes of JSON."""
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", f"Content-Length: {length}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode()

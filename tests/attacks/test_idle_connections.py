@@ -1,0 +1,95 @@
+"""Unauthenticated clients that hold many idle connections: others must still be served."""
+
+import contextlib
+import json
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from modelyard.server.http.json_body import MAX_PUBLIC_BODY_BYTES
+from tests.attacks.request_head import request_head
+from tests.running import RunningServer
+
+IDLE_CONNECTIONS = 1400
+LIVENESS_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+REQUEST_STARTS = {
+    "nothing sent": b"",
+    "half a head": LIVENESS_REQUEST[:-2],
+    "kept alive": LIVENESS_REQUEST,
+    "half a body": request_head("/api/v1/auth/login", MAX_PUBLIC_BODY_BYTES, {}) + b"{",
+}
+# The soft and the hard limit: one that the server may raise, and one that it may not.
+LIMITS = {"soft limit": (1024, 4096), "hard limit": (1024, 1024)}
+# Far below the time after which the server closes idle connections by itself.
+RESPONSE_SECONDS = 8.0
+
+
+@pytest.fixture(autouse=True)
+def raised_file_limit() -> Iterator[None]:
+    """Raise this process's limit on open files for the test, as it holds the client side of all connections."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] != resource.RLIM_INFINITY and limits[1] < 2 * IDLE_CONNECTIONS:
+        pytest.skip(f"the hard limit of open files is {limits[1]}, and the test holds {2 * IDLE_CONNECTIONS}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * IDLE_CONNECTIONS, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@contextmanager
+def idle_connections(port: int, request_start: bytes) -> Iterator[None]:
+    """Hold 1400 connections, each with this start of a request sent, until the block ends."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(IDLE_CONNECTIONS):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=RESPONSE_SECONDS))
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(request_start)
+        yield
+
+
+@contextmanager
+def run_server_with_limits(folder: Path, limits: tuple[int, int]) -> Iterator[RunningServer]:
+    """Run a server with this soft and hard limit on open files."""
+    server = RunningServer(folder / "data")
+    server.open_files = limits
+    with server:
+        yield server
+
+
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS.keys())
+def test_new_client_is_answered_while_1400_idle_connections_are_open(limits: tuple[int, int], tmp_path: Path) -> None:
+    with run_server_with_limits(tmp_path, limits) as server:
+        for kind, request_start in REQUEST_STARTS.items():
+            with idle_connections(server.port, request_start):
+                responses = [
+                    httpx2.get(f"{server.url}/healthz", timeout=RESPONSE_SECONDS, trust_env=False) for _ in range(20)
+                ]
+            assert [response.status_code for response in responses] == [200] * 20, kind
+        assert server.owner().get("/models").status_code == 200
+        assert "Too many open files" not in server.log.read_text()
+
+
+def test_start_with_few_open_files_logs_warning(tmp_path: Path) -> None:
+    with run_server_with_limits(tmp_path, (1024, 1024)) as server:
+        lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    [warning] = [line for line in lines if line["level"] == "warning"]
+    assert (warning["descriptors"], warning["connections"]) == (1024, 412)
+    assert "LimitNOFILE" in warning["message"]
+
+
+def test_running_upload_completes_while_1400_idle_connections_are_open(tmp_path: Path) -> None:
+    content = b"x" * 1_000_000
+    with run_server_with_limits(tmp_path, (1024, 1024)) as server:
+        ticket = server.owner().presign(content).json()
+        path = ticket["upload_url"].removeprefix(server.url)
+        lines = [f"PUT {path} HTTP/1.1", "Host: 127.0.0.1"]
+        lines += [f"{name}: {value}" for name, value in ticket["upload_headers"].items()]
+        with socket.create_connection(("127.0.0.1", server.port), timeout=RESPONSE_SECONDS) as upload:
+            upload.sendall("\r\n".join([*lines, "", ""]).encode() + content[:1000])
+            with idle_connections(server.port, b""):
+                upload.sendall(content[1000:])
+                assert upload.recv(65536).split()[1] == b"200"

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from modelyard.cli.terminal.errors import explain_failure
+from modelyard.client.transfers.collect import NothingToPush
+from modelyard.comfyui.model_locations import NameInvalid
+from modelyard.transfer import errors as transfer_errors
+from modelyard.wire import problems
+from modelyard.wire.teams import NewTeam
+
+
+@pytest.mark.parametrize("kind", problems.list_problem_classes())
+def test_explain_every_problem_class_has_exit_code_and_no_unfilled_braces(kind: type[problems.Problem]) -> None:
+    explanation = explain_failure(kind("What happened."))
+    assert explanation is not None
+    assert explanation.sentence == "What happened."
+    assert explanation.exit_code in range(1, 7)
+    assert not any("{" in line for line in explanation.fix)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (problems.InternalError("x"), 1),
+        (transfer_errors.DiskFull("x"), 1),
+        (OSError("x"), 1),
+        (NothingToPush("x"), 2),
+        (problems.Unauthenticated("x"), 3),
+        (problems.SessionEnded("x"), 3),
+        (problems.RoleTooLow("x"), 4),
+        (problems.ModelNotFound("x"), 4),
+        (transfer_errors.Refused(412, "x"), 4),
+        (transfer_errors.TargetExists(Path("x")), 4),
+        (transfer_errors.Unreachable("x"), 5),
+        (transfer_errors.BadResponse("x"), 5),
+        (transfer_errors.Refused(503, "x"), 5),
+        (problems.Unavailable("x"), 5),
+        (problems.VerificationQueueFull("x"), 5),
+        (transfer_errors.DigestMismatch("a", "b"), 6),
+        (problems.HashMismatch("x"), 6),
+    ],
+)
+def test_explain_failure_returns_exit_code_of_class(error: Exception, code: int) -> None:
+    explanation = explain_failure(error)
+    assert explanation is not None
+    assert explanation.exit_code == code
+
+
+def test_explain_path_taken_offers_replace_and_free_path() -> None:
+    taken = problems.ModelPathTaken("Taken.", model_id="7", free_path="loras/ink_2.safetensors")
+    explanation = explain_failure(taken)
+    assert explanation is not None
+    assert "modelyard push --replace FILE" in explanation.fix[1]
+    assert "'loras/ink_2.safetensors'" in explanation.fix[2]
+
+
+def test_explain_invalid_name_suggests_valid_one_and_warns_of_workflows() -> None:
+    explanation = explain_failure(NameInvalid("x", "models/loras/ink_1.safetensors"))
+    assert explanation is not None
+    assert "models/loras/ink_1.safetensors" in explanation.fix[0]
+    assert "Workflows" in explanation.fix[1]
+
+
+def test_explain_invalid_request_lists_every_invalid_field() -> None:
+    errors = [{"field": "file_size", "message": "Too large"}, {"field": "model_type", "message": "Too long"}]
+    explanation = explain_failure(problems.InvalidRequest("Not valid.", errors=errors))
+    assert explanation is not None
+    assert explanation.sentence.splitlines() == ["Not valid.", "  file_size: Too large", "  model_type: Too long"]
+
+
+def test_explain_local_validation_error_exits_2_with_field_name() -> None:
+    with pytest.raises(ValidationError) as refused:
+        NewTeam(display_name="")
+    explanation = explain_failure(refused.value)
+    assert explanation is not None
+    assert explanation.exit_code == 2
+    assert explanation.sentence.startswith("display_name: ")
+
+
+def test_explain_unknown_exception_returns_none() -> None:
+    assert explain_failure(KeyError("x")) is None

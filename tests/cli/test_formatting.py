@@ -1,0 +1,88 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.cli.terminal.formatting import (
+    count_columns,
+    escape_unprintable,
+    format_age,
+    format_duration,
+    format_fields,
+    format_size,
+    format_table,
+)
+from modelyard.client.sizes import parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("plain", "plain"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\nb\rc", "a\\nb\\rc"),
+        ("\x9b31m", "\\x9b31m"),
+        ("gpj.\u202eknı", "gpj.\\u202eknı"),
+        ("\udc80", "\\udc80"),
+        ("墨 ink é", "墨 ink é"),
+    ],
+)
+def test_escape_unprintable_replaces_control_characters_and_direction_marks(text: str, escaped: str) -> None:
+    assert escape_unprintable(text) == escaped
+
+
+@given(st.text())
+def test_escape_unprintable_result_is_printable_for_any_text(text: str) -> None:
+    assert all(letter.isprintable() for letter in escape_unprintable(text))
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (6_800_000_000, "6.8 GB"),
+        (999_999_999, "1 GB"),
+        (10**18, "1e+03 PB"),
+    ],
+)
+def test_format_size_uses_decimal_units(count: int, text: str) -> None:
+    assert format_size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("1000", 1000), ("500GB", 500 * 10**9), ("2 TiB", 2 * 2**40), ("1.5m", 1_500_000)]
+)
+def test_parse_size_with_or_without_unit_returns_bytes(text: str, count: int) -> None:
+    assert parse_size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "big", "-5GB", "5 XB", "1e9"])
+def test_parse_size_invalid_raises_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_size(text)
+
+
+def test_table_aligns_wide_characters_and_truncates_nothing() -> None:
+    lines = format_table(("NAME", "ID"), [("墨", "1"), ("x" * 300, "2")])
+    assert lines[2] == "x" * 300 + "  2"
+    assert count_columns(lines[1]) == count_columns(lines[2])
+
+
+def test_fields_omits_pairs_with_empty_value() -> None:
+    assert format_fields([("id", "1"), ("license", ""), ("state", "ok")]) == ["id     1", "state  ok"]
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "text"),
+    [(5, "just now"), (60, "1 minute ago"), (7200, "2 hours ago"), (86400 * 3, "3 days ago")],
+)
+def test_format_age_uses_largest_whole_unit(age_seconds: int, text: str) -> None:
+    assert format_age(datetime.now(UTC) - timedelta(seconds=age_seconds)) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (83, "1:23"), (3723, "1:02:03")])
+def test_format_duration_uses_seconds_minutes_or_hours(seconds: int, text: str) -> None:
+    assert format_duration(seconds) == text

@@ -1,0 +1,86 @@
+"""Start a registry in a process of its own on 127.0.0.1, and create teams in it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.client.api.registry import Registry
+from modelyard.wire.accounts import Login
+from modelyard.wire.teams import NewTeam
+
+EMAIL, PASSWORD = "ada@studio.example", "a long sentence is best"
+_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team of one test, with the access token of its owner."""
+
+    url: str
+    token: str
+    id: str
+
+    def registry(self) -> Registry:
+        return Registry(self.url, self.token, self.id)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running registry and its owner's session."""
+
+    url: str
+    token: str
+
+    def new_team(self, name: str = "Studio") -> Team:
+        """Create a team that is owned by the registry's owner."""
+
+        async def create() -> str:
+            async with Registry(self.url, self.token) as registry:
+                return str((await registry.create_team(NewTeam(display_name=name))).id)
+
+        return Team(self.url, self.token, asyncio.run(create()))
+
+
+@contextmanager
+def run_server(folder: Path) -> Iterator[Server]:
+    """Run a registry while the block runs; its parts are as small as possible, so that small files have several."""
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {
+        "MODELYARD_OWNER_EMAIL": EMAIL,
+        "MODELYARD_OWNER_PASSWORD": PASSWORD,
+        "MODELYARD_SINGLE_PUT_LIMIT": "8000000",
+        "MODELYARD_PART_SIZE": "5242880",
+    }
+    command = [sys.executable, "-m", "modelyard", "serve", "--port", "0", "--data-dir", str(folder / "data")]
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        url = _wait_for_url(log, process)
+        yield Server(url, asyncio.run(_log_in(url)))
+    finally:
+        process.terminate()
+        process.wait(_TIMEOUT_SECONDS)
+
+
+def _wait_for_url(log: Path, process: subprocess.Popen[bytes]) -> str:
+    """Wait until the server has logged its address, and return it; fail after 60 seconds or if the server ends."""
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        for line in log.read_text().splitlines():
+            if line.startswith("modelyard listens on "):
+                return line.removeprefix("modelyard listens on ").strip()
+        time.sleep(0.05)
+    raise AssertionError(f"The registry did not start:\n{log.read_text()}")
+
+
+async def _log_in(url: str) -> str:
+    """Sign in as the registry's owner and return the access token."""
+    async with Registry(url) as registry:
+        return (await registry.log_in(Login(email_address=EMAIL, user_password=PASSWORD))).access_token

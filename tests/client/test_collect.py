@@ -1,0 +1,116 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from modelyard.client.transfers.collect import (
+    DuplicateModelPath,
+    ModelOverrides,
+    NothingToPush,
+    PushRequest,
+    RejectedFile,
+    select_files,
+)
+from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
+from modelyard.wire.model_folders import NODE_FOLDERS
+from tests.client.model_files import write_model_file
+
+LORA = ModelOverrides(model_type="loras")
+
+
+def get_paths(selected: list[PushRequest | RejectedFile]) -> list[str]:
+    return [each.model_path for each in selected if isinstance(each, PushRequest)]
+
+
+def get_errors(selected: list[PushRequest | RejectedFile]) -> list[type[Exception]]:
+    return [type(each.error) for each in selected if isinstance(each, RejectedFile)]
+
+
+def test_select_files_of_folder_returns_all_model_files_below_it(tmp_path: Path) -> None:
+    write_model_file(tmp_path / "set" / "a.safetensors")
+    write_model_file(tmp_path / "set" / "sub" / "b.safetensors")
+    assert get_paths(select_files([str(tmp_path / "set")], LORA)) == [
+        "models/loras/a.safetensors",
+        "models/loras/sub/b.safetensors",
+    ]
+
+
+def test_select_files_of_models_folder_takes_type_from_each_subfolder(tmp_path: Path) -> None:
+    write_model_file(tmp_path / "models" / "loras" / "a.safetensors")
+    write_model_file(tmp_path / "models" / "vae" / "b.safetensors")
+    assert get_paths(select_files([str(tmp_path)], ModelOverrides())) == [
+        "models/loras/a.safetensors",
+        "models/vae/b.safetensors",
+    ]
+
+
+def test_select_files_in_custom_node_folders_takes_type_from_folder(tmp_path: Path) -> None:
+    expected = [f"models/{folder.name}/sub/file.bin" for folder in NODE_FOLDERS]
+    for path in expected:
+        file = tmp_path / "ComfyUI" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"bytes")
+    selected = select_files([str(tmp_path / "ComfyUI/models")], ModelOverrides())
+    assert sorted(get_paths(selected)) == sorted(expected)
+    assert get_errors(selected) == []
+
+
+def test_select_files_of_unexpanded_pattern_returns_matching_files(tmp_path: Path) -> None:
+    write_model_file(tmp_path / "a1.safetensors")
+    write_model_file(tmp_path / "a2.safetensors")
+    write_model_file(tmp_path / "b.safetensors")
+    assert len(select_files([str(tmp_path / "a*.safetensors")], LORA)) == 2
+
+
+def test_select_files_existing_file_with_brackets_is_not_used_as_pattern(tmp_path: Path) -> None:
+    write_model_file(tmp_path / "a[1].safetensors")
+    write_model_file(tmp_path / "a1.safetensors")
+    selected = select_files([str(tmp_path / "a[1].safetensors")], LORA)
+    assert [each.file.name for each in selected] == ["a[1].safetensors"]
+    assert get_errors(selected) == [NameInvalid]
+
+
+def test_select_files_path_override_with_trailing_slash_is_folder_of_all_files(tmp_path: Path) -> None:
+    files = [write_model_file(tmp_path / name) for name in ("a.safetensors", "b.safetensors")]
+    overrides = ModelOverrides(model_path="models/loras/team/")
+    assert get_paths(select_files([str(file) for file in files], overrides)) == [
+        "models/loras/team/a.safetensors",
+        "models/loras/team/b.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    "overrides", [ModelOverrides(display_name="Ink"), ModelOverrides(model_path="models/loras/ink.safetensors")]
+)
+def test_select_files_one_name_or_path_for_two_files_raises_nothing_to_push(
+    tmp_path: Path, overrides: ModelOverrides
+) -> None:
+    files = [write_model_file(tmp_path / name) for name in ("a.safetensors", "b.safetensors")]
+    with pytest.raises(NothingToPush):
+        select_files([str(file) for file in files], overrides)
+
+
+def test_select_files_two_files_with_same_path_rejects_the_second(tmp_path: Path) -> None:
+    files = [
+        write_model_file(tmp_path / "one" / "Ink.safetensors"),
+        write_model_file(tmp_path / "other" / "ink.safetensors"),
+    ]
+    selected = select_files([str(file) for file in files], LORA)
+    assert get_paths(selected) == ["models/loras/Ink.safetensors"]
+    assert get_errors(selected) == [DuplicateModelPath]
+
+
+def test_select_files_invalid_files_are_rejected_and_valid_one_is_selected(tmp_path: Path) -> None:
+    (tmp_path / "empty.safetensors").touch()
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    write_model_file(tmp_path / "mystery.safetensors", tensor="x")
+    write_model_file(tmp_path / "ink.safetensors")
+    names = ("empty", "pipe", "absent", "mystery", "ink")
+    selected = select_files([str(tmp_path / f"{name}.safetensors") for name in names], ModelOverrides())
+    assert get_errors(selected) == [NothingToPush, NothingToPush, NothingToPush, TypeUnknown]
+    assert get_paths(selected) == ["models/loras/ink.safetensors"]
+
+
+def test_select_files_of_folder_without_models_raises_nothing_to_push(tmp_path: Path) -> None:
+    with pytest.raises(NothingToPush):
+        select_files([str(tmp_path)], LORA)

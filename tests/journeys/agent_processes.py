@@ -1,0 +1,114 @@
+"""Machines whose agents run as processes, and a thread that polls and hashes a machine's model files."""
+
+import hashlib
+import os
+import subprocess
+import threading
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.journeys.command_line import MODELYARD
+from tests.journeys.fork_server import ForkServer
+from tests.server.harness import ApiCaller
+
+# What ``agent run`` imports when it starts.
+_AGENT_MODULES = ("modelyard.cli.command_tree", "modelyard.cli.this_machine.agent", "modelyard.agent.startup")
+
+
+class Machine:
+    """A machine with an agent key of its own and a folder laid out like ComfyUI's."""
+
+    def __init__(self, folder: Path, url: str, key: str, **settings: str) -> None:
+        self.models = folder / "ComfyUI" / "models"
+        self.models.mkdir(parents=True)
+        self.log = folder / "agent.log"
+        agent_settings = {"URL": url, "KEY": key, "CONFIG": str(folder / "agent.toml"), "KEEP_FREE": "0"} | settings
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
+        self._environment |= {f"MODELYARD_AGENT_{name}": value for name, value in agent_settings.items()}
+        self._environment["XDG_STATE_HOME"] = str(folder / "state")
+        self.arguments = ("agent", "run", "--comfyui", str(self.models.parent), "--agent-id", folder.name)
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start ``modelyard agent run`` as a process; its output is appended to ``log``."""
+        command = [str(MODELYARD), *self.arguments]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment)
+
+    def open_fork_server(self) -> ForkServer:
+        """Return a fork server that starts this machine's agent in milliseconds."""
+        return ForkServer(_AGENT_MODULES, self._environment)
+
+    def has_file(self, path: str, content: bytes) -> bool:
+        """Return whether the file at this path below ``models`` has exactly this content."""
+        file = self.models / path
+        return file.is_file() and file.read_bytes() == content
+
+    def list_work_files(self) -> list[str]:
+        """List the names in the machine's work folder, without the trash; empty if there is no work folder."""
+        work = self.models / ".modelyard"
+        return [path.name for path in work.iterdir() if path.name != "trash"] if work.is_dir() else []
+
+
+def create_machine(team: ApiCaller, folder: Path, url: str, **settings: str) -> Machine:
+    """Create a machine named like the folder, with a new agent key of the team."""
+    created: dict[str, Any] = team.post("/credentials", kind="agent", display_name=folder.name).json()
+    return Machine(folder, url, created["raw_key"], **settings)
+
+
+def get_resident_bytes(process: "subprocess.Popen[bytes]") -> int:
+    """Return the resident memory of a running process, in bytes (Linux)."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class FilePoller:
+    """Reads every file that ComfyUI can see, every 20 ms on a thread, until the block ends.
+
+    ``digests`` counts how often each content was seen, by SHA-256; ``gaps`` how often a path of ``steady`` was missing
+    after it had existed; ``polls`` the rounds.
+    """
+
+    def __init__(self, models: Path, steady: tuple[str, ...] = ()) -> None:
+        self.digests = Counter[str]()
+        self.polls = 0
+        self.gaps = Counter[str]()
+        self._models = models
+        self._steady = steady
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def has_seen(self, content: bytes) -> bool:
+        """Return whether a visible file ever had this content."""
+        return hashlib.sha256(content).hexdigest() in self.digests
+
+    def _run(self) -> None:
+        """Poll until stopped: count missing steady paths, and hash every visible model file."""
+        arrived = set[str]()
+        while not self._stopped.wait(0.02):
+            self.polls += 1
+            for path in self._steady:
+                is_there = (self._models / path).exists()
+                self.gaps[path] += path in arrived and not is_there
+                arrived |= {path} if is_there else set()
+            for file in self._models.rglob("*.safetensors"):
+                if ".modelyard" not in file.parts:
+                    self._record_content(file)
+
+    def _record_content(self, file: Path) -> None:
+        """Count the content of a file by its SHA-256; a file that is gone meanwhile is ignored."""
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            return
+        self.digests[hashlib.sha256(content).hexdigest()] += 1

@@ -1,0 +1,108 @@
+"""A registry server that restarts in a quarter of a second, because its processes come from a fork server.
+
+A sweep that kills the server after every system call of every operation needs hundreds of restarts.
+"""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import httpx2
+from fastapi.testclient import TestClient
+
+from tests.journeys.fork_server import ForkServer
+from tests.running import OWNER, START_SECONDS
+from tests.server.harness import PASSWORD, ApiCaller
+
+_ANNOUNCED = re.compile(r"modelyard listens on (https?://\S+)")
+
+
+class ForkedServer:
+    """The server of one data folder, restarted many times. ``settings`` are ``MODELYARD_*`` without the prefix."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.log = data_dir.with_name(f"{data_dir.name}.log")
+        # While this file exists, a started process waits, so that a tracer can attach before it does anything.
+        self.gate = self.log.with_name(f"{self.log.name}.gate")
+        self.url = ""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
+        server_settings = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | settings
+        environment = inherited | {f"MODELYARD_{name.upper()}": value for name, value in server_settings.items()}
+        self._fork_server = ForkServer(["modelyard.server.main"], environment)
+        self._clients: list[httpx2.Client] = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        self._fork_server.__exit__(kind, error, trace)
+
+    @property
+    def pid(self) -> int:
+        """The id of the running process; 0 if none runs."""
+        return self._fork_server.pid
+
+    def start(self) -> None:
+        """Start the server on the same port as before, and wait until it logs that it listens.
+
+        Raises:
+            AssertionError: it did not in time; the message is the end of its log.
+        """
+        self.log.touch()
+        begins = self.log.stat().st_size
+        # The same port, so that signed URLs stay valid across restarts.
+        self._start_process("serve", "--data-dir", str(self.data_dir), "--port", self.url.rpartition(":")[2] or "0")
+        ends = time.monotonic() + START_SECONDS
+        while not (announcement := _ANNOUNCED.search(self.log.read_bytes()[begins:].decode(errors="replace"))):
+            assert time.monotonic() < ends, f"The server did not announce itself:\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.01)
+        self.url = announcement[1]
+
+    def wait_for_exit(self) -> int:
+        """Wait until the process ends and return its exit code; minus the signal number if a signal killed it."""
+        return self._fork_server.wait()
+
+    def signal_and_wait(self, signal_number: signal.Signals) -> int:
+        """Send the process a signal, wait until it ends, and return its exit code."""
+        return self._fork_server.signal_and_wait(signal_number)
+
+    def run_command(self, *arguments: str) -> int:
+        """Run another server command on the data folder while the server is stopped; return its exit code."""
+        self.start_command(*arguments)
+        return self.wait_for_exit()
+
+    def start_command(self, *arguments: str) -> None:
+        """Start such a command; ``wait_for_exit`` returns its exit code."""
+        self._start_process(*arguments, "--data-dir", str(self.data_dir))
+
+    def open_caller(self, known: ApiCaller | None = None) -> ApiCaller:
+        """Open a client of the running server with the token and team of ``known``; anonymous if that is None."""
+        client = httpx2.Client(base_url=self.url, timeout=20, trust_env=False)
+        self._clients.append(client)
+        # Of its client, ApiCaller uses only what every httpx2 client has.
+        caller = ApiCaller(cast(TestClient, client), None)
+        if known is not None:
+            caller.token, caller.team_id, caller.user_id = known.token, known.team_id, known.user_id
+        return caller
+
+    def owner(self) -> ApiCaller:
+        """Return a caller signed in as the owner, with the team's id."""
+        owner = self.open_caller()
+        response = owner.post("/auth/login", email_address=OWNER, user_password=PASSWORD)
+        assert response.status_code == 200, response.text
+        owner.token = response.json()["access_token"]
+        owner.team_id = owner.get("/users/me").json()["team_list"][0]["id"]
+        return owner
+
+    def _start_process(self, *arguments: str) -> None:
+        self._fork_server.start(self.log, *arguments)

@@ -1,0 +1,94 @@
+"""A registry whose disk damages a stored file: machines keep their good copies, and a push repairs it."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.agent_processes import FilePoller, Machine, create_machine
+from tests.journeys.command_line import CommandLine
+from tests.journeys.polling import wait_for
+from tests.journeys.upload_sizes import MEBIBYTE
+from tests.running import RunningServer
+from tests.server.harness import ApiCaller
+
+INK = "loras/ink.safetensors"
+# Poll rounds in which an agent has certainly received a new manifest and applied it.
+POLLS_TO_WAIT = 200
+
+
+@contextmanager
+def running_agent(machine: Machine) -> Iterator[None]:
+    """Run the machine's agent until the block ends, and check that it exits with 0."""
+    agent = machine.start()
+    try:
+        yield
+    finally:
+        agent.send_signal(signal.SIGTERM)
+        assert agent.wait(30) == 0
+
+
+def find_newest_object(registry: RunningServer) -> Path:
+    """Return the most recently stored object file of the registry."""
+    return max((registry.data_dir / "objects").glob("*/*/*/bytes"), key=lambda file: file.parent.stat().st_mtime_ns)
+
+
+def test_machine_keeps_its_copy_of_truncated_object_until_push_repairs_it(
+    tmp_path: Path, registry: RunningServer, team: ApiCaller, modelyard: CommandLine, new_file: Callable[..., Path]
+) -> None:
+    file = new_file(6 * MEBIBYTE)
+    content = file.read_bytes()
+    assert modelyard.run("push", file).code == 0
+    machine_with_copy, new_machine = (
+        create_machine(team, tmp_path / name, registry.url) for name in ("render-01", "render-02")
+    )
+    with running_agent(machine_with_copy), FilePoller(machine_with_copy.models, (INK,)) as poller:
+        wait_for(lambda: machine_with_copy.has_file(INK, content))
+        os.truncate(find_newest_object(registry), MEBIBYTE)
+
+        with running_agent(new_machine):
+            wait_for(lambda: bool(modelyard.run_json("show", "ink")["verification"] == "failed"))
+            polls = poller.polls
+            wait_for(lambda: poller.polls > polls + POLLS_TO_WAIT)
+            assert machine_with_copy.has_file(INK, content)
+            assert not (new_machine.models / INK).exists()
+
+            assert modelyard.run("push", file).code == 0
+            wait_for(lambda: new_machine.has_file(INK, content))
+    assert poller.gaps[INK] == 0
+    assert modelyard.run("pull", "ink", "-o", tmp_path / "pulled").code == 0
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda file: os.truncate(file, MEBIBYTE), Path.unlink], ids=["truncated", "deleted"]
+)
+def test_push_damaged_object_before_any_download_repairs_it(
+    registry: RunningServer,
+    modelyard: CommandLine,
+    new_file: Callable[..., Path],
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+) -> None:
+    file = new_file(3 * MEBIBYTE)
+    assert modelyard.run("push", file).code == 0
+    damage(find_newest_object(registry))
+
+    assert modelyard.run("push", file).code == 0
+
+    assert modelyard.run("pull", "ink", "-o", tmp_path / "pulled").code == 0
+    assert (tmp_path / "pulled" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_push_dry_run_of_damaged_object_says_that_it_would_be_repaired(
+    registry: RunningServer, modelyard: CommandLine, new_file: Callable[..., Path]
+) -> None:
+    file = new_file(3 * MEBIBYTE)
+    assert modelyard.run("push", file).code == 0
+    os.truncate(find_newest_object(registry), MEBIBYTE)
+
+    (plan,) = modelyard.run_json("push", file, "--dry-run")["plan"]
+
+    assert plan["action"].startswith("repair")

@@ -1,0 +1,235 @@
+"""Which machines should hold a model and which have it ready: stored counts, and models that are missing."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+
+from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
+from modelyard.server.models.tables import ModelRow
+from tests.server.agents.machine import (
+    Machine,
+    add_machine,
+    build_states,
+    get_replica_counts,
+    list_agents,
+    list_missing,
+    list_states_on,
+)
+from tests.server.environments import only_on
+from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.query_plans import record_queries
+
+
+@pytest.fixture
+def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
+    return add_machine(shared_registry, team)
+
+
+def register_model(team: ApiCaller, word: str, **changed: Any) -> str:
+    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
+
+
+def test_agents_desired_counts_machines_with_the_required_labels(team: ApiCaller, machine: Machine) -> None:
+    Machine(machine.key, "big", ("gpu24", "north")).beat()
+    plain, labelled = (
+        register_model(team, "plain"),
+        register_model(team, "labelled", required_labels=["north", "gpu24"]),
+    )
+    elsewhere = register_model(team, "elsewhere", required_labels=["gpu2"])
+    assert [get_replica_counts(team, model_id) for model_id in (plain, labelled, elsewhere)] == [(0, 2), (0, 1), (0, 0)]
+    listed = {entry["id"]: entry["agents_desired"] for entry in team.get("/models").json()["model_list"]}
+    assert listed == {plain: 2, labelled: 1, elsewhere: 0}
+    assert {name: shown["models_desired"] for name, shown in list_agents(team).items()} == {"render-07": 1, "big": 2}
+
+
+def test_model_disabled_or_deleted_and_restored_is_queued_until_reported_again(
+    team: ApiCaller, machine: Machine
+) -> None:
+    model_id = register_model(team, "one")
+    machine.begin(build_states(model_id))
+    for away, back in (({"model_status": "disabled"}, {"model_status": "active"}), ({}, {})):
+        if away:
+            team.put(f"/models/{model_id}", **away)
+        else:
+            team.delete(f"/models/{model_id}")
+        assert list_agents(team)["render-07"]["models_ready"] == 0
+        assert machine.report(build_states(model_id))["resend_all"] is False
+        if back:
+            team.put(f"/models/{model_id}", **back)
+        else:
+            team.post(f"/models/{model_id}/restore")
+        assert (get_replica_counts(team, model_id), list_states_on(team)) == ((0, 1), {model_id: "queued"})
+        machine.report(build_states(model_id))
+        assert get_replica_counts(team, model_id) == (1, 1)
+
+
+def test_labels_removed_and_added_again_require_a_complete_report(team: ApiCaller, machine: Machine) -> None:
+    model_id, plain = register_model(team, "one", required_labels=["night"]), register_model(team, "plain")
+    team.put("/agents/render-07", agent_labels=["night"])
+    machine.begin(build_states(model_id, plain))
+    assert (get_replica_counts(team, model_id), get_replica_counts(team, plain)) == ((1, 1), (1, 1))
+    team.put("/agents/render-07", agent_labels=[])
+    assert (get_replica_counts(team, model_id), list_agents(team)["render-07"]["models_ready"]) == ((0, 0), 1)
+    team.put("/agents/render-07", agent_labels=["night"])
+    assert get_replica_counts(team, model_id) == (0, 1)
+    assert machine.beat()["resend_all"] is True
+    machine.begin(build_states(model_id, plain), series="two")
+    assert get_replica_counts(team, model_id) == (1, 1)
+
+
+def test_new_required_labels_delete_states_on_machines_without_them(team: ApiCaller, machine: Machine) -> None:
+    big = Machine(machine.key, "big", ("gpu24",))
+    big.beat()
+    model_id = register_model(team, "one")
+    for sender in (machine, big):
+        sender.begin(build_states(model_id))
+    assert get_replica_counts(team, model_id) == (2, 2)
+    team.put(f"/models/{model_id}", required_labels=["gpu24"])
+    assert get_replica_counts(team, model_id) == (1, 1)
+    assert {name: shown["models_ready"] for name, shown in list_agents(team).items()} == {"render-07": 0, "big": 1}
+
+
+def test_list_models_missing_on_has_desired_models_that_are_not_ready(team: ApiCaller, machine: Machine) -> None:
+    big = Machine(machine.key, "big", ("gpu24",))
+    big.beat()
+    everywhere, here, nowhere = (register_model(team, word) for word in ("everywhere", "here", "nowhere"))
+    labelled = register_model(team, "labelled", required_labels=["gpu24"])
+    elsewhere = register_model(team, "elsewhere", required_labels=["gpu2"])
+    disabled = register_model(team, "disabled")
+    team.put(f"/models/{disabled}", model_status="disabled")
+    machine.begin(build_states(everywhere, here))
+    big.begin([*build_states(everywhere), *build_states(labelled, state="downloading")])
+    assert list_missing(team) == [labelled, nowhere, here]
+    assert list_missing(team, "render-07") == [nowhere]
+    assert list_missing(team, "big") == [labelled, nowhere, here]
+    assert list_missing(team, "nobody") == []
+    assert list_missing(team, sort="display_name") == [here, labelled, nowhere]
+    assert list_missing(team, q="nowhere") == [nowhere]
+    assert list_missing(team, model_status="disabled") == list_missing(team, deleted="true") == []
+    assert elsewhere not in list_missing(team)
+    page = team.get("/models", missing_on="any", per_page=2).json()
+    assert (page["page_meta"]["total_count"], len(page["model_list"])) == (3, 2)
+    first = team.get("/models", missing_on="any", per_page=2, cursor="").json()
+    rest = list_missing(team, cursor=first["page_meta"]["next_cursor"])
+    assert [entry["id"] for entry in first["model_list"]] + rest == [labelled, nowhere, here]
+
+
+@only_on("sqlite", reason="PostgreSQL reads small tables whole")
+def test_list_models_missing_on_uses_the_index_of_desired_models(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    register_model(team, "plain")
+    register_model(team, "labelled", required_labels=["gpu24"])
+    Machine(machine.key, "big", ("gpu24",)).beat()
+    engine = shared_registry.resources.database.engine
+    for machine_name in ("any", "big"):
+        with record_queries(engine, of_all_threads=True) as statements:
+            assert len(list_missing(team, machine_name)) == 2
+        with engine.connect() as connection:
+            steps = [step for plan in statements.plans(connection) for step in plan.splitlines() if " models " in step]
+        assert [step for step in steps if "ix_models_desired" not in step and "(id=?)" not in step] == []
+
+
+def test_download_by_machine_without_required_labels_returns_404(team: ApiCaller, machine: Machine) -> None:
+    labelled = register_model(team, "labelled", required_labels=["gpu24"])
+    refused = machine.key.get(f"/models/{labelled}/download")
+    assert (refused.status_code, refused.json()["error_code"]) == (404, "model_not_found")
+    team.put("/agents/render-07", agent_labels=["gpu24", "north"])
+    assert machine.key.get(f"/models/{labelled}/download").status_code == 307
+
+
+def load_stored_and_actual_counts(registry: Harness, team: ApiCaller) -> tuple[dict[Any, int], dict[Any, int]]:
+    """Return the stored counts of models and machines, and those computed from the states."""
+    stored: dict[Any, int] = {}
+    actual: dict[Any, int] = {}
+    with registry.resources.database.reading() as session:
+        for owner, count, table in (
+            (AgentModelRow.model_id, ModelRow.agents_ready, ModelRow),
+            (AgentModelRow.agent_number, AgentRow.models_ready, AgentRow),
+        ):
+            key = ModelRow.id if table is ModelRow else AgentRow.number
+            rows = session.execute(select(key, count).where(table.team_id == UUID(team.team_id)))
+            stored |= {row[0]: row[1] for row in rows}
+            ready_states = select(owner, func.count()).where(AgentModelRow.state == "ready").group_by(owner)
+            actual |= {row[0]: row[1] for row in session.execute(ready_states)}
+    return stored, {owner: actual.get(owner, 0) for owner in stored}
+
+
+def test_concurrent_reports_keep_the_stored_counts_correct(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    model_ids = [register_model(team, str(number)) for number in range(5)]
+    machine.begin()
+
+    def report(number: int) -> int:
+        states = build_states(*model_ids[: 1 + number % 5], state="ready" if number % 2 else "failed")
+        return machine.send(report_series="one", report_number=2, model_list=states).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(report, range(40))) == {200}
+    stored, actual = load_stored_and_actual_counts(shared_registry, team)
+    assert stored == actual
+
+
+class RandomChanges:
+    """Applies random changes to one of the machines or models."""
+
+    def __init__(self, team: ApiCaller, machines: list[Machine], models: list[str]) -> None:
+        self.team, self.machines, self.models = team, machines, models
+        self.rng = random.Random(7)
+        self.series = 0
+
+    def change(self) -> str:
+        names = ["report", "report", "report", "begin", "switch", "label", "need", "trash", "restore", "forget"]
+        name = self.rng.choice(names)
+        getattr(self, name)(self.rng.choice(self.machines), self.rng.choice(self.models))
+        return name
+
+    def some_labels(self) -> list[str]:
+        return self.rng.sample(["x", "y"], self.rng.randrange(3))
+
+    def report(self, machine: Machine, model_id: str) -> None:
+        state = self.rng.choice(["ready", "ready", "failed"])
+        if machine.report(build_states(model_id, state=state))["resend_all"]:
+            self.begin(machine, model_id)
+
+    def begin(self, machine: Machine, model_id: str) -> None:
+        self.series += 1
+        machine.begin(build_states(model_id, self.models[0])[: self.rng.randrange(3)], series=f"series-{self.series}")
+
+    def switch(self, _: Machine, model_id: str) -> None:
+        self.team.put(f"/models/{model_id}", model_status=self.rng.choice(["active", "disabled"]))
+
+    def label(self, machine: Machine, _: str) -> None:
+        self.team.put(f"/agents/{machine.agent_id}", agent_labels=self.some_labels())
+
+    def need(self, _: Machine, model_id: str) -> None:
+        self.team.put(f"/models/{model_id}", required_labels=self.some_labels())
+
+    def trash(self, _: Machine, model_id: str) -> None:
+        self.team.delete(f"/models/{model_id}")
+
+    def restore(self, _: Machine, model_id: str) -> None:
+        self.team.post(f"/models/{model_id}/restore")
+
+    def forget(self, machine: Machine, _: str) -> None:
+        self.team.delete(f"/agents/{machine.agent_id}")
+
+
+def test_stored_counts_stay_correct_after_random_changes(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    needs = {"a": [], "b": ["x"], "c": ["x", "y"]}
+    models = [register_model(team, word, required_labels=labels) for word, labels in needs.items()]
+    machines = [machine, Machine(machine.key, "two", ("x",)), Machine(machine.key, "three", ("x", "y"))]
+    for sender in machines:
+        sender.begin()
+    chance = RandomChanges(team, machines, models)
+    for number in range(150):
+        name = chance.change()
+        stored, actual = load_stored_and_actual_counts(shared_registry, team)
+        assert stored == actual, f"after step {number}: {name}"

@@ -1,0 +1,170 @@
+"""Callers of every kind, two teams that must not see each other, and target objects for the permission matrix."""
+
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from modelyard.server.database.base import now
+from modelyard.server.identity.tables import CredentialRow
+from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+
+CALLERS = (
+    *("nobody", "viewer", "member", "admin", "owner"),
+    *("sk-read", "sk-write", "dk-viewer", "dk-member", "dk-admin", "ak"),
+    *("away", "away-here", "revoked", "expired", "gone", "dk-gone"),
+)
+# Words in all data of the one team, which responses to the other must not contain.
+OURS, THEIRS = "lantern", "canary"
+CONTENT = make_model_file("lantern")
+
+
+class MatrixSetup:
+    """Callers by name and targets by kind. A target is created on first use, and again after ``discard_target``."""
+
+    def __init__(self, registry: Harness) -> None:
+        self.registry = registry
+        self.owner = registry.owner
+        self.callers = self._create_callers() | self._create_former_callers()
+        self._targets: dict[str, str] = {}
+        self._number = itertools.count()
+        self._factories: dict[str, Callable[[str], str]] = {
+            "model": self._create_model,
+            "disabled": self._create_disabled_model,
+            "trashed": self._create_deleted_model,
+            "handle": lambda creator: self._create_upload_handle(self.callers[creator]),
+            "multipart": self._start_multipart,
+            "invitation": lambda _: str(self._create_invitation()["id"]),
+            "person": lambda role: self.registry.create_member(role).user_id,
+            "credential": self._create_credential,
+            "device": self._create_device,
+            "agent": lambda _: self._create_agent(),
+            "pairing": lambda _: str(registry.anonymous.post("/desktop/pair/start").json()["user_code"]),
+        }
+        self.owner.register(CONTENT, "loras/lantern.safetensors", display_name=OURS)
+        self._fill_other_team(self.callers["away"])
+
+    def get_target(self, kind: str) -> str:
+        """Return the id or name of a target of this kind; ``model:member`` is a model that the member created."""
+        if kind not in self._targets:
+            name, _, whose = kind.partition(":")
+            self._targets[kind] = self._factories[name](whose)
+        return self._targets[kind]
+
+    def discard_target(self, kind: str) -> None:
+        """Forget a target that a request has changed, so that the next caller gets a new one."""
+        self._targets.pop(kind, None)
+
+    def fresh_email(self) -> str:
+        return f"guest{next(self._number)}@studio.test"
+
+    def pair_again(self, caller: str) -> None:
+        self.callers[caller] = self.registry.create_device(self.callers[caller.removeprefix("dk-")])
+
+    def _create_callers(self) -> dict[str, ApiCaller]:
+        registry = self.registry
+        viewer, member, admin = (registry.create_member(role) for role in ("viewer", "member", "admin"))
+        away = registry.create_other_team()
+        return {
+            "nobody": ApiCaller(registry.client, None, registry.team_id),
+            "viewer": viewer,
+            "member": member,
+            "admin": admin,
+            "owner": registry.owner,
+            "sk-read": registry.create_key("integration", access="read"),
+            "sk-write": registry.create_key("integration"),
+            "dk-viewer": registry.create_device(viewer),
+            "dk-member": registry.create_device(member),
+            "dk-admin": registry.create_device(admin),
+            "ak": registry.create_key("agent"),
+            "away": away,
+            "away-here": ApiCaller(registry.client, away.token, registry.team_id, away.user_id),
+        }
+
+    def _create_former_callers(self) -> dict[str, ApiCaller]:
+        """Create callers without access: a revoked key, an expired one, a removed member and that member's device."""
+        registry = self.registry
+        found = {"revoked": registry.create_key("integration"), "expired": registry.create_key("integration")}
+        _expired, revoked = (key["id"] for key in self.owner.get("/credentials").json()["credentials"][:2])
+        assert self.owner.delete(f"/credentials/{revoked}").status_code == 204
+        with registry.resources.database.writing() as session:
+            past = now() - timedelta(seconds=1)
+            session.execute(
+                update(CredentialRow)
+                .where(CredentialRow.key_prefix == _prefix(found["expired"]))
+                .values(expires_at=past)
+                .execution_options(synchronize_session=False)
+            )
+        gone = registry.create_member("member")
+        found |= {"gone": gone, "dk-gone": registry.create_device(gone)}
+        assert self.owner.delete(f"/members/{gone.user_id}").status_code == 204
+        return found
+
+    def _fill_other_team(self, away: ApiCaller) -> None:
+        content = make_model_file(THEIRS)
+        away.put("/teams/current", display_name=THEIRS)
+        away.register(content, f"loras/{THEIRS}.safetensors", display_name=THEIRS, tags=[THEIRS], description=THEIRS)
+        away.post("/credentials", kind="integration", display_name=THEIRS)
+        self.registry.create_key("agent", away).post("/agent/heartbeat", agent_id=THEIRS, agent_labels=[THEIRS])
+        away.post("/invitations", email_address=f"{THEIRS}@elsewhere.test", invitation_role="viewer")
+
+    def _create_upload_handle(self, creator: ApiCaller) -> str:
+        """Return a new storage key for content that the team stores already."""
+        ticket = creator.presign(CONTENT, self.fresh_path(), file_hash=hash_of(CONTENT)).json()
+        assert ticket["already_stored"], ticket
+        return str(ticket["storage_key"])
+
+    def fresh_path(self) -> str:
+        return f"loras/lantern-{next(self._number)}.safetensors"
+
+    def _create_model(self, creator: str) -> str:
+        caller = self.callers[creator]
+        return caller.register(
+            CONTENT, self.fresh_path(), storage_key=self._create_upload_handle(caller), display_name=OURS
+        )
+
+    def _create_disabled_model(self, creator: str) -> str:
+        model_id = self._create_model(creator)
+        assert self.owner.put(f"/models/{model_id}", model_status="disabled").status_code == 200
+        return model_id
+
+    def _create_deleted_model(self, creator: str) -> str:
+        model_id = self._create_model(creator)
+        assert self.owner.delete(f"/models/{model_id}").status_code == 204
+        return model_id
+
+    def _start_multipart(self, creator: str) -> str:
+        """Start a multipart upload; return ``storage_key upload_id``."""
+        caller = self.callers[creator]
+        key = caller.presign(make_model_file("parts", 100), self.fresh_path()).json()["storage_key"]
+        begun = caller.post(
+            "/uploads/multipart/initiate", storage_key=key, file_size=len(make_model_file("parts", 100))
+        )
+        return f"{key} {begun.json()['upload_id']}"
+
+    def _create_invitation(self) -> dict[str, str]:
+        made: dict[str, str] = self.owner.post(
+            "/invitations", email_address=f"{OURS}{next(self._number)}@studio.test", invitation_role="viewer"
+        ).json()
+        return made
+
+    def _create_credential(self, kind: str) -> str:
+        return str(self.owner.post("/credentials", kind=kind, display_name=OURS).json()["id"])
+
+    def _create_agent(self) -> str:
+        """Create a machine of the team that reports a held removal."""
+        beat = {"agent_id": OURS, "removal_waiting": 1, "removal_token": "a" * 64}
+        assert self.callers["ak"].post("/agent/heartbeat", **beat).status_code == 200
+        return OURS
+
+    def _create_device(self, whose: str) -> str:
+        """Pair one more device of this user; return the id of its key."""
+        prefix = _prefix(self.registry.create_device(self.callers[whose]))
+        listed = self.owner.get("/credentials", kind="device", per_page=100).json()["credentials"]
+        return next(str(key["id"]) for key in listed if key["key_prefix"] == prefix)
+
+
+def _prefix(key: ApiCaller) -> str:
+    assert key.token is not None
+    return key.token[:11]

@@ -1,0 +1,108 @@
+"""The operation limiter: limits of concurrent operations per account, and its queue."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from modelyard.server.http.operation_limiter import OperationLimiter
+from modelyard.wire.problems import Unavailable
+
+ACCOUNT, OTHER_ACCOUNT = UUID(int=1), UUID(int=2)
+
+
+class BlockingOperation:
+    """An operation that blocks its thread until it is released; counts how often it runs at the moment."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.release = threading.Event()
+
+    def __call__(self) -> str:
+        self.running += 1
+        self.release.wait(20)
+        self.running -= 1
+        return "done"
+
+
+@pytest.fixture
+def operation() -> Iterator[BlockingOperation]:
+    operation = BlockingOperation()
+    yield operation
+    operation.release.set()
+
+
+async def wait_until_running(operation: BlockingOperation, count: int) -> None:
+    async with asyncio.timeout(10):
+        while operation.running != count:  # noqa: ASYNC110 - threads set no event of the loop
+            await asyncio.sleep(0.005)
+
+
+async def test_run_account_at_limit_leaves_threads_for_others(operation: BlockingOperation) -> None:
+    limiter = OperationLimiter(threads=3, per_account=2, queue_seconds=20)
+    writes = [asyncio.create_task(limiter.run(ACCOUNT, operation)) for _ in range(5)]
+    await wait_until_running(operation, 2)
+
+    assert await limiter.run(OTHER_ACCOUNT, lambda: "other") == "other"
+
+    assert operation.running == 2
+    operation.release.set()
+    assert await asyncio.gather(*writes) == ["done"] * 5
+
+
+async def test_run_all_threads_taken_waits_in_order_of_arrival(operation: BlockingOperation) -> None:
+    limiter, ran = OperationLimiter(threads=1, per_account=1, queue_seconds=20), list[int]()
+    first = asyncio.create_task(limiter.run(ACCOUNT, operation))
+    await wait_until_running(operation, 1)
+    others = [asyncio.create_task(limiter.run(UUID(int=n), partial(ran.append, n))) for n in (2, 3, 4)]
+    await asyncio.sleep(0.05)
+    assert ran == []
+    operation.release.set()
+    await asyncio.gather(first, *others)
+    assert ran == [2, 3, 4]
+
+
+async def test_run_queue_timeout_raises_unavailable(operation: BlockingOperation) -> None:
+    limiter = OperationLimiter(threads=1, per_account=1, queue_seconds=0.05)
+    first = asyncio.create_task(limiter.run(ACCOUNT, operation))
+    await wait_until_running(operation, 1)
+
+    with pytest.raises(Unavailable) as refused:
+        await limiter.run(ACCOUNT, operation)
+
+    assert refused.value.facts["retry_after"] > 0
+    operation.release.set()
+    await first
+    assert await limiter.run(ACCOUNT, lambda: "again") == "again"
+
+
+async def test_run_full_queue_raises_unavailable_at_once(operation: BlockingOperation) -> None:
+    limiter = OperationLimiter(threads=1, per_account=1, queued_per_account=1, queue_seconds=20)
+    writes = [asyncio.create_task(limiter.run(ACCOUNT, operation)) for _ in range(2)]
+    await wait_until_running(operation, 1)
+    with pytest.raises(Unavailable):
+        await limiter.run(ACCOUNT, operation)
+    operation.release.set()
+    await asyncio.gather(*writes)
+
+
+async def test_run_operation_raises_releases_thread() -> None:
+    limiter = OperationLimiter(threads=1, per_account=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await limiter.run(ACCOUNT, lambda: 1 // 0)
+
+
+async def test_run_cancelled_while_queued_runs_next(operation: BlockingOperation) -> None:
+    limiter = OperationLimiter(threads=1, per_account=1, queue_seconds=20)
+    first = asyncio.create_task(limiter.run(ACCOUNT, operation))
+    await wait_until_running(operation, 1)
+    cancelled, next_task = (asyncio.create_task(limiter.run(ACCOUNT, lambda: "next")) for _ in range(2))
+    await asyncio.sleep(0.02)
+    cancelled.cancel()
+    operation.release.set()
+    await first
+    assert await next_task == "next"

@@ -1,0 +1,140 @@
+"""Which files are inspected within a request and which in a sandbox; both have the same result, within their limits."""
+
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from modelyard.server.inspection.inspector import VALIDATORS, inspect_file, inspect_within_request
+from modelyard.server.inspection.metadata import ModelMetadata
+from modelyard.server.inspection.pickles import SCANNER, inspect_pickle
+from modelyard.server.inspection.sandbox import SandboxLimits, SandboxProgram, run_in_sandbox
+from modelyard.wire.problems import NotAModelFile
+from tests.server.inspection import builders
+from tests.server.inspection.test_pickle_scanner import build_slow_pickle, list_child_processes
+
+
+def build_large_safetensors(tensors: int, dtype: str = "U8") -> bytes:
+    """Build safetensors with about 65 bytes of header for each tensor."""
+    entry = {"dtype": dtype, "shape": [0], "data_offsets": [0, 0]}
+    return builders.safetensors({f"{number:07}": entry for number in range(tensors)})
+
+
+def build_large_gguf(texts: int) -> bytes:
+    """Build a GGUF file with an array of empty texts."""
+    key = b"tokenizer.ggml.tokens"
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", len(key)) + key
+    content = head + struct.pack("<IIQ", 9, 8, texts) + bytes(8 * texts)
+    return content + bytes(-len(content) % 32)
+
+
+def build_large_onnx(fields: int) -> bytes:
+    """Build an ONNX file with many unknown fields."""
+    return b"\x08\x08" + b"\x28\x00" * fields + b"\x3a\x02\x0a\x00"
+
+
+EXPENSIVE_FILES = {
+    "safetensors": ("model.safetensors", build_large_safetensors(20_000)),
+    "safetensors of an unknown type": ("model.safetensors", build_large_safetensors(20_000, "U9")),
+    "gguf": ("model.gguf", build_large_gguf(20_000)),
+    "truncated gguf": ("model.gguf", build_large_gguf(20_000)[:-64]),
+    "onnx": ("model.onnx", build_large_onnx(20_000)),
+    "broken onnx": ("model.onnx", build_large_onnx(20_000) + b"\x07"),
+}
+
+
+def get_result(inspect: Callable[[], ModelMetadata]) -> object:
+    """Return the metadata, or the detail and the facts of the refusal."""
+    try:
+        return inspect()
+    except NotAModelFile as refused:
+        return refused.detail, refused.facts
+
+
+@pytest.mark.parametrize("case", EXPENSIVE_FILES)
+def test_inspect_expensive_file_in_sandbox_has_the_same_result_as_the_validator(case: str) -> None:
+    name, content = EXPENSIVE_FILES[case]
+    validator = VALIDATORS[name.removeprefix("model.")]
+    assert inspect_within_request(builders.MemoryReader(content), name, "block") is None
+    result = get_result(lambda: inspect_file(builders.MemoryReader(content), name, "block"))
+    assert result == get_result(lambda: validator(builders.MemoryReader(content)))
+
+
+def test_inspect_within_request_pickle_reads_its_beginning_only() -> None:
+    reader = builders.MemoryReader(build_slow_pickle(1_000_000))
+    assert inspect_within_request(reader, "model.ckpt", "scan") is None
+    assert reader.bytes_read < 10_000
+
+
+def test_inspect_within_request_large_header_returns_none_without_reading_it() -> None:
+    reader = builders.MemoryReader(build_large_safetensors(20_000))
+    assert inspect_within_request(reader, "model.safetensors", "block") is None
+    assert reader.bytes_read < 10_000
+
+
+def test_inspect_within_request_header_of_300_kb_is_inspected_unless_busy() -> None:
+    content = build_large_safetensors(5_000)
+    assert 2**18 < len(content) < 2**20
+    facts = inspect_within_request(builders.MemoryReader(content), "model.safetensors", "block")
+    # On a busy machine it may be left to a worker.
+    assert facts is None or facts.extra["tensor_count"] == 5_000
+
+
+def test_inspect_within_request_second_large_header_at_the_same_time_returns_none() -> None:
+    content, is_reading, may_continue = build_large_safetensors(5_000), threading.Event(), threading.Event()
+
+    class Slow(builders.MemoryReader):
+        def read(self, start: int, length: int) -> bytes:
+            if length > 10_000:
+                is_reading.set()
+                assert may_continue.wait(30)
+            return super().read(start, length)
+
+    thread = threading.Thread(target=lambda: inspect_within_request(Slow(content), "model.safetensors", "block"))
+    thread.start()
+    assert is_reading.wait(30)
+    assert inspect_within_request(builders.MemoryReader(content), "model.safetensors", "block") is None
+    assert (
+        inspect_within_request(builders.MemoryReader(build_large_safetensors(1_000)), "model.safetensors", "block")
+        is not None
+    )
+    may_continue.set()
+    thread.join()
+
+
+def test_inspect_pickle_above_processor_time_limit_states_the_limit() -> None:
+    with pytest.raises(NotAModelFile, match="more than 1 seconds of processor time"):
+        inspect_pickle(builders.MemoryReader(build_slow_pickle(900_000)), "scan", SandboxLimits(cpu_seconds=1))
+
+
+def test_inspect_pickle_above_wall_time_limit_states_the_limit() -> None:
+    with pytest.raises(NotAModelFile, match=r"longer than 0\.3 seconds"):
+        inspect_pickle(builders.MemoryReader(build_slow_pickle(900_000)), "scan", SandboxLimits(wall_seconds=0.3))
+
+
+def test_inspect_pickle_when_stopped_ends_its_process_within_10_seconds() -> None:
+    class Stopped(Exception):
+        pass
+
+    def raise_if_stopped() -> None:
+        raise Stopped
+
+    before, started = list_child_processes(), time.monotonic()
+    with pytest.raises(Stopped):
+        inspect_pickle(builders.MemoryReader(build_slow_pickle(900_000)), "scan", raise_if_stopped=raise_if_stopped)
+    assert time.monotonic() - started < 10
+    assert list_child_processes() == before
+
+
+def test_run_in_sandbox_process_has_a_low_priority() -> None:
+    boot = """
+import json, os, struct, sys
+sys.stdin.buffer.read(8)
+verdict = json.dumps({"nice": os.nice(0)}).encode()
+sys.stdout.buffer.write(struct.pack("<cQQ", b"V", 0, len(verdict)) + verdict)
+"""
+    program: SandboxProgram = replace(SCANNER, boot=boot)
+    assert run_in_sandbox(program, builders.MemoryReader(b"x"), SandboxLimits())["nice"] >= 10

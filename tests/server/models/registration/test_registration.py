@@ -1,0 +1,105 @@
+"""Registration of uploaded files as models, in the cases that every client meets."""
+
+import pytest
+
+from modelyard.server.settings import Settings
+from tests.server.environments import only_on
+from tests.server.harness import Harness, hash_of, make_model_file
+
+
+def test_register_uploaded_file_is_listed_as_verified_and_downloads_equal_content(registry: Harness) -> None:
+    content = make_model_file()
+    model_id = registry.owner.register(content)
+
+    [listed] = registry.owner.get("/models").json()["model_list"]
+    assert (listed["id"], listed["verification"], listed["file_hash"]) == (model_id, "verified", hash_of(content))
+    ticket = registry.owner.get(f"/models/{model_id}/download", redirect="false").json()
+    assert registry.client.get(ticket["download_url"]).content == content
+
+
+def test_register_before_upload_returns_409_upload_incomplete(registry: Harness) -> None:
+    content = make_model_file()
+    ticket = registry.owner.presign(content).json()
+    refused = registry.owner.post("/models", **registry.owner.new_model(content, storage_key=ticket["storage_key"]))
+    assert (refused.status_code, refused.json()["error_code"], refused.json()["stored"]) == (
+        409,
+        "upload_incomplete",
+        0,
+    )
+
+
+def test_register_repeated_request_returns_200_and_the_same_id(registry: Harness) -> None:
+    body = registry.owner.new_model(make_model_file())
+    first, again = registry.owner.post("/models", **body), registry.owner.post("/models", **body)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert registry.owner.get("/models").json()["page_meta"]["total_count"] == 1
+
+
+def test_register_other_content_at_taken_path_returns_409_with_both_hashes_and_a_free_path(registry: Harness) -> None:
+    stored = make_model_file("stored")
+    registry.owner.register(stored, "loras/Ink.safetensors")
+    sent = make_model_file("sent")
+    refused = registry.owner.post("/models", **registry.owner.new_model(sent, "loras/ink.safetensors"))
+    assert refused.status_code == 409
+    problem = refused.json()
+    assert (problem["held_hash"], problem["sent_hash"]) == (hash_of(stored), hash_of(sent))
+    assert problem["free_path"] == "loras/ink_2.safetensors"
+
+
+@only_on(
+    "folder", reason="a bucket has no digest at registration: the worker detects the mismatch, see test_verification"
+)
+def test_register_wrong_hash_returns_422_with_the_stored_hash(registry: Harness) -> None:
+    content = make_model_file()
+    refused = registry.owner.post("/models", **registry.owner.new_model(content, file_hash="sha256:" + "0" * 64))
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "hash_mismatch")
+    assert refused.json()["stored_hash"] == hash_of(content)
+
+
+def test_presign_content_that_the_team_has_is_already_stored_and_registers_without_upload(registry: Harness) -> None:
+    content = make_model_file()
+    registry.owner.register(content, "loras/one.safetensors")
+    assert registry.owner.presign(content, "loras/two.safetensors").json()["hash_first"] is True
+    ticket = registry.owner.presign(content, "loras/two.safetensors", file_hash=hash_of(content)).json()
+    assert ticket["already_stored"] is True
+    body = registry.owner.new_model(content, "loras/two.safetensors", storage_key=ticket["storage_key"])
+    assert registry.owner.post("/models", **body).status_code == 201
+
+
+def test_presign_content_of_another_team_is_not_already_stored(registry: Harness) -> None:
+    content = make_model_file()
+    registry.owner.register(content)
+    ticket = registry.create_other_team().presign(content, file_hash=hash_of(content)).json()
+    assert (ticket["already_stored"], ticket["hash_first"]) == (False, False)
+
+
+def test_register_replacement_is_listed_and_the_replaced_model_is_in_the_trash(registry: Harness) -> None:
+    old = registry.owner.register(make_model_file("old"))
+    new = registry.owner.register(make_model_file("new"), replaces=old)
+    assert [model["id"] for model in registry.owner.get("/models").json()["model_list"]] == [new]
+    assert [model["id"] for model in registry.owner.get("/models", deleted="true").json()["model_list"]] == [old]
+
+
+def test_register_replacement_inherits_unset_notes_and_tags(registry: Harness) -> None:
+    old = registry.owner.register(make_model_file("old"), tags=["ink"], license="MIT", description="Ours.")
+    new = registry.owner.register(make_model_file("new"), replaces=old, license="CC0")
+    model = registry.owner.get(f"/models/{new}").json()
+    assert (model["tags"], model["license"], model["description"]) == (["ink"], "CC0", "Ours.")
+
+
+def test_register_html_page_returns_422_and_the_detail_names_html(registry: Harness) -> None:
+    refused = registry.owner.post("/models", **registry.owner.new_model(b"<!DOCTYPE html><html>not here</html>"))
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "not_a_model_file")
+    assert "HTML" in refused.json()["detail"]
+
+
+class TestQuotaOf400Bytes:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"quota_bytes": 400})
+
+    def test_presign_file_above_remaining_quota_returns_403(self, registry: Harness) -> None:
+        registry.owner.register(make_model_file("one", 100), "loras/one.safetensors")
+        refused = registry.owner.presign(make_model_file("two", 300), "loras/two.safetensors")
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "quota_exceeded")

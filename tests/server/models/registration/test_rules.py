@@ -1,0 +1,211 @@
+"""Rules of registration: refusals and their order, repeated requests, replacements, and the fields of the model."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.server.environments import only_on
+from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+
+CONTENT = make_model_file()
+WRONG_HASH = "sha256:" + "0" * 64
+LATE = "a bucket has no digest at registration: the worker verifies the content later"
+
+
+def get_error(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json().get("error_code", "")
+
+
+@only_on("folder", reason=LATE)
+def test_register_request_with_several_errors_returns_the_first_in_documented_order(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    team.register(CONTENT, "loras/taken.safetensors")
+    viewer = shared_registry.create_member("viewer", team)
+    html = b"<!DOCTYPE html><html>not here</html>"
+    page, model = team.upload(html), team.upload(make_model_file("other"))
+    not_uploaded = team.presign(html).json()["storage_key"]
+    body = team.new_model(html, "loras/taken.safetensors", storage_key="models/none", file_hash=WRONG_HASH)
+
+    assert get_error(viewer.post("/models", **body)) == (403, "role_too_low")
+    assert get_error(team.post("/models", **body)) == (404, "upload_not_found")
+    assert get_error(team.post("/models", **body | {"storage_key": not_uploaded})) == (409, "upload_incomplete")
+    assert get_error(team.post("/models", **body | {"storage_key": page})) == (422, "not_a_model_file")
+    other = team.new_model(make_model_file("other"), "loras/taken.safetensors", storage_key=model)
+    assert get_error(team.post("/models", **other | {"file_hash": WRONG_HASH})) == (422, "hash_mismatch")
+    assert get_error(team.post("/models", **other)) == (409, "model_path_taken")
+    assert team.post("/models", **other | {"model_path": "loras/free.safetensors"}).status_code == 201
+
+
+@only_on("folder", reason=LATE)
+def test_register_after_refused_registration_of_the_same_upload_succeeds(team: ApiCaller) -> None:
+    body = team.new_model(CONTENT)
+    assert team.post("/models", **body | {"file_hash": WRONG_HASH}).status_code == 422
+    assert team.post("/models", **body).status_code == 201
+
+
+def test_register_upload_of_another_team_returns_the_same_404_as_unknown_upload(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    foreign = shared_registry.create_other_team().upload(CONTENT)
+    refusals = [
+        team.post("/models", **team.new_model(CONTENT, storage_key=key))
+        for key in (foreign, f"models/{team.team_id}/{uuid4()}")
+    ]
+    assert [get_error(refusal) for refusal in refusals] == [(404, "upload_not_found")] * 2
+    assert len({str(refusal.json() | {"request_id": ""}) for refusal in refusals}) == 1
+
+
+@pytest.mark.parametrize("declared", [len(CONTENT) - 1, len(CONTENT) + 1])
+def test_register_other_size_than_stored_returns_409_with_the_stored_size(team: ApiCaller, declared: int) -> None:
+    refused = team.post("/models", **team.new_model(CONTENT, file_size=declared))
+    assert (*get_error(refused), refused.json()["stored"]) == (409, "upload_incomplete", len(CONTENT))
+
+
+def test_register_other_type_path_and_name_than_presigned_uses_the_registered_ones(team: ApiCaller) -> None:
+    key = team.upload(CONTENT, "loras/asked.safetensors")
+    model_id = team.register(CONTENT, "vae/named.safetensors", storage_key=key, display_name="Ünïcode ✓")
+    model = team.get(f"/models/{model_id}").json()
+    assert (model["model_type"], model["model_path"]) == ("vae", "vae/named.safetensors")
+    assert (model["display_name"], model["storage_key"]) == ("Ünïcode ✓", key)
+
+
+def test_register_path_with_models_prefix_is_returned_as_sent_and_compared_without_prefix(team: ApiCaller) -> None:
+    model_id = team.register(CONTENT, "models/loras/ink.safetensors")
+    assert team.get(f"/models/{model_id}").json()["model_path"] == "models/loras/ink.safetensors"
+    refused = team.post("/models", **team.new_model(make_model_file("other"), "loras/INK.safetensors"))
+    assert (*get_error(refused), refused.json()["model_path"]) == (
+        409,
+        "model_path_taken",
+        "models/loras/ink.safetensors",
+    )
+
+
+def test_register_same_path_under_alias_of_type_folder_returns_409(team: ApiCaller) -> None:
+    team.register(CONTENT, "unet/flux.safetensors")
+    refused = team.post("/models", **team.new_model(make_model_file("other"), "diffusion_models/flux.safetensors"))
+    assert get_error(refused) == (409, "model_path_taken")
+
+
+def test_register_path_that_another_team_uses_succeeds(shared_registry: Harness, team: ApiCaller) -> None:
+    team.register(CONTENT)
+    shared_registry.create_team().register(make_model_file("other"))
+
+
+def test_register_with_optional_fields_stores_them(team: ApiCaller) -> None:
+    given: dict[str, Any] = {
+        "description": "two\nlines",
+        "tags": ["a", "b"],
+        "license": "CC-BY-4.0",
+        "source_url": "https://models.example/42",
+        "required_labels": ["gpu24"],
+    }
+    model = team.get(f"/models/{team.register(CONTENT, **given)}").json()
+    assert {name: model[name] for name in given} == given
+
+
+def test_register_with_unknown_field_ignores_it(team: ApiCaller) -> None:
+    assert team.post("/models", **team.new_model(CONTENT), workflow={"a": [1]}).status_code == 201
+
+
+def test_register_upload_again_at_another_path_returns_409_upload_used(team: ApiCaller) -> None:
+    model_id = team.register(CONTENT, "loras/one.safetensors")
+    key = team.get(f"/models/{model_id}").json()["storage_key"]
+    again = team.post("/models", **team.new_model(CONTENT, "loras/two.safetensors", storage_key=key))
+    assert (*get_error(again), again.json()["model_id"]) == (409, "upload_used", model_id)
+
+
+def test_register_same_content_at_same_path_returns_200_and_leaves_the_model_unchanged(team: ApiCaller) -> None:
+    model_id = team.register(CONTENT)
+    again = team.post("/models", **team.new_model(CONTENT, display_name="another"))
+    assert (again.status_code, again.json()) == (200, {"id": model_id})
+    assert team.get(f"/models/{model_id}").json()["display_name"] == "ink.safetensors"
+
+
+def test_register_repeated_replacement_returns_200_and_the_same_id(team: ApiCaller) -> None:
+    old = team.register(CONTENT)
+    body = team.new_model(make_model_file("new"), replaces=old)
+    first, again = team.post("/models", **body), team.post("/models", **body)
+    assert (first.status_code, again.status_code, first.json()) == (201, 200, again.json())
+    assert team.get("/models").json()["page_meta"]["total_count"] == 1
+
+
+def test_register_replacement_at_another_path_is_the_only_listed_model(team: ApiCaller) -> None:
+    old = team.register(CONTENT)
+    team.register(make_model_file("new"), "loras/elsewhere.safetensors", replaces=old)
+    assert [model["model_path"] for model in team.get("/models").json()["model_list"]] == [
+        "loras/elsewhere.safetensors"
+    ]
+
+
+def test_register_replacement_of_unknown_or_foreign_model_returns_404(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    foreign = shared_registry.create_team().register(CONTENT)
+    for missing in (foreign, str(uuid4())):
+        refused = team.post("/models", **team.new_model(make_model_file("new"), replaces=missing))
+        assert (*get_error(refused), refused.json()["field"]) == (404, "model_not_found", "replaces")
+    assert team.get("/models").json()["model_list"] == []
+
+
+def test_register_replacement_at_taken_path_returns_409_and_keeps_the_old_model(team: ApiCaller) -> None:
+    old = team.register(CONTENT)
+    team.register(make_model_file("taken"), "loras/taken.safetensors")
+    body = team.new_model(make_model_file("new"), "loras/taken.safetensors", replaces=old)
+    assert get_error(team.post("/models", **body)) == (409, "model_path_taken")
+    assert team.get(f"/models/{old}").status_code == 200
+    assert team.get("/models").json()["page_meta"]["total_count"] == 2
+
+
+def test_register_stored_content_with_extension_of_another_format_returns_422(team: ApiCaller) -> None:
+    team.register(CONTENT)
+    storage_key = team.presign(CONTENT, "loras/ink.gguf", file_hash=hash_of(CONTENT)).json()["storage_key"]
+    refused = team.post("/models", **team.new_model(CONTENT, "loras/ink.gguf", storage_key=storage_key))
+    assert get_error(refused) == (422, "not_a_model_file")
+
+
+def test_register_stored_content_at_second_path_has_equal_metadata(team: ApiCaller) -> None:
+    first = team.register(CONTENT)
+    storage_key = team.presign(CONTENT, "loras/two.safetensors", file_hash=hash_of(CONTENT)).json()["storage_key"]
+    second = team.register(CONTENT, "loras/two.safetensors", storage_key=storage_key)
+    metadata = [team.get(f"/models/{model_id}").json()["metadata"] for model_id in (first, second)]
+    assert metadata[0]["format"] == "safetensors"
+    assert metadata[0] == metadata[1]
+
+
+@only_on("folder", reason=LATE)
+def test_register_same_content_at_two_paths_counts_its_size_once(team: ApiCaller) -> None:
+    team.register(CONTENT, "loras/one.safetensors")
+    team.register(CONTENT, "loras/two.safetensors")
+    assert team.get("/teams/current").json()["stored_bytes"] == len(CONTENT)
+
+
+def test_register_pickle_by_default_returns_422_and_the_detail_names_pickle_policy(team: ApiCaller) -> None:
+    pickle = b"\x80\x02}q\x00."
+    refused = team.post("/models", **team.new_model(pickle, "checkpoints/old.ckpt"))
+    assert get_error(refused) == (422, "not_a_model_file")
+    assert "pickle_policy" in refused.json()["detail"]
+
+
+def test_register_by_device_key_names_the_device_and_its_user_as_creator(shared_registry: Harness) -> None:
+    member = shared_registry.create_member("member")
+    path = f"loras/{uuid4()}.safetensors"
+    model = member.get(f"/models/{shared_registry.create_device(member).register(CONTENT, path)}").json()
+    assert model["created_by"]["kind"] == "device"
+    assert model["created_by"]["id"] == member.user_id
+
+
+def test_get_model_has_all_documented_fields(team: ApiCaller) -> None:
+    model = team.get(f"/models/{team.register(CONTENT)}").json()
+    source_fields = (
+        "id display_name model_type storage_key file_size file_hash model_path model_status created_at updated_at"
+    )
+    own_fields = (
+        "verification verification_error blake3_hash created_by description tags license source_url "
+        "required_labels agents_ready agents_desired metadata"
+    )
+    assert set(model) >= set(f"{source_fields} {own_fields}".split())
+    assert (model["model_status"], model["file_size"], model["file_hash"]) == ("active", len(CONTENT), hash_of(CONTENT))
+    assert set(model["created_by"]) == {"kind", "id", "display_name"}
+    assert set(model["metadata"]) >= {"format", "parameter_count"}

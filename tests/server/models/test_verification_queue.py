@@ -1,0 +1,83 @@
+"""The verification queue: registration does not wait for it, and its limits apply to each team and to all teams."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelyard.server.identity.state import Identity
+from modelyard.server.resources import open_resources
+from tests.server.conftest import CHEAP
+from tests.server.environments import Environments
+from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.inspection import builders
+
+UNSAFE = builders.build_tensorless_checkpoint(builders.call(builders.named("os", "system"), builders.text("true")))
+QUEUE = 10
+
+
+@pytest.fixture
+def registry_without_workers(environments: Environments, tmp_path: Path) -> Iterator[Harness]:
+    """A registry with short queues, whose lifespan and workers do not run."""
+    with (
+        environments.create_settings(tmp_path, verification_queue=QUEUE) as settings,
+        open_resources(settings, Identity(CHEAP)) as resources,
+    ):
+        registry = Harness(resources)
+        registry.owner = registry.sign_in("owner@studio.test", registry.team_id)
+        yield registry
+        registry.client.close()
+
+
+def create_scanning_team(registry: Harness) -> ApiCaller:
+    team = registry.create_team()
+    assert team.put("/teams/current", pickle_policy="scan").status_code == 200
+    return team
+
+
+def fill_queue(team: ApiCaller, count: int = QUEUE) -> None:
+    for number in range(count):
+        team.register(UNSAFE, f"checkpoints/{number}.pt")
+
+
+def test_register_unsafe_pickle_fails_verification_with_the_reason(registry: Harness) -> None:
+    team = create_scanning_team(registry)
+    model_id = team.register(UNSAFE, "checkpoints/old.pt")
+    model = team.get(f"/models/{model_id}").json()
+    assert model["verification"] == "failed"
+    assert "os.system" in model["verification_error"]
+
+
+def test_register_into_full_queue_returns_503_and_succeeds_once_it_is_processed(
+    registry_without_workers: Harness,
+) -> None:
+    team = create_scanning_team(registry_without_workers)
+    fill_queue(team)
+    body = team.new_model(UNSAFE, "checkpoints/more.pt")
+    refused = team.post("/models", **body)
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "verification_queue_full")
+    assert refused.json()["waiting"] == QUEUE
+    assert refused.headers["Retry-After"] == str(refused.json()["retry_after"])
+    with registry_without_workers.client:
+        team.wait_until_verified(team.get("/models").json()["model_list"][0]["id"])
+        assert team.post("/models", **body).status_code == 201
+
+
+def test_register_inspected_file_with_full_queue_succeeds_in_folder_and_returns_503_in_bucket(
+    registry_without_workers: Harness,
+) -> None:
+    team = create_scanning_team(registry_without_workers)
+    fill_queue(team)
+    answer = team.post("/models", **team.new_model(make_model_file()))
+    assert answer.status_code == (201 if registry_without_workers.resources.settings.storage_url is None else 503)
+
+
+def test_register_with_full_queues_of_ten_teams_allows_another_team_a_tenth_of_its_queue(
+    registry_without_workers: Harness,
+) -> None:
+    for _ in range(10):
+        fill_queue(create_scanning_team(registry_without_workers))
+    team = create_scanning_team(registry_without_workers)
+    fill_queue(team, 1)
+    refused = team.post("/models", **team.new_model(UNSAFE, "checkpoints/more.pt"))
+    assert (refused.status_code, refused.json()["waiting"]) == (503, 1)

@@ -1,0 +1,65 @@
+"""The scheduler of periodic jobs: retries, stopping, and repeated runs."""
+
+import threading
+
+import pytest
+
+from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.scheduler import Job, Scheduler, build_jobs
+from modelyard.wire.problems import Unavailable
+from tests.server.harness import Harness
+
+
+def test_build_jobs_returns_all_jobs_and_none_has_work_on_an_empty_registry(module_world: Harness) -> None:
+    jobs = build_jobs(module_world.resources, Metrics())
+    names = ["verification", "scrubber", "recheck", "clean-up", "thorough clean-up", "key use", "offline machines"]
+    assert [job.name for job in jobs] == names
+    assert not any(job.do() for job in jobs)
+
+
+@pytest.mark.parametrize("failure", [Unavailable("busy"), OSError("disk"), ValueError("a bug")])
+def test_scheduler_job_that_raises_is_run_again(module_world: Harness, failure: Exception) -> None:
+    attempts = threading.Semaphore(0)
+
+    def fail() -> bool:
+        attempts.release()
+        raise failure
+
+    jobs = Scheduler(module_world.resources, Metrics(), [Job("failing", 0.01, fail)])
+    jobs.start()
+    assert all(attempts.acquire(timeout=10) for _ in range(3))
+    jobs.stop()
+
+
+def test_scheduler_stop_waits_for_the_running_job_and_may_be_repeated(module_world: Harness) -> None:
+    has_started, may_end, has_ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> bool:
+        has_started.set()
+        may_end.wait(10)
+        has_ended.set()
+        return False
+
+    jobs = Scheduler(module_world.resources, Metrics(), [Job("slow", 60, work)])
+    jobs.start()
+    assert has_started.wait(10)
+    threading.Timer(0.05, may_end.set).start()
+    jobs.stop()
+    assert has_ended.is_set()
+    jobs.stop()
+
+
+def test_scheduler_job_with_more_work_is_run_again_without_waiting(module_world: Harness) -> None:
+    remaining = iter(range(5))
+    is_finished = threading.Event()
+
+    def work() -> bool:
+        more = next(remaining, None) is not None
+        if not more:
+            is_finished.set()
+        return more
+
+    jobs = Scheduler(module_world.resources, Metrics(), [Job("busy", 60, work)])
+    jobs.start()
+    assert is_finished.wait(10)
+    jobs.stop()

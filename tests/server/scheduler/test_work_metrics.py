@@ -1,0 +1,40 @@
+"""Metrics of verification and of periodic jobs."""
+
+import threading
+
+from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.scheduler import Job, Scheduler
+from modelyard.wire.problems import Unavailable
+from tests.journeys.polling import wait_for
+from tests.server.harness import Harness
+
+GAUGES = ("modelyard_pending_files", "modelyard_oldest_pending_seconds", "modelyard_failed_files")
+
+
+def test_metrics_with_all_models_verified_show_zero_pending_and_failed_files(module_world: Harness) -> None:
+    module_world.owner.register()
+    zeros = {f"{name} 0.0" for name in GAUGES}
+    # Metrics may be cached for a second.
+    wait_for(lambda: zeros <= set(module_world.client.get("/metrics").text.splitlines()))
+
+
+def test_job_metrics_of_failing_and_succeeding_job_count_failures_and_time_of_success(module_world: Harness) -> None:
+    attempts, metrics = threading.Semaphore(0), Metrics()
+
+    def fail() -> bool:
+        attempts.release()
+        raise Unavailable("busy")
+
+    def work() -> bool:
+        attempts.release()
+        return False
+
+    jobs = Scheduler(module_world.resources, metrics, [Job("failing", 0.01, fail), Job("good", 0.01, work)])
+    jobs.start()
+    assert all(attempts.acquire(timeout=10) for _ in range(6))
+    jobs.stop()
+    value = metrics.registry.get_sample_value
+    assert (value("modelyard_job_failures_total", {"job": "failing"}) or 0) >= 1
+    assert value("modelyard_job_failures_total", {"job": "good"}) is None
+    assert value("modelyard_job_done_timestamp_seconds", {"job": "failing"}) is None
+    assert (value("modelyard_job_done_timestamp_seconds", {"job": "good"}) or 0) > 1e9

@@ -1,0 +1,140 @@
+"""A machine with a real models folder, a real journal and a store that serves desired models over HTTP."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from modelyard.comfyui.layout import Install, build_plain_install
+from modelyard.sync.apply.apply_plan import apply_plan
+from modelyard.sync.apply.downloads import ApplyOptions
+from modelyard.sync.apply.replica_states import OnReplicaState, ReplicaState, ignore_replica_state
+from modelyard.sync.desired import DesiredState, build_desired_state
+from modelyard.sync.inventory.hash_index import HashIndex
+from modelyard.sync.inventory.placement_journal import Placement, PlacementJournal
+from modelyard.sync.inventory.roots import WORK_FOLDER
+from modelyard.sync.inventory.scan import MachineState, scan_roots
+from modelyard.sync.inventory.state_db import StateFile
+from modelyard.sync.planning.actions import Plan
+from modelyard.sync.planning.planner import plan_sync
+from modelyard.transfer.options import TransferOptions
+from modelyard.wire.agents import ManifestEntry
+from tests.sync.factories import build_entry, build_policy
+from tests.transfer.faulty_server import FaultyServer
+
+UPDATED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SHORT_TIMEOUTS = TransferOptions(
+    connect_timeout_seconds=2,
+    stall_timeout_seconds=1,
+    response_timeout_seconds=2,
+    no_progress_timeout_seconds=0.2,
+    initial_backoff_seconds=0.01,
+    max_backoff_seconds=0.05,
+    range_size=200_000,
+)
+DEFAULT_OPTIONS = ApplyOptions(network=SHORT_TIMEOUTS)
+
+
+def hash_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@dataclass
+class ModelStore:
+    """The models of a registry, whose content a real HTTP server serves."""
+
+    server: FaultyServer
+    requested_ids: list[UUID] = field(default_factory=list)
+
+    def add_model(self, path: str, content: bytes, **facts: object) -> ManifestEntry:
+        """Add a model that can be downloaded."""
+        entry = build_entry(
+            path, "", **({"file_size": len(content), "file_hash": f"sha256:{hash_bytes(content)}"} | facts)
+        )
+        self.server.put(f"/{entry.id}", content)
+        return entry
+
+    async def get_download_url(self, model_id: UUID) -> str:
+        self.requested_ids.append(model_id)
+        return self.server.url(f"/{model_id}")
+
+
+class RealMachine:
+    """An agent's machine. ``models`` is its only models folder unless there are other ``installs``."""
+
+    def __init__(self, models: Path, state: Path, store: ModelStore, agent_id: str = "render-07") -> None:
+        models.mkdir(parents=True, exist_ok=True)
+        self.models = models
+        self.work = models / WORK_FOLDER
+        self.store = store
+        self.agent_id = agent_id
+        self.installs: tuple[Install, ...] = (build_plain_install(models),)
+        self.state = state
+
+    @contextmanager
+    def open_state(self) -> Iterator[MachineState]:
+        with StateFile(self.state / f"{self.agent_id}.sqlite") as state:
+            yield MachineState(self.agent_id, HashIndex(state), PlacementJournal(state))
+
+    @property
+    def placements(self) -> list[Placement]:
+        with self.open_state() as machine:
+            return machine.journal.list_placements()
+
+    def plan(self, *models: ManifestEntry, **policy: object) -> Plan:
+        with self.open_state() as machine:
+            return self.scan_and_plan(machine, build_desired_state(models), **policy)
+
+    def sync(
+        self, *models: ManifestEntry, options: ApplyOptions = DEFAULT_OPTIONS, **policy: object
+    ) -> dict[str, ReplicaState]:
+        """Scan, plan and apply once; return the states by path, or the last one of each path."""
+        with self.open_state() as machine:
+            plan = self.scan_and_plan(machine, build_desired_state(models), **policy)
+            return group_by_path(asyncio.run(apply_plan(plan, machine, self.store.get_download_url, options)))
+
+    def apply(
+        self, plan: Plan, options: ApplyOptions = DEFAULT_OPTIONS, on_progress: OnReplicaState = ignore_replica_state
+    ) -> dict[str, ReplicaState]:
+        with self.open_state() as machine:
+            return group_by_path(
+                asyncio.run(apply_plan(plan, machine, self.store.get_download_url, options, on_progress))
+            )
+
+    def write_user_file(self, path: str, content: bytes) -> Path:
+        """Write a user's file with an old modification time."""
+        file = self.models / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        os.utime(file, (1_600_000_000, 1_600_000_000))
+        return file
+
+    def read_files(self) -> dict[str, bytes]:
+        """Return the content of all files outside the work folder by relative path."""
+        return {
+            str(path.relative_to(self.models)): path.read_bytes()
+            for path in sorted(self.models.rglob("*"))
+            if path.is_file() and WORK_FOLDER not in path.parts
+        }
+
+    def list_work_files(self) -> list[str]:
+        """Return the names in the work folder, those in the trash without their times."""
+        return sorted(
+            str(path.relative_to(self.work)).split(".")[0] if "trash/" in str(path) else path.name
+            for path in self.work.rglob("*")
+            if path.is_file()
+        )
+
+    def scan_and_plan(self, machine: MachineState, desired: DesiredState, **policy: object) -> Plan:
+        """Scan with a state file that is open already, and plan."""
+        inventory = scan_roots(self.installs, desired.models, machine)
+        return plan_sync(desired, inventory, build_policy(**policy))
+
+
+def group_by_path(replica_states: tuple[ReplicaState, ...]) -> dict[str, ReplicaState]:
+    return {replica_state.model_path: replica_state for replica_state in replica_states}

@@ -1,0 +1,133 @@
+"""Which actions may begin beside which others."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from modelyard.sync.apply.queue import SMALL_BYTES, ActionQueue, Job
+from modelyard.sync.planning.actions import Action, Plan
+from modelyard.wire.agents import ManifestEntry
+from tests.sync.factories import GB, NOW, SimulatedDisk, build_entry
+
+PARALLEL = 2
+
+
+def build_large_entry(number: int) -> ManifestEntry:
+    """Build a large model; the lower the number, the more desired."""
+    return build_entry(f"loras/large{number}.pt", file_size=10 * GB, updated_at=NOW - timedelta(days=number))
+
+
+def build_small_entry(number: int, size: int = SMALL_BYTES) -> ManifestEntry:
+    return build_entry(f"loras/small{number}.pt", file_size=size, updated_at=NOW - timedelta(days=number))
+
+
+def build_queue(plan: Plan) -> ActionQueue:
+    queue = ActionQueue(PARALLEL)
+    for action in (*plan.place_actions, *plan.remove):
+        queue.add(Job(action))
+    return queue
+
+
+def start_all(queue: ActionQueue, *, may_remove: bool = True) -> list[Job]:
+    """Start all jobs that may begin, and return them."""
+    jobs: list[Job] = []
+    while (job := queue.start_next(may_remove=may_remove)) is not None:
+        jobs.append(job)
+    return jobs
+
+
+def get_names(jobs: list[Job]) -> list[str]:
+    return [job.action.target.path.stem for job in jobs]
+
+
+def test_action_queue_removals_and_small_files_begin_beside_large_downloads() -> None:
+    disk = SimulatedDisk()
+    disk.add_placed_file("loras/gone.pt")
+    queue = build_queue(disk.plan(*map(build_large_entry, range(PARALLEL))))
+    assert sorted(get_names(start_all(queue))) == ["gone", "large0", "large1"]
+
+    queue.add(Job(disk.plan(build_small_entry(0)).fetch[0]))
+    queue.add(Job(disk.plan(build_large_entry(2)).fetch[0]))
+
+    assert get_names(start_all(queue)) == ["small0"]
+    [waiting] = queue.list_waiting()
+    assert queue.get_waiting_reason(waiting) == "Queued: other downloads are running."
+
+
+def test_action_queue_small_files_begin_by_size_class_then_desired_order() -> None:
+    queue = build_queue(
+        SimulatedDisk().plan(build_small_entry(2), build_small_entry(1), build_small_entry(3, size=1000))
+    )
+    assert get_names(start_all(queue)) == ["small3", "small1"]
+
+
+def test_action_queue_large_files_begin_in_desired_order() -> None:
+    queue = build_queue(SimulatedDisk().plan(build_large_entry(2), build_large_entry(0), build_large_entry(1)))
+    assert get_names(start_all(queue)) == ["large0", "large1"]
+
+
+def test_action_queue_removals_without_approval_do_not_begin() -> None:
+    disk = SimulatedDisk()
+    disk.add_placed_file("loras/gone.pt")
+    queue = build_queue(disk.plan())
+    assert start_all(queue, may_remove=False) == []
+    assert get_names(start_all(queue)) == ["gone"]
+
+
+def test_action_queue_removal_waits_for_action_using_its_file() -> None:
+    disk = SimulatedDisk()
+    disk.add_placed_file("loras/old.pt", "the same")
+    queue = build_queue(disk.plan(build_entry("loras/new.pt", "the same")))
+    [adoption] = start_all(queue)
+    assert adoption.action.target.path.stem == "new"
+    queue.finish(adoption)
+    assert get_names(start_all(queue)) == ["old"]
+
+
+def test_action_queue_copy_of_planned_source_waits_and_reports_it() -> None:
+    queue = build_queue(
+        SimulatedDisk().plan(build_entry("loras/first.pt", "the same"), build_entry("loras/second.pt", "the same"))
+    )
+    [first] = start_all(queue)
+    [second] = queue.list_waiting()
+    assert (
+        queue.get_waiting_reason(second)
+        == f'Queued: waiting for "{first.action.target.path.name}", which has the same content.'
+    )
+    assert queue.list_dependents(first) == [second]
+    queue.finish(first)
+    assert start_all(queue) == [second]
+
+
+def test_action_queue_actions_of_one_path_never_run_together() -> None:
+    one, other = (SimulatedDisk().plan(build_entry("loras/ink.pt", content)).fetch[0] for content in ("one", "other"))
+    queue = ActionQueue(PARALLEL)
+    queue.add(Job(one))
+    [running] = start_all(queue)
+    queue.add(Job(other))
+    assert start_all(queue) == []
+    queue.finish(running)
+    assert [job.action for job in start_all(queue)] == [other]
+
+
+def test_action_queue_blocked_action_does_not_delay_its_lane() -> None:
+    disk = SimulatedDisk()
+    for name in ("a", "b"):
+        disk.add_placed_file(f"loras/{name}.pt")
+    queue = build_queue(disk.plan())
+    [first] = start_all(queue)
+    first.blocked_reason = "A prompt in ComfyUI's queue names it."
+    queue.requeue(first)
+    assert get_names(start_all(queue)) == ["b"]
+
+
+def test_action_queue_dropped_action_does_not_delay_others() -> None:
+    disk = SimulatedDisk()
+    disk.add_placed_file("loras/old.pt", "the same")
+    plan = disk.plan(build_entry("loras/new.pt", "the same"))
+    actions: tuple[Action, ...] = (replace(plan.copy_local[0]), *plan.remove)
+    jobs = [Job(action) for action in actions]
+    queue = ActionQueue(PARALLEL)
+    for job in jobs:
+        queue.add(job)
+    queue.drop(jobs[0])
+    assert get_names(start_all(queue)) == ["old"]

@@ -1,0 +1,180 @@
+"""TypeScript modules for the page, generated from the code of the registry, so that each fact has one home.
+
+Each function returns a whole module of ``web/src/generated/``, in the format that the page's formatter demands.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import get_args
+
+# The formatter breaks longer lines.
+LINE_WIDTH = 120
+
+
+def build_model_types() -> str:
+    """Return the models folders that are recognised by name."""
+    from modelyard.wire.model_folders import CORE_FOLDERS, KEY_BY_FOLDER, NODE_FOLDERS
+
+    return build_module(
+        "modelyard/wire/model_folders.py",
+        ("The folders of models that ComfyUI itself knows.", build_array("MODEL_TYPES", CORE_FOLDERS)),
+        (
+            "The folders of well-known custom nodes.",
+            build_array("NODE_FOLDERS", [folder.name for folder in NODE_FOLDERS]),
+        ),
+        (
+            "The models folder of ComfyUI that has the models of another folder.",
+            build_record("KEY_BY_FOLDER", KEY_BY_FOLDER),
+        ),
+    )
+
+
+def build_formats() -> str:
+    """Return the extensions of model files."""
+    from modelyard.wire.formats import EXTENSIONS, PICKLE_EXTENSIONS, SAFETENSORS_EXTENSIONS
+
+    return build_module(
+        "modelyard/wire/formats.py",
+        ("The extensions of model files, in lower case.", build_array("EXTENSIONS", EXTENSIONS)),
+        ("Those of safetensors files.", build_array("SAFETENSORS_EXTENSIONS", SAFETENSORS_EXTENSIONS)),
+        (
+            "Those of pickle files, which can run code when they are loaded.",
+            build_array("PICKLE_EXTENSIONS", PICKLE_EXTENSIONS),
+        ),
+    )
+
+
+def build_paths() -> str:
+    """Return the names and limits of the rules of model paths."""
+    from modelyard.wire import paths
+
+    return build_module(
+        "modelyard/wire/paths.py",
+        ("The canonical model type of each alias.", build_record("TYPE_ALIASES", paths.TYPE_ALIASES)),
+        (
+            "Folders of ComfyUI without models, in lower case.",
+            build_array("NON_MODEL_FOLDERS", sorted(paths.NON_MODEL_FOLDERS)),
+        ),
+        ("The largest number of folders and file name together.", build_number("MAX_SEGMENTS", paths.MAX_SEGMENTS)),
+        ("The longest folder or file name.", build_number("MAX_SEGMENT_BYTES", paths.MAX_SEGMENT_BYTES)),
+        ("The longest path.", build_number("MAX_PATH_BYTES", paths.MAX_PATH_BYTES)),
+        (
+            "A regular expression of the names that Windows reserves for devices, in any letter case.",
+            f"export const DEVICE_NAME_PATTERN = {quote(paths.DEVICE_NAME_PATTERN)}\n",
+        ),
+    )
+
+
+def build_permissions() -> str:
+    """Return the roles, and the lowest role that may do each operation."""
+    from modelyard.server.identity.authentication import KEY_CREATOR_ROLES
+    from modelyard.server.teams.permissions import ALLOWED, EDIT_EVERY_MODEL_ROLE
+    from modelyard.wire.teams import AssignableRole, Role
+
+    required = {operation.value: rule.role for operation, rule in ALLOWED.items() if rule.role is not None}
+    return build_module(
+        "modelyard/server/teams/permissions.py",
+        ("The roles of team members, in ascending order of permissions.", build_array("ROLES", Role, is_const=True)),
+        (
+            "The roles that a member can be given; the role of the owner is transferred.",
+            build_array("ASSIGNABLE_ROLES", get_args(AssignableRole), is_const=True),
+        ),
+        (
+            "The lowest role of a user that may do each operation.",
+            build_record("REQUIRED_ROLE", required, is_const=True),
+        ),
+        (
+            "The lowest role that may edit the models of other people.",
+            f"export const EDIT_EVERY_MODEL_ROLE = {quote(EDIT_EVERY_MODEL_ROLE)}\n",
+        ),
+        (
+            "The roles whose users may be responsible for keys.",
+            build_array("KEY_CREATOR_ROLES", KEY_CREATOR_ROLES, is_const=True),
+        ),
+    )
+
+
+def build_states() -> str:
+    """Return the values of states and kinds that the page lists, and the limits of lists of states."""
+    from modelyard.wire.agents import MAX_STATES_IN_RESPONSE, AgentStatus, ModelState
+    from modelyard.wire.credentials import Kind
+    from modelyard.wire.model_filter import Sort
+    from modelyard.wire.models import ModelStatus, Verification
+
+    return build_module(
+        "modelyard/wire/",
+        ("The states of machines.", build_array("AGENT_STATUSES", get_args(AgentStatus), is_const=True)),
+        (
+            "The states of a model's replica on a machine.",
+            build_array("REPLICA_STATES", get_args(ModelState), is_const=True),
+        ),
+        (
+            "The largest number of replica states in one response.",
+            build_number("MAX_STATES_IN_RESPONSE", MAX_STATES_IN_RESPONSE),
+        ),
+        ("Whether machines get a model.", build_array("MODEL_STATUSES", get_args(ModelStatus), is_const=True)),
+        (
+            "The states of the verification of a model's file.",
+            build_array("VERIFICATIONS", get_args(Verification), is_const=True),
+        ),
+        ("The orders of a list of models.", build_array("MODEL_SORTS", get_args(Sort), is_const=True)),
+        ("The kinds of keys.", build_array("CREDENTIAL_KINDS", get_args(Kind), is_const=True)),
+    )
+
+
+def build_problems() -> str:
+    """Return the ``error_code`` of every problem as a type."""
+    from modelyard.wire.problems import list_problem_classes
+
+    codes = [kind.slug.replace("-", "_") for kind in list_problem_classes()]
+    lines = "".join(f"  | {quote(code)}\n" for code in codes)
+    return build_module(
+        "modelyard/wire/problems.py",
+        ("The `error_code` of each problem of the registry.", f"export type ProblemCode =\n{lines}"),
+    )
+
+
+def build_module(source: str, *parts: tuple[str, str]) -> str:
+    """Return a module of declarations, each with a comment, below a note that names the file with the facts."""
+    declarations = "\n".join(f"/** {comment} */\n{declaration}" for comment, declaration in parts)
+    return f"// Written by `make fix` from src/{source}. Do not edit.\n\n{declarations}"
+
+
+def build_array(name: str, items: Iterable[str], *, is_const: bool = False) -> str:
+    """Return the declaration of an array of strings; with ``is_const`` its type is that of exactly these items."""
+    quoted = [quote(item) for item in items]
+    tail = " as const" if is_const else ""
+    line = f"export const {name} = [{', '.join(quoted)}]{tail}"
+    if len(line) <= LINE_WIDTH:
+        return f"{line}\n"
+    return f"export const {name} = [\n" + "".join(f"  {item},\n" for item in quoted) + f"]{tail}\n"
+
+
+def build_record(name: str, items: Mapping[str, str], *, is_const: bool = False) -> str:
+    """Return the declaration of an object of strings; without ``is_const`` it can be read by any key."""
+    kind, tail = ("", " as const") if is_const else (": Readonly<Record<string, string>>", "")
+    fields = [f"{key}: {quote(value)}" for key, value in items.items()]
+    line = f"export const {name}{kind} = {{ {', '.join(fields)} }}{tail}"
+    if len(line) <= LINE_WIDTH:
+        return f"{line}\n"
+    return f"export const {name}{kind} = {{\n" + "".join(f"  {field},\n" for field in fields) + f"}}{tail}\n"
+
+
+def build_number(name: str, value: int) -> str:
+    return f"export const {name} = {value:_}\n"
+
+
+def quote(text: str) -> str:
+    """Return a string literal in single quotes."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+# By path below the repository.
+MODULES: dict[str, Callable[[], str]] = {
+    "web/src/generated/modelTypes.ts": build_model_types,
+    "web/src/generated/formats.ts": build_formats,
+    "web/src/generated/paths.ts": build_paths,
+    "web/src/generated/permissions.ts": build_permissions,
+    "web/src/generated/problems.ts": build_problems,
+    "web/src/generated/states.ts": build_states,
+}

@@ -1,0 +1,20 @@
+// The query cache: how long responses are kept and which requests are retried.
+
+import { QueryClient } from '@tanstack/react-query'
+import { asProblem } from '@/api/problem'
+import { onIdentityChange } from '@/api/session'
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      // An "offline" browser may still reach a registry on the same machine; an unreachable registry shows an error.
+      networkMode: 'always',
+      // Retry only failures that may pass: an unreachable registry may come back.
+      retry: (failures, error) => failures < 2 && [0, 502, 503, 504].includes(asProblem(error).status),
+    },
+  },
+})
+
+// Cached responses belong to one person in one team. Invitations do not: they stay while they are being accepted.
+onIdentityChange(() => queryClient.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'invitation' }))

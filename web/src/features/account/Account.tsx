@@ -1,0 +1,35 @@
+// The account page: profile, teams, password and sessions.
+
+import { Stack, Text } from '@mantine/core'
+import { useSession } from '@/api/session'
+import { Heading } from '@/components/Heading'
+import { Panel } from '@/components/Panel'
+import { OwnTeams } from '@/features/account/OwnTeams'
+import { PasswordForm } from '@/features/account/PasswordForm'
+import { Sessions } from '@/features/account/Sessions'
+import { NewTeam } from '@/features/team/NewTeam'
+
+export function Account() {
+  const session = useSession()
+  if (session.state !== 'signed-in') return null
+  const { me } = session
+  return (
+    <>
+      <Heading title="Account" />
+      <Stack gap="lg" maw={640}>
+        <Panel title="You">
+          <Text fw={600}>
+            <bdi>{me.display_name}</bdi>
+          </Text>
+          <Text c="dimmed">
+            <bdi>{me.email_address}</bdi>
+          </Text>
+        </Panel>
+        <OwnTeams teams={me.team_list} />
+        <PasswordForm email={me.email_address} />
+        <Sessions />
+        <NewTeam />
+      </Stack>
+    </>
+  )
+}

@@ -1,0 +1,89 @@
+// Details of one machine beside the list: status, actions, facts and models.
+
+import { Drawer, Group, Stack, Text } from '@mantine/core'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { usePermissions } from '@/api/permissions'
+import type { Agent } from '@/api/types'
+import { Ago } from '@/components/Ago'
+import { formatBytes, formatDateTime } from '@/components/format'
+import { Empty, LoadError, Loading } from '@/components/placeholders'
+import { StatusMark } from '@/components/statusMarks'
+import { DiskUsage } from '@/features/machines/DiskUsage'
+import { Labels } from '@/features/machines/Labels'
+import { LabelsForm } from '@/features/machines/LabelsForm'
+import { MachineActions } from '@/features/machines/MachineActions'
+import { MachineActivity } from '@/features/machines/MachineActivity'
+import { MachineModels } from '@/features/machines/MachineModels'
+import { describeReady, formatVersions } from '@/features/machines/MachineRow'
+import classes from '@/features/machines/machines.module.css'
+import type { MachineList } from '@/features/machines/useMachines'
+
+export function MachineDrawer({ id, fleet }: { id: string | undefined; fleet: MachineList }) {
+  const navigate = useNavigate()
+  const close = () =>
+    void navigate({
+      to: '/machines',
+      search: ({ machine: _machine, state: _state, page: _page, ...rest }: Record<string, unknown>) => rest,
+      resetScroll: false,
+    })
+  return (
+    <Drawer
+      opened={id !== undefined}
+      onClose={close}
+      position="right"
+      size="xl"
+      title={<bdi>{id}</bdi>}
+      closeButtonProps={{ 'aria-label': 'Close' }}
+      styles={{ title: { fontWeight: 600, fontSize: 'var(--mantine-font-size-lg)', overflowWrap: 'anywhere' } }}
+    >
+      {id !== undefined && <Content id={id} fleet={fleet} onGone={close} />}
+    </Drawer>
+  )
+}
+
+function Content({ id, fleet, onGone }: { id: string; fleet: MachineList; onGone: () => void }) {
+  const { may } = usePermissions()
+  const { state, page } = useSearch({ from: '/inside/machines' })
+  const agent = fleet.agents?.find((one) => one.agent_id === id)
+  if (!fleet.agents && fleet.error) return <LoadError error={fleet.error} onRetry={fleet.retry} />
+  if (!fleet.agents) return <Loading label="Loading the machine" />
+  if (!agent) return <Empty title="Machine not found">It may have been removed or renamed.</Empty>
+  return (
+    <Stack gap="lg">
+      <Group gap="md">
+        <StatusMark status={agent.agent_status} />
+        {agent.paused && <StatusMark status="paused" />}
+      </Group>
+      {may('agents_manage') && <MachineActions agent={agent} onGone={onGone} />}
+      <MachineActivity agent={agent} />
+      <Facts agent={agent} />
+      {may('agents_manage') ? <LabelsForm key={agent.central_labels.join()} agent={agent} /> : <Labels agent={agent} />}
+      <MachineModels key={agent.agent_id} agent={agent} state={state} page={page ?? 1} />
+    </Stack>
+  )
+}
+
+function Facts({ agent }: { agent: Agent }) {
+  return (
+    <dl className={classes.facts}>
+      <dt>Models</dt>
+      <dd>
+        {describeReady(agent)}, {formatBytes(agent.bytes_held)}
+      </dd>
+      <dt>Disk</dt>
+      <dd>
+        <DiskUsage agent={agent} />
+      </dd>
+      <dt>Last heartbeat</dt>
+      <dd>
+        <Ago time={agent.last_heartbeat} />
+      </dd>
+      <dt>First connected</dt>
+      <dd>{formatDateTime(agent.connected_at)}</dd>
+      <dt>Versions</dt>
+      <dd>
+        <Text size="sm">{formatVersions(agent) || 'Unknown'}</Text>
+      </dd>
+    </dl>
+  )
+}

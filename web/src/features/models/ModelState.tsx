@@ -1,0 +1,66 @@
+// Verification, status and machine count of a model, always as icon and text.
+
+import {
+  IconAlertTriangle,
+  IconCircleCheck,
+  IconClock,
+  IconDeviceDesktop,
+  IconDeviceDesktopCheck,
+  IconPlayerPause,
+  IconPlayerPlay,
+  type TablerIcon,
+} from '@tabler/icons-react'
+import type { ReactNode } from 'react'
+import type { Model } from '@/api/types'
+import classes from '@/features/models/models.module.css'
+
+const VERIFICATIONS: Record<Model['verification'], { word: string; icon: TablerIcon; className: string | undefined }> =
+  {
+    verified: { word: 'Verified', icon: IconCircleCheck, className: classes.good },
+    pending: { word: 'Being verified', icon: IconClock, className: classes.waiting },
+    failed: { word: 'Damaged', icon: IconAlertTriangle, className: classes.bad },
+  }
+const STATUSES: Record<Model['model_status'], { word: string; icon: TablerIcon; className: string | undefined }> = {
+  active: { word: 'Active', icon: IconPlayerPlay, className: classes.calm },
+  disabled: { word: 'Disabled', icon: IconPlayerPause, className: classes.waiting },
+}
+
+export function Verification({ model }: { model: Model }) {
+  const { word, icon, className } = VERIFICATIONS[model.verification]
+  return <IconLabel icon={icon} word={word} className={className} />
+}
+
+export function Status({ model }: { model: Model }) {
+  const { word, icon, className } = STATUSES[model.model_status]
+  return <IconLabel icon={icon} word={word} className={className} isDimmed />
+}
+
+export function MachineCount({ model }: { model: Model }) {
+  const { agents_ready: ready, agents_desired: wanted } = model
+  const icon = ready >= wanted && wanted > 0 ? IconDeviceDesktopCheck : IconDeviceDesktop
+  if (wanted === 0) return <IconLabel icon={icon} word="None" className={classes.calm} isDimmed />
+  return (
+    <IconLabel
+      icon={icon}
+      word={`${ready} of ${wanted}`}
+      className={ready >= wanted ? classes.good : classes.waiting}
+    />
+  )
+}
+
+interface IconLabelProps {
+  icon: TablerIcon
+  word: ReactNode
+  className?: string | undefined
+  isDimmed?: boolean
+}
+
+/** Plain elements, because scrolling renders hundreds of them. */
+function IconLabel({ icon: Icon, word, className, isDimmed = false }: IconLabelProps) {
+  return (
+    <div className={classes.signed} data-dimmed={isDimmed || undefined}>
+      <Icon size={16} className={`${classes.sign} ${className ?? ''}`} aria-hidden />
+      <span>{word}</span>
+    </div>
+  )
+}

@@ -1,0 +1,71 @@
+// Bulk actions on models, with their texts and one undo for all changes.
+
+import { type BatchResult, groupByReason, runBatch, type Undo } from '@/api/runBatch'
+import type { Model } from '@/api/types'
+import { formatCount } from '@/components/format'
+import { notifyUntilClosed, notifyWithUndo } from '@/components/notify'
+import { deleteModel, restoreModel, setStatus } from '@/features/models/mutations'
+import { refreshLists, removeFromLists } from '@/features/models/queries'
+
+export interface BulkAction {
+  progressLabel: string
+  /** "deleted", as in "12 models deleted". */
+  pastTense: string
+  /** Whether the models disappear from the current list. */
+  leavesList: boolean
+  run: (model: Model) => Promise<Undo>
+}
+
+/** A bulk action that failed for some models. */
+export interface BulkFailure extends BatchResult<Model> {
+  act: BulkAction
+}
+
+export const BULK_ACTIONS = {
+  enable: {
+    progressLabel: 'Enabling',
+    pastTense: 'enabled',
+    leavesList: false,
+    run: (model) => setStatus(model, 'active'),
+  },
+  disable: {
+    progressLabel: 'Disabling',
+    pastTense: 'disabled',
+    leavesList: false,
+    run: (model) => setStatus(model, 'disabled'),
+  },
+  remove: { progressLabel: 'Deleting', pastTense: 'deleted', leavesList: true, run: deleteModel },
+  restore: { progressLabel: 'Restoring', pastTense: 'restored', leavesList: true, run: restoreModel },
+  words: { progressLabel: 'Changing', pastTense: 'changed', leavesList: false, run: async () => async () => undefined },
+} satisfies Record<string, BulkAction>
+
+/** Run the action on all models and show a notice with one undo; the caller shows failures. */
+export async function runBulkAction(
+  act: BulkAction,
+  models: Model[],
+  onProgress: (finished: number) => void,
+): Promise<BatchResult<Model>> {
+  const outcome = await runBatch(models, act.run, onProgress)
+  if (act.leavesList) removeFromLists(new Set(outcome.done.map(({ item }) => item.id)))
+  await refreshLists()
+  if (outcome.done.length) {
+    notifyWithUndo(`${formatCount(outcome.done.length, 'model')} ${act.pastTense}.`, () => undoAll(outcome.done))
+  }
+  return outcome
+}
+
+async function undoAll(deeds: BatchResult<Model>['done']): Promise<void> {
+  const outcome = await runBatch(deeds, async ({ undo }) => {
+    await undo()
+    return async () => undefined
+  })
+  await refreshLists()
+  if (outcome.refused.length) notifyFailures('changed back', outcome.refused)
+}
+
+/** Show failures as a notice, if the list is no longer shown. */
+export function notifyFailures(did: string, refused: BatchResult<unknown>['refused']): void {
+  notifyUntilClosed(
+    `${formatCount(refused.length, 'model')} could not be ${did}. ${[...groupByReason(refused).keys()].join(' ')}`,
+  )
+}

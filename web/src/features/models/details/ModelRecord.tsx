@@ -1,0 +1,136 @@
+// The record of a model and the actions on it.
+
+import { Alert, Anchor, Group, Stack, Text } from '@mantine/core'
+import { IconAlertTriangle, IconClock, IconPlayerPause } from '@tabler/icons-react'
+import { usePermissions } from '@/api/permissions'
+import type { Model } from '@/api/types'
+import { CopyButton } from '@/components/CopyButton'
+import { formatBytes, formatDateTime } from '@/components/format'
+import { Actions } from '@/features/models/details/Actions'
+import { FileMetadata } from '@/features/models/details/FileMetadata'
+import { MachinesOfModel } from '@/features/models/details/MachinesOfModel'
+import { ModelHistory } from '@/features/models/details/ModelHistory'
+import { Row, Rows, Section } from '@/features/models/details/Section'
+import { Status, Verification } from '@/features/models/ModelState'
+import classes from '@/features/models/models.module.css'
+import type { ReadModel } from '@/features/models/queries'
+import { AllTags } from '@/features/models/Tags'
+
+interface ModelRecordProps {
+  read: ReadModel
+  /** Whether this is the current record, not a placeholder from a list. */
+  isFresh: boolean
+  onEdit: () => void
+  onClose: () => void
+}
+
+export function ModelRecord({ read: { model }, isFresh, onEdit, onClose }: ModelRecordProps) {
+  const { may } = usePermissions()
+  return (
+    <Stack gap="md">
+      <Group gap={4} wrap="nowrap" align="flex-start">
+        <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
+          <bdi>{model.model_path}</bdi>
+        </Text>
+        <CopyButton text={model.model_path} what="the path" />
+      </Group>
+      <Group gap="lg">
+        <Verification model={model} />
+        <Status model={model} />
+        <Text size="sm">{formatBytes(model.file_size)}</Text>
+      </Group>
+      <StateNotices model={model} />
+      <Actions model={model} isFresh={isFresh} onEdit={onEdit} onClose={onClose} />
+      <About model={model} />
+      <MachinesOfModel model={model} />
+      <FileMetadata metadata={model.metadata} />
+      <Section title="Hashes">
+        <Hash text={model.file_hash} what="SHA-256" />
+        {model.blake3_hash && <Hash text={model.blake3_hash} what="BLAKE3" />}
+      </Section>
+      {may('audit_read') && <ModelHistory model={model} />}
+    </Stack>
+  )
+}
+
+/** Reasons why machines do not get the model, and what to do. */
+function StateNotices({ model }: { model: Model }) {
+  return (
+    <>
+      {model.verification === 'failed' && (
+        <Alert color="red" icon={<IconAlertTriangle aria-hidden />} title="Verification failed">
+          <bdi>{model.verification_error}</bdi> The model cannot be downloaded. Machines that have a correct copy keep
+          it. To repair the model, upload the correct file at this path; machines then download it.
+        </Alert>
+      )}
+      {model.verification === 'pending' && (
+        <Alert color="yellow" icon={<IconClock aria-hidden />} title="Verification in progress">
+          After the file is verified and inspected, the model can be downloaded and machines fetch it.
+        </Alert>
+      )}
+      {model.model_status === 'disabled' && (
+        <Alert color="gray" icon={<IconPlayerPause aria-hidden />} title="Disabled">
+          Machines remove a disabled model, and the registry keeps it. Enable the model to restore it on its machines.
+        </Alert>
+      )}
+    </>
+  )
+}
+
+function About({ model }: { model: Model }) {
+  const { created_by: creator } = model
+  return (
+    <Section title="About">
+      {model.description && (
+        <Text size="sm" mb="xs" style={{ whiteSpace: 'pre-wrap' }}>
+          <bdi>{model.description}</bdi>
+        </Text>
+      )}
+      <Rows>
+        <Row name="Type">
+          <bdi>{model.model_type}</bdi>
+        </Row>
+        <Row name="Registered">
+          {formatDateTime(model.created_at)} by <bdi>{creator.display_name}</bdi>
+          {creator.kind === 'integration' && ' (a key)'}
+        </Row>
+        <Row name="Changed">{formatDateTime(model.updated_at)}</Row>
+        {model.license && (
+          <Row name="Licence">
+            <bdi>{model.license}</bdi>
+          </Row>
+        )}
+        {model.source_url && (
+          <Row name="Source">
+            <Anchor href={model.source_url} target="_blank" rel="noopener noreferrer nofollow" size="sm">
+              <bdi>{model.source_url}</bdi>
+            </Anchor>
+          </Row>
+        )}
+        {model.tags.length > 0 && (
+          <Row name="Tags">
+            <AllTags tags={model.tags} />
+          </Row>
+        )}
+        {model.required_labels.length > 0 && (
+          <Row name="Required labels">
+            <AllTags tags={model.required_labels} />
+          </Row>
+        )}
+      </Rows>
+    </Section>
+  )
+}
+
+function Hash({ text, what }: { text: string; what: string }) {
+  const [, digest = text] = text.split(':')
+  return (
+    <Group gap="xs" wrap="nowrap" align="flex-start" mb={4}>
+      <Text size="sm" c="dimmed" w={72} style={{ flex: 'none' }}>
+        {what}
+      </Text>
+      <span className={classes.hash}>{digest}</span>
+      <CopyButton text={text} what={what} />
+    </Group>
+  )
+}

@@ -1,0 +1,78 @@
+// Changes to a model, each with its undo. The caller refreshes lists.
+
+import { api, unwrap } from '@/api/client'
+import { Problem } from '@/api/problem'
+import type { Undo } from '@/api/runBatch'
+import type { Model, ModelUpdate } from '@/api/types'
+import { type ReadModel, readModel } from '@/features/models/queries'
+
+const MAX_RETRIES = 2
+
+/** Change fields of a record; with an ETag, only if it is still current. */
+export async function updateModel(id: string, fields: ModelUpdate, etag?: string): Promise<void> {
+  await unwrap(
+    api.PUT('/api/v1/models/{model_id}', {
+      params: { path: { model_id: id }, header: etag ? { 'if-match': etag } : {} },
+      body: fields,
+    }),
+  )
+}
+
+export async function deleteModel(model: Model): Promise<Undo> {
+  await unwrap(api.DELETE('/api/v1/models/{model_id}', { params: { path: { model_id: model.id } } }))
+  return () => restoreModel(model)
+}
+
+export async function restoreModel(model: Model): Promise<Undo> {
+  await unwrap(api.POST('/api/v1/models/{model_id}/restore', { params: { path: { model_id: model.id } } }))
+  return () => deleteModel(model)
+}
+
+/** Enable or disable a model; undo restores the previous status. */
+export async function setStatus(model: Model, model_status: Model['model_status']): Promise<Undo> {
+  await updateModel(model.id, { model_status })
+  return () => updateModel(model.id, { model_status: model.model_status })
+}
+
+export interface TagChange {
+  field: 'tags' | 'required_labels'
+  add: string[]
+  remove: string[]
+}
+
+/** Add and remove tags or labels, keeping other values and concurrent changes. */
+export async function changeTags(model: Model, { field, add, remove }: TagChange): Promise<Undo> {
+  await updateLatest(model.id, (now) => ({ [field]: applyTagChange(now[field], add, remove) }))
+  const added = add.filter((word) => !model[field].includes(word))
+  const dropped = remove.filter((word) => model[field].includes(word))
+  return () => updateLatest(model.id, (now) => ({ [field]: applyTagChange(now[field], dropped, added) }))
+}
+
+function applyTagChange(words: string[], add: string[], drop: string[]): string[] {
+  return [...words.filter((word) => !drop.includes(word)), ...add.filter((word) => !words.includes(word))]
+}
+
+async function updateLatest(id: string, fields: (now: Model) => ModelUpdate): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    const read: ReadModel = await readModel(id)
+    try {
+      return await updateModel(id, fields(read.model), read.etag)
+    } catch (error) {
+      const isStale = error instanceof Problem && error.status === 412
+      if (!isStale || tries === MAX_RETRIES) throw error
+    }
+  }
+}
+
+/** Download the file with its own name in the browser. */
+export async function download(model: Model): Promise<void> {
+  const ticket = await unwrap(
+    api.GET('/api/v1/models/{model_id}/download', {
+      params: { path: { model_id: model.id }, query: { redirect: false } },
+    }),
+  )
+  const link = document.createElement('a')
+  link.href = ticket.download_url
+  link.download = model.model_path.split('/').at(-1) ?? ''
+  link.click()
+}

@@ -1,0 +1,182 @@
+// Name, pickle files and quota: a form for admins, a summary for others.
+
+import {
+  Button,
+  Group,
+  NativeSelect,
+  NumberInput,
+  Progress,
+  Radio,
+  Stack,
+  Switch,
+  Text,
+  TextInput,
+} from '@mantine/core'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { type FormEvent, useState } from 'react'
+import { api, unwrap } from '@/api/client'
+import { asProblem } from '@/api/problem'
+import { loadUser } from '@/api/session'
+import type { Team } from '@/api/types'
+import { TEAM_QUERY_KEY } from '@/api/useTeam'
+import { formatBytes, formatDay } from '@/components/format'
+import { notify, notifyError } from '@/components/notify'
+import { Panel } from '@/components/Panel'
+import { type Amount, toAmount, toBytes, type Unit } from '@/features/team/quota'
+
+type Edits = Partial<Pick<Team, 'display_name' | 'pickle_policy' | 'quota_bytes'>>
+
+const POLICIES = [
+  {
+    value: 'block' as const,
+    label: 'Refuse them',
+    description:
+      'Files with .ckpt, .pt, .pth, .bin and .pkl can run any code when they are loaded. The safest choice and the default.',
+  },
+  {
+    value: 'scan' as const,
+    label: 'Accept them if a scan finds nothing',
+    description:
+      'The registry inspects each file in a sandbox and refuses what it does not know to be harmless. Accepted files are ' +
+      'marked as scanned, which is no guarantee: a scan can miss something.',
+  },
+]
+
+export function Storage({ team }: { team: Team }) {
+  const share = team.quota_bytes ? Math.min(100, (100 * team.stored_bytes) / team.quota_bytes) : undefined
+  const words =
+    team.quota_bytes === null
+      ? `${formatBytes(team.stored_bytes)} used, without a limit.`
+      : `${formatBytes(team.stored_bytes)} of ${formatBytes(team.quota_bytes)} used.`
+  return (
+    <Panel title="Storage">
+      <Text>{words}</Text>
+      {share !== undefined && (
+        <Progress value={share} color={share > 90 ? 'red' : 'cyan'} aria-label="Share of the quota in use" />
+      )}
+      <Text size="sm" c="dimmed">
+        The same file under several names counts once. The team was created on {formatDay(team.created_at)}.
+      </Text>
+    </Panel>
+  )
+}
+
+export function SettingsSummary({ team }: { team: Team }) {
+  const policy = POLICIES.find((one) => one.value === team.pickle_policy)
+  return (
+    <Panel title="General">
+      <Text>
+        Name: <bdi>{team.display_name}</bdi>
+      </Text>
+      <Text>Pickle files: {policy?.label}.</Text>
+      <Text size="sm" c="dimmed">
+        {policy?.description}
+      </Text>
+      <Text size="sm" c="dimmed">
+        Only admins can change these settings.
+      </Text>
+    </Panel>
+  )
+}
+
+/** Only what was edited is sent, so that two admins do not undo each other's changes. */
+export function SettingsForm({ team }: { team: Team }) {
+  const cache = useQueryClient()
+  const [edits, setEdits] = useState<Edits>({})
+  const { display_name, pickle_policy, quota_bytes } = { ...team, ...edits }
+  const set = (some: Edits) => setEdits(getChanges({ ...edits, ...some }, team))
+  const save = useMutation({
+    // Absent fields stay as they are; the generated type has the defaults of all.
+    mutationFn: (body: Edits) => unwrap(api.PUT('/api/v1/teams/current', { body })),
+    onSuccess: async (_, sent) => {
+      notify('The settings are saved.')
+      await Promise.all([cache.invalidateQueries({ queryKey: TEAM_QUERY_KEY }), loadUser()])
+      // Keep edits that were made while saving.
+      setEdits((now) => getChanges(now, sent))
+    },
+    onError: (error) => asProblem(error).fields.display_name || notifyError(error),
+  })
+  const onSubmit = (event: FormEvent) => {
+    event.preventDefault()
+    const sent = getChanges({ ...edits, display_name: display_name.trim() }, team)
+    setEdits(sent)
+    save.mutate(sent)
+  }
+  return (
+    <Panel title="General">
+      <form onSubmit={onSubmit}>
+        <Stack>
+          <TextInput
+            label="Name"
+            required
+            maxLength={100}
+            value={display_name}
+            error={save.error ? asProblem(save.error).fields.display_name : undefined}
+            onChange={(event) => set({ display_name: event.currentTarget.value })}
+          />
+          <Radio.Group
+            label="Pickle files"
+            value={pickle_policy}
+            onChange={(value) => set({ pickle_policy: value === 'scan' ? 'scan' : 'block' })}
+          >
+            <Stack gap="xs" mt="xs">
+              {POLICIES.map(({ value, label, description }) => (
+                <Radio key={value} value={value} label={label} description={description} />
+              ))}
+            </Stack>
+          </Radio.Group>
+          <Quota key={team.quota_bytes} value={quota_bytes} onChange={(bytes) => set({ quota_bytes: bytes })} />
+          <Group>
+            <Button type="submit" loading={save.isPending}>
+              Save
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Panel>
+  )
+}
+
+/** Return the edits that differ from `base`. */
+function getChanges(edits: Edits, base: Edits): Edits {
+  return Object.fromEntries(Object.entries(edits).filter(([name, value]) => value !== base[name as keyof Edits]))
+}
+
+function Quota({ value, onChange }: { value: number | null; onChange: (bytes: number | null) => void }) {
+  const [amount, setAmount] = useState<Amount>(value === null ? { number: 1, unit: 'TB' } : toAmount(value))
+  const change = (next: Amount) => {
+    setAmount(next)
+    onChange(toBytes(next))
+  }
+  return (
+    <Stack gap="xs">
+      <Switch
+        label="Limit the storage of the team"
+        checked={value !== null}
+        onChange={(event) => onChange(event.currentTarget.checked ? toBytes(amount) : null)}
+      />
+      {value !== null && (
+        <Group gap="xs" align="flex-end">
+          <NumberInput
+            label="At most"
+            w={140}
+            min={0.001}
+            max={1_000_000}
+            decimalScale={3}
+            hideControls
+            value={amount.number}
+            // An empty field must not become a limit of 0.
+            onChange={(number) => Number(number) > 0 && change({ ...amount, number: Number(number) })}
+          />
+          <NativeSelect
+            aria-label="Unit"
+            w={80}
+            data={['GB', 'TB']}
+            value={amount.unit}
+            onChange={(event) => change({ ...amount, unit: event.currentTarget.value as Unit })}
+          />
+        </Group>
+      )}
+    </Stack>
+  )
+}

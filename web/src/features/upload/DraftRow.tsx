@@ -1,0 +1,103 @@
+// One file before the upload: type, path and validation message.
+
+import { ActionIcon, Button, Group, Loader, NativeSelect, Text, TextInput } from '@mantine/core'
+import { IconAlertTriangle, IconBan, IconCheck, IconX } from '@tabler/icons-react'
+import { memo } from 'react'
+import { formatBytes } from '@/components/format'
+import { discard, replaceExisting, setPath, setType } from '@/features/upload/engine/draft'
+import type { Item } from '@/features/upload/engine/items'
+import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
+import type { Validation } from '@/features/upload/engine/validate'
+import { PathConflict } from '@/features/upload/PathConflict'
+import classes from '@/features/upload/upload.module.css'
+import { MODEL_TYPES } from '@/generated/modelTypes'
+
+export const DraftRow = memo(function DraftRow({ draft, verdict }: { draft: Item; verdict: Validation | undefined }) {
+  const { id, file, path, stage, refusal } = draft
+  const modelType = getTypeOfPath(path)
+  const isDisabled = stage === 'reading' || refusal !== undefined
+  return (
+    <li className={classes.draft}>
+      <div>
+        <Text className={classes.name} title={draft.relativePath} fw={500}>
+          {file.name}
+        </Text>
+        <Text size="xs" c="dimmed" className={classes.facts}>
+          {formatBytes(file.size)}
+        </Text>
+      </div>
+      <NativeSelect
+        className={classes.field}
+        aria-label={`Type of ${file.name}`}
+        size="xs"
+        disabled={isDisabled}
+        value={modelType}
+        onChange={(event) => setType(id, event.currentTarget.value)}
+        data={buildTypeOptions(modelType)}
+      />
+      <TextInput
+        className={classes.field}
+        aria-label={`Path of ${file.name}`}
+        aria-describedby={`verdict-${id}`}
+        aria-invalid={verdict?.kind === 'needs-input' || undefined}
+        size="xs"
+        disabled={isDisabled}
+        value={path}
+        onChange={(event) => setPath(id, event.currentTarget.value)}
+        spellCheck={false}
+      />
+      <Group className={classes.actions} gap="xs" wrap="nowrap" justify="flex-end">
+        <Mark verdict={verdict} />
+        <ActionIcon variant="subtle" color="gray" aria-label={`Remove ${file.name}`} onClick={() => discard([id])}>
+          <IconX size={16} />
+        </ActionIcon>
+      </Group>
+      <ValidationMessage draft={draft} verdict={verdict} />
+    </li>
+  )
+})
+
+function buildTypeOptions(modelType: string) {
+  const unknown = modelType === '' ? [{ value: '', label: 'Choose…' }] : []
+  const own = modelType !== '' && !MODEL_TYPES.includes(modelType) ? [modelType] : []
+  return [...unknown, ...own, ...MODEL_TYPES]
+}
+
+function Mark({ verdict }: { verdict: Validation | undefined }) {
+  if (!verdict || verdict.kind === 'reading') return <Loader size={16} aria-label="Checking" role="status" />
+  if (verdict.kind === 'valid') return <IconCheck size={18} aria-hidden color="var(--mantine-color-teal-text)" />
+  const Icon = verdict.kind === 'needs-input' ? IconAlertTriangle : IconBan
+  return <Icon size={18} aria-hidden color="var(--mantine-color-error)" />
+}
+
+function ValidationMessage({ draft, verdict }: { draft: Item; verdict: Validation | undefined }) {
+  if (!verdict?.text) return null
+  const isPathTaken = verdict.kind === 'needs-input' && draft.existing
+  const isInformation = verdict.kind === 'valid' || verdict.kind === 'reading'
+  return (
+    <div className={classes.wide} id={`verdict-${draft.id}`}>
+      <Text size="sm" c={isInformation ? 'dimmed' : 'var(--mantine-color-error)'}>
+        {verdict.text}
+      </Text>
+      {isPathTaken && draft.existing && (
+        <PathConflict
+          one={draft}
+          holder={draft.existing}
+          onFree={(free) => setPath(draft.id, free)}
+          onReplace={() => replaceExisting(draft.id)}
+        />
+      )}
+      {!isPathTaken && verdict.suggestion && (
+        <Button
+          className={classes.choice}
+          mt={4}
+          variant="default"
+          size="compact-sm"
+          onClick={() => setPath(draft.id, verdict.suggestion ?? draft.path)}
+        >
+          Use {verdict.suggestion}
+        </Button>
+      )}
+    </div>
+  )
+}

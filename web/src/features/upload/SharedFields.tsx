@@ -1,0 +1,64 @@
+// Optional details for all files of an upload: tags, required labels, description.
+
+import { Button, Collapse, Stack, Textarea } from '@mantine/core'
+import { useDisclosure } from '@mantine/hooks'
+import { IconChevronDown, IconChevronRight } from '@tabler/icons-react'
+import { TagsField } from '@/components/TagsField'
+import type { SharedDetails } from '@/features/upload/engine/requests'
+
+const LABEL = /^[A-Za-z0-9._-]{1,64}$/
+
+export function areLabelsValid(notes: SharedDetails): boolean {
+  return notes.requiredLabels.every((one) => LABEL.test(one))
+}
+
+export function SharedFields({ notes, onChange }: { notes: SharedDetails; onChange: (notes: SharedDetails) => void }) {
+  const [isOpen, { toggle }] = useDisclosure(false)
+  const Icon = isOpen ? IconChevronDown : IconChevronRight
+  const invalid = notes.requiredLabels.filter((one) => !LABEL.test(one))
+  const error =
+    invalid.length > 0 && `Labels may contain only letters, digits, dots, dashes and underscores: ${invalid.join(', ')}`
+  return (
+    <div>
+      <Button
+        variant="subtle"
+        color="gray"
+        size="compact-sm"
+        aria-expanded={isOpen}
+        leftSection={<Icon size={16} />}
+        onClick={toggle}
+      >
+        Tags, labels, description
+      </Button>
+      <Collapse expanded={isOpen}>
+        <Stack gap="xs" mt="xs" maw={640}>
+          <TagsField
+            label="Tags"
+            description="Press Enter after each"
+            maxTags={64}
+            maxLength={64}
+            value={notes.tags}
+            onChange={(tags) => onChange({ ...notes, tags })}
+          />
+          <TagsField
+            label="Required labels"
+            description="Only machines with all of these labels get the models"
+            maxTags={32}
+            maxLength={64}
+            error={error}
+            value={notes.requiredLabels}
+            onChange={(requiredLabels) => onChange({ ...notes, requiredLabels })}
+          />
+          <Textarea
+            label="Description"
+            autosize
+            minRows={2}
+            maxLength={10_000}
+            value={notes.description}
+            onChange={(event) => onChange({ ...notes, description: event.currentTarget.value })}
+          />
+        </Stack>
+      </Collapse>
+    </div>
+  )
+}

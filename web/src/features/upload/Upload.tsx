@@ -1,0 +1,83 @@
+// The upload page: files to upload, running uploads, and unfinished uploads of earlier visits.
+
+import { Alert, Stack, Text } from '@mantine/core'
+import { useState } from 'react'
+import { usePermissions } from '@/api/permissions'
+import { useSession } from '@/api/session'
+import { useTeam } from '@/api/useTeam'
+import { formatCount } from '@/components/format'
+import { Heading } from '@/components/Heading'
+import { notifyError } from '@/components/notify'
+import { Empty } from '@/components/placeholders'
+import { Drafts } from '@/features/upload/Drafts'
+import { DropZone } from '@/features/upload/DropZone'
+import { draft } from '@/features/upload/engine/draft'
+import { useUploadItems } from '@/features/upload/engine/items'
+import { type PickedFile, type Selection, selectModels } from '@/features/upload/engine/pickFiles'
+import { Transfers } from '@/features/upload/Transfers'
+import { UnfinishedUploads } from '@/features/upload/UnfinishedUploads'
+import { EXTENSIONS } from '@/generated/formats'
+
+export function Upload() {
+  const { may } = usePermissions()
+  return (
+    <>
+      <Heading title="Upload" />
+      {may('models_upload') ? (
+        <UploadView />
+      ) : (
+        <Empty title="Viewers cannot upload">Ask an admin of the team to make you a member.</Empty>
+      )}
+    </>
+  )
+}
+
+function UploadView() {
+  const whose = useOwner()
+  const items = useUploadItems().filter((one) => one.teamId === whose.teamId)
+  const drafts = items.filter(({ stage }) => stage === 'reading' || stage === 'draft')
+  const transfers = items.filter((one) => !drafts.includes(one))
+  const [selection, setSelection] = useState<Selection>()
+  const team = useTeam()
+  const addFiles = (files: PickedFile[]) => {
+    const found = selectModels(files)
+    setSelection(found)
+    draft(found.models, whose).catch(notifyError)
+  }
+  return (
+    <Stack gap="lg">
+      <DropZone isSmall={items.length > 0} onFiles={addFiles} />
+      {selection && <SkippedFiles selection={selection} onClose={() => setSelection(undefined)} />}
+      {drafts.length > 0 && <Drafts drafts={drafts} items={items} team={team.data} />}
+      {transfers.length > 0 && <Transfers items={transfers} />}
+      <UnfinishedUploads whose={whose} items={items} />
+    </Stack>
+  )
+}
+
+function useOwner() {
+  const session = useSession()
+  if (session.state !== 'signed-in') return { teamId: '', userId: '' }
+  return { teamId: session.team?.id ?? '', userId: session.me.id }
+}
+
+function SkippedFiles({ selection: { models, skipped }, onClose }: { selection: Selection; onClose: () => void }) {
+  const left = [...skipped.values()].reduce((sum, one) => sum + one, 0)
+  if (left === 0) return null
+  const title =
+    models.length > 0 ? `${formatCount(left, 'file')} skipped: not models` : 'No models found in your selection'
+  return (
+    <Alert
+      color={models.length > 0 ? 'gray' : 'yellow'}
+      title={title}
+      withCloseButton
+      onClose={onClose}
+      closeButtonLabel="Close"
+    >
+      <Text size="sm">
+        {[...skipped].map(([why, number]) => `${number.toLocaleString('en')} ${why}`).join(', ')}. Supported extensions:{' '}
+        {EXTENSIONS.join(' ')}
+      </Text>
+    </Alert>
+  )
+}

@@ -1,0 +1,91 @@
+// Drafts: inspected files with a suggested path, before they are uploaded.
+
+import { inspectInWorker } from '@/features/upload/engine/hashFile'
+import { addItem, allItems, findItem, removeItems, updateItem } from '@/features/upload/engine/items'
+import { peek, peekSoon, stopPeek } from '@/features/upload/engine/peek'
+import type { PickedFile } from '@/features/upload/engine/pickFiles'
+import { findResumeRecord, getCachedHash } from '@/features/upload/engine/resumeStore'
+import { suggestPathByFolders, suggestPathByType, withType } from '@/features/upload/engine/suggestPath'
+
+export interface Owner {
+  teamId: string
+  userId: string
+}
+
+/** Add files to the list, except those that are already in it. */
+export async function draft(files: PickedFile[], whose: Owner): Promise<number[]> {
+  const fresh = files.filter((one) => !isListed(one, whose))
+  const ids = fresh.map(
+    ({ file, relativePath }) =>
+      addItem({
+        file,
+        relativePath,
+        ...whose,
+        stage: 'reading',
+        path: '',
+        fingerprint: '',
+        sent: 0,
+        hashed: 0,
+        rate: 0,
+        note: '',
+      }).id,
+  )
+  await Promise.all(ids.map(inspectDraft))
+  return ids
+}
+
+async function inspectDraft(id: number): Promise<void> {
+  const one = findItem(id)
+  if (!one) return
+  try {
+    const { refusal, detectedType, fingerprint } = await inspectInWorker(one.file)
+    const before = findResumeRecord({ ...one, fingerprint })
+    const byContent = detectedType && suggestPathByType(detectedType, one.relativePath)
+    const path = before?.path ?? suggestPathByFolders(one.relativePath) ?? byContent ?? one.file.name
+    const hash = getCachedHash(one.file, fingerprint)
+    updateItem(id, {
+      stage: 'draft',
+      refusal,
+      fingerprint,
+      path,
+      hash,
+      isBegun: before !== undefined,
+      replaces: before?.replaces,
+    })
+    await peek(id)
+  } catch {
+    updateItem(id, { stage: 'draft', refusal: 'The file cannot be read.' })
+  }
+}
+
+export function setPath(id: number, path: string): void {
+  updateItem(id, { path, existing: undefined, freePath: undefined, replaces: undefined, problem: undefined })
+  peekSoon(id)
+}
+
+export function setType(id: number, modelType: string): void {
+  const one = findItem(id)
+  if (one) setPath(id, withType(one.path, modelType))
+}
+
+/** Replace the existing model at the path with this file. */
+export function replaceExisting(id: number): void {
+  updateItem(id, { replaces: findItem(id)?.existing?.id })
+}
+
+export function discard(ids: readonly number[]): void {
+  for (const id of ids) stopPeek(id)
+  removeItems(ids)
+}
+
+function isListed({ file, relativePath }: PickedFile, { teamId }: Owner): boolean {
+  return allItems().some(
+    (one) =>
+      one.teamId === teamId &&
+      one.relativePath === relativePath &&
+      one.file.size === file.size &&
+      one.file.lastModified === file.lastModified &&
+      one.stage !== 'done' &&
+      one.stage !== 'failed',
+  )
+}

@@ -1,0 +1,111 @@
+// The store of drafts and uploads. It is small, because the header of every view imports it.
+
+import { useSyncExternalStore } from 'react'
+import type { Model } from '@/api/types'
+
+/**
+ * The stage of a file.
+ *
+ *     reading → draft → waiting → working → verifying → done
+ *                                    ↕
+ *                    paused · failed · conflict
+ */
+type Stage = 'reading' | 'draft' | 'waiting' | 'working' | 'paused' | 'failed' | 'conflict' | 'verifying' | 'done'
+
+/** The current step of a running upload. */
+export type Activity = 'comparing' | 'sending' | 'reading on' | 'registering'
+
+export interface Item {
+  id: number
+  file: File
+  /** The path in the dropped folder. */
+  relativePath: string
+  teamId: string
+  userId: string
+  stage: Stage
+  path: string
+  /** Why the registry would refuse these bytes under any name. */
+  refusal?: string | undefined
+  /** The model that has this path; null if there is none, undefined until it is looked up. */
+  existing?: Model | null | undefined
+  /** A free path nearby, which the registry suggests when it knows the file's hash. */
+  freePath?: string | undefined
+  /** The id of the model that this file replaces. */
+  replaces?: string | undefined
+  fingerprint: string
+  hash?: string | undefined
+  /** An upload of this file was started before. */
+  isBegun?: boolean | undefined
+  /** Bytes that the registry holds, and bytes that were hashed. */
+  sent: number
+  hashed: number
+  /** Bytes a second of the current step. */
+  rate: number
+  activity?: Activity | undefined
+  /** The storage key of the completely stored file, which only has to be registered. */
+  storedKey?: string | undefined
+  /** What the upload waits for, as text. */
+  note: string
+  problem?: { title: string; message: string } | undefined
+  modelId?: string | undefined
+  outcome?: 'registered' | 'replaced' | 'here already' | undefined
+}
+
+type Change = Partial<Omit<Item, 'id' | 'file'>>
+
+let items: readonly Item[] = []
+let last = 0
+let isNotifying = false
+const listeners = new Set<() => void>()
+
+export function allItems(): readonly Item[] {
+  return items
+}
+
+export function findItem(id: number): Item | undefined {
+  return items.find((one) => one.id === id)
+}
+
+export function addItem(news: Omit<Item, 'id'>): Item {
+  last += 1
+  const one = { ...news, id: last }
+  setItems([...items, one])
+  return one
+}
+
+export function updateItem(id: number, changed: Change): void {
+  setItems(items.map((one) => (one.id === id ? { ...one, ...changed } : one)))
+}
+
+export function removeItems(ids: readonly number[]): void {
+  setItems(items.filter((one) => !ids.includes(one.id)))
+}
+
+export function restoreItem(one: Item): void {
+  setItems([...items.filter((other) => other.id !== one.id), one].sort((a, b) => a.id - b.id))
+}
+
+function onItems(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+/** All items, as a React hook. */
+export function useUploadItems(): readonly Item[] {
+  return useSyncExternalStore(onItems, allItems)
+}
+
+export function isActive({ stage }: Item): boolean {
+  return stage === 'waiting' || stage === 'working'
+}
+
+/** Replace the items; listeners are notified once for all changes of a task. */
+function setItems(next: readonly Item[]): void {
+  items = next
+  if (isNotifying) return
+  isNotifying = true
+  queueMicrotask(() => {
+    isNotifying = false
+    for (const listener of listeners) listener()
+  })
+}

@@ -1,0 +1,249 @@
+// The upload queue: start, pause, resume, cancel. It lives as long as the tab, in all views.
+
+import { asProblem } from '@/api/problem'
+import { queryClient } from '@/api/queryClient'
+import { currentSession, onSession } from '@/api/session'
+import { FileUnreadable } from '@/features/upload/engine/hashFile'
+import {
+  allItems,
+  findItem,
+  type Item,
+  isActive,
+  removeItems,
+  restoreItem,
+  updateItem,
+} from '@/features/upload/engine/items'
+import { compareContent, findExisting, stopPeek } from '@/features/upload/engine/peek'
+import {
+  abortMultipart,
+  getModel,
+  presign,
+  type SharedDetails,
+  type UploadTicket,
+} from '@/features/upload/engine/requests'
+import {
+  deleteResumeRecordOf,
+  findResumeRecord,
+  HEARTBEAT_MILLISECONDS,
+  saveResumeRecord,
+} from '@/features/upload/engine/resumeStore'
+import { wait, withRetry } from '@/features/upload/engine/retry'
+import { Semaphore } from '@/features/upload/engine/Semaphore'
+import { UploadRun } from '@/features/upload/engine/UploadRun'
+import { isSameFile } from '@/features/upload/engine/unfinished'
+import { forgetProgress, PathTaken, uploadFile } from '@/features/upload/engine/uploadFile'
+
+const MAX_CONCURRENT_FILES = 2
+const PUBLISH_MILLISECONDS = 500
+// This many queued files are presigned in advance, so that refusals are shown at once.
+const MAX_PRECHECKED = 100
+const UNDO_MILLISECONDS = 10_000
+
+const runs = new Map<number, UploadRun>()
+const notes = new Map<number, SharedDetails>()
+const tickets = new Map<number, UploadTicket>()
+const prechecks = new Semaphore(2)
+
+/** Put files into the queue. */
+export function startUploads(ids: readonly number[], about: SharedDetails): void {
+  for (const id of ids) {
+    stopPeek(id)
+    notes.set(id, about)
+    updateItem(id, { stage: 'waiting', problem: undefined, note: '' })
+    void precheck(id)
+  }
+  startNext()
+}
+
+export function pause(ids: readonly number[]): void {
+  for (const id of ids) {
+    const one = findItem(id)
+    if (!one || !isActive(one)) continue
+    stopRun(id)
+    updateItem(id, { stage: 'paused', note: '', rate: 0 })
+  }
+  startNext()
+}
+
+/** Resume paused and failed uploads, and those with a conflict. */
+export function resume(ids: readonly number[]): void {
+  for (const id of ids) updateItem(id, { stage: 'waiting', problem: undefined, note: '', existing: undefined })
+  startNext()
+}
+
+/** Resume with another path; stored bytes are not sent again. */
+export function resumeAt(id: number, path: string): void {
+  updateItem(id, { path, freePath: undefined, replaces: undefined })
+  resume([id])
+}
+
+export function resumeReplacing(id: number): void {
+  updateItem(id, { replaces: findItem(id)?.existing?.id })
+  resume([id])
+}
+
+/** Remove an upload from the list; stored parts are discarded after ten seconds, in which it can be undone. */
+export function cancel(id: number): { undo: () => void } | undefined {
+  const one = findItem(id)
+  if (!one) return undefined
+  stopRun(id)
+  removeItems([id])
+  startNext()
+  const unfinished = findResumeRecord(one)
+  const timer = setTimeout(() => {
+    if (isListedAgain(one)) return
+    deleteResumeRecordOf(one)
+    if (unfinished)
+      void abortMultipart({ storage_key: unfinished.storageKey, upload_id: unfinished.uploadId }).catch(() => {})
+  }, UNDO_MILLISECONDS)
+  const undo = () => {
+    clearTimeout(timer)
+    restoreItem({ ...one, stage: 'paused', note: '', rate: 0, activity: undefined })
+    if (isActive(one)) resume([id])
+  }
+  return { undo }
+}
+
+/** Return whether the same file was selected again, so that its upload continues with the stored parts. */
+function isListedAgain(one: Item): boolean {
+  return allItems().some((other) => other.teamId === one.teamId && isSameFile(other.file, one.file))
+}
+
+/** Remove finished uploads from the list. */
+export function clearDone(): void {
+  removeItems(allItems().flatMap((one) => (one.stage === 'done' ? [one.id] : [])))
+}
+
+function startNext(): void {
+  for (const { id, stage } of allItems()) {
+    if (runs.size >= MAX_CONCURRENT_FILES) return
+    if (stage === 'waiting' && !runs.has(id)) void runUpload(id)
+  }
+}
+
+async function runUpload(id: number): Promise<void> {
+  const run = new UploadRun(id, notes.get(id))
+  runs.set(id, run)
+  updateItem(id, { stage: 'working' })
+  try {
+    const vetted = tickets.get(id)
+    tickets.delete(id)
+    const delivered = await uploadFile(run, vetted)
+    updateItem(id, { stage: 'verifying', ...delivered, note: '', rate: 0, activity: undefined })
+    void waitForVerification(id)
+  } catch (error) {
+    if (!run.signal.aborted) handleFailure(run, id, error)
+  } finally {
+    run.stop()
+    if (runs.get(id) === run) runs.delete(id)
+    startNext()
+  }
+}
+
+function handleFailure(run: UploadRun, id: number, error: unknown): void {
+  const idle = { note: '', rate: 0, activity: undefined }
+  if (error instanceof PathTaken || asProblem(error).is('model_path_taken')) {
+    // Look up the path again, because it was taken meanwhile.
+    updateItem(id, { stage: 'conflict', ...idle })
+    void describeConflict(id)
+  } else if (error instanceof FileUnreadable) {
+    const message = 'It was moved, deleted or changed after you selected it. Select it again.'
+    updateItem(id, { stage: 'failed', ...idle, problem: { title: 'The file can no longer be read', message } })
+  } else {
+    const { title, message } = asProblem(error)
+    updateItem(id, { stage: 'failed', ...idle, problem: { title, message } })
+  }
+  run.publish()
+}
+
+/** Find the existing model, both hashes and a free path. */
+async function describeConflict(id: number): Promise<void> {
+  const run = new UploadRun(id)
+  try {
+    const existing = await withRetry(run, () => findExisting(run.item))
+    run.change({ existing })
+    if (existing) await compareContent(run, existing)
+  } catch {
+    // The conflict is shown without hashes.
+  }
+}
+
+/** Wait until the registry has verified the file: files in a bucket and expensive files are verified later. */
+async function waitForVerification(id: number): Promise<void> {
+  const run = new UploadRun(id)
+  try {
+    for (let pause = 300; ; pause = Math.min(5_000, pause * 1.5)) {
+      const { teamId, modelId = '', outcome } = run.item
+      const found = await withRetry(run, () => getModel(teamId, modelId))
+      if (found.verification === 'verified') break
+      if (found.verification === 'failed') {
+        const message = found.verification_error ?? 'The stored file does not match its declared hash.'
+        const title =
+          'refusal' in found.metadata ? 'This is not a model file' : 'The stored file differs from your file'
+        forgetProgress(run.item)
+        return updateItem(id, { stage: 'failed', problem: { title, message } })
+      }
+      updateItem(id, { outcome })
+      await wait(pause, run.signal)
+    }
+    updateItem(id, { stage: 'done', problem: undefined })
+  } catch (error) {
+    const { title, message } = asProblem(error)
+    updateItem(id, { stage: 'failed', problem: { title, message } })
+  }
+  await queryClient.invalidateQueries()
+}
+
+/** Presign a queued file, so that quota, disk and path are checked before it starts. */
+async function precheck(id: number): Promise<void> {
+  await prechecks.run(new AbortController().signal, async () => {
+    const one = findItem(id)
+    if (one?.stage !== 'waiting' || tickets.size >= MAX_PRECHECKED || findResumeRecord(one) || one.storedKey) return
+    try {
+      tickets.set(id, await presign(one))
+    } catch (error) {
+      const problem = asProblem(error)
+      const isFinal = [403, 422, 507].includes(problem.status) && findItem(id)?.stage === 'waiting'
+      if (isFinal) updateItem(id, { stage: 'failed', problem: { title: problem.title, message: problem.message } })
+    }
+  })
+}
+
+function stopRun(id: number): void {
+  stopPeek(id)
+  tickets.delete(id)
+  runs.get(id)?.stop()
+  runs.delete(id)
+}
+
+/** Uploads of one person are not continued by another person who signs in. */
+function removeItemsOfOthers(): void {
+  const session = currentSession()
+  if (session.state !== 'signed-in') return
+  const others = allItems().filter((one) => one.userId !== session.me.id)
+  for (const one of others) stopRun(one.id)
+  if (others.length > 0) removeItems(others.map((one) => one.id))
+}
+
+function onLeaving(event: BeforeUnloadEvent): void {
+  if (allItems().some(isActive)) event.preventDefault()
+}
+
+/** Release the uploads, so that another tab, or this one after a reload, can resume them at once. */
+function releaseUploads(): void {
+  for (const { id } of allItems()) {
+    const unfinished = runs.get(id)?.record
+    const one: Item | undefined = findItem(id)
+    if (unfinished && one) saveResumeRecord(one, { ...unfinished, beat: 0 })
+  }
+}
+
+onSession(removeItemsOfOthers)
+addEventListener('beforeunload', onLeaving)
+addEventListener('pagehide', releaseUploads)
+setInterval(() => {
+  for (const run of runs.values()) run.publish()
+}, PUBLISH_MILLISECONDS)
+setInterval(() => {
+  for (const run of runs.values()) run.sendHeartbeat()
+}, HEARTBEAT_MILLISECONDS)

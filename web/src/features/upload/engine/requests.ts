@@ -1,0 +1,154 @@
+// API requests of uploads. Each names its team, because the page may show another team meanwhile.
+
+import { api, unwrap } from '@/api/client'
+import type { Model, ModelPage } from '@/api/types'
+import { casefold, checkPath, PathRefused } from '@/features/upload/engine/checkPath'
+import type { Item } from '@/features/upload/engine/items'
+import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
+
+export interface SignedUrl {
+  url: string
+  headers: Record<string, string>
+}
+
+export interface UploadTicket extends SignedUrl {
+  storageKey: string
+  expiresAt: number
+  inParts: boolean
+  isStored: boolean
+  hashFirst: boolean
+}
+
+export interface Multipart {
+  storage_key: string
+  upload_id: string
+}
+
+export interface Part {
+  part_number: number
+  etag: string
+}
+
+export interface StoredPart extends Part {
+  size: number
+}
+
+/** Details for all models of an upload; empty ones are not sent. */
+export interface SharedDetails {
+  tags: string[]
+  requiredLabels: string[]
+  description: string
+}
+
+export const NO_DETAILS: SharedDetails = { tags: [], requiredLabels: [], description: '' }
+
+const teamHeader = (teamId: string) => ({ header: { 'X-Team-ID': teamId } })
+
+export async function presign(one: Item): Promise<UploadTicket> {
+  const ticket = await unwrap(
+    api.POST('/api/v1/models/presign', {
+      params: teamHeader(one.teamId),
+      body: {
+        file_name: toPrintable(one.file.name),
+        ...getFileFields(one),
+        ...(one.hash && { file_hash: one.hash }),
+        ...(one.replaces && { replaces: one.replaces }),
+      },
+    }),
+  )
+  return {
+    url: ticket.upload_url,
+    headers: ticket.upload_headers,
+    storageKey: ticket.storage_key,
+    expiresAt: Date.parse(ticket.expires_at),
+    inParts: ticket.multipart_recommended,
+    isStored: ticket.already_stored,
+    hashFirst: ticket.hash_first,
+  }
+}
+
+export function initiateMultipart(storage_key: string, file_size: number) {
+  return unwrap(api.POST('/api/v1/uploads/multipart/initiate', { body: { storage_key, file_size } }))
+}
+
+export async function presignParts(upload: Multipart, part_numbers: number[]): Promise<Map<number, SignedUrl>> {
+  const body = { ...upload, part_numbers }
+  const { part_list } = await unwrap(api.POST('/api/v1/uploads/multipart/presign', { body }))
+  return new Map(part_list.map((one) => [one.part_number, { url: one.upload_url, headers: one.upload_headers }]))
+}
+
+export async function listStoredParts(upload: Multipart) {
+  return (await unwrap(api.GET('/api/v1/uploads/multipart/parts', { params: { query: upload } }))).part_list
+}
+
+export async function completeMultipart(upload: Multipart, part_list: Part[]): Promise<void> {
+  await unwrap(api.POST('/api/v1/uploads/multipart/complete', { body: { ...upload, part_list } }))
+}
+
+export async function abortMultipart(upload: Multipart): Promise<void> {
+  await unwrap(api.POST('/api/v1/uploads/multipart/abort', { body: upload }))
+}
+
+/** Register the stored file. Idempotent: repeating it returns the same id. */
+export async function registerModel(
+  one: Item,
+  storage_key: string,
+  file_hash: string,
+  notes: SharedDetails,
+): Promise<string> {
+  const name = toPrintable(one.file.name).replace(/(.)\.[^.]*$/, '$1')
+  const made = await unwrap(
+    api.POST('/api/v1/models', {
+      params: teamHeader(one.teamId),
+      body: {
+        display_name: name,
+        storage_key,
+        file_hash,
+        ...getFileFields(one),
+        ...(one.replaces && { replaces: one.replaces }),
+        ...(notes.tags.length > 0 && { tags: notes.tags }),
+        ...(notes.requiredLabels.length > 0 && { required_labels: notes.requiredLabels }),
+        ...(notes.description && { description: notes.description }),
+      },
+    }),
+  )
+  return made.id
+}
+
+export function getModel(teamId: string, model_id: string): Promise<Model> {
+  return unwrap(api.GET('/api/v1/models/{model_id}', { params: { path: { model_id }, ...teamHeader(teamId) } }))
+}
+
+/** Find the model at this path, or at a path that is the same file on some file system. */
+export async function findModelAt(teamId: string, path: string): Promise<Model | undefined> {
+  const { key, relative, canonicalType } = checkPath(getTypeOfPath(path), path)
+  const query = { q: relative.split('/').at(-1) ?? '', model_type: canonicalType, per_page: 100 }
+  let cursor: string | null | undefined = ''
+  while (typeof cursor === 'string') {
+    const page: ModelPage = await unwrap(
+      api.GET('/api/v1/models', { params: { query: { ...query, cursor }, ...teamHeader(teamId) } }),
+    )
+    const found = page.model_list.find((one) => keyOf(one) === key)
+    if (found) return found
+    cursor = page.page_meta.next_cursor
+  }
+  return undefined
+}
+
+function keyOf({ model_type, model_path }: Model): string {
+  try {
+    return checkPath(model_type, model_path).key
+  } catch (refused) {
+    if (refused instanceof PathRefused) return casefold(model_path)
+    throw refused
+  }
+}
+
+function getFileFields({ file, path }: Item) {
+  return { file_size: file.size, model_type: getTypeOfPath(path), model_path: path }
+}
+
+/** Replace characters that the registry does not allow in names: control characters and lone surrogates. */
+function toPrintable(name: string): string {
+  return name.replace(/[\p{Cc}\p{Cs}]/gu, '_').slice(0, 255)
+}

@@ -1,0 +1,159 @@
+// Uploads a file, unless it is already stored, hashes it in parallel, and registers it as a model.
+
+import { Problem } from '@/api/problem'
+import { type Item, updateItem } from '@/features/upload/engine/items'
+import { findExisting } from '@/features/upload/engine/peek'
+import { initiateMultipart, presign, registerModel, type UploadTicket } from '@/features/upload/engine/requests'
+import {
+  deleteCachedHash,
+  deleteResumeRecordOf,
+  findResumeRecord,
+  HEARTBEAT_MILLISECONDS,
+  isActiveElsewhere,
+  type ResumeRecord,
+  TAB_ID,
+} from '@/features/upload/engine/resumeStore'
+import { wait, withRetry } from '@/features/upload/engine/retry'
+import { completeUpload, findStoredParts, sendParts, sendWhole } from '@/features/upload/engine/sendParts'
+import type { UploadRun } from '@/features/upload/engine/UploadRun'
+import type { ProblemCode } from '@/generated/problems'
+
+// A URL that expires sooner may expire before the last byte is sent.
+const MIN_URL_LIFETIME_MILLISECONDS = 20 * 60_000
+// After these problems the stored bytes are useless, and the next attempt restarts.
+const RESTART_CODES: ProblemCode[] = [
+  'upload_not_found',
+  'upload_used',
+  'upload_incomplete',
+  'hash_mismatch',
+  'not_a_model_file',
+]
+
+/** A different file is at the path: the person has to decide. */
+export class PathTaken extends Error {}
+
+/** The result of an upload with the id of the model. */
+type UploadResult = { modelId: string; outcome: 'registered' | 'replaced' | 'here already' }
+
+/**
+ * Upload a file and register it as a model, sending only bytes that the registry does not have.
+ *
+ * @throws PathTaken
+ * @throws Problem the registry refused; transient failures are retried.
+ * @throws FileUnreadable
+ */
+export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefined): Promise<UploadResult> {
+  await waitForOtherTab(run)
+  const held = await findSameContent(run)
+  if (held) return { modelId: held, outcome: 'here already' }
+  try {
+    const storageKey = run.item.storedKey ?? (await storeContent(run, vetted))
+    if (!run.item.hash) run.setActivity('reading on')
+    const hash = await run.hash()
+    run.setActivity('registering')
+    const modelId = await withRetry(run, () => registerModel(run.item, storageKey, hash, run.notes))
+    deleteResumeRecordOf(run.item)
+    run.record = undefined
+    return { modelId, outcome: run.item.replaces ? 'replaced' : 'registered' }
+  } catch (error) {
+    if (error instanceof Problem && error.is(...RESTART_CODES)) restart(run)
+    throw error
+  }
+}
+
+/** Return the id of the model if it has the same content at this path. */
+async function findSameContent(run: UploadRun): Promise<string | undefined> {
+  const existing =
+    run.item.existing === undefined ? await withRetry(run, () => findExisting(run.item)) : run.item.existing
+  run.change({ existing })
+  if (!existing || existing.verification === 'failed') return undefined
+  if (existing.file_size === run.item.file.size) {
+    run.setActivity('comparing')
+    if (existing.file_hash === (await run.hash())) return existing.id
+  }
+  if (existing.id !== run.item.replaces) throw new PathTaken()
+  return undefined
+}
+
+/** Store the content and return its storage key; resumes an earlier upload if possible. */
+async function storeContent(run: UploadRun, vetted: UploadTicket | undefined): Promise<string> {
+  const unfinished = findResumeRecord(run.item)
+  const storageKey = (unfinished && (await resumeUpload(run, unfinished))) ?? (await sendContent(run, vetted))
+  run.change({ storedKey: storageKey, sent: run.item.file.size })
+  return storageKey
+}
+
+/** Resume an earlier upload; undefined if it no longer exists. */
+async function resumeUpload(run: UploadRun, unfinished: ResumeRecord): Promise<string | undefined> {
+  run.saveRecord({ ...unfinished, tab: TAB_ID, beat: Date.now() })
+  try {
+    if (unfinished.sent) {
+      await completeUpload(run, unfinished, unfinished.sent)
+      return unfinished.storageKey
+    }
+    const parts = await findStoredParts(run, unfinished)
+    if (!parts) return undefined
+    run.setActivity('sending')
+    run.noteStoredBytes(parts.reduce((sum, { size }) => sum + size, 0))
+    await whileHashing(run, sendParts(run, unfinished, parts))
+    return unfinished.storageKey
+  } catch (error) {
+    if (error instanceof Problem && error.is('upload_not_found', 'parts_wrong')) return undefined
+    throw error
+  }
+}
+
+async function sendContent(run: UploadRun, vetted: UploadTicket | undefined): Promise<string> {
+  const isUsable = vetted && vetted.expiresAt - Date.now() > MIN_URL_LIFETIME_MILLISECONDS && !run.item.hash
+  let ticket = isUsable ? vetted : await withRetry(run, () => presign(run.item))
+  if (ticket.hashFirst) {
+    run.setActivity('comparing')
+    await run.hash()
+    ticket = await withRetry(run, () => presign(run.item))
+  }
+  if (ticket.isStored) return ticket.storageKey
+  run.setActivity('sending')
+  run.resetProgress(0)
+  if (ticket.inParts) await whileHashing(run, sendMultipart(run, ticket))
+  else await whileHashing(run, sendWhole(run, ticket))
+  return ticket.storageKey
+}
+
+async function sendMultipart(run: UploadRun, ticket: UploadTicket): Promise<void> {
+  const { file, fingerprint, teamId, path, replaces } = run.item
+  const started = await withRetry(run, () => initiateMultipart(ticket.storageKey, file.size))
+  const now = Date.now()
+  run.saveRecord({
+    ...{ teamId, name: file.name, size: file.size, lastModified: file.lastModified, fingerprint, path, replaces },
+    ...{ storageKey: ticket.storageKey, uploadId: started.upload_id, partSize: started.part_size },
+    ...{ notes: run.notes, begun: now, tab: TAB_ID, beat: now },
+  })
+  await sendParts(run, run.record as ResumeRecord, [])
+}
+
+/** Hash while sending. If the file cannot be read, both fail. */
+async function whileHashing(run: UploadRun, sending: Promise<void>): Promise<void> {
+  const hash = run.hash()
+  await Promise.race([sending, hash.then(() => sending)])
+}
+
+/** Wait while another tab uploads the same file, which is then already stored. */
+async function waitForOtherTab(run: UploadRun): Promise<void> {
+  for (let other = findResumeRecord(run.item); other && isActiveElsewhere(other); other = findResumeRecord(run.item)) {
+    run.change({ note: 'Another tab is uploading this file.', existing: undefined })
+    await wait(HEARTBEAT_MILLISECONDS, run.signal)
+  }
+  run.setNote('')
+}
+
+function restart(run: UploadRun): void {
+  run.record = undefined
+  forgetProgress(run.item)
+}
+
+/** Delete the saved progress and hash of a file. */
+export function forgetProgress(one: Item): void {
+  deleteResumeRecordOf(one)
+  deleteCachedHash(one.file)
+  updateItem(one.id, { storedKey: undefined, hash: undefined, sent: 0, hashed: 0 })
+}

@@ -1,0 +1,101 @@
+// Validates drafts before the upload: everything that can be checked without sending the file.
+
+import type { Team } from '@/api/types'
+import { checkPath } from '@/features/upload/engine/checkPath'
+import { type Item, isActive } from '@/features/upload/engine/items'
+import { findPathProblem, getExtension, getTypeOfPath, INVALID_CHARACTERS } from '@/features/upload/engine/suggestPath'
+import { PICKLE_EXTENSIONS } from '@/generated/formats'
+
+export interface Validation {
+  /** Only `valid` drafts are uploaded. `needs-input`: the person has to decide. */
+  kind: 'reading' | 'valid' | 'needs-input' | 'refused'
+  text: string
+  /** A valid path. */
+  suggestion?: string | undefined
+}
+
+/** Validate all drafts; returns the results by draft id. */
+export function validateDrafts(items: readonly Item[], team: Team | undefined): Map<number, Validation> {
+  const taken = new Map<string, Item>()
+  for (const one of items) if (isActive(one) || one.stage === 'paused') taken.set(getPathKey(one) ?? '', one)
+  const verdicts = new Map<number, Validation>()
+  for (const one of items) {
+    if (one.stage !== 'reading' && one.stage !== 'draft') continue
+    const key = getPathKey(one)
+    const twin = key === undefined ? undefined : taken.get(key)
+    if (key !== undefined && !one.refusal) taken.set(key, twin ?? one)
+    verdicts.set(one.id, validateDraft(one, twin, team))
+  }
+  return verdicts
+}
+
+function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined): Validation {
+  if (one.stage === 'reading') return { kind: 'reading', text: 'Checking the file…' }
+  const refusal = one.refusal ?? pickleRefusal(one, team)
+  if (refusal) return { kind: 'refused', text: refusal }
+  if (!getTypeOfPath(one.path)) return { kind: 'needs-input', text: 'The model type is unknown. Choose a type.' }
+  const unfit = findPathProblem(one.path)
+  if (unfit) return invalidPath(one, unfit.why, unfit.suggestion)
+  if (getExtension(one.path) !== getExtension(one.file.name)) {
+    return { kind: 'refused', text: `The path must have the extension of the file, '${getExtension(one.file.name)}'.` }
+  }
+  if (twin)
+    return {
+      kind: 'refused',
+      text: `'${toVisibleText(twin.relativePath)}' would become the same model. Change the path of one of them.`,
+    }
+  if (one.existing && one.replaces !== one.existing.id) return takenPath(one)
+  if (one.existing) return { kind: 'valid', text: 'Replaces the model that is at this path now.' }
+  if (one.isBegun) return { kind: 'valid', text: 'Resumes an upload that was started before.' }
+  return { kind: 'valid', text: '' }
+}
+
+function invalidPath(one: Item, why: string, suggestion: string | undefined): Validation {
+  if (!suggestion) return { kind: 'needs-input', text: why }
+  const letters = [...new Set(one.path.match(INVALID_CHARACTERS)?.join(''))].map(toVisibleCharacter).join(' ')
+  const reason = letters ? `Some machines cannot store a name with ${letters}` : why.replace(/\.$/, '')
+  const text = `${reason}. Workflows that use '${toVisibleText(one.file.name)}' must be changed to the new name.`
+  return { kind: 'needs-input', text, suggestion }
+}
+
+/** Return a character, or its code point if it is invisible or changes the text direction. */
+function toVisibleCharacter(letter: string): string {
+  const code = letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')
+  return /[\p{C}\p{Z}\p{M}]/u.test(letter) ? `U+${code}` : letter
+}
+
+/** Replace control characters, which could change the direction of the surrounding text. */
+function toVisibleText(name: string): string {
+  return name.replace(/\p{C}/gu, '\ufffd')
+}
+
+function takenPath(one: Item): Validation {
+  if (one.hash === undefined && one.existing?.file_size === one.file.size) {
+    return {
+      kind: 'reading',
+      text: 'A model of this size is at this path. Hashing the file to compare them…',
+    }
+  }
+  return { kind: 'needs-input', text: 'A different file is at this path.', suggestion: one.freePath }
+}
+
+function pickleRefusal({ file }: Item, team: Team | undefined): string | undefined {
+  if (team?.pickle_policy !== 'block' || !PICKLE_EXTENSIONS.includes(getExtension(file.name))) return undefined
+  return (
+    "This is a pickle file, and such files can run code on every machine that loads them; this team's setting " +
+    "'pickle_policy' is 'block'. Convert it to .safetensors, or ask an admin of the team to set it to 'scan'."
+  )
+}
+
+/** Return a message if the drafts exceed the team's quota. */
+export function quotaRefusal(drafts: readonly Item[], team: Team | undefined, words: (count: number) => string) {
+  if (team?.quota_bytes === null || team?.quota_bytes === undefined) return undefined
+  const room = Math.max(0, team.quota_bytes - team.stored_bytes)
+  const wanted = drafts.reduce((sum, one) => sum + one.file.size, 0)
+  if (wanted <= room) return undefined
+  return `The team's quota is ${words(team.quota_bytes)}, of which ${words(room)} are left; these files need ${words(wanted)}.`
+}
+
+function getPathKey({ path }: Item): string | undefined {
+  return getTypeOfPath(path) && !findPathProblem(path) ? checkPath(getTypeOfPath(path), path).key : undefined
+}

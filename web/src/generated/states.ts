@@ -1,0 +1,29 @@
+// Written by `make fix` from src/modelyard/wire/. Do not edit.
+
+/** The states of machines. */
+export const AGENT_STATUSES = ['idle', 'busy', 'syncing', 'unhealthy'] as const
+
+/** The states of a model's replica on a machine. */
+export const REPLICA_STATES = ['queued', 'downloading', 'verifying', 'ready', 'conflict', 'blocked', 'failed'] as const
+
+/** The largest number of replica states in one response. */
+export const MAX_STATES_IN_RESPONSE = 20_000
+
+/** Whether machines get a model. */
+export const MODEL_STATUSES = ['active', 'disabled'] as const
+
+/** The states of the verification of a model's file. */
+export const VERIFICATIONS = ['pending', 'verified', 'failed'] as const
+
+/** The orders of a list of models. */
+export const MODEL_SORTS = [
+  'created_at',
+  '-created_at',
+  'display_name',
+  '-display_name',
+  'file_size',
+  '-file_size',
+] as const
+
+/** The kinds of keys. */
+export const CREDENTIAL_KINDS = ['integration', 'agent', 'device'] as const

@@ -1,0 +1,114 @@
+// Fixtures of every test: a registry shared by the tests of one file, and a page that records errors and policy violations.
+//
+//     const test = withRegistry()
+//
+//     test('typing a part of a name filters the model list', async ({ page, registry, signIn }) => {
+//       await registered(registry, 'loras/ink.safetensors')
+//       await signIn(registry.owner, '/models')
+
+import AxeBuilder from '@axe-core/playwright'
+import { expect, type Page, test } from '@playwright/test'
+import { type Person, Registry } from './registry'
+
+export { expect } from '@playwright/test'
+
+interface PerTest {
+  /** Sign in as this person with the form, and open the URL. */
+  signIn: (person: Person, address?: string, page?: Page) => Promise<void>
+  /** Script errors, dialogs and violations of the content security policy; a test fails if there is one. */
+  pageErrors: string[]
+}
+
+/** Starts a registry, passes it to `use`, and closes it afterwards. */
+type RegistryProvider = (use: (registry: Registry) => Promise<void>) => Promise<void>
+
+/** Provide a registry with these settings. */
+export function startRegistry(settings: Record<string, string> = {}): RegistryProvider {
+  return async (use) => {
+    const registry = new Registry()
+    try {
+      await registry.start(settings)
+      await use(registry)
+    } finally {
+      await registry.close()
+    }
+  }
+}
+
+/**
+ * Return a `test` function whose tests share one registry, for one file. Sharing it between files would make results
+ * depend on the order in which two workers run the files.
+ */
+export function withRegistry(provider: RegistryProvider = startRegistry()) {
+  return withPage.extend<object, { registry: Registry }>({
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from this pattern.
+    registry: [async ({}, use) => provider(use), { scope: 'worker', timeout: 120_000 }],
+  })
+}
+
+const withPage = test.extend<PerTest, { registry: Registry }>({
+  registry: [
+    () => {
+      throw new Error('The tests of a file begin with withRegistry().')
+    },
+    { scope: 'worker' },
+  ],
+  pageErrors: [
+    async ({ page }, use) => {
+      const pageErrors: string[] = []
+      await recordPageErrors(page, pageErrors)
+      await use(pageErrors)
+      expect(pageErrors).toEqual([])
+    },
+    { auto: true },
+  ],
+  signIn: async ({ page, registry }, use) => {
+    await use(async (person, address = '/', inPage = page) => {
+      await inPage.goto(new URL(address, registry.url).href)
+      await inPage.getByLabel('E-mail').fill(person.email)
+      await inPage.getByLabel(/^Password/).fill(person.password)
+      await inPage.getByRole('button', { name: 'Sign in' }).click()
+      await expect(inPage.getByRole('navigation', { name: 'Views' }).or(inPage.getByLabel('Menu'))).not.toHaveCount(0)
+    })
+  },
+})
+
+/** Record uncaught errors, dialogs and content security policy violations of a page. */
+export async function recordPageErrors(page: Page, pageErrors: string[]): Promise<void> {
+  await page.exposeFunction('__mishap', (text: string) => pageErrors.push(text))
+  await page.addInitScript(() => {
+    const tell = (text: string) => (window as unknown as { __mishap(text: string): void }).__mishap(text)
+    document.addEventListener('securitypolicyviolation', (event) => {
+      tell(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`)
+    })
+    for (const name of ['alert', 'confirm', 'prompt'] as const) {
+      window[name] = () => tell(`a script ran: ${name}`) as never
+    }
+  })
+  page.on('pageerror', (error) => pageErrors.push(`error: ${error.message}`))
+}
+
+/** Expect that axe finds no violation of WCAG 2.2 AA, once animations have ended. */
+export async function expectAccessible(page: Page): Promise<void> {
+  // Colours in transition fail the contrast check, and an animation may begin only after the first check.
+  await expect.poll(() => findViolations(page), { timeout: 30_000 }).toEqual([])
+}
+
+/** Expect that the page does not scroll horizontally, once animations have ended. */
+export async function expectNoHorizontalScroll(page: Page, message = 'wider than the window by'): Promise<void> {
+  await waitForAnimations(page)
+  const overhang = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+  await expect.poll(overhang, { message }).toBeLessThanOrEqual(0)
+}
+
+async function waitForAnimations(page: Page): Promise<void> {
+  await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== 'running'))
+}
+
+async function findViolations(page: Page): Promise<string[]> {
+  await waitForAnimations(page)
+  const found = await new AxeBuilder({ page })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze()
+  return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`)
+}
