@@ -126,6 +126,12 @@ async def test_find_model_by_part_of_name_raises_not_found_with_similar_path(reg
     assert refused.value.facts["similar"] == [ink.model_path]
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "bell\x07"])
+async def test_find_model_by_name_that_no_model_can_have_raises_not_found(registry: Registry, name: str) -> None:
+    with pytest.raises(ModelNotFound):
+        await find_model(registry, name)
+
+
 async def test_find_model_deleted_is_found_only_with_deleted_option(registry: Registry, ink: Model) -> None:
     await registry.delete_model(ink.id)
     with pytest.raises(ModelNotFound):

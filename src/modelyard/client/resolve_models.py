@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from modelyard.client.api.paging import list_pages
 from modelyard.client.api.registry import Registry
 from modelyard.wire.model_filter import MAX_SEARCH_WORDS, ModelFilter
@@ -85,9 +87,13 @@ async def _search_models(registry: Registry, words: str | None, *, deleted: bool
     """Yield the models whose name, path or tags contain the first ``MAX_SEARCH_WORDS`` of these words.
 
     If ``words`` is None, all models are yielded. ``deleted``: those in the trash instead. Pages are loaded when needed.
+    Words that no name can have, such as control characters, match nothing.
     """
     q = None if words is None else " ".join(words.split()[:MAX_SEARCH_WORDS])
-    model_filter = ModelFilter(q=q, deleted=deleted)
+    try:
+        model_filter = ModelFilter(q=q, deleted=deleted)
+    except ValidationError:
+        return
     async for page in list_pages(lambda paging: registry.list_models(model_filter, paging)):
         for model in page.model_list:
             yield model

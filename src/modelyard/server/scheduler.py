@@ -34,7 +34,10 @@ def _do_nothing() -> None: ...
 
 @dataclass(frozen=True)
 class Job:
-    """A periodic job. ``do`` returns whether there is more to do at once; ``stop`` ends a running ``do`` early."""
+    """A periodic job. ``do`` returns whether there is more to do at once; ``stop`` ends a running ``do`` early.
+
+    The database stores leases by ``name``: renaming a job takes a migration.
+    """
 
     name: str
     every_seconds: float

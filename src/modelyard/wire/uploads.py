@@ -68,7 +68,7 @@ class UploadTicket(Schema):
     )
     multipart_recommended: bool = Field(
         description="Upload parts, although one PUT request is allowed: an interruption then costs only a few parts. "
-        "True for files above 32 MiB and wherever `multipart_required` is.",
+        f"True for files above {MULTIPART_ABOVE_BYTES // 2**20} MiB and wherever `multipart_required` is.",
         examples=[True],
     )
     already_stored: bool = Field(

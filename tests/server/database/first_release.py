@@ -45,6 +45,14 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def upgrade_to(database: Database, revision: str) -> None:
+    """Apply the migrations up to this revision."""
+    config = _config()
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
 class FirstRelease:
     """The content of that registry, and the secrets that users had, as ``tokens`` by kind."""
 
@@ -64,10 +72,7 @@ class FirstRelease:
     def write(self, url: str, data_dir: Path) -> None:
         """Create the database at schema 0001 and the folder of objects."""
         database = Database(url)
-        config = _config()
-        with database.engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "0001")
+        upgrade_to(database, "0001")
         with database.engine.begin() as connection:
             if not is_sqlite(database.engine):
                 connection.execute(text("SET LOCAL timezone = 'UTC'"))

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import MetaData, func, select
+from sqlalchemy import MetaData, func, select, text
 
 from modelyard.server.app import create_app
 from modelyard.server.database.migrations import migrate, schema_state
@@ -16,7 +16,16 @@ from modelyard.server.resources import Resources, open_resources
 from modelyard.server.settings import Settings
 from modelyard.server.teams.operations import restore_team
 from tests.server.conftest import CHEAP
-from tests.server.database.first_release import GONE_TEAM, MEMBER, OWNER, PAIRED_CODE, TEAM, FirstRelease, format_uuid
+from tests.server.database.first_release import (
+    GONE_TEAM,
+    MEMBER,
+    OWNER,
+    PAIRED_CODE,
+    TEAM,
+    FirstRelease,
+    format_uuid,
+    upgrade_to,
+)
 from tests.server.harness import PASSWORD, ApiCaller, HarnessClient, make_model_file
 
 
@@ -91,6 +100,16 @@ def test_upgrade_audit_events_of_damaged_models_are_renamed(upgraded: Upgraded) 
     actions = [event["action"] for event in events]
     assert {"model.corrupted", "model.repaired"} <= set(actions)
     assert {"model.rotten", "model.healed"}.isdisjoint(actions)
+
+
+def test_upgrade_renamed_jobs_keep_their_leases(database: Database) -> None:
+    upgrade_to(database, "0014")
+    with database.engine.begin() as connection:
+        connection.execute(text("INSERT INTO job_leases (name) VALUES ('sweep'), ('absences'), ('scrub')"))
+    migrate(database.engine)
+    with database.engine.begin() as connection:
+        names = connection.execute(text("SELECT name FROM job_leases")).scalars().all()
+    assert sorted(names) == ["offline machines", "scrub", "thorough clean-up"]
 
 
 def test_upgrade_models_can_be_served_restored_and_registered(upgraded: Upgraded) -> None:

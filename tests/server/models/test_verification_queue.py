@@ -22,11 +22,9 @@ def registry_without_workers(environments: Environments, tmp_path: Path) -> Iter
     with (
         environments.create_settings(tmp_path, verification_queue=QUEUE) as settings,
         open_resources(settings, Identity(CHEAP)) as resources,
+        Harness.without_jobs(resources) as registry,
     ):
-        registry = Harness(resources)
-        registry.owner = registry.sign_in("owner@studio.test", registry.team_id)
         yield registry
-        registry.client.close()
 
 
 def create_scanning_team(registry: Harness) -> ApiCaller:

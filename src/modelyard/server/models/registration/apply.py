@@ -48,13 +48,18 @@ class Registration:
     content: UploadedContent
 
 
-def apply_registration(database: Database, team: TeamContext, registration: Registration) -> tuple[UUID, bool]:
+@dataclass(frozen=True)
+class RegisteredModel:
+    """The id of a registered model, and whether this request created it."""
+
+    id: UUID
+    is_new: bool
+
+
+def apply_registration(database: Database, team: TeamContext, registration: Registration) -> RegisteredModel:
     """Create the model of a registration, or repair or return the existing one; all in one transaction.
 
     If the existing model is returned, the upload stays unregistered and is deleted when it expires.
-
-    Returns:
-        The id of the model, and whether it was created.
 
     Raises:
         ModelPathTaken: a model with other content is at the path.
@@ -74,14 +79,14 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
         action = decide_path_action(state, file_hash)
         if existing is None:
             _create_model(session, team, registration, new, model_id)
-            return model_id, True
+            return RegisteredModel(model_id, is_new=True)
         if action is PathAction.REFUSE:
             raise build_path_taken(session, existing, path, file_hash)
         if action is PathAction.REPAIR:
             _repair_model(session, team, registration, existing)
         succession.hand_over(session, model_id, existing.id)
         succession.let_go(session, existing)
-        return existing.id, False
+        return RegisteredModel(existing.id, is_new=False)
 
 
 def _replace_model(session: Session, team: TeamContext, new: NewModel, successor: UUID) -> NewModel:

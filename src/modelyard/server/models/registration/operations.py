@@ -1,13 +1,12 @@
 """Presigning an upload, and registering an uploaded file as a model."""
 
-from dataclasses import dataclass, replace
-from uuid import UUID
+from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
 
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.paths import build_path_taken, find_model_at_path, validate_model_path
-from modelyard.server.models.registration.apply import Registration, apply_registration
+from modelyard.server.models.registration.apply import RegisteredModel, Registration, apply_registration
 from modelyard.server.models.registration.decide import check_digest, strip_hash_prefix
 from modelyard.server.models.registration.load import get_registered_model_id, load_content, load_upload
 from modelyard.server.settings import Settings
@@ -17,14 +16,6 @@ from modelyard.server.uploads import operations as uploads
 from modelyard.server.uploads.verification_queue import check_verification_queue
 from modelyard.wire.models import NewModel
 from modelyard.wire.uploads import UploadRequest
-
-
-@dataclass(frozen=True)
-class RegisteredModel:
-    """The id of a registered model, and whether this request created it."""
-
-    id: UUID
-    is_new: bool
 
 
 def presign_upload(
@@ -89,7 +80,7 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
 def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Registration) -> RegisteredModel:
     """Apply a registration, once more if another request registers the same path or upload at the same time."""
     try:
-        return RegisteredModel(*apply_registration(objects.database, team, registration))
+        return apply_registration(objects.database, team, registration)
     except IntegrityError:
         path, new = registration.path, registration.new
         with objects.database.reading() as session:
@@ -97,4 +88,4 @@ def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Re
             if upload.registered_at is not None:
                 model_id = get_registered_model_id(session, team, upload, path, new.file_hash)
                 return RegisteredModel(model_id, is_new=False)
-        return RegisteredModel(*apply_registration(objects.database, team, replace(registration, upload=upload)))
+        return apply_registration(objects.database, team, replace(registration, upload=upload))
