@@ -128,7 +128,7 @@ def build_problems() -> str:
     codes = [kind.slug.replace("-", "_") for kind in list_problem_classes()]
     lines = "".join(f"  | {quote(code)}\n" for code in codes)
     return build_module(
-        "modelyard/wire/problems.py",
+        "modelyard/wire/problems",
         ("The `error_code` of each problem of the registry.", f"export type ProblemCode =\n{lines}"),
     )
 

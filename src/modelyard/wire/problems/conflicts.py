@@ -1,0 +1,87 @@
+"""Problems of requests that conflict with the present state of an object."""
+
+from modelyard.wire.problems.base import Problem
+
+
+class ModelPathTaken(Problem):
+    """Another model of the team uses this path. Facts: both hashes, the id of that model, a free path."""
+
+    status, slug, title = 409, "model-path-taken", "This model path is taken"
+
+
+class UploadIncomplete(Problem):
+    """The uploaded file is missing, or its size differs from the declared one. Fact: ``stored`` (its size)."""
+
+    status, slug, title = 409, "upload-incomplete", "The upload is not complete"
+
+
+class UploadUsed(Problem):
+    """The upload was registered as a model before. Fact: the id of that model."""
+
+    status, slug, title = 409, "upload-used", "This upload is registered already"
+
+
+class PartsWrong(Problem):
+    """The listed parts differ from the parts in the store."""
+
+    status, slug, title = 409, "parts-wrong", "The listed parts do not match this upload"
+
+
+class ModelNotVerified(Problem):
+    """The content cannot be downloaded before it is verified. Fact: ``verification``."""
+
+    status, slug, title = 409, "model-not-verified", "The model is not verified"
+
+
+class ModelDamaged(Problem):
+    """The stored content is corrupt or missing. Push the same file again to repair the model."""
+
+    status, slug, title = 409, "model-damaged", "The model's bytes are damaged"
+
+
+class AgentUnknown(Problem):
+    """The registry has no machine with this name for this key yet. Send a heartbeat first."""
+
+    status, slug, title = 409, "agent-unknown", "The machine is not known yet"
+
+
+class AgentTaken(Problem):
+    """Another machine with another key uses this name. Give this machine another name."""
+
+    status, slug, title = 409, "agent-taken", "Another machine has this name"
+
+
+class RemovalNotWaiting(Problem):
+    """The machine has no removal that waits for approval."""
+
+    status, slug, title = 409, "removal-not-waiting", "No removal waits"
+
+
+class KeysWouldStop(Problem):
+    """The user is responsible for keys that require an admin. Facts: ``key_list`` (at most 100), ``key_count``."""
+
+    status, slug, title = 409, "keys-would-stop", "Keys would stop working"
+
+
+class KeyNotRotatable(Problem):
+    """The key has expired or was revoked, or belongs to a paired device. Create a new key, or pair the device again."""
+
+    status, slug, title = 409, "key-not-rotatable", "This key cannot be rotated"
+
+
+class AlreadyMember(Problem):
+    """The user is a member of the team already."""
+
+    status, slug, title = 409, "already-member", "Already a member"
+
+
+class AlreadyInvited(Problem):
+    """The team has an open invitation for this e-mail address."""
+
+    status, slug, title = 409, "already-invited", "Already invited"
+
+
+class AccountExists(Problem):
+    """The e-mail address has an account. Sign in, then accept the invitation."""
+
+    status, slug, title = 409, "account-exists", "This address has an account"

@@ -1,0 +1,100 @@
+"""Problems of invalid requests."""
+
+from typing import Self
+
+from modelyard.wire.problems.base import Problem
+
+
+class MalformedJson(Problem):
+    """The body is not valid JSON, has duplicate keys or NaN, is nested too deeply, or is not UTF-8."""
+
+    status, slug, title = 400, "malformed-json", "The body is not valid JSON"
+
+
+class MalformedRequest(Problem):
+    """The HTTP request itself is invalid."""
+
+    status, slug, title = 400, "malformed-request", "The request cannot be understood"
+
+
+class CredentialIdMalformed(Problem):
+    """The path has something other than a credential's id, for instance a raw key or its prefix."""
+
+    status, slug, title = 400, "credential-id-malformed", "This is not a credential's id"
+
+
+class RouteNotFound(Problem):
+    """No route has this path."""
+
+    status, slug, title = 404, "route-not-found", "There is no such route"
+
+
+class MethodNotAllowed(Problem):
+    """The path does not support this method."""
+
+    status, slug, title = 405, "method-not-allowed", "This method is not allowed here"
+
+
+class RequestStalled(Problem):
+    """The body of a small request did not arrive within 30 seconds."""
+
+    status, slug, title = 408, "request-stalled", "The request body did not arrive in time"
+
+
+class RecordStale(Problem):
+    """The record has changed since the version in ``If-Match``. Read it again."""
+
+    status, slug, title = 412, "record-stale", "The record has changed"
+
+
+class BodyTooLarge(Problem):
+    """The JSON body exceeds 1 MiB, or 16 KiB on routes without sign-in."""
+
+    status, slug, title = 413, "body-too-large", "The body is too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is not ``application/json``."""
+
+    status, slug, title = 415, "unsupported-media-type", "Send application/json"
+
+
+class InvalidRequest(Problem):
+    """Some fields are invalid. ``errors`` lists all of them."""
+
+    status, slug, title = 422, "invalid-request", "Some fields are not valid"
+
+    @classmethod
+    def for_field(cls, field: str, message: str) -> Self:
+        """Build the problem for one invalid field; ``message`` is a sentence without the final period."""
+        return cls(f"Not valid: '{field}'. {message}.", errors=[{"field": field, "message": message}])
+
+
+class ModelPathRefused(Problem):
+    """The model path or type would be unsafe or ambiguous on some platform."""
+
+    status, slug, title = 422, "model-path-refused", "This model path is refused"
+
+
+class NotAModelFile(Problem):
+    """The content does not match the format of the file extension, or is unsafe."""
+
+    status, slug, title = 422, "not-a-model-file", "This is not a model file"
+
+
+class HashMismatch(Problem):
+    """The SHA-256 of the stored content differs from the declared one."""
+
+    status, slug, title = 422, "hash-mismatch", "The hash does not match the file"
+
+
+class SizeMismatch(Problem):
+    """The declared sizes differ between requests."""
+
+    status, slug, title = 422, "size-mismatch", "The declared sizes differ"
+
+
+class PasswordRefused(Problem):
+    """The current password is wrong."""
+
+    status, slug, title = 422, "password-refused", "The current password is wrong"
