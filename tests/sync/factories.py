@@ -141,7 +141,7 @@ class SimulatedDisk:
             assert removed.sha256 == removal.placement.sha256
             self.placements.pop((removal.placement.path, removal.placement.sha256))
         self.recent_removals |= {removal.target.path for removal in plan.remove}
-        if plan.is_removal_approved:
+        if any(removal.is_approved for removal in plan.remove):
             self.recent_removals.clear()
 
     def _can_run(self, action: Fetch | CopyLocal | Replace) -> bool:

@@ -230,12 +230,15 @@ async def test_executor_approval_stays_valid_for_files_not_removed_yet(machine: 
     assert held is not None
     async with open_executor(machine) as work:
         await work.submit(
-            approved_removal_token=held.token, options=replace(DEFAULT_OPTIONS, get_blocked_reason=lambda _: "Not yet.")
+            approved_removal_tokens=frozenset({held.token}),
+            options=replace(DEFAULT_OPTIONS, get_blocked_reason=lambda _: "Not yet."),
         )
         await work.executor.wait_until_idle()
         approved = work.executor.progress.list_approved_files()
         assert len(approved) == 6
-        assert (await work.scan_and_plan(models[0], approved_removal_token=held.token)).held_removals is not None
+        assert (
+            await work.scan_and_plan(models[0], approved_removal_tokens=frozenset({held.token}))
+        ).held_removals is not None
         await work.submit(models[0], approved_files=approved)
         await wait_until(lambda: not work.executor.progress.list_approved_files())
         await work.executor.wait_until_idle()

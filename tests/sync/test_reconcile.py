@@ -18,8 +18,10 @@ from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine
 CONTENT = b"ink" * 1000
 
 
-def build_request(machine: RealMachine, models: Sequence[ManifestEntry]) -> ReconcileRequest:
-    policy = Policy(datetime.now(UTC))
+def build_request(
+    machine: RealMachine, models: Sequence[ManifestEntry], approved_removal_tokens: frozenset[str] = frozenset()
+) -> ReconcileRequest:
+    policy = Policy(datetime.now(UTC), approved_removal_tokens=approved_removal_tokens)
     return ReconcileRequest(machine.installs, build_desired_state(models), policy, DEFAULT_OPTIONS)
 
 
@@ -62,8 +64,8 @@ def test_reconcile_once_approved_token_removes_held_files(machine: RealMachine, 
     assert held_plan.held_removals is not None
     assert len(machine.read_files()) == 5
 
-    request = replace(build_request(machine, []), approved_tokens=(None, held_plan.held_removals.token))
-    plan, _ = reconcile(machine, request)
+    tokens = frozenset({"0" * 64, held_plan.held_removals.token})
+    plan, _ = reconcile(machine, build_request(machine, [], approved_removal_tokens=tokens))
 
     assert plan.approved_removal_token == held_plan.held_removals.token
     assert plan.held_removals is None
@@ -74,7 +76,7 @@ def test_reconcile_once_token_of_other_removals_removes_nothing(machine: RealMac
     models = [store.add_model(f"loras/{number}.sft", bytes([number]) * 100) for number in range(5)]
     reconcile(machine, build_request(machine, models))
 
-    plan, _ = reconcile(machine, replace(build_request(machine, []), approved_tokens=("0" * 64,)))
+    plan, _ = reconcile(machine, build_request(machine, [], approved_removal_tokens=frozenset({"0" * 64})))
 
     assert plan.approved_removal_token is None
     assert plan.held_removals is not None

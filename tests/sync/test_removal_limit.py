@@ -55,15 +55,17 @@ def test_plan_approval_allows_exactly_its_files() -> None:
     disk = build_disk(30)
     held = disk.plan().held_removals
     assert held is not None
-    plan = disk.plan(approved_removal_token=held.token)
-    assert (plan.remove, plan.held_removals) == (held.removals, None)
+    plan = disk.plan(approved_removal_tokens=frozenset({"0" * 64, held.token}))
+    assert (plan.remove, plan.held_removals, plan.approved_removal_token) == (held.removals, None, held.token)
 
 
 def test_plan_old_approval_does_not_allow_other_set() -> None:
     disk = build_disk(30)
     held = disk.plan(build_entry("loras/0.pt")).held_removals
     assert held is not None
-    assert disk.plan(approved_removal_token=held.token).held_removals is not None
+    plan = disk.plan(approved_removal_tokens=frozenset({held.token}))
+    assert plan.held_removals is not None
+    assert plan.approved_removal_token is None
 
 
 def test_plan_approval_does_not_allow_other_content_of_same_names() -> None:
@@ -71,7 +73,7 @@ def test_plan_approval_does_not_allow_other_content_of_same_names() -> None:
     held = disk.plan().held_removals
     assert held is not None
     disk.add_placed_file("loras/0.pt", "other bytes")
-    assert disk.plan(approved_removal_token=held.token).held_removals is not None
+    assert disk.plan(approved_removal_tokens=frozenset({held.token})).held_removals is not None
 
 
 def test_removal_token_is_independent_of_order() -> None:
@@ -154,14 +156,27 @@ def test_plan_replacement_does_not_count_as_removal() -> None:
     assert (plan.held_removals, len(plan.replace)) == (None, 5)
 
 
-def test_plan_reports_whether_removals_were_approved() -> None:
+def test_plan_approved_removals_are_marked() -> None:
     disk = build_disk(30)
-    few, held = disk.plan(*list_entries_without(disk, 0)), disk.plan().held_removals
+    held = disk.plan().held_removals
     assert held is not None
-    assert not few.is_removal_approved
-    assert disk.plan(approved_removal_token=held.token).is_removal_approved
-    assert disk.plan(*list_entries_without(disk, 0), has_removal_limit=False).is_removal_approved
-    assert not disk.plan(*list_entries_without(disk, 0), approved_removal_token=held.token).is_removal_approved
+    assert all(removal.is_approved for removal in disk.plan(approved_removal_tokens=frozenset({held.token})).remove)
+
+
+def test_plan_removals_without_limit_are_marked_as_approved() -> None:
+    disk = build_disk(30)
+    plan = disk.plan(*list_entries_without(disk, 0), has_removal_limit=False)
+    assert [removal.is_approved for removal in plan.remove] == [True]
+    assert plan.approved_removal_token is None
+
+
+def test_plan_removals_within_limit_are_not_marked_as_approved() -> None:
+    disk = build_disk(30)
+    few = disk.plan(*list_entries_without(disk, 0))
+    token = build_removal_token(few.remove)
+    plan = disk.plan(*list_entries_without(disk, 0), approved_removal_tokens=frozenset({token}))
+    assert [removal.is_approved for removal in plan.remove] == [False]
+    assert plan.approved_removal_token is None
 
 
 @settings(deadline=None)

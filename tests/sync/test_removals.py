@@ -38,7 +38,7 @@ def test_apply_removals_one_per_plan_are_held_at_the_same_limit(
     assert list_recent_removals(machine) == set(NAMES[:3])
     held = machine.plan().held_removals
     assert held is not None
-    machine.sync(approved_removal_token=held.token)
+    machine.sync(approved_removal_tokens=frozenset({held.token}))
     assert machine.read_files() == {}
     assert list_recent_removals(machine) == set()
 

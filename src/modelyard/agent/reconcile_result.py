@@ -1,6 +1,6 @@
 """The inputs and results of a reconciliation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ class ReconcileOptions:
     """What a reconciliation may do. ``may_remove`` is called again just before each removal."""
 
     paused: bool = False
-    approved: Sequence[str | None] = ()  # tokens of removals that a user approved
+    approved_tokens: frozenset[str] = frozenset()  # of held removals that a user approved
     may_remove: Callable[[], bool] = lambda: True
 
 

@@ -1,6 +1,6 @@
 """One reconciliation, for ``modelyard sync`` and the agent: scan the folders, make a plan, start its actions."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from modelyard.comfyui.layout import Install
@@ -17,15 +17,13 @@ from modelyard.transfer.thread_pool import ThreadPool
 class ReconcileRequest:
     """The folders of a machine, what they should hold, and what may be done to reach that.
 
-    ``approved_tokens``: held removals with one of these tokens are in the plan. ``is_dry_run``: the plan is not
-    submitted. ``policy.approved_files`` is replaced by what the executor has.
+    ``is_dry_run``: the plan is not submitted. ``policy.approved_files`` is replaced by what the executor has.
     """
 
     installs: Sequence[Install]
     desired: DesiredState
     policy: Policy
     apply_options: ApplyOptions = field(default_factory=ApplyOptions)
-    approved_tokens: Collection[str | None] = ()
     is_dry_run: bool = False
     scan_options: ScanOptions = field(default_factory=ScanOptions)
 
@@ -67,9 +65,7 @@ async def reconcile_once(
     on_scanned()
     policy = replace(request.policy, approved_files=approved_files)
     async with ThreadPool(1) as threads:
-        plan = await threads.run(
-            lambda: make_plan(request.desired, inventory, policy, request.approved_tokens), timeout_seconds=None
-        )
+        plan = await threads.run(lambda: plan_sync(request.desired, inventory, policy), timeout_seconds=None)
     on_planned(plan)
     if not request.is_dry_run:
         await executor.submit(plan, request.apply_options)
@@ -90,15 +86,3 @@ async def scan_folders(
         return await threads.run(
             lambda: scan_roots(installs, desired.models, machine, options), options.stopped.set, timeout_seconds=None
         )
-
-
-def make_plan(
-    desired: DesiredState, inventory: Inventory, policy: Policy, approved_tokens: Collection[str | None]
-) -> Plan:
-    """Compute the plan; it contains the removals that exceed the removal limit if their token was approved. Pure."""
-    plan = plan_sync(desired, inventory, policy)
-    held = plan.held_removals
-    if held is None or held.token not in approved_tokens:
-        return plan
-    approved_plan = plan_sync(desired, inventory, replace(policy, approved_removal_token=held.token))
-    return replace(approved_plan, approved_removal_token=held.token)

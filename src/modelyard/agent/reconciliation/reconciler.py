@@ -211,6 +211,7 @@ class Reconciler:
             datetime.now().astimezone(),
             keep_free_bytes=self._settings.keep_free,
             disk_budget_bytes=self._settings.disk_budget,
+            approved_removal_tokens=options.approved_tokens,
             are_hard_links_allowed=self._settings.hard_links,
         )
         return ReconcileRequest(
@@ -218,7 +219,6 @@ class Reconciler:
             desired,
             policy,
             self._build_apply_options(options),
-            options.approved,
             is_dry_run=options.paused,
             scan_options=self._build_scan_options(),
         )

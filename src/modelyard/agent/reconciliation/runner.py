@@ -147,7 +147,7 @@ class ReconcileRunner:
         status = self._status
         options = ReconcileOptions(
             status.paused,
-            tuple(status.approved.values()),
+            frozenset(filter(None, status.approved.values())),
             lambda: status.connection.is_up and status.manifest is manifest and not status.paused,
         )
         desired = await asyncio.to_thread(build_desired_state, manifest.model_list, manifest.unreadable)

@@ -133,10 +133,8 @@ class Plan:
     and a removal after those that use its content, because their model got another path.
     """
 
-    rows_to_write: tuple[
-        Placement, ...
-    ] = ()  # rows to write: files found in place, placements left unconfirmed by a kill
-    rows_to_delete: tuple[Placement, ...] = ()  # rows to delete: the file is gone, or not the agent's any more
+    rows_to_write: tuple[Placement, ...] = ()  # files found in place, placements left unconfirmed by a kill
+    rows_to_delete: tuple[Placement, ...] = ()  # the file is gone, or not the agent's any more
     fetch: tuple[Fetch, ...] = ()
     copy_local: tuple[CopyLocal, ...] = ()
     replace: tuple[Replace, ...] = ()
@@ -155,11 +153,6 @@ class Plan:
     def place_actions(self) -> tuple[PlaceAction, ...]:
         """Return the actions that place content under a name."""
         return (*self.fetch, *self.copy_local, *self.replace)
-
-    @property
-    def is_removal_approved(self) -> bool:
-        """Return whether there are removals and all of them have ``is_approved``."""
-        return bool(self.remove) and all(removal.is_approved for removal in self.remove)
 
     def with_removals_only(self) -> "Plan":
         """Return a plan with the same removals and nothing else: no held removals, no journal rows, no maintenance."""

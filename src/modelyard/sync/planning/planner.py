@@ -9,7 +9,7 @@ Rules that hold for every plan, whatever the registry sends:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from modelyard.sync.planning import blockers
 from modelyard.sync.planning.actions import Blocked, CopyLocal, Fetch, HeldRemovals, Keep, Plan, Remove, Replace, Source
 from modelyard.sync.planning.candidates import SourceCandidates, SpaceBudget, get_latest_linkable_mtime
 from modelyard.sync.planning.ownership import RootLookup, determine_ownership
-from modelyard.sync.planning.removal_limit import build_removal_token, hold_removals
+from modelyard.sync.planning.removal_limit import hold_removals
 from modelyard.sync.planning.resolution import Need, resolve_model
 from modelyard.wire.agents import ModelState
 
@@ -34,10 +34,10 @@ class Policy:
     now: datetime
     keep_free_bytes: int = 0  # on each file system
     disk_budget_bytes: int | None = None  # total of placed files
-    approved_removal_token: str | None = None  # identifies the held removals that a user approved
-    approved_files: frozenset[tuple[Path, str]] = (
-        frozenset()
-    )  # path and hash of removals approved earlier and not done yet
+    # Removals that exceed the limit are planned if a user approved exactly this set, see ``build_removal_token``.
+    approved_removal_tokens: frozenset[str] = frozenset()
+    # Path and hash of removals that were approved with an earlier plan and are not done yet.
+    approved_files: frozenset[tuple[Path, str]] = frozenset()
     are_hard_links_allowed: bool = False  # see ``get_latest_linkable_mtime``
     has_removal_limit: bool = True  # False: the key was revoked and everything is to be removed
 
@@ -56,6 +56,20 @@ class _PlanParts:
     fetch: list[Fetch] = field(default_factory=list)
     copy_local: list[CopyLocal] = field(default_factory=list)
     replace: list[Replace] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Removals:
+    """The removals of a plan, those that the removal limit holds, and the token if a user approved such."""
+
+    remove: tuple[Remove, ...]
+    held: HeldRemovals | None = None
+    approved_token: str | None = None
+
+
+def _approve(removals: Iterable[Remove]) -> Iterator[Remove]:
+    """Yield the removals as approved."""
+    return (replace(removal, is_approved=True) for removal in removals)
 
 
 def _group_by_key(roots: tuple[RootOnDisk, ...]) -> dict[str, tuple[RootOnDisk, ...]]:
@@ -92,7 +106,7 @@ class _Planner:
             if entry.waiting_model is not None:
                 self._claim_paths(entry.waiting_model)
         self._assign_sources(needs)
-        remove, held = self._plan_removals()
+        removals = self._plan_removals()
         parts = self._parts
         return Plan(
             rows_to_write=self._list_rows_to_write(),
@@ -100,8 +114,9 @@ class _Planner:
             fetch=tuple(parts.fetch),
             copy_local=tuple(parts.copy_local),
             replace=tuple(parts.replace),
-            remove=remove,
-            held_removals=held,
+            remove=removals.remove,
+            held_removals=removals.held,
+            approved_removal_token=removals.approved_token,
             keep=tuple(parts.keep),
             blocked=tuple(parts.blocked),
             notes=self._list_notes(),
@@ -204,13 +219,27 @@ class _Planner:
         else:
             self._parts.fetch.append(Fetch(need.desired, need.target))
 
-    def _plan_removals(self) -> tuple[tuple[Remove, ...], HeldRemovals | None]:
-        """Return the removals to do, and those held by the removal limit; neither while entries have no id.
+    def _plan_removals(self) -> _Removals:
+        """Decide which removals are done and which the removal limit holds; none while entries have no id.
 
         Held are all removals without an earlier approval, or none of them.
         """
-        if self._desired.unidentified_count:
-            return (), None
+        removals = [] if self._desired.unidentified_count else self._list_removals()
+        others = tuple(removal for removal in removals if not self._was_approved_before(removal))
+        approved = tuple(_approve(removal for removal in removals if self._was_approved_before(removal)))
+        if not self._policy.has_removal_limit:
+            return _Removals((*approved, *_approve(others)))
+        # A recently removed file that exists again does not count.
+        recent_count = len(self._inventory.recent_removals - self._ownership.owned.keys())
+        held = hold_removals(others, len(self._ownership.owned) - len(approved), recent_count)
+        if held is None:
+            return _Removals((*approved, *others))
+        if held.token not in self._policy.approved_removal_tokens:
+            return _Removals(approved, held=held)
+        return _Removals((*approved, *_approve(others)), approved_token=held.token)
+
+    def _list_removals(self) -> list[Remove]:
+        """Return the removals of all placed files that are not desired any more, sorted by path."""
         removals: list[Remove] = []
         for path, placement in sorted(self._ownership.owned.items(), key=lambda own: str(own[0])):
             if (
@@ -222,26 +251,11 @@ class _Planner:
             target = self._roots.find_target(path)
             if target is not None and target.root.problem is None:
                 removals.append(Remove(placement, target))
-        approved = [replace(removal, is_approved=True) for removal in removals if self._was_approved_before(removal)]
-        others = tuple(removal for removal in removals if not self._was_approved_before(removal))
-        # A recently removed file that exists again does not count.
-        recent_count = len(self._inventory.recent_removals - self._ownership.owned.keys())
-        held = hold_removals(others, len(self._ownership.owned) - len(approved), recent_count)
-        is_approved = self._is_approved(others)
-        if held is not None and not is_approved:
-            return tuple(approved), held
-        return (*approved, *(replace(removal, is_approved=is_approved) for removal in others)), None
+        return removals
 
     def _was_approved_before(self, removal: Remove) -> bool:
         """Return whether a removal was approved with an earlier plan and has not been done yet."""
         return (removal.placement.path, removal.placement.sha256) in self._policy.approved_files
-
-    def _is_approved(self, removals: Iterable[Remove]) -> bool:
-        """Return whether a user approved exactly this set of removals, or there is no removal limit."""
-        approved = self._policy.approved_removal_token
-        return not self._policy.has_removal_limit or (
-            approved is not None and approved == build_removal_token(removals)
-        )
 
     def _list_rows_to_write(self) -> tuple[Placement, ...]:
         """Return the rows to write; those of users' files only if a desired model claims the path."""
