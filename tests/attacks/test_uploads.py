@@ -18,7 +18,6 @@ from tests.running import RunningServer
 from tests.server.environments import only_on
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 
-OTHER_BYTES = 64
 pytestmark = only_on("folder", reason="these are attacks on the embedded store; a bucket has its own protection")
 
 

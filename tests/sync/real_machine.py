@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -27,7 +26,6 @@ from modelyard.wire.agents import ManifestEntry
 from tests.sync.factories import build_entry, build_policy
 from tests.transfer.faulty_server import FaultyServer
 
-UPDATED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SHORT_TIMEOUTS = TransferOptions(
     connect_timeout_seconds=2,
     stall_timeout_seconds=1,

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from modelyard.transfer.download.partial_file import (
     Watermark,
     create_unshared_file,
     open_partial_file,
-    remove_abandoned_files,
 )
 from modelyard.transfer.errors import DigestMismatch, DiskFull, TargetExists
 
@@ -190,27 +188,6 @@ def test_place_on_existing_file_requires_replace(tmp_path: Path, replace: bool) 
             filesystem.place(tmp_path / "x.part", tmp_path / "x", sha256=SHA, replace=False)
 
     assert (tmp_path / "x").read_bytes() == (b"new" if replace else b"old")
-
-
-def test_remove_abandoned_files_removes_only_old_unlocked_files(tmp_path: Path) -> None:
-    names = ("dead.part", "fresh.part", "alive.part")
-    partials = [open_partial_file(tmp_path / name, 1000, SHA) for name in names]
-    (tmp_path / "model.safetensors").write_bytes(b"old")
-    for partial in partials[:2]:
-        partial.close()
-    for name in ("dead.part", "alive.part", "model.safetensors"):
-        os.utime(tmp_path / name, (0, time.time() - 100_000))
-
-    assert remove_abandoned_files(tmp_path, older_than_seconds=86_400) == [tmp_path / "dead.part"]
-
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "fresh.part",
-        "fresh.part.journal",
-        "alive.part",
-        "alive.part.journal",
-        "model.safetensors",
-    }
-    partials[2].close()
 
 
 def test_open_partial_file_with_second_hard_link_creates_a_new_file(path: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ async def get_team_desired_state(registry: Registry, labels: Collection[str]) ->
         return await registry.list_models(ModelFilter(model_status="active"), paging)
 
     models = [model async for page in list_pages(get_page) for model in page.model_list]
-    return select_desired_models([model for model in models if set(model.required_labels) <= set(labels)])
+    return _build_from_models([model for model in models if set(model.required_labels) <= set(labels)])
 
 
 async def get_machine_desired_state(registry: Registry, agent_id: str, labels: Collection[str]) -> DesiredState:
@@ -40,7 +40,7 @@ async def get_machine_desired_state(registry: Registry, agent_id: str, labels: C
     )
 
 
-def select_desired_models(models: Iterable[Model]) -> DesiredState:
+def _build_from_models(models: Iterable[Model]) -> DesiredState:
     """Build the desired state from models; those that are not verified, or failed it, are kept but not downloaded."""
     entries: list[ManifestEntry] = []
     unverified: list[RejectedEntry] = []

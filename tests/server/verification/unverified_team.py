@@ -132,10 +132,6 @@ class UnverifiedTeam:
         assert answer.status_code == 200, answer.text
         return answer.content
 
-    def get_upload_key(self, model_id: str) -> str:
-        """Return the storage key that was presigned for the model's upload."""
-        return str(self.model(model_id)["storage_key"])
-
     def lease(self, until: datetime) -> None:
         """Lease all pending blobs to another worker."""
         self._change(lease=uuid4(), leased_until=until)

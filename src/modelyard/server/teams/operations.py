@@ -125,11 +125,6 @@ def restore_team(session: Session, team_id: UUID, *, trash_days: int = TRASH_DAY
     return row
 
 
-def list_teams_past_retention(session: Session, trash_days: int = TRASH_DAYS) -> list[UUID]:
-    """Return the ids of deleted teams that ``restore_team`` with the same ``trash_days`` refuses."""
-    return list(session.scalars(select(TeamRow.id).where(TeamRow.deleted_at < now() - timedelta(days=trash_days))))
-
-
 def transfer_team(session: Session, team: TeamContext, new_owner_id: UUID) -> None:
     """Make another member the owner; the current owner becomes an admin. Does nothing if they are the same.
 

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -246,25 +245,3 @@ def create_unshared_file(path: Path, size: int, sha256: str, folder: int | None 
 def _build_checkpoint(name: Path, size: int, sha256: str, folder: int | None = None) -> Checkpoint:
     """Return the checkpoint of the partial file ``name``, which is beside it with the suffix ``.journal``."""
     return Checkpoint(name.with_name(f"{name.name}.journal"), size, sha256, folder)
-
-
-def remove_abandoned_files(folder: Path, *, older_than_seconds: float) -> list[Path]:
-    """Delete all files ``*.part`` in ``folder`` that no process has locked and that are older; return their paths.
-
-    Their checkpoints are deleted too. Age is the time since the last modification. Files that cannot be opened stay,
-    and subfolders are not searched.
-    """
-    removed: list[Path] = []
-    for path in folder.glob("*.part"):
-        try:
-            if time.time() - path.stat().st_mtime < older_than_seconds:
-                continue
-            if (descriptor := filesystem.open_locked(path)) is None:
-                continue
-        except OSError:
-            continue  # removed meanwhile, or without permission
-        _build_checkpoint(path, 0, "").remove()
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-        removed.append(path)
-    return removed
