@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from modelyard.client.api.paging import list_pages
+from modelyard.client.api.models import list_all_models
 from modelyard.client.api.registry import Registry
 from modelyard.wire.model_filter import MAX_SEARCH_WORDS, ModelFilter
 from modelyard.wire.models import Model
@@ -94,9 +94,8 @@ async def _search_models(registry: Registry, words: str | None, *, deleted: bool
         model_filter = ModelFilter(q=q, deleted=deleted)
     except ValidationError:
         return
-    async for page in list_pages(lambda paging: registry.list_models(model_filter, paging)):
-        for model in page.model_list:
-            yield model
+    async for model in list_all_models(registry, model_filter):
+        yield model
 
 
 def _parse_id(name: str) -> UUID | None:

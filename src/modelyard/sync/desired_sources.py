@@ -3,23 +3,19 @@
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from modelyard.client.api.paging import Paging, list_pages
+from modelyard.client.api.models import list_all_models
 from modelyard.client.api.registry import Registry
 from modelyard.sync.desired import DesiredState, RejectedEntry, build_desired_state, build_waiting_entry
 from modelyard.wire.agents import Heartbeat, ManifestEntry
 from modelyard.wire.model_filter import ModelFilter
-from modelyard.wire.models import Model, ModelList
+from modelyard.wire.models import Model
 from modelyard.wire.problems import AgentUnknown
 
 
 async def get_team_desired_state(registry: Registry, labels: Collection[str]) -> DesiredState:
     """Return what a machine with these labels should hold: the team's active models that require no other label."""
-
-    async def get_page(paging: Paging) -> ModelList:
-        return await registry.list_models(ModelFilter(model_status="active"), paging)
-
-    models = [model async for page in list_pages(get_page) for model in page.model_list]
-    return _build_from_models([model for model in models if set(model.required_labels) <= set(labels)])
+    models = list_all_models(registry, ModelFilter(model_status="active"))
+    return _build_from_models([model async for model in models if set(model.required_labels) <= set(labels)])
 
 
 async def get_machine_desired_state(registry: Registry, agent_id: str, labels: Collection[str]) -> DesiredState:

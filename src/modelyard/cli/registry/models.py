@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from modelyard.client.api.registry import Registry
     from modelyard.wire.agents import AgentModel
     from modelyard.wire.model_filter import ModelFilter
-    from modelyard.wire.models import Model, ModelList
+    from modelyard.wire.models import Model
 
     ModelAction = Callable[[Registry, Model], Awaitable[None]]
 
@@ -78,16 +78,13 @@ def ls(
 
 async def _list_models(registry: Registry, model_filter: ModelFilter, everything: bool) -> tuple[list[Model], bool]:
     """Return the first 50 models that match the filter, or with ``everything`` all, and whether there are more."""
-    from modelyard.client.api.paging import Paging, list_pages
+    from modelyard.client.api.models import list_all_models
+    from modelyard.client.api.paging import Paging
 
-    if not everything:
-        page = await registry.list_models(model_filter, Paging(per_page=_SHOWN))
-        return page.model_list, page.page_meta.next_cursor is not None
-
-    async def load_page(paging: Paging) -> ModelList:
-        return await registry.list_models(model_filter, paging)
-
-    return [model async for page in list_pages(load_page) for model in page.model_list], False
+    if everything:
+        return [model async for model in list_all_models(registry, model_filter)], False
+    page = await registry.list_models(model_filter, Paging(per_page=_SHOWN))
+    return page.model_list, page.page_meta.next_cursor is not None
 
 
 def _build_row(model: Model) -> tuple[str, ...]:

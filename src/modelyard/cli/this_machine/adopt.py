@@ -66,18 +66,11 @@ def adopt_files(
 
 async def _list_all_versions(registry: Registry) -> list[Model]:
     """Return the team's models, followed by those in its trash, replaced versions included."""
-    from modelyard.client.api.paging import Paging, list_pages
+    from modelyard.client.api.models import list_all_models
     from modelyard.wire.model_filter import ModelFilter
-    from modelyard.wire.models import ModelList
 
-    async def list_current(paging: Paging) -> ModelList:
-        return await registry.list_models(ModelFilter(), paging)
-
-    async def list_deleted(paging: Paging) -> ModelList:
-        return await registry.list_models(ModelFilter(deleted=True), paging)
-
-    lists = (list_current, list_deleted)
-    return [model for get_page in lists async for page in list_pages(get_page) for model in page.model_list]
+    filters = (ModelFilter(), ModelFilter(deleted=True))
+    return [model for each in filters async for model in list_all_models(registry, each)]
 
 
 async def _find_and_adopt(
