@@ -27,10 +27,8 @@ from modelyard.client.atomic_file import LockHeld, locked
 from modelyard.client.profile import KeyRefused, RegistryUnreachable
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
 from modelyard.sync.inventory.filesystem import FilesystemSpace, get_filesystem_space
-from modelyard.sync.inventory.hash_index import HashIndex
-from modelyard.sync.inventory.placement_journal import PlacementJournal
 from modelyard.sync.inventory.scan import MachineState
-from modelyard.sync.inventory.state_db import StateFile
+from modelyard.sync.machine_state import open_machine_state
 from modelyard.transfer.errors import Unreachable
 
 log = logging.getLogger("modelyard.agent")
@@ -107,23 +105,17 @@ async def open_agent(options: StartOptions) -> AsyncIterator[Agent]:
                 f"An agent '{settings.agent_id}' is already running here: modelyard agent status. Give a second agent"
                 " another name: --agent-id ID."
             )
-        state = await asyncio.to_thread(StateFile, options.state_dir / "sync" / f"{settings.agent_id}.sqlite")
-        try:
-            if state.damage_notice is not None:
-                log.warning("%s", state.damage_notice)
-            async with _build_agent(options, state, root_finder) as agent:
+        async with open_machine_state(options.state_dir, settings.agent_id) as machine:
+            if machine.damage_notice is not None:
+                log.warning("%s", machine.damage_notice)
+            async with _build_agent(options, machine, root_finder) as agent:
                 yield agent
-        finally:
-            await asyncio.to_thread(state.close)
 
 
 @asynccontextmanager
-async def _build_agent(options: StartOptions, state: StateFile, root_finder: RootFinder) -> AsyncIterator[Agent]:
+async def _build_agent(options: StartOptions, machine: MachineState, root_finder: RootFinder) -> AsyncIterator[Agent]:
     """Construct the agent's parts, open its registry client and executor for the block, and yield the agent."""
     settings, credentials = options.settings, options.credentials
-    machine = await asyncio.to_thread(
-        lambda: MachineState(settings.agent_id, HashIndex(state), PlacementJournal(state))
-    )
     # No retries in the client, because the agent has its own backoff.
     async with Registry(credentials.url, credentials.key, retry_seconds=0) as registry:
         previous = await asyncio.to_thread(options.folder.read_status)

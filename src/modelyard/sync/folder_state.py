@@ -8,11 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from modelyard.client.atomic_file import LockHeld, locked
-from modelyard.sync.inventory.hash_index import HashIndex
-from modelyard.sync.inventory.placement_journal import PlacementJournal
 from modelyard.sync.inventory.scan import MachineState
-from modelyard.sync.inventory.state_db import StateFile
-from modelyard.transfer.thread_pool import ThreadPool
+from modelyard.sync.machine_state import open_machine_state
 
 _LOCK_SECONDS = 1.0
 
@@ -31,14 +28,8 @@ async def open_folder_state(folder: Path, state_dir: Path) -> AsyncIterator[Mach
     async with locked(state_dir / "sync" / f"{name}.lock", wait_seconds=_LOCK_SECONDS) as is_held:
         if not is_held:
             raise LockHeld(f'Another sync of "{folder}" is running. Wait until it has ended.')
-        async with ThreadPool(1) as threads:
-            state = await threads.run(lambda: StateFile(state_dir / "sync" / f"{name}.sqlite"), timeout_seconds=None)
-            try:
-                yield await threads.run(
-                    lambda: MachineState(name, HashIndex(state), PlacementJournal(state)), timeout_seconds=None
-                )
-            finally:
-                await threads.run(state.close, timeout_seconds=None)
+        async with open_machine_state(state_dir, name) as machine:
+            yield machine
 
 
 def _build_state_name(folder: Path) -> str:

@@ -83,31 +83,24 @@ async def _find_and_adopt(
         RootsNotFound: no models folder can be used.
         StateFileError: see ``StateFile``.
     """
-    import asyncio
-
     from modelyard.agent.reconciliation.adoption import adopt_files, find_adoptable_files
     from modelyard.agent.roots import RootCache, RootFinder
     from modelyard.agent.state_folder import StateFolder
     from modelyard.client.atomic_file import LockHeld, locked
-    from modelyard.sync.inventory.hash_index import HashIndex
-    from modelyard.sync.inventory.placement_journal import PlacementJournal
-    from modelyard.sync.inventory.scan import MachineState
-    from modelyard.sync.inventory.state_db import StateFile
+    from modelyard.sync.machine_state import open_machine_state
+    from modelyard.transfer.thread_pool import ThreadPool
 
     folder = StateFolder(state_dir, settings.agent_id)
     root_finder = RootFinder(settings, os.environ, RootCache(folder.path / "folders.json"))
 
-    def find_and_adopt() -> list[AdoptableFile]:
-        """Find and adopt with the agent's state file open; blocking. The caller holds the agent's lock."""
-        roots = root_finder.find()
-        with StateFile(state_dir / "sync" / f"{settings.agent_id}.sqlite") as state:
-            machine = MachineState(settings.agent_id, HashIndex(state), PlacementJournal(state))
-            files = find_adoptable_files(roots.installs, versions, machine)
-            if not dry_run:
-                adopt_files(files, machine)
-            return files
-
-    async with locked(folder.lock, wait_seconds=0.5) as is_held:
+    async with locked(folder.lock, wait_seconds=0.5) as is_held, ThreadPool(1) as threads:
         if not is_held:
             raise LockHeld(f"The agent '{settings.agent_id}' is running. Stop it, then run this command again.")
-        return await asyncio.to_thread(find_and_adopt)
+        roots = await threads.run(root_finder.find, timeout_seconds=None)
+        async with open_machine_state(state_dir, settings.agent_id) as machine:
+            files = await threads.run(
+                lambda: find_adoptable_files(roots.installs, versions, machine), timeout_seconds=None
+            )
+            if not dry_run:
+                await threads.run(lambda: adopt_files(files, machine), timeout_seconds=None)
+            return files

@@ -46,12 +46,16 @@ class Inventory:
 
 @dataclass(frozen=True)
 class MachineState:
-    """An agent's id and the state that it keeps between scans."""
+    """An agent's id and the state that it keeps between scans.
+
+    ``damage_notice``: what the user should know if its file was damaged and replaced by a new one.
+    """
 
     agent_id: str
     index: HashIndex
     journal: PlacementJournal
     folder_mtimes: FolderMtimes = field(default_factory=FolderMtimes)
+    damage_notice: str | None = None
 
 
 @dataclass(frozen=True)
