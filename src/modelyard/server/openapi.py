@@ -184,18 +184,21 @@ def _remove_response_defaults(document: dict[str, Any]) -> None:
                 field.pop("default", None)
 
 
-def _list_references(part: Any, schemas: dict[str, Any]) -> Iterator[str]:
-    """Yield the names of the schemas that a part of the document refers to, and of those that they refer to."""
-    if isinstance(part, dict):
-        name = str(part.get("$ref", "")).removeprefix(SCHEMA_REF)
-        if name in schemas:
-            yield name
-            yield from _list_references(schemas[name], schemas)
-        for value in part.values():
-            yield from _list_references(value, schemas)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _list_references(value, schemas)
+def _list_references(part: Any, schemas: dict[str, Any]) -> set[str]:
+    """Return the names of the schemas that a part of the document refers to, and of those that they refer to."""
+    found: set[str] = set()
+    remaining = [part]
+    while remaining:
+        part = remaining.pop()
+        if isinstance(part, list):
+            remaining.extend(part)
+        elif isinstance(part, dict):
+            remaining.extend(part.values())
+            name = str(part.get("$ref", "")).removeprefix(SCHEMA_REF)
+            if name in schemas and name not in found:
+                found.add(name)
+                remaining.append(schemas[name])
+    return found
 
 
 def _remove_generated_titles(document: dict[str, Any]) -> None:

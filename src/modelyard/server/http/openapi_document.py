@@ -3,10 +3,12 @@
 import gzip
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 
+from modelyard.server.http.cached_result import CachedResult
 from modelyard.server.http.compression import accepts_encoding
 
 OPENAPI_PATH = "/api/v1/openapi.json"
@@ -20,14 +22,12 @@ class _Document:
 
 
 def mount_openapi(app: FastAPI) -> None:
-    """Serve the OpenAPI document of an application; it is built at the first request."""
-    made: list[_Document] = []
+    """Serve the OpenAPI document of an application; it is built once, in a thread, at the first request."""
+    document = CachedResult(lambda: _serialize(app), keep_seconds=math.inf)
 
     async def read_document(request: Request) -> Response:
         """Return the document, which the first request builds."""
-        if not made:
-            made.append(_serialize(app))
-        return _build_response(request, made[0])
+        return _build_response(request, await document.get())
 
     app.add_route(OPENAPI_PATH, read_document, include_in_schema=False)
 
