@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from modelyard.server.uploads.multipart import choose_part_size
+from modelyard.server.uploads.operations import advise_multipart
 from modelyard.server.uploads.tables import UploadRow
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
@@ -251,3 +252,20 @@ def test_choose_part_size_random_size_gives_at_most_10000_parts(size: int, fixed
     part_size = choose_part_size(size, fixed)
     assert part_size >= (fixed or 8 * MEBIBYTE)
     assert -(-size // part_size) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "limit", "advice"),
+    [
+        (32, 500, (False, False)),
+        (33, 500, (False, True)),
+        (500, 500, (False, True)),
+        (501, 500, (True, True)),
+        (10, 10, (False, False)),
+        (11, 10, (True, True)),
+    ],
+)
+def test_advise_multipart_recommends_parts_above_32_mebibytes_and_wherever_required(
+    mebibytes: int, limit: int, advice: tuple[bool, bool]
+) -> None:
+    assert advise_multipart(mebibytes * MEBIBYTE, limit * MEBIBYTE) == advice

@@ -24,7 +24,7 @@ from modelyard.wire import problems
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import DownloadTicket, Model, ModelList, ModelUpdate, NewModel
 from modelyard.wire.schemas import Created, Done, Updated
-from modelyard.wire.uploads import MULTIPART_ABOVE_BYTES, UploadRequest, UploadTicket
+from modelyard.wire.uploads import UploadRequest, UploadTicket
 
 router = APIRouter(route_class=ApiRoute, prefix="/models", tags=["models"])
 
@@ -71,8 +71,8 @@ def presign_upload(
         storage_key=opened.upload.storage_key,
         upload_headers=dict(request.headers),
         expires_at=request.expires_at,
-        multipart_required=new.file_size > settings.single_put_limit,
-        multipart_recommended=new.file_size > min(MULTIPART_ABOVE_BYTES, settings.single_put_limit),
+        multipart_required=opened.multipart.is_required,
+        multipart_recommended=opened.multipart.is_recommended,
         already_stored=opened.is_stored,
         hash_first=opened.hash_first,
     )

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Double, bindparam, cast, func, or_, select, update
@@ -17,7 +18,7 @@ from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import get_team_row
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire import problems
-from modelyard.wire.uploads import UploadRequest
+from modelyard.wire.uploads import MULTIPART_ABOVE_BYTES, UploadRequest
 
 PUT_URL_LIFETIME = timedelta(hours=1)
 # Announced within this process when a blob is added to the verification queue.
@@ -48,9 +49,22 @@ _MARK_REGISTERED = (
 )
 
 
+class MultipartAdvice(NamedTuple):
+    """Whether a file has to be sent in parts, and whether that is better than one PUT."""
+
+    is_required: bool
+    is_recommended: bool
+
+
+def advise_multipart(file_size: int, single_put_limit: int) -> MultipartAdvice:
+    """Decide whether a file is sent in parts; where parts are required, they are recommended too."""
+    is_required = file_size > single_put_limit
+    return MultipartAdvice(is_required, is_recommended=is_required or file_size > MULTIPART_ABOVE_BYTES)
+
+
 @dataclass(frozen=True)
 class OpenedUpload:
-    """An upload, and whether the client has to send the file.
+    """An upload, and whether and how the client has to send the file.
 
     ``is_stored``: the team has this content already. ``hash_first``: the team has a file of this size, so the client
     should hash its file and ask again before it sends it.
@@ -59,6 +73,7 @@ class OpenedUpload:
     upload: UploadRow
     is_stored: bool
     hash_first: bool
+    multipart: MultipartAdvice
 
 
 def open_upload(
@@ -95,7 +110,8 @@ def open_upload(
         upload.blob_id = blob.id
         blob.unused_since = None
     session.add(upload)
-    return OpenedUpload(upload, is_stored, hash_first=blob is not None and not is_stored)
+    hash_first = blob is not None and not is_stored
+    return OpenedUpload(upload, is_stored, hash_first, advise_multipart(new.file_size, settings.single_put_limit))
 
 
 def presign_put(store: BlobStore, upload: UploadRow) -> SignedRequest:
