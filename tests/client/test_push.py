@@ -9,8 +9,8 @@ from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.batch import push_all
 from modelyard.client.transfers.collect import Notes, PushRequest
 from modelyard.client.transfers.dry_run import plan_push
-from modelyard.client.transfers.push import Pusher, PushEvent, PushFailed, PushResult
-from modelyard.client.transfers.resume_store import ResumeStore
+from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushFailed, PushResult
+from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
@@ -186,6 +186,23 @@ async def test_push_with_resume_record_of_unknown_upload_starts_new_upload(
     pushed = await Pusher(registry, settings, events.append).push(build_request(file))
     assert pushed.outcome == "registered"
     assert not [event for event in events if isinstance(event, Resumed)]
+
+
+async def test_push_that_fails_keeps_resume_record_of_other_process(
+    pusher: Pusher, settings: ClientSettings, tmp_path: Path
+) -> None:
+    file = tmp_path / "ink.safetensors"
+    file.write_bytes(b"<html>" + bytes(FIVE_PARTS))
+    prepared = await pusher.prepare(build_request(file))
+    assert isinstance(prepared, PreparedPush)
+    key, store = prepared.upload.resume_key, ResumeStore(settings.state_dir / "uploads")
+    record = ResumeRecord(storage_key="models/other", upload_id="other", part_size=5 * 2**20)
+    async with store.lock(key) as is_locked:
+        assert is_locked
+        await store.save(key, record)
+        with pytest.raises(problems.NotAModelFile):
+            await pusher.deliver(prepared)
+        assert await store.find(key) == record
 
 
 async def test_push_all_invalid_file_fails_and_other_files_are_registered(pusher: Pusher, tmp_path: Path) -> None:

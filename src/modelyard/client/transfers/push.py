@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -138,7 +138,7 @@ class Pusher:
 
         The file is hashed now if the registry asks for its hash first.
         """
-        if upload.resume_key is not None and await self._resume_store.find(upload.resume_key) is not None:
+        if await self._resume_store.find(upload.resume_key) is not None:
             return PreparedPush(request, current, upload, ResumedMultipart())
         ticket = await self._registry.presign_upload(upload.request)
         if ticket.hash_first and upload.request.file_hash is None:
@@ -164,20 +164,21 @@ class Pusher:
         """Lock the resume record of a multipart upload while the block uploads and registers the file.
 
         The record is deleted if the block succeeds, or fails in a way that resuming cannot mend. If another process
-        works on the same upload, the yielded upload has no resume key and the record is left alone.
+        works on the same upload, the yielded upload does not use the record, which is left alone.
         """
-        upload, resume_key = prepared.upload, prepared.upload.resume_key
-        if isinstance(prepared.plan, StoredContent | SinglePut) or resume_key is None:
+        upload = prepared.upload
+        if isinstance(prepared.plan, StoredContent | SinglePut):
             yield upload
             return
-        async with self._resume_store.lock(resume_key) as is_locked:
+        async with self._resume_store.lock(upload.resume_key) as is_locked:
             try:
-                yield upload if is_locked else Upload(upload.file, upload.request, None)
+                yield replace(upload, uses_record=is_locked)
             except (problems.HashMismatch, problems.NotAModelFile, problems.UploadNotFound, problems.UploadUsed):
-                await self._resume_store.delete(resume_key)
+                if is_locked:
+                    await self._resume_store.delete(upload.resume_key)
                 raise
             if is_locked:
-                await self._resume_store.delete(resume_key)
+                await self._resume_store.delete(upload.resume_key)
 
     async def _wait_until_verified(self, request: PushRequest, model: Model) -> Model:
         """Return the model once the registry has verified it; as it is if this pusher does not wait.

@@ -61,8 +61,7 @@ def plan_upload(request: UploadRequest, ticket: UploadTicket) -> StoredContent |
     """Decide how a file without a resume record is uploaded; stored content needs its hash to be known."""
     if ticket.already_stored and request.file_hash is not None:
         return StoredContent(ticket.storage_key, request.file_hash)
-    is_large = ticket.multipart_recommended and not ticket.already_stored
-    return NewMultipart(ticket) if is_large else SinglePut(ticket)
+    return NewMultipart(ticket) if ticket.multipart_recommended else SinglePut(ticket)
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,8 @@ class Upload:
 
     file: Path
     request: UploadRequest
-    resume_key: str | None  # None: no record is written, as another process works on the same upload
+    resume_key: str
+    uses_record: bool = True  # False: no record is read or written, as another process works on the same upload
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Uploader:
         request = MultipartRequest(storage_key=ticket.storage_key, file_size=upload.request.file_size)
         started = await self._registry.start_multipart(request)
         record = ResumeRecord(storage_key=started.storage_key, upload_id=started.upload_id, part_size=started.part_size)
-        if upload.resume_key is not None:
+        if upload.uses_record:
             await self._resume_store.save(upload.resume_key, record)
         await self._send_missing_parts(upload, record, {})
         return ticket.storage_key
@@ -181,9 +181,9 @@ class Uploader:
     async def _resume(self, upload: Upload) -> str | None:
         """Send the missing parts of a recorded upload, complete it, and return its storage key.
 
-        Returns None if there is no record, or the registry does not know the upload or its recorded parts any more.
+        Returns None if there is no record to use, or the registry does not know the upload or its recorded parts.
         """
-        record = None if upload.resume_key is None else await self._resume_store.find(upload.resume_key)
+        record = await self._resume_store.find(upload.resume_key) if upload.uses_record else None
         if record is None:
             return None
         multipart = Multipart(storage_key=record.storage_key, upload_id=record.upload_id)
@@ -219,7 +219,7 @@ class Uploader:
         )
         etags = dict(stored) | {part.number: part.etag for part in sent}
         named = [NamedPart(part_number=number, etag=etag) for number, etag in sorted(etags.items())]
-        if upload.resume_key is not None:
+        if upload.uses_record:
             # Completing is idempotent: after a kill from here on, the next run repeats only this.
             await self._resume_store.save(upload.resume_key, record.model_copy(update={"sent": named}))
         await self._complete(multipart, named)
