@@ -188,7 +188,17 @@ def test_abort_after_completion_keeps_the_file(multipart: MultipartUpload) -> No
 def test_register_unfinished_multipart_upload_returns_409_with_the_stored_size(multipart: MultipartUpload) -> None:
     multipart.upload(1, 3)
     refused = multipart.caller.post("/models", **multipart.caller.new_model(CONTENT, PATH, storage_key=multipart.key))
-    assert (refused.status_code, refused.json()["stored"]) == (409, len(CONTENT) - PART_SIZE)
+    sizes = (refused.json()["stored"], refused.json()["declared"])
+    assert (refused.status_code, *sizes) == (409, len(CONTENT) - PART_SIZE, len(CONTENT))
+
+
+def test_register_multipart_upload_whose_parts_are_not_completed_returns_409_that_says_so(
+    multipart: MultipartUpload,
+) -> None:
+    multipart.upload(1, 2, 3)
+    refused = multipart.caller.post("/models", **multipart.caller.new_model(CONTENT, PATH, storage_key=multipart.key))
+    assert (refused.status_code, refused.json()["stored"], refused.json()["declared"]) == (409, *[len(CONTENT)] * 2)
+    assert "Complete the upload" in refused.json()["detail"]
 
 
 def test_initiate_for_complete_file_returns_409_upload_used(team: ApiCaller) -> None:
@@ -201,6 +211,7 @@ def test_initiate_with_other_size_than_presigned_returns_422(multipart: Multipar
     refused = multipart.caller.post("/uploads/multipart/initiate", storage_key=multipart.key, file_size=1)
     assert (refused.status_code, refused.json()["error_code"]) == (422, "size_mismatch")
     assert refused.json()["errors"][0]["field"] == "file_size"
+    assert (refused.json()["presigned"], refused.json()["initiated"]) == (len(CONTENT), 1)
 
 
 def test_multipart_calls_for_foreign_upload_return_the_same_404_as_for_unknown_one(

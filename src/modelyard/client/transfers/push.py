@@ -30,6 +30,14 @@ from modelyard.wire import problems
 from modelyard.wire.models import Model, NewModel
 from modelyard.wire.uploads import UploadRequest
 
+# After these, the stored bytes are useless, and the next push starts again.
+UNRESUMABLE_PROBLEMS = (
+    problems.HashMismatch,
+    problems.NotAModelFile,
+    problems.SizeMismatch,
+    problems.UploadNotFound,
+    problems.UploadUsed,
+)
 PushOutcome = Literal["registered", "replaced", "already there"]
 
 _FIRST_POLL_SECONDS = 0.1
@@ -173,7 +181,7 @@ class Pusher:
         async with self._resume_store.lock(upload.resume_key) as is_locked:
             try:
                 yield replace(upload, uses_record=is_locked)
-            except (problems.HashMismatch, problems.NotAModelFile, problems.UploadNotFound, problems.UploadUsed):
+            except UNRESUMABLE_PROBLEMS:
                 if is_locked:
                     await self._resume_store.delete(upload.resume_key)
                 raise

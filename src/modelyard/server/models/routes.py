@@ -85,6 +85,7 @@ def presign_upload(
         *ACCESS_PROBLEMS,
         problems.UploadNotFound,
         problems.ModelNotFound,
+        problems.SizeMismatch,
         problems.UploadIncomplete,
         problems.NotAModelFile,
         problems.HashMismatch,

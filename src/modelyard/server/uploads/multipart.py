@@ -82,6 +82,8 @@ def begin_multipart(
         raise problems.SizeMismatch(
             f"This upload was declared with {upload.file_size} bytes, not {new.file_size}. "
             "Send the declared size, or presign again.",
+            presigned=upload.file_size,
+            initiated=new.file_size,
             errors=[{"field": "file_size", "message": f"The upload was declared with {upload.file_size} bytes."}],
         )
     _check_not_complete(store, upload)

@@ -10,7 +10,7 @@ class ModelPathTaken(Problem):
 
 
 class UploadIncomplete(Problem):
-    """The uploaded file is missing, or its size differs from the declared one. Fact: ``stored`` (its size)."""
+    """The upload has no complete file, or one of another size. Facts: ``stored`` and ``declared``, in bytes."""
 
     status, slug, title = 409, "upload-incomplete", "The upload is not complete"
 

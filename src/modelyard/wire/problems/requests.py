@@ -89,7 +89,7 @@ class HashMismatch(Problem):
 
 
 class SizeMismatch(Problem):
-    """The declared sizes differ between requests."""
+    """The size differs from the presigned one. Facts: ``presigned``; ``registered`` or, for parts, ``initiated``."""
 
     status, slug, title = 422, "size-mismatch", "The declared sizes differ"
 

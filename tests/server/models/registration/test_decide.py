@@ -10,8 +10,10 @@ from modelyard.server.models.registration.decide import (
     ExistingModel,
     PathAction,
     UploadedContent,
+    build_incomplete,
+    check_declared_sizes,
     check_digest,
-    check_size,
+    check_stored_size,
     decide_blob,
     decide_path_action,
 )
@@ -28,20 +30,36 @@ def build_content(digest: Digest | None = DIGEST, metadata: dict[str, Any] | Non
     return UploadedContent("models/a/b", 100, digest, "1", metadata)
 
 
+@pytest.mark.parametrize("registered", [99, 101])
+def test_check_declared_sizes_other_size_than_presigned_raises_size_mismatch(registered: int) -> None:
+    with pytest.raises(problems.SizeMismatch) as raised:
+        check_declared_sizes(100, registered)
+    facts = raised.value.facts
+    assert (facts["presigned"], facts["registered"]) == (100, registered)
+    assert [error["field"] for error in facts["errors"]] == ["file_size"]
+
+
+@pytest.mark.parametrize(("stored", "difference"), [(97, "3 fewer"), (103, "3 more")])
+def test_check_stored_size_other_size_than_declared_raises_upload_incomplete(stored: int, difference: str) -> None:
+    with pytest.raises(problems.UploadIncomplete, match=difference) as raised:
+        check_stored_size(stored, 100)
+    assert raised.value.facts == {"stored": stored, "declared": 100}
+
+
+def test_check_sizes_equal_sizes_pass() -> None:
+    check_declared_sizes(100, 100)
+    check_stored_size(100, 100)
+
+
 @pytest.mark.parametrize(
-    ("stored", "presigned", "registered", "declared"),
-    [(99, 100, 100, 100), (101, 100, 100, 100), (100, 100, 99, 100), (100, 101, 100, 101)],
+    ("stored", "detail"),
+    [(0, "None of the 100"), (40, "Only 40 of the 100"), (100, "All 100")],
+    ids=["nothing arrived", "some bytes arrived", "all parts arrived, not completed"],
 )
-def test_check_size_any_difference_raises_upload_incomplete(
-    stored: int, presigned: int, registered: int, declared: int
-) -> None:
-    with pytest.raises(problems.UploadIncomplete) as raised:
-        check_size(stored, presigned, registered)
-    assert raised.value.facts == {"stored": stored, "declared": declared}
-
-
-def test_check_size_equal_sizes_pass() -> None:
-    check_size(100, 100, 100)
+def test_build_incomplete_detail_says_how_much_arrived(stored: int, detail: str) -> None:
+    problem = build_incomplete(stored, 100)
+    assert problem.detail.startswith(detail)
+    assert problem.facts == {"stored": stored, "declared": 100}
 
 
 @pytest.mark.parametrize("digest", [None, DIGEST], ids=["not hashed yet", "equal"])

@@ -27,9 +27,11 @@ def test_register_request_with_several_errors_returns_the_first_in_documented_or
     page, model = team.upload(html), team.upload(make_model_file("other"))
     not_uploaded = team.presign(html).json()["storage_key"]
     body = team.new_model(html, "loras/taken.safetensors", storage_key="models/none", file_hash=WRONG_HASH)
+    other_size = {"storage_key": not_uploaded, "file_size": len(html) + 1}
 
     assert get_error(viewer.post("/models", **body)) == (403, "role_too_low")
     assert get_error(team.post("/models", **body)) == (404, "upload_not_found")
+    assert get_error(team.post("/models", **body | other_size)) == (422, "size_mismatch")
     assert get_error(team.post("/models", **body | {"storage_key": not_uploaded})) == (409, "upload_incomplete")
     assert get_error(team.post("/models", **body | {"storage_key": page})) == (422, "not_a_model_file")
     other = team.new_model(make_model_file("other"), "loras/taken.safetensors", storage_key=model)
@@ -58,9 +60,18 @@ def test_register_upload_of_another_team_returns_the_same_404_as_unknown_upload(
 
 
 @pytest.mark.parametrize("declared", [len(CONTENT) - 1, len(CONTENT) + 1])
-def test_register_other_size_than_stored_returns_409_with_the_stored_size(team: ApiCaller, declared: int) -> None:
+def test_register_other_size_than_presigned_returns_422_with_both_sizes(team: ApiCaller, declared: int) -> None:
     refused = team.post("/models", **team.new_model(CONTENT, file_size=declared))
-    assert (*get_error(refused), refused.json()["stored"]) == (409, "upload_incomplete", len(CONTENT))
+    assert get_error(refused) == (422, "size_mismatch")
+    problem = refused.json()
+    assert (problem["presigned"], problem["registered"]) == (len(CONTENT), declared)
+    assert [error["field"] for error in problem["errors"]] == ["file_size"]
+
+
+def test_register_other_size_than_presigned_before_upload_returns_422(team: ApiCaller) -> None:
+    key = team.presign(CONTENT).json()["storage_key"]
+    refused = team.post("/models", **team.new_model(CONTENT, storage_key=key, file_size=1))
+    assert get_error(refused) == (422, "size_mismatch")
 
 
 def test_register_other_type_path_and_name_than_presigned_uses_the_registered_ones(team: ApiCaller) -> None:

@@ -67,22 +67,48 @@ def strip_hash_prefix(file_hash: str) -> str:
 
 
 def build_incomplete(stored: int, declared: int) -> problems.UploadIncomplete:
-    """Build the problem for an upload of which ``stored`` bytes have arrived."""
-    return problems.UploadIncomplete(
-        f"The registry has {stored} bytes of this upload; {declared} were declared. Upload the complete file.",
-        stored=stored,
-        declared=declared,
+    """Build the problem for an upload without a complete file, of which ``stored`` bytes have arrived."""
+    if stored == 0:
+        detail = f"None of the {declared} declared bytes of this upload have arrived. Upload the file first."
+    elif stored < declared:
+        detail = f"Only {stored} of the {declared} declared bytes of this upload have arrived. Upload the rest first."
+    else:
+        detail = f"All {declared} declared bytes have arrived, but not as one file yet. Complete the upload first."
+    return problems.UploadIncomplete(detail, stored=stored, declared=declared)
+
+
+def check_declared_sizes(presigned: int, registered: int) -> None:
+    """Check that presign and registration declare the same size.
+
+    Raises:
+        SizeMismatch: they do not.
+    """
+    if presigned == registered:
+        return
+    message = f"The upload was presigned for {presigned} bytes, but {registered} are registered."
+    raise problems.SizeMismatch(
+        f"{message} Register the presigned size, or request a new upload for the other.",
+        presigned=presigned,
+        registered=registered,
+        errors=[{"field": "file_size", "message": message}],
     )
 
 
-def check_size(stored: int, presigned: int, registered: int) -> None:
-    """Check that the stored size equals the sizes that were declared at presign and at registration.
+def check_stored_size(stored: int, declared: int) -> None:
+    """Check that the complete file in the store has the declared size.
 
     Raises:
-        UploadIncomplete: one of them differs.
+        UploadIncomplete: it has fewer or more bytes.
     """
-    if not (stored == presigned == registered):
-        raise build_incomplete(stored, max(presigned, registered))
+    if stored == declared:
+        return
+    difference = f"{declared - stored} fewer" if stored < declared else f"{stored - declared} more"
+    raise problems.UploadIncomplete(
+        f"The uploaded file has {stored} bytes, {difference} than the declared {declared}. "
+        "Request a new upload, and send the whole file.",
+        stored=stored,
+        declared=declared,
+    )
 
 
 def check_digest(digest: Digest | None, file_hash: str) -> None:

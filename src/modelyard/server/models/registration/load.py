@@ -8,7 +8,12 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.inspection import inspector
 from modelyard.server.models.paths import find_model_at_path
-from modelyard.server.models.registration.decide import UploadedContent, build_incomplete, check_size
+from modelyard.server.models.registration.decide import (
+    UploadedContent,
+    build_incomplete,
+    check_declared_sizes,
+    check_stored_size,
+)
 from modelyard.server.storage.blob_store import BlobStore, Digest
 from modelyard.server.storage.byte_ranges import ObjectRangeReader
 from modelyard.server.teams.context import TeamContext
@@ -69,11 +74,13 @@ def load_content(store: BlobStore, loaded: LoadedUpload, new: NewModel) -> Uploa
     Waits up to ``DIGEST_WAIT_SECONDS`` for a digest that the store is about to finish.
 
     Raises:
-        UploadIncomplete: the content is missing, or has another size than declared at presign or here.
+        SizeMismatch: another size is declared here than at presign.
+        UploadIncomplete: the content is missing, or has another size than declared.
         NotAModelFile: it is not a model file of the format of its path.
     """
+    check_declared_sizes(loaded.upload.file_size, new.file_size)
     content = _find_content(store, loaded, new.file_size)
-    check_size(content.size, loaded.upload.file_size, new.file_size)
+    check_stored_size(content.size, new.file_size)
     metadata = _inspect(store, content, new.model_path, loaded.pickle_policy)
     return UploadedContent(content.store_key, content.size, content.digest, content.version, metadata)
 

@@ -52,7 +52,8 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
     Raises:
         ModelPathRefused: the path or type is not allowed.
         UploadNotFound: no upload of this team has this key.
-        UploadIncomplete: the stored size differs from the one declared at presign or here.
+        SizeMismatch: another size is declared here than at presign.
+        UploadIncomplete: the stored size differs from the declared one.
         NotAModelFile, HashMismatch: the content is not a model file, or not the declared one.
         ModelPathTaken: a model with other content is at this path.
         UploadUsed: the upload is registered as another model.

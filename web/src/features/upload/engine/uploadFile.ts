@@ -25,6 +25,7 @@ const RESTART_CODES: ProblemCode[] = [
   'upload_not_found',
   'upload_used',
   'upload_incomplete',
+  'size_mismatch',
   'hash_mismatch',
   'not_a_model_file',
 ]
