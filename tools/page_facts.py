@@ -3,11 +3,10 @@
 Each function returns a whole module of ``web/src/generated/``, in the format that the page's formatter demands.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import get_args
 
-# The formatter breaks longer lines.
-LINE_WIDTH = 120
+from tools.typescript import build_array, build_module, build_number, build_record, build_string, build_union
 
 
 def build_model_types() -> str:
@@ -15,7 +14,7 @@ def build_model_types() -> str:
     from modelyard.wire.model_folders import CORE_FOLDERS, KEY_BY_FOLDER, NODE_FOLDERS
 
     return build_module(
-        "modelyard/wire/model_folders.py",
+        ["wire/model_folders.py"],
         ("The folders of models that ComfyUI itself knows.", build_array("MODEL_TYPES", CORE_FOLDERS)),
         (
             "The folders of well-known custom nodes.",
@@ -33,7 +32,7 @@ def build_formats() -> str:
     from modelyard.wire.formats import EXTENSIONS, PICKLE_EXTENSIONS, SAFETENSORS_EXTENSIONS
 
     return build_module(
-        "modelyard/wire/formats.py",
+        ["wire/formats.py"],
         ("The extensions of model files, in lower case.", build_array("EXTENSIONS", EXTENSIONS)),
         ("Those of safetensors files.", build_array("SAFETENSORS_EXTENSIONS", SAFETENSORS_EXTENSIONS)),
         (
@@ -45,21 +44,28 @@ def build_formats() -> str:
 
 def build_paths() -> str:
     """Return the names and limits of the rules of model paths."""
-    from modelyard.wire import paths
+    from modelyard.wire.paths import (
+        DEVICE_NAME_PATTERN,
+        MAX_PATH_BYTES,
+        MAX_SEGMENT_BYTES,
+        MAX_SEGMENTS,
+        NON_MODEL_FOLDERS,
+        TYPE_ALIASES,
+    )
 
     return build_module(
-        "modelyard/wire/paths.py",
-        ("The canonical model type of each alias.", build_record("TYPE_ALIASES", paths.TYPE_ALIASES)),
+        ["wire/paths.py"],
+        ("The canonical model type of each alias.", build_record("TYPE_ALIASES", TYPE_ALIASES)),
         (
             "Folders of ComfyUI without models, in lower case.",
-            build_array("NON_MODEL_FOLDERS", sorted(paths.NON_MODEL_FOLDERS)),
+            build_array("NON_MODEL_FOLDERS", sorted(NON_MODEL_FOLDERS)),
         ),
-        ("The largest number of folders and file name together.", build_number("MAX_SEGMENTS", paths.MAX_SEGMENTS)),
-        ("The longest folder or file name.", build_number("MAX_SEGMENT_BYTES", paths.MAX_SEGMENT_BYTES)),
-        ("The longest path.", build_number("MAX_PATH_BYTES", paths.MAX_PATH_BYTES)),
+        ("The largest number of folders and file name together.", build_number("MAX_SEGMENTS", MAX_SEGMENTS)),
+        ("The longest folder or file name.", build_number("MAX_SEGMENT_BYTES", MAX_SEGMENT_BYTES)),
+        ("The longest path.", build_number("MAX_PATH_BYTES", MAX_PATH_BYTES)),
         (
             "A regular expression of the names that Windows reserves for devices, in any letter case.",
-            f"export const DEVICE_NAME_PATTERN = {quote(paths.DEVICE_NAME_PATTERN)}\n",
+            build_string("DEVICE_NAME_PATTERN", DEVICE_NAME_PATTERN),
         ),
     )
 
@@ -72,7 +78,7 @@ def build_permissions() -> str:
 
     required = {operation.value: rule.role for operation, rule in ALLOWED.items() if rule.role is not None}
     return build_module(
-        "modelyard/server/teams/permissions.py",
+        ["server/identity/authentication.py", "server/teams/permissions.py", "wire/teams.py"],
         ("The roles of team members, in ascending order of permissions.", build_array("ROLES", Role, is_const=True)),
         (
             "The roles that a member can be given; the role of the owner is transferred.",
@@ -84,7 +90,7 @@ def build_permissions() -> str:
         ),
         (
             "The lowest role that may edit the models of other people.",
-            f"export const EDIT_EVERY_MODEL_ROLE = {quote(EDIT_EVERY_MODEL_ROLE)}\n",
+            build_string("EDIT_EVERY_MODEL_ROLE", EDIT_EVERY_MODEL_ROLE),
         ),
         (
             "The roles whose users may be responsible for keys.",
@@ -101,7 +107,7 @@ def build_states() -> str:
     from modelyard.wire.models import ModelStatus, Verification
 
     return build_module(
-        "modelyard/wire/",
+        ["wire/agents.py", "wire/credentials.py", "wire/model_filter.py", "wire/models.py"],
         ("The states of machines.", build_array("AGENT_STATUSES", get_args(AgentStatus), is_const=True)),
         (
             "The states of a model's replica on a machine.",
@@ -126,47 +132,10 @@ def build_problems() -> str:
     from modelyard.wire.problems import list_problem_classes
 
     codes = [kind.slug.replace("-", "_") for kind in list_problem_classes()]
-    lines = "".join(f"  | {quote(code)}\n" for code in codes)
     return build_module(
-        "modelyard/wire/problems",
-        ("The `error_code` of each problem of the registry.", f"export type ProblemCode =\n{lines}"),
+        ["wire/problems/"],
+        ("The `error_code` of each problem of the registry.", build_union("ProblemCode", codes)),
     )
-
-
-def build_module(source: str, *parts: tuple[str, str]) -> str:
-    """Return a module of declarations, each with a comment, below a note that names the file with the facts."""
-    declarations = "\n".join(f"/** {comment} */\n{declaration}" for comment, declaration in parts)
-    return f"// Written by `make fix` from src/{source}. Do not edit.\n\n{declarations}"
-
-
-def build_array(name: str, items: Iterable[str], *, is_const: bool = False) -> str:
-    """Return the declaration of an array of strings; with ``is_const`` its type is that of exactly these items."""
-    quoted = [quote(item) for item in items]
-    tail = " as const" if is_const else ""
-    line = f"export const {name} = [{', '.join(quoted)}]{tail}"
-    if len(line) <= LINE_WIDTH:
-        return f"{line}\n"
-    return f"export const {name} = [\n" + "".join(f"  {item},\n" for item in quoted) + f"]{tail}\n"
-
-
-def build_record(name: str, items: Mapping[str, str], *, is_const: bool = False) -> str:
-    """Return the declaration of an object of strings; without ``is_const`` it can be read by any key."""
-    kind, tail = ("", " as const") if is_const else (": Readonly<Record<string, string>>", "")
-    fields = [f"{key}: {quote(value)}" for key, value in items.items()]
-    line = f"export const {name}{kind} = {{ {', '.join(fields)} }}{tail}"
-    if len(line) <= LINE_WIDTH:
-        return f"{line}\n"
-    return f"export const {name}{kind} = {{\n" + "".join(f"  {field},\n" for field in fields) + f"}}{tail}\n"
-
-
-def build_number(name: str, value: int) -> str:
-    return f"export const {name} = {value:_}\n"
-
-
-def quote(text: str) -> str:
-    """Return a string literal in single quotes."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 # By path below the repository.

@@ -1,4 +1,5 @@
-// Written by `make fix` from src/modelyard/wire/model_folders.py. Do not edit.
+// Written by `make fix`. Do not edit. The facts are in src/modelyard/:
+// wire/model_folders.py
 
 /** The folders of models that ComfyUI itself knows. */
 export const MODEL_TYPES = [

@@ -1,4 +1,5 @@
-// Written by `make fix` from src/modelyard/wire/problems. Do not edit.
+// Written by `make fix`. Do not edit. The facts are in src/modelyard/:
+// wire/problems/
 
 /** The `error_code` of each problem of the registry. */
 export type ProblemCode =

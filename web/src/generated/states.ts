@@ -1,4 +1,5 @@
-// Written by `make fix` from src/modelyard/wire/. Do not edit.
+// Written by `make fix`. Do not edit. The facts are in src/modelyard/:
+// wire/agents.py, wire/credentials.py, wire/model_filter.py, wire/models.py
 
 /** The states of machines. */
 export const AGENT_STATUSES = ['idle', 'busy', 'syncing', 'unhealthy'] as const
