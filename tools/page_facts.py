@@ -42,6 +42,25 @@ def build_formats() -> str:
     )
 
 
+def build_inspection() -> str:
+    """Return the limits of the inspection of files that the page inspects before it sends them."""
+    from modelyard.server.inspection.safetensors import MAX_HEADER, REFERENCE_MAX_HEADER
+    from modelyard.server.inspection.unexpected_files import HEAD
+
+    return build_module(
+        ["server/inspection/safetensors.py", "server/inspection/unexpected_files.py"],
+        ("The number of bytes at the start of a file that show its format.", build_number("HEAD_BYTES", HEAD)),
+        (
+            "The largest header of a safetensors file that the registry reads.",
+            build_number("MAX_SAFETENSORS_HEADER_BYTES", MAX_HEADER),
+        ),
+        (
+            "The largest header that the reference reader of safetensors reads.",
+            build_number("REFERENCE_MAX_SAFETENSORS_HEADER_BYTES", REFERENCE_MAX_HEADER),
+        ),
+    )
+
+
 def build_paths() -> str:
     """Return the names and limits of the rules of model paths."""
     from modelyard.wire.paths import (
@@ -142,6 +161,7 @@ def build_problems() -> str:
 MODULES: dict[str, Callable[[], str]] = {
     "web/src/generated/modelTypes.ts": build_model_types,
     "web/src/generated/formats.ts": build_formats,
+    "web/src/generated/inspection.ts": build_inspection,
     "web/src/generated/paths.ts": build_paths,
     "web/src/generated/permissions.ts": build_permissions,
     "web/src/generated/problems.ts": build_problems,

@@ -106,7 +106,7 @@ def _read_header_length(reader: Reader) -> int:
     if length > MAX_HEADER:
         raise build_refusal(
             f"The header of this safetensors file has {length} bytes; this registry reads at most {MAX_HEADER} "
-            "(16 MiB). Remove pictures and other large metadata from it.",
+            f"({MAX_HEADER >> 20} MiB). Remove pictures and other large metadata from it.",
             "oversized header",
             header_size=length,
         )

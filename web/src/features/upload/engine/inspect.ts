@@ -5,11 +5,13 @@
 import { createSHA256 } from 'hash-wasm'
 import { detectTypeByGguf, detectTypeByTensors } from '@/features/upload/engine/detectType'
 import { getExtension } from '@/features/upload/engine/suggestPath'
-import { PICKLE_EXTENSIONS } from '@/generated/formats'
+import { PICKLE_EXTENSIONS, SAFETENSORS_EXTENSIONS } from '@/generated/formats'
+import {
+  HEAD_BYTES,
+  MAX_SAFETENSORS_HEADER_BYTES,
+  REFERENCE_MAX_SAFETENSORS_HEADER_BYTES,
+} from '@/generated/inspection'
 
-const HEAD_BYTES = 4096
-const MAX_HEADER = 16 * 1024 * 1024
-const REFERENCE_MAX_HEADER = 100_000_000
 const SAMPLE_BYTES = 64 * 1024
 
 export interface Inspection {
@@ -37,7 +39,7 @@ async function inspectContent(file: File, head: Uint8Array): Promise<Content> {
   const isSafetensors = looksLikeSafetensors(head)
   const unexpectedType = isSafetensors ? undefined : findUnexpectedType(head, PICKLE_EXTENSIONS.includes(suffix))
   if (unexpectedType) return { refusal: unexpectedType }
-  if (suffix === '.safetensors' || suffix === '.sft') return safetensors(file, head)
+  if (SAFETENSORS_EXTENSIONS.includes(suffix)) return safetensors(file, head)
   const actual = isSafetensors ? 'safetensors' : startsWith(head, 'GGUF') ? 'gguf' : undefined
   if (actual && suffix !== `.${actual}`) {
     const why = 'programs choose how to load a file by its extension'
@@ -50,7 +52,7 @@ async function inspectContent(file: File, head: Uint8Array): Promise<Content> {
 
 function looksLikeSafetensors(head: Uint8Array): boolean {
   const length = head.length > 8 ? readHeaderLength(head) : 0
-  return length >= 2 && length <= REFERENCE_MAX_HEADER && head[8] === 0x7b
+  return length >= 2 && length <= REFERENCE_MAX_SAFETENSORS_HEADER_BYTES && head[8] === 0x7b
 }
 
 async function safetensors(file: File, head: Uint8Array): Promise<Content> {
@@ -58,14 +60,13 @@ async function safetensors(file: File, head: Uint8Array): Promise<Content> {
     return { refusal: "The content is gguf, not safetensors. Change the extension to '.gguf'." }
   if (head.length < 8) return { refusal: invalidSafetensors('it is shorter than 8 bytes') }
   const length = readHeaderLength(head)
-  if (length > REFERENCE_MAX_HEADER)
+  if (length > REFERENCE_MAX_SAFETENSORS_HEADER_BYTES)
     return { refusal: invalidSafetensors('its first 8 bytes are not the length of a header') }
   if (length > file.size - 8)
     return { refusal: invalidSafetensors('its header reaches past the end of the file: it is truncated') }
-  if (length > MAX_HEADER) {
-    return {
-      refusal: `The header has ${length} bytes; the registry reads at most 16 MiB. Remove embedded images from it.`,
-    }
+  if (length > MAX_SAFETENSORS_HEADER_BYTES) {
+    const limit = `the registry reads at most ${MAX_SAFETENSORS_HEADER_BYTES / 2 ** 20} MiB`
+    return { refusal: `The header has ${length} bytes; ${limit}. Remove embedded images from it.` }
   }
   const header = parseHeader(await readRange(file, 8, 8 + length))
   if (!header) return { refusal: invalidSafetensors('its header is not JSON') }
