@@ -15,7 +15,7 @@ import type { StateFilter } from '@/features/machines/search'
 import { REPLICA_STATES } from '@/generated/states'
 
 const PER_PAGE = 50
-const FILTERS = [{ value: '', label: 'All models' }, { value: 'missing', label: 'Not ready' }, ...REPLICA_STATES]
+const STATE_OPTIONS = [{ value: '', label: 'All models' }, { value: 'missing', label: 'Not ready' }, ...REPLICA_STATES]
 // The registry counts the models of a list up to this number.
 const MAX_COUNTED = 10_000
 
@@ -38,7 +38,7 @@ export function MachineModels({ agent, state, page }: MachineModelsProps) {
         <NativeSelect
           aria-label="Which models"
           value={state ?? ''}
-          data={FILTERS}
+          data={STATE_OPTIONS}
           onChange={(event) => change({ state: event.currentTarget.value, page: undefined })}
         />
       </Group>

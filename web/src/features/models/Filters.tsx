@@ -4,31 +4,32 @@ import { Button, Group, NativeSelect, SegmentedControl, Switch, TextInput, Visua
 import { IconAdjustmentsHorizontal, IconLayoutGrid, IconList } from '@tabler/icons-react'
 import { useEffect, useId, useMemo, useState } from 'react'
 import type { Model } from '@/api/types'
+import { MODEL_STATUS_MARKS, VERIFICATION_MARKS } from '@/features/models/ModelState'
 import classes from '@/features/models/models.module.css'
 import { SearchBox } from '@/features/models/SearchBox'
-import { FILTERS } from '@/features/models/search'
+import { FILTERS, type ModelSearch } from '@/features/models/search'
 import { type ChangeSearch, useChangeSearch, useModelSearch } from '@/features/models/useModelSearch'
 import { MODEL_TYPES } from '@/generated/modelTypes'
+import { MODEL_STATUSES, VERIFICATIONS } from '@/generated/states'
 
-const STATUSES = [
+const MODEL_STATUS_OPTIONS = [
   { value: '', label: 'Any status' },
-  { value: 'active', label: 'Active' },
-  { value: 'disabled', label: 'Disabled' },
+  ...MODEL_STATUSES.map((value) => ({ value, label: MODEL_STATUS_MARKS[value].word })),
 ]
-const VERIFICATIONS = [
+const VERIFICATION_OPTIONS = [
   { value: '', label: 'Any verification' },
-  { value: 'verified', label: 'Verified' },
-  { value: 'pending', label: 'Being verified' },
-  { value: 'failed', label: 'Damaged' },
+  ...VERIFICATIONS.map((value) => ({ value, label: VERIFICATION_MARKS[value].word })),
 ]
-const SORTS = [
-  { value: '-created_at', label: 'Newest first' },
-  { value: 'created_at', label: 'Oldest first' },
-  { value: 'display_name', label: 'Name, A to Z' },
-  { value: '-display_name', label: 'Name, Z to A' },
-  { value: '-file_size', label: 'Largest first' },
-  { value: 'file_size', label: 'Smallest first' },
-]
+// In the order in which people see them.
+const SORT_LABELS: Record<NonNullable<ModelSearch['sort']>, string> = {
+  '-created_at': 'Newest first',
+  created_at: 'Oldest first',
+  display_name: 'Name, A to Z',
+  '-display_name': 'Name, Z to A',
+  '-file_size': 'Largest first',
+  file_size: 'Smallest first',
+}
+const SORT_OPTIONS = Object.entries(SORT_LABELS).map(([value, label]) => ({ value, label }))
 const MAX_SUGGESTIONS = 30
 
 export function Filters({ rows }: { rows: Model[] }) {
@@ -82,20 +83,20 @@ function Choices({ rows, go }: { rows: Model[]; go: ChangeSearch }) {
       />
       <NativeSelect
         aria-label="Status"
-        data={STATUSES}
+        data={MODEL_STATUS_OPTIONS}
         value={search.model_status ?? ''}
         onChange={(event) => go({ model_status: event.currentTarget.value })}
       />
       <NativeSelect
         aria-label="Verification"
-        data={VERIFICATIONS}
+        data={VERIFICATION_OPTIONS}
         value={search.verification ?? ''}
         onChange={(event) => go({ verification: event.currentTarget.value })}
       />
       <TagBox tag={search.tag ?? ''} rows={rows} onChoose={(tag) => go({ tag })} />
       <NativeSelect
         aria-label="Sort"
-        data={SORTS}
+        data={SORT_OPTIONS}
         value={search.sort ?? '-created_at'}
         onChange={(event) => go({ sort: event.currentTarget.value })}
       />

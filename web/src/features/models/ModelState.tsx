@@ -14,24 +14,29 @@ import type { ReactNode } from 'react'
 import type { Model } from '@/api/types'
 import classes from '@/features/models/models.module.css'
 
-const VERIFICATIONS: Record<Model['verification'], { word: string; icon: TablerIcon; className: string | undefined }> =
-  {
-    verified: { word: 'Verified', icon: IconCircleCheck, className: classes.good },
-    pending: { word: 'Being verified', icon: IconClock, className: classes.waiting },
-    failed: { word: 'Damaged', icon: IconAlertTriangle, className: classes.bad },
-  }
-const STATUSES: Record<Model['model_status'], { word: string; icon: TablerIcon; className: string | undefined }> = {
+interface Mark {
+  word: string
+  icon: TablerIcon
+  className: string | undefined
+}
+
+export const VERIFICATION_MARKS: Record<Model['verification'], Mark> = {
+  verified: { word: 'Verified', icon: IconCircleCheck, className: classes.good },
+  pending: { word: 'Being verified', icon: IconClock, className: classes.waiting },
+  failed: { word: 'Damaged', icon: IconAlertTriangle, className: classes.bad },
+}
+export const MODEL_STATUS_MARKS: Record<Model['model_status'], Mark> = {
   active: { word: 'Active', icon: IconPlayerPlay, className: classes.calm },
   disabled: { word: 'Disabled', icon: IconPlayerPause, className: classes.waiting },
 }
 
 export function Verification({ model }: { model: Model }) {
-  const { word, icon, className } = VERIFICATIONS[model.verification]
+  const { word, icon, className } = VERIFICATION_MARKS[model.verification]
   return <IconLabel icon={icon} word={word} className={className} />
 }
 
 export function Status({ model }: { model: Model }) {
-  const { word, icon, className } = STATUSES[model.model_status]
+  const { word, icon, className } = MODEL_STATUS_MARKS[model.model_status]
   return <IconLabel icon={icon} word={word} className={className} isDimmed />
 }
 

@@ -7,7 +7,7 @@ import { api, unwrap } from '@/api/client'
 import { asProblem } from '@/api/problem'
 import { CopyField } from '@/components/CopyField'
 import { notifyError } from '@/components/notify'
-import { type AssignableRole, INVITATIONS, ROLES } from '@/features/team/members'
+import { type AssignableRole, INVITATIONS, ROLE_OPTIONS } from '@/features/team/members'
 
 interface InvitationRequest {
   email_address: string
@@ -80,7 +80,7 @@ function Form({ refusal, isBusy, onAsk }: FormProps) {
         />
         <Radio.Group label="Role" value={role} onChange={(value) => setRole(value as AssignableRole)}>
           <Stack gap="xs" mt="xs">
-            {ROLES.map(({ value, label, may }) => (
+            {ROLE_OPTIONS.map(({ value, label, may }) => (
               <Radio key={value} value={value} label={label} description={may} />
             ))}
           </Stack>

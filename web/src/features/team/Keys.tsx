@@ -9,16 +9,16 @@ import type { Credential } from '@/api/types'
 import { Heading } from '@/components/Heading'
 import { Empty, LoadError, Loading, StaleDataNotice } from '@/components/placeholders'
 import { KeyTable } from '@/features/team/KeyTable'
+import { KIND_LABELS } from '@/features/team/keyLabels'
 import { NewKey } from '@/features/team/NewKey'
 import { isUsable, useKeys } from '@/features/team/useKeys'
+import { CREDENTIAL_KINDS } from '@/generated/states'
 
 const route = getRouteApi('/inside/team/keys')
 
-const FILTERS = [
+const KIND_OPTIONS = [
   { value: '', label: 'All' },
-  { value: 'integration', label: 'Integrations' },
-  { value: 'agent', label: 'Agents' },
-  { value: 'device', label: 'Devices' },
+  ...CREDENTIAL_KINDS.map((value) => ({ value, label: `${KIND_LABELS[value]}s` })),
 ]
 
 export function Keys() {
@@ -52,7 +52,7 @@ function Filters() {
       {may('credentials_create') && (
         <SegmentedControl
           aria-label="Kind"
-          data={FILTERS}
+          data={KIND_OPTIONS}
           value={kind ?? ''}
           onChange={(value) => go({ kind: (value || undefined) as Credential['kind'] | undefined })}
         />

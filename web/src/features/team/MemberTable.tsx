@@ -19,7 +19,7 @@ import {
   type KeysQuestion,
   notifyToRotate,
 } from '@/features/team/CreatorKeysDialog'
-import { type AssignableRole, INVITATIONS, MEMBERS, ROLES } from '@/features/team/members'
+import { type AssignableRole, INVITATIONS, MEMBERS, ROLE_OPTIONS } from '@/features/team/members'
 import { KEYS_QUERY_KEY } from '@/features/team/useKeys'
 
 type Asking = (question: KeysQuestion) => void
@@ -118,7 +118,7 @@ function RoleChoice({ member, ask }: { member: Member; ask: Asking }) {
       size="xs"
       miw={110}
       maw={160}
-      data={ROLES}
+      data={ROLE_OPTIONS}
       disabled={change.isPending}
       value={change.isPending ? change.variables.role : now}
       onChange={(event) => change.mutate({ role: event.currentTarget.value as AssignableRole, before: now })}

@@ -15,7 +15,7 @@ const ROLE_TEXTS: Record<AssignableRole, { label: string; may: string }> = {
   admin: { label: 'Admin', may: 'also changes all models, people, keys, machines and settings' },
 }
 
-export const ROLES = ASSIGNABLE_ROLES.map((role) => ({ value: role, ...ROLE_TEXTS[role] }))
+export const ROLE_OPTIONS = ASSIGNABLE_ROLES.map((role) => ({ value: role, ...ROLE_TEXTS[role] }))
 
 export const MEMBERS = ['members']
 export const INVITATIONS = ['invitations']
