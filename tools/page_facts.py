@@ -4,9 +4,12 @@ Each function returns a whole module of ``web/src/generated/``, in the format th
 """
 
 from collections.abc import Callable
-from typing import get_args
+from datetime import timedelta
+from typing import Any, get_args
 
 from tools.typescript import build_array, build_module, build_number, build_record, build_string, build_union
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def build_model_types() -> str:
@@ -146,6 +149,104 @@ def build_states() -> str:
     )
 
 
+def build_field_limits() -> str:
+    """Return the limits of the fields of requests, by which the page limits what can be typed."""
+    from modelyard.wire.accounts import NewPassword
+    from modelyard.wire.credentials import PairingConfirmation
+    from modelyard.wire.model_filter import MAX_SEARCH_WORDS, SearchText
+    from modelyard.wire.models import LABEL_PATTERN, MAX_LABEL_LENGTH, Labels, License, SourceUrl, Tag, Tags
+    from modelyard.wire.schemas import LongName, Name, Note
+    from modelyard.wire.uploads import ModelType
+
+    lengths = {
+        "MAX_NAME_LENGTH": ("The longest name of a team, a key or a person.", Name),
+        "MAX_LONG_NAME_LENGTH": ("The longest name of a model or a file.", LongName),
+        "MAX_DESCRIPTION_LENGTH": ("The longest description of a model.", Note),
+        "MAX_MODEL_TYPE_LENGTH": ("The longest model type.", ModelType),
+        "MAX_LICENSE_LENGTH": ("The longest license.", License),
+        "MAX_SOURCE_URL_LENGTH": ("The longest URL of a source.", SourceUrl),
+        "MAX_TAG_LENGTH": ("The longest tag.", Tag),
+        "MAX_SEARCH_LENGTH": ("The longest text of a search.", SearchText),
+        "MAX_PASSWORD_LENGTH": ("The longest new password.", NewPassword),
+    }
+    code = PairingConfirmation.model_json_schema()["properties"]["user_code"]
+    return build_module(
+        [f"wire/{name}.py" for name in ("accounts", "credentials", "model_filter", "models", "schemas", "uploads")],
+        *((comment, build_number(name, get_limit(kind, "maxLength"))) for name, (comment, kind) in lengths.items()),
+        ("The largest number of words of a search.", build_number("MAX_SEARCH_WORDS", MAX_SEARCH_WORDS)),
+        ("The shortest new password.", build_number("MIN_PASSWORD_LENGTH", get_limit(NewPassword, "minLength"))),
+        ("The longest code of a pairing.", build_number("MAX_USER_CODE_LENGTH", code["maxLength"])),
+        ("The largest number of a model's tags.", build_number("MAX_TAGS", get_limit(Tags, "maxItems"))),
+        ("The largest number of required labels.", build_number("MAX_LABELS", get_limit(Labels, "maxItems"))),
+        ("The longest label.", build_number("MAX_LABEL_LENGTH", MAX_LABEL_LENGTH)),
+        ("A regular expression of labels.", build_string("LABEL_PATTERN", LABEL_PATTERN)),
+    )
+
+
+def get_limit(kind: Any, keyword: str) -> int:
+    """Return a limit of a field's type, by its keyword of JSON Schema."""
+    from pydantic import TypeAdapter
+
+    limit: int = TypeAdapter(kind).json_schema()[keyword]
+    return limit
+
+
+def build_paging() -> str:
+    """Return the limits of the pages and totals of lists."""
+    from modelyard.server.http.paging import MAX_COUNTED, MAX_PAGE_ROWS
+    from modelyard.server.models.listing.pages import MAX_COUNTED_BY_INDEX, MAX_COUNTED_BY_READING
+
+    return build_module(
+        ["server/http/paging.py", "server/models/listing/pages.py"],
+        ("The largest number of rows of a page.", build_number("MAX_PAGE_ROWS", MAX_PAGE_ROWS)),
+        ("The number at which the total of a list stops.", build_number("MAX_COUNTED", MAX_COUNTED)),
+        (
+            "The number at which the total of models that match one filter stops.",
+            build_number("MAX_COUNTED_BY_INDEX", MAX_COUNTED_BY_INDEX),
+        ),
+        (
+            "The number at which the total of models that match a search or several filters stops.",
+            build_number("MAX_COUNTED_BY_READING", MAX_COUNTED_BY_READING),
+        ),
+    )
+
+
+def build_durations() -> str:
+    """Return the durations that texts of the page name."""
+    from modelyard.server.accounts.operations import RESET_LIFETIME
+    from modelyard.server.agents.heartbeats import IDLE_SECONDS
+    from modelyard.server.invitations.operations import INVITATION_LIFETIME
+    from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER
+    from modelyard.server.settings import Settings
+    from modelyard.sync.apply.files.trash import TRASH_SECONDS
+
+    trash_days: int = Settings.model_fields["trash_days"].default
+    return build_module(
+        [
+            *("server/accounts/operations.py", "server/agents/heartbeats.py", "server/invitations/operations.py"),
+            *("server/models/replicas/unhealthy.py", "server/settings.py", "sync/apply/files/trash.py"),
+        ],
+        ("How long an invitation is valid.", build_number("INVITATION_DAYS", INVITATION_LIFETIME // DAY)),
+        ("How long a link to reset a password is valid.", build_number("RESET_HOURS", RESET_LIFETIME // HOUR)),
+        (
+            "How long a deleted team or model can be restored, unless the operator has set another time.",
+            build_number("DEFAULT_TRASH_DAYS", trash_days),
+        ),
+        (
+            "How long a machine keeps a removed file.",
+            build_number("MACHINE_TRASH_HOURS", timedelta(seconds=TRASH_SECONDS) // HOUR),
+        ),
+        (
+            "The time without a heartbeat after which a machine is unhealthy.",
+            build_number("UNHEALTHY_SECONDS", UNHEALTHY_AFTER // timedelta(seconds=1)),
+        ),
+        (
+            "The time between two heartbeats of an idle machine.",
+            build_number("IDLE_HEARTBEAT_SECONDS", int(IDLE_SECONDS)),
+        ),
+    )
+
+
 def build_problems() -> str:
     """Return the ``error_code`` of every problem as a type."""
     from modelyard.wire.problems import list_problem_classes
@@ -162,6 +263,9 @@ MODULES: dict[str, Callable[[], str]] = {
     "web/src/generated/modelTypes.ts": build_model_types,
     "web/src/generated/formats.ts": build_formats,
     "web/src/generated/inspection.ts": build_inspection,
+    "web/src/generated/durations.ts": build_durations,
+    "web/src/generated/fieldLimits.ts": build_field_limits,
+    "web/src/generated/paging.ts": build_paging,
     "web/src/generated/paths.ts": build_paths,
     "web/src/generated/permissions.ts": build_permissions,
     "web/src/generated/problems.ts": build_problems,

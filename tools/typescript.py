@@ -12,8 +12,8 @@ def build_module(sources: Iterable[str], *parts: tuple[str, str]) -> str:
     The ``sources`` are paths below ``src/modelyard``.
     """
     declarations = "\n".join(f"/** {comment} */\n{declaration}" for comment, declaration in parts)
-    note = f"// Written by `make fix`. Do not edit. The facts are in src/modelyard/:\n// {', '.join(sources)}"
-    return f"{note}\n\n{declarations}"
+    lines = "".join(f"//     {source}\n" for source in sources)
+    return f"// Written by `make fix`. Do not edit. The facts are in src/modelyard/:\n{lines}\n{declarations}"
 
 
 def build_array(name: str, items: Iterable[str], *, is_const: bool = False) -> str:

@@ -8,6 +8,7 @@ import {
   drop,
   dropModel,
   listBlobUploads,
+  writeLargeHeader,
   writeModelFile,
   writeSparseModelFile,
 } from './uploadActions'
@@ -110,6 +111,7 @@ test('files that the registry would refuse are marked before anything is uploade
   )
   writeModelFile(registry, `${folder}/short.safetensors`, whole.subarray(0, 2000))
   writeModelFile(registry, `${folder}/long.safetensors`, Buffer.concat([whole, Buffer.from('more')]))
+  writeLargeHeader(registry, `${folder}/embedded.sft`)
   writeModelFile(registry, `${folder}/empty.safetensors`, Buffer.alloc(0))
   writeModelFile(registry, `${folder}/old.ckpt`, Buffer.from('PK\x03\x04 something'))
   writeModelFile(registry, `${folder}/a..b.safetensors`)
@@ -122,6 +124,7 @@ test('files that the registry would refuse are marked before anything is uploade
   await expect(row('page.safetensors')).toContainText('HTML page')
   await expect(row('short.safetensors')).toContainText('truncated')
   await expect(row('long.safetensors')).toContainText('4 bytes follow')
+  await expect(row('embedded.sft')).toContainText('the registry reads at most 16 MiB')
   await expect(row('empty.safetensors')).toContainText('empty')
   await expect(row('old.ckpt')).toContainText('pickle_policy')
   await expect(row('a..b.safetensors')).toContainText('no `..`')

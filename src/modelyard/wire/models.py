@@ -26,7 +26,9 @@ from modelyard.wire.uploads import EXAMPLE_KEY, ModelPathText, ModelType, Storag
 ModelStatus = Literal["active", "disabled"]
 Verification = Literal["pending", "verified", "failed"]
 Tag = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64, pattern=NAME_PATTERN)]
-Label = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+MAX_LABEL_LENGTH = 64
+LABEL_PATTERN = rf"^[A-Za-z0-9._-]{{1,{MAX_LABEL_LENGTH}}}$"
+Label = Annotated[str, StringConstraints(strict=True, pattern=LABEL_PATTERN)]
 
 
 def _remove_duplicates(names: list[str]) -> list[str]:

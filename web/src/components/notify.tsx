@@ -5,7 +5,8 @@ import type { NotificationData } from '@mantine/notifications'
 import { asProblem } from '@/api/problem'
 import { loadNotifications } from '@/components/Notices'
 
-const UNDO_MILLISECONDS = 10_000
+/** How long an action can be undone. */
+export const UNDO_MILLISECONDS = 10_000
 
 let lastId = 0
 
@@ -33,7 +34,7 @@ export function notifyUntilClosed(message: string): void {
   showNotice({ message, color: 'yellow', autoClose: false, closeButtonProps: { 'aria-label': 'Close' } })
 }
 
-/** Show what was done, with an undo button for ten seconds. */
+/** Show what was done, with an undo button for `UNDO_MILLISECONDS`. */
 export function notifyWithUndo(message: string, undo: () => void | Promise<void>): void {
   const id = showNotice({
     autoClose: UNDO_MILLISECONDS,

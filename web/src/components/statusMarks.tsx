@@ -18,6 +18,7 @@ import {
   type TablerIcon,
 } from '@tabler/icons-react'
 import type { Agent, AgentModel } from '@/api/types'
+import { UNHEALTHY_SECONDS } from '@/generated/durations'
 
 interface Mark {
   icon: TablerIcon
@@ -34,7 +35,7 @@ export const STATUS_MARKS: Record<Agent['agent_status'] | 'paused', Mark> = {
     icon: IconHeartBroken,
     label: 'Unhealthy',
     colour: 'red',
-    meaning: 'No heartbeat for 90 seconds.',
+    meaning: `No heartbeat for ${UNHEALTHY_SECONDS} seconds.`,
   },
   paused: {
     icon: IconPlayerPause,

@@ -3,9 +3,7 @@
 import { PasswordInput, Text } from '@mantine/core'
 import { type ReactNode, useState } from 'react'
 import { formatCount } from '@/components/format'
-
-const MIN_LENGTH = 8
-const MAX_LENGTH = 128
+import { MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from '@/generated/fieldLimits'
 
 interface NewPassword {
   value: string
@@ -19,8 +17,8 @@ export function useNewPassword(serverError?: string): NewPassword {
   const [value, setValue] = useState('')
   const [repeated, setRepeated] = useState('')
   const [isValidated, setValidated] = useState(false)
-  const hasValidLength = value.length >= MIN_LENGTH && value.length <= MAX_LENGTH
-  const lengthError = isValidated && !hasValidLength && `${MIN_LENGTH} to ${MAX_LENGTH} characters.`
+  const hasValidLength = value.length >= MIN_PASSWORD_LENGTH && value.length <= MAX_PASSWORD_LENGTH
+  const lengthError = isValidated && !hasValidLength && `${MIN_PASSWORD_LENGTH} to ${MAX_PASSWORD_LENGTH} characters.`
   const repeatError = isValidated && hasValidLength && repeated !== value && 'The passwords do not match.'
   const fields = (
     <>
@@ -53,15 +51,15 @@ export function useNewPassword(serverError?: string): NewPassword {
 function Strength({ password }: { password: string }) {
   return (
     <Text span size="xs" role="status">
-      {password ? describeStrength(password) : 'At least 8 characters. A sentence works well.'}
+      {password ? describeStrength(password) : `At least ${MIN_PASSWORD_LENGTH} characters. A sentence works well.`}
     </Text>
   )
 }
 
 /** Rate the password by the estimated number of guesses; repeated characters add nothing. */
 function describeStrength(password: string): string {
-  if (password.length < MIN_LENGTH)
-    return `Too short: ${formatCount(MIN_LENGTH - password.length, 'more character')} needed.`
+  if (password.length < MIN_PASSWORD_LENGTH)
+    return `Too short: ${formatCount(MIN_PASSWORD_LENGTH - password.length, 'more character')} needed.`
   const different = new Set(password.toLowerCase()).size
   const bits = Math.min(password.length, different * 2) * Math.log2(getAlphabetSize(password))
   if (bits < 45 || different < 5) return 'Weak: easy to guess.'

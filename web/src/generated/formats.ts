@@ -1,5 +1,5 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
-// wire/formats.py
+//     wire/formats.py
 
 /** The extensions of model files, in lower case. */
 export const EXTENSIONS = ['.safetensors', '.sft', '.gguf', '.onnx', '.ckpt', '.pt', '.pt2', '.pth', '.bin', '.pkl']

@@ -1,5 +1,5 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
-// wire/model_folders.py
+//     wire/model_folders.py
 
 /** The folders of models that ComfyUI itself knows. */
 export const MODEL_TYPES = [

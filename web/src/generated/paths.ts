@@ -1,5 +1,5 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
-// wire/paths.py
+//     wire/paths.py
 
 /** The canonical model type of each alias. */
 export const TYPE_ALIASES: Readonly<Record<string, string>> = { unet: 'diffusion_models', clip: 'text_encoders' }

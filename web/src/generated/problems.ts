@@ -1,5 +1,5 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
-// wire/problems/
+//     wire/problems/
 
 /** The `error_code` of each problem of the registry. */
 export type ProblemCode =

@@ -1,5 +1,8 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
-// wire/agents.py, wire/credentials.py, wire/model_filter.py, wire/models.py
+//     wire/agents.py
+//     wire/credentials.py
+//     wire/model_filter.py
+//     wire/models.py
 
 /** The states of machines. */
 export const AGENT_STATUSES = ['idle', 'busy', 'syncing', 'unhealthy'] as const

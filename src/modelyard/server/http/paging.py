@@ -18,6 +18,7 @@ from modelyard.wire.schemas import PageMeta
 
 # The largest page number whose offset SQLite still accepts, whatever per_page is.
 MAX_PAGE = 10_000_000
+MAX_PAGE_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def build_cursor_error() -> InvalidRequest:
 
 async def get_page_params(
     current_page: Annotated[int, Query(ge=1, le=MAX_PAGE, description="The page, from 1.", examples=[1])] = 1,
-    per_page: Annotated[int, Query(ge=1, le=100, description="Rows a page, 1 to 100.", examples=[20])] = 20,
+    per_page: Annotated[
+        int, Query(ge=1, le=MAX_PAGE_ROWS, description=f"Rows a page, 1 to {MAX_PAGE_ROWS}.", examples=[20])
+    ] = 20,
     cursor: Annotated[
         str | None,
         Query(max_length=2000, description="Empty to start cursor paging; then `next_cursor`.", examples=[""]),

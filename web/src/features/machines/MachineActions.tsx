@@ -8,6 +8,7 @@ import { Confirm } from '@/components/Confirm'
 import { formatCount } from '@/components/format'
 import { getTextColour } from '@/components/statusMarks'
 import { approveRemoval, removeMachine, runAction, setPaused, syncNow } from '@/features/machines/actions'
+import { MACHINE_TRASH_HOURS } from '@/generated/durations'
 
 type Confirmation = 'approve' | 'remove'
 type Action = Confirmation | 'pause' | 'sync'
@@ -76,8 +77,9 @@ export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => 
         onClose={() => setOpenConfirmation(undefined)}
       >
         {formatCount(agent.removal_waiting, 'model file')} on <bdi>{agent.agent_id}</bdi> should no longer be there,
-        which is more than the machine removes without approval. Removed files stay in its trash for 24 hours, or until
-        the disk space is needed; enabling a model restores its file from there.
+        which is more than the machine removes without approval. Removed files stay in its trash for{' '}
+        {formatCount(MACHINE_TRASH_HOURS, 'hour')}, or until the disk space is needed; enabling a model restores its
+        file from there.
       </Confirm>
       <Confirm
         title="Remove this machine?"

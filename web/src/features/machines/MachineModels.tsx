@@ -12,12 +12,11 @@ import { LoadError, Loading } from '@/components/placeholders'
 import { useChangeSearch } from '@/features/machines/Filters'
 import classes from '@/features/machines/machines.module.css'
 import type { StateFilter } from '@/features/machines/search'
+import { MAX_COUNTED } from '@/generated/paging'
 import { REPLICA_STATES } from '@/generated/states'
 
 const PER_PAGE = 50
 const STATE_OPTIONS = [{ value: '', label: 'All models' }, { value: 'missing', label: 'Not ready' }, ...REPLICA_STATES]
-// The registry counts the models of a list up to this number.
-const MAX_COUNTED = 10_000
 
 interface MachineModelsProps {
   agent: Agent

@@ -7,6 +7,7 @@ import { api, unwrap } from '@/api/client'
 import { asProblem, type Problem } from '@/api/problem'
 import { useSession } from '@/api/session'
 import { AnchorLink } from '@/components/links'
+import { MAX_NAME_LENGTH, MAX_USER_CODE_LENGTH } from '@/generated/fieldLimits'
 
 export function PairForm({ code = '', onDone }: { code?: string; onDone?: () => void }) {
   const [typed, setTyped] = useState(formatCode(code))
@@ -41,7 +42,7 @@ export function PairForm({ code = '', onDone }: { code?: string; onDone?: () => 
           autoComplete="off"
           autoCapitalize="characters"
           spellCheck={false}
-          maxLength={32}
+          maxLength={MAX_USER_CODE_LENGTH}
           styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)', letterSpacing: '0.15em' } }}
           data-autofocus
         />
@@ -51,7 +52,7 @@ export function PairForm({ code = '', onDone }: { code?: string; onDone?: () => 
           description="Shown in the list of keys. It can differ from the machine's name."
           placeholder="render-03"
           error={refusal?.fields.device_name}
-          maxLength={100}
+          maxLength={MAX_NAME_LENGTH}
           autoComplete="off"
         />
         <AccessExplanation />

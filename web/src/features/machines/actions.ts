@@ -5,6 +5,7 @@ import type { Agent } from '@/api/types'
 import { formatCount } from '@/components/format'
 import { notify, notifyError, notifyWithUndo } from '@/components/notify'
 import { refreshMachines } from '@/features/machines/useMachines'
+import { IDLE_HEARTBEAT_SECONDS } from '@/generated/durations'
 
 function pathOf(agent: Agent) {
   return { params: { path: { agent_id: agent.agent_id } } }
@@ -24,7 +25,7 @@ export async function setLabels(agent: Agent, labels: string[]): Promise<void> {
 
 export async function syncNow(agent: Agent): Promise<void> {
   await unwrap(api.POST('/api/v1/agents/{agent_id}/sync', pathOf(agent)))
-  notify(`${agent.agent_id} syncs at its next heartbeat, within half a minute.`)
+  notify(`${agent.agent_id} syncs at its next heartbeat, within ${IDLE_HEARTBEAT_SECONDS} seconds.`)
 }
 
 export async function approveRemoval(agent: Agent): Promise<void> {

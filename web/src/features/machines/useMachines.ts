@@ -7,9 +7,9 @@ import { ifNoneMatch, liveQueryOptions, readTagged, type Tagged } from '@/api/po
 import { queryClient } from '@/api/queryClient'
 import type { Agent, AgentPage } from '@/api/types'
 import type { MachineSearch } from '@/features/machines/search'
+import { MAX_PAGE_ROWS } from '@/generated/paging'
 
 const QUERY_KEY = ['fleet']
-const PER_PAGE = 100
 
 type Page = Tagged<AgentPage>
 
@@ -35,7 +35,7 @@ export function refreshMachines(): Promise<void> {
 async function readMachines(): Promise<Page[]> {
   const known = queryClient.getQueryData<Page[]>(QUERY_KEY) ?? []
   const first = await readPage(1, known[0])
-  const pages = Math.ceil((first.body.page_meta.total_count ?? 0) / PER_PAGE)
+  const pages = Math.ceil((first.body.page_meta.total_count ?? 0) / MAX_PAGE_ROWS)
   const others = Array.from({ length: Math.max(0, pages - 1) }, (_, index) => readPage(index + 2, known[index + 1]))
   const all = [first, ...(await Promise.all(others))]
   const isSame = all.length === known.length && all.every((page, index) => page === known[index])
@@ -43,7 +43,7 @@ async function readMachines(): Promise<Page[]> {
 }
 
 function readPage(current_page: number, known: Page | undefined): Promise<Page> {
-  const query = { current_page, per_page: PER_PAGE }
+  const query = { current_page, per_page: MAX_PAGE_ROWS }
   return readTagged(api.GET('/api/v1/agents', { params: { query, header: ifNoneMatch(known) } }), known)
 }
 

@@ -9,6 +9,7 @@ import classes from '@/features/models/models.module.css'
 import { SearchBox } from '@/features/models/SearchBox'
 import { FILTERS, type ModelSearch } from '@/features/models/search'
 import { type ChangeSearch, useChangeSearch, useModelSearch } from '@/features/models/useModelSearch'
+import { MAX_TAG_LENGTH } from '@/generated/fieldLimits'
 import { MODEL_TYPES } from '@/generated/modelTypes'
 import { MODEL_STATUSES, VERIFICATIONS } from '@/generated/states'
 
@@ -129,7 +130,7 @@ function TagBox({ tag, rows, onChoose }: { tag: string; rows: Model[]; onChoose:
         aria-label="Tag"
         placeholder="Any tag"
         list={id}
-        maxLength={64}
+        maxLength={MAX_TAG_LENGTH}
         value={typed}
         onChange={(event) => {
           const text = event.currentTarget.value

@@ -4,10 +4,9 @@ import { CloseButton, TextInput } from '@mantine/core'
 import { useDebouncedCallback } from '@mantine/hooks'
 import { IconSearch } from '@tabler/icons-react'
 import { useEffect, useRef, useState } from 'react'
+import { MAX_SEARCH_LENGTH } from '@/generated/fieldLimits'
 
 const PAUSE_MILLISECONDS = 200
-// The registry's limit for a search text.
-const MAX_LENGTH = 255
 
 export function SearchBox({ q, onSearch }: { q: string; onSearch: (q: string) => void }) {
   const [typed, setTyped] = useState(q)
@@ -32,7 +31,7 @@ export function SearchBox({ q, onSearch }: { q: string; onSearch: (q: string) =>
       placeholder="Name, path or tag"
       leftSection={<IconSearch size={16} aria-hidden />}
       rightSection={typed && <CloseButton size="sm" aria-label="Clear search" onClick={() => type('')} />}
-      maxLength={MAX_LENGTH}
+      maxLength={MAX_SEARCH_LENGTH}
       value={typed}
       onChange={(event) => type(event.currentTarget.value)}
     />

@@ -6,11 +6,9 @@ import { asProblem } from '@/api/problem'
 import { queryClient } from '@/api/queryClient'
 import type { Model, ModelQuery } from '@/api/types'
 import type { ModelSearch } from '@/features/models/search'
+import { MAX_COUNTED_BY_INDEX, MAX_COUNTED_BY_READING } from '@/generated/paging'
 
 const PAGE_ROWS = 50
-// The registry counts up to these numbers; counting more would scan the table.
-const MAX_COUNTED = 10_000
-const MAX_COUNTED_FILTERED = 1_000
 // Lists are polled only while few pages are loaded: a person who scrolled far down is reading.
 const LIVE_PAGES = 2
 const PENDING_MILLISECONDS = 3_000
@@ -72,7 +70,7 @@ export function useTotal(asked: ModelQuery): { count: number; isAtLeast: boolean
   })
   if (data === undefined) return undefined
   const number = Object.keys(filters).length
-  const most = number === 1 && !filters.q ? MAX_COUNTED : MAX_COUNTED_FILTERED
+  const most = number === 1 && !filters.q ? MAX_COUNTED_BY_INDEX : MAX_COUNTED_BY_READING
   return { count: data, isAtLeast: number > 0 && data >= most }
 }
 

@@ -10,11 +10,12 @@ import { asProblem } from '@/api/problem'
 import { publicApi } from '@/api/publicApi'
 import { useSession } from '@/api/session'
 import type { InvitationPreview } from '@/api/types'
-import { formatDay } from '@/components/format'
+import { formatCount, formatDay } from '@/components/format'
 import { AnchorLink } from '@/components/links'
 import { LoadError, Loading } from '@/components/placeholders'
 import { JoinAsCurrentUser, JoinAsNew, JoinBySigningIn } from '@/features/signin/JoinForms'
 import { SignInLayout } from '@/features/signin/SignInLayout'
+import { INVITATION_DAYS } from '@/generated/durations'
 
 export function Join() {
   useDocumentTitle('Join a team · Modelyard')
@@ -43,8 +44,8 @@ function InvitationError() {
   return (
     <Stack>
       <Alert color="red" title="This invitation cannot be used" role="alert">
-        It was used or withdrawn, it is older than 7 days, or the link is incomplete. Ask the person who invited you for
-        a new one.
+        It was used or withdrawn, it is older than {formatCount(INVITATION_DAYS, 'day')}, or the link is incomplete. Ask
+        the person who invited you for a new one.
       </Alert>
       <AnchorLink to="/models">Already joined? Open models</AnchorLink>
     </Stack>

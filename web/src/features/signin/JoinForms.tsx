@@ -11,6 +11,7 @@ import { enterTeam, signIn, signOut, useSession } from '@/api/session'
 import type { InvitationPreview } from '@/api/types'
 import { notify, notifyError } from '@/components/notify'
 import { useNewPassword } from '@/components/useNewPassword'
+import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
 
 interface JoinFormProps {
   invitation: InvitationPreview
@@ -126,7 +127,7 @@ export function JoinAsNew({ invitation, token }: JoinFormProps) {
           label="First name"
           autoComplete="given-name"
           required
-          maxLength={100}
+          maxLength={MAX_NAME_LENGTH}
           error={fields.first_name}
         />
         <TextInput
@@ -134,7 +135,7 @@ export function JoinAsNew({ invitation, token }: JoinFormProps) {
           label="Last name"
           autoComplete="family-name"
           required
-          maxLength={100}
+          maxLength={MAX_NAME_LENGTH}
           error={fields.last_name}
         />
         {password.fields}

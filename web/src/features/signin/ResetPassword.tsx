@@ -9,9 +9,11 @@ import { unwrap } from '@/api/client'
 import { asProblem } from '@/api/problem'
 import { publicApi } from '@/api/publicApi'
 import { clearSession } from '@/api/session'
+import { formatCount } from '@/components/format'
 import { AnchorLink } from '@/components/links'
 import { useNewPassword } from '@/components/useNewPassword'
 import { SignInLayout } from '@/features/signin/SignInLayout'
+import { RESET_HOURS } from '@/generated/durations'
 
 const route = getRouteApi('/reset-password')
 
@@ -51,7 +53,8 @@ function Form({ token }: { token: string }) {
     event.preventDefault()
     if (password.validate()) reset.mutate(password.value)
   }
-  if (problem?.status === 404) return <LinkError>It was already used, or it is older than one hour.</LinkError>
+  if (problem?.status === 404)
+    return <LinkError>It was already used, or it is older than {formatCount(RESET_HOURS, 'hour')}.</LinkError>
   if (reset.isSuccess) return <Changed />
   return (
     <form onSubmit={onSubmit}>

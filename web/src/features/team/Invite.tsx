@@ -6,8 +6,10 @@ import { type FormEvent, useState } from 'react'
 import { api, unwrap } from '@/api/client'
 import { asProblem } from '@/api/problem'
 import { CopyField } from '@/components/CopyField'
+import { formatCount } from '@/components/format'
 import { notifyError } from '@/components/notify'
 import { type AssignableRole, INVITATIONS, ROLE_OPTIONS } from '@/features/team/members'
+import { INVITATION_DAYS } from '@/generated/durations'
 
 interface InvitationRequest {
   email_address: string
@@ -104,7 +106,7 @@ function InvitationLink({ token, asked, onClose }: { token: string; asked: Invit
     <Stack>
       <Text>
         Send the link or the command to <bdi>{asked.email_address}</bdi>. It is shown only now, works once, and expires
-        in 7 days.
+        in {formatCount(INVITATION_DAYS, 'day')}.
       </Text>
       {/* After the #, since no browser sends that part and no server logs it. */}
       <CopyField label="Link" text={`${origin}/join#${token}`} />

@@ -19,6 +19,7 @@ import {
   type KeysQuestion,
   notifyToRotate,
 } from '@/features/team/CreatorKeysDialog'
+import { REVOCATION_DELAY } from '@/features/team/keyLabels'
 import { type AssignableRole, INVITATIONS, MEMBERS, ROLE_OPTIONS } from '@/features/team/members'
 import { KEYS_QUERY_KEY } from '@/features/team/useKeys'
 
@@ -160,8 +161,8 @@ function RemoveDialog({ member, ask, onClose }: RemovalProps) {
       onConfirm={() => member && remove.mutate({ one: member })}
       onClose={onClose}
     >
-      <bdi>{member?.display_name}</bdi> loses all access within five seconds. Their device keys end too, and with them
-      the keys of the machines that they paired. Open invitations that they made are withdrawn. Models that they
+      <bdi>{member?.display_name}</bdi> loses all access within {REVOCATION_DELAY}. Their device keys end too, and with
+      them the keys of the machines that they paired. Open invitations that they made are withdrawn. Models that they
       registered stay. To come back they need a new invitation.
     </Confirm>
   )

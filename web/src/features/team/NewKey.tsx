@@ -9,6 +9,7 @@ import type { KeyRequest } from '@/api/types'
 import { notifyError } from '@/components/notify'
 import { NewSecret } from '@/features/team/NewSecret'
 import { KEYS_QUERY_KEY } from '@/features/team/useKeys'
+import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
 
 type Kind = KeyRequest['kind']
 type Access = NonNullable<KeyRequest['access']>
@@ -103,7 +104,7 @@ function Form({ refusal, isBusy, onAsk }: FormProps) {
           label="Name"
           placeholder="What it is for, such as “nightly training”"
           required
-          maxLength={100}
+          maxLength={MAX_NAME_LENGTH}
           error={refusal}
           data-autofocus
         />

@@ -10,6 +10,7 @@ import { asProblem } from '@/api/problem'
 import { enterTeam } from '@/api/session'
 import { notify, notifyError } from '@/components/notify'
 import { Panel } from '@/components/Panel'
+import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
 
 export function NewTeam() {
   const [isOpen, { open, close }] = useDisclosure(false)
@@ -52,7 +53,7 @@ function Form() {
           name="name"
           label="Name"
           required
-          maxLength={100}
+          maxLength={MAX_NAME_LENGTH}
           error={make.error ? asProblem(make.error).fields.display_name : undefined}
           data-autofocus
         />

@@ -23,6 +23,7 @@ import { formatBytes, formatDay } from '@/components/format'
 import { notify, notifyError } from '@/components/notify'
 import { Panel } from '@/components/Panel'
 import { type Amount, toAmount, toBytes, type Unit } from '@/features/team/quota'
+import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
 
 type Edits = Partial<Pick<Team, 'display_name' | 'pickle_policy' | 'quota_bytes'>>
 
@@ -109,7 +110,7 @@ export function SettingsForm({ team }: { team: Team }) {
           <TextInput
             label="Name"
             required
-            maxLength={100}
+            maxLength={MAX_NAME_LENGTH}
             value={display_name}
             error={save.error ? asProblem(save.error).fields.display_name : undefined}
             onChange={(event) => set({ display_name: event.currentTarget.value })}

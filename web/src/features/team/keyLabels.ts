@@ -8,11 +8,14 @@ export const KIND_LABELS: Record<Credential['kind'], string> = {
   device: 'Device',
 }
 
+/** How soon a revoked key or a removed member is refused; docs/admin.md promises it. */
+export const REVOCATION_DELAY = 'five seconds'
+
 /** What revoking a key of each kind does. */
 export const REVOKE_EFFECTS: Record<Credential['kind'], string> = {
-  integration: 'Programs that use it are refused within five seconds.',
-  agent: 'Machines that use it stop fetching within five seconds; the models that they hold stay there.',
-  device: 'Its command line is signed out within five seconds, and the key of the machine paired with it ends too.',
+  integration: `Programs that use it are refused within ${REVOCATION_DELAY}.`,
+  agent: `Machines that use it stop fetching within ${REVOCATION_DELAY}; the models that they hold stay there.`,
+  device: `Its command line is signed out within ${REVOCATION_DELAY}, and the key of the machine paired with it ends too.`,
 }
 
 interface Command {

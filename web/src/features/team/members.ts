@@ -5,6 +5,7 @@ import { api, unwrap } from '@/api/client'
 import { usePermissions } from '@/api/permissions'
 import { readAllPages } from '@/api/readAllPages'
 import type { Invitation, Member } from '@/api/types'
+import { MAX_PAGE_ROWS } from '@/generated/paging'
 import { ASSIGNABLE_ROLES } from '@/generated/permissions'
 
 export type AssignableRole = (typeof ASSIGNABLE_ROLES)[number]
@@ -32,14 +33,14 @@ export function useInvitations() {
 
 async function readMembers(): Promise<Member[]> {
   const pages = await readAllPages((cursor) =>
-    unwrap(api.GET('/api/v1/members', { params: { query: { cursor, per_page: 100 } } })),
+    unwrap(api.GET('/api/v1/members', { params: { query: { cursor, per_page: MAX_PAGE_ROWS } } })),
   )
   return pages.flatMap((page) => page.member_list)
 }
 
 async function readInvitations(): Promise<Invitation[]> {
   const pages = await readAllPages((cursor) =>
-    unwrap(api.GET('/api/v1/invitations', { params: { query: { cursor, per_page: 100 } } })),
+    unwrap(api.GET('/api/v1/invitations', { params: { query: { cursor, per_page: MAX_PAGE_ROWS } } })),
   )
   return pages.flatMap((page) => page.invitation_list)
 }

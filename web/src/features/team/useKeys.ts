@@ -4,6 +4,7 @@ import { useQuery } from '@tanstack/react-query'
 import { api, unwrap } from '@/api/client'
 import { readAllPages } from '@/api/readAllPages'
 import type { Credential } from '@/api/types'
+import { MAX_PAGE_ROWS } from '@/generated/paging'
 
 export const KEYS_QUERY_KEY = ['credentials']
 
@@ -18,7 +19,7 @@ export function isUsable(key: Credential): boolean {
 
 async function readKeys(kind: Credential['kind'] | undefined): Promise<Credential[]> {
   const pages = await readAllPages((cursor) => {
-    const query = { cursor, per_page: 100, ...(kind && { kind }) }
+    const query = { cursor, per_page: MAX_PAGE_ROWS, ...(kind && { kind }) }
     return unwrap(api.GET('/api/v1/credentials', { params: { query } }))
   })
   return pages.flatMap((page) => page.credentials)

@@ -5,8 +5,16 @@ import { useDisclosure } from '@mantine/hooks'
 import { IconChevronDown, IconChevronRight } from '@tabler/icons-react'
 import { TagsField } from '@/components/TagsField'
 import type { SharedDetails } from '@/features/upload/engine/requests'
+import {
+  LABEL_PATTERN,
+  MAX_DESCRIPTION_LENGTH,
+  MAX_LABEL_LENGTH,
+  MAX_LABELS,
+  MAX_TAG_LENGTH,
+  MAX_TAGS,
+} from '@/generated/fieldLimits'
 
-const LABEL = /^[A-Za-z0-9._-]{1,64}$/
+const LABEL = new RegExp(LABEL_PATTERN)
 
 export function areLabelsValid(notes: SharedDetails): boolean {
   return notes.requiredLabels.every((one) => LABEL.test(one))
@@ -35,16 +43,16 @@ export function SharedFields({ notes, onChange }: { notes: SharedDetails; onChan
           <TagsField
             label="Tags"
             description="Press Enter after each"
-            maxTags={64}
-            maxLength={64}
+            maxTags={MAX_TAGS}
+            maxLength={MAX_TAG_LENGTH}
             value={notes.tags}
             onChange={(tags) => onChange({ ...notes, tags })}
           />
           <TagsField
             label="Required labels"
             description="Only machines with all of these labels get the models"
-            maxTags={32}
-            maxLength={64}
+            maxTags={MAX_LABELS}
+            maxLength={MAX_LABEL_LENGTH}
             error={error}
             value={notes.requiredLabels}
             onChange={(requiredLabels) => onChange({ ...notes, requiredLabels })}
@@ -53,7 +61,7 @@ export function SharedFields({ notes, onChange }: { notes: SharedDetails; onChan
             label="Description"
             autosize
             minRows={2}
-            maxLength={10_000}
+            maxLength={MAX_DESCRIPTION_LENGTH}
             value={notes.description}
             onChange={(event) => onChange({ ...notes, description: event.currentTarget.value })}
           />

@@ -15,7 +15,6 @@ const ROWS_MILLISECONDS = 10_000
 const LIVE_PAGES = 2
 // Models per state request: a screen shows one or two chunks, and small scrolls need no new request.
 const CHUNK = 25
-// The registry's limit of states in a response: MAX_STATES_ANSWERED in wire/agents.py.
 
 export function useRows({ q, missing }: MachineSearch) {
   const query = { per_page: PER_PAGE, ...(q && { q }), ...(missing && { missing_on: 'any' }) }

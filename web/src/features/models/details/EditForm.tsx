@@ -9,6 +9,13 @@ import { buildUpdate, type Fields, getChangedFields, getFields, LABELS } from '@
 import classes from '@/features/models/models.module.css'
 import { updateModel } from '@/features/models/mutations'
 import { type ReadModel, refreshLists, refreshModel } from '@/features/models/queries'
+import {
+  MAX_DESCRIPTION_LENGTH,
+  MAX_LICENSE_LENGTH,
+  MAX_LONG_NAME_LENGTH,
+  MAX_MODEL_TYPE_LENGTH,
+  MAX_SOURCE_URL_LENGTH,
+} from '@/generated/fieldLimits'
 import { MODEL_TYPES } from '@/generated/modelTypes'
 
 interface FieldsProps {
@@ -138,19 +145,23 @@ function RecordFields({ fields, set, errorOf }: FieldsProps) {
   })
   return (
     <>
-      <TextInput {...textOf('display_name')} required maxLength={255} data-autofocus />
+      <TextInput {...textOf('display_name')} required maxLength={MAX_LONG_NAME_LENGTH} data-autofocus />
       <Autocomplete
         {...textOf('model_type')}
         onChange={(model_type) => set({ model_type })}
         data={MODEL_TYPES}
         required
-        maxLength={50}
+        maxLength={MAX_MODEL_TYPE_LENGTH}
       />
       <TextInput {...textOf('model_path')} description="Below the models folder of each machine" required />
-      <Textarea {...textOf('description')} autosize minRows={3} maxRows={12} maxLength={10_000} />
+      <Textarea {...textOf('description')} autosize minRows={3} maxRows={12} maxLength={MAX_DESCRIPTION_LENGTH} />
       <TagsField label={LABELS.tags} value={fields.tags} error={errorOf('tags')} onChange={(tags) => set({ tags })} />
-      <TextInput {...textOf('license')} description="A name or SPDX id, such as CC-BY-4.0" maxLength={200} />
-      <TextInput {...textOf('source_url')} type="url" maxLength={2000} />
+      <TextInput
+        {...textOf('license')}
+        description="A name or SPDX id, such as CC-BY-4.0"
+        maxLength={MAX_LICENSE_LENGTH}
+      />
+      <TextInput {...textOf('source_url')} type="url" maxLength={MAX_SOURCE_URL_LENGTH} />
       <TagsField
         label={LABELS.required_labels}
         description="Only machines that have all of these labels get the model; other machines remove it."

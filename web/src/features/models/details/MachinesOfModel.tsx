@@ -12,6 +12,7 @@ import { Section } from '@/features/models/details/Section'
 import classes from '@/features/models/models.module.css'
 
 const MAX_SHOWN = 100
+const IN_PROGRESS: AgentModel['state'][] = ['queued', 'downloading', 'verifying']
 const ACTIVE_MILLISECONDS = 2_000
 const IDLE_MILLISECONDS = 10_000
 
@@ -59,7 +60,7 @@ function describeReady(machines: AgentModel[]): string {
 }
 
 function isInProgress({ state }: AgentModel): boolean {
-  return ['queued', 'downloading', 'verifying'].includes(state)
+  return IN_PROGRESS.includes(state)
 }
 
 function Machine({ model }: { model: AgentModel }) {

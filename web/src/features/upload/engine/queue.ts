@@ -3,6 +3,7 @@
 import { asProblem } from '@/api/problem'
 import { queryClient } from '@/api/queryClient'
 import { currentSession, onSession } from '@/api/session'
+import { UNDO_MILLISECONDS } from '@/components/notify'
 import { FileUnreadable } from '@/features/upload/engine/hashFile'
 import {
   allItems,
@@ -37,7 +38,6 @@ const MAX_CONCURRENT_FILES = 2
 const PUBLISH_MILLISECONDS = 500
 // This many queued files are presigned in advance, so that refusals are shown at once.
 const MAX_PRECHECKED = 100
-const UNDO_MILLISECONDS = 10_000
 
 const runs = new Map<number, UploadRun>()
 const notes = new Map<number, SharedDetails>()
@@ -82,7 +82,7 @@ export function resumeReplacing(id: number): void {
   resume([id])
 }
 
-/** Remove an upload from the list; stored parts are discarded after ten seconds, in which it can be undone. */
+/** Remove an upload from the list; stored parts are discarded when it can no longer be undone. */
 export function cancel(id: number): { undo: () => void } | undefined {
   const one = findItem(id)
   if (!one) return undefined

@@ -5,6 +5,8 @@ import type { Model, ModelPage } from '@/api/types'
 import { casefold, checkPath, PathRefused } from '@/features/upload/engine/checkPath'
 import type { Item } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
+import { MAX_LONG_NAME_LENGTH } from '@/generated/fieldLimits'
+import { MAX_PAGE_ROWS } from '@/generated/paging'
 
 export interface SignedUrl {
   url: string
@@ -122,7 +124,7 @@ export function getModel(teamId: string, model_id: string): Promise<Model> {
 /** Find the model at this path, or at a path that is the same file on some file system. */
 export async function findModelAt(teamId: string, path: string): Promise<Model | undefined> {
   const { key, relative, canonicalType } = checkPath(getTypeOfPath(path), path)
-  const query = { q: relative.split('/').at(-1) ?? '', model_type: canonicalType, per_page: 100 }
+  const query = { q: relative.split('/').at(-1) ?? '', model_type: canonicalType, per_page: MAX_PAGE_ROWS }
   let cursor: string | null | undefined = ''
   while (typeof cursor === 'string') {
     const page: ModelPage = await unwrap(
@@ -150,5 +152,5 @@ function getFileFields({ file, path }: Item) {
 
 /** Replace characters that the registry does not allow in names: control characters and lone surrogates. */
 function toPrintable(name: string): string {
-  return name.replace(/[\p{Cc}\p{Cs}]/gu, '_').slice(0, 255)
+  return name.replace(/[\p{Cc}\p{Cs}]/gu, '_').slice(0, MAX_LONG_NAME_LENGTH)
 }
