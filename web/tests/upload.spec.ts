@@ -133,6 +133,20 @@ test('files that the registry would refuse are marked before anything is uploade
   expect(await countUploads(registry)).toBe(before)
 })
 
+test('a file whose name has more words than a search is registered, and found at its path', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const name = 'ink wash of nine words for a long night.safetensors'
+  await signIn(registry.owner, '/upload')
+  await dropModel(page, registry, `loras/${name}`)
+  await startUpload(page)
+  await expect(page.getByText('Registered as')).toBeVisible()
+  await dropModel(page, registry, `loras/${name}`)
+  await expect(page.getByText('A different file is at this path.')).toBeVisible()
+})
+
 test('a file larger than the free disk space is refused before anything is uploaded', async ({
   page,
   registry,

@@ -5,7 +5,7 @@ import type { Model, ModelPage } from '@/api/types'
 import { casefold, checkPath, PathRefused } from '@/features/upload/engine/checkPath'
 import type { Item } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
-import { MAX_LONG_NAME_LENGTH } from '@/generated/fieldLimits'
+import { MAX_LONG_NAME_LENGTH, MAX_SEARCH_WORDS } from '@/generated/fieldLimits'
 import { MAX_PAGE_ROWS } from '@/generated/paging'
 
 export interface SignedUrl {
@@ -124,7 +124,9 @@ export function getModel(teamId: string, model_id: string): Promise<Model> {
 /** Find the model at this path, or at a path that is the same file on some file system. */
 export async function findModelAt(teamId: string, path: string): Promise<Model | undefined> {
   const { key, relative, canonicalType } = checkPath(getTypeOfPath(path), path)
-  const query = { q: relative.split('/').at(-1) ?? '', model_type: canonicalType, per_page: MAX_PAGE_ROWS }
+  // Fewer words match more models, among which the path decides.
+  const words = relative.split('/').at(-1)?.split(/\s+/).slice(0, MAX_SEARCH_WORDS) ?? []
+  const query = { q: words.join(' '), model_type: canonicalType, per_page: MAX_PAGE_ROWS }
   let cursor: string | null | undefined = ''
   while (typeof cursor === 'string') {
     const page: ModelPage = await unwrap(
