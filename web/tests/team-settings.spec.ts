@@ -31,6 +31,7 @@ test('an admin changes the name, the pickle policy and the quota of the team', a
   await signIn(admin, '/team/settings')
   const form = page.getByRole('region', { name: 'General' })
   await form.getByLabel('Accept them if a scan finds nothing').check()
+  await expect(form).toContainText('Files with .ckpt, .pt, .pt2, .pth, .bin and .pkl can run any code')
   await expect(form).toContainText('marked as scanned, which is no guarantee')
   await form.getByRole('switch', { name: 'Limit the storage of the team' }).click()
   await form.getByLabel('At most').fill('1.5')
@@ -138,7 +139,9 @@ test('the owner deletes a team after typing its name', async ({ page, registry, 
   await signIn(registry.owner, '/account')
   await page.getByRole('button', { name: 'Switch to To delete' }).click()
   await page.getByRole('link', { name: 'Team settings' }).click()
-  await expect(page.getByRole('region', { name: 'Delete' })).toContainText('For 7 days')
+  await expect(page.getByRole('region', { name: 'Delete' })).toContainText(
+    'For 7 days, unless the operator of this registry has set another time',
+  )
   await page.getByRole('button', { name: 'Delete team' }).click()
   const dialog = page.getByRole('dialog', { name: 'Delete the team?' })
   await expect(dialog).toBeVisible()

@@ -7,16 +7,19 @@ import { useState } from 'react'
 import { api, unwrap } from '@/api/client'
 import { loadUser } from '@/api/session'
 import type { Team } from '@/api/types'
+import { formatCount } from '@/components/format'
 import { notifyError } from '@/components/notify'
 import { Panel } from '@/components/Panel'
+import { DEFAULT_TRASH_DAYS } from '@/generated/durations'
 
 export function DeleteTeam({ team }: { team: Team }) {
   const [isOpen, { open, close }] = useDisclosure(false)
   return (
     <Panel title="Delete">
       <Text>
-        The team's models can no longer be accessed, and all its keys stop working. For 7 days the operator of this
-        registry can undo this with <bdi>modelyard restore-team {team.id}</bdi>; after that, everything is deleted.
+        The team's models can no longer be accessed, and all its keys stop working. For{' '}
+        {formatCount(DEFAULT_TRASH_DAYS, 'day')}, unless the operator of this registry has set another time, they can
+        undo this with <bdi>modelyard restore-team {team.id}</bdi>; after that, everything is deleted.
       </Text>
       <Group>
         <Button color="red" variant="outline" onClick={open}>

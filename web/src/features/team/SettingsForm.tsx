@@ -24,15 +24,18 @@ import { notify, notifyError } from '@/components/notify'
 import { Panel } from '@/components/Panel'
 import { type Amount, toAmount, toBytes, type Unit } from '@/features/team/quota'
 import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
+import { PICKLE_EXTENSIONS } from '@/generated/formats'
 
 type Edits = Partial<Pick<Team, 'display_name' | 'pickle_policy' | 'quota_bytes'>>
+
+// `.ckpt, .pt and .bin`: British English has no comma before the last one.
+const PICKLE_NAMES = new Intl.ListFormat('en-GB').format(PICKLE_EXTENSIONS)
 
 const POLICIES = [
   {
     value: 'block' as const,
     label: 'Refuse them',
-    description:
-      'Files with .ckpt, .pt, .pth, .bin and .pkl can run any code when they are loaded. The safest choice and the default.',
+    description: `Files with ${PICKLE_NAMES} can run any code when they are loaded. The safest choice and the default.`,
   },
   {
     value: 'scan' as const,
