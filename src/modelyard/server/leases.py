@@ -1,6 +1,6 @@
 """Leases: exclusive work with an expiry by the database's clock, renewed while the work runs.
 
-This module has the parts that all leases share (life, expiry, renewal) and the leases of jobs, each a row by its name.
+This module has the parts that all leases share (life, renewal) and the leases of jobs, each a row by its name.
 Leases of blobs (``verification/blob_leases.py``) are columns of the blob, since choosing a blob and leasing it must be
 one statement.
 """
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, update
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from modelyard.server.database.base import Row, new_id
 from modelyard.server.database.clock import get_database_time
@@ -35,11 +35,6 @@ class JobLeaseRow(Row):
     holder: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
-
-
-def is_lease_free(leased_until: InstrumentedAttribute[datetime | None], moment: datetime) -> ColumnElement[bool]:
-    """Build the SQL condition that a row has no lease, or one that has expired at ``moment``, the database's time."""
-    return or_(leased_until.is_(None), leased_until <= moment)
 
 
 class Interruption:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database, execute_and_count
-from modelyard.server.leases import LEASE_LIFE, is_lease_free
+from modelyard.server.leases import LEASE_LIFE
 from modelyard.server.uploads.discards import postpone_discard
 from modelyard.server.uploads.tables import PENDING, BlobRow
 
@@ -36,9 +36,7 @@ def list_waiting_teams(database: Database, excluded: Collection[UUID] = ()) -> l
     Ordered by the fewest failed reads of any of their waiting blobs, then by the age of the oldest of these.
     """
     with database.reading() as session:
-        statement = select(BlobRow.team_id).where(
-            PENDING, is_lease_free(BlobRow.leased_until, get_database_time(session))
-        )
+        statement = select(BlobRow.team_id).where(PENDING, _is_lease_free(get_database_time(session)))
         statement = statement.group_by(BlobRow.team_id).order_by(func.min(BlobRow.tries), func.min(BlobRow.created_at))
         return [team for team in session.scalars(statement) if team not in excluded]
 
@@ -67,8 +65,13 @@ def lease_next_blob(
 
 def _select_next(team: UUID, moment: datetime) -> Select[BlobRow]:
     """Build the query for a team's next blob, which locks it; rows that another worker has locked are skipped."""
-    statement = select(BlobRow).where(PENDING, BlobRow.team_id == team, is_lease_free(BlobRow.leased_until, moment))
+    statement = select(BlobRow).where(PENDING, BlobRow.team_id == team, _is_lease_free(moment))
     return statement.order_by(BlobRow.tries, BlobRow.created_at).limit(1).with_for_update(skip_locked=True)
+
+
+def _is_lease_free(moment: datetime) -> ColumnElement[bool]:
+    """Build the SQL condition for blobs without a lease, or with one that has expired at ``moment``."""
+    return or_(BlobRow.leased_until.is_(None), BlobRow.leased_until <= moment)
 
 
 def renew_lease(database: Database, leased: LeasedBlob, life: timedelta = LEASE_LIFE) -> bool:
