@@ -39,7 +39,7 @@ def find_banned_terms(root: Path) -> Iterator[str]:
     for file in tracked_files(*SUFFIXES, root=root):
         name = file.relative_to(root).as_posix()
         if not name.startswith(EXEMPT):
-            yield from _uses(name, text_of(file) or "", banned)
+            yield from _find_uses(name, text_of(file) or "", banned)
 
 
 def read_list(text: str) -> dict[re.Pattern[str], str]:
@@ -50,7 +50,8 @@ def read_list(text: str) -> dict[re.Pattern[str], str]:
     return {re.compile(rf"(?<![A-Za-z])(?i:{term})(?![a-z])"): replacement for term, replacement in pairs}
 
 
-def _uses(name: str, text: str, banned: dict[re.Pattern[str], str]) -> Iterator[str]:
+def _find_uses(name: str, text: str, banned: dict[re.Pattern[str], str]) -> Iterator[str]:
+    """Yield the uses in one text in the form of ``find_banned_terms``; ``name`` is its file."""
     for number, line in enumerate(text.splitlines(), start=1):
         for pattern, replacement in banned.items():
             if match := pattern.search(line):

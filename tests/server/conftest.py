@@ -64,7 +64,7 @@ def shared_registry(environments: Environments, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def module_world(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+def module_registry(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A registry that the tests of one module share."""
     with (
         environments.create_settings(tmp_path_factory.mktemp("module")) as settings,

@@ -1,4 +1,4 @@
-"""The scheduler and its jobs: verification, scrub, rechecks, garbage collection, key use, and absent machines."""
+"""The scheduler and its jobs: verification, scrub, rechecks, garbage collection, key use, and unhealthy machines."""
 
 import logging
 import threading
@@ -58,7 +58,7 @@ def build_jobs(resources: Resources, metrics: Metrics) -> list[Job]:
         _build_clean_up(resources, metrics, "clean-up", timedelta(hours=1), is_thorough=False),
         _build_clean_up(resources, metrics, "thorough clean-up", timedelta(days=1), is_thorough=True),
         _build_key_use(resources),
-        _build_absences(resources),
+        _build_unhealthy_machines(resources),
     ]
 
 
@@ -100,7 +100,7 @@ def _build_rechecks(resources: Resources, metrics: Metrics) -> Job:
     def recheck() -> bool:
         """Store the noticed objects, and verify all that wait if this process gets the lease."""
         resources.recheck_requests.flush(resources.database)
-        if resources.settings.verification_workers and scrubber.has_suspects() and lease.acquire():
+        if resources.settings.verification_workers and scrubber.has_rechecks() and lease.acquire():
             with _leased(lease, scrubber.interruption):
                 while scrubber.recheck_next():
                     resources.recheck_requests.flush(resources.database)
@@ -115,9 +115,9 @@ def _build_clean_up(resources: Resources, metrics: Metrics, name: str, every: ti
 
     def clean() -> bool:
         """Collect garbage and delete expired identity rows; return whether the collection was complete."""
-        plan = RunOptions(is_thorough=is_thorough)
+        options = RunOptions(is_thorough=is_thorough)
         collected = collect_garbage(
-            resources.database, resources.store, resources.settings, plan, lambda: not interruption.is_set()
+            resources.database, resources.store, resources.settings, options, lambda: not interruption.is_set()
         )
         metrics.collected.inc(collected.bytes)
         with resources.database.writing() as session:
@@ -138,15 +138,16 @@ def _build_key_use(resources: Resources) -> Job:
     return Job("key use", 60.0, flush)
 
 
-def _build_absences(resources: Resources) -> Job:
+def _build_unhealthy_machines(resources: Resources) -> Job:
     """Build the job that records machines which stopped sending heartbeats, in one process at a time."""
 
-    def record_absences() -> bool:
-        """Record absent machines; the job is complete then."""
+    def record_unhealthy() -> bool:
+        """Record unhealthy machines; the job is complete then."""
         record_unhealthy_agents(resources.database)
         return True
 
-    return _build_exclusive_job(resources, "offline machines", timedelta(minutes=1), record_absences, Interruption())
+    # The job's name is stored with its lease, and a label of metrics.
+    return _build_exclusive_job(resources, "offline machines", timedelta(minutes=1), record_unhealthy, Interruption())
 
 
 def _build_exclusive_job(

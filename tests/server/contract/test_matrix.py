@@ -180,8 +180,8 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def setup(module_world: Harness) -> MatrixSetup:
-    return MatrixSetup(module_world)
+def setup(module_registry: Harness) -> MatrixSetup:
+    return MatrixSetup(module_registry)
 
 
 def build_body(name: str, target: str, setup: MatrixSetup) -> dict[str, Any]:

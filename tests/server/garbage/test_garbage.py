@@ -18,14 +18,14 @@ NOTHING = CollectionResult()
 
 
 @pytest.fixture
-def registry(module_world: Harness) -> Iterator[Harness]:
+def registry(module_registry: Harness) -> Iterator[Harness]:
     """The module's registry with an empty store; its owner is in a new team."""
-    module_world.owner = module_world.create_team()
-    yield module_world
-    with module_world.resources.database.writing() as session:
+    module_registry.owner = module_registry.create_team()
+    yield module_registry
+    with module_registry.resources.database.writing() as session:
         for table in (ModelRow, UploadRow, BlobRow, DiscardedRow):
             session.execute(delete(table))
-    store = module_world.resources.store
+    store = module_registry.resources.store
     for stored in list(store.list_keys("models/")):
         store.delete(stored.key)
     for upload in list(store.list_open_uploads(now() + timedelta(minutes=1))):

@@ -10,28 +10,28 @@ from modelyard.wire.problems import Unavailable
 from tests.server.harness import Harness
 
 
-def test_build_jobs_returns_all_jobs_and_none_has_work_on_an_empty_registry(module_world: Harness) -> None:
-    jobs = build_jobs(module_world.resources, Metrics())
+def test_build_jobs_returns_all_jobs_and_none_has_work_on_an_empty_registry(module_registry: Harness) -> None:
+    jobs = build_jobs(module_registry.resources, Metrics())
     names = ["verification", "scrubber", "recheck", "clean-up", "thorough clean-up", "key use", "offline machines"]
     assert [job.name for job in jobs] == names
     assert not any(job.do() for job in jobs)
 
 
 @pytest.mark.parametrize("failure", [Unavailable("busy"), OSError("disk"), ValueError("a bug")])
-def test_scheduler_job_that_raises_is_run_again(module_world: Harness, failure: Exception) -> None:
+def test_scheduler_job_that_raises_is_run_again(module_registry: Harness, failure: Exception) -> None:
     attempts = threading.Semaphore(0)
 
     def fail() -> bool:
         attempts.release()
         raise failure
 
-    jobs = Scheduler(module_world.resources, Metrics(), [Job("failing", 0.01, fail)])
+    jobs = Scheduler(module_registry.resources, Metrics(), [Job("failing", 0.01, fail)])
     jobs.start()
     assert all(attempts.acquire(timeout=10) for _ in range(3))
     jobs.stop()
 
 
-def test_scheduler_stop_waits_for_the_running_job_and_may_be_repeated(module_world: Harness) -> None:
+def test_scheduler_stop_waits_for_the_running_job_and_may_be_repeated(module_registry: Harness) -> None:
     has_started, may_end, has_ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> bool:
@@ -40,7 +40,7 @@ def test_scheduler_stop_waits_for_the_running_job_and_may_be_repeated(module_wor
         has_ended.set()
         return False
 
-    jobs = Scheduler(module_world.resources, Metrics(), [Job("slow", 60, work)])
+    jobs = Scheduler(module_registry.resources, Metrics(), [Job("slow", 60, work)])
     jobs.start()
     assert has_started.wait(10)
     threading.Timer(0.05, may_end.set).start()
@@ -49,7 +49,7 @@ def test_scheduler_stop_waits_for_the_running_job_and_may_be_repeated(module_wor
     jobs.stop()
 
 
-def test_scheduler_job_with_more_work_is_run_again_without_waiting(module_world: Harness) -> None:
+def test_scheduler_job_with_more_work_is_run_again_without_waiting(module_registry: Harness) -> None:
     remaining = iter(range(5))
     is_finished = threading.Event()
 
@@ -59,7 +59,7 @@ def test_scheduler_job_with_more_work_is_run_again_without_waiting(module_world:
             is_finished.set()
         return more
 
-    jobs = Scheduler(module_world.resources, Metrics(), [Job("busy", 60, work)])
+    jobs = Scheduler(module_registry.resources, Metrics(), [Job("busy", 60, work)])
     jobs.start()
     assert is_finished.wait(10)
     jobs.stop()

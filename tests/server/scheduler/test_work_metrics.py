@@ -11,14 +11,14 @@ from tests.server.harness import Harness
 GAUGES = ("modelyard_pending_files", "modelyard_oldest_pending_seconds", "modelyard_failed_files")
 
 
-def test_metrics_with_all_models_verified_show_zero_pending_and_failed_files(module_world: Harness) -> None:
-    module_world.owner.register()
+def test_metrics_with_all_models_verified_show_zero_pending_and_failed_files(module_registry: Harness) -> None:
+    module_registry.owner.register()
     zeros = {f"{name} 0.0" for name in GAUGES}
     # Metrics may be cached for a second.
-    wait_for(lambda: zeros <= set(module_world.client.get("/metrics").text.splitlines()))
+    wait_for(lambda: zeros <= set(module_registry.client.get("/metrics").text.splitlines()))
 
 
-def test_job_metrics_of_failing_and_succeeding_job_count_failures_and_time_of_success(module_world: Harness) -> None:
+def test_job_metrics_of_failing_and_succeeding_job_count_failures_and_time_of_success(module_registry: Harness) -> None:
     attempts, metrics = threading.Semaphore(0), Metrics()
 
     def fail() -> bool:
@@ -29,7 +29,7 @@ def test_job_metrics_of_failing_and_succeeding_job_count_failures_and_time_of_su
         attempts.release()
         return False
 
-    jobs = Scheduler(module_world.resources, metrics, [Job("failing", 0.01, fail), Job("good", 0.01, work)])
+    jobs = Scheduler(module_registry.resources, metrics, [Job("failing", 0.01, fail), Job("good", 0.01, work)])
     jobs.start()
     assert all(attempts.acquire(timeout=10) for _ in range(6))
     jobs.stop()

@@ -158,7 +158,7 @@ def _create_agent(session: Session, team: TeamContext, beat: Heartbeat, moment: 
 
 
 def _record_return(session: Session, team: TeamContext, agent: AgentRow, moment: datetime) -> None:
-    """Record that an unhealthy machine has sent a heartbeat, and first its absence if no job has recorded it yet."""
+    """Record that an unhealthy machine has sent a heartbeat, and first that it was unhealthy if no job has done so."""
     record_unhealthy_agent(session, agent, moment)
     silent = int((moment - agent.last_heartbeat).total_seconds())
     record(session, team.actor, team.team_id, "agent.recovered", agent.agent_id, silent_seconds=silent)

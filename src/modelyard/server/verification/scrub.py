@@ -77,15 +77,15 @@ class Scrubber:
             StoreUnavailable, ReadStopped: see ``scrub_next``.
         """
         return self._examine_next(
-            [self._select_suspects().order_by(BlobRow.stored_version.is_(None), BlobRow.recheck_since)]
+            [self._select_rechecks().order_by(BlobRow.stored_version.is_(None), BlobRow.recheck_since)]
         )
 
-    def has_suspects(self) -> bool:
+    def has_rechecks(self) -> bool:
         """Return whether a blob waits for ``recheck_next``, which may skip it in this round."""
         with self._database.reading() as session:
-            return session.scalar(self._select_suspects()) is not None
+            return session.scalar(self._select_rechecks()) is not None
 
-    def _select_suspects(self) -> Select[BlobRow]:
+    def _select_rechecks(self) -> Select[BlobRow]:
         """Build the query for verified blobs whose object was noticed to have another version since."""
         return select(BlobRow).where(BlobRow.recheck_since.is_not(None), BlobRow.verification == "verified")
 
