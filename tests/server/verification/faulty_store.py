@@ -12,19 +12,24 @@ STALL_SECONDS = 20.0
 
 
 class FaultyStore(LocalStore):
-    """A store over the folder of another one: reads of some teams stall or fail, or nothing responds."""
+    """A store over the folder of another one: reads of some teams stall or fail, or nothing responds.
+
+    The next ``stat`` of each key in ``failing_once`` fails.
+    """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, secrets.token_bytes(32))
         self.close()
         self.stalling = set[str]()
         self.failing = set[str]()
+        self.failing_once = set[str]()
         self.is_unavailable = False
         self.stalled = threading.Semaphore(0)
         self.release = threading.Event()
 
     def stat(self, key: str) -> StoredObject | None:
-        if self.is_unavailable:
+        if self.is_unavailable or key in self.failing_once:
+            self.failing_once.discard(key)
             raise StoreUnavailable("The store does not answer.")
         return super().stat(key)
 

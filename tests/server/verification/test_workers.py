@@ -108,6 +108,19 @@ def test_verify_during_store_outage_fails_no_blob(faulty: UnverifiedTeam) -> Non
     assert faulty.state(model_id) == "verified"
 
 
+def test_verify_store_fails_while_result_is_recorded_does_not_repeat_the_read(faulty: UnverifiedTeam) -> None:
+    first = faulty.register(path="loras/one.safetensors")
+    second = faulty.register(path="loras/two.safetensors")
+    assert faulty.verify() is True
+    verified = faulty.blob(first)
+    # Asked once the second object is read: the team has the same content already.
+    get_store(faulty).failing_once.add(verified.store_key)
+    assert faulty.verify() is True
+    assert faulty.state(second) == "verified"
+    assert faulty.blob(second).id == verified.id
+    assert get_store(faulty).failing_once == set()
+
+
 def test_verify_with_missing_store_folder_fails_no_blob(faulty: UnverifiedTeam) -> None:
     model_id, objects = faulty.register(), faulty.resources.settings.data_dir / "objects"
     objects.rename(objects.with_name("elsewhere"))

@@ -16,7 +16,7 @@ from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.leases import LEASE_LIFE, renew_periodically
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.objects.recheck_requests import RecheckRequests
-from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError
+from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError, StoreUnavailable
 from modelyard.server.storage.byte_ranges import check_store_answers
 from modelyard.server.storage.capabilities import StoreCapabilities
 from modelyard.server.storage.digest import ObjectHasher, ReadStopped
@@ -153,14 +153,14 @@ class Verifier:
         self._metrics.blobs_read.labels("failed" if examination.error else "verified").inc()
 
     def _record(self, leased: LeasedBlob, examination: Examination) -> bool:
-        """Record the result as soon as the database answers, so that an hour's read is not repeated.
+        """Record the result as soon as database and store answer, so that an hour's read is not repeated.
 
         First checks the objects of the team's verified blobs of this content, and marks damaged ones. Returns False if
         the result was not recorded: the lease is lost, or the removal of its copy has begun.
 
         Raises:
-            Unavailable: the database did not answer for as long as a lease lasts, or the verifier is stopping.
-            StoreUnavailable: the store does not answer; this is not retried here.
+            Unavailable, StoreUnavailable: the database or the store did not answer for as long as a lease lasts, or the
+                verifier is stopping.
         """
         deadline = time.monotonic() + self._life.total_seconds()
         while True:
@@ -170,7 +170,7 @@ class Verifier:
                     leased.blob.team_id, leased.blob.sha256, leased.blob.size, wait_for_store=True
                 )
                 return record_result(self._database, leased, examination)
-            except Unavailable:
+            except (Unavailable, StoreUnavailable):
                 if time.monotonic() > deadline or self._stopping.wait(1.0):
                     raise
 
