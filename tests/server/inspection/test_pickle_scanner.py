@@ -214,3 +214,24 @@ def test_inspect_pickle_with_invalid_sandbox_output_is_refused(monkeypatch: pyte
         reader = StrictReader(builders.build_checkpoint())
         with pytest.raises(NotAModelFile):
             inspect_pickle(reader, "scan", SandboxLimits(wall_seconds=5))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        '"names": 1',
+        '"dtypes": [1]',
+        '"dtypes": {"F16": null}',
+        '"elements": {}',
+        '"elements": "x"',
+        '"elements": 1e999',
+    ],
+)
+def test_inspect_pickle_with_malformed_clean_verdict_is_refused(monkeypatch: pytest.MonkeyPatch, facts: str) -> None:
+    verdict = f'{{"clean": true, {facts}}}'.encode()
+    message = struct.pack("<cQQ", b"V", 0, len(verdict)) + verdict
+    boot = f"import sys; sys.stdin.buffer.read(8); sys.stdout.buffer.write({message!r})"
+    monkeypatch.setattr(pickles, "SCANNER", replace(SCANNER, boot=boot))
+    with pytest.raises(NotAModelFile) as refused:
+        inspect_pickle(StrictReader(builders.build_checkpoint()), "scan", SandboxLimits(wall_seconds=30))
+    assert refused.value.facts["found"] == "damaged pickle file"

@@ -69,14 +69,17 @@ def inspect_pickle(
         raise _build_pickle_refusal(str(failed), "oversized pickle") from None
     if verdict.get("clean") is not True:
         raise _build_pickle_refusal(str(verdict.get("reason", "")), str(verdict.get("found", "")))
-    return _build_metadata(verdict)
+    try:
+        return _build_metadata(verdict)
+    except (TypeError, ValueError, OverflowError):
+        raise _build_pickle_refusal("made its inspection fail", "damaged pickle file") from None
 
 
 def _build_metadata(verdict: dict[str, Any]) -> ModelMetadata:
     """Build the metadata from a clean verdict; values of wrong types are converted, such names are left out.
 
     Raises:
-        TypeError, ValueError: a value cannot be converted.
+        TypeError, ValueError, OverflowError: a value cannot be converted.
     """
     names = [name for name in verdict.get("names", []) if isinstance(name, str)]
     dtypes = {str(name): int(count) for name, count in dict(verdict.get("dtypes", {})).items()}
