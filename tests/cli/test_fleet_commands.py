@@ -254,6 +254,19 @@ def test_agent_run_once_unreachable_registry_exits_5_with_pair_command(
     assert "modelyard login" not in ran.err
 
 
+def test_agent_run_once_failed_removal_exits_1(
+    run_once: Callable[[], None], process: Command, as_agent: Command, folder: Path
+) -> None:
+    run_once()
+    placed = folder / "loras" / "ink.safetensors"
+    (folder / ".modelyard" / "trash").write_bytes(b"no folder")
+    assert as_agent("rm", "loras/ink.safetensors").code == 0
+    ran = process("agent", "run", "--models-dir", folder, "--once", "--json")
+    assert [each["state"] for each in json.loads(ran.out)["results"]] == ["not removed"]
+    assert placed.exists()
+    assert ran.code == 1
+
+
 def test_machine_ls_shows_count_of_models_not_loaded_by_comfyui(
     process: Command, as_agent: Command, comfyui: ComfyUIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

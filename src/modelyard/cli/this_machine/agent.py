@@ -59,7 +59,7 @@ def run_agent(
         return
     result = terminal.run(run_agent_once(options))
     _print_result(terminal, result)
-    if result is None or result.held or any(each.state not in {"ready", None} for each in result.replica_states):
+    if result is None or result.held or not all(each.is_as_desired for each in result.replica_states):
         raise typer.Exit(1)
 
 

@@ -210,4 +210,4 @@ def _make_progress_listener(view: ProgressView) -> OnReplicaState:
 def _is_complete(plan: Plan, replica_states: Sequence[ReplicaState]) -> bool:
     """Return whether the folder has its desired state: no removal is held or failed, and each model is ready."""
     is_planned = plan.held_removals is None and not plan.blocked
-    return is_planned and all(each.state == "ready" or each.origin == "removed" for each in replica_states)
+    return is_planned and all(each.is_as_desired for each in replica_states)

@@ -31,6 +31,11 @@ class ReplicaState:
     origin: ReplicaOrigin | None = None
     path: Path | None = None
 
+    @property
+    def is_as_desired(self) -> bool:
+        """Whether the model is in place, or its file was removed; False for a file that was to be removed but stays."""
+        return self.state == "ready" or self.origin == "removed"
+
 
 # Called on the event loop, at most about ten times a second for each model.
 OnReplicaState = Callable[[ReplicaState], None]
