@@ -92,6 +92,20 @@ def build_paths() -> str:
     )
 
 
+def build_names() -> str:
+    """Return the rule of names that people choose, as regular expressions."""
+    from modelyard.wire.schemas import NAME_PATTERN, UNREADABLE
+
+    return build_module(
+        ["wire/schemas.py"],
+        ("A regular expression of the names that can be read.", build_string("NAME_PATTERN", NAME_PATTERN)),
+        (
+            "A regular expression of each character that no name may have.",
+            build_string("UNREADABLE_PATTERN", f"[{UNREADABLE}]"),
+        ),
+    )
+
+
 def build_permissions() -> str:
     """Return the roles, and the lowest role that may do each operation."""
     from modelyard.server.identity.authentication import KEY_CREATOR_ROLES
@@ -265,6 +279,7 @@ MODULES: dict[str, Callable[[], str]] = {
     "web/src/generated/inspection.ts": build_inspection,
     "web/src/generated/durations.ts": build_durations,
     "web/src/generated/fieldLimits.ts": build_field_limits,
+    "web/src/generated/names.ts": build_names,
     "web/src/generated/paging.ts": build_paging,
     "web/src/generated/paths.ts": build_paths,
     "web/src/generated/permissions.ts": build_permissions,

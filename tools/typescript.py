@@ -43,7 +43,8 @@ def build_union(name: str, items: Iterable[str]) -> str:
 
 def build_string(name: str, value: str) -> str:
     """Return the declaration of a string."""
-    return f"export const {name} = {quote(value)}\n"
+    line = f"export const {name} = {quote(value)}\n"
+    return line if len(line) <= LINE_WIDTH else line.replace(" = ", " =\n  ", 1)
 
 
 def build_number(name: str, value: int) -> str:

@@ -39,7 +39,7 @@ class Person(BaseModel):
 def test_names_and_addresses_with_invisible_character_are_rejected(hidden: str) -> None:
     for text in (f"ad{hidden}a", f"{hidden}ada", f"ada{hidden}"):
         assert has_invisible_characters(text)
-        with pytest.raises(ValidationError, match="invisible"):
+        with pytest.raises(ValidationError, match=r"invisible|direction"):
             Person(name=text)
         with pytest.raises(ValidationError):
             Person(email=f"{text}@studio.example")

@@ -12,7 +12,7 @@ from modelyard.wire.schemas import (
     EXAMPLE_ID,
     EXAMPLE_PAGE,
     EXAMPLE_TIME,
-    NAME_PATTERN,
+    LINE_PATTERN,
     PageMeta,
     PartialUpdate,
     Schema,
@@ -27,9 +27,9 @@ MAX_REASON_LENGTH = 500
 MAX_STATES_IN_RESPONSE = 20_000
 
 AgentId = Annotated[str, StringConstraints(strict=True, pattern=AGENT_ID_PATTERN)]
-ShortText = Annotated[str, StringConstraints(strict=True, max_length=100, pattern=NAME_PATTERN)]
+ShortText = Annotated[str, StringConstraints(strict=True, max_length=100, pattern=LINE_PATTERN)]
 # Long enough for a sentence with two paths and two hashes.
-Sentence = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=NAME_PATTERN)]
+Sentence = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=LINE_PATTERN)]
 # The digest of a set of files whose removal waits for approval.
 RemovalToken = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
 SeriesName = Annotated[str, StringConstraints(strict=True, max_length=64, pattern=r"^[A-Za-z0-9._-]*$")]

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from modelyard.wire.models import ModelStatus, Verification
-from modelyard.wire.schemas import FILE_HASH_PATTERN, NAME_PATTERN, Schema
+from modelyard.wire.schemas import FILE_HASH_PATTERN, LINE_PATTERN, Schema
 
 Sort = Literal["created_at", "-created_at", "display_name", "-display_name", "file_size", "-file_size"]
-FilterText = Annotated[str, Field(max_length=255, pattern=NAME_PATTERN)]
+FilterText = Annotated[str, Field(max_length=255, pattern=LINE_PATTERN)]
 
 # Each word of a search is compared with the text of every model that the index returns.
 MAX_SEARCH_WORDS = 8
@@ -29,7 +29,7 @@ def _check_word_count(text: str) -> str:
 
 SearchText = Annotated[
     str,
-    Field(max_length=255, pattern=NAME_PATTERN, json_schema_extra={"pattern": SEARCH_PATTERN}),
+    Field(max_length=255, pattern=LINE_PATTERN, json_schema_extra={"pattern": SEARCH_PATTERN}),
     AfterValidator(_check_word_count),
 ]
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from modelyard.wire.schemas import (
     EXAMPLE_HASH,
@@ -12,6 +12,7 @@ from modelyard.wire.schemas import (
     EXAMPLE_PAGE,
     EXAMPLE_TIME,
     INVISIBLE,
+    LINE_PATTERN,
     NAME_PATTERN,
     Bytes,
     FileHash,
@@ -20,12 +21,17 @@ from modelyard.wire.schemas import (
     PageMeta,
     PartialUpdate,
     Schema,
+    check_is_readable,
 )
 from modelyard.wire.uploads import EXAMPLE_KEY, ModelPathText, ModelType, StorageKey
 
 ModelStatus = Literal["active", "disabled"]
 Verification = Literal["pending", "verified", "failed"]
-Tag = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64, pattern=NAME_PATTERN)]
+Tag = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=64, pattern=NAME_PATTERN),
+    BeforeValidator(check_is_readable),
+]
 MAX_LABEL_LENGTH = 64
 LABEL_PATTERN = rf"^[A-Za-z0-9._-]{{1,{MAX_LABEL_LENGTH}}}$"
 Label = Annotated[str, StringConstraints(strict=True, pattern=LABEL_PATTERN)]
@@ -38,7 +44,7 @@ def _remove_duplicates(names: list[str]) -> list[str]:
 
 Tags = Annotated[list[Tag], Field(max_length=64), AfterValidator(_remove_duplicates)]
 Labels = Annotated[list[Label], Field(max_length=32), AfterValidator(_remove_duplicates)]
-License = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=NAME_PATTERN)]
+License = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=LINE_PATTERN)]
 # The page shows it as a link, and other schemes could run a script.
 SourceUrl = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=rf"^https?://[^{INVISIBLE}]+$")]
 

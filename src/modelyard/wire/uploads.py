@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, StrictInt, StringConstraints
 
 from modelyard.wire.paths import SOURCE_PATTERN
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, LongName, Schema
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, LINE_PATTERN, Bytes, FileHash, Schema
 
 EXAMPLE_KEY = "models/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a11"
 StorageKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=512)]
@@ -20,6 +20,7 @@ ModelPathText = Annotated[
     Field(json_schema_extra={"pattern": SOURCE_PATTERN}),
 ]
 
+FileName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=LINE_PATTERN)]
 Headers = dict[str, str]
 
 # A single PUT cannot be resumed. Up to this size, sending a file again costs no more than the four smallest parts that
@@ -30,7 +31,7 @@ MULTIPART_ABOVE_BYTES = 32 * 1024 * 1024
 class UploadRequest(Schema):
     """A file to upload."""
 
-    file_name: LongName = Field(description="The file's own name.", examples=["sdxl_base_1.0.safetensors"])
+    file_name: FileName = Field(description="The file's own name.", examples=["sdxl_base_1.0.safetensors"])
     file_size: Bytes = Field(description="Its size in bytes.", examples=[6_800_000_000])
     model_type: ModelType = Field(description="The ComfyUI models sub-directory.", examples=["checkpoints"])
     model_path: ModelPathText = Field(

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from modelyard.comfyui.model_locations import ModelLocation, check_location, find_location, list_model_files
 from modelyard.wire.models import Labels, ModelNotes, Tags
 from modelyard.wire.paths import ModelPathInvalid, parse_model_path
+from modelyard.wire.schemas import clean_name
 
 
 class NothingToPush(ValueError):
@@ -122,7 +123,7 @@ def _build_request(
             file,
             location.model_type,
             location.model_path,
-            overrides.display_name or file.stem,
+            overrides.display_name or clean_name(file.stem),
             overrides.notes,
             overrides.replace,
         )

@@ -15,7 +15,7 @@ from modelyard.server.teams import operations
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_TIME, NAME_PATTERN
+from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_TIME, LINE_PATTERN
 from modelyard.wire.teams import AuditEventList
 
 router = APIRouter(route_class=ApiRoute, tags=["audit"])
@@ -36,7 +36,7 @@ def _check_iso_time(text: str) -> str:
     return text
 
 
-FilterText = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=NAME_PATTERN)]
+FilterText = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=LINE_PATTERN)]
 UtcTime = Annotated[AwareDatetime, BeforeValidator(_check_iso_time), AfterValidator(_convert_to_utc)]
 
 

@@ -10,7 +10,7 @@ import type { Item } from '@/features/upload/engine/items'
 import { startUploads } from '@/features/upload/engine/queue'
 import { NO_DETAILS } from '@/features/upload/engine/requests'
 import { quotaRefusal, type Validation, validateDrafts } from '@/features/upload/engine/validate'
-import { areLabelsValid, SharedFields } from '@/features/upload/SharedFields'
+import { areDetailsValid, SharedFields } from '@/features/upload/SharedFields'
 import classes from '@/features/upload/upload.module.css'
 
 // A row has two fields; thousands of them at once would make typing slow.
@@ -60,7 +60,7 @@ export function Drafts({ drafts, items, team }: DraftsProps) {
         )}
         <Group>
           <Button
-            disabled={validDrafts.length === 0 || refusal !== undefined || !areLabelsValid(notes)}
+            disabled={validDrafts.length === 0 || refusal !== undefined || !areDetailsValid(notes)}
             onClick={() =>
               startUploads(
                 validDrafts.map(({ id }) => id),

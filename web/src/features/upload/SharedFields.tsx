@@ -3,6 +3,7 @@
 import { Button, Collapse, Stack, Textarea } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { IconChevronDown, IconChevronRight } from '@tabler/icons-react'
+import { isReadableName } from '@/api/names'
 import { TagsField } from '@/components/TagsField'
 import type { SharedDetails } from '@/features/upload/engine/requests'
 import {
@@ -16,8 +17,8 @@ import {
 
 const LABEL = new RegExp(LABEL_PATTERN)
 
-export function areLabelsValid(notes: SharedDetails): boolean {
-  return notes.requiredLabels.every((one) => LABEL.test(one))
+export function areDetailsValid({ tags, requiredLabels }: SharedDetails): boolean {
+  return tags.every(isReadableName) && requiredLabels.every((one) => LABEL.test(one))
 }
 
 export function SharedFields({ notes, onChange }: { notes: SharedDetails; onChange: (notes: SharedDetails) => void }) {
@@ -45,6 +46,7 @@ export function SharedFields({ notes, onChange }: { notes: SharedDetails; onChan
             description="Press Enter after each"
             maxTags={MAX_TAGS}
             maxLength={MAX_TAG_LENGTH}
+            error={!notes.tags.every(isReadableName) && 'Tags need a visible character, and no control characters.'}
             value={notes.tags}
             onChange={(tags) => onChange({ ...notes, tags })}
           />

@@ -1,6 +1,7 @@
 // API requests of uploads. Each names its team, because the page may show another team meanwhile.
 
 import { api, unwrap } from '@/api/client'
+import { cleanName } from '@/api/names'
 import type { Model, ModelPage } from '@/api/types'
 import { casefold, checkPath, PathRefused } from '@/features/upload/engine/checkPath'
 import type { Item } from '@/features/upload/engine/items'
@@ -98,7 +99,7 @@ export async function registerModel(
   file_hash: string,
   notes: SharedDetails,
 ): Promise<string> {
-  const name = toPrintable(one.file.name).replace(/(.)\.[^.]*$/, '$1')
+  const name = cleanName(one.file.name.replace(/(.)\.[^.]*$/, '$1'))
   const made = await unwrap(
     api.POST('/api/v1/models', {
       params: teamHeader(one.teamId),
@@ -152,7 +153,7 @@ function getFileFields({ file, path }: Item) {
   return { file_size: file.size, model_type: getTypeOfPath(path), model_path: path }
 }
 
-/** Replace characters that the registry does not allow in names: control characters and lone surrogates. */
+/** Replace characters that the registry does not allow in file names: control characters and lone surrogates. */
 function toPrintable(name: string): string {
   return name.replace(/[\p{Cc}\p{Cs}]/gu, '_').slice(0, MAX_LONG_NAME_LENGTH)
 }

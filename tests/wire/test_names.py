@@ -1,0 +1,52 @@
+"""The rule of names that people choose, by the cases that the page's tests share."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from modelyard.wire.models import Tag
+from modelyard.wire.schemas import NAME_PATTERN, LongName, Name, clean_name
+
+CASES = json.loads(Path(__file__).with_name("name_cases.json").read_text(encoding="utf-8"))
+NAME_TYPES = pytest.mark.parametrize("name_type", [LongName, Tag, Name], ids=["model name", "tag", "name"])
+
+
+@pytest.mark.parametrize("name_type", [LongName, Tag], ids=["model name", "tag"])
+@pytest.mark.parametrize("text", CASES["accepted"], ids=ascii)
+def test_visible_text_with_joiners_and_variation_selectors_is_accepted(name_type: Any, text: str) -> None:
+    assert TypeAdapter(name_type).validate_python(text) == text
+
+
+@NAME_TYPES
+@pytest.mark.parametrize("text", CASES["unreadable"], ids=ascii)
+def test_text_with_control_character_or_bidi_override_is_rejected(name_type: Any, text: str) -> None:
+    with pytest.raises(ValidationError, match="control characters"):
+        TypeAdapter(name_type).validate_python(text)
+
+
+@NAME_TYPES
+@pytest.mark.parametrize("text", CASES["invisible"], ids=ascii)
+def test_text_of_blanks_and_invisible_characters_is_rejected(name_type: Any, text: str) -> None:
+    with pytest.raises(ValidationError, match="no visible characters"):
+        TypeAdapter(name_type).validate_python(text)
+
+
+@NAME_TYPES
+def test_published_pattern_is_the_rule(name_type: Any) -> None:
+    assert TypeAdapter(name_type).json_schema()["pattern"] == NAME_PATTERN
+    assert all(re.search(NAME_PATTERN, text) for text in CASES["accepted"])
+    assert not any(re.fullmatch(NAME_PATTERN, text) for text in CASES["unreadable"] + CASES["invisible"])
+
+
+@pytest.mark.parametrize(("text", "name"), CASES["cleaned"], ids=ascii)
+def test_clean_name_returns_an_accepted_name(text: str, name: str) -> None:
+    assert clean_name(text) == name
+    assert TypeAdapter(LongName).validate_python(name) == name
+
+
+def test_clean_name_long_text_is_cut() -> None:
+    assert clean_name("é" * 300) == "é" * 255
