@@ -21,6 +21,7 @@ from modelyard.server.http import problems
 from modelyard.server.http.api_docs import mount_api_docs
 from modelyard.server.http.json_body import MAX_BUFFERED_PUBLIC_BYTES, BodyBudget
 from modelyard.server.http.middleware.exact_methods import ExactMethods
+from modelyard.server.http.middleware.head_requests import HeadRequests
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.middleware.request_context import RequestContext
 from modelyard.server.http.openapi_document import mount_openapi
@@ -74,6 +75,7 @@ def create_app(resources: Resources) -> FastAPI:
     problems.install_handlers(app)
     app.add_exception_handler(StoreError, _on_store_error)
     app.add_middleware(ExactMethods, methods=_collect_methods(app))
+    app.add_middleware(HeadRequests)
     if resources.settings.cors_origins:
         _allow_origins(app, resources.settings.cors_origins)
     app.add_middleware(RequestContext, metrics=metrics)
@@ -90,6 +92,7 @@ def create_worker_app(resources: Resources) -> FastAPI:
     metrics = _attach_resources(app, resources)
     app.include_router(health.router)
     problems.install_handlers(app)
+    app.add_middleware(HeadRequests)
     app.add_middleware(RequestContext, metrics=metrics)
     return app
 
@@ -148,11 +151,12 @@ def _list_upload_origins(resources: Resources) -> list[str]:
 
 
 def _collect_methods(app: FastAPI) -> dict[str, frozenset[str]]:
-    """Return the HTTP methods of each path template of the routes that are mounted so far."""
+    """Return the HTTP methods of each path template of the routes that are mounted so far; with GET also HEAD."""
     found: dict[str, frozenset[str]] = {}
     for route in iter_route_contexts(app.routes):
         if route.path and route.methods:
-            found[route.path] = found.get(route.path, frozenset()) | route.methods
+            head = {"HEAD"} if "GET" in route.methods else set()
+            found[route.path] = found.get(route.path, frozenset()) | route.methods | head
     return found
 
 
@@ -172,7 +176,7 @@ def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
         allow_headers=[
             "Authorization",
             "Content-Type",

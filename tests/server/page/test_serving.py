@@ -54,9 +54,25 @@ def test_get_unknown_api_path_returns_problem_instead_of_page(page: TestClient, 
     assert page.get(address, headers=A_BROWSER).status_code == 404
 
 
-def test_get_page_path_without_html_accept_returns_404(page: TestClient) -> None:
-    assert page.get("/models", headers={"Accept": "application/json"}).status_code == 404
-    assert page.post("/models", headers=A_BROWSER).status_code == 404
+@pytest.mark.parametrize(("address", "status"), [("/", 200), ("/models", 404), ("/models/7", 404), ("/no/such", 404)])
+def test_get_page_path_from_program_returns_one_line_that_names_the_api(
+    page: TestClient, address: str, status: int
+) -> None:
+    answer = page.get(address, headers={"Accept": "*/*"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
+    assert answer.text.count("\n") == 1
+    assert "/api/v1," in answer.text
+    assert "/api/v1/openapi.json" in answer.text
+    assert answer.headers["Vary"] == page.get(address, headers=A_BROWSER).headers["Vary"] == "Accept"
+
+
+def test_get_page_path_as_json_or_by_other_method_returns_404_of_the_api(page: TestClient) -> None:
+    answers = [
+        page.get("/models", headers={"Accept": "application/json"}),
+        page.get("/models", headers={"Accept": "application/problem+json"}),
+        page.post("/models", headers=A_BROWSER),
+    ]
+    assert [(answer.status_code, "/api/v1" in answer.text) for answer in answers] == [(404, False)] * 3
 
 
 def test_index_response_has_fresh_nonce_in_policy(page: TestClient) -> None:

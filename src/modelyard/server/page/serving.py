@@ -1,13 +1,17 @@
-"""Serving of the page for requests that no route matches: its files, its index for browsers, else the API's 404."""
+"""Serving of the page for requests that no route matches: its files, its index for browsers, a line for programs.
+
+Requests below the paths of the API get its 404.
+"""
 
 import secrets
 from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelyard.server.http.middleware.security_headers import NONCE, build_page_policy, get_fixed_headers
+from modelyard.server.http.openapi_document import OPENAPI_PATH
 from modelyard.server.page.files import PageFile
 
 INDEX = "/index.html"
@@ -15,6 +19,10 @@ INDEX = "/index.html"
 API_PREFIXES = ("/api/", "/blobs/", "/assets/")
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 NOT_BUILT = "<!doctype html><title>Modelyard</title><p>This registry runs, but has no page: run `make page`.</p>"
+# For programs, such as curl, that take a page's address for that of the API.
+API_HINT = f"The API is at /api/v1, and its OpenAPI document at {OPENAPI_PATH}.\n"
+WELCOME = f"This is a Modelyard registry. {API_HINT}"
+NO_PAGE_FOR_PROGRAMS = f"There is nothing for programs at this address. {API_HINT}"
 
 
 class Page:
@@ -34,15 +42,21 @@ class Page:
         await (response or self._fallback)(scope, receive, send)
 
     def _build_response(self, request: Request) -> Response | None:
-        """Return a file of the page, or its index for a browser; None if the request is not for the page."""
+        """Return a file of the page, its index for a browser, or for a program a line of text.
+
+        None if the request is not for the page, or asks for JSON.
+        """
         if request.method not in ("GET", "HEAD"):
             return None
         path = request.scope["path"]
         if path != INDEX and path in self._files:
             return _build_file_response(request, self._files[path], path)
-        if path.startswith(API_PREFIXES) or "text/html" not in request.headers.get("accept", ""):
+        if path.startswith(API_PREFIXES):
             return None
-        return self._build_index_response()
+        accepted = request.headers.get("accept", "")
+        if "text/html" in accepted:
+            return self._build_index_response()
+        return None if "json" in accepted else _build_hint_response(path)
 
     def _build_index_response(self) -> Response:
         """Return the index with a fresh nonce, or 503 if not built. Never cached: it names the files of one build."""
@@ -50,10 +64,18 @@ class Page:
         headers = get_fixed_headers() | {
             "Content-Security-Policy": build_page_policy(nonce, self._upload_origins),
             "Cache-Control": "no-store",
+            "Vary": "Accept",
         }
         index = self._files.get(INDEX)
         text = NOT_BUILT if index is None else index.bodies[""].decode().replace(NONCE, nonce)
         return HTMLResponse(text, 503 if index is None else 200, headers)
+
+
+def _build_hint_response(path: str) -> Response:
+    """Build the line that says where the API is: 200 for the root, 404 for any other path."""
+    # The same address has another content for browsers.
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    return PlainTextResponse(*((WELCOME, 200) if path == "/" else (NO_PAGE_FOR_PROGRAMS, 404)), headers)
 
 
 def _build_file_response(request: Request, file: PageFile, path: str) -> Response:

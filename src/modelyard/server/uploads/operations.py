@@ -223,7 +223,10 @@ def get_upload(session: Session, team_id: UUID, storage_key: str) -> UploadRow:
 
 def build_upload_not_found() -> problems.UploadNotFound:
     """Build the problem for an upload that does not exist or is not visible to the caller; both look the same."""
-    return problems.UploadNotFound("There is no such upload.")
+    return problems.UploadNotFound(
+        "There is no such upload. Presign one first with POST /api/v1/models/presign, and use the storage_key, and for"
+        " parts the upload_id, that you get."
+    )
 
 
 def count_arrived_bytes(store: BlobStore, upload: UploadRow) -> int:

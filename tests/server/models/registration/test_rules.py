@@ -57,6 +57,7 @@ def test_register_upload_of_another_team_returns_the_same_404_as_unknown_upload(
     ]
     assert [get_error(refusal) for refusal in refusals] == [(404, "upload_not_found")] * 2
     assert len({str(refusal.json() | {"request_id": ""}) for refusal in refusals}) == 1
+    assert "POST /api/v1/models/presign" in refusals[0].json()["detail"]
 
 
 @pytest.mark.parametrize("declared", [len(CONTENT) - 1, len(CONTENT) + 1])
