@@ -140,11 +140,11 @@ class ApiCaller:
         return model_id
 
     def wait_until_verified(self, model_id: str) -> None:
-        """Wait until verification of a model has ended, also with a failure; at once if no jobs run."""
+        """Wait until verification of a model's newest version has ended, also with a failure; at once if no jobs run."""
         if isinstance(self.client, HarnessClient) and not self.client.runs_jobs:
             return
         ends = time.monotonic() + VERIFIED_SECONDS
-        while self.get(f"/models/{model_id}").json().get("verification") == "pending":
+        while (self.get(f"/models/{model_id}").json().get("pending_version") or {}).get("verification") == "pending":
             assert time.monotonic() < ends, "The model was not verified in time."
             time.sleep(0.005)
 

@@ -29,6 +29,7 @@ from modelyard.server.http.operation_limiter import build_read_limiter, build_wr
 from modelyard.server.invitations import routes as invitations
 from modelyard.server.models import routes as models
 from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.versions import routes as versions
 from modelyard.server.openapi import build_openapi
 from modelyard.server.page.files import read_page
 from modelyard.server.page.serving import Page
@@ -46,7 +47,7 @@ from modelyard.server.verification.metrics import VerificationMetrics
 DESCRIPTION = "The self-hosted model registry for ComfyUI teams. Errors are RFC 9457 problems."
 
 # In the order of the API documentation.
-ROUTE_MODULES = (accounts, credentials, pairing_routes, teams, invitations, models, uploads, agents)
+ROUTE_MODULES = (accounts, credentials, pairing_routes, teams, invitations, models, versions, uploads, agents)
 
 
 def create_app(resources: Resources) -> FastAPI:

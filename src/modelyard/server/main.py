@@ -207,8 +207,8 @@ def garbage(
 def _format_collected(collected: CollectionResult, *, is_dry: bool) -> str:
     """Return the result of a garbage collection as text for people."""
     lines = [
-        f"{'Would remove' if is_dry else 'Removed'} {collected.models} models, {collected.uploads} uploads, "
-        f"{collected.files} files with {collected.bytes} bytes."
+        f"{'Would remove' if is_dry else 'Removed'} {collected.models} models, {collected.versions} versions, "
+        f"{collected.uploads} uploads, {collected.files} files with {collected.bytes} bytes."
     ]
     if collected.unknown_files:
         lines.append(f"{collected.unknown_files} files are unknown to this database and were kept.")

@@ -10,10 +10,11 @@ from modelyard.server.http.problems import answers
 from modelyard.wire import problems
 from modelyard.wire.agents import AgentStatus, ModelState, SyncPhase
 from modelyard.wire.credentials import Access, KeyStatus, Kind
-from modelyard.wire.models import ModelStatus, Verification
+from modelyard.wire.models import ModelStatus
 from modelyard.wire.problems import Problem, list_problem_classes
 from modelyard.wire.schemas import EXAMPLE_ERRORS, EXAMPLE_REQUEST_ID, MAX_INT64, ProblemBody
 from modelyard.wire.teams import AssignableRole, PicklePolicy
+from modelyard.wire.versions import Verification, VersionStatus
 
 SCHEMA_REF = "#/components/schemas/"
 
@@ -27,6 +28,7 @@ TAGS = {
     "audit": "The audit log of a team.",
     "invitations": "Invitations to a team.",
     "models": "Models: presign an upload, register, list, update, delete, restore, download.",
+    "versions": "Versions of a model: list, annotate, activate, delete, restore.",
     "uploads": "Multipart uploads of large files.",
     "agents": "Machines and the models on them, and the calls of the agents themselves.",
     "operation": "Health, readiness and metrics of the server.",
@@ -37,7 +39,15 @@ LINKS = (
     (
         "create_model",
         "model_id",
-        ("get_model", "update_model", "delete_model", "restore_model", "download_model", "list_model_agents"),
+        (
+            "get_model",
+            "update_model",
+            "delete_model",
+            "restore_model",
+            "download_model",
+            "list_model_agents",
+            "list_versions",
+        ),
     ),
     ("create_credential", "credential_id", ("rotate_credential", "revoke_credential")),
     ("create_invitation", "invitation_id", ("delete_invitation",)),
@@ -55,6 +65,7 @@ NAMED_ENUMS: dict[str, Any] = {
     "ReplicaState": ModelState,
     "SyncPhase": SyncPhase,
     "Verification": Verification,
+    "VersionStatus": VersionStatus,
 }
 
 

@@ -54,6 +54,7 @@ def _to_manifest_entry(model: Model) -> ManifestEntry:
     """Return a model as a manifest entry; one that failed verification is not downloaded, but local files stay."""
     return ManifestEntry(
         id=model.id,
+        version=model.version,
         model_path=model.model_path,
         model_type=model.model_type,
         file_size=model.file_size,

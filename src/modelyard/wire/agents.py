@@ -17,6 +17,7 @@ from modelyard.wire.schemas import (
     PartialUpdate,
     Schema,
 )
+from modelyard.wire.versions import VersionNumber
 
 AGENT_ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 # The maximum number of model states in one heartbeat.
@@ -45,6 +46,7 @@ class ManifestEntry(Schema):
     """A model that a machine should hold."""
 
     id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
+    version: int = Field(description="The number of its current version.", examples=[3])
     model_path: str = Field(description="Relative path inside the models directory.", examples=["loras/ink.sft"])
     model_type: str = Field(description="The ComfyUI models sub-directory.", examples=["loras"])
     file_size: int = Field(description="Bytes of the file.", examples=[151_000_000])
@@ -71,6 +73,13 @@ class ReportedModel(Schema):
     """The state of one model on the reporting machine."""
 
     model_id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
+    version: VersionNumber | None = Field(
+        default=None,
+        description="The number of the version in the manifest entry that this state is about. A state of another "
+        "version than the current one does not count; without this field, nor does one of a model that has had "
+        "several.",
+        examples=[3],
+    )
     state: ModelState = Field(description="The replica state.", examples=["downloading"])
     reason: Sentence | None = Field(
         default=None,
@@ -232,6 +241,7 @@ class AgentModel(Schema):
 
     model_id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
     agent_id: str = Field(description="The machine.", examples=[EXAMPLE_AGENT])
+    version: int = Field(description="The model's current version, which the state is about.", examples=[3])
     display_name: str = Field(description="The model's name.", examples=["Ink"])
     model_path: str = Field(description="Where it belongs.", examples=["loras/ink.safetensors"])
     file_size: int = Field(description="Bytes of the file.", examples=[151_000_000])
@@ -264,6 +274,7 @@ class ModelStates(Schema):
     """The replica states of one model; machines on which it is ready are only named, to keep the response small."""
 
     model_id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
+    version: int = Field(description="Its current version, which the states are about.", examples=[3])
     ready: list[str] = Field(
         description="The machines on which the model is ready without a remark.", examples=[[EXAMPLE_AGENT]]
     )

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from modelyard.wire.models import ModelStatus, Verification
+from modelyard.wire.models import ModelStatus
 from modelyard.wire.schemas import FILE_HASH_PATTERN, LINE_PATTERN, Schema
+from modelyard.wire.versions import Verification
 
 Sort = Literal["created_at", "-created_at", "display_name", "-display_name", "file_size", "-file_size"]
 FilterText = Annotated[str, Field(max_length=255, pattern=LINE_PATTERN)]

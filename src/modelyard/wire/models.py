@@ -24,9 +24,9 @@ from modelyard.wire.schemas import (
     check_is_readable,
 )
 from modelyard.wire.uploads import EXAMPLE_KEY, ModelPathText, ModelType, StorageKey
+from modelyard.wire.versions import Creator, PendingVersion, Verification, VersionNumber
 
 ModelStatus = Literal["active", "disabled"]
-Verification = Literal["pending", "verified", "failed"]
 Tag = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=64, pattern=NAME_PATTERN),
@@ -80,7 +80,19 @@ class NewModel(ModelNotes):
         default_factory=list, description="Only machines with all of these labels get the model.", examples=[["gpu24"]]
     )
     replaces: UUID | None = Field(
-        default=None, description="The id of the model whose content the new file replaces.", examples=[EXAMPLE_ID]
+        default=None,
+        description="The id of the model that the file becomes the next version of. The path stays; other fields that "
+        "the request has are changed, and optional ones that it has not stay.",
+        examples=[EXAMPLE_ID],
+    )
+    expected_version: VersionNumber | None = Field(
+        default=None,
+        description="With `replaces`: the number of the newest version that the caller has seen. If there is a newer "
+        "one, the request is refused with 409 `version-conflict`.",
+        examples=[3],
+    )
+    note: Note | None = Field(
+        default=None, description="What is new in this version.", examples=["Trained on 40 more pictures."]
     )
 
 
@@ -103,14 +115,6 @@ class ModelUpdate(PartialUpdate, ModelNotes):
     )
 
 
-class Creator(Schema):
-    """The user or key that registered a model."""
-
-    kind: str = Field(description="user, integration or device.", examples=["user"])
-    id: UUID | None = Field(description="The user or key.", examples=[EXAMPLE_ID])
-    display_name: str = Field(description="Its name at the time of registration.", examples=["Ada Lovelace"])
-
-
 class Model(Schema):
     """A registered model."""
 
@@ -123,6 +127,16 @@ class Model(Schema):
     model_path: str = Field(
         description="Relative path inside the models directory, as sent.",
         examples=["models/checkpoints/sdxl.safetensors"],
+    )
+    version: int = Field(
+        description="The number of the current version, which machines get; before a first one is verified, of the "
+        "pending one. The size, hashes, metadata and verification of the record are those of this version.",
+        examples=[3],
+    )
+    version_count: int = Field(description="Number of its versions outside the trash.", examples=[3])
+    pending_version: PendingVersion | None = Field(
+        description="The version that becomes the current one once it is verified, or that failed; null without one.",
+        examples=[None],
     )
     model_status: ModelStatus = Field(
         description="`disabled` models are removed from all machines.", examples=["active"]
@@ -160,8 +174,7 @@ class Model(Schema):
     )
     restorable_until: datetime | None = Field(
         default=None,
-        description="Until when it can be restored from the trash; null if it is not there, or if machines need it "
-        "because the new version is not verified.",
+        description="Until when it can be restored from the trash; null if it is not there.",
         examples=[None],
     )
 

@@ -41,6 +41,10 @@ class Role(StrEnum):
 AssignableRole = Literal[Role.VIEWER, Role.MEMBER, Role.ADMIN]
 PicklePolicy = Literal["block", "scan"]
 Quota = Annotated[StrictInt, Field(ge=0, le=MAX_INT64)]
+# Older versions of a model that are neither among its newest nor younger than this are removed.
+DEFAULT_KEPT_VERSIONS, DEFAULT_KEPT_VERSION_DAYS = 5, 30
+KeptVersions = Annotated[StrictInt, Field(ge=1, le=1_000)]
+KeptVersionDays = Annotated[StrictInt, Field(ge=0, le=36_500)]
 
 
 class NewTeam(Schema):
@@ -50,7 +54,7 @@ class NewTeam(Schema):
 
 
 class TeamUpdate(PartialUpdate):
-    """Changes to a team; absent fields are unchanged, null resets the two settings to their defaults."""
+    """Changes to a team; absent fields are unchanged, null resets a setting to its default."""
 
     display_name: Name = Field(default="", description="The team's name.", examples=["Studio North"])
     pickle_policy: PicklePolicy | None = Field(
@@ -61,6 +65,16 @@ class TeamUpdate(PartialUpdate):
     quota_bytes: Quota | None = Field(
         default=None, description="How many bytes the team may store; null for no limit.", examples=[2_000_000_000_000]
     )
+    kept_versions: KeptVersions | None = Field(
+        default=None,
+        description=f"How many of the newest versions of each model are kept; null is {DEFAULT_KEPT_VERSIONS}.",
+        examples=[5],
+    )
+    kept_version_days: KeptVersionDays | None = Field(
+        default=None,
+        description=f"For how many days every version is kept; null is {DEFAULT_KEPT_VERSION_DAYS}.",
+        examples=[30],
+    )
 
 
 class Team(Schema):
@@ -70,6 +84,12 @@ class Team(Schema):
     display_name: str = Field(description="Its name.", examples=["Studio"])
     pickle_policy: PicklePolicy = Field(description="How pickle formats are handled.", examples=["block"])
     quota_bytes: int | None = Field(description="How many bytes it may store; null for no limit.", examples=[None])
+    kept_versions: int = Field(
+        description="How many of the newest versions of each model are kept; older ones are removed once they are "
+        "older than `kept_version_days`. The current, the pending and the newest verified version always stay.",
+        examples=[5],
+    )
+    kept_version_days: int = Field(description="For how many days every version is kept.", examples=[30])
     stored_bytes: int = Field(description="Stored bytes, without duplicates.", examples=[6_800_000_000])
     created_at: datetime = Field(description="When it was created.", examples=[EXAMPLE_TIME])
 

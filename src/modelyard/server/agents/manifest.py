@@ -140,8 +140,9 @@ class ManifestCache:
         """Build the manifest of a team for a label set, entries sorted by id, and measure the processor time."""
         started = time.thread_time()
         desired = select(
-            *(_models.c.id, _models.c.model_path, _models.c.model_type, _models.c.file_size, _models.c.file_hash),
-            *(_models.c.blake3_hash, _models.c.updated_at, _models.c.verification, _models.c.label_set),
+            *(_models.c.id, _models.c.current_version, _models.c.model_path, _models.c.model_type),
+            *(_models.c.file_size, _models.c.file_hash, _models.c.blake3_hash, _models.c.updated_at),
+            *(_models.c.verification, _models.c.label_set),
         ).where(is_desired(team_id))
         with self._database.reading() as session:
             revision = revisions.get_totals(session, team_id).revision
@@ -161,6 +162,7 @@ def _build_entry(row: ResultRow[*tuple[Any, ...]]) -> dict[str, Any]:
     """Build an entry; ``keep`` is true for content that failed a re-verification: kept where it is, not downloaded."""
     return {
         "id": str(row.id),
+        "version": row.current_version,
         "model_path": row.model_path,
         "model_type": row.model_type,
         "file_size": row.file_size,

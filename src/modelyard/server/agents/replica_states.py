@@ -17,8 +17,9 @@ from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.models.listing.index_choice import SELECTIVE_LIMIT, count_up_to
 from modelyard.server.models.operations import find_model
 from modelyard.server.models.replicas.desired import (
+    DesiredVersion,
     MachineCounts,
-    find_desired_label_sets,
+    find_desired_versions,
     is_desired,
     list_desired_label_sets,
 )
@@ -140,6 +141,7 @@ def _build_agent_model(model: ModelRow, agent_id: str, reported: AgentModelRow |
     return AgentModel(
         model_id=model.id,
         agent_id=agent_id,
+        version=model.shown_version,
         display_name=model.display_name,
         model_path=model.model_path,
         file_size=model.file_size,
@@ -159,19 +161,17 @@ def list_replica_states(session: Session, team: TeamContext, ids: Collection[UUI
     Raises:
         InvalidRequest: the response would have more than ``MAX_STATES_IN_RESPONSE`` states.
     """
-    labels = find_desired_label_sets(session, team.team_id, ids)
-    _check_state_count(session, team.team_id, labels.values())
+    desired = find_desired_versions(session, team.team_id, ids)
+    _check_state_count(session, team.team_id, [version.label_set for version in desired.values()])
     columns = (_agents.c.number, _agents.c.agent_id, _agents.c.label_set)
     machines = session.execute(select(*columns).where(_agents.c.team_id == team.team_id).order_by(_agents.c.agent_id))
     rows = machines.all()
-    reported = _load_states(session, labels)
+    reported = _load_states(session, desired)
     return ModelStatesList(
         model_list=[
-            _build_model_states(
-                model_id, [row for row in rows if has_all_labels(labels[model_id], row.label_set)], reported
-            )
+            _build_model_states(model_id, desired[model_id], rows, reported)
             for model_id in dict.fromkeys(ids)
-            if model_id in labels
+            if model_id in desired
         ]
     )
 
@@ -203,11 +203,19 @@ def _load_states(session: Session, ids: Collection[UUID]) -> dict[tuple[UUID, in
 
 
 def _build_model_states(
-    model_id: UUID, machines: Collection[ResultRow[*tuple[Any, ...]]], reported: dict[tuple[UUID, int], StoredState]
+    model_id: UUID,
+    version: DesiredVersion,
+    machines: Collection[ResultRow[*tuple[Any, ...]]],
+    reported: dict[tuple[UUID, int], StoredState],
 ) -> ModelStates:
-    """Build the states of one model: the names of machines that are ready without a reason, other states in full."""
-    result = ModelStates(model_id=model_id, ready=[], state_list=[])
+    """Build the states of one model on those of the machines that have its labels.
+
+    Machines that are ready without a reason are only named, other states are in full.
+    """
+    result = ModelStates(model_id=model_id, version=version.number, ready=[], state_list=[])
     for machine in machines:
+        if not has_all_labels(version.label_set, machine.label_set):
+            continue
         state, reason, bytes_done = reported.get((model_id, machine.number), _UNREPORTED)
         if state == "ready" and reason is None:
             result.ready.append(machine.agent_id)

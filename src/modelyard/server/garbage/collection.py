@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from modelyard.server.database.session import Database
 from modelyard.server.garbage.expired_rows import delete_expired_uploads, empty_trash
+from modelyard.server.garbage.expired_versions import purge_versions
 from modelyard.server.garbage.removal import count_objects, remove_discarded_objects
 from modelyard.server.garbage.run_state import CollectionResult, CollectionRun, RunOptions, RunStopped
 from modelyard.server.garbage.store_scan import scan_store
@@ -33,6 +34,7 @@ def collect_garbage(
     run.collected.is_complete = False
     with suppress(RunStopped, StoreUnavailable):
         empty_trash(run)
+        purge_versions(run)
         for discarded in delete_expired_uploads(run):
             # In a dry run these rows still exist; they are counted if their objects would be removed at once.
             if run.options.is_dry and run.moment <= run.discarded_before:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.garbage.run_state import CollectionRun, group_by_team
 from modelyard.server.garbage.unused_blobs import build_kept_condition, list_objects_of_upload, mark_unused_blobs
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.uploads.discards import DiscardedObject, discard
 from modelyard.server.uploads.tables import UploadRow
@@ -20,11 +20,10 @@ _ABORTED_RETENTION = timedelta(days=1)
 def empty_trash(run: CollectionRun) -> None:
     """Delete models whose time in the trash is over, and those of teams that can no longer be restored.
 
-    A replaced model is kept while machines still get it instead of its unverified replacement, unless its team is
-    deleted. A dry run only counts.
+    A dry run only counts.
     """
     before = run.moment - timedelta(days=run.settings.trash_days)
-    is_old = and_(ModelRow.deleted_at < before, ModelRow.stands_in_for.is_(None))
+    is_old = ModelRow.deleted_at < before
     is_kept = build_kept_condition(before)
     is_of_deleted_team = ModelRow.team_id.in_(select(TeamRow.id).where(TeamRow.deleted_at < before))
     query = select(ModelRow.id, ModelRow.team_id, ModelRow.deleted_at)
@@ -44,10 +43,12 @@ def empty_trash(run: CollectionRun) -> None:
 
 def _delete_models(session: Session, run: CollectionRun, condition: ColumnElement[bool]) -> int:
     """Delete the models that meet a condition, mark their blobs that nothing references now, and count the models."""
-    models = session.execute(select(ModelRow.id, ModelRow.blob_id).where(condition)).all()
-    session.execute(delete(ModelRow).where(ModelRow.id.in_([model.id for model in models])))
-    mark_unused_blobs(session, [model.blob_id for model in models], run)
-    return len(models)
+    model_ids = session.scalars(select(ModelRow.id).where(condition)).all()
+    of_models = select(ModelVersionRow.blob_id).where(ModelVersionRow.model_id.in_(model_ids))
+    blob_ids = session.scalars(of_models).all()
+    session.execute(delete(ModelRow).where(ModelRow.id.in_(model_ids)))
+    mark_unused_blobs(session, blob_ids, run)
+    return len(model_ids)
 
 
 def delete_expired_uploads(run: CollectionRun) -> Iterator[list[DiscardedObject]]:

@@ -31,6 +31,7 @@ class CollectionResult:
     """What one run removed, or would remove; ``files`` and ``bytes`` count stored objects."""
 
     models: int = 0
+    versions: int = 0
     uploads: int = 0
     files: int = 0
     bytes: int = 0

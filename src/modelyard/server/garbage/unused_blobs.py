@@ -1,28 +1,29 @@
-"""Blobs that no model and no open upload references: marked first, deleted after a grace time."""
+"""Blobs that no version and no open upload references: marked first, deleted after a grace time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, delete, false, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from modelyard.server import revisions
 from modelyard.server.database.session import execute_and_count
 from modelyard.server.garbage.run_state import PAGE, CollectionRun, group_by_team
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.garbage.version_retention import build_expired_condition
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.uploads.discards import DiscardedObject, discard
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 
-# Blobs that one statement compares with models and uploads, at most.
+# Blobs that one statement compares with versions and uploads, at most.
 _IDS_PER_RANGE = 20 * PAGE
 _COLUMNS = (BlobRow.id, BlobRow.team_id, BlobRow.store_key, BlobRow.size, BlobRow.unused_since)
 
 
 def mark_unused_blobs(session: Session, blob_ids: Iterable[UUID], run: CollectionRun) -> None:
-    """Start the grace time of the given blobs that no model and no unregistered upload references.
+    """Start the grace time of the given blobs that no version and no unregistered upload references.
 
     A blob that is marked already keeps its time.
     """
@@ -74,25 +75,29 @@ def _split_ids(run: CollectionRun) -> Iterator[ColumnElement[bool]]:
 
 
 def build_kept_condition(before: datetime) -> ColumnElement[bool]:
-    """Build the condition that a model is kept: not deleted, standing in for another, or deleted after ``before``."""
-    return or_(ModelRow.deleted_at.is_(None), ModelRow.deleted_at >= before, ModelRow.stands_in_for.is_not(None))
+    """Build the condition that a model is kept: not deleted, or deleted after ``before``."""
+    return or_(ModelRow.deleted_at.is_(None), ModelRow.deleted_at >= before)
 
 
 def _is_unreferenced(after_run: CollectionRun | None = None) -> ColumnElement[bool]:
-    """Build the condition that no model, in the trash or not, and no unregistered upload references a blob.
+    """Build the condition that no version, in the trash or not, and no unregistered upload references a blob.
 
     With ``after_run``, as it will be after that run has removed what has expired.
     """
-    models = select(ModelRow.id).where(ModelRow.blob_id == BlobRow.id)
+    versions = select(ModelVersionRow.model_id).where(ModelVersionRow.blob_id == BlobRow.id)
     uploads = select(UploadRow.id).where(UploadRow.blob_id == BlobRow.id, UploadRow.registered_at.is_(None))
     if after_run is not None:
         trashed = after_run.moment - timedelta(days=after_run.settings.trash_days)
         deleted_teams = select(TeamRow.id).where(TeamRow.deleted_at < trashed)
-        models = models.where(build_kept_condition(trashed))
-        models = models.where(ModelRow.team_id.not_in(deleted_teams))
+        versions = versions.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(
+            build_kept_condition(trashed),
+            ModelRow.team_id.not_in(deleted_teams),
+            # A comparison with a missing time is null, which is no "no".
+            ~func.coalesce(build_expired_condition(after_run), false()),
+        )
         touched = after_run.moment - timedelta(days=after_run.settings.upload_days)
         uploads = uploads.where(UploadRow.touched_at >= touched)
-    return ~models.exists() & ~uploads.exists()
+    return ~versions.exists() & ~uploads.exists()
 
 
 def _delete_blobs(session: Session, blob_ids: Sequence[UUID], run: CollectionRun) -> None:

@@ -1,6 +1,6 @@
-"""Operations on models: find, change, delete, restore, and build the API's representation."""
+"""Operations on models: find, change, delete, restore."""
 
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,18 +12,14 @@ from modelyard.server.database.base import now
 from modelyard.server.http.params import parse_uuid
 from modelyard.server.models.listing.tags import replace_tag_rows, update_tag_rows
 from modelyard.server.models.paths import build_path_taken, find_model_at_path, flush_model, validate_model_path
-from modelyard.server.models.replicas import states, succession
-from modelyard.server.models.replicas.desired import MachineCounts
+from modelyard.server.models.replicas import states
 from modelyard.server.models.replicas.labels import build_label_set
 from modelyard.server.models.tables import ModelRow, build_search_text
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.permissions import EDIT_EVERY_MODEL_ROLE
 from modelyard.wire import problems
 from modelyard.wire.formats import find_format
-from modelyard.wire.models import Creator, Model, ModelUpdate
-
-# Fields of the API model that have the same name as their column.
-_SAME_NAMES = set(Model.model_fields) - {"created_by", "agents_desired", "metadata", "restorable_until"}
+from modelyard.wire.models import ModelUpdate
 
 
 def parse_model_id(text: str) -> UUID:
@@ -52,11 +48,11 @@ def find_model(session: Session, team: TeamContext, model_id: UUID, *, deleted: 
     return model
 
 
-def check_may_change(team: TeamContext, model: ModelRow) -> None:
+def check_may_change(team: TeamContext, model: ModelRow, fields: Iterable[str] = ()) -> None:
     """Check that the caller may change this model: members their own, admins and integration keys every model.
 
     Raises:
-        RoleTooLow: a member's call for a model that someone else registered.
+        RoleTooLow: a member's call for a model that someone else registered; names the ``fields`` to change, if given.
     """
     if (
         team.caller.kind == "integration"
@@ -64,9 +60,9 @@ def check_may_change(team: TeamContext, model: ModelRow) -> None:
         or team.owns(model.creator_kind, model.creator_id)
     ):
         return
-    raise problems.RoleTooLow(
-        "Members may change only the models that they registered. Ask an admin.", needed_role=EDIT_EVERY_MODEL_ROLE
-    )
+    message = "Members may change only the models that they registered. Ask an admin."
+    errors = [{"field": field, "message": message} for field in sorted(fields)]
+    raise problems.RoleTooLow(message, needed_role=EDIT_EVERY_MODEL_ROLE, **({"errors": errors} if errors else {}))
 
 
 def check_may_remove(team: TeamContext) -> None:
@@ -79,19 +75,6 @@ def check_may_remove(team: TeamContext) -> None:
         raise problems.KeyNotAllowed(
             "Integration keys can replace models, but not delete or restore them. Sign in as a user."
         )
-
-
-def build_model(model: ModelRow, machines: MachineCounts, trash_days: int) -> Model:
-    """Return the API's representation of a model; ``machines`` are those of its team."""
-    # The trash days of a replaced model begin when its replacement is verified.
-    trashed_at = model.deleted_at if model.stands_in_for is None else None
-    return Model(
-        created_by=Creator(kind=model.creator_kind, id=model.creator_id, display_name=model.creator_name),
-        agents_desired=machines.count_for_model(model),
-        metadata=model.facts,
-        restorable_until=trashed_at and trashed_at + timedelta(days=trash_days),
-        **{name: getattr(model, name) for name in _SAME_NAMES},
-    )
 
 
 def build_etag(model: ModelRow) -> str:
@@ -132,15 +115,31 @@ def update_model(
     check_may_change(team, model)
     check_etag(model, if_match)
 
-    sent = {name: _get_cleared_value(name) if value is None else value for name, value in sent.items()}
-    changed = {name: value for name, value in sent.items() if getattr(model, name) != value}
+    set_fields(session, team, model, sent)
+    return model
+
+
+def set_fields(session: Session, team: TeamContext, model: ModelRow, sent: Mapping[str, Any]) -> None:
+    """Set fields of a model that the caller may change, and record that; None clears a field.
+
+    If all fields have these values already, nothing is written.
+
+    Raises:
+        ModelPathRefused, ModelPathTaken: the new path or type is not allowed, or another model has the path.
+    """
+    changed = get_changed_fields(model, sent)
     if not changed:
-        return model
+        return
     path_fact = {"moved_from" if "model_path" in changed else "model_path": model.model_path}
     _apply_change(session, model, changed)
     revisions.increment_revision(session, team.team_id)
     audit.record(session, team.actor, team.team_id, _get_audit_action(changed), str(model.id), **(path_fact | changed))
-    return model
+
+
+def get_changed_fields(model: ModelRow, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the column values of those fields that differ from the model's."""
+    values = {name: _get_cleared_value(name) if value is None else value for name, value in sent.items()}
+    return {name: value for name, value in values.items() if getattr(model, name) != value}
 
 
 def _get_cleared_value(name: str) -> Any:
@@ -181,7 +180,6 @@ def _apply_change(session: Session, model: ModelRow, changed: dict[str, Any]) ->
         replace_tag_rows(session, model)
     if "model_status" in changed or "required_labels" in changed:
         states.delete_undesired_states(session, model)
-    succession.let_go(session, model)
 
 
 def _check_format(model: ModelRow, model_path: str) -> None:
@@ -207,24 +205,13 @@ def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: 
     model = find_model(session, team, model_id)
     check_may_change(team, model)
     check_etag(model, if_match)
-    move_to_trash(session, model)
-    revisions.increment_revision(session, team.team_id, models=-1)
-    audit.record(session, team.actor, team.team_id, "model.deleted", str(model.id), model_path=model.model_path)
-
-
-def move_to_trash(session: Session, model: ModelRow, successor: UUID | None = None) -> None:
-    """Mark a model as deleted, and remove its replica states; the caller updates the totals and the team's revision.
-
-    With a ``successor``, a model that machines may hold stays on them, with its states, until that one is verified.
-    """
     model.deleted_at = now()
     model.etag_counter += 1
-    if successor is not None:
-        succession.stand_in(session, model, successor)
     session.flush()
     update_tag_rows(session, model)
-    succession.let_go(session, model)
     states.delete_undesired_states(session, model)
+    revisions.increment_revision(session, team.team_id, models=-1)
+    audit.record(session, team.actor, team.team_id, "model.deleted", str(model.id), model_path=model.model_path)
 
 
 def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelRow:
@@ -243,12 +230,11 @@ def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelR
     holder = find_model_at_path(session, team.team_id, path)
     if holder is not None:
         raise build_path_taken(session, holder, path, model.file_hash)
-    model.deleted_at = model.stands_in_for = None
+    model.deleted_at = None
     model.etag_counter += 1
     model.updated_at = now()
     flush_model(session, model)
     update_tag_rows(session, model)
-    succession.let_go(session, model)
     revisions.increment_revision(session, team.team_id, models=1)
     audit.record(session, team.actor, team.team_id, "model.restored", str(model.id), model_path=model.model_path)
     return model

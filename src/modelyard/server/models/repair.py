@@ -1,4 +1,4 @@
-"""Repair models whose stored object was missing or corrupt after a new upload of the same content."""
+"""Repair versions whose stored object was missing or corrupt after a new upload of the same content."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,47 +8,52 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
 from modelyard.server.uploads.tables import BlobRow
 
 # These were verified once, so their content has the format of their path, and only the hash must be equal.
-_DAMAGED = select(ModelRow).where(
-    ModelRow.team_id == bindparam("team"),
-    ModelRow.file_hash == bindparam("file_hash"),
-    ModelRow.verification == "failed",
-    ModelRow.verified_at.is_not(None),
-    ModelRow.blob_id != bindparam("blob"),
+_DAMAGED = select(ModelVersionRow).where(
+    ModelVersionRow.team_id == bindparam("team"),
+    ModelVersionRow.file_hash == bindparam("file_hash"),
+    ModelVersionRow.verification == "failed",
+    ModelVersionRow.verified_at.is_not(None),
+    ModelVersionRow.blob_id != bindparam("blob"),
 )
 
 
-def repair_models_with_content(
+def repair_versions_of_blob(
     session: Session, blob: BlobRow, actor: audit.Actor, damaged_blob_id: UUID, changed: Mapping[str, Any]
 ) -> None:
-    """Give each model of a damaged blob the new ``blob``, which may be pending, and set the fields of ``changed``.
+    """Give each version of a damaged blob the new ``blob``, which may be pending, and set the fields of ``changed``.
 
     The caller increments the team's revision.
     """
-    for model in session.scalars(select(ModelRow).where(ModelRow.blob_id == damaged_blob_id)):
+    of_blob = select(ModelVersionRow).where(ModelVersionRow.blob_id == damaged_blob_id)
+    for version in session.scalars(of_blob).all():
         for name, value in changed.items():
-            setattr(model, name, value)
-        _repair(session, model, blob, actor)
+            setattr(version, name, value)
+        _repair(session, version, blob, actor)
 
 
-def repair_damaged_models(session: Session, blob: BlobRow, actor: audit.Actor) -> None:
-    """Give the team's damaged models with the same content the verified ``blob``, also those in the trash.
+def repair_damaged_versions(session: Session, blob: BlobRow, actor: audit.Actor) -> None:
+    """Give the team's damaged versions with the same content the verified ``blob``, also those in the trash.
 
     The caller increments the team's revision.
     """
     values = {"team": blob.team_id, "file_hash": f"sha256:{blob.sha256}", "blob": blob.id}
-    for model in session.scalars(_DAMAGED, values):
-        _repair(session, model, blob, actor)
+    for version in session.scalars(_DAMAGED, values).all():
+        _repair(session, version, blob, actor)
 
 
-def _repair(session: Session, model: ModelRow, blob: BlobRow, actor: audit.Actor) -> None:
-    """Give a model another blob and that blob's verification state, and record the audit event ``model.repaired``."""
-    model.blob_id = blob.id
-    model.verification, model.verification_error = blob.verification, None
-    model.verified_at = model.verified_at or blob.verified_at
-    model.blake3_hash = blob.blake3_hash
-    model.etag_counter += 1
-    audit.record(session, actor, model.team_id, "model.repaired", model.id, model_path=model.model_path)
+def _repair(session: Session, version: ModelVersionRow, blob: BlobRow, actor: audit.Actor) -> None:
+    """Give a version another blob and that blob's verification state, and record the audit event ``model.repaired``."""
+    version.blob_id = blob.id
+    version.verification, version.verification_error = blob.verification, None
+    version.verified_at = version.verified_at or blob.verified_at
+    version.blake3_hash = blob.blake3_hash
+    model = session.get_one(ModelRow, version.model_id)
+    facts = {"model_path": model.model_path, "version": version.number}
+    audit.record(session, actor, model.team_id, "model.repaired", model.id, **facts)
+    update_shown_content(session, model)
+    promote_if_pending(session, model, version, actor)

@@ -15,8 +15,8 @@ from modelyard.server.http.public_url import PublicUrl
 from modelyard.server.models import downloads, operations
 from modelyard.server.models.listing import pages
 from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.records import build_models
 from modelyard.server.models.registration import operations as registration
-from modelyard.server.models.replicas.desired import MachineCounts
 from modelyard.server.storage.dependency import build_absolute_url
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
@@ -25,6 +25,7 @@ from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import DownloadTicket, Model, ModelList, ModelUpdate, NewModel
 from modelyard.wire.schemas import Created, Done, Updated
 from modelyard.wire.uploads import UploadRequest, UploadTicket
+from modelyard.wire.versions import MAX_VERSION
 
 router = APIRouter(route_class=ApiRoute, prefix="/models", tags=["models"])
 
@@ -93,11 +94,12 @@ def presign_upload(
         problems.InvalidRequest,
         problems.ModelPathTaken,
         problems.UploadUsed,
+        problems.VersionConflict,
         problems.VerificationQueueFull,
         also={
             200: {
                 "model": Created,
-                "description": "The model exists already: the request was repeated, or the path has the same content.",
+                "description": "The model existed before: it got a new version, or has this content already.",
             }
         },
     ),
@@ -124,8 +126,7 @@ def list_models(
     """List models."""
     with database.reading() as session:
         listed = pages.list_models(session, team, model_filter, page)
-        machines = MachineCounts.load(session, team.team_id)
-        models = [operations.build_model(model, machines, settings.trash_days) for model in listed.models]
+        models = build_models(session, team, listed.models, settings.trash_days)
         body = ModelList(model_list=models, page_meta=listed.meta).model_dump_json().encode()
     return build_compressed_response(body, accept_encoding)
 
@@ -136,7 +137,7 @@ def get_model(model_id: PathId, team: Reading, database: Db, settings: CurrentSe
     with database.reading() as session:
         model = operations.find_model(session, team, operations.parse_model_id(model_id))
         response.headers["ETag"] = operations.build_etag(model)
-        return operations.build_model(model, MachineCounts.load(session, team.team_id), settings.trash_days)
+        return build_models(session, team, [model], settings.trash_days)[0]
 
 
 @router.put(
@@ -187,6 +188,7 @@ def restore_model(model_id: PathId, team: Editing, database: Db) -> Done:
     responses=answers(
         *ACCESS_PROBLEMS,
         problems.ModelNotFound,
+        problems.VersionNotFound,
         problems.ModelNotVerified,
         problems.ModelDamaged,
         problems.HostNotAllowed,
@@ -202,9 +204,13 @@ def download_model(
     redirect: Annotated[
         bool, Query(description="`false` returns the URL as JSON instead of a redirect.", examples=[False])
     ] = True,
+    version: Annotated[
+        int | None,
+        Query(ge=1, le=MAX_VERSION, description="Which version; without it the current one.", examples=[3]),
+    ] = None,
 ) -> DownloadTicket | RedirectResponse:
     """Download a model."""
-    request = downloads.presign_download(objects, team, operations.parse_model_id(model_id))
+    request = downloads.presign_download(objects, team, operations.parse_model_id(model_id), version)
     url = build_absolute_url(public_url, request)
     if redirect:
         return RedirectResponse(url, status.HTTP_307_TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})

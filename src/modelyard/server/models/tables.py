@@ -1,4 +1,9 @@
-"""Tables of models and their tags."""
+"""Tables of models, their versions and their tags.
+
+models.current_version ── the version that machines get; null until a first one is verified
+models.pending_version ── the version that becomes current once it is verified; stays if it failed, until the next one
+model_versions ────────── every content of a model, numbered from 1; the highest number is ``models.latest_version``
+"""
 
 from datetime import datetime
 from typing import Any
@@ -11,10 +16,13 @@ from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
 
 LIVING = text("deleted_at IS NULL")
 TRASHED = text("deleted_at IS NOT NULL")
-STANDING_IN = text("stands_in_for IS NOT NULL")
 # The models that machines should hold, see ``replicas.desired``. SQLite uses the index only for this exact condition.
-DESIRED = text(
-    "(deleted_at IS NULL OR stands_in_for IS NOT NULL) AND model_status = 'active' AND verified_at IS NOT NULL"
+DESIRED = text("deleted_at IS NULL AND model_status = 'active' AND verified_at IS NOT NULL")
+SEVERAL_VERSIONS = text("latest_version > 1")
+# Columns of a version that its model has too, as a copy of the version that the record shows: a list reads one table.
+CONTENT_COLUMNS = (
+    *("storage_key", "blob_id", "file_size", "file_hash", "blake3_hash", "facts"),
+    *("verification", "verification_error", "verified_at"),
 )
 
 
@@ -28,13 +36,11 @@ def _trashed(name: str, *columns: str) -> Index:
     return Index(name, *columns, sqlite_where=TRASHED, postgresql_where=TRASHED)
 
 
-def _standing_in(name: str, *columns: str, unique: bool = False) -> Index:
-    """Return an index that contains only replaced models whose replacement is not verified yet."""
-    return Index(name, *columns, unique=unique, sqlite_where=STANDING_IN, postgresql_where=STANDING_IN)
-
-
 class ModelRow(Row):
-    """A model of a team. The verification state of its blob is copied here, so that a list reads one table."""
+    """A model of a team, with a copy of the ``CONTENT_COLUMNS`` of the version that it shows.
+
+    That is the current version, and before there is one, the pending version. ``versions.promotion`` keeps the copy.
+    """
 
     __tablename__ = "models"
     __table_args__ = (
@@ -54,10 +60,8 @@ class ModelRow(Row):
             sqlite_where=DESIRED,
             postgresql_where=DESIRED,
         ),
-        # At most one model stands in at a path.
-        _standing_in("uq_models_team_id_path_key_standing_in", "team_id", "path_key", unique=True),
-        _standing_in("ix_models_stands_in_for", "stands_in_for"),
-        # Includes the trash: a new upload of the same content repairs damaged models there too.
+        # Few models have more than one version: the retention of versions reads only those.
+        Index("ix_models_several_versions", "id", sqlite_where=SEVERAL_VERSIONS, postgresql_where=SEVERAL_VERSIONS),
         Index("ix_models_team_id_file_hash", "team_id", "file_hash", "created_at", "id"),
         _trashed("ix_models_team_id_trash", "team_id", "created_at", "id"),
         _trashed("ix_models_deleted_at", "deleted_at"),
@@ -75,10 +79,14 @@ class ModelRow(Row):
     blob_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("blobs.id"), index=True)
     file_size: Mapped[int]
     file_hash: Mapped[str]
+    current_version: Mapped[int | None]
+    pending_version: Mapped[int | None]
+    latest_version: Mapped[int] = mapped_column(default=1, server_default="1")  # numbers are never used again
+    version_count: Mapped[int] = mapped_column(default=1, server_default="1")  # without deleted and purged ones
     model_status: Mapped[str] = mapped_column(default="active")
     verification: Mapped[str]
     verification_error: Mapped[str | None]
-    verified_at: Mapped[datetime | None]  # for the first time; stays if the content is damaged later
+    verified_at: Mapped[datetime | None]  # see ``ModelVersionRow``; null if and only if no version is current
     blake3_hash: Mapped[str | None]
     creator_kind: Mapped[str]
     creator_id: Mapped[UUID | None]
@@ -96,7 +104,47 @@ class ModelRow(Row):
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
-    stands_in_for: Mapped[UUID | None]  # replaced by that one, which was not verified yet: see ``replicas.succession``
+
+    @property
+    def shown_version(self) -> int:
+        """The number of the version whose content the record shows: the current one, or else the pending one.
+
+        A model has at least one of both: a version of neither kind is removed only beside a current one.
+        """
+        version = self.current_version or self.pending_version
+        assert version is not None  # noqa: S101 - see above
+        return version
+
+
+class ModelVersionRow(Row):
+    """One content of a model. Its bytes never change; its blob does if damaged content is repaired."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (
+        # Includes the trash: a new upload of the same content repairs damaged versions there too.
+        Index("ix_model_versions_team_id_file_hash", "team_id", "file_hash"),
+        Index("ix_model_versions_deleted_at", "deleted_at", sqlite_where=TRASHED, postgresql_where=TRASHED),
+    )
+
+    model_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("models.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    team_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("teams.id"))
+    storage_key: Mapped[str]
+    blob_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("blobs.id"), index=True)
+    file_size: Mapped[int]
+    file_hash: Mapped[str]
+    blake3_hash: Mapped[str | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    verification: Mapped[str]
+    verification_error: Mapped[str | None]
+    verified_at: Mapped[datetime | None]  # for the first time; stays if the content is damaged later
+    note: Mapped[str | None]
+    creator_kind: Mapped[str]
+    creator_id: Mapped[UUID | None]
+    creator_name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    promoted_at: Mapped[datetime | None]  # when it became current for the first time
+    deleted_at: Mapped[datetime | None]  # moved to the trash by itself, not with its model
 
 
 class ModelTagRow(Row):

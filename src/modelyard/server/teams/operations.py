@@ -20,10 +20,25 @@ from modelyard.server.teams.permissions import INVITER_ROLES, check_grant
 from modelyard.server.teams.role_dependents import KeysChoice, hand_over_or_revoke_keys, withdraw_invitations_by
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.wire import problems
-from modelyard.wire.teams import AuditEvent, AuditEventList, Member, MemberList, Role, Team, TeamUpdate
+from modelyard.wire.teams import (
+    DEFAULT_KEPT_VERSION_DAYS,
+    DEFAULT_KEPT_VERSIONS,
+    AuditEvent,
+    AuditEventList,
+    Member,
+    MemberList,
+    Role,
+    Team,
+    TeamUpdate,
+)
 
 TRASH_DAYS = 7
-SETTING_DEFAULTS: dict[str, Any] = {"pickle_policy": "block", "quota_bytes": None}
+SETTING_DEFAULTS: dict[str, Any] = {
+    "pickle_policy": "block",
+    "quota_bytes": None,
+    "kept_versions": DEFAULT_KEPT_VERSIONS,
+    "kept_version_days": DEFAULT_KEPT_VERSION_DAYS,
+}
 
 
 def create_team(session: Session, owner_id: UUID, actor: Actor, display_name: str) -> TeamRow:
@@ -72,6 +87,8 @@ def get_team(session: Session, team: TeamContext) -> Team:
         display_name=row.display_name,
         pickle_policy="scan" if row.pickle_policy == "scan" else "block",
         quota_bytes=row.quota_bytes,
+        kept_versions=row.kept_versions,
+        kept_version_days=row.kept_version_days,
         stored_bytes=revisions.get_totals(session, row.id).stored_bytes,
         created_at=row.created_at,
     )

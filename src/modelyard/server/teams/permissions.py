@@ -16,6 +16,8 @@ class Operation(StrEnum):
     MODELS_DOWNLOAD = auto()
     MODELS_UPLOAD = auto()  # presign, multipart, register
     MODELS_EDIT = auto()  # edit, enable, disable, replace, delete, restore: a member's own, anybody's for an admin
+    VERSIONS_READ = auto()  # an agent: the versions that its manifest names
+    VERSIONS_ACTIVATE = auto()  # activate, delete, restore: a member's own models, anybody's for an admin
     AGENTS_LIST = auto()
     AGENTS_MANAGE = auto()
     AGENT_MANIFEST = auto()
@@ -61,6 +63,8 @@ ALLOWED: dict[Operation, Rule] = {
     Operation.MODELS_DOWNLOAD: Rule(Role.VIEWER, integration="read", device=True, agent=True),
     Operation.MODELS_UPLOAD: Rule(Role.MEMBER, integration="write", device=True),
     Operation.MODELS_EDIT: Rule(Role.MEMBER, integration="write", device=True),
+    Operation.VERSIONS_READ: Rule(Role.VIEWER, integration="read", device=True, agent=True),
+    Operation.VERSIONS_ACTIVATE: Rule(Role.MEMBER, device=True),
     Operation.AGENTS_LIST: Rule(Role.VIEWER, integration="read", device=True),
     Operation.AGENTS_MANAGE: Rule(Role.ADMIN, device=True),
     Operation.AGENT_MANIFEST: Rule(None, agent=True),

@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import Row, new_id, now
+from modelyard.wire.teams import DEFAULT_KEPT_VERSION_DAYS, DEFAULT_KEPT_VERSIONS
 
 OWNER = text("role = 'owner'")
 OPEN = text("ended_at IS NULL")
@@ -21,6 +22,10 @@ class TeamRow(Row):
     display_name: Mapped[str]
     pickle_policy: Mapped[str] = mapped_column(default="block")
     quota_bytes: Mapped[int | None]
+    kept_versions: Mapped[int] = mapped_column(default=DEFAULT_KEPT_VERSIONS, server_default=str(DEFAULT_KEPT_VERSIONS))
+    kept_version_days: Mapped[int] = mapped_column(
+        default=DEFAULT_KEPT_VERSION_DAYS, server_default=str(DEFAULT_KEPT_VERSION_DAYS)
+    )
     created_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None] = mapped_column(index=True)
 

@@ -1,4 +1,4 @@
-"""Write the result of an examination: the blob, its models, the audit trail and the team's revision."""
+"""Write the result of an examination: the blob, its versions, the audit trail and the team's revision."""
 
 import logging
 from uuid import UUID
@@ -11,8 +11,8 @@ from modelyard.server.audit import operations as audit
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database, execute_and_count
 from modelyard.server.models.objects.verification_state import set_verification_state
-from modelyard.server.models.repair import repair_damaged_models
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.repair import repair_damaged_versions
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.uploads.discards import DiscardedObject, cancel_discard, discard
 from modelyard.server.uploads.operations import find_verified_blob
 from modelyard.server.uploads.tables import BlobRow, UploadRow
@@ -26,7 +26,7 @@ def record_result(database: Database, leased: LeasedBlob, examination: Examinati
     """Record the result in one transaction; return False if the lease is lost or its copy's removal has begun.
 
     With False nothing is recorded, and another worker examines the blob. If the team has the same content in another
-    verified blob, this one is merged into that and deleted. A verified blob also repairs damaged models.
+    verified blob, this one is merged into that and deleted. A verified blob also repairs damaged versions.
     """
     with database.writing(leased.blob.team_id) as session:
         blob = lock_leased_blob(session, leased)
@@ -49,15 +49,15 @@ def record_result(database: Database, leased: LeasedBlob, examination: Examinati
         if duplicate is not None:
             _merge(session, blob, duplicate)
         elif not examination.error:
-            repair_damaged_models(session, blob, audit.SYSTEM)
+            repair_damaged_versions(session, blob, audit.SYSTEM)
         revisions.increment_revision(session, blob.team_id)
     log.info("blob read", extra={"blob": str(blob.id), "verification": blob.verification, "error": examination.error})
     return True
 
 
 def _merge(session: Session, blob: BlobRow, kept: BlobRow) -> None:
-    """Point the blob's models and uploads to ``kept``, delete the blob, and discard its stored object."""
-    for table in (ModelRow, UploadRow):
+    """Point the blob's versions and uploads to ``kept``, delete the blob, and discard its stored object."""
+    for table in (ModelVersionRow, ModelRow, UploadRow):
         execute_and_count(session, update(table).where(table.blob_id == blob.id).values(blob_id=kept.id))
     kept.unused_since = None
     discard(session, [DiscardedObject(blob.team_id, blob.store_key)], get_database_time(session))
@@ -77,6 +77,9 @@ def _switch_to_copy(session: Session, blob: BlobRow, copied_to: str | None) -> b
 
 
 def get_model_paths(session: Session, blob_id: UUID) -> dict[UUID, str]:
-    """Return the path of every model of the blob by its id, in the trash or not; the extension declares the format."""
-    rows = session.execute(select(ModelRow.id, ModelRow.model_path).where(ModelRow.blob_id == blob_id))
-    return dict(iter(rows))
+    """Return the path of every model with a version of this blob by its id, in the trash or not.
+
+    The extension declares the format.
+    """
+    of_blob = select(ModelRow.id, ModelRow.model_path).join(ModelVersionRow, ModelVersionRow.model_id == ModelRow.id)
+    return dict(iter(session.execute(of_blob.where(ModelVersionRow.blob_id == blob_id).distinct())))

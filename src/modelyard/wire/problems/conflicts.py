@@ -27,6 +27,18 @@ class PartsWrong(Problem):
     status, slug, title = 409, "parts-wrong", "The listed parts do not match this upload"
 
 
+class VersionConflict(Problem):
+    """The model has a newer version than the caller has seen. Facts: its number, creator and hash."""
+
+    status, slug, title = 409, "version-conflict", "The model has a newer version"
+
+
+class VersionInUse(Problem):
+    """The version whose content the model's record shows cannot be deleted. Activate another version first."""
+
+    status, slug, title = 409, "version-in-use", "The version is in use"
+
+
 class ModelNotVerified(Problem):
     """The content cannot be downloaded before it is verified. Fact: ``verification``."""
 

@@ -15,6 +15,12 @@ class AgentNotFound(Problem):
     status, slug, title = 404, "agent-not-found", "There is no such machine"
 
 
+class VersionNotFound(Problem):
+    """The model has no such version, or it is in the trash."""
+
+    status, slug, title = 404, "version-not-found", "The model has no such version"
+
+
 class UploadNotFound(Problem):
     """No upload of this team has this storage key or upload id."""
 

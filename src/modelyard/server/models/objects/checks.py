@@ -11,6 +11,7 @@ from modelyard.server.database.session import Database
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.models.objects.damage import DamageRecorder, find_damage
 from modelyard.server.models.objects.recheck_requests import RecheckRequests
+from modelyard.server.models.versions.access import build_model_damaged
 from modelyard.server.storage.blob_store import BlobStore, StoredObject, StoreError
 from modelyard.server.storage.stat_cache import CACHE_SECONDS, MAX_ENTRIES, StatCache, StatUnavailable
 from modelyard.server.uploads.operations import find_verified_blob
@@ -19,11 +20,6 @@ from modelyard.wire import problems
 
 # A team has several verified blobs of one content only if an older release created them.
 _MAX_COPIES = 3
-
-
-def build_model_damaged(error: str | None) -> problems.ModelDamaged:
-    """Build the problem for a model whose content is wrong or missing, with its ``verification_error``."""
-    return problems.ModelDamaged(f"The model cannot be downloaded: {error}", verification="failed")
 
 
 class ObjectChecks:

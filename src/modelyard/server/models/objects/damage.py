@@ -12,7 +12,7 @@ from modelyard.server.audit import operations as audit
 from modelyard.server.database.session import Database
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.models.objects.verification_state import set_verification_state
-from modelyard.server.models.repair import repair_damaged_models
+from modelyard.server.models.repair import repair_damaged_versions
 from modelyard.server.storage.blob_store import BlobStore, StoredObject, StoreUnavailable
 from modelyard.server.storage.byte_ranges import check_store_answers
 from modelyard.server.uploads.operations import find_verified_blob
@@ -56,7 +56,7 @@ class DamageRecorder:
         self._missing_in_a_row = 0
 
     def record(self, blob: BlobRow, damage: Damage) -> None:
-        """Mark a verified blob and its models as failed; does nothing if the blob was deleted or got another object.
+        """Mark a verified blob and its versions as failed; does nothing if the blob was deleted or got another object.
 
         Raises:
             StoreUnavailable: the store does not answer, or at least three objects in a row were missing, and none of
@@ -87,9 +87,9 @@ class DamageRecorder:
 
 
 def mark_damaged(database: Database, seen: BlobRow, error: str) -> bool:
-    """Mark a verified blob and its models as failed; return False if it was deleted or changed since it was ``seen``.
+    """Mark a verified blob and its versions as failed; return False if it was deleted or changed since it was ``seen``.
 
-    Models with the same content that another verified blob of the team holds are repaired in the same transaction.
+    Versions with the same content that another verified blob of the team holds are repaired in the same transaction.
     """
     with database.writing(seen.team_id) as session:
         blob = session.get(BlobRow, seen.id, with_for_update=True)
@@ -98,14 +98,14 @@ def mark_damaged(database: Database, seen: BlobRow, error: str) -> bool:
         set_verification_state(session, blob, error, "model.corrupted")
         intact_copy = find_verified_blob(session, blob.team_id, blob.sha256, blob.size)
         if intact_copy is not None:
-            repair_damaged_models(session, intact_copy, audit.SYSTEM)
+            repair_damaged_versions(session, intact_copy, audit.SYSTEM)
         revisions.increment_revision(session, blob.team_id)
     log.error("a stored object is damaged", extra={"blob": str(seen.id), "error": error})
     return True
 
 
 def mark_repaired(database: Database, seen: BlobRow, version: str | None) -> None:
-    """Mark a damaged blob and its models as verified again, after its object in this ``version`` was read.
+    """Mark a damaged blob and its versions as verified again, after its object in this ``version`` was read.
 
     This happens after a disk or a backup was restored. Does nothing if the blob was deleted, got another object or is
     not failed any more.

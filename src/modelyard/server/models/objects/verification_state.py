@@ -1,4 +1,4 @@
-"""Setting the verification state of a blob, which is copied to every model with that blob."""
+"""Setting the verification state of a blob, which is copied to every version with that blob."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
-from modelyard.server.models.replicas import succession
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
 from modelyard.server.uploads.tables import BlobRow
 
 
@@ -21,11 +21,12 @@ def set_verification_state(
     action: str,
     metadata: Mapping[UUID, dict[str, Any]] | None = None,
 ) -> None:
-    """Mark a blob that was just checked, and its models, as verified, or with an ``error`` as failed.
+    """Mark a blob that was just checked, and its versions, as verified, or with an ``error`` as failed.
 
-    A request for a recheck is cleared. Each model gets an audit event ``action`` and, if it has an entry by its id, new
-    ``metadata``. The caller increments the team's revision. If a verified blob is damaged, ``verified_at`` and the
-    BLAKE3 hash stay, so that machines keep their intact copies.
+    A verified version that is the pending one of its model becomes current. A request for a recheck is cleared. Each
+    version gets an audit event ``action`` and, if its model has an entry by its id, new ``metadata``. The caller
+    increments the team's revision. If a verified blob is damaged, ``verified_at`` and the BLAKE3 hash stay, so that
+    machines keep their intact copies.
     """
     blob.verification = "failed" if error else "verified"
     blob.verification_error = error
@@ -33,11 +34,13 @@ def set_verification_state(
     blob.recheck_since = None
     if error is None:
         blob.verified_at = blob.verified_at or blob.checked_at
-    for model in session.scalars(select(ModelRow).where(ModelRow.blob_id == blob.id)):
-        model.verification, model.verification_error = blob.verification, error
-        model.blake3_hash = blob.blake3_hash
-        model.verified_at = model.verified_at or blob.verified_at
-        model.facts = (metadata or {}).get(model.id, model.facts)
-        model.etag_counter += 1
-        succession.let_go(session, model)
-        audit.record(session, audit.SYSTEM, model.team_id, action, model.id, model_path=model.model_path)
+    for version in session.scalars(select(ModelVersionRow).where(ModelVersionRow.blob_id == blob.id)).all():
+        version.verification, version.verification_error = blob.verification, error
+        version.blake3_hash = blob.blake3_hash
+        version.verified_at = version.verified_at or blob.verified_at
+        version.facts = (metadata or {}).get(version.model_id, version.facts)
+        model = session.get_one(ModelRow, version.model_id)
+        facts = {"model_path": model.model_path, "version": version.number}
+        audit.record(session, audit.SYSTEM, model.team_id, action, model.id, **facts)
+        update_shown_content(session, model)
+        promote_if_pending(session, model, version, audit.SYSTEM)

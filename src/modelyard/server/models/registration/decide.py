@@ -1,4 +1,4 @@
-"""Decisions of a registration, as pure functions without I/O: is the content right, what becomes of path and blob."""
+"""Decisions of a registration, as pure functions without I/O: is the content right, what is created, which blob."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -28,21 +28,43 @@ class UploadedContent:
         return self.digest is not None and self.metadata is not None
 
 
-class PathAction(Enum):
-    """What a registration does at the model's path."""
+class RegistrationAction(Enum):
+    """What a registration does."""
 
-    CREATE = "create"
+    CREATE_MODEL = "create model"
+    ADD_VERSION = "add version"
     RETURN_EXISTING = "return existing"
     REPAIR = "repair"
-    REFUSE = "refuse"
+    REFUSE_PATH = "refuse path"
+    REFUSE_VERSION = "refuse version"
+
+
+@dataclass(frozen=True)
+class ExistingVersion:
+    """A version of the model that a registration is about."""
+
+    number: int
+    file_hash: str
+    verification: str
 
 
 @dataclass(frozen=True)
 class ExistingModel:
-    """The model that is at the path of a registration."""
+    """The model that a registration replaces the content of, or else the one at its path.
 
-    file_hash: str
-    verification: str
+    ``shown`` is the version that the model's record shows, ``newest`` the one with the highest number.
+    """
+
+    shown: ExistingVersion
+    newest: ExistingVersion
+
+
+@dataclass(frozen=True)
+class RegistrationDecision:
+    """What a registration does; ``version`` is the existing version that it returns or repairs."""
+
+    action: RegistrationAction
+    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +76,7 @@ class ExistingBlob:
 
 @dataclass(frozen=True)
 class BlobDecision:
-    """Which blob a model gets, the model's metadata as far as it is known, and whether the blob has to be verified."""
+    """Which blob a version gets, its metadata as far as it is known, and whether the blob has to be verified."""
 
     use_existing: bool
     metadata: dict[str, Any] | None
@@ -128,19 +150,33 @@ def check_digest(digest: Digest | None, file_hash: str) -> None:
     )
 
 
-def decide_path_action(existing: ExistingModel | None, file_hash: str) -> PathAction:
-    """Return what a registration of content with this hash does at a path where the model ``existing`` is, if any."""
+def decide_registration(
+    existing: ExistingModel | None, file_hash: str, *, is_new_version: bool, expected_version: int | None
+) -> RegistrationDecision:
+    """Return what a registration of content with this hash does.
+
+    ``is_new_version``: the request replaces the content of ``existing``. Then its newest version counts as the same
+    registration if it has this hash, even if the caller expected an older one: the response to it may have been lost.
+    """
     if existing is None:
-        return PathAction.CREATE
-    if existing.file_hash != file_hash:
-        return PathAction.REFUSE
-    return PathAction.REPAIR if existing.verification == "failed" else PathAction.RETURN_EXISTING
+        return RegistrationDecision(RegistrationAction.CREATE_MODEL)
+    candidates = [existing.newest] if is_new_version else [existing.shown, existing.newest]
+    for version in candidates:
+        if version.file_hash == file_hash:
+            is_failed = version.verification == "failed"
+            action = RegistrationAction.REPAIR if is_failed else RegistrationAction.RETURN_EXISTING
+            return RegistrationDecision(action, version.number)
+    if not is_new_version:
+        return RegistrationDecision(RegistrationAction.REFUSE_PATH)
+    if expected_version not in (None, existing.newest.number):
+        return RegistrationDecision(RegistrationAction.REFUSE_VERSION)
+    return RegistrationDecision(RegistrationAction.ADD_VERSION)
 
 
 def decide_blob(
     content: UploadedContent, existing: ExistingBlob | None, *, was_presigned_as_stored: bool
 ) -> BlobDecision:
-    """Return which blob a model gets: the team's existing one if the content is proven to equal it, else a new one.
+    """Return which blob a version gets: the team's existing one if the content is proven to equal it, else a new one.
 
     The content is proven by its digest, or because presign has answered that the team has it already.
 

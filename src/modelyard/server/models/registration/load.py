@@ -1,13 +1,11 @@
-"""Loading what a registration needs: the upload, its stored content, and an existing model of a repeated request."""
+"""Loading what a registration needs: the upload and its stored content."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from modelyard.server.inspection import inspector
-from modelyard.server.models.paths import find_model_at_path
 from modelyard.server.models.registration.decide import (
     UploadedContent,
     build_incomplete,
@@ -20,9 +18,7 @@ from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import get_team_row
 from modelyard.server.uploads import operations as uploads
 from modelyard.server.uploads.tables import BlobRow, UploadRow
-from modelyard.wire import problems
 from modelyard.wire.models import NewModel
-from modelyard.wire.paths import ModelPath
 from modelyard.wire.teams import PicklePolicy
 
 # A store that hashes uploads as they arrive has the digest by the time of registration, or shortly after.
@@ -48,24 +44,6 @@ def load_upload(session: Session, team: TeamContext, storage_key: str) -> Loaded
     upload = uploads.get_upload(session, team.team_id, storage_key)
     policy: PicklePolicy = "scan" if get_team_row(session, team).pickle_policy == "scan" else "block"
     return LoadedUpload(upload, policy, session.get(BlobRow, upload.blob_id) if upload.blob_id else None)
-
-
-def get_registered_model_id(
-    session: Session, team: TeamContext, upload: UploadRow, path: ModelPath, file_hash: str
-) -> UUID:
-    """Return the id of the model at this path if it has this hash, for a repeated registration of an upload.
-
-    The model may have been registered from another upload.
-
-    Raises:
-        UploadUsed: the path has no model, or one with other content.
-    """
-    existing = find_model_at_path(session, team.team_id, path)
-    if existing is not None and existing.file_hash == file_hash:
-        return existing.id
-    raise problems.UploadUsed(
-        "This upload is registered as a model already. Request a new upload.", model_id=str(upload.model_id)
-    )
 
 
 def load_content(store: BlobStore, loaded: LoadedUpload, new: NewModel) -> UploadedContent:

@@ -6,9 +6,15 @@ from sqlalchemy.exc import IntegrityError
 
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.paths import build_path_taken, find_model_at_path, validate_model_path
-from modelyard.server.models.registration.apply import RegisteredModel, Registration, apply_registration
+from modelyard.server.models.registration.apply import (
+    RegisteredModel,
+    Registration,
+    apply_registration,
+    apply_repeated_registration,
+)
+from modelyard.server.models.registration.blobs import CheckedUpload
 from modelyard.server.models.registration.decide import check_digest, strip_hash_prefix
-from modelyard.server.models.registration.load import get_registered_model_id, load_content, load_upload
+from modelyard.server.models.registration.load import load_content, load_upload
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.teams.context import TeamContext
@@ -44,7 +50,7 @@ def presign_upload(
 
 
 def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings, new: NewModel) -> RegisteredModel:
-    """Register an uploaded file as a model; a repeated request returns the same id.
+    """Register an uploaded file as a model or as a model's next version; a repeated request returns the same id.
 
     The content is stored before the model exists, so no listed model lacks its content. Content that is too expensive
     to inspect here is registered as pending; verification then refuses it for the same reasons.
@@ -58,16 +64,16 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
         ModelPathTaken: a model with other content is at this path.
         UploadUsed: the upload is registered as another model.
         VerificationQueueFull: the content has to be verified, and the queue is full.
-        ModelNotFound, RoleTooLow: the model to replace does not exist, or the caller may not change it.
+        VersionConflict: the model has a newer version than the caller expects.
+        ModelNotFound, RoleTooLow, InvalidRequest: see ``apply_registration``.
     """
     path = validate_model_path(new.model_type, new.model_path)
     # Without this check, an upload that could repair a damaged object would be discarded as already stored.
     objects.check_blobs_with_content(team.team_id, strip_hash_prefix(new.file_hash), new.file_size, wait_for_store=True)
     with objects.database.reading() as session:
         loaded = load_upload(session, team, new.storage_key)
-        if loaded.upload.registered_at is not None:
-            model_id = get_registered_model_id(session, team, loaded.upload, path, new.file_hash)
-            return RegisteredModel(model_id, is_new=False)
+    if loaded.upload.registered_at is not None:
+        return apply_repeated_registration(objects.database, team, path, new, loaded.upload.model_id)
 
     content = load_content(objects.store, loaded, new)
     check_digest(content.digest, new.file_hash)
@@ -75,7 +81,7 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
         with objects.database.reading() as session:
             check_verification_queue(session, team.team_id, settings.verification_queue)
 
-    return _apply_with_retry(objects, team, Registration(loaded.upload, path, new, content))
+    return _apply_with_retry(objects, team, Registration(CheckedUpload(loaded.upload, content), path, new))
 
 
 def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Registration) -> RegisteredModel:
@@ -83,10 +89,10 @@ def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Re
     try:
         return apply_registration(objects.database, team, registration)
     except IntegrityError:
-        path, new = registration.path, registration.new
         with objects.database.reading() as session:
-            upload = uploads.get_upload(session, team.team_id, new.storage_key)
-            if upload.registered_at is not None:
-                model_id = get_registered_model_id(session, team, upload, path, new.file_hash)
-                return RegisteredModel(model_id, is_new=False)
-        return apply_registration(objects.database, team, replace(registration, upload=upload))
+            upload = uploads.get_upload(session, team.team_id, registration.new.storage_key)
+        if upload.registered_at is not None:
+            path, new = registration.path, registration.new
+            return apply_repeated_registration(objects.database, team, path, new, upload.model_id)
+        checked = replace(registration.checked, upload=upload)
+        return apply_registration(objects.database, team, replace(registration, checked=checked))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, select
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.orm import Session
 
@@ -20,13 +20,12 @@ _models, _agents = get_table(ModelRow), get_table(AgentRow)
 def is_desired(team_id: UUID) -> ColumnElement[bool]:
     """Build the SQL condition for the models that a team's machines should hold, served by ``ix_models_desired``.
 
-    A desired model is active, was verified at least once, and is not in the trash, or it was replaced by a model that
-    is not verified yet. If its stored content was damaged later, it stays desired: machines keep their copies, but none
-    can download it.
+    A desired model is active, has a current version, and is not in the trash. If its stored content was damaged later,
+    it stays desired: machines keep their copies, but none can download it.
     """
     return and_(
         _models.c.team_id == team_id,
-        or_(_models.c.deleted_at.is_(None), _models.c.stands_in_for.is_not(None)),
+        _models.c.deleted_at.is_(None),
         # Written out: SQLite takes an index with a condition only for a statement that repeats it.
         _models.c.model_status == literal_column("'active'"),
         _models.c.verified_at.is_not(None),
@@ -35,20 +34,38 @@ def is_desired(team_id: UUID) -> ColumnElement[bool]:
 
 def is_desired_once_verified(model: ModelRow | ResultRow[*tuple[Any, ...]]) -> bool:
     """Return whether a model, once verified, should be on machines: ``is_desired`` for one row, without that check."""
-    return (model.deleted_at is None or model.stands_in_for is not None) and model.model_status == "active"
+    return model.deleted_at is None and model.model_status == "active"
 
 
-def find_desired_label_sets(session: Session, team_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
-    """Return the desired models among ``ids``, each with the label set that it needs; others are left out."""
+@dataclass(frozen=True)
+class DesiredVersion:
+    """The current version of a desired model, and the label set that machines need for it."""
+
+    label_set: str
+    number: int
+    is_only_one: bool
+
+    def is_meant_by(self, reported: int | None) -> bool:
+        """Return whether a machine's report is about this version.
+
+        Agents before 0.4 report no version: what they say counts as long as the model has had only one.
+        """
+        return self.is_only_one if reported is None else reported == self.number
+
+
+def find_desired_versions(session: Session, team_id: UUID, ids: Collection[UUID]) -> dict[UUID, DesiredVersion]:
+    """Return the current version of each desired model among ``ids``; other models are left out."""
     if not ids:
         return {}
     # The conditions of ``is_desired`` are checked here: with them, SQLite would read all models of the team.
-    columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.stands_in_for, _models.c.model_status)
-    rows = session.execute(select(*columns, _models.c.verified_at, _models.c.label_set).where(_models.c.id.in_(ids)))
+    columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.model_status, _models.c.label_set)
+    rows = session.execute(
+        select(*columns, _models.c.current_version, _models.c.latest_version).where(_models.c.id.in_(ids))
+    )
     return {
-        row.id: row.label_set
+        row.id: DesiredVersion(row.label_set, row.current_version, is_only_one=row.latest_version == 1)
         for row in rows
-        if row.team_id == team_id and is_desired_once_verified(row) and row.verified_at is not None
+        if row.team_id == team_id and is_desired_once_verified(row) and row.current_version is not None
     }
 
 

@@ -80,9 +80,7 @@ def _list_incomplete_ranges(session: Session, team_id: UUID, needed: list[str]) 
     Relies on ``agent_models`` having rows only for machines that should hold the model.
     """
     machines = MachineCounts.load(session, team_id)
-    # Without replaced models that machines still get: they are in the trash, which a list of models does not show.
-    is_living = _models.c.deleted_at.is_(None)
-    is_verified = and_(is_desired(team_id), is_living, _models.c.verification == literal_column("'verified'"))
+    is_verified = and_(is_desired(team_id), _models.c.verification == literal_column("'verified'"))
     return [
         and_(
             is_desired(team_id),

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.database.session import get_table
 from modelyard.server.models.replicas.desired import (
-    find_desired_label_sets,
+    find_desired_versions,
     is_desired,
     is_desired_once_verified,
     list_desired_label_sets,
@@ -68,13 +68,20 @@ def compute_report_changes(
 ) -> ReportChanges:
     """Compare a report with the stored states and return the changes; writes nothing.
 
-    States of models that the machine should not hold are ignored. Without an ``id_range`` only the reported models
-    change; with one, the states of its other models are removed. May run before the team's write lock is taken, if the
-    caller checks then that the data is still current. Reasons are cut to ``MAX_REASON_LENGTH`` characters.
+    States of models that the machine should not hold, and of versions that are not current, are ignored. Without an
+    ``id_range`` only the reported models change; with one, the states of its other models are removed. May run before
+    the team's write lock is taken, if the caller checks then that the data is still current. Reasons are cut to
+    ``MAX_REASON_LENGTH`` characters.
     """
-    desired = find_desired_label_sets(session, agent.team_id, {model.model_id for model in reported})
-    may_have = {model_id for model_id, needed in desired.items() if has_all_labels(needed, agent.label_set)}
-    new = {model.model_id: _truncate_reason(model) for model in reported if model.model_id in may_have}
+    desired = find_desired_versions(session, agent.team_id, {model.model_id for model in reported})
+    may_have = {
+        model_id: version for model_id, version in desired.items() if has_all_labels(version.label_set, agent.label_set)
+    }
+    new = {
+        model.model_id: _truncate_reason(model)
+        for model in reported
+        if model.model_id in may_have and may_have[model.model_id].is_meant_by(model.version)
+    }
     known = _load_states(session, agent, new.keys(), id_range)
     before = {model_id for model_id, row in known.items() if row.state == "ready"}
     after = {model_id for model_id, model in new.items() if model.state == "ready"}
@@ -182,6 +189,20 @@ def delete_undesired_states(session: Session, model: ModelRow) -> None:
         update(_agents).where(_agents.c.number.in_(ready)).values(models_ready=_agents.c.models_ready - 1)
     )
     _recount_ready_agents(session, [model.id])
+
+
+def delete_states_of_model(session: Session, model: ModelRow) -> None:
+    """Delete all replica states of a model, whose content is another now, and update the counts of ready replicas.
+
+    The caller holds the team's write lock.
+    """
+    connection = session.connection()
+    ready = select(_states.c.agent_number).where(_states.c.model_id == model.id, _is_ready)
+    connection.execute(
+        update(_agents).where(_agents.c.number.in_(ready)).values(models_ready=_agents.c.models_ready - 1)
+    )
+    connection.execute(delete(_states).where(_states.c.model_id == model.id))
+    model.agents_ready = 0
 
 
 def delete_states_without_labels(session: Session, agent: AgentRow) -> bool:

@@ -1,0 +1,62 @@
+"""Expired versions: those past their team's retention, and those whose time in the trash is over."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, delete, select, tuple_
+from sqlalchemy.orm import Session
+
+from modelyard.server import revisions
+from modelyard.server.audit import operations as audit
+from modelyard.server.garbage.run_state import CollectionRun, group_by_team
+from modelyard.server.garbage.unused_blobs import mark_unused_blobs
+from modelyard.server.garbage.version_retention import build_expired_condition, list_expired_conditions
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
+
+_key = tuple_(ModelVersionRow.model_id, ModelVersionRow.number)
+
+
+def purge_versions(run: CollectionRun) -> None:
+    """Delete expired versions, with an audit event for each, and mark blobs that nothing uses now.
+
+    A dry run only counts.
+    """
+    expired = build_expired_condition(run)
+    for page in _list_expired(run):
+        if run.options.is_dry:
+            run.collected.versions += len(page)
+            continue
+        for team_id, rows in group_by_team(page).items():
+            keys = [(row.model_id, row.number) for row in rows]
+            with run.database.writing(team_id) as session:
+                run.collected.versions += _purge(session, run, team_id, _key.in_(keys) & expired)
+
+
+def _list_expired(run: CollectionRun) -> Iterator[Sequence[Row[Any]]]:
+    """Yield pages of expired versions."""
+    columns = (ModelVersionRow.model_id, ModelVersionRow.number, ModelVersionRow.team_id)
+    versions = select(*columns).join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
+    for condition in list_expired_conditions(run):
+        yield from run.iterate_pages(versions.where(condition), ModelVersionRow.model_id, ModelVersionRow.number)
+
+
+def _purge(session: Session, run: CollectionRun, team_id: UUID, condition: ColumnElement[bool]) -> int:
+    """Delete the versions that meet a condition, and return how many."""
+    versions = session.scalars(
+        select(ModelVersionRow).join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(condition)
+    ).all()
+    for version in versions:
+        model = session.get_one(ModelRow, version.model_id)
+        if version.deleted_at is None:
+            model.version_count -= 1
+            model.etag_counter += 1
+        facts = {"version": version.number, "model_path": model.model_path, "file_hash": version.file_hash}
+        audit.record(session, audit.SYSTEM, team_id, "version.purged", model.id, **facts)
+    keys = [(version.model_id, version.number) for version in versions]
+    session.flush()
+    session.execute(delete(ModelVersionRow).where(_key.in_(keys)).execution_options(synchronize_session=False))
+    mark_unused_blobs(session, [version.blob_id for version in versions], run)
+    if versions:
+        revisions.increment_revision(session, team_id)
+    return len(versions)

@@ -1,0 +1,1 @@
+"""Versions of models: their states, which one is current, and what people do with them."""

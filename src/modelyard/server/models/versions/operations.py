@@ -1,0 +1,177 @@
+"""Operations of people on the versions of a model: list, annotate, activate, delete, restore."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from modelyard.server import revisions
+from modelyard.server.audit import operations as audit
+from modelyard.server.database.base import now
+from modelyard.server.http.paging import Order, Page, list_page
+from modelyard.server.models.operations import check_may_change, check_may_remove, find_model
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.versions.access import (
+    build_model_damaged,
+    build_version_not_found,
+    find_readable_model,
+    get_readable_version,
+)
+from modelyard.server.models.versions.promotion import promote_version
+from modelyard.server.models.versions.states import get_version_status
+from modelyard.server.teams.context import TeamContext
+from modelyard.wire import problems
+from modelyard.wire.versions import Creator, ModelVersion, VersionList
+
+# Fields of the API's version that have the same name as their column.
+_SAME_NAMES = set(ModelVersion.model_fields) - {
+    *("version", "version_status", "created_by", "metadata", "restorable_until")
+}
+
+
+def parse_version_number(text: str) -> int:
+    """Return the version number of a request path.
+
+    Raises:
+        VersionNotFound: it is not a number that a version may have.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise build_version_not_found()
+    return int(text)
+
+
+def list_versions(
+    session: Session, team: TeamContext, model_id: UUID, page: Page, trash_days: int, *, deleted: bool
+) -> VersionList:
+    """List the versions of a model, newest first; those in the trash only with ``deleted``, which lists only them.
+
+    For a machine, only the version that its manifest names.
+
+    Raises:
+        ModelNotFound: see ``find_readable_model``.
+    """
+    model = find_readable_model(session, team, model_id)
+    is_deleted = ModelVersionRow.deleted_at.is_not(None)
+    query = select(ModelVersionRow).where(ModelVersionRow.model_id == model.id, is_deleted if deleted else ~is_deleted)
+    if team.caller.kind == "agent":
+        query = query.where(ModelVersionRow.number == model.shown_version)
+    rows, meta = list_page(session, query, page, Order((ModelVersionRow.number,), is_descending=True))
+    return VersionList(version_list=[_build_version(model, row[0], trash_days) for row in rows], page_meta=meta)
+
+
+def get_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> ModelVersion:
+    """Return one version of a model.
+
+    Raises:
+        ModelNotFound, VersionNotFound: see ``find_readable_model`` and ``get_readable_version``.
+    """
+    model = find_readable_model(session, team, model_id)
+    return _build_version(model, get_readable_version(session, team, model, number), trash_days=0)
+
+
+def _build_version(model: ModelRow, version: ModelVersionRow, trash_days: int) -> ModelVersion:
+    """Return the API's representation of a version."""
+    return ModelVersion(
+        version=version.number,
+        version_status=get_version_status(model, version),
+        created_by=Creator(kind=version.creator_kind, id=version.creator_id, display_name=version.creator_name),
+        metadata=version.facts,
+        restorable_until=version.deleted_at and version.deleted_at + timedelta(days=trash_days),
+        **{name: getattr(version, name) for name in _SAME_NAMES},
+    )
+
+
+def update_version(session: Session, team: TeamContext, model_id: UUID, number: int, note: str | None) -> UUID:
+    """Set the note of a version, or clear it with None; return the model's id.
+
+    Raises:
+        ModelNotFound, VersionNotFound, RoleTooLow
+    """
+    model, version = _get_version_to_change(session, team, model_id, number)
+    if version.note != note:
+        version.note = note
+        audit.record(session, team.actor, team.team_id, "version.changed", model.id, version=version.number, note=note)
+    return model.id
+
+
+def activate_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> None:
+    """Make a verified version the current one, back or forward; a pending version is superseded by that.
+
+    Does nothing if it is current already.
+
+    Raises:
+        ModelNotFound, VersionNotFound, RoleTooLow
+        KeyNotAllowed: the caller is an integration key.
+        ModelNotVerified: the version is not verified yet.
+        ModelDamaged: its verification failed, or its stored content is damaged.
+    """
+    check_may_remove(team)
+    model, version = _get_version_to_change(session, team, model_id, number)
+    if version.verification == "pending":
+        raise problems.ModelNotVerified(
+            "This version is not verified yet, so machines cannot get it. Try again later.", verification="pending"
+        )
+    if version.verification == "failed":
+        raise build_model_damaged(version.verification_error)
+    if number == model.current_version:
+        return
+    facts = {"version": number, "before": model.current_version, "model_path": model.model_path}
+    promote_version(session, model, version)
+    revisions.increment_revision(session, team.team_id)
+    audit.record(session, team.actor, team.team_id, "version.activated", model.id, **facts)
+
+
+def delete_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> None:
+    """Move a version to the trash; its content stays for the trash days.
+
+    Raises:
+        ModelNotFound, VersionNotFound, RoleTooLow
+        KeyNotAllowed: the caller is an integration key.
+        VersionInUse: the model's record shows it: it is the current version, or the only one that is left.
+    """
+    check_may_remove(team)
+    model, version = _get_version_to_change(session, team, model_id, number)
+    if number == model.shown_version:
+        raise problems.VersionInUse(
+            f"Version {number} is the one that the model has now. Activate another version first, or delete the model."
+        )
+    version.deleted_at = now()
+    model.version_count -= 1
+    model.etag_counter += 1
+    if model.pending_version == number:
+        model.pending_version = None
+    audit.record(session, team.actor, team.team_id, "version.deleted", model.id, version=number)
+
+
+def restore_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> None:
+    """Move a version from the trash back to its model's history; it does not become current or pending by that.
+
+    Raises:
+        ModelNotFound, RoleTooLow
+        KeyNotAllowed: the caller is an integration key.
+        VersionNotFound: it is not in the trash.
+    """
+    check_may_remove(team)
+    model = find_model(session, team, model_id)
+    check_may_change(team, model)
+    version = session.get(ModelVersionRow, (model.id, number))
+    if version is None or version.deleted_at is None:
+        raise problems.VersionNotFound("The trash has no such version of this model.")
+    version.deleted_at = None
+    model.version_count += 1
+    model.etag_counter += 1
+    audit.record(session, team.actor, team.team_id, "version.restored", model.id, version=number)
+
+
+def _get_version_to_change(
+    session: Session, team: TeamContext, model_id: UUID, number: int
+) -> tuple[ModelRow, ModelVersionRow]:
+    """Return a model that the caller may change, and one of its versions outside the trash.
+
+    Raises:
+        ModelNotFound, VersionNotFound, RoleTooLow
+    """
+    model = find_model(session, team, model_id)
+    check_may_change(team, model)
+    return model, get_readable_version(session, team, model, number)

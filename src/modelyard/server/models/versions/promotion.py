@@ -1,0 +1,47 @@
+"""Which version of a model is current, and the copy of its content in the model's row.
+
+Every change of a version's content or of ``ModelRow.current_version`` ends in ``update_shown_content``, in the same
+transaction: so a model that had a current version always has exactly one, and its row shows that one.
+"""
+
+from sqlalchemy.orm import Session
+
+from modelyard.server.audit import operations as audit
+from modelyard.server.database.base import now
+from modelyard.server.models.replicas import states
+from modelyard.server.models.tables import CONTENT_COLUMNS, ModelRow, ModelVersionRow
+from modelyard.server.models.versions.states import find_shown_version
+
+
+def promote_if_pending(session: Session, model: ModelRow, version: ModelVersionRow, actor: audit.Actor) -> None:
+    """Make a verified version current if it is the model's pending one; a superseded version stays what it is.
+
+    The caller increments the team's revision.
+    """
+    if version.verification == "verified" and version.number == model.pending_version:
+        promote_version(session, model, version)
+        audit.record(session, actor, model.team_id, "version.promoted", model.id, version=version.number)
+
+
+def promote_version(session: Session, model: ModelRow, version: ModelVersionRow) -> None:
+    """Make a verified version the current one, which supersedes the pending one.
+
+    Machines get it from the next revision on; what they have reported about the model before does not count any more.
+    The caller records the audit event and increments the team's revision.
+    """
+    is_first = model.current_version is None
+    model.current_version, model.pending_version = version.number, None
+    model.updated_at = now()
+    version.promoted_at = version.promoted_at or model.updated_at
+    if not is_first:
+        session.flush()
+        states.delete_states_of_model(session, model)
+    update_shown_content(session, model)
+
+
+def update_shown_content(session: Session, model: ModelRow) -> None:
+    """Copy the content of the version that the model's record shows into its row, and count a change of the record."""
+    version = find_shown_version(session, model)
+    for name in CONTENT_COLUMNS:
+        setattr(model, name, getattr(version, name))
+    model.etag_counter += 1

@@ -1,0 +1,93 @@
+"""API schemas of the versions of a model."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, StrictInt
+
+from modelyard.wire.schemas import (
+    EXAMPLE_HASH,
+    EXAMPLE_ID,
+    EXAMPLE_PAGE,
+    EXAMPLE_TIME,
+    Note,
+    PageMeta,
+    PartialUpdate,
+    Schema,
+)
+
+Verification = Literal["pending", "verified", "failed"]
+VersionStatus = Literal["current", "pending", "replaced", "superseded", "failed"]
+MAX_VERSION = 999_999_999
+VersionNumber = Annotated[StrictInt, Field(ge=1, le=MAX_VERSION)]
+
+
+class Creator(Schema):
+    """The user or key that registered a model or a version."""
+
+    kind: str = Field(description="user, integration or device.", examples=["user"])
+    id: UUID | None = Field(description="The user or key.", examples=[EXAMPLE_ID])
+    display_name: str = Field(description="Its name at the time of registration.", examples=["Ada Lovelace"])
+
+
+class PendingVersion(Schema):
+    """The version that becomes the current one once it is verified; or the failure of the newest version."""
+
+    version: int = Field(description="Its number.", examples=[4])
+    verification: Verification = Field(
+        description="`failed` stays until the next version or an activation.", examples=["pending"]
+    )
+    verification_error: str | None = Field(description="Why verification failed.", examples=[None])
+
+
+class ModelVersion(Schema):
+    """One content of a model."""
+
+    version: int = Field(
+        description="Its number, from 1; the numbers of purged versions are not used again.", examples=[3]
+    )
+    version_status: VersionStatus = Field(
+        description="`current`: machines get it. `pending`: it is being verified. `replaced`: it was current once. "
+        "`superseded`: a newer version or an activation overtook it. `failed`: verification failed.",
+        examples=["replaced"],
+    )
+    file_hash: str = Field(description="`sha256:` and the hex digest.", examples=[EXAMPLE_HASH])
+    file_size: int = Field(description="Bytes of the file.", examples=[6_800_000_000])
+    blake3_hash: str | None = Field(
+        description="`blake3:` and the hex digest, once verified.", examples=["blake3:af13…"]
+    )
+    verification: Verification = Field(
+        description="Whether the registry has read and verified the content.", examples=["verified"]
+    )
+    verification_error: str | None = Field(description="Why verification failed.", examples=[None])
+    created_by: Creator = Field(
+        description="Who uploaded it.", examples=[{"kind": "user", "id": None, "display_name": "Ada"}]
+    )
+    created_at: datetime = Field(description="When it was registered.", examples=[EXAMPLE_TIME])
+    promoted_at: datetime | None = Field(
+        description="When it became the current version for the first time.", examples=[EXAMPLE_TIME]
+    )
+    note: str | None = Field(description="What is new in this version.", examples=["Trained on 40 more pictures."])
+    metadata: dict[str, Any] = Field(description="Metadata read from the file.", examples=[{"format": "safetensors"}])
+    deleted_at: datetime | None = Field(
+        default=None, description="When it was moved to the trash; null if it is not there.", examples=[None]
+    )
+    restorable_until: datetime | None = Field(
+        default=None, description="Until when it can be restored from the trash.", examples=[None]
+    )
+
+
+class VersionList(Schema):
+    """A page of a model's versions."""
+
+    version_list: list[ModelVersion] = Field(description="The versions, newest first.", examples=[[]])
+    page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])
+
+
+class VersionUpdate(PartialUpdate):
+    """Changes to a version; null clears the note."""
+
+    note: Note | None = Field(
+        default=None, description="What is new in this version.", examples=["Trained on 40 more pictures."]
+    )
