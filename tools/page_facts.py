@@ -140,7 +140,8 @@ def build_states() -> str:
     from modelyard.wire.agents import MAX_STATES_IN_RESPONSE, AgentStatus, ModelState
     from modelyard.wire.credentials import Kind
     from modelyard.wire.model_filter import Sort
-    from modelyard.wire.models import ModelStatus, Verification
+    from modelyard.wire.models import ModelStatus
+    from modelyard.wire.versions import Verification, VersionStatus
 
     return build_module(
         ["wire/agents.py", "wire/credentials.py", "wire/model_filter.py", "wire/models.py"],
@@ -158,6 +159,7 @@ def build_states() -> str:
             "The states of the verification of a model's file.",
             build_array("VERIFICATIONS", get_args(Verification), is_const=True),
         ),
+        ("The states of a version.", build_array("VERSION_STATUSES", get_args(VersionStatus), is_const=True)),
         ("The orders of a list of models.", build_array("MODEL_SORTS", get_args(Sort), is_const=True)),
         ("The kinds of keys.", build_array("CREDENTIAL_KINDS", get_args(Kind), is_const=True)),
     )

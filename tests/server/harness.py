@@ -140,7 +140,7 @@ class ApiCaller:
         return model_id
 
     def wait_until_verified(self, model_id: str) -> None:
-        """Wait until verification of a model's newest version has ended, also with a failure; at once if no jobs run."""
+        """Wait until a model's newest version is verified or failed; at once if no jobs run."""
         if isinstance(self.client, HarnessClient) and not self.client.runs_jobs:
             return
         ends = time.monotonic() + VERIFIED_SECONDS

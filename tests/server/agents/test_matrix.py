@@ -43,15 +43,15 @@ def test_list_states_of_models_has_every_machine_that_should_hold_them(team: Api
     states = [{"agent_id": "big", "state": "failed", "reason": "No room.", "bytes_done": 0}]
     not_loaded = {"agent_id": "big", "state": "ready", "reason": "ComfyUI does not load it.", "bytes_done": 0}
     assert list_states(team, labelled, plain, plain) == [
-        {"model_id": labelled, "ready": [], "state_list": [not_loaded]},
-        {"model_id": plain, "ready": ["render-07"], "state_list": states},
+        {"model_id": labelled, "version": 1, "ready": [], "state_list": [not_loaded]},
+        {"model_id": plain, "version": 1, "ready": ["render-07"], "state_list": states},
     ]
 
 
 def test_list_states_of_models_unreported_state_is_queued(team: ApiCaller, machine: Machine) -> None:
     model_id = register_model(team, "one")
     queued = {"agent_id": "render-07", "state": "queued", "reason": None, "bytes_done": 0}
-    assert list_states(team, model_id) == [{"model_id": model_id, "ready": [], "state_list": [queued]}]
+    assert list_states(team, model_id) == [{"model_id": model_id, "version": 1, "ready": [], "state_list": [queued]}]
 
 
 def test_list_states_of_models_leaves_out_undesired_and_foreign_models(

@@ -33,6 +33,9 @@ class MatrixSetup:
             "model": self._create_model,
             "disabled": self._create_disabled_model,
             "trashed": self._create_deleted_model,
+            "current": lambda creator: self._create_versions(creator, 2),
+            "replaced": lambda creator: self._create_versions(creator, 1),
+            "deleted": self._create_deleted_version,
             "handle": lambda creator: self._create_upload_handle(self.callers[creator]),
             "multipart": self._start_multipart,
             "invitation": lambda _: str(self._create_invitation()["id"]),
@@ -133,6 +136,18 @@ class MatrixSetup:
         model_id = self._create_model(creator)
         assert self.owner.delete(f"/models/{model_id}").status_code == 204
         return model_id
+
+    def _create_versions(self, creator: str, number: int) -> str:
+        """Create a model with two versions; return its id and the number of one of them."""
+        model_id = self._create_model(creator)
+        path = self.owner.get(f"/models/{model_id}").json()["model_path"]
+        self.owner.register(make_model_file(path), path, replaces=model_id, display_name=OURS)
+        return f"{model_id} {number}"
+
+    def _create_deleted_version(self, creator: str) -> str:
+        model_id, number = self._create_versions(creator, 1).split()
+        assert self.owner.delete(f"/models/{model_id}/versions/{number}").status_code == 204
+        return f"{model_id} {number}"
 
     def _start_multipart(self, creator: str) -> str:
         """Start a multipart upload; return ``storage_key upload_id``."""

@@ -6,6 +6,7 @@ y  allowed: the status before the grid
 4  404: not visible to the caller
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ UNVERSIONED = ("/healthz", "/readyz", "/metrics", "/docs")
 
 @dataclass(frozen=True)
 class Row:
-    """The expected status of an operation on a kind of target, for every caller; ``{}`` in the path is the target."""
+    """The expected status of an operation on a kind of target, for every caller; ``{}`` in the path is the target's."""
 
     operation: str
     passes: int
@@ -57,9 +58,9 @@ ROWS = [
     Row("GET /models/{model_id}/download", 307, "1 y y y y  y y  y y y  4  4 3  1 1 3 1", on="disabled:owner"),
     Row("POST /models/presign", 200, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="presign"),
     Row("POST /models", 201, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="handle:owner", body="register"),
-    # A viewer may not upload; a member may replace their own models, a key with write access every model.
-    Row("POST /models", 201, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:member", body="replace"),
-    Row("POST /models", 201, "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1", on="model:owner", body="replace"),
+    # A viewer may not upload; a member may add versions to their own models, a key with write access to every model.
+    Row("POST /models", 200, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:member", body="new version"),
+    Row("POST /models", 200, "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1", on="model:owner", body="new version"),
     Row("PUT /models/{model_id}", 200, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:member", body="note"),
     Row("PUT /models/{model_id}", 200, "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1", on="model:owner", body="note"),
     # A model that an integration key registered belongs to no user.
@@ -73,6 +74,69 @@ ROWS = [
     Row("DELETE /models/{model_id}", 204, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="model:sk-write"),
     Row("POST /models/{model_id}/restore", 200, "1 3 y y y  3 3  3 y y  3  4 3  1 1 3 1", on="trashed:member"),
     Row("POST /models/{model_id}/restore", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="trashed:owner"),
+    # A machine reads the version that its manifest names; of a disabled model it has none.
+    Row("GET /models/{model_id}/versions", 200, "1 y y y y  y y  y y y  y  4 3  1 1 3 1", on="model:owner"),
+    Row("GET /models/{model_id}/versions", 200, "1 y y y y  y y  y y y  4  4 3  1 1 3 1", on="disabled:owner"),
+    Row("GET /models/{model_id}/versions/{version}", 200, "1 y y y y  y y  y y y  y  4 3  1 1 3 1", on="current:owner"),
+    Row(
+        "GET /models/{model_id}/versions/{version}", 200, "1 y y y y  y y  y y y  4  4 3  1 1 3 1", on="replaced:owner"
+    ),
+    Row(
+        "GET /models/{model_id}/download?version={version}",
+        307,
+        "1 y y y y  y y  y y y  4  4 3  1 1 3 1",
+        on="replaced:owner",
+    ),
+    Row(
+        "PUT /models/{model_id}/versions/{version}",
+        200,
+        "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1",
+        on="replaced:member",
+        body="version note",
+    ),
+    Row(
+        "PUT /models/{model_id}/versions/{version}",
+        200,
+        "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1",
+        on="replaced:owner",
+        body="version note",
+    ),
+    Row(
+        "POST /models/{model_id}/versions/{version}/activate",
+        200,
+        "1 3 y y y  3 3  3 y y  3  4 3  1 1 3 1",
+        on="replaced:member",
+    ),
+    Row(
+        "POST /models/{model_id}/versions/{version}/activate",
+        200,
+        "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1",
+        on="replaced:owner",
+    ),
+    Row(
+        "DELETE /models/{model_id}/versions/{version}",
+        204,
+        "1 3 y y y  3 3  3 y y  3  4 3  1 1 3 1",
+        on="replaced:member",
+    ),
+    Row(
+        "DELETE /models/{model_id}/versions/{version}",
+        204,
+        "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1",
+        on="replaced:owner",
+    ),
+    Row(
+        "POST /models/{model_id}/versions/{version}/restore",
+        200,
+        "1 3 y y y  3 3  3 y y  3  4 3  1 1 3 1",
+        on="deleted:member",
+    ),
+    Row(
+        "POST /models/{model_id}/versions/{version}/restore",
+        200,
+        "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1",
+        on="deleted:owner",
+    ),
     Row("GET /models/{model_id}/agents", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
     Row("GET /agents", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("GET /agents/{agent_id}/models", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="agent"),
@@ -196,6 +260,7 @@ def build_body(name: str, target: str, setup: MatrixSetup) -> dict[str, Any]:
         },
         "register": build_new_model(setup, target, CONTENT),
         "note": {"description": str(uuid4())},
+        "version note": {"note": str(uuid4())},
         "off": {"model_status": "disabled"},
         "initiate": {"storage_key": key, "file_size": len(make_model_file("parts", 100))},
         "parts": upload | {"part_numbers": [1]},
@@ -232,10 +297,20 @@ def build_new_model(setup: MatrixSetup, key: str, content: bytes, **more: Any) -
     } | more
 
 
-def build_replacement(setup: MatrixSetup, model_id: str) -> dict[str, Any]:
-    """Build the body that replaces a model by content that the owner has uploaded; only the permission is tested."""
+def build_new_version(setup: MatrixSetup, model_id: str) -> dict[str, Any]:
+    """Build the body that adds a version with content that the owner has uploaded; only the permission is tested."""
     content = make_model_file(str(uuid4()))
-    return build_new_model(setup, setup.owner.upload(content, setup.fresh_path()), content, replaces=model_id)
+    path = setup.owner.get(f"/models/{model_id}").json()["model_path"]
+    key = setup.owner.upload(content, path)
+    return build_new_model(setup, key, content, replaces=model_id, model_path=path)
+
+
+def fill_path(path: str, target: str) -> str:
+    """Put the words of the target, such as a model's id and a version, in the place of the path's parameters."""
+    names = re.findall(r"{\w+}", path)
+    for name, word in zip(names, target.split(maxsplit=len(names) - 1) if names else [], strict=True):
+        path = path.replace(name, word)
+    return path
 
 
 def send_request(row: Row, caller: str, setup: MatrixSetup) -> int:
@@ -245,7 +320,7 @@ def send_request(row: Row, caller: str, setup: MatrixSetup) -> int:
     arguments: dict[str, Any] = {}
     if row.body:
         arguments["json"] = (
-            build_replacement(setup, target) if row.body == "replace" else build_body(row.body, target, setup)
+            build_new_version(setup, target) if row.body == "new version" else build_body(row.body, target, setup)
         )
     elif path.endswith("/manifest"):
         arguments["params"] = {"agent_id": target}
@@ -253,8 +328,7 @@ def send_request(row: Row, caller: str, setup: MatrixSetup) -> int:
         arguments["params"] = {"model_id": target}
     elif path.endswith("/parts"):
         arguments["params"] = build_body("abort", target, setup)
-    head, brace, tail = path.partition("{")
-    url = head + target + tail.partition("}")[2] if brace else path
+    url = fill_path(path, target)
     api_caller = setup.callers[caller]
     answer = api_caller.client.request(row.method, url, headers=api_caller.headers, follow_redirects=False, **arguments)
     if answer.is_success and row.method in ("POST", "DELETE"):
@@ -285,7 +359,7 @@ def test_matrix_covers_every_route(setup: MatrixSetup) -> None:
         if not isinstance(context.original_route, Mount)
         for method in set(context.methods or ()) - {"HEAD"}
     }
-    assert routes == {f"{row.method} {row.path}" for row in ROWS}
+    assert routes == {f"{row.method} {row.path.partition('?')[0]}" for row in ROWS}
 
 
 def test_only_presigned_urls_and_docs_assets_are_mounted_outside_of_the_matrix(setup: MatrixSetup) -> None:

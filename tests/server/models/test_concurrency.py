@@ -36,12 +36,24 @@ def test_register_16_contents_at_one_path_at_once_creates_one_model_and_15_confl
     assert shared_registry.client.get(url).content == contents[winner]
 
 
-def test_register_16_replacements_of_one_model_at_once_creates_one_and_15_conflicts(team: ApiCaller) -> None:
-    old = team.register(make_model_file("old"))
+def test_register_16_versions_of_one_model_at_once_adds_all(team: ApiCaller) -> None:
+    model_id = team.register(make_model_file("old"))
     contents = [make_model_file(f"new {number}", 100 + number) for number in range(MANY)]
-    answers = register_at_once(team, [team.new_model(content, replaces=old) for content in contents])
-    assert sorted(answer.status_code for answer in answers) == [201] + [409] * (MANY - 1)
-    assert team.get("/models").json()["page_meta"]["total_count"] == 1
+    answers = register_at_once(team, [team.new_model(content, replaces=model_id) for content in contents])
+    assert [answer.status_code for answer in answers] == [200] * MANY
+    team.wait_until_verified(model_id)
+    versions = team.get(f"/models/{model_id}/versions", per_page=100).json()["version_list"]
+    assert [version["version"] for version in versions] == list(range(MANY + 1, 0, -1))
+    assert [version["version_status"] for version in versions].count("current") == 1
+
+
+def test_register_16_versions_with_one_expected_version_at_once_adds_one(team: ApiCaller) -> None:
+    model_id = team.register(make_model_file("old"))
+    contents = [make_model_file(f"new {number}", 100 + number) for number in range(MANY)]
+    bodies = [team.new_model(content, replaces=model_id, expected_version=1) for content in contents]
+    answers = register_at_once(team, bodies)
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * (MANY - 1)
+    assert team.get(f"/models/{model_id}/versions").json()["page_meta"]["total_count"] == 2
 
 
 def test_change_16_requests_with_one_etag_at_once_only_one_succeeds(team: ApiCaller) -> None:

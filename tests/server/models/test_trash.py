@@ -75,12 +75,13 @@ def test_restore_listed_foreign_or_unknown_model_returns_404(shared_registry: Ha
         assert (refused.status_code, refused.json()["error_code"]) == (404, "model_not_found")
 
 
-def test_restore_replaced_model_succeeds_once_its_successor_is_deleted(team: ApiCaller) -> None:
-    old = team.register(CONTENT)
-    new = team.register(make_model_file("new"), replaces=old)
-    assert team.post(f"/models/{old}/restore").status_code == 409
-    team.delete(f"/models/{new}")
-    assert team.post(f"/models/{old}/restore").status_code == 200
+def test_restore_model_with_two_versions_restores_both(team: ApiCaller) -> None:
+    model_id = team.register(CONTENT)
+    team.register(make_model_file("new"), replaces=model_id)
+    team.delete(f"/models/{model_id}")
+    assert team.get(f"/models/{model_id}/versions").status_code == 404
+    assert team.post(f"/models/{model_id}/restore").status_code == 200
+    assert team.get(f"/models/{model_id}/versions").json()["page_meta"]["total_count"] == 2
 
 
 def test_presign_file_of_the_size_of_a_trashed_model_asks_for_its_hash_first(team: ApiCaller) -> None:

@@ -17,7 +17,7 @@ from tests.server.conftest import CHEAP
 from tests.server.environments import Environments, migrated_template
 from tests.server.harness import Harness
 from tests.server.verification.faulty_store import FaultyStore
-from tests.server.verification.replacing import OLD
+from tests.server.verification.machine_content import OLD
 from tests.server.verification.unverified_team import UnverifiedTeam
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.server.agents.machine import Machine
 from tests.server.harness import hash_of
 from tests.server.inspection import builders
-from tests.server.verification.replacing import OLD, download_as_machine, manifest_has_only
+from tests.server.verification.machine_content import download_as_machine, manifest_has_only
 from tests.server.verification.unverified_team import UnverifiedTeam
 
 UNSAFE = builders.build_tensorless_checkpoint(builders.call(builders.named("os", "system"), builders.text("true")))
@@ -53,15 +53,18 @@ def test_register_invalid_large_header_fails_with_the_reason_for_a_small_one(unv
     assert unverified.model(model_id)["verification_error"] == refused.json()["detail"]
 
 
-def test_register_unsafe_pickle_as_replacement_leaves_the_old_model_on_machines(
-    scanning_team: UnverifiedTeam, machine: Machine, old: str
+def test_register_unsafe_pickle_as_new_version_leaves_the_old_one_on_machines(
+    scanning_team: UnverifiedTeam, machine: Machine
 ) -> None:
-    new = scanning_team.register(UNSAFE, PATH, replaces=old)
-    assert manifest_has_only(machine, OLD)
+    good = builders.build_checkpoint()
+    model_id = scanning_team.register(good, PATH)
     scanning_team.verify()
-    assert manifest_has_only(machine, OLD)
-    assert download_as_machine(scanning_team, machine, old) == OLD
-    assert download_as_machine(scanning_team, machine, new) in (404, 409)
+    scanning_team.register(UNSAFE, PATH, replaces=model_id)
+    assert manifest_has_only(machine, good, PATH)
+    scanning_team.verify()
+    assert manifest_has_only(machine, good, PATH)
+    assert download_as_machine(scanning_team, machine, model_id) == good
+    assert "os.system" in scanning_team.model(model_id)["pending_version"]["verification_error"]
 
 
 def test_register_scanned_content_with_second_path_is_verified_at_once(scanning_team: UnverifiedTeam) -> None:

@@ -97,7 +97,7 @@ def test_verify_failure_is_audited_with_the_system_as_actor(unverified: Unverifi
         ("model.failed", "system"),
         ("model.registered", "user"),
     ]
-    assert events[0]["facts"] == {"model_path": events[1]["facts"]["model_path"]}
+    assert events[0]["facts"] == {"model_path": events[1]["facts"]["model_path"], "version": 1}
 
 
 def test_verified_at_is_the_time_of_the_first_verification_of_the_content(unverified: UnverifiedTeam) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from modelyard.server.database.base import now
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.identity.state import Identity
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
 from modelyard.server.uploads.tables import PENDING, BlobRow, DiscardedRow
@@ -99,8 +99,16 @@ class UnverifiedTeam:
         self.resources.store.copy(blob.store_key, copy.store_key)
         with self.resources.database.writing() as session:
             session.add(copy)
-            session.get_one(ModelRow, UUID(model_id)).blob_id = copy.id
+            model = session.get_one(ModelRow, UUID(model_id))
+            session.get_one(ModelVersionRow, (model.id, model.shown_version)).blob_id = copy.id
+            model.blob_id = copy.id
         return copy.id
+
+    def find_store_key(self, model_id: str, version: int) -> str:
+        """Return the key of the object with a version's content."""
+        with self.resources.database.reading() as session:
+            blob_id = session.get_one(ModelVersionRow, (UUID(model_id), version)).blob_id
+            return session.get_one(BlobRow, blob_id).store_key
 
     def verify(self) -> bool:
         """Verify one blob; return False if none waits."""

@@ -15,6 +15,8 @@ export const REQUIRED_ROLE = {
   models_download: 'viewer',
   models_upload: 'member',
   models_edit: 'member',
+  versions_read: 'viewer',
+  versions_activate: 'member',
   agents_list: 'viewer',
   agents_manage: 'admin',
   credentials_create: 'admin',

@@ -19,6 +19,9 @@ export const MODEL_STATUSES = ['active', 'disabled'] as const
 /** The states of the verification of a model's file. */
 export const VERIFICATIONS = ['pending', 'verified', 'failed'] as const
 
+/** The states of a version. */
+export const VERSION_STATUSES = ['current', 'pending', 'replaced', 'superseded', 'failed'] as const
+
 /** The orders of a list of models. */
 export const MODEL_SORTS = [
   'created_at',

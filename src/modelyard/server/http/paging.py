@@ -14,7 +14,7 @@ from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.wire.problems import InvalidRequest
-from modelyard.wire.schemas import PageMeta
+from modelyard.wire.schemas import MAX_INT64, PageMeta
 
 # The largest page number whose offset SQLite still accepts, whatever per_page is.
 MAX_PAGE = 10_000_000
@@ -174,7 +174,7 @@ def _parse_values(position: list[Any], columns: Columns) -> list[Any]:
 
 
 def _parse_value(text: str, column: InstrumentedAttribute[Any]) -> Any:
-    """Parse one value of a cursor, a UUID, a text or an aware time by the column's type, into a bound value.
+    """Parse one value of a cursor, a UUID, a text, a number or an aware time by the column's type, into a bound value.
 
     Raises:
         ValueError, OverflowError: it is malformed or cannot be stored.
@@ -186,6 +186,11 @@ def _parse_value(text: str, column: InstrumentedAttribute[Any]) -> Any:
         if "\x00" in text or not text.encode():
             raise ValueError(text)
         return literal(text, column.type)
+    if column.type.python_type is int:
+        number = int(text)
+        if abs(number) > MAX_INT64:
+            raise ValueError(text)
+        return literal(number, column.type)
     moment = datetime.fromisoformat(text)
     if moment.utcoffset() is None or not 1970 < moment.year < 9999:
         raise ValueError(text)

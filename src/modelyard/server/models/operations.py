@@ -205,13 +205,18 @@ def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: 
     model = find_model(session, team, model_id)
     check_may_change(team, model)
     check_etag(model, if_match)
+    move_to_trash(session, model)
+    revisions.increment_revision(session, team.team_id, models=-1)
+    audit.record(session, team.actor, team.team_id, "model.deleted", str(model.id), model_path=model.model_path)
+
+
+def move_to_trash(session: Session, model: ModelRow) -> None:
+    """Mark a model as deleted, and remove its replica states; the caller updates the totals and the team's revision."""
     model.deleted_at = now()
     model.etag_counter += 1
     session.flush()
     update_tag_rows(session, model)
     states.delete_undesired_states(session, model)
-    revisions.increment_revision(session, team.team_id, models=-1)
-    audit.record(session, team.actor, team.team_id, "model.deleted", str(model.id), model_path=model.model_path)
 
 
 def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelRow:

@@ -8,15 +8,17 @@ from modelyard.server.models.registration.decide import (
     BlobDecision,
     ExistingBlob,
     ExistingModel,
-    PathAction,
+    ExistingVersion,
+    RegistrationDecision,
     UploadedContent,
     build_incomplete,
     check_declared_sizes,
     check_digest,
     check_stored_size,
     decide_blob,
-    decide_path_action,
+    decide_registration,
 )
+from modelyard.server.models.registration.decide import RegistrationAction as Action
 from modelyard.server.storage.blob_store import Digest
 from modelyard.wire import problems
 
@@ -73,19 +75,45 @@ def test_check_digest_other_hash_raises_hash_mismatch_with_both_hashes() -> None
     assert (raised.value.facts["stored_hash"], raised.value.facts["declared_hash"]) == (HASH, OTHER_HASH)
 
 
+CURRENT, NEWEST = ExistingVersion(2, HASH, "verified"), ExistingVersion(3, OTHER_HASH, "pending")
+FAILED = ExistingVersion(3, HASH, "failed")
+NEW_HASH = "sha256:" + "e" * 64
+
+
 @pytest.mark.parametrize(
-    ("existing", "action"),
+    ("existing", "file_hash", "action", "version"),
     [
-        (None, PathAction.CREATE),
-        (ExistingModel(HASH, "verified"), PathAction.RETURN_EXISTING),
-        (ExistingModel(HASH, "pending"), PathAction.RETURN_EXISTING),
-        (ExistingModel(HASH, "failed"), PathAction.REPAIR),
-        (ExistingModel(OTHER_HASH, "verified"), PathAction.REFUSE),
-        (ExistingModel(OTHER_HASH, "failed"), PathAction.REFUSE),
+        pytest.param(None, HASH, Action.CREATE_MODEL, None, id="no model"),
+        pytest.param(ExistingModel(CURRENT, CURRENT), HASH, Action.RETURN_EXISTING, 2, id="same as shown"),
+        pytest.param(ExistingModel(CURRENT, NEWEST), OTHER_HASH, Action.RETURN_EXISTING, 3, id="same as pending"),
+        pytest.param(ExistingModel(FAILED, FAILED), HASH, Action.REPAIR, 3, id="same as failed"),
+        pytest.param(ExistingModel(CURRENT, NEWEST), NEW_HASH, Action.REFUSE_PATH, None, id="other content"),
     ],
 )
-def test_decide_path_action_by_existing_model(existing: ExistingModel | None, action: PathAction) -> None:
-    assert decide_path_action(existing, HASH) is action
+def test_decide_registration_at_path(
+    existing: ExistingModel | None, file_hash: str, action: Action, version: int | None
+) -> None:
+    decision = decide_registration(existing, file_hash, is_new_version=False, expected_version=None)
+    assert decision == RegistrationDecision(action, version)
+
+
+@pytest.mark.parametrize(
+    ("newest", "file_hash", "expected_version", "action", "version"),
+    [
+        pytest.param(NEWEST, NEW_HASH, None, Action.ADD_VERSION, None, id="new content"),
+        pytest.param(NEWEST, NEW_HASH, 3, Action.ADD_VERSION, None, id="new content after the expected version"),
+        pytest.param(NEWEST, NEW_HASH, 2, Action.REFUSE_VERSION, None, id="new content after an older version"),
+        pytest.param(NEWEST, OTHER_HASH, 2, Action.RETURN_EXISTING, 3, id="repeated, although another is expected"),
+        pytest.param(NEWEST, HASH, 3, Action.ADD_VERSION, None, id="content of an older version again"),
+        pytest.param(FAILED, HASH, 2, Action.REPAIR, 3, id="failed content again"),
+    ],
+)
+def test_decide_registration_of_new_version(
+    newest: ExistingVersion, file_hash: str, expected_version: int | None, action: Action, version: int | None
+) -> None:
+    existing = ExistingModel(CURRENT, newest)
+    decision = decide_registration(existing, file_hash, is_new_version=True, expected_version=expected_version)
+    assert decision == RegistrationDecision(action, version)
 
 
 @pytest.mark.parametrize(

@@ -74,18 +74,15 @@ def test_presign_content_of_another_team_is_not_already_stored(registry: Harness
     assert (ticket["already_stored"], ticket["hash_first"]) == (False, False)
 
 
-def test_register_replacement_is_listed_and_the_replaced_model_is_in_the_trash(registry: Harness) -> None:
-    old = registry.owner.register(make_model_file("old"))
-    new = registry.owner.register(make_model_file("new"), replaces=old)
-    assert [model["id"] for model in registry.owner.get("/models").json()["model_list"]] == [new]
-    assert [model["id"] for model in registry.owner.get("/models", deleted="true").json()["model_list"]] == [old]
-
-
-def test_register_replacement_inherits_unset_notes_and_tags(registry: Harness) -> None:
-    old = registry.owner.register(make_model_file("old"), tags=["ink"], license="MIT", description="Ours.")
-    new = registry.owner.register(make_model_file("new"), replaces=old, license="CC0")
-    model = registry.owner.get(f"/models/{new}").json()
-    assert (model["tags"], model["license"], model["description"]) == (["ink"], "CC0", "Ours.")
+def test_register_new_version_keeps_the_id_and_the_first_version_can_be_downloaded(registry: Harness) -> None:
+    old, new = make_model_file("old"), make_model_file("new")
+    model_id = registry.owner.register(old)
+    assert registry.owner.register(new, replaces=model_id) == model_id
+    assert [model["version"] for model in registry.owner.get("/models").json()["model_list"]] == [2]
+    assert registry.owner.get("/models", deleted="true").json()["model_list"] == []
+    for number, content in ((1, old), (2, new)):
+        ticket = registry.owner.get(f"/models/{model_id}/download", version=number, redirect="false").json()
+        assert registry.client.get(ticket["download_url"]).content == content
 
 
 def test_register_html_page_returns_422_and_the_detail_names_html(registry: Harness) -> None:

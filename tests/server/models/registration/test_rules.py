@@ -128,30 +128,78 @@ def test_register_upload_again_at_another_path_returns_409_upload_used(team: Api
     assert (*get_error(again), again.json()["model_id"]) == (409, "upload_used", model_id)
 
 
-def test_register_same_content_at_same_path_returns_200_and_leaves_the_model_unchanged(team: ApiCaller) -> None:
-    model_id = team.register(CONTENT)
-    again = team.post("/models", **team.new_model(CONTENT, display_name="another"))
+def test_register_same_content_with_other_fields_returns_200_and_sets_them(team: ApiCaller) -> None:
+    model_id = team.register(CONTENT, tags=["old"], license="MIT")
+    changed: dict[str, Any] = {"display_name": "another", "tags": ["new"], "description": "Ours."}
+    again = team.post("/models", **team.new_model(CONTENT, **changed))
     assert (again.status_code, again.json()) == (200, {"id": model_id})
-    assert team.get(f"/models/{model_id}").json()["display_name"] == "ink.safetensors"
+    model = team.get(f"/models/{model_id}").json()
+    assert {name: model[name] for name in changed} == changed
+    assert (model["license"], model["version_count"]) == ("MIT", 1)
 
 
-def test_register_repeated_replacement_returns_200_and_the_same_id(team: ApiCaller) -> None:
+def test_repeat_registration_with_other_tags_sets_them(team: ApiCaller) -> None:
+    body = team.new_model(CONTENT)
+    model_id = team.post("/models", **body).json()["id"]
+    assert team.post("/models", **body, tags=["night"]).json() == {"id": model_id}
+    assert team.get(f"/models/{model_id}").json()["tags"] == ["night"]
+
+
+def test_register_same_content_with_null_fields_keeps_them(team: ApiCaller) -> None:
+    model_id = team.register(CONTENT, license="MIT")
+    assert team.post("/models", **team.new_model(CONTENT), license=None, description=None).status_code == 200
+    assert team.get(f"/models/{model_id}").json()["license"] == "MIT"
+
+
+def test_register_same_content_as_member_returns_403_with_the_fields_that_differ(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    team.register(CONTENT, tags=["ours"])
+    member = shared_registry.create_member("member", team)
+    body = member.new_model(CONTENT)
+    assert member.post("/models", **body).status_code == 200
+    refused = member.post("/models", **body, tags=["mine"])
+    assert get_error(refused) == (403, "role_too_low")
+    assert [error["field"] for error in refused.json()["errors"]] == ["tags"]
+
+
+def test_register_repeated_new_version_returns_200_and_adds_one(team: ApiCaller) -> None:
     old = team.register(CONTENT)
-    body = team.new_model(make_model_file("new"), replaces=old)
+    body = team.new_model(make_model_file("new"), replaces=old, expected_version=1)
     first, again = team.post("/models", **body), team.post("/models", **body)
-    assert (first.status_code, again.status_code, first.json()) == (201, 200, again.json())
-    assert team.get("/models").json()["page_meta"]["total_count"] == 1
+    assert (first.status_code, again.status_code, first.json()) == (200, 200, again.json())
+    assert first.json() == {"id": old}
+    assert team.get(f"/models/{old}/versions").json()["page_meta"]["total_count"] == 2
 
 
-def test_register_replacement_at_another_path_is_the_only_listed_model(team: ApiCaller) -> None:
+def test_register_new_version_at_another_path_returns_422_that_names_the_field(team: ApiCaller) -> None:
     old = team.register(CONTENT)
-    team.register(make_model_file("new"), "loras/elsewhere.safetensors", replaces=old)
-    assert [model["model_path"] for model in team.get("/models").json()["model_list"]] == [
-        "loras/elsewhere.safetensors"
-    ]
+    body = team.new_model(make_model_file("new"), "loras/elsewhere.safetensors", replaces=old)
+    refused = team.post("/models", **body)
+    assert get_error(refused) == (422, "invalid_request")
+    assert [error["field"] for error in refused.json()["errors"]] == ["model_path"]
 
 
-def test_register_replacement_of_unknown_or_foreign_model_returns_404(
+def test_register_new_version_after_another_returns_409_with_number_creator_and_hash(team: ApiCaller) -> None:
+    old = team.register(CONTENT)
+    team.register(make_model_file("new"), replaces=old)
+    refused = team.post("/models", **team.new_model(make_model_file("newer"), replaces=old, expected_version=1))
+    assert get_error(refused) == (409, "version_conflict")
+    facts = refused.json()
+    creator = team.get(f"/models/{old}").json()["created_by"]["display_name"]
+    assert (facts["version"], facts["created_by"]) == (2, creator)
+    assert facts["file_hash"] == hash_of(make_model_file("new"))
+
+
+def test_register_new_version_with_fields_sets_them_and_keeps_the_others(team: ApiCaller) -> None:
+    old = team.register(CONTENT, tags=["ink"], license="MIT", description="Ours.")
+    team.register(make_model_file("new"), replaces=old, license="CC0", note="Trained on more pictures.")
+    model = team.get(f"/models/{old}").json()
+    assert (model["tags"], model["license"], model["description"]) == (["ink"], "CC0", "Ours.")
+    assert team.get(f"/models/{old}/versions/2").json()["note"] == "Trained on more pictures."
+
+
+def test_register_new_version_of_unknown_or_foreign_model_returns_404(
     shared_registry: Harness, team: ApiCaller
 ) -> None:
     foreign = shared_registry.create_team().register(CONTENT)
@@ -159,15 +207,6 @@ def test_register_replacement_of_unknown_or_foreign_model_returns_404(
         refused = team.post("/models", **team.new_model(make_model_file("new"), replaces=missing))
         assert (*get_error(refused), refused.json()["field"]) == (404, "model_not_found", "replaces")
     assert team.get("/models").json()["model_list"] == []
-
-
-def test_register_replacement_at_taken_path_returns_409_and_keeps_the_old_model(team: ApiCaller) -> None:
-    old = team.register(CONTENT)
-    team.register(make_model_file("taken"), "loras/taken.safetensors")
-    body = team.new_model(make_model_file("new"), "loras/taken.safetensors", replaces=old)
-    assert get_error(team.post("/models", **body)) == (409, "model_path_taken")
-    assert team.get(f"/models/{old}").status_code == 200
-    assert team.get("/models").json()["page_meta"]["total_count"] == 2
 
 
 def test_register_stored_content_with_extension_of_another_format_returns_422(team: ApiCaller) -> None:

@@ -16,11 +16,15 @@ from modelyard.server.models.versions.states import find_shown_version
 def promote_if_pending(session: Session, model: ModelRow, version: ModelVersionRow, actor: audit.Actor) -> None:
     """Make a verified version current if it is the model's pending one; a superseded version stays what it is.
 
-    The caller increments the team's revision.
+    Recorded in the audit log unless it is the model's first current version. The caller increments the team's revision.
     """
-    if version.verification == "verified" and version.number == model.pending_version:
-        promote_version(session, model, version)
-        audit.record(session, actor, model.team_id, "version.promoted", model.id, version=version.number)
+    if version.verification != "verified" or version.number != model.pending_version:
+        return
+    before = model.current_version
+    promote_version(session, model, version)
+    if before is not None:
+        facts = {"version": version.number, "before": before, "model_path": model.model_path}
+        audit.record(session, actor, model.team_id, "version.promoted", model.id, **facts)
 
 
 def promote_version(session: Session, model: ModelRow, version: ModelVersionRow) -> None:

@@ -1,4 +1,4 @@
-"""Models that replace each other, and what the manifest of a machine has meanwhile."""
+"""Contents of one model, and what the manifest and downloads of a machine have of them."""
 
 from tests.server.agents.machine import Machine
 from tests.server.harness import hash_of, make_model_file
@@ -21,9 +21,12 @@ def manifest_has_only(machine: Machine, content: bytes, path: str = PATH) -> boo
     return list_manifest_hashes(machine) == {path: hash_of(content)}
 
 
-def download_as_machine(unverified: UnverifiedTeam, machine: Machine, model_id: str) -> bytes | int:
+def download_as_machine(
+    unverified: UnverifiedTeam, machine: Machine, model_id: str, version: int | None = None
+) -> bytes | int:
     """Return the content that the machine downloads, or the status with which it is refused."""
-    answer = machine.key.get(f"/models/{model_id}/download", redirect="false")
+    query = {} if version is None else {"version": version}
+    answer = machine.key.get(f"/models/{model_id}/download", redirect="false", **query)
     return (
         unverified.client.get(answer.json()["download_url"]).content
         if answer.status_code == 200
