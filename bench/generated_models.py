@@ -14,7 +14,13 @@ from sqlalchemy import Connection, insert, text
 from modelyard.server import revisions
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database, get_table
-from modelyard.server.models.tables import ModelRow, ModelTagRow, build_search_text
+from modelyard.server.models.tables import (
+    CONTENT_COLUMNS,
+    ModelRow,
+    ModelTagRow,
+    ModelVersionRow,
+    build_search_text,
+)
 from modelyard.server.uploads.tables import BlobRow
 
 FAMILIES = ("sdxl", "flux", "sd15", "pony", "wan", "qwen", "hunyuan", "illustrious", "chroma", "ltxv")
@@ -55,6 +61,7 @@ def insert_models(database: Database, team_id: UUID, count: int, *, are_desired:
             if is_sqlite:
                 session.execute(text("PRAGMA cache_size=-1000000"))
             _insert_rows(session.connection(), ModelRow, batch)
+            _insert_rows(session.connection(), ModelVersionRow, [_build_version_row(model) for model in batch])
             _insert_rows(session.connection(), ModelTagRow, [tag for model in batch for tag in _build_tag_rows(model)])
             revisions.increment_revision(session, team_id, models=living)
     # Connections opened afterwards have the server's cache size again.
@@ -127,11 +134,19 @@ def _build_row(
         "required_labels": [],
         "facts": {"format": "safetensors", "dtypes": {"F16": 400}, "parameters": 3_438_167_540},
         "searched": build_search_text(name, path, tags),
-        "version": 1,
+        "current_version": 1,
+        "etag_counter": 1,
         "created_at": created_at,
         "updated_at": created_at,
         "deleted_at": now() if random_source.random() < 0.01 else None,
     }
+
+
+def _build_version_row(model: dict[str, Any]) -> dict[str, Any]:
+    """Build the row of the only version of a model row."""
+    copied = (*CONTENT_COLUMNS, "team_id", "creator_kind", "creator_id", "creator_name", "created_at")
+    content = {name: model[name] for name in copied}
+    return content | {"model_id": model["id"], "number": 1, "promoted_at": model["created_at"]}
 
 
 def _build_tag_rows(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -160,7 +175,9 @@ def _build_blob_row(team_id: UUID, blob_id: UUID) -> dict[str, Any]:
     }
 
 
-def _insert_rows(connection: Connection, kind: type[ModelRow | ModelTagRow], rows: list[dict[str, Any]]) -> None:
+def _insert_rows(
+    connection: Connection, kind: type[ModelRow | ModelVersionRow | ModelTagRow], rows: list[dict[str, Any]]
+) -> None:
     """Insert rows: with COPY on PostgreSQL, with a multi-row INSERT on SQLite."""
     table = get_table(kind)
     if connection.dialect.name == "sqlite":

@@ -18,10 +18,9 @@ from bench.table import Goal, Table
 from modelyard.server.http.paging import Page
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.identity.state import Identity
-from modelyard.server.models import operations
 from modelyard.server.models.listing.cursors import build_cursor_position
 from modelyard.server.models.listing.pages import list_models
-from modelyard.server.models.replicas.desired import MachineCounts
+from modelyard.server.models.records import build_models
 from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
 from modelyard.server.teams.context import TeamContext
@@ -119,9 +118,8 @@ class ScaledRegistry:
 
         def call() -> list[Model]:
             with self.database.reading() as session:
-                machines = MachineCounts.load(session, team.team_id)
                 models = list_models(session, team, model_filter, page).models
-                return [operations.build_model(model, machines, TRASH_DAYS) for model in models]
+                return build_models(session, team, models, TRASH_DAYS)
 
         return call
 

@@ -144,7 +144,7 @@ def build_states() -> str:
     from modelyard.wire.versions import Verification, VersionStatus
 
     return build_module(
-        ["wire/agents.py", "wire/credentials.py", "wire/model_filter.py", "wire/models.py"],
+        ["wire/agents.py", "wire/credentials.py", "wire/model_filter.py", "wire/models.py", "wire/versions.py"],
         ("The states of machines.", build_array("AGENT_STATUSES", get_args(AgentStatus), is_const=True)),
         (
             "The states of a model's replica on a machine.",

@@ -119,6 +119,7 @@ class TeamModels:
             "required_labels": [],
             "facts": {},
             "searched": model.searched,
+            "current_version": 1,
             "etag_counter": 1,
             "created_at": created_at,
             "updated_at": created_at,

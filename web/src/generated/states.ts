@@ -3,6 +3,7 @@
 //     wire/credentials.py
 //     wire/model_filter.py
 //     wire/models.py
+//     wire/versions.py
 
 /** The states of machines. */
 export const AGENT_STATUSES = ['idle', 'busy', 'syncing', 'unhealthy'] as const

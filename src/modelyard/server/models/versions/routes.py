@@ -24,7 +24,7 @@ Editing = Annotated[TeamContext, require_permission(Operation.MODELS_EDIT)]
 Activating = Annotated[TeamContext, require_permission(Operation.VERSIONS_ACTIVATE)]
 # A string for the framework, so that a malformed number is answered as a missing version.
 PathVersion = Annotated[
-    str, Path(json_schema_extra={"type": "integer", "minimum": 1, "maximum": MAX_VERSION}, examples=["3"])
+    str, Path(json_schema_extra={"type": "integer", "minimum": 1, "maximum": MAX_VERSION}, examples=[3])
 ]
 FIND_PROBLEMS = (*ACCESS_PROBLEMS, problems.ModelNotFound, problems.VersionNotFound)
 
