@@ -34,6 +34,7 @@ def build_entry(path: str, content: bytes = b"", **overrides: Any) -> EntryJson:
     """Return a valid manifest entry with the given fields overridden."""
     valid = {
         "id": str(uuid5(_IDS, ascii(path))),
+        "version": 1,
         "model_path": path,
         "model_type": path.partition("/")[0],
         "file_size": len(content),

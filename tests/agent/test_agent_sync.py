@@ -58,6 +58,30 @@ async def test_agent_reactivated_model_is_restored_from_trash(team: ApiCaller, m
         await wait_until(lambda: get_model_states(team, machine) == {"ink.safetensors": "ready"})
 
 
+async def test_agent_new_version_replaces_file_and_activated_one_comes_from_trash(
+    team: ApiCaller, machine: AgentMachine
+) -> None:
+    file = machine.models / "loras/ink.safetensors"
+    first, second = make_model_file("first"), make_model_file("second")
+
+    def is_ready(content: bytes) -> bool:
+        return (
+            file.is_file()
+            and file.read_bytes() == content
+            and get_model_states(team, machine) == {"ink.safetensors": "ready"}
+        )
+
+    async with machine.running():
+        model_id = team.register(first)
+        await wait_until(lambda: is_ready(first))
+        inode = file.stat().st_ino
+        team.register(second, replaces=model_id)
+        await wait_until(lambda: is_ready(second))
+        assert team.post(f"/models/{model_id}/versions/1/activate").status_code == 200
+        await wait_until(lambda: is_ready(first))
+        assert file.stat().st_ino == inode
+
+
 async def test_agent_places_only_models_whose_labels_it_has(
     team: ApiCaller, new_machine: Callable[..., AgentMachine]
 ) -> None:

@@ -59,6 +59,9 @@ def test_agent_unusable_download_url_fails_only_its_model_without_retries(tmp_pa
     "overrides",
     [
         {"file_size": "large"},
+        {"version": None},
+        {"version": 0},
+        {"version": 10**18},
         {"updated_at": "yesterday"},
         {"model_path": None},
         {"keep": "perhaps"},

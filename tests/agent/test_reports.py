@@ -159,6 +159,15 @@ def test_reports_changed_manifest_entry_sends_unchanged_state_again() -> None:
     assert [reported.model_id for reported in reports.get_next_report().models] == [UUID(int=1)]
 
 
+def test_reports_changed_version_sends_unchanged_state_again() -> None:
+    reports, registry = new_reports(), SimulatedRegistry()
+    first = replace(build_replica_state(1), version=1)
+    reports.set_all_states([first, replace(build_replica_state(2), version=1)])
+    send_all_reports(reports, registry)
+    reports.set_state(replace(first, version=2))
+    assert reports.get_next_report().models == (ReportedModel(model_id=UUID(int=1), version=2, state="ready"),)
+
+
 def test_reports_entry_removed_from_manifest_and_added_again_sends_state_again() -> None:
     reports, registry = new_reports(), SimulatedRegistry()
     reports.set_manifest_entries({UUID(int=1): THEN})

@@ -34,6 +34,7 @@ def build_entry(path: str, content: str = "", **facts: object) -> ManifestEntry:
     content = content or path
     defaults: dict[str, object] = {
         "id": uuid5(_ids, path),
+        "version": 1,
         "model_path": path,
         "model_type": path.removeprefix("models/").partition("/")[0],
         "file_size": len(content.encode()),

@@ -48,6 +48,7 @@ class ModelStore:
 
     server: FaultyServer
     requested_ids: list[UUID] = field(default_factory=list)
+    requested_versions: list[int] = field(default_factory=list)
 
     def add_model(self, path: str, content: bytes, **facts: object) -> ManifestEntry:
         """Add a model that can be downloaded."""
@@ -57,8 +58,9 @@ class ModelStore:
         self.server.put(f"/{entry.id}", content)
         return entry
 
-    async def get_download_url(self, model_id: UUID) -> str:
+    async def get_download_url(self, model_id: UUID, version: int) -> str:
         self.requested_ids.append(model_id)
+        self.requested_versions.append(version)
         return self.server.url(f"/{model_id}")
 
 

@@ -1,11 +1,15 @@
 """Applying a plan on a real disk, with content from a real server."""
 
+import asyncio
 import os
 from pathlib import Path
+from uuid import UUID
 
+from modelyard.sync.apply.apply_plan import apply_plan
 from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.wire.problems import VersionNotFound
 from tests.sync.factories import build_entry
-from tests.sync.real_machine import ModelStore, RealMachine, hash_bytes
+from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine, hash_bytes
 from tests.transfer.faulty_server import flip_bit
 
 INK = os.urandom(500_000)
@@ -99,6 +103,45 @@ def test_apply_changed_content_replaces_placed_file(machine: RealMachine, store:
     assert machine.read_files() == {"loras/ink.sft": WASH}
     assert machine.list_work_files() == [f"trash/{hash_bytes(INK)}"]
     assert [row.sha256 for row in machine.placements] == [hash_bytes(WASH)]
+
+
+def test_apply_versions_back_and_forth_are_taken_from_trash(machine: RealMachine, store: ModelStore) -> None:
+    first = store.add_model("loras/ink.sft", INK, version=1)
+    machine.sync(first)
+    second = store.add_model("loras/ink.sft", WASH, version=2)
+    assert machine.sync(second)["loras/ink.sft"].version == 2
+    assert store.requested_versions == [1, 2]
+    store.requested_versions.clear()
+
+    for entry, content, trash in ((first, INK, WASH), (second, WASH, INK)):
+        done = machine.sync(entry)
+        assert (done["loras/ink.sft"].origin, done["loras/ink.sft"].version) == ("from trash", entry.version)
+        assert machine.read_files() == {"loras/ink.sft": content}
+        assert machine.list_work_files() == [f"trash/{hash_bytes(trash)}"]
+
+    assert store.requested_versions == []
+
+
+def test_apply_version_under_name_of_user_file_is_copied_locally(machine: RealMachine, store: ModelStore) -> None:
+    machine.sync(store.add_model("loras/ink.sft", INK, version=1))
+    machine.write_user_file("loras/trained.sft", WASH)
+
+    done = machine.sync(store.add_model("loras/ink.sft", WASH, version=2))
+
+    assert done["loras/ink.sft"].origin in {"reflink", "copy"}
+    assert machine.read_files() == {"loras/ink.sft": WASH, "loras/trained.sft": WASH}
+    assert store.requested_versions == [1]
+
+
+def test_apply_version_that_registry_does_not_have_any_more_is_queued(machine: RealMachine, store: ModelStore) -> None:
+    async def refuse(model_id: UUID, version: int) -> str:
+        raise VersionNotFound(f"{model_id} has no version {version}.")
+
+    plan = machine.plan(store.add_model("loras/ink.sft", INK))
+    with machine.open_state() as opened:
+        (state,) = asyncio.run(apply_plan(plan, opened, refuse, DEFAULT_OPTIONS))
+
+    assert (state.state, state.version) == ("queued", 1)
 
 
 def test_apply_user_file_with_same_content_is_copied_and_not_changed(machine: RealMachine, store: ModelStore) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -98,7 +97,7 @@ def test_apply_cancelled_keeps_partial_downloads(machine: RealMachine, store: Mo
     store.server.always = send_slowly(20_000, 0.03)
     plan = machine.plan(big)
 
-    async def ended_in_the_middle(url_of: Callable[[UUID], object], options: ApplyOptions) -> None:
+    async def ended_in_the_middle(options: ApplyOptions) -> None:
         came = asyncio.Event()
 
         def tell(replica_state: ReplicaState) -> None:
@@ -112,7 +111,7 @@ def test_apply_cancelled_keeps_partial_downloads(machine: RealMachine, store: Mo
             await applying
 
     with machine.open_state() as opened:
-        asyncio.run(ended_in_the_middle(store.get_download_url, DEFAULT_OPTIONS))
+        asyncio.run(ended_in_the_middle(DEFAULT_OPTIONS))
     assert machine.read_files() == {}
     assert machine.list_work_files() == [
         f"{hash_bytes(BIG)}.render-07.part",
@@ -130,10 +129,10 @@ def test_apply_rejected_key_stops_all_downloads(machine: RealMachine, store: Mod
     models = _add_models(store, 5)
     good = store.get_download_url
 
-    async def url_of(model_id: UUID) -> str:
+    async def url_of(model_id: UUID, version: int) -> str:
         if store.requested_ids:
             raise Unauthenticated("This key has been revoked.")
-        return await good(model_id)
+        return await good(model_id, version)
 
     store.server.always = send_slowly(1_000, 0.01)
     plan = machine.plan(*models)

@@ -95,6 +95,22 @@ def test_plan_content_in_trash_is_restored_instead_of_downloaded() -> None:
     assert not plan.fetch
 
 
+def test_plan_earlier_version_in_trash_replaces_newer_one_without_download() -> None:
+    disk = SimulatedDisk()
+    disk.add_placed_file("loras/ink.pt", "second")
+    disk.trash_files[DISK, hash_text("first")] = MODELS / ".modelyard/trash/x.1"
+    (step,) = disk.plan(build_entry("loras/ink.pt", "first")).replace
+    assert step.source == Source(MODELS / ".modelyard/trash/x.1", "trash")
+
+
+def test_plan_version_under_name_of_other_file_replaces_older_one_without_download() -> None:
+    disk = SimulatedDisk()
+    disk.add_placed_file("loras/ink.pt", "first")
+    trained = disk.add_user_file("loras/trained.pt", "second")
+    (step,) = disk.plan(build_entry("loras/ink.pt", "second")).replace
+    assert step.source == Source(trained, "user")
+
+
 def test_plan_trash_of_other_disk_is_not_a_source() -> None:
     disk = SimulatedDisk()
     disk.trash_files[OTHER_DISK, hash_text("ink")] = MODELS / ".modelyard/trash/x.1"

@@ -17,13 +17,14 @@ def get_only_rejection_reason(found: DesiredState) -> str:
 
 
 def test_desired_state_valid_entry_becomes_desired_model() -> None:
-    (found,) = build_desired(build_entry("models/unet/flux/dev.safetensors", "bytes", keep=True)).models
+    (found,) = build_desired(build_entry("models/unet/flux/dev.safetensors", "bytes", keep=True, version=3)).models
     assert (found.model_path, found.model_type, found.folder) == (
         "unet/flux/dev.safetensors",
         "diffusion_models",
         "unet",
     )
     assert (found.name, found.sha256, found.is_damaged) == ("flux/dev.safetensors", hash_text("bytes"), True)
+    assert found.version == 3
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,13 @@ def test_desired_state_unsafe_path_is_rejected_with_reason(kind: str, path: str)
 @pytest.mark.parametrize("path", ["loras/__init__.py", "loras/x.safetensors.py", "loras/run.sh", "loras/x"])
 def test_desired_state_other_file_extension_is_rejected(path: str) -> None:
     assert "does not have the extension of a model file" in get_only_rejection_reason(build_desired(build_entry(path)))
+
+
+@pytest.mark.parametrize("version", [0, -1, 10**9, 2**64])
+def test_desired_state_impossible_version_is_rejected_without_version(version: int) -> None:
+    found = build_desired(build_entry("loras/x.pt", version=version))
+    assert "version" in get_only_rejection_reason(found)
+    assert found.rejected[0].version is None
 
 
 @pytest.mark.parametrize("size", [0, -1, 17 * 1024**4, 2**63 - 1, 2**200])

@@ -94,6 +94,19 @@ def test_plan_new_content_replaces_placed_file() -> None:
     assert (step.old_placement.sha256, step.desired.sha256, step.source) == (hash_text("old"), hash_text("new"), None)
 
 
+def test_plan_new_version_with_content_in_place_keeps_file() -> None:
+    disk = SimulatedDisk()
+    disk.add_placed_file("loras/ink.pt", "same")
+    (keep,) = disk.plan(build_entry("loras/ink.pt", "same", version=3)).keep
+    assert keep.desired.version == 3
+
+
+def test_plan_blocked_version_has_its_number() -> None:
+    disk = SimulatedDisk()
+    disk.add_user_file("loras/ink.pt", "mine")
+    assert get_only_blocked(disk.plan(build_entry("loras/ink.pt", "new", version=4))).version == 4
+
+
 def test_plan_changed_placed_file_is_conflict_with_both_hashes() -> None:
     disk = SimulatedDisk()
     disk.add_user_file("loras/ink.pt", "mine")

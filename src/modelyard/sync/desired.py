@@ -14,6 +14,7 @@ from modelyard.wire.agents import ManifestEntry
 from modelyard.wire.formats import EXTENSIONS, FORMAT_BY_EXTENSION
 from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid, parse_model_path
+from modelyard.wire.versions import MAX_VERSION
 
 # A large machine holds 10,000 models; more than this is a fault or an attack.
 MAX_ENTRIES = 200_000
@@ -28,6 +29,7 @@ class DesiredModel:
     """A model that this machine should hold; its path has passed the checks of ``wire.paths``."""
 
     id: UUID
+    version: int  # the number of the model's current version
     model_path: str  # below a models folder: "unet/flux/dev.safetensors"
     model_type: str  # ComfyUI's key: "diffusion_models"
     size: int
@@ -52,6 +54,7 @@ class RejectedEntry:
     """An entry of the registry that this machine does not apply, or not yet, with the reason; its local files stay."""
 
     id: UUID
+    version: int | None  # None if that is invalid too
     model_path: str
     reason: str
     # Set if the entry is applied later: files at its path stay, even those of a model that it replaces.
@@ -106,7 +109,7 @@ def build_desired_state(
             accepted.add(checked)
     reasons = dict(_find_clashes(accepted))
     for desired, reason in reasons.items():
-        rejected.add(RejectedEntry(desired.id, desired.model_path, reason))
+        rejected.add(RejectedEntry(desired.id, desired.version, desired.model_path, reason))
     return DesiredState(
         tuple(sorted(accepted - reasons.keys(), key=get_sort_key)),
         tuple(sorted(rejected.reported, key=lambda entry: (entry.model_path, entry.id, entry.reason))),
@@ -126,7 +129,7 @@ class _RejectedEntries:
             if entry.id is None:
                 self.unidentified_count += 1
             else:
-                self.add(RejectedEntry(entry.id, entry.model_path, entry.reason))
+                self.add(RejectedEntry(entry.id, entry.version, entry.model_path, entry.reason))
 
     def add(self, entry: RejectedEntry) -> None:
         """Record a rejected entry; beyond the first ``MOST_REPORTED``, only its id."""
@@ -141,9 +144,9 @@ def build_waiting_entry(model: ManifestEntry, reason: str) -> RejectedEntry:
     An invalid entry is returned with its own reason instead, and without ``waiting_model``.
     """
     checked = _check_entry(model)
-    return (
-        RejectedEntry(checked.id, checked.model_path, reason, checked) if isinstance(checked, DesiredModel) else checked
-    )
+    if isinstance(checked, RejectedEntry):
+        return checked
+    return RejectedEntry(checked.id, checked.version, checked.model_path, reason, checked)
 
 
 def get_sort_key(desired: DesiredModel) -> tuple[float, int, str]:
@@ -152,10 +155,12 @@ def get_sort_key(desired: DesiredModel) -> tuple[float, int, str]:
 
 
 def _check_entry(model: ManifestEntry | Model) -> DesiredModel | RejectedEntry:
-    """Check hash, size, path and extension of an entry, and return it as a desired model or as rejected.
+    """Check version, hash, size, path and extension of an entry, and return it as a desired model or as rejected.
 
     A time without a time zone is taken as UTC.
     """
+    if not 1 <= model.version <= MAX_VERSION:
+        return _reject(model, f"The registry lists version {model.version}, which no model has. It is not downloaded.")
     digest = _digest.fullmatch(model.file_hash)
     if digest is None:
         return _reject(
@@ -176,6 +181,7 @@ def _check_entry(model: ManifestEntry | Model) -> DesiredModel | RejectedEntry:
         return _reject(model, f"The path does not have the extension of a model file ({known}).")
     return DesiredModel(
         model.id,
+        model.version,
         path.relative,
         path.canonical_type,
         model.file_size,
@@ -227,4 +233,5 @@ def _reject_excess_entry(model: ManifestEntry | Model) -> RejectedEntry:
 
 def _reject(model: ManifestEntry | Model, reason: str) -> RejectedEntry:
     """Build a rejected entry; its path is made printable."""
-    return RejectedEntry(model.id, printable(model.model_path), reason)
+    version = model.version if 1 <= model.version <= MAX_VERSION else None
+    return RejectedEntry(model.id, version, printable(model.model_path), reason)

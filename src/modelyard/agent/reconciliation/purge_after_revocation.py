@@ -42,9 +42,9 @@ async def purge_placed_files(
     return tuple(each for each in replica_states if each.origin == "removed")
 
 
-async def _refuse_download(model_id: UUID) -> str:
+async def _refuse_download(model_id: UUID, version: int) -> str:
     """Raise ValueError, because a plan with removals only downloads nothing."""
-    raise ValueError(f"A purge does not download, and was asked for the model {model_id}.")
+    raise ValueError(f"A purge does not download, and was asked for version {version} of the model {model_id}.")
 
 
 def _empty_trash(work_folders: set[Path]) -> None:

@@ -245,7 +245,7 @@ class Reconciler:
             may_remove=options.may_remove,
         )
 
-    async def _get_download_url(self, model_id: UUID) -> str:
-        """Request a presigned URL for a model; raises as ``download_ticket`` and ``check_download_url``."""
-        ticket = await self._registry.download_ticket(model_id)
+    async def _get_download_url(self, model_id: UUID, version: int) -> str:
+        """Request a presigned URL for a version; raises as ``download_ticket`` and ``check_download_url``."""
+        ticket = await self._registry.download_ticket(model_id, version)
         return check_download_url(ticket.download_url, self._registry.url)

@@ -44,8 +44,8 @@ class RegistryCalls(Protocol):
     async def get_manifest(self, agent_id: str, *, etag: str | None = None, wait: int = 0) -> ManifestResponse | None:
         """Return the manifest; None if it still has the given ETag after ``wait`` seconds."""
 
-    async def download_ticket(self, model_id: UUID) -> DownloadTicket:
-        """Return a presigned download URL for a model."""
+    async def download_ticket(self, model_id: UUID, version: int) -> DownloadTicket:
+        """Return a presigned download URL for a version of a model."""
 
 
 @dataclass

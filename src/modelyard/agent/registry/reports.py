@@ -206,5 +206,9 @@ def _to_reported_model(replica_state: ReplicaState) -> ReportedModel:
         raise ValueError("A removed model is not reported.")
     reason = None if replica_state.reason is None else to_report_text(replica_state.reason)
     return ReportedModel(
-        model_id=replica_state.model_id, state=replica_state.state, reason=reason, bytes_done=replica_state.bytes_done
+        model_id=replica_state.model_id,
+        version=replica_state.version,
+        state=replica_state.state,
+        reason=reason,
+        bytes_done=replica_state.bytes_done,
     )

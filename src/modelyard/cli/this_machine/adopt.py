@@ -12,6 +12,7 @@ from modelyard.cli.this_machine.settings import AgentId, ComfyUI, ModelsDir, rea
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from modelyard.agent.reconciliation.adoption import AdoptableFile
@@ -55,7 +56,12 @@ def adopt_files(
         document={
             "is_done": not dry_run,
             "adopted": [
-                {"path": each.path, "model_id": each.desired.id, "file_hash": f"sha256:{each.desired.sha256}"}
+                {
+                    "path": each.path,
+                    "model_id": each.desired.id,
+                    "version": each.desired.version,
+                    "file_hash": f"sha256:{each.desired.sha256}",
+                }
                 for each in files
             ],
         },
@@ -65,12 +71,25 @@ def adopt_files(
 
 
 async def _list_all_versions(registry: Registry) -> list[Model]:
-    """Return the team's models, followed by those in its trash, replaced versions included."""
+    """Return the team's models with each of their versions, and those in its trash with their last one."""
     from modelyard.client.api.models import list_all_models
     from modelyard.wire.model_filter import ModelFilter
 
-    filters = (ModelFilter(), ModelFilter(deleted=True))
-    return [model for each in filters async for model in list_all_models(registry, each)]
+    models = [model async for model in list_all_models(registry)]
+    with_versions = [model for model in models if max(model.version, model.version_count) > 1]
+    versions = [each for model in with_versions async for each in _list_versions(registry, model)]
+    deleted = [model async for model in list_all_models(registry, ModelFilter(deleted=True))]
+    return [*models, *versions, *deleted]
+
+
+async def _list_versions(registry: Registry, model: Model) -> AsyncIterator[Model]:
+    """Yield the model as it was with each of its versions, also those in the trash."""
+    from modelyard.client.api.models import list_all_versions
+
+    for is_deleted in (False, True):
+        for version in await list_all_versions(registry, model.id, deleted=is_deleted):
+            fields = {name: getattr(version, name) for name in ("version", "file_hash", "file_size", "blake3_hash")}
+            yield model.model_copy(update=fields)
 
 
 async def _find_and_adopt(

@@ -163,9 +163,10 @@ async def _reconcile(
     from modelyard.sync.apply.executor import Executor
     from modelyard.sync.reconcile import reconcile_once
 
-    async def get_download_url(model_id: UUID) -> str:
-        """Request a presigned URL for a model, and check that it is safe to use."""
-        return check_download_url((await registry.download_ticket(model_id)).download_url, registry.url)
+    async def get_download_url(model_id: UUID, version: int) -> str:
+        """Request a presigned URL for a version, and check that it is safe to use."""
+        ticket = await registry.download_ticket(model_id, version)
+        return check_download_url(ticket.download_url, registry.url)
 
     def print_plan(plan: Plan) -> None:
         """Print the plan on standard error, unless the style is quiet."""

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from modelyard.sync.apply.replica_states import ReplicaState
-    from modelyard.sync.planning.actions import Plan
+    from modelyard.sync.desired import DesiredModel
+    from modelyard.sync.planning.actions import Plan, Replace
 
 
 def list_plan_lines(plan: Plan) -> Iterable[str]:
@@ -21,7 +22,7 @@ def list_plan_lines(plan: Plan) -> Iterable[str]:
     for copy in plan.copy_local:
         yield f"copy     {copy.desired.model_path}  from {copy.source.path}"
     for replacement in plan.replace:
-        yield f"replace  {replacement.desired.model_path}  {format_size(replacement.desired.size)}"
+        yield _format_replacement(replacement)
     for removal in plan.remove:
         yield f"remove   {removal.target.path}"
     for blocked in plan.blocked:
@@ -33,6 +34,13 @@ def list_plan_lines(plan: Plan) -> Iterable[str]:
     if plan.held_removals is not None:
         yield f"{plan.held_removals.summary} So many files are removed only if you approve it: --approve-removal"
         yield from (f"keep     {removal.target.path}" for removal in plan.held_removals.removals)
+
+
+def _format_replacement(replacement: Replace) -> str:
+    """Return the line of a replacement: the path, the new version, and where its content comes from or its size."""
+    desired, source = replacement.desired, replacement.source
+    origin = format_size(desired.size) if source is None else f"from {source.path}"
+    return f"replace  {desired.model_path}  by version {desired.version}  {origin}"
 
 
 def list_result_lines(plan: Plan, replica_states: Sequence[ReplicaState], dry_run: bool) -> list[str]:
@@ -63,17 +71,27 @@ def format_ready_count(replica_states: Sequence[ReplicaState]) -> str:
 def to_plan_document(plan: Plan) -> dict[str, object]:
     """Return the plan as a document for ``to_json``."""
     return {
-        "fetch": [{"model_path": each.desired.model_path, "file_size": each.desired.size} for each in plan.fetch],
-        "copy_local": [{"model_path": each.desired.model_path, "from": each.source.path} for each in plan.copy_local],
-        "replace": [{"model_path": each.desired.model_path, "file_size": each.desired.size} for each in plan.replace],
+        "fetch": [_name_version(each.desired) | {"file_size": each.desired.size} for each in plan.fetch],
+        "copy_local": [_name_version(each.desired) | {"from": each.source.path} for each in plan.copy_local],
+        "replace": [
+            _name_version(each.desired)
+            | {"file_size": each.desired.size, "from": None if each.source is None else each.source.path}
+            for each in plan.replace
+        ],
         "remove": [each.target.path for each in plan.remove],
         "held": [] if plan.held_removals is None else [each.target.path for each in plan.held_removals.removals],
-        "keep": [{"model_path": each.desired.model_path, "path": each.path} for each in plan.keep],
+        "keep": [_name_version(each.desired) | {"path": each.path} for each in plan.keep],
         "blocked": [
-            {"model_path": each.model_path, "state": each.state, "reason": each.reason} for each in plan.blocked
+            {"model_path": each.model_path, "version": each.version, "state": each.state, "reason": each.reason}
+            for each in plan.blocked
         ],
         "notes": plan.notes,
     }
+
+
+def _name_version(desired: DesiredModel) -> dict[str, object]:
+    """Return the fields that name a version of a model in the plan's document."""
+    return {"model_path": desired.model_path, "version": desired.version}
 
 
 def to_result_document(replica_state: ReplicaState) -> dict[str, object]:
@@ -84,6 +102,7 @@ def to_result_document(replica_state: ReplicaState) -> dict[str, object]:
     return {
         "model_id": replica_state.model_id,
         "model_path": replica_state.model_path,
+        "version": replica_state.version,
         "state": replica_state.state or replica_state.origin or "not removed",
         "outcome": replica_state.origin,
         "path": replica_state.path,

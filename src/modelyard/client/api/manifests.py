@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, W
 
 from modelyard.comfyui.quoting import printable
 from modelyard.wire.agents import Manifest, ManifestEntry
+from modelyard.wire.versions import MAX_VERSION
 
 # Further invalid entries get one common reason, so that a broken registry cannot fill a machine's memory.
 MOST_REPORTED = 1000
@@ -16,9 +17,10 @@ _NOT_REPORTED = "The registry's entry for it is invalid, like many others."
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEntry:
-    """An invalid entry of a manifest, and why it is invalid; ``id`` is None if that is invalid too."""
+    """An invalid entry of a manifest, and why it is invalid; ``id`` and ``version`` are None if invalid too."""
 
     id: UUID | None
+    version: int | None
     model_path: str
     reason: str
 
@@ -42,9 +44,8 @@ def read_manifest(text: bytes) -> ReceivedManifest:
         if isinstance(entry, ManifestEntry):
             readable.append(entry)
         else:
-            unreadable.append(
-                entry if len(unreadable) < MOST_REPORTED else UnreadableEntry(entry.id, "", _NOT_REPORTED)
-            )
+            is_reported = len(unreadable) < MOST_REPORTED
+            unreadable.append(entry if is_reported else UnreadableEntry(entry.id, entry.version, "", _NOT_REPORTED))
     return ReceivedManifest.model_construct(
         revision=envelope.revision, model_list=readable, unreadable=tuple(unreadable)
     )
@@ -67,6 +68,7 @@ def _build_unreadable(value: object, failure: ValidationError) -> UnreadableEntr
     path = entry.get("model_path")
     return UnreadableEntry(
         _parse_id(entry.get("id")),
+        _parse_version(entry.get("version")),
         printable(path) if isinstance(path, str) else "",
         f"The registry's entry for it is invalid: {printable(field)}: {printable(first['msg'])}.",
     )
@@ -78,6 +80,11 @@ def _parse_id(value: object) -> UUID | None:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _parse_version(value: object) -> int | None:
+    """Return a version number; None for any value that is not one."""
+    return value if type(value) is int and 1 <= value <= MAX_VERSION else None
 
 
 class _Envelope(BaseModel):

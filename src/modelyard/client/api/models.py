@@ -1,11 +1,13 @@
-"""List the team's models, over all pages of the registry's list."""
+"""List the team's models and their versions, over all pages of the registry's lists."""
 
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import Registry
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model, ModelList
+from modelyard.wire.versions import ModelVersion, VersionList
 
 
 async def list_all_models(registry: Registry, model_filter: ModelFilter | None = None) -> AsyncIterator[Model]:
@@ -17,3 +19,12 @@ async def list_all_models(registry: Registry, model_filter: ModelFilter | None =
     async for page in list_pages(load_page):
         for model in page.model_list:
             yield model
+
+
+async def list_all_versions(registry: Registry, model_id: UUID, *, deleted: bool = False) -> list[ModelVersion]:
+    """Return the versions of a model, newest first; with ``deleted``, those in the trash instead."""
+
+    async def load_page(paging: Paging) -> VersionList:
+        return await registry.list_versions(model_id, paging, deleted=deleted)
+
+    return [version async for page in list_pages(load_page) for version in page.version_list]

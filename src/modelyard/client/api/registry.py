@@ -14,7 +14,7 @@ from modelyard.client.api.http import DEFAULT_RETRY_SECONDS, UNCHANGED, Call, Ht
 from modelyard.client.api.manifests import ReceivedManifest, read_manifest
 from modelyard.client.api.paging import Paging
 from modelyard.transfer.errors import Unreachable
-from modelyard.wire import accounts, agents, credentials, models, problems, teams, uploads
+from modelyard.wire import accounts, agents, credentials, models, problems, teams, uploads, versions
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.schemas import Created, Done, Updated
 
@@ -219,10 +219,36 @@ class Registry:
     async def restore_model(self, model_id: UUID) -> None:
         await self._channel.send(Call("POST", f"/models/{model_id}/restore"))
 
-    async def download_ticket(self, model_id: UUID) -> models.DownloadTicket:
-        """Return a presigned URL for a model's file. Raises as ``_request_urls``."""
-        call = Call("GET", f"/models/{model_id}/download", query={"redirect": "false"})
-        return await self._request_urls(models.DownloadTicket, call)
+    async def download_ticket(self, model_id: UUID, version: int | None = None) -> models.DownloadTicket:
+        """Return a presigned URL for the file of a version, by default the current one. Raises as ``_request_urls``."""
+        query = {"redirect": "false"} | ({} if version is None else {"version": str(version)})
+        return await self._request_urls(models.DownloadTicket, Call("GET", f"/models/{model_id}/download", query=query))
+
+    async def list_versions(
+        self, model_id: UUID, paging: Paging = _START, *, deleted: bool = False
+    ) -> versions.VersionList:
+        """Return one page of a model's versions, newest first; with ``deleted``, of those in the trash."""
+        query = paging.build_query() | ({"deleted": "true"} if deleted else {})
+        return await self._get(versions.VersionList, f"/models/{model_id}/versions", query)
+
+    async def get_version(self, model_id: UUID, number: int) -> versions.ModelVersion:
+        return await self._get(versions.ModelVersion, f"/models/{model_id}/versions/{number}")
+
+    async def update_version(self, model_id: UUID, number: int, change: versions.VersionUpdate) -> Updated:
+        path = f"/models/{model_id}/versions/{number}"
+        return await self._channel.request(Updated, Call("PUT", path, change, repeatable=True))
+
+    async def activate_version(self, model_id: UUID, number: int) -> Done:
+        """Make a verified version the current one, which machines get."""
+        return await self._post(Done, f"/models/{model_id}/versions/{number}/activate", repeatable=True)
+
+    async def delete_version(self, model_id: UUID, number: int) -> None:
+        """Move a version to the trash."""
+        await self._channel.send(Call("DELETE", f"/models/{model_id}/versions/{number}"))
+
+    async def restore_version(self, model_id: UUID, number: int) -> Done:
+        """Restore a version from the trash."""
+        return await self._post(Done, f"/models/{model_id}/versions/{number}/restore")
 
     async def list_agents(self, agent_filter: AgentFilter | None = None, paging: Paging = _START) -> agents.AgentList:
         """Return one page of the machines that match the filter."""

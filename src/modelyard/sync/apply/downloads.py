@@ -24,8 +24,8 @@ from modelyard.transfer.progress import ProgressEvent, Received, Resumed, Retryi
 from modelyard.transfer.thread_pool import ThreadPool
 from modelyard.wire.problems import KeyNotAllowed, NotAMember, Problem, Unauthenticated
 
-# Returns a presigned URL of a model's file by the model's id.
-GetDownloadUrl = Callable[[UUID], Awaitable[str]]
+# Returns a presigned URL of a model's file by the model's id and the number of the version.
+GetDownloadUrl = Callable[[UUID, int], Awaitable[str]]
 
 # Problems of a revoked or invalid key: no other download can succeed either.
 _ACCESS_PROBLEMS = (Unauthenticated, NotAMember, KeyNotAllowed)
@@ -225,7 +225,7 @@ class Downloads:
     async def _get_url(self, desired: DesiredModel) -> str:
         """Return a download URL; if the registry refuses this machine's key, stop all downloads and re-raise."""
         try:
-            return await self._get_download_url(desired.id)
+            return await self._get_download_url(desired.id, desired.version)
         except Problem as problem:
             if isinstance(problem, _ACCESS_PROBLEMS):
                 self.stop_all(f"The registry refuses this machine: {problem}")

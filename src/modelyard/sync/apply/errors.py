@@ -6,7 +6,7 @@ from pathlib import Path
 from modelyard.comfyui.quoting import quoted
 from modelyard.transfer.errors import DiskFull, TransferFailed
 from modelyard.wire.agents import ModelState
-from modelyard.wire.problems import Problem
+from modelyard.wire.problems import Problem, VersionNotFound
 
 _NO_SPACE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ABSENT_ERRORS = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTCONN, errno.ENODEV})
@@ -55,5 +55,8 @@ def build_not_placed(path: Path, failure: NotPlaced | TransferFailed | Problem |
             return build_not_placed_from_os_error(path, failure)
         case DiskFull():
             return DiskSpaceLacking(str(failure))
+        case VersionNotFound():
+            reason = f"The registry does not have this version of {quoted(path)} any more. The machine will plan again."
+            return NotPlaced("queued", reason)
         case TransferFailed() | Problem():
             return NotPlaced("failed", str(failure))

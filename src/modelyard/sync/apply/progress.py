@@ -84,5 +84,8 @@ def build_final_states(plan: Plan) -> list[ReplicaState]:
         build_ready_state(keep.desired, keep.path, "found" if keep.origin == "found" else "kept", keep.remark)
         for keep in plan.keep
     ]
-    blocked = [ReplicaState(each.model_id, each.model_path, each.state, reason=each.reason) for each in plan.blocked]
+    blocked = [
+        ReplicaState(each.model_id, each.model_path, each.state, reason=each.reason, version=each.version)
+        for each in plan.blocked
+    ]
     return kept + blocked

@@ -152,7 +152,7 @@ def get_action_key(action: Action) -> tuple[object, ...]:
     if isinstance(action, Remove):
         return ("remove", action.placement.path, action.placement.sha256)
     kind = "download" if _get_source(action) is None else "local"
-    return (kind, action.target.path, action.desired.sha256, action.desired.id)
+    return (kind, action.target.path, action.desired.sha256, action.desired.id, action.desired.version)
 
 
 def get_touched(action: Action) -> frozenset[Path | str]:

@@ -20,6 +20,7 @@ class ReplicaState:
     """A model's state on this machine. ``origin``: how it became ``ready``; None while it is not.
 
     ``state`` is None for a file that was removed (``origin`` is "removed"), or that is to be removed but stays for now.
+    ``version``: the desired version that the state is about; None without a ``state`` or if the entry has no valid one.
     """
 
     model_id: UUID
@@ -30,6 +31,7 @@ class ReplicaState:
     reason: str | None = None
     origin: ReplicaOrigin | None = None
     path: Path | None = None
+    version: int | None = None
 
     @property
     def is_as_desired(self) -> bool:
@@ -49,14 +51,17 @@ def build_replica_state(
     desired: DesiredModel, state: ModelState, bytes_done: int = 0, reason: str | None = None
 ) -> ReplicaState:
     """Build the state of a model that is not ready yet."""
-    return ReplicaState(desired.id, desired.model_path, state, desired.size, bytes_done, reason)
+    return ReplicaState(
+        desired.id, desired.model_path, state, desired.size, bytes_done, reason, version=desired.version
+    )
 
 
 def build_ready_state(
     desired: DesiredModel, path: Path, origin: ReplicaOrigin, remark: str | None = None
 ) -> ReplicaState:
     """Build the state of a model that is in place."""
-    return ReplicaState(desired.id, desired.model_path, "ready", desired.size, desired.size, remark, origin, path)
+    size, version = desired.size, desired.version
+    return ReplicaState(desired.id, desired.model_path, "ready", size, size, remark, origin, path, version)
 
 
 def build_not_placed_state(desired: DesiredModel, failure: NotPlaced) -> ReplicaState:

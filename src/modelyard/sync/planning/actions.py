@@ -100,6 +100,7 @@ class Blocked:
     """A model for which nothing is done here, with the reason in complete sentences."""
 
     model_id: UUID
+    version: int | None
     model_path: str
     state: ModelState  # "conflict", "blocked" or "failed"
     reason: str

@@ -100,7 +100,7 @@ class _Planner:
     def build_plan(self) -> Plan:
         """Resolve all models, assign sources and removals, and return the plan; call it once."""
         for entry in self._desired.rejected:
-            self._parts.blocked.append(Blocked(entry.id, entry.model_path, "failed", entry.reason))
+            self._parts.blocked.append(Blocked(entry.id, entry.version, entry.model_path, "failed", entry.reason))
         needs = [need for desired in self._desired.models for need in self._find_needs(desired)]
         for entry in self._desired.rejected:
             if entry.waiting_model is not None:
@@ -178,7 +178,7 @@ class _Planner:
 
     def _add_blocked(self, desired: DesiredModel, state: ModelState, reason: str) -> None:
         """Record a blocked model; files placed for it, or with a damaged model's content, are not removed."""
-        self._parts.blocked.append(Blocked(desired.id, desired.model_path, state, reason))
+        self._parts.blocked.append(Blocked(desired.id, desired.version, desired.model_path, state, reason))
         self._kept_ids.add(desired.id)
         if desired.is_damaged:
             self._kept_hashes.add(desired.sha256)

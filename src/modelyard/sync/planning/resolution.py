@@ -98,4 +98,4 @@ def _build_occupied(
 
 def _build_blocked(desired: DesiredModel, state: ModelState, reason: str) -> Blocked:
     """Build the result for a model that cannot be placed, with state and reason."""
-    return Blocked(desired.id, desired.model_path, state, reason)
+    return Blocked(desired.id, desired.version, desired.model_path, state, reason)
