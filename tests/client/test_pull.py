@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from modelyard.client.api.registry import Registry
-from modelyard.client.resolve_models import ModelAmbiguous, find_model, find_model_at
+from modelyard.client.resolve_models import ModelAmbiguous, find_model, find_model_at, find_model_version
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import Notes, PushRequest
 from modelyard.client.transfers.pull import Destination, pull
@@ -14,7 +14,7 @@ from modelyard.transfer.errors import TargetExists
 from modelyard.transfer.progress import ignore_progress
 from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid
-from modelyard.wire.problems import ModelNotFound
+from modelyard.wire.problems import ModelNotFound, VersionNotFound
 from tests.client.model_files import write_model_file
 
 
@@ -147,3 +147,34 @@ async def test_find_model_deleted_unknown_id_raises_not_found_without_similar_pa
     with pytest.raises(ModelNotFound) as refused:
         await find_model(registry, str(uuid4()), deleted=True)
     assert refused.value.facts["similar"] == []
+
+
+async def test_find_model_by_start_of_id_returns_it(registry: Registry, ink: Model) -> None:
+    for short in (str(ink.id)[:8], str(ink.id)[:20].upper(), ink.id.hex[:16]):
+        assert await find_model(registry, short) == ink
+    with pytest.raises(ModelNotFound):
+        await find_model(registry, str(ink.id)[:7])
+
+
+async def test_find_model_version_with_number_returns_record_with_content_of_version(
+    registry: Registry, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    file = await asyncio.to_thread(write_model_file, tmp_path / "new.safetensors", 500)
+    request = PushRequest(file, ink.model_type, ink.model_path, None, Notes(), replace=True)
+    await Pusher(registry, settings, lambda _: None).push(request)
+    first = await find_model_version(registry, "ink@1")
+    assert (first.id, first.version, first.file_hash, first.file_size) == (ink.id, 1, ink.file_hash, ink.file_size)
+    assert (await find_model_version(registry, "ink")).version == 2
+    pulled = await pull(registry, first, Destination(tmp_path / "old"), ignore_progress)
+    assert pulled.file.read_bytes() == (tmp_path / "source" / "ink.safetensors").read_bytes()
+    with pytest.raises(VersionNotFound):
+        await find_model_version(registry, "ink@3")
+
+
+async def test_find_model_version_with_at_sign_in_name_returns_that_model(
+    registry: Registry, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    other = await push_model(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", "Ink@1")
+    assert await find_model_version(registry, "ink@1") == other
+    with pytest.raises(ModelNotFound):
+        await find_model_version(registry, "ink@first")

@@ -9,6 +9,7 @@ from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.batch import push_all
 from modelyard.client.transfers.collect import Notes, PushRequest
 from modelyard.client.transfers.dry_run import plan_push
+from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushFailed, PushResult
 from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
@@ -16,14 +17,24 @@ from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
 from modelyard.wire.teams import TeamUpdate
 from tests.client.model_files import write_model_file
-from tests.server.inspection.builders import build_tensorless_checkpoint, call, named, text
+from tests.server.inspection.builders import (
+    build_checkpoint,
+    build_tensorless_checkpoint,
+    call,
+    named,
+    table,
+    tensor,
+    text,
+)
 
 # The test registry splits files above 8 MB into parts of 5 MiB.
 FIVE_PARTS = 25_000_000
 
 
-def build_request(file: Path, path: str = "models/loras/ink.safetensors", *, replace: bool = False) -> PushRequest:
-    return PushRequest(file, path.split("/")[1], path, file.stem, Notes(tags=["portrait"]), replace)
+def build_request(
+    file: Path, path: str = "models/loras/ink.safetensors", *, replace: bool = False, note: str | None = None
+) -> PushRequest:
+    return PushRequest(file, path.split("/")[1], path, file.stem, Notes(tags=["portrait"]), replace, note)
 
 
 @pytest.fixture
@@ -34,6 +45,11 @@ def events() -> list[PushEvent]:
 @pytest.fixture
 def pusher(registry: Registry, settings: ClientSettings, events: list[PushEvent]) -> Pusher:
     return Pusher(registry, settings, events.append)
+
+
+def build_clean_checkpoint(number: int = 1) -> bytes:
+    """Build a pickle file that passes the scan; each number gives another content."""
+    return build_checkpoint(table(**{f"w{number}": tensor("0", 4), "b": tensor("1", 2, kind="HalfStorage")}))
 
 
 def count_sent_bytes(events: list[PushEvent]) -> int:
@@ -88,22 +104,100 @@ async def test_push_to_path_of_other_model_raises_path_taken_without_sending(
     other = write_model_file(tmp_path / "other.safetensors", size, seed=2)
     with pytest.raises(problems.ModelPathTaken) as refused:
         await pusher.push(build_request(other, "models/loras/INK.safetensors"))
-    assert refused.value.facts["model_id"] == str(first.model.id)
+    assert refused.value.facts.items() >= {"model_id": str(first.model.id), "version": 1}.items()
     assert count_sent_bytes(events) == 0
 
 
 @pytest.mark.parametrize("size", [1000, 1001])
-async def test_push_with_replace_replaces_model_at_same_path(
+async def test_push_with_replace_adds_verified_version_to_model_at_same_path(
     pusher: Pusher, registry: Registry, tmp_path: Path, size: int
 ) -> None:
     """With equal sizes, as of a LoRA that was trained again, the file is hashed before the registry is called."""
     first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors", 1000)))
     new = write_model_file(tmp_path / "new.safetensors", size, seed=2)
-    pushed = await pusher.push(build_request(new, replace=True))
-    assert pushed.outcome == "replaced"
+    pushed = await pusher.push(build_request(new, replace=True, note="Trained again."))
+    assert (pushed.outcome, pushed.version.version, pushed.version.note) == ("new version", 2, "Trained again.")
+    assert pushed.version.version_status == "current"
     models = (await registry.list_models()).model_list
-    assert [model.id for model in models] == [pushed.model.id]
-    assert models[0].file_hash != first.model.file_hash
+    assert [model.id for model in models] == [first.model.id]
+    assert models[0].file_hash == pushed.version.file_hash != first.model.file_hash
+
+
+async def test_push_version_without_display_name_keeps_name_of_model(pusher: Pusher, tmp_path: Path) -> None:
+    await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
+    new = dataclasses.replace(build_request(write_model_file(tmp_path / "v2.safetensors", seed=2)), display_name=None)
+    pushed = await pusher.push(dataclasses.replace(new, replace=True))
+    assert pushed.model.display_name == "ink"
+
+
+async def test_push_version_after_newer_one_of_other_user_raises_version_conflict_with_facts(
+    pusher: Pusher, tmp_path: Path
+) -> None:
+    first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
+    prepared = await pusher.prepare(build_request(write_model_file(tmp_path / "a.safetensors", seed=2), replace=True))
+    assert isinstance(prepared, PreparedPush)
+    await pusher.push(build_request(write_model_file(tmp_path / "b.safetensors", seed=3), replace=True))
+    with pytest.raises(problems.VersionConflict) as refused:
+        await pusher.deliver(prepared)
+    assert refused.value.facts["model_id"] == str(first.model.id)
+    assert refused.value.facts["version"] == 2
+
+
+async def test_push_version_that_fails_verification_raises_reason_and_keeps_current_version(
+    pusher: Pusher, registry: Registry, tmp_path: Path
+) -> None:
+    """The registry inspects pickle files only after registration."""
+    await registry.update_team(TeamUpdate(pickle_policy="scan"))
+    path = "models/checkpoints/old.pt"
+    (tmp_path / "clean.pt").write_bytes(build_clean_checkpoint())
+    first = await pusher.push(build_request(tmp_path / "clean.pt", path))
+    (tmp_path / "unsafe.pt").write_bytes(build_tensorless_checkpoint(call(named("os", "system"), text("true"))))
+    with pytest.raises(problems.NotAModelFile) as refused:
+        await pusher.push(build_request(tmp_path / "unsafe.pt", path, replace=True))
+    assert refused.value.detail.startswith("This file names 'os.system'")
+    assert refused.value.detail.endswith("Version 1 stays the current one.")
+    assert refused.value.facts["version"] == 2
+    model = await registry.get_model(first.model.id)
+    assert (model.version, model.file_hash) == (1, first.model.file_hash)
+
+
+async def test_push_without_waiting_returns_pending_version_and_repeated_push_waits_for_it(
+    registry: Registry, settings: ClientSettings, pusher: Pusher, tmp_path: Path
+) -> None:
+    await registry.update_team(TeamUpdate(pickle_policy="scan"))
+    path = "models/checkpoints/old.pt"
+    for number in (1, 2):
+        (tmp_path / f"{number}.pt").write_bytes(build_clean_checkpoint(number))
+    await pusher.push(build_request(tmp_path / "1.pt", path))
+    hasty = Pusher(registry, settings, lambda _: None, wait=False)
+    pending = await hasty.push(build_request(tmp_path / "2.pt", path, replace=True))
+    assert (pending.outcome, pending.version.version) == ("new version", 2)
+    again = await pusher.push(build_request(tmp_path / "2.pt", path))
+    assert (again.outcome, again.version.version_status, again.model.version) == ("already there", "current", 2)
+
+
+async def test_push_newest_content_after_rollback_raises_version_not_current(
+    pusher: Pusher, registry: Registry, tmp_path: Path
+) -> None:
+    first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
+    new = write_model_file(tmp_path / "new.safetensors", seed=2)
+    await pusher.push(build_request(new, replace=True))
+    await registry.activate_version(first.model.id, 1)
+    with pytest.raises(VersionNotCurrent) as refused:
+        await pusher.push(build_request(new, replace=True))
+    assert (refused.value.model_id, refused.value.version) == (first.model.id, 2)
+
+
+async def test_push_earlier_content_with_replace_adds_version_without_sending(
+    pusher: Pusher, tmp_path: Path, events: list[PushEvent]
+) -> None:
+    old = write_model_file(tmp_path / "ink.safetensors")
+    await pusher.push(build_request(old))
+    await pusher.push(build_request(write_model_file(tmp_path / "new.safetensors", seed=2), replace=True))
+    events.clear()
+    pushed = await pusher.push(build_request(old, replace=True))
+    assert (pushed.outcome, pushed.model.version) == ("new version", 3)
+    assert count_sent_bytes(events) == 0
 
 
 async def test_push_file_over_quota_raises_quota_exceeded_without_sending(
@@ -246,7 +340,7 @@ async def test_plan_push_returns_action_for_each_file_and_changes_nothing(
     assert [plan.action for plan in plans] == [
         "skip (already there)",
         "be refused (other content is there)",
-        "replace",
+        "upload version 2",
         "push",
     ]
     assert len((await registry.list_models()).model_list) == 1

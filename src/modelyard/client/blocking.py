@@ -9,10 +9,19 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from modelyard.client.api.registry import Registry
 from modelyard.client.profile import ProfileFile
-from modelyard.client.resolve_models import find_model
+from modelyard.client.resolve_models import find_model, find_model_version
 from modelyard.client.session import build_registry
 from modelyard.client.settings import ClientSettings, read_settings
-from modelyard.client.transfers.collect import ModelOverrides, Notes, NothingToPush, RejectedFile, select_files
+from modelyard.client.transfers.collect import (
+    ModelOverrides,
+    Notes,
+    NothingToPush,
+    PushRequest,
+    RejectedFile,
+    build_version_request,
+    select_files,
+    select_version_file,
+)
 from modelyard.client.transfers.pull import Destination
 from modelyard.client.transfers.pull import pull as pull_model
 from modelyard.client.transfers.push import Pusher
@@ -31,8 +40,14 @@ class RegistryOptions(TypedDict, total=False):
 
 
 class PushOptions(RegistryOptions, total=False):
-    """The model that a pushed file becomes; fields left out are derived from its folder and content."""
+    """The model that a pushed file becomes; fields left out are derived from its folder and content.
 
+    ``to`` is the id, path or name of the model that the file becomes the next version of, ``note`` what is new in it.
+    ``replace`` allows a next version of the model that is at the file's path already.
+    """
+
+    to: str
+    note: str
     model_type: str
     model_path: str
     name: str
@@ -64,12 +79,15 @@ def push(path: str | Path, **options: Unpack[PushOptions]) -> Model:
         display_name=options.get("name"),
         notes=options.get("notes", Notes()),
         replace=options.get("replace", False),
+        note=options.get("note"),
     )
     return _run(_push(path, overrides, options))
 
 
 def pull(model: str, folder: str | Path = ".", **options: Unpack[PullOptions]) -> Path:
     """Download a model by id, path or name into a folder and return the file; one that is there is not sent again.
+
+    ``NAME@3`` downloads version 3 instead of the current one.
 
     Raises:
         Problem: there is no such model, or it is not verified or damaged.
@@ -81,23 +99,46 @@ def pull(model: str, folder: str | Path = ".", **options: Unpack[PullOptions]) -
 
 async def _push(path: str | Path, overrides: ModelOverrides, options: PushOptions) -> Model:
     """Push the only file of an argument and return its model; see ``push``."""
-    selected = await asyncio.to_thread(select_files, [str(path)], overrides)
+    is_version = "to" in options
+    if is_version and (overrides.model_type or overrides.model_path):
+        raise NothingToPush("A new version has the type and the path of its model: do not give them with `to`.")
+    selected = await (
+        asyncio.to_thread(select_version_file, [str(path)])
+        if is_version
+        else asyncio.to_thread(_select_file, path, overrides)
+    )
+    settings = _read_settings(options)
+    async with await _build_registry(settings) as registry:
+        request = (
+            selected
+            if isinstance(selected, PushRequest)
+            else build_version_request(selected, await find_model(registry, options["to"]), overrides)
+        )
+        pusher = Pusher(registry, settings, ignore_event, wait=options.get("wait", True))
+        return (await pusher.push(request)).model
+
+
+def _select_file(path: str | Path, overrides: ModelOverrides) -> PushRequest:
+    """Return the push request of the only file of an argument. Blocking.
+
+    Raises:
+        NothingToPush: it names no file or several.
+        ValueError, OSError: the file was rejected.
+    """
+    selected = select_files([str(path)], overrides)
     if len(selected) != 1:
         raise NothingToPush(
             f'"{path}" contains {len(selected)} model files. Push them one by one, or with the command line.'
         )
     if isinstance(selected[0], RejectedFile):
         raise selected[0].error
-    settings = _read_settings(options)
-    async with await _build_registry(settings) as registry:
-        pusher = Pusher(registry, settings, ignore_event, wait=options.get("wait", True))
-        return (await pusher.push(selected[0])).model
+    return selected[0]
 
 
 async def _pull(name: str, destination: Destination, options: PullOptions) -> Path:
     """Find a model and download it; see ``pull``."""
     async with await _build_registry(_read_settings(options)) as registry:
-        model = await find_model(registry, name)
+        model = await find_model_version(registry, name)
         return (await pull_model(registry, model, destination, ignore_progress)).file
 
 

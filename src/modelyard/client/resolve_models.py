@@ -1,12 +1,13 @@
-"""Find a model by its id, path or name."""
+"""Find a model by its id, path or name, and a version by its number."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from uuid import UUID
 
 from pydantic import ValidationError
 
-from modelyard.client.api.models import list_all_models
+from modelyard.client.api.models import list_all_models, replace_content
 from modelyard.client.api.registry import Registry
 from modelyard.wire.model_filter import MAX_SEARCH_WORDS, ModelFilter
 from modelyard.wire.models import Model
@@ -14,6 +15,9 @@ from modelyard.wire.paths import ModelPathInvalid, get_canonical_type, parse_mod
 from modelyard.wire.problems import KeyNotAllowed, ModelDamaged, ModelNotFound
 
 _MAX_SIMILAR = 5
+# The start of an id; a shorter one would match too many models, since ids begin with a time.
+_SHORT_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class ModelAmbiguous(ValueError):
@@ -27,8 +31,8 @@ class ModelAmbiguous(ValueError):
 async def find_model(registry: Registry, name: str, *, deleted: bool = False) -> Model:
     """Return the model with this id, path, display name or file name, the latter with or without its extension.
 
-    An id takes precedence over a path, and a path over a name. Case does not matter, see ``_has_path`` and
-    ``_has_name``. With ``deleted``, only the trash is searched.
+    An id takes precedence over a path, a path over a name, and a name over the start of an id (8 digits or more). Case
+    does not matter, see ``_has_path`` and ``_has_name``. With ``deleted``, only the trash is searched.
 
     Raises:
         ModelNotFound: none matches; unless the name is an id, the fact ``similar`` lists up to five paths of models
@@ -42,13 +46,40 @@ async def find_model(registry: Registry, name: str, *, deleted: bool = False) ->
     words = None if model_id is not None else PurePosixPath(name).name
     candidates = [model async for model in _search_models(registry, words, deleted=deleted)]
     for is_match in (_has_id, _has_path, _has_name):
-        matches = [model for model in candidates if is_match(model, name)]
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise ModelAmbiguous(name, matches)
+        if (found := _get_only_match(name, [model for model in candidates if is_match(model, name)])) is not None:
+            return found
+    if _SHORT_ID.fullmatch(name.casefold()):
+        models = [model async for model in _search_models(registry, None, deleted=deleted)]
+        if (found := _get_only_match(name, [model for model in models if _has_short_id(model, name)])) is not None:
+            return found
     similar = [] if model_id is not None else [model.model_path for model in candidates[:_MAX_SIMILAR]]
     raise ModelNotFound(f"There is no model '{name}'.", similar=similar)
+
+
+def _get_only_match(name: str, matches: list[Model]) -> Model | None:
+    """Return the only match, or None if there is none; raise ``ModelAmbiguous`` if there are several."""
+    if len(matches) > 1:
+        raise ModelAmbiguous(name, matches)
+    return matches[0] if matches else None
+
+
+async def find_model_version(registry: Registry, name: str) -> Model:
+    """Return the model with this name, or with ``MODEL@N`` the record of that model with the content of version N.
+
+    A model whose name contains the ``@`` takes precedence.
+
+    Raises:
+        ModelNotFound, ModelAmbiguous: see ``find_model``.
+        VersionNotFound: the model has no such version.
+    """
+    base, _, number = name.rpartition("@")
+    try:
+        return await find_model(registry, name)
+    except ModelNotFound:
+        if not base or not _NUMBER.fullmatch(number):
+            raise
+    model = await find_model(registry, base)
+    return replace_content(model, await registry.get_version(model.id, int(number)))
 
 
 async def find_model_at(registry: Registry, model_type: str, model_path: str) -> Model | None:
@@ -109,6 +140,11 @@ def _parse_id(name: str) -> UUID | None:
 def _has_id(model: Model, name: str) -> bool:
     """Return whether ``name`` is the model's id."""
     return model.id == _parse_id(name)
+
+
+def _has_short_id(model: Model, name: str) -> bool:
+    """Return whether the model's id starts with ``name``, with or without its dashes."""
+    return model.id.hex.startswith(name.casefold().replace("-", ""))
 
 
 def _has_path(model: Model, name: str) -> bool:

@@ -10,6 +10,7 @@ import typer
 from modelyard.cli.registry.listing import ListFormat, print_list
 from modelyard.cli.terminal.formatting import escape_unprintable, format_age, format_fields, format_size, format_time
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
+from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from modelyard.wire.agents import AgentModel
     from modelyard.wire.model_filter import ModelFilter
     from modelyard.wire.models import Model
+    from modelyard.wire.versions import PendingVersion
 
     ModelAction = Callable[[Registry, Model], Awaitable[None]]
 
@@ -93,10 +95,33 @@ def _build_row(model: Model) -> tuple[str, ...]:
         model.model_path,
         model.display_name,
         format_size(model.file_size),
-        "disabled" if model.model_status == "disabled" else model.verification,
+        _describe_state(model),
         format_age(model.deleted_at or model.updated_at),
         str(model.id),
     )
+
+
+def _describe_state(model: Model) -> str:
+    """Return whether a model is disabled, or else its verification; and the state of a newer version, if any."""
+    state = "disabled" if model.model_status == "disabled" else model.verification
+    newer = _find_newer_version(model)
+    return state if newer is None else f"{state}, v{newer.version} {newer.verification}"
+
+
+def _find_newer_version(model: Model) -> PendingVersion | None:
+    """Return the version that is pending or failed beside the one that the record shows; None if there is none."""
+    pending = model.pending_version
+    return None if pending is None or pending.version == model.version else pending
+
+
+def _format_newer_version(model: Model) -> str:
+    """Return number and state of a pending or failed version beside the current one; empty if there is none."""
+    newer = _find_newer_version(model)
+    if newer is None:
+        return ""
+    if newer.verification == "failed":
+        return f"{newer.version}, failed: {newer.verification_error or 'the registry gave no reason'}"
+    return f"{newer.version}, being verified; machines keep version {model.version} until then"
 
 
 def show(context: typer.Context, model: ModelName) -> None:
@@ -124,6 +149,8 @@ def _format_details(model: Model) -> list[str]:
         ("path", model.model_path),
         ("type", model.model_type),
         ("size", f"{format_size(model.file_size)} ({model.file_size} bytes)"),
+        ("version", f"{model.version} ({counted(model.version_count, 'version')})"),
+        ("new version", _format_newer_version(model)),
         ("hash", model.file_hash),
         ("", model.blake3_hash or ""),
         ("state", f"{model.model_status}, {model.verification}"),

@@ -15,6 +15,7 @@ from modelyard.client.atomic_file import LockHeld
 from modelyard.client.profile import KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
 from modelyard.client.resolve_models import ModelAmbiguous
 from modelyard.client.transfers.collect import DuplicateModelPath, NothingToPush
+from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
 from modelyard.transfer import errors as transfer_errors
 from modelyard.wire import problems
@@ -82,10 +83,26 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         REFUSED,
         (
             "Show the model that is there: modelyard show {model_id}",
-            "Replace it: modelyard push --replace FILE",
+            "Upload yours as its next version: modelyard push --replace FILE",
             "Or keep both: modelyard push --path '{free_path}' FILE",
         ),
     ),
+    problems.VersionConflict: (
+        REFUSED,
+        (
+            "List its versions: modelyard versions {model_id}",
+            "Upload yours as the next one: run the same command again.",
+        ),
+    ),
+    problems.VersionInUse: (
+        REFUSED,
+        (
+            "Make another version the current one first: modelyard rollback MODEL --to N",
+            "Or remove the whole model: modelyard rm MODEL",
+        ),
+    ),
+    problems.VersionNotFound: (REFUSED, ("List those in the trash: modelyard versions MODEL --deleted",)),
+    VersionNotCurrent: (REFUSED, ("Make it the current one: modelyard rollback {model_id} --to {version}",)),
     problems.ModelNotVerified: (REFUSED, ("See the state of its verification: modelyard show MODEL",)),
     problems.ModelNotFound: (REFUSED, ("List the models: modelyard ls",)),
     problems.MemberNotFound: (REFUSED, ("List the members: modelyard member ls",)),
@@ -189,6 +206,8 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
             return error.facts
         case NameInvalid():
             return {"suggestion": error.suggestion}
+        case VersionNotCurrent():
+            return {"model_id": str(error.model_id), "version": error.version}
         case _:
             return {}
 

@@ -84,12 +84,11 @@ async def _list_all_versions(registry: Registry) -> list[Model]:
 
 async def _list_versions(registry: Registry, model: Model) -> AsyncIterator[Model]:
     """Yield the model as it was with each of its versions, also those in the trash."""
-    from modelyard.client.api.models import list_all_versions
+    from modelyard.client.api.models import list_all_versions, replace_content
 
     for is_deleted in (False, True):
         for version in await list_all_versions(registry, model.id, deleted=is_deleted):
-            fields = {name: getattr(version, name) for name in ("version", "file_hash", "file_size", "blake3_hash")}
-            yield model.model_copy(update=fields)
+            yield replace_content(model, version)
 
 
 async def _find_and_adopt(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.registry.models import ModelNames
 from modelyard.cli.terminal.formatting import format_size
 from modelyard.cli.terminal.terminal import terminal_of
 from modelyard.cli.transfers.options import GiveUpAfter, LimitRate, build_network
@@ -15,6 +14,14 @@ from modelyard.cli.transfers.options import GiveUpAfter, LimitRate, build_networ
 if TYPE_CHECKING:
     from modelyard.client.api.registry import Registry
     from modelyard.client.transfers.pull import Pulled
+    from modelyard.wire.models import Model
+
+ModelVersions = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL[@N]...", help="Ids, paths, or names that only one model has; MODEL@3 is version 3 of it."
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 def pull(
     context: typer.Context,
-    models: ModelNames,
+    models: ModelVersions,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the files; by default this one.")
     ] = Path(),
@@ -40,10 +47,11 @@ def pull(
     A file that is here already is not downloaded again. After an interruption, the same command continues where it
     stopped.
 
-    Examples: modelyard pull ink; modelyard pull loras/ink.safetensors -o ~/ComfyUI/models --tree
+    Examples: modelyard pull ink; modelyard pull ink@2 -o old;
+    modelyard pull loras/ink.safetensors -o ~/ComfyUI/models --tree
     """
     from modelyard.cli.terminal.progress import show_progress
-    from modelyard.client.resolve_models import find_model
+    from modelyard.client.resolve_models import find_model_version
     from modelyard.client.transfers.pull import Destination
     from modelyard.client.transfers.pull import pull as pull_model
 
@@ -53,7 +61,7 @@ def pull(
 
     async def pull_all(registry: Registry) -> list[Pulled]:
         """Find all models first, then download them one by one; the first failure ends it."""
-        found = [await find_model(registry, name) for name in models]
+        found = [await find_model_version(registry, name) for name in models]
         results: list[Pulled] = []
         with show_progress(terminal.output) as view:
             for model in found:
@@ -64,6 +72,12 @@ def pull(
     results = terminal.call_registry(pull_all, retry_until_give_up=True)
     terminal.output.answer(
         document={"files": [{"file": each.file, "outcome": each.outcome, "model": each.model} for each in results]},
-        lines=[f"{each.outcome}  {each.file}  {format_size(each.model.file_size)}" for each in results],
+        lines=[f"{each.outcome}  {each.file}  {_format_version(each.model)}" for each in results],
         quiet=[str(each.file) for each in results],
     )
+
+
+def _format_version(model: Model) -> str:
+    """Return the size of a file, and its version if the model has had several."""
+    size = format_size(model.file_size)
+    return size if model.version == model.version_count == 1 else f"{size}, version {model.version}"

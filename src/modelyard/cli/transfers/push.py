@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from modelyard.cli.terminal.formatting import format_size
+from modelyard.cli.terminal.formatting import escape_unprintable, format_size
 from modelyard.cli.terminal.terminal import Terminal, terminal_of
 from modelyard.cli.transfers.options import GiveUpAfter, LimitRate, build_network
+from modelyard.cli.transfers.push_output import build_document, get_exit_code, print_result, report_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelyard.client.api.registry import Registry
-    from modelyard.client.transfers.collect import PushRequest, RejectedFile
-    from modelyard.client.transfers.push import PushFailed, PushResult
+    from modelyard.client.transfers.collect import ModelOverrides, PushRequest, RejectedFile
+    from modelyard.client.transfers.push import PushResult
     from modelyard.transfer.options import TransferOptions
 
 _MOST_JOBS = 16
@@ -55,7 +58,15 @@ def push(
     label: Annotated[
         list[str] | None, typer.Option(help="Only machines with this label get it; may be repeated.")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a model at the same path.")] = False,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="MODEL", help="Upload as the next version of this model: an id, path or name."),
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="What is new in this version.")] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="If a model is at the same path, upload as its next version without asking."),
+    ] = False,
     clean_names: Annotated[
         bool, typer.Option("--clean-names", help="Replace an invalid file name with the nearest valid one.")
     ] = False,
@@ -72,11 +83,13 @@ def push(
     """Push model files into the team's registry.
 
     Content that the team has already is not sent. After an interruption, the same command continues where it stopped.
-    The exit code is the highest of all files.
+    A file at the path of a model that has other content becomes its next version: asked for on a terminal, else refused
+    without --replace or --to. The exit code is the highest of all files.
 
-    Examples: modelyard push ink.safetensors --type loras --tag portrait; modelyard push ~/ComfyUI/models/loras
+    Examples: modelyard push ink.safetensors --type loras --tag portrait; modelyard push ~/ComfyUI/models/loras;
+    modelyard push trained/ink-2000.safetensors --to ink --note "2,000 steps"
     """
-    from modelyard.client.transfers.collect import ModelOverrides, Notes, select_files
+    from modelyard.client.transfers.collect import ModelOverrides, Notes
 
     details: dict[str, Any] = {
         "description": description,
@@ -86,94 +99,122 @@ def push(
         "required_labels": label,
     }
     notes = Notes(**{field: value for field, value in details.items() if value is not None})
-    overrides = ModelOverrides(model_type, path, name, notes, replace, clean_names)
-    selected = select_files(files, overrides)
+    overrides = ModelOverrides(model_type, path, name, notes, replace, clean_names, note)
     terminal = terminal_of(context)
     settings = PushSettings(jobs, wait, build_network(terminal, limit_rate, give_up_after))
+    selected = _select(terminal, files, overrides, to)
     raise typer.Exit(_print_dry_run(terminal, selected) if dry_run else _push_files(terminal, selected, settings))
 
 
+def _select(
+    terminal: Terminal, files: Sequence[str], overrides: ModelOverrides, to: str | None
+) -> Sequence[PushRequest | RejectedFile]:
+    """Return the push requests and rejected files of the arguments; with ``to``, one for a version of that model.
+
+    Raises:
+        BadParameter: ``to`` is given together with a type or path.
+        NothingToPush: see ``select_files`` and ``select_version_file``.
+        ModelNotFound, ModelAmbiguous: see ``find_model``.
+    """
+    from modelyard.client.resolve_models import find_model
+    from modelyard.client.transfers.collect import build_version_request, select_files, select_version_file
+
+    if to is None:
+        return select_files(files, overrides)
+    if overrides.model_type or overrides.model_path or overrides.clean_names:
+        raise typer.BadParameter(
+            "A new version stays at the path of its model: leave out --type, --path, --clean-names."
+        )
+    file = select_version_file(files)
+    model = terminal.call_registry(lambda registry: find_model(registry, to))
+    return [build_version_request(file, model, overrides)]
+
+
 def _push_files(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile], settings: PushSettings) -> int:
-    """Push the files that are not rejected, print the result of each file, and return the highest exit code."""
+    """Push the files that are not rejected, print the result of each file, and return the highest exit code.
+
+    On a terminal, files at the path of a model with other content are asked for once the others are done, and those
+    that are confirmed are pushed as next versions.
+    """
+    from modelyard.client.transfers.collect import PushRequest
+
+    results: list[PushResult] = list(report_rejected(terminal, selected))
+    requests = [each for each in selected if isinstance(each, PushRequest)]
+    can_ask = terminal.output.style != "json" and sys.stdin.isatty()
+    if requests:
+        pushed = _push_requests(terminal, requests, settings, asks=can_ask)
+        taken = [result for result in pushed if can_ask and _get_next_version(result) is not None]
+        results += [result for result in pushed if result not in taken]
+        results += _push_confirmed(terminal, requests, taken, settings)
+    if terminal.output.style == "json":
+        terminal.output.answer(document={"files": [build_document(result) for result in results]}, lines=[])
+    return max(get_exit_code(result) for result in results)
+
+
+def _push_confirmed(
+    terminal: Terminal, requests: Sequence[PushRequest], taken: Sequence[PushResult], settings: PushSettings
+) -> list[PushResult]:
+    """Ask for each file whose path is taken whether to upload it as the next version; push those, and print the others.
+
+    Returns the results of all of them. Raises ``Abort`` if a question gets no answer.
+    """
+    confirmed: list[PushRequest] = []
+    refused: list[PushResult] = []
+    for result in taken:
+        question = f"Upload {result.file.name} as version {_get_next_version(result)} of {_get_taken_path(result)}?"
+        if typer.confirm(question, err=True):
+            confirmed += [replace(each, replace=True) for each in requests if each.file == result.file]
+        else:
+            refused.append(result)
+            print_result(terminal, result)
+    return refused + (_push_requests(terminal, confirmed, settings, asks=False) if confirmed else [])
+
+
+def _get_next_version(result: PushResult) -> int | None:
+    """Return the number of the version that a file could become; None if it was not refused for its path."""
+    from modelyard.client.transfers.push import PushFailed
+    from modelyard.wire.problems import ModelPathTaken
+
+    if isinstance(result, PushFailed) and isinstance(result.error, ModelPathTaken):
+        newest = result.error.facts.get("version")
+        return newest + 1 if isinstance(newest, int) else None
+    return None
+
+
+def _get_taken_path(result: PushResult) -> str:
+    """Return the path of the model for which a file was refused, with unprintable characters escaped."""
+    from modelyard.client.transfers.push import PushFailed
+    from modelyard.wire.problems import Problem
+
+    facts = result.error.facts if isinstance(result, PushFailed) and isinstance(result.error, Problem) else {}
+    return escape_unprintable(str(facts.get("model_path", "")))
+
+
+def _push_requests(
+    terminal: Terminal, requests: Sequence[PushRequest], settings: PushSettings, *, asks: bool
+) -> list[PushResult]:
+    """Push files with a progress display, and return their results in order.
+
+    Each is printed; with ``asks``, not those of files that could become a next version.
+    """
     from modelyard.cli.terminal.progress import show_progress
     from modelyard.client.transfers.batch import push_all
-    from modelyard.client.transfers.collect import PushRequest
     from modelyard.client.transfers.push import Pusher
-
-    requests = [each for each in selected if isinstance(each, PushRequest)]
-    results: list[PushResult] = list(_report_rejected(terminal, selected))
 
     async def push_requests(registry: Registry) -> list[PushResult]:
         """Push the files with a progress display, and return their results in order."""
         with show_progress(terminal.output) as view:
             pusher = Pusher(registry, terminal.settings, view.show, wait=settings.wait, network=settings.network)
 
-            def print_result(result: PushResult) -> None:
+            def report_result(result: PushResult) -> None:
                 """Remove a file that is done from the display, and print its result."""
                 view.remove(result.file)
-                view.print_above(lambda: _print_result(terminal, result))
+                if not (asks and _get_next_version(result) is not None):
+                    view.print_above(lambda: print_result(terminal, result))
 
-            return await push_all(pusher, requests, settings.jobs, print_result)
+            return await push_all(pusher, requests, settings.jobs, report_result)
 
-    if requests:
-        results += terminal.call_registry(push_requests, retry_until_give_up=True)
-    if terminal.output.style == "json":
-        terminal.output.answer(document={"files": [_build_document(result) for result in results]}, lines=[])
-    return max(_get_exit_code(result) for result in results)
-
-
-def _report_rejected(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile]) -> list[PushFailed]:
-    """Print why the rejected files among ``selected`` cannot be pushed, and return their results."""
-    from modelyard.client.transfers.collect import RejectedFile
-    from modelyard.client.transfers.push import PushFailed
-
-    results = [PushFailed(each.file, each.error) for each in selected if isinstance(each, RejectedFile)]
-    for result in results:
-        _print_result(terminal, result)
-    return results
-
-
-def _print_result(terminal: Terminal, result: PushResult) -> None:
-    """Print a success on standard output (not with --json), or a failure and its remedies on standard error.
-
-    An error that is a bug is raised.
-    """
-    from modelyard.cli.terminal.errors import explain_failure
-    from modelyard.client.transfers.push import PushFailed, PushSucceeded
-
-    match result:
-        case PushFailed(file, error):
-            explanation = explain_failure(error)
-            if explanation is None:
-                raise error
-            terminal.output.warn("\n  ".join([f"{file}: {explanation.sentence}", *explanation.fix]))
-        case PushSucceeded(_, outcome, model) if terminal.output.style != "json":
-            state = "" if model.verification == "verified" else f", {model.verification}"
-            line = f"{outcome}  {model.model_path}  {format_size(model.file_size)}{state}  {model.id}"
-            terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
-
-
-def _get_exit_code(result: PushResult) -> int:
-    """Return 0 for a success, else the exit code of the failure."""
-    from modelyard.cli.terminal.errors import OTHER, explain_failure
-    from modelyard.client.transfers.push import PushSucceeded
-
-    if isinstance(result, PushSucceeded):
-        return 0
-    explanation = explain_failure(result.error)
-    return OTHER if explanation is None else explanation.exit_code
-
-
-def _build_document(result: PushResult) -> dict[str, object]:
-    """Return the JSON object of a file's result; its ``error`` is None for a success or an unknown class of error."""
-    from modelyard.cli.terminal.errors import explain_failure
-    from modelyard.client.transfers.push import PushSucceeded
-
-    if isinstance(result, PushSucceeded):
-        return {"file": str(result.file), "outcome": result.outcome, "model": result.model, "error": None}
-    explanation = explain_failure(result.error)
-    error = None if explanation is None else explanation.facts
-    return {"file": str(result.file), "outcome": "failed", "model": None, "error": error}
+    return terminal.call_registry(push_requests, retry_until_give_up=True)
 
 
 def _print_dry_run(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile]) -> int:
@@ -181,14 +222,14 @@ def _print_dry_run(terminal: Terminal, selected: Sequence[PushRequest | Rejected
     from modelyard.client.transfers.dry_run import plan_push
 
     plans = terminal.call_registry(lambda registry: plan_push(registry, terminal.settings, selected))
-    failed = _report_rejected(terminal, selected)
+    failed = report_rejected(terminal, selected)
     terminal.output.answer(
-        document={"plan": [plan._asdict() for plan in plans], "files": [_build_document(result) for result in failed]},
+        document={"plan": [plan._asdict() for plan in plans], "files": [build_document(result) for result in failed]},
         lines=[
             f"would {plan.action}  {plan.file}  as {plan.model_path}  ({plan.model_type}, {format_size(plan.size)})"
             for plan in plans
         ],
         quiet=[plan.model_path for plan in plans],
     )
-    codes = [_get_exit_code(result) for result in failed] + [4 for plan in plans if plan.is_refused]
+    codes = [get_exit_code(result) for result in failed] + [4 for plan in plans if plan.is_refused]
     return max(codes, default=0)

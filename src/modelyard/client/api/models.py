@@ -9,6 +9,11 @@ from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model, ModelList
 from modelyard.wire.versions import ModelVersion, VersionList
 
+# The fields of a model's record that are those of the version that it shows.
+_CONTENT_FIELDS = (
+    *("version", "file_size", "file_hash", "blake3_hash", "verification", "verification_error", "metadata"),
+)
+
 
 async def list_all_models(registry: Registry, model_filter: ModelFilter | None = None) -> AsyncIterator[Model]:
     """Yield the models that match the filter, from all pages; a page is loaded when its first model is needed."""
@@ -28,3 +33,8 @@ async def list_all_versions(registry: Registry, model_id: UUID, *, deleted: bool
         return await registry.list_versions(model_id, paging, deleted=deleted)
 
     return [version async for page in list_pages(load_page) for version in page.version_list]
+
+
+def replace_content(model: Model, version: ModelVersion) -> Model:
+    """Return the record of a model with the content of another of its versions."""
+    return model.model_copy(update={name: getattr(version, name) for name in _CONTENT_FIELDS})

@@ -8,9 +8,8 @@ from pathlib import Path, PurePath
 from pydantic import ConfigDict, Field
 
 from modelyard.comfyui.model_locations import ModelLocation, check_location, find_location, list_model_files
-from modelyard.wire.models import Labels, ModelNotes, Tags
+from modelyard.wire.models import Labels, Model, ModelNotes, Tags
 from modelyard.wire.paths import ModelPathInvalid, parse_model_path
-from modelyard.wire.schemas import clean_name
 
 
 class NothingToPush(ValueError):
@@ -41,18 +40,24 @@ class ModelOverrides:
     notes: Notes = field(default_factory=Notes)
     replace: bool = False
     clean_names: bool = False
+    note: str | None = None  # what is new in the version
 
 
 @dataclass(frozen=True)
 class PushRequest:
-    """A file to push, and the model that it will be."""
+    """A file to push, and the model that it will be.
+
+    Without a ``display_name``, a new model gets the file's, and an existing one keeps its own. With ``replace``, the
+    file may become the next version of the model at that path.
+    """
 
     file: Path
     model_type: str
     model_path: str
-    display_name: str
+    display_name: str | None
     notes: Notes
     replace: bool
+    note: str | None = None
 
     @property
     def path_key(self) -> str:
@@ -91,6 +96,26 @@ def select_files(arguments: Sequence[str], overrides: ModelOverrides) -> list[Pu
     return [_build_request(file, relative, overrides, used_paths) for file, relative in files]
 
 
+def select_version_file(arguments: Sequence[str]) -> Path:
+    """Return the only file of the arguments of a push to a given model. Blocking.
+
+    Raises:
+        NothingToPush: the arguments name no file or several, or the file is empty or not a regular one.
+    """
+    files = [file for argument in arguments for file, _ in _expand_argument(argument)]
+    if len(files) != 1:
+        raise NothingToPush(f"--to is for one file, but there are {len(files)} files.")
+    _check_file(files[0])
+    return files[0]
+
+
+def build_version_request(file: Path, model: Model, overrides: ModelOverrides) -> PushRequest:
+    """Build the push request of a file as the next version of a model; its type and path stay."""
+    return PushRequest(
+        file, model.model_type, model.model_path, overrides.display_name, overrides.notes, True, overrides.note
+    )
+
+
 def _expand_argument(argument: str) -> Iterator[tuple[Path, PurePath]]:
     """Yield the files of an argument, each with its path relative to a folder argument, or else its name.
 
@@ -123,9 +148,10 @@ def _build_request(
             file,
             location.model_type,
             location.model_path,
-            overrides.display_name or clean_name(file.stem),
+            overrides.display_name,
             overrides.notes,
             overrides.replace,
+            overrides.note,
         )
         first = used_paths.setdefault(request.path_key, file)
         if first is not file:

@@ -51,9 +51,10 @@ async def pull(
     report: OnProgress,
     network: TransferOptions = DEFAULT_OPTIONS,
 ) -> Pulled:
-    """Download a model to its file and check the hash; a file with this hash is kept and not downloaded again.
+    """Download the version that a model's record shows, and check its hash.
 
-    A download that was interrupted earlier continues. Missing folders are created. ``report`` gets the progress.
+    A file with this hash is kept and not downloaded again. A download that was interrupted earlier continues. Missing
+    folders are created. ``report`` gets the progress.
 
     Raises:
         ModelNotVerified: the registry has not verified the content yet, or verification failed.
@@ -73,7 +74,7 @@ async def pull(
         """Request a download URL, and record that the file is downloaded."""
         nonlocal is_downloaded
         is_downloaded = True
-        ticket = await registry.download_ticket(model.id)
+        ticket = await registry.download_ticket(model.id, model.version)
         return ticket.download_url
 
     await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)

@@ -6,11 +6,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+from uuid import UUID
 
+from modelyard.client.api.models import list_all_versions
 from modelyard.client.api.registry import Registry
-from modelyard.client.resolve_models import find_model_at, is_served
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest
+from modelyard.client.transfers.path_state import (
+    PathState,
+    VersionNotCurrent,
+    build_path_taken,
+    compare_with_registry,
+)
 from modelyard.client.transfers.resume_store import ResumeStore
 from modelyard.client.transfers.uploads import (
     ResumedMultipart,
@@ -28,7 +35,9 @@ from modelyard.transfer.progress import ProgressEvent
 from modelyard.transfer.source_file import FileIdentity
 from modelyard.wire import problems
 from modelyard.wire.models import Model, NewModel
+from modelyard.wire.schemas import clean_name
 from modelyard.wire.uploads import UploadRequest
+from modelyard.wire.versions import ModelVersion
 
 # After these, the stored bytes are useless, and the next push starts again.
 UNRESUMABLE_PROBLEMS = (
@@ -38,7 +47,7 @@ UNRESUMABLE_PROBLEMS = (
     problems.UploadNotFound,
     problems.UploadUsed,
 )
-PushOutcome = Literal["registered", "replaced", "already there"]
+PushOutcome = Literal["registered", "new version", "already there"]
 
 _FIRST_POLL_SECONDS = 0.1
 _MAX_POLL_SECONDS = 2.0
@@ -56,11 +65,12 @@ PushEvent = ProgressEvent | AwaitingVerification
 
 @dataclass(frozen=True)
 class PushSucceeded:
-    """A file that is a model of the team now, or was one already."""
+    """A file that is a version of a model of the team now, or was one already."""
 
     file: Path
     outcome: PushOutcome
     model: Model
+    version: ModelVersion
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ class PreparedPush:
     """A push that passed all checks that need no upload, and how its content will be uploaded."""
 
     request: PushRequest
-    replaced: Model | None  # the team's current model at that path
+    found: PathState  # what the registry had at that path
     upload: Upload
     plan: UploadPlan
 
@@ -123,49 +133,76 @@ class Pusher:
 
         Raises:
             ModelPathTaken: a model with other content is at that path, and the request does not replace it.
+            VersionNotCurrent: the content is the model's newest version, but not the current one.
             Problem: the registry refuses the upload, for instance because of the quota.
         """
-        identity, file_hash = await asyncio.to_thread(self._read_identity, request.file)
-        current = await find_model_at(self._registry, request.model_type, request.model_path)
-        if current is not None and file_hash is None and current.file_size == identity.size:
-            file_hash = await self._uploader.compute_hash(request.file)
-        if current is not None and current.file_hash == file_hash and await is_served(self._registry, current):
-            return PushSucceeded(request.file, "already there", await self._wait_until_verified(request, current))
-        if current is not None and current.file_hash != file_hash and not request.replace:
-            raise _build_path_taken(current)
+        identity, known_hash = await asyncio.to_thread(self._read_identity, request.file)
+        found = await compare_with_registry(
+            self._registry, request, identity.size, known_hash, lambda: self._uploader.compute_hash(request.file)
+        )
+        model, newest, file_hash = found.model, found.newest, found.file_hash
+        if found.status == "same" and model is not None:
+            version = newest or await self._registry.get_version(model.id, model.version)
+            return await self._wait_until_verified(request, "already there", model.id, version)
+        if found.status == "not current" and model is not None and newest is not None:
+            raise VersionNotCurrent(model, newest.version)
+        if found.status == "other" and model is not None and newest is not None and not request.replace:
+            raise build_path_taken(model, newest)
 
-        upload_request = _build_upload_request(request, identity.size, file_hash, current)
+        upload_request = _build_upload_request(request, identity.size, file_hash, model)
         resume_key = self._resume_store.compute_key(
             self._registry.url, self._registry.team, request.path_key, str(request.file.absolute()), *identity
         )
         upload = Upload(request.file, upload_request, resume_key)
-        return await self._plan(request, current, upload)
+        return await self._plan(request, found, upload)
 
-    async def _plan(self, request: PushRequest, current: Model | None, upload: Upload) -> PreparedPush:
+    async def _plan(self, request: PushRequest, found: PathState, upload: Upload) -> PreparedPush:
         """Plan an upload; if it has a resume record, without asking the registry.
 
         The file is hashed now if the registry asks for its hash first.
         """
         if await self._resume_store.find(upload.resume_key) is not None:
-            return PreparedPush(request, current, upload, ResumedMultipart())
+            return PreparedPush(request, found, upload, ResumedMultipart())
         ticket = await self._registry.presign_upload(upload.request)
         if ticket.hash_first and upload.request.file_hash is None:
             file_hash = await self._uploader.compute_hash(request.file)
-            with_hash = _build_upload_request(request, upload.request.file_size, file_hash, current)
+            with_hash = _build_upload_request(request, upload.request.file_size, file_hash, found.model)
             upload = Upload(request.file, with_hash, upload.resume_key)
             ticket = await self._registry.presign_upload(with_hash)
-        return PreparedPush(request, current, upload, plan_upload(upload.request, ticket))
+        return PreparedPush(request, found, upload, plan_upload(upload.request, ticket))
 
     async def deliver(self, prepared: PreparedPush) -> PushSucceeded:
         """Upload a prepared file and register it. Returns and raises as ``push``."""
-        request, replaced = prepared.request, prepared.replaced
         async with self._locked_record(prepared) as upload:
             stored = await self._uploader.upload(upload, prepared.plan)
-            created = await self._registry.create_model(_build_new_model(prepared, stored))
-        model = await self._registry.get_model(created.id)
-        is_replacement = replaced is not None and replaced.id != model.id
-        outcome: PushOutcome = "replaced" if is_replacement else "registered"
-        return PushSucceeded(request.file, outcome, await self._wait_until_verified(request, model))
+            model_id = await self._register(prepared, stored)
+        version = await self._find_version(model_id, stored.file_hash)
+        outcome: PushOutcome = "registered" if prepared.found.newest is None else "new version"
+        return await self._wait_until_verified(prepared.request, outcome, model_id, version)
+
+    async def _register(self, prepared: PreparedPush, stored: StoredContent) -> UUID:
+        """Register an uploaded file and return the model's id.
+
+        Raises:
+            VersionConflict: another user has uploaded a version meanwhile; the fact ``model_id`` is added.
+        """
+        try:
+            return (await self._registry.create_model(_build_new_model(prepared, stored))).id
+        except problems.VersionConflict as conflict:
+            if prepared.found.model is not None:
+                conflict.facts["model_id"] = str(prepared.found.model.id)
+            raise
+
+    async def _find_version(self, model_id: UUID, file_hash: str) -> ModelVersion:
+        """Return the newest version of a model with this content.
+
+        Raises:
+            VersionNotFound: it was deleted meanwhile.
+        """
+        for version in await list_all_versions(self._registry, model_id):
+            if version.file_hash == file_hash:
+                return version
+        raise problems.VersionNotFound("The version that was uploaded has been deleted meanwhile.")
 
     @asynccontextmanager
     async def _locked_record(self, prepared: PreparedPush) -> AsyncIterator[Upload]:
@@ -188,23 +225,27 @@ class Pusher:
             if is_locked:
                 await self._resume_store.delete(upload.resume_key)
 
-    async def _wait_until_verified(self, request: PushRequest, model: Model) -> Model:
-        """Return the model once the registry has verified it; as it is if this pusher does not wait.
+    async def _wait_until_verified(
+        self, request: PushRequest, outcome: PushOutcome, model_id: UUID, version: ModelVersion
+    ) -> PushSucceeded:
+        """Return the result of a push once the registry has verified its version; at once if this pusher does not wait.
 
         Polls without a time limit and reports each poll.
 
         Raises:
             HashMismatch, NotAModelFile: verification failed, also if this pusher does not wait.
+            VersionNotFound, ModelNotFound: it was deleted meanwhile.
         """
         wait = _FIRST_POLL_SECONDS
-        while self._wait and model.verification == "pending":
+        while self._wait and version.verification == "pending":
             self._report(AwaitingVerification(request.file))
             await asyncio.sleep(wait)
             wait = min(_MAX_POLL_SECONDS, wait * 1.5)
-            model = await self._registry.get_model(model.id)
-        if model.verification == "failed":
-            raise _build_verification_problem(model)
-        return model
+            version = await self._registry.get_version(model_id, version.version)
+        model = await self._registry.get_model(model_id)
+        if version.verification == "failed":
+            raise _build_verification_problem(model, version)
+        return PushSucceeded(request.file, outcome, model, version)
 
     async def delete_expired_records(self) -> None:
         """Delete resume records that are so old that registries have aborted their uploads."""
@@ -218,51 +259,51 @@ class Pusher:
         return identity, None if digest is None else f"sha256:{digest}"
 
 
-def _build_verification_problem(model: Model) -> problems.Problem:
-    """Build the problem of a failed verification: ``NotAModelFile`` with a refusal, else ``HashMismatch``."""
-    detail = model.verification_error or "The registry read other content than was declared."
-    refusal = model.metadata.get("refusal")
+def _build_verification_problem(model: Model, version: ModelVersion) -> problems.Problem:
+    """Build the problem of a failed verification: ``NotAModelFile`` with a refusal, else ``HashMismatch``.
+
+    Its text says which version machines keep, if there is an earlier one.
+    """
+    detail = version.verification_error or "The registry read other content than was declared."
+    if model.version != version.version:
+        detail = f"{detail} Version {model.version} stays the current one."
+    facts = {"model_id": str(model.id), "version": version.version}
+    refusal = version.metadata.get("refusal")
     if not isinstance(refusal, dict):
-        return problems.HashMismatch(detail, model_id=str(model.id))
-    problem = problems.NotAModelFile(detail, model_id=str(model.id))
+        return problems.HashMismatch(detail, **facts)
+    problem = problems.NotAModelFile(detail, **facts)
     problem.facts |= refusal
     return problem
 
 
-def _build_upload_request(
-    request: PushRequest, size: int, file_hash: str | None, current: Model | None
-) -> UploadRequest:
-    """Build the request for an upload ticket; ``current``, if not None, is the model that the file replaces."""
+def _build_upload_request(request: PushRequest, size: int, file_hash: str | None, model: Model | None) -> UploadRequest:
+    """Build the request for an upload ticket; ``model``, if not None, is the one at the path of the request."""
     return UploadRequest(
         file_name=request.file.name,
         file_size=size,
         model_type=request.model_type,
         model_path=request.model_path,
         file_hash=file_hash,
-        replaces=None if current is None else current.id,
+        replaces=None if model is None else model.id,
     )
 
 
 def _build_new_model(prepared: PreparedPush, stored: StoredContent) -> NewModel:
-    """Build the registration of an uploaded file; details that are not set are left out."""
-    request, replaced = prepared.request, prepared.replaced
+    """Build the registration of an uploaded file; details that are not set are left out.
+
+    Only a next version has ``replaces``: content that repairs the current version is registered as before.
+    """
+    request, model, newest = prepared.request, prepared.found.model, prepared.found.newest
+    next_version = {} if model is None or newest is None else {"replaces": model.id, "expected_version": newest.version}
+    name = request.display_name or (clean_name(request.file.stem) if model is None else model.display_name)
     return NewModel(
         **request.notes.model_dump(exclude_unset=True),
-        display_name=request.display_name,
+        display_name=name,
         model_type=request.model_type,
         model_path=request.model_path,
         storage_key=stored.storage_key,
         file_size=prepared.upload.request.file_size,
         file_hash=stored.file_hash,
-        replaces=None if replaced is None else replaced.id,
-    )
-
-
-def _build_path_taken(current: Model) -> problems.ModelPathTaken:
-    """Build the problem that the registry itself would raise, but only after the upload."""
-    return problems.ModelPathTaken(
-        f"A model with other content is at '{current.model_path}'.",
-        model_id=str(current.id),
-        model_path=current.model_path,
-        held_hash=current.file_hash,
+        note=request.note,
+        **next_version,
     )

@@ -1,0 +1,254 @@
+"""``versions``, ``rollback`` and the group ``version``: list the versions of a model, and change them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelyard.cli.registry.models import ModelName
+from modelyard.cli.terminal.formatting import count_columns, format_age, format_size, format_table
+from modelyard.cli.terminal.terminal import terminal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from modelyard.cli.terminal.terminal import Terminal
+    from modelyard.client.api.registry import Registry
+    from modelyard.wire.models import Model
+    from modelyard.wire.versions import ModelVersion
+
+_HEADINGS = ("VERSION", "STATUS", "SIZE", "HASH", "CREATED BY")
+_HASH_DIGITS = 8
+_MAX_NAME_COLUMNS = 14
+_MIN_NOTE_COLUMNS = 10
+
+VersionNumber = Annotated[int, typer.Argument(metavar="N", min=1, help="The number of a version.")]
+
+version = typer.Typer(name="version", help="Change the versions of a model.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command tree."""
+    app.command()(versions)
+    app.command()(rollback)
+    app.add_typer(version)
+
+
+def versions(
+    context: typer.Context,
+    model: ModelName,
+    deleted: Annotated[bool, typer.Option("--deleted", help="List those in the trash instead.")] = False,
+) -> None:
+    """List the versions of a model, newest first.
+
+    Examples: modelyard versions ink; modelyard versions ink --deleted
+    """
+    from modelyard.client.api.models import list_all_versions
+    from modelyard.client.resolve_models import find_model
+
+    async def load(registry: Registry) -> tuple[Model, list[ModelVersion]]:
+        """Return the model and its versions."""
+        found = await find_model(registry, model)
+        return found, await list_all_versions(registry, found.id, deleted=deleted)
+
+    terminal = terminal_of(context)
+    found, listed = terminal.call_registry(load)
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    terminal.output.answer(
+        document={"model_id": found.id, "model_path": found.model_path, "version_list": listed},
+        lines=format_versions(listed, columns) if listed else ["No versions."],
+        quiet=[str(each.version) for each in listed],
+    )
+
+
+def format_versions(listed: Sequence[ModelVersion], columns: int | None) -> list[str]:
+    """Format versions as a table, with the reasons of failed ones below it.
+
+    Notes are cut so that a row has at most ``columns``, but not below 10 characters; with None they are whole, for
+    ``grep``.
+    """
+    headings = (*_HEADINGS, "DELETED" if any(each.deleted_at for each in listed) else "CREATED")
+    rows = [_build_row(each) for each in listed]
+    notes = [" ".join((each.note or "").split()) for each in listed]
+    if columns is not None:
+        used = max(map(count_columns, format_table(headings, rows)))
+        notes = [_shorten(note, max(_MIN_NOTE_COLUMNS, columns - used - 2)) for note in notes]
+    return [
+        *format_table((*headings, "NOTE"), [(*row, note) for row, note in zip(rows, notes, strict=True)]),
+        *(f"Version {each.version} failed: {each.verification_error}" for each in listed if each.verification_error),
+    ]
+
+
+def _build_row(each: ModelVersion) -> tuple[str, ...]:
+    """Return the cells of a version but its note: number, status, size, start of the hash, who and when."""
+    return (
+        str(each.version),
+        each.version_status,
+        format_size(each.file_size),
+        each.file_hash.removeprefix("sha256:")[:_HASH_DIGITS],
+        _shorten(each.created_by.display_name, _MAX_NAME_COLUMNS),
+        format_age(each.deleted_at or each.created_at),
+    )
+
+
+def _shorten(line: str, width: int) -> str:
+    """Return a line of at most ``width`` columns, with an ellipsis if it was cut."""
+    if count_columns(line) <= width:
+        return line
+    while count_columns(line) > width - 1:
+        line = line[:-1]
+    return f"{line.rstrip()}…"
+
+
+def rollback(
+    context: typer.Context,
+    model: ModelName,
+    to: Annotated[
+        int | None, typer.Option("--to", metavar="N", min=1, help="The version; by default the one before.")
+    ] = None,
+) -> None:
+    """Make an earlier version of a model the current one, which machines get.
+
+    Without --to, that is the newest verified version below the current one that was current before. With --to it may
+    be any verified version, also a newer one. It can be undone in the same way.
+
+    Examples: modelyard rollback ink; modelyard rollback ink --to 3
+    """
+    from modelyard.client.resolve_models import find_model
+
+    async def roll_back(registry: Registry) -> tuple[Model, int]:
+        """Activate the version; return the model as it was before, and the number of the version."""
+        found = await find_model(registry, model)
+        number = to or await _find_previous_version(registry, found)
+        if number != _get_current_version(found):
+            await registry.activate_version(found.id, number)
+        return found, number
+
+    terminal = terminal_of(context)
+    before, number = terminal.call_registry(roll_back)
+    current = _get_current_version(before)
+    path = before.model_path
+    sentence = (
+        f"Version {number} of {path} is current already."
+        if current == number
+        else f"Version {number} of {path} is current now; it was version {current}."
+    )
+    terminal.output.answer(
+        document={
+            "is_success": True,
+            "model_id": before.id,
+            "model_path": path,
+            "version": number,
+            "previous_version": current,
+        },
+        lines=[sentence],
+        quiet=[str(number)],
+    )
+    if current not in (number, None):
+        _note_consequences(terminal, before, current)
+
+
+def _get_current_version(model: Model) -> int | None:
+    """Return the number of the current version; None if the model has none yet: its record shows the pending one."""
+    pending = model.pending_version
+    return None if pending is not None and pending.version == model.version else model.version
+
+
+async def _find_previous_version(registry: Registry, model: Model) -> int:
+    """Return the newest verified version below the current one that was current before.
+
+    Raises:
+        VersionNotFound: there is none.
+    """
+    from modelyard.client.api.models import list_all_versions
+    from modelyard.wire.problems import VersionNotFound
+
+    for each in await list_all_versions(registry, model.id):
+        is_earlier = each.version < model.version and each.version_status == "replaced"
+        if is_earlier and each.verification == "verified":
+            return each.version
+    raise VersionNotFound(f"'{model.model_path}' has no earlier version that was current and can be downloaded.")
+
+
+def _note_consequences(terminal: Terminal, before: Model, current: int | None) -> None:
+    """Print what a roll-back means for machines and a pending version, and how to undo it."""
+    pending = before.pending_version
+    terminal.output.note("Machines replace the file at their next sync.")
+    if pending is not None and pending.verification == "pending":
+        terminal.output.note(f"Version {pending.version}, which is being verified, will not become current by itself.")
+    terminal.output.note(f"To undo: modelyard rollback {before.id} --to {current}")
+
+
+@version.command()
+def note(
+    context: typer.Context,
+    model: ModelName,
+    number: VersionNumber,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is new in the version; an empty text clears it.")],
+) -> None:
+    """Set the note of a version.
+
+    Example: modelyard version note ink 3 "Trained on 40 more pictures."
+    """
+    from modelyard.wire.versions import VersionUpdate
+
+    change = VersionUpdate(note=text or None)
+    _change_version(
+        terminal_of(context),
+        (model, number),
+        lambda registry, found: registry.update_version(found.id, number, change),
+        "Changed the note of",
+    )
+
+
+@version.command()
+def rm(context: typer.Context, model: ModelName, number: VersionNumber) -> None:
+    """Move a version to the trash. The current version cannot be removed.
+
+    Example: modelyard version rm ink 2
+    """
+    terminal = terminal_of(context)
+    removed = _change_version(
+        terminal, (model, number), lambda registry, found: registry.delete_version(found.id, number), "Removed"
+    )
+    terminal.output.note(
+        "The registry keeps removed versions for 7 days, unless its operator has set another time. To restore it:"
+    )
+    terminal.output.note(f"  modelyard version restore {removed.id} {number}")
+
+
+@version.command()
+def restore(context: typer.Context, model: ModelName, number: VersionNumber) -> None:
+    """Restore a version from the trash, which modelyard versions MODEL --deleted lists.
+
+    It does not become current by that: modelyard rollback MODEL --to N
+    """
+    _change_version(
+        terminal_of(context),
+        (model, number),
+        lambda registry, found: registry.restore_version(found.id, number),
+        "Restored",
+    )
+
+
+def _change_version(
+    terminal: Terminal,
+    name: tuple[str, int],
+    change: Callable[[Registry, Model], Awaitable[object]],
+    verb: str,
+) -> Model:
+    """Change a version, given by its model's name and its number, print it with ``verb``, and return the model."""
+    from modelyard.cli.registry.listing import find_and_change
+    from modelyard.client.resolve_models import find_model
+
+    model_name, number = name
+    model = find_and_change(terminal, lambda registry: find_model(registry, model_name), change)
+    terminal.output.answer(
+        document={"is_success": True, "model_id": model.id, "version": number},
+        lines=[f"{verb} version {number} of {model.model_path}"],
+        quiet=[str(number)],
+    )
+    return model

@@ -1,0 +1,123 @@
+"""Compare a file with what the registry has at its model path, before anything is sent."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from modelyard.client.api.paging import Paging
+from modelyard.client.api.registry import Registry
+from modelyard.client.resolve_models import find_model_at, is_served
+from modelyard.client.transfers.collect import PushRequest
+from modelyard.wire import problems
+from modelyard.wire.models import Model
+from modelyard.wire.versions import ModelVersion
+
+# What the registry has at the path of a file:
+#   unused        no model
+#   same          the model has the content, or will have it once the newest version is verified
+#   damaged       the model has the content, but the registry's copy is damaged or missing
+#   failed        the newest version has the content, and failed verification
+#   not current   the newest version has the content, but the team went back to an earlier one
+#   other         the newest version has other content
+PathStatus = Literal["unused", "same", "damaged", "failed", "not current", "other"]
+
+# Reads the file and returns ``sha256:`` and its hex digest.
+ComputeHash = Callable[[], Awaitable[str]]
+
+
+class VersionNotCurrent(ValueError):
+    """The content is that of the model's newest version, but the team went back to an earlier one."""
+
+    def __init__(self, model: Model, version: int) -> None:
+        super().__init__(
+            f"Version {version} of '{model.model_path}' has this content already, but version {model.version} is the"
+            " current one."
+        )
+        self.model_id = model.id
+        self.version = version
+
+
+@dataclass(frozen=True)
+class PathState:
+    """What the registry has at the model path of a file.
+
+    ``newest`` is the model's newest version; None without a model, or if the current version has the file's content.
+    ``file_hash`` is None if no comparison needed it.
+    """
+
+    status: PathStatus
+    model: Model | None = None
+    newest: ModelVersion | None = None
+    file_hash: str | None = None
+
+    @property
+    def next_version(self) -> int:
+        """The number that the file would get as the next version; a deleted version may have used it already."""
+        return 1 if self.newest is None else self.newest.version + 1
+
+
+async def compare_with_registry(
+    registry: Registry,
+    request: PushRequest,
+    size: int,
+    file_hash: str | None,
+    compute_hash: Callable[[], Awaitable[str]],
+) -> PathState:
+    """Compare a file of ``size`` bytes with the team's model at the path of the request.
+
+    ``file_hash`` is None if it is not known; it is computed only if a version has the same size.
+    """
+    model = await find_model_at(registry, request.model_type, request.model_path)
+    if model is None:
+        return PathState("unused", file_hash=file_hash)
+    if file_hash is None and model.file_size == size:
+        file_hash = await compute_hash()
+    if model.file_hash == file_hash and not (request.replace and _is_overtaken(model)):
+        is_intact = await is_served(registry, model)
+        return PathState("same" if is_intact else "damaged", model, file_hash=file_hash)
+
+    newest = await get_newest_version(registry, model)
+    if file_hash is None and newest.file_size == size:
+        file_hash = await compute_hash()
+    status = _get_status(newest) if newest.file_hash == file_hash else "other"
+    return PathState(status, model, newest, file_hash)
+
+
+async def get_newest_version(registry: Registry, model: Model) -> ModelVersion:
+    """Return the version of a model with the highest number, without those in the trash.
+
+    Raises:
+        ModelNotFound: the model was deleted meanwhile.
+    """
+    versions = (await registry.list_versions(model.id, Paging(per_page=1))).version_list
+    if not versions:
+        raise problems.ModelNotFound(f"'{model.model_path}' was deleted meanwhile.")
+    return versions[0]
+
+
+def build_path_taken(model: Model, newest: ModelVersion) -> problems.ModelPathTaken:
+    """Build the problem that the registry itself would raise, but only after the upload."""
+    return problems.ModelPathTaken(
+        f"A model with other content is at '{model.model_path}'.",
+        model_id=str(model.id),
+        model_path=model.model_path,
+        held_hash=model.file_hash,
+        version=newest.version,
+    )
+
+
+def _is_overtaken(model: Model) -> bool:
+    """Return whether another version becomes current once it is verified."""
+    pending = model.pending_version
+    return pending is not None and pending.verification == "pending" and pending.version != model.version
+
+
+def _get_status(newest: ModelVersion) -> PathStatus:
+    """Return the status of a path whose newest version has the file's content."""
+    match newest.version_status:
+        case "current" | "pending":
+            return "same"
+        case "failed":
+            return "failed"
+        case _:
+            return "not current"

@@ -1,0 +1,223 @@
+"""The commands about versions: push as the next one, list, roll back, pull one, note, remove, restore."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelyard.cli.registry.versions import format_versions
+from modelyard.cli.terminal.formatting import count_columns
+from modelyard.wire.versions import ModelVersion
+from tests.cli.conftest import Command
+from tests.client.model_files import write_model_file
+from tests.server.inspection.builders import build_checkpoint, build_tensorless_checkpoint, call, named, text
+
+Files = list[Path]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """Three files with one name and different content."""
+    return [write_model_file(tmp_path / f"{number}" / "loras" / "ink.safetensors", seed=number) for number in (1, 2, 3)]
+
+
+@pytest.fixture
+def pushed(signed_in: Command, files: Files) -> Command:
+    """The program, after two versions of one model were pushed."""
+    assert signed_in("push", files[0], "--note", "First try.").code == 0
+    ran = signed_in("push", files[1], "--to", "ink", "--note", "Better\nhands.")
+    assert ran.code == 0, ran.err
+    return signed_in
+
+
+def run_in_terminal(*arguments: object, typed: str) -> subprocess.CompletedProcess[str]:
+    """Run the program with a terminal as its standard input, at which one line was typed."""
+    keyboard, stdin = pty.openpty()
+    os.write(keyboard, f"{typed}\n".encode())
+    command = [sys.executable, "-m", "modelyard", *map(str, arguments)]
+    try:
+        return subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False, timeout=120)
+    finally:
+        os.close(stdin)
+        os.close(keyboard)
+
+
+def list_versions(command: Command, *options: str) -> list[tuple[int, str]]:
+    document = json.loads(command("versions", "ink", "--json", *options).out)
+    return [(each["version"], each["version_status"]) for each in document["version_list"]]
+
+
+def test_push_to_model_uploads_next_version_and_keeps_name_and_path(
+    signed_in: Command, files: Files, tmp_path: Path
+) -> None:
+    signed_in("push", files[0], "--name", "Ink 1")
+    trained = write_model_file(tmp_path / "epoch-20.safetensors", seed=9)
+    ran = signed_in("push", trained, "--to", "Ink 1", "--json")
+    (done,) = json.loads(ran.out)["files"]
+    assert (ran.code, done["outcome"], done["version"]["version"]) == (0, "new version", 2)
+    assert (done["model"]["display_name"], done["model"]["model_path"]) == ("Ink 1", "models/loras/ink.safetensors")
+
+
+@pytest.mark.parametrize("options", [("--path", "models/loras/x.safetensors"), ("--type", "vae"), ("more",)])
+def test_push_to_model_with_path_type_or_second_file_exits_2(
+    signed_in: Command, files: Files, options: tuple[str, ...]
+) -> None:
+    signed_in("push", files[0])
+    extra = [files[2] if option == "more" else option for option in options]
+    assert signed_in("push", files[1], *extra, "--to", "ink").code == 2
+    assert list_versions(signed_in) == [(1, "current")]
+
+
+def test_push_other_content_without_terminal_exits_4_unless_replace(
+    signed_in: Command, process: Command, files: Files
+) -> None:
+    signed_in("push", files[0])
+    refused = process("push", files[1])
+    assert refused.code == 4
+    assert "modelyard push --replace FILE" in refused.err
+    replaced = process("push", files[1], "--replace")
+    assert replaced.code == 0, replaced.err
+    assert replaced.out.startswith("new version  models/loras/ink.safetensors  ")
+    assert ", version 2  " in replaced.out
+
+
+@pytest.mark.parametrize(("answer", "code", "count"), [("y", 0, 2), ("n", 4, 1)])
+def test_push_other_content_in_terminal_asks_and_uploads_only_after_yes(
+    signed_in: Command, files: Files, answer: str, code: int, count: int
+) -> None:
+    signed_in("push", files[0])
+    other = write_model_file(files[1].with_name("other.safetensors"), 2000)
+    ran = run_in_terminal("push", files[1], other, typed=answer)
+    assert ran.returncode == code, ran.stderr
+    assert "Upload ink.safetensors as version 2 of models/loras/ink.safetensors?" in ran.stderr
+    assert ("Upload yours as its next version" in ran.stderr) == (answer == "n")
+    assert len(list_versions(signed_in)) == count
+    assert len(signed_in("ls", "-q").out.splitlines()) == 2
+
+
+def test_push_newest_content_after_rollback_exits_4_with_command_that_makes_it_current(
+    pushed: Command, files: Files
+) -> None:
+    pushed("rollback", "ink")
+    ran = pushed("push", files[1], "--to", "ink")
+    assert ran.code == 4
+    command = next(line for line in ran.err.splitlines() if "modelyard rollback" in line)
+    assert pushed(*command.partition("modelyard ")[2].split()).code == 0
+    assert list_versions(pushed) == [(2, "current"), (1, "replaced")]
+
+
+def test_versions_table_fits_80_columns_and_has_notes(pushed: Command) -> None:
+    ran = pushed("versions", "ink")
+    heading, newest, oldest = ran.out.splitlines()
+    assert heading.split() == ["VERSION", "STATUS", "SIZE", "HASH", "CREATED", "BY", "CREATED", "NOTE"]
+    assert newest.split()[:2] == ["2", "current"]
+    assert newest.endswith("Better hands.")
+    assert oldest.split()[:2] == ["1", "replaced"]
+    assert pushed("versions", "ink", "-q").out == "2\n1\n"
+
+
+def test_format_versions_cuts_notes_to_given_columns() -> None:
+    each = ModelVersion.model_validate(
+        {
+            "version": 123,
+            "version_status": "superseded",
+            "file_hash": "sha256:" + "ab" * 32,
+            "file_size": 123_456_789,
+            "blake3_hash": None,
+            "verification": "verified",
+            "verification_error": None,
+            "created_by": {"kind": "user", "id": None, "display_name": "Augusta Ada King, Countess of Lovelace"},
+            "created_at": "2026-01-01T00:00:00Z",
+            "promoted_at": None,
+            "note": "Trained on forty more pictures of hands.",
+            "metadata": {},
+        }
+    )
+    table = format_versions([each], 80)
+    assert max(map(count_columns, table)) <= 80
+    assert table[1].endswith("…")
+    assert format_versions([each], None)[1].endswith("of hands.")
+
+
+def test_rollback_activates_previous_version_and_prints_command_that_undoes_it(pushed: Command) -> None:
+    ran = pushed("rollback", "ink")
+    assert ran.code == 0
+    assert "Version 1 of models/loras/ink.safetensors is current now; it was version 2." in ran.out
+    assert list_versions(pushed) == [(2, "replaced"), (1, "current")]
+    undo = next(line for line in ran.err.splitlines() if line.startswith("To undo: modelyard "))
+    document = json.loads(pushed(*undo.removeprefix("To undo: modelyard ").split(), "--json").out)
+    assert (document["version"], document["previous_version"]) == (2, 1)
+    assert list_versions(pushed) == [(2, "current"), (1, "replaced")]
+
+
+def test_rollback_without_earlier_version_exits_4_and_to_unknown_one_too(signed_in: Command, files: Files) -> None:
+    signed_in("push", files[0])
+    assert "no earlier version" in signed_in("rollback", "ink").err
+    assert signed_in("rollback", "ink").code == 4
+    assert signed_in("rollback", "ink", "--to", "7").code == 4
+    current = signed_in("rollback", "ink", "--to", "1")
+    assert (current.code, "current already" in current.out) == (0, True)
+
+
+def test_rollback_skips_versions_that_were_never_current(pushed: Command, files: Files) -> None:
+    pushed("push", files[2], "--replace")
+    pushed("version", "rm", "ink", "2")
+    assert json.loads(pushed("rollback", "ink", "--json").out)["version"] == 1
+
+
+def test_pull_version_downloads_its_content(pushed: Command, files: Files, tmp_path: Path) -> None:
+    ran = pushed("pull", "ink@1", "-o", tmp_path / "old")
+    assert ran.code == 0, ran.err
+    assert ran.out.rstrip().endswith(", version 1")
+    assert (tmp_path / "old/ink.safetensors").read_bytes() == files[0].read_bytes()
+    assert pushed("pull", "ink", "-o", tmp_path / "new").code == 0
+    assert (tmp_path / "new/ink.safetensors").read_bytes() == files[1].read_bytes()
+    assert pushed("pull", "ink@9", "-o", tmp_path).code == 4
+
+
+def test_version_note_changes_and_clears_note(pushed: Command) -> None:
+    assert pushed("version", "note", "ink", 1, "Only a test.").code == 0
+    assert "Only a test." in pushed("versions", "ink").out
+    assert pushed("version", "note", "ink", 1, "").code == 0
+    assert "Only a test." not in pushed("versions", "ink").out
+
+
+def test_version_rm_prints_restore_command_that_restores_it(pushed: Command) -> None:
+    removed = pushed("version", "rm", "ink", 1)
+    assert removed.code == 0
+    assert list_versions(pushed) == [(2, "current")]
+    assert list_versions(pushed, "--deleted") == [(1, "replaced")]
+    line = next(line for line in removed.err.splitlines() if "version restore" in line)
+    assert pushed(*line.partition("modelyard ")[2].split()).code == 0
+    assert list_versions(pushed) == [(2, "current"), (1, "replaced")]
+
+
+def test_version_rm_current_version_exits_4_with_rollback_command(pushed: Command) -> None:
+    ran = pushed("version", "rm", "ink", 2)
+    assert ran.code == 4
+    assert "modelyard rollback MODEL --to N" in ran.err
+
+
+def test_failed_version_is_shown_with_reason_and_marked_in_list(signed_in: Command, tmp_path: Path) -> None:
+    signed_in("team", "settings", "--pickle-policy", "scan")
+    file = tmp_path / "checkpoints" / "ink.pt"
+    file.parent.mkdir()
+    file.write_bytes(build_checkpoint())
+    assert signed_in("push", file).code == 0
+    file.write_bytes(build_tensorless_checkpoint(call(named("os", "system"), text("true"))))
+    refused = signed_in("push", file, "--replace")
+    assert refused.code == 4
+    assert "Version 1 stays the current one." in refused.err
+
+    shown = signed_in("show", "ink").out
+    assert re.search(r"^version +1 \(2 versions\)$", shown, re.MULTILINE)
+    assert re.search(r"^new version +2, failed: This file names 'os.system'", shown, re.MULTILINE)
+    assert "verified, v2 failed" in signed_in("ls").out
+    listed = signed_in("versions", "ink").out
+    assert "Version 2 failed: This file names 'os.system'" in listed
+    assert list_versions(signed_in) == [(2, "failed"), (1, "current")]
