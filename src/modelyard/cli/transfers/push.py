@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from modelyard.transfer.options import TransferOptions
 
 _MOST_JOBS = 16
+
+Label = Annotated[list[str] | None, typer.Option(help="Only machines with this label get it; may be repeated.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the registry has verified the files.")]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="MODEL", help="Upload as the next version of this model: an id, path or name."),
+]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="If a model is at the same path, upload as its next version without asking."),
+]
 
 
 class PushSettings(NamedTuple):
@@ -55,18 +66,10 @@ def push(
     description: Annotated[str | None, typer.Option(help="Free text.")] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="A licence's name or SPDX id.")] = None,
     source_url: Annotated[str | None, typer.Option(help="Where it came from.")] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="Only machines with this label get it; may be repeated.")
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="MODEL", help="Upload as the next version of this model: an id, path or name."),
-    ] = None,
+    label: Label = None,
+    to: To = None,
     note: Annotated[str | None, typer.Option(help="What is new in this version.")] = None,
-    replace: Annotated[
-        bool,
-        typer.Option("--replace", help="If a model is at the same path, upload as its next version without asking."),
-    ] = False,
+    replace: Replace = False,
     clean_names: Annotated[
         bool, typer.Option("--clean-names", help="Replace an invalid file name with the nearest valid one.")
     ] = False,
@@ -76,9 +79,7 @@ def push(
     limit_rate: LimitRate = None,
     give_up_after: GiveUpAfter = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=_MOST_JOBS, help="Files at once.")] = 2,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Wait until the registry has verified the files.")
-    ] = True,
+    wait: Wait = True,
 ) -> None:
     """Push model files into the team's registry.
 
@@ -163,7 +164,7 @@ def _push_confirmed(
     for result in taken:
         question = f"Upload {result.file.name} as version {_get_next_version(result)} of {_get_taken_path(result)}?"
         if typer.confirm(question, err=True):
-            confirmed += [replace(each, replace=True) for each in requests if each.file == result.file]
+            confirmed += [dataclasses.replace(each, replace=True) for each in requests if each.file == result.file]
         else:
             refused.append(result)
             print_result(terminal, result)
