@@ -59,7 +59,7 @@ def test_push_to_model_uploads_next_version_and_keeps_name_and_path(
     trained = write_model_file(tmp_path / "epoch-20.safetensors", seed=9)
     ran = signed_in("push", trained, "--to", "Ink 1", "--json")
     (done,) = json.loads(ran.out)["files"]
-    assert (ran.code, done["outcome"], done["version"]["version"]) == (0, "new version", 2)
+    assert (ran.code, done["outcome"], done["version"]) == (0, "new version", 2)
     assert (done["model"]["display_name"], done["model"]["model_path"]) == ("Ink 1", "models/loras/ink.safetensors")
 
 

@@ -116,11 +116,11 @@ async def test_push_with_replace_adds_verified_version_to_model_at_same_path(
     first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors", 1000)))
     new = write_model_file(tmp_path / "new.safetensors", size, seed=2)
     pushed = await pusher.push(build_request(new, replace=True, note="Trained again."))
-    assert (pushed.outcome, pushed.version.version, pushed.version.note) == ("new version", 2, "Trained again.")
-    assert pushed.version.version_status == "current"
+    assert (pushed.outcome, pushed.version, pushed.version_status) == ("new version", 2, "current")
+    assert (await registry.get_version(first.model.id, 2)).note == "Trained again."
     models = (await registry.list_models()).model_list
     assert [model.id for model in models] == [first.model.id]
-    assert models[0].file_hash == pushed.version.file_hash != first.model.file_hash
+    assert models[0].file_hash != first.model.file_hash
 
 
 async def test_push_version_without_display_name_keeps_name_of_model(pusher: Pusher, tmp_path: Path) -> None:
@@ -171,9 +171,9 @@ async def test_push_without_waiting_returns_pending_version_and_repeated_push_wa
     await pusher.push(build_request(tmp_path / "1.pt", path))
     hasty = Pusher(registry, settings, lambda _: None, wait=False)
     pending = await hasty.push(build_request(tmp_path / "2.pt", path, replace=True))
-    assert (pending.outcome, pending.version.version) == ("new version", 2)
+    assert (pending.outcome, pending.version) == ("new version", 2)
     again = await pusher.push(build_request(tmp_path / "2.pt", path))
-    assert (again.outcome, again.version.version_status, again.model.version) == ("already there", "current", 2)
+    assert (again.outcome, again.version_status, again.model.version) == ("already there", "current", 2)
 
 
 async def test_push_newest_content_after_rollback_raises_version_not_current(

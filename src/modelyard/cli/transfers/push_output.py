@@ -39,10 +39,10 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             if explanation is None:
                 raise error
             terminal.output.warn("\n  ".join([f"{file}: {explanation.sentence}", *explanation.fix]))
-        case PushSucceeded(_, outcome, model, version) if terminal.output.style != "json":
-            number = "" if version.version == 1 else f", version {version.version}"
-            state = "" if version.version_status == "current" else f", {version.version_status}"
-            line = f"{outcome}  {model.model_path}  {format_size(version.file_size)}{number}{state}  {model.id}"
+        case PushSucceeded(_, outcome, model, version, status, size) if terminal.output.style != "json":
+            number = "" if version == 1 else f", version {version}"
+            state = "" if status == "current" else f", {status}"
+            line = f"{outcome}  {model.model_path}  {format_size(size)}{number}{state}  {model.id}"
             terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
 
 
@@ -68,6 +68,7 @@ def build_document(result: PushResult) -> dict[str, object]:
             "outcome": result.outcome,
             "model": result.model,
             "version": result.version,
+            "version_status": result.version_status,
             "error": None,
         }
     explanation = explain_failure(result.error)

@@ -37,7 +37,7 @@ from modelyard.wire import problems
 from modelyard.wire.models import Model, NewModel
 from modelyard.wire.schemas import clean_name
 from modelyard.wire.uploads import UploadRequest
-from modelyard.wire.versions import ModelVersion
+from modelyard.wire.versions import ModelVersion, VersionStatus
 
 # After these, the stored bytes are useless, and the next push starts again.
 UNRESUMABLE_PROBLEMS = (
@@ -70,7 +70,9 @@ class PushSucceeded:
     file: Path
     outcome: PushOutcome
     model: Model
-    version: ModelVersion
+    version: int
+    version_status: VersionStatus
+    size: int
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ class Pusher:
         )
         model, newest, file_hash = found.model, found.newest, found.file_hash
         if found.status == "same" and model is not None:
-            version = newest or await self._registry.get_version(model.id, model.version)
-            return await self._wait_until_verified(request, "already there", model.id, version)
+            same_hash = model.file_hash if newest is None else newest.file_hash
+            return await self._wait_until_verified(request, "already there", model, same_hash)
         if found.status == "not current" and model is not None and newest is not None:
             raise VersionNotCurrent(model, newest.version)
         if found.status == "other" and model is not None and newest is not None and not request.replace:
@@ -176,9 +178,9 @@ class Pusher:
         async with self._locked_record(prepared) as upload:
             stored = await self._uploader.upload(upload, prepared.plan)
             model_id = await self._register(prepared, stored)
-        version = await self._find_version(model_id, stored.file_hash)
+        model = await self._registry.get_model(model_id)
         outcome: PushOutcome = "registered" if prepared.found.newest is None else "new version"
-        return await self._wait_until_verified(prepared.request, outcome, model_id, version)
+        return await self._wait_until_verified(prepared.request, outcome, model, stored.file_hash)
 
     async def _register(self, prepared: PreparedPush, stored: StoredContent) -> UUID:
         """Register an uploaded file and return the model's id.
@@ -226,7 +228,7 @@ class Pusher:
                 await self._resume_store.delete(upload.resume_key)
 
     async def _wait_until_verified(
-        self, request: PushRequest, outcome: PushOutcome, model_id: UUID, version: ModelVersion
+        self, request: PushRequest, outcome: PushOutcome, model: Model, file_hash: str
     ) -> PushSucceeded:
         """Return the result of a push once the registry has verified its version; at once if this pusher does not wait.
 
@@ -236,16 +238,20 @@ class Pusher:
             HashMismatch, NotAModelFile: verification failed, also if this pusher does not wait.
             VersionNotFound, ModelNotFound: it was deleted meanwhile.
         """
+        if model.file_hash == file_hash and model.verification == "verified":
+            return PushSucceeded(request.file, outcome, model, model.version, "current", model.file_size)
+        version = await self._find_version(model.id, file_hash)
         wait = _FIRST_POLL_SECONDS
         while self._wait and version.verification == "pending":
             self._report(AwaitingVerification(request.file))
             await asyncio.sleep(wait)
             wait = min(_MAX_POLL_SECONDS, wait * 1.5)
-            version = await self._registry.get_version(model_id, version.version)
-        model = await self._registry.get_model(model_id)
+            version = await self._registry.get_version(model.id, version.version)
+        model = await self._registry.get_model(model.id)
         if version.verification == "failed":
             raise _build_verification_problem(model, version)
-        return PushSucceeded(request.file, outcome, model, version)
+        number, status, size = version.version, version.version_status, version.file_size
+        return PushSucceeded(request.file, outcome, model, number, status, size)
 
     async def delete_expired_records(self) -> None:
         """Delete resume records that are so old that registries have aborted their uploads."""
