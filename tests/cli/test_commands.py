@@ -297,6 +297,10 @@ def test_team_rename_and_settings_change_what_is_shown(signed_in: Command) -> No
     assert (shown["display_name"], shown["quota_bytes"], shown["pickle_policy"]) == ("Studio North", 2 * 10**12, "scan")
     assert json.loads(signed_in("team", "settings", "--quota", "none", "--json").out)["quota_bytes"] is None
     assert signed_in("team", "settings", "--pickle-policy", "trust").code == 2
+    kept = json.loads(signed_in("team", "settings", "--keep-versions", 9, "--keep-version-days", 0, "--json").out)
+    assert (kept["kept_versions"], kept["kept_version_days"]) == (9, 0)
+    assert "the newest 9, and all of 0 days" in signed_in("team", "show").out
+    assert signed_in("team", "settings", "--keep-versions", 0).code == 2
 
 
 def test_team_is_selected_by_name_with_option_and_switch(process: Command, modelyard: Command, server: Server) -> None:

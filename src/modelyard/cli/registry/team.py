@@ -11,6 +11,7 @@ from modelyard.cli.registry.listing import ListFormat, print_details, print_list
 from modelyard.cli.terminal.formatting import format_size, format_time
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
 from modelyard.client.sizes import parse_size
+from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -55,12 +56,13 @@ def show_team(context: typer.Context) -> None:
 
 
 def _print_team(terminal: Terminal, shown: Team) -> None:
-    """Print a team's id, name, stored bytes, quota, pickle policy and creation time."""
+    """Print a team's id, name, stored bytes, quota, retention of versions, pickle policy and creation time."""
     quota = "no limit" if shown.quota_bytes is None else format_size(shown.quota_bytes)
     pairs = [
         ("id", str(shown.id)),
         ("name", shown.display_name),
         ("stored", f"{format_size(shown.stored_bytes)}, quota: {quota}"),
+        ("versions kept", f"the newest {shown.kept_versions}, and all of {counted(shown.kept_version_days, 'day')}"),
         ("pickle files", "scanned" if shown.pickle_policy == "scan" else "refused"),
         ("since", format_time(shown.created_at)),
     ]
@@ -105,6 +107,12 @@ def change_settings(
     quota: Annotated[
         str | None, typer.Option(help="How much the team may store, such as 2TB; none for no limit.")
     ] = None,
+    keep_versions: Annotated[
+        int | None, typer.Option(metavar="N", help="How many of the newest versions of each model are kept.")
+    ] = None,
+    keep_version_days: Annotated[
+        int | None, typer.Option(metavar="N", help="For how many days every version is kept.")
+    ] = None,
 ) -> None:
     """Change the current team's settings, and show them.
 
@@ -115,6 +123,10 @@ def change_settings(
         change["pickle_policy"] = pickle_policy
     if quota is not None:
         change["quota_bytes"] = None if quota == "none" else parse_size(quota)
+    if keep_versions is not None:
+        change["kept_versions"] = keep_versions
+    if keep_version_days is not None:
+        change["kept_version_days"] = keep_version_days
     _update_team(terminal_of(context), change)
 
 
