@@ -56,6 +56,14 @@ def test_explain_path_taken_offers_replace_and_free_path() -> None:
     assert "'loras/ink_2.safetensors'" in explanation.fix[2]
 
 
+def test_explain_version_conflict_names_command_that_lists_versions() -> None:
+    conflict = problems.VersionConflict("Ada has uploaded version 4.", model_id="7", version=4, created_by="Ada")
+    explanation = explain_failure(conflict)
+    assert explanation is not None
+    assert explanation.fix[0] == "List its versions: modelyard versions 7"
+    assert explanation.facts.items() >= {"error_code": "version_conflict", "version": 4, "exit_code": 4}.items()
+
+
 def test_explain_invalid_name_suggests_valid_one_and_warns_of_workflows() -> None:
     explanation = explain_failure(NameInvalid("x", "models/loras/ink_1.safetensors"))
     assert explanation is not None

@@ -40,6 +40,18 @@ def test_blocking_push_and_pull_work_inside_running_event_loop(team: Team, tmp_p
     assert pulled.read_bytes() == file.read_bytes()
 
 
+def test_blocking_push_to_model_adds_version_and_pull_gets_earlier_one(team: Team, tmp_path: Path) -> None:
+    first, second = (write_model_file(tmp_path / f"{number}.safetensors", seed=number) for number in (1, 2))
+    path = "models/loras/ink.safetensors"
+    modelyard.push(first, model_path=path, name="Ink", url=team.url, token=team.token, team=team.id)
+    model = modelyard.push(second, to="ink", note="Better.", url=team.url, token=team.token, team=team.id)
+    assert (model.version, model.display_name) == (2, "Ink")
+    pulled = modelyard.pull("ink@1", tmp_path / "old", url=team.url, token=team.token, team=team.id)
+    assert pulled.read_bytes() == first.read_bytes()
+    with pytest.raises(ValueError, match="do not give them with `to`"):
+        modelyard.push(second, to="ink", model_type="vae", url=team.url, token=team.token, team=team.id)
+
+
 def test_blocking_pull_unknown_model_raises_model_not_found(team: Team) -> None:
     with pytest.raises(ModelNotFound):
         modelyard.pull("nothing", url=team.url, token=team.token, team=team.id)

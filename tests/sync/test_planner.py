@@ -53,14 +53,14 @@ def test_plan_found_file_is_never_replaced() -> None:
     assert refused.state == "conflict"
 
 
-def test_plan_file_with_unverified_new_version_is_not_removed() -> None:
+def test_plan_file_at_path_of_unverified_model_is_not_removed() -> None:
     disk = SimulatedDisk()
     disk.add_placed_file("loras/ink.pt", "old")
     gone = disk.add_placed_file("loras/gone.pt")
-    successor = build_waiting_entry(build_entry("loras/ink.pt", "new", id=uuid4()), "Not verified yet.")
-    plan = plan_sync(DesiredState(rejected=(successor,)), disk.build_inventory(), build_policy())
+    unverified = build_waiting_entry(build_entry("loras/ink.pt", "new", id=uuid4()), "Not verified yet.")
+    plan = plan_sync(DesiredState(rejected=(unverified,)), disk.build_inventory(), build_policy())
     assert [removal.target.path for removal in plan.remove] == [gone]
-    assert [blocked.model_id for blocked in plan.blocked] == [successor.id]
+    assert [blocked.model_id for blocked in plan.blocked] == [unverified.id]
     assert (plan.fetch, plan.replace, plan.rows_to_write, plan.rows_to_delete) == ((), (), (), ())
 
 
