@@ -27,7 +27,9 @@ _MIN_NOTE_COLUMNS = 10
 
 VersionNumber = Annotated[int, typer.Argument(metavar="N", min=1, help="The number of a version.")]
 
-version = typer.Typer(name="version", help="Change the versions of a model.", no_args_is_help=True)
+version = typer.Typer(
+    name="version", help="One version of a model: set its note, remove, restore.", no_args_is_help=True
+)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -61,7 +61,9 @@ def push(
         str | None,
         typer.Option(help="The path on machines: models/<type>/<file>, or a folder that ends with a slash."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="A display name; by default the file's name.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="A display name; by default the file's name, or that of the model at the path.")
+    ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
     description: Annotated[str | None, typer.Option(help="Free text.")] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="A licence's name or SPDX id.")] = None,
