@@ -28,7 +28,7 @@ CODE_TEXTS = [
     "<svg/onload=alert(1)>",
     "=cmd|' /C calc'!A0",
     "../../../etc/passwd",
-    "\u202egnp.exe",
+    "\u200fgnp.exe",
     "e\u0301" * 20,
     "Z\u0335\u0321" * 10,
     "\U0001f4a5\u200d\u2764\ufe0f",

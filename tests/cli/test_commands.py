@@ -146,13 +146,13 @@ def test_ls_and_show_escape_control_characters_in_names(signed_in: Command, team
     async def rename() -> None:
         async with team.registry() as registry:
             (model,) = (await registry.list_models()).model_list
-            change = ModelUpdate(display_name="evil\x9b31m\u202e[bold]", description="a\tb\x85c")
+            change = ModelUpdate(display_name="evil\u200f[bold]", description="a\tb\x85c\x9b31m\u202e")
             await registry.update_model(model.id, change)
 
     asyncio.run(rename())
     for ran in (signed_in("ls"), signed_in("show", "ink.safetensors")):
         assert ran.code == 0, ran.err
-        assert not {"\x9b", "\u202e", "\x85", "\t"} & set(ran.out)
+        assert not {"\x9b", "\u202e", "\u200f", "\x85", "\t"} & set(ran.out)
         assert "[bold]" in ran.out
 
 

@@ -3,6 +3,7 @@
 import type { Page } from '@playwright/test'
 import { expect, expectAccessible, withRegistry } from './fixtures'
 import { buildSafetensors, registerModel } from './modelFiles'
+import { removeDirectionMarks } from './sampleTeam'
 
 const test = withRegistry()
 
@@ -76,12 +77,12 @@ test('hostile model metadata runs no script and fits the layout on wide and narr
   for (const [number, text] of HOSTILE.entries()) {
     const { id } = await registerModel(registry, `loras/hostile_${number}.safetensors`, {
       bytes: buildSafetensors(64, { 'modelspec.trigger_phrase': text, 'modelspec.author': text }),
-      display_name: [...text]
+      display_name: [...removeDirectionMarks(text)]
         .slice(0, 255)
         .join('')
         .slice(0, 255)
         .replace(/[\ud800-\udbff]$/, ''),
-      tags: [[...text].slice(0, 24).join('')],
+      tags: [[...removeDirectionMarks(text)].slice(0, 24).join('')],
       description: `${text}\n${text}`,
       license: [...text].slice(0, 80).join(''),
       source_url: `https://models.example/${encodeURIComponent(text).slice(0, 1500)}`,

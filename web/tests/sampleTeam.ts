@@ -8,7 +8,7 @@ export interface TextTransform {
   name(plain: string): string
 }
 
-/** Remove text direction marks, which names of teams and keys may not contain. */
+/** Remove text direction marks, which names may not contain. */
 export function removeDirectionMarks(text: string): string {
   return text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '')
 }
@@ -33,11 +33,14 @@ export async function createSampleTeam(registry: Registry, words: TextTransform 
       'modelspec.title': words.name(name),
       'modelspec.architecture': 'stable-diffusion-xl-v1-base',
     })
-    const noted = { display_name: words.name(name), description: words.name(`${name}, for the autumn book.`), ...facts }
+    const display_name = removeDirectionMarks(words.name(name))
+    const noted = { display_name, description: words.name(`${name}, for the autumn book.`), ...facts }
     ids.push((await registerModel(registry, path, { bytes, ...noted })).id)
   }
   await registry.call(registry.owner, 'PUT', `/models/${ids[3]}`, { model_status: 'disabled' })
-  const gone = await registerModel(registry, 'loras/old_try.safetensors', { display_name: words.name('Old try') })
+  const gone = await registerModel(registry, 'loras/old_try.safetensors', {
+    display_name: removeDirectionMarks(words.name('Old try')),
+  })
   await registry.call(registry.owner, 'DELETE', `/models/${gone.id}`)
   await registry.call(registry.owner, 'POST', '/invitations', {
     email_address: 'grace@studio.test',

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from '@playwright/test'
 import { detectTypeByGguf, detectTypeByTensors } from '../src/features/upload/engine/detectType'
 import { findPathProblem, suggestPathByFolders } from '../src/features/upload/engine/suggestPath'
+import { isKnownType, suggestType } from '../src/features/upload/engine/suggestType'
 
 interface SharedCases {
   folders: [file: string, modelPath: string | null][]
@@ -38,4 +39,20 @@ test('findPathProblem suggests the recorded name for every shared case', () => {
     return [name, (findPathProblem(path)?.suggestion ?? path).replace('models/loras/', '')]
   })
   expect(suggested).toEqual(shared.clean_names)
+})
+
+interface SuggestionCases {
+  near_misses: [name: string, folder: string][]
+  known: string[]
+  new: string[]
+}
+
+const SUGGESTIONS = join(import.meta.dirname, '../../tests/wire/model_type_suggestions.json')
+
+test('suggestType gives the recorded type for every shared case', () => {
+  const cases = JSON.parse(readFileSync(SUGGESTIONS, 'utf8')) as SuggestionCases
+  expect(cases.near_misses.map(([name]) => [name, suggestType(name)])).toEqual(cases.near_misses)
+  expect([...cases.known, ...cases.new].filter((name) => suggestType(name) !== undefined)).toEqual([])
+  expect(cases.known.filter((name) => !isKnownType(name))).toEqual([])
+  expect([...cases.new, ...cases.near_misses.map(([name]) => name)].filter(isKnownType)).toEqual([])
 })

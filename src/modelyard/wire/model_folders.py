@@ -3,6 +3,7 @@
 The page's list (``web/src/generated/modelTypes.ts``) and ``docs/reference/model-folders.md`` are written from here.
 """
 
+import re
 from dataclasses import dataclass
 
 # The folders of ComfyUI core (``folder_paths.py``), aliases included, in the order in which the page offers them.
@@ -86,6 +87,9 @@ NODE_FOLDERS = (
     NodeFolder("xlabs", "x-flux-comfyui"),
 )
 
+_separators = re.compile(r"[-_. ]+")
+# Shorter names are too similar to each other: `doras` need not be a typo of `loras`.
+_MIN_TYPO_LENGTH = 6
 _node_folders = {folder.name.casefold(): folder for folder in NODE_FOLDERS}
 
 
@@ -95,3 +99,52 @@ def find_node_folder(name: str) -> NodeFolder | None:
     Letter case is ignored: nodes that share a folder spell it differently (``LLM`` and ``llm``).
     """
     return _node_folders.get(name.casefold())
+
+
+def _normalize(name: str) -> str:
+    """Return a name in lower case, without separators and without a final ``s``."""
+    return _separators.sub("", name.casefold()).removesuffix("s")
+
+
+def _is_one_letter_off(one: str, other: str) -> bool:
+    """Return whether two texts differ in one letter, inserted, missing or changed, or in two swapped ones; no digit."""
+    start = next((index for index, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1), None)
+    if start is None:
+        start = min(len(one), len(other))
+    rest, other_rest = one[start:], other[start:]
+    if any(map(str.isdigit, rest[:1] + other_rest[:1])):
+        return False
+    return (
+        rest[1:] == other_rest
+        or rest == other_rest[1:]
+        or rest[1:] == other_rest[1:]
+        or (rest[:2] == other_rest[1::-1] and rest[2:] == other_rest[2:])
+    )
+
+
+def is_known_folder(name: str) -> bool:
+    """Return whether ComfyUI itself or a known custom node has this models folder; ComfyUI's in their exact case."""
+    return name in CORE_FOLDERS or find_node_folder(name) is not None
+
+
+def suggest_folder(name: str) -> str | None:
+    """Return the known folder of which an unknown name is a near miss; None for a known name, or a new one.
+
+    A near miss has another case, plural or separator, or differs from a folder of ComfyUI in one letter. Digits have to
+    be equal: ``depthanything2`` is another folder than ``depthanything3``.
+    """
+    if is_known_folder(name):
+        return None
+    spelling = _normalize(name)
+    if spelling in _folders_by_spelling:
+        return _folders_by_spelling[spelling]
+    if len(spelling) < _MIN_TYPO_LENGTH:
+        return None
+    return next((folder for folder in CORE_FOLDERS if _is_one_letter_off(spelling, _normalize(folder))), None)
+
+
+# Short names of node folders, such as `blip`, have too many neighbors. A folder of ComfyUI takes precedence.
+_folders_by_spelling = {
+    _normalize(folder): folder
+    for folder in (*(each.name for each in NODE_FOLDERS if len(each.name) >= _MIN_TYPO_LENGTH), *CORE_FOLDERS[::-1])
+}

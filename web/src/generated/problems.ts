@@ -62,6 +62,7 @@ export type ProblemCode =
   | 'unsupported_media_type'
   | 'invalid_request'
   | 'model_path_refused'
+  | 'model_type_unknown'
   | 'not_a_model_file'
   | 'hash_mismatch'
   | 'size_mismatch'

@@ -9,6 +9,7 @@ import typer
 
 from modelyard.cli.registry.listing import ListFormat, print_list
 from modelyard.cli.terminal.formatting import escape_unprintable, format_age, format_fields, format_size, format_time
+from modelyard.cli.terminal.new_types import NewType, confirm_new_types
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
 from modelyard.comfyui.quoting import counted
 
@@ -200,6 +201,7 @@ def edit(
         list[str] | None,
         typer.Option(help="Set the labels that a machine needs, with one --label for each; an empty one clears them."),
     ] = None,
+    new_type: NewType = False,
 ) -> None:
     """Change the details, the type or the path of a model. Its content stays the same.
 
@@ -217,6 +219,7 @@ def edit(
     }
     change = {field: _null_if_empty(value) for field, value in values.items() if value is not None}
     terminal = terminal_of(context)
+    confirm_new_types(terminal, [] if model_type is None else [model_type], is_accepted=new_type)
     changed = terminal.call_registry(
         lambda registry: _edit_model(registry, model, change, (add_tag or [], remove_tag or []))
     )

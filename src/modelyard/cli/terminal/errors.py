@@ -103,6 +103,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     ),
     problems.VersionNotFound: (REFUSED, ("List those in the trash: modelyard versions MODEL --deleted",)),
     VersionNotCurrent: (REFUSED, ("Make it the current one: modelyard rollback {model_id} --to {version}",)),
+    problems.ModelTypeUnknown: (REFUSED, ("Use the known type: --type {suggestion}",)),
     problems.ModelNotVerified: (REFUSED, ("See the state of its verification: modelyard show MODEL",)),
     problems.ModelNotFound: (REFUSED, ("List the models: modelyard ls",)),
     problems.MemberNotFound: (REFUSED, ("List the members: modelyard member ls",)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from modelyard.cli.terminal.formatting import escape_unprintable, format_size
+from modelyard.cli.terminal.new_types import NewType, confirm_new_types
 from modelyard.cli.terminal.terminal import Terminal, terminal_of
 from modelyard.cli.transfers.options import GiveUpAfter, LimitRate, build_network
 from modelyard.cli.transfers.push_output import build_document, get_exit_code, print_result, report_rejected
@@ -36,11 +37,15 @@ Replace = Annotated[
 
 
 class PushSettings(NamedTuple):
-    """How many files a push handles at once, whether it waits for verification, and its network options."""
+    """How many files a push handles at once, whether it waits for verification, and its network options.
+
+    ``accepts_new_types``: types that are new to the team are used without a question.
+    """
 
     jobs: int
     wait: bool
     network: TransferOptions
+    accepts_new_types: bool
 
 
 def add_to(app: typer.Typer) -> None:
@@ -72,6 +77,7 @@ def push(
     to: To = None,
     note: Annotated[str | None, typer.Option(help="What is new in this version.")] = None,
     replace: Replace = False,
+    new_type: NewType = False,
     clean_names: Annotated[
         bool, typer.Option("--clean-names", help="Replace an invalid file name with the nearest valid one.")
     ] = False,
@@ -104,7 +110,7 @@ def push(
     notes = Notes(**{field: value for field, value in details.items() if value is not None})
     overrides = ModelOverrides(model_type, path, name, notes, replace, clean_names, note)
     terminal = terminal_of(context)
-    settings = PushSettings(jobs, wait, build_network(terminal, limit_rate, give_up_after))
+    settings = PushSettings(jobs, wait, build_network(terminal, limit_rate, give_up_after), new_type)
     selected = _select(terminal, files, overrides, to)
     raise typer.Exit(_print_dry_run(terminal, selected) if dry_run else _push_files(terminal, selected, settings))
 
@@ -136,13 +142,14 @@ def _select(
 def _push_files(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile], settings: PushSettings) -> int:
     """Push the files that are not rejected, print the result of each file, and return the highest exit code.
 
-    On a terminal, files at the path of a model with other content are asked for once the others are done, and those
-    that are confirmed are pushed as next versions.
+    Asks first if a type is new to the team. On a terminal, files at the path of a model with other content are asked
+    for once the others are done, and those that are confirmed are pushed as next versions.
     """
     from modelyard.client.transfers.collect import PushRequest
 
-    results: list[PushResult] = list(report_rejected(terminal, selected))
     requests = [each for each in selected if isinstance(each, PushRequest)]
+    confirm_new_types(terminal, [each.model_type for each in requests], is_accepted=settings.accepts_new_types)
+    results: list[PushResult] = list(report_rejected(terminal, selected))
     can_ask = terminal.output.style != "json" and sys.stdin.isatty()
     if requests:
         pushed = _push_requests(terminal, requests, settings, asks=can_ask)

@@ -11,7 +11,13 @@ from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
 from modelyard.server.http.params import parse_uuid
 from modelyard.server.models.listing.tags import replace_tag_rows, update_tag_rows
-from modelyard.server.models.paths import build_path_taken, find_model_at_path, flush_model, validate_model_path
+from modelyard.server.models.paths import (
+    build_path_taken,
+    check_model_type,
+    find_model_at_path,
+    flush_model,
+    validate_model_path,
+)
 from modelyard.server.models.replicas import states
 from modelyard.server.models.replicas.labels import build_label_set
 from modelyard.server.models.tables import ModelRow, build_search_text
@@ -105,6 +111,7 @@ def update_model(
         ModelNotFound, RoleTooLow, RecordStale
         KeyNotAllowed: the request of an integration key contains the status, even an unchanged one.
         ModelPathRefused, ModelPathTaken: the new path or type is not allowed, or another model has the path.
+        ModelTypeUnknown: the new type is a near miss of a known one.
     """
     model = find_model(session, team, model_id)
     sent = {name: getattr(change, name) for name in change.model_fields_set}
@@ -159,7 +166,10 @@ def _apply_change(session: Session, model: ModelRow, changed: dict[str, Any]) ->
 
     Raises:
         ModelPathRefused, ModelPathTaken: the new path or type is not allowed, or another model has the path.
+        ModelTypeUnknown: the new type is a near miss of a known one.
     """
+    if "model_type" in changed:
+        check_model_type(changed["model_type"])
     if "model_path" in changed:
         _check_format(model, changed["model_path"])
     for name, value in changed.items():

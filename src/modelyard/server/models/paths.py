@@ -1,4 +1,4 @@
-"""Paths of models within a team: validation, the model at a path, and the problem if a path is taken."""
+"""Types and paths of models within a team: validation, the model at a path, and the problem if a path is taken."""
 
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.models.tables import ModelRow
 from modelyard.wire import problems
+from modelyard.wire.model_folders import suggest_folder
 from modelyard.wire.paths import ModelPath, ModelPathInvalid, parse_model_path
 
 MAX_SUGGESTIONS = 50
@@ -27,6 +28,38 @@ def validate_model_path(model_type: str, model_path: str) -> ModelPath:
     except ModelPathInvalid as refused:
         errors = [{"field": refused.field, "message": str(refused)}]
         raise problems.ModelPathRefused(str(refused), errors=errors) from None
+
+
+def check_model_type(model_type: str, *existing: ModelRow | None) -> None:
+    """Check that a model type is not a near miss of a known one, unless one of these existing models has it.
+
+    Raises:
+        ModelTypeUnknown: it is; with the suggested type.
+    """
+    suggestion = suggest_folder(model_type)
+    if suggestion is None or any(model is not None and model.model_type == model_type for model in existing):
+        return
+    message = f"'{model_type}' is no folder that ComfyUI or a known node reads. Did you mean '{suggestion}'?"
+    raise problems.ModelTypeUnknown(
+        f"{message} Use it as the model type and as the first folder of the path.",
+        suggestion=suggestion,
+        errors=[{"field": "model_type", "message": message}],
+    )
+
+
+def check_new_model_type(
+    session: Session, team_id: UUID, path: ModelPath, model_type: str, replaced_id: UUID | None
+) -> None:
+    """Check the type of a new upload as ``check_model_type``; the model at its path and the replaced one may have it.
+
+    Raises:
+        ModelTypeUnknown: see ``check_model_type``.
+    """
+    if suggest_folder(model_type) is None:
+        return
+    replaced = None if replaced_id is None else session.get(ModelRow, replaced_id)
+    own = replaced if replaced is not None and replaced.team_id == team_id else None
+    check_model_type(model_type, find_model_at_path(session, team_id, path), own)
 
 
 def find_model_at_path(session: Session, team_id: UUID, path: ModelPath) -> ModelRow | None:

@@ -76,6 +76,12 @@ class ModelPathRefused(Problem):
     status, slug, title = 422, "model-path-refused", "This model path is refused"
 
 
+class ModelTypeUnknown(Problem):
+    """The model type is a near miss of a known one. Fact: ``suggestion``. Types that resemble none are accepted."""
+
+    status, slug, title = 422, "model-type-unknown", "This model type is probably a mistake"
+
+
 class NotAModelFile(Problem):
     """The content does not match the format of the file extension, or is unsafe."""
 

@@ -4,7 +4,7 @@ import { ActionIcon, Button, Group, Loader, NativeSelect, Text, TextInput } from
 import { IconAlertTriangle, IconBan, IconCheck, IconX } from '@tabler/icons-react'
 import { memo } from 'react'
 import { formatBytes } from '@/components/format'
-import { discard, replaceExisting, setPath, setType } from '@/features/upload/engine/draft'
+import { acceptType, discard, replaceExisting, setPath, setType } from '@/features/upload/engine/draft'
 import type { Item } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
 import type { Validation } from '@/features/upload/engine/validate'
@@ -72,7 +72,7 @@ function Mark({ verdict }: { verdict: Validation | undefined }) {
 
 function ValidationMessage({ draft, verdict }: { draft: Item; verdict: Validation | undefined }) {
   if (!verdict?.text) return null
-  const isPathTaken = verdict.kind === 'needs-input' && draft.existing
+  const { isPathTaken, newType } = verdict
   const isInformation = verdict.kind === 'valid' || verdict.kind === 'reading'
   return (
     <div className={classes.wide} id={`verdict-${draft.id}`}>
@@ -86,6 +86,17 @@ function ValidationMessage({ draft, verdict }: { draft: Item; verdict: Validatio
           onFree={(free) => setPath(draft.id, free)}
           onReplace={() => replaceExisting(draft.id)}
         />
+      )}
+      {newType && (
+        <Button
+          className={classes.choice}
+          mt={4}
+          variant="default"
+          size="compact-sm"
+          onClick={() => acceptType(newType)}
+        >
+          Use new type {newType}
+        </Button>
       )}
       {!isPathTaken && verdict.suggestion && (
         <Button

@@ -5,7 +5,12 @@ from dataclasses import replace
 from sqlalchemy.exc import IntegrityError
 
 from modelyard.server.models.objects.checks import ObjectChecks
-from modelyard.server.models.paths import build_path_taken, find_model_at_path, validate_model_path
+from modelyard.server.models.paths import (
+    build_path_taken,
+    check_new_model_type,
+    find_model_at_path,
+    validate_model_path,
+)
 from modelyard.server.models.registration.apply import (
     RegisteredModel,
     Registration,
@@ -31,6 +36,7 @@ def presign_upload(
 
     Raises:
         ModelPathRefused: the path or type is not allowed.
+        ModelTypeUnknown: see ``check_model_type``.
         ModelPathTaken: a model with other content is at the path and is not the one to replace; only detected if the
             request has a hash.
         QuotaExceeded, TooManyUploads, StorageFull: see ``open_upload``.
@@ -42,6 +48,7 @@ def presign_upload(
         sha256 = strip_hash_prefix(new.file_hash)
         objects.check_blobs_with_content(team.team_id, sha256, new.file_size, wait_for_store=False)
     with objects.database.writing(team.team_id) as session:
+        check_new_model_type(session, team.team_id, path, new.model_type, new.replaces)
         existing = find_model_at_path(session, team.team_id, path)
         if existing is not None and existing.id != new.replaces and new.file_hash not in (None, existing.file_hash):
             raise build_path_taken(session, existing, path, new.file_hash)
@@ -57,6 +64,7 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
 
     Raises:
         ModelPathRefused: the path or type is not allowed.
+        ModelTypeUnknown: see ``check_model_type``.
         UploadNotFound: no upload of this team has this key.
         SizeMismatch: another size is declared here than at presign.
         UploadIncomplete: the stored size differs from the declared one.
@@ -72,6 +80,8 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
     objects.check_blobs_with_content(team.team_id, strip_hash_prefix(new.file_hash), new.file_size, wait_for_store=True)
     with objects.database.reading() as session:
         loaded = load_upload(session, team, new.storage_key)
+        if loaded.upload.registered_at is None:
+            check_new_model_type(session, team.team_id, path, new.model_type, new.replaces)
     if loaded.upload.registered_at is not None:
         return apply_repeated_registration(objects.database, team, path, new, loaded.upload.model_id)
 

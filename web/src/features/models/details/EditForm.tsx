@@ -3,12 +3,14 @@
 import { Alert, Autocomplete, Button, Group, List, Stack, Text, Textarea, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { asProblem, type Problem } from '@/api/problem'
+import { Confirm } from '@/components/Confirm'
 import { notifyError, notifyWithUndo } from '@/components/notify'
 import { TagsField } from '@/components/TagsField'
 import { buildUpdate, type Fields, getChangedFields, getFields, LABELS } from '@/features/models/details/fields'
 import classes from '@/features/models/models.module.css'
 import { updateModel } from '@/features/models/mutations'
 import { type ReadModel, refreshLists, refreshModel } from '@/features/models/queries'
+import { isKnownType, suggestType } from '@/features/upload/engine/suggestType'
 import {
   MAX_DESCRIPTION_LENGTH,
   MAX_LICENSE_LENGTH,
@@ -31,6 +33,7 @@ export function EditForm({ start, onClose }: { start: ReadModel; onClose: () => 
   const [changedFields, setChangedFields] = useState<(keyof Fields)[]>([])
   const [problem, setProblem] = useState<Problem>()
   const [isBusy, setBusy] = useState(false)
+  const [isNewTypeShown, setNewTypeShown] = useState(false)
   const before = getFields(base.model)
   const fields = { ...before, ...edits }
   const set = (some: Partial<Fields>) => setEdits({ ...edits, ...some })
@@ -77,9 +80,23 @@ export function EditForm({ start, onClose }: { start: ReadModel; onClose: () => 
     <form
       onSubmit={(event) => {
         event.preventDefault()
-        void onSubmit()
+        if (isNewType(fields.model_type, before.model_type)) setNewTypeShown(true)
+        else void onSubmit()
       }}
     >
+      <Confirm
+        title="Use a new type?"
+        verb="Use new type"
+        isOpen={isNewTypeShown}
+        onConfirm={() => {
+          setNewTypeShown(false)
+          void onSubmit()
+        }}
+        onClose={() => setNewTypeShown(false)}
+      >
+        No folder <bdi>“{fields.model_type}”</bdi> is known. Machines will create it, and only a node that reads it will
+        find the model.
+      </Confirm>
       <Stack>
         {changedFields.length > 0 && <ConflictNotice names={changedFields} now={before} edits={edits} />}
         <RecordFields fields={fields} set={set} errorOf={(name) => getFieldError(problem, name)} />
@@ -95,6 +112,11 @@ export function EditForm({ start, onClose }: { start: ReadModel; onClose: () => 
       </Stack>
     </form>
   )
+}
+
+/** Return whether a changed type is not known; the registry itself refuses a near miss of a known one. */
+function isNewType(type: string, before: string): boolean {
+  return type !== before && !isKnownType(type) && suggestType(type) === undefined
 }
 
 async function shown(id: string): Promise<void> {

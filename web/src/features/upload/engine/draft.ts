@@ -5,7 +5,7 @@ import { addItem, allItems, findItem, removeItems, updateItem } from '@/features
 import { peek, peekSoon, stopPeek } from '@/features/upload/engine/peek'
 import type { PickedFile } from '@/features/upload/engine/pickFiles'
 import { findResumeRecord, getCachedHash } from '@/features/upload/engine/resumeStore'
-import { suggestPathByFolders, suggestPathByType, withType } from '@/features/upload/engine/suggestPath'
+import { getTypeOfPath, suggestPathByFolders, suggestPathByType, withType } from '@/features/upload/engine/suggestPath'
 
 export interface Owner {
   teamId: string
@@ -66,6 +66,13 @@ export function setPath(id: number, path: string): void {
 export function setType(id: number, modelType: string): void {
   const one = findItem(id)
   if (one) setPath(id, withType(one.path, modelType))
+}
+
+/** Accept a type that is not known, for all drafts that have it. */
+export function acceptType(modelType: string): void {
+  for (const { id, stage, path } of allItems()) {
+    if (stage === 'draft' && getTypeOfPath(path) === modelType) updateItem(id, { acceptedType: modelType })
+  }
 }
 
 /** Replace the existing model at the path with this file. */

@@ -28,6 +28,8 @@ export interface Item {
   refusal?: string | undefined
   /** The model that has this path; null if there is none, undefined until it is looked up. */
   existing?: Model | null | undefined
+  /** A type that is not known, which the person has confirmed. */
+  acceptedType?: string | undefined
   /** A free path nearby, which the registry suggests when it knows the file's hash. */
   freePath?: string | undefined
   /** The id of the model that this file replaces. */

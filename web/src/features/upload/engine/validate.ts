@@ -3,7 +3,14 @@
 import type { Team } from '@/api/types'
 import { checkPath } from '@/features/upload/engine/checkPath'
 import { type Item, isActive } from '@/features/upload/engine/items'
-import { findPathProblem, getExtension, getTypeOfPath, INVALID_CHARACTERS } from '@/features/upload/engine/suggestPath'
+import {
+  findPathProblem,
+  getExtension,
+  getTypeOfPath,
+  INVALID_CHARACTERS,
+  withType,
+} from '@/features/upload/engine/suggestPath'
+import { isKnownType, suggestType } from '@/features/upload/engine/suggestType'
 import { PICKLE_EXTENSIONS } from '@/generated/formats'
 
 export interface Validation {
@@ -12,6 +19,10 @@ export interface Validation {
   text: string
   /** A valid path. */
   suggestion?: string | undefined
+  /** Another model is at the path. */
+  isPathTaken?: boolean
+  /** A type that is not known, which the person may use all the same. */
+  newType?: string
 }
 
 /** Validate all drafts; returns the results by draft id. */
@@ -39,6 +50,8 @@ function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined
   if (getExtension(one.path) !== getExtension(one.file.name)) {
     return { kind: 'refused', text: `The path must have the extension of the file, '${getExtension(one.file.name)}'.` }
   }
+  const typeProblem = validateType(one)
+  if (typeProblem) return typeProblem
   if (twin)
     return {
       kind: 'refused',
@@ -48,6 +61,19 @@ function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined
   if (one.existing) return { kind: 'valid', text: 'Replaces the model that is at this path now.' }
   if (one.isBegun) return { kind: 'valid', text: 'Resumes an upload that was started before.' }
   return { kind: 'valid', text: '' }
+}
+
+/** Return what is wrong with an unknown type, unless the model at the path has it or the person accepted it. */
+function validateType(one: Item): Validation | undefined {
+  const type = getTypeOfPath(one.path)
+  if (isKnownType(type) || one.acceptedType === type || one.existing?.model_type === type) return undefined
+  const known = suggestType(type)
+  if (known) {
+    const text = `'${type}' is no folder that ComfyUI or a known node reads. Did you mean '${known}'?`
+    return { kind: 'needs-input', text, suggestion: withType(one.path, known) }
+  }
+  const text = `No folder '${type}' is known. Machines will create it, and only a node that reads it will find the model.`
+  return { kind: 'needs-input', text, newType: type }
 }
 
 function invalidPath(one: Item, why: string, suggestion: string | undefined): Validation {
@@ -76,7 +102,8 @@ function takenPath(one: Item): Validation {
       text: 'A model of this size is at this path. Hashing the file to compare them…',
     }
   }
-  return { kind: 'needs-input', text: 'A different file is at this path.', suggestion: one.freePath }
+  const text = 'A different file is at this path.'
+  return { kind: 'needs-input', text, suggestion: one.freePath, isPathTaken: true }
 }
 
 function pickleRefusal({ file }: Item, team: Team | undefined): string | undefined {
