@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 
 from modelyard.server.garbage.run_state import CollectionRun
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
@@ -50,7 +50,8 @@ def _is_past_retention(run: CollectionRun, kept_versions: int, kept_days: int) -
     )
     has_setting = and_(TeamRow.kept_versions == kept_versions, TeamRow.kept_version_days == kept_days)
     return and_(
-        ModelRow.latest_version > 1,
+        # Written out: SQLite takes an index with a condition only for a statement that repeats it.
+        ModelRow.latest_version > literal_column("1"),
         ModelVersionRow.team_id.in_(select(TeamRow.id).where(has_setting)),
         ModelVersionRow.deleted_at.is_(None),
         ModelVersionRow.created_at < run.moment - timedelta(days=kept_days),

@@ -75,7 +75,7 @@ def build_path_taken(
 ) -> problems.ModelPathTaken:
     """Build the problem for a path that ``holder`` has; its facts are the holder, both hashes and a free path."""
     return problems.ModelPathTaken(
-        f"'{holder.model_path}' is taken. Replace that model, or use another path.",
+        f"'{holder.model_path}' is taken. Upload the file as a new version of that model, or use another path.",
         model_id=str(holder.id),
         model_path=holder.model_path,
         held_hash=holder.file_hash,
