@@ -94,9 +94,9 @@ def test_unsupported_method_returns_405_with_allow(server: RunningServer) -> Non
     addresses = {
         ("PUT", "/models/presign"): "POST",
         ("DELETE", "/invitations/accept"): "POST",
-        ("PATCH", "/models"): "GET, POST",
-        ("POST", f"/models/{model_id}"): "DELETE, GET, PUT",
-        ("POST", "/teams/current"): "DELETE, GET, PUT",
+        ("PATCH", "/models"): "GET, HEAD, POST",
+        ("POST", f"/models/{model_id}"): "DELETE, GET, HEAD, PUT",
+        ("POST", "/teams/current"): "DELETE, GET, HEAD, PUT",
     }
     for (method, path), allowed in addresses.items():
         refused = owner.call(method, path)

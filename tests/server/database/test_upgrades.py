@@ -126,7 +126,7 @@ def test_upgrade_pending_model_is_verified_and_failed_one_repaired(upgraded: Upg
     owner.wait_until_verified(upgraded.models()["pending"]["id"])
     assert upgraded.models()["pending"]["verification"] == "verified"
     assert upgraded.content("pending") == make_model_file("pending")
-    owner.register(make_model_file("failed"), "loras/failed.safetensors")
+    owner.register(make_model_file("failed"), "loras/failed.safetensors", display_name="failed")
     assert upgraded.content("failed") == make_model_file("failed")
 
 
