@@ -118,6 +118,20 @@ async def test_find_model_by_name_of_two_models_raises_ambiguous_with_both(
     with pytest.raises(ModelAmbiguous) as refused:
         await find_model(registry, "ink")
     assert {model.id for model in refused.value.candidates} == {ink.id, other.id}
+    for model in (ink, other):
+        short_id = refused.value.short_ids[model.id]
+        assert len(short_id) >= 8
+        assert await find_model(registry, short_id) == model
+        assert await find_model(registry, model.model_path) == model
+    with pytest.raises(ModelAmbiguous) as refused:
+        await find_model(registry, str(ink.id)[:8].upper())
+    assert {model.id for model in refused.value.candidates} == {ink.id, other.id}
+
+
+@pytest.mark.parametrize("name", ["0199a1de", "ffffffff", "00000000-0000"])
+async def test_find_model_by_short_id_of_no_model_raises_not_found(registry: Registry, ink: Model, name: str) -> None:
+    with pytest.raises(ModelNotFound):
+        await find_model(registry, name)
 
 
 async def test_find_model_by_part_of_name_raises_not_found_with_similar_path(registry: Registry, ink: Model) -> None:

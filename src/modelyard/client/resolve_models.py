@@ -1,7 +1,7 @@
 """Find a model by its id, path or name, and a version by its number."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -17,15 +17,19 @@ from modelyard.wire.problems import KeyNotAllowed, ModelDamaged, ModelNotFound
 _MAX_SIMILAR = 5
 # The start of an id; a shorter one would match too many models, since ids begin with a time.
 _SHORT_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
+_SHORT_ID_LENGTH = 8
+# An id begins with the milliseconds of its creation, which the registry records a moment later.
+_CLOCK_TOLERANCE_MILLISECONDS = 60_000
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class ModelAmbiguous(ValueError):
-    """A name matches several models, which are in ``candidates``."""
+    """A name matches several models, which are in ``candidates``; ``short_ids`` has a unique short id for each id."""
 
-    def __init__(self, name: str, candidates: list[Model]) -> None:
-        super().__init__(f"'{name}' matches {len(candidates)} models. Use the path or the id of one of them.")
+    def __init__(self, name: str, candidates: list[Model], short_ids: Mapping[UUID, str]) -> None:
+        super().__init__(f"'{name}' matches {len(candidates)} models. Use the path or the short id of one of them.")
         self.candidates = candidates
+        self.short_ids = short_ids
 
 
 async def find_model(registry: Registry, name: str, *, deleted: bool = False) -> Model:
@@ -46,20 +50,21 @@ async def find_model(registry: Registry, name: str, *, deleted: bool = False) ->
     words = None if model_id is not None else PurePosixPath(name).name
     candidates = [model async for model in _search_models(registry, words, deleted=deleted)]
     for is_match in (_has_id, _has_path, _has_name):
-        if (found := _get_only_match(name, [model for model in candidates if is_match(model, name)])) is not None:
+        matches = [model for model in candidates if is_match(model, name)]
+        if (found := await _get_only_match(registry, name, matches, deleted=deleted)) is not None:
             return found
     if _SHORT_ID.fullmatch(name.casefold()):
-        models = [model async for model in _search_models(registry, None, deleted=deleted)]
-        if (found := _get_only_match(name, [model for model in models if _has_short_id(model, name)])) is not None:
+        matches = await _list_with_short_id(registry, name, deleted=deleted)
+        if (found := await _get_only_match(registry, name, matches, deleted=deleted)) is not None:
             return found
     similar = [] if model_id is not None else [model.model_path for model in candidates[:_MAX_SIMILAR]]
     raise ModelNotFound(f"There is no model '{name}'.", similar=similar)
 
 
-def _get_only_match(name: str, matches: list[Model]) -> Model | None:
+async def _get_only_match(registry: Registry, name: str, matches: list[Model], *, deleted: bool) -> Model | None:
     """Return the only match, or None if there is none; raise ``ModelAmbiguous`` if there are several."""
     if len(matches) > 1:
-        raise ModelAmbiguous(name, matches)
+        raise await _build_ambiguous(registry, name, matches, deleted=deleted)
     return matches[0] if matches else None
 
 
@@ -112,6 +117,38 @@ async def is_served(registry: Registry, model: Model) -> bool:
     except KeyNotAllowed:
         return True  # a key that may only write gets no download URL
     return True
+
+
+async def _build_ambiguous(registry: Registry, name: str, matches: list[Model], *, deleted: bool) -> ModelAmbiguous:
+    """Build the error for several matches, with short ids that no other model of the team has."""
+    ids: set[str] = set()
+    for start in {str(model.id)[:_SHORT_ID_LENGTH] for model in matches}:
+        ids |= {str(model.id) for model in await _list_with_short_id(registry, start, deleted=deleted)}
+    return ModelAmbiguous(name, matches, {model.id: _shorten(str(model.id), ids) for model in matches})
+
+
+def _shorten(model_id: str, ids: set[str]) -> str:
+    """Return the shortest start of an id, of at least 8 characters, that no other of the ids has."""
+    others = ids - {model_id}
+    lengths = (n for n in range(_SHORT_ID_LENGTH, len(model_id)) if model_id[n - 1] != "-")
+    return next(
+        (model_id[:n] for n in lengths if not any(other.startswith(model_id[:n]) for other in others)), model_id
+    )
+
+
+async def _list_with_short_id(registry: Registry, short_id: str, *, deleted: bool) -> list[Model]:
+    """Return the models whose ids begin with this text.
+
+    Reads the team's models from the newest one to the time that the text begins with.
+    """
+    earliest = int(short_id.replace("-", "")[:12].ljust(12, "0"), 16) - _CLOCK_TOLERANCE_MILLISECONDS
+    found = []
+    async for model in _search_models(registry, None, deleted=deleted):
+        if model.created_at.timestamp() * 1000 < earliest:
+            break
+        if _has_short_id(model, short_id):
+            found.append(model)
+    return found
 
 
 async def _search_models(registry: Registry, words: str | None, *, deleted: bool = False) -> AsyncIterator[Model]:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     ModelAction = Callable[[Registry, Model], Awaitable[None]]
 
 _SHOWN = 50
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="An id, a path, or a name that only one model has.")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A path, an id or its first 8 digits, or a name that only one model has.")
+]
 ModelNames = Annotated[
     list[str], typer.Argument(metavar="MODEL...", help="Ids, paths, or names that only one model has.")
 ]

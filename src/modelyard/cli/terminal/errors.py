@@ -247,7 +247,9 @@ def _list_candidates(error: BaseException) -> list[str]:
     """Return a line for each model that an ambiguous or unknown name may have meant; empty for other failures."""
     match error:
         case ModelAmbiguous():
-            return [f"{model.id}  {model.model_path}  '{model.display_name}'" for model in error.candidates]
+            return [
+                f"{error.short_ids[model.id]}  {model.model_path}  '{model.display_name}'" for model in error.candidates
+            ]
         case problems.ModelNotFound() if isinstance(similar := error.facts.get("similar"), list):
             return [f"Similar: {path}" for path in similar]
         case _:
@@ -259,5 +261,7 @@ def _build_document(error: BaseException, facts: Mapping[str, Any], exit_code: i
     code = error.slug.replace("-", "_") if isinstance(error, Problem) else type(error).__name__
     document = {"error_code": code, "detail": _get_message(error), "exit_code": exit_code} | dict(facts)
     if isinstance(error, ModelAmbiguous):
-        document["candidates"] = error.candidates
+        document["candidates"] = [
+            model.model_dump(mode="json") | {"short_id": error.short_ids[model.id]} for model in error.candidates
+        ]
     return document
