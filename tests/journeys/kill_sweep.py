@@ -80,6 +80,12 @@ class KillSweep:
         """Return the ids of the models with exactly this path."""
         return [model["id"] for model in self.list_models(q=path, **query) if model["model_path"] == path]
 
+    def list_version_hashes(self, model_id: str) -> list[str]:
+        """Return the file hash of each version of a model, oldest first; fails unless they are numbered from 1."""
+        versions = self.caller.get(f"/models/{model_id}/versions", per_page=100).json()["version_list"][::-1]
+        assert [version["version"] for version in versions] == list(range(1, len(versions) + 1))
+        return [version["file_hash"] for version in versions]
+
     def check_final_state(self) -> None:
         """Download every model, stop the server, collect garbage; assert that exactly the models' files are left."""
         self._wait_until_verified()

@@ -1,4 +1,4 @@
-"""Agents killed at random moments while models are disabled and replaced: visible files are complete and right."""
+"""Agents killed at random moments while models are disabled and get versions: visible files are complete and right."""
 
 import hashlib
 import os
@@ -50,7 +50,7 @@ class ChangingModels:
         self._ids = {path: self._push(path) for path in (NIGHTLY, *(f"loras/{name}.safetensors" for name in SIZES))}
 
     def _push(self, path: str, **replaces: str) -> str:
-        """Register new content at this path and return the model's id."""
+        """Register new content at this path, as a new model or as a version, and return the model's id."""
         self._number += 1
         name = Path(path).stem
         content = make_model_file(f"{self._number} {name}", SIZES.get(name, 250_000))
@@ -59,11 +59,11 @@ class ChangingModels:
         return str(self._team.post("/models", **self._team.new_model(content, path, **replaces)).json()["id"])
 
     def change(self) -> None:
-        """Replace, disable or enable a random model; the nightly one is only replaced."""
+        """Give a random model a version, disable or enable it; the nightly one only gets versions."""
         path = self._random.choice(list(self._ids))
         status = self._random.choice(["active", "disabled", "active"])
         if path == NIGHTLY or status == "active":
-            self._ids[path] = self._push(path, replaces=self._ids[path])
+            assert self._push(path, replaces=self._ids[path]) == self._ids[path]
         if path != NIGHTLY:
             self._team.put(f"/models/{self._ids[path]}", model_status=status)
 

@@ -9,6 +9,7 @@ import pytest
 from tests.journeys.forked_server import ForkedServer
 from tests.journeys.kill_sweep import Attempt, KillSweep
 from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE
+from tests.server.harness import hash_of
 
 TWO_PARTS = PART_SIZE + MEBIBYTE // 4
 LOG = "-wal>"
@@ -191,23 +192,24 @@ def test_register_killed_after_any_syscall_and_repeated_returns_one_model(sweep:
     sweep.check_final_state()
 
 
-def test_replace_killed_after_any_syscall_leaves_old_or_new_model(sweep: KillSweep) -> None:
-    def replace() -> Attempt:
+def test_register_version_killed_after_any_syscall_and_repeated_adds_one_version(sweep: KillSweep) -> None:
+    def register_version() -> Attempt:
         old, path = sweep.new_file()
         new, _ = sweep.new_file()
-        before = sweep.register(old, path, sweep.caller.upload(old, path))
-        replaced = before.json()["id"]
+        model_id = sweep.register(old, path, sweep.caller.upload(old, path)).json()["id"]
         key = sweep.caller.upload(new, path)
-        response = yield lambda: sweep.register(new, path, key, replaces=replaced)
-        [found_ids] = sweep.find_model_ids(path)
-        assert response is None or found_ids == response.json()["id"]
-        repeated = sweep.register(new, path, key, replaces=replaced)
+        response = yield lambda: sweep.register(new, path, key, replaces=model_id)
+        found_hashes = sweep.list_version_hashes(model_id)
+        assert found_hashes in ([hash_of(old)], [hash_of(old), hash_of(new)])
+        assert response is None or len(found_hashes) == 2
+        repeated = sweep.register(new, path, key, replaces=model_id)
+        assert (repeated.status_code, repeated.json()["id"]) == (200, model_id)
         sweep.expect_registered(repeated, new)
-        assert sweep.find_model_ids(path) == [repeated.json()["id"]]
-        assert found_ids in (replaced, repeated.json()["id"])
-        assert sweep.find_model_ids(path, deleted="true") == [replaced]
+        assert sweep.list_version_hashes(model_id) == [hash_of(old), hash_of(new)]
+        assert sweep.find_model_ids(path) == [model_id]
+        assert sweep.find_model_ids(path, deleted="true") == []
 
-    sweep.kill_after_each_syscall(replace)
+    sweep.kill_after_each_syscall(register_version)
 
     sweep.check_final_state()
 
