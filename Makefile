@@ -101,8 +101,9 @@ browser: $(READY) $(PAGE)  ## the page in a real browser, against real servers
 screenshots: $(READY) $(PAGE)  ## the pictures in docs/images, taken anew
 	$(NODE) npx playwright test --config screenshots.config.ts
 
-kills: $(READY)  ## agents killed KILLS times (200) on each set-up, with what a poller saw of their files
-	MODELYARD_TEST_KILLS=$(KILLS) $(RUN) -m pytest tests/journeys/test_fleet_survives_kill.py $(PYTEST)
+kills: $(READY)  ## agents killed KILLS times (200) on each set-up, and the server while it promotes versions
+	MODELYARD_TEST_KILLS=$(KILLS) $(RUN) -m pytest tests/journeys/test_fleet_survives_kill.py \
+		tests/journeys/test_versions_survive_kill.py $(PYTEST)
 
 check-large: kills torch  ## what is too long for `make check`: before a release
 

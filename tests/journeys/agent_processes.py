@@ -2,9 +2,13 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +19,8 @@ from tests.server.harness import ApiCaller
 
 # What ``agent run`` imports when it starts.
 _AGENT_MODULES = ("modelyard.cli.command_tree", "modelyard.cli.this_machine.agent", "modelyard.agent.startup")
+# The formats that journeys use.
+_MODEL_SUFFIXES = {".safetensors", ".pt"}
 
 
 class Machine:
@@ -50,11 +56,29 @@ class Machine:
         work = self.models / ".modelyard"
         return [path.name for path in work.iterdir() if path.name != "trash"] if work.is_dir() else []
 
+    def get_partial_times(self) -> dict[str, int]:
+        """Return when each partial file was last written, in nanoseconds, by its name."""
+        work = self.models / ".modelyard"
+        return {file.name: file.stat().st_mtime_ns for file in work.glob("*.part")}
+
 
 def create_machine(team: ApiCaller, folder: Path, url: str, **settings: str) -> Machine:
     """Create a machine named like the folder, with a new agent key of the team."""
     created: dict[str, Any] = team.post("/credentials", kind="agent", display_name=folder.name).json()
     return Machine(folder, url, created["raw_key"], **settings)
+
+
+@contextmanager
+def running_agents(machines: Sequence[Machine]) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Run the machines' agents until the block ends, and check that each exits with 0."""
+    agents = [machine.start() for machine in machines]
+    try:
+        yield agents
+    finally:
+        for agent in agents:
+            agent.send_signal(signal.SIGTERM)
+        codes = [agent.wait(30) for agent in agents]
+    assert codes == [0] * len(agents)
 
 
 def get_resident_bytes(process: "subprocess.Popen[bytes]") -> int:
@@ -65,12 +89,14 @@ def get_resident_bytes(process: "subprocess.Popen[bytes]") -> int:
 class FilePoller:
     """Reads every file that ComfyUI can see, every 20 ms on a thread, until the block ends.
 
-    ``digests`` counts how often each content was seen, by SHA-256; ``gaps`` how often a path of ``steady`` was missing
-    after it had existed; ``polls`` the rounds.
+    ``digests`` counts how often each content was seen, by SHA-256; ``first_seen`` has, by path and SHA-256, the time
+    before the content was read first; ``gaps`` counts how often a path of ``steady`` was missing after it had existed;
+    ``polls`` the rounds.
     """
 
     def __init__(self, models: Path, steady: tuple[str, ...] = ()) -> None:
         self.digests = Counter[str]()
+        self.first_seen = defaultdict[str, dict[str, datetime]](dict)
         self.polls = 0
         self.gaps = Counter[str]()
         self._models = models
@@ -101,14 +127,16 @@ class FilePoller:
                 is_there = (self._models / path).exists()
                 self.gaps[path] += path in arrived and not is_there
                 arrived |= {path} if is_there else set()
-            for file in self._models.rglob("*.safetensors"):
-                if ".modelyard" not in file.parts:
+            for file in self._models.rglob("*"):
+                if file.suffix in _MODEL_SUFFIXES and ".modelyard" not in file.parts:
                     self._record_content(file)
 
     def _record_content(self, file: Path) -> None:
         """Count the content of a file by its SHA-256; a file that is gone meanwhile is ignored."""
+        moment = datetime.now(UTC)
         try:
-            content = file.read_bytes()
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
         except FileNotFoundError:
             return
-        self.digests[hashlib.sha256(content).hexdigest()] += 1
+        self.first_seen[str(file.relative_to(self._models))].setdefault(digest, moment)
+        self.digests[digest] += 1

@@ -1,14 +1,13 @@
 """Agents as processes on several machines, against a registry on SQLite and on PostgreSQL with a bucket."""
 
 import signal
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.agent_processes import FilePoller, Machine, create_machine, get_resident_bytes
+from tests.journeys.agent_processes import FilePoller, create_machine, get_resident_bytes, running_agents
 from tests.journeys.command_line import CommandLine
 from tests.journeys.polling import wait_for
 from tests.journeys.postgres_and_bucket import create_database_and_bucket, run_registry
@@ -30,19 +29,6 @@ SIZES = {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with run_registry(request, tmp_path_factory.mktemp("registry"), **SIZES) as server:
         yield server
-
-
-@contextmanager
-def running_agents(machines: Sequence[Machine]) -> Iterator[list["subprocess.Popen[bytes]"]]:
-    """Run the machines' agents until the block ends, and check that each exits with 0."""
-    agents = [machine.start() for machine in machines]
-    try:
-        yield agents
-    finally:
-        for agent in agents:
-            agent.send_signal(signal.SIGTERM)
-        codes = [agent.wait(30) for agent in agents]
-    assert codes == [0] * len(agents)
 
 
 def test_machines_download_pushed_model_remove_disabled_one_and_restore_it_from_trash(
