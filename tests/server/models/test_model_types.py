@@ -106,8 +106,17 @@ def test_register_replacement_of_model_with_odd_type_keeps_its_type(
     assert (answer.status_code, answer.json()["id"]) == (200, old), answer.text
 
 
-def test_register_other_path_with_odd_type_of_existing_model_returns_422(
+def test_register_other_path_with_odd_type_that_the_team_uses_succeeds(
     team: ApiCaller, register_odd: Callable[[], str]
 ) -> None:
+    model_id = register_odd()
+    team.register(make_model_file("new"), "lora/new.safetensors")
+    team.delete(f"/models/{model_id}")
+    team.register(make_model_file("newer"), "lora/newer.safetensors")
+
+
+def test_presign_odd_type_that_only_another_team_uses_returns_422(
+    shared_registry: Harness, register_odd: Callable[[], str]
+) -> None:
     register_odd()
-    check_refused(team.presign(make_model_file("new"), "lora/new.safetensors"), "loras")
+    check_refused(shared_registry.create_team().presign(CONTENT, "lora/new.safetensors"), "loras")

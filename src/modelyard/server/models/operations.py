@@ -169,7 +169,7 @@ def _apply_change(session: Session, model: ModelRow, changed: dict[str, Any]) ->
         ModelTypeUnknown: the new type is a near miss of a known one.
     """
     if "model_type" in changed:
-        check_model_type(changed["model_type"])
+        check_model_type(session, model.team_id, changed["model_type"])
     if "model_path" in changed:
         _check_format(model, changed["model_path"])
     for name, value in changed.items():

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from modelyard.server.models.tables import ModelRow
 from modelyard.wire import problems
 from modelyard.wire.model_folders import suggest_folder
-from modelyard.wire.paths import ModelPath, ModelPathInvalid, parse_model_path
+from modelyard.wire.paths import ModelPath, ModelPathInvalid, get_canonical_type, parse_model_path
 
 MAX_SUGGESTIONS = 50
 _AT_PATH = select(ModelRow).where(
@@ -30,14 +30,14 @@ def validate_model_path(model_type: str, model_path: str) -> ModelPath:
         raise problems.ModelPathRefused(str(refused), errors=errors) from None
 
 
-def check_model_type(model_type: str, *existing: ModelRow | None) -> None:
-    """Check that a model type is not a near miss of a known one, unless one of these existing models has it.
+def check_model_type(session: Session, team_id: UUID, model_type: str) -> None:
+    """Check that a model type is not a near miss of a known one, unless the team has a model of this type already.
 
     Raises:
         ModelTypeUnknown: it is; with the suggested type.
     """
     suggestion = suggest_folder(model_type)
-    if suggestion is None or any(model is not None and model.model_type == model_type for model in existing):
+    if suggestion is None or _has_model_of_type(session, team_id, model_type):
         return
     message = f"'{model_type}' is no folder that ComfyUI or a known node reads. Did you mean '{suggestion}'?"
     raise problems.ModelTypeUnknown(
@@ -47,19 +47,15 @@ def check_model_type(model_type: str, *existing: ModelRow | None) -> None:
     )
 
 
-def check_new_model_type(
-    session: Session, team_id: UUID, path: ModelPath, model_type: str, replaced_id: UUID | None
-) -> None:
-    """Check the type of a new upload as ``check_model_type``; the model at its path and the replaced one may have it.
-
-    Raises:
-        ModelTypeUnknown: see ``check_model_type``.
-    """
-    if suggest_folder(model_type) is None:
-        return
-    replaced = None if replaced_id is None else session.get(ModelRow, replaced_id)
-    own = replaced if replaced is not None and replaced.team_id == team_id else None
-    check_model_type(model_type, find_model_at_path(session, team_id, path), own)
+def _has_model_of_type(session: Session, team_id: UUID, model_type: str) -> bool:
+    """Return whether a model of the team outside the trash has exactly this type."""
+    of_type = select(ModelRow.id).where(
+        ModelRow.team_id == team_id,
+        ModelRow.canonical_type == get_canonical_type(model_type),
+        ModelRow.model_type == model_type,
+        ModelRow.deleted_at.is_(None),
+    )
+    return session.scalar(of_type.limit(1)) is not None
 
 
 def find_model_at_path(session: Session, team_id: UUID, path: ModelPath) -> ModelRow | None:

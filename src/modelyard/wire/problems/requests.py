@@ -77,7 +77,10 @@ class ModelPathRefused(Problem):
 
 
 class ModelTypeUnknown(Problem):
-    """The model type is a near miss of a known one. Fact: ``suggestion``. Types that resemble none are accepted."""
+    """The model type is a near miss of a known one. Fact: ``suggestion``.
+
+    Types that resemble none, and types of which the team has models, are accepted.
+    """
 
     status, slug, title = 422, "model-type-unknown", "This model type is probably a mistake"
 

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.paths import (
     build_path_taken,
-    check_new_model_type,
+    check_model_type,
     find_model_at_path,
     validate_model_path,
 )
@@ -48,7 +48,7 @@ def presign_upload(
         sha256 = strip_hash_prefix(new.file_hash)
         objects.check_blobs_with_content(team.team_id, sha256, new.file_size, wait_for_store=False)
     with objects.database.writing(team.team_id) as session:
-        check_new_model_type(session, team.team_id, path, new.model_type, new.replaces)
+        check_model_type(session, team.team_id, new.model_type)
         existing = find_model_at_path(session, team.team_id, path)
         if existing is not None and existing.id != new.replaces and new.file_hash not in (None, existing.file_hash):
             raise build_path_taken(session, existing, path, new.file_hash)
@@ -81,7 +81,7 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
     with objects.database.reading() as session:
         loaded = load_upload(session, team, new.storage_key)
         if loaded.upload.registered_at is None:
-            check_new_model_type(session, team.team_id, path, new.model_type, new.replaces)
+            check_model_type(session, team.team_id, new.model_type)
     if loaded.upload.registered_at is not None:
         return apply_repeated_registration(objects.database, team, path, new, loaded.upload.model_id)
 
