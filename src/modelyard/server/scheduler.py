@@ -1,4 +1,4 @@
-"""The scheduler and its jobs: verification, scrub, rechecks, garbage collection, key use, and unhealthy machines."""
+"""The scheduler and its jobs: verification, scrub, rechecks, hashes, garbage collection, key use, and machines."""
 
 import logging
 import threading
@@ -18,6 +18,7 @@ from modelyard.server.resources import Resources
 from modelyard.server.storage.blob_store import StoreError
 from modelyard.server.storage.digest import ReadStopped
 from modelyard.server.uploads.operations import BLOB_PENDING
+from modelyard.server.verification.hash_completion import HashCompleter
 from modelyard.server.verification.scrub import RECHECK_RATE, Scrubber
 from modelyard.server.verification.worker import Verifier
 from modelyard.wire.problems import Problem
@@ -55,6 +56,7 @@ def build_jobs(resources: Resources, metrics: Metrics) -> list[Job]:
         *_build_verification(resources, metrics),
         *_build_scrub(resources, metrics),
         _build_rechecks(resources, metrics),
+        *_build_hash_completion(resources, metrics),
         _build_clean_up(resources, metrics, "clean-up", timedelta(hours=1), is_thorough=False),
         _build_clean_up(resources, metrics, "thorough clean-up", timedelta(days=1), is_thorough=True),
         _build_key_use(resources),
@@ -107,6 +109,25 @@ def _build_rechecks(resources: Resources, metrics: Metrics) -> Job:
         return False
 
     return Job("recheck", 1.0, recheck, stop=scrubber.stop)
+
+
+def _build_hash_completion(resources: Resources, metrics: Metrics) -> list[Job]:
+    """Build the job that computes missing hashes of verified blobs, in one process at a time; none if the rate is 0."""
+    rate = resources.settings.hash_rate
+    if rate == 0:
+        return []
+    completer = HashCompleter(resources.database, resources.store, metrics, rate)
+    lease = JobLease(resources.database, "hashes")
+
+    def complete() -> bool:
+        """Compute the hashes of all blobs that are due, if there are any and this process gets the lease."""
+        if completer.is_due() and lease.acquire():
+            with _leased(lease, completer.interruption):
+                while completer.complete_next():
+                    pass
+        return False
+
+    return [Job("hashes", 5.0, complete, stop=completer.stop)]
 
 
 def _build_clean_up(resources: Resources, metrics: Metrics, name: str, every: timedelta, *, is_thorough: bool) -> Job:

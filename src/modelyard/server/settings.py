@@ -103,6 +103,12 @@ class Settings(BaseModel):
         ge=0,
         description="Megabytes a second at which verified models are re-read to detect corruption; 0 disables it.",
     )
+    hash_rate: int = Field(
+        default=50,
+        ge=0,
+        description="Megabytes a second at which verified models are read once to compute the hashes AutoV3 and CRC32, "
+        "by which they can be found; 0 disables it.",
+    )
     public_url: Address | None = Field(
         default=None,
         description="The address that clients see, such as `https://models.example`. Without it, links use the "

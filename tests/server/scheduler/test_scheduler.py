@@ -12,8 +12,8 @@ from tests.server.harness import Harness
 
 def test_build_jobs_returns_all_jobs_and_none_has_work_on_an_empty_registry(module_registry: Harness) -> None:
     jobs = build_jobs(module_registry.resources, Metrics())
-    names = ["verification", "scrubber", "recheck", "clean-up", "thorough clean-up", "key use", "offline machines"]
-    assert [job.name for job in jobs] == names
+    names = ["verification", "scrubber", "recheck", "hashes", "clean-up", "thorough clean-up", "key use"]
+    assert [job.name for job in jobs] == [*names, "offline machines"]
     assert not any(job.do() for job in jobs)
 
 

@@ -64,6 +64,11 @@ def looks_like_safetensors(head: bytes) -> bool:
     return len(head) > 8 and 2 <= struct.unpack_from("<Q", head)[0] <= REFERENCE_MAX_HEADER and head[8:9] == b"{"
 
 
+def find_data_start(head: bytes) -> int | None:
+    """Return the offset at which the header ends and the tensors begin; None if ``head`` is of another format."""
+    return 8 + int(struct.unpack_from("<Q", head)[0]) if looks_like_safetensors(head) else None
+
+
 def validate_safetensors(reader: Reader) -> ModelMetadata:
     """Check the structure of a safetensors file and return its metadata; reads the header only.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from modelyard.server.inspection import json_limits
 from modelyard.server.inspection.metadata import clean_entries, clean_list, clean_text
+from modelyard.wire.hashes import CLAIM_NAMES
 
 # Above this a tag table is not parsed: the largest real ones have some hundred KiB.
 MAX_TAG_TABLE = 2 * 1024 * 1024
@@ -40,6 +41,7 @@ _STORED_KEYS = (
     "ss_num_epochs",
     "ss_v2",
     "format",
+    *CLAIM_NAMES,
 )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
@@ -87,25 +87,37 @@ class ObjectHasher:
             StoreUnavailable: also when the store returned fewer bytes than the object has.
             ReadStopped: ``stop`` was called.
         """
-        starts = deque(range(0, self._size, RANGE_BYTES))
         hasher = DualHasher()
+        with ThreadPoolExecutor(1, "blake3") as blake3_thread:
+            for pieces in self.iterate_ranges(on_range):
+                if self._size <= RANGE_BYTES:
+                    hasher.update(b"".join(pieces))
+                else:
+                    hasher.update_in_parallel(pieces, blake3_thread)
+        return hasher.build_digest()
+
+    def iterate_ranges(self, on_range: Callable[[int], None] = lambda _: None) -> Iterator[list[bytes]]:
+        """Yield the pieces of each range of the object in order, reading the next ranges meanwhile. Call it once.
+
+        Raises as ``compute_digest``, which explains ``on_range``.
+        """
+        starts = deque(range(0, self._size, RANGE_BYTES))
         if len(starts) < 2:
             for start in starts:
                 on_range(self._size)
-                hasher.update(b"".join(self._read_range(start)))
-            return hasher.build_digest()
-        with ThreadPoolExecutor(READER_THREADS, "read") as readers, ThreadPoolExecutor(1, "blake3") as blake3_thread:
+                yield self._read_range(start)
+            return
+        with ThreadPoolExecutor(READER_THREADS, "read") as readers:
             pending = deque[Future[list[bytes]]]()
             try:
                 while starts or pending:
                     while starts and len(pending) < READER_THREADS:
                         on_range(min(RANGE_BYTES, self._size - starts[0]))
                         pending.append(readers.submit(self._read_range, starts.popleft()))
-                    hasher.update_in_parallel(pending.popleft().result(), blake3_thread)
+                    yield pending.popleft().result()
             except BaseException:
                 self.stop()
                 raise
-        return hasher.build_digest()
 
     def _read_range(self, start: int) -> list[bytes]:
         """Read the range from ``start``, of at most ``RANGE_BYTES``, and count its bytes in ``bytes_read``.

@@ -12,10 +12,12 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from modelyard.server.database.base import Row, new_id, now
+from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
 
 PENDING = text("verification = 'pending'")
 RECHECK = text("recheck_since IS NOT NULL")
+# CRC-32 is the last hash to be computed, and every content has one.
+UNHASHED = text("verification = 'verified' AND crc32 IS NULL")
 
 
 class BlobRow(Row):
@@ -29,12 +31,23 @@ class BlobRow(Row):
         Index("ix_blobs_pending", "team_id", "tries", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
         Index("ix_blobs_verification_checked_at", "verification", "checked_at"),
         Index("ix_blobs_recheck_since", "recheck_since", sqlite_where=RECHECK, postgresql_where=RECHECK),
+        # One for each hash that models are found by; ``uploads.hashes`` reads ranges of them.
+        Index("ix_blobs_team_id_blake3", "team_id", "blake3"),
+        Index("ix_blobs_team_id_autov1", "team_id", "autov1"),
+        Index("ix_blobs_team_id_autov3", "team_id", "autov3"),
+        Index("ix_blobs_team_id_crc32", "team_id", "crc32"),
+        Index("ix_blobs_unhashed", "created_at", sqlite_where=UNHASHED, postgresql_where=UNHASHED),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
-    sha256: Mapped[str]  # as declared by the client until verified
-    blake3: Mapped[str | None]
+    # Hashes are lower-case hex, sorted by code point so that an index finds those with the same first digits.
+    sha256: Mapped[str] = mapped_column(SORTED_TEXT)  # as declared by the client until verified
+    blake3: Mapped[str | None] = mapped_column(SORTED_TEXT)
+    autov1: Mapped[str | None] = mapped_column(SORTED_TEXT)  # set at verification, except for files of up to 1 MiB
+    autov3: Mapped[str | None] = mapped_column(SORTED_TEXT)  # set with ``crc32`` by ``verification.hash_completion``
+    crc32: Mapped[str | None] = mapped_column(SORTED_TEXT)
+    hash_retry_at: Mapped[datetime | None]  # computing ``autov3`` and ``crc32`` failed: not to be tried before
     size: Mapped[int]
     store_key: Mapped[str] = mapped_column(unique=True)
     verification: Mapped[str] = mapped_column(default="pending")

@@ -11,6 +11,7 @@ from modelyard.server.storage.blob_store import BlobStore, Digest, NoSuchKey, St
 from modelyard.server.storage.byte_ranges import ObjectRangeReader, check_store_answers
 from modelyard.server.storage.digest import ObjectHasher
 from modelyard.server.uploads.tables import BlobRow
+from modelyard.server.verification.content_hashes import compute_autov1
 from modelyard.wire.problems import NotAModelFile
 
 DIGEST_WAIT_SECONDS = 5.0
@@ -22,13 +23,15 @@ class Examination:
     """The result of an examination.
 
     ``error`` is None where the object is right. ``facts`` has the metadata of each model by its id; of refused
-    content, the facts of the refusal. ``version`` is the version of the object that was read.
+    content, the facts of the refusal. ``version`` is the version of the object that was read, and ``autov1`` its AutoV1
+    hash, see ``wire.hashes``.
     """
 
     digest: Digest | None
     error: str | None
     facts: Mapping[UUID, dict[str, Any]] = field(default_factory=dict)
     version: str | None = None
+    autov1: str | None = None
 
 
 def examine_object(
@@ -62,7 +65,8 @@ def examine_object(
             extension: asdict(inspect_file(content, f"model{extension}", "scan", hasher.raise_if_stopped))
             for extension in set(extensions.values())
         }
-        return Examination(digest, None, {id_: facts[name] for id_, name in extensions.items()}, stored.version)
+        facts_by_id = {id_: facts[name] for id_, name in extensions.items()}
+        return Examination(digest, None, facts_by_id, stored.version, compute_autov1(content))
     except NotAModelFile as refusal:
         refused = {id_: build_refused_metadata(name, refusal.facts) for id_, name in names.items()}
         return Examination(None, refusal.detail, refused)

@@ -1,6 +1,7 @@
 """Gauges of verification, read from the database at each scrape."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -8,8 +9,17 @@ from sqlalchemy import func, select
 
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database
-from modelyard.server.uploads.tables import PENDING, BlobRow
+from modelyard.server.uploads.tables import PENDING, UNHASHED, BlobRow
 from modelyard.wire.problems import Problem
+
+
+class _Counts(NamedTuple):
+    """Numbers of blobs in a state."""
+
+    pending: int
+    failed: int
+    recheck: int
+    unhashed: int
 
 
 class VerificationMetrics(Collector):
@@ -20,7 +30,7 @@ class VerificationMetrics(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families without a query, for registration."""
-        yield from self._build_families(0, 0, 0, 0.0)
+        yield from self._build_families(_Counts(0, 0, 0, 0), 0.0)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Query the database and yield the gauges; none if it does not answer."""
@@ -29,29 +39,34 @@ class VerificationMetrics(Collector):
                 waiting = select(func.count(), func.min(BlobRow.created_at)).where(PENDING)
                 pending, oldest = session.execute(waiting).one()
                 moment = get_database_time(session)
-                failed = session.scalar(select(func.count()).where(BlobRow.verification == "failed")) or 0
-                recheck = session.scalar(select(func.count()).where(BlobRow.recheck_since.is_not(None))) or 0
+                failed, recheck, unhashed = (
+                    session.scalar(select(func.count()).select_from(BlobRow).where(condition)) or 0
+                    for condition in (BlobRow.verification == "failed", BlobRow.recheck_since.is_not(None), UNHASHED)
+                )
         except Problem:
             return
         # The minimum of no rows is NULL.
         age = max((moment - oldest).total_seconds(), 0.0) if pending else 0.0
-        yield from self._build_families(pending, failed, recheck, age)
+        yield from self._build_families(_Counts(pending, failed, recheck, unhashed), age)
 
-    def _build_families(
-        self, pending: int, failed: int, recheck: int, oldest_pending_seconds: float
-    ) -> Iterator[GaugeMetricFamily]:
-        """Yield the gauges of pending, failed and to-be-rechecked blobs, and the age of the oldest pending one."""
-        yield GaugeMetricFamily("modelyard_pending_files", "Files that wait to be verified.", value=pending)
+    def _build_families(self, counts: _Counts, oldest_pending_seconds: float) -> Iterator[GaugeMetricFamily]:
+        """Yield the gauges of the counts, and of the age of the oldest pending blob."""
+        yield GaugeMetricFamily("modelyard_pending_files", "Files that wait to be verified.", value=counts.pending)
         yield GaugeMetricFamily(
             "modelyard_oldest_pending_seconds",
             "For how long the oldest of them has waited.",
             value=oldest_pending_seconds,
         )
         yield GaugeMetricFamily(
-            "modelyard_failed_files", "Files that are refused: wrong, missing or corrupt.", value=failed
+            "modelyard_failed_files", "Files that are refused: wrong, missing or corrupt.", value=counts.failed
         )
         yield GaugeMetricFamily(
             "modelyard_recheck_files",
             "Verified files whose stored object has a new version and that wait to be read again.",
-            value=recheck,
+            value=counts.recheck,
+        )
+        yield GaugeMetricFamily(
+            "modelyard_unhashed_files",
+            "Verified files that wait to be read for the hashes AutoV3 and CRC32.",
+            value=counts.unhashed,
         )

@@ -39,6 +39,7 @@ def record_result(database: Database, leased: LeasedBlob, examination: Examinati
         blob.tries = 0
         if examination.digest is not None and not examination.error:
             blob.blake3, blob.stored_version = examination.digest.blake3, examination.version
+            blob.autov1 = examination.autov1
         set_verification_state(
             session,
             blob,

@@ -37,6 +37,9 @@ class Metrics:
         self.bytes_scrubbed = Counter(
             "modelyard_scrubbed_bytes", "Bytes of verified files that were read again.", registry=self.registry
         )
+        self.bytes_hashed = Counter(
+            "modelyard_hashed_bytes", "Bytes of verified files that were read for more hashes.", registry=self.registry
+        )
         self.corrupt_files = Counter(
             "modelyard_corrupt_files", "Verified files that were found corrupt or missing.", registry=self.registry
         )
