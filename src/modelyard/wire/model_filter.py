@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from modelyard.wire.hashes import HASH_HELP, HASH_PATTERN
 from modelyard.wire.models import ModelStatus
-from modelyard.wire.schemas import FILE_HASH_PATTERN, LINE_PATTERN, Schema
+from modelyard.wire.schemas import LINE_PATTERN, Schema
 from modelyard.wire.versions import Verification
 
 Sort = Literal["created_at", "-created_at", "display_name", "-display_name", "file_size", "-file_size"]
@@ -48,10 +49,8 @@ class ModelFilter(Schema):
         default=None, description="Only models in this verification state.", examples=["verified"]
     )
     tag: FilterText | None = Field(default=None, description="Only models with this tag.", examples=["portrait"])
-    file_hash: Annotated[str, Field(pattern=FILE_HASH_PATTERN)] | None = Field(
-        default=None,
-        description="Only models with this content: `sha256:` and the hex digest.",
-        examples=["sha256:" + "0" * 64],
+    file_hash: Annotated[str, Field(max_length=80, pattern=HASH_PATTERN)] | None = Field(
+        default=None, description=f"Only models whose content has this hash: {HASH_HELP}.", examples=["a5f58eb1c3"]
     )
     missing_on: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
         default=None,
@@ -63,7 +62,8 @@ class ModelFilter(Schema):
     )
     q: SearchText | None = Field(
         default=None,
-        description=f"Only models with every word in their name, path or a tag; at most {MAX_SEARCH_WORDS} words.",
+        description=f"Only models with every word in their name, path or a tag, or as a hash of their content from 8 "
+        f"digits on; at most {MAX_SEARCH_WORDS} words.",
         examples=["sdxl base"],
     )
     sort: Sort = Field(default="-created_at", description="`-` for descending.", examples=["display_name"])

@@ -54,6 +54,8 @@ ALL_CALLERS = "y y y y y y y y y y y y y y y y y"
 ROWS = [
     Row("GET /models", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("GET /models/{model_id}", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
+    Row("GET /models/{model_id}/hashes", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
+    Row("POST /models/lookup", 200, "1 y y y y  y y  y y y  y  y 3  1 1 3 1", body="lookup"),
     Row("GET /models/{model_id}/download", 307, "1 y y y y  y y  y y y  y  4 3  1 1 3 1", on="model:owner"),
     Row("GET /models/{model_id}/download", 307, "1 y y y y  y y  y y y  4  4 3  1 1 3 1", on="disabled:owner"),
     Row("POST /models/presign", 200, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="presign"),
@@ -258,6 +260,7 @@ def build_body(name: str, target: str, setup: MatrixSetup) -> dict[str, Any]:
             "model_type": "loras",
             "model_path": setup.fresh_path(),
         },
+        "lookup": {"hashes": [hash_of(CONTENT)], "paths": [f"loras/{OURS}.safetensors", f"loras/{THEIRS}.safetensors"]},
         "register": build_new_model(setup, target, CONTENT),
         "note": {"description": str(uuid4())},
         "version note": {"note": str(uuid4())},

@@ -13,7 +13,7 @@ from modelyard.server.database.session import Database, get_table
 from modelyard.server.http.paging import Page
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.models.listing.pages import ModelPage, list_models
-from modelyard.server.models.tables import ModelRow, ModelTagRow, build_search_text
+from modelyard.server.models.tables import ModelRow, ModelTagRow, ModelVersionRow, build_search_text
 from modelyard.server.revisions import TeamTotalsRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.tables import TeamRow
@@ -45,13 +45,28 @@ class TeamModels:
     def __init__(self, database: Database, team_id: UUID | None = None) -> None:
         self.database = database
         self.team_id = team_id or new_id()
-        self._blob_id = uuid4()
         caller = Caller("user", uuid4(), None, None, None, "write", "Ada Lovelace", None)
         self.team = TeamContext(caller, self.team_id, Role.OWNER)
         if team_id is None:
             self._insert_team()
-        blob = {"id": self._blob_id, "team_id": self.team_id, "sha256": "0" * 64, "size": 1, "created_at": BEGAN}
-        self._insert_rows(BlobRow, [blob | {"store_key": str(self._blob_id), "verification": "verified", "tries": 0}])
+        self._blob_id = self.insert_blob()
+
+    def insert_blob(self, **columns: Any) -> UUID:
+        """Insert a verified blob with these hashes, and return its id."""
+        blob_id = uuid4()
+        row = {
+            "id": blob_id,
+            "team_id": self.team_id,
+            "sha256": "0" * 64,
+            "size": 1,
+            "store_key": str(blob_id),
+            "verification": "verified",
+            "verified_at": BEGAN,
+            "tries": 0,
+            "created_at": BEGAN,
+        }
+        self._insert_rows(BlobRow, [row | columns])
+        return blob_id
 
     def _insert_team(self) -> None:
         self._insert_rows(
@@ -65,6 +80,7 @@ class TeamModels:
         """Insert models with their tags, and return their ids in the same order."""
         rows = [self._build_row(model) for model in models]
         self._insert_rows(ModelRow, rows)
+        self._insert_rows(ModelVersionRow, [self._build_version(row) for row in rows])
         copied = ("team_id", "created_at")
         self._insert_rows(
             ModelTagRow,
@@ -125,3 +141,9 @@ class TeamModels:
             "updated_at": created_at,
             "deleted_at": None,
         } | model.columns
+
+    def _build_version(self, model: dict[str, Any], number: int = 1, **columns: Any) -> dict[str, Any]:
+        """Return the row of a version with the model's content."""
+        copied = ("storage_key", "blob_id", "file_size", "file_hash", "facts", "verification", "created_at")
+        row = {name: model[name] for name in (*copied, "team_id", "creator_kind", "creator_name")}
+        return row | {"model_id": model["id"], "number": number} | columns

@@ -28,7 +28,6 @@ def large_team(database: Database) -> TeamModels:
 def _build_model(number: int) -> ModelSpec:
     rare = number % 1000 == 7
     columns = {
-        "file_hash": f"sha256:{number % 3000:064}",
         "model_status": "disabled" if rare else "active",
         "verification": "pending" if rare else "verified",
         "deleted_at": BEGAN if number % 500 == 3 else None,
@@ -65,7 +64,6 @@ SELECTIVE_FILTERS: list[tuple[dict[str, object], str, str]] = [
     ({"model_type": "vae"}, "ix_models_team_id_type", "ix_models_team_id_type"),
     ({"model_status": "disabled"}, "ix_models_team_id_status", "ix_models_team_id_status"),
     ({"verification": "pending"}, "ix_models_team_id_verification", "ix_models_team_id_verification"),
-    ({"file_hash": f"sha256:{7:064}"}, "ix_models_team_id_file_hash", "ix_models_team_id_file_hash"),
     ({"tag": "narrow"}, "ix_model_tags_team_id_tag", "ix_model_tags_team_id_tag"),
     ({"deleted": True}, "ix_models_team_id_trash", "ix_models_"),
     ({"q": "zanzibar"}, "search_words VIRTUAL TABLE INDEX", "ix_models_searched"),

@@ -13,6 +13,7 @@ export const ASSIGNABLE_ROLES = ['viewer', 'member', 'admin'] as const
 export const REQUIRED_ROLE = {
   models_read: 'viewer',
   models_download: 'viewer',
+  models_lookup: 'viewer',
   models_upload: 'member',
   models_edit: 'member',
   versions_read: 'viewer',

@@ -1,4 +1,4 @@
-"""``/models``: presign, register, list, read, change, delete, restore, download."""
+"""``/models``: presign, register, list, look up, read, change, delete, restore, download."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
 from modelyard.server.http.problems import answers
 from modelyard.server.http.public_url import PublicUrl
-from modelyard.server.models import downloads, operations
+from modelyard.server.models import downloads, lookup, operations
 from modelyard.server.models.listing import pages
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.records import build_models
@@ -21,6 +21,7 @@ from modelyard.server.storage.dependency import build_absolute_url
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
+from modelyard.wire.hashes import LookupResult, ModelHashes, ModelLookup
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import DownloadTicket, Model, ModelList, ModelUpdate, NewModel
 from modelyard.wire.schemas import Created, Done, Updated
@@ -33,6 +34,7 @@ LOCATION = {"Location": {"schema": {"type": "string"}}}
 
 Reading = Annotated[TeamContext, require_permission(Operation.MODELS_READ)]
 Downloading = Annotated[TeamContext, require_permission(Operation.MODELS_DOWNLOAD)]
+LookingUp = Annotated[TeamContext, require_permission(Operation.MODELS_LOOKUP)]
 Uploading = Annotated[TeamContext, require_permission(Operation.MODELS_UPLOAD)]
 Editing = Annotated[TeamContext, require_permission(Operation.MODELS_EDIT)]
 
@@ -44,6 +46,9 @@ async def get_object_checks(request: Request) -> ObjectChecks:
 
 
 Objects = Annotated[ObjectChecks, Depends(get_object_checks)]
+WhichVersion = Annotated[
+    int | None, Query(ge=1, le=MAX_VERSION, description="Which version; without it the current one.", examples=[3])
+]
 IfMatch = Annotated[
     str | None, Header(description="Apply the change only if the record still has this ETag.", examples=['"1"'])
 ]
@@ -133,6 +138,13 @@ def list_models(
     return build_compressed_response(body, accept_encoding)
 
 
+@router.post("/lookup", responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
+def look_up_models(body: ModelLookup, team: LookingUp, database: Db) -> LookupResult:
+    """Find up to 1,000 models by hashes of their content and by paths."""
+    with database.reading() as session:
+        return lookup.look_up_models(session, team, body)
+
+
 @router.get("/{model_id}", responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound))
 def get_model(model_id: PathId, team: Reading, database: Db, settings: CurrentSettings, response: Response) -> Model:
     """Read a model."""
@@ -140,6 +152,16 @@ def get_model(model_id: PathId, team: Reading, database: Db, settings: CurrentSe
         model = operations.find_model(session, team, operations.parse_model_id(model_id))
         response.headers["ETag"] = operations.build_etag(model)
         return build_models(session, team, [model], settings.trash_days)[0]
+
+
+@router.get(
+    "/{model_id}/hashes",
+    responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound, problems.VersionNotFound, problems.InvalidRequest),
+)
+def get_model_hashes(model_id: PathId, team: Reading, database: Db, version: WhichVersion = None) -> ModelHashes:
+    """Read the hashes of a model's content."""
+    with database.reading() as session:
+        return lookup.get_hashes(session, team, operations.parse_model_id(model_id), version)
 
 
 @router.put(
@@ -207,10 +229,7 @@ def download_model(
     redirect: Annotated[
         bool, Query(description="`false` returns the URL as JSON instead of a redirect.", examples=[False])
     ] = True,
-    version: Annotated[
-        int | None,
-        Query(ge=1, le=MAX_VERSION, description="Which version; without it the current one.", examples=[3]),
-    ] = None,
+    version: WhichVersion = None,
 ) -> DownloadTicket | RedirectResponse:
     """Download a model."""
     request = downloads.presign_download(objects, team, operations.parse_model_id(model_id), version)

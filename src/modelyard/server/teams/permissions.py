@@ -14,6 +14,7 @@ class Operation(StrEnum):
 
     MODELS_READ = auto()
     MODELS_DOWNLOAD = auto()
+    MODELS_LOOKUP = auto()  # a machine: what its manifest names
     MODELS_UPLOAD = auto()  # presign, multipart, register
     MODELS_EDIT = auto()  # edit, enable, disable, replace, delete, restore: a member's own, anybody's for an admin
     VERSIONS_READ = auto()  # an agent: the versions that its manifest names
@@ -61,6 +62,7 @@ def _is_enough(role: Role | None, rule: Rule) -> bool:
 ALLOWED: dict[Operation, Rule] = {
     Operation.MODELS_READ: Rule(Role.VIEWER, integration="read", device=True),
     Operation.MODELS_DOWNLOAD: Rule(Role.VIEWER, integration="read", device=True, agent=True),
+    Operation.MODELS_LOOKUP: Rule(Role.VIEWER, integration="read", device=True, agent=True),
     Operation.MODELS_UPLOAD: Rule(Role.MEMBER, integration="write", device=True),
     Operation.MODELS_EDIT: Rule(Role.MEMBER, integration="write", device=True),
     Operation.VERSIONS_READ: Rule(Role.VIEWER, integration="read", device=True, agent=True),

@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from modelyard.server.database.search import has_part, has_part_by_index, prevent_index_use
+from modelyard.server.models.listing.hash_matches import HashMatches, build_id_condition
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.paths import get_canonical_type
@@ -21,6 +22,7 @@ SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
 def count_filters(model_filter: ModelFilter) -> int:
     """Return how many filters are set; 0 for all models that are not in the trash."""
     others = (
+        model_filter.file_hash is not None,
         model_filter.tag is not None,
         model_filter.missing_on is not None,
         model_filter.deleted,
@@ -32,14 +34,13 @@ def count_filters(model_filter: ModelFilter) -> int:
 def get_column_filters(model_filter: ModelFilter) -> dict[str, tuple[InstrumentedAttribute[str], str]]:
     """Return the filters that are set and compare a column with a value: by name, the column and the value.
 
-    Aliases of a type are resolved, and the hash is in lower case, as in the columns.
+    Aliases of a type are resolved, as in the column.
     """
-    model_type, file_hash = model_filter.model_type, model_filter.file_hash
+    model_type = model_filter.model_type
     filters = {
         "model_type": (ModelRow.canonical_type, model_type and get_canonical_type(model_type)),
         "model_status": (ModelRow.model_status, model_filter.model_status),
         "verification": (ModelRow.verification, model_filter.verification),
-        "file_hash": (ModelRow.file_hash, file_hash and file_hash.lower()),
     }
     return {name: (column, value) for name, (column, value) in filters.items() if value is not None}
 
@@ -51,26 +52,40 @@ def build_team_condition(team_id: UUID, model_filter: ModelFilter) -> ColumnElem
 
 
 def build_filter_conditions(
-    model_filter: ModelFilter, is_missing: ColumnElement[bool] | None, *, may_use_indexes: bool
+    model_filter: ModelFilter,
+    hash_matches: HashMatches,
+    is_missing: ColumnElement[bool] | None,
+    *,
+    may_use_indexes: bool,
 ) -> dict[str, ColumnElement[bool]]:
     """Build a condition on ``ModelRow`` for each filter that is set, by its name, except ``deleted``.
 
-    ``is_missing`` is the condition for ``missing_on``, since that needs queries of its own. Without
-    ``may_use_indexes``, SQLite only tests the conditions on rows that it has read by another condition's index.
+    ``is_missing`` is the condition for ``missing_on``, since that needs queries of its own, as ``hash_matches`` does.
+    Without ``may_use_indexes``, SQLite only tests the conditions on rows that it has read by another condition's index.
     """
     conditions: dict[str, ColumnElement[bool]] = {
         name: _build_operand(column, may_use_indexes) == value
         for name, (column, value) in get_column_filters(model_filter).items()
     }
+    if hash_matches.of_filter is not None:
+        conditions["file_hash"] = build_id_condition(hash_matches.of_filter, may_use_indexes=may_use_indexes)
     if is_missing is not None:
         conditions["missing_on"] = is_missing
     if model_filter.tag is not None:
         of_model = ModelTagRow.model_id == _build_operand(ModelRow.id, may_use_indexes)
         conditions["tag"] = select(ModelTagRow.tag).where(of_model, ModelTagRow.tag == model_filter.tag).exists()
     if model_filter.search_words:
-        has_word = has_part_by_index if may_use_indexes else has_part
-        conditions["q"] = and_(*(has_word(ModelRow.searched.expression, word) for word in model_filter.search_words))
+        words = model_filter.search_words
+        conditions["q"] = and_(*(_build_word_condition(word, hash_matches, may_use_indexes) for word in words))
     return conditions
+
+
+def _build_word_condition(word: str, hash_matches: HashMatches, may_use_indexes: bool) -> ColumnElement[bool]:
+    """Build the condition for one word of a search: it is part of the model's text, or a hash of its content."""
+    is_in_text = (has_part_by_index if may_use_indexes else has_part)(ModelRow.searched.expression, word)
+    if word not in hash_matches.of_words:
+        return is_in_text
+    return or_(is_in_text, build_id_condition(hash_matches.of_words[word], may_use_indexes=may_use_indexes))
 
 
 def _build_operand(column: InstrumentedAttribute[Any], may_use_indexes: bool) -> ColumnElement[Any]:

@@ -9,7 +9,7 @@ read by the index of that order if every access path has many models, since a pa
 has few, its models are read and sorted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -36,6 +36,7 @@ from modelyard.server.models.listing.filters import (
     build_team_condition,
     get_column_filters,
 )
+from modelyard.server.models.listing.hash_matches import HashMatches, find_hash_matches
 from modelyard.server.models.replicas.missing import Missing, find_missing
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.wire.model_filter import ModelFilter
@@ -94,7 +95,8 @@ def choose_query_plan(
     is_sqlite = is_sqlite_session(session)
     missing = None if model_filter.missing_on is None else find_missing(session, team_id, model_filter.missing_on)
     is_missing = None if missing is None else missing.build_condition(session, SELECTIVE_LIMIT)
-    conditions = build_filter_conditions(model_filter, is_missing, may_use_indexes=not is_sqlite)
+    hash_matches = find_hash_matches(session, team_id, model_filter)
+    conditions = build_filter_conditions(model_filter, hash_matches, is_missing, may_use_indexes=not is_sqlite)
     order: Columns = (SORT_COLUMNS[model_filter.sort.lstrip("-")].expression, _models.c.id)
     all_conditions = [build_team_condition(team_id, model_filter), *conditions.values()]
     by_sort_index = _build_plan(_models, all_conditions, order, after)
@@ -102,7 +104,7 @@ def choose_query_plan(
         return by_sort_index
     if not is_sqlite:
         return _choose_postgresql_plan(team_id, model_filter, conditions, by_sort_index, after)
-    paths = _list_access_paths(session, team_id, model_filter)
+    paths = _list_access_paths(session, team_id, model_filter, hash_matches)
     if missing is not None:
         paths.append(_build_missing_path(missing))
     if not paths:
@@ -186,7 +188,9 @@ def _find_most_selective(session: Session, paths: Sequence[AccessPath]) -> tuple
     return paths[len(counts) - 1 - counts[::-1].index(fewest)], fewest < SELECTIVE_LIMIT
 
 
-def _list_access_paths(session: Session, team_id: UUID, model_filter: ModelFilter) -> list[AccessPath]:
+def _list_access_paths(
+    session: Session, team_id: UUID, model_filter: ModelFilter, hash_matches: HashMatches
+) -> list[AccessPath]:
     """Return an access path for each filter that is set and has an index; ``missing_on`` has none here."""
     in_team = build_team_condition(team_id, model_filter)
     paths = [
@@ -195,9 +199,41 @@ def _list_access_paths(session: Session, team_id: UUID, model_filter: ModelFilte
     ]
     if model_filter.tag is not None:
         paths.append(_build_tag_path(team_id, model_filter.tag))
+    if hash_matches.of_filter is not None:
+        paths.append(_build_hash_path(team_id, hash_matches.of_filter))
     if model_filter.search_words:
-        paths += _list_search_paths(session, team_id, model_filter.search_words)
+        search_paths = _list_search_paths(session, team_id, model_filter.search_words)
+        paths += [_add_hash_matches(path, team_id, hash_matches) for path in search_paths]
     return paths
+
+
+def _select_ids(team_id: UUID, ids: Collection[UUID]) -> Select[Any]:
+    """Build the query for those of the ids that are models of the team outside the trash."""
+    in_team = prevent_index_use(_models.c.team_id) == team_id
+    return select(_models.c.id.label("model_id")).where(in_team, _models.c.deleted_at.is_(None), _models.c.id.in_(ids))
+
+
+def _build_ids_path(applied_filters: frozenset[str], ids: FromClause) -> AccessPath:
+    """Return the access path that reads models by a subquery of their ids, which are in no order."""
+    source = join_left_to_right(ids, _models, _models.c.id == ids.c.model_id)
+    return AccessPath(applied_filters, ids, true(), source, _CREATION_ORDER, is_in_order=False)
+
+
+def _build_hash_path(team_id: UUID, ids: Collection[UUID]) -> AccessPath:
+    """Return the access path of the filter ``file_hash``, whose models were found before."""
+    return _build_ids_path(frozenset({"file_hash"}), _select_ids(team_id, ids).subquery("hash_ids"))
+
+
+def _add_hash_matches(path: AccessPath, team_id: UUID, hash_matches: HashMatches) -> AccessPath:
+    """Return a path of a search to which the models are added of which a word is a hash; the path itself if none is.
+
+    Each word is still tested: of several, one may be a hash and another part of the text.
+    """
+    by_hash = [model_id for ids in hash_matches.of_words.values() for model_id in ids]
+    if not by_hash:
+        return path
+    by_text = select(_models.c.id.label("model_id")).select_from(path.source).where(path.condition)
+    return _build_ids_path(frozenset(), by_text.union(_select_ids(team_id, by_hash)).subquery("found_ids"))
 
 
 def _build_tag_path(team_id: UUID, tag: str) -> AccessPath:

@@ -1,4 +1,6 @@
-"""Which models a machine's key may download."""
+"""Which models a machine's key may download and look up."""
+
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,7 +22,12 @@ def is_in_any_manifest(session: Session, team: TeamContext, model: ModelRow) -> 
         return False
     if not model.label_set:
         return True
+    return any(has_all_labels(model.label_set, has) for has in list_label_sets_of_key(session, team))
+
+
+def list_label_sets_of_key(session: Session, team: TeamContext) -> Sequence[str]:
+    """Return the label set of each machine that uses the caller's key."""
     machines = select(AgentRow.label_set).where(
         AgentRow.team_id == team.team_id, AgentRow.credential_id == team.caller.credential_id
     )
-    return any(has_all_labels(model.label_set, has) for has in session.scalars(machines))
+    return session.scalars(machines).all()

@@ -1,0 +1,60 @@
+"""A list of texts in one parameter, and its join with a table: a statement that is built once takes any number."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import BindParameter, ColumnElement, FromClause, String, bindparam, column, select, true
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+from modelyard.server.database.search import join_left_to_right
+
+
+class _json_texts(GenericFunction[Any]):  # noqa: N801 - named as SQL functions are
+    """The texts of a JSON array, one a row."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(_json_texts, "sqlite")
+def _compile_for_sqlite(element: _json_texts, compiler: SQLCompiler, **how: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **how)})"
+
+
+@compiles(_json_texts, "postgresql")
+def _compile_for_postgresql(element: _json_texts, compiler: SQLCompiler, **how: Any) -> str:
+    return f"json_array_elements_text(CAST({compiler.process(element.clauses, **how)} AS JSON))"
+
+
+def build_text_list(parameter: str) -> FromClause:
+    """Return a table with the column ``value``, whose rows are the texts in the named parameter."""
+    return _json_texts(bindparam(parameter, type_=String())).table_valued(column("value", String()), name=parameter)
+
+
+def encode_text_list(texts: Iterable[str]) -> str:
+    """Return the value of the parameter of ``build_text_list``."""
+    return json.dumps(list(texts))
+
+
+def join_rows(
+    texts: FromClause,
+    table: FromClause,
+    condition: ColumnElement[bool],
+    order: ColumnElement[Any],
+    limit: BindParameter[int],
+    *,
+    is_sqlite: bool,
+) -> tuple[FromClause, FromClause]:
+    """Join each text with the rows of a table for which the condition is true; return the join and the table in it.
+
+    The rows of each text are looked up by an index, which must have the columns of the condition and end in ``order``.
+    PostgreSQL could also read all rows and compare each with all texts, and estimates of the number of rows would
+    decide: there each lookup is a subquery, with at most ``limit`` rows. SQLite joins from left to right.
+    """
+    if is_sqlite:
+        return join_left_to_right(texts, table, condition), table
+    rows = select(table).where(condition).order_by(order).limit(limit).lateral("found")
+    return texts.join(rows, true()), rows
