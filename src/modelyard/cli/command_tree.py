@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from modelyard import __version__
-from modelyard.cli.registry import accounts, audit, invite, key, machine, member, models, team, versions
+from modelyard.cli.registry import accounts, audit, invite, key, lookup, machine, member, models, team, versions
 from modelyard.cli.root_help import RootGroup
 from modelyard.cli.terminal.interrupting import INTERRUPTED, build_interruption_text
 from modelyard.cli.terminal.output import Output
@@ -69,7 +69,7 @@ def start(
     )
 
 
-for commands in (accounts, push, pull, models, versions, sync):
+for commands in (accounts, push, pull, models, versions, lookup, sync):
     commands.add_to(app)
 for commands in (doctor, adopt):
     commands.add_to(agent.agent)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from modelyard.client.api.registry import Registry
     from modelyard.wire.agents import AgentModel
+    from modelyard.wire.hashes import ModelHashes
     from modelyard.wire.model_filter import ModelFilter
     from modelyard.wire.models import Model
     from modelyard.wire.versions import PendingVersion
@@ -42,13 +43,13 @@ def add_to(app: typer.Typer) -> None:
 def ls(
     context: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(help="Only models with all these words in name, path or tags.")
+        list[str] | None, typer.Argument(help="Only models with all these words in name, path or tags, or as a hash.")
     ] = None,
     model_type: Annotated[str | None, typer.Option("--type", help="Only this type, such as loras.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
     status: Annotated[str | None, typer.Option(help="Only active or disabled ones.")] = None,
     verification: Annotated[str | None, typer.Option(help="Only pending, verified or failed ones.")] = None,
-    file_hash: Annotated[str | None, typer.Option("--hash", help="Only with this hash: sha256:…")] = None,
+    file_hash: Annotated[str | None, typer.Option("--hash", help="Only with this hash, of any kind.")] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="List the trash instead.")] = False,
     sort: Annotated[
         str | None, typer.Option(help="created_at, display_name or file_size; with a - in front: descending.")
@@ -132,20 +133,20 @@ def show(context: typer.Context, model: ModelName) -> None:
     from modelyard.cli.registry.machine import format_machine_lines, list_machines_of
     from modelyard.client.resolve_models import find_model
 
-    async def load(registry: Registry) -> tuple[Model, list[AgentModel]]:
-        """Return the model, and its state on each machine that should have it."""
+    async def load(registry: Registry) -> tuple[Model, ModelHashes, list[AgentModel]]:
+        """Return the model, its hashes, and its state on each machine that should have it."""
         found = await find_model(registry, model)
-        return found, await list_machines_of(registry, found)
+        return found, await registry.get_model_hashes(found.id), await list_machines_of(registry, found)
 
     terminal = terminal_of(context)
-    found, machines = terminal.call_registry(load)
-    document = found.model_dump(mode="json") | {"agent_model_list": machines}
-    lines = [*_format_details(found), *format_machine_lines(machines)]
+    found, hashes, machines = terminal.call_registry(load)
+    document = found.model_dump(mode="json") | {"hashes": hashes, "agent_model_list": machines}
+    lines = [*_format_details(found, hashes), *format_machine_lines(machines)]
     terminal.output.answer(document=document, lines=lines, quiet=[str(found.id)])
 
 
-def _format_details(model: Model) -> list[str]:
-    """Format a model's fields and metadata as ``name  value`` lines, and its description below them."""
+def _format_details(model: Model, hashes: ModelHashes | None = None) -> list[str]:
+    """Format a model's fields, hashes and metadata as ``name  value`` lines, and its description below them."""
     pairs = [
         ("id", str(model.id)),
         ("name", model.display_name),
@@ -156,6 +157,7 @@ def _format_details(model: Model) -> list[str]:
         ("new version", _format_newer_version(model)),
         ("hash", model.file_hash),
         ("", model.blake3_hash or ""),
+        *([] if hashes is None else _list_other_hashes(hashes)),
         ("state", f"{model.model_status}, {model.verification}"),
         ("reason", model.verification_error or ""),
         ("registered", f"{format_time(model.created_at)} by {model.created_by.display_name} ({model.created_by.kind})"),
@@ -170,6 +172,13 @@ def _format_details(model: Model) -> list[str]:
     ]
     lines = format_fields([(escape_unprintable(name), value) for name, value in pairs])
     return lines if not model.description else [*lines, "", *model.description.splitlines()]
+
+
+def _list_other_hashes(hashes: ModelHashes) -> list[tuple[str, str]]:
+    """Return the known hashes that the model itself does not have, and those that only its file claims."""
+    names = ("autov1", "autov2", "autov3", "crc32")
+    known = [("", f"{name}:{digest}") for name in names if (digest := getattr(hashes, name)) is not None]
+    return known + [("claimed hash", f"{claim.digest} ({claim.name}, not checked)") for claim in hashes.claim_list]
 
 
 def _format_metadata(value: Any) -> str:

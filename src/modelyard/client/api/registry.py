@@ -14,7 +14,7 @@ from modelyard.client.api.http import DEFAULT_RETRY_SECONDS, UNCHANGED, Call, Ht
 from modelyard.client.api.manifests import ReceivedManifest, read_manifest
 from modelyard.client.api.paging import Paging
 from modelyard.transfer.errors import Unreachable
-from modelyard.wire import accounts, agents, credentials, models, problems, teams, uploads, versions
+from modelyard.wire import accounts, agents, credentials, hashes, models, problems, teams, uploads, versions
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.schemas import Created, Done, Updated
 
@@ -209,6 +209,14 @@ class Registry:
 
     async def get_model(self, model_id: UUID) -> models.Model:
         return await self._get(models.Model, f"/models/{model_id}")
+
+    async def look_up_models(self, lookup: hashes.ModelLookup) -> hashes.LookupResult:
+        """Return the models that up to 1,000 hashes and paths mean."""
+        return await self._post(hashes.LookupResult, "/models/lookup", lookup, repeatable=True)
+
+    async def get_model_hashes(self, model_id: UUID) -> hashes.ModelHashes:
+        """Return the known hashes of a model's content, and those that its file claims."""
+        return await self._get(hashes.ModelHashes, f"/models/{model_id}/hashes")
 
     async def update_model(self, model_id: UUID, change: models.ModelUpdate) -> Updated:
         return await self._channel.request(Updated, Call("PUT", f"/models/{model_id}", change, repeatable=True))

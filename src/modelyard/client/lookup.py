@@ -1,0 +1,57 @@
+"""Find models by hashes, by paths, or by the content of files on this machine."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.client.api.registry import Registry
+from modelyard.transfer.hashing import DigestCache, compute_sha256
+from modelyard.transfer.progress import OnProgress, ignore_progress
+from modelyard.wire.hashes import MAX_LOOKUPS, LookupMatch, ModelLookup, parse_hash
+
+
+@dataclass(frozen=True)
+class LookupAnswer:
+    """The versions of models that a text means; none if the registry has no such model."""
+
+    text: str
+    match_list: list[LookupMatch]
+
+
+async def look_up(
+    registry: Registry, texts: Sequence[str], digests: DigestCache, on_progress: OnProgress = ignore_progress
+) -> list[LookupAnswer]:
+    """Return the models that each text means: a file of this machine, which is hashed, a hash, or a model path.
+
+    Raises:
+        ValueError: a text is none of these.
+        DiskFailed: a file cannot be read.
+    """
+    asked = {text: await _build_question(text, digests, on_progress) for text in dict.fromkeys(texts)}
+    matches: dict[str, list[LookupMatch]] = {}
+    wanted = list(dict.fromkeys(asked.values()))
+    for start in range(0, len(wanted), MAX_LOOKUPS):
+        questions = wanted[start : start + MAX_LOOKUPS]
+        hashes, paths = ([text for text in questions if bool(parse_hash(text)) == is_hash] for is_hash in (True, False))
+        result = await registry.look_up_models(ModelLookup(hashes=hashes, paths=paths))
+        for match in result.match_list:
+            matches.setdefault(match.asked, []).append(match)
+    return [LookupAnswer(text, matches.get(question, [])) for text, question in asked.items()]
+
+
+async def _build_question(text: str, digests: DigestCache, on_progress: OnProgress) -> str:
+    """Return the hash or path that the registry is asked for.
+
+    Raises:
+        ValueError: the text is neither a file, nor a hash, nor a path.
+    """
+    # False also for a text that is too long for a file name, which ``Path.is_file`` raises for.
+    if await asyncio.to_thread(os.path.isfile, text):
+        return f"sha256:{await compute_sha256(Path(text), on_progress, cache=digests)}"
+    if parse_hash(text) or "/" in text:
+        return text
+    raise ValueError(
+        f"'{text}' is no file here, no hash of at least 8 digits, and no path such as loras/ink.safetensors."
+    )
