@@ -1,12 +1,14 @@
+import { crc32 as computeCrc32 } from 'node:zlib'
 import { readClipboard } from './accounts'
 import { expect, expectAccessible, withRegistry } from './fixtures'
-import { registerModel } from './modelFiles'
+import { buildSafetensors, registerModel } from './modelFiles'
 import { Registry } from './registry'
 import { Machine } from './reportingMachine'
 
 const test = withRegistry()
 
 // Each test looks for its own models, so that those of others on the same registry do not matter.
+const crc32 = (bytes: Buffer) => computeCrc32(bytes).toString(16).padStart(8, '0')
 const createUniqueName = (word: string) => `${word}-${Math.random().toString(36).slice(2, 8)}`
 
 test('typing a part of a name or tag filters the model list, and the search survives a reload', async ({
@@ -123,7 +125,6 @@ test('the model drawer shows both hashes and the file metadata, and copies them'
   context,
 }) => {
   const word = createUniqueName('said')
-  const { buildSafetensors } = await import('./modelFiles')
   const bytes = buildSafetensors(2048, {
     'modelspec.trigger_phrase': 'inkstyle, bold lines',
     'modelspec.author': 'Wren',
@@ -141,6 +142,31 @@ test('the model drawer shows both hashes and the file metadata, and copies them'
   await expect.poll(() => readClipboard(page)).toBe('inkstyle, bold lines')
   await output.getByText('All metadata').click()
   await expect(output).toContainText('Wren')
+})
+
+test('a search by hash finds the model, whose drawer tells known hashes from claimed ones', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const word = createUniqueName('hashed')
+  const claimed = 'c1a1'.repeat(16)
+  const bytes = buildSafetensors(2048, { 'modelspec.hash_sha256': `0x${claimed}` })
+  const model = await registerModel(registry, `loras/${word}.safetensors`, { bytes })
+  const autov2 = model.file_hash.slice(7, 17)
+  await signIn(registry.owner, '/models')
+  const search = page.getByRole('searchbox', { name: 'Search models' })
+  await search.fill(autov2.toUpperCase())
+  await expect(page.getByRole('status').filter({ hasText: /^1 model$/ })).toBeVisible()
+  await page.getByRole('link', { name: word }).click()
+  const hashes = page.getByRole('dialog').getByRole('region', { name: 'Hashes', exact: true })
+  await expect(hashes.getByText(autov2, { exact: true })).toBeVisible()
+  await expect(hashes.getByText(crc32(bytes), { exact: true })).toBeVisible({ timeout: 30_000 })
+  await expect(hashes.getByRole('region', { name: 'Claimed hashes' })).toContainText(claimed)
+  await expectAccessible(page)
+  await page.keyboard.press('Escape')
+  await search.fill(claimed)
+  await expect(page.getByRole('heading', { name: 'No models match' })).toBeVisible()
 })
 
 test('the download button downloads a file with the name of the model file', async ({ page, registry, signIn }) => {

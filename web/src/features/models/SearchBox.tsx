@@ -28,7 +28,7 @@ export function SearchBox({ q, onSearch }: { q: string; onSearch: (q: string) =>
     <TextInput
       type="search"
       aria-label="Search models"
-      placeholder="Name, path or tag"
+      placeholder="Name, path, tag or hash"
       leftSection={<IconSearch size={16} aria-hidden />}
       rightSection={typed && <CloseButton size="sm" aria-label="Clear search" onClick={() => type('')} />}
       maxLength={MAX_SEARCH_LENGTH}

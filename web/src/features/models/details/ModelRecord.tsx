@@ -8,11 +8,11 @@ import { CopyButton } from '@/components/CopyButton'
 import { formatBytes, formatDateTime } from '@/components/format'
 import { Actions } from '@/features/models/details/Actions'
 import { FileMetadata } from '@/features/models/details/FileMetadata'
+import { Hashes } from '@/features/models/details/Hashes'
 import { MachinesOfModel } from '@/features/models/details/MachinesOfModel'
 import { ModelHistory } from '@/features/models/details/ModelHistory'
 import { Row, Rows, Section } from '@/features/models/details/Section'
 import { Status, Verification } from '@/features/models/ModelState'
-import classes from '@/features/models/models.module.css'
 import type { ReadModel } from '@/features/models/queries'
 import { AllTags } from '@/features/models/Tags'
 
@@ -44,10 +44,7 @@ export function ModelRecord({ read: { model }, isFresh, onEdit, onClose }: Model
       <About model={model} />
       <MachinesOfModel model={model} />
       <FileMetadata metadata={model.metadata} />
-      <Section title="Hashes">
-        <Hash text={model.file_hash} what="SHA-256" />
-        {model.blake3_hash && <Hash text={model.blake3_hash} what="BLAKE3" />}
-      </Section>
+      <Hashes model={model} />
       {may('audit_read') && <ModelHistory model={model} />}
     </Stack>
   )
@@ -119,18 +116,5 @@ function About({ model }: { model: Model }) {
         )}
       </Rows>
     </Section>
-  )
-}
-
-function Hash({ text, what }: { text: string; what: string }) {
-  const [, digest = text] = text.split(':')
-  return (
-    <Group gap="xs" wrap="nowrap" align="flex-start" mb={4}>
-      <Text size="sm" c="dimmed" w={72} style={{ flex: 'none' }}>
-        {what}
-      </Text>
-      <span className={classes.hash}>{digest}</span>
-      <CopyButton text={text} what={what} />
-    </Group>
   )
 }
