@@ -41,11 +41,13 @@ FIRST_CREATED_AT = datetime(2025, 1, 1, tzinfo=UTC)
 BATCH_SIZE = 10_000
 
 
-def insert_models(database: Database, team_id: UUID, count: int, *, are_desired: bool = False) -> None:
+def insert_models(
+    database: Database, team_id: UUID, count: int, *, are_desired: bool = False, have_own_blobs: bool = False
+) -> None:
     """Insert ``count`` generated models into a team; all share one blob, as no benchmark reads their bytes.
 
     With ``are_desired`` each is active and verified, so that machines download it, with the size of its
-    ``build_content``.
+    ``build_content``. With ``have_own_blobs`` each has a blob of its own, with all hashes.
     """
     blob_id = uuid4()
     with database.writing(team_id) as session:
@@ -60,6 +62,8 @@ def insert_models(database: Database, team_id: UUID, count: int, *, are_desired:
         with database.writing(team_id) as session:
             if is_sqlite:
                 session.execute(text("PRAGMA cache_size=-1000000"))
+            if have_own_blobs:
+                _insert_rows(session.connection(), BlobRow, [_give_own_blob(model) for model in batch])
             _insert_rows(session.connection(), ModelRow, batch)
             _insert_rows(session.connection(), ModelVersionRow, [_build_version_row(model) for model in batch])
             _insert_rows(session.connection(), ModelTagRow, [tag for model in batch for tag in _build_tag_rows(model)])
@@ -175,8 +179,17 @@ def _build_blob_row(team_id: UUID, blob_id: UUID) -> dict[str, Any]:
     }
 
 
+def _give_own_blob(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a blob with made-up hashes and the model's declared one, and set it as the model's blob."""
+    model["blob_id"] = uuid4()
+    sha256 = model["file_hash"].removeprefix("sha256:")
+    others = {name: hashlib.sha256(f"{name} {sha256}".encode()).hexdigest() for name in ("blake3", "autov3")}
+    parts = {"autov1": others["autov3"][-8:], "crc32": others["blake3"][-8:], "tries": 0}
+    return _build_blob_row(model["team_id"], model["blob_id"]) | others | parts | {"sha256": sha256}
+
+
 def _insert_rows(
-    connection: Connection, kind: type[ModelRow | ModelVersionRow | ModelTagRow], rows: list[dict[str, Any]]
+    connection: Connection, kind: type[BlobRow | ModelRow | ModelVersionRow | ModelTagRow], rows: list[dict[str, Any]]
 ) -> None:
     """Insert rows: with COPY on PostgreSQL, with a multi-row INSERT on SQLite."""
     table = get_table(kind)
