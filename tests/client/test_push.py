@@ -159,6 +159,9 @@ async def test_push_version_that_fails_verification_raises_reason_and_keeps_curr
     assert refused.value.facts["version"] == 2
     model = await registry.get_model(first.model.id)
     assert (model.version, model.file_hash) == (1, first.model.file_hash)
+    with pytest.raises(problems.NotAModelFile) as refused_again:
+        await pusher.push(build_request(tmp_path / "unsafe.pt", path))
+    assert refused_again.value.facts["version"] == 2
 
 
 async def test_push_without_waiting_returns_pending_version_and_repeated_push_waits_for_it(
