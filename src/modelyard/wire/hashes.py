@@ -25,8 +25,6 @@ MatchName = Literal["sha256", "blake3", "autov1", "autov2", "autov3", "crc32", "
 MIN_DIGITS = 8
 AUTOV2_DIGITS = 10
 MAX_LOOKUPS = 1_000
-# Entries in which a safetensors file claims a hash of its content.
-CLAIM_NAMES = ("modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash")
 
 _DIGIT = "[0-9a-fA-F]"
 # Written out without flags, because the pattern is published in OpenAPI.

@@ -10,12 +10,13 @@ from typing import Any
 
 from modelyard.server.inspection import json_limits
 from modelyard.server.inspection.metadata import clean_entries, clean_list, clean_text
-from modelyard.wire.hashes import CLAIM_NAMES
 
 # Above this a tag table is not parsed: the largest real ones have some hundred KiB.
 MAX_TAG_TABLE = 2 * 1024 * 1024
 TOP_TAGS = 20
 
+# Entries in which a file claims a hash of its content.
+CLAIM_NAMES = ("modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash")
 _STORED_KEYS = (
     "modelspec.title",
     "modelspec.architecture",

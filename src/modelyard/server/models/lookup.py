@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from modelyard.server.database.search import is_sqlite_session, join_left_to_right
 from modelyard.server.database.session import get_table
 from modelyard.server.database.text_list import build_text_list, encode_text_list, join_rows
+from modelyard.server.inspection.training_metadata import CLAIM_NAMES
 from modelyard.server.models.operations import find_model
 from modelyard.server.models.replicas.key_access import list_label_sets_of_key
 from modelyard.server.models.replicas.labels import has_all_labels
@@ -22,7 +23,6 @@ from modelyard.server.uploads.hashes import find_blobs_by_hash
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire.hashes import (
     AUTOV2_DIGITS,
-    CLAIM_NAMES,
     HashCandidate,
     HashClaim,
     LookupMatch,
