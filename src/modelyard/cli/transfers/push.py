@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _MOST_JOBS = 16
 
+Name = Annotated[
+    str | None, typer.Option(help="A display name; by default the file's name, or that of the model at the path.")
+]
 Label = Annotated[list[str] | None, typer.Option(help="Only machines with this label get it; may be repeated.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the registry has verified the files.")]
 To = Annotated[
@@ -66,9 +69,7 @@ def push(
         str | None,
         typer.Option(help="The path on machines: models/<type>/<file>, or a folder that ends with a slash."),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="A display name; by default the file's name, or that of the model at the path.")
-    ] = None,
+    name: Name = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
     description: Annotated[str | None, typer.Option(help="Free text.")] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="A licence's name or SPDX id.")] = None,
