@@ -59,6 +59,7 @@ IfMatch = Annotated[
     responses=answers(
         *ACCESS_PROBLEMS,
         problems.QuotaExceeded,
+        problems.ModelNotFound,
         problems.ModelPathTaken,
         problems.ModelPathRefused,
         problems.ModelTypeUnknown,

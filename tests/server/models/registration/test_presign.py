@@ -2,7 +2,7 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
@@ -82,6 +82,22 @@ def test_presign_path_of_the_replaced_model_succeeds(team: ApiCaller) -> None:
     model_id = team.register(CONTENT)
     other = make_model_file("other")
     assert team.presign(other, file_hash=hash_of(other), replaces=model_id).status_code == 200
+
+
+def test_presign_new_version_of_someone_elses_model_returns_403_before_the_upload(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    model_id = team.register(CONTENT)
+    refused = shared_registry.create_member("member", team).presign(make_model_file("other"), replaces=model_id)
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "role_too_low")
+
+
+def test_presign_new_version_of_unknown_model_or_at_another_path_is_refused_by_field(team: ApiCaller) -> None:
+    model_id = team.register(CONTENT)
+    unknown = team.presign(make_model_file("other"), replaces=str(uuid4()))
+    assert (unknown.status_code, unknown.json()["field"]) == (404, "replaces")
+    moved = team.presign(make_model_file("other"), "loras/elsewhere.safetensors", replaces=model_id)
+    assert (moved.status_code, [error["field"] for error in moved.json()["errors"]]) == (422, ["model_path"])
 
 
 def test_presign_content_of_the_owners_other_team_is_not_already_stored(

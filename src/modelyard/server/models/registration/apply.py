@@ -12,7 +12,7 @@ from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database, insert_row
 from modelyard.server.models.listing.tags import insert_tag_rows
 from modelyard.server.models.operations import check_may_change, get_changed_fields, set_fields
-from modelyard.server.models.paths import build_path_taken, find_model_at_path
+from modelyard.server.models.paths import build_path_taken
 from modelyard.server.models.registration.blobs import CheckedUpload, get_or_insert_blob, use_upload
 from modelyard.server.models.registration.decide import (
     ExistingModel,
@@ -21,6 +21,7 @@ from modelyard.server.models.registration.decide import (
     RegistrationDecision,
     decide_registration,
 )
+from modelyard.server.models.registration.target import find_target
 from modelyard.server.models.repair import repair_damaged_versions, repair_versions_of_blob
 from modelyard.server.models.replicas.labels import build_label_set
 from modelyard.server.models.tables import ModelRow, ModelVersionRow, build_search_text
@@ -73,7 +74,7 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
     """
     with database.writing(team.team_id) as session:
         check_still_authorized(session, team)
-        model = _find_target(session, team, registration.path, registration.new)
+        model = find_target(session, team, registration.path, registration.new.replaces)
         if model is None:
             return RegisteredModel(_create_model(session, team, registration), is_new=True)
         decision = _decide(session, model, registration.new)
@@ -103,7 +104,7 @@ def apply_repeated_registration(
     """
     with database.writing(team.team_id) as session:
         check_still_authorized(session, team)
-        model = _find_target(session, team, path, new)
+        model = find_target(session, team, path, new.replaces)
         version = None if model is None else find_version_with_hash(session, model.id, new.file_hash)
         if model is None or version is None:
             raise problems.UploadUsed(
@@ -111,25 +112,6 @@ def apply_repeated_registration(
             )
         _set_sent_fields(session, team, model, new, version.number)
         return RegisteredModel(model.id, is_new=False)
-
-
-def _find_target(session: Session, team: TeamContext, path: ModelPath, new: NewModel) -> ModelRow | None:
-    """Return the model that the request replaces the content of, or without one the model at its path, if any.
-
-    Raises:
-        ModelNotFound: the team has no such model outside the trash.
-        InvalidRequest: the request has another path than the model.
-    """
-    if new.replaces is None:
-        return find_model_at_path(session, team.team_id, path)
-    model = session.get(ModelRow, new.replaces)
-    if model is None or model.team_id != team.team_id or model.deleted_at is not None:
-        raise problems.ModelNotFound("The model to replace does not exist.", field="replaces")
-    if model.path_key != path.key:
-        raise problems.InvalidRequest.for_field(
-            "model_path", f"A new version stays at the model's path, '{model.model_path}'. Change the path separately"
-        )
-    return model
 
 
 def _decide(session: Session, model: ModelRow, new: NewModel) -> RegistrationDecision:

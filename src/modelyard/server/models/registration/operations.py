@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.operations import check_may_change
 from modelyard.server.models.paths import (
     build_path_taken,
     check_model_type,
-    find_model_at_path,
     validate_model_path,
 )
 from modelyard.server.models.registration.apply import (
@@ -20,12 +21,15 @@ from modelyard.server.models.registration.apply import (
 from modelyard.server.models.registration.blobs import CheckedUpload
 from modelyard.server.models.registration.decide import check_digest, strip_hash_prefix
 from modelyard.server.models.registration.load import load_content, load_upload
+from modelyard.server.models.registration.target import find_target
+from modelyard.server.models.versions.states import find_newest_version
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.uploads import operations as uploads
 from modelyard.server.uploads.verification_queue import check_verification_queue
 from modelyard.wire.models import NewModel
+from modelyard.wire.paths import ModelPath
 from modelyard.wire.uploads import UploadRequest
 
 
@@ -37,8 +41,9 @@ def presign_upload(
     Raises:
         ModelPathRefused: the path or type is not allowed.
         ModelTypeUnknown: see ``check_model_type``.
-        ModelPathTaken: a model with other content is at the path and is not the one to replace; only detected if the
-            request has a hash.
+        ModelPathTaken: a model with other content is at the path; only detected if the request has a hash.
+        ModelNotFound, RoleTooLow, InvalidRequest: the model to replace does not exist, the caller may not change it, or
+            the request has another path.
         QuotaExceeded, TooManyUploads, StorageFull: see ``open_upload``.
         StoreUnavailable: see ``ObjectChecks.is_intact``.
     """
@@ -49,11 +54,24 @@ def presign_upload(
         objects.check_blobs_with_content(team.team_id, sha256, new.file_size, wait_for_store=False)
     with objects.database.writing(team.team_id) as session:
         check_model_type(session, team.team_id, new.model_type)
-        existing = find_model_at_path(session, team.team_id, path)
-        if existing is not None and existing.id != new.replaces and new.file_hash not in (None, existing.file_hash):
-            raise build_path_taken(session, existing, path, new.file_hash)
+        _check_target(session, team, path, new)
         opened = uploads.open_upload(session, team, settings, new, free_bytes)
     return opened, uploads.presign_put(objects.store, opened.upload)
+
+
+def _check_target(session: Session, team: TeamContext, path: ModelPath, new: UploadRequest) -> None:
+    """Check, before any byte is sent, that the upload may be registered at its path or as a model's next version.
+
+    Raises:
+        ModelPathTaken, ModelNotFound, RoleTooLow, InvalidRequest: see ``presign_upload``.
+    """
+    existing = find_target(session, team, path, new.replaces)
+    if existing is None:
+        return
+    if new.replaces is not None:
+        check_may_change(team, existing)
+    elif new.file_hash not in (None, existing.file_hash, find_newest_version(session, existing.id).file_hash):
+        raise build_path_taken(session, existing, path, new.file_hash)
 
 
 def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings, new: NewModel) -> RegisteredModel:
