@@ -9,24 +9,32 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import fleet, lookup, requests, s3, scale, transfers
+from bench import fleet, lookup, migration, requests, s3, scale, transfers
 from bench.table import Goal, Table, build_goals_table, describe_machine
 
 REQUIRED_PROGRAMS = ("nginx", "curl", "aria2c", "sha256sum")
 BENCH_PYTHON = Path(".venv-bench/bin/python").absolute()
 # The peers come with the environments.
-REQUIRED_PROGRAMS_BY_BENCH = {"s3": ("sha256sum",), "scale": (), "lookup": (), "fleet": ("aria2c", "sha256sum")}
+REQUIRED_PROGRAMS_BY_BENCH = {
+    "s3": ("sha256sum",),
+    "scale": (),
+    "lookup": (),
+    "migration": (),
+    "fleet": ("aria2c", "sha256sum"),
+}
 
 
 def main() -> None:
     """Run the chosen benchmarks, print their tables and goals, and draw the goals if asked."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=["transfers", "requests", "s3", "scale", "lookup", "fleet"])
+    parser.add_argument("--only", choices=["transfers", "requests", "s3", "scale", "lookup", "migration", "fleet"])
     parser.add_argument("--mebibytes", type=int, default=2048, help="size of the file that is pushed and pulled")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--registrations", type=int, default=2000)
     parser.add_argument(
-        "--models", type=int, help="models in the long list (default 100,100; scale and lookup 1,000,000; fleet 1,000)"
+        "--models",
+        type=int,
+        help="models in the long list (default 100,100; scale and lookup 1,000,000; migration 100,000; fleet 1,000)",
     )
     parser.add_argument("--files", type=int, default=10_000, help="files on the machine of the real agent, for fleet")
     parser.add_argument("--plot", type=Path, metavar="SVG", help="draw the goals as a bar chart")
@@ -59,6 +67,8 @@ def _measure(home: Path, options: argparse.Namespace) -> Iterator[tuple[list[Tab
         yield from scale.measure(home, options.models or 1_000_000)
     if options.only == "lookup":
         yield from lookup.measure(home, options.models or 1_000_000)
+    if options.only == "migration":
+        yield migration.measure(home, options.models or 100_000)
     if options.only == "fleet":
         yield from fleet.measure(home, _build_fleet_options(options))
     if options.only in {None, "transfers"}:
