@@ -48,7 +48,7 @@ EVENTS = sa.table(
     sa.column("action"),
     sa.column("facts", sa.JSON()),
 )
-UPLOADS = sa.table("uploads", sa.column("model_id", sa.Uuid()))
+UPLOADS = sa.table("uploads", sa.column("id", sa.Uuid()), sa.column("model_id", sa.Uuid()))
 STATES = sa.table("agent_models", sa.column("model_id", sa.Uuid()))
 
 
@@ -142,9 +142,11 @@ def _drop_stand_ins() -> None:
 
 def _merge_chains(database: sa.Connection) -> None:
     """Make each replaced model a version of the model at the end of its chain."""
-    for last, replaced in _find_chains(database).items():
+    chains = _find_chains(database)
+    for last, replaced in chains.items():
         rows = {row.id: row for row in database.execute(sa.select(MODELS).where(MODELS.c.id.in_([last, *replaced])))}
         _merge_chain(database, [rows[model_id] for model_id in [*replaced, last]])
+    _move_uploads(database, {model_id: last for last, replaced in chains.items() for model_id in replaced})
 
 
 def _find_chains(database: sa.Connection) -> dict[UUID, list[UUID]]:
@@ -221,5 +223,16 @@ def _merge_chain(database: sa.Connection, models: list[Any]) -> None:
     if shown is not last:
         database.execute(STATES.update().where(STATES.c.model_id == shown.id).values(model_id=last.id))
     database.execute(MODELS.update().where(MODELS.c.id == last.id).values(values))
-    database.execute(UPLOADS.update().where(UPLOADS.c.model_id.in_(others)).values(model_id=last.id))
     database.execute(MODELS.delete().where(MODELS.c.id.in_(others)))
+
+
+def _move_uploads(database: sa.Connection, successors: dict[UUID, UUID]) -> None:
+    """Point the uploads of replaced models to the models that have their versions now.
+
+    Reads all uploads once: there is no index on their models, so each update by the model would read all of them.
+    """
+    uploads = database.execute(sa.select(UPLOADS).where(UPLOADS.c.model_id.is_not(None)))
+    moved = [{"upload": row.id, "successor": successors[row.model_id]} for row in uploads if row.model_id in successors]
+    if moved:
+        of_upload = UPLOADS.update().where(UPLOADS.c.id == sa.bindparam("upload"))
+        database.execute(of_upload.values(model_id=sa.bindparam("successor")), moved)
