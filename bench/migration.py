@@ -56,7 +56,10 @@ class OldModel:
         of_blob = {"blob_id": ids["blobs"], "storage_key": key}
         model = of_blob | state | {"id": ids["models"], "file_hash": f"sha256:{sha256}", "display_name": self.path}
         model |= {"model_path": self.path, "path_key": self.path, "searched": self.path}
-        model |= {"deleted_at": None if self.successor is None else created_at, "stands_in_for": self._find_stood_in()}
+        model |= {
+            "deleted_at": None if self.successor is None else created_at,
+            "stands_in_for": self._find_unverified_successor(),
+        }
         return {
             "blobs": [state | {"id": ids["blobs"], "store_key": key, "sha256": sha256}],
             "models": [model],
@@ -64,8 +67,8 @@ class OldModel:
             "audit_events": list(self._build_events()),
         }
 
-    def _find_stood_in(self) -> str | None:
-        """Return the id of the successor that this model stands in for, if there is one that is not verified yet."""
+    def _find_unverified_successor(self) -> str | None:
+        """Return the id of its successor if that is not verified yet: machines get this model until then."""
         return self.successor.ids["models"].hex if self.successor and self.successor.is_pending else None
 
     def _build_events(self) -> Iterator[Values]:
