@@ -13,12 +13,17 @@ export function buildSafetensors(size: number, metadata: Record<string, string> 
   return Buffer.concat([length, header, randomBytes(size)])
 }
 
+/** Build a valid safetensors file that verification has to inspect, because its header is larger than 1 MiB. */
+export function buildExpensiveSafetensors(): Buffer {
+  return buildSafetensors(64, { padding: 'x'.repeat(1_200_000) })
+}
+
 export interface RegisteredModel {
   id: string
   file_hash: string
 }
 
-/** Upload a file and register it at this path; `facts` are further fields of the model. */
+/** Upload a file and register it at this path; `facts` are further fields, such as `replaces` for a new version. */
 export async function registerModel(
   registry: Registry,
   model_path: string,
@@ -32,7 +37,11 @@ export async function registerModel(
   const model_type = model_path.replace(/^models\//, '').split('/')[0]
   const file_hash = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
   const what = { model_type, model_path, file_size: bytes.length, file_hash }
-  const ticket = await registry.call<Ticket>(by, 'POST', '/models/presign', { file_name, ...what })
+  const ticket = await registry.call<Ticket>(by, 'POST', '/models/presign', {
+    file_name,
+    ...what,
+    ...(facts.replaces !== undefined && { replaces: facts.replaces }),
+  })
   if (!ticket.already_stored) {
     const put = await fetch(ticket.upload_url, {
       method: 'PUT',

@@ -58,6 +58,7 @@ const models = createRoute({
 const upload = createRoute({
   getParentRoute: () => inside,
   path: '/upload',
+  validateSearch: text('model'),
   component: lazyRouteComponent(() => import('@/features/upload/Upload'), 'Upload'),
 })
 const machines = createRoute({

@@ -28,7 +28,12 @@ const HOVER = { '--mantine-color-cyan-filled-hover': '#095c6f' }
 
 export const variables: CSSVariablesResolver = () => ({
   variables: {},
-  light: { ...HOVER, '--mantine-color-dimmed': '#596067', '--mantine-color-error': '#c92a2a' },
+  light: {
+    ...HOVER,
+    '--mantine-color-dimmed': '#596067',
+    '--mantine-color-error': '#c92a2a',
+    '--mantine-color-yellow-light-color': '#8a5300',
+  },
   dark: { ...HOVER, '--mantine-color-dimmed': '#a6a7ab', '--mantine-color-error': '#ff8787' },
 })
 

@@ -11,6 +11,9 @@ export interface EventDescription {
   detail?: string
 }
 
+/** The object of an event of a model that does not name its path. */
+export const SOME_MODEL = 'a model'
+
 type Facts = AuditEvent['facts']
 type Describer = (facts: Facts, event: AuditEvent) => EventDescription
 
@@ -21,7 +24,16 @@ function text(facts: Facts, name: string): string {
 }
 
 function modelEvent(did: string, more = ''): Describer {
-  return (facts) => ({ verb: did, object: text(facts, 'model_path') || 'a model', detail: more })
+  return (facts) => ({ verb: did, object: text(facts, 'model_path') || SOME_MODEL, detail: more })
+}
+
+/** An event about one version, such as "uploaded version 3 of ink.safetensors". */
+function versionEvent(did: string, more: (facts: Facts) => string = () => ''): Describer {
+  return (facts) => ({
+    verb: `${did} version ${text(facts, 'version')} of`,
+    object: text(facts, 'model_path') || SOME_MODEL,
+    detail: more(facts),
+  })
 }
 
 function machineEvent(did: string, more: (facts: Facts) => string = () => ''): Describer {
@@ -37,7 +49,7 @@ export const DESCRIBERS: Record<string, Describer> = {
   'model.replaced': modelEvent('replaced the file of'),
   'model.changed': (facts) => ({
     verb: 'changed',
-    object: text(facts, 'moved_from') || text(facts, 'model_path') || 'a model',
+    object: text(facts, 'moved_from') || text(facts, 'model_path') || SOME_MODEL,
     detail: `: ${formatChanges(facts)}`,
   }),
   'model.enabled': modelEvent('enabled'),
@@ -48,6 +60,15 @@ export const DESCRIBERS: Record<string, Describer> = {
   'model.failed': modelEvent('could not verify', ': the stored file is not what was declared'),
   'model.corrupted': modelEvent('found damage in', ': the stored file has changed since it was verified'),
   'model.repaired': modelEvent('repaired', ': the stored file is correct again'),
+  'version.created': versionEvent('uploaded'),
+  'version.promoted': versionEvent('verified', () => ': it is the current version'),
+  'version.activated': versionEvent('activated', (facts) =>
+    facts.before ? `in place of version ${facts.before}` : '',
+  ),
+  'version.changed': versionEvent('changed', (facts) => `: note: ${text(facts, 'note') || 'none'}`),
+  'version.deleted': versionEvent('moved', () => 'to the trash'),
+  'version.restored': versionEvent('restored', () => 'from the trash'),
+  'version.purged': versionEvent('purged'),
   'agent.first_seen': machineEvent('saw the machine', () => 'for the first time'),
   'agent.unhealthy': machineEvent('lost contact with the machine'),
   'agent.recovered': machineEvent('regained contact with the machine'),

@@ -7,7 +7,7 @@ import type { Model } from '@/api/types'
 import { formatBytes } from '@/components/format'
 import { ModelLink } from '@/features/models/ModelLink'
 import { SelectBox } from '@/features/models/ModelRow'
-import { MachineCount, Status, Verification } from '@/features/models/ModelState'
+import { MachineCount, Status, Verification, VersionMarks } from '@/features/models/ModelState'
 import classes from '@/features/models/models.module.css'
 import { Tags } from '@/features/models/Tags'
 import { type ModelListProps, useVisibleRows } from '@/features/models/useVisibleRows'
@@ -52,7 +52,10 @@ function Card({ model, list }: { model: Model; list: ModelListProps }) {
     <li className={classes.card} data-marked={isMarked || undefined}>
       <Group gap="xs" wrap="nowrap" align="flex-start">
         <div style={{ flex: 1, minWidth: 0 }}>
-          <ModelLink model={model} onOpen={list.onOpen} />
+          <div className={classes.heading}>
+            <ModelLink model={model} onOpen={list.onOpen} />
+            <VersionMarks model={model} />
+          </div>
           <bdi className={classes.path}>{model.model_path}</bdi>
         </div>
         {list.hasMarks && (

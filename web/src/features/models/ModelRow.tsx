@@ -7,7 +7,7 @@ import { memo } from 'react'
 import type { Model } from '@/api/types'
 import { formatAgo, formatBytes, formatDateTime } from '@/components/format'
 import { ModelLink } from '@/features/models/ModelLink'
-import { MachineCount, Status, Verification } from '@/features/models/ModelState'
+import { MachineCount, Status, Verification, VersionMarks } from '@/features/models/ModelState'
 import classes from '@/features/models/models.module.css'
 import { Tags } from '@/features/models/Tags'
 import { restoreWithUndo } from '@/features/models/trash'
@@ -45,11 +45,14 @@ export const ModelRow = memo(function Row({ kind, model, place, onOpen, isMarked
         </td>
       )}
       <td>
-        {kind === 'living' ? (
-          <ModelLink model={model} onOpen={onOpen} />
-        ) : (
-          <bdi className={classes.name}>{model.display_name}</bdi>
-        )}
+        <div className={classes.heading}>
+          {kind === 'living' ? (
+            <ModelLink model={model} onOpen={onOpen} />
+          ) : (
+            <bdi className={classes.name}>{model.display_name}</bdi>
+          )}
+          <VersionMarks model={model} />
+        </div>
         <bdi className={classes.path} title={model.model_path}>
           {model.model_path}
         </bdi>

@@ -40,6 +40,32 @@ export function Status({ model }: { model: Model }) {
   return <IconLabel icon={icon} word={word} className={className} isDimmed />
 }
 
+/** The version number of a model that has had several, and whether a newer one is being verified or failed. */
+export function VersionMarks({ model }: { model: Model }) {
+  const { version, pending_version: pending } = model
+  return (
+    <>
+      {version > 1 && (
+        <span className={classes.version} title={`Version ${version}`}>
+          v{version}
+        </span>
+      )}
+      {pending && pending.version !== version && !model.deleted_at && <PendingMark pending={pending} />}
+    </>
+  )
+}
+
+function PendingMark({ pending }: { pending: NonNullable<Model['pending_version']> }) {
+  const isFailed = pending.verification === 'failed'
+  const Icon = isFailed ? IconAlertTriangle : IconClock
+  const title = `Version ${pending.version} ${isFailed ? 'failed verification' : 'is being verified'}`
+  return (
+    <span className={classes.newer} role="img" aria-label={title} title={title}>
+      <Icon size={16} className={isFailed ? classes.bad : classes.waiting} aria-hidden />
+    </span>
+  )
+}
+
 export function MachineCount({ model }: { model: Model }) {
   const { agents_ready: ready, agents_desired: wanted } = model
   const icon = ready >= wanted && wanted > 0 ? IconDeviceDesktopCheck : IconDeviceDesktop
@@ -61,7 +87,7 @@ interface IconLabelProps {
 }
 
 /** Plain elements, because scrolling renders hundreds of them. */
-function IconLabel({ icon: Icon, word, className, isDimmed = false }: IconLabelProps) {
+export function IconLabel({ icon: Icon, word, className, isDimmed = false }: IconLabelProps) {
   return (
     <div className={classes.signed} data-dimmed={isDimmed || undefined}>
       <Icon size={16} className={`${classes.sign} ${className ?? ''}`} aria-hidden />

@@ -64,11 +64,11 @@ async function updateLatest(id: string, fields: (now: Model) => ModelUpdate): Pr
   }
 }
 
-/** Download the file with its own name in the browser. */
-export async function download(model: Model): Promise<void> {
+/** Download the file of a version, by default the current one, with its own name in the browser. */
+export async function download(model: Model, version?: number): Promise<void> {
   const ticket = await unwrap(
     api.GET('/api/v1/models/{model_id}/download', {
-      params: { path: { model_id: model.id }, query: { redirect: false } },
+      params: { path: { model_id: model.id }, query: { redirect: false, ...(version !== undefined && { version }) } },
     }),
   )
   const link = document.createElement('a')

@@ -13,6 +13,7 @@ const PAGE_ROWS = 50
 const LIVE_PAGES = 2
 const PENDING_MILLISECONDS = 3_000
 const SYNCING_MILLISECONDS = 15_000
+const IDLE_MILLISECONDS = 15_000
 
 interface ModelPage {
   model_list: Model[]
@@ -50,8 +51,13 @@ export function useModels(asked: ModelQuery) {
 function liveInterval(pages: Pages | undefined): number | false {
   if (!pages || pages.pages.length > LIVE_PAGES) return false
   const models = flattenPages(pages).filter((model) => !model.deleted_at)
-  if (models.some((model) => model.verification === 'pending')) return PENDING_MILLISECONDS
+  if (models.some(isBeingVerified)) return PENDING_MILLISECONDS
   return models.some((model) => model.agents_ready < model.agents_desired) && SYNCING_MILLISECONDS
+}
+
+/** Return whether the model's content, or that of a newer version, is being verified. */
+function isBeingVerified(model: Model): boolean {
+  return model.verification === 'pending' || model.pending_version?.verification === 'pending'
 }
 
 export function flattenPages(pages: Pages | undefined): Model[] {
@@ -92,7 +98,8 @@ export function useModel(id: string) {
       const model = findInLists(id)
       return model && { model, etag: '' }
     },
-    refetchInterval: ({ state }) => (state.data?.model.verification === 'pending' ? PENDING_MILLISECONDS : 15_000),
+    refetchInterval: ({ state }) =>
+      state.data && isBeingVerified(state.data.model) ? PENDING_MILLISECONDS : IDLE_MILLISECONDS,
   })
 }
 
@@ -113,6 +120,12 @@ export async function refreshModel(id: string): Promise<ReadModel> {
 /** Remove models from the loaded lists at once, before the next refresh. */
 export function removeFromLists(ids: ReadonlySet<string>): void {
   updateLists((models) => models.filter((model) => !ids.has(model.id)))
+}
+
+/** Reload a model that is shown in the details, and refresh the lists. */
+export async function refreshShown(id: string): Promise<void> {
+  await refreshModel(id)
+  void refreshLists()
 }
 
 /** Refresh lists and totals after a change. */

@@ -66,7 +66,7 @@ function Actor({ event }: { event: AuditEvent }) {
 function EventObject({ event, telling }: { event: AuditEvent; telling: EventDescription }) {
   const { object } = telling
   if (!object) return null
-  if (event.object_id && event.action.startsWith('model.')) {
+  if (event.object_id && /^(model|version)\./.test(event.action)) {
     // Deleted models are shown in the trash.
     const search = { model: event.object_id, ...(event.action === 'model.deleted' && { trash: true }) }
     return (

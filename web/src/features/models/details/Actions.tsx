@@ -7,7 +7,7 @@ import { usePermissions } from '@/api/permissions'
 import type { Model } from '@/api/types'
 import { notifyError, notifyWithUndo } from '@/components/notify'
 import { download, setStatus } from '@/features/models/mutations'
-import { refreshLists, refreshModel } from '@/features/models/queries'
+import { refreshShown } from '@/features/models/queries'
 import { deleteWithUndo } from '@/features/models/trash'
 
 interface ActionsProps {
@@ -92,9 +92,4 @@ async function switchStatus(model: Model, status: Model['model_status']): Promis
       await refreshShown(model.id)
     },
   )
-}
-
-async function refreshShown(id: string): Promise<void> {
-  await refreshModel(id)
-  void refreshLists()
 }

@@ -3,6 +3,7 @@
 import { Drawer } from '@mantine/core'
 import { useEffect, useState } from 'react'
 import { Empty, LoadError, Loading } from '@/components/placeholders'
+import { DrawerDialogContext } from '@/features/models/details/drawerDialogs'
 import { EditForm } from '@/features/models/details/EditForm'
 import { ModelRecord } from '@/features/models/details/ModelRecord'
 import { isNotFound, useModel } from '@/features/models/queries'
@@ -14,10 +15,13 @@ export function Details({ id, onClose }: { id: string | undefined; onClose: () =
   // Opened after mounting: a drawer that is mounted open cannot return the focus.
   const [isOpen, setOpen] = useState(false)
   useEffect(() => setOpen(id !== undefined), [id])
+  const [hasDialog, setHasDialog] = useState(false)
   return (
-    <Drawer.Root opened={isOpen} onClose={onClose} position="right" size="lg">
+    <Drawer.Root opened={isOpen} onClose={onClose} closeOnEscape={!hasDialog} position="right" size="lg">
       <Drawer.Overlay backgroundOpacity={0.35} />
-      {shown && <Content key={shown} id={shown} onClose={onClose} />}
+      <DrawerDialogContext value={setHasDialog}>
+        {shown && <Content key={shown} id={shown} onClose={onClose} />}
+      </DrawerDialogContext>
     </Drawer.Root>
   )
 }

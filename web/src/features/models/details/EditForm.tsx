@@ -9,7 +9,7 @@ import { TagsField } from '@/components/TagsField'
 import { buildUpdate, type Fields, getChangedFields, getFields, LABELS } from '@/features/models/details/fields'
 import classes from '@/features/models/models.module.css'
 import { updateModel } from '@/features/models/mutations'
-import { type ReadModel, refreshLists, refreshModel } from '@/features/models/queries'
+import { type ReadModel, refreshModel, refreshShown } from '@/features/models/queries'
 import { isKnownType, suggestType } from '@/features/upload/engine/suggestType'
 import {
   MAX_DESCRIPTION_LENGTH,
@@ -42,12 +42,12 @@ export function EditForm({ start, onClose }: { start: ReadModel; onClose: () => 
     const was = getFields(from.model)
     const names = getChangedFields(was, { ...was, ...edits })
     if (names.length) await updateModel(from.model.id, buildUpdate({ ...was, ...edits }, names), from.etag)
-    await shown(from.model.id)
+    await refreshShown(from.model.id)
     onClose()
     if (names.length) {
       notifyWithUndo('Saved.', async () => {
         await updateModel(from.model.id, buildUpdate(was, names))
-        await shown(from.model.id)
+        await refreshShown(from.model.id)
       })
     }
   }
@@ -117,11 +117,6 @@ export function EditForm({ start, onClose }: { start: ReadModel; onClose: () => 
 /** Return whether a changed type is not known; the registry itself refuses a near miss of a known one. */
 function isNewType(type: string, before: string): boolean {
   return type !== before && !isKnownType(type) && suggestType(type) === undefined
-}
-
-async function shown(id: string): Promise<void> {
-  await refreshModel(id)
-  void refreshLists()
 }
 
 function getFieldError(problem: Problem | undefined, name: keyof Fields): string | undefined {

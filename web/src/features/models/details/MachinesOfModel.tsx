@@ -18,7 +18,7 @@ const IDLE_MILLISECONDS = 10_000
 
 export function MachinesOfModel({ model }: { model: Model }) {
   const { data, error, refetch } = useQuery({
-    queryKey: ['models', 'machines', model.id, model.model_status, model.verification],
+    queryKey: ['models', 'machines', model.id, model.model_status, model.verification, model.version],
     queryFn: ({ signal }) =>
       unwrap(
         api.GET('/api/v1/models/{model_id}/agents', {

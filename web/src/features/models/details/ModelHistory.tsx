@@ -4,7 +4,7 @@ import { Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { api, unwrap } from '@/api/client'
 import type { AuditEvent, Model } from '@/api/types'
-import { describeEvent } from '@/components/describeEvent'
+import { describeEvent, SOME_MODEL } from '@/components/describeEvent'
 import { formatDateTime } from '@/components/format'
 import { AnchorLink } from '@/components/links'
 import { LoadError } from '@/components/placeholders'
@@ -47,7 +47,7 @@ function HistoryEntry({ event, path }: { event: AuditEvent; path: string }) {
   return (
     <li>
       <Text size="sm">
-        <bdi>{event.actor_name}</bdi> {verb} {object === path ? 'it' : <bdi>{object}</bdi>}
+        <bdi>{event.actor_name}</bdi> {verb} {object === path || object === SOME_MODEL ? 'it' : <bdi>{object}</bdi>}
         <bdi>{detail}</bdi>
       </Text>
       <Text size="xs" c="dimmed">

@@ -12,9 +12,11 @@ import { Hashes } from '@/features/models/details/Hashes'
 import { MachinesOfModel } from '@/features/models/details/MachinesOfModel'
 import { ModelHistory } from '@/features/models/details/ModelHistory'
 import { Row, Rows, Section } from '@/features/models/details/Section'
-import { Status, Verification } from '@/features/models/ModelState'
+import { Status, Verification, VersionMarks } from '@/features/models/ModelState'
+import classes from '@/features/models/models.module.css'
 import type { ReadModel } from '@/features/models/queries'
 import { AllTags } from '@/features/models/Tags'
+import { Versions } from '@/features/models/versions/Versions'
 
 interface ModelRecordProps {
   read: ReadModel
@@ -38,11 +40,15 @@ export function ModelRecord({ read: { model }, isFresh, onEdit, onClose }: Model
         <Verification model={model} />
         <Status model={model} />
         <Text size="sm">{formatBytes(model.file_size)}</Text>
+        <div className={classes.heading}>
+          <VersionMarks model={model} />
+        </div>
       </Group>
       <StateNotices model={model} />
       <Actions model={model} isFresh={isFresh} onEdit={onEdit} onClose={onClose} />
       <About model={model} />
       <MachinesOfModel model={model} />
+      <Versions model={model} />
       <FileMetadata metadata={model.metadata} />
       <Hashes model={model} />
       {may('audit_read') && <ModelHistory model={model} />}
@@ -54,6 +60,7 @@ export function ModelRecord({ read: { model }, isFresh, onEdit, onClose }: Model
 function StateNotices({ model }: { model: Model }) {
   return (
     <>
+      <NewerVersionNotice model={model} />
       {model.verification === 'failed' && (
         <Alert color="red" icon={<IconAlertTriangle aria-hidden />} title="Verification failed">
           <bdi>{model.verification_error}</bdi> The model cannot be downloaded. Machines that have a correct copy keep
@@ -71,6 +78,28 @@ function StateNotices({ model }: { model: Model }) {
         </Alert>
       )}
     </>
+  )
+}
+
+/** What happens to a version that is newer than the one that the record shows. */
+function NewerVersionNotice({ model: { version, pending_version: pending } }: { model: Model }) {
+  if (!pending || pending.version === version) return null
+  if (pending.verification === 'failed') {
+    return (
+      <Alert
+        color="red"
+        icon={<IconAlertTriangle aria-hidden />}
+        title={`Version ${pending.version} failed verification`}
+      >
+        <bdi>{pending.verification_error}</bdi> Machines keep version {version}. Upload the correct file as a new
+        version.
+      </Alert>
+    )
+  }
+  return (
+    <Alert color="yellow" icon={<IconClock aria-hidden />} title={`Version ${pending.version} is being verified`}>
+      Machines keep version {version} until it is verified.
+    </Alert>
   )
 }
 

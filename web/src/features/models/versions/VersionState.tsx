@@ -1,0 +1,57 @@
+// The state of a version as icon and text.
+
+import {
+  IconAlertTriangle,
+  IconCircleCheck,
+  IconClock,
+  IconHistory,
+  IconPlayerSkipForward,
+  type TablerIcon,
+} from '@tabler/icons-react'
+import type { ModelVersion } from '@/api/types'
+import { IconLabel } from '@/features/models/ModelState'
+import classes from '@/features/models/models.module.css'
+
+interface State {
+  word: string
+  icon: TablerIcon
+  className: string | undefined
+  meaning: string
+}
+
+const STATES: Record<ModelVersion['version_status'], State> = {
+  current: { word: 'Current', icon: IconCircleCheck, className: classes.good, meaning: 'Machines get this version.' },
+  pending: {
+    word: 'Being verified',
+    icon: IconClock,
+    className: classes.waiting,
+    meaning: 'It becomes the current version once it is verified.',
+  },
+  replaced: { word: 'Replaced', icon: IconHistory, className: classes.calm, meaning: 'It was the current version.' },
+  superseded: {
+    word: 'Superseded',
+    icon: IconPlayerSkipForward,
+    className: classes.calm,
+    meaning: 'Another version became current before it was verified.',
+  },
+  failed: {
+    word: 'Verification failed',
+    icon: IconAlertTriangle,
+    className: classes.bad,
+    meaning: 'It never became the current version.',
+  },
+}
+
+export function VersionState({ version }: { version: ModelVersion }) {
+  const { word, icon, className, meaning } = STATES[version.version_status]
+  const isDamaged = version.verification === 'failed' && version.version_status !== 'failed'
+  return (
+    <div title={meaning}>
+      {isDamaged ? (
+        <IconLabel icon={IconAlertTriangle} word={`${word}, damaged`} className={classes.bad} />
+      ) : (
+        <IconLabel icon={icon} word={word} className={className} />
+      )}
+    </div>
+  )
+}
