@@ -10,6 +10,8 @@ interface Team {
   display_name: string
   pickle_policy: string
   quota_bytes: number | null
+  kept_versions: number
+  kept_version_days: number
 }
 
 /** Create a team of the owner for one test. */
@@ -36,11 +38,14 @@ test('an admin changes the name, the pickle policy and the quota of the team', a
   await form.getByRole('switch', { name: 'Limit the storage of the team' }).click()
   await form.getByLabel('At most').fill('1.5')
   await form.getByLabel('Unit').selectOption('TB')
+  await form.getByLabel('Kept versions').fill('12')
+  await form.getByLabel('Days for which all versions are kept').fill('90')
   await form.getByRole('button', { name: 'Save' }).click()
   await expect(page.getByText('The settings are saved.')).toBeVisible()
   await expect(page.getByRole('region', { name: 'Storage' })).toContainText('of 1.5 TB used')
   const now = await registry.call<Team>(admin, 'GET', '/teams/current')
   expect(now).toMatchObject({ display_name: 'Studio', pickle_policy: 'scan', quota_bytes: 1_500_000_000_000 })
+  expect(now).toMatchObject({ kept_versions: 12, kept_version_days: 90 })
 
   await form.getByLabel('Name').fill('Studio North')
   await form.getByRole('switch', { name: 'Limit the storage of the team' }).click()
@@ -49,7 +54,8 @@ test('an admin changes the name, the pickle policy and the quota of the team', a
   await expect(page.getByRole('banner')).toContainText('Studio North')
   const then = await registry.call<Team>(admin, 'GET', '/teams/current')
   expect(then).toMatchObject({ display_name: 'Studio North', pickle_policy: 'block', quota_bytes: null })
-  await registry.call(admin, 'PUT', '/teams/current', { display_name: 'Studio' })
+  const defaults = { kept_versions: null, kept_version_days: null }
+  await registry.call(admin, 'PUT', '/teams/current', { display_name: 'Studio', ...defaults })
 })
 
 test('saving team settings keeps the changes that another admin saved meanwhile', async ({
@@ -98,6 +104,9 @@ test('a member sees the settings read-only and can only create or leave a team',
   await signIn(await registry.person('member'), '/team/settings')
   await expect(page.getByRole('region', { name: 'General' })).toContainText('Only admins can change these settings.')
   await expect(page.getByRole('region', { name: 'Storage' })).toContainText('used, without a limit.')
+  await expect(page.getByRole('region', { name: 'General' })).toContainText(
+    /the newest \d+ are kept, and all for \d+ days/,
+  )
   const buttons = page.getByRole('main').getByRole('button')
   await expect(buttons).toHaveText(['Create team', 'Leave team'])
   await expect(page.getByRole('main').getByRole('textbox')).toHaveCount(0)

@@ -16,6 +16,7 @@ import {
 const test = withRegistry()
 
 interface Listed {
+  version: number
   id: string
   model_path: string
   file_hash: string
@@ -212,22 +213,28 @@ test('a taken path shows both hashes and offers a free path', async ({ page, reg
   await expect(page.getByText('Registered as models/loras/taken_2.safetensors')).toBeVisible()
 })
 
-test('only a user who may replace a model is offered to replace it', async ({ page, registry, signIn }) => {
+test('only a user who may change a model is offered to upload its next version', async ({ page, registry, signIn }) => {
   const existing = await registerModel(registry, 'models/loras/swap.safetensors')
   const member = await registry.person('member')
   await signIn(member, '/upload')
   await dropModel(page, registry, 'loras/swap.safetensors')
-  await expect(page.getByText('Only an admin or the person who registered it can replace it.')).toBeVisible()
+  await expect(page.getByText('Only an admin or the person who registered it can upload a new version.')).toBeVisible()
   await page.getByRole('button', { name: 'Your account' }).click()
   await page.getByRole('menuitem', { name: 'Sign out' }).click()
   await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
   await signIn(registry.owner, '/upload')
   await dropModel(page, registry, 'loras/swap.safetensors')
-  await page.getByRole('button', { name: 'Replace model' }).click()
+  await page.getByLabel('Note for version 2').fill('Softer edges.')
+  await page.getByRole('button', { name: 'Upload as version 2' }).click()
+  await expect(page.getByText('Becomes version 2 of “swap”.')).toBeVisible()
+  await expect(page.getByLabel('Note for version 2')).toHaveValue('Softer edges.')
   await startUpload(page)
-  await expect(page.getByText('Replaced models/loras/swap.safetensors')).toBeVisible()
+  await expect(page.getByText('Uploaded as version 2 of models/loras/swap.safetensors')).toBeVisible()
   const [now] = await listModels(registry, 'swap')
+  expect(now).toMatchObject({ id: existing.id, version: 2 })
   expect(now?.file_hash).not.toBe(existing.file_hash)
+  const version = await registry.call(registry.owner, 'GET', `/models/${existing.id}/versions/2`)
+  expect(version).toMatchObject({ note: 'Softer edges.', version_status: 'current' })
 })
 
 test('a path taken during the upload asks for another one and does not upload the file again', async ({

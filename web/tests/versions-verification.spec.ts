@@ -3,6 +3,7 @@
 import { expect, expectAccessible, startRegistry, withRegistry } from './fixtures'
 import { buildExpensiveSafetensors, registerModel } from './modelFiles'
 import type { Registry } from './registry'
+import { dropModel } from './uploadActions'
 
 const WITHOUT_WORKERS = { MODELYARD_VERIFICATION_WORKERS: '0' }
 
@@ -60,4 +61,18 @@ test('a version that failed shows its reason until the next version', async ({ p
   await expect(details.getByRole('listitem', { name: 'Version 3' })).toContainText('Current', { timeout: 30_000 })
   await expect(failed).toContainText('Verification failed')
   await expect(failed).not.toContainText('4 bytes follow')
+})
+
+test('the upload of a new version waits until that version is verified', async ({ page, registry, signIn }) => {
+  const path = 'models/loras/waits.safetensors'
+  await registerModel(registry, path)
+  await signIn(registry.owner, '/upload')
+  await dropModel(page, registry, 'loras/waits.safetensors', buildExpensiveSafetensors())
+  await page.getByRole('button', { name: 'Upload as version 2' }).click()
+  const checked = page.waitForResponse(/\/versions\/2$/)
+  await page.getByRole('button', { name: /^Upload \d/ }).click()
+  await checked
+  await expect(page.getByText('The registry verifies the file before anyone can download it')).toBeVisible()
+  await restart(registry)
+  await expect(page.getByText(`Uploaded as version 2 of ${path}`)).toBeVisible({ timeout: 60_000 })
 })

@@ -1,4 +1,4 @@
-// Name, pickle files and quota: a form for admins, a summary for others.
+// Name, pickle files, quota and kept versions: a form for admins, a summary for others.
 
 import {
   Button,
@@ -19,14 +19,16 @@ import { asProblem } from '@/api/problem'
 import { loadUser } from '@/api/session'
 import type { Team } from '@/api/types'
 import { TEAM_QUERY_KEY } from '@/api/useTeam'
-import { formatBytes, formatDay } from '@/components/format'
+import { formatBytes, formatCount, formatDay } from '@/components/format'
 import { notify, notifyError } from '@/components/notify'
 import { Panel } from '@/components/Panel'
 import { type Amount, toAmount, toBytes, type Unit } from '@/features/team/quota'
 import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
 import { PICKLE_EXTENSIONS } from '@/generated/formats'
 
-type Edits = Partial<Pick<Team, 'display_name' | 'pickle_policy' | 'quota_bytes'>>
+type Edits = Partial<
+  Pick<Team, 'display_name' | 'pickle_policy' | 'quota_bytes' | 'kept_versions' | 'kept_version_days'>
+>
 
 // `.ckpt, .pt and .bin`: British English has no comma before the last one.
 const PICKLE_NAMES = new Intl.ListFormat('en-GB').format(PICKLE_EXTENSIONS)
@@ -76,6 +78,10 @@ export function SettingsSummary({ team }: { team: Team }) {
       <Text size="sm" c="dimmed">
         {policy?.description}
       </Text>
+      <Text>
+        Older versions of models: the newest {team.kept_versions} are kept, and all for{' '}
+        {formatCount(team.kept_version_days, 'day')}.
+      </Text>
       <Text size="sm" c="dimmed">
         Only admins can change these settings.
       </Text>
@@ -87,7 +93,7 @@ export function SettingsSummary({ team }: { team: Team }) {
 export function SettingsForm({ team }: { team: Team }) {
   const cache = useQueryClient()
   const [edits, setEdits] = useState<Edits>({})
-  const { display_name, pickle_policy, quota_bytes } = { ...team, ...edits }
+  const { display_name, pickle_policy, quota_bytes, ...retention } = { ...team, ...edits }
   const set = (some: Edits) => setEdits(getChanges({ ...edits, ...some }, team))
   const save = useMutation({
     // Absent fields stay as they are; the generated type has the defaults of all.
@@ -130,6 +136,7 @@ export function SettingsForm({ team }: { team: Team }) {
             </Stack>
           </Radio.Group>
           <Quota key={team.quota_bytes} value={quota_bytes} onChange={(bytes) => set({ quota_bytes: bytes })} />
+          <Retention {...retention} onChange={set} />
           <Group>
             <Button type="submit" loading={save.isPending}>
               Save
@@ -181,6 +188,46 @@ function Quota({ value, onChange }: { value: number | null; onChange: (bytes: nu
           />
         </Group>
       )}
+    </Stack>
+  )
+}
+
+// The label and the description may be longer than the field.
+const SHORT_INPUT = { wrapper: { maxWidth: 140 } }
+const MAX_KEPT_VERSIONS = 1_000
+const MAX_KEPT_VERSION_DAYS = 36_500
+
+interface RetentionProps extends Pick<Team, 'kept_versions' | 'kept_version_days'> {
+  onChange: (edits: Edits) => void
+}
+
+function Retention({ kept_versions, kept_version_days, onChange }: RetentionProps) {
+  // Without decimals and within the limits; an empty field keeps the last value.
+  const number = { hideControls: true, allowDecimal: false, allowNegative: false } as const
+  return (
+    <Stack gap="xs">
+      <NumberInput
+        {...number}
+        label="Kept versions"
+        description="How many of the newest versions of each model are kept, 1 to 1,000"
+        styles={SHORT_INPUT}
+        min={1}
+        max={MAX_KEPT_VERSIONS}
+        clampBehavior="blur"
+        value={kept_versions}
+        onChange={(value) => Number(value) >= 1 && onChange({ kept_versions: Number(value) })}
+      />
+      <NumberInput
+        {...number}
+        label="Days for which all versions are kept"
+        description="Older versions that are not among the newest are then removed. The current version, one that is being verified, and the newest verified one always stay."
+        styles={SHORT_INPUT}
+        min={0}
+        max={MAX_KEPT_VERSION_DAYS}
+        clampBehavior="blur"
+        value={kept_version_days}
+        onChange={(value) => value !== '' && onChange({ kept_version_days: Number(value) })}
+      />
     </Stack>
   )
 }

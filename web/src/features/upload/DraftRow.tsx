@@ -1,15 +1,16 @@
 // One file before the upload: type, path and validation message.
 
-import { ActionIcon, Button, Group, Loader, NativeSelect, Text, TextInput } from '@mantine/core'
+import { ActionIcon, Button, Group, Loader, NativeSelect, Stack, Text, TextInput } from '@mantine/core'
 import { IconAlertTriangle, IconBan, IconCheck, IconX } from '@tabler/icons-react'
 import { memo } from 'react'
 import { formatBytes } from '@/components/format'
-import { acceptType, discard, replaceExisting, setPath, setType } from '@/features/upload/engine/draft'
+import { acceptType, discard, makeNextVersion, setPath, setType } from '@/features/upload/engine/draft'
 import type { Item } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
 import type { Validation } from '@/features/upload/engine/validate'
 import { PathConflict } from '@/features/upload/PathConflict'
 import classes from '@/features/upload/upload.module.css'
+import { VersionNote } from '@/features/upload/VersionNote'
 import { MODEL_TYPES } from '@/generated/modelTypes'
 
 export const DraftRow = memo(function DraftRow({ draft, verdict }: { draft: Item; verdict: Validation | undefined }) {
@@ -84,7 +85,7 @@ function ValidationMessage({ draft, verdict }: { draft: Item; verdict: Validatio
           one={draft}
           holder={draft.existing}
           onFree={(free) => setPath(draft.id, free)}
-          onReplace={() => replaceExisting(draft.id)}
+          onNextVersion={() => makeNextVersion(draft.id)}
         />
       )}
       {newType && (
@@ -98,6 +99,7 @@ function ValidationMessage({ draft, verdict }: { draft: Item; verdict: Validatio
           Use new type {newType}
         </Button>
       )}
+      {verdict.kind === 'valid' && draft.existing && <NextVersionFields draft={draft} />}
       {!isPathTaken && verdict.suggestion && (
         <Button
           className={classes.choice}
@@ -110,5 +112,20 @@ function ValidationMessage({ draft, verdict }: { draft: Item; verdict: Validatio
         </Button>
       )}
     </div>
+  )
+}
+
+/** The note of the next version, and the way back to a path of its own. */
+function NextVersionFields({ draft }: { draft: Item }) {
+  const { id, freePath } = draft
+  return (
+    <Stack gap="xs" mt={4} align="flex-start">
+      <VersionNote one={draft} />
+      {freePath && (
+        <Button className={classes.choice} variant="default" size="compact-sm" onClick={() => setPath(id, freePath)}>
+          Use {freePath}
+        </Button>
+      )}
+    </Stack>
   )
 }

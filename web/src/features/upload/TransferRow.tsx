@@ -6,7 +6,7 @@ import { memo } from 'react'
 import { formatBytes, formatDuration, formatRate } from '@/components/format'
 import { notifyWithUndo } from '@/components/notify'
 import { type Item, isActive } from '@/features/upload/engine/items'
-import { cancel, pause, resume, resumeAt, resumeReplacing } from '@/features/upload/engine/queue'
+import { cancel, pause, resume, resumeAsNextVersion, resumeAt } from '@/features/upload/engine/queue'
 import { ModelLink } from '@/features/upload/ModelLink'
 import { PathConflict } from '@/features/upload/PathConflict'
 import classes from '@/features/upload/upload.module.css'
@@ -38,7 +38,7 @@ export const TransferRow = memo(function TransferRow({ one }: { one: Item }) {
             one={one}
             holder={one.existing}
             onFree={(path) => resumeAt(one.id, path)}
-            onReplace={() => resumeReplacing(one.id)}
+            onNextVersion={() => resumeAsNextVersion(one.id)}
           />
         </div>
       )}
@@ -99,14 +99,25 @@ function StatusLine({ one }: { one: Item }) {
   )
 }
 
-function describeOutcome({ outcome: what, path }: Item): string {
-  if (what === 'here already') return `Already in the registry: ${path}`
-  return what === 'replaced' ? `Replaced ${path}` : `Registered as ${path}`
+function describeOutcome({ outcome, path, version, existing, isSuperseded }: Item): string {
+  if (outcome === 'new version') {
+    const overtaken = isSuperseded ? ', which another version superseded' : ''
+    return `Uploaded as version ${version} of ${path}${overtaken}`
+  }
+  if (outcome !== 'here already') return `Registered as ${path}`
+  const isOther = version !== undefined && existing && version !== existing.version
+  return isOther ? `Already in the registry as version ${version} of ${path}` : `Already in the registry: ${path}`
+}
+
+function describeConflict({ path, isOvertaken, newest }: Item): string {
+  if (!isOvertaken) return `A different file is at ${path}.`
+  if (!newest) return `Another person uploaded a new version of ${path} meanwhile.`
+  return `${newest.created_by.display_name} uploaded version ${newest.version} of ${path} meanwhile.`
 }
 
 function describeStatus(one: Item): string {
   if (one.stage === 'failed' && one.problem) return `${one.problem.title}. ${one.problem.message}`
-  if (one.stage === 'conflict') return `A different file is at ${one.path}.`
+  if (one.stage === 'conflict') return describeConflict(one)
   if (one.stage === 'verifying') return 'Registered. The registry verifies the file before anyone can download it…'
   if (one.stage === 'paused') return `Paused at ${formatBytes(one.sent)} of ${formatBytes(one.file.size)}`
   if (one.note) return one.note

@@ -1,22 +1,26 @@
 // The upload page: files to upload, running uploads, and unfinished uploads of earlier visits.
 
 import { Alert, Stack, Text } from '@mantine/core'
+import { getRouteApi } from '@tanstack/react-router'
 import { useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import { useSession } from '@/api/session'
 import { useTeam } from '@/api/useTeam'
 import { formatCount } from '@/components/format'
 import { Heading } from '@/components/Heading'
-import { notifyError } from '@/components/notify'
-import { Empty } from '@/components/placeholders'
+import { notify, notifyError } from '@/components/notify'
+import { Empty, Loading } from '@/components/placeholders'
 import { Drafts } from '@/features/upload/Drafts'
 import { DropZone } from '@/features/upload/DropZone'
 import { draft } from '@/features/upload/engine/draft'
 import { useUploadItems } from '@/features/upload/engine/items'
 import { type PickedFile, type Selection, selectModels } from '@/features/upload/engine/pickFiles'
+import { TargetError, TargetNotice, useTargetModel } from '@/features/upload/TargetModel'
 import { Transfers } from '@/features/upload/Transfers'
 import { UnfinishedUploads } from '@/features/upload/UnfinishedUploads'
 import { EXTENSIONS } from '@/generated/formats'
+
+const route = getRouteApi('/inside/upload')
 
 export function Upload() {
   const { may } = usePermissions()
@@ -39,14 +43,30 @@ function UploadView() {
   const transfers = items.filter((one) => !drafts.includes(one))
   const [selection, setSelection] = useState<Selection>()
   const team = useTeam()
+  const { model: modelId } = route.useSearch()
+  const target = useTargetModel(whose.teamId, modelId)
+  const navigate = route.useNavigate()
+  const leaveTarget = () => void navigate({ search: {}, replace: true })
   const addFiles = (files: PickedFile[]) => {
     const found = selectModels(files)
     setSelection(found)
-    draft(found.models, whose).catch(notifyError)
+    if (modelId !== undefined && found.models.length > 1) {
+      return notify('A new version is one file. Choose one, or select “Upload other models”.')
+    }
+    draft(found.models, whose, target.data).catch(notifyError)
+    if (found.models.length > 0) leaveTarget()
+  }
+  if (modelId !== undefined && !target.data) {
+    return target.isError ? (
+      <TargetError error={target.error} onLeave={leaveTarget} />
+    ) : (
+      <Loading label="Loading the model" />
+    )
   }
   return (
     <Stack gap="lg">
-      <DropZone isSmall={items.length > 0} onFiles={addFiles} />
+      {target.data && <TargetNotice model={target.data} onLeave={leaveTarget} />}
+      <DropZone isSmall={items.length > 0 || target.data !== undefined} onFiles={addFiles} />
       {selection && <SkippedFiles selection={selection} onClose={() => setSelection(undefined)} />}
       {drafts.length > 0 && <Drafts drafts={drafts} items={items} team={team.data} />}
       {transfers.length > 0 && <Transfers items={transfers} />}

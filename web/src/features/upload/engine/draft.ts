@@ -1,5 +1,6 @@
 // Drafts: inspected files with a suggested path, before they are uploaded.
 
+import type { Model } from '@/api/types'
 import { inspectInWorker } from '@/features/upload/engine/hashFile'
 import { addItem, allItems, findItem, removeItems, updateItem } from '@/features/upload/engine/items'
 import { peek, peekSoon, stopPeek } from '@/features/upload/engine/peek'
@@ -12,8 +13,8 @@ export interface Owner {
   userId: string
 }
 
-/** Add files to the list, except those that are already in it. */
-export async function draft(files: PickedFile[], whose: Owner): Promise<number[]> {
+/** Add files to the list, except those that are already in it; with a `model`, the file becomes its next version. */
+export async function draft(files: PickedFile[], whose: Owner, model?: Model): Promise<number[]> {
   const fresh = files.filter((one) => !isListed(one, whose))
   const ids = fresh.map(
     ({ file, relativePath }) =>
@@ -22,7 +23,8 @@ export async function draft(files: PickedFile[], whose: Owner): Promise<number[]
         relativePath,
         ...whose,
         stage: 'reading',
-        path: '',
+        path: model?.model_path ?? '',
+        replaces: model?.id,
         fingerprint: '',
         sent: 0,
         hashed: 0,
@@ -41,7 +43,9 @@ async function inspectDraft(id: number): Promise<void> {
     const { refusal, detectedType, fingerprint } = await inspectInWorker(one.file)
     const before = findResumeRecord({ ...one, fingerprint })
     const byContent = detectedType && suggestPathByType(detectedType, one.relativePath)
-    const path = before?.path ?? suggestPathByFolders(one.relativePath) ?? byContent ?? one.file.name
+    const suggestion = before?.path ?? suggestPathByFolders(one.relativePath) ?? byContent ?? one.file.name
+    const path = one.replaces ? one.path : suggestion
+    const replaces = one.replaces ?? before?.replaces
     const hash = getCachedHash(one.file, fingerprint)
     updateItem(id, {
       stage: 'draft',
@@ -50,7 +54,9 @@ async function inspectDraft(id: number): Promise<void> {
       path,
       hash,
       isBegun: before !== undefined,
-      replaces: before?.replaces,
+      replaces,
+      expectedVersion: replaces === before?.replaces ? before?.expectedVersion : undefined,
+      versionNote: before?.versionNote,
     })
     await peek(id)
   } catch {
@@ -59,7 +65,8 @@ async function inspectDraft(id: number): Promise<void> {
 }
 
 export function setPath(id: number, path: string): void {
-  updateItem(id, { path, existing: undefined, freePath: undefined, replaces: undefined, problem: undefined })
+  const other = { existing: undefined, newest: undefined, replaces: undefined, expectedVersion: undefined }
+  updateItem(id, { path, ...other, freePath: undefined, problem: undefined })
   peekSoon(id)
 }
 
@@ -75,9 +82,14 @@ export function acceptType(modelType: string): void {
   }
 }
 
-/** Replace the existing model at the path with this file. */
-export function replaceExisting(id: number): void {
-  updateItem(id, { replaces: findItem(id)?.existing?.id })
+/** Make the file the next version of the model at its path. */
+export function makeNextVersion(id: number): void {
+  const one = findItem(id)
+  updateItem(id, { replaces: one?.existing?.id, expectedVersion: one?.newest?.version, isOvertaken: undefined })
+}
+
+export function setVersionNote(id: number, versionNote: string): void {
+  updateItem(id, { versionNote })
 }
 
 export function discard(ids: readonly number[]): void {

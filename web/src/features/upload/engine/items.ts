@@ -1,7 +1,7 @@
 // The store of drafts and uploads. It is small, because the header of every view imports it.
 
 import { useSyncExternalStore } from 'react'
-import type { Model } from '@/api/types'
+import type { Model, ModelVersion } from '@/api/types'
 
 /**
  * The stage of a file.
@@ -32,8 +32,16 @@ export interface Item {
   acceptedType?: string | undefined
   /** A free path nearby, which the registry suggests when it knows the file's hash. */
   freePath?: string | undefined
-  /** The id of the model that this file replaces. */
+  /** The newest version of the existing model when it was looked up. */
+  newest?: NewestVersion | undefined
+  /** The id of the model of which this file becomes the next version. */
   replaces?: string | undefined
+  /** The newest version that the person has seen, which the next one must follow. */
+  expectedVersion?: number | undefined
+  /** What is new in the next version. */
+  versionNote?: string | undefined
+  /** In a conflict: a newer version than the expected one was uploaded. */
+  isOvertaken?: boolean | undefined
   fingerprint: string
   hash?: string | undefined
   /** An upload of this file was started before. */
@@ -50,7 +58,16 @@ export interface Item {
   note: string
   problem?: { title: string; message: string } | undefined
   modelId?: string | undefined
-  outcome?: 'registered' | 'replaced' | 'here already' | undefined
+  outcome?: 'registered' | 'new version' | 'here already' | undefined
+  /** The version of the model that has this content, and whether another one became current before it. */
+  version?: number | undefined
+  isSuperseded?: boolean | undefined
+}
+
+export interface NewestVersion
+  extends Pick<ModelVersion, 'version' | 'file_hash' | 'file_size' | 'verification' | 'created_by' | 'created_at'> {
+  /** The number that the next version gets. */
+  next: number
 }
 
 type Change = Partial<Omit<Item, 'id' | 'file'>>
@@ -99,6 +116,12 @@ export function useUploadItems(): readonly Item[] {
 
 export function isActive({ stage }: Item): boolean {
   return stage === 'waiting' || stage === 'working'
+}
+
+/** Return the number of the version that this file becomes: a newest one that failed with its content is repaired. */
+export function getNextVersion({ newest, hash }: Item): number | undefined {
+  const isRepair = newest?.verification === 'failed' && newest.file_hash === hash
+  return isRepair ? newest.version : newest?.next
 }
 
 /** Replace the items; listeners are notified once for all changes of a task. */

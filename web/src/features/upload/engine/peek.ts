@@ -2,8 +2,8 @@
 
 import { Problem } from '@/api/problem'
 import type { Model } from '@/api/types'
-import { findItem, type Item } from '@/features/upload/engine/items'
-import { findModelAt, presign } from '@/features/upload/engine/requests'
+import { findItem, type Item, type NewestVersion } from '@/features/upload/engine/items'
+import { findModelAt, findNewestVersion, presign } from '@/features/upload/engine/requests'
 import { withRetry } from '@/features/upload/engine/retry'
 import { Semaphore } from '@/features/upload/engine/Semaphore'
 import { findPathProblem } from '@/features/upload/engine/suggestPath'
@@ -37,7 +37,9 @@ export async function peek(id: number): Promise<void> {
   try {
     const existing = await lookupLimit.run(run.signal, () => withRetry(run, () => findExisting(one)))
     run.signal.throwIfAborted()
-    run.change({ existing })
+    run.change({ existing, ...(existing?.id !== run.item.replaces && { replaces: undefined }) })
+    // Files of different sizes differ, so the person can decide before the file is hashed.
+    if (existing && existing.file_size !== run.item.file.size) await lookUpNewestVersion(run, existing)
     if (existing) await hashLimit.run(run.signal, () => compareContent(run, existing))
   } catch {
     // Stopped, unreadable or refused: the upload checks again and reports it.
@@ -63,15 +65,24 @@ export function stopPeek(id: number): void {
   running.delete(id)
 }
 
-/** Compare both hashes; find a free path if they differ. */
+/** Look up the newest version of the existing model; a draft that becomes the next version then follows it. */
+export async function lookUpNewestVersion(run: UploadRun, existing: Model): Promise<NewestVersion | undefined> {
+  const newest = await withRetry(run, () => findNewestVersion(run.item.teamId, existing.id))
+  const isUnseen = run.item.replaces === existing.id && run.item.expectedVersion === undefined
+  run.change({ newest, ...(isUnseen && { expectedVersion: newest?.version }) })
+  return newest
+}
+
+/** Compare the file with the current and the newest version; find a free path if it differs from both. */
 export async function compareContent(run: UploadRun, existing: Model): Promise<void> {
   const ticking = setInterval(() => run.publish(), 250)
   const hash = await run.hash().finally(() => clearInterval(ticking))
   run.signal.throwIfAborted()
-  if (hash !== existing.file_hash) run.change({ freePath: await findFreePath(run) })
-  else if (run.item.stage === 'draft' && existing.verification !== 'failed') {
-    run.change({ stage: 'done', outcome: 'here already', modelId: existing.id })
-  }
+  const same = hash === existing.file_hash ? existing : (run.item.newest ?? (await lookUpNewestVersion(run, existing)))
+  const isSame = same?.file_hash === hash && same.verification !== 'failed'
+  if (isSame && run.item.stage === 'draft') {
+    run.change({ stage: 'done', outcome: 'here already', modelId: existing.id, version: same.version })
+  } else if (hash !== existing.file_hash) run.change({ freePath: await findFreePath(run) })
 }
 
 /** Return the free path that the registry suggests when it refuses a taken one, for which it needs the hash. */

@@ -3,7 +3,9 @@
 import { asProblem } from '@/api/problem'
 import { queryClient } from '@/api/queryClient'
 import { currentSession, onSession } from '@/api/session'
+import type { ModelVersion } from '@/api/types'
 import { UNDO_MILLISECONDS } from '@/components/notify'
+import { makeNextVersion } from '@/features/upload/engine/draft'
 import { FileUnreadable } from '@/features/upload/engine/hashFile'
 import {
   allItems,
@@ -14,10 +16,11 @@ import {
   restoreItem,
   updateItem,
 } from '@/features/upload/engine/items'
-import { compareContent, findExisting, stopPeek } from '@/features/upload/engine/peek'
+import { compareContent, findExisting, lookUpNewestVersion, stopPeek } from '@/features/upload/engine/peek'
 import {
   abortMultipart,
-  getModel,
+  findVersionByHash,
+  getVersion,
   presign,
   type SharedDetails,
   type UploadTicket,
@@ -32,7 +35,7 @@ import { wait, withRetry } from '@/features/upload/engine/retry'
 import { Semaphore } from '@/features/upload/engine/Semaphore'
 import { UploadRun } from '@/features/upload/engine/UploadRun'
 import { isSameFile } from '@/features/upload/engine/unfinished'
-import { forgetProgress, PathTaken, uploadFile } from '@/features/upload/engine/uploadFile'
+import { forgetProgress, PathTaken, uploadFile, VersionOvertaken } from '@/features/upload/engine/uploadFile'
 
 const MAX_CONCURRENT_FILES = 2
 const PUBLISH_MILLISECONDS = 500
@@ -73,12 +76,13 @@ export function resume(ids: readonly number[]): void {
 
 /** Resume with another path; stored bytes are not sent again. */
 export function resumeAt(id: number, path: string): void {
-  updateItem(id, { path, freePath: undefined, replaces: undefined })
+  updateItem(id, { path, freePath: undefined, replaces: undefined, expectedVersion: undefined, isOvertaken: undefined })
   resume([id])
 }
 
-export function resumeReplacing(id: number): void {
-  updateItem(id, { replaces: findItem(id)?.existing?.id })
+/** Resume as the next version of the model at the path. */
+export function resumeAsNextVersion(id: number): void {
+  makeNextVersion(id)
   resume([id])
 }
 
@@ -142,9 +146,10 @@ async function runUpload(id: number): Promise<void> {
 
 function handleFailure(run: UploadRun, id: number, error: unknown): void {
   const idle = { note: '', rate: 0, activity: undefined }
-  if (error instanceof PathTaken || asProblem(error).is('model_path_taken')) {
-    // Look up the path again, because it was taken meanwhile.
-    updateItem(id, { stage: 'conflict', ...idle })
+  const isOvertaken = error instanceof VersionOvertaken || asProblem(error).is('version_conflict')
+  if (isOvertaken || error instanceof PathTaken || asProblem(error).is('model_path_taken')) {
+    // Look up the path again, because it was taken meanwhile, or got a newer version.
+    updateItem(id, { stage: 'conflict', ...idle, isOvertaken, newest: undefined })
     void describeConflict(id)
   } else if (error instanceof FileUnreadable) {
     const message = 'It was moved, deleted or changed after you selected it. Select it again.'
@@ -162,7 +167,9 @@ async function describeConflict(id: number): Promise<void> {
   try {
     const existing = await withRetry(run, () => findExisting(run.item))
     run.change({ existing })
-    if (existing) await compareContent(run, existing)
+    if (!existing) return
+    await lookUpNewestVersion(run, existing)
+    await compareContent(run, existing)
   } catch {
     // The conflict is shown without hashes.
   }
@@ -173,8 +180,8 @@ async function waitForVerification(id: number): Promise<void> {
   const run = new UploadRun(id)
   try {
     for (let pause = 300; ; pause = Math.min(5_000, pause * 1.5)) {
-      const { teamId, modelId = '', outcome } = run.item
-      const found = await withRetry(run, () => getModel(teamId, modelId))
+      const found = await withRetry(run, () => readUploadedVersion(run.item))
+      updateItem(id, { version: found.version, isSuperseded: found.version_status === 'superseded' })
       if (found.verification === 'verified') break
       if (found.verification === 'failed') {
         const message = found.verification_error ?? 'The stored file does not match its declared hash.'
@@ -183,7 +190,6 @@ async function waitForVerification(id: number): Promise<void> {
         forgetProgress(run.item)
         return updateItem(id, { stage: 'failed', problem: { title, message } })
       }
-      updateItem(id, { outcome })
       await wait(pause, run.signal)
     }
     updateItem(id, { stage: 'done', problem: undefined })
@@ -192,6 +198,12 @@ async function waitForVerification(id: number): Promise<void> {
     updateItem(id, { stage: 'failed', problem: { title, message } })
   }
   await queryClient.invalidateQueries()
+}
+
+/** Read the version that has the uploaded content: the current one of the model may be another. */
+async function readUploadedVersion({ teamId, modelId = '', version, hash }: Item): Promise<ModelVersion> {
+  const found = version === undefined && (await findVersionByHash(teamId, modelId, hash))
+  return found || getVersion(teamId, modelId, version ?? 1)
 }
 
 /** Presign a queued file, so that quota, disk and path are checked before it starts. */

@@ -2,9 +2,9 @@
 
 import { api, unwrap } from '@/api/client'
 import { cleanName } from '@/api/names'
-import type { Model, ModelPage } from '@/api/types'
+import type { Model, ModelPage, ModelVersion } from '@/api/types'
 import { casefold, checkPath, PathRefused } from '@/features/upload/engine/checkPath'
-import type { Item } from '@/features/upload/engine/items'
+import type { Item, NewestVersion } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
 import { MAX_LONG_NAME_LENGTH, MAX_SEARCH_WORDS } from '@/generated/fieldLimits'
 import { MAX_PAGE_ROWS } from '@/generated/paging'
@@ -104,11 +104,14 @@ export async function registerModel(
     api.POST('/api/v1/models', {
       params: teamHeader(one.teamId),
       body: {
-        display_name: name,
+        // A new version keeps the name of its model.
+        display_name: (one.replaces && one.existing?.display_name) || name,
         storage_key,
         file_hash,
         ...getFileFields(one),
         ...(one.replaces && { replaces: one.replaces }),
+        ...(one.replaces && one.expectedVersion && { expected_version: one.expectedVersion }),
+        ...(one.replaces && one.versionNote && { note: one.versionNote }),
         ...(notes.tags.length > 0 && { tags: notes.tags }),
         ...(notes.requiredLabels.length > 0 && { required_labels: notes.requiredLabels }),
         ...(notes.description && { description: notes.description }),
@@ -120,6 +123,44 @@ export async function registerModel(
 
 export function getModel(teamId: string, model_id: string): Promise<Model> {
   return unwrap(api.GET('/api/v1/models/{model_id}', { params: { path: { model_id }, ...teamHeader(teamId) } }))
+}
+
+async function listVersions(
+  teamId: string,
+  model_id: string,
+  query: { per_page: number; deleted?: boolean },
+): Promise<ModelVersion[]> {
+  const asked = api.GET('/api/v1/models/{model_id}/versions', {
+    params: { path: { model_id }, query: { cursor: '', ...query }, ...teamHeader(teamId) },
+  })
+  return (await unwrap(asked)).version_list
+}
+
+/** Find the newest version of a model. Numbers of versions in the trash are not used again. */
+export async function findNewestVersion(teamId: string, modelId: string): Promise<NewestVersion | undefined> {
+  const [[newest], [deleted]] = await Promise.all([
+    listVersions(teamId, modelId, { per_page: 1 }),
+    listVersions(teamId, modelId, { per_page: 1, deleted: true }),
+  ])
+  return newest && { ...newest, next: Math.max(newest.version, deleted?.version ?? 0) + 1 }
+}
+
+/** Find the newest version of a model with this content. */
+export async function findVersionByHash(
+  teamId: string,
+  modelId: string,
+  hash: string | undefined,
+): Promise<ModelVersion | undefined> {
+  const versions = await listVersions(teamId, modelId, { per_page: MAX_PAGE_ROWS })
+  return versions.find(({ file_hash }) => file_hash === hash)
+}
+
+export function getVersion(teamId: string, model_id: string, version: number): Promise<ModelVersion> {
+  return unwrap(
+    api.GET('/api/v1/models/{model_id}/versions/{version}', {
+      params: { path: { model_id, version }, ...teamHeader(teamId) },
+    }),
+  )
 }
 
 /** Find the model at this path, or at a path that is the same file on some file system. */

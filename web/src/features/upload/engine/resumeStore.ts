@@ -23,6 +23,8 @@ export interface ResumeRecord {
   fingerprint: string
   path: string
   replaces?: string | undefined
+  expectedVersion?: number | undefined
+  versionNote?: string | undefined
   /** Details for all files of that upload. */
   notes: SharedDetails
   storageKey: string

@@ -1,8 +1,9 @@
 // Uploads a file, unless it is already stored, hashes it in parallel, and registers it as a model.
 
 import { Problem } from '@/api/problem'
+import type { Model } from '@/api/types'
 import { type Item, updateItem } from '@/features/upload/engine/items'
-import { findExisting } from '@/features/upload/engine/peek'
+import { findExisting, lookUpNewestVersion } from '@/features/upload/engine/peek'
 import { initiateMultipart, presign, registerModel, type UploadTicket } from '@/features/upload/engine/requests'
 import {
   deleteCachedHash,
@@ -33,13 +34,17 @@ const RESTART_CODES: ProblemCode[] = [
 /** A different file is at the path: the person has to decide. */
 export class PathTaken extends Error {}
 
+/** The model has a newer version than the person has seen: the person has to decide. */
+export class VersionOvertaken extends Error {}
+
 /** The result of an upload with the id of the model. */
-type UploadResult = { modelId: string; outcome: 'registered' | 'replaced' | 'here already' }
+type UploadResult = { modelId: string; outcome: 'registered' | 'new version' | 'here already' }
 
 /**
  * Upload a file and register it as a model, sending only bytes that the registry does not have.
  *
  * @throws PathTaken
+ * @throws VersionOvertaken
  * @throws Problem the registry refused; transient failures are retried.
  * @throws FileUnreadable
  */
@@ -55,14 +60,14 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
     const modelId = await withRetry(run, () => registerModel(run.item, storageKey, hash, run.notes))
     deleteResumeRecordOf(run.item)
     run.record = undefined
-    return { modelId, outcome: run.item.replaces ? 'replaced' : 'registered' }
+    return { modelId, outcome: run.item.replaces ? 'new version' : 'registered' }
   } catch (error) {
     if (error instanceof Problem && error.is(...RESTART_CODES)) restart(run)
     throw error
   }
 }
 
-/** Return the id of the model if it has the same content at this path. */
+/** Return the id of the model at this path if its current or its newest version has the same content. */
 async function findSameContent(run: UploadRun): Promise<string | undefined> {
   const existing =
     run.item.existing === undefined ? await withRetry(run, () => findExisting(run.item)) : run.item.existing
@@ -73,6 +78,18 @@ async function findSameContent(run: UploadRun): Promise<string | undefined> {
     if (existing.file_hash === (await run.hash())) return existing.id
   }
   if (existing.id !== run.item.replaces) throw new PathTaken()
+  return findSameNewestVersion(run, existing)
+}
+
+/** Return the id of the model if its newest version has the same content, and check that this is the expected one. */
+async function findSameNewestVersion(run: UploadRun, existing: Model): Promise<string | undefined> {
+  const newest = await lookUpNewestVersion(run, existing)
+  if (!newest) return undefined
+  if (newest.file_size === run.item.file.size && newest.verification !== 'failed') {
+    run.setActivity('comparing')
+    if (newest.file_hash === (await run.hash())) return existing.id
+  }
+  if (newest.version !== run.item.expectedVersion) throw new VersionOvertaken()
   return undefined
 }
 
@@ -121,11 +138,12 @@ async function sendContent(run: UploadRun, vetted: UploadTicket | undefined): Pr
 }
 
 async function sendMultipart(run: UploadRun, ticket: UploadTicket): Promise<void> {
-  const { file, fingerprint, teamId, path, replaces } = run.item
+  const { file, fingerprint, teamId, path, replaces, expectedVersion, versionNote } = run.item
   const started = await withRetry(run, () => initiateMultipart(ticket.storageKey, file.size))
   const now = Date.now()
   run.saveRecord({
-    ...{ teamId, name: file.name, size: file.size, lastModified: file.lastModified, fingerprint, path, replaces },
+    ...{ teamId, name: file.name, size: file.size, lastModified: file.lastModified, fingerprint, path },
+    ...{ replaces, expectedVersion, versionNote },
     ...{ storageKey: ticket.storageKey, uploadId: started.upload_id, partSize: started.part_size },
     ...{ notes: run.notes, begun: now, tab: TAB_ID, beat: now },
   })

@@ -1,8 +1,8 @@
 // Validates drafts before the upload: everything that can be checked without sending the file.
 
-import type { Team } from '@/api/types'
+import type { Model, Team } from '@/api/types'
 import { checkPath } from '@/features/upload/engine/checkPath'
-import { type Item, isActive } from '@/features/upload/engine/items'
+import { getNextVersion, type Item, isActive } from '@/features/upload/engine/items'
 import {
   findPathProblem,
   getExtension,
@@ -47,9 +47,7 @@ function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined
   if (!getTypeOfPath(one.path)) return { kind: 'needs-input', text: 'The model type is unknown. Choose a type.' }
   const unfit = findPathProblem(one.path)
   if (unfit) return invalidPath(one, unfit.why, unfit.suggestion)
-  if (getExtension(one.path) !== getExtension(one.file.name)) {
-    return { kind: 'refused', text: `The path must have the extension of the file, '${getExtension(one.file.name)}'.` }
-  }
+  if (getExtension(one.path) !== getExtension(one.file.name)) return { kind: 'refused', text: otherExtension(one) }
   const typeProblem = validateType(one)
   if (typeProblem) return typeProblem
   if (twin)
@@ -58,7 +56,7 @@ function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined
       text: `'${toVisibleText(twin.relativePath)}' would become the same model. Change the path of one of them.`,
     }
   if (one.existing && one.replaces !== one.existing.id) return takenPath(one)
-  if (one.existing) return { kind: 'valid', text: 'Replaces the model that is at this path now.' }
+  if (one.existing) return { kind: 'valid', text: nextVersion(one, one.existing) }
   if (one.isBegun) return { kind: 'valid', text: 'Resumes an upload that was started before.' }
   return { kind: 'valid', text: '' }
 }
@@ -93,6 +91,18 @@ function toVisibleCharacter(letter: string): string {
 /** Replace control characters, which could change the direction of the surrounding text. */
 function toVisibleText(name: string): string {
   return name.replace(/\p{C}/gu, '\ufffd')
+}
+
+function otherExtension({ replaces, path, file }: Item): string {
+  return replaces
+    ? `A new version must have the extension of its model, '${getExtension(path)}'.`
+    : `The path must have the extension of the file, '${getExtension(file.name)}'.`
+}
+
+function nextVersion(one: Item, { display_name }: Model): string {
+  const number = getNextVersion(one)
+  const name = toVisibleText(display_name)
+  return number === undefined ? `Becomes a new version of “${name}”.` : `Becomes version ${number} of “${name}”.`
 }
 
 function takenPath(one: Item): Validation {
