@@ -28,8 +28,8 @@ from modelyard.server.http.openapi_document import mount_openapi
 from modelyard.server.http.operation_limiter import build_read_limiter, build_write_limiter
 from modelyard.server.invitations import routes as invitations
 from modelyard.server.models import routes as models
+from modelyard.server.models import version_routes as versions
 from modelyard.server.models.objects.checks import ObjectChecks
-from modelyard.server.models.versions import routes as versions
 from modelyard.server.openapi import build_openapi
 from modelyard.server.page.files import read_page
 from modelyard.server.page.serving import Page

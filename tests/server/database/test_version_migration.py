@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
-from modelyard.server.models.replicas.tables import AgentModelRow
+from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.states import get_version_status
 from modelyard.server.uploads.tables import UploadRow
@@ -59,6 +59,7 @@ class ReleasedDatabase:
         }
         values |= {"model_path": path, "path_key": path, "display_name": word, "deleted_at": None}
         self._insert("models", **(values | state | changed))
+        self._insert("model_tags", model_id=model_id, is_deleted="deleted_at" in changed, created_at=created_at)
         self._insert("uploads", id=new_id(0x900 + self.count), storage_key=key, blob_id=blob_id, model_id=model_id)
         facts = {"model_path": path} | ({"replaces": format_uuid(replaces)} if replaces else {})
         if replaces:
@@ -189,9 +190,10 @@ def test_upgrade_stand_in_becomes_the_current_version_of_its_unverified_successo
     assert model is not None
     shown = (decode_hash(model.file_hash), model.verification, model.current_version, model.pending_version)
     assert shown == ("old", "verified", 1, 2)
-    assert model.agents_ready == 1
+    # The machine reports again once it has a manifest with versions.
     with released.database.reading() as session:
-        assert [str(row.model_id) for row in session.scalars(select(AgentModelRow))] == [format_uuid(new)]
+        assert session.scalars(select(AgentModelRow)).all() == []
+        assert (model.agents_ready, session.scalar(select(AgentRow.models_ready))) == (0, 0)
 
 
 def test_upgrade_several_replacements_before_verification_keep_the_last_verified_one_current(

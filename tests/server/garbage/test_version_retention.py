@@ -3,12 +3,15 @@
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from sqlalchemy import update
 
 from modelyard.server.database.base import now
+from modelyard.server.database.engine import is_sqlite
 from modelyard.server.models.tables import ModelVersionRow
 from tests.server.garbage.garbage_team import GarbageTeam
 from tests.server.harness import make_model_file
+from tests.server.query_plans import record_queries
 
 
 def build_content(number: int) -> bytes:
@@ -24,10 +27,10 @@ def register_versions(team: GarbageTeam, count: int) -> str:
 
 
 def age_versions(team: GarbageTeam, days: float) -> None:
-    """Set the time of upload of all versions of the team to so many days ago."""
+    """Let the days of retention of all versions of the team begin so many days ago."""
     old = update(ModelVersionRow).where(ModelVersionRow.team_id == UUID(team.team_id))
     with team.resources.database.writing() as session:
-        session.execute(old.values(created_at=now() - timedelta(days=days)))
+        session.execute(old.values(kept_from=now() - timedelta(days=days)))
 
 
 def list_numbers(team: GarbageTeam, model_id: str) -> list[int]:
@@ -105,3 +108,35 @@ def test_collect_deleted_model_frees_the_content_of_all_its_versions(team: Garba
     team.owner.delete(f"/models/{model_id}")
     assert team.collect().models == 1
     assert team.owner.get("/teams/current").json()["stored_bytes"] == 0
+
+
+def test_collect_version_that_was_current_until_now_is_kept_for_the_days_from_now_on(team: GarbageTeam) -> None:
+    model_id = register_versions(team, 1)
+    team.owner.put("/teams/current", kept_versions=1, kept_version_days=30)
+    age_versions(team, 60)
+    for number in (2, 3):
+        team.owner.register(build_content(number), replaces=model_id)
+    assert team.collect().versions == 0
+    assert list_numbers(team, model_id) == [3, 2, 1]
+
+
+def test_collect_restored_version_is_kept_for_the_days_from_now_on(team: GarbageTeam) -> None:
+    model_id = register_versions(team, 3)
+    team.owner.put("/teams/current", kept_versions=1, kept_version_days=30)
+    team.owner.delete(f"/models/{model_id}/versions/1")
+    age_versions(team, 60)
+    team.owner.post(f"/models/{model_id}/versions/1/restore")
+    assert team.collect().versions == 1
+    assert list_numbers(team, model_id) == [3, 1]
+
+
+def test_collect_finds_expired_versions_by_indexes_of_few_rows(team: GarbageTeam) -> None:
+    engine = team.resources.database.engine
+    if not is_sqlite(engine):
+        pytest.skip("PostgreSQL chooses by its statistics, and reads small tables whole")
+    with record_queries(engine) as statements:
+        team.collect(is_dry=True)
+    with engine.connect() as connection:
+        plans = [plan for plan in statements.plans(connection) if "model_versions" in plan]
+    assert any("ix_model_versions_deleted_at" in plan for plan in plans), plans
+    assert any("ix_models_several_versions" in plan for plan in plans), plans

@@ -240,3 +240,28 @@ def test_download_of_unverified_version_returns_409_and_current_one_its_content(
     query = {} if version is None else {"version": version}
     answer = unverified.owner.get(f"/models/{old}/download", redirect="false", **query)
     assert answer.status_code == (200 if version is None else 409)
+
+
+def test_failed_version_that_an_activation_overtook_becomes_current_when_pushed_again(
+    unverified: UnverifiedTeam, machine: Machine, old: str
+) -> None:
+    unverified.register(NEW, replaces=old)
+    unverified.verify()
+    unverified.register(OTHER, PATH, file_hash=hash_of(NEWER), replaces=old)
+    unverified.verify()
+    unverified.owner.post(f"/models/{old}/versions/1/activate")
+    unverified.register(NEWER, PATH, replaces=old, expected_version=3)
+    unverified.verify_all()
+    assert list_statuses(unverified, old) == ["replaced", "replaced", "current"]
+    assert manifest_has_only(machine, NEWER)
+
+
+def test_activate_version_whose_object_is_missing_returns_409_and_keeps_the_current_one(
+    unverified: UnverifiedTeam, machine: Machine, old: str
+) -> None:
+    unverified.register(NEW, replaces=old)
+    unverified.verify()
+    unverified.resources.store.delete(unverified.find_store_key(old, 1))
+    refused = unverified.owner.post(f"/models/{old}/versions/1/activate")
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "model_damaged")
+    assert manifest_has_only(machine, NEW)

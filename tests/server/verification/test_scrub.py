@@ -161,6 +161,20 @@ def test_scrub_restored_object_repairs_the_model_after_a_day(unverified: Unverif
     assert unverified.events(corrupt_model)[:2] == ["model.repaired", "model.corrupted"]
 
 
+def test_scrub_restored_object_repairs_a_model_that_got_a_wrong_upload_meanwhile(
+    unverified: UnverifiedTeam, corrupt_model: str
+) -> None:
+    key = unverified.blob(corrupt_model).store_key
+    unverified.register_wrong_hash("loras/ink.safetensors")
+    unverified.verify_all()
+    assert unverified.row(corrupt_model).blake3_hash is not None
+    replace_stored_object(unverified.resources, key, CONTENT)
+    unverified.age(1.1)
+    scrub(unverified)
+    assert unverified.state(corrupt_model) == "verified"
+    assert unverified.download(corrupt_model) == CONTENT
+
+
 def test_scrub_skips_content_that_was_never_verified(unverified: UnverifiedTeam) -> None:
     wrong_model = unverified.register_wrong_hash()
     unverified.verify_all()

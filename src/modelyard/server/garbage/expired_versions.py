@@ -1,17 +1,14 @@
 """Expired versions: those past their team's retention, and those whose time in the trash is over."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, select, tuple_
+from sqlalchemy import ColumnElement, delete, select, tuple_
 from sqlalchemy.orm import Session
 
-from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.garbage.run_state import CollectionRun, group_by_team
 from modelyard.server.garbage.unused_blobs import mark_unused_blobs
-from modelyard.server.garbage.version_retention import build_expired_condition, list_expired_conditions
+from modelyard.server.garbage.version_retention import build_expired_condition, iterate_expired
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 
 _key = tuple_(ModelVersionRow.model_id, ModelVersionRow.number)
@@ -23,7 +20,7 @@ def purge_versions(run: CollectionRun) -> None:
     A dry run only counts.
     """
     expired = build_expired_condition(run)
-    for page in _list_expired(run):
+    for page in iterate_expired(run):
         if run.options.is_dry:
             run.collected.versions += len(page)
             continue
@@ -31,14 +28,6 @@ def purge_versions(run: CollectionRun) -> None:
             keys = [(row.model_id, row.number) for row in rows]
             with run.database.writing(team_id) as session:
                 run.collected.versions += _purge(session, run, team_id, _key.in_(keys) & expired)
-
-
-def _list_expired(run: CollectionRun) -> Iterator[Sequence[Row[Any]]]:
-    """Yield pages of expired versions."""
-    columns = (ModelVersionRow.model_id, ModelVersionRow.number, ModelVersionRow.team_id)
-    versions = select(*columns).join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
-    for condition in list_expired_conditions(run):
-        yield from run.iterate_pages(versions.where(condition), ModelVersionRow.model_id, ModelVersionRow.number)
 
 
 def _purge(session: Session, run: CollectionRun, team_id: UUID, condition: ColumnElement[bool]) -> int:
@@ -57,6 +46,4 @@ def _purge(session: Session, run: CollectionRun, team_id: UUID, condition: Colum
     session.flush()
     session.execute(delete(ModelVersionRow).where(_key.in_(keys)).execution_options(synchronize_session=False))
     mark_unused_blobs(session, [version.blob_id for version in versions], run)
-    if versions:
-        revisions.increment_revision(session, team_id)
     return len(versions)

@@ -27,8 +27,10 @@ def mark_unused_blobs(session: Session, blob_ids: Iterable[UUID], run: Collectio
 
     A blob that is marked already keeps its time.
     """
-    unmarked = BlobRow.id.in_(set(blob_ids)) & BlobRow.unused_since.is_(None) & _is_unreferenced()
-    execute_and_count(session, update(BlobRow).where(unmarked).values(unused_since=run.moment))
+    ids = list(set(blob_ids))
+    for start in range(0, len(ids), PAGE):
+        unmarked = BlobRow.id.in_(ids[start : start + PAGE]) & BlobRow.unused_since.is_(None) & _is_unreferenced()
+        execute_and_count(session, update(BlobRow).where(unmarked).values(unused_since=run.moment))
 
 
 def delete_unused_blobs(run: CollectionRun) -> Iterator[list[DiscardedObject]]:

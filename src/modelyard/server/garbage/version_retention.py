@@ -1,9 +1,13 @@
-"""The retention of versions: which ones are expired, as SQL conditions on ``ModelVersionRow`` with its ``ModelRow``."""
+"""The retention of versions: which ones are expired; conditions are for ``ModelVersionRow`` with its ``ModelRow``."""
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Row, and_, func, literal_column, or_, select
 
+from modelyard.server.database.search import join_left_to_right
+from modelyard.server.database.session import get_table
 from modelyard.server.garbage.run_state import CollectionRun
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.references import build_referenced_condition
@@ -12,15 +16,27 @@ from modelyard.server.teams.tables import TeamRow
 
 def build_expired_condition(run: CollectionRun) -> ColumnElement[bool]:
     """Build the condition that a version is expired."""
-    return or_(*list_expired_conditions(run))
+    return or_(_is_trash_time_over(run), *_list_retention_conditions(run))
 
 
-def list_expired_conditions(run: CollectionRun) -> list[ColumnElement[bool]]:
-    """Build a condition for each way in which a version expires: in the trash, and by each setting of a team.
+def iterate_expired(run: CollectionRun) -> Iterator[Sequence[Row[Any]]]:
+    """Yield pages of expired versions: first those in the trash, then those past each team's retention.
 
-    Each is served by an index of few rows.
+    Each query reads an index of few rows; the join's order is given, since SQLite would choose another one.
     """
-    return [_is_trash_time_over(run), *(_is_past_retention(run, *retention) for retention in _load_retentions(run))]
+    key = (ModelVersionRow.model_id, ModelVersionRow.number)
+    columns = (*key, ModelVersionRow.team_id, ModelVersionRow.deleted_at)
+    trashed = select(*columns).where(_is_trash_time_over(run))
+    yield from run.iterate_pages(trashed, ModelVersionRow.deleted_at, *key)
+    models, versions = get_table(ModelRow), get_table(ModelVersionRow)
+    joined = join_left_to_right(models, versions, versions.c.model_id == models.c.id)
+    for condition in _list_retention_conditions(run):
+        yield from run.iterate_pages(select(*columns).select_from(joined).where(condition), *key)
+
+
+def _list_retention_conditions(run: CollectionRun) -> list[ColumnElement[bool]]:
+    """Build the condition that a version is past its team's retention, one for each setting that teams have."""
+    return [_is_past_retention(run, *retention) for retention in _load_retentions(run)]
 
 
 def _load_retentions(run: CollectionRun) -> list[tuple[int, int]]:
@@ -54,7 +70,7 @@ def _is_past_retention(run: CollectionRun, kept_versions: int, kept_days: int) -
         ModelRow.latest_version > literal_column("1"),
         ModelVersionRow.team_id.in_(select(TeamRow.id).where(has_setting)),
         ModelVersionRow.deleted_at.is_(None),
-        ModelVersionRow.created_at < run.moment - timedelta(days=kept_days),
+        ModelVersionRow.kept_from < run.moment - timedelta(days=kept_days),
         newer_count >= kept_versions,
         ~build_referenced_condition(),
     )

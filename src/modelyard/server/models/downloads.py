@@ -31,11 +31,24 @@ def presign_download(
         StoreUnavailable: see ``ObjectChecks.is_intact``.
         Unavailable: the stored objects changed during each of three checks.
     """
+    model, blob = find_intact_version(objects, team, model_id, number)
+    file_name = model.model_path.rsplit("/", 1)[-1]
+    return objects.store.presign_download(blob.store_key, file_name, blob.sha256, GET_URL_LIFETIME)
+
+
+def find_intact_version(
+    objects: ObjectChecks, team: TeamContext, model_id: UUID, number: int | None
+) -> tuple[ModelRow, BlobRow]:
+    """Return a model, and the blob of a version of it whose stored object passes the checks; mark a damaged one.
+
+    Raises:
+        ModelNotFound, VersionNotFound, ModelNotVerified, ModelDamaged, StoreUnavailable, Unavailable: see
+            ``presign_download``.
+    """
     for _ in range(_MAX_CHECKS):
         model, blob = _get_verified_version(objects, team, model_id, number)
         if objects.is_intact(blob):
-            file_name = model.model_path.rsplit("/", 1)[-1]
-            return objects.store.presign_download(blob.store_key, file_name, blob.sha256, GET_URL_LIFETIME)
+            return model, blob
     raise problems.Unavailable("The stored content of this model is changing. Try again.", retry_after=2)
 
 

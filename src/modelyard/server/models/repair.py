@@ -51,7 +51,7 @@ def _repair(session: Session, version: ModelVersionRow, blob: BlobRow, actor: au
     version.blob_id = blob.id
     version.verification, version.verification_error = blob.verification, None
     version.verified_at = version.verified_at or blob.verified_at
-    version.blake3_hash = blob.blake3_hash
+    version.blake3_hash = blob.blake3_hash or version.blake3_hash
     model = session.get_one(ModelRow, version.model_id)
     facts = {"model_path": model.model_path, "version": version.number}
     audit.record(session, actor, model.team_id, "model.repaired", model.id, **facts)

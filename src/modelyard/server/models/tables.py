@@ -144,6 +144,7 @@ class ModelVersionRow(Row):
     creator_name: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
     promoted_at: Mapped[datetime | None]  # when it became current for the first time
+    kept_from: Mapped[datetime] = mapped_column(default=now)  # from when the days of its retention count
     deleted_at: Mapped[datetime | None]  # moved to the trash by itself, not with its model
 
 

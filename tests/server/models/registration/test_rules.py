@@ -191,6 +191,32 @@ def test_register_new_version_after_another_returns_409_with_number_creator_and_
     assert facts["file_hash"] == hash_of(make_model_file("new"))
 
 
+def test_register_new_version_after_the_newest_was_deleted_is_no_conflict(team: ApiCaller) -> None:
+    old = team.register(CONTENT)
+    team.register(make_model_file("new"), replaces=old)
+    team.post(f"/models/{old}/versions/1/activate")
+    team.delete(f"/models/{old}/versions/2")
+    team.register(make_model_file("newer"), replaces=old, expected_version=2)
+    assert team.get(f"/models/{old}").json()["version"] == 3
+
+
+def test_register_new_version_of_someone_elses_model_returns_403_also_after_another(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    old = team.register(CONTENT)
+    team.register(make_model_file("new"), replaces=old)
+    member = shared_registry.create_member("member", team)
+    key = member.upload(make_model_file("newer"))
+    body = member.new_model(make_model_file("newer"), storage_key=key, replaces=old, expected_version=1)
+    assert get_error(member.post("/models", **body)) == (403, "role_too_low")
+
+
+def test_register_with_expected_version_and_no_model_to_replace_returns_422(team: ApiCaller) -> None:
+    refused = team.post("/models", **team.new_model(CONTENT), expected_version=1)
+    assert get_error(refused) == (422, "invalid_request")
+    assert [error["field"] for error in refused.json()["errors"]] == ["expected_version"]
+
+
 def test_register_new_version_with_fields_sets_them_and_keeps_the_others(team: ApiCaller) -> None:
     old = team.register(CONTENT, tags=["ink"], license="MIT", description="Ours.")
     team.register(make_model_file("new"), replaces=old, license="CC0", note="Trained on more pictures.")

@@ -115,4 +115,6 @@ def mark_repaired(database: Database, seen: BlobRow, version: str | None) -> Non
         if blob is not None and (blob.verification, blob.store_key) == ("failed", seen.store_key):
             blob.stored_version = version
             set_verification_state(session, blob, None, "model.repaired")
+            # Versions that got another upload meanwhile, which turned out wrong.
+            repair_damaged_versions(session, blob, audit.SYSTEM)
             revisions.increment_revision(session, blob.team_id)

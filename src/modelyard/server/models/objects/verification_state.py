@@ -36,7 +36,7 @@ def set_verification_state(
         blob.verified_at = blob.verified_at or blob.checked_at
     for version in session.scalars(select(ModelVersionRow).where(ModelVersionRow.blob_id == blob.id)).all():
         version.verification, version.verification_error = blob.verification, error
-        version.blake3_hash = blob.blake3_hash
+        version.blake3_hash = blob.blake3_hash or version.blake3_hash
         version.verified_at = version.verified_at or blob.verified_at
         version.facts = (metadata or {}).get(version.model_id, version.facts)
         model = session.get_one(ModelRow, version.model_id)

@@ -80,12 +80,13 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
         decision = _decide(session, model, registration.new)
         if decision.action is RegistrationAction.REFUSE_PATH:
             raise build_path_taken(session, model, registration.path, registration.new.file_hash)
-        if decision.action is RegistrationAction.REFUSE_VERSION:
-            raise _build_version_conflict(find_newest_version(session, model.id))
         if decision.version is None:
             check_may_change(team, model)
+        if decision.action is RegistrationAction.REFUSE_VERSION:
+            raise _build_version_conflict(find_newest_version(session, model.id))
+        if decision.action is RegistrationAction.ADD_VERSION:
             _add_version(session, team, registration, model)
-        elif decision.action is RegistrationAction.REPAIR:
+        if decision.version is not None and decision.action is RegistrationAction.REPAIR:
             _repair_version(session, team, registration, model, decision.version)
         _set_sent_fields(session, team, model, registration.new, decision.version)
         return RegisteredModel(model.id, is_new=False)
@@ -204,6 +205,9 @@ def _repair_version(
         UploadUsed, UploadIncomplete: see ``apply_registration``.
     """
     failed = session.get_one(ModelVersionRow, (model.id, number))
+    if registration.new.replaces is not None and failed.promoted_at is None:
+        # It may have been superseded since it failed; pushed again, it is the newest wish.
+        model.pending_version = number
     blob, metadata = get_or_insert_blob(session, registration.checked, registration.new)
     upload = registration.checked.upload
     added_bytes = use_upload(session, upload, blob, model.id)

@@ -50,7 +50,7 @@ class ExistingVersion:
 
 @dataclass(frozen=True)
 class ExistingModel:
-    """The model that a registration replaces the content of, or else the one at its path.
+    """The model that a registration adds a version to, or else the one at its path.
 
     ``shown`` is the version that the model's record shows, ``newest`` the one with the highest number.
     """
@@ -168,7 +168,7 @@ def decide_registration(
             return RegistrationDecision(action, version.number)
     if not is_new_version:
         return RegistrationDecision(RegistrationAction.REFUSE_PATH)
-    if expected_version not in (None, existing.newest.number):
+    if expected_version is not None and existing.newest.number > expected_version:
         return RegistrationDecision(RegistrationAction.REFUSE_VERSION)
     return RegistrationDecision(RegistrationAction.ADD_VERSION)
 

@@ -28,6 +28,7 @@ from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.uploads import operations as uploads
 from modelyard.server.uploads.verification_queue import check_verification_queue
+from modelyard.wire import problems
 from modelyard.wire.models import NewModel
 from modelyard.wire.paths import ModelPath
 from modelyard.wire.uploads import UploadRequest
@@ -66,11 +67,12 @@ def _check_target(session: Session, team: TeamContext, path: ModelPath, new: Upl
         ModelPathTaken, ModelNotFound, RoleTooLow, InvalidRequest: see ``presign_upload``.
     """
     existing = find_target(session, team, path, new.replaces)
-    if existing is None:
+    if existing is None or new.file_hash in (existing.file_hash, find_newest_version(session, existing.id).file_hash):
+        # Everybody who may upload may repair the content that a model has.
         return
     if new.replaces is not None:
         check_may_change(team, existing)
-    elif new.file_hash not in (None, existing.file_hash, find_newest_version(session, existing.id).file_hash):
+    elif new.file_hash is not None:
         raise build_path_taken(session, existing, path, new.file_hash)
 
 
@@ -94,6 +96,8 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
         ModelNotFound, RoleTooLow, InvalidRequest: see ``apply_registration``.
     """
     path = validate_model_path(new.model_type, new.model_path)
+    if new.expected_version is not None and new.replaces is None:
+        raise problems.InvalidRequest.for_field("expected_version", "Only a request with 'replaces' may have it")
     # Without this check, an upload that could repair a damaged object would be discarded as already stored.
     objects.check_blobs_with_content(team.team_id, strip_hash_prefix(new.file_hash), new.file_size, wait_for_store=True)
     with objects.database.reading() as session:

@@ -22,7 +22,7 @@ def find_target(session: Session, team: TeamContext, path: ModelPath, replaces: 
         return find_model_at_path(session, team.team_id, path)
     model = session.get(ModelRow, replaces)
     if model is None or model.team_id != team.team_id or model.deleted_at is not None:
-        raise problems.ModelNotFound("The model to replace does not exist.", field="replaces")
+        raise problems.ModelNotFound("The model that should get a new version does not exist.", field="replaces")
     if model.path_key != path.key:
         raise problems.InvalidRequest.for_field(
             "model_path", f"A new version stays at the model's path, '{model.model_path}'. Change the path separately"

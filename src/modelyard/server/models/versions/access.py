@@ -43,4 +43,4 @@ def build_version_not_found() -> problems.VersionNotFound:
 
 def build_model_damaged(error: str | None) -> problems.ModelDamaged:
     """Build the problem for a version whose content is wrong or missing, with its ``verification_error``."""
-    return problems.ModelDamaged(f"The model cannot be downloaded: {error}", verification="failed")
+    return problems.ModelDamaged(f"This content cannot be used: {error}", verification="failed")

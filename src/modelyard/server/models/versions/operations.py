@@ -10,7 +10,7 @@ from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
 from modelyard.server.http.paging import Order, Page, list_page
-from modelyard.server.models.operations import check_may_change, check_may_remove, find_model
+from modelyard.server.models.operations import check_may_change, find_model
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.access import (
     build_model_damaged,
@@ -22,7 +22,7 @@ from modelyard.server.models.versions.promotion import promote_version
 from modelyard.server.models.versions.states import get_version_status
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
-from modelyard.wire.versions import Creator, ModelVersion, VersionList
+from modelyard.wire.versions import Creator, ModelVersion, VersionList, VersionUpdate
 
 # Fields of the API's version that have the same name as their column.
 _SAME_NAMES = set(ModelVersion.model_fields) - {
@@ -60,14 +60,14 @@ def list_versions(
     return VersionList(version_list=[_build_version(model, row[0], trash_days) for row in rows], page_meta=meta)
 
 
-def get_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> ModelVersion:
+def get_version(session: Session, team: TeamContext, model_id: UUID, number: int, trash_days: int) -> ModelVersion:
     """Return one version of a model.
 
     Raises:
         ModelNotFound, VersionNotFound: see ``find_readable_model`` and ``get_readable_version``.
     """
     model = find_readable_model(session, team, model_id)
-    return _build_version(model, get_readable_version(session, team, model, number), trash_days=0)
+    return _build_version(model, get_readable_version(session, team, model, number), trash_days)
 
 
 def _build_version(model: ModelRow, version: ModelVersionRow, trash_days: int) -> ModelVersion:
@@ -82,16 +82,17 @@ def _build_version(model: ModelRow, version: ModelVersionRow, trash_days: int) -
     )
 
 
-def update_version(session: Session, team: TeamContext, model_id: UUID, number: int, note: str | None) -> UUID:
-    """Set the note of a version, or clear it with None; return the model's id.
+def update_version(session: Session, team: TeamContext, model_id: UUID, number: int, change: VersionUpdate) -> UUID:
+    """Set the note of a version if the request has one, or clear it with None; return the model's id.
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow
     """
     model, version = _get_version_to_change(session, team, model_id, number)
-    if version.note != note:
-        version.note = note
-        audit.record(session, team.actor, team.team_id, "version.changed", model.id, version=version.number, note=note)
+    if "note" in change.model_fields_set and version.note != change.note:
+        version.note = change.note
+        facts = {"version": version.number, "note": change.note}
+        audit.record(session, team.actor, team.team_id, "version.changed", model.id, **facts)
     return model.id
 
 
@@ -102,11 +103,9 @@ def activate_version(session: Session, team: TeamContext, model_id: UUID, number
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow
-        KeyNotAllowed: the caller is an integration key.
         ModelNotVerified: the version is not verified yet.
         ModelDamaged: its verification failed, or its stored content is damaged.
     """
-    check_may_remove(team)
     model, version = _get_version_to_change(session, team, model_id, number)
     if version.verification == "pending":
         raise problems.ModelNotVerified(
@@ -127,10 +126,8 @@ def delete_version(session: Session, team: TeamContext, model_id: UUID, number: 
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow
-        KeyNotAllowed: the caller is an integration key.
         VersionInUse: the model's record shows it: it is the current version, or the only one that is left.
     """
-    check_may_remove(team)
     model, version = _get_version_to_change(session, team, model_id, number)
     if number == model.shown_version:
         raise problems.VersionInUse(
@@ -147,18 +144,19 @@ def delete_version(session: Session, team: TeamContext, model_id: UUID, number: 
 def restore_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> None:
     """Move a version from the trash back to its model's history; it does not become current or pending by that.
 
+    The days of its retention begin again.
+
     Raises:
         ModelNotFound, RoleTooLow
-        KeyNotAllowed: the caller is an integration key.
         VersionNotFound: it is not in the trash.
     """
-    check_may_remove(team)
     model = find_model(session, team, model_id)
     check_may_change(team, model)
     version = session.get(ModelVersionRow, (model.id, number))
     if version is None or version.deleted_at is None:
         raise problems.VersionNotFound("The trash has no such version of this model.")
     version.deleted_at = None
+    version.kept_from = now()
     model.version_count += 1
     model.etag_counter += 1
     audit.record(session, team.actor, team.team_id, "version.restored", model.id, version=number)

@@ -33,11 +33,14 @@ def promote_version(session: Session, model: ModelRow, version: ModelVersionRow)
     Machines get it from the next revision on; what they have reported about the model before does not count any more.
     The caller records the audit event and increments the team's revision.
     """
-    is_first = model.current_version is None
+    previous = model.current_version
+    if previous is not None:
+        # What was in use until now can be activated again for as long as a new upload.
+        session.get_one(ModelVersionRow, (model.id, previous)).kept_from = now()
     model.current_version, model.pending_version = version.number, None
     model.updated_at = now()
     version.promoted_at = version.promoted_at or model.updated_at
-    if not is_first:
+    if previous is not None:
         session.flush()
         states.delete_states_of_model(session, model)
     update_shown_content(session, model)

@@ -8,7 +8,7 @@ from modelyard.server.models.tables import ModelRow, ModelVersionRow
 def build_referenced_condition() -> ColumnElement[bool]:
     """Build the condition that something refers to a version; for a query of ``ModelVersionRow`` with its ``ModelRow``.
 
-    The current and the pending version, and the newest verified one, which is what a team would go back to. A
+    The current and the pending version, and the newest verified one, which a team would activate after going back. A
     capability that refers to versions adds its condition here.
     """
     other = ModelVersionRow.__table__.alias("other")

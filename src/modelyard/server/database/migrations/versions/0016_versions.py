@@ -9,6 +9,7 @@ it was replaced stays a model of its own.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +51,12 @@ EVENTS = sa.table(
 )
 UPLOADS = sa.table("uploads", sa.column("id", sa.Uuid()), sa.column("model_id", sa.Uuid()))
 STATES = sa.table("agent_models", sa.column("model_id", sa.Uuid()))
+TAGS = sa.table("model_tags", sa.column("model_id", sa.Uuid()))
+RECOUNT = (
+    "UPDATE agents SET models_ready = (SELECT count(*) FROM agent_models"
+    " WHERE agent_number = agents.number AND state = 'ready')"
+)
+MAX_PARAMETERS = 500
 
 
 def upgrade() -> None:
@@ -57,8 +64,8 @@ def upgrade() -> None:
     _create_version_table()
     columns = ", ".join(CONTENT)
     op.execute(
-        f"INSERT INTO model_versions (model_id, number, promoted_at, {columns})"  # noqa: S608 - our own names
-        f" SELECT id, 1, verified_at, {columns} FROM models"
+        f"INSERT INTO model_versions (model_id, number, promoted_at, kept_from, {columns})"  # noqa: S608 - our own names
+        f" SELECT id, 1, verified_at, CURRENT_TIMESTAMP, {columns} FROM models"
     )
     op.execute(
         "UPDATE models SET current_version = CASE WHEN verified_at IS NULL THEN NULL ELSE 1 END,"
@@ -100,6 +107,7 @@ def _create_version_table() -> None:
         sa.Column("creator_name", sa.String(), nullable=False),
         sa.Column("created_at", time, nullable=False),
         sa.Column("promoted_at", time, nullable=True),
+        sa.Column("kept_from", time, nullable=False),
         sa.Column("deleted_at", time, nullable=True),
         sa.ForeignKeyConstraint(
             ["model_id"], ["models.id"], name=op.f("fk_model_versions_model_id"), ondelete="CASCADE"
@@ -146,6 +154,8 @@ def _merge_chains(database: sa.Connection) -> None:
     for last, replaced in chains.items():
         rows = {row.id: row for row in database.execute(sa.select(MODELS).where(MODELS.c.id.in_([last, *replaced])))}
         _merge_chain(database, [rows[model_id] for model_id in [*replaced, last]])
+    if chains:
+        database.execute(sa.text(RECOUNT))
     _move_uploads(database, {model_id: last for last, replaced in chains.items() for model_id in replaced})
 
 
@@ -160,7 +170,8 @@ def _find_chains(database: sa.Connection) -> dict[UUID, list[UUID]]:
     successors |= {row.id: row.stands_in_for for row in trashed.values() if row.stands_in_for is not None}
     places = {
         row.id: (row.team_id, row.path_key)
-        for row in database.execute(sa.select(MODELS).where(MODELS.c.id.in_(set(successors.values()))))
+        for ids in _split(sorted(set(successors.values())))
+        for row in database.execute(sa.select(MODELS).where(MODELS.c.id.in_(ids)))
     }
     valid = {
         replaced: successor
@@ -174,6 +185,12 @@ def _find_chains(database: sa.Connection) -> dict[UUID, list[UUID]]:
             last = valid[last]
         chains[last].append(replaced)
     return chains
+
+
+def _split(ids: list[UUID]) -> Iterator[list[UUID]]:
+    """Yield the ids in lists that are short enough for the parameters of one statement."""
+    for start in range(0, len(ids), MAX_PARAMETERS):
+        yield ids[start : start + MAX_PARAMETERS]
 
 
 def _list_replacements(database: sa.Connection, trashed: Any) -> list[tuple[UUID, UUID]]:
@@ -201,7 +218,8 @@ def _list_replacements(database: sa.Connection, trashed: Any) -> list[tuple[UUID
 def _merge_chain(database: sa.Connection, models: list[Any]) -> None:
     """Make the versions of all these models, oldest first, versions of the last one, and delete the others.
 
-    Machines had the newest content that was verified once: it becomes the current version.
+    Machines had the newest content that was verified once: it becomes the current version. What they have reported
+    about the models is deleted; they report again once they have a manifest with versions.
     """
     last = models[-1]
     numbers = {model.id: number for number, model in enumerate(models, start=1)}
@@ -217,11 +235,12 @@ def _merge_chain(database: sa.Connection, models: list[Any]) -> None:
         "version_count": len(models),
         **{name: getattr(shown, name) for name in ("storage_key", "blob_id", "file_size", "file_hash", "blake3_hash")},
         **{name: getattr(shown, name) for name in ("facts", "verification", "verification_error", "verified_at")},
-        "agents_ready": shown.agents_ready,
+        "agents_ready": 0,
     }
     others = [model.id for model in models[:-1]]
-    if shown is not last:
-        database.execute(STATES.update().where(STATES.c.model_id == shown.id).values(model_id=last.id))
+    database.execute(STATES.delete().where(STATES.c.model_id.in_([last.id, *others])))
+    # Written out: on SQLite, migrations run without foreign keys, and so without their cascades.
+    database.execute(TAGS.delete().where(TAGS.c.model_id.in_(others)))
     database.execute(MODELS.update().where(MODELS.c.id == last.id).values(values))
     database.execute(MODELS.delete().where(MODELS.c.id.in_(others)))
 

@@ -9,7 +9,9 @@ from modelyard.server.http.api_route import ApiRoute
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
 from modelyard.server.http.problems import answers
+from modelyard.server.models.downloads import find_intact_version
 from modelyard.server.models.operations import parse_model_id
+from modelyard.server.models.routes import Objects
 from modelyard.server.models.versions import operations
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
@@ -50,11 +52,13 @@ def list_versions(
 
 
 @router.get("/{version}", operation_id="get_version", responses=answers(*FIND_PROBLEMS))
-def get_version(model_id: PathId, version: PathVersion, team: Reading, database: Db) -> ModelVersion:
+def get_version(
+    model_id: PathId, version: PathVersion, team: Reading, database: Db, settings: CurrentSettings
+) -> ModelVersion:
     """Read a version."""
     with database.reading() as session:
         number = operations.parse_version_number(version)
-        return operations.get_version(session, team, parse_model_id(model_id), number)
+        return operations.get_version(session, team, parse_model_id(model_id), number, settings.trash_days)
 
 
 @router.put("/{version}", operation_id="update_version", responses=answers(*FIND_PROBLEMS, problems.InvalidRequest))
@@ -63,12 +67,8 @@ def update_version(
 ) -> Updated:
     """Change the note of a version."""
     number = operations.parse_version_number(version)
-    if "note" not in change.model_fields_set:
-        with database.reading() as session:
-            operations.get_version(session, team, parse_model_id(model_id), number)
-        return Updated(id=parse_model_id(model_id))
     with database.writing(team.team_id) as session:
-        return Updated(id=operations.update_version(session, team, parse_model_id(model_id), number, change.note))
+        return Updated(id=operations.update_version(session, team, parse_model_id(model_id), number, change))
 
 
 @router.post(
@@ -76,9 +76,11 @@ def update_version(
     operation_id="activate_version",
     responses=answers(*FIND_PROBLEMS, problems.ModelNotVerified, problems.ModelDamaged),
 )
-def activate_version(model_id: PathId, version: PathVersion, team: Activating, database: Db) -> Done:
+def activate_version(model_id: PathId, version: PathVersion, team: Activating, database: Db, objects: Objects) -> Done:
     """Make a version the current one, which machines get."""
     number = operations.parse_version_number(version)
+    # Before the transaction, since it calls the store: machines must not be sent to content that is gone.
+    find_intact_version(objects, team, parse_model_id(model_id), number)
     with database.writing(team.team_id) as session:
         operations.activate_version(session, team, parse_model_id(model_id), number)
     return Done()
