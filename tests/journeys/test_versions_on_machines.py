@@ -46,6 +46,11 @@ def wait_for_content(machines: list[Machine], model: VersionedModel, number: int
     wait_for(lambda: all(machine.has_file(model.path, content) for machine in machines), SYNC_SECONDS)
 
 
+def wait_for_sighting(pollers: list[FilePoller], model: VersionedModel, number: int) -> None:
+    """Wait until each poller has seen the content of this version."""
+    wait_for(lambda: all(poller.has_seen(model.contents[number - 1]) for poller in pollers), SYNC_SECONDS)
+
+
 def push_nights(model: VersionedModel, nights: range) -> None:
     """Push a version for each night, each once the one before is verified or refused."""
     for number in nights:
@@ -66,9 +71,9 @@ def test_machines_hold_current_version_after_many_pushes_an_unsafe_one_and_one_m
         opened.enter_context(running_agents(steady))
         with running_agents([sometimes_offline]):
             push_nights(model, range(2, OFFLINE.start))
-            wait_for_content(machines, model, OFFLINE.start - 1)
+            wait_for_sighting(pollers, model, OFFLINE.start - 1)
         push_nights(model, OFFLINE)
-        wait_for_content(steady, model, OFFLINE.stop - 1)
+        wait_for_sighting(pollers[:-1], model, OFFLINE.stop - 1)
         assert sometimes_offline.has_file(NIGHTLY, model.contents[OFFLINE.start - 2])
         opened.enter_context(running_agents([sometimes_offline]))
         push_nights(model, range(OFFLINE.stop, VERSIONS + 1))
@@ -76,7 +81,6 @@ def test_machines_hold_current_version_after_many_pushes_an_unsafe_one_and_one_m
 
     for poller in pollers:
         check_seen_contents(poller, model)
-    assert len(pollers[0].digests) > len(pollers[2].digests) > 2
     model.check_versions_are_complete()
     replaced = ["replaced"] * (VERSIONS - 1)
     assert model.list_statuses() == [*replaced[: UNSAFE - 1], "failed", *replaced[UNSAFE:], "current"]
