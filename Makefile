@@ -86,7 +86,7 @@ budgets: $(READY)  ## what is longer than it should be (tests/architecture refus
 	$(RUN) -m tools.budgets
 
 journeys: $(READY) $(CLIENTS_READY)  ## slow tests of the whole product: real processes, killed half way
-	$(RUN) -m pytest tests/journeys $(PYTEST)
+	$(RUN) -m pytest tests/journeys -n 2 --dist loadfile $(PYTEST)
 
 page: $(READY) $(PAGE)  ## the web page, checked and built into the package
 
