@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test neighbours test-large check fix lint types imports budgets journeys page browser screenshots kills check-large torch docs demo run bench bench-s3 bench-fleet bench-page lock clean
+.PHONY: help setup test neighbours test-large check fix lint types imports budgets journeys page browser screenshots kills check-large torch docs demo run bench bench-s3 bench-fleet bench-compare bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -130,6 +130,9 @@ bench-s3: $(READY) $(BENCH_READY)  ## push and pull over S3, against s5cmd, rclo
 
 bench-fleet: $(READY)  ## 200 machines on one server; one real agent, against aria2c and sha256sum
 	$(RUN) -m bench --only fleet
+
+bench-compare: $(READY)  ## medians of requests against those of an older commit: make bench-compare COMMIT=7b96001
+	$(RUN) -m bench.compare_commits $(COMMIT)
 
 bench-page: $(READY) $(PAGE)  ## the page's reactions at 100,000 models; a push of 2 GiB against the rate of its hash alone
 	$(NODE) npx playwright test --config bench

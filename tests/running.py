@@ -30,7 +30,8 @@ class RunningServer:
             server.start()       # on the same folder; on another port, unless ``port`` was given
 
     ``log`` has the output of the process across all restarts. ``settings`` are ``MODELYARD_*`` without the prefix.
-    ``open_files`` may be set before the start: the soft and the hard limit on open files of the process.
+    ``open_files`` may be set before the start: the soft and the hard limit on open files of the process. So may
+    ``python``, the interpreter of an environment with another version of modelyard.
     """
 
     def __init__(self, data_dir: Path, *, port: int = 0, **settings: str) -> None:
@@ -39,6 +40,7 @@ class RunningServer:
         self.url = ""
         self._port = port
         self.open_files: tuple[int, int] | None = None
+        self.python = Path(sys.executable)
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[httpx2.Client] = []
@@ -82,7 +84,7 @@ class RunningServer:
         assert not self.is_alive, "It is running already."
         self.log.touch()
         log_start = self.log.stat().st_size
-        command = [sys.executable, "-m", "modelyard", "serve"]
+        command = [str(self.python), "-m", "modelyard", "serve"]
         command += ["--data-dir", str(self.data_dir), "--port", str(self._port)]
         if self.open_files is not None:
             limits = 'ulimit -Sn {} && ulimit -Hn {} && exec "$@"'.format(*self.open_files)
