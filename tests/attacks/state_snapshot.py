@@ -11,7 +11,11 @@ from modelyard.server.database.session import Database
 
 # What the server changes with time, independent of requests.
 _TABLES_CHANGED_BY_TIME = {"sqlite_sequence", "job_leases"}
-_COLUMNS_CHANGED_BY_TIME = {"credentials": {"last_used_at"}}
+_COLUMNS_CHANGED_BY_TIME = {
+    "credentials": {"last_used_at"},
+    # Hashes that a job computes after verification.
+    "blobs": {"autov1", "autov3", "crc32", "hash_retry_at"},
+}
 # A machine whose requests are refused counts as silent, which is recorded after a while.
 _ROWS_CHANGED_BY_TIME = {"audit_events": "action = 'agent.unhealthy'"}
 # By whether it is SQLite. In PostgreSQL, the id that the next writing transaction gets.

@@ -77,10 +77,7 @@ class ModelPathRefused(Problem):
 
 
 class ModelTypeUnknown(Problem):
-    """The model type is a near miss of a known one. Fact: ``suggestion``.
-
-    Types that resemble none, and types of which the team has models, are accepted.
-    """
+    """The model type is a near miss of a known one, and the team has no model of it. Fact: ``suggestion``."""
 
     status, slug, title = 422, "model-type-unknown", "This model type is probably a mistake"
 
