@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test neighbours test-large check fix lint types imports budgets journeys page browser screenshots kills check-large torch docs demo run bench bench-s3 bench-fleet bench-compare bench-page lock clean
+.PHONY: help setup test test-slow neighbours test-large check fix lint types imports budgets journeys page browser screenshots kills check-large torch docs demo run bench bench-s3 bench-fleet bench-compare bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -51,8 +51,11 @@ $(READY): requirements/build.txt requirements/dev.txt pyproject.toml
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: $(READY)  ## the tests, without the journeys
-	$(RUN) -m pytest -n 2 $(PYTEST)
+test: $(READY)  ## the fast tests, four in five: three minutes; without the journeys
+	$(RUN) -m pytest -n 2 -m "not slow" $(PYTEST)
+
+test-slow: $(READY)  ## the tests of modules that take more than half a second a test: processes, databases, time limits
+	$(RUN) -m pytest -n 2 -m slow $(PYTEST)
 
 # One at a time and without other tests: they compare latencies, which another test would change.
 neighbours: $(READY)  ## latencies of other teams while one team sends expensive requests, on each database
@@ -64,7 +67,7 @@ test-large: $(READY)  ## the tests of the API once more, on PostgreSQL and S3
 	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 tests/server tests/attacks --ignore tests/server/storage \
 		--ignore tests/server/database --ignore tests/server/verification --ignore tests/server/inspection $(PYTEST)
 
-check: lint types imports budgets test test-large neighbours page browser journeys  ## everything that must pass before a commit: what CI runs
+check: lint types imports budgets test test-slow test-large neighbours page browser journeys  ## everything that must pass before a commit: what CI runs
 
 fix: $(READY)  ## format, apply safe fixes, write the reference pages anew
 	$(RUN) -m ruff check --fix $(CODE)

@@ -12,6 +12,8 @@ from tests.postgres import RunningPostgres, get_programs_folder, is_open_to_othe
 from tests.rclone import RunningRclone
 from tests.seaweed import GRPC_PORT_OFFSET, RunningSeaweed
 
+pytestmark = pytest.mark.slow
+
 RUNS = 200
 
 

@@ -17,6 +17,8 @@ from tests.ports import free_port
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, make_model_file
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1024 * 1024
 
 

@@ -9,6 +9,8 @@ from modelyard.client.atomic_file import LockHeld
 from tests.agent.agent_machine import AgentMachine, wait_until
 from tests.server.harness import ApiCaller, make_model_file
 
+pytestmark = pytest.mark.slow
+
 
 def get_agent_row(team: ApiCaller, machine: AgentMachine) -> dict[str, Any]:
     """Return the machine's row in the registry; empty if there is none."""

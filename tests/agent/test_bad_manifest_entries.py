@@ -14,6 +14,8 @@ from modelyard.sync.desired import MAX_ENTRIES
 from tests.agent.agent_machine import AgentMachine, wait_until
 from tests.agent.malicious_registry import CannedResponse, MaliciousRegistry, build_entry, build_manifest_response
 
+pytestmark = pytest.mark.slow
+
 GOOD = b"good" * 100
 _LIMIT_MB = 600
 

@@ -11,6 +11,8 @@ import pytest
 from tests.agent.agent_machine import AgentMachine
 from tests.server.harness import ApiCaller, make_model_file
 
+pytestmark = pytest.mark.slow
+
 DAY = 24 * 60 * 60
 SHIFTED_CLOCK = """
 #define _GNU_SOURCE

@@ -14,6 +14,8 @@ from tests.agent.test_agent_sync import get_model_states
 from tests.server.harness import ApiCaller, make_model_file
 from tests.sync.test_scrub import flip_bit
 
+pytestmark = pytest.mark.slow
+
 
 async def test_agent_deleted_model_file_is_placed_again_within_a_minute(team: ApiCaller, machine: AgentMachine) -> None:
     team.register(make_model_file("ink"), "loras/flux/ink.safetensors")

@@ -1,4 +1,8 @@
+import pytest
+
 from modelyard.agent.reconciliation.log_deduplication import MAX_OLD_LINES, LoggedLines
+
+pytestmark = pytest.mark.slow
 
 
 def test_take_new_lines_from_incomplete_lists_returns_each_line_once() -> None:

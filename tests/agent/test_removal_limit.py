@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from modelyard.agent.schedule import FIRST_RETRY_SECONDS
 from tests.agent.agent_machine import AgentMachine, wait_until
 from tests.agent.malicious_registry import MaliciousRegistry, build_entry, build_manifest_response
 from tests.agent.test_agent_sync import get_agent_row
 from tests.server.harness import ApiCaller, make_model_file
 from tests.sync.recorded_times import age_removals
+
+pytestmark = pytest.mark.slow
 
 
 def disable_all(team: ApiCaller, ids: list[str]) -> None:

@@ -15,6 +15,8 @@ from tools.budgets import (
 )
 from tools.repository import ROOT, tracked_files
 
+pytestmark = pytest.mark.slow
+
 VAGUE_NAMES = {"base_service", "common", "core", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 
 

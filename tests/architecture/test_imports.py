@@ -9,6 +9,8 @@ import pytest
 
 from tools.repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 LINTER = Path(sys.executable).with_name("lint-imports")
 
 FORBIDDEN_IMPORTS = {

@@ -6,6 +6,8 @@ from modelyard.server.settings import Settings
 from tests.server.environments import only_on
 from tests.server.harness import PASSWORD, Harness, make_model_file
 
+pytestmark = pytest.mark.slow
+
 LOGIN = {"email_address": "owner@studio.test", "user_password": PASSWORD}
 EVIL = "http://evil.test"
 ODD_HOSTS = ("", "a b", "x@127.0.0.1", "127.0.0.1/x", "127.0.0.1\\x")

@@ -4,13 +4,18 @@ import socket
 import time
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.attacks.raw_http import send_raw_request
 from tests.attacks.state_snapshot import list_store_files
 from tests.running import RunningServer
 from tests.server.environments import only_on
 from tests.server.harness import make_model_file
 
-pytestmark = only_on("folder", reason="these are attacks on the embedded store; a bucket has its own protection")
+pytestmark = [
+    pytest.mark.slow,
+    only_on("folder", reason="these are attacks on the embedded store; a bucket has its own protection"),
+]
 
 
 def _build_put_head(server: RunningServer, content: bytes, framing: dict[str, str] | None = None) -> tuple[bytes, str]:

@@ -13,6 +13,8 @@ from tests.attacks.state_snapshot import DatabaseRows, list_store_files
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1024 * 1024
 MACHINE = "render-07"
 

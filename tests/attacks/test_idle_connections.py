@@ -15,6 +15,8 @@ from modelyard.server.http.json_body import MAX_PUBLIC_BODY_BYTES
 from tests.attacks.request_head import request_head
 from tests.running import RunningServer
 
+pytestmark = pytest.mark.slow
+
 IDLE_CONNECTIONS = 1400
 LIVENESS_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 REQUEST_STARTS = {

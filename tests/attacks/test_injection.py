@@ -9,6 +9,8 @@ from modelyard.server.resources import build_database_url
 from tests.attacks.state_snapshot import DatabaseRows, list_store_files
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
+pytestmark = pytest.mark.slow
+
 CODE_TEXTS = [
     "'; DROP TABLE models; --",
     "' OR '1'='1",

@@ -8,6 +8,8 @@ from tests.attacks.raw_http import generate_malformed_requests, send_raw_request
 from tests.running import RunningServer
 from tests.server.environments import only_on
 
+pytestmark = pytest.mark.slow
+
 CONCURRENT_REQUESTS = 64
 # A complete request is answered sooner; for the others the server waits for the rest.
 RESPONSE_SECONDS = 0.5

@@ -12,6 +12,8 @@ from tests.attacks.request_head import request_head
 from tests.journeys.polling import wait_for
 from tests.running import RunningServer
 
+pytestmark = pytest.mark.slow
+
 HALF_SENT = 500
 # What the server takes from a socket at once.
 FIRST_READ = 256 * 1024

@@ -9,6 +9,8 @@ from tests.running import RunningServer
 from tests.server.environments import PARTS, only_on
 from tests.server.harness import PASSWORD, ApiCaller, make_model_file
 
+pytestmark = pytest.mark.slow
+
 
 class UsedSecrets:
     """Creates and uses every kind of secret, correctly and wrongly; ``secrets`` by name, ``errors`` the responses."""

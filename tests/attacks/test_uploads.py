@@ -18,7 +18,10 @@ from tests.running import RunningServer
 from tests.server.environments import only_on
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 
-pytestmark = only_on("folder", reason="these are attacks on the embedded store; a bucket has its own protection")
+pytestmark = [
+    pytest.mark.slow,
+    only_on("folder", reason="these are attacks on the embedded store; a bucket has its own protection"),
+]
 
 
 @pytest.fixture

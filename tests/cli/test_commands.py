@@ -16,6 +16,8 @@ from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 from tests.client.server_process import EMAIL, PASSWORD, Server, Team
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ink(tmp_path: Path) -> Path:

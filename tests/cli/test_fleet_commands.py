@@ -13,6 +13,8 @@ from tests.client.model_files import write_model_file
 from tests.client.server_process import Team
 from tests.comfyui.comfyui_server import ComfyUIServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pushed(signed_in: Command, tmp_path: Path) -> Command:

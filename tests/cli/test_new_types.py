@@ -8,6 +8,8 @@ from tests.cli.conftest import Command
 from tests.cli.test_commands import run_in_terminal
 from tests.client.model_files import write_model_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:

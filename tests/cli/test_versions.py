@@ -17,6 +17,8 @@ from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 from tests.server.inspection.builders import build_checkpoint, build_tensorless_checkpoint, call, named, text
 
+pytestmark = pytest.mark.slow
+
 Files = list[Path]
 
 

@@ -14,6 +14,8 @@ from modelyard.wire.credentials import NewCredential
 from modelyard.wire.model_filter import ModelFilter
 from tests.client.server_process import Team
 
+pytestmark = pytest.mark.slow
+
 NAME = "render-07"
 HEARTBEAT = Heartbeat(agent_id=NAME, agent_labels=["gpu24"], removal_waiting=12, removal_token="a" * 64)
 

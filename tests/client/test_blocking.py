@@ -10,6 +10,8 @@ from modelyard.wire.problems import ModelNotFound
 from tests.client.model_files import write_model_file
 from tests.client.server_process import Team
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

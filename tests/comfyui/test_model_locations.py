@@ -20,6 +20,8 @@ from modelyard.comfyui.type_detection import detect_type, detect_type_by_tensors
 from modelyard.wire.paths import ModelPathInvalid, parse_model_path
 from tests.client.model_files import write_model_file
 
+pytestmark = pytest.mark.slow
+
 # The page's tests read the same file: web/tests/upload-types.spec.ts.
 CASES = json.loads(Path(__file__).with_name("model_type_cases.json").read_text(encoding="utf-8"))
 

@@ -14,6 +14,8 @@ from modelyard.server.data_folder import FolderNotPrivate, prepare_data_folder
 from tests.running import RunningServer
 from tests.server.harness import make_model_file
 
+pytestmark = pytest.mark.slow
+
 NOBODY = 65534
 READ_ALL = """
 import os, sys

@@ -13,6 +13,8 @@ from modelyard.server.database.session import Database
 from modelyard.server.leases import Interruption, JobLease, renew_periodically
 from modelyard.wire.problems import Unavailable
 
+pytestmark = pytest.mark.slow
+
 SHORT = timedelta(seconds=1.5)
 HOUR = timedelta(hours=1)
 

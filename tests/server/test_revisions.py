@@ -17,6 +17,8 @@ from modelyard.server.database.session import Database
 from modelyard.server.revisions import RevisionWatcher
 from tests.postgres import RunningPostgres
 
+pytestmark = pytest.mark.slow
+
 POLL_SECONDS = 0.1
 TIMEOUT = 0.3
 

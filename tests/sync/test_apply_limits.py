@@ -22,6 +22,8 @@ from tests.sync.factories import NOW
 from tests.sync.real_machine import DEFAULT_OPTIONS, SHORT_TIMEOUTS, ModelStore, RealMachine, group_by_path, hash_bytes
 from tests.transfer.faulty_server import Exchange, send_slowly, serve_correctly
 
+pytestmark = pytest.mark.slow
+
 BIG = os.urandom(2_000_000)
 SMALL = os.urandom(100_000)
 MIB = 1 << 20

@@ -10,6 +10,8 @@ import pytest
 from tests.sync.real_machine import ModelStore, RealMachine
 from tests.sync.sync_process import SyncProcess
 
+pytestmark = pytest.mark.slow
+
 CONTENTS = [os.urandom(300_000 + number) for number in range(4)]
 
 NO_LOCKS = """

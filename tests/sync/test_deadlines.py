@@ -15,6 +15,8 @@ from modelyard.sync.planning.planner import plan_sync
 from tests.sync.factories import build_desired, build_entry, build_policy
 from tests.sync.unresponsive_mount import unresponsive_mount
 
+pytestmark = pytest.mark.slow
+
 SHORT = 0.05
 # What a file system that answers may take on a machine that is busy with other tests.
 PATIENT = 0.7

@@ -9,6 +9,8 @@ from modelyard.sync.desired import MAX_ENTRIES, DesiredState, build_desired_stat
 from modelyard.wire.agents import ManifestEntry
 from tests.sync.factories import NOW, build_desired, build_entry, hash_text
 
+pytestmark = pytest.mark.slow
+
 
 def get_only_rejection_reason(found: DesiredState) -> str:
     assert found.models == ()

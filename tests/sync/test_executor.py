@@ -19,6 +19,8 @@ from tests.agent.agent_machine import wait_until
 from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine, group_by_path, hash_bytes
 from tests.transfer.faulty_server import Exchange, send_slowly, serve_correctly
 
+pytestmark = pytest.mark.slow
+
 BIG = os.urandom(3_000_000)
 SMALL = os.urandom(20_000)
 _slowly = send_slowly(20_000, 0.1)

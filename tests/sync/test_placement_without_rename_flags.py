@@ -12,6 +12,8 @@ from modelyard.sync.apply.files.dir_handles import OpenFolder
 from tests.sync.real_machine import ModelStore, RealMachine, hash_bytes
 from tests.sync.sync_process import SyncProcess, build_strace_command
 
+pytestmark = pytest.mark.slow
+
 INK = os.urandom(300_000)
 WASH = os.urandom(300_000)
 

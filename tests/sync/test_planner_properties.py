@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from modelyard.sync.planning.actions import CopyLocal, Fetch, Plan, Replace
 from modelyard.sync.planning.planner import plan_sync
 from modelyard.wire.agents import ManifestEntry
 from tests.sync.factories import DISK, MODELS, SimulatedDisk, build_entry, build_install, build_policy, hash_text
+
+pytestmark = pytest.mark.slow
 
 SECOND = Path("/second/models")
 CONTENTS = ["one", "two", "three"]

@@ -2,11 +2,15 @@ import os
 import socket
 from pathlib import Path
 
+import pytest
+
 from modelyard.comfyui.layout import Install, Root
 from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.sync.planning.planner import plan_sync
 from tests.sync.factories import build_desired, build_entry, build_policy, hash_text
 from tests.sync.scanned_folder import ScannedFolder
+
+pytestmark = pytest.mark.slow
 
 
 def test_scan_links_out_of_folder_are_not_followed(scanned: ScannedFolder, tmp_path: Path) -> None:

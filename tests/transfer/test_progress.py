@@ -6,6 +6,8 @@ import pytest
 
 from modelyard.transfer.progress import ByteCounter, Hashed, ProgressEvent, report_progress
 
+pytestmark = pytest.mark.slow
+
 
 def _counter() -> ByteCounter:
     return ByteCounter(lambda done: Hashed(Path("x"), done, 1000))

@@ -25,6 +25,8 @@ from tests.transfer.faulty_server import (
     stop_reading_after,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Registry:

@@ -16,6 +16,8 @@ from modelyard.transfer.http import proxy
 from modelyard.transfer.options import DEFAULT_OPTIONS
 from modelyard.wire.web_addresses import AddressInvalid, parse_address
 
+pytestmark = pytest.mark.slow
+
 UNUSABLE = {
     "bracket": "http://[::1",
     "bracket-and-port": "http://[::1]:x/",

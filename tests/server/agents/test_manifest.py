@@ -20,6 +20,8 @@ from tests.server.agents.machine import Machine, add_machine
 from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.query_plans import record_queries
 
+pytestmark = pytest.mark.slow
+
 CONTENT = make_model_file("ink")
 # Less than LONG_POLL_SECONDS: a response within this time did not wait for its timeout.
 WAIT_LIMIT, LONG_POLL_SECONDS = 40.0, 60

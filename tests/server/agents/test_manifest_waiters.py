@@ -21,6 +21,8 @@ from modelyard.server.teams.tables import TeamRow
 from modelyard.wire.teams import Role
 from tests.server.query_plans import record_queries
 
+pytestmark = pytest.mark.slow
+
 POLL_SECONDS = 0.05
 TIMEOUT_SECONDS = 10
 

@@ -23,6 +23,8 @@ from tests.server.environments import only_on
 from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.query_plans import record_queries
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def machine(shared_registry: Harness, team: ApiCaller) -> Machine:

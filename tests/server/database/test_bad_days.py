@@ -18,6 +18,8 @@ from tests.server.conftest import CHEAP
 from tests.server.database.commit_proxy import CommitProxy
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 
+pytestmark = pytest.mark.slow
+
 CONTENT = make_model_file()
 
 

@@ -14,6 +14,8 @@ from tests.server.database.first_release import FirstRelease
 from tests.server.database.test_migrations import differences
 from tools.repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = [sys.executable, "-m", "tests.server.database.migrate_program"]
 
 

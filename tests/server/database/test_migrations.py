@@ -13,6 +13,8 @@ from modelyard.server.database.migrations import SchemaTooNew, migrate, schema_s
 from modelyard.server.database.search import is_row_table
 from modelyard.server.database.session import Database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def engine(database: Database) -> Engine:

@@ -13,6 +13,8 @@ import pytest
 from modelyard.server.database.session import Database
 from tests.postgres import RunningPostgres
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = secrets.token_urlsafe(16)
 
 

@@ -3,6 +3,7 @@
 from functools import partial
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import delete, func, select
 
 from modelyard.server.database.base import Row
@@ -14,6 +15,8 @@ from modelyard.server.teams.tables import TeamRow
 from tests.server.conftest import CHEAP
 from tests.server.database.two_servers import ROUNDS, TwoServers, at_once, codes
 from tests.server.harness import PASSWORD, ApiCaller
+
+pytestmark = pytest.mark.slow
 
 NEW_ACCOUNT = {"first_name": "New", "last_name": "Face", "user_password": PASSWORD}
 

@@ -3,9 +3,13 @@
 from functools import partial
 from uuid import UUID
 
+import pytest
+
 from modelyard.server.teams.operations import restore_team
 from tests.server.database.two_servers import OPEN_UPLOADS, ROUNDS, TwoServers, at_once, codes
 from tests.server.harness import ApiCaller, make_model_file
+
+pytestmark = pytest.mark.slow
 
 
 def path_of(number: int) -> str:

@@ -28,6 +28,8 @@ from tests.server.database.first_release import (
 )
 from tests.server.harness import PASSWORD, ApiCaller, HarnessClient, make_model_file
 
+pytestmark = pytest.mark.slow
+
 
 class Upgraded:
     """Today's registry on the rows and bytes of the first release."""

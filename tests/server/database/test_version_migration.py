@@ -18,6 +18,8 @@ from modelyard.server.models.versions.states import get_version_status
 from modelyard.server.uploads.tables import UploadRow
 from tests.server.database.first_release import FirstRelease, format_uuid, new_id, upgrade_to
 
+pytestmark = pytest.mark.slow
+
 # The schema of release 0.3.0.
 RELEASED = "0006"
 PATH = "loras/nightly.safetensors"

@@ -13,6 +13,8 @@ from modelyard.server.models.tables import ModelRow
 from modelyard.server.uploads.tables import BlobRow, DiscardedRow, UploadRow
 from tests.server.harness import Harness, hash_of, make_model_file
 
+pytestmark = pytest.mark.slow
+
 CONTENT = make_model_file()
 NOTHING = CollectionResult()
 

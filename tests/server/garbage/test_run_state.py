@@ -18,6 +18,8 @@ from modelyard.server.uploads.tables import BlobRow, DiscardedRow, UploadRow
 from tests.server.garbage.garbage_team import GarbageTeam, build_new_key
 from tests.server.harness import hash_of, make_model_file
 
+pytestmark = pytest.mark.slow
+
 THREADS, CYCLES = 4, 12
 
 

@@ -13,6 +13,8 @@ from tests.server.garbage.garbage_team import GarbageTeam
 from tests.server.harness import make_model_file
 from tests.server.query_plans import record_queries
 
+pytestmark = pytest.mark.slow
+
 
 def build_content(number: int) -> bytes:
     return make_model_file(f"version {number}", 100 + number)

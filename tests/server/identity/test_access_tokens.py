@@ -14,6 +14,8 @@ from tests.server.accounts_support.answers import refusal
 from tests.server.harness import ApiCaller, Harness
 from tests.server.identity import forging
 
+pytestmark = pytest.mark.slow
+
 
 def _claims(token: str) -> dict[str, Any]:
     body = token.split(".")[1]

@@ -18,6 +18,8 @@ from modelyard.wire.teams import Role
 from tests.server.conftest import CHEAP
 from tests.server.query_plans import record_queries
 
+pytestmark = pytest.mark.slow
+
 KEYS = 3_000
 
 

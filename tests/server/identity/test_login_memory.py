@@ -6,8 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.running import RunningServer
+
+pytestmark = pytest.mark.slow
 
 AT_ONCE = 240
 

@@ -9,6 +9,8 @@ from modelyard.wire.problems import Unavailable
 from tests.journeys.polling import wait_for
 from tests.server.conftest import CHEAP
 
+pytestmark = pytest.mark.slow
+
 WAIT_SECONDS = 30
 
 

@@ -12,6 +12,8 @@ from modelyard.server.identity.rate_limit import ACCOUNT_LIMIT, ADDRESS_LIMIT, P
 from modelyard.server.identity.tables import FailedAttemptRow
 from modelyard.wire.problems import SignInRefused, TooManyAttempts, Unavailable
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = "10.0.0.1"
 
 

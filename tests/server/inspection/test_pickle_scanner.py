@@ -17,6 +17,8 @@ from modelyard.server.inspection.sandbox import SandboxLimits, SandboxNotStarted
 from modelyard.wire.problems import NotAModelFile
 from tests.server.inspection import builders
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 2**20
 SMALL_MEMORY = 40 * MEBIBYTE
 

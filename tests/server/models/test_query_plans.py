@@ -8,6 +8,8 @@ from modelyard.server.http.paging import Page
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
 from tests.server.query_plans import record_queries
 
+pytestmark = pytest.mark.slow
+
 MODELS = 6_000
 TYPES = ("loras", "loras", "checkpoints")
 FIRST_BY_CURSOR, FIRST_WITH_TOTAL = Page(1, 10, ""), Page(1, 10, None)

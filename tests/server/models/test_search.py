@@ -19,6 +19,8 @@ from modelyard.wire.model_filter import MAX_SEARCH_WORDS, SEARCH_PATTERN
 from tests.postgres import RunningPostgres
 from tests.server.models.model_factory import ModelSpec, TeamModels
 
+pytestmark = pytest.mark.slow
+
 # Characters that are special in patterns, quotes, operators, case folding, accents or encodings, and a few letters.
 TRICKY = [
     *"abAB%_\"'\\*^()-:+~.ßéàΣςıİﬁ日本",

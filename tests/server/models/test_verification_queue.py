@@ -12,6 +12,8 @@ from tests.server.environments import Environments
 from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.inspection import builders
 
+pytestmark = pytest.mark.slow
+
 UNSAFE = builders.build_tensorless_checkpoint(builders.call(builders.named("os", "system"), builders.text("true")))
 QUEUE = 10
 

@@ -15,6 +15,8 @@ from modelyard.server.storage.local.store import LocalStore
 from tests.server.storage.conftest import SECRET
 from tests.server.storage.served_store import HOUR, Answer, ServedStore, noise, read_status, serving, wait_until
 
+pytestmark = pytest.mark.slow
+
 BODY = b"the bytes of a model"
 
 

@@ -14,6 +14,8 @@ from tests.rclone import RunningRclone
 from tests.seaweed import RunningSeaweed
 from tests.server.storage.served_store import ServedStore, bucket_in
 
+pytestmark = pytest.mark.slow
+
 
 def leftovers(store: S3Store) -> list[object]:
     soon = datetime.now(UTC) + timedelta(minutes=1)

@@ -25,6 +25,8 @@ from tests.server.harness import make_model_file
 from tests.server.verification.test_scrub import register_verified, replace_stored_object
 from tests.server.verification.unverified_team import CONTENT, UnverifiedTeam, open_bucket_team
 
+pytestmark = pytest.mark.slow
+
 KEY = "models/0199a1de-7c1e-7a52-8000-000000000001/0199a1de-7c1e-7a52-8000-000000000002"
 SAME_TEAM, OTHER_TEAM = KEY[:-1] + "3", KEY.replace("0001/", "0009/")
 

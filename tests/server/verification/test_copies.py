@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 
+import pytest
+
 from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import RunOptions
 from modelyard.server.verification.blob_leases import LeasedBlob, lease_next_blob, list_waiting_teams
 from modelyard.server.verification.examine import Examination
 from modelyard.server.verification.record_result import record_result
 from tests.server.verification.unverified_team import CONTENT, OTHER, UnverifiedTeam
+
+pytestmark = pytest.mark.slow
 
 INTACT = Examination(None, None)
 

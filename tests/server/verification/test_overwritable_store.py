@@ -12,6 +12,8 @@ from tests.server.harness import hash_of, make_model_file
 from tests.server.verification.test_scrub import replace_stored_object
 from tests.server.verification.unverified_team import CONTENT, UnverifiedTeam, open_bucket_team
 
+pytestmark = pytest.mark.slow
+
 REPLACED = make_model_file("swp")
 
 

@@ -18,6 +18,8 @@ from tests.server.harness import hash_of, make_model_file
 from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.unverified_team import CONTENT, UnverifiedTeam
 
+pytestmark = pytest.mark.slow
+
 FAST_RATE = 100_000
 
 

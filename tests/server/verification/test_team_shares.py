@@ -2,9 +2,13 @@
 
 from uuid import uuid4
 
+import pytest
+
 from modelyard.server.verification.team_shares import TeamShares
 from tests.server.harness import make_model_file
 from tests.server.verification.unverified_team import UnverifiedTeam
+
+pytestmark = pytest.mark.slow
 
 A, B, C = uuid4(), uuid4(), uuid4()
 

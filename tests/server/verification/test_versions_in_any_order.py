@@ -4,11 +4,15 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tests.server.agents.machine import Machine, build_states
 from tests.server.agents.test_replicas import load_stored_and_actual_counts
 from tests.server.harness import hash_of, make_model_file
 from tests.server.verification.machine_content import PATH, list_manifest_hashes
 from tests.server.verification.unverified_team import UnverifiedTeam
+
+pytestmark = pytest.mark.slow
 
 STEPS = 250
 PATHS = (PATH, "loras/two.safetensors")

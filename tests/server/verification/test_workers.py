@@ -24,6 +24,8 @@ from tests.server.harness import make_model_file
 from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.unverified_team import UnverifiedTeam
 
+pytestmark = pytest.mark.slow
+
 RESULTS = ("verified", "failed")
 WRONG = Examination(None, "A test says so.")
 

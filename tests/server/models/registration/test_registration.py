@@ -6,6 +6,8 @@ from modelyard.server.settings import Settings
 from tests.server.environments import only_on
 from tests.server.harness import Harness, hash_of, make_model_file
 
+pytestmark = pytest.mark.slow
+
 
 def test_register_uploaded_file_is_listed_as_verified_and_downloads_equal_content(registry: Harness) -> None:
     content = make_model_file()
