@@ -229,7 +229,7 @@ def test_collect_garbage_beside_running_server_removes_abandoned_upload_and_keep
         assert json.loads(preview.stdout) == json.loads(collected.stdout)
         assert (json.loads(collected.stdout)["uploads"], json.loads(collected.stdout)["bytes"]) == (1, len(abandoned))
         repeated = run_modelyard(*command[:-1])
-        assert repeated.stdout == "Removed 0 models, 0 uploads, 0 files with 0 bytes.\n"
+        assert repeated.stdout == "Removed 0 models, 0 versions, 0 uploads, 0 files with 0 bytes.\n"
         assert owner.get(f"/models/{inherited}/download").status_code == 307
 
 

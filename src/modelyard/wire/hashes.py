@@ -16,8 +16,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from modelyard.wire.schemas import EXAMPLE_ID, Schema
-from modelyard.wire.uploads import ModelPathText
+from modelyard.wire.schemas import EXAMPLE_ID, LINE_PATTERN, Schema
 
 HashName = Literal["sha256", "blake3", "autov1", "autov2", "autov3", "crc32"]
 MatchName = Literal["sha256", "blake3", "autov1", "autov2", "autov3", "crc32", "path"]
@@ -66,13 +65,17 @@ def parse_hash(text: str) -> list[HashCandidate]:
     return [HashCandidate(name, digits) for name in names if prefix in ("", name)]
 
 
+# Any text may be asked for: one that is no valid path matches nothing.
+LookupPath = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024, pattern=LINE_PATTERN)]
+
+
 class ModelLookup(Schema):
     """Hashes and paths to find models by, at most 1,000 in all."""
 
     hashes: list[HashText] = Field(
         default_factory=list, max_length=MAX_LOOKUPS, description=f"Hashes: {HASH_HELP}.", examples=[["a5f58eb1c3"]]
     )
-    paths: list[ModelPathText] = Field(
+    paths: list[LookupPath] = Field(
         default_factory=list,
         max_length=MAX_LOOKUPS,
         description="Paths inside the models directory, with or without `models/`.",
