@@ -144,9 +144,15 @@ class ApiCaller:
         if isinstance(self.client, HarnessClient) and not self.client.runs_jobs:
             return
         ends = time.monotonic() + VERIFIED_SECONDS
-        while (self.get(f"/models/{model_id}").json().get("pending_version") or {}).get("verification") == "pending":
+        while self._is_verification_pending(model_id):
             assert time.monotonic() < ends, "The model was not verified in time."
             time.sleep(0.005)
+
+    def _is_verification_pending(self, model_id: str) -> bool:
+        """Return whether a new version, or the repaired content of the current one, is being verified."""
+        model = self.get(f"/models/{model_id}").json()
+        newest = model.get("pending_version") or {}
+        return "pending" in (model.get("verification"), newest.get("verification"))
 
 
 class Harness:

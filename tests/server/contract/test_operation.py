@@ -81,12 +81,12 @@ def test_audit_trail_of_model_has_one_event_for_each_change(team: ApiCaller) -> 
     team.delete(f"/models/{model_id}/versions/2")
     team.post(f"/models/{model_id}/versions/2/restore")
     events = [event["action"] for event in list_events(team, object_id=model_id)]
-    assert [action for action in events if action != "model.verified"] == [
+    # Who promotes a version depends on where it is verified: in the request or by a worker.
+    assert [action for action in events if action != "version.promoted"] == [
         "version.restored",
         "version.deleted",
         "version.activated",
         "version.changed",
-        "version.promoted",
         "version.created",
         "model.restored",
         "model.deleted",
