@@ -12,8 +12,9 @@ CONNECTIONS = 4
 MEASURED_SECONDS = 2.0
 NOISE_SECONDS = 0.02
 MAX_TIMES_SLOWER = {0.99: 3.0}
-# Refused for missing credentials, or for its number of commas; an early refusal may end in a broken connection.
-EXPECTED = ExpectedResponses(frozenset({"400", "401", "none"}), minimum=20)
+# Refused for its size on a public route, for missing credentials, or for its number of commas; an early refusal may end
+# in a broken connection.
+EXPECTED = ExpectedResponses(frozenset({"400", "401", "413", "none"}), minimum=20)
 REQUESTS = {"health": "/healthz", "models": "/api/v1/models"}
 
 
