@@ -15,8 +15,8 @@ from modelyard.wire.problems import Unavailable
 # Credentials are checked in the 40 threads of anyio's default limiter; these are others. Writers that wait for the
 # database take none of the readers' threads.
 READ_THREADS = 24
-# With six, expensive searches of a team take both cores of a small machine from others (tests/noisy_neighbours).
-READ_THREADS_PER_ACCOUNT = 3
+# With three, expensive searches of a team take both cores of a small machine from others (tests/noisy_neighbours).
+READ_THREADS_PER_ACCOUNT = 2
 # SQLite reads on the server's own processors: with more at a time, slow searches of a team slow all others down.
 READ_THREADS_PER_ACCOUNT_ON_SQLITE = 2
 WRITE_THREADS = 32
