@@ -15,7 +15,7 @@ from tests.server.harness import ApiCaller
 PAUSE_SECONDS = 0.01
 TIMEOUT_SECONDS = 60.0
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-ROUNDS = 8
+ROUNDS = 4
 
 
 @dataclass
