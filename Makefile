@@ -3,22 +3,28 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-BENCH_VENV := .venv-bench
 TORCH_VENV := .venv-torch
-DOCS_VENV := .venv-docs
 CLIENTS_VENV := .venv-clients
 READY := $(VENV)/.ready
 NODE := $(RUN) -m tools.node
 PAGE := src/modelyard/server/page/built/index.html
-PAGE_SOURCES := $(shell find web -type d \( -name node_modules -o -path web/results -o -path web/tests -o -path web/bench \
-	-o -path web/screenshots \) -prune -o -type f ! -name schema.d.ts -print)
-BENCH_READY := $(BENCH_VENV)/.ready
+PAGE_SOURCES := $(shell find web extension -type d \( -name node_modules -o -path web/results -o -path web/tests -o -path web/bench \
+	-o -path web/screenshots -o -path web/comfyui \) -prune -o -type f ! -name schema.d.ts -print)
+BENCH_READY := .venv-bench/.ready
 TORCH_READY := $(TORCH_VENV)/.ready
-DOCS_READY := $(DOCS_VENV)/.ready
-CLIENTS_READY := $(CLIENTS_VENV)/.ready
+DOCS_READY := .venv-docs/.ready
+COMFYUI_VENV ?= .venv-comfyui
+COMFYUI_READY := $(COMFYUI_VENV)/.ready
+CLIENTS_READY := $(CLIENTS_VENV)/typescript/.ready
+DIST_READY := .venv-dist/.ready
+HF_READY := $(addsuffix /.ready,.venv-hf-2 .venv-hf-1 .venv-hf-0)
+MANAGER_READY := .venv-manager/.ready
+INSTALLERS_READY := .venv-installers/.ready
 CLIENTS_SOURCES := $(addprefix tests/journeys/generated_clients/,package.json package-lock.json .npmrc)
 # Folders of Python that are checked; those that are not there yet are left out.
-CODE := $(wildcard src tests tools bench)
+CODE := $(wildcard src tests tools bench extension)
+# What runs on a laptop or a machine with ComfyUI, and so on Windows and macOS too.
+CLIENT_CODE := $(addprefix src/modelyard/,__init__.py __main__.py wire comfyui transfer client sync agent cli)
 # The suite runs on two processes; PYTEST adds arguments: make test PYTEST="-k paths".
 PYTEST ?=
 # So does PLAYWRIGHT for the page's tests: make browser PLAYWRIGHT="upload.spec.ts".
@@ -31,7 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow neighbours test-large check fix lint types imports budgets journeys page browser screenshots kills check-large torch docs demo run bench bench-s3 bench-fleet bench-compare bench-page lock clean
+.PHONY: help setup test test-slow neighbours test-large check fix lint types imports budgets journeys page browser screenshots kills hf-clients manager-models check-large torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -51,7 +57,7 @@ $(READY): requirements/build.txt requirements/dev.txt pyproject.toml
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: $(READY)  ## the fast tests, four in five: three minutes; without the journeys
+test: $(READY)  ## the fast tests, four in five: eight minutes on two cores; without the journeys
 	$(RUN) -m pytest -n 2 -m "not slow" $(PYTEST)
 
 test-slow: $(READY)  ## the tests of modules that take more than half a second a test: processes, databases, time limits
@@ -67,7 +73,7 @@ test-large: $(READY)  ## the tests of the API once more, on PostgreSQL and S3
 	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 tests/server tests/attacks --ignore tests/server/storage \
 		--ignore tests/server/database --ignore tests/server/verification --ignore tests/server/inspection $(PYTEST)
 
-check: lint types imports budgets test test-slow test-large neighbours page browser journeys  ## everything that must pass before a commit: what CI runs
+check: lint types imports budgets test test-slow test-large neighbours page packaging browser journeys hf-clients manager-models  ## everything that must pass before a commit: what CI runs
 
 fix: $(READY)  ## format, apply safe fixes, write the reference pages anew
 	$(RUN) -m ruff check --fix $(CODE)
@@ -79,8 +85,10 @@ lint: $(READY)  ## ruff: rules and format; private terms in code, page and docum
 	$(RUN) -m ruff format --check $(CODE)
 	$(RUN) -m tools.wording
 
-types: $(READY)  ## mypy, strict, on code and tests
+types: $(READY)  ## mypy, strict, on code and tests; what runs on a client also as on Windows and macOS
 	$(RUN) -m mypy $(CODE)
+	@for platform in win32 darwin; do echo "$(RUN) -m mypy --platform $$platform (client and agent)"; \
+		$(RUN) -m mypy --platform $$platform --cache-dir .mypy_cache/$$platform $(CLIENT_CODE) || exit 1; done
 
 imports: $(READY)  ## who may import whom
 	$(VENV)/bin/lint-imports
@@ -104,11 +112,17 @@ browser: $(READY) $(PAGE)  ## the page in a real browser, against real servers
 screenshots: $(READY) $(PAGE)  ## the pictures in docs/images, taken anew
 	$(NODE) npx playwright test --config screenshots.config.ts
 
-kills: $(READY)  ## agents killed KILLS times (200) on each set-up, and the server while it promotes versions
+kills: $(READY)  ## agents killed KILLS times (200) on each set-up, the server while it promotes versions, and syncs of folders
 	MODELYARD_TEST_KILLS=$(KILLS) $(RUN) -m pytest tests/journeys/test_fleet_survives_kill.py \
-		tests/journeys/test_versions_survive_kill.py $(PYTEST)
+		tests/journeys/test_versions_survive_kill.py tests/journeys/test_folder_sync_survives_kill.py $(PYTEST)
 
-check-large: kills torch  ## what is too long for `make check`: before a release
+hf-clients: $(READY) $(HF_READY)  ## clients of Hugging Face against a running registry: huggingface_hub 2.x, 1.x and 0.36
+	$(RUN) -m pytest tests/hub_clients $(PYTEST)
+
+manager-models: $(READY) $(MANAGER_READY)  ## the table of ComfyUI-Manager's models against its list: which pickle policy each needs
+	$(RUN) -m pytest tests/manager_models $(PYTEST)
+
+check-large: kills torch container  ## what is too long for `make check`: before a release
 
 # Not part of `make check`: torch is up to 3 GB, and no lock can pin it (requirements/torch.in says why).
 torch: $(READY) $(TORCH_READY)  ## what the pickle scanner calls clean, loaded by torch.load(weights_only=True)
@@ -116,8 +130,29 @@ torch: $(READY) $(TORCH_READY)  ## what the pickle scanner calls clean, loaded b
 
 docs: $(READY) $(DOCS_READY)  ## check the pages against the code, and build them as a searchable site
 	$(RUN) -m pytest tests/docs $(PYTEST)
-	$(DOCS_VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
+	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
 	@echo "Open $(CURDIR)/build/docs/index.html"
+
+dist: $(READY) $(DIST_READY)  ## wheel, sdist, bills of materials and hashes in dist/: what a release publishes
+	$(RUN) -m tools.dist
+
+publish: $(READY) $(DIST_READY)  ## build and upload a release, if this commit is one (docs/release.md)
+	$(RUN) -m tools.publish
+
+extension: $(READY)  ## the ComfyUI extension as a zip in dist/; for Comfy's registry with PUBLISHER=ID REPOSITORY=URL
+	$(RUN) -m tools.extension $(if $(PUBLISHER),--publisher $(PUBLISHER)) $(if $(REPOSITORY),--repository $(REPOSITORY))
+
+# Not part of `make check`: it downloads torch for the CPU once, and needs an archive of ComfyUI's source.
+extension-test: $(READY) $(COMFYUI_READY)  ## the extension in a real ComfyUI with two of its pages: MODELYARD_COMFYUI_ARCHIVE=comfyui.tar.xz
+	MODELYARD_COMFYUI_VENV=$(abspath $(COMFYUI_VENV)) $(NODE) npx playwright test --config comfyui $(PLAYWRIGHT)
+
+packaging: $(READY) $(PAGE) $(DIST_READY) $(INSTALLERS_READY)  ## install the packages of `make dist` on Python 3.11 and 3.13, as users do
+	$(RUN) -m pytest tests/packaging -m "not container" $(PYTEST)
+
+# Not part of `make check`: as root, with Debian's mmdebstrap and buildah.
+container: $(READY) $(PAGE) $(DIST_READY)  ## the container image: build it on a minimal Debian, run it read-only, upgrade 0.3.0
+	@test "$$(id -u)" = 0 || { echo "Run make container as root: buildah builds without namespaces for root only." >&2; exit 1; }
+	$(RUN) -m pytest tests/packaging -m container $(PYTEST)
 
 demo: $(READY) $(PAGE)  ## the whole story on real bytes: serve, push, list, pull; leaves the registry running
 	$(RUN) -m tools.demo
@@ -125,41 +160,44 @@ demo: $(READY) $(PAGE)  ## the whole story on real bytes: serve, push, list, pul
 run: $(READY) $(PAGE)  ## a registry with SQLite and a folder, in ./.data
 	$(VENV)/bin/modelyard serve --data-dir .data
 
+# With RESULTS=FILE, the benches add their goals to a file, from which bench-chart draws all of them.
+SAVE = $(if $(word 2,$(RESULTS)),$(error RESULTS has several files. Name the one to which this run adds its goals))$(if \
+	$(RESULTS),--save $(RESULTS))
+
 bench: $(READY) $(BENCH_READY)  ## ratios against named peers and limits, as a table and as a chart in docs/images
-	$(RUN) -m bench --plot docs/images/bench.svg
+	$(RUN) -m bench --plot docs/images/bench.svg $(SAVE)
+
+bench-chart: $(READY) $(BENCH_READY)  ## the chart in docs/images, from saved results: make bench-chart RESULTS="a.json b.json"
+	$(RUN) -m bench --plot docs/images/bench.svg --results $(RESULTS)
 
 bench-s3: $(READY) $(BENCH_READY)  ## push and pull over S3, against s5cmd, rclone, the aws cli and boto3
-	$(RUN) -m bench --only s3 --rounds 3
+	$(RUN) -m bench --only s3 --rounds 3 $(SAVE)
+
+bench-small-files: $(READY)  ## push and pull of 2,000 files of 1 MB over S3, against rclone copy
+	$(RUN) -m bench --only small-files --files 2000 --rounds 7 $(SAVE)
 
 bench-fleet: $(READY)  ## 200 machines on one server; one real agent, against aria2c and sha256sum
-	$(RUN) -m bench --only fleet
+	$(RUN) -m bench --only fleet $(SAVE)
 
 bench-compare: $(READY)  ## medians of requests against those of an older commit: make bench-compare COMMIT=7b96001
 	$(RUN) -m bench.compare_commits $(COMMIT)
 
-bench-page: $(READY) $(PAGE)  ## the page's reactions at 100,000 models; a push of 2 GiB against the rate of its hash alone
+bench-page: $(READY) $(PAGE)  ## the page at BENCH_MODELS (100,000) models: paints, pictures, scrolling, reactions; a push of 2 GiB
 	$(NODE) npx playwright test --config bench
 
-$(BENCH_READY): requirements/bench.txt
-	@test -x $(BENCH_VENV)/bin/python || { echo "Making $(BENCH_VENV) from the lock: this takes some minutes, once."; \
-		$(PYTHON) -m venv --without-pip $(BENCH_VENV) && echo "*" > $(BENCH_VENV)/.gitignore; }
-	@$(PYTHON) -m pip --python $(BENCH_VENV)/bin/python --disable-pip-version-check --quiet install \
-		--require-hashes --requirement requirements/bench.txt
+# An environment of its own from the lock of its name: .venv-docs from requirements/docs.txt.
+.venv-%/.ready: requirements/%.txt
+	@test -x .venv-$*/bin/python || { echo "Making .venv-$* from the lock: this takes a while, once."; \
+		$(PYTHON) -m venv --without-pip .venv-$* && echo "*" > .venv-$*/.gitignore; }
+	@$(PYTHON) -m pip --python .venv-$*/bin/python --disable-pip-version-check --quiet install \
+		--require-hashes $(INSTALL_OPTIONS) --requirement $<
 	@touch $@
 
-$(DOCS_READY): requirements/docs.txt
-	@test -x $(DOCS_VENV)/bin/python || { echo "Making $(DOCS_VENV) from the lock: this takes half a minute, once."; \
-		$(PYTHON) -m venv --without-pip $(DOCS_VENV) && echo "*" > $(DOCS_VENV)/.gitignore; }
-	@$(PYTHON) -m pip --python $(DOCS_VENV)/bin/python --disable-pip-version-check --quiet install \
-		--require-hashes --requirement requirements/docs.txt
-	@touch $@
+# A file of the package is read, and nothing of it runs.
+$(MANAGER_READY): INSTALL_OPTIONS := --no-deps
 
 # Node comes from the lock too: the generator of TypeScript clients needs a newer one than the page does.
-$(CLIENTS_READY): requirements/clients.txt $(CLIENTS_SOURCES)
-	@test -x $(CLIENTS_VENV)/bin/python || { echo "Making $(CLIENTS_VENV) from the lock: this takes half a minute, once."; \
-		$(PYTHON) -m venv --without-pip $(CLIENTS_VENV) && echo "*" > $(CLIENTS_VENV)/.gitignore; }
-	@$(PYTHON) -m pip --python $(CLIENTS_VENV)/bin/python --disable-pip-version-check --quiet install \
-		--require-hashes --requirement requirements/clients.txt
+$(CLIENTS_READY): $(CLIENTS_VENV)/.ready $(CLIENTS_SOURCES)
 	@mkdir -p $(CLIENTS_VENV)/typescript && cp $(CLIENTS_SOURCES) $(CLIENTS_VENV)/typescript
 	@cd $(CLIENTS_VENV)/typescript && PATH="$(CURDIR)/$(CLIENTS_VENV)/bin:$$PATH" npm ci --silent
 	@touch $@
@@ -172,9 +210,20 @@ $(TORCH_READY): requirements/torch.in
 		"which loads with torch what the pickle scanner calls clean." >&2; exit 1; }
 	@touch $@
 
+# The pages that the extension is tested with, beside each other: ComfyUI takes one by --front-end-root.
+COMFYUI_PAGES := 1.27.10 1.58.1
+
+$(COMFYUI_READY): requirements/comfyui.in
+	@test -x $(COMFYUI_VENV)/bin/python || { echo "Making $(COMFYUI_VENV): this downloads torch for the CPU, once."; \
+		$(PYTHON) -m venv --without-pip $(COMFYUI_VENV) && echo "*" > $(COMFYUI_VENV)/.gitignore; }
+	@$(PYTHON) -m pip --python $(COMFYUI_VENV)/bin/python --disable-pip-version-check --quiet install --requirement $<
+	@for page in $(COMFYUI_PAGES); do $(PYTHON) -m pip --python $(COMFYUI_VENV)/bin/python --disable-pip-version-check \
+		--quiet install --no-deps --upgrade --target $(COMFYUI_VENV)/pages/$$page comfyui-frontend-package==$$page || exit 1; done
+	@touch $@
+
 lock: $(READY)  ## write requirements/*.txt from pyproject.toml (UPGRADE=1: newest versions)
 	$(RUN) -m tools.lock $(if $(UPGRADE),--upgrade)
 
 clean:  ## remove what can be made again (.data and .demo stay)
-	rm -rf $(VENV) $(BENCH_VENV) $(TORCH_VENV) $(DOCS_VENV) $(CLIENTS_VENV) web/node_modules web/results src/modelyard/server/page/built .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) .venv-* web/node_modules web/results src/modelyard/server/page/built .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

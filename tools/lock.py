@@ -6,7 +6,11 @@
     page.txt     Node, for a machine that has none: what builds the page
     bench.txt    the peers that `make bench` compares with, in an environment of their own
     docs.txt     what builds the documentation site, in an environment of its own
+    dist.txt     what `make dist` needs beside the build, in an environment of its own
+    installers.txt  installers of applications, for a test, in an environment of their own
     clients.txt  generators of API clients, for a test, in an environment of their own
+    hf-*.txt     clients of Hugging Face, for a test, each in an environment of its own
+    manager.txt  ComfyUI-Manager alone, whose list of models a test reads, in an environment of its own
 
 Each pin has the hashes of every file its release has in the registry, so one lock serves Python 3.11 and later. Files
 that only this machine knows (find-links, constraints) are kept out: their hashes would mean nothing elsewhere.
@@ -14,15 +18,20 @@ that only this machine knows (find-links, constraints) are kept out: their hashe
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import tomllib
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 HEADER = "# Written by `make lock` from pyproject.toml. Do not edit.\n"
+# Locked without their dependencies: a test reads a file of the package, and runs nothing of it.
+ALONE = frozenset({"manager"})
 LOCAL_SETTINGS = ("PIP_FIND_LINKS", "PIP_CONSTRAINT", "PIP_NO_INDEX")
 
 
@@ -41,7 +50,11 @@ def read_requirements() -> dict[str, list[str]]:
         "page": groups["page"],
         "bench": groups["bench"],
         "docs": groups["docs"],
+        "dist": groups["dist"],
+        "installers": groups["installers"],
         "clients": groups["clients"],
+        "manager": groups["manager"],
+        **{name: lines for name, lines in groups.items() if name.startswith("hf-")},
     }
 
 
@@ -66,8 +79,17 @@ def write_lock(name: str, lines: list[str], folder: Path, *, upgrade: bool) -> N
         (folder / existing.name).write_text(existing.read_text(encoding="utf-8"), encoding="utf-8")
     compile_lock(name, folder, upgrade=upgrade)
     body = (folder / lock.name).read_text(encoding="utf-8").removeprefix(HEADER)
+    if name in ALONE:
+        body = keep_pins(body, lines)
     lock.write_text(HEADER + body, encoding="utf-8")
     print(f"{lock.relative_to(ROOT)}: {body.count('==')} pins")
+
+
+def keep_pins(body: str, lines: list[str]) -> str:
+    """Return a lock with the pins of these requirement lines only, without those of what they need."""
+    names = {Requirement(line).name for line in lines}
+    pins = re.split(r"^(?=[A-Za-z0-9])", body, flags=re.MULTILINE)
+    return "".join(pin for pin in pins if pin.partition("==")[0] in names)
 
 
 def main() -> None:

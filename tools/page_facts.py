@@ -9,12 +9,16 @@ from typing import Any, get_args
 
 from tools.typescript import build_array, build_module, build_number, build_record, build_string, build_union
 
+_LIMITED_MODULES = (
+    *("accounts", "agent_requests/loaders", "credentials", "model_details", "model_filter", "models", "schemas"),
+    *("search/grammar", "search/values", "uploads", "workflows"),
+)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def build_model_types() -> str:
     """Return the models folders that are recognised by name."""
-    from modelyard.wire.model_folders import CORE_FOLDERS, KEY_BY_FOLDER, NODE_FOLDERS
+    from modelyard.wire.model_folders import CORE_FOLDERS, FOLDER_MODEL_TYPES, KEY_BY_FOLDER, NODE_FOLDERS
 
     return build_module(
         ["wire/model_folders.py"],
@@ -22,6 +26,10 @@ def build_model_types() -> str:
         (
             "The folders of well-known custom nodes.",
             build_array("NODE_FOLDERS", [folder.name for folder in NODE_FOLDERS]),
+        ),
+        (
+            "The folders in which a model is a folder of files.",
+            build_array("FOLDER_MODEL_TYPES", FOLDER_MODEL_TYPES),
         ),
         (
             "The models folder of ComfyUI that has the models of another folder.",
@@ -32,16 +40,23 @@ def build_model_types() -> str:
 
 def build_formats() -> str:
     """Return the extensions of model files."""
+    from modelyard.wire.folders.names import DATA_EXTENSIONS, DATA_NAMES, JSON_EXTENSIONS, MAX_FILES
     from modelyard.wire.formats import EXTENSIONS, PICKLE_EXTENSIONS, SAFETENSORS_EXTENSIONS
 
     return build_module(
-        ["wire/formats.py"],
+        ["wire/folders/names.py", "wire/formats.py"],
         ("The extensions of model files, in lower case.", build_array("EXTENSIONS", EXTENSIONS)),
         ("Those of safetensors files.", build_array("SAFETENSORS_EXTENSIONS", SAFETENSORS_EXTENSIONS)),
         (
             "Those of pickle files, which can run code when they are loaded.",
             build_array("PICKLE_EXTENSIONS", PICKLE_EXTENSIONS),
         ),
+        (
+            "Those of the other files that a folder model may contain.",
+            build_array("FOLDER_EXTENSIONS", (*JSON_EXTENSIONS, *DATA_EXTENSIONS)),
+        ),
+        ("Names without an extension that a folder model may contain.", build_array("FOLDER_NAMES", DATA_NAMES)),
+        ("The largest number of files of a folder model.", build_number("MAX_FOLDER_FILES", MAX_FILES)),
     )
 
 
@@ -94,10 +109,10 @@ def build_paths() -> str:
 
 def build_names() -> str:
     """Return the rule of names that people choose, as regular expressions."""
-    from modelyard.wire.schemas import NAME_PATTERN, UNREADABLE
+    from modelyard.wire.texts.rules import NAME_PATTERN, UNREADABLE
 
     return build_module(
-        ["wire/schemas.py"],
+        ["wire/texts/rules.py"],
         ("A regular expression of the names that can be read.", build_string("NAME_PATTERN", NAME_PATTERN)),
         (
             "A regular expression of each character that no name may have.",
@@ -109,7 +124,7 @@ def build_names() -> str:
 def build_permissions() -> str:
     """Return the roles, and the lowest role that may do each operation."""
     from modelyard.server.identity.authentication import KEY_CREATOR_ROLES
-    from modelyard.server.teams.permissions import ALLOWED, EDIT_EVERY_MODEL_ROLE
+    from modelyard.server.teams.permissions import ALLOWED, EDIT_EVERY_ROLE
     from modelyard.wire.teams import AssignableRole, Role
 
     required = {operation.value: rule.role for operation, rule in ALLOWED.items() if rule.role is not None}
@@ -126,7 +141,7 @@ def build_permissions() -> str:
         ),
         (
             "The lowest role that may edit the models of other people.",
-            build_string("EDIT_EVERY_MODEL_ROLE", EDIT_EVERY_MODEL_ROLE),
+            build_string("EDIT_EVERY_ROLE", EDIT_EVERY_ROLE),
         ),
         (
             "The roles whose users may be responsible for keys.",
@@ -137,15 +152,18 @@ def build_permissions() -> str:
 
 def build_states() -> str:
     """Return the values of states and kinds that the page lists, and the limits of lists of states."""
-    from modelyard.wire.agents import MAX_STATES_IN_RESPONSE, AgentStatus, ModelState
+    from modelyard.wire.agents.values import MAX_STATES_IN_RESPONSE, MachineState, ModelState
     from modelyard.wire.credentials import Kind
     from modelyard.wire.model_filter import Sort
     from modelyard.wire.models import ModelStatus
     from modelyard.wire.versions import Verification, VersionStatus
 
     return build_module(
-        ["wire/agents.py", "wire/credentials.py", "wire/model_filter.py", "wire/models.py", "wire/versions.py"],
-        ("The states of machines.", build_array("AGENT_STATUSES", get_args(AgentStatus), is_const=True)),
+        ["wire/agents/values.py", "wire/credentials.py", "wire/model_filter.py", "wire/models.py", "wire/versions.py"],
+        (
+            "The states of machines as people mean them.",
+            build_array("MACHINE_STATES", get_args(MachineState), is_const=True),
+        ),
         (
             "The states of a model's replica on a machine.",
             build_array("REPLICA_STATES", get_args(ModelState), is_const=True),
@@ -168,33 +186,47 @@ def build_states() -> str:
 def build_field_limits() -> str:
     """Return the limits of the fields of requests, by which the page limits what can be typed."""
     from modelyard.wire.accounts import NewPassword
+    from modelyard.wire.agent_requests.loaders import NodeName
     from modelyard.wire.credentials import PairingConfirmation
-    from modelyard.wire.model_filter import MAX_SEARCH_WORDS, SearchText
+    from modelyard.wire.model_details import MAX_TRIGGER_WORDS, BaseModelName, TriggerText
+    from modelyard.wire.model_filter import SearchText
     from modelyard.wire.models import LABEL_PATTERN, MAX_LABEL_LENGTH, Labels, License, SourceUrl, Tag, Tags
     from modelyard.wire.schemas import LongName, Name, Note
+    from modelyard.wire.search.grammar import QUALIFIERS
+    from modelyard.wire.search.values import MAX_SEARCH_VALUES
     from modelyard.wire.uploads import ModelType
+    from modelyard.wire.workflows import MAX_WORKFLOW_BYTES
 
     lengths = {
         "MAX_NAME_LENGTH": ("The longest name of a team, a key or a person.", Name),
         "MAX_LONG_NAME_LENGTH": ("The longest name of a model or a file.", LongName),
         "MAX_DESCRIPTION_LENGTH": ("The longest description of a model.", Note),
         "MAX_MODEL_TYPE_LENGTH": ("The longest model type.", ModelType),
+        "MAX_NODE_NAME_LENGTH": ("The longest name of a node's class or input.", NodeName),
         "MAX_LICENSE_LENGTH": ("The longest license.", License),
         "MAX_SOURCE_URL_LENGTH": ("The longest URL of a source.", SourceUrl),
         "MAX_TAG_LENGTH": ("The longest tag.", Tag),
+        "MAX_BASE_MODEL_LENGTH": ("The longest name of a base model.", BaseModelName),
+        "MAX_TRIGGER_LENGTH": ("The longest trigger word.", TriggerText),
         "MAX_SEARCH_LENGTH": ("The longest text of a search.", SearchText),
         "MAX_PASSWORD_LENGTH": ("The longest new password.", NewPassword),
     }
     code = PairingConfirmation.model_json_schema()["properties"]["user_code"]
     return build_module(
-        [f"wire/{name}.py" for name in ("accounts", "credentials", "model_filter", "models", "schemas", "uploads")],
+        [f"wire/{name}.py" for name in _LIMITED_MODULES],
         *((comment, build_number(name, get_limit(kind, "maxLength"))) for name, (comment, kind) in lengths.items()),
-        ("The largest number of words of a search.", build_number("MAX_SEARCH_WORDS", MAX_SEARCH_WORDS)),
+        ("The largest number of words and values of a search.", build_number("MAX_SEARCH_VALUES", MAX_SEARCH_VALUES)),
+        ("The qualifiers of a search.", build_array("SEARCH_QUALIFIERS", QUALIFIERS, is_const=True)),
         ("The shortest new password.", build_number("MIN_PASSWORD_LENGTH", get_limit(NewPassword, "minLength"))),
         ("The longest code of a pairing.", build_number("MAX_USER_CODE_LENGTH", code["maxLength"])),
         ("The largest number of a model's tags.", build_number("MAX_TAGS", get_limit(Tags, "maxItems"))),
+        ("The largest number of a model's trigger words.", build_number("MAX_TRIGGER_WORDS", MAX_TRIGGER_WORDS)),
         ("The largest number of required labels.", build_number("MAX_LABELS", get_limit(Labels, "maxItems"))),
         ("The longest label.", build_number("MAX_LABEL_LENGTH", MAX_LABEL_LENGTH)),
+        (
+            "The largest workflow file that can be checked, in bytes.",
+            build_number("MAX_WORKFLOW_BYTES", MAX_WORKFLOW_BYTES),
+        ),
         ("A regular expression of labels.", build_string("LABEL_PATTERN", LABEL_PATTERN)),
     )
 
@@ -208,12 +240,14 @@ def get_limit(kind: Any, keyword: str) -> int:
 
 
 def build_paging() -> str:
-    """Return the limits of the pages and totals of lists."""
+    """Return the limits of the pages and totals of lists, and of batches."""
     from modelyard.server.http.paging import MAX_COUNTED, MAX_PAGE_ROWS
     from modelyard.server.models.listing.pages import MAX_COUNTED_BY_INDEX, MAX_COUNTED_BY_READING
+    from modelyard.wire.batches import MAX_BATCH_ITEMS
 
     return build_module(
-        ["server/http/paging.py", "server/models/listing/pages.py"],
+        ["server/http/paging.py", "server/models/listing/pages.py", "wire/batches.py"],
+        ("The largest number of items of a batch.", build_number("MAX_BATCH_ITEMS", MAX_BATCH_ITEMS)),
         ("The largest number of rows of a page.", build_number("MAX_PAGE_ROWS", MAX_PAGE_ROWS)),
         ("The number at which the total of a list stops.", build_number("MAX_COUNTED", MAX_COUNTED)),
         (
@@ -232,7 +266,6 @@ def build_durations() -> str:
     from modelyard.server.accounts.operations import RESET_LIFETIME
     from modelyard.server.agents.heartbeats import IDLE_SECONDS
     from modelyard.server.invitations.operations import INVITATION_LIFETIME
-    from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER
     from modelyard.server.settings import Settings
     from modelyard.sync.apply.files.trash import TRASH_SECONDS
 
@@ -240,7 +273,7 @@ def build_durations() -> str:
     return build_module(
         [
             *("server/accounts/operations.py", "server/agents/heartbeats.py", "server/invitations/operations.py"),
-            *("server/models/replicas/unhealthy.py", "server/settings.py", "sync/apply/files/trash.py"),
+            *("server/settings.py", "sync/apply/files/trash.py"),
         ],
         ("How long an invitation is valid.", build_number("INVITATION_DAYS", INVITATION_LIFETIME // DAY)),
         ("How long a link to reset a password is valid.", build_number("RESET_HOURS", RESET_LIFETIME // HOUR)),
@@ -251,10 +284,6 @@ def build_durations() -> str:
         (
             "How long a machine keeps a removed file.",
             build_number("MACHINE_TRASH_HOURS", timedelta(seconds=TRASH_SECONDS) // HOUR),
-        ),
-        (
-            "The time without a heartbeat after which a machine is unhealthy.",
-            build_number("UNHEALTHY_SECONDS", UNHEALTHY_AFTER // timedelta(seconds=1)),
         ),
         (
             "The time between two heartbeats of an idle machine.",

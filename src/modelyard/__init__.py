@@ -2,31 +2,49 @@
 
 import modelyard
 modelyard.push("ink.safetensors", model_type="loras")
-modelyard.pull("ink", "ComfyUI/models/loras")
+with modelyard.Registry() as registry:
+    for model in registry.models("type:loras"):
+        print(model.display_name)
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelyard.client.api.registry import Registry
-    from modelyard.client.blocking import pull, push
+    from modelyard.client.python_api.async_registry import AsyncRegistry
+    from modelyard.client.python_api.registry import Registry, pull, push
     from modelyard.client.transfers.collect import Notes
     from modelyard.transfer.errors import TransferFailed
     from modelyard.wire import problems
+    from modelyard.wire.models import Model, ModelUpdate
     from modelyard.wire.problems import Problem
 
 __version__ = "0.3.0"
-__all__ = ["Notes", "Problem", "Registry", "TransferFailed", "__version__", "problems", "pull", "push"]
+__all__ = [
+    "AsyncRegistry",
+    "Model",
+    "ModelUpdate",
+    "Notes",
+    "Problem",
+    "Registry",
+    "TransferFailed",
+    "__version__",
+    "problems",
+    "pull",
+    "push",
+]
 
 # Where the public names are; loaded at their first use, so that `import modelyard` and `modelyard --version` are quick.
 _HOMES = {
+    "AsyncRegistry": "modelyard.client.python_api.async_registry",
+    "Model": "modelyard.wire.models",
+    "ModelUpdate": "modelyard.wire.models",
     "Notes": "modelyard.client.transfers.collect",
     "Problem": "modelyard.wire.problems",
-    "Registry": "modelyard.client.api.registry",
+    "Registry": "modelyard.client.python_api.registry",
     "TransferFailed": "modelyard.transfer.errors",
-    "pull": "modelyard.client.blocking",
-    "push": "modelyard.client.blocking",
+    "pull": "modelyard.client.python_api.registry",
+    "push": "modelyard.client.python_api.registry",
 }
 
 

@@ -2,12 +2,14 @@
 
 import sys
 
-from modelyard.cli.server_commands import SERVER_COMMANDS
+from modelyard.cli.commands import SERVER_COMMANDS
 
 
 def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1] in SERVER_COMMANDS:
-        _serve()
+        from modelyard.server.main import app
+
+        app(prog_name="modelyard")
         return
     try:
         from modelyard.cli.command_tree import run
@@ -15,21 +17,6 @@ def main() -> None:
         sys.stderr.write("Interrupted.\n")
         sys.exit(130)
     sys.exit(run(sys.argv[1:]))
-
-
-def _serve() -> None:
-    """Hand over to the server's commands, if they are installed."""
-    try:
-        from modelyard.server.main import app
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").startswith("modelyard"):
-            raise
-        sys.stderr.write(
-            f"'modelyard {sys.argv[1]}' needs the server's packages ('{missing.name}' is missing).\n"
-            "  pip install 'modelyard[server]'\n"
-        )
-        sys.exit(1)
-    app(prog_name="modelyard")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,18 @@ from modelyard.agent.registry.keys import AgentCredentials
 from modelyard.agent.settings import read_settings
 from modelyard.agent.startup import StartOptions, open_agent, run_agent_once
 from modelyard.agent.state_folder import StatusSnapshot
+from modelyard.client.settings import ClientSettings
 
 SECONDS = 60.0
 
 
 @dataclass
 class AgentMachine:
-    """A machine and its key. ``settings`` override its agent settings; ``models`` is its default models folder."""
+    """A machine and its key.
+
+    ``settings`` override its agent settings, ``client`` is with which its users push; ``models`` is its default models
+    folder.
+    """
 
     folder: Path
     url: str
@@ -28,6 +33,7 @@ class AgentMachine:
     agent_id: str
     key_id: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    client: ClientSettings | None = None
 
     def __post_init__(self) -> None:
         self.models = self.folder / "models"
@@ -38,7 +44,8 @@ class AgentMachine:
         environment = {"MODELYARD_AGENT_CONFIG": str(self.folder / "agent.toml")}
         flags = {"agent_id": self.agent_id, "models_dir": [self.models], "keep_free": 1} | self.settings
         settings = read_settings(environment, **flags)
-        return StartOptions(settings, AgentCredentials(self.url, self.key), self.folder / "state", environment)
+        credentials = AgentCredentials(self.url, self.key)
+        return StartOptions(settings, credentials, self.folder / "state", environment, self.client)
 
     def reconcile_once(self) -> ReconcileResult | None:
         """Reconcile once, as ``agent run --once`` does."""

@@ -102,6 +102,8 @@ class MaliciousRegistry:
     """A registry whose manifest requests get the responses of ``script`` in order.
 
     A download returns the content in ``contents``, else wrong content. ``download_urls`` overrides download URLs.
+    Requests for pictures are answered with that of their hash in ``pictures``, else ``picture``, and counted.
+    ``heartbeats`` has the bodies of heartbeats.
     """
 
     def __init__(
@@ -109,6 +111,11 @@ class MaliciousRegistry:
     ) -> None:
         self.script = list(script)
         self.manifest_requests = 0
+        self.picture = CannedResponse(b"", 404)
+        self.pictures: dict[str, CannedResponse] = {}
+        self.picture_requests = 0
+        self.heartbeats: list[dict[str, Any]] = []
+        self._download_urls = download_urls or {}
         registry_server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -118,17 +125,17 @@ class MaliciousRegistry:
                     return self._send(
                         registry_server.script.pop(0) if registry_server.script else build_manifest_response()
                     )
+                if "/previews/" in self.path:
+                    return self._send(registry_server.get_picture(self.path))
                 if self.path.startswith("/bytes/"):
                     return self._send(CannedResponse(contents.get(self.path.removeprefix("/bytes/"), b"evil" * 6)))
-                model_id = self.path.split("/")[-2]
-                url = (download_urls or {}).get(model_id, f"{registry_server.url}/bytes/{model_id}")
-                ticket = {"download_url": url, "expires_at": "2099-01-01T00:00:00Z"}
+                ticket = registry_server.build_ticket(self.path.split("/")[-2])
                 return self._send(CannedResponse(json.dumps(ticket).encode()))
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                answer = {"resend_all": True, "paused": False, "approved_removal": "f" * 64, "sync_now": True}
-                self._send(CannedResponse(json.dumps(answer | {"interval_seconds": float("nan")}).encode()))
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                answer = registry_server.answer_post(self.path, body)
+                self._send(CannedResponse(json.dumps(answer).encode()))
 
             def _send(self, response: CannedResponse) -> None:
                 if response.hold is not None:
@@ -148,6 +155,25 @@ class MaliciousRegistry:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def build_ticket(self, model_id: str) -> dict[str, Any]:
+        """Build the download ticket of a model."""
+        url = self._download_urls.get(model_id, f"{self.url}/bytes/{model_id}")
+        return {"download_url": url, "expires_at": "2099-01-01T00:00:00Z"}
+
+    def answer_post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer a request for several download tickets; any other is recorded as a heartbeat."""
+        if path.endswith("/models/download-batch"):
+            tickets = [self.build_ticket(each["model_id"]) for each in body["download_list"]]
+            return {"result_list": [{"status": 200} | ticket for ticket in tickets]}
+        self.heartbeats.append(body)
+        answer = {"resend_all": True, "paused": False, "approved_removal": "f" * 64, "sync_now": True}
+        return answer | {"interval_seconds": float("nan")}
+
+    def get_picture(self, path: str) -> CannedResponse:
+        """Count a request for a picture, and return its response."""
+        self.picture_requests += 1
+        return self.pictures.get(path.partition("?")[0].rpartition("/")[2], self.picture)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -235,7 +235,10 @@ async def test_agent_second_start_on_same_machine_raises_lock_held(machine: Agen
 async def test_agent_stop_is_reported_to_registry_and_status_file(team: ApiCaller, machine: AgentMachine) -> None:
     async with machine.running() as agent:
         await wait_until(lambda: agent.status.connection.is_up)
-    assert get_agent_row(team, machine)["sync_detail"] == "The agent was stopped."
+        assert get_agent_row(team, machine)["machine_state"] != "offline"
+    row = get_agent_row(team, machine)
+    assert row["sync_detail"] == "The agent was stopped."
+    assert (row["machine_state"], row["stopped_at"]) == ("offline", row["last_heartbeat"])
     status = await asyncio.to_thread(lambda: machine.status)
     assert status is not None
     assert status.link == "stopped"

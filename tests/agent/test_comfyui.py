@@ -248,3 +248,28 @@ def test_root_finder_comfyui_off_uses_cache_until_config_changes(comfyui: ComfyU
     roots = off.find().installs[0].roots
     assert "ipadapter" not in {root.key for root in roots}
     assert comfyui.listing.base / "more" in {root.path for root in roots}
+
+
+async def test_agent_removes_last_model_of_a_type_that_comfyui_does_not_list(
+    comfyui: ComfyUIServer, comfyui_machine: AgentMachine, team: ApiCaller
+) -> None:
+    path = "ipadapter/ink.safetensors"
+    model_id = team.register(make_model_file("ink"), path, model_type="ipadapter")
+    file = comfyui.listing.base / "models" / path
+    async with comfyui_machine.running():
+        await wait_until(file.is_file)
+        assert team.delete(f"/models/{model_id}").status_code == 204
+        await wait_until(lambda: not file.exists())
+
+
+def test_reconcile_type_that_comfyui_now_lists_elsewhere_places_the_model_there(
+    comfyui: ComfyUIServer, comfyui_machine: AgentMachine, team: ApiCaller, tmp_path: Path
+) -> None:
+    team.register(make_model_file("ink"), "ipadapter/ink.safetensors", model_type="ipadapter")
+    comfyui_machine.reconcile_once()
+    assert (comfyui.listing.base / "models/ipadapter/ink.safetensors").is_file()
+    listed = tmp_path / "data" / "ipadapter"
+    listed.mkdir(parents=True)
+    comfyui.listing.folders["ipadapter"] = [str(listed)]
+    comfyui_machine.reconcile_once()
+    assert (listed / "ink.safetensors").is_file()

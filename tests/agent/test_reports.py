@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from modelyard.agent.registry.reports import Report, Reports, to_report_text
 from modelyard.sync.apply.replica_states import ReplicaState
-from modelyard.wire.agents import MAX_HEARTBEAT_STATES, ModelState, ReportedModel
+from modelyard.wire.agents.heartbeats import ReportedModel
+from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES, ModelState
 
 THEN, NOW = datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -31,7 +32,7 @@ def new_reports() -> Reports:
 
 
 class SimulatedRegistry:
-    """A registry's side of the report protocol in ``wire.agents.Heartbeat``."""
+    """A registry's side of the report protocol in ``wire.agents.heartbeats.Heartbeat``."""
 
     def __init__(self) -> None:
         self.states: dict[UUID, ReportedModel] = {}

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from modelyard.agent.registry.keys import AgentKeyStore
 from modelyard.agent.settings import SettingsUnreadable, get_default_agent_id, read_settings
 from modelyard.client.profile import NoKey, Profile, ProfileFile
-from modelyard.wire.agents import AGENT_ID_PATTERN
+from modelyard.wire.agents.values import AGENT_ID_PATTERN
 
 FIRST, SECOND = "http://127.0.0.1:8400", "http://127.0.0.1:8401"
 

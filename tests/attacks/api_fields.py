@@ -77,7 +77,7 @@ class Field:
 def iterate_body_fields(document: Schema) -> Iterator[Field]:
     """Iterate over every field of every JSON request body."""
     for method, path, operation in iterate_operations(document):
-        if "requestBody" not in operation:
+        if "application/json" not in operation.get("requestBody", {}).get("content", {}):
             continue
         schema = _resolve_references(operation["requestBody"]["content"]["application/json"]["schema"], document)
         properties = {name: _resolve_references(part, document) for name, part in schema["properties"].items()}

@@ -7,7 +7,7 @@ import pytest
 
 from tests.running import RunningServer
 from tests.server.conftest import environments, registry, settings
-from tests.server.environments import Environments
+from tests.server.environments import CLOSED_HOST, Environments
 
 __all__ = ["environments", "registry", "server", "settings"]
 
@@ -18,6 +18,8 @@ def server(environments: Environments, tmp_path_factory: pytest.TempPathFactory)
     folder: Path = tmp_path_factory.mktemp("attacked")
     with (
         environments.create_settings(folder) as settings,
-        RunningServer(settings.data_dir, port=0, **environments.get_program_settings(settings)) as running,
+        RunningServer(
+            settings.data_dir, port=0, webhook_hosts=CLOSED_HOST, **environments.get_program_settings(settings)
+        ) as running,
     ):
         yield running

@@ -10,11 +10,14 @@ from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.session import Database
 
 # What the server changes with time, independent of requests.
-_TABLES_CHANGED_BY_TIME = {"sqlite_sequence", "job_leases"}
+# A job empties the outbox of webhooks.
+_TABLES_CHANGED_BY_TIME = {"sqlite_sequence", "job_leases", "unpublished_audit_events"}
 _COLUMNS_CHANGED_BY_TIME = {
     "credentials": {"last_used_at"},
     # Hashes that a job computes after verification.
     "blobs": {"autov1", "autov3", "crc32", "hash_retry_at"},
+    # A job records that a file has no picture.
+    "model_versions": {"preview_source", "preview_retry_at"},
 }
 # A machine whose requests are refused counts as silent, which is recorded after a while.
 _ROWS_CHANGED_BY_TIME = {"audit_events": "action = 'agent.unhealthy'"}

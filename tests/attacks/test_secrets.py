@@ -8,6 +8,7 @@ from tests.attacks.state_snapshot import DatabaseRows
 from tests.running import RunningServer
 from tests.server.environments import PARTS, only_on
 from tests.server.harness import PASSWORD, ApiCaller, make_model_file
+from tests.server.webhooks.receiver import run_receiver
 
 pytestmark = pytest.mark.slow
 
@@ -94,6 +95,17 @@ def test_logs_contain_no_secret(server: RunningServer, used_secrets: UsedSecrets
     log = server.log.read_text()
     assert "modelyard.request" in log
     assert _find_secrets(log, used_secrets.secrets) == []
+
+
+def test_log_of_sent_webhook_does_not_contain_its_address(tmp_path: Path) -> None:
+    with run_receiver() as receiver:
+        settings = {"webhook_hosts": receiver.host, "log_level": "info"}
+        with RunningServer(tmp_path / "data", port=0, **settings) as server:
+            owner, url = server.owner(), f"{receiver.url}/T0000/secret-part"
+            hook = {"display_name": "Chat", "url": url, "event_list": ["model.registered"]}
+            owner.post(f"/webhooks/{owner.post('/webhooks', **hook).json()['id']}/test")
+            receiver.wait_for_message()
+        assert "secret-part" not in server.log.read_text()
 
 
 def test_files_and_rows_contain_no_secret(server: RunningServer, used_secrets: UsedSecrets) -> None:

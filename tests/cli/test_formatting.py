@@ -5,15 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.cli.terminal.formatting import (
-    count_columns,
     escape_unprintable,
     format_age,
     format_duration,
     format_fields,
     format_size,
-    format_table,
 )
-from modelyard.client.sizes import parse_size
+from modelyard.wire.search.sizes import parse_size
 
 
 @pytest.mark.parametrize(
@@ -63,12 +61,6 @@ def test_parse_size_with_or_without_unit_returns_bytes(text: str, count: int) ->
 def test_parse_size_invalid_raises_value_error(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size"):
         parse_size(text)
-
-
-def test_table_aligns_wide_characters_and_truncates_nothing() -> None:
-    lines = format_table(("NAME", "ID"), [("墨", "1"), ("x" * 300, "2")])
-    assert lines[2] == "x" * 300 + "  2"
-    assert count_columns(lines[1]) == count_columns(lines[2])
 
 
 def test_fields_omits_pairs_with_empty_value() -> None:

@@ -2,8 +2,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.cli.conftest import Command
+from tests.cli.terminal_process import run_in_terminal
+from tests.client.model_files import write_model_file
 
 # A command that does not end after an interrupt: its thread blocks, and the interpreter joins it.
 STUCK = """
@@ -71,3 +76,29 @@ def test_interrupted_command_that_does_not_end_is_ended_after_clean_up_time(time
     process = start_stuck(timeout_seconds, cleanup_seconds=0.2)
     _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (130, MESSAGE)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [
+        ("team leave", "[y/N]"),
+        ("team rm", "delete it"),
+        ("password", "assword"),
+        ("login http://127.0.0.1:9", "E-mail"),
+    ],
+)
+def test_ctrl_c_at_a_question_ends_quietly_with_130(arguments: str, question: str) -> None:
+    shown = run_in_terminal(*arguments.split(), columns=200, interrupt_at=question, is_question=True)
+    assert (shown.code, shown.rows[-1]) == (130, "Interrupted.")
+    assert "Aborted" not in shown.raw
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_the_question_of_a_push_says_how_to_continue(signed_in: Command, tmp_path: Path) -> None:
+    file = write_model_file(tmp_path / "ink.safetensors")
+    assert signed_in("push", file, "--type", "loras").code == 0
+    write_model_file(file, seed=2)
+    shown = run_in_terminal("push", file, "--type", "loras", columns=200, interrupt_at="[y/N]", is_question=True)
+    assert (shown.code, shown.rows[-1]) == (130, MESSAGE.strip())

@@ -1,13 +1,17 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
-from typer.main import get_command
+import typer
+from typer.main import get_command, get_group
 
 from modelyard import __version__
 from modelyard.cli.command_tree import move_global_options_first
-from modelyard.cli.server_commands import SERVER_COMMANDS
+from modelyard.cli.commands import CLIENT_COMMANDS, SERVER_COMMANDS
+from modelyard.cli.registry.machines.machine import machine
 from modelyard.server.main import app as server_app
 from tests.cli.conftest import Command
 
@@ -90,10 +94,63 @@ def test_serve_without_server_packages_names_pip_command() -> None:
     assert "pip install 'modelyard[server]'" in ran.stderr
 
 
-def test_help_loads_no_http_or_server_modules() -> None:
+def test_serve_whose_run_lacks_a_module_reports_that_module() -> None:
     code = (
-        "import modelyard.cli.command_tree as main, sys; main.run(['--help'])\n"
-        "print(sorted({'asyncio', 'fastapi', 'httpx2', 'pydantic', 'rich'} & set(sys.modules)))"
+        "import sys; sys.argv = ['modelyard', 'serve']\n"
+        "import modelyard.server.operator_commands as commands\n"
+        "def run(**options): import a_plugin_of_the_server\n"
+        "commands.run_registry = run\n"
+        "from modelyard.__main__ import main; main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "No module named 'a_plugin_of_the_server'" in ran.stderr
+    assert "pip install" not in ran.stderr
+
+
+HEAVY_PACKAGES = (
+    *("PIL", "alembic", "argon2", "asyncio", "botocore", "fastapi", "httpx2", "prometheus_client", "pydantic"),
+    *("pydantic_settings", "rich", "sqlalchemy", "tqdm", "uvicorn"),
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "packages"),
+    [
+        ("--help", []),
+        ("--version", []),
+        ("serve --help", []),
+        ("storage --help", []),
+        ("collect-garbage --help", []),
+        ("ls --help", ["asyncio", "pydantic"]),
+        ("agent --help", ["asyncio", "pydantic"]),
+        ("whoami", ["asyncio", "httpx2", "pydantic"]),
+        ("ls", ["asyncio", "httpx2", "pydantic"]),
+    ],
+)
+def test_command_imports_only_these_heavy_packages(command: str, packages: list[str], home: Path) -> None:
+    code = (
+        f"import sys; sys.argv = ['modelyard', *{command.split()}]\n"
+        "from modelyard.__main__ import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        f"print(*sorted(set({HEAVY_PACKAGES}) & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1] == "[]"
+    assert ran.stdout.splitlines()[-1].split() == packages
+
+
+def test_client_commands_are_those_that_their_modules_add() -> None:
+    for module in {command.module for command in CLIENT_COMMANDS.values()}:
+        app = typer.Typer()
+        import_module(f"modelyard.cli.{module}").add_to(app)
+        added = get_group(app).commands
+        assert set(added) == {name for name, each in CLIENT_COMMANDS.items() if each.module == module}
+        groups = {name: command.help for name, command in added.items() if hasattr(command, "commands")}
+        assert groups == {name: CLIENT_COMMANDS[name].help for name in groups}
+
+
+def test_run_again_in_one_process_adds_no_command_twice(modelyard: Command) -> None:
+    modelyard("machine", "--help")
+    registered = len(machine.registered_commands)
+    modelyard("machine", "--help")
+    assert len(machine.registered_commands) == registered

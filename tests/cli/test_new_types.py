@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.cli.test_commands import run_in_terminal
+from tests.cli.terminal_answers import run_in_terminal
 from tests.client.model_files import write_model_file
 
 pytestmark = pytest.mark.slow

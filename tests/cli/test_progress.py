@@ -2,8 +2,14 @@ import io
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import pytest
+
+from modelyard.cli.terminal.formatting import count_columns
 from modelyard.cli.terminal.output import Output
 from modelyard.cli.terminal.progress import Lines, NoProgress, Stage, format_progress_line, show_progress
+from modelyard.cli.terminal.progress_bars import format_bar_row
+from modelyard.cli.terminal.totals import Totals
+from modelyard.cli.transfers.summary import format_summary
 from modelyard.client.transfers.push import AwaitingVerification
 from modelyard.transfer.progress import Hashed, Resumed, Retrying, Sent
 
@@ -85,3 +91,37 @@ def test_bars_view_on_terminal_shows_bars_and_prints_long_lines_uncut() -> None:
     assert "\x1b]0;" not in written
     assert "[bold]" in written
     assert "registered  " + "x" * 300 in written
+
+
+@pytest.mark.parametrize("width", range(39, 201, 7))
+@pytest.mark.parametrize("name", ["ink.safetensors", "墨絵の女" * 10 + ".safetensors"])
+def test_bar_row_is_as_wide_as_the_terminal(name: str, width: int) -> None:
+    row = format_bar_row(("sending", name), (500_000_000, 2_000_000_000), (110_000_000.0, 52.0), width)
+    assert count_columns(row.plain) == width
+    assert row.plain.rstrip().endswith("25 %   110 MB/s     52 s")
+
+
+def test_bar_row_of_unknown_size_has_no_numbers() -> None:
+    assert format_bar_row(("waiting", "ink"), (0, 1), (None, None), 60).plain.rstrip() == "waiting ink"
+
+
+def test_totals_leave_out_files_whose_content_was_there() -> None:
+    totals = Totals()
+    totals.expect({INK: 1000, Path("sketch.safetensors"): 500, Path("moss.safetensors"): 300})
+    totals.end(Path("sketch.safetensors"))
+    totals.add(Sent(INK, 250, 1000))
+    assert (totals.files_ended, totals.files, totals.bytes_done, totals.bytes_total) == (1, 3, 250, 1300)
+    assert totals.describe_stop() == "1 of 3 files are done, ink.safetensors stopped at 25 %"
+    totals.add(Sent(INK, 1000, 1000))
+    for path in (INK, INK, Path("moss.safetensors")):
+        totals.end(path)
+    assert (totals.files_ended, totals.bytes_done, totals.bytes_total) == (3, 1000, 1000)
+
+
+def test_summary_counts_outcomes_of_several_files() -> None:
+    outcomes = ["registered", "already there", "registered"]
+    assert format_summary(outcomes, 6_800_000_000, 62.0) == (
+        "3 files: 2 registered, 1 already there. 6.8 GB in 1:02, 110 MB/s."
+    )
+    assert format_summary(["failed", "failed"], 0, 1.0) == "2 files: 2 failed."
+    assert format_summary(["registered"], 1, 1.0) is None

@@ -138,12 +138,14 @@ def test_format_versions_cuts_notes_to_given_columns() -> None:
             "promoted_at": None,
             "note": "Trained on forty more pictures of hands.",
             "metadata": {},
+            "preview_url": None,
+            "preview_color": None,
         }
     )
-    table = format_versions([each], 80)
+    table = list(map(str, format_versions([each], 80)))
     assert max(map(count_columns, table)) <= 80
     assert table[1].endswith("…")
-    assert format_versions([each], None)[1].endswith("of hands.")
+    assert str(format_versions([each], None)[1]).endswith("of hands.")
 
 
 def test_rollback_activates_previous_version_and_prints_command_that_undoes_it(pushed: Command) -> None:
@@ -218,6 +220,7 @@ def test_failed_version_is_shown_with_reason_and_marked_in_list(signed_in: Comma
 
     shown = signed_in("show", "ink").out
     assert re.search(r"^version +1 \(2 versions\)$", shown, re.MULTILINE)
+    assert re.search(r"^hugging face +team/checkpoints__ink\.", shown, re.MULTILINE)
     assert re.search(r"^new version +2, failed: This file names 'os.system'", shown, re.MULTILINE)
     assert "verified, v2 failed" in signed_in("ls").out
     listed = signed_in("versions", "ink").out

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
+from tests.client.scripted_server import Responses, run_scripted_server
 from tests.client.server_process import Server, Team, run_server
 
 
@@ -22,7 +23,7 @@ def team(server: Server) -> Team:
 
 
 @pytest.fixture
-async def registry(team: Team) -> AsyncIterator[Registry]:
+async def registry(team: Team) -> AsyncIterator[RegistryApi]:
     async with team.registry() as registry:
         yield registry
 
@@ -32,3 +33,15 @@ def settings(tmp_path: Path) -> ClientSettings:
     """Return the settings of a user who has never used the client."""
     home = tmp_path / "home"
     return ClientSettings(None, None, None, home / "profiles.json", home / "state", home / "cache")
+
+
+@pytest.fixture
+def responses() -> Responses:
+    return Responses()
+
+
+@pytest.fixture
+def url(responses: Responses) -> Iterator[str]:
+    """The address of a server that sends the scripted responses."""
+    with run_scripted_server(responses) as url:
+        yield url

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.accounts import Login
 from modelyard.wire.teams import NewTeam
 
@@ -26,8 +26,8 @@ class Team:
     token: str
     id: str
 
-    def registry(self) -> Registry:
-        return Registry(self.url, self.token, self.id)
+    def registry(self) -> RegistryApi:
+        return RegistryApi(self.url, self.token, self.id)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Server:
         """Create a team that is owned by the registry's owner."""
 
         async def create() -> str:
-            async with Registry(self.url, self.token) as registry:
+            async with RegistryApi(self.url, self.token) as registry:
                 return str((await registry.create_team(NewTeam(display_name=name))).id)
 
         return Team(self.url, self.token, asyncio.run(create()))
@@ -82,5 +82,5 @@ def _wait_for_url(log: Path, process: subprocess.Popen[bytes]) -> str:
 
 async def _log_in(url: str) -> str:
     """Sign in as the registry's owner and return the access token."""
-    async with Registry(url) as registry:
+    async with RegistryApi(url) as registry:
         return (await registry.log_in(Login(email_address=EMAIL, user_password=PASSWORD))).access_token

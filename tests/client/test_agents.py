@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 
 from modelyard.client.api.filters import AgentFilter
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.wire import problems
-from modelyard.wire.agents import AgentUpdate, Heartbeat
+from modelyard.wire.agents.heartbeats import Heartbeat
+from modelyard.wire.agents.machines import AgentUpdate
 from modelyard.wire.credentials import NewCredential
 from modelyard.wire.model_filter import ModelFilter
 from tests.client.server_process import Team
@@ -21,14 +22,16 @@ HEARTBEAT = Heartbeat(agent_id=NAME, agent_labels=["gpu24"], removal_waiting=12,
 
 
 @pytest.fixture
-async def machine(team: Team, registry: Registry) -> AsyncIterator[Registry]:
+async def machine(team: Team, registry: RegistryApi) -> AsyncIterator[RegistryApi]:
     """Return a client with the key of a machine of the team."""
     key = await registry.create_credential(NewCredential(kind="agent", display_name="farm"))
-    async with Registry(team.url, key.raw_key) as machine:
+    async with RegistryApi(team.url, key.raw_key) as machine:
         yield machine
 
 
-async def test_send_heartbeat_returns_pause_approval_and_sync_request(machine: Registry, registry: Registry) -> None:
+async def test_send_heartbeat_returns_pause_approval_and_sync_request(
+    machine: RegistryApi, registry: RegistryApi
+) -> None:
     assert (await machine.send_heartbeat(HEARTBEAT)).resend_all is True
     await registry.update_agent(NAME, AgentUpdate(paused=True))
     await registry.approve_removal(NAME)
@@ -40,7 +43,7 @@ async def test_send_heartbeat_returns_pause_approval_and_sync_request(machine: R
 
 
 async def test_list_agents_by_label_returns_machine_with_own_and_central_labels(
-    machine: Registry, registry: Registry
+    machine: RegistryApi, registry: RegistryApi
 ) -> None:
     await machine.send_heartbeat(HEARTBEAT)
     await registry.update_agent(NAME, AgentUpdate(agent_labels=["night"]))
@@ -51,7 +54,7 @@ async def test_list_agents_by_label_returns_machine_with_own_and_central_labels(
 
 
 async def test_list_models_and_agents_of_machine_without_models_are_empty(
-    machine: Registry, registry: Registry
+    machine: RegistryApi, registry: RegistryApi
 ) -> None:
     await machine.send_heartbeat(HEARTBEAT)
 
@@ -61,7 +64,7 @@ async def test_list_models_and_agents_of_machine_without_models_are_empty(
         await registry.list_agents_of(UUID(int=5))
 
 
-async def test_delete_agent_removes_machine_from_list(machine: Registry, registry: Registry) -> None:
+async def test_delete_agent_removes_machine_from_list(machine: RegistryApi, registry: RegistryApi) -> None:
     await machine.send_heartbeat(HEARTBEAT)
 
     await registry.delete_agent(NAME)
@@ -69,12 +72,12 @@ async def test_delete_agent_removes_machine_from_list(machine: Registry, registr
     assert (await registry.list_agents()).agent_list == []
 
 
-async def test_get_manifest_before_first_heartbeat_raises_agent_unknown(machine: Registry) -> None:
+async def test_get_manifest_before_first_heartbeat_raises_agent_unknown(machine: RegistryApi) -> None:
     with pytest.raises(problems.AgentUnknown):
         await machine.get_manifest(NAME)
 
 
-async def test_get_manifest_with_current_etag_returns_none(machine: Registry) -> None:
+async def test_get_manifest_with_current_etag_returns_none(machine: RegistryApi) -> None:
     await machine.send_heartbeat(Heartbeat(agent_id=NAME))
 
     known = await machine.get_manifest(NAME)
@@ -85,7 +88,7 @@ async def test_get_manifest_with_current_etag_returns_none(machine: Registry) ->
 
 
 async def test_get_manifest_long_poll_ends_with_none_when_machine_is_paused(
-    machine: Registry, registry: Registry
+    machine: RegistryApi, registry: RegistryApi
 ) -> None:
     await machine.send_heartbeat(Heartbeat(agent_id=NAME))
     known = await machine.get_manifest(NAME)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modelyard.client.api.auth import Session, build_session_profile
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.client.profile import Profile, ProfileFile
 from modelyard.client.settings import ClientSettings
 from modelyard.wire.accounts import Login, Logout
@@ -21,7 +21,7 @@ def profiles(settings: ClientSettings) -> ProfileFile:
 
 @pytest.fixture
 async def signed_in(server: Server, profiles: ProfileFile) -> Profile:
-    async with Registry(server.url) as registry:
+    async with RegistryApi(server.url) as registry:
         tokens = await registry.log_in(Login(email_address=EMAIL, user_password=PASSWORD))
     profile = build_session_profile(Profile(url=server.url, token=""), tokens)
     await asyncio.to_thread(profiles.save, profile)
@@ -37,7 +37,7 @@ async def save_as_expired(profiles: ProfileFile, profile: Profile) -> Profile:
 
 async def test_session_token_about_to_expire_is_refreshed_and_stored(profiles: ProfileFile, signed_in: Profile) -> None:
     expired = await save_as_expired(profiles, signed_in)
-    async with Registry(expired.url, Session(profiles, expired)) as registry:
+    async with RegistryApi(expired.url, Session(profiles, expired)) as registry:
         await registry.me()
     stored = await asyncio.to_thread(profiles.find)
     assert stored is not None
@@ -49,8 +49,8 @@ async def test_session_token_about_to_expire_is_refreshed_and_stored(profiles: P
 async def test_session_used_by_two_clients_refreshes_once(profiles: ProfileFile, signed_in: Profile) -> None:
     expired = await save_as_expired(profiles, signed_in)
     async with (
-        Registry(expired.url, Session(profiles, expired)) as first,
-        Registry(expired.url, Session(profiles, expired)) as second,
+        RegistryApi(expired.url, Session(profiles, expired)) as first,
+        RegistryApi(expired.url, Session(profiles, expired)) as second,
     ):
         await asyncio.gather(first.me(), second.me(), first.me(), second.me())
         # A refresh token that is used twice would have ended the session.
@@ -65,19 +65,19 @@ async def test_session_access_token_refused_with_401_is_refreshed_and_call_succe
 ) -> None:
     broken = signed_in.model_copy(update={"token": signed_in.token[:-4] + "AAAA"})
     await asyncio.to_thread(profiles.save, broken)
-    async with Registry(broken.url, Session(profiles, broken)) as registry:
+    async with RegistryApi(broken.url, Session(profiles, broken)) as registry:
         assert (await registry.me()).email_address == EMAIL
 
 
 async def test_session_refresh_after_logout_raises_session_ended(profiles: ProfileFile, signed_in: Profile) -> None:
     expired = await save_as_expired(profiles, signed_in)
-    async with Registry(expired.url, Session(profiles, expired)) as registry:
+    async with RegistryApi(expired.url, Session(profiles, expired)) as registry:
         await registry.log_out(Logout(refresh_token=expired.refresh_token))
         with pytest.raises(SessionEnded):
             await registry.me()
 
 
 async def test_client_call_with_unknown_key_raises_unauthenticated(server: Server) -> None:
-    async with Registry(server.url, "sk-" + "a" * 49) as registry:
+    async with RegistryApi(server.url, "sk-" + "a" * 49) as registry:
         with pytest.raises(Unauthenticated):
             await registry.list_models()

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.batch import push_all
 from modelyard.client.transfers.collect import Notes, PushRequest
 from modelyard.client.transfers.dry_run import plan_push
 from modelyard.client.transfers.path_state import VersionNotCurrent
-from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushFailed, PushResult
+from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushFailed, PushOptions, PushResult
 from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Resumed, Sent
@@ -43,7 +43,7 @@ def events() -> list[PushEvent]:
 
 
 @pytest.fixture
-def pusher(registry: Registry, settings: ClientSettings, events: list[PushEvent]) -> Pusher:
+def pusher(registry: RegistryApi, settings: ClientSettings, events: list[PushEvent]) -> Pusher:
     return Pusher(registry, settings, events.append)
 
 
@@ -78,7 +78,7 @@ async def test_push_same_file_again_sends_nothing_and_returns_same_model(
     events.clear()
     again = await pusher.push(build_request(file))
     assert again.outcome == "already there"
-    assert again.model == first.model
+    assert (again.model.id, again.model.version_count) == (first.model.id, 1)
     assert count_sent_bytes(events) == 0
 
 
@@ -110,7 +110,7 @@ async def test_push_to_path_of_other_model_raises_path_taken_without_sending(
 
 @pytest.mark.parametrize("size", [1000, 1001])
 async def test_push_with_replace_adds_verified_version_to_model_at_same_path(
-    pusher: Pusher, registry: Registry, tmp_path: Path, size: int
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path, size: int
 ) -> None:
     """With equal sizes, as of a LoRA that was trained again, the file is hashed before the registry is called."""
     first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors", 1000)))
@@ -134,7 +134,9 @@ async def test_push_version_after_newer_one_of_other_user_raises_version_conflic
     pusher: Pusher, tmp_path: Path
 ) -> None:
     first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
-    prepared = await pusher.prepare(build_request(write_model_file(tmp_path / "a.safetensors", seed=2), replace=True))
+    prepared = await pusher.prepare(
+        await pusher.identify(build_request(write_model_file(tmp_path / "a.safetensors", seed=2), replace=True))
+    )
     assert isinstance(prepared, PreparedPush)
     await pusher.push(build_request(write_model_file(tmp_path / "b.safetensors", seed=3), replace=True))
     with pytest.raises(problems.VersionConflict) as refused:
@@ -144,7 +146,7 @@ async def test_push_version_after_newer_one_of_other_user_raises_version_conflic
 
 
 async def test_push_version_that_fails_verification_raises_reason_and_keeps_current_version(
-    pusher: Pusher, registry: Registry, tmp_path: Path
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path
 ) -> None:
     """The registry inspects pickle files only after registration."""
     await registry.update_team(TeamUpdate(pickle_policy="scan"))
@@ -165,14 +167,14 @@ async def test_push_version_that_fails_verification_raises_reason_and_keeps_curr
 
 
 async def test_push_without_waiting_returns_pending_version_and_repeated_push_waits_for_it(
-    registry: Registry, settings: ClientSettings, pusher: Pusher, tmp_path: Path
+    registry: RegistryApi, settings: ClientSettings, pusher: Pusher, tmp_path: Path
 ) -> None:
     await registry.update_team(TeamUpdate(pickle_policy="scan"))
     path = "models/checkpoints/old.pt"
     for number in (1, 2):
         (tmp_path / f"{number}.pt").write_bytes(build_clean_checkpoint(number))
     await pusher.push(build_request(tmp_path / "1.pt", path))
-    hasty = Pusher(registry, settings, lambda _: None, wait=False)
+    hasty = Pusher(registry, settings, lambda _: None, PushOptions(wait=False))
     pending = await hasty.push(build_request(tmp_path / "2.pt", path, replace=True))
     assert (pending.outcome, pending.version) == ("new version", 2)
     again = await pusher.push(build_request(tmp_path / "2.pt", path))
@@ -180,7 +182,7 @@ async def test_push_without_waiting_returns_pending_version_and_repeated_push_wa
 
 
 async def test_push_newest_content_after_rollback_raises_version_not_current(
-    pusher: Pusher, registry: Registry, tmp_path: Path
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path
 ) -> None:
     first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
     new = write_model_file(tmp_path / "new.safetensors", seed=2)
@@ -204,7 +206,7 @@ async def test_push_earlier_content_with_replace_adds_version_without_sending(
 
 
 async def test_push_file_over_quota_raises_quota_exceeded_without_sending(
-    pusher: Pusher, registry: Registry, tmp_path: Path, events: list[PushEvent]
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path, events: list[PushEvent]
 ) -> None:
     await registry.update_team(TeamUpdate(quota_bytes=500))
     with pytest.raises(problems.QuotaExceeded):
@@ -220,7 +222,7 @@ async def test_push_html_page_raises_not_a_model_file(pusher: Pusher, tmp_path: 
 
 
 async def test_push_unsafe_pickle_waits_for_scan_and_raises_not_a_model_file_with_reason(
-    pusher: Pusher, registry: Registry, tmp_path: Path
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path
 ) -> None:
     await registry.update_team(TeamUpdate(pickle_policy="scan"))
     file = tmp_path / "old.pt"
@@ -232,7 +234,7 @@ async def test_push_unsafe_pickle_waits_for_scan_and_raises_not_a_model_file_wit
 
 
 async def test_push_after_cancelled_push_sends_only_missing_parts(
-    registry: Registry, settings: ClientSettings, tmp_path: Path, events: list[PushEvent]
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path, events: list[PushEvent]
 ) -> None:
     file = write_model_file(tmp_path / "ink.safetensors", FIVE_PARTS)
     is_almost_sent = asyncio.Event()
@@ -242,7 +244,9 @@ async def test_push_after_cancelled_push_sends_only_missing_parts(
             is_almost_sent.set()
 
     # Four connections share the rate limit, so four parts are complete when the fifth begins.
-    slow = Pusher(registry, settings, report, network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000)))
+    slow = Pusher(
+        registry, settings, report, PushOptions(network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000)))
+    )
     task = asyncio.create_task(slow.push(build_request(file)))
     await asyncio.wait_for(is_almost_sent.wait(), 60)
     task.cancel()
@@ -258,7 +262,7 @@ async def test_push_after_cancelled_push_sends_only_missing_parts(
 
 
 async def test_push_with_resume_record_of_unknown_upload_starts_new_upload(
-    registry: Registry, settings: ClientSettings, tmp_path: Path, events: list[PushEvent]
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path, events: list[PushEvent]
 ) -> None:
     file = write_model_file(tmp_path / "ink.safetensors", FIVE_PARTS)
     is_started = asyncio.Event()
@@ -266,7 +270,7 @@ async def test_push_with_resume_record_of_unknown_upload_starts_new_upload(
         registry,
         settings,
         lambda _: is_started.set(),
-        network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000)),
+        PushOptions(network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000))),
     )
     task = asyncio.create_task(slow.push(build_request(file)))
     await asyncio.wait_for(is_started.wait(), 20)
@@ -290,7 +294,7 @@ async def test_push_that_fails_keeps_resume_record_of_other_process(
 ) -> None:
     file = tmp_path / "ink.safetensors"
     file.write_bytes(b"<html>" + bytes(FIVE_PARTS))
-    prepared = await pusher.prepare(build_request(file))
+    prepared = await pusher.prepare(await pusher.identify(build_request(file)))
     assert isinstance(prepared, PreparedPush)
     key, store = prepared.upload.resume_key, ResumeStore(settings.state_dir / "uploads")
     record = ResumeRecord(storage_key="models/other", upload_id="other", part_size=5 * 2**20)
@@ -311,7 +315,7 @@ async def test_push_all_invalid_file_fails_and_other_files_are_registered(pusher
     def report(result: PushResult) -> None:
         reported.append(result.file)
 
-    results = await push_all(pusher, [build_request(file, f"models/loras/{file.name}") for file in files], 2, report)
+    results = await push_all(pusher, [build_request(file, f"models/loras/{file.name}") for file in files], report)
     assert [isinstance(result, PushFailed) for result in results] == [False, True, False, False]
     assert isinstance(results[1], PushFailed)
     assert isinstance(results[1].error, problems.NotAModelFile)
@@ -319,16 +323,16 @@ async def test_push_all_invalid_file_fails_and_other_files_are_registered(pusher
 
 
 async def test_push_all_with_unknown_key_raises_unauthenticated(
-    settings: ClientSettings, registry: Registry, tmp_path: Path
+    settings: ClientSettings, registry: RegistryApi, tmp_path: Path
 ) -> None:
     file = write_model_file(tmp_path / "ink.safetensors")
-    async with Registry(registry.url, "sk-" + "a" * 49) as unknown_caller:
+    async with RegistryApi(registry.url, "sk-" + "a" * 49) as unknown_caller:
         with pytest.raises(problems.Unauthenticated):
-            await push_all(Pusher(unknown_caller, settings, lambda _: None), [build_request(file)], 2, lambda _: None)
+            await push_all(Pusher(unknown_caller, settings, lambda _: None), [build_request(file)], lambda _: None)
 
 
 async def test_plan_push_returns_action_for_each_file_and_changes_nothing(
-    pusher: Pusher, registry: Registry, settings: ClientSettings, tmp_path: Path
+    pusher: Pusher, registry: RegistryApi, settings: ClientSettings, tmp_path: Path
 ) -> None:
     ink = write_model_file(tmp_path / "ink.safetensors")
     await pusher.push(build_request(ink))

@@ -2,10 +2,12 @@
 
 import json
 import threading
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from tests.sync.comfy_listing import ComfyListing
 
@@ -13,7 +15,8 @@ from tests.sync.comfy_listing import ComfyListing
 class ComfyUIServer:
     """A fake ComfyUI that is installed in ``base`` and listens on 127.0.0.1.
 
-    ``is_rendering`` and ``queued`` put something into its queue; ``asked`` lists every request as ``METHOD path``.
+    ``is_rendering``, ``executed`` and ``queued`` put something into its queue, ``end_prompt`` into its history. Each
+    prompt has ``extra_data``. ``asked`` lists every request as ``METHOD path``.
     """
 
     def __init__(self, base: Path, version: str = "0.3.64") -> None:
@@ -21,13 +24,23 @@ class ComfyUIServer:
         self.version = version
         self.is_rendering = False
         self.queued: list[dict[str, Any]] = []  # queued prompts
+        self.executed: list[dict[str, Any]] = []  # prompts that it executes
+        self.history: dict[str, Any] = {}
+        self.extra_data: dict[str, Any] = {}
+        self.object_info: dict[str, Any] | None = None
+        self.refused: set[str] = set()  # first parts of the paths that it answers with 404, as a proxy may
+        self.silent: set[str] = set()  # first parts of the paths that it does not answer, as when it is busy
         self.asked: list[str] = []
         self.freed: list[Any] = []
+        self._has_ended = threading.Event()
         comfyui = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 comfyui.asked.append(f"GET {self.path}")
+                if self.path.split("/")[1] in comfyui.silent:
+                    comfyui._has_ended.wait()
+                    return
                 document = comfyui.answer(self.path.removeprefix("/api"))
                 self._send(404 if document is None else 200, document)
 
@@ -62,19 +75,39 @@ class ComfyUIServer:
     def __exit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._has_ended.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
+    def _build_entries(self, name: str, prompts: list[dict[str, Any]]) -> list[Any]:
+        """Return entries of the queue."""
+        return [[number, f"{name} {number}", prompt, self.extra_data, []] for number, prompt in enumerate(prompts)]
+
+    def end_prompt(self, prompt: dict[str, Any], ended_at: datetime | None) -> None:
+        """Add a prompt to its history, with the time at which it ended; None: without times, as old versions."""
+        [entry] = self._build_entries(f"ended {len(self.history)}", [prompt])
+        times = [] if ended_at is None else [["execution_success", {"timestamp": int(ended_at.timestamp() * 1000)}]]
+        status = {"status_str": "success", "completed": True, "messages": times}
+        self.history[entry[1]] = {"prompt": entry, "outputs": {}, "status": status, "meta": {}}
+
     def answer(self, path: str) -> object:
         """Return the response of a route, or None for 404; keys are compared as they are, so aliases are unknown."""
-        parts = path.strip("/").split("/")
+        address = urlsplit(path)
+        parts = address.path.strip("/").split("/")
+        if parts[0] in self.refused:
+            return None
         match parts:
             case ["system_stats"]:
                 return {"system": {"os": "posix", "comfyui_version": self.version}, "devices": []}
             case ["queue"]:
-                pending = [[number, f"id {number}", prompt, {}, []] for number, prompt in enumerate(self.queued)]
-                return {"queue_running": [[0, "a prompt"]] if self.is_rendering else [], "queue_pending": pending}
+                running = self._build_entries("running", self.executed) + ([[0, "a prompt"]] * self.is_rendering)
+                return {"queue_running": running, "queue_pending": self._build_entries("pending", self.queued)}
+            case ["history"]:
+                [items] = parse_qs(address.query).get("max_items", ["10000"])
+                return dict(list(self.history.items())[-int(items) :])
+            case ["object_info"]:
+                return self.object_info
             case ["models"]:
                 return [key for key in self.listing.folders if key not in ("configs", "custom_nodes")]
             case ["models", key]:

@@ -9,7 +9,7 @@ from typer.main import get_command
 from modelyard.agent.settings import read_settings as read_agent_settings
 from modelyard.cli.command_tree import app as client_app
 from modelyard.cli.command_tree import move_global_options_first, run
-from modelyard.cli.server_commands import SERVER_COMMANDS
+from modelyard.cli.commands import CLIENT_COMMANDS, SERVER_COMMANDS
 from modelyard.client.settings import read_settings
 from modelyard.server.main import app as server_app
 from modelyard.server.settings import Settings
@@ -33,10 +33,12 @@ PAGES = pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relati
 def find_help_position(words: list[str]) -> int:
     """Return the position at which ``--help`` can be inserted: after the command, or at the end for an unknown one."""
     command: Any = get_command(client_app)
-    position = next((position for position, word in enumerate(words) if word in command.commands), len(words))
-    while position < len(words) and words[position] in getattr(command, "commands", {}):
-        command = command.commands[words[position]]
-        position += 1
+    position = next((position for position, word in enumerate(words) if word in CLIENT_COMMANDS), len(words))
+    while position < len(words) and hasattr(command, "commands"):
+        below = command.get_command(None, words[position])
+        if below is None:
+            break
+        command, position = below, position + 1
     # A group with ``--help`` would ignore a following word that is none of its commands.
     has_unknown_command = hasattr(command, "commands") and position < len(words) and words[position][0] != "-"
     return len(words) if has_unknown_command else position

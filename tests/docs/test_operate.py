@@ -13,13 +13,17 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from typer.main import get_group
 
 from modelyard.server.app import create_app
 from modelyard.server.database import engine
 from modelyard.server.garbage.run_state import GRACE
+from modelyard.server.http import operation_limiter
+from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from modelyard.server.main import app as server_app
 from modelyard.server.resources import open_resources
+from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.settings import Settings
 from modelyard.server.verification.scrub import FRESH
 from modelyard.transfer.options import TransferOptions
@@ -80,6 +84,13 @@ def test_handbook_metrics_table_lists_exactly_the_exposed_metrics(exposed_metric
     listed = read_first_cells("Metrics")
     assert len(listed) == len(set(listed))
     assert set(listed) == exposed_metrics
+
+
+def test_handbook_row_of_failures_names_every_job(tmp_path: Path) -> None:
+    (row,) = re.findall(r"^\| `modelyard_job_failures_total` .*$", read_page(HANDBOOK), re.MULTILINE)
+    with open_resources(Settings(data_dir=tmp_path)) as resources:
+        names = [job.name for job in build_jobs(resources, Metrics())]
+    assert re.findall(r"`([\w -]+)`", row)[2:] == names
 
 
 def test_alert_rule_uses_only_exposed_metrics(alert_rules: list[dict[str, Any]], exposed_metrics: set[str]) -> None:
@@ -159,6 +170,23 @@ def test_handbook_names_the_limits_of_the_code() -> None:
     assert "A statement may take {} s, a wait for a lock {} s, a connection {} s.".format(*seconds) in text
     assert ("at least two hours" in text, GRACE) == (True, timedelta(hours=2))
     assert ("every seven days" in text, FRESH) == (True, timedelta(days=7))
+
+
+def test_handbook_names_the_limits_of_threads() -> None:
+    text = read_page(HANDBOOK)
+    limits = operation_limiter
+    assert f"| {limits.READ_THREADS} at a time, {limits.READ_THREADS_PER_ACCOUNT} of one team" in text
+    assert (
+        f"| {limits.WRITE_THREADS} at a time, {limits.WRITE_THREADS_PER_ACCOUNT} of one team "
+        f"({limits.WRITE_THREADS_PER_ACCOUNT_ON_SQLITE} on SQLite, which has one writer at a time); "
+        f"registrations of models apart from them, {limits.REGISTRATION_THREADS_PER_ACCOUNT} of one team;"
+    ) in text
+
+
+def test_help_of_collect_garbage_names_the_default_grace() -> None:
+    command = get_group(server_app).commands["collect-garbage"]
+    (grace,) = (parameter for parameter in command.params if parameter.name == "grace")
+    assert ("by default two hours" in str(getattr(grace, "help", "")), GRACE) == (True, timedelta(hours=2))
 
 
 def test_nginx_timeouts_lie_between_those_of_client_and_server() -> None:

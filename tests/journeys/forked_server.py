@@ -33,7 +33,7 @@ class ForkedServer:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
         server_settings = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | settings
         environment = inherited | {f"MODELYARD_{name.upper()}": value for name, value in server_settings.items()}
-        self._fork_server = ForkServer(["modelyard.server.main"], environment)
+        self._fork_server = ForkServer(["modelyard.server.main", "modelyard.server.operator_commands"], environment)
         self._clients: list[httpx2.Client] = []
 
     def __enter__(self) -> Self:

@@ -1,6 +1,7 @@
 """Schemathesis hooks that make generated requests valid: integers without ``.0``, storage keys of uploaded files."""
 
 import os
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import schemathesis
 from pydantic import ValidationError
 
 from modelyard.wire.models import NewModel
+from modelyard.wire.paths import SOURCE_PATTERN
 from tests.server.harness import hash_of, make_model_file
 
 _CLIENT = httpx2.Client(
@@ -47,10 +49,13 @@ def _with_uploaded_file(body: Any) -> Any:
         NewModel.model_validate(body)
     except ValidationError:
         return body
+    # The published pattern of paths, which the schema does not enforce: a path rule of the registry does.
+    if re.search(SOURCE_PATTERN, body["model_path"]) is None:
+        return body
     content = make_model_file(uuid4().hex)
     path = f"loras/{uuid4().hex}.safetensors"
     upload = {"file_name": "a.safetensors", "file_size": len(content), "model_type": "loras", "model_path": path}
-    ticket = _CLIENT.post("/api/v1/models/presign", json=upload).json()
+    ticket = _CLIENT.post("/api/v1/models/presign", json=upload).raise_for_status().json()
     _CLIENT.put(ticket["upload_url"], content=content, headers=ticket["upload_headers"])
     uploaded = {"storage_key": ticket["storage_key"], "file_size": len(content), "file_hash": hash_of(content)}
     uploaded |= {"model_type": "loras", "model_path": path}

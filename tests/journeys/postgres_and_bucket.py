@@ -26,9 +26,13 @@ def create_database_and_bucket(postgres: RunningPostgres, seaweed: RunningSeawee
 
 @contextmanager
 def run_registry(request: pytest.FixtureRequest, folder: Path, **settings: str) -> Iterator[RunningServer]:
-    """Run a registry on SQLite and a folder, or on PostgreSQL and a bucket if ``request.param`` is "large"."""
+    """Run a registry on SQLite and a folder, or on PostgreSQL and a bucket if ``request.param`` is "large".
+
+    With the setting ``port``, it is the same after each start.
+    """
+    port = int(settings.pop("port", "0"))
     with ExitStack() as opened:
         if request.param == "large":
             postgres, seaweed = (request.getfixturevalue(f"{name}_server") for name in ("postgres", "seaweed"))
             settings |= opened.enter_context(create_database_and_bucket(postgres, seaweed))
-        yield opened.enter_context(RunningServer(folder / "data", port=0, **settings))
+        yield opened.enter_context(RunningServer(folder / "data", port=port, **settings))

@@ -44,8 +44,8 @@ class SyscallKiller:
     """Kills ``pid`` after its counted system call number ``kill_after`` (from 1) inside the block.
 
     If the process makes fewer, it is not killed, and ``has_killed`` stays False. ``syscalls`` are the calls that it
-    made, as strace shows them; ``count`` is how many of them were counted: none before the first that has
-    ``since`` in its text.
+    made, as strace shows them; ``count`` is how many of them were counted: none before the first in whose text the
+    regular expression ``since`` is found.
     """
 
     def __init__(self, pid: int, kill_after: int, since: str = "") -> None:
@@ -57,7 +57,7 @@ class SyscallKiller:
         self._has_begun = False
         self._pid = pid
         self._kill_after = kill_after
-        self._since = since
+        self._since = re.compile(since)
         self._tracer = subprocess.Popen(
             ["strace", *_OPTIONS, "-p", str(pid)],
             stdin=subprocess.DEVNULL,
@@ -95,6 +95,8 @@ class SyscallKiller:
         for line in self._tracer.stderr:
             if (call := _SYSCALL.search(line)) and "resumed" not in line:
                 self.syscalls.append(f"{call[1]} {call[2].strip()}")
+                # Before the stop: lines of other threads may come between the call and its stop.
+                self._has_begun = self._has_begun or self._since.search(self.syscalls[-1]) is not None
             elif _STOP_SIGNAL_LINE in line and not self.has_killed:
                 needs_continue = True
                 self.count += self._is_counted(self.syscalls[-1])
@@ -111,7 +113,6 @@ class SyscallKiller:
 
         A transaction has no effect before its last page; the fdatasync after that is counted again.
         """
-        self._has_begun = self._has_begun or self._since in syscall
         self._page_writes = self._page_writes + 1 if _PAGE_WRITE.search(syscall) else 0
         return self._has_begun and (self._page_writes == 0 or self._page_writes % _COUNTED_PAGE == 1)
 

@@ -81,7 +81,8 @@ def push_list_and_edit(user: CommandLine, library: Path) -> None:
     listed = user.run_json("ls", "lines", "--type", "loras")["model_list"]
     assert [model["model_path"] for model in listed] == ["models/loras/portraits/lines.safetensors"]
     shown = user.run_json("show", "loras/portraits/lines.safetensors")
-    assert shown == listed[0] | {"agent_model_list": [], "hashes": shown["hashes"]}
+    hub_file = {"repository": "team/loras__portraits__lines.safetensors", "path": "lines.safetensors"}
+    assert shown == listed[0] | {"agent_model_list": [], "hashes": shown["hashes"], "hub_file": hub_file}
     assert shown["tags"] == ["first-day"]
     edited = user.run_json(
         "edit", shown["id"], "--name", "Ink lines", "--add-tag", "portrait", "--license", "CC-BY-4.0"

@@ -6,12 +6,15 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from modelyard.client.transfers.push import HASHED_FIRST_BYTES
 from tests.journeys.command_line import CommandLine
 from tests.journeys.fault_proxy import FaultProxy, FlipBit
 from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE
 from tests.server.harness import ApiCaller
 
 SIZE = 3 * MEBIBYTE
+# Smaller files are hashed before they are sent, so that the store refuses other bytes.
+UNHASHED_SIZE = HASHED_FIRST_BYTES + MEBIBYTE
 FLIPS = 10
 CONTENT_MISMATCH, REFUSED = 6, 4
 # The files of these tests have a header of 2 KiB; a flipped bit there makes the format invalid.
@@ -31,8 +34,8 @@ def test_push_flipped_bit_in_upload_fails_and_registers_no_model(
     modelyard: CommandLine, proxy: FaultProxy, team: ApiCaller, new_file: Callable[[int, str], Path]
 ) -> None:
     # Of sizes that the team does not have: then the client uploads before it knows the hash.
-    files = [new_file(SIZE + 4096 * number, f"ink{number}.safetensors") for number in range(FLIPS)]
-    for file, offset in zip(files, choose_offsets(SIZE), strict=True):
+    files = [new_file(UNHASHED_SIZE + 4096 * number, f"ink{number}.safetensors") for number in range(FLIPS)]
+    for file, offset in zip(files, choose_offsets(UNHASHED_SIZE), strict=True):
         proxy.inject_once(FlipBit(offset), "PUT", "/blobs/.*")
 
         pushed = modelyard.run("push", file)
@@ -82,7 +85,7 @@ def test_push_flipped_bit_in_part_fails_and_next_push_succeeds(
 def test_push_flipped_bit_in_file_header_fails_and_next_push_succeeds(
     modelyard: CommandLine, proxy: FaultProxy, team: ApiCaller, new_file: Callable[[int], Path]
 ) -> None:
-    file = new_file(SIZE)
+    file = new_file(UNHASHED_SIZE)
     proxy.inject_once(FlipBit(9), "PUT", "/blobs/.*")
 
     assert modelyard.run("push", file).code in (REFUSED, CONTENT_MISMATCH)

@@ -57,7 +57,9 @@ def generate_python_client(server: RunningServer, folder: Path) -> None:
     # The generator itself waits for a document for five seconds only.
     response = httpx2.get(f"{server.url}/api/v1/openapi.json", timeout=DOCUMENT_SECONDS, trust_env=False)
     document.write_bytes(response.raise_for_status().content)
-    options = ("--output-path", target, "--meta", "none", "--fail-on-warning")
+    # It knows no pictures, but reads them as other bytes.
+    config = SOURCES / "openapi-python-client.json"
+    options = ("--output-path", target, "--meta", "none", "--fail-on-warning", "--config", config)
     run(ENVIRONMENT / "bin" / "openapi-python-client", "generate", "--path", document, *options, folder=folder)
 
 

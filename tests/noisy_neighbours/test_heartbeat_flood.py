@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from modelyard.server.database.session import Database, get_table
 from modelyard.server.models.tables import ModelRow
-from modelyard.wire.agents import MAX_HEARTBEAT_STATES
+from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES
 from tests.noisy_neighbours.latency import Comparison, Latencies, LatencyProbe, assert_stays_fast, for_seconds
 from tests.noisy_neighbours.load_program import ExpectedResponses, sending
 from tests.running import RunningServer

@@ -14,8 +14,13 @@ from tests.server.models.model_factory import ModelSpec, TeamModels
 MODELS = 2_000
 CONNECTIONS = 48
 EXPECTED = ExpectedResponses(frozenset({"200", "503"}), minimum=CONNECTIONS)
-# Every trigram of these is in every name; the last word is in none.
-SEARCHES = ["ab" * 40 + " zq", " ".join(["ab" * 12, "ba" * 11, "abab0", "baba1", "a0", "b1", "0a", "zq"]), "aba bab zq"]
+# Every trigram of these is in every name; the last word is in none. The fourth is compared with the words of the team.
+SEARCHES = [
+    "ab" * 40 + " zq",
+    " ".join(["ab" * 12, "ba" * 11, "abab0", "baba1", "a0", "b1", "0a", "zq"]),
+    "aba bab zq",
+    " ".join(["ab" * 18 + "a", "ba" * 18 + "b", "zabab", "zqzq"]),
+]
 QUIET_SECONDS, LOADED_SECONDS = 3.0, 8.0
 NOISE_SECONDS = 0.02
 MAX_TIMES_SLOWER = {0.99: 3.0}

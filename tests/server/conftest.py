@@ -12,11 +12,23 @@ from modelyard.server.identity.passwords import PasswordHasher
 from modelyard.server.identity.state import Identity
 from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
-from tests.server.environments import PARTS, Environments, migrated_template
+from tests.postgres import RunningPostgres
+from tests.server.environments import PARTS, Environments, create_migrated_file
 from tests.server.harness import ApiCaller, Harness
 
 # The production algorithm with the lowest possible cost.
 CHEAP = PasswordHasher(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty, migrated database of each kind."""
+    if request.param == "sqlite":
+        yield create_migrated_file(tmp_path / "registry.sqlite3")
+        return
+    postgres: RunningPostgres = request.getfixturevalue("postgres_server")
+    with postgres.database(request.getfixturevalue("postgres_template")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +38,7 @@ def environments(request: pytest.FixtureRequest) -> Iterator[Environments]:
     with ExitStack() as stack:
         if "postgresql" in PARTS:
             postgres = request.getfixturevalue("postgres_server")
-            template = stack.enter_context(migrated_template(postgres))
+            template = request.getfixturevalue("postgres_template")
         if "s3" in PARTS:
             seaweed = request.getfixturevalue("seaweed_server")
             storage = {

@@ -7,16 +7,20 @@ The environment variable ``MODELYARD_TEST_ON`` selects them:
     large       PostgreSQL and S3
 """
 
+import base64
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
 
 import modelyard.server.app  # noqa: F401 - imports every slice, so that every table is known
+from modelyard.server.data_folder import DATABASE_FILE, create_database_file
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.settings import Settings
@@ -28,6 +32,9 @@ SETUPS: dict[str, tuple[Part, Part]] = {
     "postgresql": ("postgresql", "folder"),
     "large": ("postgresql", "s3"),
 }
+SECRETS_KEY = base64.b64encode(b"k" * 32).decode()
+# Webhooks may have this address, at which no receiver listens.
+CLOSED_HOST = "127.0.0.1:9"
 PARTS = SETUPS[os.environ.get("MODELYARD_TEST_ON", "small")]
 
 
@@ -46,8 +53,28 @@ def migrated_template(postgres: RunningPostgres) -> Iterator[str]:
         yield url.rpartition("/")[2]
 
 
+@cache
+def read_migrated_file() -> bytes:
+    """Return the content of a migrated SQLite file, which is made once in a process."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / DATABASE_FILE
+        database = Database(f"sqlite:///{file}")
+        migrate(database.engine)
+        database.close()
+        return file.read_bytes()
+
+
+def create_migrated_file(file: Path) -> str:
+    """Create a migrated SQLite file, as the server would, unless it exists; return its URL."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    create_database_file(file)
+    if not file.stat().st_size:
+        file.write_bytes(read_migrated_file())
+    return f"sqlite:///{file}"
+
+
 class Environments:
-    """Creates settings of empty registries, on the selected database and store."""
+    """Creates settings of empty registries, on the selected database and store; each database is migrated already."""
 
     def __init__(self, postgres: RunningPostgres | None, template: str, storage: dict[str, Any]) -> None:
         self._postgres = postgres
@@ -58,8 +85,12 @@ class Environments:
     def create_settings(self, folder: Path, **changed: Any) -> Iterator[Settings]:
         """Yield settings of an empty registry; its database is dropped at the end, its files stay."""
         defaults = {"data_dir": folder / "data", "public_url": "http://registry.test"}
+        defaults |= {"secrets_key": SECRETS_KEY, "webhook_hosts": (CLOSED_HOST,)}
         with self._database() as database:
-            yield Settings(**(defaults | database | self._prefix() | changed))
+            settings = Settings(**(defaults | database | self._prefix() | changed))
+            if settings.database_url is None:
+                create_migrated_file(settings.data_dir / DATABASE_FILE)
+            yield settings
 
     @staticmethod
     def get_program_settings(settings: Settings) -> dict[str, str]:

@@ -38,3 +38,19 @@ def record_queries(engine: Engine, *, of_all_threads: bool = False) -> Iterator[
         yield statements
     finally:
         event.remove(engine, "before_cursor_execute", record)
+
+
+@contextmanager
+def record_statements(engine: Engine | Connection) -> Iterator[list[str]]:
+    """Record every statement that this thread sends through the engine; one with many sets of values counts once."""
+    statements, own_thread = list[str](), threading.get_ident()
+
+    def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if threading.get_ident() == own_thread:
+            statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", record)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", record)

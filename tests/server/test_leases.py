@@ -4,11 +4,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.leases import Interruption, JobLease, renew_periodically
 from modelyard.wire.problems import Unavailable
@@ -19,18 +17,9 @@ SHORT = timedelta(seconds=1.5)
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        yield from open_migrated_database(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
-        return
-    with request.getfixturevalue("postgres_server").database() as url:
-        yield from open_migrated_database(url)
-
-
-def open_migrated_database(url: str) -> Iterator[Database]:
-    database = Database(url)
-    migrate(database.engine)
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    database = Database(migrated_url)
     yield database
     database.close()
 

@@ -15,10 +15,15 @@ from tests.server.harness import Harness
 
 Json = dict[str, Any]
 UPDATES = ("AgentUpdate", "ModelUpdate", "TeamUpdate")
-# Problems of unknown addresses, of presigned URLs and of the command line: no operation of the document has them.
+# Problems of unknown addresses, of the Hugging Face endpoint, of presigned URLs, of jobs and of the command line: no
+# operation of the document has them.
 PROBLEMS_OUTSIDE_OPERATIONS = {
+    "source-changed",
     "malformed-request",
     "route-not-found",
+    "repository-not-found",
+    "repository-revision-not-found",
+    "repository-file-not-found",
     "method-not-allowed",
     "account-not-found",
     "signature-refused",
@@ -57,7 +62,7 @@ def list_request_schemas(document: Json) -> set[str]:
     return {
         operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
         for operation in list_operations(document)
-        if "requestBody" in operation
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
     }
 
 
@@ -67,7 +72,7 @@ def build_example(schema: Json) -> Json:
 
 
 def find_wire_class(name: str) -> type[BaseModel]:
-    for module in pkgutil.iter_modules(wire.__path__, "modelyard.wire."):
+    for module in pkgutil.walk_packages(wire.__path__, "modelyard.wire."):
         found: object = getattr(importlib.import_module(module.name), name, None)
         if isinstance(found, type) and issubclass(found, BaseModel):
             return found

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -23,22 +22,6 @@ POLL_SECONDS = 0.1
 TIMEOUT = 0.3
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated database."""
-    if request.param == "sqlite":
-        yield _migrated(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
-        return
-    with request.getfixturevalue("postgres_server").database() as fresh:
-        yield _migrated(fresh)
-
-
-def _migrated(url: str) -> str:
-    with open_database(url) as database:
-        migrate(database.engine)
-    return url
-
-
 @contextmanager
 def open_database(url: str) -> Iterator[Database]:
     database = Database(url)
@@ -47,15 +30,15 @@ def open_database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    with open_database(url) as database:
+def database(migrated_url: str) -> Iterator[Database]:
+    with open_database(migrated_url) as database:
         yield database
 
 
 @pytest.fixture
-def other_server(url: str) -> Iterator[Database]:
+def other_server(migrated_url: str) -> Iterator[Database]:
     """The database as opened by another server."""
-    with open_database(url) as database:
+    with open_database(migrated_url) as database:
         yield database
 
 
@@ -189,7 +172,8 @@ async def test_revision_watcher_without_waiters_sends_no_query(database: Databas
 def own_postgres() -> Iterator[RunningPostgres]:
     """A database server that the test may stop."""
     with RunningPostgres() as server:
-        _migrated(server.url())
+        with open_database(server.url()) as database:
+            migrate(database.engine)
         yield server
 
 

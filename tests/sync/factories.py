@@ -15,7 +15,7 @@ from modelyard.sync.inventory.roots import RootOnDisk
 from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning.actions import CopyLocal, Fetch, Plan, Replace, Source
 from modelyard.sync.planning.planner import Policy, plan_sync
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MODELS = Path("/comfy/models")

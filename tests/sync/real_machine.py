@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from modelyard.comfyui.layout import Install, build_plain_install
 from modelyard.sync.apply.apply_plan import apply_plan
 from modelyard.sync.apply.downloads import ApplyOptions
 from modelyard.sync.apply.replica_states import OnReplicaState, ReplicaState, ignore_replica_state
-from modelyard.sync.desired import DesiredState, build_desired_state
+from modelyard.sync.desired import DesiredModel, DesiredState, build_desired_state
 from modelyard.sync.inventory.hash_index import HashIndex
 from modelyard.sync.inventory.placement_journal import Placement, PlacementJournal
 from modelyard.sync.inventory.roots import WORK_FOLDER
@@ -22,7 +22,8 @@ from modelyard.sync.inventory.state_db import StateFile
 from modelyard.sync.planning.actions import Plan
 from modelyard.sync.planning.planner import plan_sync
 from modelyard.transfer.options import TransferOptions
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
+from modelyard.wire.folders.manifest import FolderFile, build_manifest, get_file_hash, sort_files
 from tests.sync.factories import build_entry, build_policy
 from tests.transfer.faulty_server import FaultyServer
 
@@ -49,6 +50,8 @@ class ModelStore:
     server: FaultyServer
     requested_ids: list[UUID] = field(default_factory=list)
     requested_versions: list[int] = field(default_factory=list)
+    requested_files: list[str] = field(default_factory=list)  # of folders
+    folder_files: dict[str, tuple[FolderFile, ...] | str] = field(default_factory=dict)
 
     def add_model(self, path: str, content: bytes, **facts: object) -> ManifestEntry:
         """Add a model that can be downloaded."""
@@ -57,6 +60,20 @@ class ModelStore:
         )
         self.server.put(f"/{entry.id}", content)
         return entry
+
+    def add_folder(self, path: str, files: Mapping[str, bytes], **facts: object) -> ManifestEntry:
+        """Add a folder model whose files can be downloaded."""
+        listed = sort_files(FolderFile(name, hash_bytes(content), len(content)) for name, content in files.items())
+        manifest = build_manifest(listed)
+        self.folder_files[hash_bytes(manifest)] = tuple(listed)
+        for content in files.values():
+            self.server.put(f"/{hash_bytes(content)}", content)
+        defaults = {"file_size": len(manifest), "file_hash": get_file_hash(manifest), "is_folder": True}
+        return build_entry(path, "", **(defaults | facts))
+
+    async def get_file_url(self, desired: DesiredModel) -> str:
+        self.requested_files.append(desired.file_path or "")
+        return self.server.url(f"/{desired.sha256}")
 
     async def get_download_url(self, model_id: UUID, version: int) -> str:
         self.requested_ids.append(model_id)
@@ -88,23 +105,34 @@ class RealMachine:
 
     def plan(self, *models: ManifestEntry, **policy: object) -> Plan:
         with self.open_state() as machine:
-            return self.scan_and_plan(machine, build_desired_state(models), **policy)
+            return self.scan_and_plan(machine, self._build_desired(models), **policy)
 
     def sync(
         self, *models: ManifestEntry, options: ApplyOptions = DEFAULT_OPTIONS, **policy: object
     ) -> dict[str, ReplicaState]:
         """Scan, plan and apply once; return the states by path, or the last one of each path."""
         with self.open_state() as machine:
-            plan = self.scan_and_plan(machine, build_desired_state(models), **policy)
-            return group_by_path(asyncio.run(apply_plan(plan, machine, self.store.get_download_url, options)))
+            plan = self.scan_and_plan(machine, self._build_desired(models), **policy)
+            return self._apply(plan, machine, options)
 
     def apply(
         self, plan: Plan, options: ApplyOptions = DEFAULT_OPTIONS, on_progress: OnReplicaState = ignore_replica_state
     ) -> dict[str, ReplicaState]:
         with self.open_state() as machine:
-            return group_by_path(
-                asyncio.run(apply_plan(plan, machine, self.store.get_download_url, options, on_progress))
-            )
+            return self._apply(plan, machine, options, on_progress)
+
+    def _build_desired(self, models: Iterable[ManifestEntry]) -> DesiredState:
+        return build_desired_state(models, folder_files=self.store.folder_files)
+
+    def _apply(
+        self,
+        plan: Plan,
+        machine: MachineState,
+        options: ApplyOptions,
+        on_progress: OnReplicaState = ignore_replica_state,
+    ) -> dict[str, ReplicaState]:
+        options = replace(options, get_file_url=self.store.get_file_url)
+        return group_by_path(asyncio.run(apply_plan(plan, machine, self.store.get_download_url, options, on_progress)))
 
     def write_user_file(self, path: str, content: bytes) -> Path:
         """Write a user's file with an old modification time."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from modelyard.comfyui.layout import Install, build_plain_install
 from modelyard.sync.inventory.roots import RootOnDisk
 from modelyard.sync.inventory.scan import Inventory, MachineState, ScanOptions, scan_roots
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.factories import build_desired
 
 

@@ -1,28 +1,34 @@
 """A sync in its own process, which can be traced, killed, or made to fail in system calls."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.real_machine import RealMachine
 
 REPOSITORY = Path(__file__).parents[2]
 
 # Waits for a line, so that a tracer can be attached before the sync begins.
 PROGRAM = """
-import sys
+import json, sys
 from pathlib import Path
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.folders.manifest import FolderFile
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.real_machine import ModelStore, RealMachine
 from tests.transfer.faulty_server import FaultyServer
 
-models, state, base, agent_id, *desired = sys.argv[1:]
+models, state, base, agent_id, folder_files, *desired = sys.argv[1:]
 server = FaultyServer()
 server.base = base
-machine = RealMachine(Path(models), Path(state), ModelStore(server), agent_id)
+store = ModelStore(server)
+for key, files in json.loads(folder_files).items():
+    store.folder_files[key] = tuple(FolderFile(*file) for file in files)
+machine = RealMachine(Path(models), Path(state), store, agent_id)
 print("ready", flush=True)
 sys.stdin.readline()
 for replica in machine.sync(*map(ManifestEntry.model_validate_json, desired)).values():
@@ -41,7 +47,12 @@ class SyncProcess:
         added: Mapping[str, str] | None = None,
     ) -> None:
         models = [model.model_dump_json() for model in desired]
+        files = {
+            key: [astuple(file) for file in listed if not isinstance(file, str)]
+            for key, listed in machine.store.folder_files.items()
+        }
         arguments = [str(machine.models), str(machine.state), machine.store.server.base, machine.agent_id]
+        arguments.append(json.dumps(files))
         self.process = subprocess.Popen(
             [*under, sys.executable, "-c", PROGRAM, *arguments, *models],
             stdin=subprocess.PIPE,

@@ -10,7 +10,7 @@ from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.wire.problems import VersionNotFound
 from tests.sync.factories import build_entry
 from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine, hash_bytes
-from tests.transfer.faulty_server import flip_bit
+from tests.transfer.faults import flip_bit
 
 INK = os.urandom(500_000)
 WASH = os.urandom(500_000)

@@ -16,11 +16,12 @@ from modelyard.sync.apply.downloads import ApplyOptions
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.apply.transfer_window import TransferWindow
 from modelyard.transfer.options import BandwidthLimit
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from modelyard.wire.problems import Unauthenticated
 from tests.sync.factories import NOW
 from tests.sync.real_machine import DEFAULT_OPTIONS, SHORT_TIMEOUTS, ModelStore, RealMachine, group_by_path, hash_bytes
-from tests.transfer.faulty_server import Exchange, send_slowly, serve_correctly
+from tests.transfer.faults import send_slowly
+from tests.transfer.faulty_server import Exchange, serve_correctly
 
 pytestmark = pytest.mark.slow
 

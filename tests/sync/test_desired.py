@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.sync.desired import MAX_ENTRIES, DesiredState, build_desired_state
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.factories import NOW, build_desired, build_entry, hash_text
 
 pytestmark = pytest.mark.slow

@@ -14,10 +14,11 @@ from modelyard.sync.desired import build_desired_state
 from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.sync.inventory.scan import MachineState
 from modelyard.sync.planning.actions import Plan, Remove, Replace
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.agent.agent_machine import wait_until
 from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine, group_by_path, hash_bytes
-from tests.transfer.faulty_server import Exchange, send_slowly, serve_correctly
+from tests.transfer.faults import send_slowly
+from tests.transfer.faulty_server import Exchange, serve_correctly
 
 pytestmark = pytest.mark.slow
 

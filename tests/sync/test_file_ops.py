@@ -16,6 +16,10 @@ from modelyard.sync.apply.files.file_ops import get_model_mtime_ns
 from modelyard.sync.apply.files.local_copies import StagingArea
 from modelyard.sync.apply.files.trash import list_trash, purge_trash
 from modelyard.sync.desired import DesiredModel
+from modelyard.sync.inventory.hash_index import HashIndex
+from modelyard.sync.inventory.placement_journal import PlacementJournal
+from modelyard.sync.inventory.scan import MachineState
+from modelyard.sync.inventory.state_db import StateFile
 from modelyard.sync.planning.actions import Source
 from tests.sync.factories import build_desired, build_entry
 from tests.sync.real_machine import hash_bytes
@@ -74,7 +78,8 @@ def test_purge_trash_deletes_files_older_than_a_day(work: OpenFolder) -> None:
     stranger = old.with_name("holiday.jpg")
     stranger.write_bytes(b"not ours")
 
-    clean_work_folder(work.path, "render-07", desired=())
+    with StateFile(work.path / "state.sqlite") as state:
+        clean_work_folder(work.path, MachineState("render-07", HashIndex(state), PlacementJournal(state)), desired=())
 
     assert not old.exists()
     assert young.exists()

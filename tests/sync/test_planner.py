@@ -64,6 +64,18 @@ def test_plan_file_at_path_of_unverified_model_is_not_removed() -> None:
     assert (plan.fetch, plan.replace, plan.rows_to_write, plan.rows_to_delete) == ((), (), (), ())
 
 
+@pytest.mark.parametrize("present", ["old", "new"])
+def test_plan_file_of_model_with_conflicting_pins_stays_as_it_is(present: str) -> None:
+    disk = SimulatedDisk()
+    disk.add_placed_file("loras/ink.pt", present)
+    disk.add_user_file("loras/other.pt", "new")
+    conflict = "'A' pins version 1, 'B' pins version 2"
+    plan = disk.plan(build_entry("loras/ink.pt", "new", keep=True, pin_conflict=conflict))
+    blocked = get_only_blocked(plan)
+    assert (blocked.state, blocked.reason.partition(". ")[0]) == ("blocked", f"pin-conflict: {conflict}")
+    assert (plan.fetch, plan.replace, plan.remove, plan.rows_to_delete) == ((), (), (), ())
+
+
 def test_plan_placed_file_not_desired_is_removed() -> None:
     disk = SimulatedDisk()
     path = disk.add_placed_file("loras/ink.pt")

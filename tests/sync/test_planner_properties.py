@@ -13,7 +13,7 @@ from modelyard.sync.inventory.listing import EntryKind
 from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning.actions import CopyLocal, Fetch, Plan, Replace
 from modelyard.sync.planning.planner import plan_sync
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.factories import DISK, MODELS, SimulatedDisk, build_entry, build_install, build_policy, hash_text
 
 pytestmark = pytest.mark.slow

@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from modelyard.sync.apply.queue import SMALL_BYTES, ActionQueue, Job
-from modelyard.sync.planning.actions import Action, Plan
-from modelyard.wire.agents import ManifestEntry
+from modelyard.sync.planning.actions import Action, Fetch, Plan
+from modelyard.wire.agents.manifests import ManifestEntry
+from modelyard.wire.folders.manifest import FolderFile
 from tests.sync.factories import GB, NOW, SimulatedDisk, build_entry
 
 PARALLEL = 2
@@ -63,6 +64,22 @@ def test_action_queue_small_files_begin_by_size_class_then_desired_order() -> No
 def test_action_queue_large_files_begin_in_desired_order() -> None:
     queue = build_queue(SimulatedDisk().plan(build_large_entry(2), build_large_entry(0), build_large_entry(1)))
     assert get_names(start_all(queue)) == ["large0", "large1"]
+
+
+def test_action_queue_new_folders_with_one_large_file_do_not_run_at_the_same_time() -> None:
+    [fetch] = SimulatedDisk().plan(build_large_entry(0)).fetch
+    size = SMALL_BYTES + 1
+    files = [(FolderFile("a.pt", "a" * 64, size),), (FolderFile("b.pt", "a" * 64, size),)]
+    queue = ActionQueue(PARALLEL)
+    for number, listed in enumerate(files):
+        desired = replace(fetch.desired, sha256=f"{number}" * 64, size=size, is_folder=True, files=listed)
+        target = replace(fetch.target, name=f"folder{number}")
+        queue.add(Job(Fetch(desired, target)))
+
+    [first] = start_all(queue)
+    queue.finish(first)
+
+    assert get_names([first, *start_all(queue)]) == ["folder0", "folder1"]
 
 
 def test_action_queue_removals_without_approval_do_not_begin() -> None:

@@ -12,7 +12,7 @@ from modelyard.sync.inventory.scan import MachineState
 from modelyard.sync.planning.actions import Plan
 from modelyard.sync.planning.planner import Policy
 from modelyard.sync.reconcile import ReconcileRequest, reconcile_once
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine
 
 CONTENT = b"ink" * 1000

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.sync.planning.removal_limit import build_removal_token
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.factories import MODELS, SimulatedDisk, build_entry, hash_text
 
 

@@ -1,11 +1,13 @@
 """What a machine records of its removals, on a real disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from modelyard.comfyui.layout import Root
 from modelyard.sync.inventory.state_db import StateFile
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.real_machine import ModelStore, RealMachine
 from tests.sync.recorded_times import age_removals
 
@@ -70,3 +72,24 @@ def test_apply_removal_that_cannot_be_recorded_is_not_made(machine: RealMachine,
     done = machine.sync(*five[1:])
     assert "cannot be used: no room" in (done["0.sft"].reason or "")
     assert list(machine.read_files()) == NAMES
+
+
+def test_file_in_the_former_folder_of_its_type_stays_and_takes_nothing_of_the_disk_budget(
+    machine: RealMachine, store: ModelStore, tmp_path: Path
+) -> None:
+    face, ink = store.add_model("ipadapter/face.sft", b"face"), store.add_model("loras/ink.sft", b"ink.")
+    machine.sync(face, disk_budget_bytes=8)
+    # A custom node has registered another folder, after which ComfyUI does not search the former one.
+    moved = tmp_path / "other" / "ipadapter"
+    moved.mkdir(parents=True)
+    [install] = machine.installs
+    machine.installs = (replace(install, roots=(*install.roots, Root("ipadapter", moved))),)
+
+    for _ in range(2):
+        states = machine.sync(face, ink, disk_budget_bytes=8)
+        assert {path: state.state for path, state in states.items()} == {
+            "ipadapter/face.sft": "ready",
+            "loras/ink.sft": "ready",
+        }
+    assert set(machine.read_files()) == {"ipadapter/face.sft", "loras/ink.sft"}
+    assert (moved / "face.sft").read_bytes() == b"face"

@@ -211,9 +211,61 @@ def test_state_file_of_version_1_is_migrated_with_its_rows(tmp_path: Path) -> No
         assert HashIndex(state).get_hash(FILE, OLD._replace(inode=5)) == A
         assert PlacementJournal(state).list_recent_removals() == frozenset()
         PlacementJournal(state).record_removals([FILE])
+        assert PlacementJournal(state).for_previews().list_placements() == []
     assert list_placements(file) == [ENTRY]
     with StateFile(file) as state, state.transaction() as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (4,)
+
+
+# As agents of 0.3.0 wrote it.
+VERSION_3 = (
+    VERSION_1.replace("PRAGMA user_version = 1;", "")
+    + """
+CREATE TABLE removals (path BLOB PRIMARY KEY, removed_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE previews (
+    path BLOB NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, model_id TEXT NOT NULL,
+    origin TEXT NOT NULL CHECK (origin IN ('placed', 'found')), is_done INTEGER NOT NULL CHECK (is_done IN (0, 1)),
+    device INTEGER NOT NULL, inode INTEGER NOT NULL, noted_at REAL NOT NULL,
+    PRIMARY KEY (path, sha256)
+) WITHOUT ROWID;
+PRAGMA user_version = 3;
+"""
+)
+
+
+def test_state_file_of_version_3_is_migrated_with_its_rows(tmp_path: Path) -> None:
+    file = tmp_path / "a.sqlite"
+    picture = replace(ENTRY, path=Path("/comfy/models/loras/ink.preview.png"))
+    with closing(sqlite3.connect(file)) as database, database:
+        database.executescript(VERSION_3)
+        for table, entry in (("placements", ENTRY), ("previews", picture)):
+            database.execute(
+                f"INSERT INTO {table} VALUES (?, ?, 3, ?, 'placed', 1, 0, 0, 1e9)",  # noqa: S608 - one of two names
+                (os.fsencode(entry.path), A, str(entry.model_id)),
+            )
+
+    with StateFile(file) as state:
+        assert state.damage_notice is None
+        journal = PlacementJournal(state)
+        for rows, entry in ((journal, ENTRY), (journal.for_previews(), picture)):
+            assert [replace(row, noted_at=None) for row in rows.list_placements()] == [entry]
+        journal.confirm(replace(ENTRY, is_folder=True, inode=5))
+        assert [(row.is_folder, row.inode) for row in journal.list_placements()] == [(True, 5)]
+
+
+def test_placement_journal_of_previews_has_rows_of_its_own(tmp_path: Path) -> None:
+    picture = replace(ENTRY, path=Path("/comfy/models/loras/ink.preview.png"), is_confirmed=False, inode=7)
+    with StateFile(tmp_path / "a.sqlite") as state:
+        models = PlacementJournal(state)
+        previews = models.for_previews()
+        models.confirm(ENTRY)
+        previews.record_intent(picture)
+        assert [replace(row, noted_at=None) for row in previews.list_unconfirmed()] == [picture]
+        previews.confirm(replace(picture, is_confirmed=True))
+        models.delete_placements([ENTRY])
+        assert [row.path for row in previews.list_placements()] == [picture.path]
+        previews.delete_placements([picture])
+        assert (models.list_placements(), previews.list_placements()) == ([], [])
 
 
 def test_placement_journal_removal_is_recent_for_an_hour(tmp_path: Path) -> None:

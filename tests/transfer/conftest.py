@@ -1,12 +1,16 @@
 """Fixtures of the transfer tests: a server with injectable faults, options with short timeouts, and a file."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from modelyard.transfer.download.download import DownloadTarget, download_file
 from modelyard.transfer.options import TransferOptions
+from modelyard.transfer.progress import ProgressEvent, ignore_progress
+from tests.transfer.downloads import CONTENT, Fetch
 from tests.transfer.faulty_server import FaultyServer
 
 
@@ -37,3 +41,27 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "ink.safetensors"
     path.write_bytes(os.urandom(1_000_000))
     return path
+
+
+@pytest.fixture
+def desired(server: FaultyServer, tmp_path: Path) -> DownloadTarget:
+    digest = server.put("/model", CONTENT)
+    return DownloadTarget(len(CONTENT), digest, tmp_path / "ink.safetensors")
+
+
+@pytest.fixture
+def download(server: FaultyServer, desired: DownloadTarget, short_timeouts: TransferOptions) -> Fetch:
+    """Return a function that downloads ``desired`` from the server."""
+
+    def run(
+        on_progress: Callable[[ProgressEvent], None] = ignore_progress,
+        *,
+        connections: int = 3,
+        options: TransferOptions = short_timeouts,
+    ) -> None:
+        async def source() -> str:
+            return server.url("/model")
+
+        asyncio.run(download_file(source, desired, on_progress, connections=connections, options=options))
+
+    return run

@@ -12,7 +12,8 @@ import pytest
 from modelyard.transfer.download.download import DownloadTarget, download_file
 from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ProgressEvent, Resumed, ignore_progress
-from tests.transfer.faulty_server import FaultyServer, send_slowly
+from tests.transfer.faults import send_slowly
+from tests.transfer.faulty_server import FaultyServer
 
 SIZE = 4_000_000
 

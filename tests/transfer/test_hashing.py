@@ -152,6 +152,17 @@ def test_save_digest_file_modified_just_now_is_not_cached(cache: DigestCache, fi
     assert asyncio.run(compute_sha256(file, ignore_progress, cache=cache)) == _hash_file(file)
 
 
+def test_save_digest_of_many_small_files_is_written_once_until_save(cache: DigestCache, tmp_path: Path) -> None:
+    for number in range(50):
+        cache.save_digest(Path(f"/{number}"), FileIdentity(1, 1, 1), "a" * 64)
+    assert [cache.find_digest(Path(f"/{number}"), FileIdentity(1, 1, 1)) for number in range(50)] == ["a" * 64] * 50
+    assert cache.find_digest(Path("/49"), FileIdentity(1, 2, 1)) is None
+    with sqlite3.connect(tmp_path / "cache" / "digests.sqlite") as database:
+        assert database.execute("SELECT count(*) FROM digests").fetchone() == (1,)
+        cache.save()
+        assert database.execute("SELECT count(*) FROM digests").fetchone() == (50,)
+
+
 def test_save_digest_undecodable_file_name_is_cached(cache: DigestCache, tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.safetensors"))
     path.write_bytes(b"bytes")
@@ -200,6 +211,7 @@ from modelyard.transfer.source_file import FileIdentity
 cache = DigestCache(Path(sys.argv[1]))
 for number in range(50):
     cache.save_digest(Path(f"/{sys.argv[2]}/{number}"), FileIdentity(1, 1, 1), "a" * 64)
+    cache.save()
 """
     database = tmp_path / "digests.sqlite"
     both = [subprocess.Popen([sys.executable, "-c", program, str(database), name]) for name in "ab"]

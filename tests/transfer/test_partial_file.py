@@ -201,6 +201,15 @@ def test_open_partial_file_with_second_hard_link_creates_a_new_file(path: Path, 
     assert (tmp_path / "ink.safetensors").read_bytes() == b"placed by a run that was killed just then"
 
 
+def test_partial_file_has_no_checkpoint_file_before_the_first_checkpoint(tmp_path: Path) -> None:
+    partial = open_partial_file(tmp_path / "ink.part", 1000, SHA)
+    partial.write(memoryview(b"x" * 100), 0)
+    assert [each.name for each in tmp_path.iterdir()] == ["ink.part"]
+    partial.save_checkpoint()
+    partial.close()
+    assert open_partial_file(tmp_path / "ink.part", 1000, SHA).received_bytes == 100
+
+
 def test_open_partial_file_in_open_folder_ignores_a_redirected_path(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "elsewhere").mkdir()

@@ -1,9 +1,7 @@
 """Transfers over TLS and through proxies."""
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,20 +14,14 @@ from modelyard.transfer.http.connection import Request
 from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ignore_progress
 from modelyard.transfer.upload import upload_whole
+from tests.certificates import make_certificate
 from tests.transfer.faulty_server import FaultyServer
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """Create a file with a key and a self-signed certificate for 127.0.0.1."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
-    made = tmp_path / "tls.pem"
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(made)]
-    name = ["-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1", "-out", str(tmp_path / "certificate")]
-    subprocess.run(["openssl", "req", "-x509", *key, *name], check=True, capture_output=True)
-    made.write_bytes(made.read_bytes() + (tmp_path / "certificate").read_bytes())
-    return made
+    return make_certificate(tmp_path, "IP:127.0.0.1")
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from modelyard.wire.hashes import MAX_LOOKUPS, HashCandidate, ModelLookup, parse_hash
+from modelyard.wire.hashes.lookups import MAX_LOOKUPS, ModelLookup
+from modelyard.wire.hashes.texts import HashCandidate, parse_hash
 
 FULL = "0123456789abcdef" * 4
 

@@ -9,7 +9,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from modelyard.wire.models import Tag
-from modelyard.wire.schemas import NAME_PATTERN, LongName, Name, clean_name
+from modelyard.wire.schemas import LongName, Name
+from modelyard.wire.texts.rules import NAME_PATTERN, clean_name
 
 CASES = json.loads(Path(__file__).with_name("name_cases.json").read_text(encoding="utf-8"))
 NAME_TYPES = pytest.mark.parametrize("name_type", [LongName, Tag, Name], ids=["model name", "tag", "name"])

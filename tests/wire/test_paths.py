@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.wire.paths import SOURCE_PATTERN, ModelPath, ModelPathInvalid, build_path_key, parse_model_path
+from modelyard.wire.paths import (
+    SOURCE_PATTERN,
+    ModelPath,
+    ModelPathInvalid,
+    build_path_key,
+    exceeds_windows_limit,
+    parse_model_path,
+)
 
 # The page's tests read the same file: web/tests/upload-paths.spec.ts.
 CASES = json.loads(Path(__file__).with_name("model_path_cases.json").read_text(encoding="utf-8"))
@@ -70,6 +77,37 @@ def test_path_key_type_alias_and_canonical_type_are_equal() -> None:
 
 def test_path_key_different_files_differ() -> None:
     assert parse_model_path("loras", "loras/a b.bin").key != parse_model_path("loras", "loras/a_b.bin").key
+
+
+@pytest.mark.parametrize(
+    ("path", "is_too_long"),
+    [
+        ("C:\\models\\loras\\ink.safetensors", False),
+        ("C:\\" + "d" * 256, False),
+        ("C:\\" + "d" * 257, True),
+        # Two UTF-16 units each.
+        ("C:\\" + "😀" * 128, False),
+        ("C:\\" + "😀" * 129, True),
+    ],
+    ids=["usual", "longest", "one more", "longest of pairs", "one more pair"],
+)
+def test_exceeds_windows_limit_counts_utf16_units_and_the_nul(path: str, is_too_long: bool) -> None:
+    assert exceeds_windows_limit(path) is is_too_long
+
+
+# Names that mean a device, another name or a stream on Windows, and pairs of names that are one file there.
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("CON", "con.safetensors", "NUL.tar.gz", "COM1", "com0.bin", "LPT9.txt", "COM¹", "CONIN$", "AUX .bin"),
+        *("ink.", "ink ", " ink", "ink. "),
+        *(f"ink{character}.bin" for character in '<>:"|?*\\\x00\x1f'),
+    ],
+    ids=ascii,
+)
+def test_parse_model_path_name_with_another_meaning_on_windows_is_refused(name: str) -> None:
+    with pytest.raises(ModelPathInvalid):
+        parse_model_path("loras", f"loras/{name}")
 
 
 @given(st.text(max_size=60))

@@ -14,7 +14,7 @@ from modelyard.server.settings import Settings
 from modelyard.transfer.errors import BadAddress, BadResponse
 from modelyard.transfer.http import proxy
 from modelyard.transfer.options import DEFAULT_OPTIONS
-from modelyard.wire.web_addresses import AddressInvalid, parse_address
+from modelyard.wire.texts.web_addresses import AddressInvalid, parse_address
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from '@playwright/test'
 import { expect, withRegistry } from '../tests/fixtures'
-import { drop, writeLargeModelFile } from '../tests/uploadActions'
+import { drop, expectUploaded, writeLargeModelFile } from '../tests/uploadActions'
 
 const test = withRegistry()
 
@@ -29,7 +29,7 @@ test('an upload of 2 GiB is nearly as fast as hashing it, with four parts at onc
   const served = registry.processorSeconds()
   const began = performance.now()
   await page.getByRole('button', { name: /^Upload 1/ }).click()
-  await expect(page.getByText('Registered as models/loras/rate.safetensors')).toBeVisible({ timeout: 600_000 })
+  await expectUploaded(page, 'models/loras/rate.safetensors', 600_000)
   const pushed = SIZE / ((performance.now() - began) / 1000)
   const used = await use()
   const hashed = (before + (await hashRate(browser))) / 2

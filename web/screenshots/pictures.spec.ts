@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, withRegistry } from '../tests/fixtures'
-import { createSampleTeam } from '../tests/sampleTeam'
+import { createStudio } from './studio'
 
 const test = withRegistry()
 
@@ -11,15 +11,15 @@ const IMAGES = join(import.meta.dirname, '../../docs/images')
 
 /** What a picture shows last; before, it is not taken. */
 const PICTURES: { name: string; view: (ids: string[]) => string; last: string; colorScheme?: 'dark' }[] = [
-  { name: 'models', view: () => '/models', last: 'checkpoints/ink_base.safetensors' },
-  { name: 'model', view: (ids) => `/models?model=${ids[1]}`, last: '3 of 3 machines have it.', colorScheme: 'dark' },
+  { name: 'models', view: () => '/models', last: 'Kaori v3' },
+  { name: 'model', view: (ids) => `/models/${ids.at(-1)}`, last: 'styles/inkwash_v2.safetensors', colorScheme: 'dark' },
   { name: 'machines', view: () => '/machines', last: 'Downloads start at 22:00.' },
-  { name: 'matrix', view: () => '/machines?view=matrix', last: 'Ready, not loaded', colorScheme: 'dark' },
+  { name: 'matrix', view: () => '/machines?view=matrix', last: 'Blank: not sent here', colorScheme: 'dark' },
 ]
 
 test('the screenshots of the documentation are taken', async ({ page, registry, signIn }) => {
   mkdirSync(IMAGES, { recursive: true })
-  const { ids } = await createSampleTeam(registry)
+  const { ids } = await createStudio(registry)
   await signIn(registry.owner, '/account')
   for (const { name, view, last, colorScheme = 'light' } of PICTURES) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })

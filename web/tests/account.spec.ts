@@ -1,4 +1,5 @@
 import type { Page } from '@playwright/test'
+import { describeProgram } from '../src/features/account/describeProgram'
 import { openPageInOtherBrowser } from './accounts'
 import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
 
@@ -26,7 +27,7 @@ test('changing the password signs out the other sessions and keeps this one', as
   await expect(page.getByText('Your password is changed')).toBeVisible()
   await expect(page.getByLabel('Current password')).toHaveValue('')
 
-  await other.getByRole('link', { name: 'Keys' }).click()
+  await other.getByRole('link', { name: 'Team', exact: true }).click()
   await expect(other.getByRole('heading', { name: 'Sign in' })).toBeVisible()
   await page.reload()
   await expect(page.getByText(person.email)).toBeVisible()
@@ -72,7 +73,7 @@ test('signing out everywhere signs out all browsers of the user', async ({
   await expectAccessible(page)
   await question.getByRole('button', { name: 'Sign out everywhere' }).click()
   await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
-  await other.getByRole('link', { name: 'Keys' }).click()
+  await other.getByRole('link', { name: 'Team', exact: true }).click()
   await expect(other.getByRole('heading', { name: 'Sign in' })).toBeVisible()
   await other.context().close()
 })
@@ -94,12 +95,12 @@ test('the account view shows the user and their teams, and switches to another t
   await expectAccessible(page)
   await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click()
   await expect(page).toHaveURL(`${registry.url}/models`)
-  await expect(page.getByRole('link', { name: 'Members' })).toBeVisible()
+  await expect(page.getByRole('banner').getByRole('link', { name: 'Upload', exact: true })).toBeVisible()
 
   await page.goto(`${registry.url}/account`)
   await expect(teams).toContainText('owner')
   await page.getByRole('button', { name: 'Switch to Studio' }).click()
-  await expect(page.getByRole('link', { name: 'Members' })).toHaveCount(0)
+  await expect(page.getByRole('banner').getByRole('link', { name: 'Upload', exact: true })).toHaveCount(0)
 })
 
 test('the account view is accessible in light and dark and fits wide and narrow screens', async ({
@@ -117,4 +118,59 @@ test('the account view is accessible in light and dark and fits wide and narrow 
       await expectNoHorizontalScroll(page)
     }
   }
+})
+
+test('a user changes their name, which the team sees, and can undo it', async ({ page, registry, signIn }) => {
+  const person = await registry.person('admin', 'Wren')
+  await signIn(person, '/account')
+  const you = page.getByRole('region', { name: 'You', exact: true })
+  await you.getByLabel('First name').fill('Ada')
+  await you.getByLabel('Last name').fill('Lovelace')
+  await you.getByRole('button', { name: 'Save' }).click()
+  await expect(page.getByText('Your name is changed.')).toBeVisible()
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(you.getByLabel('First name')).toHaveValue('Wren')
+  await you.getByLabel('First name').fill('Ada')
+  await you.getByRole('button', { name: 'Save' }).click()
+  await expect(page.getByText('Your name is changed.')).toBeVisible()
+  await page.goto(`${registry.url}/team`)
+  await expect(page.getByRole('table')).toContainText('Ada Tester')
+})
+
+test('a name without a visible character is refused at its field', async ({ page, registry, signIn }) => {
+  await signIn(await registry.person('member'), '/account')
+  await page.getByLabel('First name').fill('\u200b')
+  await page.getByRole('region', { name: 'You', exact: true }).getByRole('button', { name: 'Save' }).click()
+  await expect(page.getByLabel('First name')).toHaveAttribute('aria-invalid', 'true')
+})
+
+test('a user sees their sessions and ends one of them', async ({ page, browser, registry, signIn, pageErrors }) => {
+  const person = await registry.person('member')
+  const other = await openPageInOtherBrowser(browser, pageErrors)
+  await signIn(person, '/account', other)
+  await signIn(person, '/account')
+  const sessions = page.getByRole('list', { name: 'Your sessions' }).getByRole('listitem')
+  await expect(sessions).toHaveCount(2)
+  await expect(sessions.filter({ hasText: 'Chrome on Linux (this one)' })).toHaveCount(1)
+  await sessions.getByRole('button', { name: 'End the session of Chrome on Linux' }).click()
+  await expect(sessions).toHaveCount(1)
+  await other.getByRole('link', { name: 'Team', exact: true }).click()
+  await expect(other.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+  await other.context().close()
+})
+
+test('describeProgram names browsers, systems and the command line', () => {
+  const cases = [
+    ['Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0', 'Firefox on Linux'],
+    [
+      'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0',
+      'Edge on Windows',
+    ],
+    ['Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) AppleWebKit/605 Version/17.4 Safari/605', 'Safari on macOS'],
+    ['Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) Version/17.4 Mobile Safari/604', 'Safari on iOS'],
+    ['modelyard/0.4.0', 'Command line, modelyard 0.4.0'],
+    ['curl/8.5.0', 'curl/8.5.0'],
+    [null, 'Unknown program'],
+  ] as const
+  for (const [userAgent, name] of cases) expect(describeProgram(userAgent)).toBe(name)
 })

@@ -11,8 +11,13 @@ const test = withRegistry()
 const SCREENS = join(import.meta.dirname, '../results/screens')
 const SIZES = { wide: { width: 1280, height: 800 }, narrow: { width: 360, height: 740 } }
 
+let modelView = ''
+let collectionView = ''
+
 test.beforeAll(async ({ registry }) => {
-  await createSampleTeam(registry)
+  const { ids, collection } = await createSampleTeam(registry)
+  modelView = `/models/${ids[1]}`
+  collectionView = `/collections/${collection}`
 })
 
 for (const colorScheme of ['light', 'dark'] as const) {
@@ -20,9 +25,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
     test.use({ colorScheme })
 
     test('every view is accessible and fits wide and narrow screens', async ({ page, registry, signIn }) => {
-      test.setTimeout(180_000)
+      test.setTimeout(300_000)
       await signIn(registry.owner, '/account')
-      for (const view of VIEWS) {
+      for (const view of [...VIEWS, modelView, collectionView]) {
         for (const [size, viewport] of Object.entries(SIZES)) {
           await test.step(`${view} ${size}`, async () => {
             await page.setViewportSize(viewport)
@@ -30,11 +35,18 @@ for (const colorScheme of ['light', 'dark'] as const) {
             await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
             await expect(page.getByRole('status', { name: /^Loading/ })).toHaveCount(0)
             await expectAccessible(page)
-            await page.screenshot({ path: join(SCREENS, `${buildFileName(view)}-${size}-${colorScheme}.png`) })
+            await page.screenshot({
+              path: join(SCREENS, `${getName(view)}-${size}-${colorScheme}.png`),
+            })
             await expectNoHorizontalScroll(page)
           })
         }
       }
     })
   })
+}
+
+function getName(view: string): string {
+  if (view === modelView) return 'model'
+  return view === collectionView ? 'collection' : buildFileName(view)
 }

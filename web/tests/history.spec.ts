@@ -77,7 +77,7 @@ test('the history date filter uses the days of the local time zone and includes 
     new Date(Date.UTC(now.getFullYear(), now.getMonth(), now.getDate() + later)).toISOString().slice(0, 10)
   await signIn(registry.owner, `/team/history?since=${day(0)}&until=${day(0)}`)
   await expect(page.getByRole('listitem').filter({ hasText: 'invited' })).not.toHaveCount(0)
-  await page.getByLabel('From').fill(day(1))
+  await page.getByLabel('From', { exact: true }).fill(day(1))
   await page.getByLabel('To', { exact: true }).fill(day(1))
   await expect(page.getByRole('heading', { name: 'No events match' })).toBeVisible()
   await page.goto(`${registry.url}/team/history?since=yesterday`)

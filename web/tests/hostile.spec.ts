@@ -31,10 +31,11 @@ for (const [what, text] of Object.entries(HOSTILE_TEXTS)) {
       display_name: removeDirectionMarks(text),
     })
     const guest = registry.inTeam(team.id)
-    const { ids } = await createSampleTeam(guest, { name: (plain) => `${text} ${plain}`.slice(0, 100) })
+    const { ids, collection } = await createSampleTeam(guest, { name: (plain) => `${text} ${plain}`.slice(0, 100) })
     await page.addInitScript((id) => localStorage.setItem('modelyard.team', id), team.id)
     await signIn(registry.owner, '/account')
-    for (const view of [...VIEWS, `/models?model=${ids[0]}`, '/machines?machine=render-02']) {
+    const records = [`/models/${ids[0]}`, `/collections/${collection}`]
+    for (const view of [...VIEWS, ...records, `/models?model=${ids[0]}`, '/machines?machine=render-02']) {
       await page.goto(`${registry.url}${view}`)
       await expect(page.getByRole('heading', { level: 1 }).first()).toBeVisible()
       await expect(page.getByRole('status', { name: /^Loading/ })).toHaveCount(0)

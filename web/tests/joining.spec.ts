@@ -116,7 +116,7 @@ test('accepting an invitation that fails after the sign-in shows the error and c
   await page.goto(`${registry.url}/join#${token}`)
   await page.getByLabel(/^Password/).fill(member.password)
   await page.getByRole('button', { name: 'Sign in and join' }).click()
-  await expect(page.getByRole('alert')).toContainText('The registry is not responding.')
+  await expect(page.getByRole('alert')).toContainText('The registry does not answer.')
   await page.unroute('**/api/v1/invitations/accept')
   await page.getByRole('button', { name: 'Sign in and join' }).click()
   await expect(page).toHaveURL(`${registry.url}/models`)

@@ -47,7 +47,7 @@ test('the key list stays visible with a notice when it cannot be reloaded', asyn
   await page.route('**/api/v1/credentials?*', (route) => route.abort())
   await page.getByRole('button', { name: 'Revoke to end' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
-  await expect(page.getByText('The registry is not responding. The data may be out of date.')).toBeVisible()
+  await expect(page.getByText('The registry does not answer. The data may be out of date.')).toBeVisible()
   await expect(page.getByRole('row', { name: 'to stay' })).toBeVisible()
 })
 

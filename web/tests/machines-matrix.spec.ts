@@ -49,10 +49,30 @@ test('a matrix cell shows the state of a model on a machine and the reason', asy
   await expect(page).toHaveURL(/view=matrix/)
   await expect(cell(page, 'stuck', 'left')).toHaveAccessibleName('Blocked. The disk is full.')
   await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName('Queued')
-  await expect(cell(page, 'labelled', 'left')).toHaveAccessibleName('Not desired on this machine')
+  await expect(cell(page, 'labelled', 'left')).toHaveAccessibleName('Not sent to this machine')
   await expect(cell(page, 'labelled', 'right')).toHaveAccessibleName('Ready')
   await cell(page, 'stuck', 'left').hover()
   await expect(page.getByText('stuck on left: Blocked. The disk is full.')).toBeVisible()
+})
+
+test('a cell whose state is not loaded yet is not blank', async ({ page, registry, signIn }) => {
+  // The requests are never answered.
+  await page.route(/\/agent-states\?/, () => undefined)
+  await signIn(registry.owner, '/machines?view=matrix')
+  await expect(cell(page, 'labelled', 'left')).toHaveAccessibleName('Not known yet')
+  await expect(cell(page, 'labelled', 'left').locator('span')).toBeVisible()
+})
+
+test('what a machine had begun is offline while the machine is stopped', async ({ page, registry, signIn }) => {
+  const { right, ready, labelled } = created ?? (await createFleet(registry))
+  await signIn(registry.owner, '/machines?view=matrix')
+  await right.report({ is_stopping: true })
+  await expect(page.getByRole('link', { name: 'right, offline' })).toBeVisible()
+  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName('Queued, the machine is offline')
+  await expect(cell(page, 'labelled', 'right')).toHaveAccessibleName('Ready')
+  await page.goto(`${registry.url}/machines`)
+  await expect(page.getByRole('listitem').filter({ hasText: 'right' })).toContainText('Its agent was stopped')
+  await right.report({}, [...ready, { model_id: labelled.id, state: 'ready' }])
 })
 
 test('the filter for models not on all machines shows only those and follows their state', async ({
@@ -73,6 +93,26 @@ test('the filter for models not on all machines shows only those and follows the
   await expect(cell(page, 'stuck', 'left')).toHaveAccessibleName('Blocked. The disk is full.')
 })
 
+test('machine names are written across with their numbers of models where all fit, else upright', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const { left, ready, stuck } = created ?? (await createFleet(registry))
+  const all = ready.length
+  await signIn(registry.owner, '/machines?view=matrix')
+  const header = page.getByRole('columnheader').filter({ hasText: 'left' })
+  await expect(header).toContainText(`${all}/${all + 1}`)
+  await left.report({}, [...ready, { model_id: stuck.id, state: 'downloading', bytes_done: 400 }])
+  await expect(cell(page, 'stuck', 'left')).toContainText(/^\d+ %$/)
+  await expectAccessible(page)
+  await page.setViewportSize({ width: 360, height: 800 })
+  await expect(header).not.toContainText(`${all}/`)
+  await expect(cell(page, 'stuck', 'left')).toHaveText('')
+  await expectNoHorizontalScroll(page)
+  await left.report({}, [...ready, { model_id: stuck.id, state: 'blocked', reason: 'The disk is full.' }])
+})
+
 test('scrolling the matrix loads more rows and renders only the visible ones', async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/machines?view=matrix')
   const grid = page.getByRole('grid')
@@ -83,7 +123,7 @@ test('scrolling the matrix loads more rows and renders only the visible ones', a
   }).toPass()
   expect(await grid.getByRole('row').count()).toBeLessThan(60)
   await expect(page.getByText(`${MODEL_COUNT + 2} models on 2 machines`)).toBeVisible()
-  await expect(grid.getByRole('link', { name: 'left, idle' })).toBeInViewport()
+  await expect(grid.getByRole('link', { name: 'left, problem' })).toBeInViewport()
 })
 
 test('the arrow keys reach every matrix cell, and the focused cell is described', async ({
@@ -110,7 +150,7 @@ test('the arrow keys reach every matrix cell, and the focused cell is described'
   await page.keyboard.press('ArrowUp')
   await expect(focused).toBeInViewport()
   for (let step = 0; step < 4; step += 1) await page.keyboard.press('PageUp')
-  await expect(page.getByRole('link', { name: 'right, idle' })).toBeFocused()
+  await expect(page.getByRole('link', { name: 'right, waiting' })).toBeFocused()
   await page.keyboard.press('Enter')
   await expect(page.getByRole('dialog', { name: 'right' })).toBeVisible()
 })

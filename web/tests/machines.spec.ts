@@ -69,7 +69,7 @@ test('the machine list updates without a reload and does not redraw unchanged ro
     ReportingMachine.create(registry, 'quiet'),
   ])
   await signIn(registry.owner, '/machines')
-  await expect(row(page, 'news')).toContainText('Idle')
+  await expect(row(page, 'news')).toContainText('Up to date')
   await row(page, 'quiet').evaluate((element) => {
     const seen = window as unknown as { drawn: number }
     seen.drawn = 0
@@ -96,9 +96,35 @@ test('a machine without a heartbeat for five minutes is shown as unhealthy with 
   })
   setLastHeartbeat(registry, 'gone-dark', 300)
   await signIn(registry.owner, '/machines')
-  await expect(row(page, 'gone-dark')).toContainText('Unhealthy')
+  await expect(row(page, 'gone-dark')).toContainText('Offline')
   await expect(row(page, 'gone-dark')).toContainText('Last heartbeat 5 minutes ago')
   await expect(row(page, 'gone-dark').getByRole('progressbar', { name: /Downloading/ })).toHaveCount(0)
+})
+
+test('a machine row shows the reason of a problem on one line, and the machine itself all of it', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const reason = `Another file has this path: ${'loras/a-long-folder/'.repeat(8)}ink.safetensors.`
+  const model = await registerModel(registry, 'loras/why-row.safetensors', { required_labels: ['why'] })
+  const machine = await ReportingMachine.create(registry, 'why-machine', {}, ['why'])
+  await machine.report({}, [{ model_id: model.id, state: 'conflict', reason }])
+  await ReportingMachine.create(registry, 'why-waits', { waiting_for: 'It starts at 22:00.' }, ['why'])
+  await signIn(registry.owner, '/machines')
+  const text = row(page, 'why-machine').getByText(reason)
+  await expect(text).toBeVisible()
+  const line = text.locator('..')
+  expect(await line.evaluate((element) => element.scrollWidth > element.clientWidth)).toBe(true)
+  expect((await line.boundingBox())?.height).toBeLessThan(30)
+  // The reason is said once.
+  await expect(row(page, 'why-waits').getByText('It starts at 22:00.')).toHaveCount(1)
+  await page.setViewportSize({ width: 380, height: 800 })
+  await expectNoHorizontalScroll(page)
+  await row(page, 'why-machine').getByRole('link', { name: 'why-machine' }).click()
+  const whole = drawer(page).getByText(reason).first().locator('..')
+  await expect(whole).toBeVisible()
+  expect(await whole.evaluate((element) => element.scrollWidth > element.clientWidth)).toBe(false)
 })
 
 test('machines are filtered by text, label and status, and the filters survive a reload', async ({
@@ -108,22 +134,28 @@ test('machines are filtered by text, label and status, and the filters survive a
 }) => {
   await Promise.all([
     ReportingMachine.create(registry, 'find-north-1', {}, ['north']),
-    ReportingMachine.create(registry, 'find-north-2', { agent_status: 'busy' }, ['north']),
+    ReportingMachine.create(registry, 'find-north-2', { problem: 'The disk is full.' }, ['north']),
     ReportingMachine.create(registry, 'find-south', { waiting_for: 'Downloads start at 22:00.' }),
   ])
   await signIn(registry.owner, '/machines?label=north')
   const machines = page.getByRole('list', { name: 'Machines' }).locator('> li')
   await expect(machines).toHaveCount(2)
-  await page.getByLabel('Status', { exact: true }).selectOption('busy')
+  await expect(page.getByRole('status').filter({ hasText: '2 of' })).toContainText('1 up to date, 1 problem')
+  await expect(page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: /^Machines/ })).toContainText(
+    /\d+ with a problem/,
+  )
+  await page.getByLabel('State', { exact: true }).selectOption('Problem')
   await expect(machines).toHaveCount(1)
   await page.getByLabel('Label', { exact: true }).selectOption('Any label')
-  await page.getByLabel('Status', { exact: true }).selectOption('Any status')
+  await page.getByLabel('State', { exact: true }).selectOption('Any state')
   await page.getByLabel('Search machines').fill('find 22:00')
   await expect(machines).toHaveCount(1)
   await expect(page).toHaveURL(/q=find/)
   await page.reload()
   await expect(machines).toHaveCount(1)
-  await expect(page.getByRole('status').filter({ hasText: '1 of' })).toContainText('1 idle')
+  await expect(page.getByRole('status').filter({ hasText: '1 of' })).toContainText(
+    /1 of \d+ machines: 1 (waiting|up to date)/,
+  )
 })
 
 test('the machine drawer lists the models with their states and can hide those that are ready', async ({
@@ -160,6 +192,27 @@ test('the machine drawer lists the models with their states and can hide those t
   await page.keyboard.press('Escape')
   await expect(drawer(page)).toHaveCount(0)
   await expect(page).not.toHaveURL(/machine=/)
+})
+
+test('a download is followed on a machine that also has a problem', async ({ page, registry, signIn }) => {
+  const [moving, stuck] = await Promise.all([
+    registerModel(registry, 'loras/both-moving.safetensors', { required_labels: ['both'] }),
+    registerModel(registry, 'loras/both-stuck.safetensors', { required_labels: ['both'] }),
+  ])
+  const machine = await ReportingMachine.create(registry, 'has-both', {}, ['both'])
+  const report = (bytes_done: number) =>
+    machine.report({ agent_status: 'syncing', sync_phase: 'downloading' }, [
+      { model_id: moving.id, state: 'downloading', bytes_done },
+      { model_id: stuck.id, state: 'conflict', reason: 'Another file has this path.' },
+    ])
+  await report(500)
+  await signIn(registry.owner, '/machines?machine=has-both')
+  const models = drawer(page).getByRole('table', { name: 'Models on has-both' }).locator('tbody tr')
+  await expect(models.filter({ hasText: 'both-stuck' })).toContainText('Conflict')
+  await expect(models.filter({ hasText: 'both-moving' })).toContainText('500 B of')
+  await expect(row(page, 'has-both')).toContainText('Problem')
+  await report(700)
+  await expect(models.filter({ hasText: 'both-moving' })).toContainText('700 B of')
 })
 
 test('an admin pauses a machine, undoes it, sets labels and requests a sync', async ({ page, registry, signIn }) => {

@@ -1,8 +1,9 @@
 // Types that ComfyUI does not know: a near miss gets a suggestion, and a new type needs a confirmation.
 
 import { expect, withRegistry } from './fixtures'
+import { chooseModelAction } from './modelActions'
 import { registerModel } from './modelFiles'
-import { drop, writeModelFile } from './uploadActions'
+import { drop, expectUploaded, writeModelFile } from './uploadActions'
 
 const test = withRegistry()
 
@@ -28,7 +29,7 @@ test('a new type is uploaded only after it is confirmed', async ({ page, registr
   await expect(page.getByRole('button', { name: 'Upload', exact: true })).toBeDisabled()
   await page.getByRole('button', { name: 'Use new type our_masks' }).click()
   await page.getByRole('button', { name: 'Upload 1 file' }).click()
-  await expect(page.getByText(`Registered as models/our_masks/${name}`)).toBeVisible()
+  await expectUploaded(page, `models/our_masks/${name}`)
 })
 
 test('an edit to a new type asks first, and one to a near miss is explained at its field', async ({
@@ -40,7 +41,7 @@ test('an edit to a new type asks first, and one to a near miss is explained at i
   const model = await registerModel(registry, `loras/${name}.safetensors`)
   await signIn(registry.owner, `/models?model=${model.id}`)
   const details = page.getByRole('dialog').filter({ has: page.getByRole('textbox', { name: 'Path' }) })
-  await page.getByRole('dialog').getByRole('button', { name: 'Edit' }).click()
+  await chooseModelAction(page, 'Edit')
   const type = details.getByRole('combobox', { name: 'Type' })
   const path = details.getByRole('textbox', { name: 'Path' })
   await type.fill('Loras')

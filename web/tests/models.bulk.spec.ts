@@ -1,7 +1,8 @@
 import type { Page } from '@playwright/test'
-import { expect, withRegistry } from './fixtures'
+import { expect, expectAccessible, openTeamView, withRegistry } from './fixtures'
 import { buildSafetensors, type RegisteredModel, registerModel } from './modelFiles'
 import type { Registry } from './registry'
+import { Machine } from './reportingMachine'
 
 const test = withRegistry()
 
@@ -27,7 +28,7 @@ async function listModels(registry: Registry, query: string): Promise<Record<str
 
 test('a range selected with shift is disabled in bulk and restored by undo', async ({ page, registry, signIn }) => {
   await registerMany(registry, 'range', 8)
-  await signIn(registry.owner, '/models?q=range_&sort=display_name')
+  await signIn(registry.owner, '/models?view=table&q=range_&sort=display_name')
   await box(page, 'range_1').click()
   await box(page, 'range_5').click({ modifiers: ['Shift'] })
   const bar = page.getByRole('region', { name: 'Selected models' })
@@ -58,7 +59,7 @@ test('a bulk delete sends at most four requests at once, and a bulk restore brin
     now -= 1
     await route.fulfill({ response: answer })
   })
-  await signIn(registry.owner, '/models?q=heap_')
+  await signIn(registry.owner, '/models?view=table&q=heap_')
   await page.getByRole('checkbox', { name: 'Select all loaded models' }).click()
   await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Delete' }).click()
   await expect(page.getByText('12 models deleted.')).toBeVisible()
@@ -77,7 +78,7 @@ test('a bulk action that fails for one model lists it with the reason and change
   signIn,
 }) => {
   const [viewChanged] = await registerMany(registry, 'part', 3)
-  await signIn(registry.owner, '/models?q=part_')
+  await signIn(registry.owner, '/models?view=table&q=part_')
   await expect(box(page, 'part_0')).toBeVisible()
   await page.getByRole('checkbox', { name: 'Select all loaded models' }).click()
   await registry.call(registry.owner, 'DELETE', `/models/${viewChanged?.id}`)
@@ -95,7 +96,7 @@ test('a bulk action that fails for all models lists them although the list is em
   signIn,
 }) => {
   const created = await registerMany(registry, 'alone', 2)
-  await signIn(registry.owner, '/models?q=alone_')
+  await signIn(registry.owner, '/models?view=table&q=alone_')
   await expect(box(page, 'alone_1')).toBeVisible()
   await page.getByRole('checkbox', { name: 'Select all loaded models' }).click()
   for (const { id } of created) await registry.call(registry.owner, 'DELETE', `/models/${id}`)
@@ -109,7 +110,7 @@ test('a bulk action that fails for all models lists them although the list is em
 
 test('failures of a bulk action and of its undo are shown in another view', async ({ page, registry, signIn }) => {
   const created = await registerMany(registry, 'away', 3)
-  await signIn(registry.owner, '/models?q=away_')
+  await signIn(registry.owner, '/models?view=table&q=away_')
   await expect(box(page, 'away_2')).toBeVisible()
   await page.getByRole('checkbox', { name: 'Select all loaded models' }).click()
   await registry.call(registry.owner, 'DELETE', `/models/${created[0]?.id}`)
@@ -122,7 +123,7 @@ test('failures of a bulk action and of its undo are shown in another view', asyn
     await route.continue()
   })
   await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Disable' }).click()
-  await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: 'Team' }).click()
+  await openTeamView(page, 'Team settings')
   await expect(page.getByRole('heading', { name: 'Team settings' })).toBeVisible()
   continueRequests()
   await expect(page.getByText('1 model could not be disabled. There is no such model.')).toBeVisible()
@@ -140,7 +141,7 @@ test('a bulk edit adds and removes tags, keeps the other tags, and can be undone
 }) => {
   const created = await registerMany(registry, 'word', 3, { tags: ['old', 'kept'] })
   await registry.call(registry.owner, 'PUT', `/models/${created[0]?.id}`, { tags: ['new'] })
-  await signIn(registry.owner, '/models?q=word_')
+  await signIn(registry.owner, '/models?view=table&q=word_')
   await page.getByRole('checkbox', { name: 'Select all loaded models' }).click()
   await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Edit tags' }).click()
   const dialog = page.getByRole('dialog')
@@ -158,7 +159,7 @@ test('a bulk edit adds and removes tags, keeps the other tags, and can be undone
 
 test('a bulk edit sets required labels', async ({ page, registry, signIn }) => {
   await registerMany(registry, 'label', 2)
-  await signIn(registry.owner, '/models?q=label_')
+  await signIn(registry.owner, '/models?view=table&q=label_')
   await page.getByRole('checkbox', { name: 'Select all loaded models' }).click()
   await page.getByRole('region', { name: 'Selected models' }).getByRole('button', { name: 'Edit labels' }).click()
   await page.getByRole('dialog').getByRole('combobox', { name: 'Add' }).fill('gpu24')
@@ -168,11 +169,45 @@ test('a bulk edit sets required labels', async ({ page, registry, signIn }) => {
   expect(labels).toEqual([['gpu24'], ['gpu24']])
 })
 
+test('a member sends models of other people, and changes only their own', async ({ page, registry, signIn }) => {
+  const labels = { required_labels: ['nowhere'] }
+  const member = await registry.person('member')
+  await registerMany(registry, 'theirs', 1, labels)
+  await registerMany(registry, 'mine', 1, { ...labels, by: member })
+  await Machine.create(registry, 'bulk-machine')
+  await signIn(member, '/models?view=table&q=mine|theirs&sort=display_name')
+  const bar = page.getByRole('region', { name: 'Selected models' })
+  await box(page, 'mine_0').click()
+  await expect(bar.getByRole('button', { name: 'Delete' })).toBeEnabled()
+  await box(page, 'theirs_0').click()
+  for (const name of ['Enable', 'Disable', 'Edit tags', 'Edit labels', 'Delete'])
+    await expect(bar.getByRole('button', { name, exact: true })).toBeDisabled()
+  await expect(bar.getByRole('button', { name: 'Delete' })).toHaveAccessibleDescription(
+    /^Not registered by you: 1 model/,
+  )
+  await expectAccessible(page)
+  await bar.getByRole('button', { name: 'Send to…' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Send 2 models to…' })
+  await dialog.getByLabel('bulk-machine').check()
+  await dialog.getByRole('button', { name: 'Send to 1 machine' }).click()
+  await expect(page.getByText('Sent to 1 machine')).toBeVisible()
+})
+
+test('a member cannot select what others deleted', async ({ page, registry, signIn }) => {
+  const member = await registry.person('member')
+  const [theirs] = await registerMany(registry, 'gone', 1)
+  const [own] = await registerMany(registry, 'gone_own', 1, { by: member })
+  for (const model of [theirs, own]) await registry.call(registry.owner, 'DELETE', `/models/${model?.id}`)
+  await signIn(member, '/models?trash=true&q=gone')
+  await expect(box(page, 'gone_0')).toBeDisabled()
+  await expect(box(page, 'gone_own_0')).toBeEnabled()
+})
+
 test('changing a filter clears the selection', async ({ page, registry, signIn }) => {
   await registerMany(registry, 'mark', 2)
-  await signIn(registry.owner, '/models?q=mark_')
+  await signIn(registry.owner, '/models?view=table&q=mark_')
   await box(page, 'mark_0').click()
   await expect(page.getByRole('region', { name: 'Selected models' })).toBeVisible()
-  await page.getByRole('combobox', { name: 'Status' }).selectOption('active')
+  await page.getByRole('combobox', { name: 'Search models' }).fill('mark_0')
   await expect(page.getByRole('region', { name: 'Selected models' })).toBeHidden()
 })

@@ -77,13 +77,17 @@ export class Registry {
     return child
   }
 
-  /** Call the API as a person, in their first team (see `inTeam`), and return the response body; throws unless it succeeds. */
+  /** Call the API as a person, in their first team (see `inTeam`), and return the response body; throws unless it succeeds. Bytes are sent as they are. */
   async call<Body>(person: Person, method: string, path: string, body?: unknown): Promise<Body> {
     const { token, team } = await this.getSession(person)
     const answer = await fetch(`${this.url}/api/v1${path}`, {
       method,
-      headers: { Authorization: `Bearer ${token}`, 'X-Team-ID': this.team ?? team, 'Content-Type': 'application/json' },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      headers: {
+        Authorization: `Bearer ${token}`,
+        'X-Team-ID': this.team ?? team,
+        'Content-Type': body instanceof Uint8Array ? 'application/octet-stream' : 'application/json',
+      },
+      ...(body !== undefined && { body: body instanceof Uint8Array ? new Uint8Array(body) : JSON.stringify(body) }),
     })
     const text = await answer.text()
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
@@ -139,7 +143,7 @@ function secret(): string {
 }
 
 /** Return a free port outside the range that the system gives to clients, so that a registry can restart on it. */
-function freePort(): string {
+export function freePort(): string {
   return execFileSync(join(ROOT, '.venv/bin/python'), ['-c', FREE_PORT], { cwd: ROOT, encoding: 'utf8' }).trim()
 }
 

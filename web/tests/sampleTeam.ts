@@ -1,4 +1,4 @@
-// A sample team: models of several types, an invitation, a key, and machines that are ready, downloading and waiting.
+// A sample team: models of several types, an invitation, a key, a collection, and machines that are ready, downloading and waiting.
 
 import { buildSafetensors, registerModel } from './modelFiles'
 import type { Registry } from './registry'
@@ -25,8 +25,11 @@ const MODELS: [path: string, name: string, size: number, facts: object][] = [
   ['upscale_models/print_4x.safetensors', 'Print 4x', 60_000, {}],
 ]
 
-/** Create the models, invitation, key and machines of the sample team. */
-export async function createSampleTeam(registry: Registry, words: TextTransform = PLAIN): Promise<{ ids: string[] }> {
+/** Create the models, invitation, key, machines and collection of the sample team. */
+export async function createSampleTeam(
+  registry: Registry,
+  words: TextTransform = PLAIN,
+): Promise<{ ids: string[]; collection: string }> {
   const ids: string[] = []
   for (const [path, name, size, facts] of MODELS) {
     const bytes = buildSafetensors(size, {
@@ -50,16 +53,26 @@ export async function createSampleTeam(registry: Registry, words: TextTransform 
     kind: 'integration',
     display_name: removeDirectionMarks(words.name('nightly training')),
   })
-  await machines(registry, ids, words)
-  return { ids }
+  await createMachines(
+    registry,
+    ids.filter((_, place) => place !== 3),
+    words,
+  )
+  const { id: collection } = await registry.call<{ id: string }>(registry.owner, 'POST', '/collections', {
+    name: removeDirectionMarks(words.name('Autumn book')),
+    note: words.name('All pages of the autumn book.'),
+    model_list: ids.map((model_id) => ({ model_id })),
+  })
+  return { ids, collection }
 }
 
-async function machines(registry: Registry, ids: string[], words: TextTransform): Promise<void> {
+/** Create three machines: one with all of these models, one that downloads the first, one that waits for it. */
+export async function createMachines(registry: Registry, ids: string[], words: TextTransform = PLAIN): Promise<void> {
   const { raw_key: key } = await registry.call<{ raw_key: string }>(registry.owner, 'POST', '/credentials', {
     kind: 'agent',
     display_name: removeDirectionMarks(words.name('render farm')),
   })
-  const here = ids.filter((_, place) => place !== 3).sort()
+  const here = [...ids].sort()
   await heartbeat(registry, key, 'render-01', here, 'ready', { agent_labels: ['gpu24'], disk_free: 1.2e12 })
   await heartbeat(registry, key, 'render-02', here, 'downloading', {
     agent_status: 'syncing',

@@ -1,5 +1,5 @@
 import { getCurrentUser } from './accounts'
-import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
+import { expect, expectAccessible, expectNoHorizontalScroll, openTeamView, withRegistry } from './fixtures'
 import { registerModel } from './modelFiles'
 import type { Person, Registry } from './registry'
 
@@ -12,6 +12,8 @@ interface Team {
   quota_bytes: number | null
   kept_versions: number
   kept_version_days: number
+  machines_may_request: boolean
+  hub_may_import: boolean
 }
 
 /** Create a team of the owner for one test. */
@@ -31,21 +33,25 @@ async function join(registry: Registry, team: string, person: Person, invitation
 test('an admin changes the name, the pickle policy and the quota of the team', async ({ page, registry, signIn }) => {
   const admin = await registry.person('admin')
   await signIn(admin, '/team/settings')
+  await expect(page.getByRole('link', { name: 'Members' })).not.toHaveAttribute('aria-current')
   const form = page.getByRole('region', { name: 'General' })
-  await form.getByLabel('Accept them if a scan finds nothing').check()
-  await expect(form).toContainText('Files with .ckpt, .pt, .pt2, .pth, .bin and .pkl can run any code')
+  await form.getByLabel('Accept them if a scan finds nothing', { exact: true }).check()
+  await expect(form).toContainText('Files with .ckpt, .pt, .pt2, .pth, .bin, .pkl and .jit can run any code')
   await expect(form).toContainText('marked as scanned, which is no guarantee')
   await form.getByRole('switch', { name: 'Limit the storage of the team' }).click()
   await form.getByLabel('At most').fill('1.5')
   await form.getByLabel('Unit').selectOption('TB')
   await form.getByLabel('Kept versions').fill('12')
   await form.getByLabel('Days for which all versions are kept').fill('90')
+  await form.getByRole('switch', { name: 'Machines may request models' }).click()
+  await form.getByRole('switch', { name: 'Clients of Hugging Face may import' }).click()
   await form.getByRole('button', { name: 'Save' }).click()
   await expect(page.getByText('The settings are saved.')).toBeVisible()
   await expect(page.getByRole('region', { name: 'Storage' })).toContainText('of 1.5 TB used')
   const now = await registry.call<Team>(admin, 'GET', '/teams/current')
   expect(now).toMatchObject({ display_name: 'Studio', pickle_policy: 'scan', quota_bytes: 1_500_000_000_000 })
-  expect(now).toMatchObject({ kept_versions: 12, kept_version_days: 90 })
+  expect(now).toMatchObject({ kept_versions: 12, kept_version_days: 90, machines_may_request: false })
+  expect(now.hub_may_import).toBe(true)
 
   await form.getByLabel('Name').fill('Studio North')
   await form.getByRole('switch', { name: 'Limit the storage of the team' }).click()
@@ -54,7 +60,7 @@ test('an admin changes the name, the pickle policy and the quota of the team', a
   await expect(page.getByRole('banner')).toContainText('Studio North')
   const then = await registry.call<Team>(admin, 'GET', '/teams/current')
   expect(then).toMatchObject({ display_name: 'Studio North', pickle_policy: 'block', quota_bytes: null })
-  const defaults = { kept_versions: null, kept_version_days: null }
+  const defaults = { kept_versions: null, kept_version_days: null, machines_may_request: null, hub_may_import: null }
   await registry.call(admin, 'PUT', '/teams/current', { display_name: 'Studio', ...defaults })
 })
 
@@ -69,13 +75,13 @@ test('saving team settings keeps the changes that another admin saved meanwhile'
   const elsewhere = registry.inTeam(team)
   await signIn(registry.owner, '/account')
   await page.getByRole('button', { name: 'Switch to Both change' }).click()
-  await page.getByRole('link', { name: 'Team settings' }).click()
+  await openTeamView(page, 'Team settings')
   const form = page.getByRole('region', { name: 'General' })
   await form.getByLabel('Name').fill('Both changed')
   await elsewhere.call(admin, 'PUT', '/teams/current', { pickle_policy: 'scan', quota_bytes: 2_000_000_000 })
   await form.getByRole('button', { name: 'Save' }).click()
   await expect(form.getByLabel('At most')).toHaveValue('2')
-  await expect(form.getByLabel('Accept them if a scan finds nothing')).toBeChecked()
+  await expect(form.getByLabel('Accept them if a scan finds nothing', { exact: true })).toBeChecked()
   const now = await elsewhere.call<Team>(admin, 'GET', '/teams/current')
   expect(now).toMatchObject({ display_name: 'Both changed', pickle_policy: 'scan', quota_bytes: 2_000_000_000 })
 })
@@ -84,17 +90,17 @@ test('text typed while the settings are being saved is kept', async ({ page, reg
   await createTeam(registry, 'Still typing')
   await signIn(registry.owner, '/account')
   await page.getByRole('button', { name: 'Switch to Still typing' }).click()
-  await page.getByRole('link', { name: 'Team settings' }).click()
+  await openTeamView(page, 'Team settings')
   const form = page.getByRole('region', { name: 'General' })
   await page.route('**/api/v1/users/me', async (route) => {
     await form.getByLabel('Name').fill('Typed meanwhile')
     await route.continue()
   })
-  await form.getByLabel('Accept them if a scan finds nothing').check()
+  await form.getByLabel('Accept them if a scan finds nothing', { exact: true }).check()
   await form.getByRole('button', { name: 'Save' }).click()
   await expect(page.getByText('The settings are saved.')).toBeVisible()
   await expect(form.getByLabel('Name')).toHaveValue('Typed meanwhile')
-  await page.unroute('**/api/v1/users/me')
+  await page.unrouteAll({ behavior: 'wait' })
   await form.getByRole('button', { name: 'Save' }).click()
   await expect(page.getByRole('banner')).toContainText('Typed meanwhile')
 })
@@ -112,6 +118,48 @@ test('a member sees the settings read-only and can only create or leave a team',
   await expect(page.getByRole('main').getByRole('textbox')).toHaveCount(0)
 })
 
+test('admins add inputs of custom nodes, and a change by another admin is shown before it can be replaced', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const listLoaders = async () =>
+    (await registry.call<{ loader_list: object[] }>(registry.owner, 'GET', '/teams/current')).loader_list
+  await signIn(registry.owner, '/team/settings')
+  const panel = page.getByRole('region', { name: 'Custom nodes that load models' })
+  const add = async (node: string, input: string, folder: string) => {
+    await panel.getByRole('textbox', { name: 'Node' }).fill(node)
+    await panel.getByRole('textbox', { name: 'Input' }).fill(input)
+    await panel.getByLabel('Folder').fill(folder)
+    await panel.getByRole('button', { name: 'Add input' }).click()
+  }
+  await add('LoraLoader', 'lora_name', 'loras')
+  await expect(panel).toContainText("The registry knows the inputs of 'LoraLoader' already")
+  await expect(panel.getByRole('table')).toHaveCount(0)
+  await add('StyleLoader', 'style', 'vae')
+  await expect(panel.getByRole('row', { name: 'StyleLoader style vae' })).toBeVisible()
+  await add('StyleLoader', 'style', 'loras')
+  await expect(panel.getByRole('row', { name: 'StyleLoader style loras' })).toBeVisible()
+  await expect(panel.getByRole('textbox', { name: 'Node' })).toHaveValue('')
+  await expectAccessible(page)
+  const first = { node_type: 'StyleLoader', input: 'style', folder: 'loras' }
+  expect(await listLoaders()).toEqual([first])
+
+  const second = { node_type: 'InkLoader', input: 'ink', folder: 'style_models' }
+  await registry.call(registry.owner, 'PUT', '/teams/current', { loader_list: [first, second] })
+  await add('OilLoader', 'oil', 'loras')
+  await expect(page.getByText('Another admin has changed this table.')).toBeVisible()
+  await expect(panel.getByRole('row', { name: 'InkLoader ink style_models' })).toBeVisible()
+  expect(await listLoaders()).toEqual([first, second])
+  await panel.getByRole('button', { name: 'Add input' }).click()
+  await expect(panel.getByRole('row', { name: 'OilLoader oil loras' })).toBeVisible()
+  for (const name of ['style of StyleLoader', 'ink of InkLoader', 'oil of OilLoader']) {
+    await panel.getByRole('button', { name: `Remove ${name}` }).click()
+    await expect(panel.getByRole('button', { name: `Remove ${name}` })).toHaveCount(0)
+  }
+  expect(await listLoaders()).toEqual([])
+})
+
 test('a member who leaves their only team sees that they are not in a team', async ({ page, registry, signIn }) => {
   await signIn(await registry.person('member'), '/team/settings')
   await page.getByRole('button', { name: 'Leave team' }).click()
@@ -123,6 +171,20 @@ test('a member who leaves their only team sees that they are not in a team', asy
   await expectAccessible(page)
 })
 
+test('another team begins with its list of models, not with the page of a model that it does not have', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const { id } = await registerModel(registry, 'loras/of-one-team.safetensors')
+  await createTeam(registry, 'Elsewhere')
+  await signIn(registry.owner, `/models/${id}?q=team`)
+  await page.getByRole('button', { name: 'Studio' }).click()
+  await page.getByRole('menuitem', { name: 'Elsewhere' }).click()
+  await expect(page).toHaveURL(/\/models$/)
+  await expect(page.getByText('Model not found')).toHaveCount(0)
+})
+
 test('the owner transfers the team and becomes an admin', async ({ page, registry, signIn }) => {
   const newOwner = await registry.person('member')
   const team = await createTeam(registry, 'To hand over')
@@ -130,7 +192,7 @@ test('the owner transfers the team and becomes an admin', async ({ page, registr
   await signIn(registry.owner, '/models')
   await page.getByRole('button', { name: 'Studio' }).click()
   await page.getByRole('menuitem', { name: 'To hand over' }).click()
-  await page.getByRole('link', { name: 'Team settings' }).click()
+  await openTeamView(page, 'Team settings')
   await expect(page.getByLabel('New owner')).toBeVisible()
   await expect(page.getByRole('button', { name: 'Leave team' })).toHaveCount(0)
   await page.getByLabel('New owner').selectOption({ value: (await getCurrentUser(registry, newOwner)).id })
@@ -147,7 +209,7 @@ test('the owner deletes a team after typing its name', async ({ page, registry, 
   await createTeam(registry, 'To delete')
   await signIn(registry.owner, '/account')
   await page.getByRole('button', { name: 'Switch to To delete' }).click()
-  await page.getByRole('link', { name: 'Team settings' }).click()
+  await openTeamView(page, 'Team settings')
   await expect(page.getByRole('region', { name: 'Delete' })).toContainText(
     'For 7 days, unless the operator of this registry has set another time',
   )
@@ -169,14 +231,15 @@ test('a viewer sees only the team views and buttons that they may use', async ({
   await signIn(viewer, '/team/settings')
   const refused: string[] = []
   page.on('response', (answer) => answer.status() === 403 && refused.push(answer.url()))
-  const removeDirectionMarks: Record<string, string[]> = {
+  const buttonsOfViews: Record<string, string[]> = {
+    '/collections': [],
     '/team': [],
     '/team/keys': [],
     '/team/history': [],
     '/team/settings': ['Create team', 'Leave team'],
-    '/account': ['', '', '', 'Change password', 'Sign out here', 'Sign out everywhere', 'Create team'],
+    '/account': ['Save', '', '', '', 'Change password', 'Sign out here', 'Sign out everywhere', 'Create team'],
   }
-  for (const [address, buttons] of Object.entries(removeDirectionMarks)) {
+  for (const [address, buttons] of Object.entries(buttonsOfViews)) {
     await page.goto(`${registry.url}${address}`)
     await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
     await expect(page.getByRole('status', { name: /^Loading/ })).toHaveCount(0)
@@ -188,9 +251,12 @@ test('a viewer sees only the team views and buttons that they may use', async ({
   await expect(page.getByRole('navigation', { name: 'Views' }).getByRole('link')).toHaveText([
     'Models',
     'Machines',
-    'Keys',
-    'Team settings',
+    'Workflows',
+    'Collections',
+    'Team',
   ])
+  await openTeamView(page, 'Keys')
+  await expect(page.getByRole('navigation', { name: 'Team' }).getByRole('link')).toHaveText(['Keys', 'Team settings'])
 })
 
 test('the team settings are accessible in light and dark and fit wide and narrow screens', async ({

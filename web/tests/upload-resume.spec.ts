@@ -5,7 +5,14 @@ import { readFileSync } from 'node:fs'
 import type { Page } from '@playwright/test'
 import { expect, startRegistry, withRegistry } from './fixtures'
 import type { Registry } from './registry'
-import { drop, limitUploadRate, listBlobUploads, readRequestLog, writeLargeModelFile } from './uploadActions'
+import {
+  drop,
+  expectUploaded,
+  limitUploadRate,
+  listBlobUploads,
+  readRequestLog,
+  writeLargeModelFile,
+} from './uploadActions'
 
 const MEBIBYTE = 1024 * 1024
 const PART = 5 * MEBIBYTE
@@ -38,7 +45,7 @@ async function upload(page: Page, file: string, name: string): Promise<void> {
 }
 
 async function expectRegistered(page: Page, registry: Registry, file: string, name: string): Promise<void> {
-  await expect(page.getByText(`Registered as models/loras/${name}`)).toBeVisible({ timeout: 120_000 })
+  await expectUploaded(page, `models/loras/${name}`, 120_000)
   const hash = createHash('sha256').update(readFileSync(file)).digest('hex')
   const found = await registry.call<Listed>(registry.owner, 'GET', `/models?q=${name}`)
   expect(found.model_list).toMatchObject([{ file_hash: `sha256:${hash}`, verification: 'verified' }])
@@ -85,7 +92,7 @@ test('an upload continues after the registry was killed and restarted', async ({
   await waitForStoredParts(registry, before, 3)
   await network.pause()
   await registry.kill()
-  await expect(page.getByText('The registry is not responding. Retrying')).toBeVisible()
+  await expect(page.getByText('The registry does not answer. Retrying')).toBeVisible()
   await registry.start(SETTINGS)
   await network.resume()
   await expectRegistered(page, registry, file, 'killed.safetensors')
@@ -113,7 +120,7 @@ test('a paused upload stays paused in other views and resumes without sending a 
   await page.getByRole('button', { name: 'Resume paused.safetensors' }).click()
   await page.getByRole('link', { name: 'Models' }).click()
   await expect(page.getByRole('status', { name: 'Uploads' })).toContainText('1 of 1 file uploaded', { timeout: 60_000 })
-  await page.getByRole('navigation').getByRole('link', { name: 'Upload', exact: true }).click()
+  await page.getByRole('navigation').getByRole('link', { name: 'Uploads', exact: true }).click()
   await expectRegistered(page, registry, file, 'paused.safetensors')
   expect(await countStoredParts(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
 })
@@ -142,12 +149,21 @@ test('a cancelled upload is restored by undo, and a discarded one is aborted in 
   ).toHaveLength(1)
 })
 
-test('an upload continues after the session ended and the user signed in again', async ({
-  page,
-  registry,
-  signIn,
-  context,
-}) => {
+async function signOutInOtherTab(page: Page, registry: Registry): Promise<void> {
+  const other = await page.context().newPage()
+  await other.goto(registry.url)
+  await other.getByRole('button', { name: 'Your account' }).click()
+  await other.getByRole('menuitem', { name: 'Sign out' }).click()
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+}
+
+async function signInAgain(page: Page, registry: Registry): Promise<void> {
+  await page.getByLabel('E-mail').fill(registry.owner.email)
+  await page.getByLabel(/^Password/).fill(registry.owner.password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+
+test('an upload continues after the session ended and the user signed in again', async ({ page, registry, signIn }) => {
   test.setTimeout(180_000)
   const file = writeLargeModelFile(registry, 'signed-out.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
@@ -156,16 +172,44 @@ test('an upload continues after the session ended and the user signed in again',
   await upload(page, file, 'signed-out.safetensors')
   await waitForStoredParts(registry, before, 2)
   await network.pause()
-  const other = await context.newPage()
-  await other.goto(registry.url)
-  await other.getByRole('button', { name: 'Your account' }).click()
-  await other.getByRole('menuitem', { name: 'Sign out' }).click()
-  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+  await signOutInOtherTab(page, registry)
   await network.resume()
-  await page.getByLabel('E-mail').fill(registry.owner.email)
-  await page.getByLabel(/^Password/).fill(registry.owner.password)
-  await page.getByRole('button', { name: 'Sign in' }).click()
+  await signInAgain(page, registry)
   await expectRegistered(page, registry, file, 'signed-out.safetensors')
+})
+
+test('a late refusal of the ended session does not end that of a sign-in meanwhile', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  test.setTimeout(180_000)
+  const file = writeLargeModelFile(registry, 'refused-late.safetensors', 60_000_000)
+  await signIn(registry.owner, '/upload')
+  const network = await limitUploadRate(page, 5_000_000)
+  const before = await countStoredParts(registry)
+  await upload(page, file, 'refused-late.safetensors')
+  await waitForStoredParts(registry, before, 1)
+  await network.pause()
+  await signOutInOtherTab(page, registry)
+  const signedIn = page.waitForResponse('**/api/v1/auth/login')
+  const refusals: string[] = []
+  // The page asks twice. The second refusal arrives after the sign-in, and before the user is loaded.
+  await page.route('**/api/v1/auth/refresh', async (route) => {
+    const answer = await route.fetch()
+    refusals.push(`${answer.status()}`)
+    if (refusals.length === 3) await signedIn
+    await route.fulfill({ response: answer })
+    refusals.push('delivered')
+  })
+  await page.route('**/api/v1/users/me', async (route) => {
+    await expect.poll(() => refusals).toEqual(['401', 'delivered', '401', 'delivered'])
+    await route.continue()
+  })
+  await network.resume()
+  await expect.poll(() => refusals).toEqual(['401', 'delivered', '401'])
+  await signInAgain(page, registry)
+  await expectRegistered(page, registry, file, 'refused-late.safetensors')
 })
 
 test('a second tab waits for the first one that uploads the same file', async ({ page, registry, signIn, context }) => {
@@ -183,9 +227,8 @@ test('a second tab waits for the first one that uploads the same file', async ({
   await expect(other.getByText('Another tab is uploading this file.')).toBeVisible()
   await network.resume()
   await expectRegistered(page, registry, file, 'tabs.safetensors')
-  await expect(other.getByText('Already in the registry: models/loras/tabs.safetensors')).toBeVisible({
-    timeout: 30_000,
-  })
+  const known = await expectUploaded(other, 'models/loras/tabs.safetensors', 30_000)
+  await expect(known).toContainText('already in the registry')
   expect(await countStoredParts(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
 })
 

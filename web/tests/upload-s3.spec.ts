@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, startRegistry, withRegistry } from './fixtures'
 import type { Registry } from './registry'
-import { drop, listBlobUploads, writeLargeModelFile } from './uploadActions'
+import { drop, expectUploaded, listBlobUploads, writeLargeModelFile } from './uploadActions'
 
 const ROOT = join(import.meta.dirname, '../..')
 const PART = 5 * 1024 * 1024
@@ -77,7 +77,7 @@ test('small and multipart files are uploaded directly to the bucket and verified
     await drop(page, writeLargeModelFile(registry, name, size))
     await page.getByLabel(`Type of ${name}`).selectOption('loras')
     await page.getByRole('button', { name: /^Upload \d/ }).click()
-    await expect(page.getByText(`Registered as models/loras/${name}`)).toBeVisible({ timeout: 60_000 })
+    await expectUploaded(page, `models/loras/${name}`, 60_000)
     expect(uploadOrigins).toHaveLength(puts)
     expect(uploadOrigins).not.toContain(registry.url)
     const found = await registry.call<{ model_list: object[] }>(registry.owner, 'GET', `/models?q=${name}`)

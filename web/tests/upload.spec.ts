@@ -7,6 +7,7 @@ import {
   buildSafetensorsWithTensors,
   drop,
   dropModel,
+  expectUploaded,
   listBlobUploads,
   writeLargeHeader,
   writeModelFile,
@@ -50,7 +51,8 @@ test('a dropped ComfyUI folder gives each file its path and type, and other file
   await expect(page.getByLabel('Type of face.safetensors')).toHaveValue('ipadapter')
   await expect(page.getByText('2 files skipped')).toBeVisible()
   await startUpload(page)
-  await expect(page.getByText('Registered as')).toHaveCount(3)
+  for (const path of ['loras/sdxl/deep-ink', 'vae/clear', 'ipadapter/face'])
+    await expectUploaded(page, `models/${path}.safetensors`)
   const paths = (await listModels(registry)).map((one) => one.model_path)
   expect(paths).toEqual(
     expect.arrayContaining(['models/loras/sdxl/deep-ink.safetensors', 'models/vae/clear.safetensors']),
@@ -75,12 +77,12 @@ test('a single file gets its type from its content, and edited fields are regist
   await page.keyboard.press('Enter')
   await page.getByLabel('Description').fill('Ours.')
   await startUpload(page)
-  await expect(page.getByText('Registered as models/embeddings/mine/edited.safetensors')).toBeVisible()
+  const row = await expectUploaded(page, 'models/embeddings/mine/edited.safetensors')
   expect(await listModels(registry, 'edited')).toMatchObject([
     { tags: ['portrait'], required_labels: ['gpu24'], description: 'Ours.' },
   ])
-  await page.getByRole('link', { name: 'Open model' }).click()
-  await expect(page).toHaveURL(/\/models\?model=/)
+  await row.getByRole('link', { name: 'loose' }).click()
+  await expect(page).toHaveURL(/\/models\/[0-9a-f-]{36}$/)
 })
 
 test('a file of unknown type cannot be uploaded before its type is selected', async ({ page, registry, signIn }) => {
@@ -143,7 +145,7 @@ test('a file whose name has more words than a search is registered, and found at
   await signIn(registry.owner, '/upload')
   await dropModel(page, registry, `loras/${name}`)
   await startUpload(page)
-  await expect(page.getByText('Registered as')).toBeVisible()
+  await expectUploaded(page, `models/loras/${name}`)
   await dropModel(page, registry, `loras/${name}`)
   await expect(page.getByText('A different file is at this path.')).toBeVisible()
 })
@@ -184,8 +186,34 @@ test('a file name that not every file system allows gets a suggested name and a 
   await expect(page.getByText("Workflows that use 'Artist's [v2] (1).safetensors'")).toBeVisible()
   await page.getByRole('button', { name: 'Use models/loras/Artist_s_v2_1.safetensors' }).click()
   await startUpload(page)
-  await expect(page.getByText('Registered as models/loras/Artist_s_v2_1.safetensors')).toBeVisible()
+  await expectUploaded(page, 'models/loras/Artist_s_v2_1.safetensors')
 })
+
+test('files that are dropped on the list of models, also on an empty one, are offered for upload', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const team = await registry.call<{ id: string }>(registry.owner, 'POST', '/teams', { display_name: 'Empty' })
+  await page.addInitScript((id) => localStorage.setItem('modelyard.team', id), team.id)
+  await signIn(registry.owner, '/models')
+  await expect(page.getByRole('heading', { name: 'No models yet' })).toBeVisible()
+  await dropOnList(page, registry, 'on-empty')
+  await startUpload(page)
+  await expectUploaded(page, 'models/loras/on-empty.safetensors')
+  await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: 'Models' }).click()
+  await expect(page.getByRole('gridcell')).toHaveCount(1)
+  await dropOnList(page, registry, 'on-list')
+})
+
+/** Drop a file on the list of models, again until the code that takes it runs, and expect its draft. */
+async function dropOnList(page: Page, registry: Registry, name: string): Promise<void> {
+  await expect(async () => {
+    await dropModel(page, registry, `loras/${name}.safetensors`)
+    await expect(page).toHaveURL(/\/upload$/, { timeout: 2_000 })
+  }).toPass()
+  await expect(page.getByLabel(`Path of ${name}.safetensors`)).toHaveValue(`models/loras/${name}.safetensors`)
+}
 
 test('two dropped files with the same path are marked until one path is changed', async ({
   page,
@@ -210,7 +238,7 @@ test('a taken path shows both hashes and offers a free path', async ({ page, reg
   await expect(page.getByText(/^sha256:[0-9a-f]{64}$/)).toHaveCount(2)
   await page.getByRole('button', { name: 'Use models/loras/taken_2.safetensors' }).click()
   await startUpload(page)
-  await expect(page.getByText('Registered as models/loras/taken_2.safetensors')).toBeVisible()
+  await expectUploaded(page, 'models/loras/taken_2.safetensors')
 })
 
 test('only a user who may change a model is offered to upload its next version', async ({ page, registry, signIn }) => {
@@ -229,7 +257,7 @@ test('only a user who may change a model is offered to upload its next version',
   await expect(page.getByText('Becomes version 2 of “swap”.')).toBeVisible()
   await expect(page.getByLabel('Note for version 2')).toHaveValue('Softer edges.')
   await startUpload(page)
-  await expect(page.getByText('Uploaded as version 2 of models/loras/swap.safetensors')).toBeVisible()
+  await expect(await expectUploaded(page, 'models/loras/swap.safetensors')).toContainText('version 2')
   const [now] = await listModels(registry, 'swap')
   expect(now).toMatchObject({ id: existing.id, version: 2 })
   expect(now?.file_hash).not.toBe(existing.file_hash)
@@ -243,7 +271,7 @@ test('a path taken during the upload asks for another one and does not upload th
   signIn,
 }) => {
   await signIn(registry.owner, '/upload')
-  const pathChecked = page.waitForResponse(/\/api\/v1\/models\?.*race/)
+  const pathChecked = page.waitForResponse(/\/models\/lookup$/)
   await dropModel(page, registry, 'loras/race.safetensors')
   await pathChecked
   await expect(page.getByRole('button', { name: 'Upload 1 file' })).toBeEnabled()
@@ -252,7 +280,7 @@ test('a path taken during the upload asks for another one and does not upload th
   await startUpload(page)
   await expect(page.getByText(existing.file_hash)).toBeVisible()
   await page.getByRole('button', { name: 'Use models/loras/race_2.safetensors' }).click()
-  await expect(page.getByText('Registered as models/loras/race_2.safetensors')).toBeVisible()
+  await expectUploaded(page, 'models/loras/race_2.safetensors')
   expect(await countUploads(registry)).toBe(before + 1)
 })
 
@@ -266,10 +294,11 @@ test('a file that the registry has already is not uploaded again, at the same pa
   const before = await countUploads(registry)
   await signIn(registry.owner, '/upload')
   await dropModel(page, registry, 'loras/known.safetensors', bytes)
-  await expect(page.getByText('Already in the registry: models/loras/known.safetensors')).toBeVisible()
+  const known = await expectUploaded(page, 'models/loras/known.safetensors')
+  await expect(known).toContainText('already in the registry')
   await dropModel(page, registry, 'loras/known-too.safetensors', bytes)
   await startUpload(page)
-  await expect(page.getByText('Registered as models/loras/known-too.safetensors')).toBeVisible()
+  await expectUploaded(page, 'models/loras/known-too.safetensors')
   expect(await countUploads(registry)).toBe(before)
 })
 
@@ -309,14 +338,14 @@ test('the upload view is accessible with hostile file names, in light and dark, 
   }
   await page.setViewportSize({ width: 1280, height: 800 })
   await startUpload(page)
-  await expect(page.getByText('Registered as models/loras/fine.safetensors')).toBeVisible()
+  await expectUploaded(page, 'models/loras/fine.safetensors')
   await expectAccessible(page)
 })
 
 test('the header shows the uploads of the current team only', async ({ page, registry, signIn }) => {
   await registry.call(registry.owner, 'POST', '/teams', { display_name: 'Quiet team' })
   await signIn(registry.owner, '/upload')
-  const pathChecked = page.waitForResponse(/\/api\/v1\/models\?.*theirs/)
+  const pathChecked = page.waitForResponse(/\/models\/lookup$/)
   await dropModel(page, registry, 'loras/theirs.safetensors')
   await pathChecked
   await expect(page.getByRole('button', { name: 'Upload 1 file' })).toBeEnabled()

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { expect, type Page } from '@playwright/test'
+import { expect, type Locator, type Page } from '@playwright/test'
 import { buildSafetensors } from './modelFiles'
 import type { Registry } from './registry'
 
@@ -69,6 +69,8 @@ function prefixLength(header: object): Buffer {
 
 /** Drop files and folders onto the page, as from the desktop. */
 export async function drop(page: Page, ...files: string[]): Promise<void> {
+  // A view takes files once it is shown.
+  await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
   const desktop = await page.context().newCDPSession(page)
   const data = { items: [], files, dragOperationsMask: 1 }
   for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
@@ -131,4 +133,15 @@ export async function limitUploadRate(page: Page, bytesPerSecond: number): Promi
   await limit(bytesPerSecond)
   // API calls, which are small, still get through.
   return { pause: () => limit(50_000), resume: () => limit(-1) }
+}
+
+/** What a row says once its file is verified: on how many machines the model is, or why it is on none. */
+const VERIFIED = /On \d+ of \d+|Stored\. (The team has|No machine|It is disabled|Its page)/
+
+/** Expect that an upload has one row, which says where the verified model at this path is. */
+export async function expectUploaded(page: Page, path: string, timeout = 20_000): Promise<Locator> {
+  const rows = page.getByRole('region', { name: 'Recent uploads' }).getByRole('listitem')
+  const row = rows.filter({ has: page.getByTitle(path, { exact: true }) })
+  await expect(row).toContainText(VERIFIED, { timeout })
+  return row
 }

@@ -3,7 +3,7 @@
 import { expect, expectAccessible, startRegistry, withRegistry } from './fixtures'
 import { buildExpensiveSafetensors, registerModel } from './modelFiles'
 import type { Registry } from './registry'
-import { dropModel } from './uploadActions'
+import { dropModel, expectUploaded } from './uploadActions'
 
 const WITHOUT_WORKERS = { MODELYARD_VERIFICATION_WORKERS: '0' }
 
@@ -72,7 +72,7 @@ test('the upload of a new version waits until that version is verified', async (
   const checked = page.waitForResponse(/\/versions\/2$/)
   await page.getByRole('button', { name: /^Upload \d/ }).click()
   await checked
-  await expect(page.getByText('The registry verifies the file before anyone can download it')).toBeVisible()
+  await expect(page.getByRole('listitem', { name: 'waits' })).toContainText('Verifying version 2')
   await restart(registry)
-  await expect(page.getByText(`Uploaded as version 2 of ${path}`)).toBeVisible({ timeout: 60_000 })
+  await expect(await expectUploaded(page, path, 60_000)).toContainText('version 2')
 })

@@ -187,13 +187,13 @@ test('viewers and members see only the actions on versions that they may use', a
 test('the list of models shows version numbers above 1', async ({ page, registry, signIn }) => {
   await createVersions(registry, 'numbered-one', ['one'])
   await createVersions(registry, 'numbered-two', ['one', 'two'])
-  await signIn(registry.owner, '/models?q=numbered')
+  await signIn(registry.owner, '/models?q=numbered&view=table')
   const row = (name: string) => page.getByRole('row').filter({ hasText: PATH(name) })
   await expect(row('numbered-two').getByTitle('Version 2')).toHaveText('v2')
   await expect(row('numbered-one')).toBeVisible()
   await expect(row('numbered-one').getByTitle(/^Version/)).toHaveCount(0)
-  await page.goto(`${registry.url}/models?q=numbered&view=grid`)
-  await expect(page.getByRole('listitem').getByTitle('Version 2')).toHaveText('v2')
+  await page.goto(`${registry.url}/models?q=numbered`)
+  await expect(page.getByRole('gridcell').getByTitle('Version 2')).toHaveText('v2')
 })
 
 test('the versions are accessible in light and dark, fit a narrow screen, and can be used with the keyboard', async ({
@@ -219,6 +219,7 @@ test('the versions are accessible in light and dark, fit a narrow screen, and ca
   const more = getVersion(page, 1).getByRole('button', { name: 'Actions for version 1' })
   await more.focus()
   await page.keyboard.press('Enter')
+  await expect(page.getByRole('menu')).toBeVisible()
   await page.keyboard.press('ArrowDown')
   await expect(page.getByRole('menuitem', { name: 'Compare' })).toBeFocused()
   await page.keyboard.press('Enter')

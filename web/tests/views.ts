@@ -2,12 +2,14 @@
 
 export const VIEWS = [
   '/models',
-  '/models?view=grid',
+  '/models?view=table',
   '/models?trash=true',
   '/upload',
   '/machines',
   '/machines?view=matrix',
   '/pair?code=AB7K-PNQ3',
+  '/workflows',
+  '/collections',
   '/team',
   '/team/keys',
   '/team/history',

@@ -6,6 +6,11 @@
     ReconcileRunner.run_action_processing   results of the plans' actions
     IdleChecks.run_folder_checks            files that users add or remove
     IdleChecks.run_scrub                    periodic re-verification of files
+    PreviewWriter.run                       pictures beside models
+    Evictions.run                           queued prompts that need models that were evicted
+    UseCounter.run                          which models ComfyUI uses
+    LoaderReporter.run                      which inputs of ComfyUI's nodes name models
+    LocalApiServer.run                      what ComfyUI's extension asks, unless it is turned off
     Agent.run_status_file                   the status file, and removals approved on this machine
 
 The tasks share ``AgentStatus`` and wake one another.
@@ -13,21 +18,48 @@ The tasks share ``AgentStatus`` and wake one another.
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
+from modelyard.agent.local_api.handlers import LocalApiCalls, LocalHandlers
+from modelyard.agent.local_api.pushes import LocalPushes
+from modelyard.agent.local_api.routes import Router
+from modelyard.agent.local_api.server import LocalApiServer
 from modelyard.agent.polling import ReadMachineInfo, RegistryPoller
 from modelyard.agent.reconcile_result import ReconcileResult
+from modelyard.agent.reconciliation.evictions import Evictions
 from modelyard.agent.reconciliation.idle_checks import IdleChecks
+from modelyard.agent.reconciliation.loader_reports import LoaderReportCalls, LoaderReporter
+from modelyard.agent.reconciliation.previews import PreviewWriter
 from modelyard.agent.reconciliation.reconciler import Reconciler
 from modelyard.agent.reconciliation.runner import ReconcileRunner
+from modelyard.agent.reconciliation.use_counter import UseCounter
 from modelyard.agent.registry.connection import RegistryCalls
 from modelyard.agent.state_folder import StateFolder, StatusSnapshot
 from modelyard.agent.status import AgentStatus
 from modelyard.agent.status_documents import build_snapshot
 from modelyard.agent.timers import HeartbeatTimer
+from modelyard.client.settings import ClientSettings
 
 _STATUS_FILE_SECONDS = 1.0
 _LAST_HEARTBEAT_SECONDS = 5.0
 _MAX_RESENDS = 3
+
+
+class AgentCalls(RegistryCalls, LocalApiCalls, LoaderReportCalls, Protocol):
+    """The API calls of an agent and of its local API; ``client.api.registry.RegistryApi`` implements them."""
+
+
+@dataclass(frozen=True)
+class LocalMachine:
+    """The agent's state folder, a function that reads facts about the machine, and the settings of its users' pushes.
+
+    Without a ``client``, they cannot push.
+    """
+
+    folder: StateFolder
+    read_info: ReadMachineInfo
+    client: ClientSettings | None
 
 
 class Agent:
@@ -36,18 +68,28 @@ class Agent:
     def __init__(
         self,
         status: AgentStatus,
-        registry: RegistryCalls,
+        registry: AgentCalls,
         reconciler: Reconciler,
         heartbeat_timer: HeartbeatTimer,
-        folder: StateFolder,
-        read_machine_info: ReadMachineInfo,
+        machine: LocalMachine,
     ) -> None:
         self.status = status
         self.heartbeat_timer = heartbeat_timer
-        self._folder = folder
+        self._folder = folder = machine.folder
         self._reconciler = reconciler
-        self._runner = ReconcileRunner(status, reconciler, heartbeat_timer.request)
-        self.poller = RegistryPoller(status, registry, self._runner, heartbeat_timer, read_machine_info)
+        self.previews = PreviewWriter(
+            status, reconciler.machine, registry, reconciler.list_installs, reconciler.bandwidth_limit
+        )
+        self.evictions = Evictions(status, folder.evictions)
+        self._runner = ReconcileRunner(
+            status, reconciler, self.evictions, heartbeat_timer.request, self.previews.changed.set
+        )
+        self.poller = RegistryPoller(status, registry, self._runner, heartbeat_timer, machine.read_info)
+        self.use_counter = UseCounter(status, folder.use_log)
+        self.loader_reporter = LoaderReporter(status, registry)
+        pushes = LocalPushes(status, machine.client, reconciler.list_installs) if machine.client else None
+        handlers = LocalHandlers(status, registry, self.poller.poll_now, pushes)
+        self._local_api = LocalApiServer(folder.local_socket, Router(handlers))
         self.idle_checks = IdleChecks(status, reconciler, self._runner.request_reconcile)
         self._last_approval: str | None = None
 
@@ -62,7 +104,12 @@ class Agent:
                     self._runner.run_action_processing,
                     self.idle_checks.run_scrub,
                     self.idle_checks.run_folder_checks,
+                    self.previews.run,
+                    self.use_counter.run,
+                    self.loader_reporter.run,
+                    self.run_evictions,
                     self.run_status_file,
+                    *([self._local_api.run] if self.status.settings.local_api else []),
                 ):
                     tasks.create_task(task())
         finally:
@@ -81,13 +128,31 @@ class Agent:
         await self.poller.send_heartbeat()
         await self.poller.poll_manifest(0)
         await self._read_approval()
-        await self._runner.reconcile()
-        await self._runner.wait_for_actions()
+        await self.reconcile_and_wait()
+        await self.use_counter.count()
+        # Before the pictures, which may take longer than a machine counts as online.
+        await self._report_all_states()
+        if await self.previews.has_work():
+            await self.previews.update()
         await self._read_approval()
         result = None if status.error else status.result
         await self._report_all_states()
         await self._report_stop()
         return result
+
+    async def reconcile_and_wait(self) -> None:
+        """Reconcile with the manifest that was received last, and wait for the actions.
+
+        Reconcile again if models can be evicted only now that the folders were scanned.
+        """
+        await self._runner.reconcile()
+        if self.evictions.needs_plan:
+            await self._runner.reconcile()
+        await self._runner.wait_for_actions()
+
+    async def run_evictions(self) -> None:
+        """Bring back evicted models that queued prompts need; runs until cancelled."""
+        await self.evictions.run(self._runner.request_reconcile)
 
     async def _report_all_states(self) -> None:
         """Send heartbeats until all states are reported or the connection is lost.
@@ -124,6 +189,7 @@ class Agent:
     async def _report_stop(self) -> None:
         """Report the stop in the status file, and to the registry within 5 s if it is connected."""
         status = self.status
+        status.is_stopping = True
         status.end_reconcile(status.error)
         status.set_phase("waiting")
         status.set_detail("The agent was stopped.")

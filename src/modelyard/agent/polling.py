@@ -10,13 +10,14 @@ from modelyard.agent.reconcile_result import ReconcileResult
 from modelyard.agent.reconciliation.runner import ReconcileRunner
 from modelyard.agent.registry.connection import LONG_POLL_SECONDS, REFUSED_RETRY_SECONDS, RegistryCalls
 from modelyard.agent.schedule import Backoff
-from modelyard.agent.status import AgentStatus, MachineInfo
+from modelyard.agent.status import AgentStatus, MachineInfo, TeamFacts
 from modelyard.agent.status_documents import build_heartbeat
 from modelyard.agent.timers import HeartbeatTimer, wait_for_event
 from modelyard.comfyui.quoting import counted
 from modelyard.transfer.errors import TransferFailed
-from modelyard.wire.agents import HeartbeatResponse
+from modelyard.wire.agents.heartbeats import HeartbeatResponse
 from modelyard.wire.problems import AgentUnknown, Problem
+from modelyard.wire.uses.reports import MAX_HEARTBEAT_USES
 
 log = logging.getLogger("modelyard.agent")
 
@@ -98,7 +99,12 @@ class RegistryPoller:
         """
         status = self._status
         try:
-            response = await self._registry.get_manifest(status.settings.agent_id, etag=self._etag, wait=wait_seconds)
+            response = await self._registry.get_manifest(
+                status.settings.agent_id,
+                etag=self._etag,
+                wait=wait_seconds,
+                with_previews=status.settings.write_previews,
+            )
         except AgentUnknown:
             self._heartbeat_timer.request()
             raise
@@ -129,9 +135,11 @@ class RegistryPoller:
         """
         status, schedule = self._status, self._heartbeat_timer.schedule
         status.machine_info = await asyncio.to_thread(self._read_machine_info, status.result)
+        status.measure_rate(time.monotonic())
         report = status.reports.get_next_report()
+        uses = [] if status.use_log is None else status.use_log.list_unreported()
         try:
-            answer = await self._registry.send_heartbeat(build_heartbeat(status, report))
+            answer = await self._registry.send_heartbeat(build_heartbeat(status, report, uses))
         except (Problem, TransferFailed) as failure:
             self._record_failure(failure)
             schedule.record_failure(time.monotonic())
@@ -142,8 +150,11 @@ class RegistryPoller:
             self.poll_now()
         status.last_heartbeat = datetime.now().astimezone()
         status.reports.record_answer(report, resend_all=answer.resend_all)
+        if status.use_log is not None:
+            status.use_log.record_reported(uses, resend_all=answer.resend_all)
         self._apply_answer(answer)
-        is_busy = status.has_running_actions or status.reports.has_unreported
+        has_more_uses = len(uses) == MAX_HEARTBEAT_USES
+        is_busy = status.has_running_actions or status.reports.has_unreported or has_more_uses
         schedule.record_success(time.monotonic(), answer.interval_seconds, is_busy=is_busy)
         return answer.resend_all
 
@@ -170,6 +181,7 @@ class RegistryPoller:
             if answer.paused:
                 self._runner.stop_actions()
             self._runner.request_reconcile()
+        status.team_facts = TeamFacts(answer.team_name, answer.may_request_models, answer.team_id)
         self.set_approval("registry", answer.approved_removal)
         if answer.sync_now:
             self._runner.request_reconcile()

@@ -1,6 +1,7 @@
 """Folders of Modelyard that other users of the machine should not be able to open, and a check whether they can."""
 
 import stat
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +22,9 @@ def list_private_folders(environment: Mapping[str, str], agent_folder: Path) -> 
 
 
 def find_open_mode(folder: Path) -> str | None:
-    """Return a folder's octal mode, as for ``chmod``, if group or others have a permission; None if they have none."""
+    """Return a folder's octal mode, as for ``chmod``, if group or others have a permission.
+
+    None if they have none, and on Windows, where modes do not say who has access.
+    """
     mode = stat.S_IMODE(folder.stat().st_mode)
-    return f"{mode:o}" if mode & 0o077 else None
+    return f"{mode:o}" if sys.platform != "win32" and mode & 0o077 else None

@@ -8,18 +8,23 @@ from modelyard.agent.roots import FoundRoots
 from modelyard.sync.apply.progress import build_final_states
 from modelyard.sync.apply.replica_states import ReplicaState, build_replica_state
 from modelyard.sync.planning.actions import HeldRemovals, Plan
-from modelyard.wire.agents import SyncPhase
+from modelyard.wire.agents.values import SyncPhase
 
 PAUSED = "This machine is paused in the registry."
 
 
 @dataclass(frozen=True)
 class ReconcileOptions:
-    """What a reconciliation may do. ``may_remove`` is called again just before each removal."""
+    """What a reconciliation may do. ``may_remove`` is called again just before each removal.
+
+    ``evicted`` are the states of models that are not to be held, ``disk_budget`` is the team's limit in bytes.
+    """
 
     paused: bool = False
     approved_tokens: frozenset[str] = frozenset()  # of held removals that a user approved
     may_remove: Callable[[], bool] = lambda: True
+    evicted: tuple[ReplicaState, ...] = ()
+    disk_budget: int | None = None
 
 
 class ProgressListener(Protocol):
@@ -60,6 +65,7 @@ class EndedActions(NamedTuple):
     replica_states: tuple[ReplicaState, ...]
     has_removed: bool
     used_approval: str | None  # the token of the approved removal, if it was carried out
+    has_removed_folder: bool = False
 
 
 def list_planned_states(plan: Plan, reason: str) -> list[ReplicaState]:

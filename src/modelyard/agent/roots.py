@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.agent.settings import DEFAULT_COMFYUI_URL, AgentSettings
+from modelyard.agent.state_folder import StateFolder
 from modelyard.client.atomic_file import write_private_file
 from modelyard.comfyui.extra_model_paths import CONFIG_NAME, read_install
 from modelyard.comfyui.folders_api import fetch_install
@@ -176,6 +177,30 @@ class RootFinder:
             yield DEFAULT_COMFYUI_URL
         elif index < len(self.settings.comfyui_url):
             yield self.settings.comfyui_url[index]
+
+
+def list_counted_urls(settings: AgentSettings) -> tuple[str, ...]:
+    """Return the addresses of the ComfyUIs whose histories tell which models are used on this machine.
+
+    Empty if they do not tell of all: models folders are for other programs, and each ComfyUI needs an address.
+    """
+    if settings.models_dir:
+        return ()
+    urls = settings.comfyui_url or (DEFAULT_COMFYUI_URL,)
+    return urls[: len(settings.comfyui)] if len(urls) >= len(settings.comfyui) else ()
+
+
+def add_folders_of_last_agent(settings: AgentSettings, state: StateFolder) -> AgentSettings:
+    """Return settings with the folders of the agent that ran last; unchanged if they name some, or none has run."""
+    status = state.read_status()
+    if settings.comfyui or settings.models_dir or status is None or not (status.comfyui_dirs or status.models_dirs):
+        return settings
+    folders = {
+        "comfyui": tuple(map(Path, status.comfyui_dirs)),
+        "models_dir": tuple(map(Path, status.models_dirs)),
+        "comfyui_url": settings.comfyui_url or tuple(status.comfyui_urls),
+    }
+    return settings.model_copy(update=folders)
 
 
 def find_roots_at(folder: Path, url: str | None, environment: Mapping[str, str], cache: RootCache) -> FoundRoots:

@@ -17,10 +17,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from modelyard.client.api.urls import normalize_url
 from modelyard.client.settings import APPLICATION
-from modelyard.client.sizes import parse_size
 from modelyard.sync.apply.transfer_window import TransferWindow, parse_window
-from modelyard.wire.agents import AgentId
+from modelyard.wire.agents.values import AgentId
 from modelyard.wire.models import Labels
+from modelyard.wire.search.sizes import parse_size
 
 ENVIRONMENT_PREFIX = "MODELYARD_AGENT_"
 FILE_NAME = "agent.toml"
@@ -102,7 +102,9 @@ class AgentSettings(BaseModel):
         default=None, description="Download only in these hours of local time, such as `22:00-07:00`. Default: always."
     )
     disk_budget: Size | None = Field(
-        default=None, description="Maximum total size of the placed models, such as `500GB`. Default: no limit."
+        default=None,
+        description="Maximum total size of the placed models, such as `500GB`, without their pictures. "
+        "Default: no limit.",
     )
     keep_free: Size = Field(default=5_000_000_000, description="Bytes to leave free on each disk, such as `50GB`.")
     hard_links: bool = Field(
@@ -111,6 +113,20 @@ class AgentSettings(BaseModel):
         "file instead of copies, so that several ComfyUIs need the disk space once. A program that overwrites one of "
         "them in place, as a resumed training does, then changes the model under all its names, even while "
         "ComfyUI reads it.",
+    )
+    write_previews: bool = Field(
+        default=False,
+        description="Write the picture of each model beside it, as `<name>.preview.png`, at most 512 pixels wide, if "
+        "no picture of yours is there. ComfyUI and LoRA managers show it.",
+    )
+    report_use: bool = Field(
+        default=True,
+        description="Count which models ComfyUI uses, from its history and queue, and report their ids with the time "
+        "of the last use. Prompts never leave the machine. `off`: nothing is read or reported.",
+    )
+    local_api: bool = Field(
+        default=True,
+        description="Serve the extension in ComfyUI on a socket that only the user of the agent can open; `off`: not.",
     )
     scrub_days: int = Field(
         default=30,
@@ -131,6 +147,10 @@ class AgentSettings(BaseModel):
     def window(self) -> TransferWindow | None:
         """The parsed ``hours``; None if downloads may always run."""
         return None if self.hours is None else parse_window(self.hours)
+
+    def find_disk_budget(self, of_team: int | None) -> int | None:
+        """Return the smaller of this machine's disk budget and the team's; None without any."""
+        return min((budget for budget in (self.disk_budget, of_team) if budget is not None), default=None)
 
 
 def get_default_agent_id() -> str:

@@ -12,19 +12,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from modelyard.agent.loop import Agent
+from modelyard.agent.loop import Agent, LocalMachine
 from modelyard.agent.reconcile_result import ReconcileResult
 from modelyard.agent.reconciliation.reconciler import Reconciler
 from modelyard.agent.registry.connection import REFUSALS, describe_refusal
 from modelyard.agent.registry.keys import AgentCredentials
-from modelyard.agent.roots import RootCache, RootFinder
+from modelyard.agent.roots import RootCache, RootFinder, list_counted_urls
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.state_folder import StateFolder
 from modelyard.agent.status import AgentStatus, MachineInfo
 from modelyard.agent.timers import HeartbeatTimer
-from modelyard.client.api.registry import Registry
+from modelyard.agent.use.use_log import open_use_log
+from modelyard.client.api.registry import RegistryApi
 from modelyard.client.atomic_file import LockHeld, locked
 from modelyard.client.profile import KeyRefused, RegistryUnreachable
+from modelyard.client.settings import ClientSettings
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
 from modelyard.sync.inventory.filesystem import FilesystemSpace, get_filesystem_space
 from modelyard.sync.inventory.scan import MachineState
@@ -45,6 +47,7 @@ class StartOptions:
     credentials: AgentCredentials
     state_dir: Path
     environment: Mapping[str, str]
+    client: ClientSettings | None = None  # with which users of this machine push; None: they cannot
 
     @property
     def folder(self) -> StateFolder:
@@ -63,8 +66,10 @@ async def run_agent(options: StartOptions) -> None:
     async with open_agent(options) as agent:
         work = asyncio.ensure_future(agent.run())
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, work.cancel)
+        # Windows has no SIGTERM, and Ctrl-C cancels the task that waits here.
+        if sys.platform != "win32":
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(name, work.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await work
         log.info("Stopped. Transfers continue from here at the next start.")
@@ -117,14 +122,18 @@ async def _build_agent(options: StartOptions, machine: MachineState, root_finder
     """Construct the agent's parts, open its registry client and executor for the block, and yield the agent."""
     settings, credentials = options.settings, options.credentials
     # No retries in the client, because the agent has its own backoff.
-    async with Registry(credentials.url, credentials.key, retry_seconds=0) as registry:
+    async with RegistryApi(credentials.url, credentials.key, retry_seconds=0) as registry:
         previous = await asyncio.to_thread(options.folder.read_status)
         heartbeat_timer = HeartbeatTimer()
         status = AgentStatus(settings, credentials.url, heartbeat_timer.request, previous)
+        urls = list_counted_urls(settings)
+        is_counted = settings.report_use
+        status.use_log = await asyncio.to_thread(open_use_log, options.folder.use_log, urls, is_counted=is_counted)
         reconciler = Reconciler(settings, root_finder, machine, registry, status)
         machine_info = partial(read_machine_info, settings, StallDeadline(_DISK_SECONDS))
         async with reconciler.executor:
-            yield Agent(status, registry, reconciler, heartbeat_timer, options.folder, machine_info)
+            local = LocalMachine(options.folder, machine_info, options.client)
+            yield Agent(status, registry, reconciler, heartbeat_timer, local)
 
 
 def read_machine_info(settings: AgentSettings, deadline: StallDeadline, last: ReconcileResult) -> MachineInfo:

@@ -3,6 +3,9 @@
 <state dir>/agents/<agent id>/lock              locked while the agent runs
 <state dir>/agents/<agent id>/status.json       what the agent does, at most two seconds old
 <state dir>/agents/<agent id>/approved-removal  the token of a removal that a user approved here
+<state dir>/agents/<agent id>/use.json          ids of models with the time of their last use
+<state dir>/agents/<agent id>/bridge/agent.sock  the socket of the local API while the agent runs, or a link to it
+<state dir>/agents/<agent id>/evictions.json    ids of the models that were evicted for the disk budget
 """
 
 import os
@@ -13,9 +16,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modelyard.client.atomic_file import ensure_private_folder, write_private_file
-from modelyard.wire.agents import ModelState, SyncPhase
+from modelyard.transfer.portable.locks import try_lock
+from modelyard.wire.agents.values import ModelState, SyncPhase
 
 _TOKEN_LENGTH = 64
+USE_LOG_NAME = "use.json"
+EVICTION_LOG_NAME = "evictions.json"
 
 ConnectionState = Literal["connecting", "connected", "lost", "refused", "stopped"]
 
@@ -82,6 +88,9 @@ class StateFolder:
     def __init__(self, state_dir: Path, agent_id: str) -> None:
         self.path = state_dir / "agents" / agent_id
         self.lock = self.path / "lock"
+        self.use_log = self.path / USE_LOG_NAME
+        self.local_socket = self.path / "bridge" / "agent.sock"
+        self.evictions = self.path / EVICTION_LOG_NAME
         self._status = self.path / "status.json"
         self._approved = self.path / "approved-removal"
 
@@ -120,20 +129,17 @@ class StateFolder:
         self._approved.unlink(missing_ok=True)
 
     def is_running(self) -> bool:
-        """Return whether a process holds the agent's lock; False if the lock file cannot be opened. POSIX only."""
-        import fcntl
-
+        """Return whether a process holds the agent's lock; False if the lock file cannot be opened."""
         try:
             handle = os.open(self.lock, os.O_RDWR)
         except OSError:
             return False
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return not try_lock(handle)
         except OSError:
             return True
         finally:
             os.close(handle)
-        return False
 
 
 def list_agent_ids(state_dir: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """The live status of an agent: its connection, models, plan and progress, and why it waits."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,13 @@ from modelyard.agent.registry.connection import RegistryConnection
 from modelyard.agent.registry.reports import Reports
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.state_folder import ModelStatus, StatusSnapshot
+from modelyard.agent.transfer_rate import Progress, TransferRate
+from modelyard.agent.use.use_log import UseLog
 from modelyard.client.api.manifests import ReceivedManifest
 from modelyard.comfyui.quoting import counted, in_bytes
 from modelyard.sync.apply.replica_states import ReplicaState
-from modelyard.wire.agents import ModelState, ReportedModel, SyncPhase
+from modelyard.wire.agents.heartbeats import ReportedModel
+from modelyard.wire.agents.values import ModelState, SyncPhase
 
 _IN_PROGRESS = frozenset({"queued", "downloading", "verifying"})
 # Most models and paths in the status file; the registry has all of them.
@@ -31,6 +35,15 @@ class MachineInfo:
 
 
 @dataclass(frozen=True)
+class TeamFacts:
+    """What the registry's last response to a heartbeat said of the team; None before the first one."""
+
+    team_name: str | None = None
+    may_request_models: bool | None = None
+    team_id: UUID | None = None  # also None with a registry that does not send it
+
+
+@dataclass(frozen=True)
 class StateCounts:
     """How many models are in each state, at one ``version`` of the reports."""
 
@@ -38,6 +51,7 @@ class StateCounts:
     states: dict[str, int]
     models: list[ModelStatus]  # the first ``MAX_SHOWN`` that are not simply ready
     unloaded: int = 0  # ready, but ComfyUI does not load them
+    evicted: int = 0
 
 
 @dataclass
@@ -54,12 +68,17 @@ class AgentStatus:
     connection: RegistryConnection = field(default_factory=RegistryConnection)
     reports: Reports = field(default_factory=Reports)
     machine_info: MachineInfo = field(default_factory=MachineInfo)
+    team_facts: TeamFacts = field(default_factory=TeamFacts)
     manifest: ReceivedManifest | None = None
     approved: dict[str, str | None] = field(default_factory=dict)  # source of the approval -> token of the removal
     paused: bool = False
     has_running_actions: bool = False
+    use_log: UseLog | None = None  # None: use is not counted
+    previews_lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while pictures beside models may change
+    is_stopping: bool = False
     phase: SyncPhase = "idle"
     detail: str | None = None
+    seconds_left: int | None = None  # of the running plan, as of the last heartbeat
     last_heartbeat: datetime | None = None
     result: ReconcileResult = field(default_factory=ReconcileResult)
     error: str | None = None  # why the folders cannot be reconciled
@@ -69,6 +88,7 @@ class AgentStatus:
     _sizes: dict[UUID, int] = field(default_factory=dict)
     _held_bytes: int = 0
     _state_counts: StateCounts | None = None
+    _rate: TransferRate = field(default_factory=TransferRate)
     _model_paths: dict[UUID, str] = field(default_factory=dict)
 
     @property
@@ -154,8 +174,15 @@ class AgentStatus:
             return self._find_first_reason("blocked")
         return self._find_first_reason("queued", "blocked") or next(iter(self.result.notes), None)
 
-    def get_percent(self) -> int | None:
-        """Return how many percent of the running plan's bytes are here; None if no actions run or it has no bytes."""
+    def find_problem(self) -> str | None:
+        """Return why the desired state is not reached until a person acts, apart from single models; None for nothing.
+
+        Held removals are not among them: the registry is told of them in fields of their own.
+        """
+        return self.error or next(iter(self.result.notes), None)
+
+    def get_progress(self) -> Progress | None:
+        """Return how many bytes of the running plan are here; None if no actions run or it has no bytes."""
         total = sum(self._sizes.values())
         if not self.has_running_actions or not total:
             return None
@@ -163,7 +190,21 @@ class AgentStatus:
             self._sizes[model_id] if replica_state.state == "ready" else replica_state.bytes_done
             for model_id, replica_state in self._in_progress.items()
         )
-        return min(100, 100 * done // total)
+        return Progress(min(done, total), total)
+
+    def get_percent(self) -> int | None:
+        """Return how many percent of the running plan's bytes are here; None if no actions run or it has no bytes."""
+        progress = self.get_progress()
+        return None if progress is None else 100 * progress.done // progress.total
+
+    def measure_rate(self, moment: float) -> None:
+        """Update ``seconds_left`` from the progress since the last calls; ``moment`` is of a monotonic clock."""
+        progress = self.get_progress()
+        if progress is None:
+            self._rate.reset()
+            self.seconds_left = None
+        else:
+            self.seconds_left = self._rate.estimate_seconds_left(moment, progress)
 
     def count_states(self) -> StateCounts:
         """Return how many models are in each state, and the first that are not simply ready; cached until a change.
@@ -171,7 +212,8 @@ class AgentStatus:
         Before the first scan, these are the counts of the previous start, without unloaded models.
         """
         if self._counted_at is None and self.previous is not None:
-            return StateCounts(-1, self.previous.counts, self.previous.models)
+            previous = self.previous
+            return StateCounts(-1, previous.counts, previous.models, evicted=previous.counts.get("evicted", 0))
         if self._state_counts is None or self._state_counts.version != self.reports.version:
             states = self.reports.states.values()
             unready = [reported for reported in states if reported.state != "ready" or reported.reason]
@@ -180,6 +222,7 @@ class AgentStatus:
                 dict(Counter(reported.state for reported in states)),
                 [self._to_model_status(reported) for reported in unready[:MAX_SHOWN]],
                 sum(reported.state == "ready" for reported in unready),
+                sum(reported.state == "evicted" for reported in unready),
             )
         return self._state_counts
 
@@ -188,6 +231,11 @@ class AgentStatus:
         """When the models were counted last, perhaps before this start; None if never."""
         if self._counted_at is None and self.previous is not None:
             return self.previous.counted_at
+        return self._counted_at
+
+    @property
+    def counted_at_this_start(self) -> datetime | None:
+        """When the models were counted last since this start; None before the first scan of the folders."""
         return self._counted_at
 
     @property

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from modelyard import __version__
@@ -10,17 +11,21 @@ from modelyard.agent.state_folder import HeldStatus, StatusSnapshot
 from modelyard.agent.status import MAX_SHOWN, AgentStatus
 from modelyard.comfyui.quoting import printable
 from modelyard.sync.planning.actions import HeldRemovals
-from modelyard.wire.agents import Heartbeat
+from modelyard.wire.agents.heartbeats import Heartbeat
+from modelyard.wire.uses.reports import ModelUse
 
 
-def build_heartbeat(status: AgentStatus, report: Report) -> Heartbeat:
-    """Return the heartbeat that carries the status and a report of model states."""
+def build_heartbeat(status: AgentStatus, report: Report, uses: Sequence[ModelUse] = ()) -> Heartbeat:
+    """Return the heartbeat that carries the status, a report of model states, and uses of models."""
     held, info, waiting = status.result.held, status.machine_info, status.find_waiting_reason()
+    problem, progress = status.find_problem(), status.get_progress()
+    of_team = None if status.manifest is None else status.manifest.disk_budget_bytes
     return Heartbeat(
         agent_id=status.settings.agent_id,
         agent_status="syncing" if status.has_running_actions else "busy" if info.is_rendering else "idle",
         agent_labels=list(status.settings.labels),
         agent_version=__version__,
+        places_folders=True,
         comfyui_version=None if info.comfyui_version is None else printable(info.comfyui_version)[:100],
         platform_arch=f"{platform.system().lower()}-{platform.machine()}"[:100],
         sync_phase=status.phase,
@@ -28,12 +33,20 @@ def build_heartbeat(status: AgentStatus, report: Report) -> Heartbeat:
         sync_detail=None if (detail := status.detail) is None else to_report_text(detail),
         sync_percent=status.get_percent(),
         disk_free=info.disk_free,
-        disk_budget=status.settings.disk_budget,
+        disk_budget=status.settings.find_disk_budget(of_team),
         bytes_held=status.held_bytes,
         models_unloaded=status.count_states().unloaded,
+        models_evicted=status.count_states().evicted,
         waiting_for=None if waiting is None else to_report_text(waiting),
+        problem=None if problem is None else to_report_text(problem),
+        sync_bytes_done=None if progress is None else progress.done,
+        sync_bytes_total=None if progress is None else progress.total,
+        sync_seconds_left=status.seconds_left,
+        is_stopping=status.is_stopping,
         removal_waiting=0 if held is None else len(held.removals),
         removal_token=None if held is None else held.token,
+        use_counted_since=None if status.use_log is None else status.use_log.counted_since,
+        use_list=list(uses),
         report_series=report.series,
         report_number=report.number,
         model_list=list(report.models),

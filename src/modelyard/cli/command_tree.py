@@ -1,4 +1,4 @@
-"""The command tree, the global options, and the handling of failures: their messages and exit codes."""
+"""The program, its global options, and the handling of failures: their messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from typing import Annotated
 import typer
 
 from modelyard import __version__
-from modelyard.cli.registry import accounts, audit, invite, key, lookup, machine, member, models, team, versions
-from modelyard.cli.root_help import RootGroup
+from modelyard.cli.root_group import RootGroup
 from modelyard.cli.terminal.interrupting import INTERRUPTED, build_interruption_text
 from modelyard.cli.terminal.output import Output
 from modelyard.cli.terminal.terminal import Terminal
-from modelyard.cli.this_machine import adopt, agent, doctor, sync
-from modelyard.cli.transfers import pull, push
 
 EPILOG = "The options --url, --team, --json and --quiet can be anywhere in a command."
 # The global options, and how many values follow each.
@@ -67,19 +64,6 @@ def start(
     context.obj = Terminal(
         read_settings(os.environ, url, team), Output("json" if json else "quiet" if quiet else "human"), url
     )
-
-
-for commands in (accounts, push, pull, models, versions, lookup, sync):
-    commands.add_to(app)
-for commands in (doctor, adopt):
-    commands.add_to(agent.agent)
-app.add_typer(machine.machine, name="machine")
-app.add_typer(agent.agent, name="agent")
-app.add_typer(team.team, name="team")
-app.add_typer(member.member, name="member")
-app.add_typer(invite.invite, name="invite")
-app.add_typer(key.key, name="key")
-audit.add_to(app)
 
 
 def run(arguments: Sequence[str]) -> int:

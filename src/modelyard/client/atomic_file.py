@@ -1,12 +1,16 @@
-"""Atomic writes of small private files, durable folders, and lock files between processes."""
+"""Atomic writes of small files, durable folders, and lock files between processes."""
 
 import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+from modelyard.transfer.portable.files import fsync_folder
+from modelyard.transfer.portable.locks import import_portalocker, try_lock
 
 _POLL_SECONDS = 0.05
 
@@ -16,23 +20,38 @@ class LockHeld(Exception):
 
 
 def write_private_file(path: Path, text: str) -> None:
-    """Write a file with mode 0600 atomically and durably: it is fsynced and then renamed to ``path``.
+    """Write a file with mode 0600 as ``write_file`` does."""
+    write_file(path, text, mode=0o600)
 
-    Missing folders are created. If ``path`` is a symbolic link, its target is replaced and the link stays.
+
+def write_file(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
+    """Write a file atomically and durably: it is fsynced and then renamed to ``path``; the umask limits the mode.
+
+    Missing folders are created. If ``path`` is a symbolic link, its target is replaced and the link stays. Text is
+    written as UTF-8, and its line ends as they are. A process that is killed may leave a file of ``list_drafts``.
     """
     # A profile may be a link into a folder of dot files.
     path = path.resolve()
     create_folder_durably(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(opened, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     fsync_folder(path.parent)
+
+
+def list_drafts(path: Path) -> list[Path]:
+    """Return the files that processes left beside ``path`` when they were killed in ``write_file``, or still write."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.[0-9]+")
+    with suppress(OSError):
+        return [file for file in path.parent.iterdir() if name.fullmatch(file.name)]
+    return []
 
 
 def create_folder_durably(folder: Path) -> None:
@@ -55,16 +74,6 @@ def ensure_private_folder(folder: Path) -> None:
     create_folder_durably(folder)
     if sys.platform != "win32" and folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Sync a folder, so that its own entries survive a power failure; does nothing on Windows, which cannot."""
-    if sys.platform != "win32":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @asynccontextmanager
@@ -90,19 +99,12 @@ async def locked(path: Path, *, wait_seconds: float) -> AsyncIterator[bool]:
 def _open_lock_file(path: Path) -> int:
     """Open a lock file, created with its folders if missing; return its descriptor, which the caller closes."""
     create_folder_durably(path.parent)
+    import_portalocker()
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _try_lock(handle: int) -> bool:
     """Try to lock an open file without waiting; return False if that fails for any reason."""
     with suppress(OSError):
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
+        return try_lock(handle)
     return False

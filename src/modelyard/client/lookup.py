@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.transfer.hashing import DigestCache, compute_sha256
 from modelyard.transfer.progress import OnProgress, ignore_progress
-from modelyard.wire.hashes import MAX_LOOKUPS, LookupMatch, ModelLookup, parse_hash
+from modelyard.wire.hashes.lookups import MAX_LOOKUPS, LookupMatch, ModelLookup
+from modelyard.wire.hashes.texts import parse_hash
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class LookupAnswer:
 
 
 async def look_up(
-    registry: Registry, texts: Sequence[str], digests: DigestCache, on_progress: OnProgress = ignore_progress
+    registry: RegistryApi, texts: Sequence[str], digests: DigestCache, on_progress: OnProgress = ignore_progress
 ) -> list[LookupAnswer]:
     """Return the models that each text means: a file of this machine, which is hashed, a hash, or a model path.
 
@@ -30,15 +31,20 @@ async def look_up(
         DiskFailed: a file cannot be read.
     """
     asked = {text: await _build_question(text, digests, on_progress) for text in dict.fromkeys(texts)}
+    matches = await look_up_questions(registry, [*dict.fromkeys(asked.values())])
+    return [LookupAnswer(text, matches.get(question, [])) for text, question in asked.items()]
+
+
+async def look_up_questions(registry: RegistryApi, questions: Sequence[str]) -> dict[str, list[LookupMatch]]:
+    """Return the versions of models that each of these hashes and paths means; one that means none is left out."""
     matches: dict[str, list[LookupMatch]] = {}
-    wanted = list(dict.fromkeys(asked.values()))
-    for start in range(0, len(wanted), MAX_LOOKUPS):
-        questions = wanted[start : start + MAX_LOOKUPS]
-        hashes, paths = ([text for text in questions if bool(parse_hash(text)) == is_hash] for is_hash in (True, False))
+    for start in range(0, len(questions), MAX_LOOKUPS):
+        part = questions[start : start + MAX_LOOKUPS]
+        hashes, paths = ([text for text in part if bool(parse_hash(text)) == is_hash] for is_hash in (True, False))
         result = await registry.look_up_models(ModelLookup(hashes=hashes, paths=paths))
         for match in result.match_list:
             matches.setdefault(match.asked, []).append(match)
-    return [LookupAnswer(text, matches.get(question, [])) for text, question in asked.items()]
+    return matches
 
 
 async def _build_question(text: str, digests: DigestCache, on_progress: OnProgress) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from modelyard.client.api.paging import Paging
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.model_folders import is_known_folder, suggest_folder
 from modelyard.wire.paths import get_canonical_type
@@ -17,7 +17,7 @@ def list_unknown_types(model_types: Iterable[str]) -> list[str]:
     return sorted({each for each in model_types if not is_known_folder(each) and suggest_folder(each) is None})
 
 
-async def list_new_types(registry: Registry, unknown_types: Iterable[str]) -> list[str]:
+async def list_new_types(registry: RegistryApi, unknown_types: Iterable[str]) -> list[str]:
     """Return those of the unknown types that no model of the team has."""
     new = []
     for model_type in unknown_types:

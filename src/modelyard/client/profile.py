@@ -57,10 +57,14 @@ class _Contents(BaseModel):
     profiles: dict[str, Profile] = Field(default_factory=dict)
 
 
+def ignore_warning(text: str) -> None:
+    """Do nothing with a warning; for callers that print nothing."""
+
+
 class ProfileFile:
     """The file with all profiles. If other users can read it, its mode is set to 0600, with a warning."""
 
-    def __init__(self, path: Path, warn: Warn) -> None:
+    def __init__(self, path: Path, warn: Warn = ignore_warning) -> None:
         self.path = path
         self._warn = warn
 
@@ -116,10 +120,8 @@ class ProfileFile:
 
     def _restrict_mode(self) -> None:
         """Set the file's mode to 0600 and warn, if other users have access to it; does nothing on Windows."""
-        if sys.platform == "win32":
-            return
         mode = stat.S_IMODE(self.path.stat().st_mode)
-        if mode & 0o077:
+        if sys.platform != "win32" and mode & 0o077:
             self.path.chmod(0o600)
             self._warn(
                 f'"{self.path}" holds keys and was accessible to other users (mode {mode:03o}). Its mode is now 600.'

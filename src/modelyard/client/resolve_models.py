@@ -1,25 +1,31 @@
 """Find a model by its id, path or name, and a version by its number."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from uuid import UUID
 
 from pydantic import ValidationError
 
-from modelyard.client.api.models import list_all_models, replace_content
-from modelyard.client.api.registry import Registry
-from modelyard.wire.model_filter import MAX_SEARCH_WORDS, ModelFilter
+from modelyard.client.api.batched_calls import BatchedCalls
+from modelyard.client.api.models import list_all_files, list_all_models, replace_content
+from modelyard.client.api.registry import RegistryApi
+from modelyard.client.short_ids import SHORT_ID_LENGTH, shorten_ids
+from modelyard.transfer.thread_pool import run_all
+from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid, get_canonical_type, parse_model_path
-from modelyard.wire.problems import KeyNotAllowed, ModelDamaged, ModelNotFound
+from modelyard.wire.problems import KeyNotAllowed, ModelDamaged, ModelNotFound, RouteNotFound
+from modelyard.wire.search.grammar import quote_word
+from modelyard.wire.search.values import MAX_SEARCH_VALUES
 
 _MAX_SIMILAR = 5
-# The start of an id; a shorter one would match too many models, since ids begin with a time.
-_SHORT_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
-_SHORT_ID_LENGTH = 8
+_SHORT_ID = re.compile(rf"[0-9a-f]{{{SHORT_ID_LENGTH}}}[0-9a-f-]{{0,28}}")
 # An id begins with the milliseconds of its creation, which the registry records a moment later.
 _CLOCK_TOLERANCE_MILLISECONDS = 60_000
+# Of the names that are no paths, so many are searched for at once.
+_SEARCHES_AT_ONCE = 4
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -32,7 +38,7 @@ class ModelAmbiguous(ValueError):
         self.short_ids = short_ids
 
 
-async def find_model(registry: Registry, name: str, *, deleted: bool = False) -> Model:
+async def find_model(registry: RegistryApi, name: str, *, deleted: bool = False) -> Model:
     """Return the model with this id, path, display name or file name, the latter with or without its extension.
 
     An id takes precedence over a path, a path over a name, and a name over the start of an id (8 digits or more). Case
@@ -61,14 +67,14 @@ async def find_model(registry: Registry, name: str, *, deleted: bool = False) ->
     raise ModelNotFound(f"There is no model '{name}'.", similar=similar)
 
 
-async def _get_only_match(registry: Registry, name: str, matches: list[Model], *, deleted: bool) -> Model | None:
+async def _get_only_match(registry: RegistryApi, name: str, matches: list[Model], *, deleted: bool) -> Model | None:
     """Return the only match, or None if there is none; raise ``ModelAmbiguous`` if there are several."""
     if len(matches) > 1:
         raise await _build_ambiguous(registry, name, matches, deleted=deleted)
     return matches[0] if matches else None
 
 
-async def find_model_version(registry: Registry, name: str) -> Model:
+async def find_model_version(registry: RegistryApi, name: str) -> Model:
     """Return the model with this name, or with ``MODEL@N`` the record of that model with the content of version N.
 
     A model whose name contains the ``@`` takes precedence.
@@ -87,22 +93,39 @@ async def find_model_version(registry: Registry, name: str) -> Model:
     return replace_content(model, await registry.get_version(model.id, int(number)))
 
 
-async def find_model_at(registry: Registry, model_type: str, model_path: str) -> Model | None:
-    """Return the team's model at this path, or None.
-
-    The case of the path does not matter, and the type folder may be an alias. Models in the trash are not found.
+async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> list[Model]:
+    """Return what ``find_model_version`` returns for each name, in their order; paths share requests.
 
     Raises:
-        ModelPathInvalid: the path is not a valid model path.
+        ModelNotFound, ModelAmbiguous, VersionNotFound: see ``find_model_version``, for the first name that fails.
     """
-    location = parse_model_path(model_type, model_path)
-    async for model in _search_models(registry, PurePosixPath(location.relative).name):
-        if _compute_path_key(model) == location.key:
+    calls, searches = BatchedCalls(registry), asyncio.Semaphore(_SEARCHES_AT_ONCE)
+
+    async def find(name: str) -> Model:
+        """Return the model at the path ``name``, or search for the name."""
+        if (model := await _find_at_path(calls, name)) is not None:
             return model
-    return None
+        async with searches:
+            return await find_model_version(registry, name)
+
+    return await run_all([find(name) for name in names])
 
 
-async def is_served(registry: Registry, model: Model) -> bool:
+async def _find_at_path(calls: BatchedCalls, name: str) -> Model | None:
+    """Return the model whose path ``name`` is a spelling of, see ``_has_path``.
+
+    None if there is none, or the registry looks up no paths.
+    """
+    first, slash, _ = name.removeprefix("models/").partition("/")
+    if not slash:
+        return None
+    try:
+        return await calls.find_model_at(get_canonical_type(first), name)
+    except (ModelPathInvalid, RouteNotFound):
+        return None
+
+
+async def is_served(calls: BatchedCalls, model: Model) -> bool:
     """Return whether the registry serves a model's content, or will once it has verified it.
 
     Asks for a download URL, because that makes the registry check the stored object. With a key that may not download,
@@ -111,7 +134,10 @@ async def is_served(registry: Registry, model: Model) -> bool:
     if model.verification != "verified":
         return model.verification == "pending"
     try:
-        await registry.download_ticket(model.id)
+        if model.is_folder:
+            await list_all_files(calls.registry, model.id)
+        else:
+            await calls.download_ticket(model.id)
     except ModelDamaged:
         return False
     except KeyNotAllowed:
@@ -119,24 +145,15 @@ async def is_served(registry: Registry, model: Model) -> bool:
     return True
 
 
-async def _build_ambiguous(registry: Registry, name: str, matches: list[Model], *, deleted: bool) -> ModelAmbiguous:
+async def _build_ambiguous(registry: RegistryApi, name: str, matches: list[Model], *, deleted: bool) -> ModelAmbiguous:
     """Build the error for several matches, with short ids that no other model of the team has."""
-    ids: set[str] = set()
-    for start in {str(model.id)[:_SHORT_ID_LENGTH] for model in matches}:
-        ids |= {str(model.id) for model in await _list_with_short_id(registry, start, deleted=deleted)}
-    return ModelAmbiguous(name, matches, {model.id: _shorten(str(model.id), ids) for model in matches})
+    ids = {model.id for model in matches}
+    for start in {str(model.id)[:SHORT_ID_LENGTH] for model in matches}:
+        ids |= {model.id for model in await _list_with_short_id(registry, start, deleted=deleted)}
+    return ModelAmbiguous(name, matches, shorten_ids(ids))
 
 
-def _shorten(model_id: str, ids: set[str]) -> str:
-    """Return the shortest start of an id, of at least 8 characters, that no other of the ids has."""
-    others = ids - {model_id}
-    lengths = (n for n in range(_SHORT_ID_LENGTH, len(model_id)) if model_id[n - 1] != "-")
-    return next(
-        (model_id[:n] for n in lengths if not any(other.startswith(model_id[:n]) for other in others)), model_id
-    )
-
-
-async def _list_with_short_id(registry: Registry, short_id: str, *, deleted: bool) -> list[Model]:
+async def _list_with_short_id(registry: RegistryApi, short_id: str, *, deleted: bool) -> list[Model]:
     """Return the models whose ids begin with this text.
 
     Reads the team's models from the newest one to the time that the text begins with.
@@ -151,13 +168,13 @@ async def _list_with_short_id(registry: Registry, short_id: str, *, deleted: boo
     return found
 
 
-async def _search_models(registry: Registry, words: str | None, *, deleted: bool = False) -> AsyncIterator[Model]:
-    """Yield the models whose name, path or tags contain the first ``MAX_SEARCH_WORDS`` of these words.
+async def _search_models(registry: RegistryApi, words: str | None, *, deleted: bool = False) -> AsyncIterator[Model]:
+    """Yield the models whose name, path or tags contain the first ``MAX_SEARCH_VALUES`` of these words.
 
     If ``words`` is None, all models are yielded. ``deleted``: those in the trash instead. Pages are loaded when needed.
     Words that no name can have, such as control characters, match nothing.
     """
-    q = None if words is None else " ".join(words.split()[:MAX_SEARCH_WORDS])
+    q = None if words is None else " ".join(quote_word(word) for word in words.split()[:MAX_SEARCH_VALUES])
     try:
         model_filter = ModelFilter(q=q, deleted=deleted)
     except ValidationError:

@@ -1,33 +1,76 @@
-"""List and find members, invitations and keys of the team, over all pages of the registry's lists."""
+"""List and find members, invitations, keys and webhooks of the team, over all pages of the registry's lists."""
 
 from collections.abc import Sequence
 from typing import TypeVar
 
 from modelyard.client.api.paging import list_pages
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
+from modelyard.wire.accounts import AccountSession
 from modelyard.wire.credentials import Credential
-from modelyard.wire.problems import CredentialNotFound, InvitationNotFound, MemberNotFound, Problem
+from modelyard.wire.problems import (
+    CredentialNotFound,
+    InvitationNotFound,
+    MemberNotFound,
+    Problem,
+    SessionNotFound,
+    WebhookNotFound,
+)
 from modelyard.wire.teams import Invitation, Member
+from modelyard.wire.webhooks import Webhook
 
 Row = TypeVar("Row")
 
 
-async def list_all_members(registry: Registry) -> list[Member]:
+async def list_all_members(registry: RegistryApi) -> list[Member]:
     """Return all members of the team, from all pages."""
     return [member async for page in list_pages(registry.list_members) for member in page.member_list]
 
 
-async def list_all_invitations(registry: Registry) -> list[Invitation]:
+async def list_all_invitations(registry: RegistryApi) -> list[Invitation]:
     """Return all open invitations of the team, from all pages."""
     return [invitation async for page in list_pages(registry.list_invitations) for invitation in page.invitation_list]
 
 
-async def list_all_credentials(registry: Registry) -> list[Credential]:
+async def list_all_credentials(registry: RegistryApi) -> list[Credential]:
     """Return all keys that the caller may see, expired and revoked ones included, without their secrets."""
     return [key async for page in list_pages(registry.list_credentials) for key in page.credentials]
 
 
-async def find_member(registry: Registry, name: str) -> Member:
+async def list_all_webhooks(registry: RegistryApi) -> list[Webhook]:
+    """Return all webhooks of the team, oldest first, from all pages."""
+    return [webhook async for page in list_pages(registry.list_webhooks) for webhook in page.webhook_list]
+
+
+async def find_webhook(registry: RegistryApi, name: str) -> Webhook:
+    """Return the webhook with this id, name or address, ignoring case.
+
+    Raises:
+        WebhookNotFound: no webhook matches, or several do.
+    """
+    matches = [
+        webhook
+        for webhook in await list_all_webhooks(registry)
+        if _equals_any(name, str(webhook.id), webhook.display_name, webhook.url)
+    ]
+    return _get_only(matches, WebhookNotFound(_explain("webhook", name, len(matches))))
+
+
+async def list_all_sessions(registry: RegistryApi) -> list[AccountSession]:
+    """Return all sessions of the signed-in user that have not ended, from all pages."""
+    return [session async for page in list_pages(registry.list_sessions) for session in page.session_list]
+
+
+async def find_session(registry: RegistryApi, name: str) -> AccountSession:
+    """Return the signed-in user's session with this id.
+
+    Raises:
+        SessionNotFound: there is none.
+    """
+    matches = [session for session in await list_all_sessions(registry) if _equals_any(name, str(session.id))]
+    return _get_only(matches, SessionNotFound(_explain("session", name, len(matches))))
+
+
+async def find_member(registry: RegistryApi, name: str) -> Member:
     """Return the member with this e-mail address, user id or display name, ignoring case.
 
     Raises:
@@ -41,7 +84,7 @@ async def find_member(registry: Registry, name: str) -> Member:
     return _get_only(matches, MemberNotFound(_explain("member", name, len(matches))))
 
 
-async def find_invitation(registry: Registry, name: str) -> Invitation:
+async def find_invitation(registry: RegistryApi, name: str) -> Invitation:
     """Return the open invitation with this id or for this e-mail address, ignoring case.
 
     Raises:
@@ -55,7 +98,7 @@ async def find_invitation(registry: Registry, name: str) -> Invitation:
     return _get_only(matches, InvitationNotFound(_explain("open invitation", name, len(matches))))
 
 
-async def find_credential(registry: Registry, name: str) -> Credential:
+async def find_credential(registry: RegistryApi, name: str) -> Credential:
     """Return the key with this prefix, or the active or stopped key with this id or name, ignoring case.
 
     Case matters for the prefix, the first 11 characters of the key. ``name`` may be a whole raw key: it is

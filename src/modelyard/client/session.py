@@ -6,7 +6,7 @@ from uuid import UUID
 
 from modelyard.client.api.auth import Key, Session, TokenSource
 from modelyard.client.api.http import DEFAULT_RETRY_SECONDS
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.client.api.urls import normalize_url
 from modelyard.client.profile import Profile, ProfileFile
 from modelyard.client.settings import ClientSettings
@@ -35,10 +35,11 @@ async def build_registry(
     *,
     retry_seconds: float = DEFAULT_RETRY_SECONDS,
     notify: Callable[[str], None] | None = None,
-) -> Registry:
+) -> RegistryApi:
     """Build the client of the registry that the settings or the current profile select; it is not entered yet.
 
-    A team that is given by name is looked up at the registry. ``retry_seconds`` and ``notify`` are as in ``Registry``.
+    A team that is given by name is looked up at the registry. ``retry_seconds`` and ``notify`` are as in
+    ``RegistryApi``.
 
     Raises:
         Unauthenticated: neither the settings nor a profile have a token for the registry.
@@ -58,8 +59,8 @@ async def build_registry(
     profile_team = None if saved is None or settings.token else saved.team_id
     team = str(profile_team) if settings.team is None and profile_team else settings.team
     if team is not None and not _is_uuid(team):
-        team = str((await _load_team(Registry(url, token_source), team)).id)
-    return Registry(url, token_source, team, retry_seconds=retry_seconds, notify=notify)
+        team = str((await _load_team(RegistryApi(url, token_source), team)).id)
+    return RegistryApi(url, token_source, team, retry_seconds=retry_seconds, notify=notify)
 
 
 async def sign_out(saved: Profile, *, everywhere: bool = False) -> bool:
@@ -70,7 +71,7 @@ async def sign_out(saved: Profile, *, everywhere: bool = False) -> bool:
     keys are not revoked, and True is returned without a request. The profile file is not changed.
     """
     try:
-        async with Registry(saved.url, saved.token) as registry:
+        async with RegistryApi(saved.url, saved.token) as registry:
             if saved.refresh_token is not None:
                 await registry.log_out(Logout(refresh_token=saved.refresh_token, everywhere=everywhere))
             elif saved.token.startswith("dk-"):
@@ -91,7 +92,7 @@ def _build_token_source(settings: ClientSettings, profiles: ProfileFile, saved: 
     return Key(saved.token) if saved.refresh_token is None else Session(profiles, saved)
 
 
-async def _load_team(registry: Registry, name: str) -> OwnTeam:
+async def _load_team(registry: RegistryApi, name: str) -> OwnTeam:
     """Enter and leave the registry client, and return the caller's team, see ``find_team``."""
     async with registry:
         return find_team((await registry.me()).team_list, name)

@@ -6,5 +6,6 @@ folders_api.py        the folders that a running ComfyUI reports
 http_api.py           the HTTP API of a running ComfyUI: version, queue, listed models
 model_locations.py    the type and model path of a file, and corrected file names
 type_detection.py     detection of a model's type by its tensors
+workflows/            models that workflow files name
 quoting.py            file names and counts in messages
 """

@@ -91,6 +91,22 @@ class Install:
         added = tuple(Root(kind, self.models / folder) for kind, folder in missing[:MAX_OTHER_TYPES])
         return replace(self, roots=self.roots + added)
 
+    def with_folders_of(self, folders: Iterable[Path]) -> "Install":
+        """Return the install with a root for each folder of ``models`` that has one of these folders and no root.
+
+        Folders whose type has a root are left out: ComfyUI does not search there for the type. At most
+        ``MAX_OTHER_TYPES`` are added; unchanged if the models folder is unknown.
+        """
+        models = self.models
+        if models is None:
+            return self
+        known, paths = {root.key for root in self.roots}, {root.path for root in self.roots}
+        outside = [each for each in folders if models in each.parents and paths.isdisjoint((each, *each.parents))]
+        names = {folder.relative_to(models).parts[0] for folder in outside}
+        missing = sorted(name for name in names if get_canonical_type(name) not in known)
+        added = tuple(Root(get_canonical_type(name), models / name) for name in missing[:MAX_OTHER_TYPES])
+        return replace(self, roots=self.roots + added)
+
 
 def build_plain_install(models: Path) -> Install:
     """Build the install for a plain models folder with ComfyUI's layout."""

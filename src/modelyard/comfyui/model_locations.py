@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from modelyard.comfyui.type_detection import detect_type
 from modelyard.wire.formats import find_format
-from modelyard.wire.model_folders import CORE_FOLDERS, KEY_BY_FOLDER, find_node_folder
+from modelyard.wire.model_folders import CORE_FOLDERS, DIFFUSERS_FOLDER, KEY_BY_FOLDER, find_node_folder
 from modelyard.wire.paths import (
     MAX_SEGMENT_BYTES,
     ModelPathInvalid,
@@ -82,6 +82,28 @@ def find_location(file: Path, relative: PurePath, model_type: str | None = None)
     return _build_location((kind, *relative.parts))
 
 
+def find_folder_location(folder: Path, model_type: str | None, default_type: str | None) -> ModelLocation:
+    """Find the location of a folder that is one model, by the given type, else by the folders above, else the default.
+
+    The path is that of its folders if they say the same type, else the folder's name below the type's folder. It is
+    not validated.
+
+    Raises:
+        TypeUnknown: none of the three determines the type.
+    """
+    by_folder = _find_in_diffusers(folder.absolute()) or find_location_by_folder(folder.absolute())
+    if by_folder is not None and get_canonical_type(model_type or by_folder.model_type) == get_canonical_type(
+        by_folder.model_type
+    ):
+        return by_folder
+    kind = model_type or default_type
+    if kind is None:
+        raise TypeUnknown(
+            f'The model type of the folder "{folder.name}" is unknown. Give it with --type, such as --type diffusers.'
+        )
+    return _build_location((kind, folder.name))
+
+
 def check_location(location: ModelLocation, *, clean: bool) -> ModelLocation:
     """Return the location if its path is valid on all platforms; with ``clean``, one with a corrected path if not.
 
@@ -127,6 +149,14 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
             yield from _walk(entry, seen)
         elif find_format(entry.name) is not None and entry.is_file():
             yield entry
+
+
+def _find_in_diffusers(folder: PurePath) -> ModelLocation | None:
+    """Return the location of a folder below ``models/diffusers``; None for others."""
+    above = folder.parts[:-1]
+    indexes = [index for index in range(1, len(above)) if above[index] == DIFFUSERS_FOLDER]
+    in_models = [index for index in indexes if above[index - 1].casefold() == "models"]
+    return _build_location(folder.parts[in_models[-1] :]) if in_models else None
 
 
 def _is_type_folder(name: str) -> bool:

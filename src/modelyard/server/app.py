@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
@@ -13,8 +13,12 @@ from modelyard import __version__
 from modelyard.server import health
 from modelyard.server.accounts import routes as accounts
 from modelyard.server.agents import routes as agents
+from modelyard.server.agents.desired_counts import DesiredCounts
+from modelyard.server.agents.metrics import MachineMetrics
 from modelyard.server.agents.state import Fleet
-from modelyard.server.credentials import pairing_routes
+from modelyard.server.collections import routes as collections
+from modelyard.server.collections.rollouts import routes as rollouts
+from modelyard.server.credentials import pairing_routes as pairing
 from modelyard.server.credentials import routes as credentials
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.http import problems
@@ -25,29 +29,57 @@ from modelyard.server.http.middleware.head_requests import HeadRequests
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.middleware.request_context import RequestContext
 from modelyard.server.http.openapi_document import mount_openapi
-from modelyard.server.http.operation_limiter import build_read_limiter, build_write_limiter
+from modelyard.server.http.operation_limiter import (
+    build_authentication_limiter,
+    build_read_limiter,
+    build_registration_limiter,
+    build_write_limiter,
+)
+from modelyard.server.hub import routes as hub
+from modelyard.server.imports import conversion_routes as conversions
+from modelyard.server.imports import routes as imports
+from modelyard.server.imports import source_check_routes as source_checks
+from modelyard.server.imports.routes import build_lookup_limiter
+from modelyard.server.imports.sources.lookup import open_sources
+from modelyard.server.imports.tokens import routes as source_tokens
 from modelyard.server.invitations import routes as invitations
+from modelyard.server.models import batch_routes as batches
 from modelyard.server.models import routes as models
+from modelyard.server.models import trusted_file_routes as trusted_files
 from modelyard.server.models import version_routes as versions
+from modelyard.server.models.listing.facet_cache import FacetCache
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.openapi import build_openapi
 from modelyard.server.page.files import read_page
 from modelyard.server.page.serving import Page
+from modelyard.server.previews import routes as previews
+from modelyard.server.previews.metrics import PreviewMetrics
+from modelyard.server.previews.request_decoding import build_picture_budget, build_picture_limiter, build_png_limiter
 from modelyard.server.resources import Resources
-from modelyard.server.scheduler import Scheduler
+from modelyard.server.scheduler.scheduler import Scheduler
 from modelyard.server.storage.blob_store import BlobStore, StoreError
 from modelyard.server.storage.bulkhead import BulkheadStore
 from modelyard.server.storage.local.routes import build_blob_app
 from modelyard.server.storage.problems import get_api_problem
 from modelyard.server.storage.stat_cache import StatCache
+from modelyard.server.teams import audit_routes as audit
 from modelyard.server.teams import routes as teams
 from modelyard.server.uploads import routes as uploads
 from modelyard.server.verification.metrics import VerificationMetrics
+from modelyard.server.webhooks import routes as webhooks
+from modelyard.server.webhooks.routes import build_address_limiter
+from modelyard.server.workflows import routes as workflows
+from modelyard.server.workflows.request_reading import build_workflow_budget, build_workflow_limiter
 
 DESCRIPTION = "The self-hosted model registry for ComfyUI teams. Errors are RFC 9457 problems."
 
-# In the order of the API documentation.
-ROUTE_MODULES = (accounts, credentials, pairing_routes, teams, invitations, models, versions, uploads, agents)
+# Routes are matched one after the other: first those of machines, which send most requests, then those of models.
+API_ROUTERS = (
+    *(agents.router, models.router, versions.router, previews.router, batches.router, uploads.router),
+    *(workflows.router, collections.router, rollouts.router, imports.router, source_checks.router),
+    *(source_tokens.router, webhooks.router, trusted_files.router, conversions.router, invitations.router),
+    *(teams.team_router, teams.member_router, audit.router, pairing.router, credentials.router, accounts.router),
+)
 
 
 def create_app(resources: Resources) -> FastAPI:
@@ -62,15 +94,23 @@ def create_app(resources: Resources) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
-    metrics = _attach_resources(app, resources)
+    fleet = app.state.fleet = Fleet(resources.database)
+    metrics = _attach_resources(app, resources, fleet.desired_counts)
     app.state.identity = resources.identity
-    app.state.fleet = Fleet(resources.database)
     app.state.body_budget, app.state.public_body_budget = BodyBudget(), BodyBudget(total=MAX_BUFFERED_PUBLIC_BYTES)
-    app.state.read_limiter = build_read_limiter(is_local=is_sqlite(resources.database.engine))
+    app.state.authentication_limiter = build_authentication_limiter()
+    app.state.read_limiter = build_read_limiter()
+    app.state.picture_budget, app.state.picture_limiter = build_picture_budget(), build_picture_limiter()
+    app.state.png_limiter = build_png_limiter()
+    app.state.workflow_budget, app.state.workflow_limiter = build_workflow_budget(), build_workflow_limiter()
+    app.state.sources, app.state.lookup_limiter = open_sources(resources.settings), build_lookup_limiter()
+    app.state.conversion_limiter = conversions.build_conversion_limiter()
+    app.state.address_limiter = build_address_limiter()
+    app.state.registration_limiter = build_registration_limiter()
     app.state.write_limiter = build_write_limiter(has_one_writer=is_sqlite(resources.database.engine))
+    app.state.facet_cache = FacetCache()
     app.state.object_checks = _build_object_checks(resources, app.state.store, metrics)
     _mount_routes(app, resources)
     problems.install_handlers(app)
@@ -90,18 +130,20 @@ def create_worker_app(resources: Resources) -> FastAPI:
     The routes are ``/healthz``, ``/readyz`` and ``/metrics``.
     """
     app = FastAPI(title="Modelyard worker", openapi_url=None, lifespan=_lifespan, redirect_slashes=False)
-    metrics = _attach_resources(app, resources)
-    app.include_router(health.router)
+    metrics = _attach_resources(app, resources, DesiredCounts())
+    app.router.routes.extend(health.router.routes)
     problems.install_handlers(app)
     app.add_middleware(HeadRequests)
     app.add_middleware(RequestContext, metrics=metrics)
     return app
 
 
-def _attach_resources(app: FastAPI, resources: Resources) -> Metrics:
+def _attach_resources(app: FastAPI, resources: Resources, desired_counts: DesiredCounts) -> Metrics:
     """Put the resources that monitoring and jobs need into ``app.state``; return new metrics."""
     metrics = Metrics()
     metrics.registry.register(VerificationMetrics(resources.database))
+    metrics.registry.register(PreviewMetrics(resources.database))
+    metrics.registry.register(MachineMetrics(resources.database, desired_counts))
     app.state.resources, app.state.metrics = resources, metrics
     app.state.settings, app.state.database = resources.settings, resources.database
     app.state.store = BulkheadStore(resources.store) if resources.store.is_remote else resources.store
@@ -130,12 +172,8 @@ def begin_stop(app: FastAPI) -> None:
 
 def _mount_routes(app: FastAPI, resources: Resources) -> None:
     """Mount the API, its documents, monitoring, a folder's signed URLs and, for all other paths, the page."""
-    api = APIRouter(prefix="/api/v1")
-    # Routes are matched one after the other, and machines send most requests, so their routes come first.
-    for module in reversed(ROUTE_MODULES):
-        api.include_router(module.router)
-    app.include_router(api)
-    app.include_router(health.router)
+    for router in (*API_ROUTERS, hub.router, health.router):
+        app.router.routes.extend(router.routes)
     mount_openapi(app)
     mount_api_docs(app)
     url_server = resources.store.get_url_server()

@@ -1,11 +1,15 @@
 """Helpers of the operator's commands: errors end the program with a message and an exit code, without a stack trace."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 from pydantic import ValidationError
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
 
 from modelyard.server.database.engine import DatabaseUnfit
 from modelyard.server.database.migrations import SchemaTooNew
@@ -33,3 +37,12 @@ def exit_on_operator_errors() -> Iterator[None]:
     except (DatabaseUnfit, SchemaTooNew, StoreError, Problem, OSError) as error:
         typer.echo(f"modelyard: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+def print_box(title: str, lines: Sequence[str]) -> None:
+    """Print lines in a box on standard output; what is to be copied from it is not wrapped in a file or a pipe."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 8 + max(map(len, (title, *lines))))
+    content = Text("\n".join(lines), style="bold")
+    console.print(Panel.fit(content, title=Text(title), box=box.HEAVY, border_style="green", padding=(1, 3)))

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from modelyard.server.database.migrations import schema_state
 from modelyard.server.database.session import Database
+from modelyard.server.http.api_route import get_operation_id
 from modelyard.server.http.cached_result import CachedResult
 from modelyard.server.http.problems import answers
 from modelyard.server.storage.blob_store import BlobStore, StoreError
@@ -19,7 +20,7 @@ from modelyard.wire.problems import Problem
 from modelyard.wire.schemas import Schema
 
 NO_KEY = UUID(int=0)
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], generate_unique_id_function=get_operation_id)
 
 
 class Health(Schema):

@@ -1,52 +1,51 @@
-"""The operator's commands: ``modelyard serve``, ``migrate``, ``reset-password`` and others."""
+"""The operator's commands ``modelyard serve``, ``migrate``, ``reset-password`` and others, with their options.
 
-import json
+What they do is imported when one of them runs, so that ``--help`` answers at once.
+"""
+
 import os
-import secrets
-import signal
 import sys
-import threading
-from dataclasses import asdict
-from datetime import timedelta
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
-import uvicorn
-
-from modelyard.server.accounts.operations import create_reset_token
-from modelyard.server.app import begin_stop, create_app, create_worker_app
-from modelyard.server.console import exit_on_operator_errors, read_settings_or_exit
-from modelyard.server.garbage.collection import collect_garbage
-from modelyard.server.garbage.run_state import GRACE, CollectionResult, RunOptions
-from modelyard.server.http.log_output import start_logging
-from modelyard.server.http.middleware.metrics import Metrics
-from modelyard.server.http.server import build_http_server
-from modelyard.server.resources import Resources, open_database, open_resources, open_store_beside_server, parse_bucket
-from modelyard.server.scheduler import Scheduler
-from modelyard.server.settings import Settings
-from modelyard.server.storage_commands import app as storage_app
-from modelyard.server.teams.first_start import FirstLogin, first_start
-from modelyard.server.teams.operations import restore_team
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    # ``modelyard --help`` is the client's. For any option here Typer would import pydantic, also for a command's help.
+    add_help_option=False,
     help="Run a registry.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(storage_app, name="storage")
+storage = typer.Typer(no_args_is_help=True, help="Check and configure the storage of the models.")
+app.add_typer(storage, name="storage")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for the database and the stored models.")]
 
-_RUNS_JOBS = "modelyard runs without HTTP: it verifies uploads, re-verifies stored models and cleans up."
-_FOLDER_HAS_NO_WORKERS = (
-    "The models are stored in a folder, which only one server can use, and that server runs the jobs itself. "
-    "Leave out --no-http, or set MODELYARD_STORAGE_URL to a bucket."
-)
+
+@contextmanager
+def _require_server_packages() -> Iterator[None]:
+    """Say how to install the server's packages if one of them, which a base installation lacks, cannot be imported.
+
+    Raises:
+        Exit: a package is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("modelyard"):
+            raise
+        typer.echo(
+            f"'modelyard {sys.argv[1]}' needs the server's packages ('{missing.name}' is missing).\n"
+            "  pip install 'modelyard[server]'",
+            err=True,
+        )
+        raise typer.Exit(1) from None
 
 
 @app.callback()
@@ -62,7 +61,7 @@ def serve(
     data_dir: DataDir = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
-    log_format: Annotated[str | None, typer.Option(help="json or text.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="auto, json or text.")] = None,
     no_http: Annotated[
         bool, typer.Option("--no-http", help="Run jobs only: verify uploads, re-verify models, clean up. Needs S3.")
     ] = False,
@@ -71,7 +70,11 @@ def serve(
     ] = None,
 ) -> None:
     """Run the registry. Every other setting is an environment variable: see the settings page."""
-    settings = read_settings_or_exit(
+    with _require_server_packages():
+        from modelyard.server.operator_commands import run_registry
+
+    run_registry(
+        no_http=no_http,
         host=host,
         port=port,
         metrics_port=metrics_port,
@@ -80,84 +83,15 @@ def serve(
         tls_key=tls_key,
         log_format=log_format,
     )
-    start_logging(settings)
-    if no_http and parse_bucket(settings) is None:
-        typer.echo(f"modelyard: {_FOLDER_HAS_NO_WORKERS}", err=True)
-        raise typer.Exit(2)
-    with exit_on_operator_errors(), open_resources(settings) as resources:
-        if no_http:
-            _run_jobs(resources)
-            return
-        _print_first_login(settings, _create_first_team(resources))
-        app = create_app(resources)
-        _run(build_http_server(app, settings, partial(begin_stop, app)))
-
-
-def _create_first_team(resources: Resources) -> FirstLogin | None:
-    """Create the owner and the first team if the registry has no users; return the login, or None."""
-    settings = resources.settings
-    return first_start(
-        resources.database,
-        resources.identity.passwords,
-        email=settings.owner_email or "owner@modelyard.local",
-        password=settings.owner_password or secrets.token_urlsafe(15),
-        team_name=settings.team_name,
-    )
-
-
-def _print_first_login(settings: Settings, login: FirstLogin | None) -> None:
-    """Print the login of the first start, if there was one; the password only if it was generated."""
-    if login is None:
-        return
-    shown = "(from MODELYARD_OWNER_PASSWORD)" if settings.owner_password else login.password
-    typer.echo(f"\n  First start: the owner and the team '{login.team_name}' were created.\n")
-    typer.echo(f"    e-mail    {login.email}\n    password  {shown}\n    team      {login.team_id}\n")
-    if settings.database_url is None or settings.storage_url is None:
-        readers = "this user and the folder's group" if settings.data_dir_shared else "this user only"
-        typer.echo(f"  Models and secrets are in {settings.data_dir.absolute()}, which is open to {readers}.")
-    typer.echo("  This is shown once. Change the password after signing in.\n")
-    sys.stdout.flush()
-
-
-def _run(server: uvicorn.Server) -> None:
-    """Run the server until a signal stops it; exit with code 1 if it could not start."""
-    # When uvicorn ends, it raises the received signal again; by default that would end the process before its resources
-    # are closed.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    server.run()
-    if not server.started:
-        raise typer.Exit(1)
-
-
-def _run_jobs(resources: Resources) -> None:
-    """Run the jobs until SIGTERM or SIGINT, and serve monitoring if a metrics port is set."""
-    if resources.settings.metrics_port is not None:
-        typer.echo(_RUNS_JOBS)
-        worker = create_worker_app(resources)
-        _run(build_http_server(worker, _build_worker_settings(resources.settings), partial(begin_stop, worker)))
-        return
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    scheduler = Scheduler(resources, Metrics())
-    scheduler.start()
-    typer.echo(_RUNS_JOBS)
-    sys.stdout.flush()
-    stopping.wait()
-    scheduler.stop()
-
-
-def _build_worker_settings(settings: Settings) -> Settings:
-    """Return the settings with the address of a worker's metrics as the listening address."""
-    listening = {"host": settings.metrics_host, "port": settings.metrics_port, "tls_cert": None, "tls_key": None}
-    return settings.model_copy(update=listening)
 
 
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
     """Migrate the database's schema to this version; `serve` does so too."""
-    with exit_on_operator_errors(), open_database(read_settings_or_exit(data_dir=data_dir)):
-        typer.echo("The schema is current.")
+    with _require_server_packages():
+        from modelyard.server.operator_commands import migrate_database
+
+    migrate_database(data_dir)
 
 
 @app.command("reset-password")
@@ -165,53 +99,62 @@ def reset_password(
     email: Annotated[str, typer.Argument(help="The account's address.")], data_dir: DataDir = None
 ) -> None:
     """Print a one-time link, and a command, with which a user sets a new password; the server may be running."""
-    settings = read_settings_or_exit(data_dir=data_dir)
-    with exit_on_operator_errors(), open_database(settings) as database, database.writing() as session:
-        token = create_reset_token(session, email)
-    address = settings.public_url or f"http://{settings.host}:{settings.port}"
-    typer.echo(f"{address}/reset-password?token={token}")
-    typer.echo(f"Valid once, for one hour. In a terminal: modelyard --url {address} password --reset-token {token}")
+    with _require_server_packages():
+        from modelyard.server.operator_commands import print_reset_link
+
+    print_reset_link(email, data_dir)
 
 
 @app.command("restore-team")
-def undelete_team_command(
+def restore_team(
     team_id: Annotated[UUID, typer.Argument(help="The deleted team's id, from the audit log or the server's log.")],
     data_dir: DataDir = None,
 ) -> None:
     """Restore a team that was deleted within the trash days; the server may be running."""
-    settings = read_settings_or_exit(data_dir=data_dir)
-    with exit_on_operator_errors(), open_database(settings) as database, database.writing(team_id) as session:
-        team = restore_team(session, team_id, trash_days=settings.trash_days)
-    typer.echo(f"Restored the team '{team.display_name}' with its models, members and keys.")
+    with _require_server_packages():
+        from modelyard.server.operator_commands import restore_deleted_team
+
+    restore_deleted_team(team_id, data_dir)
 
 
 @app.command("collect-garbage")
-def garbage(
+def collect_garbage(
     data_dir: DataDir = None,
     grace: Annotated[
-        int, typer.Option(min=0, metavar="SECONDS", help="Keep unreferenced files that are younger than this.")
-    ] = int(GRACE.total_seconds()),
+        int | None,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Keep unreferenced files that are younger than this; by default two hours."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Print what would be removed, and remove nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
     """Remove expired models, uploads and files now; servers do so every hour, and may be running."""
-    settings = read_settings_or_exit(data_dir=data_dir)
-    start_logging(settings.model_copy(update={"log_level": "warning"}))
-    with exit_on_operator_errors(), open_store_beside_server(settings) as (database, store):
-        collected = collect_garbage(database, store, settings, RunOptions(timedelta(seconds=grace), is_dry=dry_run))
-    typer.echo(json.dumps(asdict(collected)) if as_json else _format_collected(collected, is_dry=dry_run))
-    if collected.failures or not collected.is_complete:
-        raise typer.Exit(1)
+    with _require_server_packages():
+        from modelyard.server.operator_commands import collect_garbage_now
+
+    collect_garbage_now(data_dir, grace, dry_run=dry_run, as_json=as_json)
 
 
-def _format_collected(collected: CollectionResult, *, is_dry: bool) -> str:
-    """Return the result of a garbage collection as text for people."""
-    lines = [
-        f"{'Would remove' if is_dry else 'Removed'} {collected.models} models, {collected.versions} versions, "
-        f"{collected.uploads} uploads, {collected.files} files with {collected.bytes} bytes."
-    ]
-    if collected.unknown_files:
-        lines.append(f"{collected.unknown_files} files are unknown to this database and were kept.")
-    if collected.failures:
-        lines.append(f"{collected.failures} files could not be read or removed; the log says why. Try again.")
-    return "\n".join(lines)
+@storage.command()
+def probe(
+    data_dir: DataDir = None, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Test what the store enforces, with objects of the probe's own; exit code 0 if it has every capability."""
+    with _require_server_packages():
+        from modelyard.server.storage_commands import probe_store
+
+    probe_store(data_dir, as_json=as_json)
+
+
+@storage.command()
+def setup(
+    create: Annotated[bool, typer.Option("--create", help="Create the bucket if it does not exist.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the rules as JSON, and change nothing.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Set up the bucket: allow uploads from the page (CORS), and remove unfinished uploads after some days."""
+    with _require_server_packages():
+        from modelyard.server.storage_commands import set_up_bucket
+
+    set_up_bucket(data_dir, create=create, dry_run=dry_run)

@@ -8,13 +8,14 @@ from fastapi.openapi.utils import get_openapi
 
 from modelyard.server.http.problems import answers
 from modelyard.wire import problems
-from modelyard.wire.agents import AgentStatus, ModelState, SyncPhase
+from modelyard.wire.agents.values import AgentStatus, ModelState, SyncPhase
 from modelyard.wire.credentials import Access, KeyStatus, Kind
 from modelyard.wire.models import ModelStatus
 from modelyard.wire.problems import Problem, list_problem_classes
 from modelyard.wire.schemas import EXAMPLE_ERRORS, EXAMPLE_REQUEST_ID, MAX_INT64, ProblemBody
 from modelyard.wire.teams import AssignableRole, PicklePolicy
 from modelyard.wire.versions import Verification, VersionStatus
+from modelyard.wire.webhooks import EventType
 
 SCHEMA_REF = "#/components/schemas/"
 
@@ -29,7 +30,13 @@ TAGS = {
     "invitations": "Invitations to a team.",
     "models": "Models: presign an upload, register, list, update, delete, restore, download.",
     "versions": "Versions of a model: list, annotate, activate, delete, restore.",
+    "previews": "Pictures of versions.",
     "uploads": "Multipart uploads of large files.",
+    "workflows": "ComfyUI workflows: which models they need, and where they can run.",
+    "collections": "Named, versioned lists of models.",
+    "trusted files": "Pickle files that admins have allowed although the scan refused them.",
+    "imports": "Models that the registry downloads from Hugging Face, Civitai or an https address.",
+    "webhooks": "Addresses of the team that get its events, and the deliveries to them.",
     "agents": "Machines and the models on them, and the calls of the agents themselves.",
     "operation": "Health, readiness and metrics of the server.",
 }
@@ -49,6 +56,16 @@ LINKS = (
             "list_versions",
         ),
     ),
+    (
+        "create_collection",
+        "collection_id",
+        ("get_collection", "update_collection", "delete_collection", "list_collection_versions"),
+    ),
+    (
+        "create_webhook",
+        "webhook_id",
+        ("get_webhook", "update_webhook", "delete_webhook", "test_webhook", "list_webhook_deliveries"),
+    ),
     ("create_credential", "credential_id", ("rotate_credential", "revoke_credential")),
     ("create_invitation", "invitation_id", ("delete_invitation",)),
 )
@@ -66,6 +83,7 @@ NAMED_ENUMS: dict[str, Any] = {
     "SyncPhase": SyncPhase,
     "Verification": Verification,
     "VersionStatus": VersionStatus,
+    "WebhookEventType": EventType,
 }
 
 
@@ -140,7 +158,7 @@ def _add_common_problems(method: str, operation: dict[str, Any]) -> None:
     The framework's own response for invalid requests is removed.
     """
     kinds: list[type[Problem]] = [problems.Unavailable, problems.InternalError]
-    if "requestBody" in operation:
+    if "application/json" in operation.get("requestBody", {}).get("content", {}):
         kinds += [problems.MalformedJson, problems.RequestStalled, problems.BodyTooLarge]
         kinds += [problems.UnsupportedMediaType, problems.InvalidRequest]
     if method != "get":

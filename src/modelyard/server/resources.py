@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from modelyard.server.data_folder import DATABASE_FILE, create_database_file, prepare_data_folder
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
+from modelyard.server.encryption import SecretCipher, read_cipher
 from modelyard.server.identity.operations import get_or_create_shared_secret
 from modelyard.server.identity.state import Identity
 from modelyard.server.models.objects.recheck_requests import RecheckRequests
@@ -26,7 +27,8 @@ log = logging.getLogger("modelyard.resources")
 class Resources:
     """The resources that routes and jobs share. ``capabilities`` is what the store was seen to enforce.
 
-    ``recheck_requests`` are blobs whose objects changed, for the job that verifies them again.
+    ``recheck_requests`` are blobs whose objects changed, for the job that verifies them again. ``cipher`` is None
+    without a key for secrets.
     """
 
     settings: Settings
@@ -35,6 +37,7 @@ class Resources:
     identity: Identity
     capabilities: StoreCapabilities
     recheck_requests: RecheckRequests = field(default_factory=RecheckRequests)
+    cipher: SecretCipher | None = None
 
 
 def build_database_url(settings: Settings) -> str:
@@ -95,11 +98,13 @@ def open_resources(settings: Settings, identity: Identity | None = None) -> Iter
         FolderInUse: another process serves this data folder.
         SchemaTooNew, FolderNotPrivate: see ``open_database``.
         BucketAccessError: the bucket does not exist or denies access.
+        SecretsKeyInvalid: see ``read_cipher``.
     """
+    cipher = read_cipher(settings)
     with open_store(settings) as (database, store):
         capabilities = StoreCapabilities()
         capabilities.ensure_probed(store)
-        yield Resources(settings, database, store, identity or Identity(), capabilities)
+        yield Resources(settings, database, store, identity or Identity(), capabilities, cipher=cipher)
 
 
 @contextmanager

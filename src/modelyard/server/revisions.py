@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -74,6 +75,12 @@ def get_totals(session: Session, team_id: UUID) -> Totals:
     """Return the totals of a team; zeros if it has none."""
     found = session.connection().execute(_select_totals, {"of_team": team_id}).one_or_none()
     return Totals(0, 0, 0) if found is None else Totals(*found)
+
+
+def get_revisions(session: Session, team_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return the revision of each of these teams that has one."""
+    found = session.connection().execute(select(_totals.team_id, _totals.revision).where(_totals.team_id.in_(team_ids)))
+    return {row.team_id: row.revision for row in found}
 
 
 @dataclass(eq=False)

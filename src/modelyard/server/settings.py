@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from modelyard.wire.web_addresses import parse_address
+from modelyard.wire.texts.web_addresses import parse_address
 
 ENVIRONMENT_PREFIX = "MODELYARD_"
 
@@ -23,7 +24,31 @@ def _validate_address(text: str) -> str:
     return text
 
 
+def _validate_listed_host(host: str) -> str:
+    """Return the text; raise ValueError if it ends with a port that does not exist, or is no IPv6 address in brackets.
+
+    The server's ``outbound.policy`` parses it, and refuses the same.
+    """
+    if host.startswith("["):
+        IPv6Address(host[1:].partition("]")[0])
+    port = host.rpartition("]")[2].rpartition(":")[2] if ":" in host.rpartition("]")[2] else "443"
+    if int(port) not in range(1, 65536):
+        raise ValueError(f"'{host}' has no port from 1 to 65535")
+    return host
+
+
 Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+$"), AfterValidator(_validate_address)]
+ProxyAddress = Annotated[
+    str, Field(pattern=r"^http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"), AfterValidator(_validate_address)
+]
+ListedHost = Annotated[
+    str,
+    StringConstraints(
+        max_length=259,
+        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?)(:[0-9]{1,5})?$",
+    ),
+    AfterValidator(_validate_listed_host),
+]
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 
 
@@ -152,6 +177,50 @@ class Settings(BaseModel):
         default=None, ge=0, description="How many bytes a team may store, unless its own quota says otherwise."
     )
     open_uploads: int = Field(default=1000, ge=1, description="How many unfinished uploads a team may have at once.")
+    import_workers: int = Field(
+        default=2,
+        ge=0,
+        le=16,
+        description="How many imports this process downloads at once; 0 leaves them to other processes. At most two "
+        "come from one host at a time.",
+    )
+    import_hosts: Annotated[tuple[ListedHost, ...], BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description="Comma-separated hosts (`host` or `host:port`; without a port 443) that imports may also reach "
+        "over http, on that port, and inside your network. Others are reached over https on port 443, and only if they "
+        "are public.",
+    )
+    import_huggingface_url: Address = Field(
+        default="https://huggingface.co",
+        description="Hugging Face, or a mirror of it, for imports; imports may always reach a mirror.",
+    )
+    import_civitai_url: Address = Field(
+        default="https://civitai.com",
+        description="Civitai, or a mirror of it, for imports; imports may always reach a mirror.",
+    )
+    egress_proxy: ProxyAddress | None = Field(
+        default=None,
+        description="The HTTP proxy (`http://host:port`) for requests of imports, checks for newer versions and "
+        "webhooks. The proxy resolves host names, so it has to refuse addresses inside your network.",
+    )
+    secrets_key: str | None = Field(
+        default=None,
+        repr=False,
+        description="The key that encrypts secrets which the registry has to use itself, such as tokens of sources: 32 "
+        "bytes in base64 (`openssl rand -base64 32`). Of several, separated by commas, the first encrypts and all "
+        "decrypt. Without a key, no such secrets are stored.",
+    )
+    secrets_key_file: Path | None = Field(
+        default=None,
+        description="A file with that key instead, closed to other users (mode 0600), outside the data folder and its "
+        "backups.",
+    )
+    webhook_hosts: Annotated[tuple[ListedHost, ...], BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description="Comma-separated hosts (`host` or `host:port`; without a port 443) that webhooks may also reach "
+        "over http, on that port, and inside your network. Others are reached over https on port 443, and only if they "
+        "are public.",
+    )
     max_machines: int = Field(
         default=500,
         ge=1,
@@ -159,7 +228,9 @@ class Settings(BaseModel):
         description="How many machines a team may have; beyond, the first heartbeat of another one answers 403.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much is logged.")
-    log_format: Literal["json", "text"] = Field(default="json", description="One JSON object a line, or plain text.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="One JSON object a line, or plain text; `auto` is text on a terminal, else JSON."
+    )
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:

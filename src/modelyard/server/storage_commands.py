@@ -1,10 +1,9 @@
-"""The commands ``modelyard storage probe`` and ``setup``: testing the store, and setting up a bucket."""
+"""What ``modelyard storage probe`` and ``setup`` do: test the store, and set up a bucket."""
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -15,9 +14,6 @@ from modelyard.server.storage.blob_store import BlobStore, Capabilities
 from modelyard.server.storage.s3 import bucket_rules
 from modelyard.server.storage.s3.errors import S3Error
 from modelyard.server.storage.s3.store import S3Store
-
-app = typer.Typer(no_args_is_help=True, help="Check and configure the storage of the models.")
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for the database and the stored models.")]
 
 # For each capability that the probe tests: its text, and the consequence of its absence.
 CAPABILITY_TEXTS = {
@@ -46,11 +42,8 @@ CAPABILITY_TEXTS = {
 }
 
 
-@app.command()
-def probe(
-    data_dir: DataDir = None, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
-) -> None:
-    """Test what the store enforces, with objects of the probe's own; exit code 0 if it has every capability."""
+def probe_store(data_dir: Path | None, *, as_json: bool) -> None:
+    """Test what the store enforces, and print it; exit with code 1 if a capability is missing."""
     settings = read_settings_or_exit(data_dir=data_dir)
     with exit_on_operator_errors(), _open_store(settings) as store:
         capabilities = store.probe()
@@ -83,13 +76,8 @@ def _print_capabilities(name: str, capabilities: Capabilities) -> None:
     )
 
 
-@app.command()
-def setup(
-    create: Annotated[bool, typer.Option("--create", help="Create the bucket if it does not exist.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the rules as JSON, and change nothing.")] = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Set up the bucket: allow uploads from the page (CORS), and remove unfinished uploads after some days."""
+def set_up_bucket(data_dir: Path | None, *, create: bool, dry_run: bool) -> None:
+    """Set up the bucket: allow uploads from the page, and remove unfinished uploads; or print the rules for that."""
     settings = read_settings_or_exit(data_dir=data_dir)
     bucket = parse_bucket(settings)
     if bucket is None:

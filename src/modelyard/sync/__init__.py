@@ -4,5 +4,6 @@ desired.py    the models that a machine should hold, validated as hostile input
 inventory/    what is on this machine's disks, and its hashes
 planning/     desired state and inventory to a plan; pure
 apply/        the only code that writes in models folders
+previews/     pictures beside models, by the code of apply/
 reconcile.py  one reconciliation: scan, plan, apply
 """

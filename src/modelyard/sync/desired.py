@@ -3,14 +3,18 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from modelyard.client.api.manifests import MOST_REPORTED, UnreadableEntry
 from modelyard.comfyui.quoting import counted, printable, quoted
-from modelyard.wire.agents import ManifestEntry
+from modelyard.wire.agents.manifests import ManifestEntry
+from modelyard.wire.agents.values import ModelState
+from modelyard.wire.folders.manifest import FolderFile, check_files
+from modelyard.wire.folders.names import FolderInvalid, check_folder_name
 from modelyard.wire.formats import EXTENSIONS, FORMAT_BY_EXTENSION
 from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid, parse_model_path
@@ -37,6 +41,9 @@ class DesiredModel:
     is_damaged: bool  # the registry's copy is damaged: local files are kept, nothing is downloaded
     updated_at: datetime
     key: str  # equal for two paths that are the same file on some file systems
+    is_folder: bool = False  # a model of many files; ``size`` is that of all, ``sha256`` that of the manifest
+    files: tuple[FolderFile, ...] = field(default=(), compare=False, repr=False)  # of a folder
+    file_path: str | None = None  # set for one file of a folder while that is downloaded
 
     @property
     def folder(self) -> str:
@@ -59,6 +66,7 @@ class RejectedEntry:
     reason: str
     # Set if the entry is applied later: files at its path stay, even those of a model that it replaces.
     waiting_model: DesiredModel | None = None
+    state: ModelState = "failed"  # what is reported of it
 
 
 @dataclass(frozen=True)
@@ -91,18 +99,25 @@ class DesiredState:
         return tuple(notes)
 
 
+# The files of each folder model by the hash of its manifest, or the reason for which they are not known.
+FolderFiles = Mapping[str, tuple[FolderFile, ...] | str]
+_NO_LISTS: FolderFiles = MappingProxyType({})
+
+
 def build_desired_state(
-    models: Iterable[ManifestEntry | Model], unreadable: Iterable[UnreadableEntry] = ()
+    models: Iterable[ManifestEntry | Model],
+    unreadable: Iterable[UnreadableEntry] = (),
+    folder_files: FolderFiles = _NO_LISTS,
 ) -> DesiredState:
     """Validate a registry's entries: accepted ones, newest first, and rejected ones with reasons. Never raises.
 
     Of models that cannot coexist, all are rejected; equal entries count once. The registry's order has no influence,
-    except on which entries are beyond ``MAX_ENTRIES`` and reported.
+    except on which entries are beyond ``MAX_ENTRIES`` and reported. Folder models that ``folder_files`` lacks wait.
     """
     rejected = _RejectedEntries(unreadable)
     accepted: set[DesiredModel] = set()
     for position, model in enumerate(models):
-        checked = _reject_excess_entry(model) if position >= MAX_ENTRIES else _check_entry(model)
+        checked = _reject_excess_entry(model) if position >= MAX_ENTRIES else _check_entry_and_pins(model, folder_files)
         if isinstance(checked, RejectedEntry):
             rejected.add(checked)
         else:
@@ -149,6 +164,39 @@ def build_waiting_entry(model: ManifestEntry, reason: str) -> RejectedEntry:
     return RejectedEntry(checked.id, checked.version, checked.model_path, reason, checked)
 
 
+def _check_entry_and_pins(model: ManifestEntry | Model, folder_files: FolderFiles) -> DesiredModel | RejectedEntry:
+    """Check an entry as ``_check_entry``; one on whose version pins disagree waits, and its file stays as it is.
+
+    So does a folder whose files are not known.
+    """
+    if isinstance(model, ManifestEntry) and model.pin_conflict is not None:
+        named = printable(model.pin_conflict)
+        reason = f"pin-conflict: {named}. The file stays as it is. Pin one version, or end a subscription."
+        entry = build_waiting_entry(model, reason)
+        return entry if entry.waiting_model is None else replace(entry, state="blocked")
+    desired = _check_entry(model)
+    if isinstance(desired, RejectedEntry) or not desired.is_folder:
+        return desired
+    files = folder_files.get(desired.sha256)
+    if files is None:
+        reason = "It is a folder, whose list of files has not been read. Only an agent that runs places folders."
+        return RejectedEntry(desired.id, desired.version, desired.model_path, reason, desired, "queued")
+    return _add_files(model, desired, files)
+
+
+def _add_files(
+    model: ManifestEntry | Model, desired: DesiredModel, files: tuple[FolderFile, ...] | str
+) -> DesiredModel | RejectedEntry:
+    """Return a folder with its files, which are checked; one without them waits for the reason in ``files``."""
+    if isinstance(files, str):
+        return RejectedEntry(desired.id, desired.version, desired.model_path, files, desired)
+    try:
+        check_files(model.model_type, desired.model_path, files)
+    except FolderInvalid as invalid:
+        return _reject(model, f"The folder is invalid: {invalid}")
+    return replace(desired, files=files, size=sum(file.size for file in files))
+
+
 def get_sort_key(desired: DesiredModel) -> tuple[float, int, str]:
     """Return the key by which models are sorted for placing: latest change first, then the smaller one."""
     return -desired.updated_at.timestamp(), desired.size, desired.key
@@ -176,7 +224,12 @@ def _check_entry(model: ManifestEntry | Model) -> DesiredModel | RejectedEntry:
         path = parse_model_path(model.model_type, model.model_path)
     except ModelPathInvalid as refused:
         return _reject(model, f"The path is invalid: {refused}")
-    if os.path.splitext(path.relative)[1].lower() not in FORMAT_BY_EXTENSION:  # noqa: PTH122 no path, and asked very often
+    if model.is_folder:
+        try:
+            check_folder_name(path.relative)
+        except FolderInvalid as invalid:
+            return _reject(model, f"The path is invalid: {invalid}")
+    elif os.path.splitext(path.relative)[1].lower() not in FORMAT_BY_EXTENSION:  # noqa: PTH122 no path, and asked very often
         known = " ".join(EXTENSIONS)
         return _reject(model, f"The path does not have the extension of a model file ({known}).")
     return DesiredModel(
@@ -189,6 +242,7 @@ def _check_entry(model: ManifestEntry | Model) -> DesiredModel | RejectedEntry:
         isinstance(model, ManifestEntry) and model.keep,
         model.updated_at if model.updated_at.tzinfo else model.updated_at.replace(tzinfo=UTC),
         path.key,
+        model.is_folder,
     )
 
 

@@ -4,21 +4,30 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from modelyard.client.api.models import list_all_models
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.sync.desired import DesiredState, RejectedEntry, build_desired_state, build_waiting_entry
-from modelyard.wire.agents import Heartbeat, ManifestEntry
+from modelyard.wire.agents.heartbeats import Heartbeat
+from modelyard.wire.agents.manifests import ManifestEntry
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model
 from modelyard.wire.problems import AgentUnknown
 
 
-async def get_team_desired_state(registry: Registry, labels: Collection[str]) -> DesiredState:
-    """Return what a machine with these labels should hold: the team's active models that require no other label."""
+async def get_team_desired_state(registry: RegistryApi, labels: Collection[str]) -> DesiredState:
+    """Return what a machine with these labels should hold: the team's active models that require no other label.
+
+    Models of many files are left out: only agents place them.
+    """
     models = list_all_models(registry, ModelFilter(model_status="active"))
-    return _build_from_models([model async for model in models if set(model.required_labels) <= set(labels)])
+    return _build_from_models([model async for model in models if _is_for(model, labels)])
 
 
-async def get_machine_desired_state(registry: Registry, agent_id: str, labels: Collection[str]) -> DesiredState:
+def _is_for(model: Model, labels: Collection[str]) -> bool:
+    """Return whether a machine with these labels should hold a model."""
+    return not model.is_folder and set(model.required_labels) <= set(labels)
+
+
+async def get_machine_desired_state(registry: RegistryApi, agent_id: str, labels: Collection[str]) -> DesiredState:
     """Return what the machine with this agent id should hold according to its manifest.
 
     An agent that the registry does not know yet is registered by a heartbeat with ``labels`` first; they have no other

@@ -9,6 +9,7 @@
     ├── DigestMismatch         the received content has another SHA-256
     ├── FileChanged            a file changed while it was read
     ├── TargetExists           another file exists at the target path
+    ├── OtherFilesInFolder     a folder has files that no model has, so it is not replaced
     ├── DiskFull               not enough disk space
     └── DiskFailed             a file could not be read or written
 
@@ -16,7 +17,10 @@ Messages name hosts, never whole URLs: the query of a signed URL is a secret.
 """
 
 import errno
+import sys
 from pathlib import Path
+
+from modelyard.wire.paths import exceeds_windows_limit
 
 _DISK_FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -99,6 +103,17 @@ class TargetExists(TransferFailed):
         self.path = path
 
 
+class OtherFilesInFolder(TransferFailed):
+    """The folder at the target path has a file that no folder model has, so it is not replaced, even if allowed."""
+
+    def __init__(self, folder: Path, path: str) -> None:
+        super().__init__(
+            f'"{folder}" contains "{path}", which no folder model has, so the folder is not replaced. Move it away.'
+        )
+        self.folder = folder
+        self.path = path
+
+
 class DiskFull(TransferFailed):
     """There is not enough disk space for the file."""
 
@@ -112,7 +127,14 @@ def build_disk_error(path: Path, failure: OSError) -> DiskFull | DiskFailed:
     reason = failure.strerror or type(failure).__name__
     if failure.errno in _DISK_FULL_ERRORS:
         return DiskFull(f'There is not enough disk space for "{path}" ({reason}). Free some space and try again.')
-    return DiskFailed(f'"{path}" could not be read or written: {reason}.')
+    return DiskFailed(f'"{path}" could not be read or written: {reason}.{_explain_long_path(path)}')
+
+
+def _explain_long_path(path: Path) -> str:
+    """Return a sentence on what to do if a path is too long for Windows, which reports it as missing; else nothing."""
+    if sys.platform == "win32" and exceeds_windows_limit(str(path)):
+        return " The path is too long for Windows: allow long paths (LongPathsEnabled), or use a shorter folder."
+    return ""
 
 
 def _format_duration(seconds: float) -> str:

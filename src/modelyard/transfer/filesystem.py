@@ -1,14 +1,17 @@
 """File system operations whose behavior differs between file systems: locks, free space, atomic renames."""
 
 import errno
-import fcntl
 import hashlib
 import os
+import shutil
+import sys
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 from modelyard.transfer.errors import DigestMismatch, DiskFull, TargetExists, build_disk_error
+from modelyard.transfer.portable.files import fsync_folder, open_unfollowed
+from modelyard.transfer.portable.locks import try_lock
 
 # Errors of file systems without hard links: FAT, some network shares, some FUSE mounts.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
@@ -17,7 +20,10 @@ _CHUNK_SIZE = 1024 * 1024
 
 
 def get_openat_name(path: Path, folder: int | None) -> Path:
-    """Return the path for system calls with ``dir_fd=folder``: only the name if ``folder``, a descriptor, is given."""
+    """Return the path for system calls with ``dir_fd=folder``: only the name if ``folder``, a descriptor, is given.
+
+    On Windows, which has no such calls, ``folder`` is always None.
+    """
     return path if folder is None else Path(path.name)
 
 
@@ -25,6 +31,15 @@ def remove(path: Path, folder: int | None = None) -> None:
     """Delete a file; do nothing if it does not exist."""
     with suppress(FileNotFoundError):
         os.unlink(get_openat_name(path, folder), dir_fd=folder)
+
+
+def exists(path: Path, folder: int | None = None) -> bool:
+    """Return whether a name is in use, also by a symbolic link."""
+    try:
+        os.stat(get_openat_name(path, folder), dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def open_locked(path: Path, folder: int | None = None) -> int | None:
@@ -37,13 +52,14 @@ def open_locked(path: Path, folder: int | None = None) -> int | None:
         OSError: with ELOOP for a symbolic link; or the file system has no locks.
     """
     name = get_openat_name(path, folder)
-    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+    descriptor = open_unfollowed(name, os.O_RDWR | os.O_CREAT, folder)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The previous holder may have renamed or removed the file between our open and our lock.
-        if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)):
+        if try_lock(descriptor) and os.path.samestat(
+            os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)
+        ):
             return descriptor
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         pass
     except BaseException:
         os.close(descriptor)
@@ -94,31 +110,21 @@ def _try_open_locked(probe: Path, folder: int | None) -> int | None:
 def require_disk_space(folder: Path, needed: int, keep_free: int, file: int | None = None) -> None:
     """Raise ``DiskFull`` if ``needed`` more bytes would leave less than ``keep_free`` in ``folder``.
 
-    ``file`` is a descriptor on that disk, used instead of the path where others could redirect the path.
+    ``file`` is a descriptor on that disk. On POSIX it is used instead of the path, which others could redirect.
 
     Raises:
         DiskFull: the space is lacking.
         DiskFailed: it cannot be read.
     """
     try:
-        status = os.statvfs(folder if file is None else file)
+        free = shutil.disk_usage(folder if file is None or sys.platform == "win32" else file).free
     except OSError as failure:
         raise build_disk_error(folder, failure) from failure
-    free = status.f_bavail * status.f_frsize
     if needed + keep_free > free:
         reserve = f", and {keep_free} must stay free" if keep_free else ""
         raise DiskFull(
             f'"{folder}" has {free} bytes free; {needed} more are needed{reserve}. Free some space and try again.'
         )
-
-
-def fsync_folder(folder: Path) -> None:
-    """Sync a folder, so that its entries survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def place(file: Path, target: Path, *, sha256: str, replace: bool) -> None:

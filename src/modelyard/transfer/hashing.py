@@ -1,6 +1,7 @@
 """SHA-256 of files, computed outside the event loop, and a cache of digests."""
 
 import hashlib
+import math
 import os
 import re
 import sqlite3
@@ -23,6 +24,9 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
     " inode INTEGER NOT NULL, sha256 TEXT NOT NULL, noted_at REAL NOT NULL) WITHOUT ROWID"
 )
+# A write takes longer than hashing a small file. What a killed program has to hash again takes less than a second.
+_SAVE_EVERY_SECONDS = 1.0
+_MAX_UNSAVED_BYTES = 64 * 1024**2
 _MAX_CACHE_ENTRIES = 100_000
 # Two writes within the resolution of time stamps look like one; that of FAT is two seconds.
 _MIN_AGE_SECONDS = 2.0
@@ -32,14 +36,22 @@ class DigestCache:
     """A cache of file digests in a small SQLite file that several processes may use at once.
 
     Only an optimization: if the database is unusable, lookups return None, writes are dropped and nothing is raised; a
-    corrupt database is deleted. Blocking; call it in threads.
+    corrupt database is deleted. Blocking; call it in threads. Digests are written once a second, or after 64 MiB of
+    files; ``save`` writes the last ones.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._lock = threading.Lock()
+        self._unsaved: dict[bytes, tuple[FileIdentity, str]] = {}
+        self._unsaved_bytes, self._saved_at = 0, -math.inf
 
     def find_digest(self, path: Path, identity: FileIdentity) -> str | None:
         """Return the cached SHA-256 of a file with this ``identity``; None if there is none or no usable database."""
+        with self._lock:
+            identity_added, digest = self._unsaved.get(_encode_path(path), (None, None))
+        if identity_added == identity:
+            return digest
 
         def select(database: sqlite3.Connection) -> str | None:
             query = "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?"
@@ -51,15 +63,29 @@ class DigestCache:
     def save_digest(self, path: Path, identity: FileIdentity, sha256: str) -> None:
         """Cache the SHA-256 of a file, unless it was modified less than two seconds ago or in the future.
 
-        A second write could then leave the time stamp unchanged. ``identity`` is from before the file was read. Beyond
-        100,000 entries, the oldest are deleted.
+        A second write could then leave the time stamp unchanged. ``identity`` is from before the file was read.
         """
         if time.time() - identity.mtime_ns / 1e9 < _MIN_AGE_SECONDS:
             return
+        with self._lock:
+            self._unsaved[_encode_path(path)] = identity, sha256
+            self._unsaved_bytes += identity.size
+            is_recent = time.monotonic() < self._saved_at + _SAVE_EVERY_SECONDS
+            is_due = not is_recent or self._unsaved_bytes >= _MAX_UNSAVED_BYTES
+        if is_due:
+            self.save()
+
+    def save(self) -> None:
+        """Write the digests that are not written yet. Beyond 100,000 entries, the oldest are deleted."""
+        with self._lock:
+            unsaved, self._unsaved, self._unsaved_bytes = self._unsaved, {}, 0
+            self._saved_at = time.monotonic()
+        if not unsaved:
+            return
 
         def insert(database: sqlite3.Connection) -> None:
-            row = (_encode_path(path), *identity, sha256, time.time())
-            database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", row)
+            rows = [(path, *identity, sha256, time.time()) for path, (identity, sha256) in unsaved.items()]
+            database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", rows)
             database.execute(
                 "DELETE FROM digests WHERE path IN (SELECT path FROM digests ORDER BY noted_at DESC LIMIT -1 OFFSET ?)",
                 (_MAX_CACHE_ENTRIES,),

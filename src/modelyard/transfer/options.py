@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 from modelyard.transfer.limiter import RequestQueue
 
@@ -34,6 +35,36 @@ class BandwidthLimit:
             return self._free_at - now
 
 
+class IdleConnection(Protocol):
+    """A connection of ``transfer.http`` that no transfer uses."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class IdleConnections:
+    """The idle connections of transfers with the same options, at most as many as were in use at once.
+
+    Bound to one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._connections: list[IdleConnection] = []
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        while self._connections:
+            self._connections.pop().close()
+
+    def take(self) -> IdleConnection | None:
+        """Remove and return the connection that became idle last; None if there is none."""
+        return self._connections.pop() if self._connections else None
+
+    def give_back(self, connection: IdleConnection) -> None:
+        """Keep a connection for the next transfer."""
+        self._connections.append(connection)
+
+
 @dataclass(frozen=True)
 class TransferOptions:
     """The options of a transfer. The defaults suit both the internet and a local network."""
@@ -51,6 +82,7 @@ class TransferOptions:
     range_size: int = 32 * 1024 * 1024
     bandwidth_limit: BandwidthLimit | None = None
     request_queue: RequestQueue | None = None  # set if transfers share a limit of concurrent requests
+    idle_connections: IdleConnections | None = None  # set if transfers one after the other share connections
     tls: ssl.SSLContext | None = None  # None: the system's certificates
 
 

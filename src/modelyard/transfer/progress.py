@@ -79,7 +79,7 @@ ProgressEvent = Hashed | Sent | Received | Verified | Resumed | Retrying
 OnProgress = Callable[[ProgressEvent], None]
 
 
-def ignore_progress(event: ProgressEvent) -> None:
+def ignore_progress(event: object) -> None:
     """Discard a progress event; the callback of callers that do not need progress."""
 
 

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from modelyard.transfer.errors import FileChanged, build_disk_error
+from modelyard.transfer.portable.files import read_at, read_bytes_at
 
 
 class FileIdentity(NamedTuple):
@@ -58,23 +60,25 @@ class SourceFile:
         if not is_same:
             raise FileChanged(self.path)
 
-    def sendfile(self, receiver: int, offset: int, count: int) -> int:
-        """Send at most ``count`` bytes to a writable socket and return how many it accepted, at least 1.
+    if sys.platform != "win32":
 
-        Errors of the socket are raised unchanged.
-        """
-        try:
-            sent = os.sendfile(receiver, self.descriptor, offset, count)
-        except OSError as failure:
-            if failure.errno == errno.EIO:
-                raise build_disk_error(self.path, failure) from failure
-            raise
-        return self._require_bytes(sent)
+        def sendfile(self, receiver: int, offset: int, count: int) -> int:
+            """Send at most ``count`` bytes to a writable socket and return how many it accepted, at least 1.
+
+            Errors of the socket are raised unchanged.
+            """
+            try:
+                sent = os.sendfile(receiver, self.descriptor, offset, count)
+            except OSError as failure:
+                if failure.errno == errno.EIO:
+                    raise build_disk_error(self.path, failure) from failure
+                raise
+            return self._require_bytes(sent)
 
     def read(self, offset: int, count: int) -> bytes:
         """Read and return between 1 and ``count`` bytes."""
         try:
-            data = os.pread(self.descriptor, count, offset)
+            data = read_bytes_at(self.descriptor, count, offset)
         except OSError as failure:
             raise build_disk_error(self.path, failure) from failure
         self._require_bytes(len(data))
@@ -83,7 +87,7 @@ class SourceFile:
     def readinto(self, buffer: memoryview, offset: int) -> int:
         """Read at least one byte into ``buffer`` and return the number read."""
         try:
-            count = os.preadv(self.descriptor, [buffer], offset)
+            count = read_at(self.descriptor, buffer, offset)
         except OSError as failure:
             raise build_disk_error(self.path, failure) from failure
         return self._require_bytes(count)

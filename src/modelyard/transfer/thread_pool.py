@@ -1,7 +1,7 @@
 """Thread pools for transfers whose blocking work can be awaited and cancelled."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
@@ -75,3 +75,18 @@ async def run_concurrently(*works: Coroutine[None, None, None]) -> None:
         failure = failures.exceptions[0]
     if failure is not None:
         raise failure
+
+
+async def run_all(tasks: Sequence[Awaitable[Result]]) -> list[Result]:
+    """Await all at once and return the results in order; the first exception cancels the others.
+
+    The exception is raised as it is, not in a group.
+    """
+    results: dict[int, Result] = {}
+
+    async def run(index: int, task: Awaitable[Result]) -> None:
+        """Await one task and store its result."""
+        results[index] = await task
+
+    await run_concurrently(*(run(index, task) for index, task in enumerate(tasks)))
+    return [results[index] for index in range(len(tasks))]

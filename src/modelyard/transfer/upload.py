@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from modelyard.transfer.errors import BadResponse, FileChanged, Refused, TransferFailed
 from modelyard.transfer.http.connection import Connection, Request
+from modelyard.transfer.http.shared_connections import open_connection
 from modelyard.transfer.options import DEFAULT_OPTIONS, TransferOptions
 from modelyard.transfer.part_plan import Part
 from modelyard.transfer.progress import ByteCounter, OnProgress, Sent, report_progress
@@ -50,7 +51,7 @@ async def upload_whole(
         FileChanged: the file changed meanwhile, or its size differs from the signed one.
         DiskFailed: the file cannot be read.
     """
-    async with _open_upload(path, on_progress, options, 1) as upload, upload.open_connection() as connection:
+    async with _open_upload(path, on_progress, options, 1) as upload:
         part = Part(1, 0, upload.source.identity.size)
         is_retry = False
 
@@ -66,7 +67,8 @@ async def upload_whole(
                 is_retry = True
                 raise
 
-        return await retry_until_done(attempt, RetryPolicy(upload.deadline, can_renew_url=False))
+        with open_connection(options) as connection:
+            return await retry_until_done(attempt, RetryPolicy(upload.deadline, can_renew_url=False))
 
 
 async def upload_parts(
@@ -96,7 +98,7 @@ async def upload_parts(
 
     async def work(upload: _Upload) -> None:
         """Send waiting parts over one connection until none is left."""
-        async with upload.open_connection() as connection:
+        with open_connection(options) as connection:
             while waiting:
                 part = waiting.popleft()
                 sent.append(await _send_with_retries(upload, connection, part, requests))
@@ -161,15 +163,6 @@ class _Upload:
         self.counter = ByteCounter(lambda done: Sent(source.path, done, source.identity.size))
         self.deadline = RetryDeadline(options, self.counter, source.path, on_progress)
         self._pool = pool
-
-    @asynccontextmanager
-    async def open_connection(self) -> AsyncIterator[Connection]:
-        """Yield a connection that is opened by its first request, and close it after the block."""
-        connection = Connection(self.deadline.options)
-        try:
-            yield connection
-        finally:
-            connection.close()
 
     async def send(self, connection: Connection, part: Part, request: Request) -> str | None:
         """Send one part in a single attempt and return its ETag, None if the response has none.

@@ -1,11 +1,12 @@
 """API schemas of sign-in, sessions, passwords and the current user."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from modelyard.wire.schemas import EXAMPLE_ID, Schema
+from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, Name, PageMeta, PartialUpdate, Schema
 from modelyard.wire.teams import Role
 
 NewPassword = Annotated[str, StringConstraints(strict=True, min_length=8, max_length=128)]
@@ -91,3 +92,33 @@ class Me(Schema):
     feature_flags: dict[str, bool] = Field(
         default_factory=dict, description="Always empty; kept for compatibility with the source API.", examples=[{}]
     )
+
+
+class ProfileUpdate(PartialUpdate):
+    """Changes to the caller's own account; absent fields are unchanged."""
+
+    first_name: Name = Field(default="", description="First name.", examples=["Ada"])
+    last_name: Name = Field(default="", description="Last name.", examples=["Lovelace"])
+
+
+class AccountSession(Schema):
+    """A session of the current user that has not ended."""
+
+    id: UUID = Field(description="The session's id.", examples=[EXAMPLE_ID])
+    is_current: bool = Field(description="Whether this request belongs to it.", examples=[True])
+    user_agent: str | None = Field(
+        description="The `User-Agent` that signed in, at most 255 characters; null if it sent none.",
+        examples=["Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"],
+    )
+    created_at: datetime = Field(description="When it was signed in.", examples=[EXAMPLE_TIME])
+    last_used_at: datetime = Field(
+        description="When it last got an access token: while it is used, at least every hour.", examples=[EXAMPLE_TIME]
+    )
+    expires_at: datetime = Field(description="When it ends unless it is used before.", examples=[EXAMPLE_TIME])
+
+
+class AccountSessionList(Schema):
+    """A page of the current user's sessions."""
+
+    session_list: list[AccountSession] = Field(description="Sessions, newest first.", examples=[[]])
+    page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])

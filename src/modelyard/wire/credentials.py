@@ -107,20 +107,26 @@ class PairingPoll(Schema):
     device_code: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)] = Field(
         description="The `device_code` of the started pairing.", examples=["pc-Zk4…"]
     )
+    repeat: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether to return the keys again, for five minutes: an earlier response may have been lost.",
+        examples=[False],
+    )
 
 
 class PairingState(Schema):
-    """The state of a pairing; both keys are returned only once, with the first `approved`."""
+    """The state of a pairing; both keys are returned with the first `approved`, and again to polls with `repeat`."""
 
     # A pending pairing has no keys, not even null.
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     status: Literal["pending", "approved"] = Field(description="pending or approved.", examples=["approved"])
-    raw_key: str | None = Field(
-        default=None, description="The device key (`dk-`), returned only once.", examples=["dk-J3k…"]
-    )
+    raw_key: str | None = Field(default=None, description="The device key (`dk-`).", examples=["dk-J3k…"])
     agent_key: str | None = Field(
-        default=None, description="The agent key (`ak-`) of the machine, returned only once.", examples=["ak-9Qd…"]
+        default=None,
+        description="The machine's key (`ak-`).",
+        examples=["ak-9Qd…"],
     )
 
 

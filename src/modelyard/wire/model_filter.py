@@ -1,43 +1,56 @@
-"""The filter of model lists, shared by the API route, the client and the command line."""
+"""The filter of model lists, and the counts of what it finds, shared by the API, the client and the command line."""
 
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from modelyard.wire.hashes import HASH_HELP, HASH_PATTERN
+from modelyard.wire.hashes.texts import HASH_HELP, HASH_PATTERN
 from modelyard.wire.models import ModelStatus
-from modelyard.wire.schemas import LINE_PATTERN, Schema
+from modelyard.wire.schemas import Schema
+from modelyard.wire.search.grammar import QUALIFIERS, SPACES, SearchTerm, parse_search
+from modelyard.wire.search.values import MAX_SEARCH_LENGTH, MAX_SEARCH_VALUES, check_search
+from modelyard.wire.texts.rules import LINE_PATTERN
 from modelyard.wire.versions import Verification
 
-Sort = Literal["created_at", "-created_at", "display_name", "-display_name", "file_size", "-file_size"]
+Sort = Literal[
+    "created_at",
+    "-created_at",
+    "display_name",
+    "-display_name",
+    "file_size",
+    "-file_size",
+    "last_used_at",
+    "-last_used_at",
+]
 FilterText = Annotated[str, Field(max_length=255, pattern=LINE_PATTERN)]
 
-# Each word of a search is compared with the text of every model that the index returns.
-MAX_SEARCH_WORDS = 8
-# The characters at which `str.split` splits, without control characters, which names must not have. Written out
-# for the reason given in `wire.schemas`.
-SPACES = r" \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _WORD = rf"[^\x00-\x1f\x7f{SPACES}]+"
-# Only for the OpenAPI document; `_check_word_count` enforces the rule, with a readable message.
-SEARCH_PATTERN = rf"^[{SPACES}]*({_WORD}([{SPACES}]+{_WORD}){{0,{MAX_SEARCH_WORDS - 1}}}[{SPACES}]*)?$"
+# Only for the OpenAPI document; ``check_search`` enforces the rules, with readable messages.
+SEARCH_PATTERN = rf"^[{SPACES}]*({_WORD}([{SPACES}]+{_WORD}){{0,{MAX_SEARCH_VALUES - 1}}}[{SPACES}]*)?$"
 
-
-def _check_word_count(text: str) -> str:
-    """Return the search text; raise ValueError if it has more than ``MAX_SEARCH_WORDS`` words."""
-    if len(text.split()) > MAX_SEARCH_WORDS:
-        raise ValueError(f"A search has at most {MAX_SEARCH_WORDS} words")
-    return text
-
-
+SEARCH_HELP = (
+    "Only models that match this search: words in any order, and qualifiers such as `type:loras`, `-tag:old` or "
+    f"`size:>2gb`. Qualifiers: {', '.join(f'`{name}:`' for name in QUALIFIERS)}. At most {MAX_SEARCH_VALUES} words and "
+    "values. A value of `base:` without quotes is compared with the first words of a base model."
+)
 SearchText = Annotated[
     str,
-    Field(max_length=255, pattern=LINE_PATTERN, json_schema_extra={"pattern": SEARCH_PATTERN}),
-    AfterValidator(_check_word_count),
+    Field(max_length=MAX_SEARCH_LENGTH, pattern=LINE_PATTERN, json_schema_extra={"pattern": SEARCH_PATTERN}),
+    AfterValidator(check_search),
 ]
 
 
-class ModelFilter(Schema):
-    """Which models a list contains, and in which order; a model must match all filters, and None filters nothing."""
+FacetName = Literal["type", "base", "tag", "state", "by", "is"]
+# Without ``is``, whose values are counted each by itself.
+DEFAULT_FACETS: tuple[FacetName, ...] = ("type", "base", "tag", "state", "by")
+# Exact up to so many models. Beyond, only the newest ones are counted.
+MAX_COUNTED_MODELS = 10_000
+# The values of one facet in a response.
+MAX_FACET_VALUES = 50
+
+
+class ModelConditions(Schema):
+    """Which models to find; a model must match all filters, and None filters nothing."""
 
     model_type: FilterText | None = Field(
         default=None, description="Only this type; aliases are the same.", examples=["checkpoints"]
@@ -60,20 +73,72 @@ class ModelFilter(Schema):
     deleted: bool = Field(
         default=False, description="Only models in the trash; without it, only models that are not.", examples=[False]
     )
-    q: SearchText | None = Field(
-        default=None,
-        description=f"Only models with every word in their name, path or a tag, or as a hash of their content from 8 "
-        f"digits on; at most {MAX_SEARCH_WORDS} words.",
-        examples=["sdxl base"],
-    )
-    sort: Sort = Field(default="-created_at", description="`-` for descending.", examples=["display_name"])
+    q: SearchText | None = Field(default=None, description=SEARCH_HELP, examples=["sdxl base type:loras"])
 
     @property
-    def search_words(self) -> list[str]:
-        """The distinct words of ``q`` in order, casefolded as ``ModelRow.searched`` is; empty without a search."""
-        return list(dict.fromkeys((self.q or "").casefold().split()))
+    def search_terms(self) -> list[SearchTerm]:
+        """The conditions of ``q``; empty without a search."""
+        return parse_search(self.q or "")
 
     def build_query(self) -> dict[str, str]:
         """Return the fields that differ from their defaults as texts for query parameters, for instance ``true``."""
         values = self.model_dump(mode="json", exclude_defaults=True)
         return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+
+
+class ModelFilter(ModelConditions):
+    """Which models a list contains, and in which order."""
+
+    sort: Sort = Field(default="-created_at", description="`-` for descending.", examples=["display_name"])
+
+
+class FacetQuery(ModelConditions):
+    """Which models to count, and by what."""
+
+    facet: FacetName | None = Field(
+        default=None,
+        description="Only this facet. `is` counts the models that are `missing` on machines, `pending`, `damaged` or "
+        "`disabled`, and only if it is requested.",
+        examples=["tag"],
+    )
+    prefix: FilterText | None = Field(
+        default=None,
+        description="Only values of which a word begins with this text, in any case; to search a long facet.",
+        examples=["por"],
+    )
+
+
+class FacetValue(Schema):
+    """One value of a facet."""
+
+    value: str = Field(description="The value, as a qualifier of a search takes it.", examples=["SDXL 1.0"])
+    count: int = Field(description="How many models have it.", examples=[214])
+
+
+class Facet(Schema):
+    """The most frequent values of one qualifier."""
+
+    name: FacetName = Field(description="The qualifier.", examples=["base"])
+    value_list: list[FacetValue] = Field(
+        description=f"At most {MAX_FACET_VALUES} values, the most frequent first. Models without a value are not "
+        "counted; a model with several is counted for each.",
+        examples=[[]],
+    )
+    is_capped: bool = Field(
+        description=f"Whether more than {MAX_COUNTED_MODELS:,} models match: then only the newest of them are counted. "
+        "`is`: whether a value has more models than were counted.",
+        examples=[False],
+    )
+    has_more: bool = Field(
+        description="Whether there are more values; `prefix` searches all of them.", examples=[False]
+    )
+
+
+class FacetList(Schema):
+    """The facets of a search."""
+
+    facet_list: list[Facet] = Field(
+        description="The facets. What the search itself demands of a facet (except of `tag`) does not count for it, so "
+        "that the other choices have counts too.",
+        examples=[[]],
+    )

@@ -35,6 +35,12 @@ CORE_FOLDERS = (
     "clip",
 )
 
+# ComfyUI's folder of models that are folders. No model of one file belongs into it.
+DIFFUSERS_FOLDER = "diffusers"
+# The folders in which a model is a folder of files, which the page offers for folders only: that one, and the folder of
+# language models that several nodes read.
+FOLDER_MODEL_TYPES = (DIFFUSERS_FOLDER, "LLM")
+
 # A second folder of a ComfyUI key, with another name.
 KEY_BY_FOLDER = {"t2i_adapter": "controlnet"}
 

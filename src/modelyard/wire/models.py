@@ -6,14 +6,22 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from modelyard.wire.folders.schemas import NewFolderFiles
+from modelyard.wire.model_details import (
+    BaseModelName,
+    BaseSource,
+    ModelDetails,
+    Sidecar,
+    TrainingTag,
+    TriggerTexts,
+    TriggerWord,
+)
+from modelyard.wire.pickles.conversions import DerivedFrom
 from modelyard.wire.schemas import (
     EXAMPLE_HASH,
     EXAMPLE_ID,
     EXAMPLE_PAGE,
     EXAMPLE_TIME,
-    INVISIBLE,
-    LINE_PATTERN,
-    NAME_PATTERN,
     Bytes,
     FileHash,
     LongName,
@@ -21,10 +29,10 @@ from modelyard.wire.schemas import (
     PageMeta,
     PartialUpdate,
     Schema,
-    check_is_readable,
 )
+from modelyard.wire.texts.rules import INVISIBLE, LINE_PATTERN, NAME_PATTERN, check_is_readable
 from modelyard.wire.uploads import EXAMPLE_KEY, ModelPathText, ModelType, StorageKey
-from modelyard.wire.versions import Creator, PendingVersion, Verification, VersionNumber
+from modelyard.wire.versions import EXAMPLE_PREVIEW, Creator, PendingVersion, Verification, VersionNumber
 
 ModelStatus = Literal["active", "disabled"]
 Tag = Annotated[
@@ -61,6 +69,18 @@ class ModelNotes(Schema):
     source_url: SourceUrl | None = Field(
         default=None, description="The URL that the file came from.", examples=["https://models.example/42"]
     )
+    base_model: BaseModelName | None = Field(
+        default=None,
+        description="What it is based on, for all versions; takes precedence over what the file says, and null returns "
+        "to that.",
+        examples=["Pony"],
+    )
+    trigger_words: TriggerTexts | None = Field(
+        default=None,
+        description="Up to 50 words or phrases that make it take effect, for all versions; they replace those of the "
+        "file, and null returns to those.",
+        examples=[["inkwash", "ink wash style"]],
+    )
 
 
 class NewModel(ModelNotes):
@@ -91,6 +111,19 @@ class NewModel(ModelNotes):
         "one, the request is refused with 409 `version-conflict`.",
         examples=[3],
     )
+    sidecar: Sidecar | None = Field(
+        default=None,
+        description="What a file beside this one declares of it, for this version. What a person enters, and a trigger "
+        "phrase in the file itself, take precedence.",
+        examples=[{"base_model": "Pony", "trigger_words": ["inkwash"]}],
+    )
+    file_list: NewFolderFiles | None = Field(
+        default=None,
+        description="The files of a folder model. `storage_key`, `file_size` and `file_hash` are then those of its "
+        'manifest: RFC 8785 JSON of `{"v":1,"files":[{"path","sha256","size"}]}`, sorted by the UTF-8 bytes of '
+        "the paths.",
+        examples=[None],
+    )
     note: Note | None = Field(
         default=None, description="What is new in this version.", examples=["Trained on 40 more pictures."]
     )
@@ -115,6 +148,35 @@ class ModelUpdate(PartialUpdate, ModelNotes):
     )
 
 
+class NewerAtSource(Schema):
+    """A newer version of a model at its source."""
+
+    revision: str = Field(
+        description="Hugging Face's commit, or the id of Civitai's version.", examples=["1f2e3d4c5b6a7988"]
+    )
+    name: str = Field(description="What the source calls it.", examples=["Ink Portraits v3.0"])
+    url: str = Field(
+        description="A link of it, for `POST /imports/resolve`.", examples=["https://civitai.com/models/111"]
+    )
+    checked_at: datetime = Field(description="When the source said so.", examples=[EXAMPLE_TIME])
+
+
+class SourceCheck(Schema):
+    """What the source of a model says about newer versions."""
+
+    newer_at_source: NewerAtSource | None = Field(
+        description="The newest version there; null if the model is that one.", examples=[None]
+    )
+    checked_at: datetime = Field(description="When the source was asked.", examples=[EXAMPLE_TIME])
+
+
+class HubFile(Schema):
+    """A file of a repository at the registry's Hugging Face endpoint."""
+
+    repository: str = Field(description="The repository's id.", examples=["team/loras__ink.safetensors"])
+    path: str = Field(description="The path of the file in it.", examples=["ink.safetensors"])
+
+
 class Model(Schema):
     """A registered model."""
 
@@ -122,8 +184,19 @@ class Model(Schema):
     display_name: str = Field(description="Its name, as sent.", examples=["SDXL Base 1.0"])
     model_type: str = Field(description="The ComfyUI models sub-directory, as sent.", examples=["checkpoints"])
     storage_key: str = Field(description="The object key of its upload.", examples=[EXAMPLE_KEY])
-    file_size: int = Field(description="Bytes of the file.", examples=[6_800_000_000])
-    file_hash: str = Field(description="`sha256:` and the hex digest.", examples=[EXAMPLE_HASH])
+    file_size: int = Field(description="Bytes of the file; of a folder, of its manifest.", examples=[6_800_000_000])
+    file_hash: str = Field(
+        description="`sha256:` and the hex digest; of a folder, of its manifest.", examples=[EXAMPLE_HASH]
+    )
+    is_folder: bool = Field(
+        default=False, description="It has many files; list them with `GET /models/{id}/files`.", examples=[False]
+    )
+    total_size: int | None = Field(
+        default=None, description="Bytes of all files of a folder; null for one file.", examples=[None]
+    )
+    file_count: int | None = Field(
+        default=None, description="How many files a folder has; null for one file.", examples=[None]
+    )
     model_path: str = Field(
         description="Relative path inside the models directory, as sent.",
         examples=["models/checkpoints/sdxl.safetensors"],
@@ -153,17 +226,70 @@ class Model(Schema):
     created_by: Creator = Field(
         description="Who registered it.", examples=[{"kind": "user", "id": None, "display_name": "Ada"}]
     )
+    preview_url: str | None = Field(
+        description="The path of its picture: that of the version it shows, or of the newest earlier one that has one.",
+        examples=[EXAMPLE_PREVIEW],
+    )
+    preview_color: str | None = Field(description="The average colour of the picture.", examples=["#7a5c3e"])
     description: str | None = Field(description="Free text.", examples=["Our house style."])
     tags: list[str] = Field(description="Its tags.", examples=[["portrait"]])
     license: str | None = Field(description="The name or SPDX id of a license.", examples=["CC-BY-4.0"])
     source_url: str | None = Field(
         description="The URL that the file came from.", examples=["https://models.example/42"]
     )
+    newer_at_source: NewerAtSource | None = Field(
+        default=None,
+        description="A newer version at its source, as the last check found it; null if there was none, or no check.",
+        examples=[None],
+    )
+    base_model: str | None = Field(
+        description="What it is based on, by the name that Civitai uses, or as a person wrote it; null if unknown.",
+        examples=["Pony"],
+    )
+    base_source: BaseSource | None = Field(
+        description="Where that comes from. `person`: a user entered it. `sidecar`: a file beside the uploaded one. "
+        "`metadata`, `file_name`: these refine what the tensors show. `tensors`: the tensors alone. Null if unknown.",
+        examples=["metadata"],
+    )
+    trigger_words: list[TriggerWord] = Field(
+        description="Words or phrases that make it take effect, best first.",
+        examples=[[{"text": "inkwash", "source": "file"}]],
+    )
+    has_own_trigger_words: bool = Field(
+        description="Whether a person entered the trigger words, or that there are none, in place of the file's.",
+        examples=[False],
+    )
+    training_tags: list[TrainingTag] = Field(
+        description="Up to 50 tags of its training pictures, most frequent first; lists of models leave it empty.",
+        examples=[[{"text": "ink wash", "share": 0.96}]],
+    )
+    details: ModelDetails = Field(
+        description="The metadata that the file declares.", examples=[{"author": "Ada Lovelace", "rank": "32"}]
+    )
     required_labels: list[str] = Field(
         description="Only machines with all of these labels get the model.", examples=[["gpu24"]]
     )
-    agents_ready: int = Field(description="Number of machines on which it is ready.", examples=[3])
+    agents_ready: int = Field(
+        description="Number of machines on which it is ready, also of those whose ComfyUI does not load it.",
+        examples=[3],
+    )
+    agents_unloaded: int = Field(
+        description="Number of machines on which it is ready, but whose ComfyUI does not load it.", examples=[1]
+    )
     agents_desired: int = Field(description="Number of machines that should have it.", examples=[4])
+    last_used_at: datetime | None = Field(
+        description="When a prompt of a machine's ComfyUI used it last; null if no use is known.",
+        examples=[EXAMPLE_TIME],
+    )
+    derived_from: DerivedFrom | None = Field(
+        description="The pickle file that its content was converted from; null if it was not.", examples=[None]
+    )
+    hub_file: HubFile | None = Field(
+        default=None,
+        description="Where the Hugging Face endpoint `/hf` has the current version: the file that it was imported "
+        "from if `main` has it there, else one in the namespace `team`. Null if it has not, for folders, and in lists.",
+        examples=[{"repository": "team/loras__ink.safetensors", "path": "ink.safetensors"}],
+    )
     metadata: dict[str, Any] = Field(
         description="Metadata read from the file; `refusal` has the facts of the `not-a-model-file` problem if "
         "verification failed with one.",
@@ -178,12 +304,24 @@ class Model(Schema):
         examples=[None],
     )
 
+    @property
+    def content_size(self) -> int:
+        """Bytes of its file, or of all files of a folder."""
+        return self.file_size if self.total_size is None else self.total_size
+
 
 class ModelList(Schema):
     """A page of models."""
 
     model_list: list[Model] = Field(description="The models.", examples=[[]])
     page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])
+    did_you_mean: str | None = Field(
+        default=None,
+        description="On the first page of a search that finds nothing: the same search with a similar word or value, "
+        "which finds models; absent if there is none.",
+        examples=["ink"],
+        exclude_if=lambda similar: similar is None,
+    )
 
 
 class DownloadTicket(Schema):

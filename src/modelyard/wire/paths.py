@@ -23,6 +23,10 @@ MAX_PATH_BYTES = 400
 # Namespaces").
 DEVICE_NAME_PATTERN = r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])"
 
+# Of a file's whole path in UTF-16 units, with the NUL at its end, unless long paths are allowed (learn.microsoft.com,
+# "Maximum Path Length Limitation").
+WINDOWS_PATH_LIMIT = 260
+
 _source = re.compile(SOURCE_PATTERN)
 _device = re.compile(DEVICE_NAME_PATTERN, re.IGNORECASE)
 
@@ -109,6 +113,11 @@ def build_path_key(kind: str, rest: str) -> str:
 def is_device_name(segment: str) -> bool:
     """Return whether Windows opens a device for this file or folder name, whatever its case and extension."""
     return _device.fullmatch(segment.partition(".")[0].rstrip(" ")) is not None
+
+
+def exceeds_windows_limit(path: str) -> bool:
+    """Return whether Windows refuses a file's whole path, unless long paths are allowed there."""
+    return len(path.encode("utf-16-le", "surrogatepass")) // 2 + 1 > WINDOWS_PATH_LIMIT
 
 
 def _check_segment(segment: str, field: str) -> None:

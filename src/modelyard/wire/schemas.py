@@ -1,29 +1,19 @@
 """The base class of API schemas, shared field types, and responses that many routes use."""
 
-import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
-from pydantic_core import PydanticCustomError
 
-from modelyard.wire.invisible_characters import has_invisible_characters
-
-# Control characters break lines in logs and headers, and PostgreSQL cannot store NUL. Lines have none; notes may
-# contain tabs and newlines.
-LINE_PATTERN = r"^[^\x00-\x1f\x7f]*$"
-NOTE_PATTERN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
-# Written out because `\s` differs between regular expression dialects, and the patterns are published in OpenAPI.
-INVISIBLE = (
-    r"\x00-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
-    r"\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+from modelyard.wire.texts.rules import (
+    EMAIL_PATTERN,
+    NAME_PATTERN,
+    NOTE_PATTERN,
+    check_email_address,
+    check_is_readable,
+    reject_invisible_characters,
 )
-# What breaks a line, or changes the direction of the text around it (overrides, embeddings and isolates).
-UNREADABLE = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
-# At least one visible character, and none of those. Joiners and variation selectors may be anywhere beside it.
-NAME_PATTERN = rf"^[^{UNREADABLE}]*[^{INVISIBLE}][^{UNREADABLE}]*$"
-# RFC 5321 allows 254 bytes. Checks only for one "@" between non-blank text: only a mail shows whether it exists.
-EMAIL_PATTERN = rf"^[^@{INVISIBLE}]+@[^@{INVISIBLE}]+$"
+
 FILE_HASH_PATTERN = r"^sha256:[0-9a-fA-F]{64}$"
 EXAMPLE_HASH = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 EXAMPLE_ID = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"
@@ -33,61 +23,17 @@ EXAMPLE_ERRORS = [{"field": "file_size", "message": "Input should be a valid int
 EXAMPLE_PAGE = {"current_page": 1, "per_page": 20, "total_count": 42, "next_cursor": None}
 
 MAX_INT64 = 2**63 - 1
-Text = TypeVar("Text")
-
-_unreadable = re.compile(f"[{UNREADABLE}]")
-
-
-def check_is_readable(value: object) -> object:
-    """Return the value; raise a readable error for a text that does not match ``NAME_PATTERN``.
-
-    An empty text passes: its length is checked elsewhere.
-    """
-    if not isinstance(value, str) or not value or re.fullmatch(NAME_PATTERN, value):
-        return value
-    if _unreadable.search(value):
-        raise PydanticCustomError(
-            "unreadable_name", "It has control characters, or characters that change the direction of text"
-        )
-    raise PydanticCustomError("invisible_name", "It has no visible characters")
-
-
-def clean_name(text: str) -> str:
-    """Return a text of at most 255 characters as a display name: unreadable characters are replaced by ``_``.
-
-    A text that has nothing visible becomes ``_``.
-    """
-    name = _unreadable.sub("_", text)[:255]
-    return name if re.fullmatch(NAME_PATTERN, name) else "_"
-
-
-def _check_email_address(value: object) -> object:
-    """Return the value; raise a readable error for a text that is not an e-mail address or has invisible characters."""
-    if isinstance(value, str) and not has_invisible_characters(value) and re.fullmatch(EMAIL_PATTERN, value) is None:
-        raise PydanticCustomError("invalid_email_address", "It is not an e-mail address")
-    return _reject_invisible_characters(value)
-
-
-def _reject_invisible_characters(text: Text) -> Text:
-    """Return the value; raise an error for a text with characters that are invisible or change the text direction."""
-    if isinstance(text, str) and has_invisible_characters(text):
-        raise PydanticCustomError(
-            "invisible_characters", "It has characters that are invisible or change the direction of text"
-        )
-    return text
-
-
 # People grant access by these names, so two different names must not look equal.
 EmailAddress = Annotated[
     str,
     StringConstraints(strict=True, min_length=3, max_length=254, pattern=EMAIL_PATTERN),
-    BeforeValidator(_check_email_address),
+    BeforeValidator(check_email_address),
 ]
 Name = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=100, pattern=NAME_PATTERN),
     BeforeValidator(check_is_readable),
-    AfterValidator(_reject_invisible_characters),
+    AfterValidator(reject_invisible_characters),
 ]
 LongName = Annotated[
     str,

@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StrictInt, StringConstraints
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StringConstraints
 
+from modelyard.wire.agent_requests.loaders import LoaderInput
 from modelyard.wire.schemas import (
     EXAMPLE_ID,
     EXAMPLE_PAGE,
@@ -35,16 +36,31 @@ class Role(StrEnum):
     @property
     def rank(self) -> int:
         """The position among the roles: 0 for the viewer, who has the fewest permissions, to 3 for the owner."""
-        return list(Role).index(self)
+        return _RANKS[self]
 
 
+_RANKS = {role: rank for rank, role in enumerate(Role)}
 AssignableRole = Literal[Role.VIEWER, Role.MEMBER, Role.ADMIN]
-PicklePolicy = Literal["block", "scan"]
+PicklePolicy = Literal["block", "scan", "trusted", "convert"]
 Quota = Annotated[StrictInt, Field(ge=0, le=MAX_INT64)]
 # Older versions of a model that are neither among its newest nor younger than this are removed.
 DEFAULT_KEPT_VERSIONS, DEFAULT_KEPT_VERSION_DAYS = 5, 30
 KeptVersions = Annotated[StrictInt, Field(ge=1, le=1_000)]
 KeptVersionDays = Annotated[StrictInt, Field(ge=0, le=36_500)]
+
+
+# Of a team's own table: custom nodes that no machine reports.
+MAX_TEAM_LOADERS = 500
+
+
+def _refuse_repeated(loaders: list[LoaderInput]) -> list[LoaderInput]:
+    """Return the inputs; raise ValueError if one is there twice."""
+    if len({(each.node_type, each.input) for each in loaders}) < len(loaders):
+        raise ValueError("each input of a node may be there once")
+    return loaders
+
+
+TeamLoaders = Annotated[list[LoaderInput], Field(max_length=MAX_TEAM_LOADERS), AfterValidator(_refuse_repeated)]
 
 
 class NewTeam(Schema):
@@ -59,7 +75,9 @@ class TeamUpdate(PartialUpdate):
     display_name: Name = Field(default="", description="The team's name.", examples=["Studio North"])
     pickle_policy: PicklePolicy | None = Field(
         default=None,
-        description="`block` refuses pickle formats (they can run code); `scan` accepts clean ones; null is `block`.",
+        description="`block` refuses pickle formats (they can run code); `scan` accepts clean ones; `trusted` too, "
+        "and accepts files that an admin has allowed by their hash; `convert` keeps them only to convert them to "
+        "safetensors; null is `block`.",
         examples=["block"],
     )
     quota_bytes: Quota | None = Field(
@@ -74,6 +92,29 @@ class TeamUpdate(PartialUpdate):
         default=None,
         description=f"For how many days every version is kept; null is {DEFAULT_KEPT_VERSION_DAYS}.",
         examples=[30],
+    )
+    machines_may_request: StrictBool | None = Field(
+        default=None,
+        description="Whether a machine may list the team's models and assign some to itself, as the extension in "
+        "ComfyUI does; null is true.",
+        examples=[True],
+    )
+    hub_may_import: StrictBool | None = Field(
+        default=None,
+        description="Whether a file that a client of the Hugging Face endpoint asks for is imported from there if the "
+        "team does not have it; null is false.",
+        examples=[False],
+    )
+    loader_list: TeamLoaders | None = Field(
+        default=None,
+        description="All inputs of custom nodes that name models, for checks of workflows, each once; at most "
+        f"{MAX_TEAM_LOADERS}; null is none. Nodes that the registry knows by itself are refused.",
+        examples=[[]],
+    )
+    expected_loader_list: TeamLoaders | None = Field(
+        default=None,
+        description="The inputs that the caller has read: 409 if the team has others; null is none.",
+        examples=[[]],
     )
 
 
@@ -90,6 +131,20 @@ class Team(Schema):
         examples=[5],
     )
     kept_version_days: int = Field(description="For how many days every version is kept.", examples=[30])
+    machines_may_request: bool = Field(
+        description="Whether a machine may list the team's models and assign some to itself, as the extension in "
+        "ComfyUI does.",
+        examples=[True],
+    )
+    hub_may_import: bool = Field(
+        description="Whether a file that a client of the Hugging Face endpoint asks for is imported from there if the "
+        "team does not have it.",
+        examples=[False],
+    )
+    loader_list: list[LoaderInput] = Field(
+        description="Inputs of custom nodes that name models, which the team has added for checks of workflows.",
+        examples=[[]],
+    )
     stored_bytes: int = Field(description="Stored bytes, without duplicates.", examples=[6_800_000_000])
     created_at: datetime = Field(description="When it was created.", examples=[EXAMPLE_TIME])
 

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StrictInt, StringConstraints
+from pydantic import Field, StrictBool, StrictInt, StringConstraints
 
 from modelyard.wire.paths import SOURCE_PATTERN
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, LINE_PATTERN, Bytes, FileHash, Schema
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, Schema
+from modelyard.wire.texts.rules import LINE_PATTERN
 
 EXAMPLE_KEY = "models/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a11"
 StorageKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=512)]
@@ -40,6 +41,11 @@ class UploadRequest(Schema):
     )
     file_hash: FileHash | None = Field(
         default=None, description="`sha256:` and the hex digest, if known.", examples=[EXAMPLE_HASH]
+    )
+    is_folder: StrictBool | None = Field(
+        default=None,
+        description="The file is one of a folder model, or its manifest; `model_path` is then that of the folder.",
+        examples=[False],
     )
     replaces: UUID | None = Field(
         default=None,

@@ -17,6 +17,10 @@ from modelyard.wire.schemas import (
     Schema,
 )
 
+PREVIEWS_PATH = "/api/v1/previews"
+EXAMPLE_PREVIEW = f"{PREVIEWS_PATH}/{EXAMPLE_HASH.removeprefix('sha256:')}"
+PreviewFormat = Literal["webp", "png"]
+
 Verification = Literal["pending", "verified", "failed"]
 VersionStatus = Literal["current", "pending", "replaced", "superseded", "failed"]
 MAX_VERSION = 999_999_999
@@ -52,8 +56,16 @@ class ModelVersion(Schema):
         "`superseded`: a newer version or an activation overtook it. `failed`: verification failed.",
         examples=["replaced"],
     )
-    file_hash: str = Field(description="`sha256:` and the hex digest.", examples=[EXAMPLE_HASH])
-    file_size: int = Field(description="Bytes of the file.", examples=[6_800_000_000])
+    file_hash: str = Field(
+        description="`sha256:` and the hex digest; of a folder, of its manifest.", examples=[EXAMPLE_HASH]
+    )
+    file_size: int = Field(description="Bytes of the file; of a folder, of its manifest.", examples=[6_800_000_000])
+    total_size: int | None = Field(
+        default=None, description="Bytes of all files of a folder; null for one file.", examples=[None]
+    )
+    file_count: int | None = Field(
+        default=None, description="How many files a folder has; null for one file.", examples=[None]
+    )
     blake3_hash: str | None = Field(
         description="`blake3:` and the hex digest, once verified.", examples=["blake3:af13…"]
     )
@@ -69,6 +81,10 @@ class ModelVersion(Schema):
         description="When it became the current version for the first time.", examples=[EXAMPLE_TIME]
     )
     note: str | None = Field(description="What is new in this version.", examples=["Trained on 40 more pictures."])
+    preview_url: str | None = Field(
+        description="The path of its own picture; null without one.", examples=[EXAMPLE_PREVIEW]
+    )
+    preview_color: str | None = Field(description="The average colour of the picture.", examples=["#7a5c3e"])
     metadata: dict[str, Any] = Field(description="Metadata read from the file.", examples=[{"format": "safetensors"}])
     deleted_at: datetime | None = Field(
         default=None, description="When it was moved to the trash; null if it is not there.", examples=[None]
@@ -76,6 +92,11 @@ class ModelVersion(Schema):
     restorable_until: datetime | None = Field(
         default=None, description="Until when it can be restored from the trash.", examples=[None]
     )
+
+    @property
+    def content_size(self) -> int:
+        """Bytes of its file, or of all files of a folder."""
+        return self.file_size if self.total_size is None else self.total_size
 
 
 class VersionList(Schema):
@@ -91,3 +112,17 @@ class VersionUpdate(PartialUpdate):
     note: Note | None = Field(
         default=None, description="What is new in this version.", examples=["Trained on 40 more pictures."]
     )
+
+
+class Preview(Schema):
+    """The preview picture of a version; both are null if it has none, since `replace=false` kept it so."""
+
+    preview_url: str | None = Field(
+        description="The path of the picture; it never changes its content.", examples=[EXAMPLE_PREVIEW]
+    )
+    preview_color: str | None = Field(description="Its average colour.", examples=["#7a5c3e"])
+
+
+def build_preview_url(sha256: str | None) -> str | None:
+    """Return the path of a picture in the API, or None without one."""
+    return None if sha256 is None else f"{PREVIEWS_PATH}/{sha256}"

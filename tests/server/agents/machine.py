@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from modelyard.server.database.base import now
 from modelyard.server.models.replicas.tables import AgentRow
-from tests.server.harness import ApiCaller, Harness
+from tests.server.harness import ApiCaller, Harness, make_model_file
 
 State = dict[str, Any]
 
@@ -17,6 +17,11 @@ State = dict[str, Any]
 def build_states(*model_ids: str, state: str = "ready", reason: str | None = None) -> list[State]:
     """Build the states that a report has of these models."""
     return [{"model_id": model_id, "state": state, "reason": reason} for model_id in model_ids]
+
+
+def register_model(team: ApiCaller, word: str = "ink", **changed: Any) -> str:
+    """Register a LoRA whose content and name are made from a word, and return its id."""
+    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
 
 
 class Machine:
@@ -51,9 +56,9 @@ class Machine:
         self.number += 1
         return self.beat(model_list=states)
 
-    def manifest(self, etag: str | None = None, wait: int = 0) -> httpx2.Response:
+    def manifest(self, etag: str | None = None, wait: int = 0, **query: Any) -> httpx2.Response:
         headers = {} if etag is None else {"If-None-Match": etag}
-        query = {"agent_id": self.agent_id, "wait": wait}
+        query |= {"agent_id": self.agent_id, "wait": wait}
         return self.key.call("GET", "/agent/manifest", params=query, headers=headers)
 
     def desired(self) -> dict[str, bool]:

@@ -1,7 +1,5 @@
 """The routes for machines: list, label, pause, approve a removal, request a sync, remove."""
 
-from typing import Any
-
 import pytest
 
 from tests.server.agents.machine import (
@@ -13,19 +11,11 @@ from tests.server.agents.machine import (
     list_agents,
     list_missing,
     list_states_on,
+    register_model,
 )
-from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.harness import ApiCaller, Harness
 
 TOKEN, OTHER_TOKEN = "a" * 64, "b" * 64
-
-
-@pytest.fixture
-def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
-    return add_machine(shared_registry, team)
-
-
-def register_model(team: ApiCaller, word: str, **changed: Any) -> str:
-    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
 
 
 def test_list_agents_is_sorted_by_name_and_paged_by_page_or_cursor(team: ApiCaller, machine: Machine) -> None:

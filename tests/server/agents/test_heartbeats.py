@@ -1,7 +1,6 @@
 """Heartbeats and reports: validation, sequence of reports, unhealthy machines, keys, and the machine limit."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,7 @@ from modelyard.server.database.clock import get_database_time
 from modelyard.server.models.replicas import unhealthy
 from modelyard.server.models.replicas.unhealthy import record_unhealthy_agents
 from modelyard.server.settings import Settings
-from modelyard.wire.agents import MAX_REASON_LENGTH
+from modelyard.wire.agents.values import MAX_REASON_LENGTH
 from tests.server.agents.machine import (
     Machine,
     add_machine,
@@ -18,18 +17,10 @@ from tests.server.agents.machine import (
     list_agent_events,
     list_agents,
     list_states_on,
+    register_model,
     set_last_heartbeat_ago,
 )
-from tests.server.harness import ApiCaller, Harness, make_model_file
-
-
-@pytest.fixture
-def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
-    return add_machine(shared_registry, team)
-
-
-def register_model(team: ApiCaller, word: str, **changed: Any) -> str:
-    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
+from tests.server.harness import ApiCaller, Harness
 
 
 def test_heartbeat_fields_are_listed(team: ApiCaller, machine: Machine) -> None:

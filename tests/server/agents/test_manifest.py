@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -16,8 +15,9 @@ from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.models.objects.damage import mark_damaged
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.uploads.tables import BlobRow
-from tests.server.agents.machine import Machine, add_machine
+from tests.server.agents.machine import Machine, add_machine, register_model
 from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.previews.drawings import make_png
 from tests.server.query_plans import record_queries
 
 pytestmark = pytest.mark.slow
@@ -25,15 +25,6 @@ pytestmark = pytest.mark.slow
 CONTENT = make_model_file("ink")
 # Less than LONG_POLL_SECONDS: a response within this time did not wait for its timeout.
 WAIT_LIMIT, LONG_POLL_SECONDS = 40.0, 60
-
-
-@pytest.fixture
-def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
-    return add_machine(shared_registry, team)
-
-
-def register_model(team: ApiCaller, word: str = "ink", **changed: Any) -> str:
-    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
 
 
 def mark_stored_object_damaged(registry: Harness, model_id: str) -> None:
@@ -83,6 +74,26 @@ def test_manifest_entry_has_path_size_and_hashes_of_the_model(team: ApiCaller, m
     assert entry["keep"] is False
     assert "url" not in answer.text
     assert answer.headers["ETag"]
+
+
+def test_manifest_names_pictures_only_if_asked_for(shared_registry: Harness, team: ApiCaller, machine: Machine) -> None:
+    """A new picture is no new manifest for a machine that does not write pictures."""
+    shown, plain = register_model(team, "shown"), register_model(team, "plain")
+    sent = register_model(team, "sent", required_labels=["gpu24"])
+    team.put(f"/agents/{machine.agent_id}/models/{sent}")
+    etag, etag_with_previews = (machine.manifest(previews=previews).headers["ETag"] for previews in (False, True))
+    pictures = {}
+    for model_id, color in ((shown, "#101112"), (sent, "#131415")):
+        path = f"/models/{model_id}/versions/1/preview"
+        answer = team.call("PUT", path, content=make_png(color)).json()
+        pictures[model_id] = answer["preview_url"].rpartition("/")[2]
+    assert machine.manifest(etag).status_code == 304
+    answer = machine.manifest(etag_with_previews, previews=True)
+    named = {entry["id"]: entry["preview_sha256"] for entry in answer.json()["model_list"]}
+    assert named == {shown: pictures[shown], sent: pictures[sent], plain: None}
+    assert {entry["preview_sha256"] for entry in machine.manifest().json()["model_list"]} == {None}
+    for picture in pictures.values():
+        assert machine.key.get(f"/previews/{picture}", format="png").status_code == 200
 
 
 def test_manifest_has_only_active_models_whose_labels_the_machine_has(
@@ -141,7 +152,10 @@ def test_manifest_is_built_once_for_machines_with_equal_labels(
     with record_queries(shared_registry.resources.database.engine, of_all_threads=True) as statements:
         for sender in (machine, second, machine):
             sender.manifest()
-    manifest_queries = [statement for statement, _ in statements.sent if "blake3_hash" in statement]
+    # Jobs read models too, with other columns.
+    manifest_queries = [
+        text for text, _ in statements.sent if text.startswith("SELECT models.id, models.current_version")
+    ]
     assert len(manifest_queries) == 1
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -11,7 +10,6 @@ from sqlalchemy import update
 from modelyard.server import revisions
 from modelyard.server.agents.manifest_waiters import AgentSnapshot, ManifestWaiters
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.identity.operations import create_user
 from modelyard.server.identity.tables import CredentialRow
@@ -27,27 +25,17 @@ POLL_SECONDS = 0.05
 TIMEOUT_SECONDS = 10
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'registry.sqlite3'}"
-        return
-    with request.getfixturevalue("postgres_server").database() as fresh:
-        yield fresh
-
-
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    database = Database(url)
-    migrate(database.engine)
+def database(migrated_url: str) -> Iterator[Database]:
+    database = Database(migrated_url)
     yield database
     database.close()
 
 
 @pytest.fixture
-def other_database(database: Database, url: str) -> Iterator[Database]:
+def other_database(database: Database, migrated_url: str) -> Iterator[Database]:
     """The connection of another server to the same database."""
-    database = Database(url)
+    database = Database(migrated_url)
     yield database
     database.close()
 
@@ -73,7 +61,7 @@ def snapshot(database: Database) -> AgentSnapshot:
         session.add(agent)
         session.flush()
         revision = revisions.get_totals(session, team_id).revision
-        return AgentSnapshot(team_id, agent.number, 0, "", key_id, revision, str(key_id))
+        return AgentSnapshot(team_id, agent.number, 0, "", "", key_id, revision, str(key_id))
 
 
 def update_rows(

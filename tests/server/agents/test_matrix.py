@@ -8,21 +8,14 @@ from sqlalchemy import insert, select
 
 from modelyard.server.database.session import get_table
 from modelyard.server.models.replicas.tables import AgentRow
-from tests.server.agents.machine import Machine, add_machine, build_states, list_states_on
+from tests.server.agents.machine import Machine, build_states, list_states_on, register_model
 from tests.server.environments import only_on
-from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.harness import ApiCaller, Harness
 from tests.server.query_plans import record_queries
 
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture
-def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
-    return add_machine(shared_registry, team)
-
-
-def register_model(team: ApiCaller, word: str, **changed: Any) -> str:
-    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
+NOT_PINNED = {"pinned_version": None}
 
 
 def list_states(team: ApiCaller, *model_ids: str) -> list[dict[str, Any]]:
@@ -42,8 +35,14 @@ def test_list_states_of_models_has_every_machine_that_should_hold_them(team: Api
         build_states(labelled, reason="ComfyUI does not load it.")
         + build_states(plain, state="failed", reason="No room.")
     )
-    states = [{"agent_id": "big", "state": "failed", "reason": "No room.", "bytes_done": 0}]
-    not_loaded = {"agent_id": "big", "state": "ready", "reason": "ComfyUI does not load it.", "bytes_done": 0}
+    states = [{"agent_id": "big", "state": "failed", "reason": "No room.", "bytes_done": 0, **NOT_PINNED}]
+    not_loaded = {
+        "agent_id": "big",
+        "state": "ready",
+        "reason": "ComfyUI does not load it.",
+        "bytes_done": 0,
+        **NOT_PINNED,
+    }
     assert list_states(team, labelled, plain, plain) == [
         {"model_id": labelled, "version": 1, "ready": [], "state_list": [not_loaded]},
         {"model_id": plain, "version": 1, "ready": ["render-07"], "state_list": states},
@@ -52,7 +51,7 @@ def test_list_states_of_models_has_every_machine_that_should_hold_them(team: Api
 
 def test_list_states_of_models_unreported_state_is_queued(team: ApiCaller, machine: Machine) -> None:
     model_id = register_model(team, "one")
-    queued = {"agent_id": "render-07", "state": "queued", "reason": None, "bytes_done": 0}
+    queued = {"agent_id": "render-07", "state": "queued", "reason": None, "bytes_done": 0, **NOT_PINNED}
     assert list_states(team, model_id) == [{"model_id": model_id, "version": 1, "ready": [], "state_list": [queued]}]
 
 

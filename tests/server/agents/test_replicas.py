@@ -1,6 +1,5 @@
 """Which machines should hold a model and which have it ready: stored counts, and models that are missing."""
 
-import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -12,27 +11,18 @@ from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.tables import ModelRow
 from tests.server.agents.machine import (
     Machine,
-    add_machine,
     build_states,
     get_replica_counts,
     list_agents,
     list_missing,
     list_states_on,
+    register_model,
 )
 from tests.server.environments import only_on
-from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.harness import ApiCaller, Harness
 from tests.server.query_plans import record_queries
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def machine(shared_registry: Harness, team: ApiCaller) -> Machine:
-    return add_machine(shared_registry, team)
-
-
-def register_model(team: ApiCaller, word: str, **changed: Any) -> str:
-    return team.register(make_model_file(word), f"loras/{word}.safetensors", **changed)
 
 
 def test_agents_desired_counts_machines_with_the_required_labels(team: ApiCaller, machine: Machine) -> None:
@@ -81,6 +71,30 @@ def test_labels_removed_and_added_again_require_a_complete_report(team: ApiCalle
     assert machine.beat()["resend_all"] is True
     machine.begin(build_states(model_id, plain), series="two")
     assert get_replica_counts(team, model_id) == (1, 1)
+
+
+def test_records_count_machines_whose_comfyui_does_not_load_a_model(team: ApiCaller, machine: Machine) -> None:
+    big = Machine(machine.key, "big", ("gpu24",))
+    big.beat()
+    model_id = register_model(team, "one")
+    unloaded = build_states(model_id, reason="ComfyUI does not list it")
+
+    def counts() -> tuple[int, int]:
+        model = team.get(f"/models/{model_id}").json()
+        return model["agents_ready"], model["agents_unloaded"]
+
+    machine.begin(unloaded)
+    big.begin(unloaded)
+    assert counts() == (2, 2)
+    machine.begin(build_states(model_id), series="two")
+    assert counts() == (2, 1)
+    team.put(f"/models/{model_id}", required_labels=["gpu24"])
+    assert counts() == (1, 1)
+    big.begin(build_states(model_id, state="failed"), series="two")
+    assert counts() == (0, 0)
+    big.begin(unloaded, series="three")
+    team.delete("/agents/big")
+    assert counts() == (0, 0)
 
 
 def test_new_required_labels_delete_states_on_machines_without_them(team: ApiCaller, machine: Machine) -> None:
@@ -148,16 +162,19 @@ def load_stored_and_actual_counts(registry: Harness, team: ApiCaller) -> tuple[d
     """Return the stored counts of models and machines, and those computed from the states."""
     stored: dict[Any, int] = {}
     actual: dict[Any, int] = {}
+    is_ready = AgentModelRow.state == "ready"
+    is_unloaded = is_ready & AgentModelRow.reason.is_not(None)
     with registry.resources.database.reading() as session:
-        for owner, count, table in (
-            (AgentModelRow.model_id, ModelRow.agents_ready, ModelRow),
-            (AgentModelRow.agent_number, AgentRow.models_ready, AgentRow),
+        for owner, count, table, condition in (
+            (AgentModelRow.model_id, ModelRow.agents_ready, ModelRow, is_ready),
+            (AgentModelRow.model_id, ModelRow.agents_unloaded, ModelRow, is_unloaded),
+            (AgentModelRow.agent_number, AgentRow.models_ready, AgentRow, is_ready),
         ):
             key = ModelRow.id if table is ModelRow else AgentRow.number
             rows = session.execute(select(key, count).where(table.team_id == UUID(team.team_id)))
-            stored |= {row[0]: row[1] for row in rows}
-            ready_states = select(owner, func.count()).where(AgentModelRow.state == "ready").group_by(owner)
-            actual |= {row[0]: row[1] for row in session.execute(ready_states)}
+            stored |= {(count.key, row[0]): row[1] for row in rows}
+            states = select(owner, func.count()).where(condition).group_by(owner)
+            actual |= {(count.key, row[0]): row[1] for row in session.execute(states)}
     return stored, {owner: actual.get(owner, 0) for owner in stored}
 
 
@@ -168,70 +185,11 @@ def test_concurrent_reports_keep_the_stored_counts_correct(
     machine.begin()
 
     def report(number: int) -> int:
-        states = build_states(*model_ids[: 1 + number % 5], state="ready" if number % 2 else "failed")
+        state, reason = ("ready", "not listed" if number % 4 == 1 else None) if number % 2 else ("failed", None)
+        states = build_states(*model_ids[: 1 + number % 5], state=state, reason=reason)
         return machine.send(report_series="one", report_number=2, model_list=states).status_code
 
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(report, range(40))) == {200}
     stored, actual = load_stored_and_actual_counts(shared_registry, team)
     assert stored == actual
-
-
-class RandomChanges:
-    """Applies random changes to one of the machines or models."""
-
-    def __init__(self, team: ApiCaller, machines: list[Machine], models: list[str]) -> None:
-        self.team, self.machines, self.models = team, machines, models
-        self.rng = random.Random(7)
-        self.series = 0
-
-    def change(self) -> str:
-        names = ["report", "report", "report", "begin", "switch", "label", "need", "trash", "restore", "forget"]
-        name = self.rng.choice(names)
-        getattr(self, name)(self.rng.choice(self.machines), self.rng.choice(self.models))
-        return name
-
-    def some_labels(self) -> list[str]:
-        return self.rng.sample(["x", "y"], self.rng.randrange(3))
-
-    def report(self, machine: Machine, model_id: str) -> None:
-        state = self.rng.choice(["ready", "ready", "failed"])
-        if machine.report(build_states(model_id, state=state))["resend_all"]:
-            self.begin(machine, model_id)
-
-    def begin(self, machine: Machine, model_id: str) -> None:
-        self.series += 1
-        machine.begin(build_states(model_id, self.models[0])[: self.rng.randrange(3)], series=f"series-{self.series}")
-
-    def switch(self, _: Machine, model_id: str) -> None:
-        self.team.put(f"/models/{model_id}", model_status=self.rng.choice(["active", "disabled"]))
-
-    def label(self, machine: Machine, _: str) -> None:
-        self.team.put(f"/agents/{machine.agent_id}", agent_labels=self.some_labels())
-
-    def need(self, _: Machine, model_id: str) -> None:
-        self.team.put(f"/models/{model_id}", required_labels=self.some_labels())
-
-    def trash(self, _: Machine, model_id: str) -> None:
-        self.team.delete(f"/models/{model_id}")
-
-    def restore(self, _: Machine, model_id: str) -> None:
-        self.team.post(f"/models/{model_id}/restore")
-
-    def forget(self, machine: Machine, _: str) -> None:
-        self.team.delete(f"/agents/{machine.agent_id}")
-
-
-def test_stored_counts_stay_correct_after_random_changes(
-    shared_registry: Harness, team: ApiCaller, machine: Machine
-) -> None:
-    needs = {"a": [], "b": ["x"], "c": ["x", "y"]}
-    models = [register_model(team, word, required_labels=labels) for word, labels in needs.items()]
-    machines = [machine, Machine(machine.key, "two", ("x",)), Machine(machine.key, "three", ("x", "y"))]
-    for sender in machines:
-        sender.begin()
-    chance = RandomChanges(team, machines, models)
-    for number in range(150):
-        name = chance.change()
-        stored, actual = load_stored_and_actual_counts(shared_registry, team)
-        assert stored == actual, f"after step {number}: {name}"

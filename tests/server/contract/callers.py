@@ -3,12 +3,16 @@
 import itertools
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import update
 
 from modelyard.server.database.base import now
 from modelyard.server.identity.tables import CredentialRow
+from tests.server.environments import CLOSED_HOST
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+from tests.server.previews.drawings import make_png
 
 CALLERS = (
     *("nobody", "viewer", "member", "admin", "owner"),
@@ -16,7 +20,7 @@ CALLERS = (
     *("away", "away-here", "revoked", "expired", "gone", "dk-gone"),
 )
 # Words in all data of the one team, which responses to the other must not contain.
-OURS, THEIRS = "lantern", "canary"
+OURS, THEIRS = "lantern", "heron"
 CONTENT = make_model_file("lantern")
 
 
@@ -36,6 +40,9 @@ class MatrixSetup:
             "current": lambda creator: self._create_versions(creator, 2),
             "replaced": lambda creator: self._create_versions(creator, 1),
             "deleted": self._create_deleted_version,
+            "pictured": lambda creator: self._create_pictured_version(creator, "#123456")[0],
+            "picture": lambda creator: self._create_pictured_version(creator, "#abcdef")[1],
+            "hidden picture": self._create_hidden_picture,
             "handle": lambda creator: self._create_upload_handle(self.callers[creator]),
             "multipart": self._start_multipart,
             "invitation": lambda _: str(self._create_invitation()["id"]),
@@ -43,6 +50,21 @@ class MatrixSetup:
             "credential": self._create_credential,
             "device": self._create_device,
             "agent": lambda _: self._create_agent(),
+            "placement": lambda _: f"{self.get_target('agent')} {self.get_target('model:owner')}",
+            "import": lambda creator: str(
+                self.callers[creator].post("/imports", **self.build_import(OURS)).json()["id"]
+            ),
+            "host": lambda _: "models.example",
+            "source token": self._create_source_token,
+            "collection": self._create_collection,
+            "collection version": lambda creator: f"{self._create_collection(creator)} 1",
+            "subscription": self._create_subscription,
+            "held collection": self._create_held_collection,
+            "rollout": self._create_rollout,
+            "webhook": lambda _: self._create_webhook(),
+            "delivery": lambda _: self._create_delivery(),
+            "session": lambda _: str(uuid4()),
+            "hash": lambda _: hash_of(b"none"),
             "pairing": lambda _: str(registry.anonymous.post("/desktop/pair/start").json()["user_code"]),
         }
         self.owner.register(CONTENT, "loras/lantern.safetensors", display_name=OURS)
@@ -108,6 +130,7 @@ class MatrixSetup:
         content = make_model_file(THEIRS)
         away.put("/teams/current", display_name=THEIRS)
         away.register(content, f"loras/{THEIRS}.safetensors", display_name=THEIRS, tags=[THEIRS], description=THEIRS)
+        assert away.post("/collections", name=THEIRS, note=THEIRS, model_list=[]).status_code == 201
         away.post("/credentials", kind="integration", display_name=THEIRS)
         self.registry.create_key("agent", away).post("/agent/heartbeat", agent_id=THEIRS, agent_labels=[THEIRS])
         away.post("/invitations", email_address=f"{THEIRS}@elsewhere.test", invitation_role="viewer")
@@ -149,6 +172,19 @@ class MatrixSetup:
         assert self.owner.delete(f"/models/{model_id}/versions/{number}").status_code == 204
         return f"{model_id} {number}"
 
+    def _create_pictured_version(self, creator: str, color: str) -> tuple[str, str]:
+        """Create a model whose newest version has a picture; return its id and number, and the picture's hash."""
+        target = self._create_versions(creator, 2)
+        path = "/models/{}/versions/{}/preview".format(*target.split())
+        answer = self.owner.call("PUT", path, content=make_png(color))
+        assert answer.status_code == 200, answer.text
+        return target, answer.json()["preview_url"].rsplit("/", 1)[-1]
+
+    def _create_hidden_picture(self, creator: str) -> str:
+        target, sha256 = self._create_pictured_version(creator, "#0000ff")
+        assert self.owner.put(f"/models/{target.split()[0]}", model_status="disabled").status_code == 200
+        return sha256
+
     def _start_multipart(self, creator: str) -> str:
         """Start a multipart upload; return ``storage_key upload_id``."""
         caller = self.callers[creator]
@@ -172,6 +208,65 @@ class MatrixSetup:
         beat = {"agent_id": OURS, "removal_waiting": 1, "removal_token": "a" * 64}
         assert self.callers["ak"].post("/agent/heartbeat", **beat).status_code == 200
         return OURS
+
+    def _create_source_token(self, _creator: str) -> str:
+        host = f"{OURS}{next(self._number)}.example"
+        assert self.owner.put(f"/source-tokens/{host}", token="hf_example").status_code == 200
+        return host
+
+    def build_import(self, name: str = "linked") -> dict[str, object]:
+        """Return the body of an import from an address of this machine, which is refused without a connection."""
+        path = f"loras/{name}-{next(self._number)}.safetensors"
+        fields = {"file_size": 999, "display_name": name, "model_type": "loras", "model_path": path}
+        return {"url": f"https://127.0.0.1/{path}"} | fields
+
+    def _create_collection(self, creator: str) -> str:
+        """Create a collection with one model; return its id."""
+        body = {"name": f"{OURS} {next(self._number)}", "model_list": [{"model_id": self.get_target("model:owner")}]}
+        created = self.callers[creator].post("/collections", **body)
+        assert created.status_code == 201, created.text
+        return str(created.json()["id"])
+
+    def _create_subscription(self, creator: str) -> str:
+        """Subscribe a label to a new collection; return the ids of both."""
+        collection_id = self._create_collection(creator)
+        created = self.owner.post(f"/collections/{collection_id}/subscriptions", label=OURS)
+        assert created.status_code == 201, created.text
+        return f"{collection_id} {created.json()['id']}"
+
+    def _create_held_collection(self, creator: str) -> str:
+        """Create a collection whose version 2 is held back; return its id."""
+        collection_id = self._create_collection(creator)
+        assert self.owner.put(f"/collections/{collection_id}", is_held=True).status_code == 200
+        created = self.owner.post(f"/collections/{collection_id}/versions", model_list=[])
+        assert created.status_code == 201, created.text
+        return collection_id
+
+    def _create_rollout(self, creator: str) -> str:
+        """Start a roll-out to all machines; return the ids of the collection and the roll-out."""
+        collection_id = self._create_held_collection(creator)
+        created = self.owner.post(f"/collections/{collection_id}/rollouts", version=2)
+        assert created.status_code == 201, created.text
+        return f"{collection_id} {created.json()['id']}"
+
+    def build_webhook_bodies(self) -> dict[str, dict[str, Any]]:
+        """Return the bodies of requests about webhooks by their names in the matrix."""
+        return {"webhook": self.build_webhook()}
+
+    def build_webhook(self, name: str = "hook") -> dict[str, Any]:
+        """Return the body of a webhook whose receiver does not answer."""
+        return {"display_name": name, "url": f"http://{CLOSED_HOST}/hooks", "event_list": ["model.failed"]}
+
+    def _create_webhook(self) -> str:
+        """Create a webhook; return its id."""
+        created = self.owner.post("/webhooks", **self.build_webhook(OURS))
+        assert created.status_code == 201, created.text
+        return str(created.json()["id"])
+
+    def _create_delivery(self) -> str:
+        """Queue a test of a new webhook; return the ids of both."""
+        webhook_id = self._create_webhook()
+        return f"{webhook_id} {self.owner.post(f'/webhooks/{webhook_id}/test').json()['id']}"
 
     def _create_device(self, whose: str) -> str:
         """Pair one more device of this user; return the id of its key."""

@@ -8,45 +8,19 @@ y  allowed: the status before the grid
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
-from tests.server.contract.callers import CALLERS, CONTENT, OURS, THEIRS, MatrixSetup
+from tests.server.contract.callers import OURS, THEIRS, MatrixSetup
+from tests.server.contract.collection_rows import COLLECTION_ROWS
+from tests.server.contract.matrix_row import Row
+from tests.server.contract.request_bodies import RAW_BODIES, build_body, build_new_version
+from tests.server.contract.webhook_rows import WEBHOOK_ROWS
 from tests.server.environments import PARTS
-from tests.server.harness import PASSWORD, Harness, hash_of, make_model_file
-
-UNVERSIONED = ("/healthz", "/readyz", "/metrics", "/docs")
-
-
-@dataclass(frozen=True)
-class Row:
-    """The expected status of an operation on a kind of target, for every caller; ``{}`` in the path is the target's."""
-
-    operation: str
-    passes: int
-    grid: str
-    on: str = ""
-    body: str = ""
-
-    @property
-    def method(self) -> str:
-        return self.operation.split()[0]
-
-    @property
-    def path(self) -> str:
-        """The complete path; paths outside of the API have no version prefix."""
-        path = self.operation.split()[1]
-        return path if path.startswith(UNVERSIONED) else f"/api/v1{path}"
-
-    def expected(self) -> dict[str, int]:
-        meaning = {"y": self.passes, "1": 401, "3": 403, "4": 404}
-        return {caller: meaning[mark] for caller, mark in zip(CALLERS, self.grid.split(), strict=True)}
-
+from tests.server.harness import Harness
 
 ALL_CALLERS = "y y y y y y y y y y y y y y y y y"
 # Columns: nobody, viewer, member, admin, owner | sk read, sk write | dk of viewer, member, admin | ak |
@@ -55,10 +29,56 @@ ROWS = [
     Row("GET /models", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("GET /models/{model_id}", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
     Row("GET /models/{model_id}/hashes", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
+    Row("GET /models/facets", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("GET /unused-models", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("POST /models/lookup", 200, "1 y y y y  y y  y y y  y  y 3  1 1 3 1", body="lookup"),
+    Row("POST /workflows/check", 200, "1 y y y y  y y  y y y  y  y 3  1 1 3 1", body="workflow"),
+    Row("POST /workflows/rewrite", 200, "1 y y y y  y y  y y y  y  y 3  1 1 3 1", body="workflow"),
+    # The link of those who may look one up is refused, without a request to it.
+    Row("POST /imports/resolve", 422, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="link"),
+    Row("POST /imports", 201, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="import"),
+    Row("POST /imports/start-batch", 200, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="import batch"),
+    Row("GET /imports", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("GET /imports/{import_id}", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="import:owner"),
+    Row("POST /imports/{import_id}/cancel", 200, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="import:member"),
+    Row("POST /imports/{import_id}/cancel", 200, "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1", on="import:owner"),
+    Row("POST /imports/{import_id}/retry", 200, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="import:member"),
+    Row("POST /imports/{import_id}/retry", 200, "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1", on="import:owner"),
+    Row(
+        "GET /models/{model_id}/versions/{version}/findings",
+        200,
+        "1 y y y y  y y  y y y  3  4 3  1 1 3 1",
+        on="current:owner",
+    ),
+    Row("GET /trusted-files", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    # The model is no pickle: allowed callers get 422.
+    Row("POST /models/{model_id}/convert", 422, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:owner"),
+    # The team has no such file: allowed callers get 404.
+    Row("GET /trusted-files/{sha256}", 404, "1 y y y y  y y  y y y  3  y 3  1 1 3 1", on="hash"),
+    Row("PUT /trusted-files/{sha256}", 404, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1", on="hash", body="trust"),
+    Row("DELETE /trusted-files/{sha256}", 404, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1", on="hash"),
+    # The literal address is none of a repository, and nothing can be changed there: only the permission is tested.
+    Row("GET /hf/{address:path}", 404, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("POST /hf/{address:path}", 405, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("PUT /hf/{address:path}", 405, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("DELETE /hf/{address:path}", 405, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("GET /hf/api/whoami-v2", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("GET /hf/api/agent-harnesses", 200, ALL_CALLERS),
+    # The model names no source: refused without a request.
+    Row("POST /models/{model_id}/check-source", 422, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:owner"),
+    Row("POST /source-checks", 200, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1"),
+    Row("GET /source-checks", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("GET /source-tokens", 200, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1"),
+    Row("PUT /source-tokens/{host}", 200, "1 3 3 y y  3 3  3 3 y  3  y 3  1 1 3 1", on="host", body="source token"),
+    Row("DELETE /source-tokens/{host}", 204, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="source token"),
     Row("GET /models/{model_id}/download", 307, "1 y y y y  y y  y y y  y  4 3  1 1 3 1", on="model:owner"),
     Row("GET /models/{model_id}/download", 307, "1 y y y y  y y  y y y  4  4 3  1 1 3 1", on="disabled:owner"),
+    Row("GET /models/{model_id}/files", 200, "1 y y y y  y y  y y y  y  4 3  1 1 3 1", on="model:owner"),
+    Row("GET /models/{model_id}/files", 200, "1 y y y y  y y  y y y  4  4 3  1 1 3 1", on="disabled:owner"),
     Row("POST /models/presign", 200, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="presign"),
+    Row("POST /models/presign-batch", 200, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="presign batch"),
+    Row("POST /models/register-batch", 200, "1 3 y y y  3 y  3 y y  3  y 3  1 1 3 1", body="register batch"),
+    Row("POST /models/download-batch", 200, "1 y y y y  y y  y y y  y  y 3  1 1 3 1", body="download batch"),
     Row("POST /models", 201, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="handle:owner", body="register"),
     # A viewer may not upload; a member may add versions to their own models, a key with write access to every model.
     Row("POST /models", 200, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:member", body="new version"),
@@ -139,17 +159,56 @@ ROWS = [
         "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1",
         on="deleted:owner",
     ),
+    Row(
+        "PUT /models/{model_id}/versions/{version}/preview",
+        200,
+        "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1",
+        on="replaced:member",
+        body="picture",
+    ),
+    Row(
+        "PUT /models/{model_id}/versions/{version}/preview",
+        200,
+        "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1",
+        on="replaced:owner",
+        body="picture",
+    ),
+    Row(
+        "DELETE /models/{model_id}/versions/{version}/preview",
+        204,
+        "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1",
+        on="pictured:member",
+    ),
+    Row(
+        "DELETE /models/{model_id}/versions/{version}/preview",
+        204,
+        "1 3 3 y y  3 y  3 3 y  3  4 3  1 1 3 1",
+        on="pictured:owner",
+    ),
+    # The team is the picture's, so the header is not read; a user without a team of theirs that has it sees nothing.
+    Row("GET /previews/{sha256}", 200, "1 y y y y  y y  y y y  y  4 4  1 1 4 1", on="picture:owner"),
+    # One of a model that is disabled, which no manifest lists.
+    Row("GET /previews/{sha256}", 200, "1 y y y y  y y  y y y  4  4 4  1 1 4 1", on="hidden picture:owner"),
     Row("GET /models/{model_id}/agents", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="model:owner"),
+    *COLLECTION_ROWS,
+    *WEBHOOK_ROWS,
     Row("GET /agents", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    # Those who may preview them have to name a budget, since the machine has none.
+    Row("GET /agents/{agent_id}/evictions", 422, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="agent"),
     Row("GET /agents/{agent_id}/models", 200, "1 y y y y  y y  y y y  3  4 3  1 1 3 1", on="agent"),
     Row("GET /agent-states", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1", on="model:owner"),
     Row("PUT /agents/{agent_id}", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent", body="machine"),
+    Row("PUT /agents/{agent_id}/models/{model_id}", 200, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="placement"),
+    Row("DELETE /agents/{agent_id}/models/{model_id}", 204, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="placement"),
     Row("POST /agents/{agent_id}/approve-removal", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent"),
     Row("POST /agents/{agent_id}/sync", 200, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent"),
     Row("DELETE /agents/{agent_id}", 204, "1 3 3 y y  3 3  3 3 y  3  4 3  1 1 3 1", on="agent"),
     # What a machine asks and says, nobody else does.
     Row("GET /agent/manifest", 200, "1 3 3 3 3  3 3  3 3 3  y  3 3  1 1 3 1", on="agent"),
     Row("POST /agent/heartbeat", 200, "1 3 3 3 3  3 3  3 3 3  y  3 3  1 1 3 1", body="heartbeat"),
+    Row("GET /agent/models", 200, "1 3 3 3 3  3 3  3 3 3  y  3 3  1 1 3 1", on="agent"),
+    Row("POST /agent/requests", 200, "1 3 3 3 3  3 3  3 3 3  y  3 3  1 1 3 1", on="agent", body="model request"),
+    Row("POST /agent/loaders", 200, "1 3 3 3 3  3 3  3 3 3  y  3 3  1 1 3 1", on="agent", body="loaders"),
     # An upload has its team, so the header is not read: to a stranger the upload does not exist.
     Row(
         "POST /uploads/multipart/initiate",
@@ -224,6 +283,10 @@ ROWS = [
     # What a person does for themselves needs no team, and no key may do it.
     Row("POST /teams", 201, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="new team"),
     Row("GET /users/me", 200, "1 y y y y  3 3  y y y  3  y y  1 1 y 1"),
+    Row("PUT /users/me", 200, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="names"),
+    Row("GET /users/me/sessions", 200, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1"),
+    # There is no such session: allowed callers get 404.
+    Row("DELETE /users/me/sessions/{session_id}", 404, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1", on="session"),
     Row("PUT /users/me/password", 200, "1 y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="password"),
     Row("POST /invitations/preview", 404, ALL_CALLERS, body="accept"),
     Row("POST /invitations/accept", 404, "y y y y y  3 3  3 3 3  3  y y  1 1 y 1", body="accept"),
@@ -250,64 +313,6 @@ def setup(module_registry: Harness) -> MatrixSetup:
     return MatrixSetup(module_registry)
 
 
-def build_body(name: str, target: str, setup: MatrixSetup) -> dict[str, Any]:
-    key, _, upload_id = target.partition(" ")
-    upload = {"storage_key": key, "upload_id": upload_id}
-    bodies: dict[str, dict[str, Any]] = {
-        "presign": {
-            "file_name": "lantern.safetensors",
-            "file_size": 999,
-            "model_type": "loras",
-            "model_path": setup.fresh_path(),
-        },
-        "lookup": {"hashes": [hash_of(CONTENT)], "paths": [f"loras/{OURS}.safetensors", f"loras/{THEIRS}.safetensors"]},
-        "register": build_new_model(setup, target, CONTENT),
-        "note": {"description": str(uuid4())},
-        "version note": {"note": str(uuid4())},
-        "off": {"model_status": "disabled"},
-        "initiate": {"storage_key": key, "file_size": len(make_model_file("parts", 100))},
-        "parts": upload | {"part_numbers": [1]},
-        "complete": upload | {"part_list": [{"part_number": 1, "etag": "0"}]},
-        "abort": upload,
-        "credential": {"kind": "integration", "display_name": "a key"},
-        "rotation": {"grace_hours": 1},
-        "pair": {"user_code": target},
-        "role": {"member_role": "viewer"},
-        "invite": {"email_address": setup.fresh_email(), "invitation_role": "viewer"},
-        "admin role": {"member_role": "admin"},
-        "invite an admin": {"email_address": setup.fresh_email(), "invitation_role": "admin"},
-        "team settings": {"quota_bytes": None},
-        "transfer": {"new_owner_id": str(uuid4())},
-        "new team": {"display_name": "another"},
-        "password": {"current_password": PASSWORD, "new_password": PASSWORD},
-        "accept": {"invitation_token": "in-unknown"},
-        "machine": {"agent_labels": [OURS], "paused": False},
-        "heartbeat": {"agent_id": OURS},
-        "junk": {"email_address": 5, "refresh_token": 5},
-        "poll": {"device_code": "pc-unknown"},
-    }
-    return bodies[name]
-
-
-def build_new_model(setup: MatrixSetup, key: str, content: bytes, **more: Any) -> dict[str, Any]:
-    return {
-        "display_name": OURS,
-        "model_type": "loras",
-        "storage_key": key,
-        "file_size": len(content),
-        "file_hash": hash_of(content),
-        "model_path": setup.fresh_path(),
-    } | more
-
-
-def build_new_version(setup: MatrixSetup, model_id: str) -> dict[str, Any]:
-    """Build the body that adds a version with content that the owner has uploaded; only the permission is tested."""
-    content = make_model_file(str(uuid4()))
-    path = setup.owner.get(f"/models/{model_id}").json()["model_path"]
-    key = setup.owner.upload(content, path)
-    return build_new_model(setup, key, content, replaces=model_id, model_path=path)
-
-
 def fill_path(path: str, target: str) -> str:
     """Put the words of the target, such as a model's id and a version, in the place of the path's parameters."""
     names = re.findall(r"{\w+}", path)
@@ -321,11 +326,13 @@ def send_request(row: Row, caller: str, setup: MatrixSetup) -> int:
     target = setup.get_target(row.on) if row.on else ""
     path = row.path
     arguments: dict[str, Any] = {}
-    if row.body:
+    if row.body in RAW_BODIES:
+        arguments["content"] = RAW_BODIES[row.body]
+    elif row.body:
         arguments["json"] = (
             build_new_version(setup, target) if row.body == "new version" else build_body(row.body, target, setup)
         )
-    elif path.endswith("/manifest"):
+    elif path.endswith(("/manifest", "/agent/models")):
         arguments["params"] = {"agent_id": target}
     elif path.endswith("/agent-states"):
         arguments["params"] = {"model_id": target}

@@ -21,6 +21,9 @@ FIELDS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("POST", "/invitations/accept", "first_name", {"invitation_token": "none"}),
     ("POST", "/invitations/accept", "last_name", {"invitation_token": "none"}),
     ("PUT", "/agents/render-01", "agent_labels", {}),
+    ("POST", "/collections", "name", {"model_list": []}),
+    ("PUT", "/users/me", "first_name", {}),
+    ("PUT", "/users/me", "last_name", {}),
     ("POST", "/agent/heartbeat", "agent_id", {}),
     ("POST", "/agent/heartbeat", "agent_labels", {"agent_id": "render-01"}),
 ]

@@ -36,6 +36,10 @@ def _poll(registry: Harness, started: dict[str, Any]) -> Answer:
     return registry.anonymous.post("/desktop/pair/poll", device_code=started["device_code"])
 
 
+def _poll_again(registry: Harness, started: dict[str, Any]) -> Answer:
+    return registry.anonymous.post("/desktop/pair/poll", device_code=started["device_code"], repeat=True)
+
+
 def _expire(registry: Harness) -> None:
     with registry.resources.database.writing() as session:
         session.query(PairingRow).update({"expires_at": now() - timedelta(seconds=1)})
@@ -47,6 +51,11 @@ def test_start_pairing_returns_codes_and_uri(registry: Harness) -> None:
     assert keys.is_well_formed(started["device_code"], "pc-")
     assert started["verification_uri"] == "http://registry.test/pair"
     assert (started["expires_in"], started["interval"]) == (300, 2)
+
+
+def _count_keys(registry: Harness) -> int:
+    with registry.resources.database.reading() as session:
+        return session.query(CredentialRow).count()
 
 
 def test_poll_confirmed_pairing_returns_both_keys_once(registry: Harness) -> None:
@@ -66,14 +75,71 @@ def test_poll_confirmed_pairing_returns_both_keys_once(registry: Harness) -> Non
 
 def test_confirm_pairing_creates_no_key_before_poll(registry: Harness) -> None:
     started = _start(registry)
-    with registry.resources.database.reading() as session:
-        before = session.query(CredentialRow).count()
+    before = _count_keys(registry)
     _confirm(registry.owner, started["user_code"])
-    with registry.resources.database.reading() as session:
-        assert session.query(CredentialRow).count() == before
+    assert _count_keys(registry) == before
     _poll(registry, started)
+    assert _count_keys(registry) == before + 2
+
+
+def test_poll_with_repeat_returns_same_working_keys_and_creates_none(registry: Harness) -> None:
+    started = _start(registry)
+    _confirm(registry.owner, started["user_code"])
+    first = _poll(registry, started).json()
+    before = _count_keys(registry)
+    assert _poll_again(registry, started).json() == first
+    assert _count_keys(registry) == before
+    assert ApiCaller(registry.client, first["raw_key"]).get("/users/me").status_code == 200
+
+
+def test_keys_of_two_pairings_differ(registry: Harness) -> None:
+    pairings = [_start(registry) for _ in range(2)]
+    for started in pairings:
+        _confirm(registry.owner, started["user_code"])
+    answers = [_poll(registry, started).json() for started in pairings]
+    assert len({answer[name] for answer in answers for name in ("raw_key", "agent_key")}) == 4
+
+
+def test_poll_five_minutes_after_first_keys_returns_404(registry: Harness) -> None:
+    started = _start(registry)
+    _confirm(registry.owner, started["user_code"])
+    assert _poll(registry, started).status_code == 200
+    _expire(registry)
+    assert _poll_again(registry, started).status_code == 404
+
+
+def test_poll_first_keys_just_before_code_expires_can_be_repeated_for_five_minutes(registry: Harness) -> None:
+    started = _start(registry)
+    _confirm(registry.owner, started["user_code"])
+    with registry.resources.database.writing() as session:
+        session.query(PairingRow).update({"expires_at": now() + timedelta(seconds=30)})
+    assert _poll(registry, started).status_code == 200
     with registry.resources.database.reading() as session:
-        assert session.query(CredentialRow).count() == before + 2
+        assert session.query(PairingRow).one().expires_at > now() + timedelta(minutes=4)
+
+
+def test_poll_again_after_device_key_was_revoked_returns_404(registry: Harness) -> None:
+    started = _start(registry)
+    _confirm(registry.owner, started["user_code"])
+    device = ApiCaller(registry.client, _poll(registry, started).json()["raw_key"])
+    assert device.post("/auth/device/revoke").status_code == 200
+    assert _poll_again(registry, started).status_code == 404
+
+
+def test_poll_again_after_user_left_team_returns_404(registry: Harness) -> None:
+    user = registry.create_member("member")
+    started = _start(registry)
+    _confirm(user, started["user_code"])
+    assert _poll(registry, started).status_code == 200
+    user.delete(f"/members/{user.user_id}")
+    assert _poll_again(registry, started).status_code == 404
+
+
+def test_start_pairing_does_not_count_pairings_whose_keys_were_fetched(registry: Harness) -> None:
+    _fill(registry, MAX_OPEN_PER_ADDRESS, confirmed_by=registry.owner)
+    with registry.resources.database.writing() as session:
+        session.query(PairingRow).update({"key_seed": "fetched"})
+    assert registry.anonymous.post("/desktop/pair/start").status_code == 200
 
 
 def test_device_key_acts_as_its_user(registry: Harness) -> None:

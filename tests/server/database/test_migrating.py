@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -32,6 +34,23 @@ def test_migrate_ten_servers_at_once_all_start(database_url: str) -> None:
     assert schema_state(database.engine) == "current"
     assert differences(database.engine) == []
     database.close()
+
+
+def test_first_connections_to_new_file_at_once_all_open(tmp_path: Path) -> None:
+    for number in range(20):
+        url = f"sqlite:///{tmp_path / f'{number}.sqlite3'}"
+        start = Barrier(10)
+
+        def read_schema(url: str = url, start: Barrier = start) -> str:
+            database = Database(url)
+            start.wait()
+            state = schema_state(database.engine)
+            database.close()
+            return state
+
+        with ThreadPoolExecutor(10) as threads:
+            states = [threads.submit(read_schema) for _ in range(10)]
+        assert [state.result() for state in states] == ["behind"] * 10
 
 
 def test_migrate_killed_at_any_point_keeps_old_schema(database_url: str, tmp_path: Path) -> None:

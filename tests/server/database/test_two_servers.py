@@ -148,7 +148,7 @@ def test_transfer_team_to_leaving_member_keeps_one_owner(servers: TwoServers) ->
     servers.check_sums()
 
 
-def test_pair_device_on_two_servers_issues_keys_once(servers: TwoServers, team: ApiCaller) -> None:
+def test_pair_device_on_two_servers_issues_keys_once_and_answers_both(servers: TwoServers, team: ApiCaller) -> None:
     stranger = servers.registry.create_other_team()
     nobodies = servers.both(servers.registry.anonymous)
     for _ in range(ROUNDS):
@@ -159,6 +159,10 @@ def test_pair_device_on_two_servers_issues_keys_once(servers: TwoServers, team: 
         )
         assert codes(confirmed) == [(200, ""), (404, "pairing_not_found")]
         polled = at_once(
-            *(partial(one.post, "/desktop/pair/poll", device_code=started["device_code"]) for one in nobodies)
+            *(
+                partial(one.post, "/desktop/pair/poll", device_code=started["device_code"], repeat=True)
+                for one in nobodies
+            )
         )
-        assert codes(polled) == [(200, ""), (404, "pairing_not_found")]
+        assert codes(polled) == [(200, ""), (200, "")]
+        assert polled[0].json() == polled[1].json()

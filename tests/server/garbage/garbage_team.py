@@ -11,6 +11,7 @@ from modelyard.server.database.base import Row, now
 from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import CollectionResult, RunOptions
 from modelyard.server.models.tables import ModelRow
+from modelyard.server.previews.tables import PreviewRow
 from modelyard.server.storage.blob_store import BlobStore
 from modelyard.server.uploads.tables import BlobRow, DiscardedRow, UploadRow
 from tests.server.harness import Harness, make_model_file
@@ -65,12 +66,12 @@ class GarbageTeam:
 
     def delete_rows(self, table: type[Row]) -> None:
         """Delete the rows of the team, as if an older copy of the database was restored."""
-        with self.resources.database.writing() as session:
+        with self.resources.database.writing(UUID(self.team_id)) as session:
             session.execute(delete(table).where(table.__table__.c.team_id == UUID(self.team_id)))
 
     def clear(self) -> None:
         """Delete all rows and objects of the team."""
-        for table in (ModelRow, UploadRow, BlobRow, DiscardedRow):
+        for table in (ModelRow, UploadRow, BlobRow, PreviewRow, DiscardedRow):
             self.delete_rows(table)
         store = self.resources.store
         for name in self.list_objects():
@@ -78,7 +79,7 @@ class GarbageTeam:
             store.abort_multipart(key, upload) if upload else store.delete(key)
 
     def _change(self, table: type[Row], **values: Any) -> None:
-        with self.resources.database.writing() as session:
+        with self.resources.database.writing(UUID(self.team_id)) as session:
             session.execute(update(table).where(table.__table__.c.team_id == UUID(self.team_id)).values(values))
 
 

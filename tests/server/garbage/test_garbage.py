@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, update
@@ -24,7 +25,7 @@ def registry(module_registry: Harness) -> Iterator[Harness]:
     """The module's registry with an empty store; its owner is in a new team."""
     module_registry.owner = module_registry.create_team()
     yield module_registry
-    with module_registry.resources.database.writing() as session:
+    with module_registry.resources.database.writing(UUID(module_registry.owner.team_id)) as session:
         for table in (ModelRow, UploadRow, BlobRow, DiscardedRow):
             session.execute(delete(table))
     store = module_registry.resources.store
@@ -41,7 +42,7 @@ def collect(registry: Harness, grace: timedelta = timedelta(0)) -> CollectionRes
 
 def make_older(registry: Harness, table: type[Row], column: str, days: float) -> None:
     """Set a time of every row in which it is set to so many days ago."""
-    with registry.resources.database.writing() as session:
+    with registry.resources.database.writing(UUID(registry.owner.team_id)) as session:
         session.execute(
             update(table).where(getattr(table, column).is_not(None)).values({column: now() - timedelta(days=days)})
         )
@@ -179,7 +180,7 @@ def test_collect_objects_and_parts_without_rows_are_kept(registry: Harness) -> N
     key = registry.owner.presign(make_model_file("parts")).json()["storage_key"]
     registry.owner.post("/uploads/multipart/initiate", storage_key=key, file_size=len(make_model_file("parts")))
     before = list_stored_files(registry)
-    with registry.resources.database.writing() as session:
+    with registry.resources.database.writing(UUID(registry.owner.team_id)) as session:
         session.execute(delete(UploadRow))
     assert collect(registry) == CollectionResult(unknown_files=1)
     assert list_stored_files(registry) == before

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from modelyard.server.database.base import now
 from modelyard.server.database.engine import is_sqlite
-from modelyard.server.models.tables import ModelVersionRow
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from tests.server.garbage.garbage_team import GarbageTeam
 from tests.server.harness import make_model_file
 from tests.server.query_plans import record_queries
@@ -31,7 +31,7 @@ def register_versions(team: GarbageTeam, count: int) -> str:
 def age_versions(team: GarbageTeam, days: float) -> None:
     """Let the days of retention of all versions of the team begin so many days ago."""
     old = update(ModelVersionRow).where(ModelVersionRow.team_id == UUID(team.team_id))
-    with team.resources.database.writing() as session:
+    with team.resources.database.writing(UUID(team.team_id)) as session:
         session.execute(old.values(kept_from=now() - timedelta(days=days)))
 
 
@@ -142,3 +142,42 @@ def test_collect_finds_expired_versions_by_indexes_of_few_rows(team: GarbageTeam
         plans = [plan for plan in statements.plans(connection) if "model_versions" in plan]
     assert any("ix_model_versions_deleted_at" in plan for plan in plans), plans
     assert any("ix_models_several_versions" in plan for plan in plans), plans
+
+
+def pin_first_version(team: GarbageTeam, model_id: str) -> str:
+    """Create a pinned collection that has version 1 of a model; return its path."""
+    body = {"name": "Winter", "model_list": [{"model_id": model_id, "version": 1}]}
+    path = f"/collections/{team.owner.post('/collections', **body).json()['id']}"
+    assert team.owner.put(path, is_pinned=True).status_code == 200
+    return path
+
+
+@pytest.mark.parametrize("is_trashed", [False, True], ids=["past its retention", "in the trash"])
+def test_collect_keeps_a_pinned_version_until_it_is_unpinned(team: GarbageTeam, is_trashed: bool) -> None:
+    model_id = register_versions(team, 3)
+    team.owner.put("/teams/current", kept_versions=1, kept_version_days=0)
+    path = pin_first_version(team, model_id)
+    old = now() - timedelta(days=100)
+    if is_trashed:
+        assert team.owner.delete(f"/models/{model_id}/versions/1").status_code == 204
+        in_trash = update(ModelVersionRow).where(ModelVersionRow.deleted_at.is_not(None))
+        with team.resources.database.writing(UUID(team.team_id)) as session:
+            session.execute(in_trash.where(ModelVersionRow.team_id == UUID(team.team_id)).values(deleted_at=old))
+    age_versions(team, 1)
+    assert team.collect().versions == 1
+    with team.resources.database.reading() as session:
+        assert session.get(ModelVersionRow, (UUID(model_id), 1)) is not None
+    assert team.owner.put(path, is_pinned=False).status_code == 200
+    assert team.collect().versions == 1
+
+
+def test_collect_keeps_a_deleted_model_of_a_pinned_collection_in_the_trash(team: GarbageTeam) -> None:
+    model_id = register_versions(team, 1)
+    path = pin_first_version(team, model_id)
+    assert team.owner.delete(f"/models/{model_id}").status_code == 204
+    in_trash = update(ModelRow).where(ModelRow.id == UUID(model_id))
+    with team.resources.database.writing(UUID(team.team_id)) as session:
+        session.execute(in_trash.values(deleted_at=now() - timedelta(days=100)))
+    assert team.collect().models == 0
+    assert team.owner.delete(path).status_code == 204
+    assert team.collect().models == 1

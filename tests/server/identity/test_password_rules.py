@@ -36,9 +36,9 @@ def test_check_new_password_longest_input_is_fast() -> None:
     chance = random.Random(7)
     for symbols in ("4@8({[3&6911!|15$7+%2a", "0123456789", "\U0001f4a5\u0301a"):
         password = "".join(chance.choice(symbols) for _ in range(128))
-        begun = time.process_time()
+        begun = time.thread_time()
         check_new_password(password, "new_password", PERSON)
-        assert time.process_time() - begun < 2
+        assert time.thread_time() - begun < 2
 
 
 def test_check_new_password_in_parallel_keeps_personal_words_apart() -> None:

@@ -1,6 +1,7 @@
 """Builders of model files, valid and invalid, byte by byte, for the tests of the inspection."""
 
 import json
+import math
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from modelyard.server.inspection.inspector import inspect_file
 from modelyard.server.inspection.metadata import ModelMetadata
 from modelyard.server.inspection.pickle_scanner.containers import scan
 from modelyard.server.inspection.pickle_scanner.ranges import Ranges, Refused
-from modelyard.server.inspection.pickles import PicklePolicy
+from modelyard.server.inspection.pickles import PickleRule
 from modelyard.wire.problems import NotAModelFile
 
 
@@ -45,14 +46,12 @@ class SparseReader:
         return self.head[start : start + length].ljust(length, b"\0")
 
 
-def inspect_content(
-    content: bytes, file_name: str = "model.safetensors", policy: PicklePolicy = "scan"
-) -> ModelMetadata:
+def inspect_content(content: bytes, file_name: str = "model.safetensors", policy: PickleRule = "scan") -> ModelMetadata:
     """Return the metadata of the content; raises NotAModelFile."""
     return inspect_file(MemoryReader(content), file_name, policy)
 
 
-def get_outcome(content: bytes, file_name: str = "model.safetensors", policy: PicklePolicy = "scan") -> str:
+def get_outcome(content: bytes, file_name: str = "model.safetensors", policy: PickleRule = "scan") -> str:
     """Return "accepted", or the fact ``found`` of the refusal."""
     try:
         inspect_content(content, file_name, policy)
@@ -270,3 +269,37 @@ def build_legacy_checkpoint(
         build_pickle(b"](" + text("94") + b"e"),
     ]
     return b"".join(pickles) + struct.pack("<q", 4) + WEIGHTS + tail
+
+
+def build_header_reader(tensors: dict[str, tuple[int, ...]], metadata: dict[str, str] | None = None) -> SparseReader:
+    """Return a safetensors file of F16 tensors with these shapes, whose content is not stored."""
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    end = 0
+    for name, shape in tensors.items():
+        start, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "F16", "shape": list(shape), "data_offsets": [start, end]}
+    head = safetensors(header)
+    return SparseReader(head, len(head) + end)
+
+
+def inspect_header(tensors: dict[str, tuple[int, ...]], metadata: dict[str, str] | None = None) -> ModelMetadata:
+    """Return the metadata of a safetensors file with these tensors; raises NotAModelFile."""
+    return inspect_file(build_header_reader(tensors, metadata), "model.safetensors", "scan")
+
+
+def build_kohya_lora(*layers: str, size: tuple[int, int], prefix: str = "lora_unet_") -> dict[str, tuple[int, ...]]:
+    """Return the tensors that sd-scripts writes for layers of one size (input, output), with rank 16."""
+    tensors: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        name = prefix + layer.replace(".", "_")
+        tensors |= {f"{name}.lora_down.weight": (16, size[0]), f"{name}.lora_up.weight": (size[1], 16)}
+        tensors[f"{name}.alpha"] = ()
+    return tensors
+
+
+def build_peft_lora(*layers: str, size: tuple[int, int], prefix: str = "transformer.") -> dict[str, tuple[int, ...]]:
+    """Return the tensors that PEFT, diffusers and AI Toolkit write for layers of one size, with rank 16."""
+    tensors: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        tensors |= {f"{prefix}{layer}.lora_A.weight": (16, size[0]), f"{prefix}{layer}.lora_B.weight": (size[1], 16)}
+    return tensors

@@ -109,6 +109,7 @@ VALID_VALUES = {
     "an empty tensor": view(number(0), numbers(0, 7), numbers(7, 1)),
     "no dimensions": view(number(3), b")", b")"),
     "gradients": view(*WHOLE_STORAGE, TRUE, HOOKS),
+    "hooks that are None": view(*WHOLE_STORAGE, FALSE, NONE),
     "conjugated": view(
         number(0), numbers(2), numbers(1), FALSE, HOOKS, table(conj=TRUE), of=storage("ComplexFloatStorage", 2)
     ),
@@ -216,7 +217,6 @@ INVALID_TENSORS: dict[str, bytes] = {
     "gradients of integers": view(number(0), numbers(2), numbers(1), TRUE, of=storage("LongStorage", 2)),
     "gradients by a number": view(*WHOLE_STORAGE, number(1), HOOKS),
     "hooks that are a function": view(*WHOLE_STORAGE, FALSE, sequence(named("collections", "OrderedDict"))),
-    "hooks that are None": view(*WHOLE_STORAGE, FALSE, NONE),
     "hooks that are a plain table": view(*WHOLE_STORAGE, FALSE, b"}"),
     "hooks with an entry": view(*WHOLE_STORAGE, FALSE, HOOKS + number(1) + named("torch", "Size") + b"s"),
     "hooks filled afterwards": sequence(

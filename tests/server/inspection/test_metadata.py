@@ -27,7 +27,7 @@ ARCHITECTURES = {
         (4, 768),
     ),
     "sdxl-lora": (("lora_unet_x.lora_down.weight", "lora_te2_text_model_x.lora_down.weight"), (4, 4)),
-    "flux-lora": (("transformer.single_transformer_blocks.0.attn.to_k.lora_A.weight",), (4, 4)),
+    "flux-lora": (("transformer.single_transformer_blocks.0.norm.linear.lora_A.weight",), (4, 3072)),
     "lora": (("something.else.lora_A.weight",), (4, 4)),
     None: (("a.weight", "b.bias"), (1,)),
 }
@@ -60,9 +60,9 @@ def test_inspect_file_with_training_metadata_returns_its_known_entries() -> None
             },
         )
     )
-    assert facts.architecture == "sdxl-lora"
-    assert facts.tags == ["ink wash", "solo", "1girl"]
-    assert facts.trigger_words == ["inkwash style", "sumi", "ink wash", "solo", "1girl"]
+    assert (facts.architecture, facts.base_model) == ("lora", None)  # no tensor confirms what it claims
+    assert facts.tags == []
+    assert [word["text"] for word in facts.trigger_words] == ["inkwash style", "sumi"]
     assert facts.extra == {
         "tensor_count": 1,
         "modelspec.title": "Ink",
@@ -83,15 +83,11 @@ def test_architecture_not_detected_is_the_declared_one() -> None:
     "table",
     ["", "[1]", "{", '{"a": 1}', '{"a": {"b": "c", "d": -1, "e": true}}', "[" * 100_000, '{"a":{"b":1e999}}', "\ud800"],
 )
-def test_inspect_file_with_invalid_tag_table_returns_no_tags(table: str) -> None:
-    header = {"__metadata__": {"ss_tag_frequency": table.encode("utf-8", "replace").decode()}}
-    assert inspect_content(safetensors(header)).tags == []
-
-
-def test_inspect_file_with_many_tags_returns_the_20_most_frequent() -> None:
-    table = json.dumps({"d": {f"tag{n}": n + 1 for n in range(5_000)}})
-    facts = inspect_content(build_named_tensors("x", metadata={"ss_tag_frequency": table}))
-    assert facts.tags == [f"tag{n}" for n in range(4_999, 4_979, -1)]
+def test_inspect_file_with_invalid_tables_returns_no_training_tags(table: str) -> None:
+    text = table.encode("utf-8", "replace").decode()
+    header = {"__metadata__": {"ss_tag_frequency": text, "ss_dataset_dirs": text, "ss_datasets": text}}
+    found = inspect_content(safetensors(header))
+    assert (found.tags, found.training_tags, found.trigger_words) == ([], [], [])
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """Validation of safetensors files."""
 
-import gc
+import cProfile
 import json
 import struct
-import time
 import tracemalloc
-from collections.abc import Callable
 
 import pytest
 
@@ -127,29 +125,19 @@ def test_inspect_safetensors_whose_header_length_spells_another_magic_is_accepte
         assert get_outcome(safetensors(json.dumps({"t": entry()}).encode().ljust(length), bytes(8))) == "accepted"
 
 
-def test_validate_safetensors_of_10000_tensors_takes_at_most_10_times_json_parsing() -> None:
-    names = (f"model.diffusion_model.blocks.{n}.attn.to_q.weight" for n in range(10_000))
-    content = build_named_tensors(*names, shape=(4, 4))
-    header = content[8 : -10_000 * 32]
-    validating, parsing = [], []
-    for _ in range(3):
-        parsing.append(measure_seconds(lambda: json.loads(header)))
-        validating.append(measure_seconds(lambda: validate_safetensors(MemoryReader(content))))
-    # 13 ms and 70 ms on a quiet machine. A ratio, since a busy one slows both.
-    assert min(validating) < 10 * min(parsing)
+def test_validate_safetensors_calls_at_most_75_functions_for_each_tensor() -> None:
+    # Counted and not timed, so that other work on the machine changes nothing; 50 when this was written.
+    few, many = (count_calls_of_validation(tensors) for tensors in (1_000, 3_000))
+    assert (many - few) / 2_000 < 75
 
 
-def measure_seconds(work: Callable[[], object]) -> float:
-    """Return the processor time of a call, without garbage collection."""
-    # A collection would traverse all objects of earlier tests.
-    gc.collect()
-    gc.disable()
-    try:
-        began = time.process_time()
-        work()
-        return time.process_time() - began
-    finally:
-        gc.enable()
+def count_calls_of_validation(tensors: int) -> int:
+    """Return how many functions are called to validate a file of so many tensors."""
+    names = (f"model.diffusion_model.blocks.{n}.attn.to_q.weight" for n in range(tensors))
+    reader = MemoryReader(build_named_tensors(*names, shape=(4, 4)))
+    profile = cProfile.Profile()
+    profile.runcall(validate_safetensors, reader)
+    return sum(entry.callcount for entry in profile.getstats())
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,9 @@ def test_inspect_1_tib_of_zeros_reads_less_than_100_kb() -> None:
 
 @pytest.mark.parametrize("filling", [b"<!---->", b" ", b"<", b"{ ", b"[[", b"<!--"])
 def test_inspect_head_that_slows_regular_expressions_takes_less_than_200_ms(filling: bytes) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     get_outcome(filling * 2000)
-    assert time.process_time() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 def test_inspect_empty_file_refusal_has_field_and_extension() -> None:

@@ -13,7 +13,8 @@ from modelyard.server.database.session import Database, get_table
 from modelyard.server.http.paging import Page
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.models.listing.pages import ModelPage, list_models
-from modelyard.server.models.tables import ModelRow, ModelTagRow, ModelVersionRow, build_search_text
+from modelyard.server.models.search_text import build_search_text
+from modelyard.server.models.tables import ModelRow, ModelTagRow, ModelVersionRow
 from modelyard.server.revisions import TeamTotalsRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.tables import TeamRow
@@ -33,10 +34,6 @@ class ModelSpec:
     tags: tuple[str, ...] = ()
     model_type: str = "loras"
     columns: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def searched(self) -> str:
-        return build_search_text(self.name, "a", [*self.tags])
 
 
 class TeamModels:
@@ -78,6 +75,10 @@ class TeamModels:
 
     def insert(self, models: Iterable[ModelSpec]) -> list[UUID]:
         """Insert models with their tags, and return their ids in the same order."""
+        return [row["id"] for row in self.insert_rows(models)]
+
+    def insert_rows(self, models: Iterable[ModelSpec]) -> list[dict[str, Any]]:
+        """Insert models with their tags, and return their column values in the same order."""
         rows = [self._build_row(model) for model in models]
         self._insert_rows(ModelRow, rows)
         self._insert_rows(ModelVersionRow, [self._build_version(row) for row in rows])
@@ -91,7 +92,7 @@ class TeamModels:
                 for tag in row["tags"]
             ],
         )
-        return [row["id"] for row in rows]
+        return rows
 
     def list_page(self, page: Page, **filters: Any) -> ModelPage:
         """Return a page of the models that match the filters."""
@@ -115,7 +116,7 @@ class TeamModels:
 
     def _build_row(self, model: ModelSpec) -> dict[str, Any]:
         created_at = BEGAN + timedelta(seconds=model.second)
-        return {
+        row = {
             "id": new_id(),
             "team_id": self.team_id,
             "display_name": model.name,
@@ -134,13 +135,13 @@ class TeamModels:
             "tags": [*model.tags],
             "required_labels": [],
             "facts": {},
-            "searched": model.searched,
             "current_version": 1,
             "etag_counter": 1,
             "created_at": created_at,
             "updated_at": created_at,
             "deleted_at": None,
         } | model.columns
+        return row | {"searched": build_search_text(row)}
 
     def _build_version(self, model: dict[str, Any], number: int = 1, **columns: Any) -> dict[str, Any]:
         """Return the row of a version with the model's content."""

@@ -5,7 +5,7 @@ import pytest
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.session import Database
 from modelyard.server.models.lookup import MAX_MATCHES, look_up_models
-from modelyard.wire.hashes import ModelLookup
+from modelyard.wire.hashes.lookups import ModelLookup
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
 from tests.server.models.test_query_plans import assert_no_full_table_scan
 from tests.server.query_plans import record_queries
@@ -145,7 +145,7 @@ def test_lookup_reads_only_indexes(large_team: TeamModels) -> None:
     hashes = [build_sha256(number) for number in range(200)] + [build_crc32(number) for number in range(200, 300)]
     lookup = ModelLookup(hashes=hashes, paths=["loras/none.safetensors"])
     with record_queries(large_team.database.engine) as statements, large_team.database.reading() as session:
-        assert len(look_up_models(session, large_team.team, lookup).match_list) == 300 * 20
+        assert len(look_up_models(session, large_team.team, lookup)["match_list"]) == 300 * 20
     with large_team.database.engine.connect() as connection:
         plans = "\n".join(statements.plans(connection))
     assert_no_full_table_scan(plans)
@@ -164,5 +164,5 @@ def test_lookup_with_too_many_matches_is_capped(large_team: TeamModels) -> None:
     with large_team.database.reading() as session:
         result = look_up_models(session, large_team.team, ModelLookup(hashes=spellings))
     assert len(spellings) * 20 > MAX_MATCHES
-    assert len(result.match_list) == MAX_MATCHES
-    assert result.is_capped
+    assert len(result["match_list"]) == MAX_MATCHES
+    assert result["is_capped"]

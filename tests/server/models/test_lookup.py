@@ -4,6 +4,7 @@ import hashlib
 import json
 import struct
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from blake3 import blake3
@@ -185,12 +186,38 @@ def test_lookup_with_a_machines_key_finds_only_what_its_manifest_names(
     assert {match[2] for match in look_up(key, **asked)} == expected
 
 
+def test_lookup_by_id_finds_models_of_the_own_team_outside_the_trash(team: ApiCaller, module_registry: Harness) -> None:
+    [model] = team.get("/models").json()["model_list"]
+    other = module_registry.create_team().register(make_model_file("foreign"), "loras/foreign.safetensors")
+    deleted = team.register(make_model_file("deleted"), "loras/deleted.safetensors")
+    team.delete(f"/models/{deleted}")
+    ids = [str(uuid4()), model["id"], other, deleted, model["id"]]
+    assert look_up(team, ids=ids) == [(model["id"], "id", model["model_path"])]
+
+
+def test_lookup_with_records_returns_each_found_model_once_as_the_list_does(team: ApiCaller) -> None:
+    listed = team.get("/models").json()["model_list"]
+    asked = {"hashes": [SHA256], "paths": [model["model_path"] for model in listed]}
+    found = team.post("/models/lookup", records=True, **asked).json()
+    assert sorted(found["model_list"], key=str) == sorted(listed, key=str)
+    assert team.post("/models/lookup", **asked).json()["model_list"] is None
+
+
+def test_machines_key_cannot_look_up_records(module_registry: Harness) -> None:
+    key = module_registry.create_key("agent")
+    refused = key.post("/models/lookup", paths=["loras/quartz.safetensors"], records=True)
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "key_not_allowed")
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"hashes": ["ink"]}, "hashes.0"),
         ({"hashes": ["0" * 64] * 600, "paths": ["loras/a.safetensors"] * 401}, "paths"),
+        ({"hashes": ["0" * 64] * 600, "ids": [str(uuid4())] * 401}, "ids"),
         ({"hashes": ["0" * 64] * 1001}, "hashes"),
+        ({"ids": ["no-uuid"]}, "ids.0"),
+        ({"records": "true"}, "records"),
         ({"paths": [5]}, "paths.0"),
         ({"hashes": None}, "hashes"),
     ],

@@ -1,5 +1,7 @@
 """Query plans of model lists: no list reads or sorts all models of a team where an index can be used."""
 
+from itertools import pairwise
+
 import pytest
 
 from modelyard.server.database.engine import is_sqlite
@@ -53,6 +55,7 @@ ORDERED_FILTERS: list[tuple[dict[str, object], str]] = [
     ({"sort": "display_name"}, "ix_models_team_id_display_name"),
     ({"sort": "-display_name"}, "ix_models_team_id_display_name"),
     ({"sort": "-file_size"}, "ix_models_team_id_file_size"),
+    ({"sort": "last_used_at"}, "ix_models_team_id_last_used"),
     ({"model_type": "loras"}, "ix_models_team_id_type"),
     ({"model_status": "active"}, "ix_models_team_id_"),
     ({"verification": "verified"}, "ix_models_team_id_"),
@@ -60,6 +63,7 @@ ORDERED_FILTERS: list[tuple[dict[str, object], str]] = [
     ({"model_type": "loras", "sort": "display_name"}, "ix_models_team_id_display_name"),
     ({"model_type": "loras", "sort": "-file_size"}, "ix_models_team_id_file_size"),
     ({"q": "sketch", "sort": "display_name"}, "ix_models_team_id_display_name"),
+    ({"q": "added:>2025"}, "ix_models_team_id_created_at"),
 ]
 # Filters with rare values, and the index that is read, on SQLite and on PostgreSQL.
 SELECTIVE_FILTERS: list[tuple[dict[str, object], str, str]] = [
@@ -74,6 +78,8 @@ SELECTIVE_FILTERS: list[tuple[dict[str, object], str, str]] = [
     ({"tag": "narrow", "sort": "file_size"}, "ix_model_tags_team_id_tag", "ix_model_tags_"),
     ({"q": "zanzibar", "sort": "display_name"}, "search_words VIRTUAL TABLE INDEX", "ix_models_searched"),
     ({"q": "zanzibar", "model_type": "loras"}, "search_words VIRTUAL TABLE INDEX", "ix_models_"),
+    ({"q": "is:pending"}, "ix_models_team_id_verification", "ix_models_"),
+    ({"q": "state:failed"}, "ix_agent_models_problems", "agent_models"),
 ]
 
 
@@ -127,6 +133,22 @@ def test_search_models_limits_the_index_to_the_team(large_team: TeamModels, filt
         large_team.list_page(FIRST_BY_CURSOR, **filters)
     [(statement, _)] = [sent for sent in statements.sent if "FROM search_" in sent[0] and "LIMIT" in sent[0]][-1:]
     assert "BETWEEN" in statement
+
+
+@pytest.mark.parametrize("q", ["is:disabled", "added:2026-01-01"])
+def test_search_by_one_column_reads_its_index_in_order(large_team: TeamModels, q: str) -> None:
+    if not is_sqlite(large_team.database.engine):
+        pytest.skip("PostgreSQL chooses by its statistics")  # SQLite runs the same test beside this one
+    assert "TEMP B-TREE" not in explain_list(large_team, FIRST_BY_CURSOR, q=q)
+
+
+def test_search_by_time_limits_the_word_index_to_that_time(large_team: TeamModels) -> None:
+    if not is_sqlite(large_team.database.engine):
+        pytest.skip("only the word index of SQLite has places")  # PostgreSQL has no such index to test
+    with record_queries(large_team.database.engine) as statements:
+        assert large_team.list_page(FIRST_BY_CURSOR, q="added:<2026-01 sketch").models == []
+    [values] = [values for sql, values in statements.sent if "BETWEEN" in sql and "ORDER BY" in sql]
+    assert (1, 0) in pairwise(values)
 
 
 def assert_no_full_table_scan(plan: str) -> None:

@@ -50,3 +50,13 @@ def test_api_docs_page_policy_allows_only_its_own_script(shared_registry: Harnes
 def test_non_html_response_policy_allows_nothing(shared_registry: Harness) -> None:
     for address in ("/healthz", "/api/v1/models", "/api/v1/openapi.json", "/api/v1/nothing"):
         assert parse_policy(shared_registry.client.get(address))["default-src"] == ["'none'"], address
+
+
+def test_scripts_and_styles_forbid_type_sniffing_and_have_no_headers_of_pages(shared_registry: Harness) -> None:
+    names = re.findall(r'(?:src|href)="(/docs/assets/[^"]+\.(?:js|css))"', shared_registry.client.get("/docs").text)
+    assert {name.rpartition(".")[2] for name in names} == {"js", "css"}
+    for name in names:
+        answer = shared_registry.client.get(name)
+        assert answer.status_code == 200
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert {"content-security-policy", "x-frame-options", "referrer-policy"}.isdisjoint(answer.headers), name

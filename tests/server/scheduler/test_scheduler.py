@@ -1,20 +1,41 @@
 """The scheduler of periodic jobs: retries, stopping, and repeated runs."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from modelyard.server.http.middleware.metrics import Metrics
-from modelyard.server.scheduler import Job, Scheduler, build_jobs
+from modelyard.server.scheduler.job import Job
+from modelyard.server.scheduler.jobs import build_jobs
+from modelyard.server.scheduler.scheduler import Scheduler
 from modelyard.wire.problems import Unavailable
 from tests.server.harness import Harness
 
 
 def test_build_jobs_returns_all_jobs_and_none_has_work_on_an_empty_registry(module_registry: Harness) -> None:
     jobs = build_jobs(module_registry.resources, Metrics())
-    names = ["verification", "scrubber", "recheck", "hashes", "clean-up", "thorough clean-up", "key use"]
-    assert [job.name for job in jobs] == [*names, "offline machines"]
+    names = ["verification", "scrubber", "recheck", "hashes", "previews", "inspection", "imports", "old imports"]
+    assert [job.name for job in jobs] == [
+        *names,
+        "source checks",
+        "clean-up",
+        "thorough clean-up",
+        "key use",
+        "offline machines",
+        "roll-outs",
+        "quotas",
+        "webhook events",
+        "webhooks",
+        "old deliveries",
+    ]
     assert not any(job.do() for job in jobs)
+
+
+def test_build_jobs_without_verification_workers_leaves_files_to_other_processes(module_registry: Harness) -> None:
+    settings = module_registry.resources.settings.model_copy(update={"verification_workers": 0})
+    jobs = build_jobs(replace(module_registry.resources, settings=settings), Metrics())
+    assert not {"verification", "previews", "inspection"} & {job.name for job in jobs}
 
 
 @pytest.mark.parametrize("failure", [Unavailable("busy"), OSError("disk"), ValueError("a bug")])

@@ -3,7 +3,8 @@
 import threading
 
 from modelyard.server.http.middleware.metrics import Metrics
-from modelyard.server.scheduler import Job, Scheduler
+from modelyard.server.scheduler.job import Job
+from modelyard.server.scheduler.scheduler import Scheduler
 from modelyard.wire.problems import Unavailable
 from tests.journeys.polling import wait_for
 from tests.server.harness import Harness

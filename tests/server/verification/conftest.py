@@ -14,7 +14,7 @@ from modelyard.server.storage.capabilities import StoreCapabilities
 from modelyard.server.storage.local.store import LocalStore
 from tests.server.agents.machine import Machine, add_machine
 from tests.server.conftest import CHEAP
-from tests.server.environments import Environments, migrated_template
+from tests.server.environments import Environments
 from tests.server.harness import Harness
 from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.machine_content import OLD
@@ -35,7 +35,7 @@ def setup(request: pytest.FixtureRequest) -> Iterator[Environments]:
             "storage_access_key": seaweed.access_key,
             "storage_secret_key": seaweed.secret_key,
         }
-        yield Environments(postgres, stack.enter_context(migrated_template(postgres)), storage)
+        yield Environments(postgres, request.getfixturevalue("postgres_template"), storage)
 
 
 @pytest.fixture(scope="session")

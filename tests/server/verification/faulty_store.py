@@ -5,14 +5,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from modelyard.server.storage.blob_store import StoredKey, StoredObject, StoreUnavailable
+from modelyard.server.storage.blob_store import StoredKey, StoredObject, StoreFull, StoreUnavailable
 from modelyard.server.storage.local.store import LocalStore
 
 STALL_SECONDS = 20.0
 
 
 class FaultyStore(LocalStore):
-    """A store over the folder of another one: reads of some teams stall or fail, or nothing responds.
+    """A store over the folder of another one: reads of some teams stall or fail, nothing responds, or
+    its disk is full.
 
     The next ``stat`` of each key in ``failing_once`` fails.
     """
@@ -24,6 +25,7 @@ class FaultyStore(LocalStore):
         self.failing = set[str]()
         self.failing_once = set[str]()
         self.is_unavailable = False
+        self.is_full = False
         self.stalled = threading.Semaphore(0)
         self.release = threading.Event()
 
@@ -37,6 +39,11 @@ class FaultyStore(LocalStore):
         if self.is_unavailable:
             raise StoreUnavailable("The store does not answer.")
         return super().list_keys(prefix)
+
+    def put(self, key: str, content: bytes) -> None:
+        if self.is_full:
+            raise StoreFull("The disk is full.")
+        super().put(key, content)
 
     def read(self, key: str, start: int, length: int, version: str | None = None) -> Iterator[bytes]:
         team = key.split("/")[1]

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import RunOptions
-from modelyard.server.scheduler import build_jobs
+from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.storage.local.store import LocalStore
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.server.verification.scrub import Scrubber

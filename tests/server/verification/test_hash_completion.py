@@ -10,22 +10,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 
 from modelyard.server.database.base import now
 from modelyard.server.leases import JobLease
-from modelyard.server.scheduler import build_jobs
+from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.storage.blob_store import StoreUnavailable
 from modelyard.server.storage.digest import ReadStopped
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.server.verification.content_hashes import ContentHasher
+from modelyard.server.verification.examine import SMALL_BYTES
 from modelyard.server.verification.hash_completion import RETRY_PAUSE, HashCompleter
 from tests.server.harness import hash_of, make_model_file
 from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.test_scrub import FAST_RATE, flip_last_bit, register_verified, replace_stored_object
 from tests.server.verification.unverified_team import CONTENT, UnverifiedTeam
 
-LARGE = make_model_file("large", 0x110000)
+LARGE = make_model_file("large", SMALL_BYTES + 1)
 
 
 def build_completer(unverified: UnverifiedTeam, rate: int = FAST_RATE) -> HashCompleter:
@@ -39,9 +40,9 @@ def complete(unverified: UnverifiedTeam) -> None:
         pass
 
 
-def change_blobs(unverified: UnverifiedTeam, **values: Any) -> None:
+def change_blobs(unverified: UnverifiedTeam, *conditions: ColumnElement[bool], **values: Any) -> None:
     with unverified.resources.database.writing() as session:
-        session.execute(update(BlobRow).values(values))
+        session.execute(update(BlobRow).where(*conditions).values(values))
 
 
 def compute_expected(content: bytes) -> tuple[str, str, str]:
@@ -56,9 +57,22 @@ def get_hashes(unverified: UnverifiedTeam, model_id: str) -> tuple[str | None, s
     return blob.autov1, blob.autov3, blob.crc32
 
 
-def test_verification_computes_autov1_only(unverified: UnverifiedTeam) -> None:
+def register_unhashed(unverified: UnverifiedTeam, content: bytes = CONTENT, path: str = "loras/ink.safetensors") -> str:
+    """Register a small file whose hashes the job has to compute, as one that the store hashed when it arrived."""
+    model_id = register_verified(unverified, content, path)
+    change_blobs(unverified, BlobRow.sha256 == hash_of(content).removeprefix("sha256:"), autov3=None, crc32=None)
+    return model_id
+
+
+def test_verification_of_large_file_computes_autov1_only(unverified: UnverifiedTeam) -> None:
     model_id = register_verified(unverified, LARGE)
     assert get_hashes(unverified, model_id) == (compute_expected(LARGE)[0], None, None)
+
+
+def test_verification_of_small_file_computes_all_hashes(unverified: UnverifiedTeam) -> None:
+    content = make_model_file("of 1.1 MB", 0x110000)
+    model_id = register_verified(unverified, content)
+    assert get_hashes(unverified, model_id) == compute_expected(content)
 
 
 def test_complete_new_blob_computes_autov3_and_crc32(unverified: UnverifiedTeam) -> None:
@@ -76,7 +90,7 @@ def test_complete_blob_of_older_release_computes_all_hashes(unverified: Unverifi
 
 
 def test_complete_small_file_has_no_autov1(unverified: UnverifiedTeam) -> None:
-    model_id = register_verified(unverified)
+    model_id = register_unhashed(unverified)
     complete(unverified)
     assert get_hashes(unverified, model_id) == (None, *compute_expected(CONTENT)[1:])
 
@@ -116,7 +130,7 @@ def test_hashes_of_content_that_failed_verification_are_unknown(unverified: Unve
 
 
 def test_complete_changed_bytes_stores_no_hash_and_requests_a_recheck(unverified: UnverifiedTeam) -> None:
-    model_id = register_verified(unverified)
+    model_id = register_unhashed(unverified)
     key = unverified.blob(model_id).store_key
     replace_stored_object(unverified.resources, key, flip_last_bit(CONTENT))
     complete(unverified)
@@ -129,7 +143,7 @@ def test_complete_changed_bytes_stores_no_hash_and_requests_a_recheck(unverified
 
 
 def test_complete_missing_object_is_tried_again_after_the_pause(unverified: UnverifiedTeam) -> None:
-    model_id = register_verified(unverified)
+    model_id = register_unhashed(unverified)
     key = unverified.blob(model_id).store_key
     replace_stored_object(unverified.resources, key, None)
     complete(unverified)
@@ -143,9 +157,9 @@ def test_complete_missing_object_is_tried_again_after_the_pause(unverified: Unve
 
 
 def test_complete_blob_that_fails_alone_does_not_stop_the_others(faulty: UnverifiedTeam) -> None:
-    first = register_verified(faulty)
+    first = register_unhashed(faulty)
     other_team = UnverifiedTeam(faulty.registry, store=faulty.resources.store)
-    second = register_verified(other_team, make_model_file("second"))
+    second = register_unhashed(other_team, make_model_file("second"))
     store = faulty.resources.store
     assert isinstance(store, FaultyStore)
     store.failing.add(str(other_team.owner.team_id))
@@ -157,8 +171,15 @@ def test_complete_blob_that_fails_alone_does_not_stop_the_others(faulty: Unverif
     assert failed.hash_retry_at > now() + RETRY_PAUSE / 2
 
 
+def test_complete_small_files_stores_the_hashes_of_all_with_one_write(unverified: UnverifiedTeam) -> None:
+    contents = [make_model_file(f"small {number}") for number in range(5)]
+    models = [register_unhashed(unverified, one, f"loras/{n}.safetensors") for n, one in enumerate(contents)]
+    assert build_completer(unverified).complete_next() is True
+    assert [get_hashes(unverified, model_id)[1:] for model_id in models] == [compute_expected(c)[1:] for c in contents]
+
+
 def test_complete_unavailable_store_postpones_nothing(faulty: UnverifiedTeam) -> None:
-    model_id = register_verified(faulty)
+    model_id = register_unhashed(faulty)
     store = faulty.resources.store
     assert isinstance(store, FaultyStore)
     store.is_unavailable = True
@@ -180,7 +201,7 @@ def test_complete_stopped_within_a_slow_read_stores_nothing(unverified: Unverifi
 
 
 def test_hashes_job_computes_hashes_unless_another_process_has_the_lease(unverified: UnverifiedTeam) -> None:
-    model_id = register_verified(unverified)
+    model_id = register_unhashed(unverified)
     [job] = [job for job in build_jobs(unverified.resources, unverified.metrics) if job.name == "hashes"]
     other_process = JobLease(unverified.resources.database, "hashes")
     assert other_process.acquire()

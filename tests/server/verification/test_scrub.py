@@ -3,12 +3,13 @@
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from modelyard.server.database.base import now
 from modelyard.server.resources import Resources
-from modelyard.server.scheduler import build_jobs
+from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.storage.blob_store import StoreUnavailable
 from modelyard.server.storage.digest import ReadStopped
 from modelyard.server.storage.local.store import LocalStore
@@ -65,8 +66,10 @@ def corrupt_model(unverified: UnverifiedTeam) -> str:
     return model_id
 
 
-def register_verified(unverified: UnverifiedTeam, content: bytes = CONTENT, path: str = "loras/ink.safetensors") -> str:
-    model_id = unverified.register(content, path)
+def register_verified(
+    unverified: UnverifiedTeam, content: bytes = CONTENT, path: str = "loras/ink.safetensors", **changed: Any
+) -> str:
+    model_id = unverified.register(content, path, **changed)
     unverified.verify_all()
     assert unverified.state(model_id) == "verified"
     return model_id

@@ -160,9 +160,10 @@ class UnverifiedTeam:
             session.delete(session.get_one(ModelRow, UUID(model_id)))
 
     def age(self, days: float) -> None:
-        """Set the last check of all blobs to so many days ago."""
+        """Set the last check of the team's blobs to so many days ago."""
+        of_team = update(BlobRow).where(BlobRow.team_id == UUID(self.owner.team_id))
         with self.resources.database.writing() as session:
-            session.execute(update(BlobRow).values(checked_at=now() - timedelta(days=days)))
+            session.execute(of_team.values(checked_at=now() - timedelta(days=days)))
 
     def events(self, model_id: str) -> list[str]:
         """Return the audit events of the model, newest first."""

@@ -3,18 +3,21 @@
 import { useMemo } from 'react'
 import { useSession } from '@/api/session'
 import type { Model, Role } from '@/api/types'
-import { EDIT_EVERY_MODEL_ROLE, REQUIRED_ROLE, ROLES } from '@/generated/permissions'
+import { EDIT_EVERY_ROLE, REQUIRED_ROLE, ROLES } from '@/generated/permissions'
 
 export type Operation = keyof typeof REQUIRED_ROLE
+
+type Created = Pick<Model, 'created_by'>
 
 interface Permissions {
   role: Role
   userId: string
   may(operation: Operation): boolean
   /**
-   * Below admin, people can change only models that they registered; a model registered by a key has no such person.
+   * Below admin, people can change only models and collections that they created; one that a key created has no such
+   * person.
    */
-  mayChange(model: Model): boolean
+  mayChange(record: Created): boolean
 }
 
 export function usePermissions(): Permissions {
@@ -30,7 +33,7 @@ function buildPermissions(role: Role, userId: string): Permissions {
     role,
     userId,
     may,
-    mayChange: (model) => isAtLeast(role, EDIT_EVERY_MODEL_ROLE) || (may('models_edit') && isOwn(model, userId)),
+    mayChange: (record) => isAtLeast(role, EDIT_EVERY_ROLE) || (may('models_edit') && isOwn(record, userId)),
   }
 }
 
@@ -38,6 +41,6 @@ function isAtLeast(role: Role, required: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(required)
 }
 
-function isOwn(model: Model, userId: string): boolean {
-  return ['user', 'device'].includes(model.created_by.kind) && model.created_by.id === userId
+function isOwn({ created_by }: Created, userId: string): boolean {
+  return ['user', 'device'].includes(created_by.kind) && created_by.id === userId
 }

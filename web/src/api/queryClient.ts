@@ -1,8 +1,10 @@
 // The query cache: how long responses are kept and which requests are retried.
 
 import { QueryClient } from '@tanstack/react-query'
-import { asProblem } from '@/api/problem'
+import { mayPass } from '@/api/problem'
 import { onIdentityChange } from '@/api/session'
+
+export const MAX_RETRIES = 2
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -11,7 +13,7 @@ export const queryClient = new QueryClient({
       // An "offline" browser may still reach a registry on the same machine; an unreachable registry shows an error.
       networkMode: 'always',
       // Retry only failures that may pass: an unreachable registry may come back.
-      retry: (failures, error) => failures < 2 && [0, 502, 503, 504].includes(asProblem(error).status),
+      retry: (failures, error) => failures < MAX_RETRIES && mayPass(error),
     },
   },
 })

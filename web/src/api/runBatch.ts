@@ -32,6 +32,19 @@ export async function runBatch<Item>(
   return outcome
 }
 
+/** Undo completed actions, `MAX_CONCURRENT` at a time; returns those that failed. */
+export async function undoAll<Item>(done: BatchResult<Item>['done']): Promise<BatchResult<Item>['refused']> {
+  const refused: BatchResult<Item>['refused'] = []
+  await runConcurrently(done, async ({ item, undo }) => {
+    try {
+      await undo()
+    } catch (error) {
+      refused.push({ item, problem: asProblem(error) })
+    }
+  })
+  return refused
+}
+
 /** Group failed items by their message. */
 export function groupByReason<Item>(refused: BatchResult<Item>['refused']): Map<string, BatchResult<Item>['refused']> {
   const reasons = new Map<string, BatchResult<Item>['refused']>()

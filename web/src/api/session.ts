@@ -38,13 +38,17 @@ export function onSession(listener: () => void): () => void {
 
 /** Call the listener when another person signs in or another team is chosen, before anything is rendered for them. */
 export function onIdentityChange(listener: () => void): void {
-  let identity = ''
+  let identity = getIdentity()
   onSession(() => {
-    const next = session.state === 'signed-in' ? `${session.me.id} ${session.team?.id}` : ''
+    const next = getIdentity()
     if (next === identity) return
     identity = next
     listener()
   })
+}
+
+function getIdentity(): string {
+  return session.state === 'signed-in' ? `${session.me.id} ${session.team?.id}` : ''
 }
 
 export function currentSession(): Session {
@@ -70,7 +74,8 @@ export async function resumeSession(): Promise<void> {
     await loadUser()
   } catch (error) {
     if (error instanceof Problem && error.status === 401) clearSession()
-    else setSession({ state: 'unreachable' })
+    // An attempt that fails late does not end the session that another one resumed.
+    else if (session.state !== 'signed-in') setSession({ state: 'unreachable' })
   }
 }
 
@@ -129,10 +134,16 @@ export function clearSession(): void {
 }
 
 async function refresh(): Promise<string> {
-  const asked = endedSessions
-  const tokens = await requestRefresh()
-  if (asked !== endedSessions) throw unreachable(401)
-  return storeTokens(tokens)
+  const [asked, before] = [endedSessions, access]
+  try {
+    const tokens = await requestRefresh()
+    if (asked !== endedSessions) throw unreachable(401)
+    return storeTokens(tokens)
+  } catch (error) {
+    // A late refusal of a session that ended does not end the one of a sign-in meanwhile.
+    if (access && access !== before) return access.token
+    throw error
+  }
 }
 
 async function requestRefresh(): Promise<Tokens> {

@@ -1,42 +1,39 @@
-import { ActionIcon, Menu, Text } from '@mantine/core'
-import { IconUser } from '@tabler/icons-react'
-import { Link } from '@tanstack/react-router'
-import { signOut, useSession } from '@/api/session'
-import { notifyError } from '@/components/notify'
+// The user's initials, which open a menu. The menu is loaded when it is first opened.
+
+import { ActionIcon } from '@mantine/core'
+import { lazy, Suspense, useRef, useState } from 'react'
+import { useSession } from '@/api/session'
+import classes from '@/app/shell.module.css'
+import { useWasTrue } from '@/components/lazyOpening'
+import { PersonInitials } from '@/components/PersonInitials'
+
+const AccountItems = lazy(() => import('@/app/AccountItems').then(({ AccountItems }) => ({ default: AccountItems })))
 
 export function AccountMenu() {
   const session = useSession()
+  const [isOpened, setOpened] = useState(false)
+  const wasOpened = useWasTrue(isOpened)
+  const button = useRef<HTMLButtonElement>(null)
   if (session.state !== 'signed-in') return null
   return (
-    <Menu position="bottom-end">
-      <Menu.Target>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label="Your account">
-          <IconUser size={20} />
-        </ActionIcon>
-      </Menu.Target>
-      <Menu.Dropdown maw={320}>
-        <Menu.Label>
-          <Text truncate>{session.me.display_name}</Text>
-          <Text size="sm" truncate>
-            {session.me.email_address}
-          </Text>
-        </Menu.Label>
-        <Menu.Item component={Link} to="/account">
-          Account
-        </Menu.Item>
-        <Menu.Item component="a" href="/docs" target="_blank" rel="noreferrer">
-          API
-        </Menu.Item>
-        <Menu.Item onClick={leave}>Sign out</Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
+    <div className={classes.account}>
+      <ActionIcon
+        ref={button}
+        variant="subtle"
+        color="gray"
+        size="lg"
+        aria-label="Your account"
+        aria-haspopup="menu"
+        aria-expanded={isOpened}
+        onClick={() => setOpened(!isOpened)}
+      >
+        <PersonInitials name={session.me.display_name} />
+      </ActionIcon>
+      <Suspense>
+        {wasOpened && (
+          <AccountItems me={session.me} button={button} isOpened={isOpened} onClose={() => setOpened(false)} />
+        )}
+      </Suspense>
+    </div>
   )
-}
-
-async function leave(): Promise<void> {
-  try {
-    await signOut()
-  } catch (error) {
-    notifyError(error)
-  }
 }

@@ -1,7 +1,7 @@
 // Shows the view to signed-in people, and the sign-in form to all others. The address does not change.
 
 import { Button, Center, Loader, Stack, Text } from '@mantine/core'
-import { lazy, type ReactNode, Suspense } from 'react'
+import { lazy, type ReactNode, Suspense, useEffect } from 'react'
 import { resumeSession, useSession } from '@/api/session'
 
 // Loaded on demand, because most visitors are already signed in.
@@ -29,12 +29,26 @@ function Starting() {
   )
 }
 
+const RETRY_MILLISECONDS = 5_000
+
 function Unreachable() {
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let isEnded = false
+    const wait = () => {
+      if (!isEnded) timer = setTimeout(() => void resumeSession().finally(wait), RETRY_MILLISECONDS)
+    }
+    wait()
+    return () => {
+      isEnded = true
+      clearTimeout(timer)
+    }
+  }, [])
   return (
     <Center component="main" h="100vh">
       <Stack align="center">
-        <Text>The registry is not responding.</Text>
-        <Button onClick={() => void resumeSession()}>Retry</Button>
+        <Text role="status">The registry does not answer. Trying again every few seconds.</Text>
+        <Button onClick={() => void resumeSession()}>Retry now</Button>
       </Stack>
     </Center>
   )

@@ -1,105 +1,93 @@
-// The layout of every signed-in view: header, navigation and content.
+// The layout of every signed-in view: header, content, and the navigation of narrow screens.
 
-import { AppShell, Burger, Group, NavLink, ScrollArea, Text } from '@mantine/core'
-import { useDisclosure } from '@mantine/hooks'
-import {
-  IconBox,
-  IconDeviceDesktop,
-  IconHistory,
-  IconKey,
-  IconSettings,
-  IconUpload,
-  IconUsers,
-  type TablerIcon,
-} from '@tabler/icons-react'
-import { Link, Outlet, useLocation } from '@tanstack/react-router'
-import { type Operation, usePermissions } from '@/api/permissions'
+import { AppShell } from '@mantine/core'
+import { IconLink, IconUpload } from '@tabler/icons-react'
+import { Outlet, useLocation } from '@tanstack/react-router'
+import { usePermissions } from '@/api/permissions'
 import { useSession } from '@/api/session'
 import { AccountMenu } from '@/app/AccountMenu'
+import { JumpBox } from '@/app/JumpBox'
+import { BottomNavigation, HeaderNavigation, TeamNavigation } from '@/app/Navigation'
 import { NoTeam } from '@/app/NoTeam'
+import { OutageNotice } from '@/app/OutageNotice'
+import classes from '@/app/shell.module.css'
 import { TeamSwitch } from '@/app/TeamSwitch'
 import { UploadIndicator } from '@/app/UploadIndicator'
 import { useMembershipNotice } from '@/app/useMembershipNotice'
+import { useRememberOpened } from '@/app/useRememberOpened'
 import { ColorSchemeSwitch } from '@/components/ColorSchemeSwitch'
+import { ButtonLink, IconLinkTo } from '@/components/links'
 import mark from '@/mark.svg'
 
-interface NavItem {
-  to: string
-  label: string
-  icon: TablerIcon
-  needs?: Operation
-}
-
-const NAV_ITEMS: NavItem[] = [
-  { to: '/models', label: 'Models', icon: IconBox },
-  { to: '/upload', label: 'Upload', icon: IconUpload, needs: 'models_upload' },
-  { to: '/machines', label: 'Machines', icon: IconDeviceDesktop },
-  { to: '/team', label: 'Members', icon: IconUsers, needs: 'members_list' },
-  { to: '/team/keys', label: 'Keys', icon: IconKey },
-  { to: '/team/history', label: 'History', icon: IconHistory, needs: 'audit_read' },
-  { to: '/team/settings', label: 'Team settings', icon: IconSettings },
-]
+const HEADER_HEIGHT = 48
+const FOOTER_HEIGHT = 56
 
 export function Shell() {
   const session = useSession()
-  const [isOpen, { toggle, close }] = useDisclosure(false)
   const { pathname } = useLocation()
   const team = session.state === 'signed-in' ? session.team : undefined
   useMembershipNotice()
+  useRememberOpened()
+  // The gallery uses the whole width, with filters at its edge.
+  const isFullWidth = pathname === '/models' && team !== undefined
   return (
     <AppShell
-      header={{ height: 56 }}
-      navbar={{ width: 208, breakpoint: 'sm', collapsed: { mobile: !isOpen } }}
-      padding={{ base: 'sm', sm: 'md' }}
+      className={classes.shell}
+      header={{ height: HEADER_HEIGHT }}
+      footer={{ height: { base: team ? FOOTER_HEIGHT : 0, sm: 0 } }}
     >
       <a className="skip-link" href="#view">
         Skip to content
       </a>
-      <AppShell.Header>
-        <Group h="100%" px="md" justify="space-between" wrap="nowrap">
-          <Group gap="sm" wrap="nowrap">
-            <Burger opened={isOpen} onClick={toggle} hiddenFrom="sm" size="sm" aria-label="Menu" />
-            <img src={mark} alt="" width={28} height={28} />
-            <Text fw={700} visibleFrom="xs">
-              Modelyard
-            </Text>
-            <TeamSwitch />
-          </Group>
-          <Group gap="xs" wrap="nowrap">
-            <UploadIndicator />
-            <ColorSchemeSwitch />
-            <AccountMenu />
-          </Group>
-        </Group>
+      <AppShell.Header className={classes.header}>
+        <div className={classes.brand}>
+          <img src={mark} alt="" className={classes.mark} />
+          <TeamSwitch />
+        </div>
+        {team && <HeaderNavigation />}
+        <span className={classes.grow} />
+        {team && <JumpBox />}
+        <UploadIndicator />
+        <ColorSchemeSwitch />
+        <AccountMenu />
+        {team && <AddButtons />}
       </AppShell.Header>
-      <AppShell.Navbar p="xs" aria-label="Views">
-        <AppShell.Section grow component={ScrollArea}>
-          {team && <NavLinks onGo={close} />}
-        </AppShell.Section>
-      </AppShell.Navbar>
       {/* A view of another team begins anew. */}
       <AppShell.Main id="view" tabIndex={-1} key={team?.id}>
-        {team || pathname === '/account' ? <Outlet /> : <NoTeam />}
+        <div className={isFullWidth ? undefined : classes.page}>
+          {team && pathname.startsWith('/team') && <TeamNavigation />}
+          {team || pathname === '/account' ? <Outlet /> : <NoTeam />}
+        </div>
       </AppShell.Main>
+      <OutageNotice />
+      {team && (
+        <AppShell.Footer hiddenFrom="sm">
+          <BottomNavigation />
+        </AppShell.Footer>
+      )}
     </AppShell>
   )
 }
 
-function NavLinks({ onGo }: { onGo: () => void }) {
+function AddButtons() {
   const { may } = usePermissions()
-  const { pathname } = useLocation()
-  return NAV_ITEMS.filter((place) => !place.needs || may(place.needs)).map((place) => (
-    <NavLink
-      key={place.to}
-      component={Link}
-      to={place.to}
-      // Without it, the members would be marked in every view of the team.
-      activeOptions={{ exact: true, includeSearch: false }}
-      label={place.label}
-      leftSection={<place.icon size={18} aria-hidden />}
-      active={pathname === place.to}
-      aria-current={pathname === place.to ? 'page' : undefined}
-      onClick={onGo}
-    />
-  ))
+  if (!may('models_upload')) return null
+  return (
+    <>
+      {may('imports_change') && (
+        <IconLinkTo
+          to="/upload"
+          search={{ link: '' }}
+          aria-label="Add from link"
+          title="Add from link"
+          visibleFrom="sm"
+        >
+          <IconLink size={18} aria-hidden />
+        </IconLinkTo>
+      )}
+      <ButtonLink to="/upload" className={classes.upload} ml={8} leftSection={<IconUpload size={16} aria-hidden />}>
+        Upload
+      </ButtonLink>
+    </>
+  )
 }

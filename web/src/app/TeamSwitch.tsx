@@ -1,43 +1,24 @@
-// Switches the current team. Responses of one team are never shown in another.
+// The name of the current team; a menu for people who are in several.
 
-import { Button, Menu, Text } from '@mantine/core'
-import { IconChevronDown } from '@tabler/icons-react'
-import { useNavigate } from '@tanstack/react-router'
-import { chooseTeam, useSession } from '@/api/session'
+import { Text } from '@mantine/core'
+import { lazy, Suspense } from 'react'
+import { useSession } from '@/api/session'
+
+const TeamMenu = lazy(() => import('@/app/TeamMenu').then(({ TeamMenu }) => ({ default: TeamMenu })))
 
 export function TeamSwitch() {
   const session = useSession()
-  const navigate = useNavigate()
-  if (session.state !== 'signed-in' || !session.team) return null
+  if (session.state !== 'signed-in' || !session.team) return <Text fw={600}>Modelyard</Text>
   const teams = session.me.team_list
-  if (teams.length === 1) {
-    return (
-      <Text c="dimmed" truncate maw={240}>
-        {session.team.display_name}
-      </Text>
-    )
-  }
+  const name = (
+    <Text fw={600} truncate maw={200}>
+      {session.team.display_name}
+    </Text>
+  )
+  if (teams.length === 1) return name
   return (
-    <Menu position="bottom-start">
-      <Menu.Target>
-        <Button variant="subtle" color="gray" rightSection={<IconChevronDown size={16} />} maw={240}>
-          {session.team.display_name}
-        </Button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        {teams.map((team) => (
-          <Menu.Item
-            key={team.id}
-            onClick={() => {
-              chooseTeam(team)
-              // Filters and open details belong to the previous team.
-              void navigate({ to: '.', search: {} })
-            }}
-          >
-            {team.display_name}
-          </Menu.Item>
-        ))}
-      </Menu.Dropdown>
-    </Menu>
+    <Suspense fallback={name}>
+      <TeamMenu team={session.team} teams={teams} />
+    </Suspense>
   )
 }

@@ -28,7 +28,7 @@ export function UploadIndicator() {
           to="/upload"
           variant="light"
           size="compact-md"
-          color={attentionCount > 0 ? 'red' : 'cyan'}
+          color={attentionCount > 0 ? 'red' : 'yard'}
           leftSection={<IconUpload size={16} />}
           aria-label={attentionCount > 0 ? `Uploads: ${describeAttention(attentionCount)}` : `Uploads: ${percent}`}
         >

@@ -13,6 +13,7 @@ import { NotFound } from '@/app/NotFound'
 import { RequireSession } from '@/app/RequireSession'
 import { Shell } from '@/app/Shell'
 import { ViewError } from '@/app/ViewError'
+import { collectionSearch } from '@/features/collections/search'
 import { machineSearch } from '@/features/machines/search'
 import { modelSearch } from '@/features/models/search'
 import { auditSearch, keySearch } from '@/features/team/search'
@@ -55,10 +56,16 @@ const models = createRoute({
   validateSearch: modelSearch,
   component: lazyRouteComponent(() => import('@/features/models/Models'), 'Models'),
 })
+const model = createRoute({
+  getParentRoute: () => inside,
+  path: '/models/$id',
+  validateSearch: modelSearch,
+  component: lazyRouteComponent(() => import('@/features/models/page/ModelPage'), 'ModelPage'),
+})
 const upload = createRoute({
   getParentRoute: () => inside,
   path: '/upload',
-  validateSearch: text('model'),
+  validateSearch: text('model', 'link'),
   component: lazyRouteComponent(() => import('@/features/upload/Upload'), 'Upload'),
 })
 const machines = createRoute({
@@ -72,6 +79,22 @@ const pair = createRoute({
   path: '/pair',
   validateSearch: text('code'),
   component: lazyRouteComponent(() => import('@/features/machines/Pair'), 'Pair'),
+})
+const workflows = createRoute({
+  getParentRoute: () => inside,
+  path: '/workflows',
+  component: lazyRouteComponent(() => import('@/features/workflows/Workflows'), 'Workflows'),
+})
+const collections = createRoute({
+  getParentRoute: () => inside,
+  path: '/collections',
+  component: lazyRouteComponent(() => import('@/features/collections/Collections'), 'Collections'),
+})
+const collection = createRoute({
+  getParentRoute: () => inside,
+  path: '/collections/$id',
+  validateSearch: collectionSearch,
+  component: lazyRouteComponent(() => import('@/features/collections/CollectionPage'), 'CollectionPage'),
 })
 const team = createRoute({
   getParentRoute: () => inside,
@@ -101,7 +124,10 @@ const account = createRoute({
   component: lazyRouteComponent(() => import('@/features/account/Account'), 'Account'),
 })
 
-const views = [home, models, upload, machines, pair, team, keys, history, settings, account]
+const views = [
+  ...[home, models, model, upload, machines, pair, workflows, collections, collection],
+  ...[team, keys, history, settings, account],
+]
 
 export const router = createRouter({
   routeTree: root.addChildren([join, resetPassword, inside.addChildren(views)]),
@@ -116,10 +142,10 @@ declare module '@tanstack/react-router' {
   }
 }
 
-/** Validate an optional text search parameter. */
-function text<Name extends string>(name: Name) {
+/** Validate optional text search parameters. */
+function text<Name extends string>(...names: Name[]) {
   return (search: Record<string, unknown>): { [key in Name]?: string } => {
-    const value = search[name]
-    return (value === undefined ? {} : { [name]: String(value) }) as { [key in Name]?: string }
+    const given = names.filter((name) => search[name] !== undefined)
+    return Object.fromEntries(given.map((name) => [name, String(search[name])])) as { [key in Name]?: string }
   }
 }

@@ -12,7 +12,7 @@ export function ColorSchemeSwitch() {
       aria-label={isDark ? 'Use light colours' : 'Use dark colours'}
       onClick={() => setColorScheme(isDark ? 'light' : 'dark')}
     >
-      {isDark ? <IconSun size={20} /> : <IconMoon size={20} />}
+      {isDark ? <IconSun size={16} stroke={1.75} /> : <IconMoon size={16} stroke={1.75} />}
     </ActionIcon>
   )
 }

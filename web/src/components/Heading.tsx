@@ -8,7 +8,7 @@ export function Heading({ title, children }: { title: string; children?: ReactNo
   useDocumentTitle(`${title} · Modelyard`)
   return (
     <Group justify="space-between" mb="md" gap="sm">
-      <Title order={1} size="h2">
+      <Title order={1} size="h1">
         {title}
       </Title>
       <Group gap="xs">{children}</Group>

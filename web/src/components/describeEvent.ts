@@ -1,7 +1,7 @@
 // Descriptions of audit events: one sentence for each action of the registry.
 
 import type { AuditEvent } from '@/api/types'
-import { formatCount } from '@/components/format'
+import { formatBytes, formatCount } from '@/components/format'
 
 /** Actor, verb, object and detail: "Ada" "removed" "Bob" " from the team". */
 export interface EventDescription {
@@ -13,6 +13,12 @@ export interface EventDescription {
 
 /** The object of an event of a model that does not name its path. */
 export const SOME_MODEL = 'a model'
+
+/** Why a roll-out was approved without canaries. */
+const OBSTACLES: Record<string, string> = {
+  canaries_offline: ', which were all offline',
+  canaries_gone: ', since no subscribed machine had their label',
+}
 
 type Facts = AuditEvent['facts']
 type Describer = (facts: Facts, event: AuditEvent) => EventDescription
@@ -27,10 +33,69 @@ function modelEvent(did: string, more = ''): Describer {
   return (facts) => ({ verb: did, object: text(facts, 'model_path') || SOME_MODEL, detail: more })
 }
 
+/** An event about a model on one machine. */
+function assignmentEvent(did: string): Describer {
+  return (facts) => ({
+    verb: did,
+    object: text(facts, 'model_path') || SOME_MODEL,
+    detail: `to ${text(facts, 'agent_id')}`,
+  })
+}
+
 /** An event about one version, such as "uploaded version 3 of ink.safetensors". */
 function versionEvent(did: string, more: (facts: Facts) => string = () => ''): Describer {
   return (facts) => ({
     verb: `${did} version ${text(facts, 'version')} of`,
+    object: text(facts, 'model_path') || SOME_MODEL,
+    detail: more(facts),
+  })
+}
+
+function collectionEvent(did: string, more: (facts: Facts) => string = () => ''): Describer {
+  return (facts) => ({
+    verb: `${did} the collection`,
+    object: text(facts, 'name') || text(facts, 'renamed_from') || 'a collection',
+    detail: more(facts),
+  })
+}
+
+function webhookEvent(did: string, more: (facts: Facts) => string = () => ''): Describer {
+  return (facts) => ({ verb: `${did} the webhook`, object: text(facts, 'display_name'), detail: more(facts) })
+}
+
+/** An event about the roll-out of a version of a collection. */
+function rolloutEvent(did: string, more: (facts: Facts) => string = () => ''): Describer {
+  return (facts) => ({
+    verb: `${did} version ${text(facts, 'version')} of the collection`,
+    object: text(facts, 'name') || 'a collection',
+    detail: more(facts),
+  })
+}
+
+/** What changed in a collection: ": it is pinned". */
+function describeCollectionChange(facts: Facts): string {
+  const parts = [
+    facts.renamed_from ? `its name is ${text(facts, 'name')}` : '',
+    facts.is_pinned === true ? 'it is pinned' : '',
+    facts.is_pinned === false ? 'it is no longer pinned' : '',
+    facts.is_held === true ? 'it is held, so that new versions wait for a roll-out' : '',
+    facts.is_held === false ? 'it is no longer held' : '',
+  ].filter((part) => part !== '')
+  return parts.length > 0 ? `: ${parts.join(', ')}` : ''
+}
+
+/** An event about a machine, or all machines with a label, and a collection. */
+function subscriptionEvent(did: string): Describer {
+  return (facts) => ({
+    verb: did,
+    object: text(facts, 'agent_id') || `machines with the label ${text(facts, 'label')}`,
+    detail: `to the collection ${text(facts, 'name')}`,
+  })
+}
+
+function importEvent(did: string, more: (facts: Facts) => string = () => ''): Describer {
+  return (facts) => ({
+    verb: `${did} the import of`,
     object: text(facts, 'model_path') || SOME_MODEL,
     detail: more(facts),
   })
@@ -52,14 +117,22 @@ export const DESCRIBERS: Record<string, Describer> = {
     object: text(facts, 'moved_from') || text(facts, 'model_path') || SOME_MODEL,
     detail: `: ${formatChanges(facts)}`,
   }),
+  'model.assigned': assignmentEvent('assigned'),
+  'model.requested': (facts) => ({
+    verb: 'requested',
+    object: text(facts, 'model_path') || SOME_MODEL,
+    detail: `for the machine ${text(facts, 'agent_id')}`,
+  }),
+  'model.unassigned': assignmentEvent('ended the assignment of'),
   'model.enabled': modelEvent('enabled'),
   'model.disabled': modelEvent('disabled'),
   'model.deleted': modelEvent('moved', 'to the trash'),
   'model.restored': modelEvent('restored', 'from the trash'),
   'model.verified': modelEvent('verified'),
-  'model.failed': modelEvent('could not verify', ': the stored file is not what was declared'),
+  'model.failed': modelEvent('could not verify', ': it is refused, or not what was declared'),
   'model.corrupted': modelEvent('found damage in', ': the stored file has changed since it was verified'),
   'model.repaired': modelEvent('repaired', ': the stored file is correct again'),
+  'model.converted': modelEvent('converted a pickle file to'),
   'version.created': versionEvent('uploaded'),
   'version.promoted': versionEvent('verified', () => ': it is the current version'),
   'version.activated': versionEvent('activated', (facts) =>
@@ -69,6 +142,58 @@ export const DESCRIBERS: Record<string, Describer> = {
   'version.deleted': versionEvent('moved', () => 'to the trash'),
   'version.restored': versionEvent('restored', () => 'from the trash'),
   'version.purged': versionEvent('purged'),
+  'version.preview_set': versionEvent('set the picture of'),
+  'version.preview_removed': versionEvent('removed the picture of'),
+  'collection.created': collectionEvent('created'),
+  'collection.changed': (facts) => ({
+    verb: 'changed the collection',
+    object: text(facts, 'renamed_from') || text(facts, 'name'),
+    detail: describeCollectionChange(facts),
+  }),
+  'collection.version_created': collectionEvent(
+    'changed',
+    (facts) => `: version ${text(facts, 'version')}, ${formatCount(Number(facts.model_count), 'model')}`,
+  ),
+  'collection.deleted': collectionEvent('deleted'),
+  'collection.rollout_started': rolloutEvent('started to roll out', (facts) =>
+    facts.canary_label ? `to machines with the label ${text(facts, 'canary_label')}` : 'to all machines',
+  ),
+  'collection.rollout_waiting_for_approval': rolloutEvent('waits for an approval to go on with', () => ''),
+  'collection.rollout_continued': rolloutEvent('went on to roll out', () => 'to all machines'),
+  'collection.rollout_approved': rolloutEvent('approved the roll-out of', (facts) =>
+    facts.without_canaries ? `without canaries${OBSTACLES[text(facts, 'obstacle')] ?? ''}` : '',
+  ),
+  'collection.rollout_stopped': rolloutEvent('stopped the roll-out of'),
+  'collection.rollout_failed': rolloutEvent('stopped the roll-out of', (facts) => `: ${text(facts, 'reason')}`),
+  'collection.rollout_finished': rolloutEvent('finished the roll-out of'),
+  'collection.rollout_rolled_back': rolloutEvent(
+    'rolled back',
+    (facts) => `to version ${text(facts, 'previous_version')}`,
+  ),
+  'collection.subscribed': subscriptionEvent('subscribed'),
+  'collection.unsubscribed': subscriptionEvent('ended the subscription of'),
+  'import.started': importEvent('started', (facts) => `from ${text(facts, 'url')}`),
+  'import.requested': (facts) => ({
+    verb: 'asked at the Hugging Face endpoint for',
+    object: `${text(facts, 'repository')}/${text(facts, 'path')}`,
+    detail: ', which is imported',
+  }),
+  'import.cancelled': importEvent('cancelled'),
+  'import.retried': importEvent('retried'),
+  'import.failed': importEvent('gave up', (facts) => `: ${text(facts, 'error')}`),
+  'file.trusted': (facts) => ({
+    verb: 'allowed the pickle file',
+    object: text(facts, 'file_hash'),
+    detail: `: ${text(facts, 'reason')}`,
+  }),
+  'file.untrusted': (facts) => ({ verb: 'withdrew the trust in the pickle file', object: text(facts, 'file_hash') }),
+  'source_check.started': (facts) => ({
+    verb: 'started to check',
+    object: formatCount(Number(facts.model_count), 'model'),
+    detail: 'for newer versions at their sources',
+  }),
+  'source_token.set': (facts) => ({ verb: 'set the token for', object: text(facts, 'host') }),
+  'source_token.deleted': (facts) => ({ verb: 'removed the token for', object: text(facts, 'host') }),
   'agent.first_seen': machineEvent('saw the machine', () => 'for the first time'),
   'agent.unhealthy': machineEvent('lost contact with the machine'),
   'agent.recovered': machineEvent('regained contact with the machine'),
@@ -76,10 +201,26 @@ export const DESCRIBERS: Record<string, Describer> = {
     'labelled the machine',
     (facts) => `: ${formatList(facts.agent_labels) || 'no labels'}`,
   ),
+  'agent.budget_set': machineEvent(
+    'changed the disk budget of the machine',
+    ({ disk_budget_bytes: budget }) => `: ${typeof budget === 'number' ? formatBytes(budget) : 'none'}`,
+  ),
   'agent.paused': machineEvent('paused the machine'),
   'agent.resumed': machineEvent('resumed the machine'),
   'agent.removal_approved': machineEvent('approved a removal on the machine', (facts) => `: ${formatFiles(facts)}`),
   'agent.forgotten': machineEvent('removed the machine'),
+  'webhook.created': webhookEvent('created'),
+  'webhook.changed': webhookEvent('changed'),
+  'webhook.deleted': webhookEvent('deleted'),
+  'webhook.tested': webhookEvent('sent a test to'),
+  'webhook.redelivered': webhookEvent('sent an event again to'),
+  'webhook.secret_rotated': webhookEvent('rotated the secret of'),
+  'webhook.events_dropped': webhookEvent('dropped events of', (facts) => `: ${text(facts, 'count')}`),
+  'webhook.disabled': webhookEvent('disabled', (facts) => `: ${text(facts, 'reason')}`),
+  'quota.reached_80_percent': (facts) => ({
+    verb: 'warned that the team uses 80 % of its quota',
+    detail: `: ${formatBytes(Number(facts.stored_bytes))} of ${formatBytes(Number(facts.quota_bytes))}`,
+  }),
   'device.confirmed': (facts) => ({ verb: 'confirmed the code of', object: text(facts, 'device_name') }),
   'device.paired': (facts) => ({ verb: 'paired', object: text(facts, 'device_name') }),
   'credential.created': (facts) => ({
@@ -112,6 +253,11 @@ export const DESCRIBERS: Record<string, Describer> = {
     (facts) => `to ${text(facts, 'after')} (was ${text(facts, 'before')})`,
   ),
   'member.removed': memberEvent('removed', () => 'from the team'),
+  'member.renamed': (facts) => ({
+    verb: `is called ${text(facts, 'after')} now`,
+    detail: `(was ${text(facts, 'before')})`,
+  }),
+  'session.ended': () => ({ verb: 'ended one of their sessions' }),
   'member.left': () => ({ verb: 'left the team' }),
   'team.created': (facts) => ({ verb: 'created the team', object: text(facts, 'display_name') }),
   'team.changed': (facts) => ({ verb: `changed the team: ${formatChanges(facts)}` }),

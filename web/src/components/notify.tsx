@@ -3,6 +3,8 @@
 import { Button, Group, Text } from '@mantine/core'
 import type { NotificationData } from '@mantine/notifications'
 import { asProblem } from '@/api/problem'
+import { type BatchResult, groupByReason } from '@/api/runBatch'
+import { formatCount } from '@/components/format'
 import { loadNotifications } from '@/components/Notices'
 
 /** How long an action can be undone. */
@@ -32,6 +34,13 @@ export function notify(message: string): void {
 /** Show an important notice that stays until it is closed. */
 export function notifyUntilClosed(message: string): void {
   showNotice({ message, color: 'yellow', autoClose: false, closeButtonProps: { 'aria-label': 'Close' } })
+}
+
+/** Show how many items of a batch failed and why; nothing if none did. */
+export function notifyFailures(noun: string, did: string, refused: BatchResult<unknown>['refused']): void {
+  if (refused.length === 0) return
+  const reasons = [...groupByReason(refused).keys()].join(' ')
+  notifyUntilClosed(`${formatCount(refused.length, noun)} could not be ${did}. ${reasons}`)
 }
 
 /** Show what was done, with an undo button for `UNDO_MILLISECONDS`. */

@@ -1,8 +1,9 @@
-// Marks for machine status and replica state: each has its own icon shape and always a label.
+// Marks for what a machine reports beside its state, and for replica states: each has its own icon shape and always a label.
 
 import { Group, Text, Tooltip } from '@mantine/core'
 import {
   IconAlertTriangle,
+  IconArchive,
   IconBan,
   IconBrush,
   IconCheck,
@@ -10,33 +11,23 @@ import {
   IconClock,
   IconDownload,
   IconFiles,
-  IconHeartBroken,
-  IconMoon,
   IconPlayerPause,
-  IconRefresh,
   IconShieldSearch,
   type TablerIcon,
 } from '@tabler/icons-react'
-import type { Agent, AgentModel } from '@/api/types'
-import { UNHEALTHY_SECONDS } from '@/generated/durations'
+import type { AgentModel } from '@/api/types'
+import { isLoaded } from '@/components/isLoaded'
 
-interface Mark {
+export interface Mark {
   icon: TablerIcon
   label: string
   colour: string
   meaning: string
 }
 
-export const STATUS_MARKS: Record<Agent['agent_status'] | 'paused', Mark> = {
-  idle: { icon: IconMoon, label: 'Idle', colour: 'gray', meaning: 'It has nothing to do.' },
+/** What a machine reports beside its `machine_state`. */
+const MACHINE_MARKS: Record<'busy' | 'paused', Mark> = {
   busy: { icon: IconBrush, label: 'Busy', colour: 'violet', meaning: 'ComfyUI is rendering.' },
-  syncing: { icon: IconRefresh, label: 'Syncing', colour: 'cyan', meaning: 'Models are being downloaded or removed.' },
-  unhealthy: {
-    icon: IconHeartBroken,
-    label: 'Unhealthy',
-    colour: 'red',
-    meaning: `No heartbeat for ${UNHEALTHY_SECONDS} seconds.`,
-  },
   paused: {
     icon: IconPlayerPause,
     label: 'Paused',
@@ -53,11 +44,11 @@ export const STATE_MARKS: Record<AgentModel['state'], Mark> = {
     meaning: 'The model is on the machine, and ComfyUI loads it.',
   },
   queued: { icon: IconClock, label: 'Queued', colour: 'gray', meaning: 'Waiting to be downloaded.' },
-  downloading: { icon: IconDownload, label: 'Downloading', colour: 'cyan', meaning: 'The model is being downloaded.' },
+  downloading: { icon: IconDownload, label: 'Downloading', colour: 'yard', meaning: 'The model is being downloaded.' },
   verifying: {
     icon: IconShieldSearch,
     label: 'Verifying',
-    colour: 'cyan',
+    colour: 'yard',
     meaning: 'The downloaded file is being verified.',
   },
   conflict: {
@@ -72,6 +63,12 @@ export const STATE_MARKS: Record<AgentModel['state'], Mark> = {
     colour: 'orange',
     meaning: 'Something on the machine prevents the download.',
   },
+  evicted: {
+    icon: IconArchive,
+    label: 'Evicted',
+    colour: 'gray',
+    meaning: 'Not on the machine because of its disk budget. Send it to the machine to get it.',
+  },
   failed: {
     icon: IconCircleX,
     label: 'Failed',
@@ -81,23 +78,23 @@ export const STATE_MARKS: Record<AgentModel['state'], Mark> = {
 }
 
 /** Ready, but not loaded by ComfyUI; the replica's reason says why. */
-export const NOT_LOADED_MARK: Mark = {
+const NOT_LOADED_MARK: Mark = {
   icon: IconAlertTriangle,
   label: 'Ready, not loaded',
   colour: 'yellow',
   meaning: 'The model is on the machine, but ComfyUI does not load it.',
 }
 
-export function StatusMark({ status }: { status: Agent['agent_status'] | 'paused' }) {
-  return <LabelledMark mark={STATUS_MARKS[status]} />
+export function MachineMark({ mark }: { mark: 'busy' | 'paused' }) {
+  return <LabelledMark mark={MACHINE_MARKS[mark]} />
 }
 
 export function StateMark({ model }: { model: Pick<AgentModel, 'state' | 'reason'> }) {
   return <LabelledMark mark={getStateMark(model)} />
 }
 
-export function getStateMark({ state, reason }: Pick<AgentModel, 'state' | 'reason'>): Mark {
-  return state === 'ready' && reason ? NOT_LOADED_MARK : STATE_MARKS[state]
+function getStateMark(model: Pick<AgentModel, 'state' | 'reason'>): Mark {
+  return model.state === 'ready' && !isLoaded(model) ? NOT_LOADED_MARK : STATE_MARKS[model.state]
 }
 
 /** Return a colour that is readable on light and dark backgrounds. */
@@ -105,7 +102,7 @@ export function getTextColour(colour: string): string {
   return colour === 'gray' ? 'var(--mantine-color-dimmed)' : `var(--mantine-color-${colour}-text)`
 }
 
-function LabelledMark({ mark }: { mark: Mark }) {
+export function LabelledMark({ mark }: { mark: Mark }) {
   return (
     <Tooltip label={mark.meaning}>
       <Group gap={4} wrap="nowrap" component="span" style={{ flexShrink: 0 }}>

@@ -2,7 +2,6 @@
 //     server/accounts/operations.py
 //     server/agents/heartbeats.py
 //     server/invitations/operations.py
-//     server/models/replicas/unhealthy.py
 //     server/settings.py
 //     sync/apply/files/trash.py
 
@@ -17,9 +16,6 @@ export const DEFAULT_TRASH_DAYS = 7
 
 /** How long a machine keeps a removed file. */
 export const MACHINE_TRASH_HOURS = 24
-
-/** The time without a heartbeat after which a machine is unhealthy. */
-export const UNHEALTHY_SECONDS = 90
 
 /** The time between two heartbeats of an idle machine. */
 export const IDLE_HEARTBEAT_SECONDS = 30

@@ -65,5 +65,8 @@ export const NODE_FOLDERS = [
   'xlabs',
 ]
 
+/** The folders in which a model is a folder of files. */
+export const FOLDER_MODEL_TYPES = ['diffusers', 'LLM']
+
 /** The models folder of ComfyUI that has the models of another folder. */
 export const KEY_BY_FOLDER: Readonly<Record<string, string>> = { t2i_adapter: 'controlnet' }

@@ -1,5 +1,5 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
-//     wire/schemas.py
+//     wire/texts/rules.py
 
 /** A regular expression of the names that can be read. */
 export const NAME_PATTERN =

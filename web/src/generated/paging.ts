@@ -1,6 +1,10 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
 //     server/http/paging.py
 //     server/models/listing/pages.py
+//     wire/batches.py
+
+/** The largest number of items of a batch. */
+export const MAX_BATCH_ITEMS = 100
 
 /** The largest number of rows of a page. */
 export const MAX_PAGE_ROWS = 100

@@ -18,7 +18,18 @@ export const REQUIRED_ROLE = {
   models_edit: 'member',
   versions_read: 'viewer',
   versions_activate: 'member',
+  trusted_files_read: 'viewer',
+  trusted_files_change: 'admin',
+  previews_read: 'viewer',
+  workflows_check: 'viewer',
+  collections_read: 'viewer',
+  collections_edit: 'member',
+  collections_subscribe: 'admin',
+  imports_read: 'viewer',
+  imports_change: 'member',
+  source_tokens_manage: 'admin',
   agents_list: 'viewer',
+  agents_assign: 'member',
   agents_manage: 'admin',
   credentials_create: 'admin',
   credentials_list: 'viewer',
@@ -34,10 +45,11 @@ export const REQUIRED_ROLE = {
   members_remove: 'viewer',
   invite: 'admin',
   audit_read: 'admin',
+  webhooks_manage: 'admin',
 } as const
 
 /** The lowest role that may edit the models of other people. */
-export const EDIT_EVERY_MODEL_ROLE = 'admin'
+export const EDIT_EVERY_ROLE = 'admin'
 
 /** The roles whose users may be responsible for keys. */
 export const KEY_CREATOR_ROLES = ['admin', 'owner'] as const

@@ -1,15 +1,24 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
-//     wire/agents.py
+//     wire/agents/values.py
 //     wire/credentials.py
 //     wire/model_filter.py
 //     wire/models.py
 //     wire/versions.py
 
-/** The states of machines. */
-export const AGENT_STATUSES = ['idle', 'busy', 'syncing', 'unhealthy'] as const
+/** The states of machines as people mean them. */
+export const MACHINE_STATES = ['up_to_date', 'syncing', 'waiting', 'problem', 'offline'] as const
 
 /** The states of a model's replica on a machine. */
-export const REPLICA_STATES = ['queued', 'downloading', 'verifying', 'ready', 'conflict', 'blocked', 'failed'] as const
+export const REPLICA_STATES = [
+  'queued',
+  'downloading',
+  'verifying',
+  'ready',
+  'conflict',
+  'blocked',
+  'failed',
+  'evicted',
+] as const
 
 /** The largest number of replica states in one response. */
 export const MAX_STATES_IN_RESPONSE = 20_000
@@ -31,6 +40,8 @@ export const MODEL_SORTS = [
   '-display_name',
   'file_size',
   '-file_size',
+  'last_used_at',
+  '-last_used_at',
 ] as const
 
 /** The kinds of keys. */

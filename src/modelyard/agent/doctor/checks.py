@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import httpx2
 
@@ -17,7 +16,7 @@ from modelyard.agent.doctor.findings import Finding, Level
 from modelyard.agent.doctor.folders import check_roots
 from modelyard.agent.private_folders import find_open_mode, list_private_folders
 from modelyard.agent.registry.keys import AgentCredentials
-from modelyard.agent.roots import RootFinder, RootsNotFound
+from modelyard.agent.roots import RootFinder, RootsNotFound, add_folders_of_last_agent
 from modelyard.agent.settings import AgentSettings, get_settings_path
 from modelyard.agent.state_folder import StateFolder
 from modelyard.client.api.urls import API_PREFIX, is_unencrypted_remote
@@ -58,18 +57,12 @@ def check_machine(context: DoctorContext) -> Iterator[Finding]:
 
 def _add_folders_of_last_agent(context: DoctorContext) -> tuple[DoctorContext, list[Finding]]:
     """If the settings name no folders, return the context with those of the agent that ran last, and a finding."""
-    status = context.folder.read_status()
-    settings = context.settings
-    if settings.comfyui or settings.models_dir or status is None or not (status.comfyui_dirs or status.models_dirs):
+    settings = add_folders_of_last_agent(context.settings, context.folder)
+    if settings is context.settings:
         return context, []
-    folders = {
-        "comfyui": tuple(map(Path, status.comfyui_dirs)),
-        "models_dir": tuple(map(Path, status.models_dirs)),
-        "comfyui_url": settings.comfyui_url or tuple(status.comfyui_urls),
-    }
-    names = ", ".join(quoted(folder) for folder in (*status.comfyui_dirs, *status.models_dirs))
+    names = ", ".join(quoted(folder) for folder in (*settings.comfyui, *settings.models_dir))
     finding = Finding("ok", "folders", f"Checking the folders of the agent that ran here last: {names}.")
-    return replace(context, settings=settings.model_copy(update=folders)), [finding]
+    return replace(context, settings=settings), [finding]
 
 
 def _check_registry(context: DoctorContext) -> Iterator[Finding]:

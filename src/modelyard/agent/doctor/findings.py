@@ -1,4 +1,4 @@
-"""The result of one check of ``modelyard agent doctor``."""
+"""The result of one check of ``modelyard agent doctor`` or ``modelyard agent selftest``."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -79,6 +79,9 @@ def add_load_problems(
         model = by_id.get(replica_state.model_id)
         if replica_state.state != "ready" or replica_state.path is None or model is None:
             return replica_state
+        if model.is_folder:
+            # Which nodes list a folder, and under which name, differs; so nothing is known of it.
+            return replica_state
         problems = (check.find_problem(model, replica_state.path) for check in checks)
         problem = next((each for each in problems if each is not None), None)
         return replica_state if problem is None else replace(replica_state, reason=problem)

@@ -27,12 +27,13 @@ class IdleChecks:
     async def run_folder_checks(self) -> None:
         """Compare folder times with those of the last scan at intervals, and request a reconciliation if they differ.
 
-        Runs until cancelled; checks only while the agent is idle. Files are not read, so an overwritten one is not
-        found.
+        Runs until cancelled; checks only while the agent is idle, and writes no pictures, as these change folders.
+        Files are not read, so an overwritten one is not found.
         """
         while True:
             await asyncio.sleep(self.folder_check_seconds)
-            if self._status.is_idle and await asyncio.to_thread(self._reconciler.have_folders_changed):
+            is_idle = self._status.is_idle and not self._status.previews_lock.locked()
+            if is_idle and await asyncio.to_thread(self._reconciler.have_folders_changed):
                 self._request_reconcile()
 
     async def run_scrub(self) -> None:

@@ -1,6 +1,12 @@
 """Deduplication of log lines: a conflict that lasts for weeks is logged once."""
 
+import logging
 from collections.abc import Collection
+
+from modelyard.comfyui.quoting import quoted
+from modelyard.sync.inventory.deadlines import FilesystemNotResponding
+
+log = logging.getLogger("modelyard.agent")
 
 # How many logged lines that are not current are remembered.
 MAX_OLD_LINES = 10_000
@@ -25,3 +31,31 @@ class LoggedLines:
         others = [] if is_complete else [line for line in self._logged if line not in current]
         self._logged = dict.fromkeys([*others[-MAX_OLD_LINES:], *sorted(current)])
         return new
+
+
+class LoggedFailures:
+    """The failures of the last run of work that is repeated; each is logged once as long as it lasts.
+
+    ``problem`` begins the lines, as in "The use of models cannot be counted".
+    """
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+        self._current: frozenset[str] = frozenset()
+
+    def update(self, failures: Collection[Exception]) -> None:
+        """Log the failures of a run that the run before did not have; none if it succeeded."""
+        by_text = {f"{type(failure).__name__}: {failure}": failure for failure in failures}
+        for text, failure in by_text.items():
+            if text not in self._current:
+                self._log(failure)
+        self._current = frozenset(by_text)
+
+    def _log(self, failure: Exception) -> None:
+        """Log one failure, an unexpected one with its traceback."""
+        if isinstance(failure, FilesystemNotResponding):
+            log.warning("%s: %s does not respond.", self._problem, quoted(failure.path))
+        elif isinstance(failure, OSError):
+            log.warning("%s: %s", self._problem, failure.strerror or failure)
+        else:
+            log.error("%s because of an unexpected error.", self._problem, exc_info=failure)

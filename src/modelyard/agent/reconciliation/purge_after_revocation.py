@@ -16,6 +16,7 @@ from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.desired import DesiredState
 from modelyard.sync.inventory.scan import MachineState, ScanOptions
 from modelyard.sync.planning.planner import Policy, plan_sync
+from modelyard.sync.previews.apply import remove_all_previews
 from modelyard.sync.reconcile import scan_folders
 from modelyard.transfer.thread_pool import ThreadPool
 
@@ -23,7 +24,7 @@ from modelyard.transfer.thread_pool import ThreadPool
 async def purge_placed_files(
     machine: MachineState, installs: Sequence[Install], scan_options: ScanOptions, apply_options: ApplyOptions
 ) -> tuple[ReplicaState, ...]:
-    """Remove every unchanged file that this agent placed and empty the trash; return the removed files.
+    """Remove every unchanged file that this agent placed and empty the trash; return the removed models' files.
 
     A file that cannot be removed stays and is left out. Neither the removal limit nor ComfyUI's queue holds the
     removals up.
@@ -38,6 +39,9 @@ async def purge_placed_files(
     async with ThreadPool(1) as thread_pool:
         plan = await thread_pool.run(lambda: plan_sync(DesiredState(), inventory, policy), timeout_seconds=None)
         replica_states = await apply_plan(plan.with_removals_only(), machine, _refuse_download, apply_options)
+        await thread_pool.run(
+            lambda: remove_all_previews(machine.for_previews(), installs, scan_options), timeout_seconds=None
+        )
         await thread_pool.run(lambda: _empty_trash(work_folders), timeout_seconds=None)
     return tuple(each for each in replica_states if each.origin == "removed")
 

@@ -6,6 +6,7 @@ plan may be made meanwhile, and replaces this one.
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,13 +25,17 @@ from modelyard.agent.reconciliation.purge_after_revocation import purge_placed_f
 from modelyard.agent.registry.connection import RegistryCalls
 from modelyard.agent.roots import FoundRoots, RootFinder
 from modelyard.agent.settings import AgentSettings
+from modelyard.client.api.download_urls import DownloadUrls
 from modelyard.client.api.urls import check_download_url
+from modelyard.comfyui.layout import Install
 from modelyard.comfyui.quoting import in_bytes
 from modelyard.sync.apply.downloads import ApplyOptions
 from modelyard.sync.apply.executor import Executor
+from modelyard.sync.apply.queue import list_expected_downloads
 from modelyard.sync.apply.replica_states import ReplicaState
-from modelyard.sync.desired import DesiredState
-from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
+from modelyard.sync.desired import DesiredModel, DesiredState, FolderFiles
+from modelyard.sync.folder_sources import FolderSources
+from modelyard.sync.inventory.deadlines import StallDeadline
 from modelyard.sync.inventory.scan import MachineState, ScanOptions
 from modelyard.sync.inventory.scrub import Scrubber
 from modelyard.sync.planning.actions import Plan, Remove, Replace
@@ -38,6 +43,7 @@ from modelyard.sync.planning.planner import Policy
 from modelyard.sync.reconcile import ReconcileRequest, reconcile_once
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.thread_pool import ThreadPool
+from modelyard.wire.agents.manifests import ManifestEntry
 
 # At this rate a machine with ten terabytes is verified in three days.
 _SCRUB_BYTES_PER_SECOND = 50_000_000.0
@@ -48,7 +54,7 @@ _GIVE_UP_SECONDS = 60.0
 class Reconciler:
     """Makes plans and starts their actions. Belongs to one event loop; one plan is made at a time.
 
-    ``actions_changed`` is set when an action ends or becomes blocked.
+    ``actions_changed`` is set when an action ends or becomes blocked. ``bandwidth_limit`` is that of all downloads.
     """
 
     def __init__(
@@ -61,17 +67,19 @@ class Reconciler:
     ) -> None:
         self._settings = settings
         self._root_finder = root_finder
-        self._machine = machine
-        self._registry = registry
+        self.machine = machine
+        self._registry, self._download_urls = registry, DownloadUrls(registry)
+        self._folder_sources = FolderSources(registry, machine.journal.folder_lists)
         self._listener = listener
         self._deadline = StallDeadline()
         every = timedelta(days=settings.scrub_days)
         self._scrubber = Scrubber(machine, every, _SCRUB_BYTES_PER_SECOND, self._deadline)
         # Shared by all plans, because a new rate limit for each plan would not limit the rate.
-        self._bandwidth_limit = None if settings.rate_limit is None else BandwidthLimit(settings.rate_limit)
+        self.bandwidth_limit = None if settings.rate_limit is None else BandwidthLimit(settings.rate_limit)
         self._roots = FoundRoots()
         self._desired = DesiredState()
         self._plan = Plan()
+        self._evicted: tuple[ReplicaState, ...] = ()
         self._is_paused = False
         self._approved_token: str | None = None
         self._load_problems: dict[Path, str] = {}  # why a running ComfyUI does not load a file that is here
@@ -80,6 +88,10 @@ class Reconciler:
         self.executor = Executor(
             machine, self._get_download_url, apply_options, listener.update_replica, self.actions_changed.set
         )
+
+    async def load_folder_files(self, entries: Iterable[ManifestEntry]) -> FolderFiles:
+        """Return the files of the folders among a manifest's entries; raises as ``FolderSources.load_lists``."""
+        return await self._folder_sources.load_lists(entries)
 
     async def reconcile(self, desired: DesiredState, options: ReconcileOptions) -> ReconcileResult:
         """Scan the folders, make a plan, and start its actions in place of earlier ones that have not started.
@@ -98,11 +110,13 @@ class Reconciler:
         def set_plan(plan: Plan) -> None:
             """Remember the plan, before its actions start."""
             self._plan, self._desired, self._is_paused = plan, desired, options.paused
+            self._evicted = options.evicted
             self._approved_token = plan.approved_removal_token or self._approved_token
+            self._download_urls.expect(list_expected_downloads(plan))
 
         await reconcile_once(
             self.executor,
-            self._machine,
+            self.machine,
             self._build_request(desired, options),
             on_scanned=lambda: self._listener.set_phase("planning"),
             on_planned=set_plan,
@@ -127,13 +141,18 @@ class Reconciler:
             self._listener.update_replica(replica_state)
         removals = [action for action, _ in ended if isinstance(action, Remove)]
         used_approval = self._approved_token if any(removal.is_approved for removal in removals) else None
-        return EndedActions(replica_states, bool(removals), used_approval)
+        has_removed_folder = any(removal.placement.is_folder for removal in removals)
+        return EndedActions(replica_states, bool(removals), used_approval, has_removed_folder)
 
     def list_replica_states(self) -> tuple[ReplicaState, ...]:
-        """Return each model's current state; after a plan made while paused, what it would place is queued."""
-        if self._is_paused:
-            return tuple(map(self._add_load_problem, list_planned_states(self._plan, PAUSED)))
-        return tuple(map(self._add_load_problem, self.executor.progress.list_replica_states()))
+        """Return each model's current state; after a plan made while paused, what it would place is queued.
+
+        Last come the evicted models.
+        """
+        states = (
+            list_planned_states(self._plan, PAUSED) if self._is_paused else self.executor.progress.list_replica_states()
+        )
+        return (*map(self._add_load_problem, states), *self._evicted)
 
     def build_result(self) -> ReconcileResult:
         """Return the current state of each model, the plan's held removals and notes, and what blocks its actions.
@@ -144,12 +163,16 @@ class Reconciler:
         return ReconcileResult(
             replica_states,
             self._plan.held_removals,
-            (*self._roots.problems, *self._plan.notes),
+            (*self._roots.problems, *self._plan.notes, *self.executor.notes),
             self._roots,
             blockers=self.executor.list_blocked_reasons(),
             is_active=self.executor.is_active,
             has_failed=any(replica_state.state in {"failed", "blocked"} for replica_state in replica_states),
         )
+
+    def list_installs(self) -> list[Install]:
+        """Return the folders of the last plan, with those of the types of its models."""
+        return [install.with_types(self._desired.models) for install in self._roots.installs]
 
     async def purge(self) -> tuple[ReplicaState, ...]:
         """Stop all actions, and remove the placed files as ``purge_placed_files`` does.
@@ -162,17 +185,11 @@ class Reconciler:
         async with ThreadPool(1) as thread_pool:
             roots = await thread_pool.run(self._root_finder.find)
         apply_options = self._build_apply_options(ReconcileOptions())
-        return await purge_placed_files(self._machine, roots.installs, self._build_scan_options(), apply_options)
+        return await purge_placed_files(self.machine, roots.installs, self._build_scan_options(), apply_options)
 
     def have_folders_changed(self) -> bool:
-        """Return whether the time of a scanned folder has changed since the last scan; blocking.
-
-        Then a file was added, renamed or removed there. False if the disk does not respond in time.
-        """
-        try:
-            return self._deadline.run(Path(self._machine.agent_id), lambda _: self._machine.folder_mtimes.has_changed())
-        except FilesystemNotResponding:
-            return False
+        """Return whether a file was added, renamed or removed since the last scan; blocking."""
+        return self.machine.have_folders_changed(self._deadline)
 
     async def scrub_next_file(self) -> bool | None:
         """Re-read the due file whose last read is oldest; return whether its content is intact, None if none is due.
@@ -210,7 +227,7 @@ class Reconciler:
         policy = Policy(
             datetime.now().astimezone(),
             keep_free_bytes=self._settings.keep_free,
-            disk_budget_bytes=self._settings.disk_budget,
+            disk_budget_bytes=self._settings.find_disk_budget(options.disk_budget),
             approved_removal_tokens=options.approved_tokens,
             are_hard_links_allowed=self._settings.hard_links,
         )
@@ -236,16 +253,18 @@ class Reconciler:
         """Build apply options from settings and the roots found last; ComfyUI's queue blocks replacing and removing."""
         return ApplyOptions(
             parallel=self._settings.parallel,
-            network=TransferOptions(
-                bandwidth_limit=self._bandwidth_limit, no_progress_timeout_seconds=_GIVE_UP_SECONDS
-            ),
+            network=TransferOptions(bandwidth_limit=self.bandwidth_limit, no_progress_timeout_seconds=_GIVE_UP_SECONDS),
             keep_free=self._settings.keep_free,
             window=self._settings.window,
             get_blocked_reason=make_comfyui_blocker(self._roots),
             may_remove=options.may_remove,
+            get_file_url=self._get_file_url,
         )
 
+    async def _get_file_url(self, desired: DesiredModel) -> str:
+        """Request a URL for a file of a folder; raises as ``FolderSources.get_url`` and ``check_download_url``."""
+        return check_download_url(await self._folder_sources.get_url(desired), self._registry.url)
+
     async def _get_download_url(self, model_id: UUID, version: int) -> str:
-        """Request a presigned URL for a version; raises as ``download_ticket`` and ``check_download_url``."""
-        ticket = await self._registry.download_ticket(model_id, version)
-        return check_download_url(ticket.download_url, self._registry.url)
+        """Request a presigned URL for a version; raises as ``DownloadUrls.get`` and ``check_download_url``."""
+        return check_download_url(await self._download_urls.get(model_id, version), self._registry.url)

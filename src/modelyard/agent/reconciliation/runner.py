@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from modelyard.agent.reconcile_result import ReconcileOptions, ReconcileResult
+from modelyard.agent.reconciliation.evictions import Evictions, remove_not_held
 from modelyard.agent.reconciliation.log_deduplication import LoggedLines
 from modelyard.agent.reconciliation.reconciler import Reconciler
 from modelyard.agent.roots import RootsNotFound
@@ -24,11 +25,23 @@ _BATCH_SECONDS = 0.3
 
 
 class ReconcileRunner:
-    """Runs the reconciliations of one agent; ``request_heartbeat`` is called when the result should be reported."""
+    """Runs the reconciliations of one agent.
 
-    def __init__(self, status: AgentStatus, reconciler: Reconciler, request_heartbeat: Callable[[], None]) -> None:
+    ``request_heartbeat`` is called when the result should be reported, ``on_idle`` once none of its actions runs.
+    """
+
+    def __init__(
+        self,
+        status: AgentStatus,
+        reconciler: Reconciler,
+        evictions: Evictions,
+        request_heartbeat: Callable[[], None],
+        on_idle: Callable[[], None],
+    ) -> None:
         self._status = status
         self._reconciler = reconciler
+        self._evictions = evictions
+        self._on_idle = on_idle
         self._executor = reconciler.executor
         self._request_heartbeat = request_heartbeat
         self._schedule = ReconcileSchedule(status.settings.window)
@@ -118,8 +131,9 @@ class ReconcileRunner:
     async def process_ended_actions(self) -> None:
         """Log and publish what was placed and removed, and request a reconciliation if the plan became stale.
 
-        Also requests one if a removal may have freed space for a blocked model. Approvals that were used are dropped.
-        Nothing is published while the next plan is made or after ``stop_actions``. The schedule retries failed actions.
+        Also requests one if a removal may have freed space or a place for another model. Approvals that were used are
+        dropped. Nothing is published while the next plan is made or after ``stop_actions``. The schedule retries
+        failed actions.
         """
         self._reconciler.actions_changed.clear()
         try:
@@ -132,8 +146,9 @@ class ReconcileRunner:
         result = self._reconciler.build_result()
         if ended.used_approval is not None:
             self._status.drop_approval(ended.used_approval)
-        # A removal may have freed the disk space that a blocked model needs.
-        if self._executor.take_stale() or (ended.has_removed and result.is_blocked):
+        # A removal may have freed the disk space that a blocked model needs, or the place of a queued one.
+        is_unblocked = ended.has_removed_folder or (ended.has_removed and result.is_blocked)
+        if self._executor.take_stale() or is_unblocked:
             self.request_reconcile()
         if self._running is None and not self._executor.is_cancelled:
             self._publish(result, is_new_plan=False)
@@ -145,13 +160,17 @@ class ReconcileRunner:
         Removals also stop once the manifest is replaced or the registry is not connected; downloads go on.
         """
         status = self._status
+        files = await self._reconciler.load_folder_files(manifest.model_list)
+        desired = await asyncio.to_thread(build_desired_state, manifest.model_list, manifest.unreadable, files)
+        evictions = await self._evictions.plan(desired, manifest)
         options = ReconcileOptions(
             status.paused,
             frozenset(filter(None, status.approved.values())),
             lambda: status.connection.is_up and status.manifest is manifest and not status.paused,
+            evictions.states,
+            manifest.disk_budget_bytes,
         )
-        desired = await asyncio.to_thread(build_desired_state, manifest.model_list, manifest.unreadable)
-        return await self._reconciler.reconcile(desired, options)
+        return await self._reconciler.reconcile(remove_not_held(desired, evictions), options)
 
     def _publish(self, result: ReconcileResult, *, is_new_plan: bool) -> None:
         """Update status, log and schedule; request a heartbeat once no action runs.
@@ -166,6 +185,8 @@ class ReconcileRunner:
             self._status.set_blockers(result.blockers)
         if result.held is not None and result.held.token in self._status.approved.values():
             self.request_reconcile()  # the removal was approved while the plan was made
+        if is_new_plan and self._evictions.needs_plan:
+            self.request_reconcile()  # now that the folders are known, models can be evicted
         self._log_result(result)
         if result.is_active:
             if result.has_failed:
@@ -173,6 +194,7 @@ class ReconcileRunner:
             return
         self._schedule.record_end(now, datetime.now().astimezone(), has_failed=result.has_failed)
         self._request_heartbeat()
+        self._on_idle()
 
     def _log_result(self, result: ReconcileResult) -> None:
         """Log a summary once nothing runs, if it differs from the last, and each problem when it begins.
@@ -210,7 +232,9 @@ class ReconcileRunner:
             return
         self._has_purged = True
         try:
-            removed = await self._reconciler.purge()
+            # A picture that is being written must not stay.
+            async with self._status.previews_lock:
+                removed = await self._reconciler.purge()
         except (RootsNotFound, OSError) as failure:
             log.warning("The files that this agent placed could not be removed: %s", failure)
         else:
@@ -221,9 +245,9 @@ class ReconcileRunner:
 def _list_problems(result: ReconcileResult) -> set[str]:
     """Return a line for each state with a reason, for the held removals, and for each note.
 
-    While actions run, queued and running downloads are left out.
+    Evicted models are left out, and while actions run, queued and running downloads.
     """
-    passing = {"queued", "downloading", "verifying"} if result.is_active else set[str]()
+    passing = {"evicted", *(["queued", "downloading", "verifying"] if result.is_active else [])}
     lines = {
         f"{replica_state.model_path}: {replica_state.state}: {replica_state.reason}"
         for replica_state in result.replica_states

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID
 
 from modelyard.agent.state_folder import ConnectionState
+from modelyard.client.api.download_urls import DownloadCalls
 from modelyard.client.api.manifests import ReceivedManifest
+from modelyard.sync.folder_sources import FileListCalls
 from modelyard.transfer.errors import TransferFailed
-from modelyard.wire.agents import Heartbeat, HeartbeatResponse
-from modelyard.wire.models import DownloadTicket
+from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
 from modelyard.wire.problems import AgentTaken, KeyNotAllowed, NotAMember, Problem, Unauthenticated
+from modelyard.wire.versions import PreviewFormat
 
 # Responses to a revoked key, and to a machine that uses the name of another machine.
 REFUSALS = (Unauthenticated, NotAMember, KeyNotAllowed, AgentTaken)
@@ -31,8 +32,8 @@ class ManifestResponse(Protocol):
         """Its ETag, to request only a later manifest."""
 
 
-class RegistryCalls(Protocol):
-    """The API calls of an agent; ``client.api.registry.Registry`` implements them."""
+class RegistryCalls(DownloadCalls, FileListCalls, Protocol):
+    """The API calls of an agent; ``client.api.registry.RegistryApi`` implements them."""
 
     @property
     def url(self) -> str:
@@ -41,11 +42,16 @@ class RegistryCalls(Protocol):
     async def send_heartbeat(self, heartbeat: Heartbeat) -> HeartbeatResponse:
         """Send a heartbeat and return the response."""
 
-    async def get_manifest(self, agent_id: str, *, etag: str | None = None, wait: int = 0) -> ManifestResponse | None:
-        """Return the manifest; None if it still has the given ETag after ``wait`` seconds."""
+    async def get_manifest(
+        self, agent_id: str, *, etag: str | None = None, wait: int = 0, with_previews: bool = False
+    ) -> ManifestResponse | None:
+        """Return the manifest; None if it still has the given ETag after ``wait`` seconds.
 
-    async def download_ticket(self, model_id: UUID, version: int) -> DownloadTicket:
-        """Return a presigned download URL for a version of a model."""
+        With ``with_previews``, its entries name the pictures of the models.
+        """
+
+    async def get_picture(self, sha256: str, *, image_format: PreviewFormat = "webp") -> bytes:
+        """Return the larger preview picture with this hash."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Numbered reports of model states: which states the registry has received, and which to send next.
 
-The rules are those of ``wire.agents.Heartbeat``. Pure: the caller sends what ``get_next_report`` returns, and calls
-``record_answer`` once it is answered.
+The rules are those of ``wire.agents.heartbeats.Heartbeat``. Pure: the caller sends what ``get_next_report`` returns,
+and calls ``record_answer`` once it is answered.
 """
 
 import secrets
@@ -12,7 +12,8 @@ from operator import attrgetter
 from uuid import UUID
 
 from modelyard.sync.apply.replica_states import ReplicaState
-from modelyard.wire.agents import MAX_HEARTBEAT_STATES, ModelState, ReportedModel
+from modelyard.wire.agents.heartbeats import ReportedModel
+from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES, ModelState
 
 _MAX_TEXT_LENGTH = 2000
 # A registry reads bodies of at most 1 MiB; a state takes this many bytes besides its reason.
@@ -26,6 +27,7 @@ _WORST_FIRST: tuple[ModelState, ...] = (
     "downloading",
     "verifying",
     "queued",
+    "evicted",
     "ready",
 )
 

@@ -12,7 +12,7 @@ from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
     from modelyard.cli.terminal.terminal import Terminal
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.client.profile import Profile
     from modelyard.wire.accounts import Me, OwnTeam, Tokens
 
@@ -113,13 +113,13 @@ def _log_in_by_password(
     terminal.output.answer(document=document, lines=lines)
 
 
-async def _request_session(registry: Registry, email: str, secret: str) -> tuple[Tokens, Me]:
+async def _request_session(registry: RegistryApi, email: str, secret: str) -> tuple[Tokens, Me]:
     """Sign in with an anonymous client, and return the session's tokens and the user; stores nothing."""
-    from modelyard.client.api.registry import Registry as Opened
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.accounts import Login
 
     tokens = await registry.log_in(Login(email_address=email, user_password=secret))
-    async with Opened(registry.url, tokens.access_token) as signed_in:
+    async with RegistryApi(registry.url, tokens.access_token) as signed_in:
         return tokens, await signed_in.me()
 
 
@@ -178,13 +178,13 @@ def whoami(context: typer.Context) -> None:
     terminal.output.answer(document=document, lines=format_fields(rows), quiet=[me.email_address])
 
 
-async def _check_key(registry: Registry) -> str:
+async def _check_key(registry: RegistryApi) -> str:
     """List models, which fails for an invalid key, and return the registry's address."""
     await registry.list_models()
     return registry.url
 
 
-async def _load_identity(registry: Registry) -> tuple[str, str | None, Me]:
+async def _load_identity(registry: RegistryApi) -> tuple[str, str | None, Me]:
     """Return the registry's address, the id of the current team, and the user."""
     return registry.url, registry.team, await registry.me()
 

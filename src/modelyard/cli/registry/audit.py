@@ -12,7 +12,7 @@ from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
     from modelyard.client.api.filters import AuditFilter
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.teams import AuditEvent, AuditEventList
 
 _SHOWN = 50
@@ -63,7 +63,7 @@ def _build_row(event: AuditEvent) -> tuple[str, ...]:
     )
 
 
-async def _list_events(registry: Registry, audit_filter: AuditFilter, everything: bool) -> list[AuditEvent]:
+async def _list_events(registry: RegistryApi, audit_filter: AuditFilter, everything: bool) -> list[AuditEvent]:
     """Return the newest 50 events that match the filter, or with ``everything`` all of them."""
     from modelyard.client.api.paging import Paging, list_pages
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from modelyard.cli.terminal.terminal import Terminal
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
 
 KeysTo = Annotated[
     str | None,
@@ -22,7 +21,7 @@ KeysTo = Annotated[
 ]
 StopKeys = Annotated[bool, typer.Option("--stop-keys", help="Revoke the keys that they made.")]
 # Called with the registry, the new owner of the keys if there is one, and whether to revoke them.
-Change = Callable[["Registry", "UUID | None", bool], Awaitable[None]]
+Change = Callable[["RegistryApi", "UUID | None", bool], Awaitable[None]]
 
 
 def apply_with_keys(terminal: Terminal, change: Change, keys_to: str | None, stop_keys: bool) -> None:
@@ -37,7 +36,7 @@ def apply_with_keys(terminal: Terminal, change: Change, keys_to: str | None, sto
     try:
         terminal.call_registry(lambda registry: _apply(registry, change, keys_to, stop_keys))
     except KeysWouldStop as refused:
-        if not sys.stdin.isatty() or terminal.output.style == "json":
+        if not terminal.can_ask:
             raise
         keys_to, stop_keys = _prompt_for_choice(terminal, refused)
         terminal.call_registry(lambda registry: _apply(registry, change, keys_to, stop_keys))
@@ -47,7 +46,7 @@ def apply_with_keys(terminal: Terminal, change: Change, keys_to: str | None, sto
         )
 
 
-async def _apply(registry: Registry, change: Change, keys_to: str | None, stop_keys: bool) -> None:
+async def _apply(registry: RegistryApi, change: Change, keys_to: str | None, stop_keys: bool) -> None:
     """Find the new owner of the keys, if one is given, see ``find_member``; apply the change."""
     from modelyard.client.resolve_people import find_member
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.accounts import PasswordFromInput, read_password
 from modelyard.cli.registry.listing import ListFormat, find_and_change, print_details, print_list
 from modelyard.cli.registry.team import find_saved_profile
@@ -13,10 +14,15 @@ from modelyard.cli.terminal.formatting import format_time
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.teams import Invitation
 
-invite = typer.Typer(no_args_is_help=True, help="Invitations to the team: list, show, create, withdraw, accept.")
+invite = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["invite"].help)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group to the command tree."""
+    app.add_typer(invite, name="invite")
 
 
 InvitationName = Annotated[
@@ -33,7 +39,7 @@ def create_invitation(
     """Invite a person, and print a link and a command to send to them. Either works once, for 7 days."""
     from modelyard.wire.teams import CreatedInvitation, NewInvitation
 
-    async def create(registry: Registry) -> tuple[str, CreatedInvitation]:
+    async def create(registry: RegistryApi) -> tuple[str, CreatedInvitation]:
         """Create the invitation, and return the registry's address and the invitation with its token."""
         new = NewInvitation.model_validate({"email_address": email, "invitation_role": role})
         return registry.url, await registry.create_invitation(new)

@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.listing import ListFormat, find_and_change, print_details, print_list
 from modelyard.cli.terminal.formatting import format_age, format_time
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.credentials import Credential
 
-key = typer.Typer(no_args_is_help=True, help="Keys for programs and machines: list, show, create, rotate, revoke.")
+key = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["key"].help)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group to the command tree."""
+    app.add_typer(key, name="key")
+
 
 KeyName = Annotated[
     str, typer.Argument(metavar="KEY", help="The key's id, its first 11 characters, or its name: modelyard key ls")
@@ -123,7 +130,7 @@ def rotate_key(
     from modelyard.client.resolve_people import find_credential
     from modelyard.wire.credentials import RotatedCredential, Rotation
 
-    async def rotate(registry: Registry) -> RotatedCredential:
+    async def rotate(registry: RegistryApi) -> RotatedCredential:
         """Find the key and rotate it."""
         found = await find_credential(registry, key)
         return await registry.rotate_credential(found.id, Rotation(grace_hours=grace_hours))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from modelyard.cli.terminal.formatting import format_fields, format_table
+from modelyard.cli.terminal.formatting import format_fields
+from modelyard.cli.terminal.table import Column, format_table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from modelyard.cli.terminal.terminal import Terminal
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
 
 Item = TypeVar("Item")
 
@@ -21,7 +22,7 @@ class ListFormat(Generic[Item]):
     """How a list of objects is printed: as a table for people, in a field of a JSON document, or as ids alone."""
 
     json_field: str
-    headings: Sequence[str]
+    headings: Sequence[str | Column]
     build_row: Callable[[Item], Sequence[str]]
     get_id: Callable[[Item], object]
     empty_text: str
@@ -34,7 +35,7 @@ def print_list(
     rows = [layout.build_row(item) for item in items]
     terminal.output.answer(
         document={layout.json_field: items} | dict(facts or {}),
-        lines=format_table(layout.headings, rows) if rows else [layout.empty_text],
+        lines=format_table(layout.headings, rows, terminal.output.width) if rows else [layout.empty_text],
         quiet=[str(layout.get_id(item)) for item in items],
     )
 
@@ -46,12 +47,12 @@ def print_details(terminal: Terminal, item: object, item_id: object, pairs: Sequ
 
 def find_and_change(
     terminal: Terminal,
-    find: Callable[[Registry], Awaitable[Item]],
-    change: Callable[[Registry, Item], Awaitable[object]],
+    find: Callable[[RegistryApi], Awaitable[Item]],
+    change: Callable[[RegistryApi, Item], Awaitable[object]],
 ) -> Item:
     """Find an object, apply a change to it, and return the object as it was before; prints nothing."""
 
-    async def run(registry: Registry) -> Item:
+    async def run(registry: RegistryApi) -> Item:
         """Find and change the object with one registry client."""
         item = await find(registry)
         await change(registry, item)

@@ -1,4 +1,4 @@
-"""``lookup``: find models by hashes, paths and files of this machine."""
+"""``lookup`` and ``facets``: find models by hashes, paths and files, and count those that a search finds."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal.formatting import format_table
+from modelyard.cli.terminal.table import format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.client.lookup import LookupAnswer
+    from modelyard.wire.model_filter import FacetList
 
 _HEADINGS = ("ASKED", "FOUND BY", "VERSION", "PATH", "ID")
 _NOT_FOUND = 1
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command to the command tree."""
-    app.command()(lookup)
+    """Add these commands to the command tree."""
+    for command in (lookup, facets):
+        app.command()(command)
 
 
 def lookup(
@@ -46,7 +48,7 @@ def lookup(
     terminal = terminal_of(context)
     digests = DigestCache(terminal.settings.cache_dir / "digests.sqlite")
 
-    async def find(registry: Registry) -> list[LookupAnswer]:
+    async def find(registry: RegistryApi) -> list[LookupAnswer]:
         """Hash the files and ask the registry."""
         with show_progress(terminal.output) as view:
             return await look_up(registry, texts, digests, view.show)
@@ -54,12 +56,13 @@ def lookup(
     answers = terminal.call_registry(find)
     missing = [answer.text for answer in answers if not answer.match_list]
     matches = [(answer.text, match) for answer in answers for match in answer.match_list]
+    rows = [row for answer in answers for row in _build_rows(answer)]
     terminal.output.answer(
         document={
             "match_list": [match.model_dump(mode="json") | {"asked": text} for text, match in matches],
             "not_found": missing,
         },
-        lines=format_table(_HEADINGS, [row for answer in answers for row in _build_rows(answer)]),
+        lines=format_table(_HEADINGS, rows, terminal.output.width),
         quiet=[str(match.id) for _, match in matches],
     )
     if missing:
@@ -72,3 +75,41 @@ def _build_rows(answer: LookupAnswer) -> list[tuple[str, ...]]:
         (answer.text, match.matched_by, str(match.version), match.model_path, str(match.id))
         for match in answer.match_list
     ] or [(answer.text, "not found", "", "", "")]
+
+
+def facets(
+    context: typer.Context,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[QUERY]...", help="A search, as of ls.")] = None,
+    facet: Annotated[
+        str | None,
+        typer.Option(help="Only this one: type, base, tag, state, by or is."),
+    ] = None,
+    prefix: Annotated[str | None, typer.Option(help="Only values of which a word begins with this text.")] = None,
+) -> None:
+    """Count the models that a search finds by type, base model, tag, replica state and uploader.
+
+    Examples: modelyard facets type:loras; modelyard facets --facet tag --prefix por
+    """
+    from modelyard.wire.model_filter import FacetQuery
+
+    options = {"q": " ".join(words) if words else None, "facet": facet, "prefix": prefix}
+    query = FacetQuery.model_validate({name: value for name, value in options.items() if value is not None})
+    terminal = terminal_of(context)
+    counted = terminal.call_registry(lambda registry: registry.count_facets(query))
+    terminal.output.answer(
+        document=counted,
+        lines=format_table(("FACET", "MODELS", "VALUE"), _list_facet_rows(counted), terminal.output.width),
+        quiet=[one.value for each in counted.facet_list for one in each.value_list],
+    )
+    if any(each.is_capped for each in counted.facet_list):
+        terminal.output.note("There are more models than were counted.")
+
+
+def _list_facet_rows(counted: FacetList) -> list[tuple[str, ...]]:
+    """Return a table row for each value of each facet, and one for values that are left out."""
+    rows: list[tuple[str, ...]] = []
+    for each in counted.facet_list:
+        rows += [(each.name, f"{one.count:,}", one.value) for one in each.value_list]
+        if each.has_more:
+            rows.append((each.name, "", "… and more: --facet and --prefix find them"))
+    return rows

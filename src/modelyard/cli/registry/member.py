@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.creator_keys import KeysTo, StopKeys, apply_with_keys
 from modelyard.cli.registry.listing import ListFormat, print_details, print_list
 from modelyard.cli.terminal.formatting import format_time
@@ -14,10 +15,16 @@ from modelyard.cli.terminal.terminal import terminal_of
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.teams import Member
 
-member = typer.Typer(no_args_is_help=True, help="The team's members: list, show, change a role, remove.")
+member = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["member"].help)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group to the command tree."""
+    app.add_typer(member, name="member")
+
 
 MemberName = Annotated[str, typer.Argument(metavar="MEMBER", help="An e-mail address, a user's id or a name.")]
 
@@ -86,7 +93,7 @@ def change_role(
     found = terminal.call_registry(lambda registry: find_member(registry, member))
     new_role = RoleChange.model_validate({"member_role": role})
 
-    async def change(registry: Registry, new_owner: UUID | None, stop: bool) -> None:
+    async def change(registry: RegistryApi, new_owner: UUID | None, stop: bool) -> None:
         """Change the role, and hand the member's keys to ``new_owner`` or revoke them."""
         await registry.change_role(found.user_id, new_role, keys_to=new_owner, stop_keys=stop)
 
@@ -108,7 +115,7 @@ def remove_member(
     terminal = terminal_of(context)
     found = terminal.call_registry(lambda registry: find_member(registry, member))
 
-    async def remove(registry: Registry, new_owner: UUID | None, stop: bool) -> None:
+    async def remove(registry: RegistryApi, new_owner: UUID | None, stop: bool) -> None:
         """Remove the member, and hand their keys to ``new_owner`` or revoke them."""
         await registry.remove_member(found.user_id, keys_to=new_owner, stop_keys=stop)
 

@@ -1,14 +1,21 @@
-"""``ls``, ``show``, ``edit``, ``enable``, ``disable``, ``rm``, ``restore``: list and change the team's models."""
+"""``show``, ``edit``, ``enable``, ``disable``, ``rm``, ``restore``: show and change the team's models."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli.registry.listing import ListFormat, print_list
-from modelyard.cli.terminal.formatting import escape_unprintable, format_age, format_fields, format_size, format_time
+from modelyard.cli.registry.model_columns import find_newer_version
+from modelyard.cli.terminal.completion import complete_model
+from modelyard.cli.terminal.formatting import escape_unprintable, format_fields, format_size, format_time
+from modelyard.cli.terminal.model_details import (
+    OWN_LINES,
+    BaseModelOption,
+    TriggerWordsOption,
+    format_model_details,
+    split_words,
+)
 from modelyard.cli.terminal.new_types import NewType, confirm_new_types
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
 from modelyard.comfyui.quoting import counted
@@ -16,111 +23,38 @@ from modelyard.comfyui.quoting import counted
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from modelyard.client.api.registry import Registry
-    from modelyard.wire.agents import AgentModel
-    from modelyard.wire.hashes import ModelHashes
-    from modelyard.wire.model_filter import ModelFilter
+    from modelyard.client.api.registry import RegistryApi
+    from modelyard.wire.agents.replicas import AgentModel
+    from modelyard.wire.hashes.lookups import ModelHashes
     from modelyard.wire.models import Model
-    from modelyard.wire.versions import PendingVersion
 
-    ModelAction = Callable[[Registry, Model], Awaitable[None]]
+    ModelAction = Callable[[RegistryApi, Model], Awaitable[None]]
 
-_SHOWN = 50
 ModelName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A path, an id or its first 8 digits, or a name that only one model has.")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A path, an id or its first 8 digits, or a name that only one model has.",
+        autocompletion=complete_model,
+    ),
 ]
 ModelNames = Annotated[
-    list[str], typer.Argument(metavar="MODEL...", help="Ids, paths, or names that only one model has.")
+    list[str],
+    typer.Argument(
+        metavar="MODEL...", help="Ids, paths, or names that only one model has.", autocompletion=complete_model
+    ),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    for command in (ls, show, edit, enable, disable, rm, restore):
+    for command in (show, edit, enable, disable, rm, restore):
         app.command()(command)
-
-
-def ls(
-    context: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(help="Only models with all these words in name, path or tags, or as a hash.")
-    ] = None,
-    model_type: Annotated[str | None, typer.Option("--type", help="Only this type, such as loras.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only active or disabled ones.")] = None,
-    verification: Annotated[str | None, typer.Option(help="Only pending, verified or failed ones.")] = None,
-    file_hash: Annotated[str | None, typer.Option("--hash", help="Only with this hash, of any kind.")] = None,
-    deleted: Annotated[bool, typer.Option("--deleted", help="List the trash instead.")] = False,
-    sort: Annotated[
-        str | None, typer.Option(help="created_at, display_name or file_size; with a - in front: descending.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help=f"All models, not only the first {_SHOWN}.")] = False,
-) -> None:
-    """List models, newest first.
-
-    Examples: modelyard ls sdxl portrait --type loras; modelyard ls --sort=-file_size --all
-    """
-    from modelyard.wire.model_filter import ModelFilter
-
-    options = {
-        "q": " ".join(words) if words else None,
-        "model_type": model_type,
-        "model_status": status,
-        "verification": verification,
-        "tag": tag,
-        "file_hash": file_hash,
-        "deleted": deleted,
-        "sort": sort,
-    }
-    model_filter = ModelFilter.model_validate({name: value for name, value in options.items() if value is not None})
-    terminal = terminal_of(context)
-    models, has_more = terminal.call_registry(lambda registry: _list_models(registry, model_filter, everything))
-    headings = ("PATH", "NAME", "SIZE", "STATE", "DELETED" if deleted else "CHANGED", "ID")
-    layout: ListFormat[Model] = ListFormat("model_list", headings, _build_row, lambda model: model.id, "No models.")
-    print_list(terminal, models, layout, {"has_more": has_more})
-    if has_more:
-        terminal.output.note(f"These are the first {len(models)}. To list all: --all")
-
-
-async def _list_models(registry: Registry, model_filter: ModelFilter, everything: bool) -> tuple[list[Model], bool]:
-    """Return the first 50 models that match the filter, or with ``everything`` all, and whether there are more."""
-    from modelyard.client.api.models import list_all_models
-    from modelyard.client.api.paging import Paging
-
-    if everything:
-        return [model async for model in list_all_models(registry, model_filter)], False
-    page = await registry.list_models(model_filter, Paging(per_page=_SHOWN))
-    return page.model_list, page.page_meta.next_cursor is not None
-
-
-def _build_row(model: Model) -> tuple[str, ...]:
-    """Return the cells of a model: path, name, size, state, age of its deletion or else last change, and id."""
-    return (
-        model.model_path,
-        model.display_name,
-        format_size(model.file_size),
-        _describe_state(model),
-        format_age(model.deleted_at or model.updated_at),
-        str(model.id),
-    )
-
-
-def _describe_state(model: Model) -> str:
-    """Return whether a model is disabled, or else its verification; and the state of a newer version, if any."""
-    state = "disabled" if model.model_status == "disabled" else model.verification
-    newer = _find_newer_version(model)
-    return state if newer is None else f"{state}, v{newer.version} {newer.verification}"
-
-
-def _find_newer_version(model: Model) -> PendingVersion | None:
-    """Return the version that is pending or failed beside the one that the record shows; None if there is none."""
-    pending = model.pending_version
-    return None if pending is None or pending.version == model.version else pending
 
 
 def _format_newer_version(model: Model) -> str:
     """Return number and state of a pending or failed version beside the current one; empty if there is none."""
-    newer = _find_newer_version(model)
+    newer = find_newer_version(model)
     if newer is None:
         return ""
     if newer.verification == "failed":
@@ -128,31 +62,47 @@ def _format_newer_version(model: Model) -> str:
     return f"{newer.version}, being verified; machines keep version {model.version} until then"
 
 
-def show(context: typer.Context, model: ModelName) -> None:
+def show(
+    context: typer.Context,
+    model: ModelName,
+    training_tags: Annotated[
+        bool, typer.Option("--training-tags", help="All tags of its training pictures, not only the first three.")
+    ] = False,
+) -> None:
     """Show the details of one model, and its state on each machine that should have it."""
-    from modelyard.cli.registry.machine import format_machine_lines, list_machines_of
+    from modelyard.cli.registry.machines.output import format_machine_lines, list_machines_of
     from modelyard.client.resolve_models import find_model
 
-    async def load(registry: Registry) -> tuple[Model, ModelHashes, list[AgentModel]]:
+    async def load(registry: RegistryApi) -> tuple[Model, ModelHashes, list[AgentModel]]:
         """Return the model, its hashes, and its state on each machine that should have it."""
-        found = await find_model(registry, model)
+        # Only the record of a single model has its training tags.
+        found = await registry.get_model((await find_model(registry, model)).id)
         return found, await registry.get_model_hashes(found.id), await list_machines_of(registry, found)
 
     terminal = terminal_of(context)
     found, hashes, machines = terminal.call_registry(load)
     document = found.model_dump(mode="json") | {"hashes": hashes, "agent_model_list": machines}
-    lines = [*_format_details(found, hashes), *format_machine_lines(machines)]
+    details = _format_details(found, hashes, all_tags=training_tags)
+    lines = [*details, *format_machine_lines(machines, terminal.output.width)]
     terminal.output.answer(document=document, lines=lines, quiet=[str(found.id)])
 
 
-def _format_details(model: Model, hashes: ModelHashes | None = None) -> list[str]:
+def _describe_machines(model: Model) -> str:
+    """Return ``2 of 3 have it (1 not loaded)``, or an empty string if no machine should have the model."""
+    unloaded = f" ({model.agents_unloaded} not loaded)" if model.agents_unloaded else ""
+    return f"{model.agents_ready} of {model.agents_desired} have it{unloaded}" if model.agents_desired else ""
+
+
+def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags: bool = False) -> list[str]:
     """Format a model's fields, hashes and metadata as ``name  value`` lines, and its description below them."""
     pairs = [
         ("id", str(model.id)),
         ("name", model.display_name),
         ("path", model.model_path),
         ("type", model.model_type),
-        ("size", f"{format_size(model.file_size)} ({model.file_size} bytes)"),
+        ("size", f"{format_size(model.content_size)} ({model.content_size} bytes)"),
+        ("folder", "" if model.file_count is None else counted(model.file_count, "file")),
+        *format_model_details(model, all_tags=all_tags),
         ("version", f"{model.version} ({counted(model.version_count, 'version')})"),
         ("new version", _format_newer_version(model)),
         ("hash", model.file_hash),
@@ -166,9 +116,14 @@ def _format_details(model: Model, hashes: ModelHashes | None = None) -> list[str
         ("tags", ", ".join(model.tags)),
         ("license", model.license or ""),
         ("source", model.source_url or ""),
+        ("hugging face", "" if model.hub_file is None else f"{model.hub_file.repository} {model.hub_file.path}"),
         ("labels", ", ".join(model.required_labels)),
-        ("machines", f"{model.agents_ready} of {model.agents_desired} have it" if model.agents_desired else ""),
-        *((name.replace("_", " "), _format_metadata(value)) for name, value in model.metadata.items()),
+        ("machines", _describe_machines(model)),
+        *(
+            (name.replace("_", " "), _format_metadata(value))
+            for name, value in model.metadata.items()
+            if name not in OWN_LINES
+        ),
     ]
     lines = format_fields([(escape_unprintable(name), value) for name, value in pairs])
     return lines if not model.description else [*lines, "", *model.description.splitlines()]
@@ -208,6 +163,11 @@ def edit(
     remove_tag: Annotated[list[str] | None, typer.Option(help="Remove a tag; may be repeated.")] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="The licence; an empty one clears it.")] = None,
     source_url: Annotated[str | None, typer.Option(help="Where it came from; an empty one clears it.")] = None,
+    base_model: BaseModelOption = None,
+    trigger_words: TriggerWordsOption = None,
+    no_trigger_words: Annotated[
+        bool, typer.Option("--no-trigger-words", help="State that it has no trigger words.")
+    ] = False,
     label: Annotated[
         list[str] | None,
         typer.Option(help="Set the labels that a machine needs, with one --label for each; an empty one clears them."),
@@ -216,7 +176,8 @@ def edit(
 ) -> None:
     """Change the details, the type or the path of a model. Its content stays the same.
 
-    Example: modelyard edit ink --add-tag portrait --license CC-BY-4.0
+    Examples: modelyard edit ink --add-tag portrait --license CC-BY-4.0; modelyard edit ink --base-model Pony
+    --trigger-words "inkwash, ink wash style"
     """
     values: dict[str, Any] = {
         "display_name": name,
@@ -226,9 +187,13 @@ def edit(
         "tags": tag,
         "license": license_name,
         "source_url": source_url,
+        "base_model": base_model,
+        "trigger_words": None if trigger_words is None else split_words(trigger_words),
         "required_labels": label,
     }
     change = {field: _null_if_empty(value) for field, value in values.items() if value is not None}
+    if no_trigger_words:
+        change["trigger_words"] = []
     terminal = terminal_of(context)
     confirm_new_types(terminal, [] if model_type is None else [model_type], is_accepted=new_type)
     changed = terminal.call_registry(
@@ -243,7 +208,7 @@ def _null_if_empty(value: str | list[str]) -> str | list[str] | None:
 
 
 async def _edit_model(
-    registry: Registry, name: str, change: dict[str, Any], tags: tuple[list[str], list[str]]
+    registry: RegistryApi, name: str, change: dict[str, Any], tags: tuple[list[str], list[str]]
 ) -> Model:
     """Apply a change to a model, add and remove tags, and return the changed model.
 
@@ -284,7 +249,7 @@ def disable(context: typer.Context, models: ModelNames) -> None:
     )
 
 
-async def _set_status(registry: Registry, model: Model, status: str) -> None:
+async def _set_status(registry: RegistryApi, model: Model, status: str) -> None:
     """Set a model's status to ``active`` or ``disabled``."""
     from modelyard.wire.models import ModelUpdate
 
@@ -294,18 +259,41 @@ async def _set_status(registry: Registry, model: Model, status: str) -> None:
 def rm(context: typer.Context, models: ModelNames, yes: Yes = False) -> None:
     """Move models to the trash. They leave lists and machines at once, and can be restored for a while.
 
-    Asks before it removes more than one model; a script passes --yes.
+    Says which collections have them. Asks before it removes more than one model, or at a terminal one that is in a
+    collection; a script passes --yes.
 
     Example: modelyard rm ink sketch --yes
     """
     terminal = terminal_of(context)
-    if len(set(models)) > 1 and not yes:
+    is_used = _note_collections(terminal, models)
+    if not yes and (len(set(models)) > 1 or (is_used and terminal.can_ask)):
         _confirm_removal(terminal, models)
     removed = _apply_to_models(terminal, models, lambda registry, model: registry.delete_model(model.id), "Removed")
     terminal.output.note(
         "The registry keeps removed models for 7 days, unless its operator has set another time. To restore them:"
     )
     terminal.output.note(f"  modelyard restore {' '.join(str(model.id) for model in removed)}")
+
+
+def _note_collections(terminal: Terminal, names: list[str]) -> bool:
+    """Print on standard error which collections have these models; return whether any has."""
+    from modelyard.cli.registry.collections.output import describe_use
+    from modelyard.client.collections import list_collections_with
+    from modelyard.client.resolve_models import find_model
+
+    async def load(registry: RegistryApi) -> list[str]:
+        """Return a line for each model and collection."""
+        found = [await find_model(registry, name) for name in names]
+        return [
+            f"{model.model_path} is in {describe_use(each)}."
+            for model in found
+            for each in await list_collections_with(registry, model.id)
+        ]
+
+    lines = terminal.call_registry(load)
+    for line in lines:
+        terminal.output.note(line)
+    return bool(lines)
 
 
 def _confirm_removal(terminal: Terminal, names: list[str]) -> None:
@@ -315,11 +303,11 @@ def _confirm_removal(terminal: Terminal, names: list[str]) -> None:
         BadParameter: standard input is not a terminal, or the output is JSON, so that no question can be asked.
         Abort: the answer is no.
     """
-    if terminal.output.style == "json" or not sys.stdin.isatty():
+    if not terminal.can_ask:
         raise typer.BadParameter(f"This removes {len(names)} models. To remove them without a question, add --yes.")
     for name in names:
         terminal.output.note(f"  {name}")
-    typer.confirm(f"Remove these {len(names)} models?", abort=True, err=True)
+    typer.confirm(f"Remove {'this model' if len(names) == 1 else f'these {len(names)} models'}?", abort=True, err=True)
 
 
 def restore(context: typer.Context, models: ModelNames) -> None:
@@ -339,7 +327,7 @@ def _apply_to_models(
     """
     from modelyard.client.resolve_models import find_model
 
-    async def apply(registry: Registry) -> list[Model]:
+    async def apply(registry: RegistryApi) -> list[Model]:
         """Find all models, then apply the action to one after the other."""
         models = [await find_model(registry, name, deleted=deleted) for name in names]
         for model in models:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from modelyard.cli.terminal.terminal import Terminal
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.credentials import PairingStarted, PairingState
 
 
-async def request_paired_keys(terminal: Terminal, registry: Registry) -> PairingState:
+async def request_paired_keys(terminal: Terminal, registry: RegistryApi) -> PairingState:
     """Print a code on standard error, wait until it is confirmed, and return both keys of this machine.
 
     Raises:
@@ -24,24 +23,34 @@ async def request_paired_keys(terminal: Terminal, registry: Registry) -> Pairing
         f"Confirm it at {started.verification_uri}?code={started.user_code}"
         f" or with: modelyard machine add {started.user_code}"
     )
-    return await _wait_for_confirmation(registry, started)
+    return await _wait_for_confirmation(terminal, registry, started)
 
 
-async def _wait_for_confirmation(registry: Registry, started: PairingStarted) -> PairingState:
+async def _wait_for_confirmation(terminal: Terminal, registry: RegistryApi, started: PairingStarted) -> PairingState:
     """Poll the registry, at most once a second, until the code is confirmed, and return the machine's keys.
 
+    A registry that does not answer is asked again, also after the code has expired: it gives the keys of a confirmed
+    code again for as long as the code was valid.
+
     Raises:
-        PairingNotFound: the code expired before it was confirmed.
+        PairingNotFound: the code expired before it was confirmed, or the keys in the registry's answer were lost.
     """
     import asyncio
 
+    from modelyard.client.waiting.polling import ask_until_answered
     from modelyard.wire.credentials import PairingPoll
     from modelyard.wire.problems import PairingNotFound
 
-    end = time.monotonic() + started.expires_in
-    while time.monotonic() < end:
-        answer = await registry.poll_pairing(PairingPoll(device_code=started.device_code))
-        if answer.status == "approved" and answer.raw_key:
-            return answer
-        await asyncio.sleep(max(1, started.interval))
-    raise PairingNotFound("The code expired before it was confirmed.")
+    poll = PairingPoll(device_code=started.device_code, repeat=True)
+    try:
+        async with asyncio.timeout(2 * started.expires_in):
+            while True:
+                answer = await ask_until_answered(lambda: registry.poll_pairing(poll), terminal.output.warn)
+                if answer.status == "approved" and answer.raw_key:
+                    return answer
+                await asyncio.sleep(max(1, started.interval))
+    except TimeoutError:
+        raise PairingNotFound(
+            "The registry did not answer any more, so this machine has no key. If the code was confirmed,"
+            " the registry may list a key of this machine: revoke it (modelyard key ls, modelyard key rm KEY)."
+        ) from None

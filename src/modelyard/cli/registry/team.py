@@ -6,32 +6,43 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.creator_keys import KeysTo, StopKeys, apply_with_keys
 from modelyard.cli.registry.listing import ListFormat, print_details, print_list
+from modelyard.cli.registry.loaders.loader import loader
 from modelyard.cli.terminal.formatting import format_size, format_time
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
-from modelyard.client.sizes import parse_size
 from modelyard.comfyui.quoting import counted
+from modelyard.wire.search.sizes import parse_size
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.client.profile import Profile
     from modelyard.wire.accounts import Me, OwnTeam
     from modelyard.wire.teams import Team
 
-team = typer.Typer(
-    no_args_is_help=True,
-    help="Your teams: list, show, create, rename, switch, settings, transfer, leave, remove.",
-)
+_PICKLE_POLICIES = {
+    "block": "refused",
+    "scan": "accepted if a scan finds nothing",
+    "trusted": "accepted if a scan finds nothing, or an admin has allowed them",
+    "convert": "kept to be converted",
+}
+team = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["team"].help)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group to the command tree."""
+    team.add_typer(loader, name="loader")
+    app.add_typer(team, name="team")
 
 
 @team.command("ls")
 def list_teams(context: typer.Context) -> None:
     """List the teams that you are in, with your role in each."""
 
-    async def load(registry: Registry) -> tuple[str | None, Me]:
+    async def load(registry: RegistryApi) -> tuple[str | None, Me]:
         """Return the id of the current team, and the user with their teams."""
         return registry.team, await registry.me()
 
@@ -56,14 +67,17 @@ def show_team(context: typer.Context) -> None:
 
 
 def _print_team(terminal: Terminal, shown: Team) -> None:
-    """Print a team's id, name, stored bytes, quota, retention of versions, pickle policy and creation time."""
+    """Print a team's id, name, stored bytes, quota, settings and creation time."""
     quota = "no limit" if shown.quota_bytes is None else format_size(shown.quota_bytes)
     pairs = [
         ("id", str(shown.id)),
         ("name", shown.display_name),
         ("stored", f"{format_size(shown.stored_bytes)}, quota: {quota}"),
         ("versions kept", f"the newest {shown.kept_versions}, and all of {counted(shown.kept_version_days, 'day')}"),
-        ("pickle files", "scanned" if shown.pickle_policy == "scan" else "refused"),
+        ("machines", f"may {'' if shown.machines_may_request else 'not '}request models"),
+        ("hugging face", f"clients {'may' if shown.hub_may_import else 'may not'} import what the team does not have"),
+        ("loaders", counted(len(shown.loader_list), "input") + " of custom nodes"),
+        ("pickle files", _PICKLE_POLICIES[shown.pickle_policy]),
         ("since", format_time(shown.created_at)),
     ]
     print_details(terminal, shown, shown.id, pairs)
@@ -102,7 +116,10 @@ def change_settings(
     context: typer.Context,
     pickle_policy: Annotated[
         str | None,
-        typer.Option(help="block refuses .ckpt, .pt and similar files, which can run code; scan accepts clean ones."),
+        typer.Option(
+            help="block refuses .ckpt, .pt and similar files, which can run code; scan accepts clean ones; trusted "
+            "also those that an admin allows; convert keeps them only to convert them."
+        ),
     ] = None,
     quota: Annotated[
         str | None, typer.Option(help="How much the team may store, such as 2TB; none for no limit.")
@@ -113,20 +130,36 @@ def change_settings(
     keep_version_days: Annotated[
         int | None, typer.Option(metavar="N", help="For how many days every version is kept.")
     ] = None,
+    machines_may_request: Annotated[
+        bool | None,
+        typer.Option(
+            "--machines-may-request/--no-machines-may-request",
+            help="Whether users of a machine may fetch any model of the team there, without an account.",
+        ),
+    ] = None,
+    hub_may_import: Annotated[
+        bool | None,
+        typer.Option(
+            "--hub-may-import/--no-hub-may-import",
+            help="Whether a file that a client of the Hugging Face endpoint asks for is imported if the team does not "
+            "have it.",
+        ),
+    ] = None,
 ) -> None:
     """Change the current team's settings, and show them.
 
     Example: modelyard team settings --pickle-policy scan --quota 2TB
     """
-    change: dict[str, Any] = {}
-    if pickle_policy is not None:
-        change["pickle_policy"] = pickle_policy
+    given = {
+        "pickle_policy": pickle_policy,
+        "kept_versions": keep_versions,
+        "kept_version_days": keep_version_days,
+        "machines_may_request": machines_may_request,
+        "hub_may_import": hub_may_import,
+    }
+    change: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if quota is not None:
         change["quota_bytes"] = None if quota == "none" else parse_size(quota)
-    if keep_versions is not None:
-        change["kept_versions"] = keep_versions
-    if keep_version_days is not None:
-        change["kept_version_days"] = keep_version_days
     _update_team(terminal_of(context), change)
 
 
@@ -134,7 +167,7 @@ def _update_team(terminal: Terminal, change: dict[str, Any]) -> None:
     """Apply a change to the current team, unless it is empty, and print the team."""
     from modelyard.wire.teams import TeamUpdate
 
-    async def update(registry: Registry) -> Team:
+    async def update(registry: RegistryApi) -> Team:
         """Apply the change, if there is one, and return the team."""
         if change:
             await registry.update_team(TeamUpdate(**change))
@@ -192,7 +225,7 @@ def leave_team(context: typer.Context, yes: Yes = False, keys_to: KeysTo = None,
     if not yes:
         typer.confirm("Leave this team?", abort=True, err=True)
 
-    async def leave(registry: Registry, new_owner: UUID | None, stop: bool) -> None:
+    async def leave(registry: RegistryApi, new_owner: UUID | None, stop: bool) -> None:
         """Remove the caller from the team, and hand their keys to ``new_owner`` or revoke them."""
         await registry.remove_member((await registry.me()).id, keys_to=new_owner, stop_keys=stop)
 

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.models import ModelName
-from modelyard.cli.terminal.formatting import count_columns, format_age, format_size, format_table
+from modelyard.cli.terminal.formatting import format_age, format_content_size
+from modelyard.cli.terminal.table import cut_text, format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from modelyard.cli.terminal.colors import Line
     from modelyard.cli.terminal.terminal import Terminal
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.models import Model
     from modelyard.wire.versions import ModelVersion
 
 _HEADINGS = ("VERSION", "STATUS", "SIZE", "HASH", "CREATED BY")
 _HASH_DIGITS = 8
 _MAX_NAME_COLUMNS = 14
-_MIN_NOTE_COLUMNS = 10
 
 VersionNumber = Annotated[int, typer.Argument(metavar="N", min=1, help="The number of a version.")]
 
-version = typer.Typer(
-    name="version", help="One version of a model: set its note, remove, restore.", no_args_is_help=True
-)
+version = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["version"].help)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
     app.command()(versions)
     app.command()(rollback)
-    app.add_typer(version)
+    app.add_typer(version, name="version")
 
 
 def versions(
@@ -51,58 +49,40 @@ def versions(
     from modelyard.client.api.models import list_all_versions
     from modelyard.client.resolve_models import find_model
 
-    async def load(registry: Registry) -> tuple[Model, list[ModelVersion]]:
+    async def load(registry: RegistryApi) -> tuple[Model, list[ModelVersion]]:
         """Return the model and its versions."""
         found = await find_model(registry, model)
         return found, await list_all_versions(registry, found.id, deleted=deleted)
 
     terminal = terminal_of(context)
     found, listed = terminal.call_registry(load)
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     terminal.output.answer(
         document={"model_id": found.id, "model_path": found.model_path, "version_list": listed},
-        lines=format_versions(listed, columns) if listed else ["No versions."],
+        lines=format_versions(listed, terminal.output.width) if listed else ["No versions."],
         quiet=[str(each.version) for each in listed],
     )
 
 
-def format_versions(listed: Sequence[ModelVersion], columns: int | None) -> list[str]:
-    """Format versions as a table, with the reasons of failed ones below it.
-
-    Notes are cut so that a row has at most ``columns``, but not below 10 characters; with None they are whole, for
-    ``grep``.
-    """
-    headings = (*_HEADINGS, "DELETED" if any(each.deleted_at for each in listed) else "CREATED")
-    rows = [_build_row(each) for each in listed]
-    notes = [" ".join((each.note or "").split()) for each in listed]
-    if columns is not None:
-        used = max(map(count_columns, format_table(headings, rows)))
-        notes = [_shorten(note, max(_MIN_NOTE_COLUMNS, columns - used - 2)) for note in notes]
+def format_versions(listed: Sequence[ModelVersion], width: int | None) -> list[str | Line]:
+    """Format versions as a table, with the reasons of failed ones below it; ``width`` is as in ``format_table``."""
+    headings = (*_HEADINGS, "DELETED" if any(each.deleted_at for each in listed) else "CREATED", "NOTE")
     return [
-        *format_table((*headings, "NOTE"), [(*row, note) for row, note in zip(rows, notes, strict=True)]),
+        *format_table(headings, [_build_row(each) for each in listed], width),
         *(f"Version {each.version} failed: {each.verification_error}" for each in listed if each.verification_error),
     ]
 
 
 def _build_row(each: ModelVersion) -> tuple[str, ...]:
-    """Return the cells of a version but its note: number, status, size, start of the hash, who and when."""
+    """Return the cells of a version: number, status, size, start of the hash, who, when, and note."""
     return (
         str(each.version),
         each.version_status,
-        format_size(each.file_size),
+        format_content_size(each),
         each.file_hash.removeprefix("sha256:")[:_HASH_DIGITS],
-        _shorten(each.created_by.display_name, _MAX_NAME_COLUMNS),
+        cut_text(each.created_by.display_name, _MAX_NAME_COLUMNS),
         format_age(each.deleted_at or each.created_at),
+        " ".join((each.note or "").split()),
     )
-
-
-def _shorten(line: str, width: int) -> str:
-    """Return a line of at most ``width`` columns, with an ellipsis if it was cut."""
-    if count_columns(line) <= width:
-        return line
-    while count_columns(line) > width - 1:
-        line = line[:-1]
-    return f"{line.rstrip()}…"
 
 
 def rollback(
@@ -121,7 +101,7 @@ def rollback(
     """
     from modelyard.client.resolve_models import find_model
 
-    async def roll_back(registry: Registry) -> tuple[Model, int]:
+    async def roll_back(registry: RegistryApi) -> tuple[Model, int]:
         """Activate the version; return the model as it was before, and the number of the version."""
         found = await find_model(registry, model)
         number = to or await _find_previous_version(registry, found)
@@ -159,7 +139,7 @@ def _get_current_version(model: Model) -> int | None:
     return None if pending is not None and pending.version == model.version else model.version
 
 
-async def _find_previous_version(registry: Registry, model: Model) -> int:
+async def _find_previous_version(registry: RegistryApi, model: Model) -> int:
     """Return the newest verified version below the current one that was current before.
 
     Raises:
@@ -239,7 +219,7 @@ def restore(context: typer.Context, model: ModelName, number: VersionNumber) -> 
 def _change_version(
     terminal: Terminal,
     name: tuple[str, int],
-    change: Callable[[Registry, Model], Awaitable[object]],
+    change: Callable[[RegistryApi, Model], Awaitable[object]],
     verb: str,
 ) -> Model:
     """Change a version, given by its model's name and its number, print it with ``verb``, and return the model."""

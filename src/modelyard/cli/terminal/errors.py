@@ -1,6 +1,6 @@
 """The table from failures to messages, remedies and exit codes.
 
-0 ok   1 other   2 usage   3 not signed in   4 refused   5 unreachable   6 bytes wrong   130 interrupted
+0 ok   1 other   2 usage   3 not signed in   4 refused   5 unreachable   6 bytes wrong   124 timed out   130 interrupted
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from modelyard.cli.terminal.formatting import format_duration
 from modelyard.client.api.urls import AddressRefused
 from modelyard.client.atomic_file import LockHeld
+from modelyard.client.locks import LockedModelsMissing
 from modelyard.client.profile import KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
 from modelyard.client.resolve_models import ModelAmbiguous
 from modelyard.client.transfers.collect import DuplicateModelPath, NothingToPush
@@ -91,7 +92,8 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         REFUSED,
         (
             "List its versions: modelyard versions {model_id}",
-            "Upload yours as the next one: run the same command again.",
+            "Show it: modelyard collection show {collection_id}",
+            "Make yours the next one: run the same command again.",
         ),
     ),
     problems.VersionInUse: (
@@ -102,14 +104,35 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         ),
     ),
     problems.VersionNotFound: (REFUSED, ("List those in the trash: modelyard versions MODEL --deleted",)),
+    LockedModelsMissing: (
+        REFUSED,
+        ("List what is missing: modelyard lock --check LOCK", "Upload a file with that content: modelyard push FILE"),
+    ),
     VersionNotCurrent: (REFUSED, ("Make it the current one: modelyard rollback {model_id} --to {version}",)),
     problems.ModelTypeUnknown: (REFUSED, ("Use the known type: --type {suggestion}",)),
     problems.ModelNotVerified: (REFUSED, ("See the state of its verification: modelyard show MODEL",)),
+    problems.CollectionNotFound: (REFUSED, ("List the collections: modelyard collection ls",)),
+    problems.CollectionVersionNotFound: (REFUSED, ("List its versions: modelyard collection versions COLLECTION",)),
+    problems.SubscriptionNotFound: (REFUSED, ("List what is subscribed: modelyard collection show COLLECTION",)),
+    problems.RolloutNotFound: (REFUSED, ("Start one: modelyard collection rollout start COLLECTION",)),
+    problems.LoadersChanged: (REFUSED, ("Run the same command again.",)),
+    problems.RolloutConflict: (REFUSED, ("See its state: modelyard collection rollout status COLLECTION",)),
+    problems.CollectionLimitReached: (REFUSED, ("List the team's collections: modelyard collection ls",)),
+    problems.CollectionNameTaken: (
+        REFUSED,
+        (
+            "Show the one that has it: modelyard collection show {collection_id}",
+            "Make your models its version {next_version}: run the same command again with --replace.",
+        ),
+    ),
     problems.ModelNotFound: (REFUSED, ("List the models: modelyard ls",)),
     problems.MemberNotFound: (REFUSED, ("List the members: modelyard member ls",)),
     problems.InvitationNotFound: (REFUSED, ("Ask an admin for a new one: modelyard invite create EMAIL",)),
     problems.AgentNotFound: (REFUSED, ("List the machines: modelyard machine ls",)),
+    problems.SourceTokenNotFound: (REFUSED, ("List the hosts that have one: modelyard source-token ls",)),
+    problems.SourceTokenLimitReached: (REFUSED, ("Remove one: modelyard source-token rm HOST",)),
     problems.CredentialNotFound: (REFUSED, ("List your keys: modelyard key ls",)),
+    problems.SessionNotFound: (REFUSED, ("List your sessions: modelyard account sessions",)),
     problems.PairingNotFound: (REFUSED, ("Start again on the machine: modelyard login URL --device",)),
     problems.AccountExists: (REFUSED, ("Sign in with it, then accept the invitation: modelyard login URL EMAIL",)),
     problems.TooManyAttempts: (REFUSED, ("Try again in {retry_in}.",)),
@@ -156,7 +179,8 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     ),
     transfer_errors.BadResponse: (UNREACHABLE, ()),
     transfer_errors.DigestMismatch: (BYTES_WRONG, ()),
-    transfer_errors.TargetExists: (REFUSED, ("Replace the file: modelyard pull --force MODEL",)),
+    transfer_errors.TargetExists: (REFUSED, ("Replace it: modelyard pull --force MODEL",)),
+    transfer_errors.OtherFilesInFolder: (REFUSED, ()),
     transfer_errors.TransferFailed: (OTHER, ()),
     ModelAmbiguous: (REFUSED, ()),
     NameInvalid: (
@@ -207,6 +231,8 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
             return error.facts
         case NameInvalid():
             return {"suggestion": error.suggestion}
+        case LockedModelsMissing():
+            return {"missing": [{"model_path": each.path.relative, "sha256": each.sha256} for each in error.models]}
         case VersionNotCurrent():
             return {"model_id": str(error.model_id), "version": error.version}
         case _:

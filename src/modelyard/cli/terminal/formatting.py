@@ -1,8 +1,9 @@
-"""Format values for a terminal: sizes, times, tables, and untrusted text with unprintable characters escaped."""
+"""Format values for a terminal: sizes, times, fields, and untrusted text with unprintable characters escaped."""
 
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from modelyard.comfyui.quoting import counted
 
@@ -20,6 +21,22 @@ def format_size(count: int) -> str:
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
+
+
+class Content(Protocol):
+    """A model or a version: one file, or a folder of ``file_count`` files."""
+
+    @property
+    def content_size(self) -> int: ...
+
+    @property
+    def file_count(self) -> int | None: ...
+
+
+def format_content_size(content: Content) -> str:
+    """Format the size of a model or a version as ``6.8 GB``, of a folder as ``6.8 GB, 14 files``."""
+    size = format_size(content.content_size)
+    return size if content.file_count is None else f"{size}, {counted(content.file_count, 'file')}"
 
 
 def format_time(moment: datetime | None) -> str:
@@ -43,16 +60,6 @@ def format_duration(seconds: float) -> str:
     """Format a duration as ``1:02:03`` or ``2:03``, and below a minute as ``12 s``."""
     rounded = timedelta(seconds=round(seconds))
     return str(rounded).removeprefix("0:").lstrip("0") if seconds >= 60 else f"{round(seconds)} s"
-
-
-def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Format rows as lines of aligned columns below headings; cells are escaped, and not truncated for ``grep``."""
-    clean = [[escape_unprintable(cell) for cell in row] for row in rows]
-    widths = [max(map(count_columns, cells)) for cells in zip(headings, *clean, strict=True)]
-    return [
-        "  ".join(cell + " " * (width - count_columns(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (headings, *clean)
-    ]
 
 
 def count_columns(text: str) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from modelyard.cli.terminal.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from types import FrameType
 
 Result = TypeVar("Result")
@@ -23,11 +23,21 @@ CLEANUP_SECONDS = 10.0
 _SHOW_CURSOR = "\x1b[?25h"
 
 
+# What the running transfer has done, for the message after Ctrl-C; one program runs one command.
+_stop_descriptions: list[Callable[[], str]] = []
+
+
+def set_stop_description(describe: Callable[[], str] | None) -> None:
+    """Set the function that says what is done if the command is interrupted from now on; None for no transfer."""
+    _stop_descriptions[:] = [] if describe is None else [describe]
+
+
 def build_interruption_text(words: Sequence[str]) -> str:
-    """Return the message after Ctrl-C; if a word is push, pull or sync, it says that the command can be continued."""
-    transfers_files = not {"push", "pull", "sync"}.isdisjoint(words)
-    hint = " Run the same command again to continue where it stopped." if transfers_files else ""
-    return f"Interrupted.{hint}\n"
+    """Return the message after Ctrl-C; of push, pull and sync, what was done, and that the command can continue."""
+    if {"push", "pull", "sync"}.isdisjoint(words):
+        return "Interrupted.\n"
+    done = next((f": {text}" for describe in _stop_descriptions if (text := describe())), "")
+    return f"Interrupted{done}. Run the same command again to continue where it stopped.\n"
 
 
 async def bounded_after_interrupt(work: Coroutine[Any, Any, Result]) -> Result:

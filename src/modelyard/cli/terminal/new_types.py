@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,7 +29,7 @@ def confirm_new_types(terminal: Terminal, model_types: Iterable[str], *, is_acce
         return
     names = ", ".join(f"'{each}'" for each in new)
     sentence = f"No folder {names} is known, and no model of the team has this type. Machines would create the folder."
-    if terminal.output.style == "json" or not sys.stdin.isatty():
+    if not terminal.can_ask:
         raise typer.BadParameter(f"{sentence} To use it all the same, add --new-type.")
     terminal.output.note(sentence)
     typer.confirm("Use it all the same?", abort=True, err=True)

@@ -2,10 +2,14 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import typer
+
+from modelyard.cli.terminal.colors import Line
 from modelyard.cli.terminal.formatting import escape_unprintable
 
 Style = Literal["human", "json", "quiet"]
@@ -26,13 +30,30 @@ class Output:
         """Whether progress bars can be shown: for people, at a terminal that can move its cursor."""
         return self.style == "human" and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
-    def answer(self, *, document: object, lines: Iterable[str], quiet: Iterable[str] = ()) -> None:
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal that standard output is; None for a file or a pipe, where nothing is cut."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    @property
+    def shows_colors(self) -> bool:
+        """Whether standard output is a terminal with colours; see https://no-color.org for ``NO_COLOR``."""
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def answer(self, *, document: object, lines: Iterable[str | Line], quiet: Iterable[str] = ()) -> None:
         """Print a command's result on standard output: the document, the quiet lines or the lines, by style."""
         if self.style == "json":
             self._print(json.dumps(to_json(document), indent=2, ensure_ascii=not _is_stdout_utf8()))
             return
         for line in quiet if self.style == "quiet" else lines:
-            self._print(escape_unprintable(line))
+            self._print(self._paint(line) if isinstance(line, Line) else escape_unprintable(line))
+
+    def _paint(self, line: Line) -> str:
+        """Return a line with unprintable characters escaped, and with colours where they are shown."""
+        if not self.shows_colors:
+            return escape_unprintable(str(line))
+        spans = [(escape_unprintable(span.text), span.color) for span in line.spans]
+        return "".join(text if color is None else typer.style(text, fg=color) for text, color in spans).rstrip()
 
     def done(self, line: str, **facts: object) -> None:
         """Print that an action is done: the line, or ``is_success`` and the facts as JSON; nothing with --quiet."""

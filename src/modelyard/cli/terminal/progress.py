@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from modelyard.cli.terminal.formatting import escape_unprintable, format_duration, format_size
+from modelyard.cli.terminal.formatting import format_duration, format_size
+from modelyard.cli.terminal.interrupting import set_stop_description
 from modelyard.cli.terminal.output import Output
+from modelyard.cli.terminal.totals import Totals
 from modelyard.client.transfers.push import AwaitingVerification, PushEvent
 from modelyard.transfer.progress import Hashed, Received, Resumed, Retrying, Sent, Verified
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from modelyard.cli.terminal.progress_bars import BarRows
 
 _LINE_EVERY_SECONDS = 5.0
-_NAME_COLUMNS = 40
 
 
 class ProgressView(Protocol):
     """A display of transfer events."""
+
+    def expect(self, sizes: Mapping[Path, int]) -> None:
+        """Add files that will be transferred, with their sizes in bytes, to the total."""
 
     def show(self, event: PushEvent) -> None:
         """Update the display with an event."""
@@ -75,72 +78,84 @@ def get_message(event: PushEvent) -> str | None:
 
 
 class Bars:
-    """Progress bars on standard error, one for each file."""
+    """Progress bars on standard error, one for each file, and above them one for all of several files."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[Path, TaskID] = {}
-        self._verbs: dict[Path, str] = {}
+    def __init__(self, rows: BarRows, totals: Totals) -> None:
+        self._rows = rows
+        self._totals = totals
+
+    def expect(self, sizes: Mapping[Path, int]) -> None:
+        """Show a row for all files, if there are several."""
+        self._totals.expect(sizes)
+        self._show_total()
 
     def show(self, event: PushEvent) -> None:
         """Update the bar of the event's file; print the message of a resumed or retried transfer above the bars."""
         message = get_message(event)
         if message is not None:
-            self._progress.console.print(escape_unprintable(message), markup=False, highlight=False, soft_wrap=True)
+            self._rows.print_text(message)
         if isinstance(event, AwaitingVerification):
             self._show_stage(event.path, Stage("registry reads", 1, 1))
-        if isinstance(event, Retrying) and (task := self._tasks.get(event.path)) is not None:
-            self._verbs[event.path] = "waiting"
-            self._progress.update(task, description=_format_description("waiting", event.path))
+        if isinstance(event, Retrying) and self._rows.get_verb(event.path) is not None:
+            self._show_stage(event.path, Stage("waiting", 0, 1))
         stage = get_stage(event)
         # During a download the hash is computed right behind it: a bar of its own would only flicker.
         if stage is not None and not (
-            stage.verb == "verifying" and self._verbs.get(event.path) == "pulling" and self._is_unfinished(event.path)
+            stage.verb == "verifying"
+            and self._rows.get_verb(event.path) == "pulling"
+            and not self._rows.is_full(event.path)
         ):
             self._show_stage(event.path, stage)
+        self._totals.add(event)
+        self._show_total()
 
     def remove(self, path: Path) -> None:
         """Remove the bar of a file, if it has one."""
-        task = self._tasks.pop(path, None)
-        self._verbs.pop(path, None)
-        if task is not None:
-            self._progress.remove_task(task)
+        self._rows.remove_row(path)
+        self._totals.end(path)
+        self._show_total()
 
     def print_above(self, write: Callable[[], None]) -> None:
         """Hide the bars while ``write`` prints: a line beside bars would be cut to the width of the screen."""
-        self._progress.stop()
+        self._rows.progress.stop()
         write()
-        self._progress.start()
-
-    def _is_unfinished(self, path: Path) -> bool:
-        """Return whether a file's bar, which must exist, is not full."""
-        return not next(task.finished for task in self._progress.tasks if task.id == self._tasks[path])
+        self._rows.progress.start()
 
     def _show_stage(self, path: Path, stage: Stage) -> None:
-        """Update the bar of a file; create it if it has none, and reset it at the start of another stage."""
-        description = _format_description(stage.verb, path)
-        if path not in self._tasks:
-            self._tasks[path] = self._progress.add_task(description, total=stage.total, completed=stage.done)
-        elif self._verbs[path] != stage.verb:
-            self._progress.reset(self._tasks[path], total=stage.total, completed=stage.done, description=description)
-        else:
-            self._progress.update(self._tasks[path], total=stage.total, completed=stage.done)
-        self._verbs[path] = stage.verb
+        """Show the stage in the bar of a file."""
+        self._rows.set_row(path, stage.verb, path.name, (stage.done, stage.total))
+
+    def _show_total(self) -> None:
+        """Update the row for all files; there is none for a single file."""
+        totals = self._totals
+        if totals.files > 1:
+            files = f"{totals.files_ended}/{totals.files}"
+            self._rows.set_row(None, "total", files, (totals.bytes_done, totals.bytes_total))
 
 
 class Lines:
     """A line for each file every 5 seconds, for logs and pipes."""
 
-    def __init__(self, print_line: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        print_line: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        totals: Totals | None = None,
+    ) -> None:
         self._print_line = print_line
         self._clock = clock
+        self._totals = totals or Totals()
         self._last_lines: dict[Path, tuple[str, float, int]] = {}  # verb, time and bytes of each file's last line
+
+    def expect(self, sizes: Mapping[Path, int]) -> None:
+        self._totals.expect(sizes)
 
     def show(self, event: PushEvent) -> None:
         """Print the message of a resumed or retried transfer at once, and progress at most every 5 seconds a file.
 
         The first event of a stage prints nothing.
         """
+        self._totals.add(event)
         message = get_message(event)
         if message is not None:
             self._print_line(message)
@@ -156,6 +171,7 @@ class Lines:
             self._print_line(format_progress_line(event.path.name, stage, rate))
 
     def remove(self, path: Path) -> None:
+        self._totals.end(path)
         self._last_lines.pop(path, None)
 
     def print_above(self, write: Callable[[], None]) -> None:
@@ -165,9 +181,10 @@ class Lines:
 class NoProgress:
     """A display that shows nothing."""
 
-    def show(self, event: PushEvent) -> None: ...
-
-    def remove(self, path: Path) -> None: ...
+    def __init__(self, totals: Totals) -> None:
+        self.expect = totals.expect
+        self.show = totals.add
+        self.remove = totals.end
 
     def print_above(self, write: Callable[[], None]) -> None:
         write()
@@ -185,42 +202,22 @@ def format_progress_line(name: str, stage: Stage, rate: float) -> str:
     return f"{line}, {format_size(round(rate))}/s, {format_duration((stage.total - stage.done) / rate)} left"
 
 
-def _format_description(verb: str, path: Path) -> str:
-    """Return the stage's verb and the shortened file name, for the left of a bar."""
-    return f"{verb:<14} {_shorten(path.name)}"
-
-
-def _shorten(name: str) -> str:
-    """Escape a file name, and replace the middle of one over 40 characters by an ellipsis."""
-    clean = escape_unprintable(name)
-    return clean if len(clean) <= _NAME_COLUMNS else f"{clean[: _NAME_COLUMNS - 13]}…{clean[-12:]}"
-
-
 @contextmanager
 def show_progress(output: Output) -> Iterator[ProgressView]:
-    """Yield the display for this output: bars on a terminal, nothing with --quiet, else lines."""
+    """Yield the display for this output: bars on a terminal, nothing with --quiet, else lines.
+
+    After Ctrl-C, the message of the program says what was done.
+    """
+    totals = Totals()
+    set_stop_description(totals.describe_stop)
     if output.style == "quiet":
-        yield NoProgress()
+        yield NoProgress(totals)
     elif not output.shows_bars:
-        yield Lines(output.note)
+        yield Lines(output.note, totals=totals)
     else:
-        with _build_bars() as progress:
-            yield Bars(progress)
+        from modelyard.cli.terminal.progress_bars import BarRows
 
-
-def _build_bars() -> Progress:
-    """Build rich's progress bars for standard error, not shown yet; they disappear at the end."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-        transient=True,
-        # Answers that go to a file or a pipe must not land on the terminal.
-        redirect_stdout=sys.stdout.isatty(),
-    )
+        rows = BarRows()
+        with rows.progress:
+            yield Bars(rows, totals)
+    set_stop_description(None)

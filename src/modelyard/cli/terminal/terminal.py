@@ -11,7 +11,7 @@ import typer
 from modelyard.cli.terminal.output import Output
 
 if TYPE_CHECKING:
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.client.profile import ProfileFile
     from modelyard.client.settings import ClientSettings
 
@@ -37,8 +37,13 @@ class Terminal:
 
         return ProfileFile(self.settings.profile_file, self.output.warn)
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether a question can be asked: at a terminal, unless the output is JSON."""
+        return self.output.style != "json" and sys.stdin.isatty()
+
     def call_registry(
-        self, work: Callable[[Registry], Awaitable[Result]], *, retry_until_give_up: bool = False
+        self, work: Callable[[RegistryApi], Awaitable[Result]], *, retry_until_give_up: bool = False
     ) -> Result:
         """Run ``work`` with the registry that the settings or the profile select, and return its result.
 
@@ -59,16 +64,16 @@ class Terminal:
 
         return self.run(run_in_registry())
 
-    def call_anonymously(self, url: str, work: Callable[[Registry], Awaitable[Result]]) -> Result:
+    def call_anonymously(self, url: str, work: Callable[[RegistryApi], Awaitable[Result]]) -> Result:
         """Run ``work`` with the registry at ``url`` without authentication, and return its result.
 
         Idempotent calls are retried for 4 seconds.
         """
-        from modelyard.client.api.registry import Registry
+        from modelyard.client.api.registry import RegistryApi
 
         async def run_in_registry() -> Result:
             """Enter the registry client, and await ``work`` with it."""
-            async with Registry(url) as registry:
+            async with RegistryApi(url) as registry:
                 return await work(registry)
 
         return self.run(run_in_registry())
@@ -83,7 +88,7 @@ class Terminal:
 
 
 def require_posix(command: str) -> None:
-    """Check that this is not Windows, which cannot replace open files or open files relative to a folder's descriptor.
+    """Check that this is not Windows, where this command is untested.
 
     Raises:
         ValueError: this is Windows; the message has the command to use there.

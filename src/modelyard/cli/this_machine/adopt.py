@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from modelyard.agent.reconciliation.adoption import AdoptableFile
     from modelyard.agent.settings import AgentSettings
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.models import Model
 
 
@@ -45,7 +45,7 @@ def adopt_files(
     settings = read_agent_settings(terminal, comfyui=comfyui, models_dir=models_dir, agent_id=agent_id)
     state_dir = terminal.settings.state_dir
 
-    async def adopt(registry: Registry) -> list[AdoptableFile]:
+    async def adopt(registry: RegistryApi) -> list[AdoptableFile]:
         """Load all versions of the team, then find and adopt their files."""
         versions = await _list_all_versions(registry)
         return await _find_and_adopt(settings, state_dir, versions, dry_run=dry_run)
@@ -70,7 +70,7 @@ def adopt_files(
     )
 
 
-async def _list_all_versions(registry: Registry) -> list[Model]:
+async def _list_all_versions(registry: RegistryApi) -> list[Model]:
     """Return the team's models with each of their versions, and those in its trash with their last one."""
     from modelyard.client.api.models import list_all_models
     from modelyard.wire.model_filter import ModelFilter
@@ -82,7 +82,7 @@ async def _list_all_versions(registry: Registry) -> list[Model]:
     return [*models, *versions, *deleted]
 
 
-async def _list_versions(registry: Registry, model: Model) -> AsyncIterator[Model]:
+async def _list_versions(registry: RegistryApi, model: Model) -> AsyncIterator[Model]:
     """Yield the model as it was with each of its versions, also those in the trash."""
     from modelyard.client.api.models import list_all_versions, replace_content
 

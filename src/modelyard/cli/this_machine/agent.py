@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.terminal.terminal import Terminal, require_posix, terminal_of
+from modelyard.cli.this_machine import adopt, doctor, extension, selftest
 from modelyard.cli.this_machine.settings import AgentId, ComfyUI, Label, ModelsDir, read_agent_settings
 from modelyard.cli.this_machine.status import format_status
 from modelyard.cli.this_machine.sync_output import format_ready_count, to_result_document
@@ -19,10 +21,17 @@ if TYPE_CHECKING:
     from modelyard.agent.startup import StartOptions
     from modelyard.agent.state_folder import StateFolder
 
-agent = typer.Typer(
-    no_args_is_help=True,
-    help="The agent of this machine: it keeps the models folders in sync with the team. Linux and macOS.",
-)
+agent = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["agent"].help)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group to the command tree."""
+    doctor.add_to(agent)
+    selftest.add_to(agent)
+    adopt.add_to(agent)
+    extension.add_to(agent)
+    app.add_typer(agent, name="agent")
+
 
 OneAgent = Annotated[
     str | None,
@@ -84,7 +93,8 @@ def show_status(context: typer.Context, agent_id: OneAgent = None) -> None:
     statuses = [(status, folder.is_running()) for folder in folders if (status := folder.read_status()) is not None]
     if not statuses:
         raise ValueError("No agent has run here yet. Start one: modelyard agent run --comfyui DIR")
-    lines = [line for status, is_running in statuses for line in [*format_status(status, is_running), ""]]
+    width = terminal.output.width
+    lines = [line for status, is_running in statuses for line in [*format_status(status, is_running, width), ""]]
     terminal.output.answer(
         document={"agents": [to_json_document(status, is_running=is_running) for status, is_running in statuses]},
         lines=lines[:-1],
@@ -214,7 +224,7 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
             raise
         _pair(terminal, settings.url)
         credentials = key_store.get_credentials(settings)
-    return StartOptions(settings, credentials, terminal.settings.state_dir, dict(os.environ))
+    return StartOptions(settings, credentials, terminal.settings.state_dir, dict(os.environ), terminal.settings)
 
 
 def _pair(terminal: Terminal, url: str | None) -> Path:

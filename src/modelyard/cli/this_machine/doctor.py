@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from modelyard.cli.terminal.terminal import require_posix, terminal_of
-from modelyard.cli.this_machine.settings import ComfyUI, ModelsDir, read_agent_settings
+from modelyard.cli.this_machine.settings import ComfyUI, KnownAgentId, ModelsDir, read_known_agent_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelyard.agent.doctor.findings import Finding
-
-
-AgentId = Annotated[
-    str | None,
-    typer.Option(
-        "--agent-id",
-        metavar="ID",
-        help="The machine's name; default: that of the only agent that has run here, else the host name.",
-    ),
-]
+    from modelyard.cli.terminal.terminal import Terminal
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def print_findings(
-    context: typer.Context, comfyui: ComfyUI = None, models_dir: ModelsDir = None, agent_id: AgentId = None
+    context: typer.Context, comfyui: ComfyUI = None, models_dir: ModelsDir = None, agent_id: KnownAgentId = None
 ) -> None:
     """Check this machine's key, clock, folders, links, file names, disk space, ComfyUI and agent; change nothing.
 
@@ -41,22 +34,27 @@ def print_findings(
     require_posix("modelyard agent doctor")
     from modelyard.agent.doctor.checks import DoctorContext, check_machine
     from modelyard.agent.registry.keys import AgentKeyStore
-    from modelyard.agent.state_folder import StateFolder, list_agent_ids
+    from modelyard.agent.state_folder import StateFolder
 
     terminal = terminal_of(context)
-    settings = read_agent_settings(terminal, comfyui=comfyui, models_dir=models_dir, agent_id=agent_id)
-    known_ids = list_agent_ids(terminal.settings.state_dir)
-    if "agent_id" not in settings.model_fields_set and len(known_ids) == 1:
-        settings = read_agent_settings(terminal, comfyui=comfyui, models_dir=models_dir, agent_id=known_ids[0])
+    settings = read_known_agent_settings(terminal, comfyui=comfyui, models_dir=models_dir, agent_id=agent_id)
     key_store = AgentKeyStore(terminal.settings.profile_file, terminal.output.warn)
     folder = StateFolder(terminal.settings.state_dir, settings.agent_id)
     findings = list(
         check_machine(DoctorContext(settings, lambda: key_store.get_credentials(settings), folder, dict(os.environ)))
     )
+    answer_findings(terminal, findings)
+
+
+def answer_findings(terminal: Terminal, findings: Sequence[Finding], **facts: str) -> None:
+    """Print facts about the machine and what was found, and exit with 1 if there is a problem."""
     problem_count = sum(finding.level == "problem" for finding in findings)
     terminal.output.answer(
-        document={"findings": [finding.__dict__ for finding in findings], "problems": problem_count},
-        lines=[line for finding in findings for line in _format_finding(finding)],
+        document={**facts, "findings": [finding.__dict__ for finding in findings], "problems": problem_count},
+        lines=[
+            *(f"{name:<8} {fact}" for name, fact in facts.items()),
+            *(line for finding in findings for line in _format_finding(finding)),
+        ],
         quiet=[str(problem_count)],
     )
     if problem_count:

@@ -22,6 +22,14 @@ ModelsDir = Annotated[
 AgentId = Annotated[
     str | None, typer.Option("--agent-id", metavar="ID", help="The machine's name; default: its host name.")
 ]
+KnownAgentId = Annotated[
+    str | None,
+    typer.Option(
+        "--agent-id",
+        metavar="ID",
+        help="The machine's name; default: that of the only agent that has run here, else the host name.",
+    ),
+]
 Label = Annotated[
     list[str] | None, typer.Option("--label", metavar="L", help="A label of this machine; may be repeated.")
 ]
@@ -36,3 +44,14 @@ def read_agent_settings(terminal: Terminal, **flags: object) -> AgentSettings:
     from modelyard.agent.settings import read_settings
 
     return read_settings(os.environ, url=terminal.url_option, **flags)
+
+
+def read_known_agent_settings(terminal: Terminal, **flags: object) -> AgentSettings:
+    """Return the settings of the only agent that has run here, unless they name another one; see above for errors."""
+    from modelyard.agent.state_folder import list_agent_ids
+
+    settings = read_agent_settings(terminal, **flags)
+    known_ids = list_agent_ids(terminal.settings.state_dir)
+    if "agent_id" in settings.model_fields_set or len(known_ids) != 1:
+        return settings
+    return read_agent_settings(terminal, **(flags | {"agent_id": known_ids[0]}))

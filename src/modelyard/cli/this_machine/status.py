@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import format_age, format_fields, format_size, format_table
+from modelyard.cli.terminal.formatting import format_age, format_fields, format_size
+from modelyard.cli.terminal.table import format_table
 
 if TYPE_CHECKING:
     from modelyard.agent.state_folder import ModelStatus, StatusSnapshot
+    from modelyard.cli.terminal.colors import Line
 
 
-def format_status(status: StatusSnapshot, is_running: bool) -> list[str]:
-    """Return the lines about one agent: its fields, held removals, and a table of the models in ``status.models``."""
+def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -> list[str | Line]:
+    """Return the lines about one agent: its fields, held removals, and a table of the models in ``status.models``.
+
+    ``width`` is as in ``format_table``.
+    """
     percent = "" if status.percent is None else f", {status.percent} %"
     phase = f"{status.phase}{percent}" + (f": {status.detail}" if status.detail else "")
     pairs = [
@@ -27,13 +32,13 @@ def format_status(status: StatusSnapshot, is_running: bool) -> list[str]:
         *(("folder", folder) for folder in status.folders),
         *(("note", note) for note in status.notes),
     ]
-    lines = format_fields(pairs)
+    lines: list[str | Line] = [*format_fields(pairs)]
     if status.held is not None:
         lines += [f"  to be removed: {path}" for path in status.held.paths]
         lines.append("  Approve the removal: modelyard agent approve")
     if status.models:
         lines += format_table(
-            ("MODEL", "STATE", "DOWNLOADED", "REASON"), [_build_model_row(model) for model in status.models]
+            ("MODEL", "STATE", "DOWNLOADED", "REASON"), [_build_model_row(model) for model in status.models], width
         )
     return lines
 

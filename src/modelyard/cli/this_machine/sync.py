@@ -20,17 +20,18 @@ from modelyard.cli.this_machine.sync_output import (
 from modelyard.cli.transfers.options import GiveUpAfter, LimitRate, build_network
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from modelyard.agent.roots import FoundRoots
     from modelyard.cli.terminal.progress import ProgressView
     from modelyard.cli.terminal.terminal import Terminal
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.sync.apply.downloads import ApplyOptions
     from modelyard.sync.apply.replica_states import OnReplicaState, ReplicaState
     from modelyard.sync.desired import DesiredState
     from modelyard.sync.inventory.scan import MachineState
+    from modelyard.sync.locked_state import LockedState
     from modelyard.sync.planning.actions import Plan
     from modelyard.sync.reconcile import ReconcileRequest
 
@@ -52,6 +53,9 @@ def sync_folder(
         str | None,
         typer.Option("--comfyui-url", metavar="URL", help="The address of its ComfyUI; default http://127.0.0.1:8188."),
     ] = None,
+    lock: Annotated[
+        Path | None, typer.Option(metavar="LOCK", help="Place the models of this lock, at the content that it pins.")
+    ] = None,
     limit_rate: LimitRate = None,
     give_up_after: GiveUpAfter = None,
     approve_removal: Annotated[
@@ -71,16 +75,21 @@ def sync_folder(
     Files that this command did not place are never changed or removed. If ComfyUI runs, it is asked for its model
     folders, and whether it lists the placed files. To keep a machine in sync: modelyard agent run
 
-    Examples: modelyard sync ~/ComfyUI --dry-run; modelyard sync /srv/models --label gpu24
+    With --lock, the team's other models are not placed, and labels have no effect. Nothing is changed if the registry
+    lacks one of the locked contents.
+
+    Examples: modelyard sync ~/ComfyUI --dry-run; modelyard sync /srv/models --lock comfy-lock.yaml
     """
     require_posix("modelyard sync")
+    if lock is not None and label:
+        raise typer.BadParameter("--label has no effect with --lock.")
     from modelyard.sync.apply.downloads import ApplyOptions
 
     terminal = terminal_of(context)
     apply_options = ApplyOptions(network=build_network(terminal, limit_rate, give_up_after))
-    options = _SyncOptions(folder, comfyui_url, label or [], dry_run, approve_removal, hard_links)
+    options = _SyncOptions(folder, comfyui_url, label or [], lock, dry_run, approve_removal, hard_links)
 
-    async def sync(registry: Registry) -> tuple[Plan, tuple[ReplicaState, ...]]:
+    async def sync(registry: RegistryApi) -> tuple[Plan, tuple[ReplicaState, ...]]:
         """Reconcile the folder with the command's options."""
         return await _sync(terminal, registry, options, apply_options)
 
@@ -101,13 +110,14 @@ class _SyncOptions:
     folder: Path
     comfyui_url: str | None
     labels: Sequence[str]
+    lock: Path | None
     dry_run: bool
     approve_removal: bool
     hard_links: bool
 
 
 async def _sync(
-    terminal: Terminal, registry: Registry, options: _SyncOptions, apply_options: ApplyOptions
+    terminal: Terminal, registry: RegistryApi, options: _SyncOptions, apply_options: ApplyOptions
 ) -> tuple[Plan, tuple[ReplicaState, ...]]:
     """Reconcile the folder; return the plan and the final state of each model (empty for a dry run).
 
@@ -125,15 +135,15 @@ async def _sync(
 
     cache = RootCache(terminal.settings.state_dir / "sync" / "folders.json")
     roots = await asyncio.to_thread(find_roots_at, options.folder, options.comfyui_url, os.environ, cache)
-    desired = await _get_desired_state(terminal, registry, options)
+    locked = await _get_desired_state(terminal, registry, options)
     apply_options = replace(apply_options, get_blocked_reason=make_comfyui_blocker(roots))
-    request = _build_request(roots, desired, options, apply_options)
+    request = _build_request(roots, locked.desired, options, apply_options)
     async with open_folder_state(options.folder, terminal.settings.state_dir) as machine:
-        plan, replica_states = await _reconcile(terminal, registry, machine, request)
+        plan, replica_states = await _reconcile(terminal, registry, machine, request, locked.model_ids)
         replaced = {action.target.path for action in plan.replace}
         if any(each.path in replaced and each.state == "ready" for each in replica_states):
             await asyncio.to_thread(free_comfyui_memory, roots)
-        return plan, await asyncio.to_thread(add_load_problems, roots, desired, replica_states)
+        return plan, await asyncio.to_thread(add_load_problems, roots, locked.desired, replica_states)
 
 
 def _build_request(
@@ -154,43 +164,67 @@ def _build_request(
 
 
 async def _reconcile(
-    terminal: Terminal, registry: Registry, machine: MachineState, request: ReconcileRequest
+    terminal: Terminal,
+    registry: RegistryApi,
+    machine: MachineState,
+    request: ReconcileRequest,
+    model_ids: Mapping[UUID, UUID],
 ) -> tuple[Plan, tuple[ReplicaState, ...]]:
     """Print the plan, then apply it and draw the progress; return the plan and the final states (none if a dry run)."""
     from modelyard.cli.terminal.progress import show_progress
+    from modelyard.client.api.download_urls import DownloadUrls
     from modelyard.client.api.urls import check_download_url
     from modelyard.sync.apply.apply_plan import wait_for_final_states
     from modelyard.sync.apply.executor import Executor
+    from modelyard.sync.apply.queue import list_expected_downloads
+    from modelyard.sync.locked_state import LockedDownloads
     from modelyard.sync.reconcile import reconcile_once
+
+    urls = DownloadUrls(LockedDownloads(registry, model_ids))
 
     async def get_download_url(model_id: UUID, version: int) -> str:
         """Request a presigned URL for a version, and check that it is safe to use."""
-        ticket = await registry.download_ticket(model_id, version)
-        return check_download_url(ticket.download_url, registry.url)
+        return check_download_url(await urls.get(model_id, version), registry.url)
 
     def print_plan(plan: Plan) -> None:
         """Print the plan on standard error, unless the style is quiet."""
         for line in list_plan_lines(plan):
             terminal.output.note(line)
 
+    def start_view(plan: Plan, view: ProgressView) -> None:
+        """Print the plan, and expect its downloads in the progress display and at the registry."""
+        view.print_above(lambda: print_plan(plan))
+        view.expect({Path(desired.model_path): desired.size for desired in plan.downloads})
+        urls.expect(list_expected_downloads(plan))
+
     with show_progress(terminal.output) as view:
         async with Executor(
             machine, get_download_url, request.apply_options, _make_progress_listener(view)
         ) as executor:
-            plan = await reconcile_once(
-                executor, machine, request, on_planned=lambda plan: view.print_above(lambda: print_plan(plan))
-            )
+            plan = await reconcile_once(executor, machine, request, on_planned=lambda plan: start_view(plan, view))
             return plan, () if request.is_dry_run else await wait_for_final_states(executor)
 
 
-async def _get_desired_state(terminal: Terminal, registry: Registry, options: _SyncOptions) -> DesiredState:
-    """Return the state from the machine's manifest if MODELYARD_TOKEN is an agent key, else from the team's models."""
+async def _get_desired_state(terminal: Terminal, registry: RegistryApi, options: _SyncOptions) -> LockedState:
+    """Return the state of the lock, or the machine's manifest if MODELYARD_TOKEN is an agent key, or the team's models.
+
+    Raises:
+        ValueError: a lock with an agent key, which may only download what its manifest has.
+    """
+    from modelyard.client.locks import read_lock_file
     from modelyard.sync.desired_sources import get_machine_desired_state, get_team_desired_state
+    from modelyard.sync.locked_state import LockedState, get_locked_state
     from modelyard.wire.credentials import PREFIXES
 
-    if (terminal.settings.token or "").startswith(PREFIXES["agent"]):
-        return await get_machine_desired_state(registry, read_agent_settings(terminal).agent_id, options.labels)
-    return await get_team_desired_state(registry, options.labels)
+    is_agent = (terminal.settings.token or "").startswith(PREFIXES["agent"])
+    if options.lock is not None:
+        if is_agent:
+            raise ValueError("A machine's key downloads only what its manifest has. Use --lock with a user's key.")
+        return await get_locked_state(registry, await read_lock_file(options.lock))
+    if is_agent:
+        agent_id = read_agent_settings(terminal).agent_id
+        return LockedState(await get_machine_desired_state(registry, agent_id, options.labels))
+    return LockedState(await get_team_desired_state(registry, options.labels))
 
 
 def _make_progress_listener(view: ProgressView) -> OnReplicaState:

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal.formatting import format_size
+from modelyard.cli.terminal.completion import complete_model
+from modelyard.cli.terminal.formatting import format_content_size
 from modelyard.cli.terminal.terminal import terminal_of
-from modelyard.cli.transfers.options import GiveUpAfter, LimitRate, build_network
+from modelyard.cli.transfers.options import MOST_JOBS, GiveUpAfter, LimitRate, build_network
+from modelyard.cli.transfers.summary import format_summary
 
 if TYPE_CHECKING:
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.client.transfers.pull import Pulled
     from modelyard.wire.models import Model
 
 ModelVersions = Annotated[
     list[str],
     typer.Argument(
-        metavar="MODEL[@N]...", help="Ids, paths, or names that only one model has; MODEL@3 is version 3 of it."
+        metavar="MODEL[@N]...",
+        help="Ids, paths, or names that only one model has; MODEL@3 is version 3 of it.",
+        autocompletion=complete_model,
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        max=MOST_JOBS,
+        help="Files of up to 32 MiB that are downloaded at once.",
     ),
 ]
 
@@ -40,44 +55,55 @@ def pull(
     ] = False,
     limit_rate: LimitRate = None,
     give_up_after: GiveUpAfter = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace other files of the same name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace other files and models of the same name.")] = False,
+    jobs: Jobs = 4,
 ) -> None:
     """Download models to this machine, and check their hashes.
 
     A file that is here already is not downloaded again. After an interruption, the same command continues where it
-    stopped.
+    stopped. A model of many files becomes a folder, which appears whole or not at all.
 
     Examples: modelyard pull ink; modelyard pull ink@2 -o old;
     modelyard pull loras/ink.safetensors -o ~/ComfyUI/models --tree
     """
     from modelyard.cli.terminal.progress import show_progress
-    from modelyard.client.resolve_models import find_model_version
-    from modelyard.client.transfers.pull import Destination
-    from modelyard.client.transfers.pull import pull as pull_model
+    from modelyard.client.resolve_models import find_model_versions
+    from modelyard.client.transfers.pull import Destination, PullOptions, pull_all
 
     terminal = terminal_of(context)
-    network = build_network(terminal, limit_rate, give_up_after)
+    options = PullOptions(build_network(terminal, limit_rate, give_up_after), jobs)
     destination = Destination(output, tree, force)
 
-    async def pull_all(registry: Registry) -> list[Pulled]:
-        """Find all models first, then download them one by one; the first failure ends it."""
-        found = [await find_model_version(registry, name) for name in models]
-        results: list[Pulled] = []
+    async def pull_models(registry: RegistryApi) -> list[Pulled]:
+        """Find all models first, then download them; the first failure ends it."""
+        found = await find_model_versions(registry, models)
         with show_progress(terminal.output) as view:
-            for model in found:
-                results.append(await pull_model(registry, model, destination, view.show, network))
-                view.remove(results[-1].file)
-        return results
+            view.expect({destination.get_file(model): model.content_size for model in found})
+            return await pull_all(
+                registry, found, destination, view.show, lambda pulled: view.remove(pulled.file), options
+            )
 
-    results = terminal.call_registry(pull_all, retry_until_give_up=True)
+    started = time.monotonic()
+    results = terminal.call_registry(pull_models, retry_until_give_up=True)
     terminal.output.answer(
-        document={"files": [{"file": each.file, "outcome": each.outcome, "model": each.model} for each in results]},
+        document={
+            "files": [
+                {"file": each.file, "outcome": each.outcome, "model": each.model, "kept": each.kept} for each in results
+            ]
+        },
         lines=[f"{each.outcome}  {each.file}  {_format_version(each.model)}" for each in results],
         quiet=[str(each.file) for each in results],
     )
+    for each in results:
+        if each.kept is not None:
+            terminal.output.note(f'The folder that was there is no version of this model. It is kept: "{each.kept}".')
+    sizes = [each.model.content_size for each in results if each.outcome == "pulled"]
+    summary = format_summary([each.outcome for each in results], sum(sizes), time.monotonic() - started)
+    if summary is not None:
+        terminal.output.note(summary)
 
 
 def _format_version(model: Model) -> str:
-    """Return the size of a file, and its version if the model has had several."""
-    size = format_size(model.file_size)
+    """Return the size of a file or folder, and its version if the model has had several."""
+    size = format_content_size(model)
     return size if model.version == model.version_count == 1 else f"{size}, version {model.version}"

@@ -3,52 +3,70 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+import time
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli.terminal.formatting import escape_unprintable, format_size
+from modelyard.cli.terminal.completion import complete_model
+from modelyard.cli.terminal.formatting import format_size
+from modelyard.cli.terminal.model_details import BaseModelOption, TriggerWordsOption, split_words
 from modelyard.cli.terminal.new_types import NewType, confirm_new_types
 from modelyard.cli.terminal.terminal import Terminal, terminal_of
-from modelyard.cli.transfers.options import GiveUpAfter, LimitRate, build_network
-from modelyard.cli.transfers.push_output import build_document, get_exit_code, print_result, report_rejected
+from modelyard.cli.transfers.options import MOST_JOBS, GiveUpAfter, LimitRate, PushSettings, build_network
+from modelyard.cli.transfers.push_output import (
+    build_document,
+    get_exit_code,
+    get_next_version,
+    get_taken_path,
+    print_result,
+    print_summary,
+    report_rejected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from modelyard.client.api.registry import Registry
+    from modelyard.client.api.registry import RegistryApi
     from modelyard.client.transfers.collect import ModelOverrides, PushRequest, RejectedFile
     from modelyard.client.transfers.push import PushResult
-    from modelyard.transfer.options import TransferOptions
-
-_MOST_JOBS = 16
 
 Name = Annotated[
     str | None, typer.Option(help="A display name; by default the file's name, or that of the model at the path.")
 ]
 Label = Annotated[list[str] | None, typer.Option(help="Only machines with this label get it; may be repeated.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the registry has verified the files.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST_JOBS, help="Files that are read or sent at once.")]
+Type = Annotated[
+    str | None,
+    typer.Option(
+        "--type", help="The ComfyUI models folder, such as loras; by default from the file's folder or content."
+    ),
+]
+Sidecars = Annotated[
+    bool,
+    typer.Option(
+        "--sidecars/--no-sidecars", help="Send the pictures, .civitai.info and .metadata.json beside the files too."
+    ),
+]
 To = Annotated[
     str | None,
-    typer.Option("--to", metavar="MODEL", help="Upload as the next version of this model: an id, path or name."),
+    typer.Option(
+        "--to",
+        metavar="MODEL",
+        help="Upload as the next version of this model: an id, path or name.",
+        autocompletion=complete_model,
+    ),
 ]
+AsFolder = Annotated[
+    bool, typer.Option("--as-folder", help="Push a folder as one model, without its hidden and empty files.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change and send nothing.")]
 Replace = Annotated[
     bool,
     typer.Option("--replace", help="If a model is at the same path, upload as its next version without asking."),
 ]
-
-
-class PushSettings(NamedTuple):
-    """How many files a push handles at once, whether it waits for verification, and its network options.
-
-    ``accepts_new_types``: types that are new to the team are used without a question.
-    """
-
-    jobs: int
-    wait: bool
-    network: TransferOptions
-    accepts_new_types: bool
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,12 +77,7 @@ def add_to(app: typer.Typer) -> None:
 def push(
     context: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders (all models below), patterns.")],
-    model_type: Annotated[
-        str | None,
-        typer.Option(
-            "--type", help="The ComfyUI models folder, such as loras; by default from the file's folder or content."
-        ),
-    ] = None,
+    model_type: Type = None,
     path: Annotated[
         str | None,
         typer.Option(help="The path on machines: models/<type>/<file>, or a folder that ends with a slash."),
@@ -74,6 +87,8 @@ def push(
     description: Annotated[str | None, typer.Option(help="Free text.")] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="A licence's name or SPDX id.")] = None,
     source_url: Annotated[str | None, typer.Option(help="Where it came from.")] = None,
+    base_model: BaseModelOption = None,
+    trigger_words: TriggerWordsOption = None,
     label: Label = None,
     to: To = None,
     note: Annotated[str | None, typer.Option(help="What is new in this version.")] = None,
@@ -82,22 +97,23 @@ def push(
     clean_names: Annotated[
         bool, typer.Option("--clean-names", help="Replace an invalid file name with the nearest valid one.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; change and send nothing.")
-    ] = False,
+    as_folder: AsFolder = False,
+    dry_run: DryRun = False,
     limit_rate: LimitRate = None,
     give_up_after: GiveUpAfter = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=_MOST_JOBS, help="Files at once.")] = 2,
+    jobs: Jobs = 4,
     wait: Wait = True,
+    sidecars: Sidecars = True,
 ) -> None:
     """Push model files into the team's registry.
 
     Content that the team has already is not sent. After an interruption, the same command continues where it stopped.
     A file at the path of a model that has other content becomes its next version: asked for on a terminal, else refused
-    without --replace or --to. The exit code is the highest of all files.
+    without --replace or --to. A picture with the file's name (ink.preview.png, ink.jpg, ...) becomes its preview. The
+    exit code is the highest of all files.
 
     Examples: modelyard push ink.safetensors --type loras --tag portrait; modelyard push ~/ComfyUI/models/loras;
-    modelyard push trained/ink-2000.safetensors --to ink --note "2,000 steps"
+    modelyard push ink-2000.safetensors --to ink --note "2,000 steps"; modelyard push sdxl-base --as-folder
     """
     from modelyard.client.transfers.collect import ModelOverrides, Notes
 
@@ -106,14 +122,28 @@ def push(
         "tags": tag,
         "license": license_name,
         "source_url": source_url,
+        "base_model": base_model or None,
+        "trigger_words": split_words(trigger_words) if trigger_words else None,
         "required_labels": label,
     }
     notes = Notes(**{field: value for field, value in details.items() if value is not None})
     overrides = ModelOverrides(model_type, path, name, notes, replace, clean_names, note)
     terminal = terminal_of(context)
-    settings = PushSettings(jobs, wait, build_network(terminal, limit_rate, give_up_after), new_type)
+    network = build_network(terminal, limit_rate, give_up_after)
+    settings = PushSettings(jobs, wait, network, new_type, sidecars, as_folder, dry_run)
+    raise typer.Exit(_run(terminal, files, overrides, to, settings))
+
+
+def _run(
+    terminal: Terminal, files: Sequence[str], overrides: ModelOverrides, to: str | None, settings: PushSettings
+) -> int:
+    """Push what the arguments name, or print what that would do, and return the exit code. Raises as ``_select``."""
+    if settings.as_folder:
+        from modelyard.cli.transfers.push_folder import run_folder_push
+
+        return run_folder_push(terminal, _select_folder(terminal, files, overrides, to), settings)
     selected = _select(terminal, files, overrides, to)
-    raise typer.Exit(_print_dry_run(terminal, selected) if dry_run else _push_files(terminal, selected, settings))
+    return (_print_dry_run if settings.dry_run else _push_files)(terminal, selected, settings)
 
 
 def _select(
@@ -126,18 +156,41 @@ def _select(
         NothingToPush: see ``select_files`` and ``select_version_file``.
         ModelNotFound, ModelAmbiguous: see ``find_model``.
     """
-    from modelyard.client.resolve_models import find_model
-    from modelyard.client.transfers.collect import build_version_request, select_files, select_version_file
+    from modelyard.client.transfers.collect import select_files, select_version_file
 
     if to is None:
         return select_files(files, overrides)
+    return [_build_version_request(terminal, select_version_file(files), overrides, to)]
+
+
+def _select_folder(
+    terminal: Terminal, arguments: Sequence[str], overrides: ModelOverrides, to: str | None
+) -> PushRequest:
+    """Return the push request of the only folder among the arguments; with ``to``, as a version of that model.
+
+    Raises:
+        BadParameter, NothingToPush, ModelNotFound, ModelAmbiguous: see ``_select``.
+        TypeUnknown, NameInvalid, ModelPathInvalid: see ``build_model_request``.
+    """
+    from modelyard.client.transfers.collect import build_model_request, select_folder
+
+    folder = select_folder(arguments)
+    if to is None:
+        return build_model_request(folder, overrides)
+    return _build_version_request(terminal, folder, overrides, to)
+
+
+def _build_version_request(terminal: Terminal, file: Path, overrides: ModelOverrides, to: str) -> PushRequest:
+    """Find the model, and return the push request of a file or folder as its next version. Raises as ``_select``."""
+    from modelyard.client.resolve_models import find_model
+    from modelyard.client.transfers.collect import build_version_request
+
     if overrides.model_type or overrides.model_path or overrides.clean_names:
         raise typer.BadParameter(
             "A new version stays at the path of its model: leave out --type, --path, --clean-names."
         )
-    file = select_version_file(files)
     model = terminal.call_registry(lambda registry: find_model(registry, to))
-    return [build_version_request(file, model, overrides)]
+    return build_version_request(file, model, overrides)
 
 
 def _push_files(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile], settings: PushSettings) -> int:
@@ -149,14 +202,16 @@ def _push_files(terminal: Terminal, selected: Sequence[PushRequest | RejectedFil
     from modelyard.client.transfers.collect import PushRequest
 
     requests = [each for each in selected if isinstance(each, PushRequest)]
+    started = time.monotonic()
     confirm_new_types(terminal, [each.model_type for each in requests], is_accepted=settings.accepts_new_types)
     results: list[PushResult] = list(report_rejected(terminal, selected))
-    can_ask = terminal.output.style != "json" and sys.stdin.isatty()
+    can_ask = terminal.can_ask
     if requests:
         pushed = _push_requests(terminal, requests, settings, asks=can_ask)
-        taken = [result for result in pushed if can_ask and _get_next_version(result) is not None]
+        taken = [result for result in pushed if can_ask and get_next_version(result) is not None]
         results += [result for result in pushed if result not in taken]
         results += _push_confirmed(terminal, requests, taken, settings)
+    print_summary(terminal, results, time.monotonic() - started)
     if terminal.output.style == "json":
         terminal.output.answer(document={"files": [build_document(result) for result in results]}, lines=[])
     return max(get_exit_code(result) for result in results)
@@ -172,33 +227,13 @@ def _push_confirmed(
     confirmed: list[PushRequest] = []
     refused: list[PushResult] = []
     for result in taken:
-        question = f"Upload {result.file.name} as version {_get_next_version(result)} of {_get_taken_path(result)}?"
+        question = f"Upload {result.file.name} as version {get_next_version(result)} of {get_taken_path(result)}?"
         if typer.confirm(question, err=True):
             confirmed += [dataclasses.replace(each, replace=True) for each in requests if each.file == result.file]
         else:
             refused.append(result)
             print_result(terminal, result)
     return refused + (_push_requests(terminal, confirmed, settings, asks=False) if confirmed else [])
-
-
-def _get_next_version(result: PushResult) -> int | None:
-    """Return the number of the version that a file could become; None if it was not refused for its path."""
-    from modelyard.client.transfers.push import PushFailed
-    from modelyard.wire.problems import ModelPathTaken
-
-    if isinstance(result, PushFailed) and isinstance(result.error, ModelPathTaken):
-        newest = result.error.facts.get("version")
-        return newest + 1 if isinstance(newest, int) else None
-    return None
-
-
-def _get_taken_path(result: PushResult) -> str:
-    """Return the path of the model for which a file was refused, with unprintable characters escaped."""
-    from modelyard.client.transfers.push import PushFailed
-    from modelyard.wire.problems import Problem
-
-    facts = result.error.facts if isinstance(result, PushFailed) and isinstance(result.error, Problem) else {}
-    return escape_unprintable(str(facts.get("model_path", "")))
 
 
 def _push_requests(
@@ -210,34 +245,41 @@ def _push_requests(
     """
     from modelyard.cli.terminal.progress import show_progress
     from modelyard.client.transfers.batch import push_all
-    from modelyard.client.transfers.push import Pusher
+    from modelyard.client.transfers.push import Pusher, PushOptions
 
-    async def push_requests(registry: Registry) -> list[PushResult]:
+    sizes = {each.file: each.file.stat().st_size for each in requests if each.file.exists()}
+
+    async def push_requests(registry: RegistryApi) -> list[PushResult]:
         """Push the files with a progress display, and return their results in order."""
         with show_progress(terminal.output) as view:
-            pusher = Pusher(registry, terminal.settings, view.show, wait=settings.wait, network=settings.network)
+            view.expect(sizes)
+            options = PushOptions(settings.wait, settings.sidecars, settings.network, settings.jobs)
+            pusher = Pusher(registry, terminal.settings, view.show, options)
 
             def report_result(result: PushResult) -> None:
                 """Remove a file that is done from the display, and print its result."""
                 view.remove(result.file)
-                if not (asks and _get_next_version(result) is not None):
+                if not (asks and get_next_version(result) is not None):
                     view.print_above(lambda: print_result(terminal, result))
 
-            return await push_all(pusher, requests, settings.jobs, report_result)
+            return await push_all(pusher, requests, report_result)
 
     return terminal.call_registry(push_requests, retry_until_give_up=True)
 
 
-def _print_dry_run(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile]) -> int:
+def _print_dry_run(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile], settings: PushSettings) -> int:
     """Print what a push would do with each file, and return the exit code that its checks and rejected files give."""
     from modelyard.client.transfers.dry_run import plan_push
 
-    plans = terminal.call_registry(lambda registry: plan_push(registry, terminal.settings, selected))
+    plans = terminal.call_registry(
+        lambda registry: plan_push(registry, terminal.settings, selected, sidecars=settings.sidecars)
+    )
     failed = report_rejected(terminal, selected)
     terminal.output.answer(
         document={"plan": [plan._asdict() for plan in plans], "files": [build_document(result) for result in failed]},
         lines=[
             f"would {plan.action}  {plan.file}  as {plan.model_path}  ({plan.model_type}, {format_size(plan.size)})"
+            + "".join(f" with {each.name}" for each in (plan.picture, plan.sidecar) if each)
             for plan in plans
         ],
         quiet=[plan.model_path for plan in plans],

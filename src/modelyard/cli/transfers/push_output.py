@@ -1,10 +1,12 @@
-"""Text, JSON and exit codes of the results of a push."""
+"""Text, JSON and exit codes of the results of a push, and what may be asked about them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import format_size
+from modelyard.cli.terminal.formatting import escape_unprintable, format_size
+from modelyard.cli.transfers.summary import format_summary
+from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +41,28 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             if explanation is None:
                 raise error
             terminal.output.warn("\n  ".join([f"{file}: {explanation.sentence}", *explanation.fix]))
-        case PushSucceeded(_, outcome, model, version, status, size) if terminal.output.style != "json":
+        case PushSucceeded(_, outcome, model, version, status, size, picture):
+            if picture is not None and picture.error is not None:
+                terminal.output.warn(f"{picture.file}: not used as the preview. {picture.error}")
+            if terminal.output.style == "json":
+                return
             number = "" if version == 1 else f", version {version}"
             state = "" if status == "current" else f", {status}"
-            line = f"{outcome}  {model.model_path}  {format_size(size)}{number}{state}  {model.id}"
+            shown = ", with picture" if picture is not None and picture.error is None else ""
+            files = f", {counted(model.file_count, 'file')}" if model.file_count and version == model.version else ""
+            line = f"{outcome}  {model.model_path}  {format_size(size)}{files}{number}{state}{shown}  {model.id}"
             terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
+
+
+def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: float) -> None:
+    """Print on standard error what became of several files; nothing for a single one."""
+    from modelyard.client.transfers.push import PushSucceeded
+
+    succeeded = [result for result in results if isinstance(result, PushSucceeded)]
+    outcomes = [result.outcome for result in succeeded] + ["failed"] * (len(results) - len(succeeded))
+    sent = sum(result.size for result in succeeded if result.outcome != "already there")
+    if (summary := format_summary(outcomes, sent, seconds)) is not None:
+        terminal.output.note(summary)
 
 
 def get_exit_code(result: PushResult) -> int:
@@ -63,14 +82,37 @@ def build_document(result: PushResult) -> dict[str, object]:
     from modelyard.client.transfers.push import PushSucceeded
 
     if isinstance(result, PushSucceeded):
+        picture = result.picture
         return {
             "file": str(result.file),
             "outcome": result.outcome,
             "model": result.model,
             "version": result.version,
             "version_status": result.version_status,
+            "preview": None if picture is None else {"file": str(picture.file), "error": picture.error},
+            "sidecar": None if result.sidecar is None else str(result.sidecar),
             "error": None,
         }
     explanation = explain_failure(result.error)
     error = None if explanation is None else explanation.facts
     return {"file": str(result.file), "outcome": "failed", "model": None, "version": None, "error": error}
+
+
+def get_next_version(result: PushResult) -> int | None:
+    """Return the number of the version that a file could become; None if it was not refused for its path."""
+    from modelyard.client.transfers.push import PushFailed
+    from modelyard.wire.problems import ModelPathTaken
+
+    if isinstance(result, PushFailed) and isinstance(result.error, ModelPathTaken):
+        newest = result.error.facts.get("version")
+        return newest + 1 if isinstance(newest, int) else None
+    return None
+
+
+def get_taken_path(result: PushResult) -> str:
+    """Return the path of the model for which a file was refused, with unprintable characters escaped."""
+    from modelyard.client.transfers.push import PushFailed
+    from modelyard.wire.problems import Problem
+
+    facts = result.error.facts if isinstance(result, PushFailed) and isinstance(result.error, Problem) else {}
+    return escape_unprintable(str(facts.get("model_path", "")))

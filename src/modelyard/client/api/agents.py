@@ -4,12 +4,14 @@ from uuid import UUID
 
 from modelyard.client.api.filters import AgentFilter
 from modelyard.client.api.paging import Paging, list_pages
-from modelyard.client.api.registry import Registry
-from modelyard.wire.agents import Agent, AgentList, AgentModel, AgentModelList
+from modelyard.client.api.registry import RegistryApi
+from modelyard.wire.agents.machines import Agent, AgentList
+from modelyard.wire.agents.replicas import AgentModel, AgentModelList
 from modelyard.wire.problems import AgentNotFound
+from modelyard.wire.uses.lists import UnusedModel, UnusedModelList
 
 
-async def list_all_agents(registry: Registry, agent_filter: AgentFilter | None = None) -> list[Agent]:
+async def list_all_agents(registry: RegistryApi, agent_filter: AgentFilter | None = None) -> list[Agent]:
     """Return all machines of the team that match the filter, from all pages."""
 
     async def load_page(paging: Paging) -> AgentList:
@@ -18,7 +20,7 @@ async def list_all_agents(registry: Registry, agent_filter: AgentFilter | None =
     return [agent async for page in list_pages(load_page) for agent in page.agent_list]
 
 
-async def find_agent(registry: Registry, name: str) -> Agent:
+async def find_agent(registry: RegistryApi, name: str) -> Agent:
     """Return the machine with this name; without an exact match, the only one that differs in case.
 
     Raises:
@@ -33,7 +35,7 @@ async def find_agent(registry: Registry, name: str) -> Agent:
     return matches[0]
 
 
-async def list_models_on_agent(registry: Registry, agent_id: str) -> list[AgentModel]:
+async def list_models_on_agent(registry: RegistryApi, agent_id: str) -> list[AgentModel]:
     """Return the state of each model that a machine should hold, from all pages, newest first."""
 
     async def load_page(paging: Paging) -> AgentModelList:
@@ -42,7 +44,7 @@ async def list_models_on_agent(registry: Registry, agent_id: str) -> list[AgentM
     return [model async for page in list_pages(load_page) for model in page.agent_model_list]
 
 
-async def list_model_agents(registry: Registry, model_id: UUID) -> list[AgentModel]:
+async def list_model_agents(registry: RegistryApi, model_id: UUID) -> list[AgentModel]:
     """Return the state of one model on each machine that should hold it, from all pages.
 
     The list is empty if the model is disabled or not verified.
@@ -52,3 +54,15 @@ async def list_model_agents(registry: Registry, model_id: UUID) -> list[AgentMod
         return await registry.list_agents_of(model_id, paging)
 
     return [model async for page in list_pages(load_page) for model in page.agent_model_list]
+
+
+async def list_all_unused_models(
+    registry: RegistryApi, days: int, agent_id: str | None = None
+) -> tuple[UnusedModelList, list[UnusedModel]]:
+    """Return the first page of the models that were not used for some days, with its sums, and all of the models."""
+
+    async def load_page(paging: Paging) -> UnusedModelList:
+        return await registry.list_unused_models(days, paging, agent_id=agent_id)
+
+    pages = [page async for page in list_pages(load_page)]
+    return pages[0], [model for page in pages for model in page.unused_model_list]

@@ -24,6 +24,7 @@ class AgentFilter:
 
     label: str | None = None
     agent_status: str | None = None
+    machine_state: str | None = None
 
     def build_query(self) -> dict[str, str]:
         """Return the query parameters for the fields that are not None."""

@@ -47,14 +47,14 @@ _MAX_RESPONSE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Call:
-    """One request. ``repeatable`` marks an idempotent one, which is retried.
+    """One request, with a JSON body or bytes. ``repeatable`` marks an idempotent one, which is retried.
 
     With ``known_etag`` the response may be a 304 without a body. ``max_retry_seconds`` bounds the time of retries.
     """
 
     method: str
     path: str
-    body: BaseModel | None = None
+    body: BaseModel | bytes | None = None
     query: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
     anonymous: bool = False
@@ -216,10 +216,11 @@ class HttpChannel:
             BadAddress: the host name of a proxy is not usable.
         """
         if self._http is None:
-            raise RuntimeError("Use a Registry as `async with Registry(...) as registry`.")
+            raise RuntimeError("Use a RegistryApi as `async with RegistryApi(...) as registry`.")
         headers = self._build_headers(call, token)
         # Only fields that were set: in an update, an absent field is not changed and null clears it.
-        content = None if call.body is None else call.body.model_dump_json(exclude_unset=True).encode()
+        body = call.body
+        content = body.model_dump_json(exclude_unset=True).encode() if isinstance(body, BaseModel) else body
         exchange = self._http.stream(call.method, call.path, params=call.query, content=content, headers=headers)
         try:
             async with asyncio.timeout(_MAX_RESPONSE_SECONDS), exchange as response:
@@ -243,7 +244,8 @@ class HttpChannel:
         if call.known_etag is not None:
             headers["If-None-Match"] = call.known_etag
         if call.body is not None:
-            headers["Content-Type"] = "application/json"
+            is_bytes = isinstance(call.body, bytes)
+            headers["Content-Type"] = "application/octet-stream" if is_bytes else "application/json"
         return headers
 
     async def _refresh(self, refresh_token: str) -> Tokens:

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from modelyard.comfyui.quoting import printable
-from modelyard.wire.agents import Manifest, ManifestEntry
+from modelyard.wire.agents.manifests import Manifest, ManifestEntry
+from modelyard.wire.agents.values import Count
 from modelyard.wire.versions import MAX_VERSION
 
 # Further invalid entries get one common reason, so that a broken registry cannot fill a machine's memory.
@@ -47,7 +48,11 @@ def read_manifest(text: bytes) -> ReceivedManifest:
             is_reported = len(unreadable) < MOST_REPORTED
             unreadable.append(entry if is_reported else UnreadableEntry(entry.id, entry.version, "", _NOT_REPORTED))
     return ReceivedManifest.model_construct(
-        revision=envelope.revision, model_list=readable, unreadable=tuple(unreadable)
+        revision=envelope.revision,
+        model_list=readable,
+        unreadable=tuple(unreadable),
+        disk_budget_bytes=envelope.disk_budget_bytes,
+        assigned_ids=envelope.assigned_ids,
     )
 
 
@@ -91,4 +96,6 @@ class _Envelope(BaseModel):
     """The JSON document of a manifest, whose entries are validated one by one."""
 
     revision: int
+    disk_budget_bytes: Count | None = None
+    assigned_ids: list[UUID] | None = None
     model_list: list[Annotated[ManifestEntry | UnreadableEntry, WrapValidator(_parse_entry)]]

@@ -1,21 +1,32 @@
-"""List the team's models and their versions, over all pages of the registry's lists."""
+"""List the team's models and their versions, over all pages of the registry's lists, and get versions by number."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from uuid import UUID
 
+from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.paging import Paging, list_pages
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
+from modelyard.transfer.errors import BadResponse
+from modelyard.transfer.thread_pool import run_all
+from modelyard.wire.folders.names import MAX_FILES
+from modelyard.wire.folders.schemas import FolderFileEntry, FolderFileList
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model, ModelList
+from modelyard.wire.problems import ModelNotFound, VersionNotFound
 from modelyard.wire.versions import ModelVersion, VersionList
+
+_REQUESTS_AT_ONCE = 8
 
 # The fields of a model's record that are those of the version that it shows.
 _CONTENT_FIELDS = (
     *("version", "file_size", "file_hash", "blake3_hash", "verification", "verification_error", "metadata"),
+    *("total_size", "file_count"),
+    *("preview_url", "preview_color"),
 )
 
 
-async def list_all_models(registry: Registry, model_filter: ModelFilter | None = None) -> AsyncIterator[Model]:
+async def list_all_models(registry: RegistryApi, model_filter: ModelFilter | None = None) -> AsyncIterator[Model]:
     """Yield the models that match the filter, from all pages; a page is loaded when its first model is needed."""
 
     async def load_page(paging: Paging) -> ModelList:
@@ -26,13 +37,73 @@ async def list_all_models(registry: Registry, model_filter: ModelFilter | None =
             yield model
 
 
-async def list_all_versions(registry: Registry, model_id: UUID, *, deleted: bool = False) -> list[ModelVersion]:
+async def list_all_versions(registry: RegistryApi, model_id: UUID, *, deleted: bool = False) -> list[ModelVersion]:
     """Return the versions of a model, newest first; with ``deleted``, those in the trash instead."""
 
     async def load_page(paging: Paging) -> VersionList:
         return await registry.list_versions(model_id, paging, deleted=deleted)
 
     return [version async for page in list_pages(load_page) for version in page.version_list]
+
+
+async def list_all_files(registry: RegistryApi, model_id: UUID, version: int | None = None) -> list[FolderFileEntry]:
+    """Return the files of a version of a model, by default the current one, in the order of the manifest.
+
+    The registry checks each stored file before it lists it.
+    """
+
+    async def load_page(paging: Paging) -> FolderFileList:
+        return await registry.list_model_files(model_id, paging, version)
+
+    return [file async for page in list_file_pages(load_page) for file in page.file_list]
+
+
+async def list_file_pages(
+    load_page: Callable[[Paging], Awaitable[FolderFileList]], most_files: int | None = None
+) -> AsyncIterator[FolderFileList]:
+    """Yield the pages of the files of a version, of which no folder has more than ``MAX_FILES``.
+
+    Raises:
+        BadResponse: there are more files than ``most_files``, a page without files is not the last, or a page is of
+            another version than the first. No registry is trusted to end its lists.
+        And what ``load_page`` raises.
+    """
+    count, content = 0, None
+    async for page in list_pages(load_page):
+        count += len(page.file_list)
+        content = content or (page.version, page.file_hash)
+        if count > (MAX_FILES if most_files is None else min(most_files, MAX_FILES)):
+            raise BadResponse("The registry lists more files than this model has. Try again.")
+        if not page.file_list and page.page_meta.next_cursor is not None:
+            raise BadResponse("The registry's list of the files of this model has an empty page. Try again.")
+        if (page.version, page.file_hash) != content:
+            raise BadResponse("The registry's list of the files of this model is of several versions. Try again.")
+        yield page
+
+
+async def get_model_versions(
+    registry: RegistryApi, numbers: Iterable[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], Model]:
+    """Return the records of models with the content of these versions; models and versions in the trash are left out.
+
+    Current versions share requests, others need one each.
+    """
+    calls, requests = BatchedCalls(registry), asyncio.Semaphore(_REQUESTS_AT_ONCE)
+
+    async def get_version(model_id: UUID, number: int) -> Model | None:
+        """Return the record with the content of a version; None if it is in the trash."""
+        try:
+            model = await calls.get_model(model_id)
+            if model.version == number:
+                return model
+            async with requests:
+                return replace_content(model, await registry.get_version(model_id, number))
+        except (ModelNotFound, VersionNotFound):
+            return None
+
+    asked = sorted(set(numbers))
+    records = await run_all([get_version(*each) for each in asked])
+    return {each: record for each, record in zip(asked, records, strict=True) if record is not None}
 
 
 def replace_content(model: Model, version: ModelVersion) -> Model:

@@ -2,7 +2,7 @@
 
 from modelyard.transfer.errors import BadResponse
 from modelyard.transfer.http import proxy
-from modelyard.wire.web_addresses import AddressInvalid, parse_address
+from modelyard.wire.texts.web_addresses import AddressInvalid, parse_address
 
 API_PREFIX = "/api/v1"
 

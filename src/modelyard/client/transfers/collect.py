@@ -7,7 +7,14 @@ from pathlib import Path, PurePath
 
 from pydantic import ConfigDict, Field
 
-from modelyard.comfyui.model_locations import ModelLocation, check_location, find_location, list_model_files
+from modelyard.comfyui.model_locations import (
+    ModelLocation,
+    check_location,
+    find_folder_location,
+    find_location,
+    list_model_files,
+)
+from modelyard.wire.model_folders import DIFFUSERS_FOLDER
 from modelyard.wire.models import Labels, Model, ModelNotes, Tags
 from modelyard.wire.paths import ModelPathInvalid, parse_model_path
 
@@ -107,6 +114,46 @@ def select_version_file(arguments: Sequence[str]) -> Path:
         raise NothingToPush(f"--to is for one file, but there are {len(files)} files.")
     _check_file(files[0])
     return files[0]
+
+
+def select_folder(arguments: Sequence[str]) -> Path:
+    """Return the only folder of the arguments of a push as one model. Blocking.
+
+    Raises:
+        NothingToPush: the arguments are not exactly one folder.
+    """
+    folders = [Path(argument).expanduser() for argument in arguments]
+    if len(folders) != 1 or not folders[0].is_dir():
+        raise NothingToPush("Name exactly one folder: it becomes one model.")
+    # "." and ".." have no name.
+    return folders[0].absolute() if folders[0].name else folders[0].resolve()
+
+
+def build_model_request(folder: Path, overrides: ModelOverrides) -> PushRequest:
+    """Build the push request of a folder as one model.
+
+    Its type is the given one, or that of the folders above it; a pipeline of Diffusers is of the type ``diffusers``.
+
+    Raises:
+        TypeUnknown: none of these determines the type.
+        NameInvalid, ModelPathInvalid: the path is invalid, and ``overrides.clean_names`` is false or does not mend it.
+    """
+    kind = overrides.model_type
+    is_pipeline = (folder / "model_index.json").is_file()
+    if overrides.model_path is None:
+        location = find_folder_location(folder, kind, DIFFUSERS_FOLDER if is_pipeline else None)
+    else:
+        location = _choose_location(folder, PurePath(folder.name), overrides)
+    location = check_location(location, clean=overrides.clean_names)
+    return PushRequest(
+        folder,
+        location.model_type,
+        location.model_path,
+        overrides.display_name,
+        overrides.notes,
+        overrides.replace,
+        overrides.note,
+    )
 
 
 def build_version_request(file: Path, model: Model, overrides: ModelOverrides) -> PushRequest:

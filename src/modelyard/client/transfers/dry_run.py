@@ -1,15 +1,19 @@
 """Plan a push without changing anything."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.batched_calls import BatchedCalls
+from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest, RejectedFile
 from modelyard.client.transfers.path_state import PathState, compare_with_registry
+from modelyard.client.transfers.push import PushOptions
+from modelyard.client.transfers.sidecars import find_sidecar_picture, read_sidecar_details
 from modelyard.transfer.hashing import DigestCache, compute_sha256
+from modelyard.transfer.thread_pool import run_all
 
 
 class DryRunEntry(NamedTuple):
@@ -21,35 +25,60 @@ class DryRunEntry(NamedTuple):
     size: int
     action: str  # a verb phrase after "would"
     is_refused: bool
+    picture: Path | None  # beside the file; sent too, unless the version has a preview
+    sidecar: Path | None  # beside the file; its base model and trigger words are sent too
 
 
 async def plan_push(
-    registry: Registry, settings: ClientSettings, selected: Sequence[PushRequest | RejectedFile]
+    registry: RegistryApi,
+    settings: ClientSettings,
+    selected: Sequence[PushRequest | RejectedFile],
+    *,
+    sidecars: bool = True,
 ) -> list[DryRunEntry]:
     """Return what a push would do with each file that is not rejected; changes nothing at the registry.
 
     A file is hashed only if a model has its path and size; the hash is cached on this machine.
     """
     digests = DigestCache(settings.cache_dir / "digests.sqlite")
-    return [await _plan_file(registry, digests, request) for request in selected if isinstance(request, PushRequest)]
+    requests = [request for request in selected if isinstance(request, PushRequest)]
+    calls = BatchedCalls(registry)
+    free_jobs = asyncio.Semaphore(PushOptions().jobs)
+
+    async def compute_hash(file: Path) -> str:
+        """Return a file's hash with its prefix; few files are read at once."""
+        async with free_jobs:
+            return f"sha256:{await compute_sha256(file, cache=digests)}"
+
+    return await run_all([_plan_file(calls, compute_hash, request, sidecars=sidecars) for request in requests])
 
 
-async def _plan_file(registry: Registry, digests: DigestCache, request: PushRequest) -> DryRunEntry:
+async def _plan_file(
+    calls: BatchedCalls, compute_hash: Callable[[Path], Awaitable[str]], request: PushRequest, *, sidecars: bool
+) -> DryRunEntry:
     """Compare a file with the team's model at its path, and return what a push would do; quotas are not checked."""
-
-    async def compute_hash() -> str:
-        """Return the file's hash with its prefix."""
-        return f"sha256:{await compute_sha256(request.file, cache=digests)}"
-
     size = (await asyncio.to_thread(request.file.stat)).st_size
-    found = await compare_with_registry(registry, request, size, None, compute_hash)
-    action = _describe_action(found, replace=request.replace)
+    found = await compare_with_registry(calls, request, size, None, lambda: compute_hash(request.file))
+    action = describe_action(found, replace=request.replace)
+    is_refused, picture, details = action.startswith("be refused"), None, None
+    if sidecars and not is_refused:
+        picture = await asyncio.to_thread(find_sidecar_picture, request.file)
+        # Content that is there already is not registered again.
+        if found.status != "same":
+            details = await asyncio.to_thread(read_sidecar_details, request.file, found.file_hash)
     return DryRunEntry(
-        request.file, request.model_type, request.model_path, size, action, action.startswith("be refused")
+        request.file,
+        request.model_type,
+        request.model_path,
+        size,
+        action,
+        is_refused,
+        picture,
+        details.file if details else None,
     )
 
 
-def _describe_action(found: PathState, *, replace: bool) -> str:
+def describe_action(found: PathState, *, replace: bool) -> str:
     """Return what a push would do, as a verb phrase after "would"."""
     match found.status:
         case "unused":

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.paging import Paging
-from modelyard.client.api.registry import Registry
-from modelyard.client.resolve_models import find_model_at, is_served
+from modelyard.client.api.registry import RegistryApi
+from modelyard.client.resolve_models import is_served
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.wire import problems
 from modelyard.wire.models import Model
@@ -37,6 +38,10 @@ class VersionNotCurrent(ValueError):
         self.version = version
 
 
+class OtherKindOfModel(ValueError):
+    """A folder would become the version of a model of one file, or a file that of a folder."""
+
+
 @dataclass(frozen=True)
 class PathState:
     """What the registry has at the model path of a file.
@@ -57,7 +62,7 @@ class PathState:
 
 
 async def compare_with_registry(
-    registry: Registry,
+    calls: BatchedCalls,
     request: PushRequest,
     size: int,
     file_hash: str | None,
@@ -67,23 +72,23 @@ async def compare_with_registry(
 
     ``file_hash`` is None if it is not known; it is computed only if a version has the same size.
     """
-    model = await find_model_at(registry, request.model_type, request.model_path)
+    model = await calls.find_model_at(request.model_type, request.model_path)
     if model is None:
         return PathState("unused", file_hash=file_hash)
     if file_hash is None and model.file_size == size:
         file_hash = await compute_hash()
     if model.file_hash == file_hash and not (request.replace and _is_overtaken(model)):
-        is_intact = await is_served(registry, model)
+        is_intact = await is_served(calls, model)
         return PathState("same" if is_intact else "damaged", model, file_hash=file_hash)
 
-    newest = await get_newest_version(registry, model)
+    newest = await get_newest_version(calls.registry, model)
     if file_hash is None and newest.file_size == size:
         file_hash = await compute_hash()
     status = _get_status(newest) if newest.file_hash == file_hash else "other"
     return PathState(status, model, newest, file_hash)
 
 
-async def get_newest_version(registry: Registry, model: Model) -> ModelVersion:
+async def get_newest_version(registry: RegistryApi, model: Model) -> ModelVersion:
     """Return the version of a model with the highest number, without those in the trash.
 
     Raises:
@@ -104,6 +109,19 @@ def build_path_taken(model: Model, newest: ModelVersion) -> problems.ModelPathTa
         held_hash=model.file_hash,
         version=newest.version,
     )
+
+
+def check_same_kind(request: PushRequest, model: Model | None, *, is_folder: bool) -> None:
+    """Check that the versions of the model at the path, if there is one, are of the kind that is pushed.
+
+    Raises:
+        OtherKindOfModel: they are not; the registry would refuse it only after the upload.
+    """
+    if model is not None and model.is_folder != is_folder:
+        kind = "a folder" if model.is_folder else "one file"
+        raise OtherKindOfModel(
+            f"'{model.model_path}' is {kind}, and so are its next versions. Push \"{request.file}\" to another path."
+        )
 
 
 def _is_overtaken(model: Model) -> bool:

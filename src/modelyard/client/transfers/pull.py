@@ -1,17 +1,25 @@
-"""Download a model of the registry to a file."""
+"""Download models of the registry to files."""
 
 import asyncio
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.download_urls import DownloadUrls, ExpectedDownload
+from modelyard.client.api.registry import RegistryApi
+from modelyard.client.transfers.folders.pull import SMALL_BYTES, FolderTarget, download_folder
 from modelyard.transfer.download.download import DownloadTarget, download_file
-from modelyard.transfer.options import DEFAULT_OPTIONS, TransferOptions
+from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, TransferOptions
 from modelyard.transfer.progress import OnProgress
+from modelyard.transfer.thread_pool import run_concurrently
 from modelyard.wire import problems
 from modelyard.wire.models import Model
 from modelyard.wire.paths import parse_model_path
+
+DEFAULT_PULL_JOBS = 4
 
 
 @dataclass(frozen=True)
@@ -37,15 +45,66 @@ class Destination:
 
 @dataclass(frozen=True)
 class Pulled:
-    """A model whose file is in place, and whether it was downloaded or there already."""
+    """A model whose file or folder is in place, and whether it was downloaded or there already.
+
+    ``kept``: where the folder is that was replaced by it and is not a version of the model.
+    """
 
     model: Model
     file: Path
     outcome: Literal["pulled", "already here"]
+    kept: Path | None = None
+
+
+@dataclass(frozen=True)
+class PullOptions:
+    """How files are pulled. ``jobs``: how many files of up to 32 MiB are downloaded at once."""
+
+    network: TransferOptions = DEFAULT_OPTIONS
+    jobs: int = DEFAULT_PULL_JOBS
+
+
+_DEFAULT_PULL = PullOptions()
+
+
+async def pull_all(
+    registry: RegistryApi,
+    models: Sequence[Model],
+    destination: Destination,
+    report: OnProgress,
+    on_result: Callable[[Pulled], None],
+    options: PullOptions = _DEFAULT_PULL,
+) -> list[Pulled]:
+    """Download models, and return the results in their order; ``on_result`` gets each as it is done.
+
+    The requests for their URLs are made together, and small files share connections. The first failure cancels the
+    other downloads. Raises as ``pull``.
+    """
+    urls, large_file = DownloadUrls(registry), asyncio.Lock()
+    urls.expect(ExpectedDownload(model.id, model.version, model.file_size) for model in models if not model.is_folder)
+    waiting, results = deque(enumerate(models)), dict[int, Pulled]()
+
+    with closing(IdleConnections()) as idle_connections:
+        network = replace(options.network, idle_connections=idle_connections)
+
+        async def work() -> None:
+            """Download the models that wait, one after the other."""
+            while waiting:
+                index, model = waiting.popleft()
+                async with large_file if model.content_size > SMALL_BYTES else nullcontext():
+                    results[index] = await (
+                        pull_folder(registry, model, destination, report, replace(options, network=network))
+                        if model.is_folder
+                        else pull(urls, model, destination, report, network)
+                    )
+                on_result(results[index])
+
+        await run_concurrently(*(work() for _ in range(min(options.jobs, len(models)))))
+    return [results[index] for index in range(len(models))]
 
 
 async def pull(
-    registry: Registry,
+    urls: DownloadUrls,
     model: Model,
     destination: Destination,
     report: OnProgress,
@@ -64,18 +123,14 @@ async def pull(
         TransferFailed: see ``transfer.download.download_file``.
     """
     target = destination.get_file(model)
-    if model.verification == "pending":
-        raise problems.ModelNotVerified(
-            "The registry has not verified this model yet.", verification=model.verification
-        )
+    _check_is_verified(model)
     is_downloaded = False
 
     async def get_url() -> str:
         """Request a download URL, and record that the file is downloaded."""
         nonlocal is_downloaded
         is_downloaded = True
-        ticket = await registry.download_ticket(model.id, model.version)
-        return ticket.download_url
+        return await urls.get(model.id, model.version)
 
     await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
     desired = DownloadTarget(
@@ -83,3 +138,41 @@ async def pull(
     )
     await download_file(get_url, desired, report, options=network)
     return Pulled(model, target, "pulled" if is_downloaded else "already here")
+
+
+async def pull_folder(
+    registry: RegistryApi,
+    model: Model,
+    destination: Destination,
+    report: OnProgress,
+    options: PullOptions = _DEFAULT_PULL,
+) -> Pulled:
+    """Download the version of a folder model that its record shows, and check the hash of each file.
+
+    A folder that has all files is kept. A download that was interrupted earlier continues. Missing folders are created.
+    A folder that is replaced is deleted if it is a version of the model; any other is renamed, see ``Pulled.kept``.
+
+    Raises:
+        ModelNotVerified, ModelDamaged, ModelPathInvalid, TransferFailed: see ``pull``.
+        TargetExists, OtherFilesInFolder: a folder with other content has that name, and ``destination.replace`` is
+            false or it has files that no model has.
+        BadResponse, FolderInvalid: see ``download_folder``.
+    """
+    target = destination.get_file(model)
+    _check_is_verified(model)
+    await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+    desired = FolderTarget(target, destination.replace, options.network, options.jobs)
+    placed = await download_folder(registry, model, desired, report)
+    return Pulled(model, target, "pulled" if placed.is_downloaded else "already here", placed.kept)
+
+
+def _check_is_verified(model: Model) -> None:
+    """Check that the registry has verified the content.
+
+    Raises:
+        ModelNotVerified: it has not yet.
+    """
+    if model.verification == "pending":
+        raise problems.ModelNotVerified(
+            "The registry has not verified this model yet.", verification=model.verification
+        )

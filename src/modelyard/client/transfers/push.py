@@ -1,27 +1,34 @@
 """Upload a local file and register it as a model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
-from modelyard.client.api.models import list_all_versions
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.batched_calls import BatchedCalls
+from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.client.transfers.path_state import (
     PathState,
     VersionNotCurrent,
     build_path_taken,
+    check_same_kind,
     compare_with_registry,
 )
 from modelyard.client.transfers.resume_store import ResumeStore
+from modelyard.client.transfers.sidecars import (
+    PictureUnusable,
+    SidecarDetails,
+    find_sidecar_picture,
+    read_sidecar_details,
+    read_sidecar_picture,
+)
 from modelyard.client.transfers.uploads import (
     ResumedMultipart,
-    SinglePut,
     StoredContent,
     Upload,
     Uploader,
@@ -29,28 +36,20 @@ from modelyard.client.transfers.uploads import (
     UploadPlan,
     plan_upload,
 )
+from modelyard.client.transfers.verification import find_verified_version
 from modelyard.transfer.hashing import DigestCache
-from modelyard.transfer.options import DEFAULT_OPTIONS, TransferOptions
+from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, TransferOptions
 from modelyard.transfer.progress import ProgressEvent
 from modelyard.transfer.source_file import FileIdentity
 from modelyard.wire import problems
 from modelyard.wire.models import Model, NewModel
-from modelyard.wire.schemas import clean_name
+from modelyard.wire.texts.rules import clean_name
 from modelyard.wire.uploads import UploadRequest
-from modelyard.wire.versions import ModelVersion, VersionStatus
+from modelyard.wire.versions import VersionStatus
 
-# After these, the stored bytes are useless, and the next push starts again.
-UNRESUMABLE_PROBLEMS = (
-    problems.HashMismatch,
-    problems.NotAModelFile,
-    problems.SizeMismatch,
-    problems.UploadNotFound,
-    problems.UploadUsed,
-)
+# Asking the registry twice takes longer than hashing so much.
+HASHED_FIRST_BYTES = 8 * 1024**2
 PushOutcome = Literal["registered", "new version", "already there"]
-
-_FIRST_POLL_SECONDS = 0.1
-_MAX_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,16 @@ PushEvent = ProgressEvent | AwaitingVerification
 
 
 @dataclass(frozen=True)
+class SentPicture:
+    """The picture beside a pushed file, which is its version's preview now; or, with an ``error``, is not."""
+
+    file: Path
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class PushSucceeded:
-    """A file that is a version of a model of the team now, or was one already."""
+    """A file that is a version of a model of the team now, or was one already; with the picture that was sent."""
 
     file: Path
     outcome: PushOutcome
@@ -73,6 +80,8 @@ class PushSucceeded:
     version: int
     version_status: VersionStatus
     size: int
+    picture: SentPicture | None = None
+    sidecar: Path | None = None  # whose base model and trigger words were sent
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,15 @@ PushResult = PushSucceeded | PushFailed
 
 
 @dataclass(frozen=True)
+class IdentifiedFile:
+    """The file of a push, as it was when examined; ``known_hash`` (``sha256:<hex>``) may be None if it is large."""
+
+    request: PushRequest
+    identity: FileIdentity
+    known_hash: str | None
+
+
+@dataclass(frozen=True)
 class PreparedPush:
     """A push that passed all checks that need no upload, and how its content will be uploaded."""
 
@@ -96,23 +114,45 @@ class PreparedPush:
     plan: UploadPlan
 
 
+@dataclass(frozen=True)
+class PushOptions:
+    """How files are pushed.
+
+    ``wait``: until they are verified. ``sidecars``: with the pictures and details beside them. ``jobs``: how many are
+    read or sent at once.
+    """
+
+    wait: bool = True
+    sidecars: bool = True
+    network: TransferOptions = DEFAULT_OPTIONS
+    jobs: int = 4
+
+
+_DEFAULT_PUSH = PushOptions()
+
+
 class Pusher:
-    """Pushes files into one team of a registry, with resume records and cached hashes of earlier runs."""
+    """Pushes files into one team of a registry, with resume records and cached hashes of earlier runs; see ``close``.
+
+    Any number of files can be pushed at the same time: requests about them are made together, and ``options.jobs`` of
+    them are read or sent at once.
+    """
 
     def __init__(
         self,
-        registry: Registry,
+        registry: RegistryApi,
         settings: ClientSettings,
         report: Callable[[PushEvent], None],
-        *,
-        wait: bool = True,
-        network: TransferOptions = DEFAULT_OPTIONS,
+        options: PushOptions = _DEFAULT_PUSH,
     ) -> None:
-        self._registry = registry
+        self._registry, self._calls = registry, BatchedCalls(registry)
         self._report = report
-        self._wait = wait
+        self._options = options
+        self._free_jobs = asyncio.Semaphore(options.jobs)
         self._resume_store = ResumeStore(settings.state_dir / "uploads")
         self._digests = DigestCache(settings.cache_dir / "digests.sqlite")
+        self._idle_connections = IdleConnections()
+        network = replace(options.network, idle_connections=self._idle_connections)
         self._uploader = Uploader(registry, self._resume_store, self._digests, UploadOptions(report, network))
 
     async def push(self, request: PushRequest) -> PushSucceeded:
@@ -124,25 +164,53 @@ class Pusher:
             Problem: the registry refused the file, before the upload wherever that is possible.
             TransferFailed: the upload failed; the next push of the file continues it.
         """
-        prepared = await self.prepare(request)
+        prepared = await self.prepare(await self.identify(request))
         return prepared if isinstance(prepared, PushSucceeded) else await self.deliver(prepared)
 
-    async def prepare(self, request: PushRequest) -> PushSucceeded | PreparedPush:
+    async def identify(self, request: PushRequest) -> IdentifiedFile:
+        """Read the identity of a file and its hash, which is computed only if the file is small.
+
+        Raises:
+            OSError, TransferFailed: the file cannot be read, or changed meanwhile.
+        """
+        identity, known_hash = await asyncio.to_thread(self._read_identity, request.file)
+        if known_hash is None and identity.size <= HASHED_FIRST_BYTES:
+            known_hash = await self._compute_hash(request.file)
+        return IdentifiedFile(request, identity, known_hash)
+
+    async def prepare(self, identified: IdentifiedFile) -> PushSucceeded | PreparedPush:
         """Make all checks of a push that need no upload, and plan the upload.
 
-        The file is hashed first if that may save the upload. If the team's model at that path has this content already
-        and the registry serves it, its verification is awaited and a success returned.
+        A large file is hashed first if that may save the upload. If the team's model at that path has this content
+        already and the registry serves it, its verification is awaited and a success returned.
 
         Raises:
             ModelPathTaken: a model with other content is at that path, and the request does not replace it.
             VersionNotCurrent: the content is the model's newest version, but not the current one.
             Problem: the registry refuses the upload, for instance because of the quota.
         """
-        identity, known_hash = await asyncio.to_thread(self._read_identity, request.file)
+        request, identity = identified.request, identified.identity
         found = await compare_with_registry(
-            self._registry, request, identity.size, known_hash, lambda: self._uploader.compute_hash(request.file)
+            self._calls, request, identity.size, identified.known_hash, lambda: self._compute_hash(request.file)
         )
-        model, newest, file_hash = found.model, found.newest, found.file_hash
+        if (pushed := await self._find_pushed(request, found)) is not None:
+            return pushed if pushed.model.preview_url else await self._send_picture(pushed)
+        check_same_kind(request, found.model, is_folder=False)
+
+        upload_request = _build_upload_request(request, identity.size, found.file_hash, found.model)
+        resume_key = self._resume_store.compute_key(
+            self._registry.url, self._registry.team, request.path_key, str(request.file.absolute()), *identity
+        )
+        upload = Upload(request.file, upload_request, resume_key)
+        return await self._plan(request, found, upload)
+
+    async def _find_pushed(self, request: PushRequest, found: PathState) -> PushSucceeded | None:
+        """Return the success of content that the model has already, once it is verified; None if it must be uploaded.
+
+        Raises:
+            ModelPathTaken, VersionNotCurrent: see ``prepare``.
+        """
+        model, newest = found.model, found.newest
         if found.status == "same" and model is not None:
             same_hash = model.file_hash if newest is None else newest.file_hash
             return await self._wait_until_verified(request, "already there", model, same_hash)
@@ -150,13 +218,7 @@ class Pusher:
             raise VersionNotCurrent(model, newest.version)
         if found.status == "other" and model is not None and newest is not None and not request.replace:
             raise build_path_taken(model, newest)
-
-        upload_request = _build_upload_request(request, identity.size, file_hash, model)
-        resume_key = self._resume_store.compute_key(
-            self._registry.url, self._registry.team, request.path_key, str(request.file.absolute()), *identity
-        )
-        upload = Upload(request.file, upload_request, resume_key)
-        return await self._plan(request, found, upload)
+        return None
 
     async def _plan(self, request: PushRequest, found: PathState, upload: Upload) -> PreparedPush:
         """Plan an upload; if it has a resume record, without asking the registry.
@@ -165,97 +227,86 @@ class Pusher:
         """
         if await self._resume_store.find(upload.resume_key) is not None:
             return PreparedPush(request, found, upload, ResumedMultipart())
-        ticket = await self._registry.presign_upload(upload.request)
+        ticket = await self._calls.presign_upload(upload.request)
         if ticket.hash_first and upload.request.file_hash is None:
-            file_hash = await self._uploader.compute_hash(request.file)
+            file_hash = await self._compute_hash(request.file)
             with_hash = _build_upload_request(request, upload.request.file_size, file_hash, found.model)
             upload = Upload(request.file, with_hash, upload.resume_key)
-            ticket = await self._registry.presign_upload(with_hash)
+            ticket = await self._calls.presign_upload(with_hash)
         return PreparedPush(request, found, upload, plan_upload(upload.request, ticket))
 
     async def deliver(self, prepared: PreparedPush) -> PushSucceeded:
         """Upload a prepared file and register it. Returns and raises as ``push``."""
-        async with self._locked_record(prepared) as upload:
-            stored = await self._uploader.upload(upload, prepared.plan)
-            model_id = await self._register(prepared, stored)
-        model = await self._registry.get_model(model_id)
+        async with self._uploader.lock_record(prepared.upload, prepared.plan) as upload:
+            async with self._free_jobs:
+                stored = await self._uploader.upload(upload, prepared.plan)
+            read_details = partial(read_sidecar_details, prepared.request.file, stored.file_hash)
+            details = await asyncio.to_thread(read_details) if self._options.sidecars else None
+            model_id = await self._register(prepared, stored, details)
+        model = await self._calls.get_model(model_id)
         outcome: PushOutcome = "registered" if prepared.found.newest is None else "new version"
-        return await self._wait_until_verified(prepared.request, outcome, model, stored.file_hash)
+        pushed = await self._wait_until_verified(prepared.request, outcome, model, stored.file_hash)
+        return await self._send_picture(replace(pushed, sidecar=details.file if details else None))
 
-    async def _register(self, prepared: PreparedPush, stored: StoredContent) -> UUID:
-        """Register an uploaded file and return the model's id.
+    async def _compute_hash(self, file: Path) -> str:
+        """Return the hash of a file as ``sha256:<hex>``, from the cache if the file is unchanged."""
+        async with self._free_jobs:
+            return await self._uploader.compute_hash(file)
+
+    async def _send_picture(self, pushed: PushSucceeded) -> PushSucceeded:
+        """Send the picture beside a pushed file, unless its version has one; return the result with what became of it.
+
+        A picture that is refused does not make the push fail.
+        """
+        picture = await asyncio.to_thread(find_sidecar_picture, pushed.file) if self._options.sidecars else None
+        if picture is None:
+            return pushed
+        try:
+            async with self._free_jobs:
+                content = await asyncio.to_thread(read_sidecar_picture, picture)
+                preview = await self._registry.set_preview(pushed.model.id, pushed.version, content, replace=False)
+        except (problems.Unauthenticated, problems.SessionEnded):
+            raise
+        except problems.Problem as refusal:
+            return replace(pushed, picture=SentPicture(picture, refusal.detail))
+        except (PictureUnusable, OSError) as failure:
+            return replace(pushed, picture=SentPicture(picture, str(failure)))
+        is_shown = pushed.version == pushed.model.version
+        model = pushed.model.model_copy(update=preview.model_dump()) if is_shown else pushed.model
+        return replace(pushed, model=model, picture=SentPicture(picture))
+
+    async def _register(self, prepared: PreparedPush, stored: StoredContent, details: SidecarDetails | None) -> UUID:
+        """Register an uploaded file, with what a file beside it declares, and return the model's id.
 
         Raises:
             VersionConflict: another user has uploaded a version meanwhile; the fact ``model_id`` is added.
         """
         try:
-            return (await self._registry.create_model(_build_new_model(prepared, stored))).id
+            return (await self._calls.create_model(_build_new_model(prepared, stored, details))).id
         except problems.VersionConflict as conflict:
             if prepared.found.model is not None:
                 conflict.facts["model_id"] = str(prepared.found.model.id)
             raise
-
-    async def _find_version(self, model_id: UUID, file_hash: str) -> ModelVersion:
-        """Return the newest version of a model with this content.
-
-        Raises:
-            VersionNotFound: it was deleted meanwhile.
-        """
-        for version in await list_all_versions(self._registry, model_id):
-            if version.file_hash == file_hash:
-                return version
-        raise problems.VersionNotFound("The version that was uploaded has been deleted meanwhile.")
-
-    @asynccontextmanager
-    async def _locked_record(self, prepared: PreparedPush) -> AsyncIterator[Upload]:
-        """Lock the resume record of a multipart upload while the block uploads and registers the file.
-
-        The record is deleted if the block succeeds, or fails in a way that resuming cannot mend. If another process
-        works on the same upload, the yielded upload does not use the record, which is left alone.
-        """
-        upload = prepared.upload
-        if isinstance(prepared.plan, StoredContent | SinglePut):
-            yield upload
-            return
-        async with self._resume_store.lock(upload.resume_key) as is_locked:
-            try:
-                yield replace(upload, uses_record=is_locked)
-            except UNRESUMABLE_PROBLEMS:
-                if is_locked:
-                    await self._resume_store.delete(upload.resume_key)
-                raise
-            if is_locked:
-                await self._resume_store.delete(upload.resume_key)
 
     async def _wait_until_verified(
         self, request: PushRequest, outcome: PushOutcome, model: Model, file_hash: str
     ) -> PushSucceeded:
         """Return the result of a push once the registry has verified its version; at once if this pusher does not wait.
 
-        Polls without a time limit and reports each poll.
-
-        Raises:
-            HashMismatch, NotAModelFile: verification failed, also if this pusher does not wait.
-            VersionNotFound, ModelNotFound: it was deleted meanwhile.
+        Raises as ``find_verified_version``, also if this pusher does not wait.
         """
-        if model.file_hash == file_hash and model.verification == "verified":
-            return PushSucceeded(request.file, outcome, model, model.version, "current", model.file_size)
-        version = await self._find_version(model.id, file_hash)
-        wait = _FIRST_POLL_SECONDS
-        while self._wait and version.verification == "pending":
-            self._report(AwaitingVerification(request.file))
-            await asyncio.sleep(wait)
-            wait = min(_MAX_POLL_SECONDS, wait * 1.5)
-            version = await self._registry.get_version(model.id, version.version)
-        model = await self._registry.get_model(model.id)
-        if version.verification == "failed":
-            raise _build_verification_problem(model, version)
-        number, status, size = version.version, version.version_status, version.file_size
-        return PushSucceeded(request.file, outcome, model, number, status, size)
+        on_poll = partial(self._report, AwaitingVerification(request.file)) if self._options.wait else None
+        found = await find_verified_version(self._calls, model, file_hash, on_poll)
+        return PushSucceeded(request.file, outcome, found.model, found.number, found.status, found.size)
 
     async def delete_expired_records(self) -> None:
         """Delete resume records that are so old that registries have aborted their uploads."""
         await self._resume_store.delete_expired()
+
+    async def close(self) -> None:
+        """Close idle connections, and write the hashes of files that are not in the cache yet. Idempotent."""
+        self._idle_connections.close()
+        await asyncio.to_thread(self._digests.save)
 
     def _read_identity(self, file: Path) -> tuple[FileIdentity, str | None]:
         """Return a file's identity, and its hash (``sha256:<hex>``) if it is cached, else None. Blocking."""
@@ -263,23 +314,6 @@ class Pusher:
         identity = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ino)
         digest = self._digests.find_digest(file, identity)
         return identity, None if digest is None else f"sha256:{digest}"
-
-
-def _build_verification_problem(model: Model, version: ModelVersion) -> problems.Problem:
-    """Build the problem of a failed verification: ``NotAModelFile`` with a refusal, else ``HashMismatch``.
-
-    Its text says which version machines keep, if there is an earlier one.
-    """
-    detail = version.verification_error or "The registry read other content than was declared."
-    if model.version != version.version:
-        detail = f"{detail} Version {model.version} stays the current one."
-    facts = {"model_id": str(model.id), "version": version.version}
-    refusal = version.metadata.get("refusal")
-    if not isinstance(refusal, dict):
-        return problems.HashMismatch(detail, **facts)
-    problem = problems.NotAModelFile(detail, **facts)
-    problem.facts |= refusal
-    return problem
 
 
 def _build_upload_request(request: PushRequest, size: int, file_hash: str | None, model: Model | None) -> UploadRequest:
@@ -294,13 +328,14 @@ def _build_upload_request(request: PushRequest, size: int, file_hash: str | None
     )
 
 
-def _build_new_model(prepared: PreparedPush, stored: StoredContent) -> NewModel:
+def _build_new_model(prepared: PreparedPush, stored: StoredContent, details: SidecarDetails | None) -> NewModel:
     """Build the registration of an uploaded file; details that are not set are left out.
 
     Only a next version has ``replaces``: content that repairs the current version is registered as before.
     """
     request, model, newest = prepared.request, prepared.found.model, prepared.found.newest
     next_version = {} if model is None or newest is None else {"replaces": model.id, "expected_version": newest.version}
+    sidecar = {} if details is None else {"sidecar": details.build_sidecar()}
     name = request.display_name or (clean_name(request.file.stem) if model is None else model.display_name)
     return NewModel(
         **request.notes.model_dump(exclude_unset=True),
@@ -312,4 +347,5 @@ def _build_new_model(prepared: PreparedPush, stored: StoredContent) -> NewModel:
         file_hash=stored.file_hash,
         note=request.note,
         **next_version,
+        **sidecar,
     )

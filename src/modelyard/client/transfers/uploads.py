@@ -1,10 +1,11 @@
 """Upload a file's content to the storage: with one request or in parts, resumed where possible, hashed meanwhile."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelyard.client.api.registry import Registry
+from modelyard.client.api.registry import RegistryApi
 from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
 from modelyard.transfer.errors import Refused
 from modelyard.transfer.hashing import DigestCache, compute_sha256
@@ -24,6 +25,15 @@ from modelyard.wire.uploads import (
     PartsRequest,
     UploadRequest,
     UploadTicket,
+)
+
+# After these, the stored bytes are useless, and the next push starts again.
+UNRESUMABLE_PROBLEMS = (
+    problems.HashMismatch,
+    problems.NotAModelFile,
+    problems.SizeMismatch,
+    problems.UploadNotFound,
+    problems.UploadUsed,
 )
 
 
@@ -86,7 +96,7 @@ class Uploader:
     """Uploads files to one registry, with resume records and a cache of file hashes."""
 
     def __init__(
-        self, registry: Registry, resume_store: ResumeStore, digests: DigestCache, options: UploadOptions
+        self, registry: RegistryApi, resume_store: ResumeStore, digests: DigestCache, options: UploadOptions
     ) -> None:
         self._registry = registry
         self._resume_store = resume_store
@@ -97,6 +107,26 @@ class Uploader:
     async def compute_hash(self, file: Path) -> str:
         """Return the hash of a file as ``sha256:<hex>``, from the cache if the file is unchanged."""
         return f"sha256:{await compute_sha256(file, self._report, cache=self._digests)}"
+
+    @asynccontextmanager
+    async def lock_record(self, upload: Upload, plan: UploadPlan) -> AsyncIterator[Upload]:
+        """Lock the resume record of a multipart upload while the block uploads the file and uses its content.
+
+        The record is deleted if the block succeeds, or fails in a way that resuming cannot mend. If another process
+        works on the same upload, the yielded upload does not use the record, which is left alone.
+        """
+        if isinstance(plan, StoredContent | SinglePut):
+            yield upload
+            return
+        async with self._resume_store.lock(upload.resume_key) as is_locked:
+            try:
+                yield replace(upload, uses_record=is_locked)
+            except UNRESUMABLE_PROBLEMS:
+                if is_locked:
+                    await self._resume_store.delete(upload.resume_key)
+                raise
+            if is_locked:
+                await self._resume_store.delete(upload.resume_key)
 
     async def upload(self, upload: Upload, plan: UploadPlan) -> StoredContent:
         """Upload a file as planned, and return the storage key and the hash of its content.

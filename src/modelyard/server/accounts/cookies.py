@@ -1,5 +1,7 @@
 """Transport of the refresh token, in the body or in a cookie that scripts cannot read and other sites cannot use.
 
+Beside that cookie, another one is set, with which the browser loads pictures and nothing else.
+
 The header ``X-Session: cookie`` chooses the cookie. Forms and images of other sites cannot send this header, and
 scripts of other sites send an ``Origin``, which is checked.
 """
@@ -14,9 +16,11 @@ from modelyard.server.accounts.sessions import SESSION_LIFETIME, TokenPair
 from modelyard.server.http.params import get_settings
 from modelyard.wire.accounts import Tokens
 from modelyard.wire.problems import CrossSiteRefused, InvalidRequest
+from modelyard.wire.versions import PREVIEWS_PATH
 
 COOKIE = "modelyard_refresh"
 PATH = "/api/v1/auth"
+PREVIEW_COOKIE = "modelyard_previews"
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,23 @@ class SessionTransport:
         """Build the response body; sets the cookie and omits the refresh token if the request uses the cookie."""
         if not self.uses_cookie:
             return Tokens(access_token=pair.access_token, refresh_token=pair.refresh_token)
-        self._set_cookie(pair.refresh_token, int(SESSION_LIFETIME.total_seconds()))
+        seconds = int(SESSION_LIFETIME.total_seconds())
+        self._set_cookie(COOKIE, PATH, pair.refresh_token, seconds)
+        self._set_cookie(PREVIEW_COOKIE, PREVIEWS_PATH, pair.preview_token, seconds)
         return Tokens(access_token=pair.access_token, refresh_token=None)
 
     def clear_cookie(self) -> None:
-        """Delete the cookie, if the request uses it."""
+        """Delete the cookies, if the request uses them."""
         if self.uses_cookie:
-            self._set_cookie("", 0)
+            self._set_cookie(COOKIE, PATH, "", 0)
+            self._set_cookie(PREVIEW_COOKIE, PREVIEWS_PATH, "", 0)
 
-    def _set_cookie(self, value: str, seconds: int) -> None:
-        """Set the cookie for so many seconds; 0 deletes it. It is secure if the registry is served over HTTPS."""
+    def _set_cookie(self, name: str, path: str, value: str, seconds: int) -> None:
+        """Set a cookie for so many seconds; 0 deletes it. It is secure if the registry is served over HTTPS."""
         public_url = get_settings(self.request).public_url
         is_secure = self.request.url.scheme == "https" or (public_url or "").startswith("https:")
         self.response.set_cookie(
-            COOKIE, value, max_age=seconds, path=PATH, secure=is_secure, httponly=True, samesite="strict"
+            name, value, max_age=seconds, path=path, secure=is_secure, httponly=True, samesite="strict"
         )
 
 

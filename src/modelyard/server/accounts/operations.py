@@ -1,4 +1,4 @@
-"""Operations on accounts: reading one's own, changing the password, and resetting it with the operator's link.
+"""Operations on accounts: reading and changing one's own, and resetting its password with the operator's link.
 
 Functions that hash passwords take the database instead of a session: hashing is slow and must not run inside a write
 transaction, which blocks other writers.
@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from modelyard.server.audit.operations import record
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.identity import keys
@@ -21,7 +22,7 @@ from modelyard.server.identity.state import Identity
 from modelyard.server.identity.tables import PasswordResetRow, UserRow
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.wire import problems
-from modelyard.wire.accounts import Me, OwnTeam, PasswordChange, PasswordReset
+from modelyard.wire.accounts import Me, OwnTeam, PasswordChange, PasswordReset, ProfileUpdate
 from modelyard.wire.teams import Role
 
 RESET_LIFETIME = timedelta(hours=1)
@@ -55,6 +56,41 @@ def get_me(session: Session, caller: Caller) -> Me:
     )
 
 
+def check_is_user(caller: Caller) -> None:
+    """Check that the caller is a signed-in user and no key.
+
+    Raises:
+        KeyNotAllowed: the caller is a key.
+    """
+    if caller.kind != "user":
+        raise problems.KeyNotAllowed("Keys cannot do this. Sign in as a user.")
+
+
+def change_profile(session: Session, caller: Caller, change: ProfileUpdate) -> UUID:
+    """Change the caller's names, and return their id; recorded in the audit trail of each of their teams.
+
+    Raises:
+        KeyNotAllowed: the caller is a key.
+    """
+    check_is_user(caller)
+    user = session.get_one(UserRow, caller.user_id)
+    before = format_full_name(user.first_name, user.last_name)
+    for name in change.model_fields_set:
+        setattr(user, name, getattr(change, name))
+    after = format_full_name(user.first_name, user.last_name)
+    if after != before:
+        record_in_teams(session, caller, "member.renamed", user.id, before=before, after=after)
+    return user.id
+
+
+def record_in_teams(session: Session, caller: Caller, action: str, object_id: UUID, **facts: str) -> None:
+    """Record in the audit trail of each of the caller's teams what the caller did to their own account."""
+    teams = select(MemberRow.team_id).join(TeamRow, TeamRow.id == MemberRow.team_id)
+    mine = teams.where(MemberRow.user_id == caller.user_id, TeamRow.deleted_at.is_(None))
+    for team_id in session.scalars(mine).all():
+        record(session, caller.actor, team_id, action, object_id, **facts)
+
+
 def change_password(
     database: Database, identity: Identity, caller: Caller, change: PasswordChange, address: str
 ) -> None:
@@ -66,8 +102,7 @@ def change_password(
         InvalidRequest: the new password is easily guessed.
         TooManyAttempts: too many wrong passwords were sent for this user or from this address.
     """
-    if caller.kind != "user":
-        raise problems.KeyNotAllowed("Keys cannot do this. Sign in as a user.")
+    check_is_user(caller)
     account = f"password of {caller.user_id}"
     with identity.attempts.limit(database, account, address, problems.PasswordRefused):
         _change_password(database, identity, caller, change)

@@ -1,20 +1,38 @@
 """HTTP routes of accounts and sessions."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from modelyard.server.accounts import operations, sessions
+from fastapi import Depends
+
+from modelyard.server.accounts import operations, own_sessions, sessions
 from modelyard.server.accounts.cookies import SessionTransportDep
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
-from modelyard.server.http.params import ClientAddress
+from modelyard.server.http.api_route import ApiRouter
+from modelyard.server.http.paging import PageParams
+from modelyard.server.http.params import ClientAddress, PathId, UserAgent, parse_uuid
 from modelyard.server.http.problems import answers
 from modelyard.server.identity.authentication import AuthenticatedCaller
 from modelyard.server.identity.state import IdentityState
 from modelyard.wire import problems
-from modelyard.wire.accounts import Login, Logout, Me, PasswordChange, PasswordReset, Refresh, Tokens
-from modelyard.wire.schemas import Done
+from modelyard.wire.accounts import (
+    AccountSessionList,
+    Login,
+    Logout,
+    Me,
+    PasswordChange,
+    PasswordReset,
+    ProfileUpdate,
+    Refresh,
+    Tokens,
+)
+from modelyard.wire.schemas import Done, Updated
 
-router = APIRouter(route_class=ApiRoute, tags=["accounts"])
+router = ApiRouter("accounts")
+
+
+async def _get_client(address: ClientAddress, user_agent: UserAgent) -> sessions.Client:
+    """Return the address and the program that the request comes from."""
+    return sessions.Client(address, user_agent)
 
 
 @router.post(
@@ -25,10 +43,14 @@ router = APIRouter(route_class=ApiRoute, tags=["accounts"])
     ),
 )
 def log_in(
-    login: Login, transport: SessionTransportDep, database: Db, identity: IdentityState, address: ClientAddress
+    login: Login,
+    transport: SessionTransportDep,
+    database: Db,
+    identity: IdentityState,
+    client: Annotated[sessions.Client, Depends(_get_client)],
 ) -> Tokens:
     """Sign in with an e-mail address and a password."""
-    return transport.build_tokens(sessions.sign_in(database, identity, login, address))
+    return transport.build_tokens(sessions.sign_in(database, identity, login, client))
 
 
 @router.post(
@@ -75,6 +97,47 @@ def get_me(caller: AuthenticatedCaller, database: Db) -> Me:
     """Get the signed-in user and their teams."""
     with database.reading() as session:
         return operations.get_me(session, caller)
+
+
+@router.put(
+    "/users/me",
+    operation_id="update_me",
+    responses=answers(
+        problems.Unauthenticated, problems.TwoCredentials, problems.KeyNotAllowed, problems.InvalidRequest
+    ),
+)
+def update_me(change: ProfileUpdate, caller: AuthenticatedCaller, database: Db) -> Updated:
+    """Change your names."""
+    with database.writing() as session:
+        return Updated(id=operations.change_profile(session, caller, change))
+
+
+@router.get(
+    "/users/me/sessions",
+    operation_id="list_sessions",
+    responses=answers(
+        problems.Unauthenticated, problems.TwoCredentials, problems.KeyNotAllowed, problems.InvalidRequest
+    ),
+)
+def list_sessions(page: PageParams, caller: AuthenticatedCaller, database: Db) -> AccountSessionList:
+    """List your sessions that have not ended, newest first."""
+    with database.reading() as session:
+        return own_sessions.list_sessions(session, caller, page)
+
+
+@router.delete(
+    "/users/me/sessions/{session_id}",
+    status_code=204,
+    operation_id="end_session",
+    responses=answers(
+        problems.Unauthenticated, problems.TwoCredentials, problems.KeyNotAllowed, problems.SessionNotFound
+    ),
+)
+def end_session(session_id: PathId, caller: AuthenticatedCaller, database: Db) -> None:
+    """End one of your sessions."""
+    parsed_id = parse_uuid(session_id, own_sessions.build_session_not_found_problem())
+    with database.writing() as session:
+        own_sessions.end_session(session, caller, parsed_id)
 
 
 @router.put(

@@ -1,4 +1,4 @@
-"""Sessions of users: signing in, refreshing tokens, signing out.
+"""Sessions of users: signing in, refreshing tokens and signing out.
 
 Functions here take the database instead of a session: hashing is slow and must not run inside a write transaction,
 which blocks other writers. Some also commit a change before they raise.
@@ -30,13 +30,31 @@ REUSE_GRACE = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class TokenPair:
-    """An access token, and the refresh token that gets the next pair."""
+    """An access token, the refresh token that gets the next pair, and the session's token for pictures."""
 
     access_token: str
     refresh_token: str
+    preview_token: str
 
 
-def sign_in(database: Database, identity: Identity, login: Login, address: str) -> TokenPair:
+def _issue_tokens(session: Session, identity: Identity, row: SignInRow, refresh_token: str) -> TokenPair:
+    """Return the tokens of a session, with this new refresh token."""
+    return TokenPair(
+        access_token=identity.access_tokens.issue(session, Claims(row.user_id, row.id)),
+        refresh_token=refresh_token,
+        preview_token=identity.preview_tokens.issue(session, row.id),
+    )
+
+
+@dataclass(frozen=True)
+class Client:
+    """The address that a sign-in comes from, and the program as it names itself."""
+
+    address: str
+    user_agent: str | None = None
+
+
+def sign_in(database: Database, identity: Identity, login: Login, client: Client) -> TokenPair:
     """Start a session with an e-mail address and a password.
 
     Raises:
@@ -44,11 +62,11 @@ def sign_in(database: Database, identity: Identity, login: Login, address: str) 
         TooManyAttempts: too many attempts failed for this account or from this address.
     """
     account = f"sign-in of {email_key(login.email_address)}"
-    with identity.attempts.limit(database, account, address, problems.SignInRefused):
-        return _sign_in(database, identity, login)
+    with identity.attempts.limit(database, account, client.address, problems.SignInRefused):
+        return _sign_in(database, identity, login, client)
 
 
-def _sign_in(database: Database, identity: Identity, login: Login) -> TokenPair:
+def _sign_in(database: Database, identity: Identity, login: Login, client: Client) -> TokenPair:
     """Verify the password, and start a session; updates a password hash with outdated cost parameters.
 
     Raises:
@@ -66,7 +84,7 @@ def _sign_in(database: Database, identity: Identity, login: Login) -> TokenPair:
         if unchanged is None:
             raise _build_sign_in_refused_problem()
         unchanged.password_hash = new_hash
-        return _start_session(session, identity, user.id)
+        return _start_session(session, identity, user.id, client)
 
 
 def _build_sign_in_refused_problem() -> problems.SignInRefused:
@@ -87,12 +105,18 @@ def _rehash_if_outdated(passwords: PasswordHasher, user: UserRow, password: str)
     return passwords.hash(password) if passwords.is_outdated(user.password_hash) else user.password_hash
 
 
-def _start_session(session: Session, identity: Identity, user_id: UUID) -> TokenPair:
+def _start_session(session: Session, identity: Identity, user_id: UUID, client: Client) -> TokenPair:
     """Insert a session, and return its first pair of tokens."""
     token = keys.generate_token(keys.REFRESH)
-    row = SignInRow(id=new_id(), user_id=user_id, token_hash=token.digest, expires_at=now() + SESSION_LIFETIME)
+    row = SignInRow(
+        id=new_id(),
+        user_id=user_id,
+        token_hash=token.digest,
+        expires_at=now() + SESSION_LIFETIME,
+        user_agent=client.user_agent,
+    )
     session.add(row)
-    return TokenPair(identity.access_tokens.issue(session, Claims(user_id, row.id)), token.raw)
+    return _issue_tokens(session, identity, row, token.raw)
 
 
 def refresh_session(database: Database, identity: Identity, token: str) -> TokenPair:
@@ -148,7 +172,7 @@ def _rotate_token(session: Session, identity: Identity, digest: str) -> TokenPai
     session.add(SpentTokenRow(token_hash=digest, sign_in_id=sign_in_row.id))
     sign_in_row.token_hash = token.digest
     sign_in_row.expires_at = now() + SESSION_LIFETIME
-    return TokenPair(identity.access_tokens.issue(session, Claims(sign_in_row.user_id, sign_in_row.id)), token.raw)
+    return _issue_tokens(session, identity, sign_in_row, token.raw)
 
 
 def _end_session_on_reuse(session: Session, sign_in_row: SignInRow, digest: str) -> None:

@@ -4,29 +4,35 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.agents.operations import find_agent, update_label_set
 from modelyard.server.audit.operations import record
 from modelyard.server.database.clock import get_database_time
-from modelyard.server.database.session import Database
+from modelyard.server.database.session import Database, get_table
 from modelyard.server.identity.authentication import is_valid_key
 from modelyard.server.identity.operations import bind_key_to_agent
-from modelyard.server.models.replicas import states
+from modelyard.server.models.replicas import reports, states
+from modelyard.server.models.replicas.labels import FOLDERS
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy, record_unhealthy_agent
+from modelyard.server.models.replicas.uses import record_uses
 from modelyard.server.revisions import get_totals
 from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.tables import TeamRow
 from modelyard.wire import problems
-from modelyard.wire.agents import Heartbeat, HeartbeatResponse
+from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
 
 IDLE_SECONDS, BUSY_SECONDS = 30.0, 2.0
+_teams = get_table(TeamRow)
+_SELECT_TEAM = select(_teams.c.display_name, _teams.c.machines_may_request).where(_teams.c.id == bindparam("of_team"))
 _IDLE_PHASES = ("idle", "waiting")
 # Fields that are stored as reported.
 _COPIED_FIELDS = (
     *("agent_status", "agent_version", "comfyui_version", "platform_arch", "sync_phase", "sync_detail", "sync_percent"),
     *("disk_free", "disk_budget", "bytes_held", "models_unloaded", "waiting_for", "removal_waiting", "removal_token"),
+    *("problem", "models_evicted", "sync_bytes_done", "sync_bytes_total", "sync_seconds_left"),
 )
 
 
@@ -35,7 +41,7 @@ class _PreparedReport:
     """The changes that a report makes, computed before the team is locked; valid while ``basis`` is unchanged."""
 
     basis: tuple[object, ...]
-    changes: states.ReportChanges
+    changes: reports.ReportChanges
 
 
 def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max_machines: int) -> HeartbeatResponse:
@@ -60,12 +66,13 @@ def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max
         if agent is None:
             _check_machine_limit(session, team.team_id, max_machines)
             agent = _create_agent(session, team, beat, moment)
-        elif is_unhealthy(agent, moment):
+        elif agent.stopped_at is None and is_unhealthy(agent, moment):
             _record_return(session, team, agent, moment)
         is_current = prepared is not None and prepared.basis == _get_basis(session, agent)
         _update_agent(session, team, agent, beat, moment)
         is_accepted = _apply_report(session, agent, beat, moment, prepared if is_current else None)
-        return _build_response(agent, beat, is_accepted=is_accepted)
+        record_uses(session, agent, beat.use_list, moment)
+        return _build_response(session, agent, beat, is_accepted=is_accepted)
 
 
 def _prepare_report(database: Database, team: TeamContext, beat: Heartbeat) -> _PreparedReport | None:
@@ -80,11 +87,11 @@ def _prepare_report(database: Database, team: TeamContext, beat: Heartbeat) -> _
         agent = find_agent(session, team.team_id, beat.agent_id)
         if agent is None or agent.credential_id != team.caller.credential_id or not _is_expected(agent, beat):
             return None
-        if agent.own_labels != beat.agent_labels:
+        if agent.own_labels != _list_own_labels(beat):
             # New labels delete states, which is done under the team's lock.
             return None
         moment = get_database_time(session)
-        changes = states.compute_report_changes(session, agent, beat.model_list, _get_id_range(beat), moment)
+        changes = reports.compute_report_changes(session, agent, beat.model_list, _get_id_range(beat), moment)
         return _PreparedReport(_get_basis(session, agent), changes)
 
 
@@ -105,12 +112,13 @@ def _get_key_id(team: TeamContext) -> UUID:
 
 
 def _check_takeover(session: Session, agent: AgentRow, moment: datetime) -> None:
-    """Check that an agent id may be used with a new key: its old key is invalid, or silent for 90 seconds.
+    """Check that an agent id may be used with a new key: its machine was stopped, or silent, or has an invalid key.
 
     Raises:
         AgentTaken: it is in use; two machines would overwrite each other's states.
     """
-    if not is_unhealthy(agent, moment) and is_valid_key(session, agent.credential_id):
+    is_running = agent.stopped_at is None and not is_unhealthy(agent, moment)
+    if is_running and is_valid_key(session, agent.credential_id):
         seconds = int(UNHEALTHY_AFTER.total_seconds())
         raise problems.AgentTaken(
             f"A machine with another key sent a heartbeat as '{agent.agent_id}' within the last {seconds} seconds. If "
@@ -173,15 +181,32 @@ def _update_agent(session: Session, team: TeamContext, agent: AgentRow, beat: He
         setattr(agent, name, getattr(beat, name))
     agent.credential_id = _get_key_id(team)
     agent.last_heartbeat = moment
+    agent.use_counted_since = _find_counting_start(agent, beat, moment)
+    agent.stopped_at = moment if beat.is_stopping else None
     session.add(agent)
     # Gives a new machine its number.
     session.flush()
-    if agent.own_labels != beat.agent_labels:
-        agent.own_labels = list(beat.agent_labels)
+    if agent.own_labels != (own_labels := _list_own_labels(beat)):
+        agent.own_labels = own_labels
         update_label_set(session, agent)
     if agent.approved_removal != agent.removal_token:
         # The approval was used, or other files wait now, which are not approved.
         agent.approved_removal = None
+
+
+def _list_own_labels(beat: Heartbeat) -> list[str]:
+    """Return the labels that a machine reports, and the one of its ability to place folders."""
+    return [*beat.agent_labels, *([FOLDERS] if beat.places_folders else [])]
+
+
+def _find_counting_start(agent: AgentRow, beat: Heartbeat, moment: datetime) -> datetime | None:
+    """Return since when a machine has counted use: not before the first heartbeat that said so without interruption.
+
+    None if it does not count. Its clock may be wrong, or its file restored.
+    """
+    if beat.use_counted_since is None:
+        return None
+    return min(max(beat.use_counted_since, agent.use_counted_since or moment), moment)
 
 
 def _is_expected(agent: AgentRow, beat: Heartbeat) -> bool:
@@ -206,7 +231,7 @@ def _apply_report(
     if prepared is not None:
         states.apply_report_changes(session, agent, prepared.changes)
     elif beat.model_list or id_range:
-        changes = states.compute_report_changes(session, agent, beat.model_list, id_range, moment)
+        changes = reports.compute_report_changes(session, agent, beat.model_list, id_range, moment)
         states.apply_report_changes(session, agent, changes)
     if beat.is_whole and beat.is_last:
         session.flush()
@@ -215,7 +240,7 @@ def _apply_report(
     return True
 
 
-def _get_id_range(beat: Heartbeat) -> states.IdRange | None:
+def _get_id_range(beat: Heartbeat) -> reports.IdRange | None:
     """Return the range of ids for which a part of a complete report is complete; None for a report of changes.
 
     Raises:
@@ -226,16 +251,20 @@ def _get_id_range(beat: Heartbeat) -> states.IdRange | None:
     ids = [model.model_id for model in beat.model_list]
     if beat.whole_after is not None and ids and min(ids) <= beat.whole_after:
         raise problems.InvalidRequest.for_field("whole_after", "Every id of 'model_list' must be greater")
-    return states.IdRange(beat.whole_after, None if beat.is_last else max(ids))
+    return reports.IdRange(beat.whole_after, None if beat.is_last else max(ids))
 
 
-def _build_response(agent: AgentRow, beat: Heartbeat, *, is_accepted: bool) -> HeartbeatResponse:
+def _build_response(session: Session, agent: AgentRow, beat: Heartbeat, *, is_accepted: bool) -> HeartbeatResponse:
     """Build the response, and clear a request for an immediate sync, which is delivered once."""
     sync_now, agent.sync_asked = agent.sync_asked, False
+    team = session.connection().execute(_SELECT_TEAM, {"of_team": agent.team_id}).one()
     return HeartbeatResponse(
         resend_all=not is_accepted,
         paused=agent.paused,
         approved_removal=agent.approved_removal,
         sync_now=sync_now,
         interval_seconds=IDLE_SECONDS if beat.sync_phase in _IDLE_PHASES else BUSY_SECONDS,
+        team_name=team.display_name,
+        team_id=agent.team_id,
+        may_request_models=team.machines_may_request,
     )

@@ -25,6 +25,7 @@ class AgentSnapshot:
     number: int
     orders: int
     label_set: str
+    pin_set: str
     credential_id: UUID
     revision: int
     key_hash: str

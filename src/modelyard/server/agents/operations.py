@@ -1,39 +1,45 @@
 """Operations of people on machines: list, label, pause, approve a removal, request a sync, remove."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, bindparam, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
-from modelyard.server.agents.desired_counts import count_desired_models
+from modelyard.server import revisions
+from modelyard.server.agents.desired_counts import DesiredCounts, TeamDesiredCounts
+from modelyard.server.agents.machine_states import STATE_COLUMNS, StateAndReason, decide_machine_state
 from modelyard.server.audit.operations import record
+from modelyard.server.collections.subscribed_models import record_ended_subscriptions, update_subscribed_models
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.models.replicas import states
+from modelyard.server.models.replicas.assignments import delete_assignments_of_agent, recount_relabelled_agent
 from modelyard.server.models.replicas.desired import MachineCounts
-from modelyard.server.models.replicas.labels import build_label_set, has_all_labels
+from modelyard.server.models.replicas.labels import FOLDERS, build_label_set, has_all_labels
+from modelyard.server.models.replicas.problems import load_problem_reasons
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy
 from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.tables import TeamRow
 from modelyard.wire import problems
-from modelyard.wire.agents import (
-    AGENT_ID_PATTERN,
-    Agent,
-    AgentList,
-    AgentStatus,
-    AgentUpdate,
-)
+from modelyard.wire.agents.machines import Agent, AgentList, AgentUpdate
+from modelyard.wire.agents.values import AGENT_ID_PATTERN, AgentStatus, MachineState
 
 _ID = re.compile(AGENT_ID_PATTERN)
 _FIND_AGENT = select(AgentRow).where(
     AgentRow.team_id == bindparam("of_team"), AgentRow.agent_id == bindparam("of_agent")
 )
-_COPIED_FIELDS = set(Agent.model_fields) - {"agent_status", "agent_labels", "tool", "models_desired"}
+_PROGRESS_FIELDS = ("sync_bytes_done", "sync_bytes_total", "sync_seconds_left")
+_COPIED_FIELDS = set(Agent.model_fields) - {
+    *("agent_status", "machine_state", "state_reason", "agent_labels", "tool", "models_desired"),
+    *_PROGRESS_FIELDS,
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class AgentFilter:
 
     label: str | None = None
     status: AgentStatus | None = None
+    state: MachineState | None = None
 
 
 def build_agent_not_found_problem() -> problems.AgentNotFound:
@@ -66,8 +73,23 @@ def find_agent(session: Session, team_id: UUID, agent_id: str) -> AgentRow | Non
     return session.scalar(_FIND_AGENT, {"of_team": team_id, "of_agent": agent_id})
 
 
+def get_own_agent(session: Session, team: TeamContext, agent_id: str) -> AgentRow:
+    """Return the machine that the caller's key is used by.
+
+    Raises:
+        KeyNotAllowed: the key belongs to another machine.
+        AgentUnknown: there is no such machine, or it uses another key.
+    """
+    if team.caller.agent_id not in (None, agent_id):
+        raise problems.KeyNotAllowed("This key belongs to another machine. Pair this machine to get a key of its own.")
+    agent = find_agent(session, team.team_id, agent_id)
+    if agent is None or agent.credential_id != team.caller.credential_id:
+        raise problems.AgentUnknown("No machine of this name uses this key yet. Send a heartbeat first.")
+    return agent
+
+
 def list_agents(
-    session: Session, team: TeamContext, filters: AgentFilter, page: Page, desired_counts: Mapping[str, int]
+    session: Session, team: TeamContext, filters: AgentFilter, page: Page, desired_counts: TeamDesiredCounts
 ) -> AgentList:
     """List the team's machines that match the filters, by agent id, with their current status."""
     moment = get_database_time(session)
@@ -81,8 +103,44 @@ def list_agents(
         statement = statement.where(AgentRow.label_set.in_(label_sets))
     if filters.status is not None:
         statement = statement.where(_build_status_condition(filters.status, moment))
+    if filters.state is not None:
+        states_of_all = _load_machine_states(session, session.scalars(statement).all(), moment, desired_counts)
+        numbers = [number for number, each in states_of_all.items() if each.state == filters.state]
+        statement = statement.where(AgentRow.number.in_(numbers))
     rows, meta = list_page(session, statement, page, Order((AgentRow.agent_id,)))
-    return AgentList(agent_list=[_build_agent(row[0], moment, desired_counts) for row in rows], page_meta=meta)
+    agents = [row[0] for row in rows]
+    machine_states = _load_machine_states(session, agents, moment, desired_counts)
+    shown = [_build_agent(agent, moment, desired_counts, machine_states[agent.number]) for agent in agents]
+    return AgentList(agent_list=shown, page_meta=meta)
+
+
+def count_machine_states(session: Session, desired_counts: DesiredCounts) -> Counter[MachineState]:
+    """Count the machines by their ``machine_state``, except those of deleted teams."""
+    moment = get_database_time(session)
+    is_counted = AgentRow.team_id.in_(select(TeamRow.id).where(TeamRow.deleted_at.is_(None)))
+    only_state_columns = load_only(*STATE_COLUMNS, raiseload=True)
+    agents = session.scalars(select(AgentRow).where(is_counted).options(only_state_columns)).all()
+    reasons = load_problem_reasons(session, select(AgentRow.number).where(is_counted))
+    counts_by_team = desired_counts.get_all(session, {agent.team_id for agent in agents})
+    return Counter(
+        decide_machine_state(
+            agent, moment, counts_by_team[agent.team_id].count_for(agent), reasons.get(agent.number, {})
+        ).state
+        for agent in agents
+    )
+
+
+def _load_machine_states(
+    session: Session, agents: Sequence[AgentRow], moment: datetime, desired_counts: TeamDesiredCounts
+) -> dict[int, StateAndReason]:
+    """Return the ``machine_state`` of each machine, and its reason, by the machine's number."""
+    reasons = load_problem_reasons(session, [agent.number for agent in agents])
+    return {
+        agent.number: decide_machine_state(
+            agent, moment, desired_counts.count_for(agent), reasons.get(agent.number, {})
+        )
+        for agent in agents
+    }
 
 
 def _build_status_condition(status: AgentStatus, moment: datetime) -> ColumnElement[bool]:
@@ -91,21 +149,26 @@ def _build_status_condition(status: AgentStatus, moment: datetime) -> ColumnElem
     return is_unhealthy if status == "unhealthy" else and_(~is_unhealthy, AgentRow.agent_status == status)
 
 
-def _build_agent(agent: AgentRow, moment: datetime, desired_counts: Mapping[str, int]) -> Agent:
+def _build_agent(
+    agent: AgentRow, moment: datetime, desired_counts: TeamDesiredCounts, machine_state: StateAndReason
+) -> Agent:
     """Build the API's view of a machine; its status is ``unhealthy`` 90 seconds after its last heartbeat."""
     status = "unhealthy" if is_unhealthy(agent, moment) else agent.agent_status
     return Agent(
         agent_status=cast(AgentStatus, status),
-        agent_labels=agent.label_set.split(),
-        models_desired=count_desired_models(desired_counts, agent.label_set),
+        machine_state=machine_state.state,
+        state_reason=machine_state.reason,
+        agent_labels=[label for label in agent.label_set.split() if label != FOLDERS],
+        models_desired=desired_counts.count_for(agent),
         **{name: getattr(agent, name) for name in _COPIED_FIELDS},
+        **{name: getattr(agent, name) if machine_state.state == "syncing" else None for name in _PROGRESS_FIELDS},
     )
 
 
 def update_agent(session: Session, team: TeamContext, agent_id: str, change: AgentUpdate) -> None:
-    """Set a machine's central labels, which add to its own, or pause or resume it; fields not sent stay.
+    """Set a machine's central labels, which add to its own, or its disk budget, or pause or resume it.
 
-    A new label set, a pause and its end also end the wait of its manifest request. What is set already is not recorded.
+    Fields not sent stay. A change also ends the wait of its manifest request. What is set already is not recorded.
 
     Raises:
         AgentNotFound: see ``get_agent``.
@@ -121,21 +184,31 @@ def update_agent(session: Session, team: TeamContext, agent_id: str, change: Age
         agent.orders += 1
         action = "agent.paused" if change.paused else "agent.resumed"
         record(session, team.actor, team.team_id, action, agent.agent_id)
+    if "disk_budget_bytes" in change.model_fields_set and change.disk_budget_bytes != agent.disk_budget_bytes:
+        agent.disk_budget_bytes = change.disk_budget_bytes
+        # The manifest has it.
+        revisions.increment_revision(session, team.team_id)
+        facts = {"disk_budget_bytes": change.disk_budget_bytes}
+        record(session, team.actor, team.team_id, "agent.budget_set", agent.agent_id, **facts)
 
 
 def update_label_set(session: Session, agent: AgentRow) -> None:
     """Combine own and central labels; delete the states of models that the machine should not hold any more.
+
+    Subscriptions of labels end or begin by that too.
 
     If states were deleted, the machine has to report all states again: it may not see that the labels were away.
     """
     label_set = build_label_set(agent.own_labels, agent.central_labels)
     if label_set == agent.label_set:
         return
-    agent.label_set = label_set
+    before, agent.label_set = agent.label_set, label_set
+    recount_relabelled_agent(session, agent, before)
     agent.orders += 1
     if states.delete_states_without_labels(session, agent):
         # The machine has to start a new report series.
         agent.report_series = ""
+    update_subscribed_models(session, agent.team_id, [agent])
 
 
 def approve_removal(session: Session, team: TeamContext, agent_id: str) -> None:
@@ -172,12 +245,18 @@ def request_sync(session: Session, team: TeamContext, agent_id: str) -> None:
 
 
 def delete_agent(session: Session, team: TeamContext, agent_id: str) -> None:
-    """Delete a machine and its states; if it still runs, its next heartbeat adds it again, since its key stays valid.
+    """Delete a machine with its states, assignments and own subscriptions.
+
+    If it still runs, its next heartbeat adds it again, since its key stays valid.
 
     Raises:
         AgentNotFound: see ``get_agent``.
     """
     agent = get_agent(session, team, agent_id)
+    record_ended_subscriptions(session, team, agent)
     states.delete_agent_states(session, agent)
+    if delete_assignments_of_agent(session, agent):
+        # What is cached by revision names its assignments by its number, which another machine may get.
+        revisions.increment_revision(session, team.team_id)
     session.delete(agent)
     record(session, team.actor, team.team_id, "agent.forgotten", agent.agent_id)

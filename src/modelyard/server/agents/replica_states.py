@@ -1,49 +1,51 @@
 """Replica states for the API: of one machine, of one model, and of some models on all machines."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import FromClause, Select, and_, func, or_, select
+from sqlalchemy import FromClause, Select, and_, false, func, or_, select
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.orm import Session
 
 from modelyard.server.agents.operations import get_agent
-from modelyard.server.database.search import is_sqlite_session, join_left_to_right
+from modelyard.server.database.search import SELECTIVE_LIMIT, is_sqlite_session, join_left_to_right
 from modelyard.server.database.session import get_table
 from modelyard.server.http.paging import Order, Page, list_page
-from modelyard.server.models.listing.index_choice import SELECTIVE_LIMIT, count_up_to
+from modelyard.server.models.listing.index_choice import count_up_to
 from modelyard.server.models.operations import find_model
+from modelyard.server.models.replicas.assignments import (
+    find_subscribed_pairs,
+    load_assigned_agents,
+    select_agents_of,
+)
 from modelyard.server.models.replicas.desired import (
     DesiredVersion,
     MachineCounts,
     find_desired_versions,
+    get_desired_by,
     is_desired,
-    list_desired_label_sets,
+    is_desired_on,
 )
 from modelyard.server.models.replicas.labels import has_all_labels
 from modelyard.server.models.replicas.missing import find_missing
+from modelyard.server.models.replicas.pins import PinnedVersion, find_pins, load_pinned_versions
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
+from modelyard.server.models.replicas.uses import load_uses
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
-from modelyard.wire.agents import (
-    MAX_REASON_LENGTH,
-    MAX_STATES_IN_RESPONSE,
-    AgentModel,
-    AgentModelList,
-    AgentState,
-    ModelState,
-    ModelStates,
-    ModelStatesList,
-)
+from modelyard.wire.agents.replicas import AgentModel, AgentModelList, AgentState, ModelStates, ModelStatesList
+from modelyard.wire.agents.values import MAX_REASON_LENGTH, MAX_STATES_IN_RESPONSE, ModelState
 
 _models, _agents, _states = get_table(ModelRow), get_table(AgentRow), get_table(AgentModelRow)
 _UNREPORTED = ("queued", None, 0)
 
 StoredState = tuple[str, str | None, int]
+Machine = ResultRow[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -72,31 +74,24 @@ def list_agent_models(
     if state == "queued":
         statement = statement.where(or_(AgentModelRow.state.is_(None), AgentModelRow.state == state))
     if filters.missing:
-        statement = statement.where(
-            find_missing(session, agent.team_id, agent.agent_id).build_condition(session, SELECTIVE_LIMIT)
-        )
+        statement = statement.where(find_missing(session, agent.team_id, agent.agent_id).build_condition(session))
     rows, meta = list_page(session, statement, page, Order((ModelRow.created_at, ModelRow.id), is_descending=True))
-    return AgentModelList(
-        agent_model_list=[_build_agent_model(row[0], agent.agent_id, row[1]) for row in rows], page_meta=meta
-    )
+    facts = _load_pair_facts(session, [agent.number], [row[0].id for row in rows])
+    shown = [_build_agent_model(row[0], agent, row[1], facts) for row in rows]
+    return AgentModelList(agent_model_list=shown, page_meta=meta)
 
 
 def _select_desired(session: Session, agent: AgentRow) -> Select[*tuple[Any, ...]]:
     """Build the query for all models that the machine should hold, with their state where there is one."""
-    needed = [
-        label_set
-        for label_set in list_desired_label_sets(session, agent.team_id)
-        if has_all_labels(label_set, agent.label_set)
-    ]
     of_agent = and_(AgentModelRow.model_id == ModelRow.id, AgentModelRow.agent_number == agent.number)
     statement = select(ModelRow, AgentModelRow).select_from(ModelRow).outerjoin(AgentModelRow, of_agent)
-    return statement.where(is_desired(agent.team_id), ModelRow.label_set.in_(needed))
+    return statement.where(is_desired_on(session, agent))
 
 
 def _select_reported(session: Session, agent: AgentRow, state: ModelState | None) -> Select[*tuple[Any, ...]]:
     """Build the query for a machine's models with this stored state; on SQLite it is chosen by counting the states.
 
-    The labels need no check, since only desired models have states.
+    Labels and assignments need no check, since only desired models have states.
     """
     of_agent = and_(_states.c.agent_number == agent.number, _states.c.state == state)
     is_same_model = _models.c.id == _states.c.model_id
@@ -124,31 +119,56 @@ def list_model_agents(session: Session, team: TeamContext, model_id: UUID, page:
     """
     model = find_model(session, team, model_id)
     is_available = model.model_status == "active" and model.verified_at is not None
-    label_sets = MachineCounts.load(session, team.team_id).list_sets_with(model.label_set) if is_available else []
+    label_sets = MachineCounts.load(session, team.team_id).list_sets_with(model.label_set)
+    is_labelled, is_assigned = AgentRow.label_set.in_(label_sets), AgentRow.number.in_(select_agents_of(model.id))
     of_model = and_(AgentModelRow.agent_number == AgentRow.number, AgentModelRow.model_id == model.id)
     statement = (
-        select(AgentRow.agent_id, AgentModelRow)
+        select(AgentRow, AgentModelRow)
         .select_from(AgentRow)
         .outerjoin(AgentModelRow, of_model)
-        .where(AgentRow.team_id == team.team_id, AgentRow.label_set.in_(label_sets))
+        .where(AgentRow.team_id == team.team_id, or_(is_labelled, is_assigned) if is_available else false())
     )
     rows, meta = list_page(session, statement, page, Order((AgentRow.agent_id,)))
-    return AgentModelList(agent_model_list=[_build_agent_model(model, row[0], row[1]) for row in rows], page_meta=meta)
+    facts = _load_pair_facts(session, [row[0].number for row in rows], [model.id])
+    shown = [_build_agent_model(model, row[0], row[1], facts) for row in rows]
+    return AgentModelList(agent_model_list=shown, page_meta=meta)
 
 
-def _build_agent_model(model: ModelRow, agent_id: str, reported: AgentModelRow | None) -> AgentModel:
+@dataclass(frozen=True)
+class _PairFacts:
+    """What is stored of machines and models: which are assigned by a subscription only, pinned versions, last uses."""
+
+    subscribed: Collection[tuple[int, UUID]]
+    pins: Mapping[tuple[int, UUID], PinnedVersion]
+    last_uses: Mapping[tuple[int, UUID], datetime]
+
+
+def _load_pair_facts(session: Session, numbers: Sequence[int], ids: Sequence[UUID]) -> _PairFacts:
+    """Load the facts of these machines and models."""
+    return _PairFacts(
+        find_subscribed_pairs(session, numbers, ids), find_pins(session, numbers, ids), load_uses(session, numbers, ids)
+    )
+
+
+def _build_agent_model(
+    model: ModelRow, agent: AgentRow, reported: AgentModelRow | None, facts: _PairFacts
+) -> AgentModel:
     """Build the API's view of one replica; ``queued`` without a stored state."""
+    pair = agent.number, model.id
+    version = facts.pins.get(pair) or PinnedVersion(model.shown_version, model.file_size)
     return AgentModel(
         model_id=model.id,
-        agent_id=agent_id,
-        version=model.shown_version,
+        agent_id=agent.agent_id,
+        desired_by=get_desired_by(model.label_set, agent.label_set, is_subscribed=pair in facts.subscribed),
+        version=version.number,
         display_name=model.display_name,
         model_path=model.model_path,
-        file_size=model.file_size,
+        file_size=version.file_size,
         state="queued" if reported is None else cast(ModelState, reported.state),
         reason=None if reported is None else reported.reason,
         bytes_done=0 if reported is None else reported.bytes_done,
         reported_at=None if reported is None else reported.reported_at,
+        last_used_at=facts.last_uses.get(pair),
     )
 
 
@@ -162,30 +182,48 @@ def list_replica_states(session: Session, team: TeamContext, ids: Collection[UUI
         InvalidRequest: the response would have more than ``MAX_STATES_IN_RESPONSE`` states.
     """
     desired = find_desired_versions(session, team.team_id, ids)
-    _check_state_count(session, team.team_id, [version.label_set for version in desired.values()])
+    _check_state_count(session, team.team_id, desired.values())
     columns = (_agents.c.number, _agents.c.agent_id, _agents.c.label_set)
     machines = session.execute(select(*columns).where(_agents.c.team_id == team.team_id).order_by(_agents.c.agent_id))
     rows = machines.all()
-    reported = _load_states(session, desired)
+    reported, assigned = _load_states(session, desired), load_assigned_agents(session, desired)
+    pinned = load_pinned_versions(session, desired)
     return ModelStatesList(
         model_list=[
-            _build_model_states(model_id, desired[model_id], rows, reported)
+            _build_model_states(
+                model_id,
+                desired[model_id].number,
+                _select_machines(rows, desired[model_id], assigned.get(model_id, ())),
+                reported,
+                pinned,
+            )
             for model_id in dict.fromkeys(ids)
             if model_id in desired
         ]
     )
 
 
-def _check_state_count(session: Session, team_id: UUID, needed: Collection[str]) -> None:
+def _select_machines(machines: Iterable[Machine], version: DesiredVersion, assigned: Collection[int]) -> list[Machine]:
+    """Return those of the machines that should hold a model, given the numbers of those that it is assigned to."""
+    return [
+        machine
+        for machine in machines
+        if machine.number in assigned or has_all_labels(version.label_set, machine.label_set)
+    ]
+
+
+def _check_state_count(session: Session, team_id: UUID, models: Collection[DesiredVersion]) -> None:
     """Check the size of the response before it is loaded.
 
     Raises:
         InvalidRequest: it would have more than ``MAX_STATES_IN_RESPONSE`` states.
     """
     machines = MachineCounts.load(session, team_id)
-    states = sum(models * machines.count_with(labels) for labels, models in Counter(needed).items())
+    labelled = Counter(version.label_set for version in models)
+    states = sum(count * machines.count_with(labels) for labels, count in labelled.items())
+    states += sum(version.agents_assigned for version in models)
     if states > MAX_STATES_IN_RESPONSE:
-        max_models = max(1, len(needed) * MAX_STATES_IN_RESPONSE // states)
+        max_models = max(1, len(models) * MAX_STATES_IN_RESPONSE // states)
         raise problems.InvalidRequest.for_field(
             "model_id",
             f"These models have {states} states on the team's machines, and one response has at most "
@@ -204,22 +242,23 @@ def _load_states(session: Session, ids: Collection[UUID]) -> dict[tuple[UUID, in
 
 def _build_model_states(
     model_id: UUID,
-    version: DesiredVersion,
-    machines: Collection[ResultRow[*tuple[Any, ...]]],
-    reported: dict[tuple[UUID, int], StoredState],
+    version: int,
+    machines: Iterable[Machine],
+    reported: Mapping[tuple[UUID, int], StoredState],
+    pinned: Mapping[tuple[UUID, int], int],
 ) -> ModelStates:
-    """Build the states of one model on those of the machines that have its labels.
+    """Build the states of one model on the machines that should hold it.
 
-    Machines that are ready without a reason are only named, other states are in full.
+    Machines on which the current version is ready without a reason are only named, other states are in full.
     """
-    result = ModelStates(model_id=model_id, version=version.number, ready=[], state_list=[])
+    result = ModelStates(model_id=model_id, version=version, ready=[], state_list=[])
     for machine in machines:
-        if not has_all_labels(version.label_set, machine.label_set):
-            continue
         state, reason, bytes_done = reported.get((model_id, machine.number), _UNREPORTED)
-        if state == "ready" and reason is None:
+        pin = pinned.get((model_id, machine.number), version)
+        if state == "ready" and reason is None and pin == version:
             result.ready.append(machine.agent_id)
         else:
             values = {"agent_id": machine.agent_id, "state": state, "reason": reason, "bytes_done": bytes_done}
+            values["pinned_version"] = None if pin == version else pin
             result.state_list.append(AgentState.model_validate(values))
     return result

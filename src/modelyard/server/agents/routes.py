@@ -1,17 +1,28 @@
 """The routes ``/agents`` for people, and ``/agent`` for the machines themselves."""
 
+import asyncio
+import gzip
 import hashlib
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response, status
+from fastapi import Depends, Header, Path, Query, Request, Response, status
 
-from modelyard.server.agents import heartbeats, operations, replica_states
+from modelyard.server.agents import (
+    assignments,
+    evictions,
+    heartbeats,
+    model_requests,
+    operations,
+    replica_states,
+    unused_models,
+)
 from modelyard.server.agents.operations import AgentFilter
 from modelyard.server.agents.replica_states import ReplicaFilter
 from modelyard.server.agents.state import FleetState
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.compression import accepts_encoding
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
@@ -20,23 +31,20 @@ from modelyard.server.models.operations import parse_model_id
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.agents import (
-    AGENT_ID_PATTERN,
-    EXAMPLE_AGENT,
-    AgentList,
-    AgentModelList,
-    AgentStatus,
-    AgentUpdate,
-    Heartbeat,
-    HeartbeatResponse,
-    Manifest,
-    ModelState,
-    ModelStatesList,
-)
+from modelyard.wire.agent_requests.models import ModelRequest, ModelRequestResult, RequestableModelList
+from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
+from modelyard.wire.agents.machines import AgentList, AgentUpdate, AssignmentDone
+from modelyard.wire.agents.manifests import Manifest
+from modelyard.wire.agents.replicas import AgentModelList, ModelStatesList
+from modelyard.wire.agents.values import AGENT_ID_PATTERN, EXAMPLE_AGENT, AgentId, AgentStatus, MachineState, ModelState
+from modelyard.wire.model_filter import SEARCH_HELP, FilterText, ModelFilter, SearchText
 from modelyard.wire.models import Label
 from modelyard.wire.schemas import EXAMPLE_ID, Done, Schema
+from modelyard.wire.search.values import MAX_AGE_DAYS
+from modelyard.wire.uses.lists import DEFAULT_UNUSED_DAYS, EvictionPreview, UnusedModelList
+from modelyard.wire.versions import Verification
 
-router = APIRouter(route_class=ApiRoute, tags=["agents"])
+router = ApiRouter("agents")
 
 MAX_WAIT_SECONDS = 60
 # As many as a page of models has.
@@ -44,19 +52,49 @@ MAX_MODELS = 100
 NOT_MODIFIED: Answers = {304: {"description": "Nothing has changed since the response with this ETag."}}
 
 Listing = Annotated[TeamContext, require_permission(Operation.AGENTS_LIST)]
+Assigning = Annotated[TeamContext, require_permission(Operation.AGENTS_ASSIGN)]
 Managing = Annotated[TeamContext, require_permission(Operation.AGENTS_MANAGE)]
+Requesting = Annotated[TeamContext, require_permission(Operation.AGENT_REQUEST)]
 AgentName = Annotated[str, Path(description="The machine's agent id.", examples=[EXAMPLE_AGENT])]
+OwnAgentId = Annotated[
+    str, Query(pattern=AGENT_ID_PATTERN, description="The machine's agent id.", examples=[EXAMPLE_AGENT])
+]
 IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of the response that the caller has.", examples=['"5f2a"'])
 ]
 
 
-def _read_filters(
+async def _read_filters(
     label: Annotated[Label | None, Query(description="Only with this label.", examples=["gpu24"])] = None,
-    agent_status: Annotated[AgentStatus | None, Query(description="Only in this state.", examples=["idle"])] = None,
+    agent_status: Annotated[AgentStatus | None, Query(description="Only with this status.", examples=["idle"])] = None,
+    machine_state: Annotated[
+        MachineState | None, Query(description="Only in this state.", examples=["problem"])
+    ] = None,
 ) -> AgentFilter:
     """Return the filters of the query parameters."""
-    return AgentFilter(label, agent_status)
+    return AgentFilter(label, agent_status, machine_state)
+
+
+@dataclass(frozen=True)
+class _ManifestRequest:
+    """Which manifest is asked for, and how long to wait for a new one."""
+
+    agent_id: str
+    wait_seconds: int
+    has_previews: bool
+
+
+async def _read_manifest_request(
+    agent_id: OwnAgentId,
+    wait: Annotated[
+        int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait until the ETag differs.", examples=[30])
+    ] = 0,
+    previews: Annotated[
+        bool, Query(description="Name the picture of each model (`preview_sha256`).", examples=[True])
+    ] = False,
+) -> _ManifestRequest:
+    """Return the query parameters of a request for a manifest."""
+    return _ManifestRequest(agent_id, wait, previews)
 
 
 def _parse_etags(if_none_match: str | None) -> list[str]:
@@ -91,7 +129,7 @@ def list_agents(
 ) -> Response:
     """List the team's machines by name, with their current status."""
     with database.reading() as session:
-        desired_counts = fleet.desired_counts.get_by_label_set(session, team.team_id)
+        desired_counts = fleet.desired_counts.get(session, team.team_id)
         listed = operations.list_agents(session, team, filters, page, desired_counts)
     return _build_response(listed, if_none_match)
 
@@ -141,12 +179,66 @@ def list_model_agents(model_id: PathId, page: PageParams, team: Listing, databas
         return replica_states.list_model_agents(session, team, parse_model_id(model_id), page)
 
 
+@router.get("/unused-models", responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound, problems.InvalidRequest))
+def list_unused_models(
+    page: PageParams,
+    team: Listing,
+    database: Db,
+    days: Annotated[
+        int, Query(ge=1, le=MAX_AGE_DAYS, description="Not used for so many days.", examples=[90])
+    ] = DEFAULT_UNUSED_DAYS,
+    agent_id: Annotated[AgentId | None, Query(description="Only on this machine.", examples=[EXAMPLE_AGENT])] = None,
+) -> UnusedModelList:
+    """List models that machines have not used for a while and can do without, the largest first."""
+    with database.reading() as session:
+        return unused_models.list_unused_models(session, team, days, agent_id, page)
+
+
+@router.get(
+    "/agents/{agent_id}/evictions", responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound, problems.InvalidRequest)
+)
+def preview_evictions(
+    agent_id: AgentName,
+    team: Listing,
+    database: Db,
+    disk_budget_bytes: Annotated[
+        int | None,
+        Query(ge=1, le=2**63 - 1, description="A budget to try. Default: the machine's.", examples=[500_000_000_000]),
+    ] = None,
+) -> EvictionPreview:
+    """Read what a machine would not hold with a disk budget; changes nothing."""
+    with database.reading() as session:
+        return evictions.preview_evictions(session, team, agent_id, disk_budget_bytes)
+
+
 @router.put("/agents/{agent_id}", responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound))
 def update_agent(agent_id: AgentName, change: AgentUpdate, team: Managing, database: Db) -> Done:
-    """Label, pause or resume a machine."""
+    """Label, pause or resume a machine, or set its disk budget."""
     with database.writing(team.team_id) as session:
         operations.update_agent(session, team, agent_id, change)
     return Done()
+
+
+@router.put(
+    "/agents/{agent_id}/models/{model_id}",
+    responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound, problems.ModelNotFound, problems.ModelIsFolder),
+)
+def assign_model(agent_id: AgentName, model_id: PathId, team: Assigning, database: Db) -> AssignmentDone:
+    """Assign a model to a machine, which should hold it then whatever its labels are."""
+    with database.writing(team.team_id) as session:
+        is_new = assignments.assign_model(session, team, agent_id, parse_model_id(model_id))
+    return AssignmentDone(is_new=is_new)
+
+
+@router.delete(
+    "/agents/{agent_id}/models/{model_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound, problems.ModelNotFound),
+)
+def unassign_model(agent_id: AgentName, model_id: PathId, team: Assigning, database: Db) -> None:
+    """End the assignment of a model to a machine."""
+    with database.writing(team.team_id) as session:
+        assignments.unassign_model(session, team, agent_id, parse_model_id(model_id))
 
 
 @router.post(
@@ -188,24 +280,22 @@ async def get_manifest(
     request: Request,
     team: Annotated[TeamContext, require_permission(Operation.AGENT_MANIFEST)],
     fleet: FleetState,
-    agent_id: Annotated[
-        str, Query(pattern=AGENT_ID_PATTERN, description="The machine's agent id.", examples=[EXAMPLE_AGENT])
-    ],
-    wait: Annotated[
-        int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait until the ETag differs.", examples=[30])
-    ] = 0,
+    asked: Annotated[_ManifestRequest, Depends(_read_manifest_request)],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Read the models that a machine should hold; waits until they differ from a known manifest."""
     known_etags = [tag for tag in _parse_etags(if_none_match) if tag]
-    manifest = await fleet.manifests.wait_for_manifest(team, agent_id, known_etags, wait)
+    manifest = await fleet.manifests.wait_for_manifest(
+        team, asked.agent_id, known_etags, asked.wait_seconds, has_previews=asked.has_previews
+    )
     if manifest is None:
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": known_etags[0]})
     headers = {"ETag": manifest.etag, "Vary": "Accept-Encoding"}
     if accepts_encoding("gzip", request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
         return Response(manifest.compressed, media_type="application/json", headers=headers)
-    return Response(manifest.body, media_type="application/json", headers=headers)
+    body = await asyncio.to_thread(gzip.decompress, manifest.compressed)
+    return Response(body, media_type="application/json", headers=headers)
 
 
 @router.post("/agent/heartbeat", responses=answers(*ACCESS_PROBLEMS, problems.AgentTaken, problems.TooManyMachines))
@@ -217,3 +307,43 @@ def record_heartbeat(
 ) -> HeartbeatResponse:
     """Report a machine's description, activity and model states."""
     return heartbeats.record_heartbeat(database, team, beat, settings.max_machines)
+
+
+async def _read_requestable_filter(
+    q: Annotated[SearchText | None, Query(description=SEARCH_HELP, examples=["sdxl base"])] = None,
+    model_type: Annotated[
+        FilterText | None, Query(description="Only this type; aliases are the same.", examples=["loras"])
+    ] = None,
+    pending: Annotated[
+        bool, Query(description="The models that are not verified yet, instead of the others.", examples=[False])
+    ] = False,
+) -> ModelFilter:
+    """Return the filter of the query parameters, for models that a machine can download, or perhaps can soon."""
+    verification: Verification = "pending" if pending else "verified"
+    return ModelFilter(q=q, model_type=model_type, model_status="active", verification=verification)
+
+
+@router.get(
+    "/agent/models",
+    responses=answers(*ACCESS_PROBLEMS, problems.MachineRequestsOff, problems.AgentUnknown, problems.InvalidRequest),
+)
+def list_requestable_models(
+    agent_id: OwnAgentId,
+    model_filter: Annotated[ModelFilter, Depends(_read_requestable_filter)],
+    page: PageParams,
+    team: Requesting,
+    database: Db,
+) -> RequestableModelList:
+    """List the active, verified models of the team, or the pending ones, and their states on the calling machine."""
+    with database.reading() as session:
+        return model_requests.list_requestable_models(session, team, agent_id, model_filter, page)
+
+
+@router.post(
+    "/agent/requests",
+    responses=answers(*ACCESS_PROBLEMS, problems.MachineRequestsOff, problems.AgentUnknown, problems.InvalidRequest),
+)
+def request_models(request: ModelRequest, team: Requesting, database: Db) -> ModelRequestResult:
+    """Assign models to the calling machine; may be repeated."""
+    with database.writing(team.team_id) as session:
+        return model_requests.request_models(session, team, request)

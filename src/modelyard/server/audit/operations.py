@@ -8,8 +8,10 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from modelyard.server.audit.tables import AuditEventRow
+from modelyard.server.audit.tables import AuditEventRow, UnpublishedEventRow
+from modelyard.server.database.base import new_id
 from modelyard.server.database.session import insert_row
+from modelyard.wire.webhooks import EVENT_TYPES
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,20 @@ def record_system_event(
 
 
 def _insert_event(session: Session, actor: Actor, *, object_id: UUID | str | None, **event: Any) -> None:
-    """Insert an event with its actor; ids are stored as text."""
+    """Insert an event with its actor, and into the outbox if webhooks may get it; ids are stored as text."""
+    event_id = new_id()
     insert_row(
         session,
         AuditEventRow,
+        id=event_id,
         object_id=None if object_id is None else str(object_id),
         actor_kind=actor.kind,
         actor_id=None if actor.id is None else str(actor.id),
         actor_name=actor.name,
         **event,
     )
+    if event["action"] in EVENT_TYPES:
+        insert_row(session, UnpublishedEventRow, event_id=event_id, team_id=event["team_id"])
 
 
 def select_events(team_id: UUID, event_filter: EventFilter) -> Select[AuditEventRow]:

@@ -10,6 +10,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 from modelyard.server.database.base import Row, new_id, now
 
 
+class UnpublishedEventRow(Row):
+    """An audit event of which no webhook has got a delivery yet: the outbox of webhooks.
+
+    Ids of events order by the clocks of several processes, so a position in their order could pass over one.
+    """
+
+    __tablename__ = "unpublished_audit_events"
+
+    event_id: Mapped[UUID] = mapped_column(ForeignKey("audit_events.id"), primary_key=True)
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+
+
 class AuditEventRow(Row):
     """An audit event. Ids grow with time, so ordering by id orders by time."""
 

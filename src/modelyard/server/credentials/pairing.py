@@ -2,7 +2,7 @@
 
 start    device  → device_code (its secret), user_code (on its screen)
 confirm  user    → the pairing gets a team and a user
-poll     device  → pending … approved with a dk- and an ak- key, once; then the pairing is deleted
+poll     device  → pending … approved with a dk- and an ak- key, once; with repeat the same two for five minutes
 """
 
 import math
@@ -10,7 +10,7 @@ import secrets
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import Actor, record
@@ -21,11 +21,12 @@ from modelyard.server.identity import keys
 from modelyard.server.identity.authentication import format_full_name
 from modelyard.server.identity.operations import KeyRequest, issue_key
 from modelyard.server.identity.state import Identity
-from modelyard.server.identity.tables import UserRow
+from modelyard.server.identity.tables import CredentialRow, UserRow
 from modelyard.server.teams.context import TeamContext, find_role
 from modelyard.wire import problems
-from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingStarted, PairingState
+from modelyard.wire.credentials import PREFIXES, PairingConfirmation, PairingPoll, PairingStarted, PairingState
 
+# Of an open pairing, and then of its keys' repetition.
 PAIRING_LIFETIME = timedelta(minutes=5)
 # Starting needs no sign-in, so the number of open pairings is limited. It takes 200 addresses to reach the second.
 MAX_OPEN_PER_ADDRESS = 50
@@ -45,11 +46,12 @@ def start_pairing(session: Session, address: str, public_url: str) -> PairingSta
             were not fetched.
     """
     session.execute(delete(PairingRow).where(PairingRow.expires_at <= now()))
-    is_of_address = PairingRow.address == address
+    is_open = PairingRow.key_seed.is_(None)
+    is_of_address = and_(is_open, PairingRow.address == address)
     if _count_pairings(session, is_of_address) >= MAX_OPEN_PER_ADDRESS:
         _drop_oldest_unconfirmed(session, address)
     _check_limit(session, MAX_OPEN_PER_ADDRESS, is_of_address)
-    _check_limit(session, MAX_OPEN)
+    _check_limit(session, MAX_OPEN, is_open)
     token = keys.generate_token(keys.PAIRING)
     code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
     session.add(
@@ -106,7 +108,7 @@ def confirm_pairing(
     """Confirm the pairing with this code, so that the device acts as the caller in the team. Idempotent for the caller.
 
     Raises:
-        PairingNotFound: the code is unknown, expired or used, or another user has confirmed it.
+        PairingNotFound: the code is unknown or expired, or another user has confirmed it.
         TooManyAttempts: the caller or the address entered too many wrong codes.
     """
     account = f"pairing by {team.user_id}"
@@ -141,7 +143,7 @@ def _confirm_code(database: Database, team: TeamContext, confirmation: PairingCo
 
 
 def _find_by_user_code(session: Session, code: str) -> PairingRow | None:
-    """Return the open pairing with this code, locked for this transaction; None if there is none.
+    """Return the pairing with this code that has not expired, locked for this transaction; None if there is none.
 
     The code is in upper case, without separators.
     """
@@ -154,11 +156,14 @@ def _find_by_user_code(session: Session, code: str) -> PairingRow | None:
 
 
 def poll_pairing(database: Database, poll: PairingPoll) -> PairingState:
-    """Return the state of a pairing. The first call after confirmation returns both keys and deletes the pairing.
+    """Return the state of a pairing, and both keys after its confirmation.
+
+    The first call after confirmation issues the keys; calls with ``repeat`` in the next five minutes return the same.
 
     Raises:
-        PairingNotFound: the device code is unknown, expired or used, or the user has left the team since confirming;
-            the pairing is deleted then too.
+        PairingNotFound: the device code is unknown or expired, or the keys were returned before and the call is none
+            with ``repeat``, or they were revoked, or the user has left the team since confirming; the pairing is
+            deleted in the last two cases.
     """
     with database.reading() as session:
         confirmed = _get_by_device_code(session, poll.device_code)
@@ -166,18 +171,21 @@ def poll_pairing(database: Database, poll: PairingPoll) -> PairingState:
         return PairingState(status="pending")
     with database.writing(confirmed.team_id) as session:
         pairing = _get_by_device_code(session, poll.device_code)
-        answer = _issue_keys(session, pairing)
-        session.delete(pairing)
+        if pairing.key_seed is not None and not poll.repeat:
+            raise build_pairing_not_found_problem()
+        answer = _get_keys(session, pairing, poll.device_code)
+        if answer is None:
+            session.delete(pairing)
     if answer is None:
         raise build_pairing_not_found_problem()
     return answer
 
 
 def _get_by_device_code(session: Session, device_code: str) -> PairingRow:
-    """Return the open pairing with this device code.
+    """Return the pairing with this device code.
 
     Raises:
-        PairingNotFound: the code is unknown, expired or used.
+        PairingNotFound: the code is unknown or expired.
     """
     if keys.is_well_formed(device_code, keys.PAIRING):
         pairing = session.scalar(
@@ -191,31 +199,52 @@ def _get_by_device_code(session: Session, device_code: str) -> PairingRow:
 
 
 def build_pairing_not_found_problem() -> problems.PairingNotFound:
-    """Build the problem for a code that is unknown, expired or used; all look the same."""
+    """Build the problem for a code that is unknown, expired or of another user; all look the same."""
     return problems.PairingNotFound("This code is unknown, used or too old. Start again on the device.")
 
 
-def _issue_keys(session: Session, pairing: PairingRow) -> PairingState | None:
-    """Issue both keys, or return None if the user is no member of the team any more.
+def _get_keys(session: Session, pairing: PairingRow, device_code: str) -> PairingState | None:
+    """Return both keys of a confirmed pairing, which are issued if they were not yet.
 
-    Keys are created only now, so that unfetched keys never exist.
+    None if the user is no member of the team any more, or if a key has been revoked. Keys are created only now, so
+    that unfetched keys never exist.
     """
     user = session.get(UserRow, pairing.user_id)
     if user is None or pairing.team_id is None or find_role(session, pairing.team_id, user.id) is None:
         return None
-    device_key, agent_key, device_id = _issue_key_pair(
-        session, pairing.team_id, user.id, pairing.device_name or "Device"
-    )
-    actor = Actor("user", user.id, format_full_name(user.first_name, user.last_name))
-    record(session, actor, pairing.team_id, "device.paired", device_id, device_name=pairing.device_name)
-    return PairingState(status="approved", raw_key=device_key, agent_key=agent_key)
+    if pairing.key_seed is None:
+        pairing.key_seed = secrets.token_urlsafe(32)
+        pairing.expires_at = now() + PAIRING_LIFETIME
+        pair = _derive_key_pair(device_code, pairing.key_seed)
+        device_id = _issue_key_pair(session, pairing.team_id, user.id, pairing.device_name or "Device", pair)
+        actor = Actor("user", user.id, format_full_name(user.first_name, user.last_name))
+        record(session, actor, pairing.team_id, "device.paired", device_id, device_name=pairing.device_name)
+    device, agent = _derive_key_pair(device_code, pairing.key_seed)
+    if not _are_valid(session, device, agent):
+        return None
+    return PairingState(status="approved", raw_key=device.raw, agent_key=agent.raw)
 
 
-def _issue_key_pair(session: Session, team_id: UUID, user_id: UUID, name: str) -> tuple[str, str, UUID]:
-    """Create a device's key and its paired agent's key; return both raw keys and the id of the device's key."""
-    device, device_key = issue_key(session, team_id, user_id, KeyRequest("device", name, "write"))
+def _derive_key_pair(device_code: str, key_seed: str) -> tuple[keys.NewToken, keys.NewToken]:
+    """Return the device's and its agent's key of a pairing; the same ones each time."""
+    device, agent = (keys.derive_token(PREFIXES[kind], device_code, key_seed) for kind in ("device", "agent"))
+    return device, agent
+
+
+def _issue_key_pair(
+    session: Session, team_id: UUID, user_id: UUID, name: str, pair: tuple[keys.NewToken, keys.NewToken]
+) -> UUID:
+    """Create a device's key and its paired agent's key of the two tokens; return the id of the device's key."""
+    device, _ = issue_key(session, team_id, user_id, KeyRequest("device", name, "write"), pair[0])
     # The agent's row points to the device's.
     session.flush()
-    agent, agent_key = issue_key(session, team_id, user_id, KeyRequest("agent", name, "read"))
+    agent, _ = issue_key(session, team_id, user_id, KeyRequest("agent", name, "read"), pair[1])
     agent.paired_with = device.id
-    return device_key, agent_key, device.id
+    session.flush()
+    return device.id
+
+
+def _are_valid(session: Session, *pair: keys.NewToken) -> bool:
+    """Return whether all these keys exist and none is revoked."""
+    is_valid = and_(CredentialRow.key_hash.in_([key.digest for key in pair]), CredentialRow.revoked_at.is_(None))
+    return session.scalar(select(func.count()).select_from(CredentialRow).where(is_valid)) == len(pair)

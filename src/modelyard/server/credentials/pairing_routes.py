@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
-
 from modelyard.server.credentials import pairing
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.params import ClientAddress
 from modelyard.server.http.problems import answers
 from modelyard.server.http.public_url import PublicUrl
@@ -17,7 +15,7 @@ from modelyard.wire import problems
 from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingStarted, PairingState
 from modelyard.wire.schemas import Done
 
-router = APIRouter(route_class=ApiRoute, tags=["pairing"])
+router = ApiRouter("pairing")
 
 
 @router.post(
@@ -39,7 +37,7 @@ def start_pairing(address: ClientAddress, public_url: PublicUrl, database: Db) -
     responses=answers(problems.PairingNotFound, problems.InvalidRequest),
 )
 def poll_pairing(body: PairingPoll, database: Db) -> PairingState:
-    """Get the state of a pairing, and the keys once after confirmation."""
+    """Get the state of a pairing, and the keys once after confirmation; with `repeat` again, for five minutes."""
     return pairing.poll_pairing(database, body)
 
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from modelyard.server.credentials import operations
 from modelyard.server.database.engine import NO_TEAM
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import parse_uuid
 from modelyard.server.http.problems import answers
@@ -29,7 +29,7 @@ CredentialId = Annotated[
     str,
     Path(description="The key's id, never the key.", json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID]),
 ]
-router = APIRouter(route_class=ApiRoute, tags=["credentials"])
+router = ApiRouter("credentials")
 
 
 @router.post(

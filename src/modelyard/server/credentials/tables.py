@@ -10,7 +10,10 @@ from modelyard.server.database.base import Row, new_id, now
 
 
 class PairingRow(Row):
-    """An open pairing of a device. ``team_id`` and ``user_id`` are set when a user confirms it."""
+    """A pairing of a device. ``team_id`` and ``user_id`` are set when a user confirms it.
+
+    ``key_seed`` is set when the keys are issued: with the device code, which is not stored, it gives them again.
+    """
 
     __tablename__ = "pairings"
 
@@ -21,5 +24,6 @@ class PairingRow(Row):
     device_name: Mapped[str | None]
     team_id: Mapped[UUID | None] = mapped_column(ForeignKey("teams.id"))
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    key_seed: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,5 +1,7 @@
 """Database engines; all differences between SQLite and PostgreSQL are handled here, except in search."""
 
+import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +10,13 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import from_json
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-# Execution option of a writing transaction: the scope (a team, or NO_TEAM) whose writers are serialised.
+# Execution option of a writing transaction: the scope (a team, or one of those below) whose writers are serialised.
 SCOPE = "modelyard_scope"
 # Execution option: how many milliseconds it may wait for its lock.
 BUSY = "modelyard_busy"
@@ -23,6 +26,9 @@ READING = "modelyard_reading"
 _STEPS_PER_CHECK = 50_000
 NO_TEAM = UUID(int=0)
 MIGRATION = UUID(int=1)
+# Scopes of leasing where limits count the leases of all teams.
+IMPORT_LEASES = UUID(int=2)
+DELIVERY_LEASES = UUID(int=3)
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,14 @@ def open_migration(engine: Engine) -> Iterator[Connection]:
                 raise RuntimeError("The migration left rows with dangling foreign keys.")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON column: by the fast parser of pydantic, and else by Python's, which accepts more."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
+
+
 def is_sqlite(engine: Engine) -> bool:
     """Return whether the engine's database is SQLite."""
     return engine.dialect.name == "sqlite"
@@ -125,6 +139,7 @@ def _open_sqlite(url: URL, limits: Limits) -> Engine:
         pool_timeout=limits.connect / 1000,
         # Statements may appear in logs, their parameters may not.
         hide_parameters=True,
+        json_deserializer=parse_json,
         connect_args={"check_same_thread": False},
     )
     event.listen(engine, "connect", partial(_prepare_sqlite, limits))
@@ -141,7 +156,6 @@ def _prepare_sqlite(limits: Limits, connection: DBAPIConnection, _entry: Connect
     for pragma in (
         # First, since the other pragmas may have to wait for another process.
         f"busy_timeout={limits.busy}",
-        "journal_mode=WAL",
         # NORMAL lost hundreds of acknowledged commits in a simulated power cut, FULL none.
         "synchronous=FULL",
         "foreign_keys=ON",
@@ -149,7 +163,25 @@ def _prepare_sqlite(limits: Limits, connection: DBAPIConnection, _entry: Connect
         "journal_size_limit=67108864",
     ):
         cursor.execute(f"PRAGMA {pragma}")
+    _enable_write_ahead_log(cursor, limits)
     cursor.close()
+
+
+def _enable_write_ahead_log(cursor: Any, limits: Limits) -> None:
+    """Switch the file to the write-ahead log, which it keeps; wait for other processes that do so at the same time.
+
+    SQLite ignores the busy timeout here: of several first connections to a new file, all but one fail at once.
+    """
+    ends = time.monotonic() + limits.busy / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # The lowest byte, since another process that recovers the log has an extended code.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(limits: Limits, connection: Connection) -> None:
@@ -191,6 +223,7 @@ def _open_postgres(url: URL, limits: Limits) -> Engine:
         pool_pre_ping=True,
         pool_timeout=limits.connect / 1000,
         hide_parameters=True,
+        json_deserializer=parse_json,
         connect_args={
             "connect_timeout": max(limits.connect // 1000, 1),
             "prepare_threshold": None,

@@ -1,11 +1,11 @@
 """Transactions of the database: for reading and for writing."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -25,6 +25,8 @@ from modelyard.server.database.failures import translate_failures
 from modelyard.server.database.writer_limit import WriterLimit
 
 ANNOUNCEMENTS = "modelyard_news"
+IDS_AT_ONCE = 500
+Id = TypeVar("Id")
 Subscriber = Callable[[set[object]], None]
 # Whether the current context serves a request, also in its threads and tasks; limits its reads on SQLite.
 serves_request: ContextVar[bool] = ContextVar("serves_request", default=False)
@@ -137,10 +139,21 @@ def insert_row(session: Session, kind: type[Row], **values: Any) -> None:
     session.connection().execute(_build_insert(kind), values)
 
 
+def insert_rows(session: Session, kind: type[Row], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows with the same columns, which may be none, by one statement, bypassing the unit of work."""
+    if rows:
+        session.connection().execute(_build_insert(kind), rows)
+
+
 @cache
 def _build_insert(kind: type[Row]) -> Insert:
     """Return the INSERT statement of a row class, built once."""
     return insert(get_table(kind))
+
+
+def split_ids(ids: Sequence[Id]) -> Iterator[Sequence[Id]]:
+    """Yield the ids in parts that one statement can take, since it has a limited number of parameters."""
+    return (ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE))
 
 
 def get_table(kind: type[Row]) -> Table:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, String, bindparam, column, select, true
+from sqlalchemy import JSON, BindParameter, ColumnElement, FromClause, String, bindparam, column, select, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -29,6 +29,36 @@ def _compile_for_postgresql(element: _json_texts, compiler: SQLCompiler, **how: 
     return f"json_array_elements_text(CAST({compiler.process(element.clauses, **how)} AS JSON))"
 
 
+class collect_json(GenericFunction[Any]):  # noqa: N801 - named as SQL functions are
+    """An aggregate function: the list of the values of a JSON column."""
+
+    type = JSON()
+    inherit_cache = True
+
+
+class collect_texts(GenericFunction[Any]):  # noqa: N801 - named as SQL functions are
+    """An aggregate function: the list of the values of a column of texts or ids, None or empty if there are none."""
+
+    type = JSON()
+    inherit_cache = True
+
+
+@compiles(collect_json, "sqlite")
+def _compile_json_for_sqlite(element: collect_json, compiler: SQLCompiler, **how: Any) -> str:
+    return f"json_group_array(json({compiler.process(element.clauses, **how)}))"
+
+
+@compiles(collect_texts, "sqlite")
+def _compile_texts_for_sqlite(element: collect_texts, compiler: SQLCompiler, **how: Any) -> str:
+    return f"json_group_array({compiler.process(element.clauses, **how)})"
+
+
+@compiles(collect_json, "postgresql")
+@compiles(collect_texts, "postgresql")
+def _collect_for_postgresql(element: GenericFunction[Any], compiler: SQLCompiler, **how: Any) -> str:
+    return f"json_agg({compiler.process(element.clauses, **how)})"
+
+
 def build_text_list(parameter: str) -> FromClause:
     """Return a table with the column ``value``, whose rows are the texts in the named parameter."""
     return _json_texts(bindparam(parameter, type_=String())).table_valued(column("value", String()), name=parameter)
@@ -43,14 +73,15 @@ def join_rows(
     texts: FromClause,
     table: FromClause,
     condition: ColumnElement[bool],
-    order: ColumnElement[Any],
     limit: BindParameter[int],
     *,
     is_sqlite: bool,
+    order: ColumnElement[Any] | None = None,
 ) -> tuple[FromClause, FromClause]:
     """Join each text with the rows of a table for which the condition is true; return the join and the table in it.
 
-    The rows of each text are looked up by an index, which must have the columns of the condition and end in ``order``.
+    The rows of each text are looked up by an index of the condition's columns, which must end in ``order`` if the
+    limit is to keep the first rows in that order. ``texts`` may be any table with few rows.
     PostgreSQL could also read all rows and compare each with all texts, and estimates of the number of rows would
     decide: there each lookup is a subquery, with at most ``limit`` rows. SQLite joins from left to right.
     """

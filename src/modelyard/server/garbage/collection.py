@@ -10,6 +10,7 @@ from modelyard.server.garbage.removal import count_objects, remove_discarded_obj
 from modelyard.server.garbage.run_state import CollectionResult, CollectionRun, RunOptions, RunStopped
 from modelyard.server.garbage.store_scan import scan_store
 from modelyard.server.garbage.unused_blobs import delete_unused_blobs
+from modelyard.server.garbage.unused_previews import delete_unused_previews
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, StoreUnavailable
 
@@ -41,6 +42,7 @@ def collect_garbage(
                 count_objects(run, discarded)
         for discarded in delete_unused_blobs(run):
             count_objects(run, discarded)
+        delete_unused_previews(run)
         remove_discarded_objects(run)
         if run.options.is_thorough:
             scan_store(run)

@@ -4,11 +4,18 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
+from modelyard.server.collections.pins import build_pinned_model_condition
 from modelyard.server.garbage.run_state import CollectionRun, group_by_team
-from modelyard.server.garbage.unused_blobs import build_kept_condition, list_objects_of_upload, mark_unused_blobs
+from modelyard.server.garbage.unused_blobs import (
+    build_kept_condition,
+    list_blobs_of_versions,
+    list_objects_of_upload,
+    mark_unused_blobs,
+)
+from modelyard.server.garbage.unused_previews import mark_unused_previews
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.uploads.discards import DiscardedObject, discard
@@ -20,10 +27,10 @@ _ABORTED_RETENTION = timedelta(days=1)
 def empty_trash(run: CollectionRun) -> None:
     """Delete models whose time in the trash is over, and those of teams that can no longer be restored.
 
-    A dry run only counts.
+    Models in pinned collections stay in the trash. A dry run only counts.
     """
     before = run.moment - timedelta(days=run.settings.trash_days)
-    is_old = ModelRow.deleted_at < before
+    is_old = and_(ModelRow.deleted_at < before, ~build_pinned_model_condition())
     is_kept = build_kept_condition(before)
     is_of_deleted_team = ModelRow.team_id.in_(select(TeamRow.id).where(TeamRow.deleted_at < before))
     query = select(ModelRow.id, ModelRow.team_id, ModelRow.deleted_at)
@@ -44,10 +51,13 @@ def empty_trash(run: CollectionRun) -> None:
 def _delete_models(session: Session, run: CollectionRun, condition: ColumnElement[bool]) -> int:
     """Delete the models that meet a condition, mark their blobs that nothing references now, and count the models."""
     model_ids = session.scalars(select(ModelRow.id).where(condition)).all()
-    of_models = select(ModelVersionRow.blob_id).where(ModelVersionRow.model_id.in_(model_ids))
-    blob_ids = session.scalars(of_models).all()
+    is_of_them = ModelVersionRow.model_id.in_(model_ids)
+    versions = session.execute(select(ModelVersionRow.team_id, ModelVersionRow.preview_sha256).where(is_of_them)).all()
+    blob_ids = list_blobs_of_versions(session, is_of_them)
     session.execute(delete(ModelRow).where(ModelRow.id.in_(model_ids)))
     mark_unused_blobs(session, blob_ids, run)
+    for team_id, of_team in group_by_team(versions).items():
+        mark_unused_previews(session, team_id, [version.preview_sha256 for version in of_team], run)
     return len(model_ids)
 
 

@@ -7,9 +7,11 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
 from modelyard.server.garbage.run_state import CollectionRun, group_by_team
-from modelyard.server.garbage.unused_blobs import mark_unused_blobs
+from modelyard.server.garbage.unused_blobs import list_blobs_of_versions, mark_unused_blobs
+from modelyard.server.garbage.unused_previews import mark_unused_previews
 from modelyard.server.garbage.version_retention import build_expired_condition, iterate_expired
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.versions.previews import update_shown_preview
 
 _key = tuple_(ModelVersionRow.model_id, ModelVersionRow.number)
 
@@ -44,6 +46,10 @@ def _purge(session: Session, run: CollectionRun, team_id: UUID, condition: Colum
         audit.record(session, audit.SYSTEM, team_id, "version.purged", model.id, **facts)
     keys = [(version.model_id, version.number) for version in versions]
     session.flush()
+    blob_ids = list_blobs_of_versions(session, _key.in_(keys))
     session.execute(delete(ModelVersionRow).where(_key.in_(keys)).execution_options(synchronize_session=False))
-    mark_unused_blobs(session, [version.blob_id for version in versions], run)
+    for model_id in {version.model_id for version in versions}:
+        update_shown_preview(session, session.get_one(ModelRow, model_id))
+    mark_unused_blobs(session, blob_ids, run)
+    mark_unused_previews(session, team_id, [version.preview_sha256 for version in versions], run)
     return len(versions)

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.garbage.removal import count_objects, remove_object
 from modelyard.server.garbage.run_state import PAGE, CollectionRun
+from modelyard.server.previews.pictures import PREVIEWS
+from modelyard.server.previews.tables import PreviewRow
 from modelyard.server.uploads.discards import DiscardedObject
 from modelyard.server.uploads.tables import BlobRow, DiscardedRow, UploadRow
 
@@ -44,7 +46,7 @@ def scan_store(run: CollectionRun) -> None:
     Objects without any row are kept, since the database may be an older copy: they are counted as ``unknown_files``.
     A dry run only counts.
     """
-    for prefix in (MODELS, VERIFIED, PROBES):
+    for prefix in (MODELS, VERIFIED, PREVIEWS, PROBES):
         for objects in _batches(run, run.store.list_keys(prefix)):
             known = _load_known(run, {stored.key for stored in objects})
             uses = {stored.key: _get_use(known, stored.key) for stored in objects}
@@ -89,9 +91,10 @@ def _batches(run: CollectionRun, items: Iterable[Item]) -> Iterator[list[Item]]:
 def _load_known(run: CollectionRun, keys: set[str]) -> _Known:
     """Load what the database has about these keys, in one transaction."""
     with run.database.reading() as session:
-        served = session.scalars(select(BlobRow.store_key).where(BlobRow.store_key.in_(keys)))
+        columns = (BlobRow.store_key, PreviewRow.store_key, PreviewRow.png_key)
+        served = [key for column in columns for key in session.scalars(select(column).where(column.in_(keys)))]
         discarded = session.scalars(select(DiscardedRow.store_key).where(DiscardedRow.store_key.in_(keys)))
-        return _Known(frozenset(served), frozenset(discarded), _load_uploads(session, keys))
+        return _Known(frozenset(key for key in served if key), frozenset(discarded), _load_uploads(session, keys))
 
 
 def _load_uploads(session: Session, keys: set[str]) -> dict[str, _Upload]:

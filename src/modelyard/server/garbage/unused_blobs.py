@@ -12,7 +12,7 @@ from modelyard.server import revisions
 from modelyard.server.database.session import execute_and_count
 from modelyard.server.garbage.run_state import PAGE, CollectionRun, group_by_team
 from modelyard.server.garbage.version_retention import build_expired_condition
-from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.uploads.discards import DiscardedObject, discard
 from modelyard.server.uploads.tables import BlobRow, UploadRow
@@ -82,24 +82,42 @@ def build_kept_condition(before: datetime) -> ColumnElement[bool]:
 
 
 def _is_unreferenced(after_run: CollectionRun | None = None) -> ColumnElement[bool]:
-    """Build the condition that no version, in the trash or not, and no unregistered upload references a blob.
+    """Build the condition that no version, in the trash or not, no file of one and no open upload references a blob.
 
     With ``after_run``, as it will be after that run has removed what has expired.
     """
     versions = select(ModelVersionRow.model_id).where(ModelVersionRow.blob_id == BlobRow.id)
+    is_its_version = and_(
+        ModelVersionRow.model_id == FolderFileRow.model_id, ModelVersionRow.number == FolderFileRow.number
+    )
+    files = (
+        select(FolderFileRow.model_id).join(ModelVersionRow, is_its_version).where(FolderFileRow.blob_id == BlobRow.id)
+    )
     uploads = select(UploadRow.id).where(UploadRow.blob_id == BlobRow.id, UploadRow.registered_at.is_(None))
     if after_run is not None:
         trashed = after_run.moment - timedelta(days=after_run.settings.trash_days)
         deleted_teams = select(TeamRow.id).where(TeamRow.deleted_at < trashed)
-        versions = versions.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(
+        is_kept = (
             build_kept_condition(trashed),
             ModelRow.team_id.not_in(deleted_teams),
             # A comparison with a missing time is null, which is no "no".
             ~func.coalesce(build_expired_condition(after_run), false()),
         )
+        versions = versions.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(*is_kept)
+        files = files.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(*is_kept)
         touched = after_run.moment - timedelta(days=after_run.settings.upload_days)
         uploads = uploads.where(UploadRow.touched_at >= touched)
-    return ~versions.exists() & ~uploads.exists()
+    return ~versions.exists() & ~files.exists() & ~uploads.exists()
+
+
+def list_blobs_of_versions(session: Session, condition: ColumnElement[bool]) -> list[UUID]:
+    """Return the blobs of the versions that meet a condition, and of the files of those that are folders."""
+    of_versions = session.scalars(select(ModelVersionRow.blob_id).where(condition))
+    is_its_version = and_(
+        ModelVersionRow.model_id == FolderFileRow.model_id, ModelVersionRow.number == FolderFileRow.number
+    )
+    of_files = select(FolderFileRow.blob_id).join(ModelVersionRow, is_its_version).where(condition).distinct()
+    return [*of_versions, *session.scalars(of_files)]
 
 
 def _delete_blobs(session: Session, blob_ids: Sequence[UUID], run: CollectionRun) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, literal_column, or_, select
 
+from modelyard.server.collections.pins import build_pinned_version_condition
 from modelyard.server.database.search import join_left_to_right
 from modelyard.server.database.session import get_table
 from modelyard.server.garbage.run_state import CollectionRun
@@ -47,8 +48,9 @@ def _load_retentions(run: CollectionRun) -> list[tuple[int, int]]:
 
 
 def _is_trash_time_over(run: CollectionRun) -> ColumnElement[bool]:
-    """Build the condition that a version was moved to the trash before the trash days."""
-    return ModelVersionRow.deleted_at < run.moment - timedelta(days=run.settings.trash_days)
+    """Build the condition that a version was moved to the trash before the trash days, and is not pinned."""
+    is_old = ModelVersionRow.deleted_at < run.moment - timedelta(days=run.settings.trash_days)
+    return and_(is_old, ~build_pinned_version_condition())
 
 
 def _is_past_retention(run: CollectionRun, kept_versions: int, kept_days: int) -> ColumnElement[bool]:
@@ -73,4 +75,5 @@ def _is_past_retention(run: CollectionRun, kept_versions: int, kept_days: int) -
         ModelVersionRow.kept_from < run.moment - timedelta(days=kept_days),
         newer_count >= kept_versions,
         ~build_referenced_condition(),
+        ~build_pinned_version_condition(),
     )

@@ -1,5 +1,6 @@
 """The API's documentation page at ``/docs``: Swagger UI under a content security policy."""
 
+import mimetypes
 import secrets
 
 from fastapi import FastAPI
@@ -16,6 +17,8 @@ def mount_api_docs(app: FastAPI) -> None:
 
     It stores no token, which would outlive the session.
     """
+    # Reads the system's list of media types, which the first asset's request would do on the event loop.
+    mimetypes.init()
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
 
     @app.get("/docs", include_in_schema=False)

@@ -1,25 +1,44 @@
-"""The route class of the API: it authenticates, then reads the body, then runs the operation in a thread."""
+"""The routes of the API: they authenticate, then read the body, then run the operation in a thread."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from copy import copy
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 from uuid import UUID
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_body_to_args
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
+from modelyard.server.http.execution.dependencies import DependencyPlan
 from modelyard.server.http.json_body import BodyBudget, BodyLimits, read_json_body
 from modelyard.server.http.operation_limiter import OperationLimiter
 
+API_PREFIX = "/api/v1"
+
+# Whether the values of a type are callers, for each type that was asked for.
+_caller_types: dict[type, bool] = {}
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-# What a wrapped operation gets the request as; no operation has a parameter of this name.
-_REQUEST = "request_of_operation"
+_LIMITER_NAME = "limiter_name"
+_HAS_LARGE_BODY = "has_large_body"
+Operation = TypeVar("Operation", bound=Callable[..., Any])
+
+
+def registers_models(operation: Operation) -> Operation:
+    """Mark an operation as one that registers models, which has its own threads (``build_registration_limiter``)."""
+    setattr(operation, _LIMITER_NAME, "registration_limiter")
+    return operation
+
+
+def receives_file_lists(operation: Operation) -> Operation:
+    """Mark an operation whose body may have the list of the files of a folder."""
+    setattr(operation, _HAS_LARGE_BODY, True)
+    return operation
 
 
 @runtime_checkable
@@ -41,28 +60,64 @@ class ApiRoute(APIRoute):
     """
 
     def get_route_handler(self) -> Handler:
-        """Return the framework's handler for a copy of this route that reads the body last and limits the operation."""
-        # A copy: the document is made from the route as it was declared.
-        handled = copy(self)
-        handled.dependant = copy(self.dependant)
+        """Return the framework's handler for a copy of this route that reads the body last and limits the operation.
+
+        The framework sees no dependencies: ``DependencyPlan`` resolves them.
+        """
+        # Copies: the document is made from the route as it was declared.
+        planned, handled = copy(self.dependant), copy(self)
         if self.body_field is not None:
             handled.body_field = None
-            handled.dependant.body_params = []
-            handled.dependant.dependencies = [*self.dependant.dependencies, _build_body_dependant(self.dependant)]
-        if not iscoroutinefunction(self.endpoint):
-            only_reads = (self.methods or set()) <= {"GET", "HEAD"}
-            handled.dependant.call = _limit_operation(self.endpoint, "read_limiter" if only_reads else "write_limiter")
-            handled.dependant.request_param_name = _REQUEST
+            planned.body_params = []
+            planned.dependencies = [*planned.dependencies, _build_body_dependant(self.dependant)]
+        handled.dependant = Dependant(
+            call=_build_handler(self.endpoint, DependencyPlan(planned), self._limiter_name),
+            request_param_name="request",
+            response_param_name="response",
+            path=self.dependant.path,
+        )
         return APIRoute.get_route_handler(handled)
+
+    @property
+    def _limiter_name(self) -> str:
+        """The name of the limiter of this route's operation in the application's state."""
+        only_reads = (self.methods or set()) <= {"GET", "HEAD"}
+        return getattr(self.endpoint, _LIMITER_NAME, "read_limiter" if only_reads else "write_limiter")
+
+
+def get_operation_id(route: APIRoute) -> str:
+    """Return the id of a route's operation in the OpenAPI document: the name of its function."""
+    return route.name
+
+
+class ApiRouter(APIRouter):
+    """A router whose routes have their whole paths, for ``app.router.routes.extend``.
+
+    ``include_router`` would build each route again for each application, and match a request twice on each level.
+    """
+
+    def __init__(self, tag: str, prefix: str = "") -> None:
+        super().__init__(
+            prefix=API_PREFIX + prefix,
+            route_class=ApiRoute,
+            tags=[tag],
+            generate_unique_id_function=get_operation_id,
+        )
 
 
 def _build_body_dependant(dependant: Dependant) -> Dependant:
     """Build the dependency that reads the body into the operation's only body parameter; it has to be the last one."""
     [field] = dependant.body_params
-    limits = BodyLimits(is_public=not _has_security(dependant))
+    is_large = getattr(dependant.call, _HAS_LARGE_BODY, False)
+    limits = BodyLimits(is_public=not _has_security(dependant), is_large=is_large)
 
     async def read_body(request: Request) -> Any:
-        """Read, parse and validate the body; raises as ``read_json_body``, or ``RequestValidationError``."""
+        """Read, parse and validate the body; raises as ``read_json_body``, or ``RequestValidationError``.
+
+        Without a body, an operation that has a default for it gets that.
+        """
+        if not field.field_info.is_required() and not _has_body(request):
+            return field.get_default()
         state = request.app.state
         budget: BodyBudget = state.public_body_budget if limits.is_public else state.body_budget
         body = await read_json_body(request, budget, limits)
@@ -74,25 +129,51 @@ def _build_body_dependant(dependant: Dependant) -> Dependant:
     return Dependant(call=read_body, name=field.name, request_param_name="request", path=dependant.path)
 
 
+def _has_body(request: Request) -> bool:
+    """Return whether a request declares a body."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
 def _has_security(dependant: Dependant) -> bool:
     """Return whether a route requires a credential."""
     call: object = dependant.call
     return isinstance(call, SecurityBase) or any(_has_security(each) for each in dependant.dependencies)
 
 
-def _limit_operation(operation: Callable[..., Any], limiter_name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Wrap an operation so that it runs in a thread of the limiter of this name in the application's state."""
+def _build_handler(
+    operation: Callable[..., Any], plan: DependencyPlan, limiter_name: str
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return a function that resolves the arguments of an operation and runs it.
+
+    An operation that is not ``async`` runs in a thread of the limiter, counted to its caller's account.
+    """
 
     @wraps(operation)
-    async def run(**values: Any) -> Any:
-        """Run the operation in a thread of the limiter, counted to its caller's account."""
-        limiter: OperationLimiter = getattr(values.pop(_REQUEST).app.state, limiter_name)
-        return await limiter.run(_account_of(values), partial(operation, **values))
+    async def run(request: Request, response: Response) -> Any:
+        """Return the result of the operation."""
+        limiter: OperationLimiter = getattr(request.app.state, limiter_name)
+        async with AsyncExitStack() as stack:
+            values = await plan.resolve(request, response, stack)
+            return await limiter.run(_account_of(values), partial(operation, **values))
 
-    return run
+    @wraps(operation)
+    async def run_without_thread(request: Request, response: Response) -> Any:
+        """Return the result of the ``async`` operation."""
+        async with AsyncExitStack() as stack:
+            return await operation(**await plan.resolve(request, response, stack))
+
+    return run_without_thread if iscoroutinefunction(operation) else run
 
 
 def _account_of(values: Mapping[str, Any]) -> UUID | None:
     """Return the team id of the caller among the arguments, else its user id, else None (sign-in, pairing)."""
-    caller = next((value for value in values.values() if isinstance(value, HasAccount)), None)
+    caller = next((value for value in values.values() if _is_caller(value)), None)
     return None if caller is None else caller.team_id or caller.user_id
+
+
+def _is_caller(value: Any) -> TypeGuard[HasAccount]:
+    """Return whether a value is a caller; found out once for each type."""
+    kind = type(value)
+    if kind not in _caller_types:
+        _caller_types[kind] = isinstance(value, HasAccount)
+    return _caller_types[kind]

@@ -3,8 +3,8 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ MAX_PUBLIC_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 30.0
 # The largest body that a client of ours sends completes an upload of 10,000 parts: 60,000 quotes and 20,000 commas.
 LIMITS = JsonLimits(depth=32, quotes=100_000, commas=50_000)
+# A registration of 20,000 files: eight quotes each, and paths of 60 bytes on average.
+MAX_LARGE_BODY_BYTES = 4 * 1024 * 1024
+LARGE_LIMITS = JsonLimits(depth=32, quotes=200_000, commas=50_000)
 # All bodies of one process that are being read, and those of one caller.
 MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 MAX_BUFFERED_BYTES_PER_CALLER = 8 * 1024 * 1024
@@ -84,20 +87,48 @@ class BodyBuffer:
         self._chunks.append(chunk)
 
     def get_bytes(self) -> bytes:
-        """Return the bytes received so far."""
-        return b"".join(self._chunks)
+        """Return the bytes received so far, of which this keeps no second copy."""
+        self._chunks = [b"".join(self._chunks)]
+        return self._chunks[0]
+
+
+@asynccontextmanager
+async def receive_file(
+    request: Request, budget: BodyBudget, caller: str, max_bytes: int, seconds: float
+) -> AsyncIterator[bytes]:
+    """Receive a body that is a file and yield it; it counts towards the caller's budget until the block ends.
+
+    Raises:
+        BodyTooLarge, RequestStalled, Unavailable: see ``receive_body``.
+    """
+    check_declared_size(request, max_bytes)
+    with budget.buffer_for(caller) as buffer:
+        await receive_body(request, buffer, max_bytes, seconds)
+        yield buffer.get_bytes()
 
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """The body limits of one route. ``is_public``: it requires no credential, so none was checked before the body."""
+    """The body limits of one route.
+
+    ``is_public``: it requires no credential, so none was checked before the body. ``is_large``: its bodies may have the
+    list of the files of a folder.
+    """
 
     is_public: bool
+    is_large: bool = False
 
     @property
     def max_bytes(self) -> int:
         """Return the maximum size of a body; smaller for public routes."""
+        if self.is_large:
+            return MAX_LARGE_BODY_BYTES
         return MAX_PUBLIC_BODY_BYTES if self.is_public else MAX_BODY_BYTES
+
+    @property
+    def json_limits(self) -> JsonLimits:
+        """Return how many values a body may have."""
+        return LARGE_LIMITS if self.is_large else LIMITS
 
     def get_budget_key(self, request: Request) -> str:
         """Return the key to which a body counts: the checked credential, else the client's address.
@@ -118,30 +149,34 @@ async def read_json_body(request: Request, budget: BodyBudget, limits: BodyLimit
         UnsupportedMediaType: it is not declared as JSON.
         MalformedJson: it is not strict JSON; see ``parse_json``.
     """
-    _check_declared_size(request, limits.max_bytes)
+    check_declared_size(request, limits.max_bytes)
     with budget.buffer_for(limits.get_budget_key(request)) as buffer:
-        await _receive(request, buffer, limits.max_bytes)
+        await receive_body(request, buffer, limits.max_bytes, BODY_SECONDS)
         body = buffer.get_bytes()
         if not body:
             return None
         _check_media_type(request.headers.get("content-type", ""))
-        return await anyio.to_thread.run_sync(parse_json, body) if len(body) > _LARGE else parse_json(body)
+        return (
+            await anyio.to_thread.run_sync(parse_json, body, limits.json_limits)
+            if len(body) > _LARGE
+            else parse_json(body, limits.json_limits)
+        )
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, limits: JsonLimits = LIMITS) -> Any:
     """Parse a body as strict JSON: no duplicate keys, no NaN, bounded depth and number of values.
 
     Raises:
         MalformedJson: it is not strict JSON.
     """
     try:
-        check_size(body, LIMITS)
+        check_size(body, limits)
         return json.loads(body.decode(), object_pairs_hook=build_unique_object, parse_constant=reject_constant)
     except ValueError as error:
         raise MalformedJson(f"The body is not valid JSON: {error}.") from None
 
 
-def _check_declared_size(request: Request, max_bytes: int) -> None:
+def check_declared_size(request: Request, max_bytes: int) -> None:
     """Check the Content-Length before the body is read.
 
     Raises:
@@ -157,16 +192,16 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is too large: this route accepts at most {max_bytes} bytes.")
 
 
-async def _receive(request: Request, buffer: BodyBuffer, max_bytes: int) -> None:
+async def receive_body(request: Request, buffer: BodyBuffer, max_bytes: int, seconds: float) -> None:
     """Read the body into the buffer.
 
     Raises:
         BodyTooLarge: it exceeds the limit.
-        RequestStalled: it is not complete after ``BODY_SECONDS``, or the client has disconnected.
+        RequestStalled: it is not complete after so many seconds, or the client has disconnected.
         Unavailable: the budget for bodies is used up.
     """
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             async for chunk in request.stream():
                 if buffer.reserved + len(chunk) > max_bytes:
                     raise _too_large(max_bytes)

@@ -50,9 +50,16 @@ def start_logging(settings: Settings) -> None:
     """Write the records of all loggers to standard error, as the settings say; removes other handlers of the root."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        JsonLines() if settings.log_format == "json" else TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        JsonLines() if _is_json(settings) else TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     # Uvicorn's access log would repeat ours, and Alembic logs every migration step.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("alembic").setLevel("WARNING")
+    # It logs the whole address of each request; those of webhooks and of signed links are secrets.
+    logging.getLogger("httpx2").setLevel("WARNING")
+
+
+def _is_json(settings: Settings) -> bool:
+    """Return whether records are JSON: as set, or else if no person reads them on a terminal."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())

@@ -1,35 +1,37 @@
-"""Thread limits for operations, per account: one account's requests leave threads to others."""
+"""Thread limits for operations and for authentication: one account's requests leave threads to others."""
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-import anyio
-import anyio.to_thread
-
+from modelyard.server.http.execution.threads import OperationThreads
 from modelyard.wire.problems import Unavailable
 
-# Credentials are checked in the 40 threads of anyio's default limiter; these are others. Writers that wait for the
-# database take none of the readers' threads.
+# Before a credential is checked, its text is the account. Threads wait for the interpreter's lock in no order: with 40
+# that check one caller's burst, another caller's request takes 100 ms (tests/noisy_neighbours).
+AUTHENTICATION_THREADS = 16
+AUTHENTICATION_THREADS_PER_CREDENTIAL = 2
+# Writers that wait for the database take none of the readers' threads.
 READ_THREADS = 24
 # With three, expensive searches of a team take both cores of a small machine from others (tests/noisy_neighbours).
 READ_THREADS_PER_ACCOUNT = 2
-# SQLite reads on the server's own processors: with more at a time, slow searches of a team slow all others down.
-READ_THREADS_PER_ACCOUNT_ON_SQLITE = 2
 WRITE_THREADS = 32
 WRITE_THREADS_PER_ACCOUNT = 12
-# SQLite has one writer at a time, and its lock is not fair: more threads of one team only keep others waiting.
-WRITE_THREADS_PER_ACCOUNT_ON_SQLITE = 3
+# SQLite has one writer at a time: with a third thread, a team's registrations are slower and so are others' requests.
+WRITE_THREADS_PER_ACCOUNT_ON_SQLITE = 2
+# Registrations use mostly the processor: with more, a burst of them delays other teams (tests/noisy_neighbours).
+REGISTRATION_THREADS_PER_ACCOUNT = 2
 MAX_QUEUED_PER_ACCOUNT = 500
 # Equal to the time that a writer waits for the database's lock.
 QUEUE_SECONDS = 10.0
 
+_BUSY_WITH_CHANGES = "The registry is busy with other changes. Try again."
+
 Result = TypeVar("Result")
-# A team or a user, or None for requests without a caller: signing in, pairing.
-Account = UUID | None
+# A team or a user, or an unverified credential; None for requests without a caller: signing in, pairing.
+Account = UUID | str | None
 
 
 class OperationLimiter:
@@ -51,6 +53,7 @@ class OperationLimiter:
         self._busy, self._queue_seconds = busy, queue_seconds
         self._running = Counter[Account]()
         self._queued = Counter[Account]()
+        self._operation_threads = OperationThreads()
         self._queue: deque[tuple[Account, asyncio.Future[None]]] = deque()
 
     async def run(self, account: Account, operation: Callable[[], Result]) -> Result:
@@ -59,19 +62,12 @@ class OperationLimiter:
         Raises:
             Unavailable: no thread became free in time, or too many requests of the account are waiting.
         """
-        async with self._hold_slot(account):
-            # A limiter of its own that is never full: the slot is the limit.
-            return await anyio.to_thread.run_sync(operation, limiter=anyio.CapacityLimiter(1))
-
-    @asynccontextmanager
-    async def _hold_slot(self, account: Account) -> AsyncIterator[None]:
-        """Hold a thread of the account while the block runs; wait for one first if needed."""
         if self._has_free_slot(account):
             self._running[account] += 1
         else:
             await self._wait_for_slot(account)
         try:
-            yield
+            return await self._operation_threads.run(operation)
         finally:
             self._release_slot(account)
 
@@ -98,12 +94,22 @@ class OperationLimiter:
             raise
         finally:
             self._queued[account] -= 1
+            if not self._queued[account]:
+                del self._queued[account]
         if granted.cancel():
             raise self._build_busy_problem()
 
     def _release_slot(self, account: Account) -> None:
-        """Release a thread, and give free threads to waiting requests in the order of their arrival."""
+        """Release a thread, which waiting requests may get."""
         self._running[account] -= 1
+        if not self._running[account]:
+            # An account without requests takes no memory.
+            del self._running[account]
+        if self._queue:
+            self._grant_slots()
+
+    def _grant_slots(self) -> None:
+        """Give free threads to waiting requests in the order of their arrival."""
         waiting, self._queue = self._queue, deque()
         for waiting_account, granted in waiting:
             if granted.done():
@@ -113,23 +119,30 @@ class OperationLimiter:
                 granted.set_result(None)
             else:
                 self._queue.append((waiting_account, granted))
-        # An account without requests takes no memory.
-        self._running += Counter()
-        self._queued += Counter()
 
     def _build_busy_problem(self) -> Unavailable:
         """Build the problem of a request that gets no thread; it may be repeated after 2 seconds."""
         return Unavailable(self._busy, retry_after=2)
 
 
-def build_read_limiter(*, is_local: bool) -> OperationLimiter:
-    """Build the limiter of reading operations; ``is_local``: the database runs in this process, as SQLite does."""
-    per_account = READ_THREADS_PER_ACCOUNT_ON_SQLITE if is_local else READ_THREADS_PER_ACCOUNT
-    return OperationLimiter(threads=READ_THREADS, per_account=per_account)
+def build_authentication_limiter() -> OperationLimiter:
+    """Build the limiter of authentication, whose accounts are the credentials as sent."""
+    return OperationLimiter(threads=AUTHENTICATION_THREADS, per_account=AUTHENTICATION_THREADS_PER_CREDENTIAL)
+
+
+def build_read_limiter() -> OperationLimiter:
+    """Build the limiter of reading operations."""
+    return OperationLimiter(threads=READ_THREADS, per_account=READ_THREADS_PER_ACCOUNT)
 
 
 def build_write_limiter(*, has_one_writer: bool) -> OperationLimiter:
     """Build the limiter of writing operations; ``has_one_writer``: the database has one writer at a time, as SQLite."""
     per_account = WRITE_THREADS_PER_ACCOUNT_ON_SQLITE if has_one_writer else WRITE_THREADS_PER_ACCOUNT
-    busy = "The registry is busy with other changes. Try again."
-    return OperationLimiter(threads=WRITE_THREADS, per_account=per_account, busy=busy)
+    return OperationLimiter(threads=WRITE_THREADS, per_account=per_account, busy=_BUSY_WITH_CHANGES)
+
+
+def build_registration_limiter() -> OperationLimiter:
+    """Build the limiter of operations that register models."""
+    return OperationLimiter(
+        threads=WRITE_THREADS, per_account=REGISTRATION_THREADS_PER_ACCOUNT, busy=_BUSY_WITH_CHANGES
+    )

@@ -35,6 +35,11 @@ class Page:
         return (self.current_page - 1) * self.per_page
 
     @property
+    def is_first(self) -> bool:
+        """Return whether no rows precede this page."""
+        return not self.cursor and self.offset == 0
+
+    @property
     def position(self) -> list[Any] | None:
         """Return the position of the cursor: the sort values of the last row seen; None at the start.
 

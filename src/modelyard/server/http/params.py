@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Request
 
+from modelyard.server.encryption import SecretCipher
 from modelyard.server.settings import Settings
 from modelyard.wire.problems import Problem
 
@@ -38,6 +39,18 @@ async def _get_client_address(request: Request) -> str:
 ClientAddress = Annotated[str, Depends(_get_client_address)]
 
 
+MAX_USER_AGENT = 255
+
+
+async def _get_user_agent(request: Request) -> str | None:
+    """Return the request's ``User-Agent``, cut to 255 characters; None without one."""
+    return request.headers.get("user-agent", "").strip()[:MAX_USER_AGENT] or None
+
+
+# The program that sends the request, as it names itself; not in the OpenAPI document, since every program sends it.
+UserAgent = Annotated[str | None, Depends(_get_user_agent)]
+
+
 def get_settings(request: Request) -> Settings:
     """Return the settings of the application that serves this request."""
     settings: Settings = request.app.state.settings
@@ -50,3 +63,12 @@ async def _get_settings(request: Request) -> Settings:
 
 
 CurrentSettings = Annotated[Settings, Depends(_get_settings)]
+
+
+async def get_cipher(request: Request) -> SecretCipher | None:
+    """Return the cipher for secrets that the registry has to use; None if the operator has set no key."""
+    cipher: SecretCipher | None = request.app.state.resources.cipher
+    return cipher
+
+
+CurrentCipher = Annotated[SecretCipher | None, Depends(get_cipher)]

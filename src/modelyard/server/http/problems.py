@@ -1,6 +1,7 @@
 """Problems as HTTP responses and as OpenAPI entries; exceptions become responses here only."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -58,16 +59,20 @@ async def _on_problem(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
-    """Respond with ``invalid-request``, with one entry for each error; the message names the first five fields."""
+    """Respond with ``invalid-request``."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    found = [{"field": _field(entry["loc"]), "message": entry["msg"]} for entry in error.errors()]
-    names = ", ".join(f"'{entry['field']}'" for entry in found[:5])
-    return build_response(request, problems.InvalidRequest(f"Not valid: {names}. {found[0]['message']}.", errors=found))
+    found = [(entry["loc"][1:] or entry["loc"][:1], entry["msg"]) for entry in error.errors()]
+    return build_response(request, build_invalid_request(found))
 
 
-def _field(location: tuple[int | str, ...]) -> str:
-    """Return ``("body", "part_list", 0, "etag")`` as ``part_list.0.etag``, and ``("body",)`` as ``body``."""
-    return ".".join(str(step) for step in location[1:]) or str(location[0])
+def build_invalid_request(found: Sequence[tuple[tuple[int | str, ...], str]]) -> problems.InvalidRequest:
+    """Build the problem of places and messages of errors in a body, with one entry each; it names the first five.
+
+    The place ``("part_list", 0, "etag")`` is the field ``part_list.0.etag``; the place of the whole body is ``body``.
+    """
+    errors = [{"field": ".".join(map(str, place)) or "body", "message": message} for place, message in found]
+    names = ", ".join(f"'{entry['field']}'" for entry in errors[:5])
+    return problems.InvalidRequest(f"Not valid: {names}. {errors[0]['message']}.", errors=errors)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from modelyard.server.http.connections import Connection, ConnectionTable
 from modelyard.server.http.descriptors import compute_max_connections, raise_descriptor_limit
-from modelyard.server.http.memory import keep_memory_trimmed
+from modelyard.server.http.memory import exclude_loaded_objects_from_collection, keep_memory_trimmed
 from modelyard.server.settings import Settings
 
 # What docs/operate.md promises: a process has ended 30 seconds after SIGTERM, also when something hangs.
@@ -74,6 +74,7 @@ class _AddressPrintingServer(uvicorn.Server):
         if not self.started:
             return
         keep_memory_trimmed()
+        exclude_loaded_objects_from_collection()
         for server in self.servers:
             for sock in server.sockets:
                 host, port = sock.getsockname()[:2]

@@ -10,7 +10,7 @@ The token's first three characters choose the verifier; verifiers are never trie
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -32,10 +32,12 @@ from sqlalchemy import (
 )
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.orm import Session
+from starlette.requests import HTTPConnection
 
 from modelyard.server.audit.operations import Actor
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Db, get_table
+from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.identity import keys
 from modelyard.server.identity.state import Identity, IdentityState
 from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow, SignInRow, UserRow
@@ -43,6 +45,7 @@ from modelyard.wire.credentials import PREFIXES, Access, Kind
 from modelyard.wire.problems import TwoCredentials, Unauthenticated
 from modelyard.wire.teams import Role
 
+Result = TypeVar("Result")
 CallerKind = Literal["user", "integration", "device", "agent"]
 # Roles that may create keys for programs and machines; such a key works while its creator has one of them.
 KEY_CREATOR_ROLES = (Role.ADMIN, Role.OWNER)
@@ -202,7 +205,7 @@ def _authenticate_access_token(
     if claims is None:
         raise build_unauthenticated_problem()
     values = {"sign_in_id": claims.sign_in_id, "user_id": claims.user_id, "moment": now()}
-    row = session.execute(queries.sign_in, values | parameters).one_or_none()
+    row = session.connection().execute(queries.sign_in, values | parameters).one_or_none()
     if row is None:
         raise build_unauthenticated_problem()
     caller = Caller(
@@ -230,7 +233,7 @@ def _authenticate_key(
     if not keys.is_well_formed(token, PREFIXES[kind]):
         raise build_unauthenticated_problem()
     values: dict[str, Any] = {"key_hash": keys.digest(token), "kind": kind, "moment": now()}
-    row = session.execute(queries.key, values | parameters).one_or_none()
+    row = session.connection().execute(queries.key, values | parameters).one_or_none()
     if row is None:
         raise build_unauthenticated_problem()
     identity.record_key_use(row.team_id, row.id)
@@ -265,7 +268,14 @@ VERIFIERS: dict[str, Verifier] = {
 }
 
 
-_in_openapi = HTTPBearer(
+class _BearerScheme(HTTPBearer):
+    """The scheme in the OpenAPI document; ``_read_bearer_token`` reads the header, so this does not."""
+
+    async def __call__(self, request: HTTPConnection) -> None:
+        """Return nothing."""
+
+
+_in_openapi = _BearerScheme(
     scheme_name="Bearer", description="A user's access token, or a key: `sk-`, `dk-`, `ak-`.", auto_error=False
 )
 
@@ -303,23 +313,39 @@ BearerToken = Annotated[str, Depends(_require_bearer_token)]
 OptionalBearerToken = Annotated[str | None, Depends(_read_bearer_token)]
 
 
-def authenticate_request(token: BearerToken, database: Db, identity: IdentityState) -> Caller:
+async def run_authentication(request: Request, token: str, check: Callable[[], Result]) -> Result:
+    """Run the check of a credential in a thread; one credential's requests leave threads to others.
+
+    Raises:
+        Unavailable: no thread became free in time.
+    """
+    limiter: OperationLimiter = request.app.state.authentication_limiter
+    return await limiter.run(token, check)
+
+
+async def authenticate_request(request: Request, token: BearerToken, database: Db, identity: IdentityState) -> Caller:
     """Return the authenticated caller of a request.
 
     Raises:
         Unauthenticated: see ``authenticate``.
     """
-    with database.reading() as session:
-        return authenticate(session, identity, token)[0]
+
+    def check() -> Caller:
+        with database.reading() as session:
+            return authenticate(session, identity, token)[0]
+
+    return await run_authentication(request, token, check)
 
 
-def authenticate_request_if_token(token: OptionalBearerToken, database: Db, identity: IdentityState) -> Caller | None:
+async def authenticate_request_if_token(
+    request: Request, token: OptionalBearerToken, database: Db, identity: IdentityState
+) -> Caller | None:
     """Return the authenticated caller of a request, or None if it has no Authorization header.
 
     Raises:
         Unauthenticated: it has an invalid one.
     """
-    return None if token is None else authenticate_request(token, database, identity)
+    return None if token is None else await authenticate_request(request, token, database, identity)
 
 
 AuthenticatedCaller = Annotated[Caller, Depends(authenticate_request)]

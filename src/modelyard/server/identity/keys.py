@@ -3,7 +3,9 @@
 The checksum is not for security: it saves a query for garbage and lets secret scanners find leaked keys offline.
 """
 
+import base64
 import hashlib
+import hmac
 import re
 import secrets
 import zlib
@@ -34,7 +36,18 @@ class NewToken:
 
 def generate_token(prefix: str) -> NewToken:
     """Generate a token with 256 random bits behind ``prefix``."""
-    body = prefix + secrets.token_urlsafe(32)
+    return _build_token(prefix, secrets.token_urlsafe(32))
+
+
+def derive_token(prefix: str, secret: str, seed: str) -> NewToken:
+    """Return the one token with ``prefix`` of a secret and a seed, each of 256 random bits; both are needed for it."""
+    code = hmac.digest(secret.encode(), f"{prefix}{seed}".encode(), hashlib.sha256)
+    return _build_token(prefix, base64.urlsafe_b64encode(code).rstrip(b"=").decode())
+
+
+def _build_token(prefix: str, secret: str) -> NewToken:
+    """Return a token of a prefix and 43 url-safe characters."""
+    body = prefix + secret
     raw = body + _checksum(body)
     return NewToken(raw, raw[:VISIBLE_PREFIX_LENGTH], digest(raw))
 

@@ -66,12 +66,14 @@ class KeyRequest:
     expires_at: datetime | None = None
 
 
-def issue_key(session: Session, team_id: UUID, user_id: UUID, request: KeyRequest) -> tuple[CredentialRow, str]:
-    """Create a key; return its row and the raw key, which is stored nowhere.
+def issue_key(
+    session: Session, team_id: UUID, user_id: UUID, request: KeyRequest, token: keys.NewToken | None = None
+) -> tuple[CredentialRow, str]:
+    """Create a key, from ``token`` if it is given; return its row and the raw key, which is stored nowhere.
 
     ``user_id`` is the user that a device acts for, or the admin who is responsible for another key.
     """
-    token = keys.generate_token(PREFIXES[request.kind])
+    token = token or keys.generate_token(PREFIXES[request.kind])
     row = CredentialRow(
         id=new_id(),
         team_id=team_id,

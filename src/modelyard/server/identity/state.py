@@ -1,4 +1,4 @@
-"""The identity state of one server process: password hasher, attempt limiter, access tokens and recent key use."""
+"""The identity state of one server process: password hasher, attempt limiter, tokens and recent key use."""
 
 import threading
 from datetime import datetime
@@ -12,6 +12,7 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import Database, get_table
 from modelyard.server.identity.access_tokens import AccessTokens
 from modelyard.server.identity.passwords import PasswordHasher
+from modelyard.server.identity.preview_tokens import PreviewTokens
 from modelyard.server.identity.rate_limit import FailedAttemptLimiter
 from modelyard.server.identity.tables import CredentialRow
 
@@ -34,6 +35,7 @@ class Identity:
         self.passwords = passwords or PasswordHasher()
         self.attempts = FailedAttemptLimiter()
         self.access_tokens = AccessTokens()
+        self.preview_tokens = PreviewTokens()
         self._used_keys: dict[UUID, dict[UUID, datetime]] = {}
         self._lock = threading.Lock()
 

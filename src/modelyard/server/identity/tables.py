@@ -40,6 +40,8 @@ class SignInRow(Row):
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
+    # Of the request that signed in, so that people recognise the session; null for those of earlier releases.
+    user_agent: Mapped[str | None]
 
 
 class SpentTokenRow(Row):

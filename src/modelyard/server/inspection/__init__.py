@@ -7,7 +7,7 @@ sandbox.py              a process that inspects one file; header_program.py runs
 readers.py              bounded reads of byte ranges of a file
 json_limits.py          parsing of untrusted JSON
 metadata.py             the result of an inspection, made safe to store and display
-training_metadata.py    what trainers declare; architectures.py detects the architecture from tensor names
+description/            what a model is: architecture, base model, trigger words, details of its training
 unexpected_files.py     web pages, Git LFS pointers and archives, recognised and named in the refusal
 refusals.py             the problem with which a file is refused
 """

@@ -11,7 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from modelyard.server.inspection.architectures import Shapes, detect_architecture
+from modelyard.server.inspection.description.architectures import describe_model
+from modelyard.server.inspection.description.base_models import Claim
+from modelyard.server.inspection.description.layers import Layers
 from modelyard.server.inspection.gguf_types import TENSOR_TYPES
 from modelyard.server.inspection.metadata import ModelMetadata, clean_entries, clean_text
 from modelyard.server.inspection.readers import Cursor, Reader
@@ -264,19 +266,30 @@ def _check_offsets(tensors: list[_Tensor], available: int, alignment: int) -> No
 
 
 def _build_metadata(version: int, values: dict[str, tuple[int, Any]], tensors: dict[str, _Tensor]) -> ModelMetadata:
-    """Build the metadata: ``general.architecture`` of the file, or else the architecture detected from tensor names."""
+    """Build the metadata; the architecture is that of the tensors, or else the declared ``general.architecture``."""
     # ggml writes the fastest-varying dimension first, other formats last.
-    shapes: Shapes = {name: tensor.shape[::-1] for name, tensor in tensors.items()}
+    layers = Layers({name: tensor.shape[::-1] for name, tensor in tensors.items()})
     general = {key: value for key, (_, value) in values.items() if key.startswith("general.") and value is not None}
-    architecture = general.get("general.architecture")
+    texts = {key: value for key, value in general.items() if isinstance(value, str)}
+    description = describe_model(layers, _list_claims(texts))
     return ModelMetadata(
         format="gguf",
         tensor_dtypes=dict(Counter(tensor.type_name for tensor in tensors.values())),
         parameter_count=sum(math.prod(tensor.shape) for tensor in tensors.values()),
-        architecture=(clean_text(architecture, 100) if isinstance(architecture, str) else "")
-        or detect_architecture(shapes),
+        architecture=description.architecture or clean_text(texts.get("general.architecture", ""), 100) or None,
+        **description.entries,
+        details={
+            name: text for name in ("author", "license") if (text := clean_text(texts.get(f"general.{name}", ""), 200))
+        },
         extra=clean_entries({"tensor_count": len(tensors), "gguf_version": version} | general),
     )
+
+
+def _list_claims(texts: dict[str, str]) -> list[Claim]:
+    """Return what the file claims as its base model: the names of its sources, then its architecture."""
+    exact = [Claim("metadata", texts[key]) for key in ("general.base_model.0.name", "general.name") if key in texts]
+    kinds = [texts["general.architecture"]] if "general.architecture" in texts else []
+    return exact + [Claim("metadata", kind, is_exact=False) for kind in kinds]
 
 
 def _build_invalid_refusal(reason: str) -> NotAModelFile:

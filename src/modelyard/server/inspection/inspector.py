@@ -9,7 +9,7 @@ from typing import Any
 from modelyard.server.inspection.gguf import validate_gguf
 from modelyard.server.inspection.metadata import ModelMetadata
 from modelyard.server.inspection.onnx import validate_onnx
-from modelyard.server.inspection.pickles import PicklePolicy, check_policy, inspect_pickle
+from modelyard.server.inspection.pickles import PickleRule, check_policy, inspect_pickle
 from modelyard.server.inspection.readers import LimitedReader, Reader, TooExpensive
 from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.inspection.safetensors import looks_like_safetensors, validate_safetensors
@@ -52,11 +52,12 @@ def build_uninspected_metadata(file_name: str) -> dict[str, Any]:
 
 
 def build_refused_metadata(file_name: str, refusal: Mapping[str, Any]) -> dict[str, Any]:
-    """Build the metadata of a file refused after its registration: its format, and the refusal's facts."""
-    return build_uninspected_metadata(file_name) | {"refusal": dict(refusal)}
+    """Build the metadata of a file refused after its registration: its format, imports and the refusal's facts."""
+    facts = {name: value for name, value in refusal.items() if name != "imports"}
+    return build_uninspected_metadata(file_name) | {"refusal": facts, "imports": refusal.get("imports", {})}
 
 
-def inspect_within_request(reader: Reader, file_name: str, policy: PicklePolicy) -> ModelMetadata | None:
+def inspect_within_request(reader: Reader, file_name: str, rule: PickleRule) -> ModelMetadata | None:
     """Inspect a file if that is cheap; return None if it must be left to a verification worker.
 
     Left to a worker: pickles; files of which more than ``REQUEST_READ_BYTES`` must be read (GGUF 64 KiB, ONNX 16 KiB);
@@ -65,11 +66,11 @@ def inspect_within_request(reader: Reader, file_name: str, policy: PicklePolicy)
 
     Raises:
         NotAModelFile: this is not a complete model of the format that its extension stands for, or it is a pickle and
-            the policy blocks pickles. Errors of the store pass through.
+            the rule blocks pickles. Errors of the store pass through.
     """
     format_name = _detect_format(reader, file_name)
     if format_name == "pickle":
-        check_policy(policy)
+        check_policy(rule)
         return None
     try:
         return VALIDATORS[format_name](LimitedReader(reader, REQUEST_READ_BYTES[format_name]))
@@ -79,7 +80,7 @@ def inspect_within_request(reader: Reader, file_name: str, policy: PicklePolicy)
 
 
 def inspect_file(
-    reader: Reader, file_name: str, policy: PicklePolicy, raise_if_stopped: Callable[[], None] = never_stop
+    reader: Reader, file_name: str, rule: PickleRule, raise_if_stopped: Callable[[], None] = never_stop
 ) -> ModelMetadata:
     """Validate a file against the format that its extension stands for; return its metadata.
 
@@ -94,7 +95,7 @@ def inspect_file(
     """
     format_name = _detect_format(reader, file_name)
     if format_name == "pickle":
-        return inspect_pickle(reader, policy, raise_if_stopped=raise_if_stopped)
+        return inspect_pickle(reader, rule, raise_if_stopped=raise_if_stopped)
     try:
         return VALIDATORS[format_name](LimitedReader(reader, REQUEST_READ_BYTES[format_name]))
     except TooExpensive:

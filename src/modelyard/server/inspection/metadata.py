@@ -21,16 +21,24 @@ class ModelMetadata:
     """The result of an inspection. All strings are cleaned and truncated; ``extra`` is JSON-able and at most 64 KiB.
 
     ``parameter_count`` counts elements, not bytes; None where the format does not state it. ``tensor_dtypes`` has the
-    number of tensors by dtype.
+    number of tensors by dtype. ``base_families`` are those of ``base_models`` that the tensors permit.
+    ``trigger_words``, ``training_tags`` and ``details`` have the fields of their classes in ``wire.model_details``.
+    ``imports`` is of a pickle that the scan refuses: ``names`` and ``is_complete``.
     """
 
     format: str
     tensor_dtypes: dict[str, int] = field(default_factory=dict)
     parameter_count: int | None = None
     architecture: str | None = None
+    base_model: str | None = None
+    base_source: str | None = None
+    base_families: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
-    trigger_words: list[str] = field(default_factory=list)
+    trigger_words: list[dict[str, str]] = field(default_factory=list)
+    training_tags: list[dict[str, Any]] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    imports: dict[str, Any] = field(default_factory=dict)
 
 
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:

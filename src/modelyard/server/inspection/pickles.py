@@ -1,13 +1,14 @@
-"""Inspection of pickle files: refused by policy, or scanned in a sandbox, whose every response is untrusted.
+"""Inspection of pickle files: refused by a rule, or scanned in a sandbox, whose every response is untrusted.
 
-Only an explicit "clean" verdict accepts a file.
+Only an explicit "clean" verdict accepts a file, unless an admin has allowed this content.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from modelyard.server.inspection.architectures import detect_architecture
+from modelyard.server.inspection.description.architectures import describe_model
+from modelyard.server.inspection.description.layers import Layers
 from modelyard.server.inspection.metadata import ModelMetadata, clean_entries, clean_text
 from modelyard.server.inspection.readers import Reader
 from modelyard.server.inspection.refusals import build_refusal
@@ -22,7 +23,12 @@ from modelyard.server.inspection.sandbox import (
 )
 from modelyard.wire.problems import NotAModelFile
 
-PicklePolicy = Literal["block", "scan"]
+# What applies to one file. ``block``: refused unread. ``scan``: accepted if the scan finds nothing. ``allow``: accepted
+# whatever the scan finds, since an admin has allowed it. ``convert``: scanned, and refused also if it is clean.
+PickleRule = Literal["block", "scan", "allow", "convert"]
+# The values of ``pickle_scan`` in the metadata of a file, and in the facts of a refusal.
+CLEAN, ALLOWED, REFUSED = "clean", "allowed", "refused"
+MAX_IMPORTS = 100
 
 # The folder is imported as a package of its own, without site-packages and without the rest of modelyard.
 SCANNER = SandboxProgram(
@@ -31,17 +37,17 @@ SCANNER = SandboxProgram(
 )
 
 
-def check_policy(policy: PicklePolicy) -> None:
+def check_policy(rule: PickleRule) -> None:
     """Check that the team accepts pickle files.
 
     Raises:
-        NotAModelFile: the policy is not ``scan``.
+        NotAModelFile: the rule is ``block``.
     """
-    if policy != "scan":
+    if rule == "block":
         raise build_refusal(
             "This is a pickle file, and pickle files can run code on every machine that loads them; this team's "
             "setting 'pickle_policy' is 'block'. Convert it to .safetensors, or ask an admin of the team to set "
-            "'pickle_policy' to 'scan'.",
+            "'pickle_policy' to 'scan' or 'convert'.",
             "pickle file",
             setting="pickle_policy",
         )
@@ -49,7 +55,7 @@ def check_policy(policy: PicklePolicy) -> None:
 
 def inspect_pickle(
     reader: Reader,
-    policy: PicklePolicy,
+    rule: PickleRule,
     limits: SandboxLimits = DEFAULT_LIMITS,
     raise_if_stopped: Callable[[], None] = never_stop,
 ) -> ModelMetadata:
@@ -58,21 +64,53 @@ def inspect_pickle(
     Waits for a free worker slot, without calls of ``raise_if_stopped``. A clean scan is a label, no guarantee.
 
     Raises:
-        NotAModelFile: the policy blocks pickle files, or the scan refused the file, failed, or exceeded a limit.
+        NotAModelFile: the rule blocks pickle files or keeps them only for conversion, or the scan refused the file,
+            failed, or exceeded a limit.
         SandboxNotStarted: the process did not start; try again later.
     """
-    check_policy(policy)
+    check_policy(rule)
+    try:
+        metadata = _scan(reader, limits, raise_if_stopped)
+    except NotAModelFile as refused:
+        if rule == "allow":
+            return _build_allowed_metadata(refused)
+        raise
+    if rule == "convert":
+        raise build_conversion_refusal()
+    return metadata
+
+
+def build_conversion_refusal() -> NotAModelFile:
+    """Build the refusal of a clean pickle file of a team that keeps them only to convert them."""
+    return build_refusal(
+        "This pickle file holds tensors only. When it was checked, the team's setting 'pickle_policy' was 'convert', "
+        "so machines do not get it. Convert it on its page or with: modelyard convert MODEL. If the setting is 'scan' "
+        "or 'trusted' now, pushing the file again accepts it.",
+        "pickle file",
+        setting="pickle_policy",
+        pickle_scan=CLEAN,
+    )
+
+
+def _scan(reader: Reader, limits: SandboxLimits, raise_if_stopped: Callable[[], None]) -> ModelMetadata:
+    """Scan the file and return its metadata; raises as ``inspect_pickle``."""
     try:
         with WORKER_SLOTS:
             verdict = run_in_sandbox(SCANNER, reader, limits, raise_if_stopped)
     except SandboxFailed as failed:
         raise _build_pickle_refusal(str(failed), "oversized pickle") from None
     if verdict.get("clean") is not True:
-        raise _build_pickle_refusal(str(verdict.get("reason", "")), str(verdict.get("found", "")))
+        raise _build_pickle_refusal(str(verdict.get("reason", "")), str(verdict.get("found", "")), verdict)
     try:
         return _build_metadata(verdict)
     except (TypeError, ValueError, OverflowError):
         raise _build_pickle_refusal("made its inspection fail", "damaged pickle file") from None
+
+
+def _build_allowed_metadata(refused: NotAModelFile) -> ModelMetadata:
+    """Build the metadata of a file that an admin has allowed though the scan has refused it."""
+    extra = clean_entries({"pickle_scan": ALLOWED, "pickle_finding": refused.detail})
+    return ModelMetadata("pickle", extra=extra, imports=refused.facts["imports"])
 
 
 def _build_metadata(verdict: dict[str, Any]) -> ModelMetadata:
@@ -84,20 +122,40 @@ def _build_metadata(verdict: dict[str, Any]) -> ModelMetadata:
     names = [name for name in verdict.get("names", []) if isinstance(name, str)]
     dtypes = {str(name): int(count) for name, count in dict(verdict.get("dtypes", {})).items()}
     elements = int(verdict.get("elements", 0))
+    description = describe_model(Layers(dict.fromkeys(names)))
     return ModelMetadata(
         format="pickle",
         tensor_dtypes=dtypes,
         parameter_count=elements if dtypes else None,
-        architecture=detect_architecture(dict.fromkeys(names)),
-        extra=clean_entries({"pickle_scan": "clean", "container": str(verdict.get("container", ""))}),
+        architecture=description.architecture,
+        **description.entries,
+        extra=clean_entries({"pickle_scan": CLEAN, "container": str(verdict.get("container", ""))}),
     )
 
 
-def _build_pickle_refusal(reason: str, found: str) -> NotAModelFile:
-    """Build the refusal of a pickle file; ``reason`` completes "This file ...". Texts are cleaned and truncated."""
+def _build_pickle_refusal(reason: str, found: str, verdict: Mapping[str, Any] | None = None) -> NotAModelFile:
+    """Build the refusal of a pickle file; ``reason`` completes "This file ...". Texts are cleaned and truncated.
+
+    ``verdict`` may have the scanner's list of what the file imports: pairs of a name and whether files of tensors need
+    it.
+    """
     return build_refusal(
         f"This file {clean_text(reason, 300)}. It was refused: convert it to .safetensors on a machine where "
         "running it does no harm, and upload the result.",
         clean_text(found, 60) or "damaged pickle file",
-        pickle_scan="refused",
+        pickle_scan=REFUSED,
+        imports=_clean_imports(verdict or {}),
     )
+
+
+def _clean_imports(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return at most ``MAX_IMPORTS`` imports with clean names, and whether the list is complete."""
+    listed = verdict.get("imports")
+    pairs = listed if isinstance(listed, list) else []
+    names = [
+        {"name": clean_text(pair[0], 200), "is_expected": pair[1]}
+        for pair in pairs[:MAX_IMPORTS]
+        if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], bool)
+    ]
+    is_complete = verdict.get("imports_complete") is True and len(names) == len(pairs)
+    return {"names": names, "is_complete": is_complete}

@@ -1,5 +1,6 @@
 """Bounded reads of byte ranges of a file, from any store."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from modelyard.server.inspection.refusals import build_refusal
@@ -20,6 +21,21 @@ class Reader(Protocol):
     def read(self, start: int, length: int) -> bytes:
         """Return up to ``length`` bytes from ``start``; fewer only at the end of the file."""
         ...
+
+
+@dataclass(frozen=True)
+class BytesReader:
+    """A ``Reader`` of bytes in memory."""
+
+    content: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return up to ``length`` bytes from ``start``."""
+        return self.content[start : start + length]
 
 
 def read_exactly(reader: Reader, start: int, length: int) -> bytes:

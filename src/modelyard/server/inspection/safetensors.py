@@ -12,11 +12,12 @@ from collections import Counter
 from typing import Any, NamedTuple, TypeGuard
 
 from modelyard.server.inspection import json_limits
-from modelyard.server.inspection.architectures import Shapes, detect_architecture
+from modelyard.server.inspection.description.architectures import describe_model
+from modelyard.server.inspection.description.layers import Layers
+from modelyard.server.inspection.description.training_metadata import add_tensor_details, parse_training_metadata
 from modelyard.server.inspection.metadata import ModelMetadata, clean_entries
 from modelyard.server.inspection.readers import Reader, read_exactly
 from modelyard.server.inspection.refusals import build_refusal
-from modelyard.server.inspection.training_metadata import parse_training_metadata
 from modelyard.wire.problems import NotAModelFile
 
 MAX_HEADER = 16 * 1024 * 1024
@@ -81,17 +82,35 @@ def validate_safetensors(reader: Reader) -> ModelMetadata:
     tensors = {name: _parse_tensor(name, entry) for name, entry in header.items()}
     _check_contiguous(list(tensors.values()), reader.size - 8 - header_length)
 
-    shapes: Shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    layers = Layers({name: tensor.shape for name, tensor in tensors.items()})
     training = parse_training_metadata(metadata)
+    description = describe_model(layers, training.claims)
     return ModelMetadata(
         format="safetensors",
         tensor_dtypes=dict(Counter(tensor.dtype for tensor in tensors.values())),
         parameter_count=sum(tensor.elements for tensor in tensors.values()),
-        architecture=detect_architecture(shapes, training.base_model) or training.architecture,
+        architecture=description.architecture or training.architecture,
+        **description.entries,
         tags=training.tags,
         trigger_words=training.trigger_words,
+        training_tags=training.training_tags,
+        details=add_tensor_details(training.details, layers),
         extra=clean_entries({"tensor_count": len(tensors)} | training.entries),
     )
+
+
+def check_header(raw: bytes) -> None:
+    """Check the header of a file that is to be written, without its length: each rule for one tensor.
+
+    Raises:
+        NotAModelFile: it would be refused as a file's.
+    """
+    if len(raw) > MAX_HEADER:
+        raise _build_invalid_refusal("its header is too large")
+    header = _parse_header(raw)
+    _check_metadata(header.pop("__metadata__", None))
+    for name, entry in header.items():
+        _parse_tensor(name, entry)
 
 
 def _read_header_length(reader: Reader) -> int:
@@ -126,7 +145,11 @@ def _read_header(reader: Reader, length: int) -> dict[str, Any]:
     Raises:
         NotAModelFile: it is not valid JSON, or too large; see ``json_limits.parse``.
     """
-    raw = read_exactly(reader, 8, length)
+    return _parse_header(read_exactly(reader, 8, length))
+
+
+def _parse_header(raw: bytes) -> dict[str, Any]:
+    """Parse the header; raises as ``_read_header``."""
     try:
         header: dict[str, Any] = json_limits.parse(raw)
     except json_limits.JsonRejected as refused:

@@ -2,10 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
-
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import PathId, parse_uuid
 from modelyard.server.http.problems import answers
@@ -25,7 +23,7 @@ from modelyard.wire.teams import (
     NewInvitation,
 )
 
-router = APIRouter(route_class=ApiRoute, prefix="/invitations", tags=["invitations"])
+router = ApiRouter("invitations", prefix="/invitations")
 
 
 @router.post(

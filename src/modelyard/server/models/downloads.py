@@ -1,19 +1,30 @@
 """Download URLs: presigned requests for the content of verified versions."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from modelyard.server.http.paging import Order, Page, build_cursor_error, list_page
 from modelyard.server.models.objects.checks import ObjectChecks
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.versions.access import build_model_damaged, find_readable_model, get_readable_version
 from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
+from modelyard.wire.schemas import PageMeta
+from modelyard.wire.versions import MAX_VERSION
 
 GET_URL_LIFETIME = timedelta(minutes=15)
 # If an object is damaged and the team has an intact copy, the model changes to that copy, which is checked next.
 _MAX_CHECKS = 3
+# With the version first, so that the cursor of a page has it.
+_IN_ORDER = Order((FolderFileRow.number, FolderFileRow.position))
 
 
 def presign_download(
@@ -26,6 +37,7 @@ def presign_download(
     Raises:
         ModelNotFound: the team has no such model, or the caller is a machine whose manifest does not list it.
         VersionNotFound: the model has no such version, or the caller is a machine whose manifest has another one.
+        ModelIsFolder: it has many files.
         ModelNotVerified: verification is not done yet.
         ModelDamaged: the stored content is wrong or missing, as this check or an earlier one showed.
         StoreUnavailable: see ``ObjectChecks.is_intact``.
@@ -42,8 +54,8 @@ def find_intact_version(
     """Return a model, and the blob of a version of it whose stored object passes the checks; mark a damaged one.
 
     Raises:
-        ModelNotFound, VersionNotFound, ModelNotVerified, ModelDamaged, StoreUnavailable, Unavailable: see
-            ``presign_download``.
+        ModelNotFound, VersionNotFound, ModelIsFolder, ModelNotVerified, ModelDamaged, StoreUnavailable, Unavailable:
+            see ``presign_download``.
     """
     for _ in range(_MAX_CHECKS):
         model, blob = _get_verified_version(objects, team, model_id, number)
@@ -58,16 +70,130 @@ def _get_verified_version(
     """Return a model, and the blob of a verified version of it that the caller may download.
 
     Raises:
-        ModelNotFound, VersionNotFound, ModelNotVerified, ModelDamaged: see ``presign_download``.
+        ModelNotFound, VersionNotFound, ModelIsFolder, ModelNotVerified, ModelDamaged: see ``presign_download``.
     """
     with objects.database.reading() as session:
         model = find_readable_model(session, team, model_id)
         version = get_readable_version(session, team, model, model.shown_version if number is None else number)
         blob = session.get_one(BlobRow, version.blob_id)
+    if version.is_folder:
+        raise problems.ModelIsFolder(
+            f"This model is a folder of {version.file_count} files. List them, with a URL for each: "
+            f"GET {build_files_path(model.id)}",
+            files_path=build_files_path(model.id),
+        )
+    check_is_verified(version)
+    return model, blob
+
+
+def check_is_verified(version: ModelVersionRow) -> None:
+    """Check that the content of a version may be downloaded.
+
+    Raises:
+        ModelNotVerified, ModelDamaged: see ``presign_download``.
+    """
     if version.verification == "pending":
         raise problems.ModelNotVerified(
             "The registry has not verified this content yet. Try again later.", verification="pending"
         )
     if version.verification == "failed":
         raise build_model_damaged(version.verification_error)
-    return model, blob
+
+
+def build_files_path(model_id: UUID) -> str:
+    """Return the path of the list of a model's files in the API."""
+    return f"/api/v1/models/{model_id}/files"
+
+
+class _StoredFile(NamedTuple):
+    """A file of a version and its blob."""
+
+    path: str
+    blob: BlobRow
+
+
+class DownloadableFile(NamedTuple):
+    """A file of a version; ``request`` downloads it."""
+
+    path: str
+    size: int
+    sha256: str
+    request: SignedRequest
+
+
+@dataclass(frozen=True)
+class FilesPage:
+    """A page of the files of a version."""
+
+    version: int
+    file_hash: str
+    files: Sequence[DownloadableFile]
+    meta: PageMeta
+
+
+def presign_files(
+    objects: ObjectChecks, team: TeamContext, model_id: UUID, number: int | None, page: Page
+) -> FilesPage:
+    """Return a page of the files of a verified version with presigned GET requests; a model of one file has one.
+
+    Without a ``number`` it is the version of the cursor, and on the first page the one that the model's record shows.
+
+    Raises:
+        ModelNotFound, VersionNotFound, ModelNotVerified, ModelDamaged, StoreUnavailable: see ``presign_download``.
+        InvalidRequest: the cursor is malformed, or of another version than ``number``.
+    """
+    number = _find_version_number(page, number)
+    with objects.database.reading() as session:
+        model = find_readable_model(session, team, model_id)
+        version = get_readable_version(session, team, model, model.shown_version if number is None else number)
+        check_is_verified(version)
+        files, meta = _load_files(session, model, version, page)
+    for file in files:
+        if not objects.is_intact(file.blob):
+            raise build_model_damaged(f"'{file.path}' is missing or damaged. Push the folder again to repair it.")
+    return FilesPage(version.number, version.file_hash, [_presign(objects, file) for file in files], meta)
+
+
+def _find_version_number(page: Page, number: int | None) -> int | None:
+    """Return the version of which the files are listed; None if neither the request nor its cursor has one.
+
+    Raises:
+        InvalidRequest: the cursor is malformed, or of another version than ``number``.
+    """
+    position = page.position
+    if position is None:
+        return number
+    text = position[0] if position else None
+    if not isinstance(text, str) or not text.isascii() or not text.isdecimal() or len(text) > len(str(MAX_VERSION)):
+        raise build_cursor_error()
+    of_cursor = int(text)
+    if of_cursor < 1 or number not in (None, of_cursor):
+        raise build_cursor_error()
+    return of_cursor
+
+
+def _load_files(
+    session: Session, model: ModelRow, version: ModelVersionRow, page: Page
+) -> tuple[list[_StoredFile], PageMeta]:
+    """Return a page of the files of a version, in the order of the manifest."""
+    if not version.is_folder:
+        if page.position is not None:
+            # No page of one file has a next cursor.
+            raise build_cursor_error()
+        blob = session.get_one(BlobRow, version.blob_id)
+        only = [_StoredFile(model.model_path.rpartition("/")[2], blob)] if page.is_first else []
+        return only, page.meta(1) if page.cursor is None else page.cursor_meta(None)
+    query = (
+        select(FolderFileRow.path, BlobRow)
+        .join(BlobRow, BlobRow.id == FolderFileRow.blob_id)
+        .where(FolderFileRow.model_id == version.model_id, FolderFileRow.number == version.number)
+    )
+    rows, meta = list_page(session, query, page, _IN_ORDER)
+    return [_StoredFile(row[0], row[1]) for row in rows], meta
+
+
+def _presign(objects: ObjectChecks, file: _StoredFile) -> DownloadableFile:
+    """Return a file with its presigned request."""
+    blob, name = file.blob, file.path.rpartition("/")[2]
+    request = objects.store.presign_download(blob.store_key, name, blob.sha256, GET_URL_LIFETIME)
+    return DownloadableFile(file.path, blob.size, blob.sha256, request)

@@ -10,19 +10,23 @@ from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
 from modelyard.server.http.params import parse_uuid
+from modelyard.server.models.details import OVERRIDES, update_details
 from modelyard.server.models.listing.tags import replace_tag_rows, update_tag_rows
 from modelyard.server.models.paths import (
     build_path_taken,
+    check_folder_paths,
     check_model_type,
+    check_no_folder_overlaps,
     find_model_at_path,
     flush_model,
     validate_model_path,
 )
 from modelyard.server.models.replicas import states
-from modelyard.server.models.replicas.labels import build_label_set
-from modelyard.server.models.tables import ModelRow, build_search_text
+from modelyard.server.models.replicas.assignments import recount_model
+from modelyard.server.models.replicas.labels import build_model_label_set
+from modelyard.server.models.tables import ModelRow, find_shown_version
 from modelyard.server.teams.context import TeamContext
-from modelyard.server.teams.permissions import EDIT_EVERY_MODEL_ROLE
+from modelyard.server.teams.permissions import EDIT_EVERY_ROLE
 from modelyard.wire import problems
 from modelyard.wire.formats import find_format
 from modelyard.wire.models import ModelUpdate
@@ -60,15 +64,16 @@ def check_may_change(team: TeamContext, model: ModelRow, fields: Iterable[str] =
     Raises:
         RoleTooLow: a member's call for a model that someone else registered; names the ``fields`` to change, if given.
     """
-    if (
-        team.caller.kind == "integration"
-        or team.is_at_least(EDIT_EVERY_MODEL_ROLE)
-        or team.owns(model.creator_kind, model.creator_id)
-    ):
+    if may_change(team, model):
         return
     message = "Members may change only the models that they registered. Ask an admin."
     errors = [{"field": field, "message": message} for field in sorted(fields)]
-    raise problems.RoleTooLow(message, needed_role=EDIT_EVERY_MODEL_ROLE, **({"errors": errors} if errors else {}))
+    raise problems.RoleTooLow(message, needed_role=EDIT_EVERY_ROLE, **({"errors": errors} if errors else {}))
+
+
+def may_change(team: TeamContext, model: ModelRow) -> bool:
+    """Return whether ``check_may_change`` allows it."""
+    return team.may_change(model.creator_kind, model.creator_id)
 
 
 def check_may_remove(team: TeamContext) -> None:
@@ -126,10 +131,13 @@ def update_model(
     return model
 
 
-def set_fields(session: Session, team: TeamContext, model: ModelRow, sent: Mapping[str, Any]) -> None:
+def set_fields(
+    session: Session, team: TeamContext, model: ModelRow, sent: Mapping[str, Any], *, with_version: bool = False
+) -> None:
     """Set fields of a model that the caller may change, and record that; None clears a field.
 
-    If all fields have these values already, nothing is written.
+    If all fields have these values already, nothing is written. ``with_version``: they came with a new version. Its
+    source says nothing about the current one, so what is newer than that one stays until another is current.
 
     Raises:
         ModelPathRefused, ModelPathTaken: the new path or type is not allowed, or another model has the path.
@@ -138,15 +146,33 @@ def set_fields(session: Session, team: TeamContext, model: ModelRow, sent: Mappi
     if not changed:
         return
     path_fact = {"moved_from" if "model_path" in changed else "model_path": model.model_path}
+    if "source_url" in changed and not with_version:
+        model.newer_at_source = None
     _apply_change(session, model, changed)
     revisions.increment_revision(session, team.team_id)
     audit.record(session, team.actor, team.team_id, _get_audit_action(changed), str(model.id), **(path_fact | changed))
 
 
+def set_newer_at_source(model: ModelRow, newer: dict[str, Any] | None) -> None:
+    """Set what the source of a model has that is newer, as ``NewerAtSource`` in JSON; None for nothing.
+
+    The time of a check that found the same does not count as a change of the record.
+    """
+    before, after = ((each or {}) | {"checked_at": None} for each in (model.newer_at_source, newer))
+    model.newer_at_source = newer
+    if before != after:
+        model.etag_counter += 1
+
+
 def get_changed_fields(model: ModelRow, sent: Mapping[str, Any]) -> dict[str, Any]:
     """Return the column values of those fields that differ from the model's."""
     values = {name: _get_cleared_value(name) if value is None else value for name, value in sent.items()}
-    return {name: value for name, value in values.items() if getattr(model, name) != value}
+    return {name: value for name, value in values.items() if getattr(model, get_column_name(name)) != value}
+
+
+def get_column_name(field: str) -> str:
+    """Return the name of the column that has the value of a request's field."""
+    return OVERRIDES.get(field, field)
 
 
 def _get_cleared_value(name: str) -> Any:
@@ -173,23 +199,38 @@ def _apply_change(session: Session, model: ModelRow, changed: dict[str, Any]) ->
     if "model_path" in changed:
         _check_format(model, changed["model_path"])
     for name, value in changed.items():
-        setattr(model, name, value)
+        setattr(model, get_column_name(name), value)
+    if {*OVERRIDES, "model_path"} & changed.keys():
+        update_details(model, find_shown_version(session, model))
     if "model_path" in changed or "model_type" in changed:
-        path = validate_model_path(model.model_type, model.model_path)
-        with session.no_autoflush:
-            holder = find_model_at_path(session, model.team_id, path)
-            if holder is not None and holder.id != model.id:
-                raise build_path_taken(session, holder, path, model.file_hash)
-        model.path_key, model.canonical_type = path.key, path.canonical_type
-    model.searched = build_search_text(model.display_name, model.model_path, model.tags)
-    model.label_set = build_label_set(model.required_labels)
+        _set_path(session, model)
+    model.label_set = build_model_label_set(model.required_labels, is_folder=model.is_folder)
     model.etag_counter += 1
     model.updated_at = now()
     flush_model(session, model)
     if "tags" in changed:
         replace_tag_rows(session, model)
+    if "required_labels" in changed:
+        recount_model(session, model)
     if "model_status" in changed or "required_labels" in changed:
         states.delete_undesired_states(session, model)
+
+
+def _set_path(session: Session, model: ModelRow) -> None:
+    """Set the columns that follow from the new path and type of a model.
+
+    Raises:
+        ModelPathRefused, ModelPathTaken: the path or type is not allowed, or another model has the path.
+    """
+    path = validate_model_path(model.model_type, model.model_path)
+    with session.no_autoflush:
+        holder = find_model_at_path(session, model.team_id, path)
+        if holder is not None and holder.id != model.id:
+            raise build_path_taken(session, holder, path, model.file_hash)
+        check_no_folder_overlaps(session, model.team_id, path, is_folder=model.is_folder, model_id=model.id)
+        if model.is_folder:
+            check_folder_paths(session, model, path)
+    model.path_key, model.canonical_type = path.key, path.canonical_type
 
 
 def _check_format(model: ModelRow, model_path: str) -> None:
@@ -199,6 +240,11 @@ def _check_format(model: ModelRow, model_path: str) -> None:
         ModelPathRefused: the extension belongs to another format, or to none.
     """
     old_format, new_format = (find_format(path) for path in (model.model_path, model_path))
+    if model.is_folder and new_format is None:
+        return
+    if model.is_folder:
+        message = "A folder model stays one: use a path without the extension of a model file."
+        raise problems.ModelPathRefused(message, errors=[{"field": "model_path", "message": message}])
     if old_format != new_format:
         message = f"The content of this model has the format {old_format}. Use a path with an extension of that format."
         raise problems.ModelPathRefused(message, errors=[{"field": "model_path", "message": message}])
@@ -245,6 +291,7 @@ def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelR
     holder = find_model_at_path(session, team.team_id, path)
     if holder is not None:
         raise build_path_taken(session, holder, path, model.file_hash)
+    check_no_folder_overlaps(session, team.team_id, path, is_folder=model.is_folder, model_id=model.id)
     model.deleted_at = None
     model.etag_counter += 1
     model.updated_at = now()

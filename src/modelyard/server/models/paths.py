@@ -6,8 +6,9 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import FolderFileRow, ModelRow
 from modelyard.wire import problems
+from modelyard.wire.folders.names import FolderInvalid, build_parent_keys, check_file_path
 from modelyard.wire.model_folders import suggest_folder
 from modelyard.wire.paths import ModelPath, ModelPathInvalid, get_canonical_type, parse_model_path
 
@@ -64,6 +65,50 @@ def find_model_at_path(session: Session, team_id: UUID, path: ModelPath) -> Mode
     Models in the trash do not count.
     """
     return session.scalar(_AT_PATH, {"team": team_id, "path_key": path.key})
+
+
+def check_no_folder_overlaps(
+    session: Session, team_id: UUID, path: ModelPath, *, is_folder: bool, model_id: UUID | None = None
+) -> None:
+    """Check that a path is not inside a folder model, and that no other model is inside a new folder model.
+
+    A folder is placed, replaced and removed as one, with nothing else in it. ``model_id`` is the model itself, if it
+    exists already.
+
+    Raises:
+        ModelPathTaken: it is so; with the other model.
+    """
+    of_team = ModelRow.team_id == team_id, ModelRow.deleted_at.is_(None)
+    query = select(ModelRow).where(*of_team).limit(1)
+    if model_id is not None:
+        query = query.where(ModelRow.id != model_id)
+    parents = build_parent_keys(path.key)
+    holder = session.scalar(query.where(ModelRow.path_key.in_(parents), ModelRow.file_count.is_not(None)))
+    if holder is None and is_folder:
+        # All keys that begin with the folder and "/": "0" is the character after it.
+        is_inside = ModelRow.path_key >= f"{path.key}/", ModelRow.path_key < f"{path.key}0"
+        holder = session.scalar(query.where(*is_inside))
+    if holder is not None:
+        raise problems.ModelPathTaken(
+            f"'{path.relative}' and '{holder.model_path}' would be one inside the other. A folder model has its folder "
+            "for itself: use another path.",
+            model_id=str(holder.id),
+            model_path=holder.model_path,
+        )
+
+
+def check_folder_paths(session: Session, model: ModelRow, path: ModelPath) -> None:
+    """Check that all files of a folder have allowed paths once it is at another path.
+
+    Raises:
+        ModelPathRefused: one would have too many bytes or segments.
+    """
+    for name in session.scalars(select(FolderFileRow.path).where(FolderFileRow.model_id == model.id).distinct()):
+        try:
+            check_file_path(path.canonical_type, f"{path.canonical_type}/{path.relative.partition('/')[2]}", name)
+        except FolderInvalid as invalid:
+            errors = [{"field": "model_path", "message": str(invalid)}]
+            raise problems.ModelPathRefused(str(invalid), errors=errors) from None
 
 
 def build_path_taken(

@@ -1,6 +1,6 @@
 """Repair versions whose stored object was missing or corrupt after a new upload of the same content."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,9 +8,11 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
+from modelyard.server.database.session import split_ids
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.versions.folder_states import repair_folder_files, update_folder_versions
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
-from modelyard.server.uploads.tables import BlobRow
+from modelyard.server.uploads.tables import FAILED, BlobRow
 
 # These were verified once, so their content has the format of their path, and only the hash must be equal.
 _DAMAGED = select(ModelVersionRow).where(
@@ -19,6 +21,15 @@ _DAMAGED = select(ModelVersionRow).where(
     ModelVersionRow.verification == "failed",
     ModelVersionRow.verified_at.is_not(None),
     ModelVersionRow.blob_id != bindparam("blob"),
+    ModelVersionRow.file_count.is_(None),
+)
+# The manifest of such a folder was verified once; whether the folder is whole is another question.
+_DAMAGED_FOLDERS = select(ModelVersionRow).where(
+    ModelVersionRow.team_id == bindparam("team"),
+    ModelVersionRow.file_hash == bindparam("file_hash"),
+    ModelVersionRow.verification == "failed",
+    ModelVersionRow.blob_id != bindparam("blob"),
+    ModelVersionRow.file_count.is_not(None),
 )
 
 
@@ -36,14 +47,31 @@ def repair_versions_of_blob(
         _repair(session, version, blob, actor)
 
 
-def repair_damaged_versions(session: Session, blob: BlobRow, actor: audit.Actor) -> None:
+def repair_damaged_versions(session: Session, blob: BlobRow, actor: audit.Actor) -> bool:
     """Give the team's damaged versions with the same content the verified ``blob``, also those in the trash.
+
+    Returns whether a version changed. The caller increments the team's revision.
+    """
+    values = {"team": blob.team_id, "file_hash": f"sha256:{blob.sha256}", "blob": blob.id}
+    damaged = session.scalars(_DAMAGED, values).all()
+    for version in damaged:
+        _repair(session, version, blob, actor)
+    for folder in session.scalars(_DAMAGED_FOLDERS, values).all():
+        folder.blob_id = blob.id
+    repair_folder_files(session, blob)
+    return update_folder_versions(session, blob, "model.repaired", actor) or bool(damaged)
+
+
+def repair_with_blobs(session: Session, blobs: Sequence[BlobRow], actor: audit.Actor) -> None:
+    """Repair the team's damaged versions with the content of those new ``blobs`` that are verified.
 
     The caller increments the team's revision.
     """
-    values = {"team": blob.team_id, "file_hash": f"sha256:{blob.sha256}", "blob": blob.id}
-    for version in session.scalars(_DAMAGED, values).all():
-        _repair(session, version, blob, actor)
+    verified = {blob.sha256: blob for blob in blobs if blob.verification == "verified"}
+    for part in split_ids(sorted(verified)):
+        is_failed = BlobRow.team_id == verified[part[0]].team_id, BlobRow.sha256.in_(part), FAILED
+        for sha256 in session.scalars(select(BlobRow.sha256).where(*is_failed).distinct()).all():
+            repair_damaged_versions(session, verified[sha256], actor)
 
 
 def _repair(session: Session, version: ModelVersionRow, blob: BlobRow, actor: audit.Actor) -> None:

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
+from fastapi import Depends, Header, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
+from pydantic_core import to_json
 
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter, receives_file_lists, registers_models
 from modelyard.server.http.compression import build_compressed_response
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
@@ -14,21 +15,26 @@ from modelyard.server.http.problems import answers
 from modelyard.server.http.public_url import PublicUrl
 from modelyard.server.models import downloads, lookup, operations
 from modelyard.server.models.listing import pages
+from modelyard.server.models.listing.facet_cache import FacetCache, find_or_count_facets
+from modelyard.server.models.listing.suggestions import suggest_search
 from modelyard.server.models.objects.checks import ObjectChecks
-from modelyard.server.models.records import build_models
+from modelyard.server.models.records import build_model, build_models
 from modelyard.server.models.registration import operations as registration
+from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.storage.dependency import build_absolute_url
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
-from modelyard.server.teams.permissions import Operation
+from modelyard.server.teams.permissions import Operation, check_permission
+from modelyard.server.uploads.operations import OpenedUpload
 from modelyard.wire import problems
-from modelyard.wire.hashes import LookupResult, ModelHashes, ModelLookup
-from modelyard.wire.model_filter import ModelFilter
+from modelyard.wire.folders.schemas import FolderFileEntry, FolderFileList
+from modelyard.wire.hashes.lookups import LookupResult, ModelHashes, ModelLookup
+from modelyard.wire.model_filter import FacetList, FacetQuery, ModelFilter
 from modelyard.wire.models import DownloadTicket, Model, ModelList, ModelUpdate, NewModel
 from modelyard.wire.schemas import Created, Done, Updated
 from modelyard.wire.uploads import UploadRequest, UploadTicket
 from modelyard.wire.versions import MAX_VERSION
 
-router = APIRouter(route_class=ApiRoute, prefix="/models", tags=["models"])
+router = ApiRouter("models", prefix="/models")
 
 LOCATION = {"Location": {"schema": {"type": "string"}}}
 
@@ -45,6 +51,13 @@ async def get_object_checks(request: Request) -> ObjectChecks:
     return checks
 
 
+async def get_facet_cache(request: Request) -> FacetCache:
+    """Return the cache of facets of this process; async, so that no thread is needed for it."""
+    cache: FacetCache = request.app.state.facet_cache
+    return cache
+
+
+Facets = Annotated[FacetCache, Depends(get_facet_cache)]
 Objects = Annotated[ObjectChecks, Depends(get_object_checks)]
 WhichVersion = Annotated[
     int | None, Query(ge=1, le=MAX_VERSION, description="Which version; without it the current one.", examples=[3])
@@ -52,6 +65,20 @@ WhichVersion = Annotated[
 IfMatch = Annotated[
     str | None, Header(description="Apply the change only if the record still has this ETag.", examples=['"1"'])
 ]
+
+
+def build_ticket(public_url: PublicUrl, opened: OpenedUpload, request: SignedRequest) -> UploadTicket:
+    """Build the answer of a presigned upload."""
+    return UploadTicket(
+        upload_url=build_absolute_url(public_url, request),
+        storage_key=opened.upload.storage_key,
+        upload_headers=dict(request.headers),
+        expires_at=request.expires_at,
+        multipart_required=opened.multipart.is_required,
+        multipart_recommended=opened.multipart.is_recommended,
+        already_stored=opened.is_stored,
+        hash_first=opened.hash_first,
+    )
 
 
 @router.post(
@@ -64,6 +91,7 @@ IfMatch = Annotated[
         problems.ModelPathRefused,
         problems.ModelTypeUnknown,
         problems.InvalidRequest,
+        problems.NotAModelFile,
         problems.TooManyUploads,
         problems.StorageFull,
         problems.HostNotAllowed,
@@ -73,17 +101,7 @@ def presign_upload(
     new: UploadRequest, team: Uploading, objects: Objects, settings: CurrentSettings, public_url: PublicUrl
 ) -> UploadTicket:
     """Get a presigned URL to upload a file to."""
-    opened, request = registration.presign_upload(objects, team, settings, new)
-    return UploadTicket(
-        upload_url=build_absolute_url(public_url, request),
-        storage_key=opened.upload.storage_key,
-        upload_headers=dict(request.headers),
-        expires_at=request.expires_at,
-        multipart_required=opened.multipart.is_required,
-        multipart_recommended=opened.multipart.is_recommended,
-        already_stored=opened.is_stored,
-        hash_first=opened.hash_first,
-    )
+    return build_ticket(public_url, *registration.presign_upload(objects, team, settings, new))
 
 
 @router.post(
@@ -112,6 +130,8 @@ def presign_upload(
         },
     ),
 )
+@registers_models
+@receives_file_lists
 def create_model(
     new: NewModel, team: Uploading, objects: Objects, settings: CurrentSettings, response: Response
 ) -> Created:
@@ -135,15 +155,37 @@ def list_models(
     with database.reading() as session:
         listed = pages.list_models(session, team, model_filter, page)
         models = build_models(session, team, listed.models, settings.trash_days)
-        body = ModelList(model_list=models, page_meta=listed.meta).model_dump_json().encode()
+        is_first = page.current_page == 1 and not page.cursor
+        similar = suggest_search(session, team, model_filter) if model_filter.q and not models and is_first else None
+        body = ModelList(model_list=models, page_meta=listed.meta, did_you_mean=similar).model_dump_json().encode()
     return build_compressed_response(body, accept_encoding)
 
 
-@router.post("/lookup", responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
-def look_up_models(body: ModelLookup, team: LookingUp, database: Db) -> LookupResult:
-    """Find up to 1,000 models by hashes of their content and by paths."""
+@router.get("/facets", responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
+def count_facets(query: Annotated[FacetQuery, Query()], team: Reading, database: Db, cache: Facets) -> FacetList:
+    """Count the models that a search finds by type, base model, tag, replica state and uploader."""
     with database.reading() as session:
-        return lookup.look_up_models(session, team, body)
+        return find_or_count_facets(session, team, query, cache)
+
+
+@router.post("/lookup", response_model=LookupResult, responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
+def look_up_models(
+    body: ModelLookup,
+    team: LookingUp,
+    database: Db,
+    settings: CurrentSettings,
+    accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Response:
+    """Find up to 1,000 models by hashes of their content, by paths and by ids."""
+    if body.records:
+        check_permission(Operation.MODELS_READ, team.caller, team.role)
+    records = None
+    with database.reading() as session:
+        matches = lookup.look_up_models(session, team, body)
+        if body.records:
+            found = lookup.load_found_models(session, team, matches)
+            records = build_models(session, team, found, settings.trash_days)
+    return build_compressed_response(to_json({**matches, "model_list": records}), accept_encoding)
 
 
 @router.get("/{model_id}", responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound))
@@ -152,7 +194,7 @@ def get_model(model_id: PathId, team: Reading, database: Db, settings: CurrentSe
     with database.reading() as session:
         model = operations.find_model(session, team, operations.parse_model_id(model_id))
         response.headers["ETag"] = operations.build_etag(model)
-        return build_models(session, team, [model], settings.trash_days)[0]
+        return build_model(session, team, model, settings.trash_days)
 
 
 @router.get(
@@ -215,6 +257,7 @@ def restore_model(model_id: PathId, team: Editing, database: Db) -> Done:
         *ACCESS_PROBLEMS,
         problems.ModelNotFound,
         problems.VersionNotFound,
+        problems.ModelIsFolder,
         problems.ModelNotVerified,
         problems.ModelDamaged,
         problems.HostNotAllowed,
@@ -238,3 +281,37 @@ def download_model(
     if redirect:
         return RedirectResponse(url, status.HTTP_307_TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})
     return DownloadTicket(download_url=url, expires_at=request.expires_at)
+
+
+@router.get(
+    "/{model_id}/files",
+    responses=answers(
+        *ACCESS_PROBLEMS,
+        problems.ModelNotFound,
+        problems.VersionNotFound,
+        problems.ModelNotVerified,
+        problems.ModelDamaged,
+        problems.HostNotAllowed,
+        problems.InvalidRequest,
+    ),
+)
+def list_model_files(
+    model_id: PathId,
+    team: Downloading,
+    objects: Objects,
+    public_url: PublicUrl,
+    page: PageParams,
+    version: WhichVersion = None,
+) -> FolderFileList:
+    """List the files of a model, with a download URL for each."""
+    found = downloads.presign_files(objects, team, operations.parse_model_id(model_id), version, page)
+    entries = [
+        FolderFileEntry(
+            path=file.path,
+            file_size=file.size,
+            file_hash=f"sha256:{file.sha256}",
+            download_url=build_absolute_url(public_url, file.request),
+        )
+        for file in found.files
+    ]
+    return FolderFileList(version=found.version, file_hash=found.file_hash, file_list=entries, page_meta=found.meta)

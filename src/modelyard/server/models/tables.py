@@ -2,27 +2,34 @@
 
 models.current_version ── the version that machines get; null until a first one is verified
 models.pending_version ── the version that becomes current once it is verified; stays if it failed, until the next one
+folder_files ──────────── the files of each version of a folder model
 model_versions ────────── every content of a model, numbered from 1; the highest number is ``models.latest_version``
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, Uuid, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, Uuid, event, inspect, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
+from modelyard.server.models.search_text import SEARCHED_COLUMNS, build_search_text
+from modelyard.wire.versions import build_preview_url
 
 LIVING = text("deleted_at IS NULL")
 TRASHED = text("deleted_at IS NOT NULL")
 # The models that machines should hold, see ``replicas.desired``. SQLite uses the index only for this exact condition.
 DESIRED = text("deleted_at IS NULL AND model_status = 'active' AND verified_at IS NOT NULL")
+ASSIGNED = text("deleted_at IS NULL AND model_status = 'active' AND verified_at IS NOT NULL AND agents_assigned > 0")
 SEVERAL_VERSIONS = text("latest_version > 1")
+HAS_PREVIEW = text("preview_sha256 IS NOT NULL")
+# Versions whose file was not searched for a picture yet.
+UNPREVIEWED = text("verification = 'verified' AND preview_source IS NULL")
 # Columns of a version that its model has too, as a copy of the version that the record shows: a list reads one table.
 CONTENT_COLUMNS = (
     *("storage_key", "blob_id", "file_size", "file_hash", "blake3_hash", "facts"),
-    *("verification", "verification_error", "verified_at"),
+    *("verification", "verification_error", "verified_at", "derived_from", "total_size", "file_count"),
 )
 
 
@@ -51,14 +58,23 @@ class ModelRow(Row):
         _living("ix_models_team_id_created_at", "team_id", "created_at", "id"),
         _living("ix_models_team_id_display_name", "team_id", "display_name", "id"),
         _living("ix_models_team_id_file_size", "team_id", "file_size", "id"),
+        _living("ix_models_team_id_last_used", "team_id", "last_used_second", "id"),
         _living("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id", "deleted_at"),
         _living("ix_models_team_id_status", "team_id", "model_status", "created_at", "id", "deleted_at"),
+        _living("ix_models_team_id_base_model", "team_id", "base_model", "created_at", "id", "deleted_at"),
         _living("ix_models_team_id_verification", "team_id", "verification", "created_at", "id", "deleted_at"),
         Index(
             "ix_models_desired",
             *("team_id", "label_set", "verification", "agents_ready"),
             sqlite_where=DESIRED,
             postgresql_where=DESIRED,
+        ),
+        # Few models are on machines that their labels exclude: see ``replicas.missing``.
+        Index(
+            "ix_models_assigned",
+            *("team_id", "label_set", "verification", "agents_assigned", "agents_ready"),
+            sqlite_where=ASSIGNED,
+            postgresql_where=ASSIGNED,
         ),
         # Few models have more than one version: the retention of versions reads only those.
         Index("ix_models_several_versions", "id", sqlite_where=SEVERAL_VERSIONS, postgresql_where=SEVERAL_VERSIONS),
@@ -74,11 +90,13 @@ class ModelRow(Row):
     model_type: Mapped[str]
     canonical_type: Mapped[str]
     model_path: Mapped[str]
-    path_key: Mapped[str]
+    path_key: Mapped[str] = mapped_column(SORTED_TEXT)
     storage_key: Mapped[str]
     blob_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("blobs.id"), index=True)
-    file_size: Mapped[int]
+    file_size: Mapped[int]  # of a folder, that of its manifest
     file_hash: Mapped[str]
+    total_size: Mapped[int | None]  # bytes of all files of a folder; null for a model of one file
+    file_count: Mapped[int | None]  # of a folder; null for a model of one file
     current_version: Mapped[int | None]
     pending_version: Mapped[int | None]
     latest_version: Mapped[int] = mapped_column(default=1, server_default="1")  # numbers are never used again
@@ -86,6 +104,9 @@ class ModelRow(Row):
     model_status: Mapped[str] = mapped_column(default="active")
     verification: Mapped[str]
     verification_error: Mapped[str | None]
+    # Of the version that it shows, or of the newest earlier one that has a picture; see ``versions.previews``.
+    preview_sha256: Mapped[str | None]
+    preview_color: Mapped[str | None]
     verified_at: Mapped[datetime | None]  # see ``ModelVersionRow``; null if and only if no version is current
     blake3_hash: Mapped[str | None]
     creator_kind: Mapped[str]
@@ -95,15 +116,49 @@ class ModelRow(Row):
     tags: Mapped[list[str]] = mapped_column(default=list)
     license: Mapped[str | None]
     source_url: Mapped[str | None]
+    newer_at_source: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # see ``wire.models``
     required_labels: Mapped[list[str]] = mapped_column(default=list)
-    label_set: Mapped[str] = mapped_column(default="", server_default=text("''"))  # the required labels as one text
+    label_set: Mapped[str] = mapped_column(
+        default="", server_default=text("''")
+    )  # see ``labels.build_model_label_set``
     agents_ready: Mapped[int] = mapped_column(default=0, server_default="0")  # written by ``replicas.states``
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    searched: Mapped[str]  # name, path and tags, casefolded: what `q` looks in
+    agents_unloaded: Mapped[int] = mapped_column(default=0, server_default="0")  # of them; written there too
+    agents_assigned: Mapped[int] = mapped_column(default=0, server_default="0")  # by ``replicas.assignments``
+    # Seconds since 1970, 0 without a known use: so each model has a place in the order. Written by ``replicas.uses``.
+    last_used_second: Mapped[int] = mapped_column(default=0, server_default="0")
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # without the training tags
+    # The three columns below the overrides, which are a person's values, are derived by ``details.update_details``.
+    base_model_override: Mapped[str | None]
+    trigger_words_override: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    base_model: Mapped[str | None] = mapped_column(SORTED_TEXT)
+    base_source: Mapped[str | None]
+    trigger_words: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))  # null for none
+    derived_from: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    searched: Mapped[str]  # what `q` looks in, see ``search_text``
     etag_counter: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
+
+    @property
+    def preview_url(self) -> str | None:
+        """The path of its picture in the API, or None."""
+        return build_preview_url(self.preview_sha256)
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        """When a machine used it last, or None if no use is known."""
+        return datetime.fromtimestamp(self.last_used_second, UTC) if self.last_used_second else None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a model of many files."""
+        return self.file_count is not None
+
+    @property
+    def has_own_trigger_words(self) -> bool:
+        """Whether its trigger words are those that a person entered, perhaps none."""
+        return self.trigger_words_override is not None
 
     @property
     def shown_version(self) -> int:
@@ -123,22 +178,38 @@ class ModelVersionRow(Row):
     __table_args__ = (
         # Includes the trash: a new upload of the same content repairs damaged versions there too.
         Index("ix_model_versions_team_id_file_hash", "team_id", "file_hash"),
+        # A lookup of a thousand hashes reads only this index of versions.
+        Index("ix_model_versions_blob_id", "blob_id", "deleted_at", "model_id", "number"),
         Index("ix_model_versions_deleted_at", "deleted_at", sqlite_where=TRASHED, postgresql_where=TRASHED),
+        Index(
+            "ix_model_versions_team_id_preview",
+            *("team_id", "preview_sha256"),
+            sqlite_where=HAS_PREVIEW,
+            postgresql_where=HAS_PREVIEW,
+        ),
+        Index("ix_model_versions_unpreviewed", "created_at", sqlite_where=UNPREVIEWED, postgresql_where=UNPREVIEWED),
     )
 
     model_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("models.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     team_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("teams.id"))
     storage_key: Mapped[str]
-    blob_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("blobs.id"), index=True)
+    blob_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("blobs.id"))
     file_size: Mapped[int]
     file_hash: Mapped[str]
+    total_size: Mapped[int | None]  # see ``ModelRow``
+    file_count: Mapped[int | None]
     blake3_hash: Mapped[str | None]
     facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     verification: Mapped[str]
     verification_error: Mapped[str | None]
     verified_at: Mapped[datetime | None]  # for the first time; stays if the content is damaged later
     note: Mapped[str | None]
+    # The version that it was converted from, ``wire.pickles.conversions.DerivedFrom`` in JSON.
+    derived_from: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    sidecar: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )  # see ``wire.model_details.Sidecar``
     creator_kind: Mapped[str]
     creator_id: Mapped[UUID | None]
     creator_name: Mapped[str]
@@ -146,6 +217,47 @@ class ModelVersionRow(Row):
     promoted_at: Mapped[datetime | None]  # when it became current for the first time
     kept_from: Mapped[datetime] = mapped_column(default=now)  # from when the days of its retention count
     deleted_at: Mapped[datetime | None]  # moved to the trash by itself, not with its model
+    # The picture of the table ``previews``, with a copy of its colour.
+    preview_sha256: Mapped[str | None]
+    preview_color: Mapped[str | None]
+    # "person" who set or removed it, "file" that has it, "none" if the file has none; null: not searched for yet.
+    preview_source: Mapped[str | None]
+    preview_retry_at: Mapped[datetime | None]  # searching its file failed: not to be tried before
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is the content of a model of many files: its blob is the manifest."""
+        return self.file_count is not None
+
+    @property
+    def preview_url(self) -> str | None:
+        """The path of its picture in the API, or None."""
+        return build_preview_url(self.preview_sha256)
+
+
+class FolderFileRow(Row):
+    """One file of one version of a folder model; its content is a blob of the team, which other files may share."""
+
+    __tablename__ = "folder_files"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["model_id", "number"], ["model_versions.model_id", "model_versions.number"], ondelete="CASCADE"
+        ),
+        Index("ix_folder_files_blob_id", "blob_id", "model_id", "number"),
+        Index("ix_folder_files_team_id_file_hash", "team_id", "file_hash"),
+    )
+
+    model_id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # in the manifest, from 0
+    team_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("teams.id"))
+    path: Mapped[str]  # within the folder
+    blob_id: Mapped[UUID] = mapped_column(Uuid(), ForeignKey("blobs.id"))
+    file_size: Mapped[int]
+    file_hash: Mapped[str]
+    kind: Mapped[str]  # ``wire.folders.names.FileKind``, as which its content was or will be checked
+    # The metadata of a model file, or the facts of its refusal; null for other kinds, and before verification.
+    facts: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ModelTagRow(Row):
@@ -161,9 +273,14 @@ class ModelTagRow(Row):
     is_deleted: Mapped[bool] = mapped_column(default=False)
 
 
-def build_search_text(display_name: str, model_path: str, tags: list[str]) -> str:
-    """Return the text that the filter ``q`` searches: name, path and tags, casefolded, one a line.
+def find_shown_version(session: Session, model: ModelRow) -> ModelVersionRow:
+    """Return the version whose content the model's record shows: the current one, or else the pending one."""
+    return session.get_one(ModelVersionRow, (model.id, model.shown_version))
 
-    The line ends keep a search word from matching across two of them.
-    """
-    return "\n".join([display_name, model_path, *tags]).casefold()
+
+@event.listens_for(ModelRow, "before_update")
+def _update_searched(_mapper: object, _connection: object, model: ModelRow) -> None:
+    """Set the searched text of a changed model; whatever changes its columns by SQL has to do that too."""
+    changed = inspect(model).attrs
+    if any(changed[name].history.has_changes() for name in SEARCHED_COLUMNS if name in changed):
+        model.searched = build_search_text({name: getattr(model, name, None) for name in SEARCHED_COLUMNS})

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, status
+from fastapi import Path, Query, status
 
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
 from modelyard.server.http.problems import answers
@@ -19,7 +19,7 @@ from modelyard.wire import problems
 from modelyard.wire.schemas import Done, Updated
 from modelyard.wire.versions import MAX_VERSION, ModelVersion, VersionList, VersionUpdate
 
-router = APIRouter(route_class=ApiRoute, prefix="/models/{model_id}/versions", tags=["versions"])
+router = ApiRouter("versions", prefix="/models/{model_id}/versions")
 
 Reading = Annotated[TeamContext, require_permission(Operation.VERSIONS_READ)]
 Editing = Annotated[TeamContext, require_permission(Operation.MODELS_EDIT)]

@@ -16,8 +16,10 @@ from modelyard.server.page.files import PageFile
 
 INDEX = "/index.html"
 # Paths of the API and of files: an unknown one is answered with a problem, also to a browser.
-API_PREFIXES = ("/api/", "/blobs/", "/assets/")
+API_PREFIXES = ("/api/", "/blobs/", "/assets/", "/hf/")
 CACHE_FOREVER = "public, max-age=31536000, immutable"
+# In the name of each script that runs as a web worker (web/src/features/upload/engine/fileWorker.ts).
+WORKER_NAME = "Worker-"
 NOT_BUILT = "<!doctype html><title>Modelyard</title><p>This registry runs, but has no page: run `make page`.</p>"
 # For programs, such as curl, that take a page's address for that of the API.
 API_HINT = f"The API is at /api/v1, and its OpenAPI document at {OPENAPI_PATH}.\n"
@@ -81,13 +83,14 @@ def _build_hint_response(path: str) -> Response:
 def _build_file_response(request: Request, file: PageFile, path: str) -> Response:
     """Build the response with a file of the page, or 304 if the request has its ETag."""
     is_named_by_content = path.startswith("/assets/")
-    headers = get_fixed_headers() | {
+    headers = {
         "ETag": file.etag,
         "Vary": "Accept-Encoding",
         "Cache-Control": CACHE_FOREVER if is_named_by_content else "no-cache",
-        # A web worker runs under the policy of its own script.
-        "Content-Security-Policy": build_page_policy("none", ()),
     }
+    # A web worker runs under the policy of its own script.
+    if WORKER_NAME in path:
+        headers["Content-Security-Policy"] = build_page_policy("none", ())
     if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     encoding, body = file.choose_body(request.headers.get("accept-encoding", ""))

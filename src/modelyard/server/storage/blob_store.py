@@ -219,6 +219,15 @@ class BlobStore(Protocol):
         """
         ...
 
+    def put(self, key: str, content: bytes) -> None:
+        """Store a small object that this server made. Durable when it returns.
+
+        Raises:
+            KeyTaken: the key has an object already, as far as the store notices.
+            StoreFull, StoreUnavailable
+        """
+        ...
+
     def start_multipart(self, key: str, size: int, part_size: int) -> str:
         """Start a multipart upload and return its id.
 
@@ -228,12 +237,32 @@ class BlobStore(Protocol):
         """
         ...
 
+    def resize_multipart(self, key: str, upload: str, size: int) -> None:
+        """Set the size of an open upload's file, which was not known at its start. Durable when it returns.
+
+        Stored parts keep their size: no part but the last may be shorter than the others when the upload is finished.
+
+        Raises:
+            NoSuchUpload, StoreFull, StoreUnavailable
+            ValueError: see ``split_into_parts``; or a stored part is beyond the size. A bucket is not asked.
+        """
+        ...
+
     def presign_part(self, key: str, upload: str, number: int, size: int, expires: timedelta) -> SignedRequest:
         """Return a presigned PUT of one part; numbers begin at 1.
 
         Raises:
             NoSuchUpload: the upload is not open. A bucket is not asked: there the PUT itself fails with 404.
             ValueError: no upload has a part of this number and size, or this upload has not, as far as the store knows.
+        """
+        ...
+
+    def put_part(self, key: str, upload: str, number: int, content: bytes) -> str:
+        """Store one part that this process has, and return its etag. Durable when it returns; replaces an earlier one.
+
+        Raises:
+            NoSuchUpload, PartBusy, StoreFull, StoreUnavailable
+            ValueError: the upload has no part of this number and size, as far as the store knows.
         """
         ...
 
@@ -282,6 +311,11 @@ class BlobStore(Protocol):
         Raises:
             StoreUnavailable: no answer in time.
         """
+        ...
+
+    @property
+    def hashes_uploads(self) -> bool:
+        """Whether the store hashes the bytes that this process writes while they arrive; see ``wait_for_digest``."""
         ...
 
     def wait_for_digest(self, key: str, timeout_seconds: float) -> Digest | None:

@@ -114,9 +114,21 @@ class BulkheadStore:
     def get_total_bytes(self) -> int | None:
         return self._store.get_total_bytes()
 
+    def put(self, key: str, content: bytes) -> None:
+        with self._limit(key):
+            self._store.put(key, content)
+
     def start_multipart(self, key: str, size: int, part_size: int) -> str:
         with self._limit(key):
             return self._store.start_multipart(key, size, part_size)
+
+    def resize_multipart(self, key: str, upload: str, size: int) -> None:
+        with self._limit(key):
+            self._store.resize_multipart(key, upload, size)
+
+    def put_part(self, key: str, upload: str, number: int, content: bytes) -> str:
+        with self._limit(key):
+            return self._store.put_part(key, upload, number, content)
 
     def list_parts(self, key: str, upload: str) -> list[StoredPart]:
         with self._limit(key):
@@ -137,6 +149,10 @@ class BulkheadStore:
     def stat_quickly(self, key: str) -> StoredObject | None:
         with self._limit(key):
             return self._store.stat_quickly(key)
+
+    @property
+    def hashes_uploads(self) -> bool:
+        return self._store.hashes_uploads
 
     def wait_for_digest(self, key: str, timeout_seconds: float) -> Digest | None:
         return self._store.wait_for_digest(key, timeout_seconds)

@@ -3,22 +3,23 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
 from modelyard.server.audit.operations import EventFilter
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.problems import answers
 from modelyard.server.teams import operations
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_TIME, LINE_PATTERN
+from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_TIME
 from modelyard.wire.teams import AuditEventList
+from modelyard.wire.texts.rules import LINE_PATTERN
 
-router = APIRouter(route_class=ApiRoute, tags=["audit"])
+router = ApiRouter("audit")
 
 
 def _convert_to_utc(moment: datetime) -> datetime:
@@ -40,7 +41,7 @@ FilterText = Annotated[str, StringConstraints(min_length=1, max_length=100, patt
 UtcTime = Annotated[AwareDatetime, BeforeValidator(_check_iso_time), AfterValidator(_convert_to_utc)]
 
 
-def _parse_event_filter(
+async def _parse_event_filter(
     action: Annotated[FilterText | None, Query(description="Only this action.", examples=["member.removed"])] = None,
     object_id: Annotated[FilterText | None, Query(description="Only about this object.", examples=[EXAMPLE_ID])] = None,
     actor_id: Annotated[

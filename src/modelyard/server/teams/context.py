@@ -23,10 +23,16 @@ from modelyard.server.identity.authentication import (
     authenticate,
     build_unauthenticated_problem,
     list_valid_key_hashes,
+    run_authentication,
 )
 from modelyard.server.identity.state import Identity, IdentityState
 from modelyard.server.identity.tables import CredentialRow, UserRow
-from modelyard.server.teams.permissions import Operation, build_role_too_low_problem, check_permission
+from modelyard.server.teams.permissions import (
+    EDIT_EVERY_ROLE,
+    Operation,
+    build_role_too_low_problem,
+    check_permission,
+)
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.wire import problems
 from modelyard.wire.teams import Role
@@ -95,6 +101,14 @@ class TeamContext:
         """Return whether the user behind the caller created an object; False if an integration created it."""
         return self.user_id is not None and created_by_kind in ("user", "device") and created_by_id == self.user_id
 
+    def may_change(self, created_by_kind: str, created_by_id: UUID | None) -> bool:
+        """Return whether the caller may change an object: members their own, admins and integration keys every one."""
+        return (
+            self.caller.kind == "integration"
+            or self.is_at_least(EDIT_EVERY_ROLE)
+            or self.owns(created_by_kind, created_by_id)
+        )
+
 
 _select_user_role = (
     select(MemberRow.role)
@@ -130,12 +144,16 @@ def require_permission(operation: Operation) -> Any:
     Use it as ``team: Annotated[TeamContext, require_permission(Operation.MODELS_READ)]``.
     """
 
-    def resolve(
+    async def resolve(
         request: Request, token: BearerToken, database: Db, identity: IdentityState, _x_team_id: TeamHeader = None
     ) -> TeamContext:
         """Authenticate the request, and return its team context if the caller has the permission."""
-        with database.reading() as session:
-            team = resolve_team_context(session, identity, token, request.headers.getlist("x-team-id"))
+
+        def check() -> TeamContext:
+            with database.reading() as session:
+                return resolve_team_context(session, identity, token, request.headers.getlist("x-team-id"))
+
+        team = await run_authentication(request, token, check)
         check_permission(operation, team.caller, team.role)
         return team
 

@@ -1,7 +1,7 @@
 """Operations on teams and members: create, read, change, delete, restore, transfer, and the audit trail."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -16,10 +16,12 @@ from modelyard.server.identity import operations as identity_operations
 from modelyard.server.identity.authentication import KEY_CREATOR_ROLES, Caller, format_full_name
 from modelyard.server.identity.tables import UserRow
 from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.loader_table import check_loader_table, describe_change
 from modelyard.server.teams.permissions import INVITER_ROLES, check_grant
 from modelyard.server.teams.role_dependents import KeysChoice, hand_over_or_revoke_keys, withdraw_invitations_by
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.wire import problems
+from modelyard.wire.agent_requests.loaders import LoaderInput
 from modelyard.wire.teams import (
     DEFAULT_KEPT_VERSION_DAYS,
     DEFAULT_KEPT_VERSIONS,
@@ -27,6 +29,7 @@ from modelyard.wire.teams import (
     AuditEventList,
     Member,
     MemberList,
+    PicklePolicy,
     Role,
     Team,
     TeamUpdate,
@@ -38,6 +41,8 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "quota_bytes": None,
     "kept_versions": DEFAULT_KEPT_VERSIONS,
     "kept_version_days": DEFAULT_KEPT_VERSION_DAYS,
+    "machines_may_request": True,
+    "hub_may_import": False,
 }
 
 
@@ -85,13 +90,42 @@ def get_team(session: Session, team: TeamContext) -> Team:
     return Team(
         id=row.id,
         display_name=row.display_name,
-        pickle_policy="scan" if row.pickle_policy == "scan" else "block",
+        pickle_policy=parse_pickle_policy(row.pickle_policy),
         quota_bytes=row.quota_bytes,
         kept_versions=row.kept_versions,
         kept_version_days=row.kept_version_days,
+        machines_may_request=row.machines_may_request,
+        hub_may_import=row.hub_may_import,
+        loader_list=[LoaderInput.model_validate(each) for each in row.loader_list or ()],
         stored_bytes=revisions.get_totals(session, row.id).stored_bytes,
         created_at=row.created_at,
     )
+
+
+def parse_pickle_policy(stored: str | None) -> PicklePolicy:
+    """Return a stored policy for pickle files; an unknown one, of a newer release, refuses them."""
+    return next((policy for policy in get_args(PicklePolicy) if policy == stored), "block")
+
+
+def load_pickle_policy(session: Session, team_id: UUID) -> PicklePolicy:
+    """Return the team's policy for pickle files."""
+    return parse_pickle_policy(session.scalar(select(TeamRow.pickle_policy).where(TeamRow.id == team_id)))
+
+
+def may_machines_request(session: Session, team_id: UUID) -> bool:
+    """Return whether the team lets its machines list models and assign them to themselves."""
+    return bool(session.scalar(select(TeamRow.machines_may_request).where(TeamRow.id == team_id)))
+
+
+def may_hub_import(session: Session, team_id: UUID) -> bool:
+    """Return whether the team lets requests of the Hugging Face endpoint import what it does not have."""
+    return bool(session.scalar(select(TeamRow.hub_may_import).where(TeamRow.id == team_id)))
+
+
+def load_team_loaders(session: Session, team_id: UUID) -> list[LoaderInput]:
+    """Return the inputs of nodes that the team has added for checks of workflows."""
+    stored = session.scalar(select(TeamRow.loader_list).where(TeamRow.id == team_id)) or []
+    return [LoaderInput.model_validate(each) for each in stored]
 
 
 def update_team(session: Session, team: TeamContext, change: TeamUpdate) -> TeamRow:
@@ -101,15 +135,22 @@ def update_team(session: Session, team: TeamContext, change: TeamUpdate) -> Team
 
     Raises:
         TeamNotFound: the team was deleted after the request was authorised.
+        LoadersChanged, InvalidRequest: see ``check_loader_table``.
     """
     row = get_team_row(session, team)
-    values = {name: getattr(change, name) for name in change.model_fields_set}
+    loaders = row.loader_list or []
+    check_loader_table(loaders, change)
+    # As stored: lists of objects as JSON.
+    values = change.model_dump(include=change.model_fields_set - {"expected_loader_list"})
+    if not values.get("loader_list", True):
+        values["loader_list"] = None
     values = {name: SETTING_DEFAULTS.get(name) if value is None else value for name, value in values.items()}
     changed = {name: value for name, value in values.items() if getattr(row, name) != value}
     for name, value in changed.items():
         setattr(row, name, value)
     if changed:
-        record(session, team.actor, row.id, "team.changed", row.id, **changed)
+        facts = changed | (describe_change(loaders, changed["loader_list"] or []) if "loader_list" in changed else {})
+        record(session, team.actor, row.id, "team.changed", row.id, **facts)
     return row
 
 

@@ -19,10 +19,22 @@ class Operation(StrEnum):
     MODELS_EDIT = auto()  # edit, enable, disable, replace, delete, restore: a member's own, anybody's for an admin
     VERSIONS_READ = auto()  # an agent: the versions that its manifest names
     VERSIONS_ACTIVATE = auto()  # activate, delete, restore: a member's own models, anybody's for an admin
+    TRUSTED_FILES_READ = auto()
+    TRUSTED_FILES_CHANGE = auto()
+    PREVIEWS_READ = auto()  # an agent: those of models that its manifest names, or that it may request
+    WORKFLOWS_CHECK = auto()
+    COLLECTIONS_READ = auto()
+    COLLECTIONS_EDIT = auto()  # create, edit, delete: a member's own, anybody's for an admin
+    COLLECTIONS_SUBSCRIBE = auto()  # machines and labels; pin
+    IMPORTS_READ = auto()
+    SOURCE_TOKENS_MANAGE = auto()
+    IMPORTS_CHANGE = auto()  # look up, start; cancel, retry: a member's own, anybody's for an admin
     AGENTS_LIST = auto()
+    AGENTS_ASSIGN = auto()  # models to machines
     AGENTS_MANAGE = auto()
     AGENT_MANIFEST = auto()
     AGENT_HEARTBEAT = auto()
+    AGENT_REQUEST = auto()  # list models, and assign some to the own machine: if the team lets machines do so
     CREDENTIALS_CREATE = auto()
     CREDENTIALS_LIST = auto()  # below admin: one's own device keys
     CREDENTIALS_REVOKE = auto()  # likewise
@@ -37,6 +49,7 @@ class Operation(StrEnum):
     MEMBERS_REMOVE = auto()  # oneself for everybody, others for an admin
     INVITE = auto()
     AUDIT_READ = auto()
+    WEBHOOKS_MANAGE = auto()
 
 
 @dataclass(frozen=True)
@@ -67,10 +80,22 @@ ALLOWED: dict[Operation, Rule] = {
     Operation.MODELS_EDIT: Rule(Role.MEMBER, integration="write", device=True),
     Operation.VERSIONS_READ: Rule(Role.VIEWER, integration="read", device=True, agent=True),
     Operation.VERSIONS_ACTIVATE: Rule(Role.MEMBER, device=True),
+    Operation.TRUSTED_FILES_READ: Rule(Role.VIEWER, integration="read", device=True),
+    Operation.TRUSTED_FILES_CHANGE: Rule(Role.ADMIN, device=True),
+    Operation.PREVIEWS_READ: Rule(Role.VIEWER, integration="read", device=True, agent=True),
+    Operation.WORKFLOWS_CHECK: Rule(Role.VIEWER, integration="read", device=True, agent=True),
+    Operation.COLLECTIONS_READ: Rule(Role.VIEWER, integration="read", device=True),
+    Operation.COLLECTIONS_EDIT: Rule(Role.MEMBER, integration="write", device=True),
+    Operation.COLLECTIONS_SUBSCRIBE: Rule(Role.ADMIN, device=True),
+    Operation.IMPORTS_READ: Rule(Role.VIEWER, integration="read", device=True),
+    Operation.IMPORTS_CHANGE: Rule(Role.MEMBER, integration="write", device=True),
+    Operation.SOURCE_TOKENS_MANAGE: Rule(Role.ADMIN, device=True),
     Operation.AGENTS_LIST: Rule(Role.VIEWER, integration="read", device=True),
+    Operation.AGENTS_ASSIGN: Rule(Role.MEMBER, integration="write", device=True),
     Operation.AGENTS_MANAGE: Rule(Role.ADMIN, device=True),
     Operation.AGENT_MANIFEST: Rule(None, agent=True),
     Operation.AGENT_HEARTBEAT: Rule(None, agent=True),
+    Operation.AGENT_REQUEST: Rule(None, agent=True),
     Operation.CREDENTIALS_CREATE: Rule(Role.ADMIN),
     Operation.CREDENTIALS_LIST: Rule(Role.VIEWER),
     Operation.CREDENTIALS_REVOKE: Rule(Role.VIEWER),
@@ -85,9 +110,10 @@ ALLOWED: dict[Operation, Rule] = {
     Operation.MEMBERS_REMOVE: Rule(Role.VIEWER, device=True),
     Operation.INVITE: Rule(Role.ADMIN, device=True),
     Operation.AUDIT_READ: Rule(Role.ADMIN, device=True),
+    Operation.WEBHOOKS_MANAGE: Rule(Role.ADMIN, device=True),
 }
-# Members edit the models that they registered; users with this role or a higher one edit every model.
-EDIT_EVERY_MODEL_ROLE = Role.ADMIN
+# Members edit the models and collections that they created; users with this role or a higher one edit all.
+EDIT_EVERY_ROLE = Role.ADMIN
 # An invitation can be accepted while the user who made it has one of these roles.
 INVITER_ROLES = tuple(role for role in Role if _is_enough(role, ALLOWED[Operation.INVITE]))
 

@@ -3,15 +3,15 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import PathId, parse_uuid
 from modelyard.server.http.problems import answers
 from modelyard.server.identity.authentication import AuthenticatedCaller
-from modelyard.server.teams import audit_routes, operations
+from modelyard.server.teams import operations
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.server.teams.role_dependents import KeysChoice
@@ -20,7 +20,7 @@ from modelyard.wire.schemas import EXAMPLE_ID, Created, Done, Updated
 from modelyard.wire.teams import MemberList, NewTeam, RoleChange, Team, TeamUpdate, Transfer
 
 
-def _parse_keys_choice(
+async def _parse_keys_choice(
     keys_to: Annotated[
         UUID | None,
         Query(description="Hand the keys that the member made to this admin or owner.", examples=[EXAMPLE_ID]),
@@ -42,8 +42,8 @@ def _parse_keys_choice(
 # Whether the keys of a member who loses the right to create keys are handed over or revoked.
 KeysChoiceQuery = Annotated[KeysChoice, Depends(_parse_keys_choice)]
 
-team_router = APIRouter(route_class=ApiRoute, tags=["teams"])
-member_router = APIRouter(route_class=ApiRoute, tags=["members"])
+team_router = ApiRouter("teams")
+member_router = ApiRouter("members")
 
 
 @team_router.post(
@@ -70,7 +70,7 @@ def get_team(team: Annotated[TeamContext, require_permission(Operation.TEAM_READ
 @team_router.put(
     "/teams/current",
     operation_id="update_team",
-    responses=answers(*ACCESS_PROBLEMS, problems.TeamNotFound, problems.InvalidRequest),
+    responses=answers(*ACCESS_PROBLEMS, problems.TeamNotFound, problems.InvalidRequest, problems.LoadersChanged),
 )
 def update_team(
     change: TeamUpdate, team: Annotated[TeamContext, require_permission(Operation.TEAM_CHANGE)], database: Db
@@ -161,8 +161,3 @@ def remove_member(
     member_id = parse_uuid(user_id, operations.build_member_not_found_problem())
     with database.writing(team.team_id) as session:
         operations.remove_member(session, team, member_id, keys)
-
-
-router = APIRouter(route_class=ApiRoute)
-for _router in (team_router, member_router, audit_routes.router):
-    router.include_router(_router)

@@ -1,9 +1,10 @@
 """Tables of teams, members and invitations."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import JSON, ForeignKey, Index, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import Row, new_id, now
@@ -22,10 +23,16 @@ class TeamRow(Row):
     display_name: Mapped[str]
     pickle_policy: Mapped[str] = mapped_column(default="block")
     quota_bytes: Mapped[int | None]
+    # When the team reached 80 % of its quota; None below.
+    quota_warned_at: Mapped[datetime | None]
     kept_versions: Mapped[int] = mapped_column(default=DEFAULT_KEPT_VERSIONS, server_default=str(DEFAULT_KEPT_VERSIONS))
     kept_version_days: Mapped[int] = mapped_column(
         default=DEFAULT_KEPT_VERSION_DAYS, server_default=str(DEFAULT_KEPT_VERSION_DAYS)
     )
+    machines_may_request: Mapped[bool] = mapped_column(default=True, server_default=true())
+    hub_may_import: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # ``wire.agent_requests.loaders.LoaderInput`` in JSON; None for an empty list.
+    loader_list: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None] = mapped_column(index=True)
 

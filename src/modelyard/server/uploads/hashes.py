@@ -13,7 +13,7 @@ from modelyard.server.database.search import is_sqlite_session
 from modelyard.server.database.session import get_table
 from modelyard.server.database.text_list import build_text_list, encode_text_list, join_rows
 from modelyard.server.uploads.tables import BlobRow
-from modelyard.wire.hashes import HashCandidate, HashName
+from modelyard.wire.hashes.texts import HashCandidate, HashName
 
 HashColumn = Literal["sha256", "blake3", "autov1", "autov3", "crc32"]
 # The most reliable kind first: a client can choose bytes with a given CRC-32, and fine-tunes may share an AutoV1.
@@ -47,10 +47,10 @@ def find_blobs_by_hash(
     matches = []
     for column, digits in by_column.items():
         if digits:
-            statement = _build_statement(column, verified_only=verified_only, is_sqlite=is_sqlite_session(session))
+            statement = build_blobs_query(column, verified_only=verified_only, is_sqlite=is_sqlite_session(session))
             values = {"team": team_id, "hashes": encode_text_list(digits), "limit": limit}
             rows = session.execute(statement, values)
-            matches += [BlobMatch(candidate, str(row.blob_id)) for row in rows for candidate in digits[row.value]]
+            matches += [BlobMatch(candidate, str(row.blob_id)) for row in rows for candidate in digits[row.digits]]
     return matches
 
 
@@ -60,13 +60,19 @@ def get_hash_column(name: HashName) -> HashColumn:
 
 
 @cache
-def _build_statement(column: HashColumn, *, verified_only: bool, is_sqlite: bool) -> Select[Any]:
-    """Build the query for the blobs of a team whose hash begins with one of the texts: ranges of the column's index."""
+def build_blobs_query(column: HashColumn, *, verified_only: bool, is_sqlite: bool) -> Select[Any]:
+    """Build the query for the blobs of a team whose hash begins with one of the texts: ranges of the column's index.
+
+    Its rows have the text as ``digits``, and ``blob_id``. Its parameters are ``team``, ``hashes`` as
+    ``encode_text_list`` returns them, and ``limit``, the number of blobs that it returns at most.
+    """
     texts, limit = build_text_list("hashes"), bindparam("limit", type_=Integer())
     digest, first_digits = _blobs.c[column], texts.c.value
     in_range = (digest >= first_digits) & (digest < first_digits.concat(_AFTER_DIGITS))
     condition = (_blobs.c.team_id == bindparam("team", type_=Uuid())) & in_range
     if verified_only:
         condition &= _blobs.c.verified_at.is_not(None)
-    source, blobs = join_rows(texts, _blobs, condition, digest, limit, is_sqlite=is_sqlite)
-    return select(texts.c.value, type_coerce(blobs.c.id, NullType()).label("blob_id")).select_from(source).limit(limit)
+    source, blobs = join_rows(texts, _blobs, condition, limit, is_sqlite=is_sqlite, order=digest)
+    # The id stays as the driver returns it: to parse a thousand of them would cost as much as to find the blobs.
+    columns = first_digits.label("digits"), type_coerce(blobs.c.id, NullType()).label("blob_id")
+    return select(*columns).select_from(source).limit(limit)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import now
@@ -12,9 +13,15 @@ from modelyard.server.identity.authentication import Caller
 from modelyard.server.settings import Settings
 from modelyard.server.storage import blob_store
 from modelyard.server.storage.blob_store import MAX_PARTS, BlobStore
-from modelyard.server.teams.context import resolve_team_context_by_id
+from modelyard.server.teams.context import TeamContext, resolve_team_context_by_id
 from modelyard.server.teams.permissions import Operation
-from modelyard.server.uploads.operations import PUT_URL_LIFETIME, build_upload_not_found
+from modelyard.server.uploads.operations import (
+    PUT_URL_LIFETIME,
+    build_upload_not_found,
+    check_space,
+    find_upload,
+    get_upload,
+)
 from modelyard.server.uploads.tables import UploadRow
 from modelyard.wire import problems
 from modelyard.wire.uploads import Multipart, MultipartCompletion, MultipartRequest, PartsRequest
@@ -245,3 +252,80 @@ def abort_multipart(database: Database, store: BlobStore, caller: Caller, reques
             upload = get_callers_upload(session, caller, request.storage_key)
             if upload.multipart_id == request.upload_id:
                 upload.multipart_id, upload.aborted_at = None, now()
+
+
+def abort_own_upload(database: Database, store: BlobStore, team_id: UUID, storage_key: str) -> None:
+    """Abort the multipart upload that the registry itself began for a team, and delete its parts. Idempotent.
+
+    Does nothing for an upload that is registered, that has no parts, or that does not exist any more. A complete file
+    is removed when the upload expires.
+    """
+    with database.reading() as session:
+        upload = find_upload(session, team_id, storage_key)
+    if upload is None or upload.registered_at is not None or upload.multipart_id is None:
+        return
+    store.abort_multipart(storage_key, upload.multipart_id)
+    with database.writing(team_id) as session:
+        current = find_upload(session, team_id, storage_key)
+        if current is not None and current.multipart_id == upload.multipart_id and current.registered_at is None:
+            current.multipart_id, current.aborted_at = None, now()
+            # The URL of its PUT request was not given out; it would count in the quota until it expires.
+            current.created_at = min(current.created_at, now() - PUT_URL_LIFETIME)
+
+
+def restart_own_upload(
+    database: Database, store: BlobStore, team: TeamContext, settings: Settings, upload: UploadRow, size: int
+) -> UploadRow:
+    """Begin an upload that the registry itself fills anew with a size, and delete its parts.
+
+    Its reservation in the quota changes to the new size, and is not free in between.
+
+    Raises:
+        QuotaExceeded, StorageFull: the file does not fit.
+        UploadNotFound: the upload expired.
+        UploadUsed: the store has the complete file already.
+    """
+    if upload.multipart_id is not None:
+        store.abort_multipart(upload.storage_key, upload.multipart_id)
+    free_bytes, part_size = store.get_free_bytes(), choose_part_size(size, settings.part_size)
+    try:
+        new_id = store.start_multipart(upload.storage_key, size, part_size)
+    except blob_store.KeyTaken:
+        raise _build_upload_complete(upload) from None
+    try:
+        with database.writing(upload.team_id) as session:
+            current = get_upload(session, upload.team_id, upload.storage_key)
+            counted = 0 if current.multipart_id is None else current.file_size
+            if size > counted:
+                check_space(session, team, settings, size - counted, free_bytes)
+            current.multipart_id, current.part_size, current.file_size = new_id, part_size, size
+            current.touched_at, current.aborted_at = now(), None
+    except problems.Problem:
+        store.abort_multipart(upload.storage_key, new_id)
+        raise
+    return current
+
+
+def resize_own_upload(
+    database: Database, store: BlobStore, team: TeamContext, settings: Settings, upload: UploadRow, size: int
+) -> UploadRow:
+    """Set the size of an open upload that the registry itself fills; what it grows by is reserved in the quota.
+
+    Raises:
+        QuotaExceeded, StorageFull: the file does not fit; the size stays.
+        UploadNotFound: the upload expired.
+    """
+    free_bytes = store.get_free_bytes()
+    with database.writing(upload.team_id) as session:
+        current = get_upload(session, upload.team_id, upload.storage_key)
+        if size > current.file_size:
+            check_space(session, team, settings, size - current.file_size, free_bytes)
+        current.file_size, current.touched_at = size, now()
+    store.resize_multipart(upload.storage_key, upload.multipart_id or "", size)
+    return current
+
+
+def touch_upload(database: Database, upload: UploadRow) -> None:
+    """Extend the life of an upload that the registry itself fills."""
+    with database.writing(upload.team_id) as session:
+        session.execute(update(UploadRow).where(UploadRow.id == upload.id).values(touched_at=now()))

@@ -1,17 +1,18 @@
 """Operations on uploads and blobs: open an upload within the team's limits, find and insert blobs."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Double, bindparam, cast, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Double, bindparam, case, cast, func, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.server import revisions
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.session import announce, get_table, insert_row
+from modelyard.server.database.session import announce, get_table, insert_rows
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest, StoredObject, is_storage_key
 from modelyard.server.teams.context import TeamContext
@@ -21,6 +22,8 @@ from modelyard.wire import problems
 from modelyard.wire.uploads import MULTIPART_ABOVE_BYTES, UploadRequest
 
 PUT_URL_LIFETIME = timedelta(hours=1)
+# A folder is registered once all of its files are uploaded: a team may have so many times more of such uploads.
+FOLDER_UPLOADS = 25
 # Announced within this process when a blob is added to the verification queue.
 BLOB_PENDING = "blob-pending"
 
@@ -46,6 +49,18 @@ _MARK_REGISTERED = (
         registered_at=bindparam("moment"),
         touched_at=bindparam("moment"),
     )
+)
+
+# Reservations of files of folders with a hash are grouped by content: a file is presigned again when its URL expired,
+# or when its folder is uploaded again. All others are counted one by one.
+_RESERVED_CONTENT = case(
+    (UploadRow.is_in_folder & UploadRow.file_hash.is_not(None), UploadRow.file_hash), else_=UploadRow.storage_key
+)
+
+# The columns of a new blob without a constant default.
+_BLOB_COLUMNS = (
+    *("id", "team_id", "sha256", "blake3", "size", "store_key"),
+    *("verification", "checked_at", "verified_at", "stored_version"),
 )
 
 
@@ -90,9 +105,9 @@ def open_upload(
     """
     blob = _find_candidate_blob(session, team.team_id, new)
     is_stored = blob is not None and new.file_hash is not None
-    _check_open_uploads(session, team.team_id, settings)
+    _check_open_uploads(session, team.team_id, settings, is_in_folder=bool(new.is_folder))
     if not is_stored:
-        _check_quota(session, team, settings, new.file_size)
+        check_quota(session, team, settings, new.file_size, new.file_hash if new.is_folder else None)
         _check_disk(free_bytes, new.file_size)
 
     upload_id = new_id()
@@ -103,6 +118,7 @@ def open_upload(
         file_name=new.file_name,
         file_size=new.file_size,
         file_hash=new.file_hash,
+        is_in_folder=bool(new.is_folder),
         creator_kind=team.creator.kind,
         creator_id=team.creator.id,
     )
@@ -130,15 +146,17 @@ def _find_candidate_blob(session: Session, team_id: UUID, new: UploadRequest) ->
     return session.scalars(same_size.limit(1)).first()
 
 
-def _check_open_uploads(session: Session, team_id: UUID, settings: Settings) -> None:
-    """Check that the team may open one more upload.
+def _check_open_uploads(session: Session, team_id: UUID, settings: Settings, *, is_in_folder: bool) -> None:
+    """Check that the team may open one more upload; those of files of folders are counted apart.
 
     Raises:
-        TooManyUploads: it has ``settings.open_uploads`` unfinished ones; says when the next of them expires.
+        TooManyUploads: it has as many unfinished ones as it may; says when the next of them expires.
     """
     is_counted = _is_open(settings) & (UploadRow.team_id == team_id) & UploadRow.aborted_at.is_(None)
+    is_counted &= UploadRow.is_in_folder.is_(is_in_folder)
     count = session.scalar(select(func.count()).where(is_counted)) or 0
-    if count < settings.open_uploads:
+    limit = settings.open_uploads * FOLDER_UPLOADS if is_in_folder else settings.open_uploads
+    if count < limit:
         return
     is_multipart = UploadRow.multipart_id.is_not(None)
     oldest_single = session.scalar(select(func.min(UploadRow.created_at)).where(is_counted, ~is_multipart))
@@ -152,7 +170,7 @@ def _check_open_uploads(session: Session, team_id: UUID, settings: Settings) -> 
         if since is not None
     ]
     raise problems.TooManyUploads(
-        f"The team has {count} unfinished uploads; the limit is {settings.open_uploads}. Finish some, or abort "
+        f"The team has {count} unfinished uploads; the limit is {limit}. Finish some, or abort "
         "multipart uploads, which stop counting at once. Other uploads stop counting after one hour, multipart uploads "
         f"{settings.upload_days} days after their last part; the next one at {min(expiries):%Y-%m-%d %H:%M} UTC.",
         open_uploads=count,
@@ -166,13 +184,37 @@ def _is_open(settings: Settings) -> ColumnElement[bool]:
     An upload with one PUT counts for the lifetime of its URL, a multipart upload for ``settings.upload_days`` after its
     last part.
     """
+    return UploadRow.registered_at.is_(None) & _can_be_completed(settings)
+
+
+def _is_reserving(settings: Settings) -> ColumnElement[bool]:
+    """Build the SQL condition for uploads whose declared bytes count to the quota.
+
+    Those are the open ones, and those of files of folders until they are deleted: they are registered only after the
+    last file of the folder has arrived, which can be long after the URL of the first has expired.
+    """
+    is_waiting = UploadRow.is_in_folder & UploadRow.aborted_at.is_(None) & _is_kept(settings)
+    # Outside of the alternatives, so that an index excludes the registered uploads, which are far more.
+    return UploadRow.registered_at.is_(None) & or_(_can_be_completed(settings), is_waiting)
+
+
+def _can_be_completed(settings: Settings) -> ColumnElement[bool]:
+    """Build the SQL condition for uploads with a valid URL, and for multipart uploads that are kept."""
     is_url_valid = UploadRow.created_at > now() - PUT_URL_LIFETIME
-    is_recent = UploadRow.touched_at > now() - timedelta(days=settings.upload_days)
-    return UploadRow.registered_at.is_(None) & or_(is_url_valid, UploadRow.multipart_id.is_not(None) & is_recent)
+    return or_(is_url_valid, UploadRow.multipart_id.is_not(None) & _is_kept(settings))
 
 
-def _check_quota(session: Session, team: TeamContext, settings: Settings, size: int) -> None:
+def _is_kept(settings: Settings) -> ColumnElement[bool]:
+    """Build the SQL condition for uploads that were used within ``settings.upload_days``."""
+    return UploadRow.touched_at > now() - timedelta(days=settings.upload_days)
+
+
+def check_quota(session: Session, team: TeamContext, settings: Settings, size: int, content: str | None = None) -> None:
     """Check that a file of ``size`` bytes fits into the team's quota, with its stored blobs and open uploads.
+
+    ``content`` is the hash of a file of a folder: nothing more is needed if one open upload has reserved its bytes.
+    Of equal files of folders, the first two uploads count once, so that an interrupted folder can be uploaded once
+    more, and each further one counts too: each may store its bytes.
 
     Raises:
         QuotaExceeded: it does not fit.
@@ -181,18 +223,53 @@ def _check_quota(session: Session, team: TeamContext, settings: Settings, size: 
     quota = settings.quota_bytes if quota is None else quota
     if quota is None:
         return
-    # Summed as floating point numbers: SQLite fails on integers above 64 bits, and clients may declare such sizes.
-    total = select(func.coalesce(func.sum(cast(UploadRow.file_size, Double)), 0.0))
-    is_expected = _is_open(settings) & UploadRow.blob_id.is_(None)
-    expected = int(session.scalar(total.where(UploadRow.team_id == team.team_id, is_expected)) or 0)
     stored = revisions.get_totals(session, team.team_id).stored_bytes
-    if stored + expected + size > quota:
-        raise problems.QuotaExceeded(
-            f"The team may store {quota} bytes; {stored + expected} are used or reserved, and this file has {size}.",
-            quota_bytes=quota,
-            stored_bytes=stored,
-            expected_bytes=expected,
+    is_expected = (UploadRow.team_id == team.team_id) & _is_reserving(settings) & UploadRow.blob_id.is_(None)
+    # Grouping equal contents takes several times as long, and is needed only if the bytes of all do not fit.
+    if stored + int(session.scalar(select(_sum_sizes(UploadRow.file_size)).where(is_expected)) or 0) + size <= quota:
+        return
+    expected, same = _sum_reservations(session, is_expected, content, size)
+    if same == 1 or stored + expected + size <= quota:
+        return
+    raise problems.QuotaExceeded(
+        f"The team may store {quota} bytes; {stored + expected} are used or reserved, and this file needs {size}.",
+        quota_bytes=quota,
+        stored_bytes=stored,
+        expected_bytes=expected,
+    )
+
+
+def _sum_reservations(
+    session: Session, is_expected: ColumnElement[bool], content: str | None, size: int
+) -> tuple[int, int]:
+    """Return the bytes that uploads reserve, and how many of them are files of folders with this content and size."""
+    counted = func.count()
+    groups = (
+        select(
+            _RESERVED_CONTENT.label("content"),
+            UploadRow.file_size,
+            counted.label("uploads"),
+            case((counted > 2, counted - 1), else_=1).label("times"),
         )
+        .where(is_expected)
+        .group_by(_RESERVED_CONTENT, UploadRow.file_size)
+        .subquery()
+    )
+    is_same = (groups.c.content == content) & (groups.c.file_size == size)
+    sizes = cast(groups.c.file_size, Double) * groups.c.times
+    same = func.coalesce(func.sum(case((is_same, groups.c.uploads))), 0)
+    total, uploads = session.execute(select(_sum_sizes(sizes), same)).one()
+    return int(total), int(uploads)
+
+
+def check_space(session: Session, team: TeamContext, settings: Settings, size: int, free_bytes: int | None) -> None:
+    """Check that ``size`` more bytes fit into the team's quota and into the free space of the store; None: unlimited.
+
+    Raises:
+        QuotaExceeded, StorageFull: they do not fit.
+    """
+    check_quota(session, team, settings, size)
+    _check_disk(free_bytes, size)
 
 
 def _check_disk(free: int | None, size: int) -> None:
@@ -203,10 +280,15 @@ def _check_disk(free: int | None, size: int) -> None:
     """
     if free is not None and size > free:
         raise problems.StorageFull(
-            f"The registry's disk has {free} bytes of free space; this file has {size}.",
+            f"The registry's disk has {free} bytes of free space; this file needs {size}.",
             needed_bytes=size,
             free_bytes=free,
         )
+
+
+def _sum_sizes(column: ColumnElement[int] | ColumnElement[float] | InstrumentedAttribute[int]) -> ColumnElement[float]:
+    """Build the sum of sizes as a float: SQLite fails on integers above 64 bits, which may be declared."""
+    return func.coalesce(func.sum(cast(column, Double)), 0.0)
 
 
 def get_upload(session: Session, team_id: UUID, storage_key: str) -> UploadRow:
@@ -215,10 +297,15 @@ def get_upload(session: Session, team_id: UUID, storage_key: str) -> UploadRow:
     Raises:
         UploadNotFound: there is none, or it belongs to another team.
     """
-    upload = session.scalar(_BY_KEY, {"key": storage_key, "team": team_id}) if is_storage_key(storage_key) else None
+    upload = find_upload(session, team_id, storage_key)
     if upload is None:
         raise build_upload_not_found()
     return upload
+
+
+def find_upload(session: Session, team_id: UUID, storage_key: str) -> UploadRow | None:
+    """Return the team's upload with this storage key, or None."""
+    return session.scalar(_BY_KEY, {"key": storage_key, "team": team_id}) if is_storage_key(storage_key) else None
 
 
 def build_upload_not_found() -> problems.UploadNotFound:
@@ -240,33 +327,42 @@ def count_arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
 
 
 def insert_blob(session: Session, upload: UploadRow, sha256: str, stored: StoredObject) -> BlobRow:
-    """Insert a blob for an upload's content: verified if ``stored`` has a digest, else pending.
+    """Insert a blob for an upload's content; see ``build_blob`` and ``insert_blobs``."""
+    blob = build_blob(upload, sha256, stored)
+    insert_blobs(session, [blob])
+    return blob
 
-    A pending blob wakes this process's verification at commit. The returned row is not attached to the session: changes
-    of it are not stored. The caller adds its size to the team's stored bytes.
-    """
+
+def build_blob(upload: UploadRow, sha256: str, stored: StoredObject) -> BlobRow:
+    """Build the row of a blob for an upload's content: verified if ``stored`` has a digest, else pending."""
     digest = stored.digest
     moment = None if digest is None else now()
-    values = {
-        "id": new_id(),
-        "team_id": upload.team_id,
-        "sha256": sha256,
-        "blake3": None if digest is None else digest.blake3,
-        "size": upload.file_size,
-        "store_key": upload.storage_key,
-        "verification": "pending" if digest is None else "verified",
-        "checked_at": moment,
-        "verified_at": moment,
-        "stored_version": None if digest is None else stored.version,
-    }
-    insert_row(session, BlobRow, **values)
-    if digest is None:
+    return BlobRow(
+        id=new_id(),
+        team_id=upload.team_id,
+        sha256=sha256,
+        blake3=None if digest is None else digest.blake3,
+        size=upload.file_size,
+        store_key=upload.storage_key,
+        verification="pending" if digest is None else "verified",
+        checked_at=moment,
+        verified_at=moment,
+        stored_version=None if digest is None else stored.version,
+    )
+
+
+def insert_blobs(session: Session, blobs: Sequence[BlobRow]) -> None:
+    """Insert rows of ``build_blob`` with one statement; they are not attached to the session: changes are not stored.
+
+    A pending blob wakes this process's verification at commit. The caller adds the sizes to the team's stored bytes.
+    """
+    insert_rows(session, BlobRow, [{name: getattr(blob, name) for name in _BLOB_COLUMNS} for blob in blobs])
+    if any(blob.verification == "pending" for blob in blobs):
         announce(session, BLOB_PENDING)
-    return BlobRow(**values)
 
 
 def queue_for_verification(session: Session, blob: BlobRow) -> None:
-    """Put a verified blob back into the verification queue, because no model has its metadata."""
+    """Put a blob back into the verification queue: no model has its metadata, or its refusal is not valid any more."""
     blob.verification = "pending"
     blob.checked_at = blob.verified_at = None
     announce(session, BLOB_PENDING)
@@ -275,6 +371,12 @@ def queue_for_verification(session: Session, blob: BlobRow) -> None:
 def find_verified_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
     """Return a verified blob of the team with this hash and size, or None; there may be several."""
     return session.scalars(_VERIFIED_BLOB, {"team": team_id, "sha256": sha256, "size": size}).first()
+
+
+def find_verified_size(session: Session, team_id: UUID, sha256: str) -> int | None:
+    """Return the size of the team's verified content with this hash, or None."""
+    is_held = (BlobRow.team_id == team_id) & (BlobRow.sha256 == sha256) & (BlobRow.verification == "verified")
+    return session.scalars(select(BlobRow.size).where(is_held).limit(1)).first()
 
 
 def mark_upload_registered(session: Session, upload: UploadRow, blob_id: UUID, model_id: UUID) -> bool:

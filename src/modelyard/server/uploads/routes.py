@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, status
+from fastapi import Depends, Query, status
 
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.params import CurrentSettings
 from modelyard.server.http.problems import answers
 from modelyard.server.http.public_url import PublicUrl
@@ -16,7 +16,7 @@ from modelyard.server.uploads import multipart
 from modelyard.wire import problems, uploads
 from modelyard.wire.schemas import Done
 
-router = APIRouter(route_class=ApiRoute, prefix="/uploads/multipart", tags=["uploads"])
+router = ApiRouter("uploads", prefix="/uploads/multipart")
 ACCESS_PROBLEMS = (
     problems.Unauthenticated,
     problems.TwoCredentials,
@@ -27,7 +27,7 @@ ACCESS_PROBLEMS = (
 )
 
 
-def check_may_upload(caller: AuthenticatedCaller) -> Caller:
+async def check_may_upload(caller: AuthenticatedCaller) -> Caller:
     """Check that this kind of caller may upload at all, and return the caller.
 
     Whether a user may upload in the upload's team is checked once its storage key is known.

@@ -9,15 +9,21 @@ discarded.store_key ── an object that can be removed: no other row uses it, 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
 
 PENDING = text("verification = 'pending'")
+FAILED = text("verification = 'failed'")
 RECHECK = text("recheck_since IS NOT NULL")
+# The release of the inspection whose results are stored. Raised when it finds more in a file: files that were inspected
+# by an older one are inspected again, see ``verification.reinspection``.
+INSPECTION = 1
+VERIFIED = text("verification = 'verified'")
 # CRC-32 is the last hash to be computed, and every content has one.
 UNHASHED = text("verification = 'verified' AND crc32 IS NULL")
+UNINSPECTED = text(f"verification = 'verified' AND inspected_as < {INSPECTION}")
 
 
 class BlobRow(Row):
@@ -29,6 +35,8 @@ class BlobRow(Row):
         Index("ix_blobs_team_id_sha256", "team_id", "sha256"),
         Index("ix_blobs_team_id_size", "team_id", "size"),
         Index("ix_blobs_pending", "team_id", "tries", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
+        # A folder looks here for those of its files.
+        Index("ix_blobs_failed", "team_id", sqlite_where=FAILED, postgresql_where=FAILED),
         Index("ix_blobs_verification_checked_at", "verification", "checked_at"),
         Index("ix_blobs_recheck_since", "recheck_since", sqlite_where=RECHECK, postgresql_where=RECHECK),
         # One for each hash that models are found by; ``uploads.hashes`` reads ranges of them.
@@ -37,6 +45,7 @@ class BlobRow(Row):
         Index("ix_blobs_team_id_autov3", "team_id", "autov3"),
         Index("ix_blobs_team_id_crc32", "team_id", "crc32"),
         Index("ix_blobs_unhashed", "created_at", sqlite_where=UNHASHED, postgresql_where=UNHASHED),
+        Index("ix_blobs_inspected_as", "inspected_as", "created_at", sqlite_where=VERIFIED, postgresql_where=VERIFIED),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -48,6 +57,8 @@ class BlobRow(Row):
     autov3: Mapped[str | None] = mapped_column(SORTED_TEXT)  # set with ``crc32`` by ``verification.hash_completion``
     crc32: Mapped[str | None] = mapped_column(SORTED_TEXT)
     hash_retry_at: Mapped[datetime | None]  # computing ``autov3`` and ``crc32`` failed: not to be tried before
+    inspected_as: Mapped[int] = mapped_column(default=INSPECTION, server_default="0")
+    inspect_retry_at: Mapped[datetime | None]  # inspecting it again failed: not to be tried before
     size: Mapped[int]
     store_key: Mapped[str] = mapped_column(unique=True)
     verification: Mapped[str] = mapped_column(default="pending")
@@ -88,6 +99,7 @@ class UploadRow(Row):
     file_hash: Mapped[str | None]
     creator_kind: Mapped[str]
     creator_id: Mapped[UUID | None]
+    is_in_folder: Mapped[bool] = mapped_column(default=False, server_default=false())  # of a file of a folder model
     multipart_id: Mapped[str | None]
     part_size: Mapped[int | None]
     blob_id: Mapped[UUID | None] = mapped_column(ForeignKey("blobs.id"), index=True)

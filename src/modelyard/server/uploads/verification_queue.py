@@ -14,22 +14,26 @@ TOTAL_QUEUES = 10
 RETRY_SECONDS = 10
 
 
-def check_verification_queue(session: Session, team_id: UUID, limit: int) -> None:
-    """Check that one more file of this team may wait for verification; ``limit`` is the size of a team's queue.
+def check_verification_queue(session: Session, team_id: UUID, limit: int, count: int = 1) -> None:
+    """Check that ``count`` more files of this team may wait for verification; ``limit`` is the size of a team's queue.
 
-    Concurrent registrations may all see the last free place, so the limit can be exceeded by the number of threads.
+    Many files, as a folder may have, are accepted while less than a tenth of the queue is taken, even if they are more
+    than the queue takes. Concurrent registrations may all see the last free place, so the limit can be exceeded by the
+    number of threads.
 
     Raises:
-        VerificationQueueFull: the team's queue is full, or all teams together have reached their limit and this team
-            has at least a tenth of its own.
+        VerificationQueueFull: the team's queue has no room for the files, or that of all teams together has none and
+            this team would have more than a tenth of its own.
     """
-    waiting = _count_pending(session, limit, BlobRow.team_id == team_id)
-    if waiting < limit and (
-        waiting * TOTAL_QUEUES < limit or _count_pending(session, limit * TOTAL_QUEUES) < limit * TOTAL_QUEUES
+    waiting, total_limit = _count_pending(session, limit, BlobRow.team_id == team_id), limit * TOTAL_QUEUES
+    counted = min(count, limit)
+    if (waiting + count <= limit or waiting * TOTAL_QUEUES < limit) and (
+        (waiting + counted - 1) * TOTAL_QUEUES < limit or _count_pending(session, total_limit) + counted <= total_limit
     ):
         return
     raise VerificationQueueFull(
-        f"{waiting} files of this team are waiting for verification, and the queue is full. Try again later.",
+        f"{waiting} files of this team are waiting for verification; the queue has no room for {count} more. "
+        "Try again later.",
         waiting=waiting,
         retry_after=RETRY_SECONDS,
     )

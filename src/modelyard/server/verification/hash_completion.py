@@ -1,9 +1,13 @@
 """Computation of the hashes that verification does not compute: AutoV3 and CRC-32, and AutoV1 of old blobs."""
 
+import itertools
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
@@ -17,12 +21,14 @@ from modelyard.server.verification.content_hashes import ContentHasher, ContentH
 
 # After this time a blob that could not be read, or was not what it should be, is tried again.
 RETRY_PAUSE = timedelta(hours=1)
+# The hashes of several small blobs are stored with one write.
+BATCH, BATCH_BYTES = 50, 16 << 20
 _MEGABYTE = 1_000_000
 log = logging.getLogger("modelyard.verification")
 
 
 class HashCompleter:
-    """Reads verified blobs that lack a hash, one at a time and newest first, at ``rate`` megabytes a second."""
+    """Reads verified blobs that lack a hash, newest first, at ``rate`` megabytes a second."""
 
     def __init__(self, database: Database, store: BlobStore, metrics: Metrics, rate: int) -> None:
         self._database, self._store, self._metrics = database, store, metrics
@@ -36,10 +42,10 @@ class HashCompleter:
     def is_due(self) -> bool:
         """Return whether a blob waits for ``complete_next``."""
         with self._database.reading() as session:
-            return session.scalar(self._select_next()) is not None
+            return bool(_load_batch(session))
 
     def complete_next(self) -> bool:
-        """Compute the hashes of one blob; return False if none is due, or if this was interrupted.
+        """Compute the hashes of one batch of a team's blobs; return False if none is due, or if this was interrupted.
 
         A blob that cannot be read is tried again after ``RETRY_PAUSE``. So is one that is missing or has other bytes
         than were verified; it is also requested to be verified again, which decides what that means.
@@ -49,27 +55,33 @@ class HashCompleter:
             ReadStopped: ``stop`` was called, or this run was interrupted.
         """
         with self._database.reading() as session:
-            blob = session.scalar(self._select_next())
-        if blob is None or self.interruption.is_set():
-            return False
+            blobs = _load_batch(session)
+        completed: list[tuple[BlobRow, dict[str, Any]]] = []
+        try:
+            for blob in blobs:
+                if self.interruption.is_set():
+                    return False
+                completed.append((blob, self._complete(blob)))
+        finally:
+            self._record(completed)
+        return bool(completed)
+
+    def _complete(self, blob: BlobRow) -> dict[str, Any]:
+        """Return the changed columns of a blob: its hashes, or when to try it again.
+
+        Raises:
+            StoreUnavailable, ReadStopped: see ``complete_next``.
+        """
         try:
             hashes = self._compute(blob)
         except NoSuchKey:
-            self._postpone(blob, "its object is missing or has changed", is_suspect=True)
+            return _postpone(blob, "its object is missing or has changed", is_suspect=True)
         except StoreError as error:
             check_store_answers(self._store)
-            self._postpone(blob, error.detail)
-        else:
-            if hashes.sha256 == blob.sha256:
-                self._record(blob, hashes)
-            else:
-                self._postpone(blob, "its bytes are not those that were verified", is_suspect=True)
-        return True
-
-    def _select_next(self) -> Select[BlobRow]:
-        """Build the query for the newest verified blob that lacks a hash and may be tried now."""
-        may_try = or_(BlobRow.hash_retry_at.is_(None), BlobRow.hash_retry_at <= now())
-        return select(BlobRow).where(UNHASHED, may_try).order_by(BlobRow.created_at.desc()).limit(1)
+            return _postpone(blob, error.detail)
+        if hashes.sha256 != blob.sha256:
+            return _postpone(blob, "its bytes are not those that were verified", is_suspect=True)
+        return {"autov1": hashes.autov1, "autov3": hashes.autov3, "crc32": hashes.crc32, "hash_retry_at": None}
 
     def _compute(self, blob: BlobRow) -> ContentHashes:
         """Read the object at the rate, and return its hashes.
@@ -97,18 +109,34 @@ class HashCompleter:
             raise ReadStopped("The computation of hashes was stopped.")
         self._metrics.bytes_hashed.inc(length)
 
-    def _record(self, blob: BlobRow, hashes: ContentHashes) -> None:
-        """Store the hashes, which hold for every object with the blob's SHA-256."""
-        values = {"autov1": hashes.autov1, "autov3": hashes.autov3, "crc32": hashes.crc32, "hash_retry_at": None}
-        is_same_content = (BlobRow.id == blob.id) & (BlobRow.sha256 == blob.sha256)
-        with self._database.writing(blob.team_id) as session:
-            session.execute(update(BlobRow).where(is_same_content).values(values))
+    def _record(self, completed: Sequence[tuple[BlobRow, dict[str, Any]]]) -> None:
+        """Change the columns of a batch of blobs, except of one that has other bytes or another object by now."""
+        if not completed:
+            return
+        with self._database.writing(completed[0][0].team_id) as session:
+            for blob, values in completed:
+                is_same = (BlobRow.sha256 == blob.sha256) & (BlobRow.store_key == blob.store_key)
+                session.execute(update(BlobRow).where(BlobRow.id == blob.id, is_same).values(values))
 
-    def _postpone(self, blob: BlobRow, why: str, *, is_suspect: bool = False) -> None:
-        """Try the blob again after ``RETRY_PAUSE``; a suspect one is also marked to be verified again."""
-        log.warning("the hashes of a blob could not be computed", extra={"blob": str(blob.id), "why": why})
-        moment = now()
-        values = {"hash_retry_at": moment + RETRY_PAUSE} | ({"recheck_since": moment} if is_suspect else {})
-        is_same_object = (BlobRow.id == blob.id) & (BlobRow.store_key == blob.store_key)
-        with self._database.writing(blob.team_id) as session:
-            session.execute(update(BlobRow).where(is_same_object).values(values))
+
+def _load_batch(session: Session) -> list[BlobRow]:
+    """Return the newest verified blobs that lack a hash and may be tried now, of the team that has the newest one.
+
+    One blob of any size, or several that have ``BATCH_BYTES`` together.
+    """
+    may_try = or_(BlobRow.hash_retry_at.is_(None), BlobRow.hash_retry_at <= now())
+    query = select(BlobRow).where(UNHASHED, may_try).order_by(BlobRow.created_at.desc())
+    blobs = session.scalars(query.limit(BATCH)).all()
+    ends = itertools.accumulate(blob.size for blob in blobs)
+    return [
+        blob
+        for blob, end in zip(blobs, ends, strict=True)
+        if blob is blobs[0] or (blob.team_id == blobs[0].team_id and end <= BATCH_BYTES)
+    ]
+
+
+def _postpone(blob: BlobRow, why: str, *, is_suspect: bool = False) -> dict[str, Any]:
+    """Return the columns that make a blob be tried again after ``RETRY_PAUSE``, and verified again if it is suspect."""
+    log.warning("the hashes of a blob could not be computed", extra={"blob": str(blob.id), "why": why})
+    moment = now()
+    return {"hash_retry_at": moment + RETRY_PAUSE} | ({"recheck_since": moment} if is_suspect else {})

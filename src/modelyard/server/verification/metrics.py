@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database
-from modelyard.server.uploads.tables import PENDING, UNHASHED, BlobRow
+from modelyard.server.uploads.tables import PENDING, UNHASHED, UNINSPECTED, BlobRow
 from modelyard.wire.problems import Problem
 
 
@@ -20,6 +20,7 @@ class _Counts(NamedTuple):
     failed: int
     recheck: int
     unhashed: int
+    uninspected: int
 
 
 class VerificationMetrics(Collector):
@@ -30,7 +31,7 @@ class VerificationMetrics(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families without a query, for registration."""
-        yield from self._build_families(_Counts(0, 0, 0, 0), 0.0)
+        yield from self._build_families(_Counts(0, 0, 0, 0, 0), 0.0)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Query the database and yield the gauges; none if it does not answer."""
@@ -39,15 +40,19 @@ class VerificationMetrics(Collector):
                 waiting = select(func.count(), func.min(BlobRow.created_at)).where(PENDING)
                 pending, oldest = session.execute(waiting).one()
                 moment = get_database_time(session)
-                failed, recheck, unhashed = (
+                others = (
                     session.scalar(select(func.count()).select_from(BlobRow).where(condition)) or 0
-                    for condition in (BlobRow.verification == "failed", BlobRow.recheck_since.is_not(None), UNHASHED)
+                    for condition in (
+                        *(BlobRow.verification == "failed", BlobRow.recheck_since.is_not(None)),
+                        *(UNHASHED, UNINSPECTED),
+                    )
                 )
+                counts = _Counts(pending, *others)
         except Problem:
             return
         # The minimum of no rows is NULL.
         age = max((moment - oldest).total_seconds(), 0.0) if pending else 0.0
-        yield from self._build_families(_Counts(pending, failed, recheck, unhashed), age)
+        yield from self._build_families(counts, age)
 
     def _build_families(self, counts: _Counts, oldest_pending_seconds: float) -> Iterator[GaugeMetricFamily]:
         """Yield the gauges of the counts, and of the age of the oldest pending blob."""
@@ -69,4 +74,9 @@ class VerificationMetrics(Collector):
             "modelyard_unhashed_files",
             "Verified files that wait to be read for the hashes AutoV3 and CRC32.",
             value=counts.unhashed,
+        )
+        yield GaugeMetricFamily(
+            "modelyard_uninspected_files",
+            "Verified files that wait to be inspected again, since this release finds more in them.",
+            value=counts.uninspected,
         )

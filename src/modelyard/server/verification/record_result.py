@@ -1,6 +1,7 @@
 """Write the result of an examination: the blob, its versions, the audit trail and the team's revision."""
 
 import logging
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -9,28 +10,36 @@ from sqlalchemy.orm import Session
 from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.clock import get_database_time
-from modelyard.server.database.session import Database, execute_and_count
+from modelyard.server.database.session import Database, announce, execute_and_count
 from modelyard.server.models.objects.verification_state import set_verification_state
 from modelyard.server.models.repair import repair_damaged_versions
-from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
+from modelyard.server.models.trusted_files.rules import get_pickle_rule
+from modelyard.server.models.versions.folder_states import set_folder_facts
 from modelyard.server.uploads.discards import DiscardedObject, cancel_discard, discard
-from modelyard.server.uploads.operations import find_verified_blob
-from modelyard.server.uploads.tables import BlobRow, UploadRow
+from modelyard.server.uploads.operations import BLOB_PENDING, find_verified_blob
+from modelyard.server.uploads.tables import INSPECTION, BlobRow, UploadRow
 from modelyard.server.verification.blob_leases import LeasedBlob, lock_leased_blob
 from modelyard.server.verification.examine import Examination
+from modelyard.wire.folders.names import FileKind
 
 log = logging.getLogger("modelyard.verification")
 
 
 def record_result(database: Database, leased: LeasedBlob, examination: Examination) -> bool:
-    """Record the result in one transaction; return False if the lease is lost or its copy's removal has begun.
+    """Record the result in one transaction; return False if it is not valid any more, and the blob is examined again.
 
-    With False nothing is recorded, and another worker examines the blob. If the team has the same content in another
-    verified blob, this one is merged into that and deleted. A verified blob also repairs damaged versions.
+    That is so if the lease is lost, the removal of its copy has begun, or another rule applies to pickles by now. If
+    the team has the same content in another verified blob, this one is merged into that and deleted. A verified blob
+    also repairs damaged versions.
     """
     with database.writing(leased.blob.team_id) as session:
         blob = lock_leased_blob(session, leased)
         if blob is None:
+            return False
+        if examination.pickle_rule not in (None, get_pickle_rule(session, blob)):
+            blob.lease = blob.leased_until = None
+            announce(session, BLOB_PENDING)
             return False
         duplicate = None if examination.error else find_verified_blob(session, blob.team_id, blob.sha256, blob.size)
         if not examination.error and duplicate is None and not _switch_to_copy(session, blob, leased.copied_to):
@@ -39,8 +48,11 @@ def record_result(database: Database, leased: LeasedBlob, examination: Examinati
         blob.tries = 0
         if examination.digest is not None and not examination.error:
             blob.blake3, blob.stored_version = examination.digest.blake3, examination.version
-            blob.autov1 = examination.autov1
-        set_verification_state(
+            blob.autov1, blob.inspected_as = examination.autov1, INSPECTION
+            if examination.hashes is not None:
+                blob.autov3, blob.crc32 = examination.hashes.autov3, examination.hashes.crc32
+        set_folder_facts(session, blob.id, examination.folder_facts)
+        is_changed = set_verification_state(
             session,
             blob,
             examination.error,
@@ -50,15 +62,16 @@ def record_result(database: Database, leased: LeasedBlob, examination: Examinati
         if duplicate is not None:
             _merge(session, blob, duplicate)
         elif not examination.error:
-            repair_damaged_versions(session, blob, audit.SYSTEM)
-        revisions.increment_revision(session, blob.team_id)
+            is_changed |= repair_damaged_versions(session, blob, audit.SYSTEM)
+        if is_changed:
+            revisions.increment_revision(session, blob.team_id)
     log.info("blob read", extra={"blob": str(blob.id), "verification": blob.verification, "error": examination.error})
     return True
 
 
 def _merge(session: Session, blob: BlobRow, kept: BlobRow) -> None:
     """Point the blob's versions and uploads to ``kept``, delete the blob, and discard its stored object."""
-    for table in (ModelVersionRow, ModelRow, UploadRow):
+    for table in (ModelVersionRow, ModelRow, UploadRow, FolderFileRow):
         execute_and_count(session, update(table).where(table.blob_id == blob.id).values(blob_id=kept.id))
     kept.unused_since = None
     discard(session, [DiscardedObject(blob.team_id, blob.store_key)], get_database_time(session))
@@ -78,9 +91,16 @@ def _switch_to_copy(session: Session, blob: BlobRow, copied_to: str | None) -> b
 
 
 def get_model_paths(session: Session, blob_id: UUID) -> dict[UUID, str]:
-    """Return the path of every model with a version of this blob by its id, in the trash or not.
+    """Return the path of every model of one file with a version of this blob by its id, in the trash or not.
 
     The extension declares the format.
     """
     of_blob = select(ModelRow.id, ModelRow.model_path).join(ModelVersionRow, ModelVersionRow.model_id == ModelRow.id)
-    return dict(iter(session.execute(of_blob.where(ModelVersionRow.blob_id == blob_id).distinct())))
+    is_one = ModelVersionRow.blob_id == blob_id, ModelVersionRow.file_count.is_(None)
+    return dict(iter(session.execute(of_blob.where(*is_one).distinct())))
+
+
+def get_folder_paths(session: Session, blob_id: UUID) -> dict[FileKind, str]:
+    """Return the path of a file in a folder that has this blob, for each kind as which such files are checked."""
+    query = select(FolderFileRow.kind, FolderFileRow.path).where(FolderFileRow.blob_id == blob_id)
+    return {cast(FileKind, kind): path for kind, path in session.execute(query)}

@@ -16,6 +16,7 @@ from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.leases import LEASE_LIFE, renew_periodically
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.objects.recheck_requests import RecheckRequests
+from modelyard.server.models.trusted_files.rules import get_pickle_rule
 from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError, StoreUnavailable
 from modelyard.server.storage.byte_ranges import check_store_answers
 from modelyard.server.storage.capabilities import StoreCapabilities
@@ -30,8 +31,8 @@ from modelyard.server.verification.blob_leases import (
     release_leases,
     renew_lease,
 )
-from modelyard.server.verification.examine import Examination, examine_missing_object, examine_object
-from modelyard.server.verification.record_result import get_model_paths, record_result
+from modelyard.server.verification.examine import Examination, ModelFiles, examine_missing_object, examine_object
+from modelyard.server.verification.record_result import get_folder_paths, get_model_paths, record_result
 from modelyard.server.verification.team_shares import BEGIN_SECONDS, TeamShares
 from modelyard.wire.problems import Problem, Unavailable
 
@@ -147,7 +148,7 @@ class Verifier:
             examination = self._examine(leased)
             is_recorded = self._record(leased, examination)
         if not is_recorded:
-            log.warning("another worker has this blob now", extra={"blob": str(leased.blob.id)})
+            log.warning("the result is not valid any more; the blob is read again", extra={"blob": str(leased.blob.id)})
             self._discard_copy(leased)
             return
         self._metrics.blobs_read.labels("failed" if examination.error else "verified").inc()
@@ -156,7 +157,7 @@ class Verifier:
         """Record the result as soon as database and store answer, so that an hour's read is not repeated.
 
         First checks the objects of the team's verified blobs of this content, and marks damaged ones. Returns False if
-        the result was not recorded: the lease is lost, or the removal of its copy has begun.
+        the result was not recorded, see ``record_result``.
 
         Raises:
             Unavailable, StoreUnavailable: the database or the store did not answer for as long as a lease lasts, or the
@@ -177,7 +178,9 @@ class Verifier:
     def _examine(self, leased: LeasedBlob) -> Examination:
         """Copy the object if the store requires it, and examine it."""
         with self._database.reading() as session:
-            names = get_model_paths(session, leased.blob.id)
+            paths = get_model_paths(session, leased.blob.id)
+            rule = get_pickle_rule(session, leased.blob)
+            files = ModelFiles(paths, rule, get_folder_paths(session, leased.blob.id))
         try:
             key = self._copy_if_needed(leased)
         except NoSuchKey:
@@ -191,7 +194,7 @@ class Verifier:
                     hasher.stop()
 
         try:
-            return examine_object(self._store, leased.blob, key, names, register_hasher)
+            return examine_object(self._store, leased.blob, key, files, register_hasher)
         finally:
             hasher = self._hashers.get(leased.lease)
             self._metrics.bytes_verified.inc(hasher.bytes_read if hasher else 0)

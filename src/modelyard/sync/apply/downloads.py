@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial as call
 from uuid import UUID
 
+from modelyard.comfyui.quoting import quoted
 from modelyard.sync.apply.disk_reservations import DiskReservations
 from modelyard.sync.apply.errors import DiskSpaceLacking, NotPlaced, build_not_placed
 from modelyard.sync.apply.files.dir_handles import OpenFolder
@@ -27,6 +28,9 @@ from modelyard.wire.problems import KeyNotAllowed, NotAMember, Problem, Unauthen
 # Returns a presigned URL of a model's file by the model's id and the number of the version.
 GetDownloadUrl = Callable[[UUID, int], Awaitable[str]]
 
+# Returns a presigned URL of one file of a folder.
+GetFileUrl = Callable[[DesiredModel], Awaitable[str]]
+
 # Problems of a revoked or invalid key: no other download can succeed either.
 _ACCESS_PROBLEMS = (Unauthenticated, NotAMember, KeyNotAllowed)
 
@@ -41,6 +45,11 @@ def _never_blocked(_: Remove | Replace) -> str | None:
     return None
 
 
+async def _get_no_file_url(desired: DesiredModel) -> str:
+    """Refuse to download a file of a folder."""
+    raise NotPlaced("blocked", f"{quoted(desired.model_path)} is a folder, which is not downloaded here.")
+
+
 def _always() -> bool:
     """Return True: removals are always allowed."""
     return True
@@ -52,7 +61,8 @@ class ApplyOptions:
 
     ``network`` contains the rate limit. ``get_blocked_reason`` returns a sentence if a file may not be replaced or
     removed *now*, else None; it is called in a thread, and again every few seconds while the action waits.
-    ``may_remove`` is called on the event loop just before each removal.
+    ``may_remove`` is called on the event loop just before each removal. ``get_file_url`` returns the presigned URL of
+    one file of a folder model, whose path is ``file_path``.
     """
 
     parallel: int = 4
@@ -62,6 +72,7 @@ class ApplyOptions:
     get_now: Callable[[], datetime] = _get_local_time
     get_blocked_reason: Callable[[Remove | Replace], str | None] = _never_blocked
     may_remove: Callable[[], bool] = _always
+    get_file_url: GetFileUrl = _get_no_file_url
 
 
 class Downloads:
@@ -123,7 +134,8 @@ class Downloads:
 
         Raises:
             NotPlaced: downloads are stopped, the window is closed or disk space is lacking; or raised by ``finish``.
-            TransferFailed, Problem: see ``transfer.download.download_into_partial`` and ``Registry.download_ticket``.
+            TransferFailed, Problem: see ``transfer.download.download_into_partial`` and
+                ``RegistryApi.download_ticket``.
             OSError: raised by ``finish``.
         """
         device = target.root.device
@@ -225,6 +237,8 @@ class Downloads:
     async def _get_url(self, desired: DesiredModel) -> str:
         """Return a download URL; if the registry refuses this machine's key, stop all downloads and re-raise."""
         try:
+            if desired.file_path is not None:
+                return await self.options.get_file_url(desired)
             return await self._get_download_url(desired.id, desired.version)
         except Problem as problem:
             if isinstance(problem, _ACCESS_PROBLEMS):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modelyard.comfyui.quoting import quoted
 from modelyard.transfer.errors import DiskFull, TransferFailed
-from modelyard.wire.agents import ModelState
+from modelyard.wire.agents.values import ModelState
 from modelyard.wire.problems import Problem, VersionNotFound
 
 _NO_SPACE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -79,6 +79,7 @@ class Executor:
         self.is_cancelled = False  # until the next ``submit``
         self._is_submitting = self._is_stale = False
         self._plan_to_clean_up: Plan | None = None  # the plan whose final cleaning is still due
+        self.notes: tuple[str, ...] = ()  # on what the last cleaning kept
         self._bug: Exception | None = None
         self._cleanup_task: asyncio.Task[None] | None = None
         self._recheck_task: asyncio.Task[None] | None = None
@@ -230,10 +231,16 @@ class Executor:
     async def _clean_up(self, plan: Plan) -> None:
         """Do the maintenance that is due once after the actions of a plan."""
         try:
-            await self._threads.run(partial(clean_up_after, plan, self._machine), timeout_seconds=None)
+            clean_up = partial(clean_up_after, plan, self._machine, self._list_used)
+            kept = await self._threads.run(clean_up, timeout_seconds=None)
+            self.notes = tuple(folder.describe() for folder in kept)
         finally:
             self._cleanup_task = None
             self._start_ready_jobs()
+
+    def _list_used(self) -> frozenset[Path | str]:
+        """Return the paths and hashes that running actions use; may be called in another thread."""
+        return frozenset[Path | str]().union(*(get_touched(job.action) for job in list(self._workers)))
 
     async def _run_job(self, job: Job) -> _Result:
         """Run a job and return its result, a failure as ``NotPlaced``, or None if it was stopped; a bug is recorded."""

@@ -1,11 +1,12 @@
 """Update the journal before the actions of a plan, and clean up once after them; blocking."""
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from modelyard.sync.apply.files.cleanup import clean_work_folder
+from modelyard.sync.apply.files.folder_leftovers import KeptFolder
 from modelyard.sync.apply.files.placement import Placer
 from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.sync.inventory.scan import MachineState
@@ -34,9 +35,18 @@ def update_journal(plan: Plan, machine: MachineState, excluded: Collection[Path 
         journal.confirm_all(to_write)
 
 
-def clean_up_after(plan: Plan, machine: MachineState) -> None:
-    """Flush the hash index, delete expired trash and stale partial files in the work folders; errors are ignored."""
+def clean_up_after(
+    plan: Plan, machine: MachineState, list_used: Callable[[], Collection[Path | str]] = tuple
+) -> list[KeptFolder]:
+    """Flush the hash index, delete expired trash and stale partial files in the work folders; errors are ignored.
+
+    ``list_used`` returns the hashes that running actions use. Returns the folders there that have files of a user in
+    them, and stay.
+    """
+    cleaned = [clean_work_folder(work, machine, plan.kept_partial_hashes, list_used) for work in plan.work_folders]
     with suppress(StateFileError):
         machine.index.flush()
-    for work in plan.work_folders:
-        clean_work_folder(work, machine.agent_id, plan.kept_partial_hashes)
+        # The lists show which files in folders under temporary names are a user's.
+        if not plan.has_unread_work_folders and not any(work.may_have_leftovers for work in cleaned):
+            machine.journal.folder_lists.prune(plan.kept_partial_hashes)
+    return [folder for work in cleaned for folder in work.kept]

@@ -18,10 +18,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from modelyard.client.api.download_urls import ExpectedDownload
 from modelyard.comfyui.quoting import quoted
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.desired import DesiredModel, get_sort_key
-from modelyard.sync.planning.actions import Action, Fetch, Remove, Replace, Source
+from modelyard.sync.planning.actions import Action, Fetch, Plan, Remove, Replace, Source
 from modelyard.transfer.limiter import Rank
 
 Lane = Literal["removal", "local", "small", "large"]
@@ -83,7 +84,7 @@ class ActionQueue:
             if job is not None:
                 jobs.remove(job)
                 self._free_slots[lane] -= 1
-                self._in_use.update(get_touched(job.action))
+                self._in_use.update(_get_used(job.action))
                 self.running.add(job)
                 return job
         return None
@@ -92,7 +93,7 @@ class ActionQueue:
         """Remove a running job that has ended, whatever its result, and free its slot."""
         self.running.remove(job)
         self._free_slots[get_lane(job.action)] += 1
-        self._in_use.subtract(get_touched(job.action))
+        self._in_use.subtract(_get_used(job.action))
         self._count(job, -1)
 
     def requeue(self, job: Job) -> None:
@@ -118,7 +119,7 @@ class ActionQueue:
     def _can_start(self, job: Job) -> bool:
         """Return whether a job is not blocked, uses no file in use, and waits for no other job."""
         action, source = job.action, _get_source(job.action)
-        if job.blocked_reason is not None or any(self._in_use[used] for used in get_touched(action)):
+        if job.blocked_reason is not None or any(self._in_use[used] for used in _get_used(action)):
             return False
         if isinstance(action, Remove):
             return not self._source_paths[action.placement.path]
@@ -136,6 +137,13 @@ class ActionQueue:
 def get_download_rank(desired: DesiredModel) -> Rank:
     """Return the priority of a download's requests: by size class (to 1, 8, 64 MiB, above), then most desired first."""
     return Rank(bisect_left(_SIZE_CLASSES, desired.size), get_sort_key(desired))
+
+
+def list_expected_downloads(plan: Plan) -> list[ExpectedDownload]:
+    """Return the downloads of a plan in the order in which they begin."""
+    # The URLs of a folder's files are requested one page after the other.
+    downloads = sorted((each for each in plan.downloads if not each.is_folder), key=get_download_rank)
+    return [ExpectedDownload(each.id, each.version, each.size) for each in downloads]
 
 
 def get_lane(action: Action) -> Lane:
@@ -165,6 +173,17 @@ def get_touched(action: Action) -> frozenset[Path | str]:
     if isinstance(action, Replace):
         used |= {action.old_placement.path, action.old_placement.sha256}
     return frozenset(used)
+
+
+def _get_used(action: Action) -> frozenset[Path | str]:
+    """Return what no two running actions may have both: what they touch, and the large files of folders.
+
+    So a large file that several new folders have is downloaded once, and copied by those that begin later.
+    """
+    if isinstance(action, Remove):
+        return get_touched(action)
+    large = (file.sha256 for file in action.desired.files if file.size > SMALL_BYTES)
+    return get_touched(action).union(large)
 
 
 def _get_source(action: Action) -> Source | None:

@@ -10,7 +10,7 @@ from modelyard.sync.apply.errors import NotPlaced
 from modelyard.sync.apply.files.local_copies import CopyMethod
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.planning.actions import Remove
-from modelyard.wire.agents import ModelState
+from modelyard.wire.agents.values import ModelState
 
 ReplicaOrigin = Literal["kept", "found", "fetched", "from trash", "removed"] | CopyMethod
 
@@ -35,8 +35,8 @@ class ReplicaState:
 
     @property
     def is_as_desired(self) -> bool:
-        """Whether the model is in place, or its file was removed; False for a file that was to be removed but stays."""
-        return self.state == "ready" or self.origin == "removed"
+        """Whether the model is in place or evicted, or its file was removed; False for one that should be removed."""
+        return self.state in {"ready", "evicted"} or self.origin == "removed"
 
 
 # Called on the event loop, at most about ten times a second for each model.

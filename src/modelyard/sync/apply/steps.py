@@ -12,6 +12,7 @@ from modelyard.sync.apply.files.file_ops import hash_unchanged_file, set_model_t
 from modelyard.sync.apply.files.local_copies import StagingArea, build_source_changed
 from modelyard.sync.apply.files.placement import Placer
 from modelyard.sync.apply.files.rename import StagedFile
+from modelyard.sync.apply.folder_steps import FolderSteps
 from modelyard.sync.apply.replica_states import OnReplicaState, ReplicaOrigin, ReplicaState, build_ready_state
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.placement_journal import Origin
@@ -51,6 +52,8 @@ class ActionRunner:
     async def run(self, action: Action) -> ReplicaState:
         """Run the action and return the resulting state of its model."""
         match action:
+            case Fetch() | Replace() if action.desired.is_folder:
+                return await self.place_folder(action)
             case Fetch():
                 return await self.fetch(action)
             case CopyLocal():
@@ -64,6 +67,18 @@ class ActionRunner:
     def placer(self) -> Placer:
         """Return a placer that stops when this action is stopped."""
         return Placer(self.machine, self.stopped)
+
+    @property
+    def folder_steps(self) -> FolderSteps:
+        """Return what runs this action if it is about a folder model."""
+        return FolderSteps(self.machine, self.downloads, self.pool, self.stopped, self.on_progress)
+
+    async def place_folder(self, action: Fetch | Replace) -> ReplicaState:
+        """Place or replace a folder model; raises ``ActionBlocked`` if it may not be replaced now."""
+        if not isinstance(action, Replace):
+            return await self.folder_steps.place(action, lambda: None)
+        await self._run_in_thread(lambda: self._require_not_blocked(action))
+        return await self.folder_steps.place(action, lambda: self._require_not_blocked(action))
 
     async def fetch(self, action: Fetch) -> ReplicaState:
         """Download a model and place it under an unused name; return the ready state.
@@ -189,8 +204,11 @@ class ActionRunner:
         self._require_not_blocked(action)
         if not action.is_approved:
             self.machine.journal.record_removals([action.placement.path])
-        with open_work_folder(action.target.root.work_folder, make=True) as work:
-            self.placer.remove(work, action.target, action.placement)
+        if action.placement.is_folder:
+            self.folder_steps.remove(action)
+        else:
+            with open_work_folder(action.target.root.work_folder, make=True) as work:
+                self.placer.remove(work, action.target, action.placement)
         if action.is_approved:
             with suppress(StateFileError):  # then earlier removals still count until their hour is over
                 self.machine.journal.reset_removal_count()

@@ -1,9 +1,10 @@
 """Inspect roots and file systems: resolved links, write access, free space and reflink support."""
 
-import fcntl
 import os
+import shutil
 import stat
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,41 +62,42 @@ def get_filesystem_space(path: Path) -> FilesystemSpace | None:
     """
     for folder in (path, *path.parents):
         try:
-            status = os.statvfs(folder)
+            usage = shutil.disk_usage(folder)
         except FileNotFoundError:
             continue
         except OSError:
             return None
-        return FilesystemSpace(folder, status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
+        return FilesystemSpace(folder, usage.total, usage.free)
     return None
 
 
 def clone_blocks(original: int, descriptor: int) -> bool:
-    """Reflink the open file ``original`` into an open, empty one; return False on any error, such as no support."""
-    try:
-        fcntl.ioctl(descriptor, _FICLONE, original)
-    except OSError:
-        return False  # the error code depends on the file system; a real fault shows when copying
-    return True
+    """Reflink the open file ``original`` into an open, empty one; return False on any error, such as no support.
+
+    Linux only.
+    """
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):  # the error code depends on the file system; a real fault shows when copying
+            fcntl.ioctl(descriptor, _FICLONE, original)
+            return True
+    return False
 
 
 @cache
 def detect_reflinks(folder: Path, device: int) -> bool:  # noqa: ARG001 - a part of the cache key: another disk may be mounted there
-    """Return whether the file system of a folder supports reflinks, tested with two unnamed temporary files.
+    """Return whether the file system of a folder supports reflinks, tested with two unnamed temporary files. On Linux.
 
     False also if they cannot be created. The result is cached until the process ends.
     """
-    unnamed_file_flag = getattr(os, "O_TMPFILE", None)
-    if unnamed_file_flag is None:
-        return False
-    with ExitStack() as stack:
-        try:
-            first, second = (os.open(folder, unnamed_file_flag | os.O_RDWR | os.O_CLOEXEC, 0o600) for _ in range(2))
-        except OSError:
-            return False
-        for descriptor in (first, second):
-            stack.callback(os.close, descriptor)
-        return os.write(first, b"\0" * 4096) == 4096 and clone_blocks(first, second)
+    if sys.platform == "linux":
+        with ExitStack() as stack, suppress(OSError):
+            first, second = (os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600) for _ in range(2))
+            for descriptor in (first, second):
+                stack.callback(os.close, descriptor)
+            return os.write(first, b"\0" * 4096) == 4096 and clone_blocks(first, second)
+    return False
 
 
 def _build_missing_root(root: Root, install: Install, path: Path) -> RootOnDisk:
@@ -153,6 +155,6 @@ def _get_write_problem(path: Path) -> str | None:
     """Return why this user cannot create files in a folder, as a sentence; None if they can."""
     if os.access(path, os.W_OK | os.X_OK):
         return None
-    if os.statvfs(path).f_flag & os.ST_RDONLY:
+    if sys.platform != "win32" and os.statvfs(path).f_flag & os.ST_RDONLY:
         return f"The file system of {quoted(path)} is mounted read-only. Mount it for writing."
     return f"The folder {quoted(path)} is not writable for this user. Change its owner or its mode."

@@ -10,12 +10,14 @@ from typing import Literal
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
 from modelyard.sync.inventory.folder_mtimes import get_folder_mtime
 from modelyard.sync.inventory.roots import WORK_FOLDER
+from modelyard.transfer.portable.files import get_entry_status, is_link
 from modelyard.transfer.source_file import FileIdentity
 from modelyard.wire.paths import build_path_key
 
 # "link" leads to a file, "dangling" to nothing; "other": a pipe, a socket, a device, or a link to a folder.
-# "parent_is_file": a file is where the name needs a folder.
-EntryKind = Literal["file", "link", "dangling", "folder", "other", "parent_is_file", "unreadable"]
+# "parent_is_file": a file is where the name needs a folder. "model_folder": a folder at the path of a folder model;
+# its ``sha256`` is that of a model of which it has all files, and else None with the reason.
+EntryKind = Literal["file", "link", "dangling", "folder", "model_folder", "other", "parent_is_file", "unreadable"]
 # ComfyUI skips ``.git``; the work folder is ours.
 _SKIPPED_FOLDERS = frozenset({".git", WORK_FOLDER})
 
@@ -33,6 +35,9 @@ class FolderEntry:
     sha256: str | None = None  # None: not hashed, or not readable
     link: Path | None = None  # the first link in the path below the root, itself included
     reason: str | None = None  # why it is unreadable or has no hash, as the end of a sentence
+    has_placed_file: bool = False  # of a "model_folder": a file in it has the time that the agent gave it
+    # Of a "model_folder": it has exactly the files of the list with ``sha256``, all with the times that the agent gave.
+    has_only_placed_files: bool = False
 
     @property
     def identity(self) -> FileIdentity:
@@ -122,7 +127,7 @@ def _scan_folder(root: Path, folder: str) -> Iterator[tuple[str, FolderEntry]]:
                 continue  # a temporary file of an agent; no model may have such a name
             name = f"{folder}/{dir_entry.name}" if folder else dir_entry.name
             try:
-                yield name, _build_entry(root / name, dir_entry.stat(follow_symlinks=False))
+                yield name, _build_entry(root / name, get_entry_status(dir_entry))
             except FileNotFoundError:
                 continue
             except OSError as failure:
@@ -134,10 +139,10 @@ def _build_entry(path: Path, status: os.stat_result, link: Path | None = None) -
     kind: EntryKind = "other"
     if stat.S_ISREG(status.st_mode):
         kind = "file" if link is None else "link"
+    elif is_link(status):
+        kind, link = "link", path
     elif stat.S_ISDIR(status.st_mode) and link is None:
         kind = "folder"
-    elif stat.S_ISLNK(status.st_mode):
-        kind, link = "link", path
     return FolderEntry(path, kind, status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, link=link)
 
 

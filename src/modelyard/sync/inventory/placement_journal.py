@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
+from modelyard.sync.inventory.folder_lists import FolderLists
 from modelyard.sync.inventory.state_db import StateFile
 
 Origin = Literal["placed", "found"]
@@ -28,14 +29,7 @@ Origin = Literal["placed", "found"]
 RECENT_REMOVAL_PERIOD = timedelta(hours=1)
 
 _MAX_INTEGER = 2**63 - 1
-_SELECT = (
-    "SELECT path, sha256, size, model_id, origin, is_done, device, inode, noted_at FROM placements {}"
-    " ORDER BY path, sha256"
-)
-_INSERT = (
-    "INSERT OR REPLACE INTO placements (path, sha256, size, model_id, origin, is_done, device, inode, noted_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_COLUMNS = "path, sha256, size, model_id, origin, is_done, device, inode, noted_at, is_folder, replaced_inode"
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,8 @@ class Placement:
     """One row of the journal: a file that the agent placed, or a user's file that was found in place.
 
     A row with origin ``found`` never makes a file the agent's own, so that it is not removed or replaced. ``path`` is
-    absolute, with the links above and at the root resolved (``Target.path``).
+    absolute, with the links above and at the root resolved (``Target.path``). Of a preview, ``model_id`` is the id of
+    the picture, see ``sync.previews.planner.get_picture_id``.
     """
 
     path: Path
@@ -53,8 +48,24 @@ class Placement:
     origin: Origin
     is_confirmed: bool = True
     device: int = 0  # distinguishes an unmounted disk from one that was emptied
-    inode: int = 0  # of the file about to be renamed; used only while the row is unconfirmed
+    inode: int = 0  # of the file about to be renamed; used only while the row is unconfirmed, and for folders
     noted_at: datetime | None = None  # when it was recorded or last read; set by the journal
+    is_folder: bool = False  # a folder model: one row for all of its files, which ``FolderLists`` has
+    replaced_inode: int = 0  # of a damaged folder that is about to be replaced by one with the same files
+
+    def find_own_inode(self, inode: int) -> int | None:
+        """Return the inode of a folder as the journal stores it, if this row is about that folder; else None.
+
+        An unconfirmed row is about both folders, since one of them has the name.
+        """
+        stored = to_stored_inode(inode)
+        possible = {self.inode} if self.is_confirmed else {self.inode, self.replaced_inode}
+        return stored if stored in possible else None
+
+
+def to_stored_inode(inode: int) -> int:
+    """Return an inode as the journal stores it: SQLite's integers are signed."""
+    return inode & _MAX_INTEGER
 
 
 class PlacementJournal:
@@ -64,8 +75,14 @@ class PlacementJournal:
         StateFileError: from every method, see ``StateFile``.
     """
 
-    def __init__(self, state: StateFile) -> None:
+    def __init__(self, state: StateFile, table: Literal["placements", "previews"] = "placements") -> None:
         self._state = state
+        self._table = table
+        self.folder_lists = FolderLists(state)
+
+    def for_previews(self) -> "PlacementJournal":
+        """Return the journal of the pictures beside models, in the same state file."""
+        return PlacementJournal(self._state, "previews")
 
     def list_placements(self) -> list[Placement]:
         """Return all rows by path; a path has more than one while its content is being replaced."""
@@ -81,7 +98,7 @@ class PlacementJournal:
         Earlier rows of the path stay, since their content may still be there.
         """
         with self._state.transaction() as database:
-            _write_placement(database, placement)
+            self._write_placement(database, placement)
 
     def confirm(self, placement: Placement) -> None:
         """Write a row, with ``is_confirmed`` true, for what is at the path now, and delete its other rows."""
@@ -92,16 +109,16 @@ class PlacementJournal:
         with self._state.transaction() as database:
             for placement in placements:
                 database.execute(
-                    "DELETE FROM placements WHERE path = ? AND sha256 <> ?",
+                    f"DELETE FROM {self._table} WHERE path = ? AND sha256 <> ?",  # noqa: S608 - one of two names
                     (os.fsencode(placement.path), placement.sha256),
                 )
-                _write_placement(database, placement)
+                self._write_placement(database, placement)
 
     def record_read(self, placement: Placement) -> None:
         """Set the row's ``noted_at`` to now, since its file was read; nothing if the row has been deleted meanwhile."""
         with self._state.transaction() as database:
             database.execute(
-                "UPDATE placements SET noted_at = ? WHERE path = ? AND sha256 = ?",
+                f"UPDATE {self._table} SET noted_at = ? WHERE path = ? AND sha256 = ?",  # noqa: S608 - one of two names
                 (datetime.now(UTC).timestamp(), os.fsencode(placement.path), placement.sha256),
             )
 
@@ -109,7 +126,7 @@ class PlacementJournal:
         """Delete the rows with these paths and hashes; their files are not touched. Idempotent."""
         with self._state.transaction() as database:
             database.executemany(
-                "DELETE FROM placements WHERE path = ? AND sha256 = ?",
+                f"DELETE FROM {self._table} WHERE path = ? AND sha256 = ?",  # noqa: S608 - one of two names
                 [(os.fsencode(placement.path), placement.sha256) for placement in placements],
             )
 
@@ -146,32 +163,34 @@ class PlacementJournal:
     def _select_placements(self, condition: str) -> list[Placement]:
         """Return the rows that match an SQL condition, by path and hash."""
         with self._state.transaction() as database:
-            rows = database.execute(_SELECT.format(condition)).fetchall()
+            query = f"SELECT {_COLUMNS} FROM {self._table} {condition} ORDER BY path, sha256"  # noqa: S608 - constants
+            rows = database.execute(query).fetchall()
         return [_parse_row(row) for row in rows]
 
+    def _write_placement(self, database: sqlite3.Connection, placement: Placement) -> None:
+        """Insert a row, or replace the row with the same path and hash; its time is now."""
+        database.execute(
+            f"INSERT OR REPLACE INTO {self._table} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
+            (
+                os.fsencode(placement.path),
+                placement.sha256,
+                placement.size,
+                str(placement.model_id),
+                placement.origin,
+                placement.is_confirmed,
+                # SQLite's integers are signed, these are not.
+                placement.device & _MAX_INTEGER,
+                placement.inode & _MAX_INTEGER,
+                datetime.now(UTC).timestamp(),
+                placement.is_folder,
+                placement.replaced_inode & _MAX_INTEGER,
+            ),
+        )
 
-def _write_placement(database: sqlite3.Connection, placement: Placement) -> None:
-    """Insert a row, or replace the row with the same path and hash; its time is now."""
-    database.execute(
-        _INSERT,
-        (
-            os.fsencode(placement.path),
-            placement.sha256,
-            placement.size,
-            str(placement.model_id),
-            placement.origin,
-            placement.is_confirmed,
-            # SQLite's integers are signed, these are not.
-            placement.device & _MAX_INTEGER,
-            placement.inode & _MAX_INTEGER,
-            datetime.now(UTC).timestamp(),
-        ),
-    )
 
-
-def _parse_row(row: tuple[bytes, str, int, str, Origin, int, int, int, float]) -> Placement:
+def _parse_row(row: tuple[bytes, str, int, str, Origin, int, int, int, float, int, int]) -> Placement:
     """Convert a database row to a placement."""
-    path, sha256, size, model_id, origin, is_done, device, inode, noted_at = row
+    path, sha256, size, model_id, origin, is_done, device, inode, noted_at, is_folder, replaced_inode = row
     return Placement(
         Path(os.fsdecode(path)),
         sha256,
@@ -182,4 +201,6 @@ def _parse_row(row: tuple[bytes, str, int, str, Origin, int, int, int, float]) -
         device,
         inode,
         datetime.fromtimestamp(noted_at, UTC),
+        bool(is_folder),
+        replaced_inode,
     )

@@ -1,5 +1,6 @@
 """Roots as a scan finds them on disk, and the choice of the root for a new model."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class RootOnDisk:
     def contains(self, path: Path | str) -> bool:
         """Return whether the path lies in this root; so does the root's own path with a trailing separator."""
         # Called for each file and root: ``is_relative_to`` takes ten times as long.
-        return str(path).startswith(f"{self.path}/")
+        return str(path).startswith(f"{self.path}{os.sep}")
 
 
 def choose_root(roots: tuple[RootOnDisk, ...], desired: DesiredModel) -> RootOnDisk | None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from modelyard.transfer.portable.files import READ_ONLY, open_unfollowed, read_at
 from modelyard.transfer.source_file import FileIdentity
 
 _CHUNK_SIZE = 1024 * 1024
@@ -38,8 +39,7 @@ def hash_file(
         ReadStopped: ``stopped`` was set.
     """
     try:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if through_links else os.O_NOFOLLOW)
-        descriptor = os.open(path, flags)
+        descriptor = open_unfollowed(os.path.realpath(path) if through_links else path, READ_ONLY)
         try:
             if _get_identity(descriptor) != identity:
                 raise FileUnreadable("it changed during the scan")
@@ -57,13 +57,14 @@ def hash_file(
 
 def _hash_descriptor(descriptor: int, on_chunk: Callable[[int], None], stopped: threading.Event) -> str:
     """Return the SHA-256 of an open file; raise ReadStopped once ``stopped`` is set."""
-    digest = hashlib.sha256()
+    digest, position = hashlib.sha256(), 0
     buffer = memoryview(bytearray(_CHUNK_SIZE))
-    while count := os.readv(descriptor, [buffer]):
+    while count := read_at(descriptor, buffer, position):
         if stopped.is_set():
             raise ReadStopped
         digest.update(buffer[:count])
         on_chunk(count)
+        position += count
     return digest.hexdigest()
 
 

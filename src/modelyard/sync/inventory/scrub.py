@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
@@ -58,8 +59,6 @@ class Scrubber:
         if placement is None:
             return None
         is_unchanged = self._is_unchanged(placement, stopped)
-        if not is_unchanged:
-            self._machine.index.remove_hash(placement.path)
         self._machine.journal.record_read(placement)
         return is_unchanged
 
@@ -68,6 +67,29 @@ class Scrubber:
 
         False if it cannot be read for another reason.
         """
+        if placement.is_folder:
+            # Each is read, also after one that has changed.
+            results = [self._is_file_unchanged(each, stopped) for each in self._list_files(placement)]
+            return all(results)
+        return self._is_file_unchanged(placement, stopped)
+
+    def _list_files(self, placement: Placement) -> list[Placement]:
+        """Return the files of a folder model as if each were placed alone."""
+        files = self._machine.journal.folder_lists.find(placement.sha256) or ()
+        return [
+            replace(placement, path=placement.path / file.path, sha256=file.sha256, size=file.size, is_folder=False)
+            for file in files
+        ]
+
+    def _is_file_unchanged(self, placement: Placement, stopped: threading.Event) -> bool:
+        """Return whether one file still has its hash, as ``_is_unchanged``; else its hash leaves the index."""
+        is_unchanged = self._has_hash(placement, stopped)
+        if not is_unchanged:
+            self._machine.index.remove_hash(placement.path)
+        return is_unchanged
+
+    def _has_hash(self, placement: Placement, stopped: threading.Event) -> bool:
+        """Return whether one file still has its hash, as ``_is_unchanged``."""
         try:
             return (
                 self._deadline.run(placement.path, lambda on_progress: self._hash_file(placement, on_progress, stopped))

@@ -1,4 +1,4 @@
-"""The SQLite file with a machine's file hashes, placements and recent removals; one per agent id.
+"""The SQLite file with a machine's file hashes, placements, previews, folders' lists and removals; one per agent id.
 
     <state dir>/sync/<agent id>.sqlite
 
@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from modelyard.client.atomic_file import create_folder_durably, fsync_folder
+from modelyard.client.atomic_file import create_folder_durably
+from modelyard.transfer.portable.files import fsync_folder
 
 _DIGESTS = """
 CREATE TABLE digests (
@@ -31,8 +32,20 @@ CREATE TABLE placements (
 ) WITHOUT ROWID
 """
 _REMOVALS = "CREATE TABLE removals (path BLOB PRIMARY KEY, removed_at REAL NOT NULL) WITHOUT ROWID"
+# Of the pictures beside models: a table of its own, so that no plan takes them for models.
+_PREVIEWS = _PLACEMENTS.replace("TABLE placements", "TABLE previews")
+# Of folder models: the list of their files by the hash of the canonical manifest, see ``folder_lists``.
+_FOLDER_LISTS = "CREATE TABLE folder_lists (sha256 TEXT PRIMARY KEY, manifest BLOB NOT NULL)"
+_FOLDER_COLUMNS = tuple(
+    f"ALTER TABLE {table} ADD COLUMN {column}"
+    for table in ("placements", "previews")
+    for column in (
+        "is_folder INTEGER NOT NULL DEFAULT 0 CHECK (is_folder IN (0, 1))",
+        "replaced_inode INTEGER NOT NULL DEFAULT 0",
+    )
+)
 # The statements that each schema version added; a file of an earlier version keeps its rows.
-_MIGRATIONS = ((_DIGESTS, _PLACEMENTS), (_REMOVALS,))
+_MIGRATIONS = ((_DIGESTS, _PLACEMENTS), (_REMOVALS,), (_PREVIEWS,), (_FOLDER_LISTS, *_FOLDER_COLUMNS))
 _VERSION = len(_MIGRATIONS)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.sync.inventory.roots import RootOnDisk
-from modelyard.wire.agents import ModelState
+from modelyard.wire.agents.values import ModelState
 
 
 @dataclass(frozen=True)
@@ -145,15 +145,24 @@ class Plan:
     keep: tuple[Keep, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     notes: tuple[str, ...] = field(default=())  # about the machine rather than about one model
-    # Maintenance, done even if the plan is empty: work folders to clean at the end, and the hashes whose partial files
-    # are kept there.
+    # Maintenance, done even if the plan is empty: work folders to clean at the end, whether others could not be read,
+    # and the hashes whose partial files are kept there.
     work_folders: tuple[Path, ...] = field(default=(), compare=False)
+    has_unread_work_folders: bool = field(default=False, compare=False)
     kept_partial_hashes: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def place_actions(self) -> tuple[PlaceAction, ...]:
         """Return the actions that place content under a name."""
         return (*self.fetch, *self.copy_local, *self.replace)
+
+    @property
+    def downloads(self) -> tuple[DesiredModel, ...]:
+        """Return the models whose content is downloaded."""
+        return (
+            *(action.desired for action in self.fetch),
+            *(action.desired for action in self.replace if action.source is None),
+        )
 
     def with_removals_only(self) -> "Plan":
         """Return a plan with the same removals and nothing else: no held removals, no journal rows, no maintenance."""

@@ -40,6 +40,17 @@ def describe_file_that_would_be_hidden(desired: DesiredModel, file: FolderEntry,
     )
 
 
+def describe_other_folder(folder: FolderEntry) -> str:
+    """Describe a user's folder in the place of a folder model, of which it lacks a file or has another."""
+    differs = f"{folder.reason}" if folder.reason else "its files differ"
+    return f"{quoted(folder.path)} is another folder than the model: {differs}. Move it away or rename it."
+
+
+def describe_folder_to_remove(folder: Path) -> str:
+    """Describe a folder that was placed earlier, without whose removal another model cannot have its place."""
+    return f"Queued: {quoted(folder)}, which was placed earlier, is removed first. Approve that if it is held."
+
+
 def describe_obstacle(file: FolderEntry) -> str:
     """Describe something in the model's place whose content cannot be compared: no readable file, nor a link to one."""
     match file.kind:

@@ -1,11 +1,12 @@
 """Determine which files are the agent's own: those that it placed according to the journal *and* their content."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modelyard.sync.inventory.listing import FolderEntry
-from modelyard.sync.inventory.placement_journal import Placement
+from modelyard.sync.inventory.placement_journal import Placement, to_stored_inode
 from modelyard.sync.inventory.roots import RootOnDisk
 from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning.actions import Target
@@ -36,16 +37,18 @@ class RootLookup:
 
     def find_target(self, path: Path) -> Target | None:
         """Return the path as a target in the innermost listed root, or None if it is in none."""
-        folder, _, name = str(path).rpartition("/")
+        folder, _, name = str(path).rpartition(os.sep)
         if folder not in self._root_by_folder:
             self._root_by_folder[folder] = self._find_innermost_root(folder)
         root = self._root_by_folder[folder]
-        return None if root is None else Target(root, f"{folder}/{name}"[len(str(root.path)) + 1 :])
+        if root is None:
+            return None
+        return Target(root, f"{folder}{os.sep}{name}"[len(str(root.path)) + 1 :].replace(os.sep, "/"))
 
     def _find_innermost_root(self, folder: str) -> RootOnDisk | None:
         """Return the innermost listed root that is or contains a folder; None if there is none."""
         while folder and folder not in self._roots:
-            folder = folder.rpartition("/")[0]
+            folder = folder.rpartition(os.sep)[0]
         return self._roots.get(folder)
 
 
@@ -71,6 +74,8 @@ def _classify(placement: Placement, file: FolderEntry | None, ownership: Ownersh
         ownership.rows_to_delete.append(placement)
     elif file.kind == "unreadable":
         ownership.unavailable[placement.path] = placement
+    elif placement.is_folder:
+        _classify_folder(placement, file, ownership)
     elif file.is_regular_file and file.path != placement.path:
         _classify_as_spelled(placement, file, ownership)
     elif placement.origin == "found" and file.sha256 == placement.sha256:
@@ -86,6 +91,28 @@ def _classify(placement: Placement, file: FolderEntry | None, ownership: Ownersh
         ownership.found[placement.path] = ownership.rows_to_write[placement.path] = replace(
             placement, origin="found", is_confirmed=True
         )
+
+
+def _classify_folder(placement: Placement, file: FolderEntry, ownership: Ownership) -> None:
+    """Add the row of a folder model: a folder is the agent's own if it is the very one that was placed.
+
+    The inode alone does not show that, since file systems use those of deleted folders again: also a file in it must
+    have the time that the agent gave it. The other files may be damaged; they are checked when it is removed.
+    Some file systems give new inodes after each mount: then it must have exactly the files that were placed, unchanged.
+    """
+    inode = placement.find_own_inode(file.inode)
+    is_renumbered = inode is None and file.has_only_placed_files and file.sha256 == placement.sha256
+    if is_renumbered and placement.origin == "placed":
+        inode = to_stored_inode(file.inode)
+    if placement.origin == "found" and file.sha256 == placement.sha256:
+        ownership.found[placement.path] = placement
+    elif placement.origin == "found" or inode is None or not file.has_placed_file:
+        _record_changed(placement, ownership)
+    else:
+        owned = replace(placement, is_confirmed=True, inode=inode, replaced_inode=0)
+        ownership.owned[placement.path] = owned
+        if owned != placement:
+            ownership.rows_to_write[placement.path] = owned
 
 
 def _classify_as_spelled(placement: Placement, file: FolderEntry, ownership: Ownership) -> None:

@@ -21,10 +21,11 @@ from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning import blockers
 from modelyard.sync.planning.actions import Blocked, CopyLocal, Fetch, HeldRemovals, Keep, Plan, Remove, Replace, Source
 from modelyard.sync.planning.candidates import SourceCandidates, SpaceBudget, get_latest_linkable_mtime
+from modelyard.sync.planning.nested_folders import find_outer_folder, resolve_nested_model
 from modelyard.sync.planning.ownership import RootLookup, determine_ownership
 from modelyard.sync.planning.removal_limit import hold_removals
-from modelyard.sync.planning.resolution import Need, resolve_model
-from modelyard.wire.agents import ModelState
+from modelyard.sync.planning.resolution import Need
+from modelyard.wire.agents.values import ModelState
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,13 @@ class _Removals:
     approved_token: str | None = None
 
 
+def _list_hashes(desired: DesiredState) -> Iterator[str]:
+    """Yield the hashes of the desired models, and of the files of those that are folders."""
+    for model in desired.models:
+        yield model.sha256
+        yield from (file.sha256 for file in model.files)
+
+
 def _approve(removals: Iterable[Remove]) -> Iterator[Remove]:
     """Yield the removals as approved."""
     return (replace(removal, is_approved=True) for removal in removals)
@@ -100,12 +108,12 @@ class _Planner:
     def build_plan(self) -> Plan:
         """Resolve all models, assign sources and removals, and return the plan; call it once."""
         for entry in self._desired.rejected:
-            self._parts.blocked.append(Blocked(entry.id, entry.version, entry.model_path, "failed", entry.reason))
+            self._parts.blocked.append(Blocked(entry.id, entry.version, entry.model_path, entry.state, entry.reason))
         needs = [need for desired in self._desired.models for need in self._find_needs(desired)]
         for entry in self._desired.rejected:
             if entry.waiting_model is not None:
                 self._claim_paths(entry.waiting_model)
-        self._assign_sources(needs)
+        self._assign_sources([self._with_outer_folder(need) for need in needs])
         removals = self._plan_removals()
         parts = self._parts
         return Plan(
@@ -121,7 +129,8 @@ class _Planner:
             blocked=tuple(parts.blocked),
             notes=self._list_notes(),
             work_folders=self._list_work_folders(),
-            kept_partial_hashes=frozenset(model.sha256 for model in self._desired.models),
+            has_unread_work_folders=any(not root.is_listed for roots in self._inventory.installs for root in roots),
+            kept_partial_hashes=frozenset(_list_hashes(self._desired)),
         )
 
     def _find_needs(self, desired: DesiredModel) -> list[Need]:
@@ -132,7 +141,7 @@ class _Planner:
         needs: list[Need] = []
         for by_key in self._installs:
             roots = by_key.get(desired.model_type, ())
-            result = resolve_model(desired, roots, self._inventory, self._ownership)
+            result = resolve_nested_model(desired, roots, self._inventory, self._ownership)
             if isinstance(result, Blocked):
                 self._add_blocked(desired, result.state, result.reason)
                 self._claim_paths_in(roots, desired)
@@ -171,7 +180,8 @@ class _Planner:
         placement = self._ownership.owned.get(keep.path) or self._ownership.found.get(keep.path)
         if placement is None:
             self._rows_to_write[keep.path] = Placement(
-                keep.path, keep.desired.sha256, keep.desired.size, keep.desired.id, "found"
+                *(keep.path, keep.desired.sha256, keep.desired.size, keep.desired.id, "found"),
+                is_folder=keep.desired.is_folder,
             )
         elif self._claimed_paths[keep.path] == keep.desired and placement.model_id != keep.desired.id:
             self._rows_to_write[keep.path] = replace(placement, model_id=keep.desired.id, is_confirmed=True)
@@ -183,11 +193,28 @@ class _Planner:
         if desired.is_damaged:
             self._kept_hashes.add(desired.sha256)
 
+    def _with_outer_folder(self, need: Need) -> Need:
+        """Return the need of a model that belongs into a placed folder, which has to be removed first, as waiting.
+
+        In a placed folder, everything that its model does not list is a user's.
+        """
+        outer = find_outer_folder(need.target.path, self._ownership, self._claimed_paths)
+        return need if outer is None else replace(need, waits_for=outer)
+
+    def _add_queued(self, need: Need, folder: Placement) -> None:
+        """Record a model that a later plan places once ``folder`` is removed, which this plan may do."""
+        desired = need.desired
+        reason = blockers.describe_folder_to_remove(folder.path)
+        self._parts.blocked.append(Blocked(desired.id, desired.version, desired.model_path, "queued", reason))
+        if folder.model_id != desired.id:
+            self._kept_ids.add(desired.id)
+
     def _assign_sources(self, needs: list[Need]) -> None:
         """Choose a source for each need, most desired first, but damaged models last, and record the actions.
 
         Blocked are needs for which space is lacking (reflinks and hard links take none), also before smaller ones that
-        fit, and damaged models without a local source.
+        fit, and damaged models without a local source. Only what passes these checks waits for the removal of a folder:
+        the removal may be one of the model itself.
         """
         if not needs:
             return
@@ -198,7 +225,8 @@ class _Planner:
         budget = SpaceBudget(self._inventory, self._ownership, policy.keep_free_bytes, policy.disk_budget_bytes)
         # Damaged models last: they are never downloaded, but may copy from another model's download.
         for need in sorted(needs, key=lambda need: need.desired.is_damaged):
-            source = candidates.find_source(need)
+            # A folder takes what it can from other folders while it is completed.
+            source = None if need.desired.is_folder else candidates.find_source(need)
             if source is None and need.desired.is_damaged:
                 self._add_blocked(need.desired, "blocked", blockers.describe_damaged_model())
                 continue
@@ -207,7 +235,11 @@ class _Planner:
                 if blocked_reason is not None:
                     self._add_blocked(need.desired, "blocked", blocked_reason)
                     continue
-            candidates.record_use(source, need)
+            if need.waits_for is not None:
+                self._add_queued(need, need.waits_for)
+                continue
+            if not need.desired.is_folder:
+                candidates.record_use(source, need)
             self._add_action(need, source)
 
     def _add_action(self, need: Need, source: Source | None) -> None:

@@ -13,7 +13,7 @@ from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning import blockers
 from modelyard.sync.planning.actions import Blocked, Keep, Target
 from modelyard.sync.planning.ownership import Ownership
-from modelyard.wire.agents import ModelState
+from modelyard.wire.agents.values import ModelState
 
 _Position = Literal["before", "there", "behind"]
 # Entries that ComfyUI ignores when it looks for a file.
@@ -22,11 +22,15 @@ _IGNORED_KINDS = frozenset({"folder", "dangling", "other", "parent_is_file"})
 
 @dataclass(frozen=True)
 class Need:
-    """Content that has to be placed at ``target``; ``old_placement`` is the agent's own file that is there now."""
+    """Content that has to be placed at ``target``; ``old_placement`` is the agent's own file that is there now.
+
+    ``waits_for``: a placed folder, above or below the target, that has to be removed first.
+    """
 
     desired: DesiredModel
     target: Target
     old_placement: Placement | None = None
+    waits_for: Placement | None = None
 
 
 def resolve_model(
@@ -81,6 +85,8 @@ def _build_occupied(
     desired: DesiredModel, file: FolderEntry, target: Target, ownership: Ownership, position: _Position
 ) -> Blocked:
     """Return why a file that is not the agent's own, and that has the model's name, blocks it."""
+    if file.kind == "model_folder":
+        return _build_blocked(desired, "conflict", blockers.describe_other_folder(file))
     if file.sha256 is None:
         return _build_blocked(desired, "blocked", blockers.describe_obstacle(file))
     if position == "before":

@@ -5,8 +5,8 @@ Lines of JSON. The first identifies the desired content; each later one replaces
     {"version": 1, "size": 6800000000, "sha256": "a1b2…"}
     {"etag": "\"a1b2…\"", "spans": [[0, 67108864], [134217728, 150000000]]}
 
-A line is written after the bytes that it lists are on disk. A lost or truncated line therefore only causes bytes to be
-downloaded again; it never causes wrong content.
+The file is created with the first state. A line is written after the bytes that it lists are on disk. A lost or
+truncated line therefore only causes bytes to be downloaded again; it never causes wrong content.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal, NamedTuple
 
 from modelyard.transfer import filesystem
 from modelyard.transfer.byte_ranges import ByteRanges
+from modelyard.transfer.portable.files import open_unfollowed
 
 
 class CheckpointState(NamedTuple):
@@ -49,15 +50,16 @@ class Checkpoint:
         return state
 
     def reset(self) -> None:
-        """Create or truncate the file, without any ranges, and sync it; then the partial file may be overwritten."""
-        with self._open("wb") as file:
-            file.write(_encode_line(self._header))
-            file.flush()
-            os.fsync(file.fileno())
+        """Truncate the file and sync it, unless it does not exist; then the partial file may be overwritten."""
+        if filesystem.exists(self.path, self._folder):
+            with self._open("wb") as file:
+                os.fsync(file.fileno())
 
     def append(self, state: CheckpointState) -> None:
         """Append a state whose bytes the caller has synced. The line is not: losing it is harmless (see the module)."""
         with self._open("ab") as file:
+            if not file.tell():
+                file.write(_encode_line(self._header))
             file.write(_encode_line({"etag": state.etag, "spans": list(state.ranges)}))
 
     def remove(self) -> None:
@@ -68,7 +70,7 @@ class Checkpoint:
         """Open the file, relative to the folder's descriptor if there is one; symbolic links are not followed."""
 
         def opener(name: str, flags: int) -> int:
-            return os.open(name, flags | os.O_NOFOLLOW, 0o666, dir_fd=self._folder)
+            return open_unfollowed(name, flags, self._folder)
 
         return open(filesystem.get_openat_name(self.path, self._folder), mode, opener=opener)
 

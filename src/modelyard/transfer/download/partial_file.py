@@ -10,6 +10,7 @@ from modelyard.transfer import filesystem
 from modelyard.transfer.byte_ranges import ByteRange, ByteRanges
 from modelyard.transfer.download.checkpoint import Checkpoint, CheckpointState
 from modelyard.transfer.errors import build_disk_error
+from modelyard.transfer.portable.files import get_allocated_bytes, open_unfollowed, read_at, write_at
 
 _MAX_NAMES = 16
 # Writes of 1 MiB were measured to take up to five times the CPU of these on one virtual machine; the cause is unknown.
@@ -85,7 +86,7 @@ class PartialFile:
         try:
             written = 0
             while written < len(chunk):
-                written += os.pwrite(self.descriptor, chunk[written : written + _MAX_WRITE_SIZE], offset + written)
+                written += write_at(self.descriptor, chunk[written : written + _MAX_WRITE_SIZE], offset + written)
         except OSError as failure:
             raise build_disk_error(self.path, failure) from failure
         with self._changed:
@@ -96,7 +97,7 @@ class PartialFile:
     def read(self, buffer: memoryview, offset: int) -> int:
         """Read bytes from ``offset`` into ``buffer`` and return their number, which may be less than its length."""
         try:
-            return os.preadv(self.descriptor, [buffer], offset)
+            return read_at(self.descriptor, buffer, offset)
         except OSError as failure:
             raise build_disk_error(self.path, failure) from failure
 
@@ -168,7 +169,7 @@ class PartialFile:
 
     def get_allocated_bytes(self) -> int:
         """Return how many bytes of disk space the file occupies already."""
-        return os.fstat(self.descriptor).st_blocks * 512
+        return get_allocated_bytes(os.fstat(self.descriptor))
 
     def place(self, target: Path, *, sha256: str, replace: bool) -> None:
         """Sync the file, rename it by path as ``filesystem.place`` does, and delete the checkpoint file.
@@ -235,8 +236,8 @@ def open_partial_file(path: Path, size: int, sha256: str, folder: int | None = N
 def create_unshared_file(path: Path, size: int, sha256: str, folder: int | None = None) -> PartialFile:
     """Create a partial file with a random name, which no later run resumes; for folders without working locks."""
     name = path.with_stem(f"{path.stem}.{uuid4().hex}")
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(filesystem.get_openat_name(name, folder), flags, 0o666, dir_fd=folder)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    descriptor = open_unfollowed(filesystem.get_openat_name(name, folder), flags, folder)
     return PartialFile(
         PartialPath(name, folder), descriptor, _build_checkpoint(name, size, sha256, folder), is_resumable=False
     )

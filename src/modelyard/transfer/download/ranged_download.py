@@ -16,6 +16,7 @@ from modelyard.transfer.download.partial_file import PartialFile, Watermark
 from modelyard.transfer.errors import BadResponse, TransferFailed, Unreachable
 from modelyard.transfer.http.connection import Connection
 from modelyard.transfer.http.responses import ObjectChanged, check_range, check_whole, get_strong_etag
+from modelyard.transfer.http.shared_connections import open_connection
 from modelyard.transfer.limiter import Slot
 from modelyard.transfer.options import MAX_CHUNK_SIZE, TransferOptions
 from modelyard.transfer.progress import ByteCounter, OnProgress, Received, Verified, report_progress
@@ -102,13 +103,20 @@ class RangedDownload:
         return digest.hexdigest()
 
     async def _keep_checkpoints(self) -> None:
-        """Save checkpoints until all is received: after 0.25 and 0.5 seconds, then every second, and at the end."""
+        """Save checkpoints until all is received: after 0.25 and 0.5 seconds, then every second, and at the end.
+
+        None if all is received before the first one would be saved.
+        """
         pause = _FIRST_CHECKPOINT_SECONDS
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._complete.wait(), pause)
+            return
+        await self.pool.run(self.file.save_checkpoint)
         while not self._complete.is_set():
+            pause = min(2 * pause, _CHECKPOINT_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._complete.wait(), pause)
             await self.pool.run(self.file.save_checkpoint)
-            pause = min(2 * pause, _CHECKPOINT_SECONDS)
 
     async def _receive(self, connections: int) -> None:
         """Receive all bytes, in ranges if the source serves them, else as one stream.
@@ -151,7 +159,7 @@ class RangedDownload:
             if not is_first:
                 # The first response shows whether the source serves ranges, and of which object.
                 await self._open.wait()
-            async with self._open_connection() as connection:
+            with open_connection(self.options) as connection:
                 while ranges:
                     await self._receive_range(connection, ranges.popleft())
 
@@ -177,17 +185,8 @@ class RangedDownload:
 
     async def _receive_whole(self) -> None:
         """Receive the whole object from its first byte with one request, without retries."""
-        async with self._open_connection() as connection:
+        with open_connection(self.options) as connection:
             await self._run_request(connection, partial(self._read_whole, connection))
-
-    @asynccontextmanager
-    async def _open_connection(self) -> AsyncIterator[Connection]:
-        """Yield a connection that is opened by its first request, and close it after the block."""
-        connection = Connection(self.options)
-        try:
-            yield connection
-        finally:
-            connection.close()
 
     async def _run_request(self, connection: Connection, read: Callable[[str, Slot | None], None]) -> None:
         """Wait for a slot, then call ``read`` with a URL and the slot in a thread.

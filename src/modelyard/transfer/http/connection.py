@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,8 +22,6 @@ from modelyard.transfer.http.responses import read_refusal
 from modelyard.transfer.options import MAX_CHUNK_SIZE, TransferOptions
 from modelyard.transfer.part_plan import Part
 from modelyard.transfer.source_file import SourceFile
-
-_INPUT_EVENTS = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,11 @@ class Connection:
         self._origin: tuple[str, str] | None = None
         self._stopped = threading.Event()
         self._lock = threading.Lock()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether ``stop`` was called, after which every request fails."""
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """Make the request that runs in another thread, and all later ones, fail. Thread-safe and idempotent."""
@@ -197,7 +201,9 @@ class Connection:
 
     def _send(self, sock: socket.socket, source: SourceFile, part: Part, on_sent: Callable[[int], None]) -> bool:
         """Send the part; return False if the server answered or closed the connection before it was all sent."""
-        send = self._send_over_tls if isinstance(sock, ssl.SSLSocket) else self._sendfile
+        send = self._send_copied
+        if sys.platform != "win32" and not isinstance(sock, ssl.SSLSocket):
+            send = self._sendfile
         offset, end = part.offset, part.offset + part.size
         while offset < end:
             try:
@@ -211,23 +217,25 @@ class Connection:
             self._limit_bandwidth(count)
         return True
 
-    def _sendfile(self, sock: socket.socket, source: SourceFile, offset: int, count: int) -> int | None:
-        """Send file bytes with ``sendfile`` once the socket is writable, and return how many were sent.
+    if sys.platform != "win32":
 
-        Returns None if the server has responded already or closed the connection.
-        Raises TimeoutError if it accepts no byte within the timeout.
-        """
-        poll = select.poll()
-        poll.register(sock, select.POLLIN | select.POLLOUT)
-        ready = poll.poll(self._options.stall_timeout_seconds * 1000)
-        if not ready:
-            raise TimeoutError
-        if ready[0][1] & _INPUT_EVENTS:
-            return None
-        return source.sendfile(sock.fileno(), offset, count)
+        def _sendfile(self, sock: socket.socket, source: SourceFile, offset: int, count: int) -> int | None:
+            """Send file bytes with ``sendfile`` once the socket is writable, and return how many were sent.
 
-    def _send_over_tls(self, sock: socket.socket, source: SourceFile, offset: int, count: int) -> int | None:
-        """Send file bytes over TLS, where ``sendfile`` cannot be used, and return how many were sent, never None."""
+            Returns None if the server has responded already or closed the connection.
+            Raises TimeoutError if it accepts no byte within the timeout.
+            """
+            poll = select.poll()
+            poll.register(sock, select.POLLIN | select.POLLOUT)
+            ready = poll.poll(self._options.stall_timeout_seconds * 1000)
+            if not ready:
+                raise TimeoutError
+            if ready[0][1] & (select.POLLIN | select.POLLHUP | select.POLLERR):
+                return None
+            return source.sendfile(sock.fileno(), offset, count)
+
+    def _send_copied(self, sock: socket.socket, source: SourceFile, offset: int, count: int) -> int | None:
+        """Send file bytes over TLS or on Windows, without ``sendfile``, and return how many were sent, never None."""
         unsent = memoryview(source.read(offset, count))
         sent = len(unsent)
         while unsent:
@@ -255,9 +263,14 @@ def _add_required_headers(headers: Mapping[str, str], url: SplitResult, size: in
 
 def _has_input(sock: socket.socket) -> bool:
     """Return whether the socket has data to read or was closed by the peer, without waiting."""
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+    if sys.platform == "win32":
+        is_readable = bool(select.select([sock], [], [], 0)[0])
+    else:
+        # Not select(), which refuses descriptors above 1023 there.
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        is_readable = bool(poll.poll(0))
+    return is_readable
 
 
 def _set_reset_on_close(sock: socket.socket, *, is_enabled: bool) -> None:

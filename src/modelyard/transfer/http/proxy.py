@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from modelyard.transfer.errors import BadAddress
 from modelyard.transfer.options import TransferOptions, get_system_tls_context
-from modelyard.wire.web_addresses import AddressInvalid, parse_address
+from modelyard.wire.texts.web_addresses import AddressInvalid, parse_address
 
 
 def parse_transfer_url(url: str) -> SplitResult:

@@ -6,6 +6,7 @@ Problem
 ├── conflicts      ModelPathTaken, UploadIncomplete, …
 ├── not_found      ModelNotFound, UploadNotFound, …
 ├── requests       InvalidRequest, MalformedJson, BodyTooLarge, ModelPathRefused, ModelTypeUnknown, …
+├── sources        ImportNotFound, LinkRefused, SourceNotFound, SourceRestricted, SourceUnavailable
 └── store          SignatureRefused, UrlExpired, LengthWrong, ChecksumWrong, …
 """
 
@@ -19,6 +20,7 @@ from modelyard.wire.problems.base import Problem as Problem
 from modelyard.wire.problems.conflicts import *
 from modelyard.wire.problems.not_found import *
 from modelyard.wire.problems.requests import *
+from modelyard.wire.problems.sources import *
 from modelyard.wire.problems.store import *
 
 

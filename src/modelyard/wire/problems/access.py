@@ -87,6 +87,12 @@ class TooManyMachines(Problem):
     status, slug, title = 403, "too-many-machines", "The team has too many machines"
 
 
+class MachineRequestsOff(Problem):
+    """The team does not let machines list its models or assign them to themselves."""
+
+    status, slug, title = 403, "machine-requests-off", "Machines may not request models"
+
+
 class HostNotAllowed(Problem):
     """The Host header is not one of the registry's host names."""
 

@@ -9,6 +9,12 @@ class ModelPathTaken(Problem):
     status, slug, title = 409, "model-path-taken", "This model path is taken"
 
 
+class ModelIsFolder(Problem):
+    """The model has many files, so this is not possible for it. Fact ``files_path``: the API path of their list."""
+
+    status, slug, title = 409, "model-is-folder", "This model is a folder"
+
+
 class UploadIncomplete(Problem):
     """The upload has no complete file, or one of another size. Facts: ``stored`` and ``declared``, in bytes."""
 
@@ -28,15 +34,51 @@ class PartsWrong(Problem):
 
 
 class VersionConflict(Problem):
-    """The model has a newer version than the caller has seen. Facts: its number, creator and hash."""
+    """The model or collection has a newer version than the caller has seen. Facts: its number, creator and hash."""
 
-    status, slug, title = 409, "version-conflict", "The model has a newer version"
+    status, slug, title = 409, "version-conflict", "There is a newer version"
+
+
+class TrustNotAllowed(Problem):
+    """The team's policy for pickle files permits no exceptions for single files; an admin can set it to ``trusted``."""
+
+    status, slug, title = 409, "trust-not-allowed", "The team's policy permits no trusted files"
 
 
 class VersionInUse(Problem):
     """The version whose content the model's record shows cannot be deleted. Activate another version first."""
 
     status, slug, title = 409, "version-in-use", "The version is in use"
+
+
+class CollectionNameTaken(Problem):
+    """Another collection of the team has this name; case and outer spaces do not matter. Fact: ``collection_id``."""
+
+    status, slug, title = 409, "collection-name-taken", "This name is taken"
+
+
+class CollectionLimitReached(Problem):
+    """The team has as many collections, or the collection as many versions, as are allowed. Fact: ``limit``."""
+
+    status, slug, title = 409, "collection-limit-reached", "The limit of collections or versions is reached"
+
+
+class WebhookLimitReached(Problem):
+    """The team has as many webhooks as are allowed. Fact: ``limit``."""
+
+    status, slug, title = 409, "webhook-limit-reached", "The limit of webhooks is reached"
+
+
+class RolloutConflict(Problem):
+    """The state of the collection's last roll-out does not allow this. Facts: its ``rollout_id`` and ``state``."""
+
+    status, slug, title = 409, "rollout-conflict", "The state of the roll-out does not allow this"
+
+
+class LoadersChanged(Problem):
+    """The team's table of loaders is not the one in ``expected_loader_list``. Read it again."""
+
+    status, slug, title = 409, "loaders-changed", "The table of loaders has changed"
 
 
 class ModelNotVerified(Problem):

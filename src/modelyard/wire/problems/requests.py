@@ -48,7 +48,7 @@ class RecordStale(Problem):
 
 
 class BodyTooLarge(Problem):
-    """The JSON body exceeds 1 MiB, or 16 KiB on routes without sign-in."""
+    """The JSON body exceeds 1 MiB, or 16 KiB on routes without sign-in; or a picture exceeds 10 MiB."""
 
     status, slug, title = 413, "body-too-large", "The body is too large"
 
@@ -70,6 +70,12 @@ class InvalidRequest(Problem):
         return cls(f"Not valid: '{field}'. {message}.", errors=[{"field": field, "message": message}])
 
 
+class ConversionRefused(Problem):
+    """The model cannot be converted to safetensors: the detail says why. Fact ``found``: what the file is."""
+
+    status, slug, title = 422, "conversion-refused", "This model cannot be converted"
+
+
 class ModelPathRefused(Problem):
     """The model path or type would be unsafe or ambiguous on some platform."""
 
@@ -86,6 +92,18 @@ class NotAModelFile(Problem):
     """The content does not match the format of the file extension, or is unsafe."""
 
     status, slug, title = 422, "not-a-model-file", "This is not a model file"
+
+
+class PictureRefused(Problem):
+    """The body is no picture that can be a preview: another format, damaged, too many pixels. Fact: ``field``."""
+
+    status, slug, title = 422, "picture-refused", "This picture cannot be used"
+
+
+class WorkflowRefused(Problem):
+    """The body is no workflow of ComfyUI, and no file in which ComfyUI saved one, or it takes too much to read."""
+
+    status, slug, title = 422, "workflow-refused", "This workflow cannot be read"
 
 
 class HashMismatch(Problem):

@@ -1,11 +1,11 @@
 // The account page: profile, teams, password and sessions.
 
-import { Stack, Text } from '@mantine/core'
+import { Stack } from '@mantine/core'
 import { useSession } from '@/api/session'
 import { Heading } from '@/components/Heading'
-import { Panel } from '@/components/Panel'
 import { OwnTeams } from '@/features/account/OwnTeams'
 import { PasswordForm } from '@/features/account/PasswordForm'
+import { ProfileForm } from '@/features/account/ProfileForm'
 import { Sessions } from '@/features/account/Sessions'
 import { NewTeam } from '@/features/team/NewTeam'
 
@@ -17,14 +17,7 @@ export function Account() {
     <>
       <Heading title="Account" />
       <Stack gap="lg" maw={640}>
-        <Panel title="You">
-          <Text fw={600}>
-            <bdi>{me.display_name}</bdi>
-          </Text>
-          <Text c="dimmed">
-            <bdi>{me.email_address}</bdi>
-          </Text>
-        </Panel>
+        <ProfileForm me={me} />
         <OwnTeams teams={me.team_list} />
         <PasswordForm email={me.email_address} />
         <Sessions />

@@ -1,4 +1,4 @@
-// Signing out, here or on every machine.
+// The user's sessions, and signing out here or everywhere.
 
 import { Button, Group, Text } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
@@ -7,6 +7,7 @@ import { signOut } from '@/api/session'
 import { Confirm } from '@/components/Confirm'
 import { notifyError } from '@/components/notify'
 import { Panel } from '@/components/Panel'
+import { SessionList } from '@/features/account/SessionList'
 
 export function Sessions() {
   const [isOpen, { open, close }] = useDisclosure(false)
@@ -16,7 +17,8 @@ export function Sessions() {
   })
   return (
     <Panel title="Sessions">
-      <Text>
+      <SessionList />
+      <Text size="sm" c="dimmed">
         End all your sessions, in browsers and on command lines: for example, after you lost a laptop or used a borrowed
         machine.
       </Text>

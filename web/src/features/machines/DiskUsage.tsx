@@ -42,5 +42,5 @@ export function isFull(ratio: number): boolean {
 }
 
 function getColour(ratio: number): string {
-  return isFull(ratio) ? 'red' : isNearlyFull(ratio) ? 'orange' : 'cyan'
+  return isFull(ratio) ? 'red' : isNearlyFull(ratio) ? 'orange' : 'yard'
 }

@@ -6,8 +6,9 @@ import { IconSearch } from '@tabler/icons-react'
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import type { Agent } from '@/api/types'
+import { MACHINE_STATE_MARKS } from '@/components/MachineState'
 import { type MachineSearch, machineSearch } from '@/features/machines/search'
-import { AGENT_STATUSES } from '@/generated/states'
+import { MACHINE_STATES } from '@/generated/states'
 
 const TYPING_MILLISECONDS = 200
 
@@ -37,10 +38,13 @@ export function Filters({ search, agents }: FiltersProps) {
         maw={180}
       />
       <NativeSelect
-        aria-label="Status"
+        aria-label="State"
         value={search.status ?? ''}
         onChange={(event) => change({ status: event.currentTarget.value })}
-        data={[{ value: '', label: 'Any status' }, ...AGENT_STATUSES]}
+        data={[
+          { value: '', label: 'Any state' },
+          ...MACHINE_STATES.map((value) => ({ value, label: MACHINE_STATE_MARKS[value].label })),
+        ]}
       />
       {isMatrix && (
         <Switch

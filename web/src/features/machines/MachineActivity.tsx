@@ -17,7 +17,7 @@ const PHASES: Record<string, string> = {
 }
 
 export function MachineActivity({ agent }: { agent: Agent }) {
-  if (agent.agent_status === 'unhealthy') return <NoHeartbeat agent={agent} />
+  if (agent.machine_state === 'offline') return <Offline agent={agent} />
   return (
     <Stack gap={4}>
       <Phase agent={agent} />
@@ -33,7 +33,14 @@ export function MachineActivity({ agent }: { agent: Agent }) {
   )
 }
 
-function NoHeartbeat({ agent }: { agent: Agent }) {
+function Offline({ agent }: { agent: Agent }) {
+  if (agent.stopped_at) {
+    return (
+      <Text size="sm">
+        Its agent was stopped <Ago time={agent.stopped_at} />. Run modelyard agent run on the machine to start it.
+      </Text>
+    )
+  }
   return (
     <Text size="sm">
       Last heartbeat <Ago time={agent.last_heartbeat} />. The machine may be off, or its agent may not be running. Run

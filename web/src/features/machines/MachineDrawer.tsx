@@ -6,8 +6,11 @@ import { usePermissions } from '@/api/permissions'
 import type { Agent } from '@/api/types'
 import { Ago } from '@/components/Ago'
 import { formatBytes, formatDateTime } from '@/components/format'
+import { AnchorLink } from '@/components/links'
+import { MachineReason, MachineState } from '@/components/MachineState'
 import { Empty, LoadError, Loading } from '@/components/placeholders'
-import { StatusMark } from '@/components/statusMarks'
+import { MachineMark } from '@/components/statusMarks'
+import { BudgetForm } from '@/features/machines/BudgetForm'
 import { DiskUsage } from '@/features/machines/DiskUsage'
 import { Labels } from '@/features/machines/Labels'
 import { LabelsForm } from '@/features/machines/LabelsForm'
@@ -51,13 +54,18 @@ function Content({ id, fleet, onGone }: { id: string; fleet: MachineList; onGone
   return (
     <Stack gap="lg">
       <Group gap="md">
-        <StatusMark status={agent.agent_status} />
-        {agent.paused && <StatusMark status="paused" />}
+        <div>
+          <MachineState agent={agent} />
+          <MachineReason agent={agent} />
+        </div>
+        {agent.agent_status === 'busy' && <MachineMark mark="busy" />}
+        {agent.paused && <MachineMark mark="paused" />}
       </Group>
       {may('agents_manage') && <MachineActions agent={agent} onGone={onGone} />}
       <MachineActivity agent={agent} />
       <Facts agent={agent} />
       {may('agents_manage') ? <LabelsForm key={agent.central_labels.join()} agent={agent} /> : <Labels agent={agent} />}
+      {may('agents_manage') && <BudgetForm key={`${id} ${agent.disk_budget_bytes}`} agent={agent} />}
       <MachineModels key={agent.agent_id} agent={agent} state={state} page={page ?? 1} />
     </Stack>
   )
@@ -69,10 +77,14 @@ function Facts({ agent }: { agent: Agent }) {
       <dt>Models</dt>
       <dd>
         {describeReady(agent)}, {formatBytes(agent.bytes_held)}
+        {agent.models_evicted > 0 && `, ${agent.models_evicted} evicted`}
       </dd>
       <dt>Disk</dt>
       <dd>
         <DiskUsage agent={agent} />
+        <AnchorLink to="/models" search={{ q: `machine:${agent.agent_id} unused:90d`, sort: '-file_size' }} size="sm">
+          Models unused for 90 days
+        </AnchorLink>
       </dd>
       <dt>Last heartbeat</dt>
       <dd>

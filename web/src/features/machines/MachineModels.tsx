@@ -1,17 +1,21 @@
 // The desired models of a machine with their live states.
 
-import { Group, NativeSelect, Pagination, Stack, Text, Title } from '@mantine/core'
+import { ActionIcon, Group, NativeSelect, Pagination, Stack, Text, Title } from '@mantine/core'
+import { IconX } from '@tabler/icons-react'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { api, unwrap } from '@/api/client'
+import { usePermissions } from '@/api/permissions'
 import { liveQueryOptions } from '@/api/polling'
 import type { Agent, AgentModel } from '@/api/types'
 import { formatCount } from '@/components/format'
+import { isInProgress } from '@/components/isInProgress'
 import { AnchorLink } from '@/components/links'
 import { ModelOnMachine } from '@/components/ModelOnMachine'
 import { LoadError, Loading } from '@/components/placeholders'
 import { useChangeSearch } from '@/features/machines/Filters'
 import classes from '@/features/machines/machines.module.css'
 import type { StateFilter } from '@/features/machines/search'
+import { unassignWithUndo } from '@/features/models/places/assignments'
 import { MAX_COUNTED } from '@/generated/paging'
 import { REPLICA_STATES } from '@/generated/states'
 
@@ -65,7 +69,7 @@ export function MachineModels({ agent, state, page }: MachineModelsProps) {
   )
 }
 
-/** Query a page of models: polled while the machine syncs, otherwise refreshed when its numbers change. */
+/** Query a page of models: polled while they change, otherwise refreshed when the machine's numbers change. */
 function useModels(agent: Agent, state: StateFilter | undefined, current_page: number) {
   const refreshKey = [agent.models_ready, agent.models_desired, agent.sync_phase, agent.waiting_for]
   const query = {
@@ -79,8 +83,15 @@ function useModels(agent: Agent, state: StateFilter | undefined, current_page: n
       unwrap(api.GET('/api/v1/agents/{agent_id}/models', { params: { path: { agent_id: agent.agent_id }, query } })),
     placeholderData: keepPreviousData,
     ...liveQueryOptions,
-    refetchInterval: agent.agent_status === 'syncing' ? liveQueryOptions.refetchInterval : false,
+    refetchInterval: ({ state }) =>
+      isChanging(agent, state.data?.agent_model_list ?? []) && liveQueryOptions.refetchInterval(),
   })
+}
+
+/** Return whether replicas change by themselves: a machine with a problem may still download other models. */
+function isChanging(agent: Agent, models: AgentModel[]): boolean {
+  if (agent.machine_state === 'offline') return false
+  return agent.agent_status === 'syncing' || agent.machine_state === 'syncing' || models.some(isInProgress)
 }
 
 function Table({ models, agent }: { models: AgentModel[]; agent: Agent }) {
@@ -90,6 +101,7 @@ function Table({ models, agent }: { models: AgentModel[]; agent: Agent }) {
         <tr>
           <th scope="col">Model</th>
           <th scope="col">State</th>
+          <th scope="col">Why it is there</th>
         </tr>
       </thead>
       <tbody>
@@ -106,9 +118,36 @@ function Table({ models, agent }: { models: AgentModel[]; agent: Agent }) {
             <td>
               <ModelOnMachine model={model} />
             </td>
+            <td>
+              <Reason model={model} />
+            </td>
           </tr>
         ))}
       </tbody>
     </table>
+  )
+}
+
+/** Why the machine should have the model; an assignment can be ended here. */
+function Reason({ model: { agent_id, model_id, display_name, desired_by } }: { model: AgentModel }) {
+  const { may } = usePermissions()
+  if (desired_by === 'labels') return 'Labels match'
+  if (desired_by === 'subscription') return 'In a subscribed collection'
+  return (
+    <Group gap={4} wrap="nowrap">
+      Sent by a person
+      {may('agents_assign') && (
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size="sm"
+          aria-label={`Stop sending ${display_name}`}
+          title={`Stop sending ${display_name}`}
+          onClick={() => void unassignWithUndo({ agent_id, model_id }, display_name)}
+        >
+          <IconX size={14} aria-hidden />
+        </ActionIcon>
+      )}
+    </Group>
   )
 }

@@ -6,7 +6,8 @@ import type { Agent } from '@/api/types'
 import { Ago } from '@/components/Ago'
 import { formatBytes } from '@/components/format'
 import { AnchorLink } from '@/components/links'
-import { StatusMark } from '@/components/statusMarks'
+import { MachineReason, MachineState } from '@/components/MachineState'
+import { MachineMark } from '@/components/statusMarks'
 import { DiskUsage } from '@/features/machines/DiskUsage'
 import { Labels } from '@/features/machines/Labels'
 import { MachineActivity } from '@/features/machines/MachineActivity'
@@ -27,9 +28,15 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
           <bdi>{agent.agent_id}</bdi>
         </AnchorLink>
         <Group gap="sm" className={classes.above} w="fit-content">
-          <StatusMark status={agent.agent_status} />
-          {agent.paused && <StatusMark status="paused" />}
+          <MachineState agent={agent} />
+          {agent.agent_status === 'busy' && <MachineMark mark="busy" />}
+          {agent.paused && <MachineMark mark="paused" />}
         </Group>
+        {!isReasonInActivity(agent) && (
+          <div className={classes.above}>
+            <MachineReason agent={agent} isCut />
+          </div>
+        )}
         <Labels agent={agent} />
       </Stack>
       <Stack gap={2}>
@@ -53,6 +60,11 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
     </li>
   )
 })
+
+/** Return whether the activity of the machine, which is beside its state, says the reason for it already. */
+function isReasonInActivity({ machine_state, state_reason, waiting_for }: Agent): boolean {
+  return machine_state === 'syncing' || machine_state === 'offline' || state_reason === waiting_for
+}
 
 export function describeReady(agent: Agent): string {
   if (agent.models_desired === 0) return 'No models desired'

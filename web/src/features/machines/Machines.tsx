@@ -8,6 +8,7 @@ import { lazy, Suspense } from 'react'
 import type { Agent } from '@/api/types'
 import { formatCount } from '@/components/format'
 import { Heading } from '@/components/Heading'
+import { MACHINE_STATE_MARKS } from '@/components/MachineState'
 import { Empty, LoadError, Loading, StaleDataNotice } from '@/components/placeholders'
 import { Filters } from '@/features/machines/Filters'
 import { FirstMachine } from '@/features/machines/FirstMachine'
@@ -18,6 +19,7 @@ import { PairDialog } from '@/features/machines/PairDialog'
 import { StorageUsage } from '@/features/machines/StorageUsage'
 import { type MachineSearch, machineSearch } from '@/features/machines/search'
 import { filterMachines, type MachineList, useMachines } from '@/features/machines/useMachines'
+import { MACHINE_STATES } from '@/generated/states'
 
 const Matrix = lazy(() => import('@/features/machines/matrix/Matrix').then((file) => ({ default: file.Matrix })))
 
@@ -101,12 +103,13 @@ function List({ agents, shown }: { agents: Agent[]; shown: Agent[] }) {
   )
 }
 
-/** `3 of 12 machines: 2 idle, 1 syncing`. */
+/** `3 of 12 machines: 2 up to date, 1 syncing`. */
 function summary(agents: Agent[], shown: Agent[]): string {
   const all = formatCount(agents.length, 'machine')
   const head = shown.length === agents.length ? all : `${shown.length.toLocaleString('en')} of ${all}`
-  const counts = new Map<string, number>()
-  for (const { agent_status } of shown) counts.set(agent_status, (counts.get(agent_status) ?? 0) + 1)
-  const parts = [...counts].sort().map(([status, number]) => `${number.toLocaleString('en')} ${status}`)
+  const parts = MACHINE_STATES.flatMap((state) => {
+    const number = shown.filter(({ machine_state }) => machine_state === state).length
+    return number > 0 ? `${number.toLocaleString('en')} ${MACHINE_STATE_MARKS[state].label.toLowerCase()}` : []
+  })
   return parts.length ? `${head}: ${parts.join(', ')}` : head
 }

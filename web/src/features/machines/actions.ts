@@ -23,6 +23,14 @@ export async function setLabels(agent: Agent, labels: string[]): Promise<void> {
   notifyWithUndo(`The labels of ${agent.agent_id} are changed.`, () => updateMachine(agent, { agent_labels: before }))
 }
 
+export async function setBudget(agent: Agent, budget: number | null): Promise<void> {
+  const before = agent.disk_budget_bytes
+  await updateMachine(agent, { disk_budget_bytes: budget })
+  notifyWithUndo(`The disk budget of ${agent.agent_id} is ${budget === null ? 'removed' : 'changed'}.`, () =>
+    updateMachine(agent, { disk_budget_bytes: before }),
+  )
+}
+
 export async function syncNow(agent: Agent): Promise<void> {
   await unwrap(api.POST('/api/v1/agents/{agent_id}/sync', pathOf(agent)))
   notify(`${agent.agent_id} syncs at its next heartbeat, within ${IDLE_HEARTBEAT_SECONDS} seconds.`)
@@ -40,7 +48,10 @@ export async function removeMachine(agent: Agent): Promise<void> {
   await refreshMachines()
 }
 
-async function updateMachine(agent: Agent, body: { paused?: boolean; agent_labels?: string[] }): Promise<void> {
+async function updateMachine(
+  agent: Agent,
+  body: { paused?: boolean; agent_labels?: string[]; disk_budget_bytes?: number | null },
+): Promise<void> {
   await unwrap(api.PUT('/api/v1/agents/{agent_id}', { ...pathOf(agent), body }))
   await refreshMachines()
 }

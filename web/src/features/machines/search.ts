@@ -1,7 +1,7 @@
 // Search parameters of the machines page: view, filters and open machine.
 
 import type { Agent, AgentModel } from '@/api/types'
-import { AGENT_STATUSES, REPLICA_STATES } from '@/generated/states'
+import { MACHINE_STATES, REPLICA_STATES } from '@/generated/states'
 
 export type StateFilter = AgentModel['state'] | 'missing'
 
@@ -10,7 +10,7 @@ export interface MachineSearch {
   /** A part of a machine's name; in the matrix, words that a model's name, path or tag contains. */
   q?: string
   label?: string
-  status?: Agent['agent_status']
+  status?: Agent['machine_state']
   /** The `agent_id` of the machine whose details are open. */
   machine?: string
   /** Of its models: only those in this state, or those that are not ready. */
@@ -28,7 +28,7 @@ export function machineSearch(search: Record<string, unknown>): MachineSearch {
     ...text(search, 'q'),
     ...text(search, 'label'),
     ...text(search, 'machine'),
-    ...(isOneOf(AGENT_STATUSES, search.status) && { status: search.status }),
+    ...(isOneOf(MACHINE_STATES, search.status) && { status: search.status }),
     ...(isOneOf([...REPLICA_STATES, 'missing'] as const, search.state) && { state: search.state }),
     ...(Number.isInteger(page) && page > 1 && { page }),
     ...(search.missing === true && { missing: true }),

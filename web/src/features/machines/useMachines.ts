@@ -58,7 +58,7 @@ export function filterMachines(agents: Agent[], { q, label, status }: MachineSea
   return agents.filter(
     (agent) =>
       (!label || agent.agent_labels.includes(label)) &&
-      (!status || agent.agent_status === status) &&
+      (!status || agent.machine_state === status) &&
       words.every((word) => getSearchText(agent).includes(word)),
   )
 }

@@ -2,17 +2,19 @@
 
 import {
   IconAlertTriangle,
+  IconAlertTriangleFilled,
   IconCircleCheck,
   IconClock,
-  IconDeviceDesktop,
-  IconDeviceDesktopCheck,
   IconPlayerPause,
   IconPlayerPlay,
+  IconTransform,
   type TablerIcon,
 } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
 import type { Model } from '@/api/types'
+import { formatCount } from '@/components/format'
 import classes from '@/features/models/models.module.css'
+import { type KeptFile, useKeptFile } from '@/features/models/useKeptFile'
 
 interface Mark {
   word: string
@@ -25,14 +27,25 @@ export const VERIFICATION_MARKS: Record<Model['verification'], Mark> = {
   pending: { word: 'Being verified', icon: IconClock, className: classes.waiting },
   failed: { word: 'Damaged', icon: IconAlertTriangle, className: classes.bad },
 }
+const NOT_ACCEPTED_MARK: Mark = { word: 'Not accepted', icon: IconTransform, className: classes.waiting }
+const KEPT_MARKS: Record<KeptFile, Mark> = {
+  converts: { word: 'Kept to be converted', icon: IconTransform, className: classes.waiting },
+  accepts: NOT_ACCEPTED_MARK,
+  refuses: NOT_ACCEPTED_MARK,
+}
 export const MODEL_STATUS_MARKS: Record<Model['model_status'], Mark> = {
   active: { word: 'Active', icon: IconPlayerPlay, className: classes.calm },
   disabled: { word: 'Disabled', icon: IconPlayerPause, className: classes.waiting },
 }
 
 export function Verification({ model }: { model: Model }) {
-  const { word, icon, className } = VERIFICATION_MARKS[model.verification]
+  const { word, icon, className } = useVerificationMark(model)
   return <IconLabel icon={icon} word={word} className={className} />
+}
+
+function useVerificationMark(model: Model): Mark {
+  const kept = useKeptFile(model)
+  return kept ? KEPT_MARKS[kept] : VERIFICATION_MARKS[model.verification]
 }
 
 export function Status({ model }: { model: Model }) {
@@ -66,16 +79,63 @@ function PendingMark({ pending }: { pending: NonNullable<Model['pending_version'
   )
 }
 
-export function MachineCount({ model }: { model: Model }) {
-  const { agents_ready: ready, agents_desired: wanted } = model
-  const icon = ready >= wanted && wanted > 0 ? IconDeviceDesktopCheck : IconDeviceDesktop
-  if (wanted === 0) return <IconLabel icon={icon} word="None" className={classes.calm} isDimmed />
+/** Where a model is: a dot if all its machines load it, else on how many it is. Nothing if no machine should have it. */
+export function MachineReach({ model, isSentence = false }: { model: Model; isSentence?: boolean }) {
+  const { agents_ready: ready, agents_unloaded: unloaded, agents_desired: desired } = model
+  if (desired === 0) return null
+  if (ready >= desired && unloaded === 0) {
+    return (
+      <span role="img" className={classes.dot} aria-label="On all its machines" title={`On ${ready} of ${desired}`} />
+    )
+  }
+  const sentence = `On ${ready} of ${formatCount(desired, 'machine')}${unloaded > 0 ? `, ${unloaded} not loaded` : ''}`
   return (
-    <IconLabel
-      icon={icon}
-      word={`${ready} of ${wanted}`}
-      className={ready >= wanted ? classes.good : classes.waiting}
-    />
+    <span className={classes.reach} title={sentence}>
+      <IconAlertTriangleFilled size={14} aria-hidden />
+      {isSentence ? sentence : describeReach(ready, desired, unloaded)}
+    </span>
+  )
+}
+
+/** `2 of 3`, or where the file is everywhere, `1 not loaded`: the shortest text that says what is wrong. */
+function describeReach(ready: number, desired: number, unloaded: number): string {
+  return ready < desired ? `${ready} of ${desired}` : `${unloaded} not loaded`
+}
+
+/** The same with its number, for the table. */
+export function MachineCount({ model }: { model: Model }) {
+  const { agents_ready: ready, agents_unloaded: unloaded, agents_desired: desired } = model
+  if (model.verification === 'failed') return <Verification model={model} />
+  if (model.model_status === 'disabled') return <Status model={model} />
+  if (model.verification === 'pending') return <Verification model={model} />
+  if (desired === 0) return <span className={classes.calm}>None</span>
+  if (ready < desired || unloaded > 0) return <MachineReach model={model} />
+  return (
+    <span className={classes.signed} data-dimmed>
+      <MachineReach model={model} />
+      <span>
+        {ready} of {desired}
+      </span>
+    </span>
+  )
+}
+
+/** On a card: what keeps the model from being used. */
+export function ExceptionBadge({ model }: { model: Model }) {
+  const verificationMark = useVerificationMark(model)
+  const mark =
+    model.verification !== 'verified'
+      ? verificationMark
+      : model.model_status === 'disabled'
+        ? MODEL_STATUS_MARKS.disabled
+        : undefined
+  if (!mark) return null
+  const { icon: Icon, word } = mark
+  return (
+    <span className={classes.badge} data-bad={model.verification === 'failed' || undefined}>
+      <Icon size={16} stroke={1.75} aria-hidden />
+      {word}
+    </span>
   )
 }
 

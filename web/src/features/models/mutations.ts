@@ -4,6 +4,7 @@ import { api, unwrap } from '@/api/client'
 import { Problem } from '@/api/problem'
 import type { Undo } from '@/api/runBatch'
 import type { Model, ModelUpdate } from '@/api/types'
+import { notify } from '@/components/notify'
 import { type ReadModel, readModel } from '@/features/models/queries'
 
 const MAX_RETRIES = 2
@@ -15,6 +16,18 @@ export async function updateModel(id: string, fields: ModelUpdate, etag?: string
       params: { path: { model_id: id }, header: etag ? { 'if-match': etag } : {} },
       body: fields,
     }),
+  )
+}
+
+/** Convert a pickle file to a new model beside it; the registry continues by itself, and the imports show how far it is. */
+export async function convert(model: Model): Promise<void> {
+  const started = await unwrap(
+    api.POST('/api/v1/models/{model_id}/convert', { params: { path: { model_id: model.id } } }),
+  )
+  notify(
+    started.import_id
+      ? `The registry converts the file to ${started.model_path}. The uploads show its progress.`
+      : `The file was converted before: ${started.model_path}.`,
   )
 }
 

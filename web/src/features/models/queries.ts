@@ -2,8 +2,8 @@
 
 import { type InfiniteData, keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { api, unwrap } from '@/api/client'
-import { asProblem } from '@/api/problem'
-import { queryClient } from '@/api/queryClient'
+import { asProblem, isUnreachable, mayPass } from '@/api/problem'
+import { MAX_RETRIES, queryClient } from '@/api/queryClient'
 import type { Model, ModelQuery } from '@/api/types'
 import type { ModelSearch } from '@/features/models/search'
 import { MAX_COUNTED_BY_INDEX, MAX_COUNTED_BY_READING } from '@/generated/paging'
@@ -14,10 +14,12 @@ const LIVE_PAGES = 2
 const PENDING_MILLISECONDS = 3_000
 const SYNCING_MILLISECONDS = 15_000
 const IDLE_MILLISECONDS = 15_000
+const MAX_PAUSE_MILLISECONDS = 15_000
 
 interface ModelPage {
   model_list: Model[]
   page_meta: { next_cursor?: string | null }
+  did_you_mean?: string | null
 }
 type Pages = InfiniteData<ModelPage, unknown>
 
@@ -27,9 +29,9 @@ export interface ReadModel {
   etag: string
 }
 
-/** Build the list query from search parameters; the open model is not part of it. */
-export function buildQuery({ missing, trash, view: _view, model: _model, ...filters }: ModelSearch): ModelQuery {
-  return { ...filters, ...(missing && { missing_on: 'any' }), ...(trash && { deleted: true }) }
+/** Build the list query from search parameters; the view and the open model are not part of it. */
+export function buildQuery({ q, sort, trash }: ModelSearch): ModelQuery {
+  return { ...(q && { q }), ...(sort && { sort }), ...(trash && { deleted: true }) }
 }
 
 export function useModels(asked: ModelQuery) {
@@ -42,6 +44,9 @@ export function useModels(asked: ModelQuery) {
       ),
     getNextPageParam: (last) => last.page_meta.next_cursor ?? undefined,
     placeholderData: keepPreviousData,
+    // Until the registry answers again, the rows of the search before stay.
+    retry: (failures, error) => isUnreachable(error) || (failures < MAX_RETRIES && mayPass(error)),
+    retryDelay: (failures) => Math.min(1_000 * 2 ** failures, MAX_PAUSE_MILLISECONDS),
     staleTime: 15_000,
     gcTime: 60_000,
     refetchInterval: ({ state }) => liveInterval(state.data),
@@ -56,7 +61,7 @@ function liveInterval(pages: Pages | undefined): number | false {
 }
 
 /** Return whether the model's content, or that of a newer version, is being verified. */
-function isBeingVerified(model: Model): boolean {
+export function isBeingVerified(model: Model): boolean {
   return model.verification === 'pending' || model.pending_version?.verification === 'pending'
 }
 

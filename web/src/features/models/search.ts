@@ -1,45 +1,57 @@
-// Search parameters of the models page: filters, order, view and open model.
+// Search parameters of the models page: search text, order, view and open model.
 
 import type { ModelQuery } from '@/api/types'
-import { MODEL_SORTS, MODEL_STATUSES, VERIFICATIONS } from '@/generated/states'
+import { joinTokens, type Qualifier, splitSearch, writeToken } from '@/features/models/filters/searchText'
+import { MODEL_SORTS } from '@/generated/states'
 
-export interface ModelSearch
-  extends Pick<ModelQuery, 'q' | 'model_type' | 'model_status' | 'verification' | 'tag' | 'sort'> {
-  /** Only those that are not on every machine that should have them. */
-  missing?: boolean
+export interface ModelSearch extends Pick<ModelQuery, 'q' | 'sort'> {
   /** Deleted models that can still be restored. */
   trash?: boolean
-  view?: 'table' | 'grid'
+  /** The gallery, unless it is the table. */
+  view?: 'table'
   /** The id of the model whose details are open. */
   model?: string
 }
 
-const TEXTS = ['q', 'model_type', 'tag', 'model'] as const
-const CHOICES = {
-  model_status: MODEL_STATUSES,
-  verification: VERIFICATIONS,
-  sort: MODEL_SORTS,
-  view: ['table', 'grid'],
-} as const
-const SWITCHES = ['missing', 'trash'] as const
-export const FILTERS = ['q', 'model_type', 'model_status', 'verification', 'tag', 'missing'] as const
+const TEXTS = ['q', 'model'] as const
+const CHOICES = { sort: MODEL_SORTS, view: ['table'] } as const
 
 /** Validate the search parameters; unknown and invalid ones are dropped. */
 export function modelSearch(search: Record<string, unknown>): ModelSearch {
-  const texts = TEXTS.filter((name) => search[name] !== undefined && search[name] !== '')
+  const shown: Record<string, unknown> = { ...search, q: withOldFilters(search) }
+  const texts = TEXTS.filter((name) => shown[name] !== undefined && shown[name] !== '')
   const choices = Object.entries(CHOICES).filter(([name, known]) => known.some((one) => one === search[name]))
-  const switches = SWITCHES.filter((name) => search[name] === true)
   return Object.fromEntries([
-    ...texts.map((name) => [name, String(search[name])]),
+    ...texts.map((name) => [name, String(shown[name])]),
     ...choices.map(([name]) => [name, search[name]]),
-    ...switches.map((name) => [name, true]),
+    ...(search.trash === true ? [['trash', true]] : []),
   ]) as ModelSearch
+}
+
+const IS_STATUS: Record<string, string> = { disabled: 'is:disabled', active: '-is:disabled' }
+const IS_VERIFICATION: Record<string, string> = {
+  failed: 'is:damaged',
+  pending: 'is:pending',
+  verified: '-is:damaged|pending',
+}
+
+/** Return the search text with the filters of addresses that were shared before filters were a part of it. */
+function withOldFilters(search: Record<string, unknown>): string {
+  const value = (key: Qualifier, name: string) => (search[name] ? writeToken(key, String(search[name])) : '')
+  const old = [
+    value('type', 'model_type'),
+    value('tag', 'tag'),
+    IS_STATUS[String(search.model_status)] ?? '',
+    IS_VERIFICATION[String(search.verification)] ?? '',
+    search.missing === true ? 'is:missing' : '',
+  ].filter(Boolean)
+  const tokens = splitSearch(String(search.q ?? ''))
+  return joinTokens([...old.map((text) => ({ text })), ...tokens])
 }
 
 /** Return changed search parameters, without empty and default values. */
 export function withChange(search: ModelSearch, change: { [name in keyof ModelSearch]?: unknown }): ModelSearch {
   const next = modelSearch({ ...search, ...change })
   if (next.sort === '-created_at') delete next.sort
-  if (next.view === 'table') delete next.view
   return next
 }

@@ -15,14 +15,18 @@ export function useOpenModel(): string | undefined {
   return route.useSearch({ select: ({ model }) => model })
 }
 
-export type ChangeSearch = (change: { [name in keyof ModelSearch]?: unknown }, isStep?: boolean) => void
+type Change = { [name in keyof ModelSearch]?: unknown }
+
+/** A change may depend on what the address is then: it may be newer than what is shown. */
+export type ChangeSearch = (change: Change | ((now: ModelSearch) => Change), isStep?: boolean) => void
 
 /** Return a function that changes the address; with `isStep` it adds a history entry. */
 export function useChangeSearch(): ChangeSearch {
   const navigate = route.useNavigate()
   return useCallback(
     (change, isStep = true) => {
-      void navigate({ search: (now) => withChange(now, change), replace: !isStep, resetScroll: false })
+      const apply = (now: ModelSearch) => withChange(now, typeof change === 'function' ? change(now) : change)
+      void navigate({ search: apply, replace: !isStep, resetScroll: false })
     },
     [navigate],
   )

@@ -1,6 +1,6 @@
 // The open invitations with role and expiry.
 
-import { Button, Stack, Text, Title } from '@mantine/core'
+import { Stack, Text, Title } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, unwrap } from '@/api/client'
@@ -12,6 +12,7 @@ import { FirstRows } from '@/components/FirstRows'
 import { formatDay } from '@/components/format'
 import { notify, notifyError } from '@/components/notify'
 import { LoadError, Loading, StaleDataNotice } from '@/components/placeholders'
+import { RowButton } from '@/components/RowButton'
 import { INVITATIONS, useInvitations } from '@/features/team/members'
 
 export function Invitations() {
@@ -30,15 +31,11 @@ export function Invitations() {
       title: 'Actions',
       isLast: true,
       cell: (one) => (
-        <Button
-          size="compact-sm"
-          variant="subtle"
-          color="gray"
-          aria-label={`Withdraw the invitation of ${one.email_address}`}
+        <RowButton
+          verb="Withdraw"
+          label={`Withdraw the invitation of ${one.email_address}`}
           onClick={() => setWithdrawing(one)}
-        >
-          Withdraw
-        </Button>
+        />
       ),
     },
   ]

@@ -1,6 +1,6 @@
 // The table of keys, with their prefixes and buttons to rotate and revoke.
 
-import { Badge, Button, Code, Group, Text } from '@mantine/core'
+import { Badge, Code, Group, Text } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, unwrap } from '@/api/client'
@@ -12,6 +12,7 @@ import { type Column, DataTable } from '@/components/DataTable'
 import { FirstRows } from '@/components/FirstRows'
 import { formatDay } from '@/components/format'
 import { notify, notifyError } from '@/components/notify'
+import { RowButton } from '@/components/RowButton'
 import { KIND_LABELS, REVOKE_EFFECTS } from '@/features/team/keyLabels'
 import { useMembers } from '@/features/team/members'
 import { RotateKey } from '@/features/team/RotateKey'
@@ -99,17 +100,7 @@ interface ButtonProps {
 }
 
 function KeyButton({ verb, of: key, onClick }: ButtonProps) {
-  return (
-    <Button
-      size="compact-sm"
-      variant="subtle"
-      color="gray"
-      aria-label={`${verb} ${key.display_name} (${key.key_prefix})`}
-      onClick={onClick}
-    >
-      {verb}
-    </Button>
-  )
+  return <RowButton verb={verb} label={`${verb} ${key.display_name} (${key.key_prefix})`} onClick={onClick} />
 }
 
 function Creator({ userId }: { userId: string | null }) {

@@ -1,6 +1,6 @@
 // The table of members, with role selection and removal.
 
-import { Badge, Button, NativeSelect } from '@mantine/core'
+import { Badge, NativeSelect } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, unwrap } from '@/api/client'
@@ -12,6 +12,7 @@ import { type Column, DataTable } from '@/components/DataTable'
 import { FirstRows } from '@/components/FirstRows'
 import { notify, notifyError, notifyWithUndo } from '@/components/notify'
 import { Person } from '@/components/Person'
+import { RowButton } from '@/components/RowButton'
 import {
   CreatorKeysDialog,
   getKeysProblem,
@@ -70,17 +71,7 @@ function RoleBadge({ member }: { member: Member }) {
 }
 
 function RemoveButton({ member, onClick }: { member: Member; onClick: () => void }) {
-  return (
-    <Button
-      size="compact-sm"
-      variant="subtle"
-      color="gray"
-      aria-label={`Remove ${member.display_name}`}
-      onClick={onClick}
-    >
-      Remove
-    </Button>
-  )
+  return <RowButton verb="Remove" label={`Remove ${member.display_name}`} onClick={onClick} />
 }
 
 interface RoleChange {

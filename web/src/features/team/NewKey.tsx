@@ -1,12 +1,13 @@
 // Creates a key for a program or machine. The key is shown only once, with commands that use it.
 
-import { Button, Group, Modal, NativeSelect, Radio, Stack, TextInput } from '@mantine/core'
+import { Button, Group, NativeSelect, Radio, Stack, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { api, unwrap } from '@/api/client'
 import { asProblem } from '@/api/problem'
 import type { KeyRequest } from '@/api/types'
 import { notifyError } from '@/components/notify'
+import { SecretDialog } from '@/components/SecretDialog'
 import { NewSecret } from '@/features/team/NewSecret'
 import { KEYS_QUERY_KEY } from '@/features/team/useKeys'
 import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
@@ -34,15 +35,11 @@ export function NewKey({ isOpen, onClose }: { isOpen: boolean; onClose: () => vo
     make.reset()
   }
   return (
-    <Modal
-      opened={isOpen}
-      onClose={close}
-      size="lg"
+    <SecretDialog
       title={make.data ? 'The new key' : 'New key'}
-      // The key cannot be shown again, so accidental closing is prevented.
-      closeOnClickOutside={!make.data}
-      closeOnEscape={!make.data}
-      closeButtonProps={{ 'aria-label': 'Close' }}
+      isOpen={isOpen}
+      isShown={make.data !== undefined}
+      onClose={close}
     >
       {make.data && make.variables ? (
         <NewSecret
@@ -58,7 +55,7 @@ export function NewKey({ isOpen, onClose }: { isOpen: boolean; onClose: () => vo
           onAsk={make.mutate}
         />
       )}
-    </Modal>
+    </SecretDialog>
   )
 }
 

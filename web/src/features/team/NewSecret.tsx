@@ -1,8 +1,8 @@
 // A new secret, shown only once, with commands that use it.
 
-import { Alert, Button, Group, Stack } from '@mantine/core'
 import type { Credential } from '@/api/types'
 import { CopyField } from '@/components/CopyField'
+import { ShownSecret } from '@/components/SecretDialog'
 import { commandsFor } from '@/features/team/keyLabels'
 
 interface Props {
@@ -14,17 +14,15 @@ interface Props {
 
 export function NewSecret({ rawKey, kind, access, onClose }: Props) {
   return (
-    <Stack>
-      <Alert title="Copy the key now">
-        The registry keeps no copy. After you close this dialog, the key cannot be shown again.
-      </Alert>
-      <CopyField label="Key" text={rawKey} />
+    <ShownSecret
+      label="Key"
+      secret={rawKey}
+      hint="The registry keeps no copy. After you close this dialog, the key cannot be shown again."
+      onClose={onClose}
+    >
       {commandsFor(kind, access, rawKey).map(({ label, text }) => (
         <CopyField key={label} label={label} text={text} />
       ))}
-      <Group justify="flex-end">
-        <Button onClick={onClose}>Done</Button>
-      </Group>
-    </Stack>
+    </ShownSecret>
   )
 }

@@ -1,11 +1,12 @@
 // A new secret for a key, and how long the old one works beside it.
 
-import { Button, Code, Group, Modal, NativeSelect, Stack, Text } from '@mantine/core'
+import { Button, Code, Group, NativeSelect, Stack, Text } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, unwrap } from '@/api/client'
 import type { Credential } from '@/api/types'
 import { notifyError } from '@/components/notify'
+import { SecretDialog } from '@/components/SecretDialog'
 import { NewSecret } from '@/features/team/NewSecret'
 import { KEYS_QUERY_KEY } from '@/features/team/useKeys'
 
@@ -35,14 +36,11 @@ export function RotateKey({ of: key, onClose }: { of: Credential | undefined; on
     rotate.reset()
   }
   return (
-    <Modal
-      opened={key !== undefined}
-      onClose={close}
-      size="lg"
+    <SecretDialog
       title={rotate.data ? 'The new secret' : 'Rotate this key?'}
-      closeOnClickOutside={!rotate.data}
-      closeOnEscape={!rotate.data}
-      closeButtonProps={{ 'aria-label': 'Close' }}
+      isOpen={key !== undefined}
+      isShown={rotate.data !== undefined}
+      onClose={close}
     >
       {key && rotate.data && (
         <NewSecret rawKey={rotate.data.raw_key} kind={key.kind} access={key.access} onClose={close} />
@@ -55,7 +53,7 @@ export function RotateKey({ of: key, onClose }: { of: Credential | undefined; on
           onClose={close}
         />
       )}
-    </Modal>
+    </SecretDialog>
   )
 }
 

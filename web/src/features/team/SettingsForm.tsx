@@ -27,7 +27,16 @@ import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
 import { PICKLE_EXTENSIONS } from '@/generated/formats'
 
 type Edits = Partial<
-  Pick<Team, 'display_name' | 'pickle_policy' | 'quota_bytes' | 'kept_versions' | 'kept_version_days'>
+  Pick<
+    Team,
+    | 'display_name'
+    | 'pickle_policy'
+    | 'quota_bytes'
+    | 'kept_versions'
+    | 'kept_version_days'
+    | 'machines_may_request'
+    | 'hub_may_import'
+  >
 >
 
 // `.ckpt, .pt and .bin`: British English has no comma before the last one.
@@ -46,6 +55,20 @@ const POLICIES = [
       'The registry inspects each file in a sandbox and refuses what it does not know to be harmless. Accepted files are ' +
       'marked as scanned, which is no guarantee: a scan can miss something.',
   },
+  {
+    value: 'trusted' as const,
+    label: 'Accept them if a scan finds nothing, or an admin allows the file',
+    description:
+      'Like the scan. An admin may also allow single files that the scan has refused, after seeing what it found and ' +
+      'with a reason. Loading such a file can run code on machines.',
+  },
+  {
+    value: 'convert' as const,
+    label: 'Keep them only to convert them',
+    description:
+      'Pickle files can be uploaded but never reach machines: each can be converted to a .safetensors model with equal ' +
+      'tensors, by a reader that runs no code of the file.',
+  },
 ]
 
 export function Storage({ team }: { team: Team }) {
@@ -58,7 +81,7 @@ export function Storage({ team }: { team: Team }) {
     <Panel title="Storage">
       <Text>{words}</Text>
       {share !== undefined && (
-        <Progress value={share} color={share > 90 ? 'red' : 'cyan'} aria-label="Share of the quota in use" />
+        <Progress value={share} color={share > 90 ? 'red' : 'yard'} aria-label="Share of the quota in use" />
       )}
       <Text size="sm" c="dimmed">
         The same file under several names counts once. The team was created on {formatDay(team.created_at)}.
@@ -82,6 +105,8 @@ export function SettingsSummary({ team }: { team: Team }) {
         Older versions of models: the newest {team.kept_versions} are kept, and all for{' '}
         {formatCount(team.kept_version_days, 'day')}.
       </Text>
+      <Text>Machines {team.machines_may_request ? 'may' : 'may not'} request models that their users need.</Text>
+      <Text>Clients of Hugging Face {team.hub_may_import ? 'may' : 'may not'} import what the team does not have.</Text>
       <Text size="sm" c="dimmed">
         Only admins can change these settings.
       </Text>
@@ -93,7 +118,10 @@ export function SettingsSummary({ team }: { team: Team }) {
 export function SettingsForm({ team }: { team: Team }) {
   const cache = useQueryClient()
   const [edits, setEdits] = useState<Edits>({})
-  const { display_name, pickle_policy, quota_bytes, ...retention } = { ...team, ...edits }
+  const { display_name, pickle_policy, quota_bytes, machines_may_request, hub_may_import, ...retention } = {
+    ...team,
+    ...edits,
+  }
   const set = (some: Edits) => setEdits(getChanges({ ...edits, ...some }, team))
   const save = useMutation({
     // Absent fields stay as they are; the generated type has the defaults of all.
@@ -127,7 +155,7 @@ export function SettingsForm({ team }: { team: Team }) {
           <Radio.Group
             label="Pickle files"
             value={pickle_policy}
-            onChange={(value) => set({ pickle_policy: value === 'scan' ? 'scan' : 'block' })}
+            onChange={(value) => set({ pickle_policy: POLICIES.find((one) => one.value === value)?.value ?? 'block' })}
           >
             <Stack gap="xs" mt="xs">
               {POLICIES.map(({ value, label, description }) => (
@@ -137,6 +165,18 @@ export function SettingsForm({ team }: { team: Team }) {
           </Radio.Group>
           <Quota key={team.quota_bytes} value={quota_bytes} onChange={(bytes) => set({ quota_bytes: bytes })} />
           <Retention {...retention} onChange={set} />
+          <Switch
+            label="Machines may request models"
+            description="A user of a paired machine can fetch any model of the team there, for instance from ComfyUI, without an account."
+            checked={machines_may_request}
+            onChange={(event) => set({ machines_may_request: event.currentTarget.checked })}
+          />
+          <Switch
+            label="Clients of Hugging Face may import"
+            description="A file that such a client asks the registry for, and that the team does not have, is imported from Hugging Face for those who may import."
+            checked={hub_may_import}
+            onChange={(event) => set({ hub_may_import: event.currentTarget.checked })}
+          />
           <Group>
             <Button type="submit" loading={save.isPending}>
               Save

@@ -3,15 +3,17 @@
 import { ActionIcon, Button, Group, Loader, NativeSelect, Stack, Text, TextInput } from '@mantine/core'
 import { IconAlertTriangle, IconBan, IconCheck, IconX } from '@tabler/icons-react'
 import { memo } from 'react'
-import { formatBytes } from '@/components/format'
-import { acceptType, discard, makeNextVersion, setPath, setType } from '@/features/upload/engine/draft'
+import { formatBytes, formatCount } from '@/components/format'
+import { acceptType, discard, makeNextVersion, removePicture, setPath, setType } from '@/features/upload/engine/draft'
 import type { Item } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
+import { buildTypeOptions } from '@/features/upload/engine/typeOptions'
 import type { Validation } from '@/features/upload/engine/validate'
 import { PathConflict } from '@/features/upload/PathConflict'
+import { PictureThumb } from '@/features/upload/pictures/PictureThumb'
+import pictureClasses from '@/features/upload/pictures/pictures.module.css'
 import classes from '@/features/upload/upload.module.css'
 import { VersionNote } from '@/features/upload/VersionNote'
-import { MODEL_TYPES } from '@/generated/modelTypes'
 
 export const DraftRow = memo(function DraftRow({ draft, verdict }: { draft: Item; verdict: Validation | undefined }) {
   const { id, file, path, stage, refusal } = draft
@@ -25,6 +27,7 @@ export const DraftRow = memo(function DraftRow({ draft, verdict }: { draft: Item
         </Text>
         <Text size="xs" c="dimmed" className={classes.facts}>
           {formatBytes(file.size)}
+          {draft.folder && ` in ${formatCount(draft.folder.length, 'file')}`}
         </Text>
       </div>
       <NativeSelect
@@ -34,7 +37,7 @@ export const DraftRow = memo(function DraftRow({ draft, verdict }: { draft: Item
         disabled={isDisabled}
         value={modelType}
         onChange={(event) => setType(id, event.currentTarget.value)}
-        data={buildTypeOptions(modelType)}
+        data={buildTypeOptions(modelType, draft.folder !== undefined)}
       />
       <TextInput
         className={classes.field}
@@ -53,15 +56,29 @@ export const DraftRow = memo(function DraftRow({ draft, verdict }: { draft: Item
           <IconX size={16} />
         </ActionIcon>
       </Group>
+      {draft.picture && <PictureNote id={id} picture={draft.picture} />}
       <ValidationMessage draft={draft} verdict={verdict} />
     </li>
   )
 })
 
-function buildTypeOptions(modelType: string) {
-  const unknown = modelType === '' ? [{ value: '', label: 'Choose…' }] : []
-  const own = modelType !== '' && !MODEL_TYPES.includes(modelType) ? [modelType] : []
-  return [...unknown, ...own, ...MODEL_TYPES]
+function PictureNote({ id, picture }: { id: number; picture: File }) {
+  return (
+    <div className={`${classes.wide} ${pictureClasses.note}`}>
+      <PictureThumb file={picture} />
+      <Text size="sm" c="dimmed">
+        Picture from <bdi>{picture.name}</bdi>
+      </Text>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        aria-label={`Remove picture ${picture.name}`}
+        onClick={() => removePicture(id)}
+      >
+        <IconX size={16} />
+      </ActionIcon>
+    </div>
+  )
 }
 
 function Mark({ verdict }: { verdict: Validation | undefined }) {

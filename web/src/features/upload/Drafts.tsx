@@ -3,6 +3,7 @@
 import { Alert, Button, Group, Stack, Text, Title } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { Team } from '@/api/types'
+import boxes from '@/components/boxedList.module.css'
 import { formatBytes, formatCount } from '@/components/format'
 import { DraftRow } from '@/features/upload/DraftRow'
 import { discard, setPath } from '@/features/upload/engine/draft'
@@ -11,7 +12,6 @@ import { startUploads } from '@/features/upload/engine/queue'
 import { NO_DETAILS } from '@/features/upload/engine/requests'
 import { quotaRefusal, type Validation, validateDrafts } from '@/features/upload/engine/validate'
 import { areDetailsValid, SharedFields } from '@/features/upload/SharedFields'
-import classes from '@/features/upload/upload.module.css'
 
 // A row has two fields; thousands of them at once would make typing slow.
 const ROWS_AT_ONCE = 100
@@ -29,6 +29,7 @@ export function Drafts({ drafts, items, team }: DraftsProps) {
   const verdicts = useMemo(() => validateDrafts(items, team), [items, team])
   const validDrafts = drafts.filter((one) => verdicts.get(one.id)?.kind === 'valid')
   const refusal = quotaRefusal(validDrafts, team, formatBytes)
+  const hasFolders = validDrafts.some(({ folder }) => folder !== undefined)
   const size = validDrafts.reduce((sum, one) => sum + one.file.size, 0)
   return (
     <section aria-labelledby="drafts">
@@ -42,7 +43,7 @@ export function Drafts({ drafts, items, team }: DraftsProps) {
           </Button>
         </Group>
         <Suggestions drafts={drafts} verdicts={verdicts} />
-        <ul className={classes.list}>
+        <ul className={boxes.list}>
           {drafts.slice(0, shown).map((one) => (
             <DraftRow key={one.id} draft={one} verdict={verdicts.get(one.id)} />
           ))}
@@ -70,7 +71,7 @@ export function Drafts({ drafts, items, team }: DraftsProps) {
           >
             {validDrafts.length === 0
               ? 'Upload'
-              : `Upload ${formatCount(validDrafts.length, 'file')}, ${formatBytes(size)}`}
+              : `Upload ${formatCount(validDrafts.length, hasFolders ? 'model' : 'file')}, ${formatBytes(size)}`}
           </Button>
           <Text size="sm" c="dimmed">
             {summary(drafts, verdicts)}

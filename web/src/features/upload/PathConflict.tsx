@@ -5,6 +5,7 @@ import { usePermissions } from '@/api/permissions'
 import type { Model } from '@/api/types'
 import { CopyButton } from '@/components/CopyButton'
 import { formatAgo, formatBytes } from '@/components/format'
+import { formatModelSize } from '@/components/modelSize'
 import { getNextVersion, type Item } from '@/features/upload/engine/items'
 import { ModelLink } from '@/features/upload/ModelLink'
 import classes from '@/features/upload/upload.module.css'
@@ -28,7 +29,7 @@ export function PathConflict({ one, holder, onFree, onNextVersion }: PathConflic
         <ModelLink id={holder.id}>
           <bdi>{holder.display_name}</bdi>
         </ModelLink>
-        , version {holder.version}, {formatBytes(holder.file_size)}, registered {formatAgo(holder.created_at)} by{' '}
+        , version {holder.version}, {formatModelSize(holder)}, registered {formatAgo(holder.created_at)} by{' '}
         <bdi>{holder.created_by.display_name}</bdi>
         <Hash text={holder.file_hash} what="hash of the model" />
       </Text>

@@ -26,10 +26,10 @@ interface TargetProps {
 
 export function TargetNotice({ model, onLeave }: TargetProps & { model: Model }) {
   return (
-    <Alert color="cyan" title="New version">
+    <Alert color="yard" title="New version">
       <Stack gap="xs" align="flex-start">
         <Text size="sm" component="div">
-          Choose or drop one file. It becomes the next version of{' '}
+          Choose or drop one {model.is_folder ? 'folder' : 'file'}. It becomes the next version of{' '}
           <ModelLink id={model.id}>
             <bdi>{model.display_name}</bdi>
           </ModelLink>

@@ -3,6 +3,7 @@
 import { Button, Group, Progress, Stack, Text, Title } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useRef } from 'react'
+import boxes from '@/components/boxedList.module.css'
 import { formatAgo, formatBytes } from '@/components/format'
 import { notify, notifyError } from '@/components/notify'
 import { draft, type Owner } from '@/features/upload/engine/draft'
@@ -25,7 +26,7 @@ export function UnfinishedUploads({ whose, items }: { whose: Owner; items: reado
         <Title order={2} size="h3" id="unfinished">
           Unfinished uploads
         </Title>
-        <ul className={classes.list}>
+        <ul className={boxes.list}>
           {left.map((one) => (
             <UnfinishedRow key={one.storageKey} left={one} whose={whose} />
           ))}

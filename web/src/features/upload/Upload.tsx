@@ -2,7 +2,7 @@
 
 import { Alert, Stack, Text } from '@mantine/core'
 import { getRouteApi } from '@tanstack/react-router'
-import { useState } from 'react'
+import { lazy, Suspense, useEffect, useEffectEvent, useRef, useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import { useSession } from '@/api/session'
 import { useTeam } from '@/api/useTeam'
@@ -10,15 +10,25 @@ import { formatCount } from '@/components/format'
 import { Heading } from '@/components/Heading'
 import { notify, notifyError } from '@/components/notify'
 import { Empty, Loading } from '@/components/placeholders'
+import { RecentImports } from '@/features/imports/RecentImports'
 import { Drafts } from '@/features/upload/Drafts'
 import { DropZone } from '@/features/upload/DropZone'
-import { draft } from '@/features/upload/engine/draft'
+import { takeDroppedFiles } from '@/features/upload/droppedFiles'
+import { draft, draftFolder, pairWithDrafts } from '@/features/upload/engine/draft'
 import { useUploadItems } from '@/features/upload/engine/items'
-import { type PickedFile, type Selection, selectModels } from '@/features/upload/engine/pickFiles'
+import { type Selection, selectModels } from '@/features/upload/engine/pickFiles'
+import type { PickedFile } from '@/features/upload/engine/readFiles'
+import { FolderChoices } from '@/features/upload/folders/FolderChoices'
+import { groupFolders, type PickedFolder, splitFolders } from '@/features/upload/folders/pickFolders'
+import { PictureOffers } from '@/features/upload/pictures/PictureOffers'
+import { RecentUploads } from '@/features/upload/recent/RecentUploads'
 import { TargetError, TargetNotice, useTargetModel } from '@/features/upload/TargetModel'
-import { Transfers } from '@/features/upload/Transfers'
 import { UnfinishedUploads } from '@/features/upload/UnfinishedUploads'
 import { EXTENSIONS } from '@/generated/formats'
+
+const AddFromLink = lazy(() =>
+  import('@/features/imports/AddFromLink').then(({ AddFromLink }) => ({ default: AddFromLink })),
+)
 
 const route = getRouteApi('/inside/upload')
 
@@ -26,7 +36,11 @@ export function Upload() {
   const { may } = usePermissions()
   return (
     <>
-      <Heading title="Upload" />
+      <Heading title="Uploads">
+        <Text size="sm" c="dimmed" visibleFrom="sm">
+          You can close this page: what is stored continues to machines.
+        </Text>
+      </Heading>
       {may('models_upload') ? (
         <UploadView />
       ) : (
@@ -42,20 +56,49 @@ function UploadView() {
   const drafts = items.filter(({ stage }) => stage === 'reading' || stage === 'draft')
   const transfers = items.filter((one) => !drafts.includes(one))
   const [selection, setSelection] = useState<Selection>()
+  const [folders, setFolders] = useState<PickedFolder[]>([])
+  const { pictures, pictureList, setPictures } = usePictures()
   const team = useTeam()
-  const { model: modelId } = route.useSearch()
+  const { model: modelId, link } = route.useSearch()
   const target = useTargetModel(whose.teamId, modelId)
   const navigate = route.useNavigate()
+  const mayImport = usePermissions().may('imports_change')
+  const openLinks = () => void navigate({ search: { link: '' }, replace: true })
   const leaveTarget = () => void navigate({ search: {}, replace: true })
+  const addFolder = (folder: PickedFolder) => {
+    setFolders((others) => others.filter(({ path }) => path !== folder.path))
+    draftFolder(folder, whose, target.data).catch(notifyError)
+    leaveTarget()
+  }
   const addFiles = (files: PickedFile[]) => {
+    if (target.data?.is_folder) {
+      const [folder, ...others] = groupFolders(files)
+      if (folder && others.length === 0) return addFolder(folder)
+      return notify('A new version of this model is a folder. Choose one folder, or select “Upload other models”.')
+    }
+    const split = modelId === undefined ? splitFolders(files) : { folders: [], others: files }
+    setFolders((before) => addFolders(before, split.folders))
+    if (split.others.length > 0 || files.length === 0) addEachFile(split.others)
+  }
+  const addEachFile = (files: PickedFile[]) => {
     const found = selectModels(files)
     setSelection(found)
     if (modelId !== undefined && found.models.length > 1) {
       return notify('A new version is one file. Choose one, or select “Upload other models”.')
     }
     draft(found.models, whose, target.data).catch(notifyError)
+    // Those that are offered already may belong to a file that comes after them.
+    const before = pictureList.current
+    const alone = pairWithDrafts(mergeFiles(before, found.pictures), whose)
+    // Among models, other pictures are those that a folder of ComfyUI has generated.
+    setPictures(found.models.length === 0 ? alone : alone.filter((one) => before.includes(one)))
     if (found.models.length > 0) leaveTarget()
   }
+  const addDroppedFiles = useEffectEvent(() => {
+    const files = takeDroppedFiles()
+    if (files.length > 0) addFiles(files)
+  })
+  useEffect(() => addDroppedFiles(), [])
   if (modelId !== undefined && !target.data) {
     return target.isError ? (
       <TargetError error={target.error} onLeave={leaveTarget} />
@@ -66,13 +109,62 @@ function UploadView() {
   return (
     <Stack gap="lg">
       {target.data && <TargetNotice model={target.data} onLeave={leaveTarget} />}
-      <DropZone isSmall={items.length > 0 || target.data !== undefined} onFiles={addFiles} />
+      <DropZone
+        isSmall={items.length > 0 || target.data !== undefined}
+        onFiles={addFiles}
+        onAddFromLink={mayImport && !target.data ? openLinks : undefined}
+      />
+      {mayImport && (
+        <Suspense>
+          <AddFromLink link={link ?? ''} isOpen={link !== undefined} onClose={leaveTarget} />
+        </Suspense>
+      )}
+      <FolderChoices
+        folders={folders}
+        onFolder={addFolder}
+        onFiles={(folder) => {
+          setFolders(folders.filter((one) => one !== folder))
+          addEachFile(folder.picked)
+        }}
+      />
       {selection && <SkippedFiles selection={selection} onClose={() => setSelection(undefined)} />}
+      {pictures.length > 0 && (
+        <PictureOffers teamId={whose.teamId} pictures={pictures} onClose={() => setPictures([])} />
+      )}
       {drafts.length > 0 && <Drafts drafts={drafts} items={items} team={team.data} />}
-      {transfers.length > 0 && <Transfers items={transfers} />}
+      <RecentImports />
+      <RecentUploads whose={whose} items={transfers} />
       <UnfinishedUploads whose={whose} items={items} />
     </Stack>
   )
+}
+
+/**
+ * Keep the pictures that belong to none of the files.
+ *
+ * A drop is added once its folders are read, maybe by a callback of an earlier render: it takes the list from
+ * `pictureList`, which has what was added since.
+ */
+function usePictures() {
+  const [pictures, showPictures] = useState<PickedFile[]>([])
+  const pictureList = useRef<PickedFile[]>(pictures)
+  const setPictures = (files: PickedFile[]) => {
+    pictureList.current = files
+    showPictures(files)
+  }
+  return { pictures, pictureList, setPictures }
+}
+
+/** Return the folders of both lists; a newer one takes the place of the one with its path. */
+function addFolders(folders: PickedFolder[], newer: PickedFolder[]): PickedFolder[] {
+  const paths = new Set(newer.map(({ path }) => path))
+  return [...folders.filter(({ path }) => !paths.has(path)), ...newer]
+}
+
+/** Return the files of both lists; a newer one takes the place of the one with its path. */
+function mergeFiles(files: PickedFile[], newer: PickedFile[]): PickedFile[] {
+  const paths = new Set(newer.map(({ relativePath }) => relativePath))
+  return [...files.filter(({ relativePath }) => !paths.has(relativePath)), ...newer]
 }
 
 function useOwner() {
@@ -81,14 +173,21 @@ function useOwner() {
   return { teamId: session.team?.id ?? '', userId: session.me.id }
 }
 
-function SkippedFiles({ selection: { models, skipped }, onClose }: { selection: Selection; onClose: () => void }) {
+function SkippedFiles({
+  selection: { models, pictures, skipped },
+  onClose,
+}: {
+  selection: Selection
+  onClose: () => void
+}) {
   const left = [...skipped.values()].reduce((sum, one) => sum + one, 0)
   if (left === 0) return null
-  const title =
-    models.length > 0 ? `${formatCount(left, 'file')} skipped: not models` : 'No models found in your selection'
+  const isPartial = models.length + pictures.length > 0
+  const what = pictures.length > 0 ? 'not models or pictures' : 'not models'
+  const title = isPartial ? `${formatCount(left, 'file')} skipped: ${what}` : 'No models found in your selection'
   return (
     <Alert
-      color={models.length > 0 ? 'gray' : 'yellow'}
+      color={isPartial ? 'gray' : 'yellow'}
       title={title}
       withCloseButton
       onClose={onClose}

@@ -1,5 +1,6 @@
 """The schema migrations; run by ``modelyard migrate`` and at start."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -65,9 +66,15 @@ def schema_state(engine: Engine) -> str:
 
 
 def _read_state(connection: Connection) -> str:
-    scripts = ScriptDirectory.from_config(_config())
+    newest, known = _list_revisions()
     found = MigrationContext.configure(connection).get_current_revision()
-    if found == scripts.get_current_head():
+    if found == newest:
         return "current"
-    known = {script.revision for script in scripts.walk_revisions()}
     return "behind" if found is None or found in known else "too new"
+
+
+@cache
+def _list_revisions() -> tuple[str | None, frozenset[str]]:
+    """Return the newest revision and all revisions; the modules are imported once in a process, not by each probe."""
+    scripts = ScriptDirectory.from_config(_config())
+    return scripts.get_current_head(), frozenset(script.revision for script in scripts.walk_revisions())

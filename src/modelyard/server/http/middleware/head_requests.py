@@ -1,9 +1,11 @@
 """Middleware that answers HEAD wherever GET is answered: the same status and headers, without a body."""
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # The store's signed URLs answer HEAD themselves, because a GET would read the file.
 _OWN_HEAD_PREFIX = "/blobs/"
+_IS_HEAD = "is_head"
 
 
 class HeadRequests:
@@ -25,4 +27,10 @@ class HeadRequests:
             """Send a message of the response; one with a part of the body without it."""
             await send(message if message["type"] == "http.response.start" else {**message, "body": b""})
 
-        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+        state = {**scope.get("state", {}), _IS_HEAD: True}
+        await self.app({**scope, "method": "GET", "state": state}, receive, send_without_body)
+
+
+async def is_head_request(request: Request) -> bool:
+    """Return whether a client sent this GET request as HEAD, for a route whose responses to both differ."""
+    return getattr(request.state, _IS_HEAD, False)

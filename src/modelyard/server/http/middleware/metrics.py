@@ -40,6 +40,12 @@ class Metrics:
         self.bytes_hashed = Counter(
             "modelyard_hashed_bytes", "Bytes of verified files that were read for more hashes.", registry=self.registry
         )
+        self.preview_searches = Counter(
+            "modelyard_preview_searches",
+            "Versions whose file was searched for a picture, by what was found: file, none, stock or failed.",
+            ["found"],
+            registry=self.registry,
+        )
         self.corrupt_files = Counter(
             "modelyard_corrupt_files", "Verified files that were found corrupt or missing.", registry=self.registry
         )

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelyard.server.database.session import serves_request
 from modelyard.server.http import problems
+from modelyard.server.http.api_route import API_PREFIX
 from modelyard.server.http.middleware.access_log import log_request
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.middleware.security_headers import NO_PAGE, get_fixed_headers
@@ -21,6 +22,9 @@ _BROWSER_HEADERS = [
     (name.lower().encode(), value.encode())
     for name, value in {**get_fixed_headers(), "Content-Security-Policy": NO_PAGE}.items()
 ]
+# Of scripts and styles, of which a page loads dozens: a browser shows them as text, in which nothing runs or loads.
+_FILE_HEADERS = [header for header in _BROWSER_HEADERS if header[0] == b"x-content-type-options"]
+_FILE_TYPES = (b"text/javascript", b"text/css")
 
 
 class RequestContext:
@@ -68,7 +72,8 @@ class RequestContext:
     def _record(self, scope: Scope, exchange: "_Exchange", request_id: str) -> None:
         """Log and count a finished request, in the metrics by route."""
         route = scope.get("route")
-        path = getattr(route, "path", None) or ("/blobs" if scope["path"].startswith("/blobs/") else "other")
+        path = getattr(route, "path", "").removeprefix(API_PREFIX)
+        path = path or ("/blobs" if scope["path"].startswith("/blobs/") else "other")
         seconds = time.perf_counter() - exchange.started
         self.metrics.requests.labels(scope["method"], path, str(exchange.status)).inc()
         self.metrics.seconds.labels(path).observe(seconds)
@@ -106,11 +111,12 @@ class _Exchange:
 
 def _add_default_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Append to the list the security headers and ``Cache-Control`` that it lacks, and return it."""
-    names = {name.lower() for name, _ in headers}
-    headers += [(name, value) for name, value in _BROWSER_HEADERS if name not in names]
-    if b"cache-control" not in names:
+    sent = {name.lower(): value for name, value in headers}
+    defaults = _FILE_HEADERS if sent.get(b"content-type", b"").startswith(_FILE_TYPES) else _BROWSER_HEADERS
+    headers += [(name, value) for name, value in defaults if name not in sent]
+    if b"cache-control" not in sent:
         # A response with an ETag may be stored by the client, if it is revalidated each time.
-        headers.append((b"cache-control", b"private, no-cache" if b"etag" in names else b"no-store"))
+        headers.append((b"cache-control", b"private, no-cache" if b"etag" in sent else b"no-store"))
     return headers
 
 

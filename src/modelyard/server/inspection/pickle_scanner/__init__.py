@@ -14,5 +14,7 @@ It runs this folder and the standard library only (``python -I -S``), as a packa
     calls.py      which functions may be called, and with what arguments
     tensors.py    the calls that build tensors, which must lie within their storage
     budget.py     limits of one scan
+    conversion.py     the program that finds tensors and their places, for a conversion to safetensors
+    imports.py    a list of what a refused file imports, for people
     allowed.py    the globals that a file of tensors needs
 """

@@ -9,6 +9,7 @@ import pickletools
 import re
 import struct
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -17,7 +18,8 @@ from .budget import MAX_PICKLE, Budget
 from .interpreter import PickleContents, interpret
 from .ranges import RangeFile, Ranges, Refused
 from .tar import is_tar
-from .values import Sequence, Storage
+from .values import Mapping as ContainedMapping
+from .values import Sequence, Storage, Value
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -41,15 +43,22 @@ _NAMING_OPCODES = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "
 
 @dataclass
 class ScanResult:
-    """The content of a clean file: dtypes by number of storages, elements, and tensor names."""
+    """The content of a clean file: dtypes by number of storages, elements, and tensor names.
+
+    ``value`` is what was saved; ``starts`` are the positions of the storages in the file, by key.
+    """
 
     container: str
+    value: Value = None
+    starts: Mapping[str, int] = field(default_factory=dict)
+    is_big_endian: bool = False
     dtypes: Counter[str] = field(default_factory=Counter)
     elements: int = 0
     names: list[str] = field(default_factory=list)
 
     def add(self, contents: PickleContents) -> None:
-        """Add the storages and tensor names of one pickle."""
+        """Add the value, the storages and tensor names of one pickle."""
+        self.value = contents.value
         for storage in contents.storages.values():
             self.dtypes[storage.label()] += 1
             self.elements += storage.elements()
@@ -96,7 +105,11 @@ def _scan_zip(ranges: Ranges, budget: Budget) -> ScanResult:
     missing = [key for key in contents.storages if f"data/{key}" not in members]
     if missing:
         raise Refused("lacks the data of some of its tensors", "truncated file")
-    return _build_result("torch zip", contents)
+    result = _build_result("torch zip", contents)
+    result.starts = {key: members[f"data/{key}"].start for key in contents.storages}
+    order = members.get("byteorder")
+    result.is_big_endian = order is not None and zips.unpack(ranges, order, MAX_SMALL_TEXT) == b"big"
+    return result
 
 
 def _build_result(container: str, contents: PickleContents) -> ScanResult:
@@ -213,12 +226,17 @@ def _scan_stream(ranges: Ranges, budget: Budget) -> ScanResult:
     )
     if system_info.storages or keys.storages:
         raise Refused("has tensors where the old format of torch has none", "unsafe pickle")
-    _check_raw_storages(ranges, source.tell(), contents.storages, keys.value)
-    return _build_result("torch stream", contents)
+    starts = _check_raw_storages(ranges, source.tell(), contents.storages, keys.value)
+    result = _build_result("torch stream", contents)
+    result.starts = starts
+    info = system_info.value
+    entries = dict(info.entries) if isinstance(info, ContainedMapping) else {}
+    result.is_big_endian = entries.get("little_endian", True) is not True
+    return result
 
 
-def _check_raw_storages(ranges: Ranges, position: int, storages: dict[str, Storage], keys: object) -> None:
-    """Check that the raw storages from ``position`` fill the file to its last byte.
+def _check_raw_storages(ranges: Ranges, position: int, storages: dict[str, Storage], keys: object) -> dict[str, int]:
+    """Check that the raw storages from ``position`` fill the file to its last byte; return where each begins.
 
     Raises:
         Refused: keys or sizes differ from the pickle's, or the file is longer or shorter.
@@ -227,12 +245,15 @@ def _check_raw_storages(ranges: Ranges, position: int, storages: dict[str, Stora
     storage_keys = [key for key in key_items if isinstance(key, str)]
     if len(storage_keys) != len(key_items) or sorted(storage_keys) != sorted(storages):
         raise Refused("lists other storages than its tensors use")
+    starts: dict[str, int] = {}
     for key in storage_keys:
         storage = storages[key]
         if struct.unpack("<q", ranges.read(position, 8))[0] != storage.count:
             raise Refused("has a storage of another size than its pickle declares")
+        starts[key] = position + 8
         position += 8 + storage.size()
     if position > ranges.size:
         raise Refused("ends before the last of its tensors: it is truncated", "truncated file")
     if position < ranges.size:
         raise Refused("has bytes behind its last tensor", "unsafe pickle")
+    return starts

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 
 from .containers import scan
+from .imports import list_imports
 from .ranges import Ranges, Refused
 
 MAX_NAME_CHARACTERS = 512 * 1024
@@ -50,7 +51,12 @@ def _scan(ranges: Ranges) -> dict[str, object]:
     try:
         result = scan(ranges)
     except Refused as refused:
-        return {"clean": False, "reason": refused.reason, "found": refused.found}
+        return {
+            "clean": False,
+            "reason": refused.reason,
+            "found": refused.found,
+            **list_imports(ranges),
+        }
     except MemoryError:
         return {"clean": False, "reason": "exceeds the memory limit of the scan", "found": "oversized pickle"}
     except Exception as error:  # noqa: BLE001 - only a complete scan may call a file clean

@@ -5,6 +5,7 @@ From ``torch/_utils.py`` and ``torch/_tensor.py``.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from .allowed import DTYPES, STORAGES, TENSOR_ATTRIBUTES, UNTYPED_DTYPES, UNTYPED_STORAGE, Dtype
 from .ranges import Refused
@@ -45,8 +46,7 @@ def rebuild_tensor_v2(arguments: list[Value]) -> Tensor:
         case [Storage() as storage, offset, size, stride, requires_grad, hooks, *metadata]:
             tensor = _build_view(storage, storage.dtype, (offset, size, stride))
             _check_flags(tensor.dtype, requires_grad, hooks)
-            _check_metadata(tensor.dtype, metadata)
-            return tensor
+            return replace(tensor, is_lazy=_check_metadata(tensor.dtype, metadata))
     raise build_malformed_refusal("_rebuild_tensor_v2")
 
 
@@ -64,9 +64,9 @@ def rebuild_tensor_v3(arguments: list[Value]) -> Tensor:
         ):
             dtype = UNTYPED_DTYPES[name]
             _check_flags(dtype, requires_grad, hooks)
-            _check_metadata(dtype, metadata)
+            is_lazy = _check_metadata(dtype, metadata)
             storage.viewed_as = storage.viewed_as or dtype
-            return _build_view(storage, dtype, (offset, size, stride))
+            return replace(_build_view(storage, dtype, (offset, size, stride)), is_lazy=is_lazy)
     raise build_malformed_refusal("_rebuild_tensor_v3")
 
 
@@ -178,7 +178,7 @@ def _build_view(
     end = offset + (1 + sum((length - 1) * step for length, step in zip(shape, stride, strict=True)) if count else 0)
     if end * dtype.size > storage.size():
         raise Refused("has a tensor that exceeds its data", "malformed pickle")
-    return Tensor(dtype, shape, count * dtype.size, is_quantized)
+    return Tensor(dtype, shape, count * dtype.size, is_quantized, storage, offset, stride)
 
 
 def _get_integers(value: Value) -> tuple[int, ...] | None:
@@ -190,31 +190,35 @@ def _get_integers(value: Value) -> tuple[int, ...] | None:
 
 
 def _check_flags(dtype: Dtype, requires_grad: Value, hooks: Value) -> None:
-    """Check that gradients are possible if required, and that the hooks are an empty OrderedDict.
+    """Check that gradients are possible if required, and that the hooks are none: an empty OrderedDict, or None.
+
+    Old releases of torch wrote None.
 
     Raises:
         Refused: gradients of a dtype that cannot have them, or hooks, which are functions to be called.
     """
     if not isinstance(requires_grad, bool) or (requires_grad and not dtype.may_require_grad()):
         raise Refused("requires gradients of a tensor that cannot have any", "malformed pickle")
+    if hooks is None:
+        return
     if not isinstance(hooks, Mapping) or hooks.kind != "OrderedDict" or hooks.entries:
         raise Refused("has hooks on a tensor, which are functions to be called", "unsafe pickle")
 
 
-def _check_metadata(dtype: Dtype, metadata: list[Value]) -> None:
-    """Check the optional bits of the view, ``conj`` and ``neg``.
+def _check_metadata(dtype: Dtype, metadata: list[Value]) -> bool:
+    """Check the optional bits of the view, ``conj`` and ``neg``; return whether one is set.
 
     Raises:
         Refused: the metadata is something else.
     """
     match metadata:
         case [] | [None]:
-            return
+            return False
         case [Mapping(kind="dict") as bits] if all(
             isinstance(bit, bool) and (key == "neg" or (key == "conj" and dtype.is_complex))
             for key, bit in bits.entries
         ):
-            return
+            return any(bit for _, bit in bits.entries)
     raise Refused("has a tensor with unknown metadata", "malformed pickle")
 
 

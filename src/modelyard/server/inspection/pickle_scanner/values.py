@@ -61,12 +61,19 @@ class Storage:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A view that lies within its storage; ``size`` is the size of a copy in bytes."""
+    """A view that lies within its storage; ``size`` is the size of a copy in bytes.
+
+    ``offset`` and ``stride`` are in elements. The values of a lazy one differ from its bytes: conjugated or negated.
+    """
 
     dtype: Dtype
     shape: tuple[int, ...]
     size: int
     is_quantized: bool = False
+    storage: Storage | None = None
+    offset: int = 0
+    stride: tuple[int, ...] = ()
+    is_lazy: bool = False
 
 
 @dataclass(eq=False, slots=True)

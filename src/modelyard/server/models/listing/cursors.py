@@ -13,7 +13,8 @@ from modelyard.wire.model_filter import Sort
 
 def build_cursor_position(row: ModelRow, sort: Sort) -> list[Any]:
     """Return the position after a row as JSON values: the sort, the value of its column, and the row's id."""
-    value = getattr(row, sort.lstrip("-"))
+    name = sort.lstrip("-")
+    value = row.last_used_second if name == "last_used_at" else getattr(row, name)
     return [sort, value.isoformat() if isinstance(value, datetime) else value, str(row.id)]
 
 
@@ -41,7 +42,7 @@ def parse_cursor_position(sort: Sort, position: list[Any]) -> tuple[Any, UUID]:
             value = datetime.fromisoformat(value)
             # The first and last years are refused: a time near these limits may not exist in another time zone.
             is_valid = value.tzinfo is not None and 1 < value.year < 9999
-        elif sort.endswith("file_size"):
+        elif sort.endswith(("file_size", "last_used_at")):
             is_valid = type(value) is int and 0 <= value < 2**63
         else:
             is_valid = isinstance(value, str) and "\x00" not in value and bool(value.encode())

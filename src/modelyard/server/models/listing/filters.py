@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from modelyard.server.database.search import has_part, has_part_by_index, prevent_index_use
+from modelyard.server.database.search import prevent_index_use
 from modelyard.server.models.listing.hash_matches import HashMatches, build_id_condition
 from modelyard.server.models.tables import ModelRow, ModelTagRow
 from modelyard.wire.model_filter import ModelFilter
@@ -16,6 +16,7 @@ SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "created_at": ModelRow.created_at,
     "display_name": ModelRow.display_name,
     "file_size": ModelRow.file_size,
+    "last_used_at": ModelRow.last_used_second,
 }
 
 
@@ -26,7 +27,7 @@ def count_filters(model_filter: ModelFilter) -> int:
         model_filter.tag is not None,
         model_filter.missing_on is not None,
         model_filter.deleted,
-        bool(model_filter.search_words),
+        bool(model_filter.search_terms),
     )
     return len(get_column_filters(model_filter)) + sum(others)
 
@@ -58,7 +59,7 @@ def build_filter_conditions(
     *,
     may_use_indexes: bool,
 ) -> dict[str, ColumnElement[bool]]:
-    """Build a condition on ``ModelRow`` for each filter that is set, by its name, except ``deleted``.
+    """Build a condition on ``ModelRow`` for each filter that is set, by its name, except ``deleted`` and ``q``.
 
     ``is_missing`` is the condition for ``missing_on``, since that needs queries of its own, as ``hash_matches`` does.
     Without ``may_use_indexes``, SQLite only tests the conditions on rows that it has read by another condition's index.
@@ -74,18 +75,7 @@ def build_filter_conditions(
     if model_filter.tag is not None:
         of_model = ModelTagRow.model_id == _build_operand(ModelRow.id, may_use_indexes)
         conditions["tag"] = select(ModelTagRow.tag).where(of_model, ModelTagRow.tag == model_filter.tag).exists()
-    if model_filter.search_words:
-        words = model_filter.search_words
-        conditions["q"] = and_(*(_build_word_condition(word, hash_matches, may_use_indexes) for word in words))
     return conditions
-
-
-def _build_word_condition(word: str, hash_matches: HashMatches, may_use_indexes: bool) -> ColumnElement[bool]:
-    """Build the condition for one word of a search: it is part of the model's text, or a hash of its content."""
-    is_in_text = (has_part_by_index if may_use_indexes else has_part)(ModelRow.searched.expression, word)
-    if word not in hash_matches.of_words:
-        return is_in_text
-    return or_(is_in_text, build_id_condition(hash_matches.of_words[word], may_use_indexes=may_use_indexes))
 
 
 def _build_operand(column: InstrumentedAttribute[Any], may_use_indexes: bool) -> ColumnElement[Any]:

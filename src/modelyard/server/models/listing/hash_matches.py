@@ -8,9 +8,10 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.search import prevent_index_use
+from modelyard.server.models.search_text import fold_value
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.uploads.hashes import BlobMatch, find_blobs_by_hash
-from modelyard.wire.hashes import HashCandidate, parse_hash
+from modelyard.wire.hashes.texts import HashCandidate, parse_hash
 from modelyard.wire.model_filter import ModelFilter
 
 # Only so many blobs and models with one hash count: any number of files can be made with the same CRC-32.
@@ -19,9 +20,9 @@ MAX_BLOBS, MAX_MODELS = 1_000, 5_000
 
 @dataclass(frozen=True)
 class HashMatches:
-    """The ids of models that a filter means: by ``file_hash``, None if it is not set, and by words of ``q``.
+    """The ids of models that a filter means: by ``file_hash``, None if it is not set, and by values of ``q``, folded.
 
-    Words that are the hash of no model are left out: nearly all searches have none.
+    Values that are the hash of no model are left out: nearly all searches have none.
     """
 
     of_filter: Collection[UUID] | None
@@ -29,11 +30,14 @@ class HashMatches:
 
 
 def find_hash_matches(session: Session, team_id: UUID, model_filter: ModelFilter) -> HashMatches:
-    """Find the team's models with a version whose hash is ``file_hash`` or a word of ``q``.
+    """Find the team's models with a version whose hash is ``file_hash``, or a word or a value of ``hash:`` in ``q``.
 
-    Sends no query if neither can be a hash. Models in the trash are found too.
+    Sends no query if none can be a hash. Models in the trash are found too.
     """
-    of_word = {word: candidates for word in model_filter.search_words if (candidates := parse_hash(word))}
+    words = {
+        fold_value(value) for term in model_filter.search_terms if term.key in ("", "hash") for value in term.values
+    }
+    of_word = {word: candidates for word in words if (candidates := parse_hash(word))}
     of_filter = [] if model_filter.file_hash is None else parse_hash(model_filter.file_hash)
     wanted = [*of_filter, *(candidate for candidates in of_word.values() for candidate in candidates)]
     blobs = find_blobs_by_hash(session, team_id, wanted, MAX_BLOBS, verified_only=False) if wanted else []

@@ -37,7 +37,7 @@ def list_models(session: Session, team: TeamContext, model_filter: ModelFilter, 
         InvalidRequest: the cursor is malformed, or of a list with another sort.
     """
     position = None if page.position is None else parse_cursor_position(model_filter.sort, page.position)
-    plan = choose_query_plan(session, team.team_id, model_filter, position)
+    plan = choose_query_plan(session, team, model_filter, position)
     descending = model_filter.sort.startswith("-")
     query = select(ModelRow).select_from(plan.source).where(*plan.conditions)
     query = query.order_by(*_build_order(plan.order, descending))
@@ -73,9 +73,12 @@ def _count_total(
     is_last_page = row_count < page.per_page and (row_count > 0 or page.offset == 0)
     if is_last_page:
         return page.offset + row_count
-    filters = count_filters(model_filter)
-    if not filters:
+    if not count_filters(model_filter):
         return revisions.get_totals(session, team.team_id).living_models
-    is_counted_by_index = filters == 1 and not model_filter.search_words
-    limit = MAX_COUNTED_BY_INDEX if is_counted_by_index else MAX_COUNTED_BY_READING
-    return count_up_to(session, plan.count_query, limit)
+    return count_up_to(session, plan.count_query, get_count_limit(model_filter))
+
+
+def get_count_limit(model_filter: ModelFilter) -> int:
+    """Return at which number the count of a filtered list stops."""
+    is_counted_by_index = count_filters(model_filter) == 1 and not model_filter.search_terms
+    return MAX_COUNTED_BY_INDEX if is_counted_by_index else MAX_COUNTED_BY_READING

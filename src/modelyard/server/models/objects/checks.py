@@ -62,6 +62,10 @@ class ObjectChecks:
             return True
         return self._record_check(blob, stored)
 
+    def request_recheck(self, blob: BlobRow) -> None:
+        """Request a new verification of a blob whose bytes were read and found to be others."""
+        self._recheck_requests.add(blob)
+
     def check_blobs_with_content(self, team_id: UUID, sha256: str, size: int, *, wait_for_store: bool) -> None:
         """Check the objects of the team's verified blobs of this content, and mark damaged ones, until one is intact.
 

@@ -1,6 +1,7 @@
 """Setting the verification state of a blob, which is copied to every version with that blob."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,9 @@ from sqlalchemy.orm import Session
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.versions.folder_states import update_folder_versions
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
+from modelyard.server.uploads.operations import queue_for_verification
 from modelyard.server.uploads.tables import BlobRow
 
 
@@ -20,8 +23,10 @@ def set_verification_state(
     error: str | None,
     action: str,
     metadata: Mapping[UUID, dict[str, Any]] | None = None,
-) -> None:
-    """Mark a blob that was just checked, and its versions, as verified, or with an ``error`` as failed.
+) -> bool:
+    """Mark a blob that was just checked, and its versions, as verified or, with an ``error``, failed.
+
+    Returns whether a version changed: a folder does not with each of its files.
 
     A verified version that is the pending one of its model becomes current. A request for a recheck is cleared. Each
     version gets an audit event ``action`` and, if its model has an entry by its id, new ``metadata``. The caller
@@ -34,7 +39,8 @@ def set_verification_state(
     blob.recheck_since = None
     if error is None:
         blob.verified_at = blob.verified_at or blob.checked_at
-    for version in session.scalars(select(ModelVersionRow).where(ModelVersionRow.blob_id == blob.id)).all():
+    versions = _list_versions_of_one_file(session, blob.id)
+    for version in versions:
         version.verification, version.verification_error = blob.verification, error
         version.blake3_hash = blob.blake3_hash or version.blake3_hash
         version.verified_at = version.verified_at or blob.verified_at
@@ -44,3 +50,39 @@ def set_verification_state(
         audit.record(session, audit.SYSTEM, model.team_id, action, model.id, **facts)
         update_shown_content(session, model)
         promote_if_pending(session, model, version, audit.SYSTEM)
+    return update_folder_versions(session, blob, action, audit.SYSTEM) or bool(versions)
+
+
+def _list_versions_of_one_file(session: Session, blob_id: UUID) -> Sequence[ModelVersionRow]:
+    """Return the versions whose whole content is a blob: not the folders whose manifest it is."""
+    is_one = (ModelVersionRow.blob_id == blob_id) & ModelVersionRow.file_count.is_(None)
+    return session.scalars(select(ModelVersionRow).where(is_one)).all()
+
+
+def verify_again(session: Session, blob: BlobRow) -> None:
+    """Put a blob that failed its first verification back into the queue, and its versions back to pending.
+
+    The caller increments the team's revision.
+    """
+    queue_for_verification(session, blob)
+    blob.verification_error = blob.lease = blob.leased_until = None
+    blob.tries = 0
+    for version in _list_versions_of_one_file(session, blob.id):
+        version.verification, version.verification_error = blob.verification, None
+        update_shown_content(session, session.get_one(ModelRow, version.model_id))
+    update_folder_versions(session, blob, None, audit.SYSTEM)
+
+
+def set_metadata(session: Session, blob_id: UUID, metadata: Mapping[str, dict[str, Any]]) -> None:
+    """Set the metadata of all versions with a blob, by the extension of their model's path.
+
+    The caller increments the team's revision.
+    """
+    for version in _list_versions_of_one_file(session, blob_id):
+        model = session.get_one(ModelRow, version.model_id)
+        found = metadata.get(PurePosixPath(model.model_path).suffix)
+        if found is not None and found != version.facts:
+            version.facts = found
+            # The record of a model changes only with the version that it shows.
+            if version.number == model.shown_version:
+                update_shown_content(session, model)

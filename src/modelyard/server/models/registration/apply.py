@@ -1,5 +1,6 @@
 """The transaction of a registration: creates a model or a version, or repairs or returns what is there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,9 +11,16 @@ from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database, insert_row
+from modelyard.server.models.details import (
+    OVERRIDES,
+    Sources,
+    build_listed_metadata,
+    build_sidecar,
+    derive_details,
+)
 from modelyard.server.models.listing.tags import insert_tag_rows
-from modelyard.server.models.operations import check_may_change, get_changed_fields, set_fields
-from modelyard.server.models.paths import build_path_taken
+from modelyard.server.models.operations import check_may_change
+from modelyard.server.models.paths import build_path_taken, check_no_folder_overlaps
 from modelyard.server.models.registration.blobs import CheckedUpload, get_or_insert_blob, use_upload
 from modelyard.server.models.registration.decide import (
     ExistingModel,
@@ -21,31 +29,62 @@ from modelyard.server.models.registration.decide import (
     RegistrationDecision,
     decide_registration,
 )
+from modelyard.server.models.registration.folder_blobs import (
+    FolderBlobs,
+    insert_folder_files,
+    replace_folder_files,
+    use_file_uploads,
+)
+from modelyard.server.models.registration.folder_contents import CheckedFile
+from modelyard.server.models.registration.sent_fields import set_sent_fields
 from modelyard.server.models.registration.target import find_target
-from modelyard.server.models.repair import repair_damaged_versions, repair_versions_of_blob
-from modelyard.server.models.replicas.labels import build_label_set
-from modelyard.server.models.tables import ModelRow, ModelVersionRow, build_search_text
+from modelyard.server.models.repair import repair_versions_of_blob, repair_with_blobs
+from modelyard.server.models.replicas.labels import build_model_label_set
+from modelyard.server.models.search_text import build_search_text
+from modelyard.server.models.tables import ModelRow, ModelVersionRow, find_shown_version
+from modelyard.server.models.versions.folder_states import update_folder_version
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
-from modelyard.server.models.versions.states import find_newest_version, find_shown_version, find_version_with_hash
+from modelyard.server.models.versions.states import find_newest_version, find_version_with_hash
 from modelyard.server.teams.context import TeamContext, check_still_authorized
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
-from modelyard.wire.models import ModelNotes, NewModel
+from modelyard.wire.models import NewModel
 from modelyard.wire.paths import ModelPath
+from modelyard.wire.pickles.conversions import DerivedFrom
 
-# Fields of the record that every registration sets, also one that adds a version or is repeated, if it has them.
-_RECORD_FIELDS = {"display_name", "tags", "required_labels", *ModelNotes.model_fields}
 # Fields of the request that are no columns of a model.
-_NO_COLUMNS = {"replaces", "expected_version", "note"}
+_NO_COLUMNS = {"replaces", "expected_version", "note", "sidecar", "file_list"}
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A registration that was checked outside of the transaction: the upload with its content, and the request."""
+    """A registration that was checked outside of the transaction: the upload with its content, and the request.
+
+    Of a folder, the upload is that of its manifest, and ``files`` are what it lists. With ``keeps_record``, the fields
+    of a model that exists stay as they are.
+    """
 
     checked: CheckedUpload
     path: ModelPath
     new: NewModel
+    derived_from: DerivedFrom | None = None
+    files: Sequence[CheckedFile] = ()
+    keeps_record: bool = False
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The content of a new version: its blob with metadata, the files of a folder, and the bytes that it adds."""
+
+    blob: BlobRow
+    metadata: dict[str, Any]
+    folder: FolderBlobs | None
+    added_bytes: int
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether all of it is verified."""
+        return self.blob.verification == "verified" and (self.folder is None or self.folder.is_verified)
 
 
 @dataclass(frozen=True)
@@ -59,14 +98,15 @@ class RegisteredModel:
 def apply_registration(database: Database, team: TeamContext, registration: Registration) -> RegisteredModel:
     """Create the model or version of a registration, or repair or return the existing one; all in one transaction.
 
-    Fields of an existing model that the request has are set. If existing content is returned, the upload stays
-    unregistered and is deleted when it expires.
+    Fields of an existing model that the request has are set, unless the registration keeps its record. If existing
+    content is returned, the upload stays unregistered and is deleted when it expires.
 
     Raises:
         ModelPathTaken: a model with other content is at the path.
         VersionConflict: the model has a newer version than the caller expects.
         UploadUsed: another request has registered the upload.
         UploadIncomplete: see ``decide_blob``.
+        NotAModelFile: see ``check_known_content``.
         ModelNotFound, RoleTooLow, InvalidRequest: the model to replace does not exist, the caller may not change it, or
             the request has another path.
         NotAMember, Unauthenticated: see ``check_still_authorized``.
@@ -76,7 +116,12 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
         check_still_authorized(session, team)
         model = find_target(session, team, registration.path, registration.new.replaces)
         if model is None:
-            return RegisteredModel(_create_model(session, team, registration), is_new=True)
+            is_folder = registration.new.file_list is not None
+            check_no_folder_overlaps(session, team.team_id, registration.path, is_folder=is_folder)
+            model_id = _create_model(session, team, registration)
+            _record_source(session, team, session.get_one(ModelRow, model_id), 1, registration.derived_from)
+            return RegisteredModel(model_id, is_new=True)
+        _check_same_kind(model, registration)
         decision = _decide(session, model, registration.new)
         if decision.action is RegistrationAction.REFUSE_PATH:
             raise build_path_taken(session, model, registration.path, registration.new.file_hash)
@@ -88,12 +133,21 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
             _add_version(session, team, registration, model)
         if decision.version is not None and decision.action is RegistrationAction.REPAIR:
             _repair_version(session, team, registration, model, decision.version)
-        _set_sent_fields(session, team, model, registration.new, decision.version)
+        if not registration.keeps_record:
+            set_sent_fields(session, team, model, registration.new, decision.version)
+        number = decision.version or model.latest_version
+        _record_source(session, team, model, number, registration.derived_from)
         return RegisteredModel(model.id, is_new=False)
 
 
 def apply_repeated_registration(
-    database: Database, team: TeamContext, path: ModelPath, new: NewModel, registered_model_id: UUID | None
+    database: Database,
+    team: TeamContext,
+    path: ModelPath,
+    new: NewModel,
+    registered_model_id: UUID | None,
+    *,
+    keeps_record: bool = False,
 ) -> RegisteredModel:
     """Return the model of an upload that was registered before, and set the fields that the request has.
 
@@ -111,8 +165,32 @@ def apply_repeated_registration(
             raise problems.UploadUsed(
                 "This upload is registered already. Request a new upload.", model_id=str(registered_model_id)
             )
-        _set_sent_fields(session, team, model, new, version.number)
+        if not keeps_record:
+            set_sent_fields(session, team, model, new, version.number)
         return RegisteredModel(model.id, is_new=False)
+
+
+def _check_same_kind(model: ModelRow, registration: Registration) -> None:
+    """Check that the next version of a folder is a folder, and that of a file a file.
+
+    Raises:
+        InvalidRequest: it is not so; only of a request that replaces a model.
+    """
+    if registration.new.replaces is not None and model.is_folder != (registration.new.file_list is not None):
+        kind = "a folder" if model.is_folder else "one file"
+        raise problems.InvalidRequest.for_field("replaces", f"This model is {kind}, and so are its next versions")
+
+
+def _use_content(session: Session, team: TeamContext, registration: Registration, model_id: UUID) -> _Content:
+    """Get or insert the blobs of a registration, and mark its uploads as registered.
+
+    Raises:
+        UploadUsed, UploadIncomplete, NotAModelFile: see ``apply_registration``.
+    """
+    blob, metadata = get_or_insert_blob(session, registration.checked, registration.new)
+    added = use_upload(session, registration.checked.upload, blob, model_id)
+    folder = use_file_uploads(session, team.team_id, registration.files, model_id) if registration.files else None
+    return _Content(blob, metadata, folder, added + (folder.added_bytes if folder else 0))
 
 
 def _decide(session: Session, model: ModelRow, new: NewModel) -> RegistrationDecision:
@@ -150,22 +228,53 @@ def _create_model(session: Session, team: TeamContext, registration: Registratio
         UploadUsed, UploadIncomplete, IntegrityError: see ``apply_registration``.
     """
     new, model_id = registration.new, new_id()
-    blob, metadata = get_or_insert_blob(session, registration.checked, new)
-    is_verified = blob.verification == "verified"
-    content = _build_content(team, registration, blob, metadata)
-    added_bytes = use_upload(session, registration.checked.upload, blob, model_id)
+    used = _use_content(session, team, registration, model_id)
+    is_verified = used.is_verified
+    content = _build_content(team, registration, used)
     versions = {"current_version": 1 if is_verified else None, "pending_version": None if is_verified else 1}
-    model = content | _build_record(registration) | versions | {"id": model_id, "updated_at": content["created_at"]}
-    insert_row(session, ModelRow, **model)
+    model = content | _build_record(registration, used.metadata) | versions
+    model |= {"id": model_id, "updated_at": content["created_at"]}
+    insert_row(session, ModelRow, **model, searched=build_search_text(model))
     promoted_at = content["created_at"] if is_verified else None
-    insert_row(session, ModelVersionRow, **content, model_id=model_id, number=1, note=new.note, promoted_at=promoted_at)
+    version = content | {"note": new.note, "sidecar": build_sidecar(new.sidecar), "promoted_at": promoted_at}
+    # A folder has no picture of its own.
+    picture = {"preview_source": "none"} if used.folder is not None else {}
+    insert_row(session, ModelVersionRow, **version, **picture, model_id=model_id, number=1)
+    if used.folder is not None:
+        insert_folder_files(session, used.folder, model_id, 1)
     insert_tag_rows(session, model_id, team.team_id, content["created_at"], new.tags)
-    if is_verified and added_bytes:
-        repair_damaged_versions(session, blob, team.actor)
-    revisions.increment_revision(session, team.team_id, models=1, stored_bytes=added_bytes)
+    _repair_others(session, team, used)
+    revisions.increment_revision(session, team.team_id, models=1, stored_bytes=used.added_bytes)
     audited = new.model_dump(mode="json", include={"model_path", "file_hash"})
     audit.record(session, team.actor, team.team_id, "model.registered", model_id, **audited)
+    if is_verified:
+        _record_verified(session, team, model_id, new.model_path, 1)
     return model_id
+
+
+def _repair_others(session: Session, team: TeamContext, used: _Content) -> None:
+    """Repair the team's damaged versions that have content of this registration; does nothing for pending content."""
+    repair_with_blobs(session, [used.blob, *(used.folder.inserted if used.folder else ())], team.actor)
+
+
+def _record_source(
+    session: Session, team: TeamContext, model: ModelRow, number: int, source: DerivedFrom | None
+) -> None:
+    """Record what a version was converted from; does nothing for other versions, or if it is recorded."""
+    version = session.get_one(ModelVersionRow, (model.id, number))
+    if source is None or version.derived_from == source.model_dump(mode="json"):
+        return
+    version.derived_from = source.model_dump(mode="json")
+    update_shown_content(session, model)
+    revisions.increment_revision(session, team.team_id)
+    facts = {"model_path": model.model_path, "version": number, "derived_from": version.derived_from}
+    audit.record(session, team.actor, team.team_id, "model.converted", model.id, **facts)
+
+
+def _record_verified(session: Session, team: TeamContext, model_id: UUID, model_path: str, number: int) -> None:
+    """Record that a version was verified as it was registered: its bytes were read while they were uploaded."""
+    facts = {"model_path": model_path, "version": number}
+    audit.record(session, audit.SYSTEM, team.team_id, "model.verified", model_id, **facts)
 
 
 def _add_version(session: Session, team: TeamContext, registration: Registration, model: ModelRow) -> None:
@@ -174,23 +283,28 @@ def _add_version(session: Session, team: TeamContext, registration: Registration
     Raises:
         UploadUsed, UploadIncomplete, IntegrityError: see ``apply_registration``.
     """
-    new, upload = registration.new, registration.checked.upload
-    blob, metadata = get_or_insert_blob(session, registration.checked, new)
-    added_bytes = use_upload(session, upload, blob, model.id)
+    new = registration.new
+    used = _use_content(session, team, registration, model.id)
     number = model.latest_version + 1
-    content = _build_content(team, registration, blob, metadata)
-    version = ModelVersionRow(**content, model_id=model.id, number=number, note=new.note)
+    content = _build_content(team, registration, used)
+    content |= {"note": new.note, "sidecar": build_sidecar(new.sidecar)}
+    if used.folder is not None:
+        content["preview_source"] = "none"
+    version = ModelVersionRow(**content, model_id=model.id, number=number)
     session.add(version)
     model.latest_version = model.pending_version = number
     model.version_count += 1
-    revisions.increment_revision(session, team.team_id, stored_bytes=added_bytes)
+    revisions.increment_revision(session, team.team_id, stored_bytes=used.added_bytes)
     facts = {"version": number, "model_path": model.model_path, "file_hash": new.file_hash}
     audit.record(session, team.actor, team.team_id, "version.created", model.id, **facts)
     session.flush()
+    if used.folder is not None:
+        insert_folder_files(session, used.folder, model.id, number)
+    if used.is_verified:
+        _record_verified(session, team, model.id, model.model_path, number)
     update_shown_content(session, model)
     promote_if_pending(session, model, version, team.actor)
-    if blob.verification == "verified" and added_bytes:
-        repair_damaged_versions(session, blob, team.actor)
+    _repair_others(session, team, used)
 
 
 def _repair_version(
@@ -208,43 +322,24 @@ def _repair_version(
     if registration.new.replaces is not None and failed.promoted_at is None:
         # It may have been superseded since it failed; pushed again, it is the newest wish.
         model.pending_version = number
-    blob, metadata = get_or_insert_blob(session, registration.checked, registration.new)
+    used = _use_content(session, team, registration, model.id)
     upload = registration.checked.upload
-    added_bytes = use_upload(session, upload, blob, model.id)
-    changed = {"storage_key": upload.storage_key, "facts": metadata}
-    repair_versions_of_blob(session, blob, team.actor, failed.blob_id, changed)
-    if blob.verification == "verified":
-        repair_damaged_versions(session, blob, team.actor)
-    revisions.increment_revision(session, team.team_id, stored_bytes=added_bytes)
+    if used.folder is not None:
+        failed.blob_id, failed.storage_key = used.blob.id, upload.storage_key
+        replace_folder_files(session, used.folder, model.id, number)
+        update_folder_version(session, failed, "model.repaired", team.actor)
+    else:
+        changed = {"storage_key": upload.storage_key, "facts": used.metadata}
+        repair_versions_of_blob(session, used.blob, team.actor, failed.blob_id, changed)
+    _repair_others(session, team, used)
+    revisions.increment_revision(session, team.team_id, stored_bytes=used.added_bytes)
 
 
-def _set_sent_fields(session: Session, team: TeamContext, model: ModelRow, new: NewModel, version: int | None) -> None:
-    """Set the fields that the request has and that differ: of the record, and the note of an existing ``version``.
-
-    Raises:
-        RoleTooLow: the caller may not change the model; names the fields.
-    """
-    values = {name: getattr(new, name) for name in new.model_fields_set & _RECORD_FIELDS}
-    # Null means nothing here: clients send it for fields that they do not know.
-    sent = {name: value for name, value in values.items() if value is not None}
-    changed = get_changed_fields(model, sent)
-    existing = None if version is None else session.get_one(ModelVersionRow, (model.id, version))
-    is_note_changed = existing is not None and new.note is not None and new.note != existing.note
-    if not changed and not is_note_changed:
-        return
-    check_may_change(team, model, fields=[*changed, *(["note"] if is_note_changed else [])])
-    set_fields(session, team, model, sent)
-    if existing is not None and is_note_changed:
-        existing.note = new.note
-        facts = {"version": version, "note": new.note}
-        audit.record(session, team.actor, team.team_id, "version.changed", model.id, **facts)
-
-
-def _build_content(
-    team: TeamContext, registration: Registration, blob: BlobRow, metadata: dict[str, Any]
-) -> dict[str, Any]:
+def _build_content(team: TeamContext, registration: Registration, used: _Content) -> dict[str, Any]:
     """Return the column values that a new version has, and also a new model: the content and who uploaded it."""
-    new = registration.new
+    new, blob = registration.new, used.blob
+    files = registration.files
+    verified_at = blob.verified_at if used.folder is None else now()
     return {
         "team_id": team.team_id,
         "storage_key": new.storage_key,
@@ -252,10 +347,12 @@ def _build_content(
         "file_size": new.file_size,
         "file_hash": new.file_hash,
         "blake3_hash": blob.blake3_hash,
-        "facts": metadata,
-        "verification": blob.verification,
+        "total_size": sum(file.file.size for file in files) if files else None,
+        "file_count": len(files) if files else None,
+        "facts": used.metadata,
+        "verification": "verified" if used.is_verified else "pending",
         "verification_error": None,
-        "verified_at": blob.verified_at,
+        "verified_at": verified_at if used.is_verified else None,
         "creator_kind": team.creator.kind,
         "creator_id": team.creator.id,
         "creator_name": team.creator.name,
@@ -263,12 +360,19 @@ def _build_content(
     }
 
 
-def _build_record(registration: Registration) -> dict[str, Any]:
+def _build_record(registration: Registration, metadata: dict[str, Any]) -> dict[str, Any]:
     """Return the other column values of a new model, but for its id, versions and time of change."""
     new, path = registration.new, registration.path
-    return new.model_dump(exclude=_NO_COLUMNS) | {
-        "path_key": path.key,
-        "canonical_type": path.canonical_type,
-        "label_set": build_label_set(new.required_labels),
-        "searched": build_search_text(new.display_name, new.model_path, new.tags),
-    }
+    sent = {OVERRIDES.get(name, name): value for name, value in new.model_dump(exclude=_NO_COLUMNS).items()}
+    sources = Sources(new.base_model, new.trigger_words, build_sidecar(new.sidecar), new.model_path)
+    derived = derive_details(metadata, sources)
+    return (
+        sent
+        | derived
+        | {
+            "facts": build_listed_metadata(metadata),
+            "path_key": path.key,
+            "canonical_type": path.canonical_type,
+            "label_set": build_model_label_set(new.required_labels, is_folder=bool(registration.files)),
+        }
+    )

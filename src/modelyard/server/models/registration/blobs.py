@@ -9,8 +9,11 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import now
 from modelyard.server.inspection import inspector
+from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.models.registration.decide import ExistingBlob, UploadedContent, decide_blob, strip_hash_prefix
 from modelyard.server.models.tables import ModelVersionRow
+from modelyard.server.models.trusted_files.rules import check_known_content
+from modelyard.server.models.versions.folder_states import find_folder_facts, is_in_folder
 from modelyard.server.storage.blob_store import StoredObject
 from modelyard.server.uploads import operations as uploads
 from modelyard.server.uploads.discards import DiscardedObject, discard
@@ -52,6 +55,7 @@ def get_or_insert_blob(session: Session, checked: CheckedUpload, new: NewModel) 
 
     Raises:
         UploadIncomplete: see ``decide_blob``.
+        NotAModelFile: see ``check_known_content``; or a folder has the content as another kind of file.
     """
     upload, content = checked.upload, checked.content
     sha256 = strip_hash_prefix(new.file_hash)
@@ -63,12 +67,20 @@ def get_or_insert_blob(session: Session, checked: CheckedUpload, new: NewModel) 
         digest = None if decision.needs_verification else content.digest
         stored = StoredObject(content.size, digest, content.version)
         return uploads.insert_blob(session, upload, sha256, stored), metadata
+    check_known_content(session, blob, metadata)
     blob.unused_since = None
+    if decision.needs_verification and is_in_folder(session, blob.id):
+        # A refusal would make the folders fail that use the content.
+        raise build_refusal(
+            "The team stores this content as a file of a folder, where it is no model file.", "file of a folder"
+        )
     if decision.needs_verification:
         uploads.queue_for_verification(session, blob)
     return blob, metadata
 
 
 def _find_metadata(session: Session, blob: BlobRow) -> dict[str, Any] | None:
-    """Return the metadata of any version with this blob; the format is the same, since the content is."""
-    return session.scalar(select(ModelVersionRow.facts).where(ModelVersionRow.blob_id == blob.id).limit(1))
+    """Return the metadata of any model file with this blob; the format is the same, since the content is."""
+    is_one = ModelVersionRow.blob_id == blob.id, ModelVersionRow.file_count.is_(None)
+    found = session.scalar(select(ModelVersionRow.facts).where(*is_one).limit(1))
+    return find_folder_facts(session, blob.id) if found is None else found

@@ -15,7 +15,7 @@ from modelyard.server.models.registration.decide import (
 from modelyard.server.storage.blob_store import BlobStore, Digest
 from modelyard.server.storage.byte_ranges import ObjectRangeReader
 from modelyard.server.teams.context import TeamContext
-from modelyard.server.teams.operations import get_team_row
+from modelyard.server.teams.operations import get_team_row, parse_pickle_policy
 from modelyard.server.uploads import operations as uploads
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire.models import NewModel
@@ -42,7 +42,7 @@ def load_upload(session: Session, team: TeamContext, storage_key: str) -> Loaded
         TeamNotFound: the team was deleted meanwhile.
     """
     upload = uploads.get_upload(session, team.team_id, storage_key)
-    policy: PicklePolicy = "scan" if get_team_row(session, team).pickle_policy == "scan" else "block"
+    policy = parse_pickle_policy(get_team_row(session, team).pickle_policy)
     return LoadedUpload(upload, policy, session.get(BlobRow, upload.blob_id) if upload.blob_id else None)
 
 
@@ -57,13 +57,13 @@ def load_content(store: BlobStore, loaded: LoadedUpload, new: NewModel) -> Uploa
         NotAModelFile: it is not a model file of the format of its path.
     """
     check_declared_sizes(loaded.upload.file_size, new.file_size)
-    content = _find_content(store, loaded, new.file_size)
+    content = find_content(store, loaded, new.file_size)
     check_stored_size(content.size, new.file_size)
     metadata = _inspect(store, content, new.model_path, loaded.pickle_policy)
     return UploadedContent(content.store_key, content.size, content.digest, content.version, metadata)
 
 
-def _find_content(store: BlobStore, loaded: LoadedUpload, declared_size: int) -> UploadedContent:
+def find_content(store: BlobStore, loaded: LoadedUpload, declared_size: int) -> UploadedContent:
     """Return the content that presign found stored already, or that was uploaded, without metadata.
 
     Raises:
@@ -90,5 +90,6 @@ def _inspect(
         NotAModelFile: it is not a model file of the format of its path, or a pickle file that the policy refuses.
     """
     reader = ObjectRangeReader(store, content.store_key, content.size)
-    metadata = inspector.inspect_within_request(reader, model_path, policy)
+    # Of those that are accepted, verification decides on each file.
+    metadata = inspector.inspect_within_request(reader, model_path, "block" if policy == "block" else "scan")
     return None if metadata is None else asdict(metadata)

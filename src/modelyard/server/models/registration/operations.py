@@ -10,6 +10,7 @@ from modelyard.server.models.operations import check_may_change
 from modelyard.server.models.paths import (
     build_path_taken,
     check_model_type,
+    check_no_folder_overlaps,
     validate_model_path,
 )
 from modelyard.server.models.registration.apply import (
@@ -20,6 +21,7 @@ from modelyard.server.models.registration.apply import (
 )
 from modelyard.server.models.registration.blobs import CheckedUpload
 from modelyard.server.models.registration.decide import check_digest, strip_hash_prefix
+from modelyard.server.models.registration.folder_contents import CheckedFile, check_folder_upload, load_folder
 from modelyard.server.models.registration.load import load_content, load_upload
 from modelyard.server.models.registration.target import find_target
 from modelyard.server.models.versions.states import find_newest_version
@@ -31,6 +33,7 @@ from modelyard.server.uploads.verification_queue import check_verification_queue
 from modelyard.wire import problems
 from modelyard.wire.models import NewModel
 from modelyard.wire.paths import ModelPath
+from modelyard.wire.pickles.conversions import DerivedFrom
 from modelyard.wire.uploads import UploadRequest
 
 
@@ -42,13 +45,16 @@ def presign_upload(
     Raises:
         ModelPathRefused: the path or type is not allowed.
         ModelTypeUnknown: see ``check_model_type``.
-        ModelPathTaken: a model with other content is at the path; only detected if the request has a hash.
+        ModelPathTaken: the path is inside a folder model, or a model is inside the new folder; or a model with other
+            content is at the path, which is only detected if the request has a hash.
         ModelNotFound, RoleTooLow, InvalidRequest: the model to replace does not exist, the caller may not change it, or
             the request has another path.
         QuotaExceeded, TooManyUploads, StorageFull: see ``open_upload``.
         StoreUnavailable: see ``ObjectChecks.is_intact``.
     """
     path = validate_model_path(new.model_type, new.model_path)
+    if new.is_folder:
+        check_folder_upload(path, new.file_name)
     free_bytes = objects.store.get_free_bytes()
     if new.file_hash is not None:
         sha256 = strip_hash_prefix(new.file_hash)
@@ -67,6 +73,11 @@ def _check_target(session: Session, team: TeamContext, path: ModelPath, new: Upl
         ModelPathTaken, ModelNotFound, RoleTooLow, InvalidRequest: see ``presign_upload``.
     """
     existing = find_target(session, team, path, new.replaces)
+    if existing is None:
+        check_no_folder_overlaps(session, team.team_id, path, is_folder=bool(new.is_folder))
+    if new.is_folder and new.replaces is None:
+        # Which file of a folder an upload is, only its registration knows.
+        return
     if existing is None or new.file_hash in (existing.file_hash, find_newest_version(session, existing.id).file_hash):
         # Everybody who may upload may repair the content that a model has.
         return
@@ -76,11 +87,23 @@ def _check_target(session: Session, team: TeamContext, path: ModelPath, new: Upl
         raise build_path_taken(session, existing, path, new.file_hash)
 
 
-def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings, new: NewModel) -> RegisteredModel:
-    """Register an uploaded file as a model or as a model's next version; a repeated request returns the same id.
+def register_model(
+    objects: ObjectChecks,
+    team: TeamContext,
+    settings: Settings,
+    new: NewModel,
+    derived_from: DerivedFrom | None = None,
+    *,
+    keeps_record: bool = False,
+) -> RegisteredModel:
+    """Register an uploaded file or folder as a model or as a model's next version; a repeated request returns its id.
+
+    A request with a file list is of a folder; the upload is that of its manifest.
 
     The content is stored before the model exists, so no listed model lacks its content. Content that is too expensive
-    to inspect here is registered as pending; verification then refuses it for the same reasons.
+    to inspect here is registered as pending; verification then refuses it for the same reasons. ``derived_from`` is
+    recorded with the version, if the content was converted. With ``keeps_record``, the record of a model that has the
+    content already stays as it is.
 
     Raises:
         ModelPathRefused: the path or type is not allowed.
@@ -91,6 +114,7 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
         NotAModelFile, HashMismatch: the content is not a model file, or not the declared one.
         ModelPathTaken: a model with other content is at this path.
         UploadUsed: the upload is registered as another model.
+        InvalidRequest: the upload was presigned as a file of a folder, and this is none.
         VerificationQueueFull: the content has to be verified, and the queue is full.
         VersionConflict: the model has a newer version than the caller expects.
         ModelNotFound, RoleTooLow, InvalidRequest: see ``apply_registration``.
@@ -98,22 +122,35 @@ def register_model(objects: ObjectChecks, team: TeamContext, settings: Settings,
     path = validate_model_path(new.model_type, new.model_path)
     if new.expected_version is not None and new.replaces is None:
         raise problems.InvalidRequest.for_field("expected_version", "Only a request with 'replaces' may have it")
+    if new.file_list is not None and derived_from is not None:
+        raise problems.InvalidRequest.for_field("file_list", "A converted file is no folder")
     # Without this check, an upload that could repair a damaged object would be discarded as already stored.
     objects.check_blobs_with_content(team.team_id, strip_hash_prefix(new.file_hash), new.file_size, wait_for_store=True)
     with objects.database.reading() as session:
         loaded = load_upload(session, team, new.storage_key)
         if loaded.upload.registered_at is None:
             check_model_type(session, team.team_id, new.model_type)
+    if loaded.upload.is_in_folder and new.file_list is None and loaded.upload.registered_at is None:
+        message = "This upload was presigned with 'is_folder': only the registration of a folder may use it"
+        raise problems.InvalidRequest.for_field("storage_key", message)
     if loaded.upload.registered_at is not None:
-        return apply_repeated_registration(objects.database, team, path, new, loaded.upload.model_id)
+        return apply_repeated_registration(
+            objects.database, team, path, new, loaded.upload.model_id, keeps_record=keeps_record
+        )
 
-    content = load_content(objects.store, loaded, new)
+    if new.file_list is None:
+        content, files = load_content(objects.store, loaded, new), list[CheckedFile]()
+    else:
+        content, files = load_folder(objects, team, loaded, path, new)
     check_digest(content.digest, new.file_hash)
-    if not content.is_verified:
+    unverified = sum(not each.is_verified for each in (content, *(file.content for file in files)))
+    if unverified:
         with objects.database.reading() as session:
-            check_verification_queue(session, team.team_id, settings.verification_queue)
+            check_verification_queue(session, team.team_id, settings.verification_queue, unverified)
 
-    return _apply_with_retry(objects, team, Registration(CheckedUpload(loaded.upload, content), path, new))
+    checked = CheckedUpload(loaded.upload, content)
+    registration = Registration(checked, path, new, derived_from, files, keeps_record=keeps_record)
+    return _apply_with_retry(objects, team, registration)
 
 
 def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Registration) -> RegisteredModel:
@@ -124,7 +161,9 @@ def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Re
         with objects.database.reading() as session:
             upload = uploads.get_upload(session, team.team_id, registration.new.storage_key)
         if upload.registered_at is not None:
-            path, new = registration.path, registration.new
-            return apply_repeated_registration(objects.database, team, path, new, upload.model_id)
+            path, new, keeps_record = registration.path, registration.new, registration.keeps_record
+            return apply_repeated_registration(
+                objects.database, team, path, new, upload.model_id, keeps_record=keeps_record
+            )
         checked = replace(registration.checked, upload=upload)
         return apply_registration(objects.database, team, replace(registration, checked=checked))

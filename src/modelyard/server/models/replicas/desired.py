@@ -1,20 +1,31 @@
-"""Desired state: which models the machines of a team should hold, and on how many machines each model belongs."""
+"""Desired state: which models the machines of a team should hold, and on how many machines each model belongs.
+
+A machine should hold a desired model if it has all labels that the model requires, or if the model is assigned to it,
+directly or by a subscription to a collection.
+"""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, literal_column, or_, select
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.session import get_table
+from modelyard.server.models.replicas.assignments import has_assignments, is_of_agent, select_models_of
 from modelyard.server.models.replicas.labels import has_all_labels
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.tables import ModelRow
+from modelyard.wire.agents.values import DesiredBy
 
 _models, _agents = get_table(ModelRow), get_table(AgentRow)
+_COUNT_MACHINES = (
+    select(_agents.c.label_set, func.count())
+    .where(_agents.c.team_id == bindparam("team", type_=Uuid()))
+    .group_by(_agents.c.label_set)
+)
 
 
 def is_desired(team_id: UUID) -> ColumnElement[bool]:
@@ -39,11 +50,12 @@ def is_desired_once_verified(model: ModelRow | ResultRow[*tuple[Any, ...]]) -> b
 
 @dataclass(frozen=True)
 class DesiredVersion:
-    """The current version of a desired model, and the label set that machines need for it."""
+    """The current version of a desired model, the label set that machines need for it, and how many lack a label."""
 
     label_set: str
     number: int
     is_only_one: bool
+    agents_assigned: int
 
     def is_meant_by(self, reported: int | None) -> bool:
         """Return whether a machine's report is about this version.
@@ -59,11 +71,10 @@ def find_desired_versions(session: Session, team_id: UUID, ids: Collection[UUID]
         return {}
     # The conditions of ``is_desired`` are checked here: with them, SQLite would read all models of the team.
     columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.model_status, _models.c.label_set)
-    rows = session.execute(
-        select(*columns, _models.c.current_version, _models.c.latest_version).where(_models.c.id.in_(ids))
-    )
+    numbers = (_models.c.current_version, _models.c.latest_version, _models.c.agents_assigned)
+    rows = session.execute(select(*columns, *numbers).where(_models.c.id.in_(ids)))
     return {
-        row.id: DesiredVersion(row.label_set, row.current_version, is_only_one=row.latest_version == 1)
+        row.id: DesiredVersion(row.label_set, row.current_version, row.latest_version == 1, row.agents_assigned)
         for row in rows
         if row.team_id == team_id and is_desired_once_verified(row) and row.current_version is not None
     }
@@ -86,17 +97,42 @@ def list_desired_label_sets(session: Session, team_id: UUID) -> list[str]:
     return list(session.scalars(select(sets.c.needed).where(sets.c.needed.is_not(None))))
 
 
+def list_label_sets_for(session: Session, agent: AgentRow) -> list[str]:
+    """Return the label sets that desired models need and that the machine has."""
+    label_sets = list_desired_label_sets(session, agent.team_id)
+    return [needed for needed in label_sets if has_all_labels(needed, agent.label_set)]
+
+
+def is_desired_on(session: Session, agent: AgentRow) -> ColumnElement[bool]:
+    """Build the SQL condition for the models that a machine should hold: by its labels, or assigned to it."""
+    is_labelled = _models.c.label_set.in_(list_label_sets_for(session, agent))
+    if not has_assignments(session, is_of_agent(agent.number)):
+        return and_(is_desired(agent.team_id), is_labelled)
+    return and_(is_desired(agent.team_id), or_(is_labelled, _models.c.id.in_(select_models_of(agent.number))))
+
+
+def get_desired_by(needed: str, has: str, *, is_subscribed: bool) -> DesiredBy:
+    """Return why a machine with the label set ``has`` should hold a model that needs another, given that it should.
+
+    ``is_subscribed``: the model is assigned to the machine by a subscription only.
+    """
+    if has_all_labels(needed, has):
+        return "labels"
+    return "subscription" if is_subscribed else "assignment"
+
+
 @dataclass(frozen=True)
 class MachineCounts:
     """The number of machines of one team for each label set."""
 
     counts: Mapping[str, int]
+    # Of label sets that were asked for: most models of a list have the same one.
+    _found: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def load(cls, session: Session, team_id: UUID) -> Self:
         """Count the team's machines by label set, unhealthy and paused ones too."""
-        counted = select(_agents.c.label_set, func.count()).where(_agents.c.team_id == team_id)
-        rows = session.execute(counted.group_by(_agents.c.label_set))
+        rows = session.connection().execute(_COUNT_MACHINES, {"team": team_id})
         return cls({row[0]: row[1] for row in rows})
 
     def list_sets_with(self, needed: str) -> list[str]:
@@ -105,9 +141,11 @@ class MachineCounts:
 
     def count_with(self, needed: str) -> int:
         """Return the number of machines that have all the labels in ``needed``."""
-        return sum(self.counts[has] for has in self.list_sets_with(needed))
+        if needed not in self._found:
+            self._found[needed] = sum(self.counts[has] for has in self.list_sets_with(needed))
+        return self._found[needed]
 
     def count_for_model(self, model: ModelRow) -> int:
         """Return how many machines should hold this model; 0 unless it is active and its content is verified now."""
         is_desired_now = is_desired_once_verified(model) and model.verification == "verified"
-        return self.count_with(model.label_set) if is_desired_now else 0
+        return self.count_with(model.label_set) + model.agents_assigned if is_desired_now else 0

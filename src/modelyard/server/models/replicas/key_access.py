@@ -1,10 +1,12 @@
 """Which models a machine's key may download and look up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from modelyard.server.models.replicas.assignments import find_models_assigned_to_key
 from modelyard.server.models.replicas.desired import is_desired_once_verified
 from modelyard.server.models.replicas.labels import has_all_labels
 from modelyard.server.models.replicas.tables import AgentRow
@@ -22,10 +24,25 @@ def is_in_any_manifest(session: Session, team: TeamContext, model: ModelRow) -> 
         return False
     if not model.label_set:
         return True
-    return any(has_all_labels(model.label_set, has) for has in list_label_sets_of_key(session, team))
+    return model.id in find_models_of_key(session, team, {model.id: model.label_set})
 
 
-def list_label_sets_of_key(session: Session, team: TeamContext) -> Sequence[str]:
+def find_models_of_key(session: Session, team: TeamContext, label_sets: Mapping[UUID, str]) -> set[UUID]:
+    """Return those models, given with the label sets that they need, that a machine of the caller's key should hold.
+
+    Whether they are desired at all is not checked.
+    """
+    machines = _list_label_sets_of_key(session, team)
+    labelled = {
+        model_id
+        for model_id, needed in label_sets.items()
+        if not needed or any(has_all_labels(needed, has) for has in machines)
+    }
+    others = label_sets.keys() - labelled
+    return labelled | find_models_assigned_to_key(session, team.team_id, team.caller.credential_id, others)
+
+
+def _list_label_sets_of_key(session: Session, team: TeamContext) -> Sequence[str]:
     """Return the label set of each machine that uses the caller's key."""
     machines = select(AgentRow.label_set).where(
         AgentRow.team_id == team.team_id, AgentRow.credential_id == team.caller.credential_id

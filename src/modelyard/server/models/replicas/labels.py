@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+# What only machines have that place folder models. No label of a person has a colon.
+FOLDERS = ":folders"
+
 
 def build_label_set(*label_lists: Iterable[str]) -> str:
     """Return all labels of these lists as one string: each label once, sorted, separated by spaces.
@@ -9,6 +12,11 @@ def build_label_set(*label_lists: Iterable[str]) -> str:
     A label contains no space.
     """
     return " ".join(sorted({label for labels in label_lists for label in labels}))
+
+
+def build_model_label_set(required_labels: Iterable[str], *, is_folder: bool) -> str:
+    """Return the label set that machines need for a model: the required labels, and for a folder ``FOLDERS``."""
+    return build_label_set(required_labels, [FOLDERS] if is_folder else [])
 
 
 def has_all_labels(needed: str, has: str) -> bool:

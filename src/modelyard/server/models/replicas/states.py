@@ -1,33 +1,34 @@
-"""Writes the replica states that machines report, and the two counts of ready replicas; nothing else writes them.
+"""Writes the replica states that machines report, and the counts of ready replicas; nothing else writes them.
 
-Every function but ``compute_report_changes`` is called while the team's write lock is held, so no other writer changes
-what it has read. The counts change in the same transaction as the states.
+Every function is called while the team's write lock is held, so no other writer changes what it has read. The counts
+change in the same transaction as the states. The module ``reports`` computes what a report changes.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, update
-from sqlalchemy import Row as ResultRow
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.session import get_table
+from modelyard.server.models.replicas.assignments import (
+    load_assigned_agents,
+    select_models_of,
+    select_pinned_agents,
+)
 from modelyard.server.models.replicas.desired import (
-    find_desired_versions,
     is_desired,
     is_desired_once_verified,
     list_desired_label_sets,
 )
 from modelyard.server.models.replicas.labels import has_all_labels
+from modelyard.server.models.replicas.reports import CountChanges, ReportChanges
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.tables import ModelRow
-from modelyard.wire.agents import MAX_REASON_LENGTH, ReportedModel
 
 _states, _models, _agents = get_table(AgentModelRow), get_table(ModelRow), get_table(AgentRow)
 _is_ready = _states.c.state == "ready"
+_is_unloaded = and_(_is_ready, _states.c.reason.is_not(None))
 _CHANGE = (
     update(_states)
     .where(_states.c.agent_number == bindparam("agent"), _states.c.model_id == bindparam("model"))
@@ -35,75 +36,8 @@ _CHANGE = (
 )
 
 
-@dataclass(frozen=True)
-class IdRange:
-    """A range of model ids for which a report is complete: above ``after`` (None: from the start), up to ``last``.
-
-    With ``last`` None the range has no upper end.
-    """
-
-    after: UUID | None
-    last: UUID | None
-
-    def build_condition(self) -> ColumnElement[bool]:
-        """Build the SQL condition that a state's model id is in this range."""
-        column = _states.c.model_id
-        bounds = [column > self.after] if self.after else []
-        return and_(True, *bounds, *([column <= self.last] if self.last else []))
-
-
-@dataclass(frozen=True)
-class ReportChanges:
-    """What a report changes in the database: state rows to write, and models that became ready or stopped being so."""
-
-    added: list[dict[str, Any]]
-    changed: list[dict[str, Any]]
-    removed: Collection[UUID]
-    now_ready: Collection[UUID]
-    no_longer_ready: Collection[UUID]
-
-
-def compute_report_changes(
-    session: Session, agent: AgentRow, reported: Sequence[ReportedModel], id_range: IdRange | None, moment: datetime
-) -> ReportChanges:
-    """Compare a report with the stored states and return the changes; writes nothing.
-
-    States of models that the machine should not hold, and of versions that are not current, are ignored. Without an
-    ``id_range`` only the reported models change; with one, the states of its other models are removed. May run before
-    the team's write lock is taken, if the caller checks then that the data is still current. Reasons are cut to
-    ``MAX_REASON_LENGTH`` characters.
-    """
-    desired = find_desired_versions(session, agent.team_id, {model.model_id for model in reported})
-    may_have = {
-        model_id: version for model_id, version in desired.items() if has_all_labels(version.label_set, agent.label_set)
-    }
-    new = {
-        model.model_id: _truncate_reason(model)
-        for model in reported
-        if model.model_id in may_have and may_have[model.model_id].is_meant_by(model.version)
-    }
-    known = _load_states(session, agent, new.keys(), id_range)
-    before = {model_id for model_id, row in known.items() if row.state == "ready"}
-    after = {model_id for model_id, model in new.items() if model.state == "ready"}
-    return ReportChanges(
-        added=[
-            {"agent_number": agent.number, "model_id": model_id, **_build_state_values(model, moment)}
-            for model_id, model in new.items()
-            if model_id not in known
-        ],
-        changed=[
-            {"agent": agent.number, "model": model_id, **_build_state_values(model, moment)}
-            for model_id, model in new.items()
-            if model_id in known and _has_changed(known[model_id], model)
-        ],
-        removed=known.keys() - new.keys(),
-        now_ready=after - before,
-        no_longer_ready=before - after,
-    )
-
-
 def apply_report_changes(session: Session, agent: AgentRow, report: ReportChanges) -> None:
-    """Write the changes of a report, and update both counts of ready replicas; the caller holds the team's lock."""
+    """Write the changes of a report, and update the counts of ready replicas; the caller holds the team's lock."""
     connection = session.connection()
     if report.removed:
         of_removed = _states.c.agent_number == agent.number, _states.c.model_id.in_(report.removed)
@@ -112,52 +46,28 @@ def apply_report_changes(session: Session, agent: AgentRow, report: ReportChange
         connection.execute(insert(_states), report.added)
     if report.changed:
         connection.execute(_CHANGE, report.changed)
-    _add_to_ready_count(session, report.now_ready, 1)
-    _add_to_ready_count(session, report.no_longer_ready, -1)
-    agent.models_ready += len(report.now_ready) - len(report.no_longer_ready)
+    _change_counts(session, _models.c.agents_ready, report.ready)
+    _change_counts(session, _models.c.agents_unloaded, report.unloaded)
+    agent.models_ready += len(report.ready.increased) - len(report.ready.decreased)
 
 
-def _build_state_values(model: ReportedModel, moment: datetime) -> dict[str, Any]:
-    """Return the column values of a reported state."""
-    return {"state": model.state, "reason": model.reason, "bytes_done": model.bytes_done, "reported_at": moment}
-
-
-def _truncate_reason(model: ReportedModel) -> ReportedModel:
-    """Return the reported state with its reason cut to ``MAX_REASON_LENGTH`` characters, ending in an ellipsis."""
-    if model.reason is None or len(model.reason) <= MAX_REASON_LENGTH:
-        return model
-    return model.model_copy(update={"reason": model.reason[: MAX_REASON_LENGTH - 1] + "…"})
-
-
-def _load_states(
-    session: Session, agent: AgentRow, ids: Collection[UUID], id_range: IdRange | None
-) -> dict[UUID, ResultRow[*tuple[Any, ...]]]:
-    """Return a machine's stored states by model id: of all models in ``id_range``, or without one of ``ids``."""
-    if not ids and id_range is None:
-        return {}
-    condition = _states.c.model_id.in_(ids) if id_range is None else id_range.build_condition()
-    rows = session.execute(select(_states).where(_states.c.agent_number == agent.number, condition))
-    return {row.model_id: row for row in rows}
-
-
-def _has_changed(row: ResultRow[*tuple[Any, ...]], model: ReportedModel) -> bool:
-    """Return whether a reported state differs from the stored one; the time of the report does not count."""
-    return (row.state, row.reason, row.bytes_done) != (model.state, model.reason, model.bytes_done)
-
-
-def _add_to_ready_count(session: Session, ids: Collection[UUID], change: int) -> None:
-    """Add ``change`` to the number of machines that have each of these models ready."""
-    if ids:
-        updated = update(_models).where(_models.c.id.in_(ids)).values(agents_ready=_models.c.agents_ready + change)
-        session.connection().execute(updated)
+def _change_counts(session: Session, count: ColumnElement[int], changes: CountChanges) -> None:
+    """Add 1 to this count of some models, and subtract 1 from that of others."""
+    for ids, change in ((changes.increased, 1), (changes.decreased, -1)):
+        if ids:
+            session.connection().execute(update(_models).where(_models.c.id.in_(ids)).values({count: count + change}))
 
 
 def _recount_ready_agents(session: Session, ids: Collection[UUID]) -> None:
-    """Set ``ModelRow.agents_ready`` of these models to the number of ready states."""
+    """Set ``ModelRow.agents_ready`` and ``agents_unloaded`` of these models to the numbers of their states."""
     if not ids:
         return
-    ready = select(func.count()).where(_states.c.model_id == _models.c.id, _is_ready).scalar_subquery()
-    session.connection().execute(update(_models).where(_models.c.id.in_(ids)).values(agents_ready=ready))
+    ready, unloaded = (
+        select(func.count()).where(_states.c.model_id == _models.c.id, condition).scalar_subquery()
+        for condition in (_is_ready, _is_unloaded)
+    )
+    counts = {"agents_ready": ready, "agents_unloaded": unloaded}
+    session.connection().execute(update(_models).where(_models.c.id.in_(ids)).values(counts))
 
 
 def recount_ready_models(session: Session, agent: AgentRow) -> None:
@@ -169,8 +79,7 @@ def recount_ready_models(session: Session, agent: AgentRow) -> None:
 def delete_undesired_states(session: Session, model: ModelRow) -> None:
     """Delete the replica states of a model on machines that should not hold it, and update the counts.
 
-    Deletes all of them if the model is not desired at all, else those of machines that lack one of its labels. The
-    caller holds the team's write lock.
+    Deletes all of them if the model is not desired at all. The caller holds the team's write lock.
     """
     is_desired_now = is_desired_once_verified(model)
     rows = session.connection().execute(
@@ -178,7 +87,12 @@ def delete_undesired_states(session: Session, model: ModelRow) -> None:
         .join(_agents, _agents.c.number == _states.c.agent_number)
         .where(_states.c.model_id == model.id)
     )
-    removed = [row for row in rows if not (is_desired_now and has_all_labels(model.label_set, row.label_set))]
+    assigned = load_assigned_agents(session, [model.id]).get(model.id, ())
+    removed = [
+        row
+        for row in rows
+        if not (is_desired_now and (row.agent_number in assigned or has_all_labels(model.label_set, row.label_set)))
+    ]
     if not removed:
         return
     numbers = [row.agent_number for row in removed]
@@ -192,23 +106,27 @@ def delete_undesired_states(session: Session, model: ModelRow) -> None:
 
 
 def delete_states_of_model(session: Session, model: ModelRow) -> None:
-    """Delete all replica states of a model, whose content is another now, and update the counts of ready replicas.
+    """Delete the replica states of a model, whose content is another now, and update the counts of ready replicas.
 
-    The caller holds the team's write lock.
+    States of machines stay on which another version is pinned. The caller holds the team's write lock.
     """
     connection = session.connection()
-    ready = select(_states.c.agent_number).where(_states.c.model_id == model.id, _is_ready)
+    pinned = select_pinned_agents(model.id)
+    of_model = _states.c.model_id == model.id, _states.c.agent_number.not_in(pinned)
+    ready = select(_states.c.agent_number).where(*of_model, _is_ready)
     connection.execute(
         update(_agents).where(_agents.c.number.in_(ready)).values(models_ready=_agents.c.models_ready - 1)
     )
-    connection.execute(delete(_states).where(_states.c.model_id == model.id))
-    model.agents_ready = 0
+    connection.execute(delete(_states).where(*of_model))
+    _recount_ready_agents(session, [model.id])
+    session.refresh(model, ["agents_ready", "agents_unloaded"])
 
 
 def delete_states_without_labels(session: Session, agent: AgentRow) -> bool:
     """Delete a machine's states of models that need labels it does not have; return whether there were any.
 
-    Updates the counts of ready replicas. The caller holds the team's write lock.
+    States of models that are assigned to it stay. Updates the counts of ready replicas. The caller holds the team's
+    write lock.
     """
     unfit = [
         needed
@@ -217,12 +135,46 @@ def delete_states_without_labels(session: Session, agent: AgentRow) -> bool:
     ]
     if not unfit:
         return False
-    models = select(_models.c.id).where(is_desired(agent.team_id), _models.c.label_set.in_(unfit))
+    models = select(_models.c.id).where(
+        is_desired(agent.team_id), _models.c.label_set.in_(unfit), _models.c.id.not_in(select_models_of(agent.number))
+    )
     deleted = _delete_states_of_agent(
         session, and_(_states.c.agent_number == agent.number, _states.c.model_id.in_(models))
     )
     recount_ready_models(session, agent)
     return deleted > 0
+
+
+def delete_state(session: Session, agent: AgentRow, model: ModelRow) -> bool:
+    """Delete the state of one model on one machine, and update the counts; return whether there was one."""
+    of_both = and_(_states.c.agent_number == agent.number, _states.c.model_id == model.id)
+    is_deleted = _delete_states_of_agent(session, of_both) > 0
+    recount_ready_models(session, agent)
+    return is_deleted
+
+
+def delete_states(
+    session: Session, agents: Sequence[AgentRow], ids: Sequence[UUID], condition: ColumnElement[bool]
+) -> list[AgentRow]:
+    """Delete the states of these models on these machines that meet a condition, and update the counts.
+
+    Returns the machines that had any. There are at most ``IDS_AT_ONCE`` of both.
+    """
+    by_number = {agent.number: agent for agent in agents}
+    of_pairs = and_(_states.c.agent_number.in_(by_number), _states.c.model_id.in_(ids), condition)
+    connection = session.connection()
+    found = connection.execute(
+        select(_states.c.agent_number, func.sum(case((_is_ready, 1), else_=0)))
+        .where(of_pairs)
+        .group_by(_states.c.agent_number)
+    ).all()
+    if not found:
+        return []
+    connection.execute(delete(_states).where(of_pairs))
+    _recount_ready_agents(session, ids)
+    for number, ready in found:
+        by_number[number].models_ready -= ready
+    return [by_number[number] for number, _ in found]
 
 
 def delete_agent_states(session: Session, agent: AgentRow) -> None:
@@ -234,9 +186,10 @@ def delete_agent_states(session: Session, agent: AgentRow) -> None:
 def _delete_states_of_agent(session: Session, condition: ColumnElement[bool]) -> int:
     """Delete the states of one machine that meet a condition; return how many, and update the models' counts.
 
-    The condition must be limited to one machine, so that each ready state lowers the count of one model by 1.
+    The condition must be limited to one machine, so that each state lowers the counts of one model by 1.
     """
-    ready = select(_states.c.model_id).where(condition, _is_ready)
     connection = session.connection()
-    connection.execute(update(_models).where(_models.c.id.in_(ready)).values(agents_ready=_models.c.agents_ready - 1))
+    for count, is_counted in ((_models.c.agents_ready, _is_ready), (_models.c.agents_unloaded, _is_unloaded)):
+        counted = select(_states.c.model_id).where(condition, is_counted)
+        connection.execute(update(_models).where(_models.c.id.in_(counted)).values({count: count - 1}))
     return connection.execute(delete(_states).where(condition)).rowcount

@@ -1,4 +1,7 @@
-"""Unhealthy machines: those that sent no heartbeat for 90 seconds; recorded as an audit event once per outage."""
+"""Unhealthy machines: those that sent no heartbeat for 90 seconds; recorded as an audit event once per outage.
+
+No event is recorded for a machine whose agent has reported that it was being stopped.
+"""
 
 from datetime import datetime, timedelta
 
@@ -54,8 +57,8 @@ def record_unhealthy_agent(session: Session, agent: AgentRow, moment: datetime) 
 
 
 def _is_unrecorded(moment: datetime) -> ColumnElement[bool]:
-    """Build the SQL condition for unhealthy machines that have no audit event since their last heartbeat."""
-    return and_(AgentRow.last_heartbeat < moment - UNHEALTHY_AFTER, ~_has_event)
+    """Build the SQL condition for unhealthy machines, not stopped, without an event since their last heartbeat."""
+    return and_(AgentRow.last_heartbeat < moment - UNHEALTHY_AFTER, AgentRow.stopped_at.is_(None), ~_has_event)
 
 
 def _record(session: Session, agent: AgentRow, moment: datetime) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.models.operations import build_model_not_found, find_model
 from modelyard.server.models.replicas.key_access import is_in_any_manifest
+from modelyard.server.models.replicas.pins import is_pinned_for_key
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
@@ -24,12 +25,16 @@ def find_readable_model(session: Session, team: TeamContext, model_id: UUID) -> 
 
 
 def get_readable_version(session: Session, team: TeamContext, model: ModelRow, number: int) -> ModelVersionRow:
-    """Return a version of the model that is not in the trash; for a machine, the one that its manifest names.
+    """Return a version of the model that is not in the trash; for a machine, one that its manifests may name.
 
     Raises:
         VersionNotFound: there is no such version for this caller.
     """
-    is_hidden = team.caller.kind == "agent" and number != model.shown_version
+    is_hidden = (
+        team.caller.kind == "agent"
+        and number != model.shown_version
+        and not is_pinned_for_key(session, team.caller.credential_id, model.id, number)
+    )
     version = None if is_hidden else session.get(ModelVersionRow, (model.id, number))
     if version is None or version.deleted_at is not None:
         raise build_version_not_found()

@@ -10,6 +10,7 @@ from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
 from modelyard.server.http.paging import Order, Page, list_page
+from modelyard.server.models.details import build_record_metadata
 from modelyard.server.models.operations import check_may_change, find_model
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.access import (
@@ -18,6 +19,7 @@ from modelyard.server.models.versions.access import (
     find_readable_model,
     get_readable_version,
 )
+from modelyard.server.models.versions.previews import update_shown_preview
 from modelyard.server.models.versions.promotion import promote_version
 from modelyard.server.models.versions.states import get_version_status
 from modelyard.server.teams.context import TeamContext
@@ -76,7 +78,7 @@ def _build_version(model: ModelRow, version: ModelVersionRow, trash_days: int) -
         version=version.number,
         version_status=get_version_status(model, version),
         created_by=Creator(kind=version.creator_kind, id=version.creator_id, display_name=version.creator_name),
-        metadata=version.facts,
+        metadata=build_record_metadata(version.facts),
         restorable_until=version.deleted_at and version.deleted_at + timedelta(days=trash_days),
         **{name: getattr(version, name) for name in _SAME_NAMES},
     )
@@ -88,7 +90,7 @@ def update_version(session: Session, team: TeamContext, model_id: UUID, number: 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow
     """
-    model, version = _get_version_to_change(session, team, model_id, number)
+    model, version = get_version_to_change(session, team, model_id, number)
     if "note" in change.model_fields_set and version.note != change.note:
         version.note = change.note
         facts = {"version": version.number, "note": change.note}
@@ -106,7 +108,7 @@ def activate_version(session: Session, team: TeamContext, model_id: UUID, number
         ModelNotVerified: the version is not verified yet.
         ModelDamaged: its verification failed, or its stored content is damaged.
     """
-    model, version = _get_version_to_change(session, team, model_id, number)
+    model, version = get_version_to_change(session, team, model_id, number)
     if version.verification == "pending":
         raise problems.ModelNotVerified(
             "This version is not verified yet, so machines cannot get it. Try again later.", verification="pending"
@@ -128,7 +130,7 @@ def delete_version(session: Session, team: TeamContext, model_id: UUID, number: 
         ModelNotFound, VersionNotFound, RoleTooLow
         VersionInUse: the model's record shows it: it is the current version, or the only one that is left.
     """
-    model, version = _get_version_to_change(session, team, model_id, number)
+    model, version = get_version_to_change(session, team, model_id, number)
     if number == model.shown_version:
         raise problems.VersionInUse(
             f"Version {number} is the one that the model has now. Activate another version first, or delete the model."
@@ -138,6 +140,8 @@ def delete_version(session: Session, team: TeamContext, model_id: UUID, number: 
     model.etag_counter += 1
     if model.pending_version == number:
         model.pending_version = None
+    session.flush()
+    update_shown_preview(session, model)
     audit.record(session, team.actor, team.team_id, "version.deleted", model.id, version=number)
 
 
@@ -159,10 +163,12 @@ def restore_version(session: Session, team: TeamContext, model_id: UUID, number:
     version.kept_from = now()
     model.version_count += 1
     model.etag_counter += 1
+    session.flush()
+    update_shown_preview(session, model)
     audit.record(session, team.actor, team.team_id, "version.restored", model.id, version=number)
 
 
-def _get_version_to_change(
+def get_version_to_change(
     session: Session, team: TeamContext, model_id: UUID, number: int
 ) -> tuple[ModelRow, ModelVersionRow]:
     """Return a model that the caller may change, and one of its versions outside the trash.

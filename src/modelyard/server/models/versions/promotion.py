@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
+from modelyard.server.models.details import update_details
 from modelyard.server.models.replicas import states
-from modelyard.server.models.tables import CONTENT_COLUMNS, ModelRow, ModelVersionRow
-from modelyard.server.models.versions.states import find_shown_version
+from modelyard.server.models.tables import CONTENT_COLUMNS, ModelRow, ModelVersionRow, find_shown_version
+from modelyard.server.models.versions.previews import copy_shown_preview
 
 
 def promote_if_pending(session: Session, model: ModelRow, version: ModelVersionRow, actor: audit.Actor) -> None:
@@ -47,8 +48,15 @@ def promote_version(session: Session, model: ModelRow, version: ModelVersionRow)
 
 
 def update_shown_content(session: Session, model: ModelRow) -> None:
-    """Copy the content of the version that the model's record shows into its row, and count a change of the record."""
+    """Copy the content of the version that the model's record shows into its row, and count a change of the record.
+
+    What its source has that is newer was compared with this content, so it ends with another one.
+    """
     version = find_shown_version(session, model)
+    if version.file_hash != model.file_hash:
+        model.newer_at_source = None
     for name in CONTENT_COLUMNS:
         setattr(model, name, getattr(version, name))
+    update_details(model, version)
+    copy_shown_preview(session, model)
     model.etag_counter += 1

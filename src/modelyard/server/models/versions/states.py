@@ -32,28 +32,23 @@ def get_version_status(model: ModelRow, version: ModelVersionRow) -> VersionStat
     return "pending" if version.number == model.pending_version else "superseded"
 
 
-def find_shown_version(session: Session, model: ModelRow) -> ModelVersionRow:
-    """Return the version whose content the model's record shows: the current one, or else the pending one."""
-    return session.get_one(ModelVersionRow, (model.id, model.shown_version))
-
-
 def find_newest_version(session: Session, model_id: UUID) -> ModelVersionRow:
     """Return the version of a model with the highest number, without those in the trash."""
     return session.scalars(_NEWEST, {"model": model_id}).one()
 
 
-def find_version_with_hash(session: Session, model_id: UUID, file_hash: str) -> ModelVersionRow | None:
-    """Return the newest version of a model with this content, without those in the trash; None if there is none."""
-    newest_first = (
-        select(ModelVersionRow)
-        .where(
-            ModelVersionRow.model_id == model_id,
-            ModelVersionRow.file_hash == file_hash,
-            ModelVersionRow.deleted_at.is_(None),
-        )
-        .order_by(ModelVersionRow.number.desc())
-    )
-    return session.scalars(newest_first.limit(1)).first()
+def find_version_with_hash(
+    session: Session, model_id: UUID, file_hash: str, *, with_trash: bool = False
+) -> ModelVersionRow | None:
+    """Return the newest version of a model with this content; None if there is none.
+
+    One in the trash is returned only ``with_trash``, and only if no other has the content.
+    """
+    is_in_trash = ModelVersionRow.deleted_at.is_not(None)
+    query = select(ModelVersionRow).where(ModelVersionRow.model_id == model_id, ModelVersionRow.file_hash == file_hash)
+    if not with_trash:
+        query = query.where(~is_in_trash)
+    return session.scalars(query.order_by(is_in_trash, ModelVersionRow.number.desc()).limit(1)).first()
 
 
 def load_pending_versions(session: Session, models: Iterable[ModelRow]) -> Mapping[UUID, PendingVersion]:

@@ -64,6 +64,15 @@ def find_metadata(folder: Path) -> ObjectMetadata | None:
         return None
 
 
+def replace_metadata(folder: Path, metadata: ObjectMetadata) -> None:
+    """Replace the metadata of an upload's folder in one step, durably. Errors of the operating system pass through."""
+    new = folder / "about.new"
+    new.unlink(missing_ok=True)
+    write_file(new, json.dumps(asdict(metadata)).encode())
+    new.replace(folder / "about.json")
+    fsync_folder(folder)
+
+
 class FolderLock:
     """The exclusive right to serve a folder; released by the kernel when the process ends."""
 
@@ -154,8 +163,8 @@ class StorageFolder:
             disk = os.statvfs(self.root)
         return (disk.f_blocks - disk.f_bfree + disk.f_bavail) * disk.f_frsize
 
-    def create_staging_folder(self, metadata: ObjectMetadata, link: Path | None = None) -> Path:
-        """Create a folder in ``incoming`` with its metadata, and an empty file or a hard link to the file ``link``.
+    def create_staging_folder(self, metadata: ObjectMetadata, link: Path | None = None, content: bytes = b"") -> Path:
+        """Create a folder in ``incoming`` with its metadata, and a hard link to ``link``, or a file with ``content``.
 
         Raises:
             StoreFull: without ``link``, ``metadata.size`` bytes do not fit; or the disk is full.
@@ -168,7 +177,7 @@ class StorageFolder:
             with translate_disk_errors():
                 staging.mkdir(mode=0o700)
                 if link is None:
-                    write_file(staging / "bytes", b"")
+                    write_file(staging / "bytes", content)
                 else:
                     os.link(link, staging / "bytes")
                 write_file(staging / "about.json", json.dumps(asdict(metadata)).encode())

@@ -135,6 +135,13 @@ class IncrementalHash:
             self._digest = None
             self._rewinds += 1
 
+    def resize(self, size: int) -> None:
+        """Set the size of the file; the digest is that of ``size`` bytes, once so many are hashed."""
+        with self._changed:
+            self._size = size
+            self._digest = self._hasher.build_digest() if self._position == size else None
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """Stop hashing for good; waiting callers get None unless the digest is complete. Idempotent."""
         with self._changed:

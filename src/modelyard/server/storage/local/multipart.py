@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from modelyard.server.storage.blob_store import (
     KeyTaken,
@@ -23,7 +24,7 @@ from modelyard.server.storage.blob_store import (
     StoreUnavailable,
     split_into_parts,
 )
-from modelyard.server.storage.local.folder import ObjectMetadata, StorageFolder
+from modelyard.server.storage.local.folder import ObjectMetadata, StorageFolder, replace_metadata
 from modelyard.server.storage.local.fsync import translate_disk_errors
 from modelyard.server.storage.local.incremental_hash import HashThreads
 from modelyard.server.storage.local.object_writer import ObjectWriter
@@ -67,6 +68,26 @@ class LocalUpload:
         if not 1 <= number <= self._count:
             raise ValueError(f"Part {number} is not one of 1 to {self._count}.")
         return self._last_size if number == self._count else self.metadata.part_size
+
+    def resize(self, size: int) -> None:
+        """Set the size of the file durably; see ``BlobStore.resize_multipart``.
+
+        Raises:
+            ValueError: the size allows too many parts, or a listed part is beyond it.
+            NoSuchUpload, StoreFull, StoreUnavailable: the size stays.
+        """
+        count, last_size = split_into_parts(size, self.metadata.part_size)
+        with self._steps:
+            self._check_is_open()
+            with self._lock:
+                if any(self._offset(part.number) + part.size > size for part in self._parts.values()):
+                    raise ValueError(f"A stored part is beyond {size} bytes.")
+            resized = replace(self.metadata, size=size)
+            with self._unless_gone(), translate_disk_errors():
+                replace_metadata(self._path, resized)
+            with self._lock:
+                self.metadata, self._count, self._last_size = resized, count, last_size
+                self._incremental_hash.resize(size)
 
     def list_parts(self) -> list[StoredPart]:
         """Return the listed parts, by number.

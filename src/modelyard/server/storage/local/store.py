@@ -120,6 +120,21 @@ class LocalStore:
             raise
         return metadata.upload
 
+    def resize_multipart(self, key: str, upload: str, size: int) -> None:
+        """See ``BlobStore.resize_multipart``; the incremental hash continues."""
+        self._find_open_upload(key, upload).resize(size)
+
+    def put_part(self, key: str, upload: str, number: int, content: bytes) -> str:
+        """See ``BlobStore.put_part``; the file is hashed as its parts arrive in order."""
+        if self._find_open_upload(key, upload).part_size(number) != len(content):
+            raise ValueError(f"Part {number} does not have {len(content)} bytes.")
+        writer = self.open_part_writer(key, upload, number)
+        try:
+            writer.write([content])
+            return writer.commit()
+        finally:
+            writer.discard()
+
     def list_parts(self, key: str, upload: str) -> list[StoredPart]:
         """See ``BlobStore.list_parts``; a part that is being written again is not listed."""
         return self._find_open_upload(key, upload).list_parts()
@@ -168,6 +183,11 @@ class LocalStore:
         """Return the same as ``stat``, which needs no network."""
         return self.stat(key)
 
+    @property
+    def hashes_uploads(self) -> bool:
+        """See ``BlobStore.hashes_uploads``."""
+        return True
+
     def wait_for_digest(self, key: str, timeout_seconds: float) -> Digest | None:
         """See ``BlobStore.wait_for_digest``; returns None at once for a key that this process did not hash."""
         incremental_hash = self._hash_threads.find_hash(validate_key(key))
@@ -188,6 +208,15 @@ class LocalStore:
             self.folder.delete_folder(staging)
             raise KeyTaken("The key has an object already.")
         self._hash_threads.set_hash(to, self._hash_threads.find_hash(key))
+
+    def put(self, key: str, content: bytes) -> None:
+        """See ``BlobStore.put``; the bytes are published like those of an uploaded file, but not hashed."""
+        self._require_unused_key(key)
+        metadata = ObjectMetadata(key, "", len(content), max(len(content), 1), self.now())
+        staging = self.folder.create_staging_folder(metadata, content=content)
+        if not self.folder.publish(staging, key, None):
+            self.folder.delete_folder(staging)
+            raise KeyTaken("The key has an object already.")
 
     def delete(self, key: str) -> None:
         """See ``BlobStore.delete``; bytes with another link, as of a copy, stay under that key."""

@@ -108,6 +108,21 @@ class S3Store:
             )
         return str(answer["UploadId"])
 
+    def resize_multipart(self, key: str, upload: str, size: int) -> None:
+        """See ``BlobStore.resize_multipart``; the bucket knows no size before the upload is finished."""
+
+    def put_part(self, key: str, upload: str, number: int, content: bytes) -> str:
+        """See ``BlobStore.put_part``; the bucket checks the size of all parts but the last when they are finished."""
+        with self._limit_call():
+            answer = self.connections.client.upload_part(
+                Bucket=self.bucket.name,
+                Key=self.get_object_name(key),
+                UploadId=upload,
+                PartNumber=number,
+                Body=content,
+            )
+        return str(answer["ETag"])
+
     def list_parts(self, key: str, upload: str) -> list[StoredPart]:
         """See ``BlobStore.list_parts``; of a part that was sent again, the newest."""
         return multipart.list_parts(self.connections, validate_key(key), upload)
@@ -139,6 +154,11 @@ class S3Store:
             find_object_head(self.connections, self.get_object_name(key), self.connections.fast_client)
         )
 
+    @property
+    def hashes_uploads(self) -> bool:
+        """False: a bucket computes no digests."""
+        return False
+
     def wait_for_digest(self, key: str, timeout_seconds: float) -> Digest | None:  # noqa: ARG002 - a bucket computes no digests
         """Return None at once: a bucket computes no digests."""
         validate_key(key)
@@ -159,6 +179,15 @@ class S3Store:
         copies.copy(
             self.connections, self.get_object_name(key), self.get_object_name(to), stored, self._most_copied_at_once
         )
+
+    def put(self, key: str, content: bytes) -> None:
+        """See ``BlobStore.put``."""
+        self._require_unused_key(key)
+        name = self.get_object_name(key)
+        with self._limit_call():
+            self.connections.client.put_object(
+                Bucket=self.bucket.name, Key=name, Body=content, ContentType="application/octet-stream"
+            )
 
     def delete(self, key: str) -> None:
         """See ``BlobStore.delete``."""

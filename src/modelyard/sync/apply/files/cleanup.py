@@ -3,29 +3,52 @@
 import os
 import re
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.sync.apply.errors import NotPlaced
 from modelyard.sync.apply.files.dir_handles import OpenFolder, open_work_folder
-from modelyard.sync.apply.files.trash import TRASH_SECONDS, purge_trash
+from modelyard.sync.apply.files.folder_leftovers import KeptFolder, clear_leftovers, has_leftovers
+from modelyard.sync.apply.files.folder_trees import delete_tree
+from modelyard.sync.apply.files.trash import purge_trash
+from modelyard.sync.inventory.scan import MachineState
 from modelyard.transfer import filesystem
 
 STALE_SECONDS = 24 * 60 * 60.0
 
 
+@dataclass(frozen=True)
+class CleanedFolder:
+    """What a cleaning left in a work folder: folders that stay, and whether there may be some under temporary names."""
+
+    kept: tuple[KeptFolder, ...] = ()
+    may_have_leftovers: bool = False
+
+
 def clean_work_folder(
-    work: Path, agent_id: str, desired: Collection[str], trash_seconds: float = TRASH_SECONDS
-) -> None:
+    work: Path,
+    machine: MachineState,
+    desired: Collection[str],
+    list_used: Callable[[], Collection[Path | str]] = tuple,
+) -> CleanedFolder:
     """Delete expired files of the trash and this agent's stale partial files that will not be resumed; blocking.
 
-    Stale means older than a day; partial downloads of a ``desired`` hash will be resumed. A missing folder is skipped;
-    an error ends the cleaning and is ignored.
+    Stale means older than a day; partial downloads of a ``desired`` hash will be resumed. Folders that a kill left
+    under temporary names become trash, but see ``clear_leftovers`` for ``list_used``. A missing folder is skipped; an
+    error ends the cleaning and is ignored.
     """
-    with suppress(NotPlaced, OSError), open_work_folder(work) as folder:
-        purge_trash(folder, keep_seconds=trash_seconds)
-        delete_stale_partial_files(folder, agent_id, desired, older_than_seconds=STALE_SECONDS)
+    kept: tuple[KeptFolder, ...] = ()
+    may_have_leftovers = True
+    try:
+        with open_work_folder(work) as folder:
+            kept = tuple(clear_leftovers(folder, machine.agent_id, machine.journal.folder_lists, list_used=list_used))
+            may_have_leftovers = has_leftovers(folder, machine.agent_id)
+            purge_trash(folder)
+            delete_stale_partial_files(folder, machine.agent_id, desired, older_than_seconds=STALE_SECONDS)
+    except (NotPlaced, OSError):
+        may_have_leftovers = may_have_leftovers and os.path.lexists(work)
+    return CleanedFolder(kept, may_have_leftovers)
 
 
 def delete_stale_partial_files(
@@ -33,11 +56,13 @@ def delete_stale_partial_files(
 ) -> list[str]:
     """Delete the agent's own partial files that no process has locked and that are older; return their names.
 
-    Partial downloads of a ``desired`` hash are kept, since they will be resumed; copies are never resumed. A checkpoint
-    without its partial file, which was placed just before a kill, is deleted. Age is the time since the last change of
-    the file or its attributes.
+    Partial downloads and incomplete folders of a ``desired`` hash are kept, since they will be resumed; copies are
+    never resumed. A checkpoint without its partial file, which was placed just before a kill, is deleted. Age is the
+    time since the last change of the file or its attributes. Folders under temporary names: see ``clear_leftovers``.
     """
-    own = re.compile(rf"([0-9a-f]{{64}})\.{re.escape(agent_id)}(\.[0-9a-f]+)?(\.link)?\.part(\.journal)?")
+    own = re.compile(
+        rf"([0-9a-f]{{64}})\.{re.escape(agent_id)}(?:(\.[0-9a-f]+)?(\.link)?\.part(\.journal)?|(\.folder))"
+    )
     names = set(work.list_names())
     deleted: list[str] = []
     for name in sorted(names):
@@ -49,7 +74,10 @@ def delete_stale_partial_files(
             or time.time() - status.st_ctime < older_than_seconds
         ):
             continue
-        if match[4] is not None:
+        if match[5] is not None:
+            if is_deleted := match[1] not in desired:
+                delete_tree(work, name)
+        elif match[4] is not None:
             if is_deleted := name.removesuffix(match[4]) not in names:
                 work.remove_file(name)
         else:

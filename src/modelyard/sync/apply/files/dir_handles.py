@@ -1,11 +1,13 @@
 """Open models folders by descriptor, so that links created meanwhile cannot redirect a write.
 
-Every path is opened component by component from the top; a link among them is an error.
+Every path is opened component by component from the top; a link among them is an error. Windows has no operations
+relative to a folder's descriptor: there every component is checked, and files are then opened by their full path.
 """
 
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,22 +19,24 @@ from modelyard.sync.apply.errors import NotPlaced, build_not_placed_from_os_erro
 from modelyard.sync.inventory.roots import RootOnDisk
 from modelyard.sync.planning.actions import Target
 from modelyard.transfer import filesystem
+from modelyard.transfer.portable.files import READ_ONLY, is_link, open_unfollowed
 
-_FOLDER_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Folders above the roots need not be readable, for example another user's home; O_PATH does not require it.
-_TRAVERSE_FLAGS = _FOLDER_FLAGS | getattr(os, "O_PATH", os.O_RDONLY)
-# O_NONBLOCK: opening a pipe that was put in a file's place would block forever.
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+if sys.platform != "win32":
+    _FOLDER_FLAGS = os.O_DIRECTORY | os.O_RDONLY
+    # Folders above the roots need not be readable, for example another user's home; O_PATH does not require it.
+    _TRAVERSE_FLAGS = _FOLDER_FLAGS | getattr(os, "O_PATH", 0)
 
 
 class OpenFolder:
-    """An open folder, for operations on the files directly in it. ``path`` is used in messages only; blocking.
+    """An open folder, for operations on the files directly in it; blocking.
+
+    With a descriptor, ``path`` is used in messages only. Without one, on Windows, files are named by their full path.
 
     Raises:
         OSError: from most methods.
     """
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
         self.descriptor = descriptor
 
@@ -42,11 +46,25 @@ class OpenFolder:
     def __exit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self.descriptor)
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+    @property
+    def location(self) -> int | Path:
+        """What system calls on the folder itself take."""
+        return self.path if self.descriptor is None else self.descriptor
 
     @property
     def device(self) -> int:
-        return os.fstat(self.descriptor).st_dev
+        return os.stat(self.location).st_dev  # noqa: PTH116 - pathlib cannot describe a descriptor
+
+    def locate(self, name: str) -> str:
+        """Return what system calls with ``dir_fd=descriptor`` take for a name in the folder."""
+        return str(self.path / name) if self.descriptor is None else name
+
+    def duplicate(self) -> "OpenFolder":
+        """Return the same folder, to be closed separately."""
+        return OpenFolder(self.path, None if self.descriptor is None else os.dup(self.descriptor))
 
     def open_subfolder(self, name: str, *, make: bool = False) -> "OpenFolder":
         """Open the folder of this name, created first if it is missing and ``make`` is set.
@@ -56,23 +74,21 @@ class OpenFolder:
         """
         if make:
             try:
-                os.mkdir(name, 0o777, dir_fd=self.descriptor)
+                os.mkdir(self.locate(name), 0o777, dir_fd=self.descriptor)
                 self.sync_to_disk()
             except FileExistsError:
                 pass
-        return OpenFolder(
-            self.path / name, _open_folder_at(self.path / name, name, self.descriptor, os.O_RDONLY | _FOLDER_FLAGS)
-        )
+        return _open_child(self, name)
 
     def get_status(self, name: str) -> os.stat_result | None:
         """Return the status of the file, folder or link with this name, without following it; None if there is none."""
         try:
-            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            return os.stat(self.locate(name), dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def list_names(self) -> list[str]:
-        return os.listdir(self.descriptor)  # noqa: PTH208 - pathlib cannot list a descriptor
+        return os.listdir(self.location)  # noqa: PTH208 - pathlib cannot list a descriptor
 
     @contextmanager
     def open_file(self, name: str) -> Iterator[int]:
@@ -81,7 +97,7 @@ class OpenFolder:
         Raises:
             OSError: with ELOOP for a link, with EINVAL for anything else that is not a regular file.
         """
-        descriptor = os.open(name, _READ_FLAGS, dir_fd=self.descriptor)
+        descriptor = open_unfollowed(self.locate(name), READ_ONLY, self.descriptor)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EINVAL, "it is not a regular file")
@@ -91,16 +107,20 @@ class OpenFolder:
 
     def create_file(self, name: str) -> int:
         """Create an empty file and return its descriptor; FileExistsError if the name is taken."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(name, flags, 0o666, dir_fd=self.descriptor)
+        return open_unfollowed(self.locate(name), os.O_RDWR | os.O_CREAT | os.O_EXCL, self.descriptor)
+
+    def replace_file(self, name: str, target: "OpenFolder", new_name: str) -> None:
+        """Rename a file within the file system; a file that has the new name is replaced."""
+        os.replace(self.locate(name), target.locate(new_name), src_dir_fd=self.descriptor, dst_dir_fd=target.descriptor)
 
     def remove_file(self, name: str) -> None:
         """Delete a file; does nothing if it does not exist."""
-        filesystem.remove(Path(name), self.descriptor)
+        filesystem.remove(self.path / name, self.descriptor)
 
     def sync_to_disk(self) -> None:
-        """Make the names in the folder durable."""
-        os.fsync(self.descriptor)
+        """Make the names in the folder durable; does nothing without a descriptor."""
+        if self.descriptor is not None:
+            os.fsync(self.descriptor)
 
 
 def open_root(root: RootOnDisk) -> OpenFolder:
@@ -117,7 +137,7 @@ def open_root(root: RootOnDisk) -> OpenFolder:
         if folder.device != root.device:
             reason = f"{quoted(root.path)} is on another disk than during the scan. It will be scanned again."
             raise NotPlaced("blocked", reason)
-        return OpenFolder(folder.path, os.dup(folder.descriptor))
+        return folder.duplicate()
 
 
 def open_target_folder(target: Target, *, make: bool) -> OpenFolder:
@@ -136,7 +156,7 @@ def open_target_folder(target: Target, *, make: bool) -> OpenFolder:
         folder = opened.enter_context(open_root(target.root))
         for part in parts:
             folder = opened.enter_context(folder.open_subfolder(part, make=make))
-        return OpenFolder(folder.path, os.dup(folder.descriptor))
+        return folder.duplicate()
 
 
 def open_work_folder(work: Path, *, make: bool = False) -> OpenFolder:
@@ -158,35 +178,52 @@ def open_folder(path: Path) -> OpenFolder:
     """
     if not path.is_absolute() or ".." in path.parts:
         raise NotPlaced("blocked", f"{quoted(path)} is not an absolute path without '..'.")
-    descriptor, opened = os.open(path.anchor, _TRAVERSE_FLAGS), Path(path.anchor)
+    folder = _open_anchor(path)
     for name in path.parts[1:]:
-        opened /= name
-        try:
-            child = _open_folder_at(
-                opened, name, descriptor, os.O_RDONLY | _FOLDER_FLAGS if opened == path else _TRAVERSE_FLAGS
-            )
-        except OSError as failure:
-            raise build_not_placed_from_os_error(opened / name, failure) from failure
-        finally:
-            os.close(descriptor)
-        descriptor = child
-    return OpenFolder(path, descriptor)
+        child = folder.path / name
+        with folder:
+            try:
+                opened = _open_child(folder, name, is_traversed=child != path)
+            except OSError as failure:
+                raise build_not_placed_from_os_error(child / name, failure) from failure
+        folder = opened
+    return folder
 
 
-def _open_folder_at(path: Path, name: str, parent_descriptor: int, flags: int) -> int:
-    """Open the folder ``name`` in an open folder and return its descriptor; ``path`` is used in messages.
+def _open_anchor(path: Path) -> OpenFolder:
+    """Open what an absolute path begins with: the root of the file system, on Windows a drive or a share."""
+    if sys.platform == "win32":
+        descriptor = None
+    else:
+        descriptor = open_unfollowed(path.anchor, _TRAVERSE_FLAGS)
+    return OpenFolder(Path(path.anchor), descriptor)
+
+
+def _open_child(folder: OpenFolder, name: str, *, is_traversed: bool = False) -> OpenFolder:
+    """Open the folder ``name`` in an open folder; with ``is_traversed``, only to open others in it.
 
     Raises:
         NotPlaced: it is a link or a file.
         OSError: it is missing or cannot be opened.
     """
-    try:
-        return os.open(name, flags, dir_fd=parent_descriptor)
-    except OSError as failure:
-        if failure.errno not in {errno.ENOTDIR, errno.ELOOP}:
-            raise
-        is_link = stat.S_ISLNK(os.stat(name, dir_fd=parent_descriptor, follow_symlinks=False).st_mode)
-        kind = "a link, and nothing is written through links" if is_link else "not a folder"
-        raise NotPlaced(
-            "blocked", f"{quoted(path)} is {kind}. Put a folder there, or check the configured folders."
-        ) from None
+    path = folder.path / name
+    if sys.platform == "win32" or folder.descriptor is None:
+        status = path.lstat()
+        if is_link(status) or not stat.S_ISDIR(status.st_mode):
+            raise _build_not_a_folder(path, status)
+        descriptor = None
+    else:
+        try:
+            descriptor = open_unfollowed(name, _TRAVERSE_FLAGS if is_traversed else _FOLDER_FLAGS, folder.descriptor)
+        except OSError as failure:
+            if failure.errno not in {errno.ENOTDIR, errno.ELOOP}:
+                raise
+            status = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+            raise _build_not_a_folder(path, status) from None
+    return OpenFolder(path, descriptor)
+
+
+def _build_not_a_folder(path: Path, status: os.stat_result) -> NotPlaced:
+    """Build the error for a link or a file in the place of a folder."""
+    kind = "a link, and nothing is written through links" if is_link(status) else "not a folder"
+    return NotPlaced("blocked", f"{quoted(path)} is {kind}. Put a folder there, or check the configured folders.")

@@ -5,7 +5,6 @@ renamed first, since its name belongs to the old content for a moment: no later 
 file.
 """
 
-import os
 from contextlib import suppress
 
 from modelyard.sync.apply.files.dir_handles import OpenFolder
@@ -24,11 +23,11 @@ def exchange_with_staged(staged: StagedFile, owned: OwnedFile, work: OpenFolder,
         NotPlaced: another file got the name meanwhile; it has the name as before.
     """
     with work.open_subfolder(TRASH_FOLDER, make=True) as trash:
-        os.rename(staged.name, temporary_name, src_dir_fd=staged.folder.descriptor, dst_dir_fd=work.descriptor)
+        staged.folder.replace_file(staged.name, work, temporary_name)
         try:
             exchange_owned_file(work, temporary_name, owned)
         except BaseException:
-            os.rename(temporary_name, staged.name, src_dir_fd=work.descriptor, dst_dir_fd=staged.folder.descriptor)
+            work.replace_file(temporary_name, staged.folder, staged.name)
             raise
         rename_without_replacing(work, temporary_name, trash, choose_trash_name(trash, owned.sha256))
 

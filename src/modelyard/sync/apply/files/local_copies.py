@@ -23,6 +23,7 @@ from modelyard.sync.apply.files.trash import make_disk_space
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.filesystem import clone_blocks
 from modelyard.sync.planning.actions import Source
+from modelyard.transfer.portable.files import READ_ONLY, open_unfollowed
 
 CopyMethod = Literal["reflink", "hard link", "copy"]
 
@@ -102,7 +103,7 @@ class StagingArea:
         """
         link_name = f"{name.removesuffix('.part')}.link.part"
         try:
-            os.link(path, link_name, dst_dir_fd=self.work.descriptor, follow_symlinks=False)
+            os.link(path, self.work.locate(link_name), dst_dir_fd=self.work.descriptor, follow_symlinks=False)
         except OSError as failure:
             if failure.errno not in _LINK_UNSUPPORTED:
                 raise
@@ -111,13 +112,13 @@ class StagingArea:
         if status is None or not os.path.samestat(status, os.fstat(original)):
             self.work.remove_file(link_name)
             raise build_source_changed(path)
-        os.rename(link_name, name, src_dir_fd=self.work.descriptor, dst_dir_fd=self.work.descriptor)
+        self.work.replace_file(link_name, self.work, name)
         return True
 
 
 def _open_source(path: Path) -> int:
     """Open a source for reading and return its descriptor; raise ``NotPlaced`` if it is not a regular file."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = open_unfollowed(path, READ_ONLY)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise build_source_changed(path)

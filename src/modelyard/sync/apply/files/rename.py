@@ -4,6 +4,8 @@ import ctypes
 import errno
 import os
 import stat
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelyard.sync.apply.files.dir_handles import OpenFolder
@@ -12,8 +14,10 @@ _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 # Errors of kernels and file systems without the flag, such as NFS and some FUSE mounts.
 _FLAG_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _LINK_UNSUPPORTED = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+# What renaming a folder over a file, or over a folder with files, raises.
+_NAME_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
 
-_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+_renameat2 = None if sys.platform == "win32" else getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
 @dataclass(frozen=True)
@@ -42,22 +46,27 @@ def rename_without_replacing(folder: OpenFolder, name: str, target: OpenFolder, 
         FileExistsError: the new name is taken; nothing has changed.
         OSError: with EXDEV, if the two folders are on two file systems.
     """
-    try:
-        _call_renameat2(folder, name, target, new_name, _RENAME_NOREPLACE)
-    except OSError as failure:
-        if failure.errno not in _FLAG_UNSUPPORTED:
-            raise
-        _link_and_unlink(folder, name, target, new_name)
-    target.sync_to_disk()
-    folder.sync_to_disk()
+    _rename_durably(folder, name, target, new_name, _link_and_unlink)
+
+
+def rename_folder_without_replacing(folder: OpenFolder, name: str, target: OpenFolder, new_name: str) -> None:
+    """Rename a folder within a file system, then make both parents durable.
+
+    Without rename flags, an empty folder that gets the new name at the same moment is replaced, and nothing else is.
+
+    Raises:
+        FileExistsError: the new name is taken; nothing has changed.
+        OSError: with EXDEV, if the two parents are on two file systems.
+    """
+    _rename_durably(folder, name, target, new_name, _check_and_rename_folder)
 
 
 def exchange_names(folder: OpenFolder, name: str, other: OpenFolder, other_name: str) -> None:
-    """Exchange the names of two files. Durable once both folders are synced.
+    """Exchange the names of two files or folders. Durable once both parents are synced.
 
     Raises:
         ExchangeUnsupported: not possible here; nothing has changed.
-        OSError: with EXDEV, if the two folders are on two file systems; with ENOENT, if one of the files is missing.
+        OSError: with EXDEV, if the two parents are on two file systems; with ENOENT, if one of the names is missing.
     """
     try:
         _call_renameat2(folder, name, other, other_name, _RENAME_EXCHANGE)
@@ -67,9 +76,27 @@ def exchange_names(folder: OpenFolder, name: str, other: OpenFolder, other_name:
         raise ExchangeUnsupported from failure
 
 
+def _rename_durably(
+    folder: OpenFolder,
+    name: str,
+    target: OpenFolder,
+    new_name: str,
+    rename_without_flags: Callable[[OpenFolder, str, OpenFolder, str], None],
+) -> None:
+    """Rename with the system's flag, or without where it has none, and make both parents durable."""
+    try:
+        _call_renameat2(folder, name, target, new_name, _RENAME_NOREPLACE)
+    except OSError as failure:
+        if failure.errno not in _FLAG_UNSUPPORTED:
+            raise
+        rename_without_flags(folder, name, target, new_name)
+    target.sync_to_disk()
+    folder.sync_to_disk()
+
+
 def _call_renameat2(folder: OpenFolder, name: str, target: OpenFolder, new_name: str, flag: int) -> None:
-    """Call Linux's ``renameat2`` with a flag; raise OSError with ENOSYS where it does not exist."""
-    if _renameat2 is None:
+    """Call Linux's ``renameat2`` with a flag; raise OSError with ENOSYS elsewhere, and for a folder by its path."""
+    if _renameat2 is None or folder.descriptor is None or target.descriptor is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     old, new = os.fsencode(name), os.fsencode(new_name)
     if _renameat2(folder.descriptor, old, target.descriptor, new, flag) != 0:
@@ -84,8 +111,8 @@ def _link_and_unlink(folder: OpenFolder, name: str, target: OpenFolder, new_name
     """
     try:
         os.link(
-            name,
-            new_name,
+            folder.locate(name),
+            target.locate(new_name),
             src_dir_fd=folder.descriptor,
             dst_dir_fd=target.descriptor,
             follow_symlinks=False,
@@ -106,7 +133,21 @@ def _check_and_rename(folder: OpenFolder, name: str, target: OpenFolder, new_nam
     """Rename after checking that the name is unused; a file that gets it in between is replaced. For FAT."""
     if target.get_status(new_name) is not None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_name)
-    os.rename(name, new_name, src_dir_fd=folder.descriptor, dst_dir_fd=target.descriptor)
+    folder.replace_file(name, target, new_name)
+
+
+def _check_and_rename_folder(folder: OpenFolder, name: str, target: OpenFolder, new_name: str) -> None:
+    """Rename a folder after checking that the name is unused; see ``rename_folder_without_replacing``."""
+    if target.get_status(new_name) is not None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_name)
+    try:
+        os.rename(
+            folder.locate(name), target.locate(new_name), src_dir_fd=folder.descriptor, dst_dir_fd=target.descriptor
+        )
+    except OSError as failure:
+        if failure.errno not in _NAME_TAKEN:
+            raise
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_name) from failure
 
 
 def _is_same_file(first: os.stat_result | None, second: os.stat_result | None) -> bool:

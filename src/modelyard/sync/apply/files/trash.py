@@ -1,4 +1,4 @@
-"""The trash: removed files are kept for a day, or until a download needs the space, and can be renamed back.
+"""The trash: removed files and folders are kept for a day, or until a download needs the space. Files are restored.
 
 <work folder>/trash/<sha256>.<unix time of the removal>
 """
@@ -6,6 +6,7 @@
 import errno
 import os
 import re
+import shutil
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -17,11 +18,13 @@ from modelyard.comfyui.quoting import quoted
 from modelyard.sync.apply.errors import DiskSpaceLacking, NotPlaced
 from modelyard.sync.apply.files.dir_handles import OpenFolder
 from modelyard.sync.apply.files.file_ops import hash_unchanged_file
+from modelyard.sync.apply.files.folder_trees import count_tree_bytes, delete_tree
 from modelyard.sync.apply.files.rename import rename_without_replacing
 from modelyard.sync.apply.transfer_window import count_missing_bytes
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.scan import TRASH_FOLDER
 from modelyard.sync.planning.blockers import describe_full_disk
+from modelyard.transfer.portable.files import get_allocated_bytes
 
 TRASH_SECONDS = 24 * 60 * 60.0
 
@@ -61,7 +64,7 @@ class OwnedFile:
 
 @dataclass(frozen=True)
 class TrashFile:
-    """A file in the trash."""
+    """A file, or a folder with all of its files, in the trash."""
 
     name: str
     removed_at: int
@@ -142,7 +145,7 @@ def purge_trash(
             0
         ] not in kept_hashes:
             with work.open_subfolder(TRASH_FOLDER) as trash:
-                trash.remove_file(file.name)
+                delete_tree(trash, file.name)
             deleted.append(file.name)
     return deleted
 
@@ -160,7 +163,7 @@ def make_disk_space(
         DiskSpaceLacking: it does not fit even then.
     """
     status = work.get_status(partial)
-    needed = max(0, desired.size - (status.st_blocks * 512 if status is not None else 0))
+    needed = max(0, desired.size - (get_allocated_bytes(status) if status is not None else 0))
     if missing := count_missing_bytes(needed, _get_free_bytes(work), keep_free):
         purge_trash(work, needed_bytes=missing, kept_hashes=kept_hashes)
     if count_missing_bytes(needed, free := _get_free_bytes(work), keep_free):
@@ -202,13 +205,14 @@ def choose_trash_name(trash: OpenFolder, sha256: str) -> str:
 def _parse_trash_file(trash: OpenFolder, name: str) -> TrashFile | None:
     """Return the file in the trash with this name; None for a foreign name, or if it is gone."""
     match, status = _trash_name.fullmatch(name), trash.get_status(name)
-    return TrashFile(name, int(match[1]), status.st_size) if match and status else None
+    if match is None or status is None:
+        return None
+    return TrashFile(name, int(match[1]), count_tree_bytes(trash, name, status))
 
 
 def _get_free_bytes(work: OpenFolder) -> int:
     """Return the bytes that this user can still write on the disk of the work folder."""
-    status = os.fstatvfs(work.descriptor)
-    return status.f_bavail * status.f_frsize
+    return shutil.disk_usage(work.location).free
 
 
 def _describe_changed_file(path: Path, expected: str, found: str) -> str:

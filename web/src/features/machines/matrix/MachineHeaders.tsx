@@ -1,21 +1,23 @@
-// The column headers of the matrix: machine name (vertical) and status.
+// The column headers of the matrix: name and state of a machine, and its models where columns are wide.
 
 import { Link } from '@tanstack/react-router'
 import type { VirtualItem } from '@tanstack/react-virtual'
 import { memo } from 'react'
 import type { Agent } from '@/api/types'
-import { getTextColour, STATUS_MARKS } from '@/components/statusMarks'
+import { MACHINE_STATE_MARKS } from '@/components/MachineState'
 import { GridElement } from '@/features/machines/matrix/GridElement'
 import classes from '@/features/machines/matrix/matrix.module.css'
 
 interface Shown {
   agents: Agent[]
   columns: VirtualItem[]
+  /** Names are written across, not upright. */
+  isWide: boolean
   /** The focusable column, if it is in the header row. */
   active: number | undefined
 }
 
-export function MachineHeaders({ agents, columns, active }: Shown) {
+export function MachineHeaders({ agents, columns, isWide, active }: Shown) {
   return columns.map((column) => {
     const agent = agents[column.index]
     const place = column.index + 1
@@ -28,7 +30,7 @@ export function MachineHeaders({ agents, columns, active }: Shown) {
           className={classes.cell}
           style={{ left: column.start, width: column.size }}
         >
-          <MachineHeader agent={agent} place={place} isActive={active === place} />
+          <MachineHeader agent={agent} place={place} isWide={isWide} isActive={active === place} />
         </GridElement>
       )
     )
@@ -38,32 +40,32 @@ export function MachineHeaders({ agents, columns, active }: Shown) {
 const MachineHeader = memo(function Head({
   agent,
   place,
+  isWide,
   isActive,
 }: {
   agent: Agent
   place: number
+  isWide: boolean
   isActive: boolean
 }) {
-  const mark = STATUS_MARKS[agent.agent_status]
-  const words = `${agent.agent_id}, ${mark.label.toLowerCase()}${agent.paused ? ', paused' : ''}`
+  const { icon: Icon, label, colour } = MACHINE_STATE_MARKS[agent.machine_state]
+  const words = `${agent.agent_id}, ${label.toLowerCase()}${agent.paused ? ', paused' : ''}`
   return (
     <Link
       from="/machines"
       to="/machines"
       search={(search) => ({ ...search, machine: agent.agent_id })}
-      className={classes.machine}
+      className={isWide ? classes.wideMachine : classes.machine}
       data-place={`0:${place}`}
       tabIndex={isActive ? 0 : -1}
       aria-label={words}
       title={words}
     >
-      <mark.icon
-        size={16}
-        color={getTextColour(mark.colour)}
-        aria-hidden
-        style={{ transform: 'rotate(180deg)', flexShrink: 0 }}
-      />
       <bdi>{agent.agent_id}</bdi>
+      <span className={classes.mark}>
+        <Icon size={16} color={colour} aria-hidden />
+        {isWide && `${agent.models_ready.toLocaleString('en')}/${agent.models_desired.toLocaleString('en')}`}
+      </span>
     </Link>
   )
 })

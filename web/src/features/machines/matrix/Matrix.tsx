@@ -1,15 +1,17 @@
 // The matrix of models and machines with the state of each replica.
 
-import { Text } from '@mantine/core'
+import { Group, Text } from '@mantine/core'
 import { useCallback } from 'react'
 import type { Agent } from '@/api/types'
 import { formatCount } from '@/components/format'
+import { MACHINE_STATE_MARKS } from '@/components/MachineState'
 import { Empty, LoadError, Loading } from '@/components/placeholders'
-import { getTextColour, NOT_LOADED_MARK, STATE_MARKS } from '@/components/statusMarks'
+import { CellMark } from '@/features/machines/matrix/CellMark'
 import { MatrixGrid } from '@/features/machines/matrix/MatrixGrid'
 import classes from '@/features/machines/matrix/matrix.module.css'
 import { useRows } from '@/features/machines/matrix/queries'
 import type { MachineSearch } from '@/features/machines/search'
+import { MACHINE_STATES } from '@/generated/states'
 
 interface MatrixProps {
   search: MachineSearch
@@ -29,12 +31,14 @@ export function Matrix({ search, agents, machines }: MatrixProps) {
   if (models.length === 0) return <NoModels search={search} />
   return (
     <>
-      <Text size="sm" c="dimmed" role="status" mb="xs">
-        {hasNextPage ? 'More than ' : ''}
-        {formatCount(models.length, 'model')} on {formatCount(agents.length, 'machine')}
-      </Text>
+      <Group justify="space-between" gap="xs" mb="xs">
+        <Text size="sm" c="dimmed" role="status">
+          {hasNextPage ? 'More than ' : ''}
+          {formatCount(models.length, 'model')} on {formatCount(agents.length, 'machine')}
+        </Text>
+        <Legend />
+      </Group>
       <MatrixGrid models={models} agents={agents} machines={machines} hasMore={hasNextPage} onMore={more} />
-      <Legend />
     </>
   )
 }
@@ -49,14 +53,12 @@ function NoModels({ search }: { search: MachineSearch }) {
 function Legend() {
   return (
     <ul className={classes.legend} aria-label="What the symbols mean">
-      {[...Object.values(STATE_MARKS), NOT_LOADED_MARK].map((mark) => (
-        <li key={mark.label} title={mark.meaning} style={{ display: 'flex', gap: 4, alignItems: 'center' }}>
-          <mark.icon size={16} color={getTextColour(mark.colour)} aria-hidden />
-          <Text span size="xs">
-            {mark.label}
-          </Text>
+      {MACHINE_STATES.map((state) => (
+        <li key={state}>
+          <CellMark state={state} /> {MACHINE_STATE_MARKS[state].label}
         </li>
       ))}
+      <li>Blank: not sent here</li>
     </ul>
   )
 }

@@ -1,7 +1,7 @@
 // The grid of the matrix, virtualised in both directions; header row and first column are sticky.
 
 import { Text } from '@mantine/core'
-import { useMediaQuery } from '@mantine/hooks'
+import { useElementSize, useMediaQuery } from '@mantine/hooks'
 import { defaultRangeExtractor, type Range, useVirtualizer } from '@tanstack/react-virtual'
 import { type SyntheticEvent, useCallback, useEffect, useState } from 'react'
 import type { Agent, Model } from '@/api/types'
@@ -13,9 +13,10 @@ import { useStates } from '@/features/machines/matrix/queries'
 import { type CellPosition, getPosition, useGridNavigation } from '@/features/machines/matrix/useGridNavigation'
 
 const ROW = 44
-const COLUMN = 40
-// Header height for short and long names; longer names are truncated.
-const HEAD = { least: 80, most: 200, letter: 9, mark: 40 }
+/** Widths of a column: with the machine's name upright, and across where all machines fit. */
+const COLUMN = { narrow: 40, wide: 108 }
+// Header height for names across, and for short and long upright ones; longer names are truncated.
+const HEAD = { wide: 56, least: 80, most: 200, letter: 9, mark: 40 }
 
 interface MatrixGridProps {
   models: Model[]
@@ -27,8 +28,10 @@ interface MatrixGridProps {
 }
 
 export function MatrixGrid({ models, agents, machines, hasMore, onMore }: MatrixGridProps) {
-  const head = getHeaderHeight(agents)
   const first = useMediaQuery('(max-width: 48em)') ? 150 : 280
+  const room = useElementSize()
+  const isWide = room.width >= first + agents.length * COLUMN.wide
+  const head = isWide ? HEAD.wide : getHeaderHeight(agents)
   const [pointedText, setPointedText] = useState('')
   const size = { rows: models.length + 1, columns: agents.length + 1, page: 10 }
   const navigation = useGridNavigation(size, (place) => {
@@ -49,12 +52,14 @@ export function MatrixGrid({ models, agents, machines, hasMore, onMore }: Matrix
     horizontal: true,
     count: agents.length,
     getScrollElement: () => navigation.grid.current,
-    estimateSize: () => COLUMN,
+    estimateSize: () => (isWide ? COLUMN.wide : COLUMN.narrow),
     paddingStart: first,
     scrollPaddingStart: first,
     overscan: 4,
     rangeExtractor: useRangeWithActive(active.column - 1),
   })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: sizes are kept until measure() is called
+  useEffect(() => columns.measure(), [columns, isWide])
   const seen = rows.range ?? { startIndex: 0, endIndex: 0 }
   const states = useStates(models, seen.startIndex, seen.endIndex, machines)
   useEffect(() => {
@@ -65,7 +70,7 @@ export function MatrixGrid({ models, agents, machines, hasMore, onMore }: Matrix
   const width = columns.getTotalSize()
   const point = (event: SyntheticEvent) => setPointedText(describeCell(event, models, agents))
   return (
-    <>
+    <div ref={room.ref}>
       <GridElement
         ref={navigation.grid}
         role="grid"
@@ -86,7 +91,12 @@ export function MatrixGrid({ models, agents, machines, hasMore, onMore }: Matrix
             <GridElement role="columnheader" aria-colindex={1} className={classes.first} style={{ width: first }}>
               Model
             </GridElement>
-            <MachineHeaders agents={agents} columns={shown} active={active.row === 0 ? active.column : undefined} />
+            <MachineHeaders
+              agents={agents}
+              columns={shown}
+              isWide={isWide}
+              active={active.row === 0 ? active.column : undefined}
+            />
           </GridElement>
           {rows.getVirtualItems().map((item) => {
             const model = models[item.index]
@@ -108,6 +118,7 @@ export function MatrixGrid({ models, agents, machines, hasMore, onMore }: Matrix
                     row={row}
                     active={active.row === row ? active.column : undefined}
                     first={first}
+                    isWide={isWide}
                   />
                 </GridElement>
               )
@@ -118,7 +129,7 @@ export function MatrixGrid({ models, agents, machines, hasMore, onMore }: Matrix
       <Text size="sm" mt="xs" mih="1.6em" truncate aria-hidden>
         {pointedText}
       </Text>
-    </>
+    </div>
   )
 }
 

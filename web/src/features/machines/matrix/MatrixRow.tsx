@@ -1,12 +1,14 @@
 // One row of the matrix: a model on all visible machines.
 
 import { Text } from '@mantine/core'
-import { IconMinus } from '@tabler/icons-react'
 import type { VirtualItem } from '@tanstack/react-virtual'
 import { memo, useMemo } from 'react'
 import type { Agent, AgentState, Model, ModelStates } from '@/api/types'
+import { describeUnloaded } from '@/components/isLoaded'
 import { AnchorLink } from '@/components/links'
-import { getStateMark, getTextColour, STATE_MARKS } from '@/components/statusMarks'
+import { ModelPicture } from '@/components/ModelPicture'
+import { STATE_MARKS } from '@/components/statusMarks'
+import { CellMark, getCellState } from '@/features/machines/matrix/CellMark'
 import { GridElement } from '@/features/machines/matrix/GridElement'
 import classes from '@/features/machines/matrix/matrix.module.css'
 
@@ -20,28 +22,38 @@ interface MatrixRowProps {
   /** The focusable column, if it is in this row. */
   active: number | undefined
   first: number
+  /** Cells have room for a percentage. */
+  isWide: boolean
 }
 
-export const MatrixRow = memo(function Row({ model, states, agents, columns, row, active, first }: MatrixRowProps) {
+export const MatrixRow = memo(function Row(props: MatrixRowProps) {
+  const { model, states, agents, columns, row, active, first, isWide } = props
   const known = useMemo(() => indexByMachine(states), [states])
   return (
     <>
       <GridElement role="rowheader" aria-colindex={1} className={classes.first} style={{ width: first }}>
-        <AnchorLink
-          to="/models"
-          search={{ model: model.id }}
-          size="sm"
-          truncate
-          display="block"
-          title={model.model_path}
-          data-place={`${row}:0`}
-          tabIndex={active === 0 ? 0 : -1}
-        >
-          <bdi>{model.display_name}</bdi>
-        </AnchorLink>
-        <Text size="xs" c="dimmed" truncate>
-          {describeReady(model, states)}
-        </Text>
+        <span className={classes.picture}>
+          <ModelPicture model={model} isSmall />
+        </span>
+        <div className={classes.names}>
+          <AnchorLink
+            to="/models"
+            search={{ model: model.id }}
+            size="sm"
+            truncate
+            display="block"
+            c="inherit"
+            fw={500}
+            title={model.model_path}
+            data-place={`${row}:0`}
+            tabIndex={active === 0 ? 0 : -1}
+          >
+            <bdi>{model.display_name}</bdi>
+          </AnchorLink>
+          <Text size="xs" c="dimmed" truncate>
+            {[model.base_model, describeReady(model, states)].filter(Boolean).join(' · ')}
+          </Text>
+        </div>
       </GridElement>
       {columns.map((column) => {
         const agent = agents[column.index]
@@ -53,11 +65,13 @@ export const MatrixRow = memo(function Row({ model, states, agents, columns, row
               status={known?.get(agent.agent_id)}
               isKnown={known !== undefined}
               size={model.file_size}
+              isOffline={agent.machine_state === 'offline'}
               row={row}
               column={place}
               isActive={active === place}
               start={column.start}
               width={column.size}
+              isWide={isWide}
             />
           )
         )
@@ -66,9 +80,9 @@ export const MatrixRow = memo(function Row({ model, states, agents, columns, row
   )
 })
 
-type ReplicaStatus = Pick<AgentState, 'state' | 'reason' | 'bytes_done'>
+type ReplicaStatus = Pick<AgentState, 'state' | 'reason' | 'bytes_done' | 'pinned_version'>
 
-const READY: ReplicaStatus = { state: 'ready', reason: null, bytes_done: 0 }
+const READY: ReplicaStatus = { state: 'ready', reason: null, bytes_done: 0, pinned_version: null }
 
 function indexByMachine(states: ModelStates | undefined): Map<string, ReplicaStatus> | undefined {
   if (!states) return undefined
@@ -82,24 +96,33 @@ function indexByMachine(states: ModelStates | undefined): Map<string, ReplicaSta
 function describeReady(model: Model, states: ModelStates | undefined): string {
   if (model.model_status === 'disabled') return 'Disabled'
   if (!states) return model.agents_desired ? `${model.agents_ready} of ${model.agents_desired}` : 'For no machine'
-  const ready = states.ready.length + states.state_list.filter((status) => status.state === 'ready').length
-  return `${ready} of ${states.ready.length + states.state_list.length}`
+  const present = states.state_list.filter(({ state }) => state === 'ready')
+  const ready = states.ready.length + present.length
+  return `${ready} of ${states.ready.length + states.state_list.length}${describeUnloaded(present)}`
 }
 
 interface CellProps {
   status: ReplicaStatus | undefined
   isKnown: boolean
   size: number
+  /** The machine does not answer: what it had begun does not go on. */
+  isOffline: boolean
   row: number
   column: number
   isActive: boolean
   start: number
   width: number
+  isWide: boolean
 }
 
-const Cell = memo(function Cell({ status, isKnown, size, row, column, isActive, start, width }: CellProps) {
-  const description = status ? describeStatus(status, size) : isKnown ? 'Not desired on this machine' : 'Not known yet'
-  const mark = status && getStateMark(status)
+const Cell = memo(function Cell(props: CellProps) {
+  const { status, isKnown, size, isOffline, row, column, isActive, start, width, isWide } = props
+  const state = status && getCellState(status, isOffline)
+  const description = status
+    ? describeStatus(status, size, state === 'offline')
+    : isKnown
+      ? 'Not sent to this machine'
+      : 'Not known yet'
   return (
     <GridElement
       role="gridcell"
@@ -112,18 +135,23 @@ const Cell = memo(function Cell({ status, isKnown, size, row, column, isActive, 
       className={classes.cell}
       style={{ left: start, width }}
     >
-      {mark ? (
-        <mark.icon size={18} color={getTextColour(mark.colour)} aria-hidden />
-      ) : (
-        isKnown && <IconMinus size={14} color="var(--mantine-color-dimmed)" aria-hidden />
-      )}
+      {state && <CellMark state={state} />}
+      {isWide && state === 'syncing' && status && <span className={classes.percent}>{getPercent(status, size)}</span>}
+      {!isKnown && <span className={classes.unknown} aria-hidden />}
     </GridElement>
   )
 })
 
 /** `Downloading, 40 %. …`: the state, how far, and why. */
-function describeStatus(status: ReplicaStatus, size: number): string {
-  const percent =
-    status.state !== 'ready' && status.bytes_done > 0 ? `, ${Math.floor((100 * status.bytes_done) / size)} %` : ''
-  return [`${STATE_MARKS[status.state].label}${percent}`, status.reason].filter(Boolean).join('. ')
+function describeStatus(status: ReplicaStatus, size: number, isStopped: boolean): string {
+  const percent = getPercent(status, size)
+  const offline = isStopped ? 'the machine is offline' : ''
+  const pinned = status.pinned_version === null ? '' : `version ${status.pinned_version}, which a collection pins`
+  const state = [STATE_MARKS[status.state].label, pinned, percent, offline].filter(Boolean).join(', ')
+  return [state, status.reason].filter(Boolean).join('. ')
+}
+
+/** `40 %` of a model's bytes; nothing before the first byte or once it is ready. */
+function getPercent({ state, bytes_done }: ReplicaStatus, size: number): string {
+  return state !== 'ready' && bytes_done > 0 ? `${Math.min(100, Math.floor((100 * bytes_done) / size))} %` : ''
 }

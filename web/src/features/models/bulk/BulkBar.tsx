@@ -1,32 +1,38 @@
 // Actions on all selected models, with progress. Failures are shown outside the bar, because the bar
 // disappears when nothing is selected.
 
-import { Button, Group, Progress, Text } from '@mantine/core'
+import { Button, type ButtonProps, Group, Progress, Text } from '@mantine/core'
 import {
   IconArrowBackUp,
+  IconListDetails,
   IconPlayerPause,
   IconPlayerPlay,
+  IconSend,
   IconServerCog,
   IconTag,
   IconTrash,
   IconX,
   type TablerIcon,
 } from '@tabler/icons-react'
-import { useState } from 'react'
+import { useId, useState } from 'react'
+import type { Model, NewCollectionModel } from '@/api/types'
 import { formatCount } from '@/components/format'
 import { BULK_ACTIONS, type BulkAction, type BulkFailure, runBulkAction } from '@/features/models/bulk/actions'
 import { TagsDialog } from '@/features/models/bulk/TagsDialog'
+import type { Selection } from '@/features/models/list/useSelection'
 import classes from '@/features/models/models.module.css'
 import { changeTags, type TagChange } from '@/features/models/mutations'
-import type { Selection } from '@/features/models/useSelection'
 
 interface BulkBarProps {
   selection: Selection
   isTrash: boolean
+  mayChange: (model: Model) => boolean
+  onSend: ((models: Model[]) => void) | undefined
+  onAddToCollection: ((models: NewCollectionModel[]) => void) | undefined
   onRefused: (refused: BulkFailure) => void
 }
 
-export function BulkBar({ selection, isTrash, onRefused }: BulkBarProps) {
+export function BulkBar({ selection, isTrash, mayChange, onSend, onAddToCollection, onRefused }: BulkBarProps) {
   const [progress, setProgress] = useState<{ act: BulkAction; finished: number; of: number }>()
   const [words, setWords] = useState<TagChange['field']>()
   const { models } = selection
@@ -53,11 +59,19 @@ export function BulkBar({ selection, isTrash, onRefused }: BulkBarProps) {
               <BulkButton icon={IconArrowBackUp} word="Restore" onClick={() => void run(BULK_ACTIONS.restore)} />
             ) : (
               <>
-                <BulkButton icon={IconPlayerPlay} word="Enable" onClick={() => void run(BULK_ACTIONS.enable)} />
-                <BulkButton icon={IconPlayerPause} word="Disable" onClick={() => void run(BULK_ACTIONS.disable)} />
-                <BulkButton icon={IconTag} word="Edit tags" onClick={() => setWords('tags')} />
-                <BulkButton icon={IconServerCog} word="Edit labels" onClick={() => setWords('required_labels')} />
-                <BulkButton icon={IconTrash} word="Delete" color="red" onClick={() => void run(BULK_ACTIONS.remove)} />
+                {onSend && <BulkButton icon={IconSend} word="Send to…" onClick={() => onSend(models)} />}
+                {onAddToCollection && (
+                  <BulkButton
+                    icon={IconListDetails}
+                    word="Add to collection…"
+                    onClick={() => onAddToCollection(models.map(({ id }) => ({ model_id: id })))}
+                  />
+                )}
+                <ChangeButtons
+                  others={models.filter((model) => !mayChange(model)).length}
+                  onRun={(act) => void run(act)}
+                  onWords={setWords}
+                />
               </>
             )}
             <Button
@@ -82,24 +96,43 @@ export function BulkBar({ selection, isTrash, onRefused }: BulkBarProps) {
   )
 }
 
-function BulkButton({
-  icon: Icon,
-  word,
-  color,
-  onClick,
-}: {
+interface ChangeButtonsProps {
+  /** How many of the models the user may not change. */
+  others: number
+  onRun: (act: BulkAction) => void
+  onWords: (field: TagChange['field']) => void
+}
+
+/** The actions that change the models; disabled, with the reason, if the user may not change all of them. */
+function ChangeButtons({ others, onRun, onWords }: ChangeButtonsProps) {
+  const reasonId = useId()
+  const refused = others > 0 && { disabled: true, 'aria-describedby': reasonId }
+  return (
+    <>
+      <BulkButton icon={IconPlayerPlay} word="Enable" {...refused} onClick={() => onRun(BULK_ACTIONS.enable)} />
+      <BulkButton icon={IconPlayerPause} word="Disable" {...refused} onClick={() => onRun(BULK_ACTIONS.disable)} />
+      <BulkButton icon={IconTag} word="Edit tags" {...refused} onClick={() => onWords('tags')} />
+      <BulkButton icon={IconServerCog} word="Edit labels" {...refused} onClick={() => onWords('required_labels')} />
+      <BulkButton icon={IconTrash} word="Delete" color="red" {...refused} onClick={() => onRun(BULK_ACTIONS.remove)} />
+      {others > 0 && (
+        <Text id={reasonId} size="sm" c="dimmed">
+          Not registered by you: {formatCount(others, 'model')}. Members can change only models that they registered.
+        </Text>
+      )}
+    </>
+  )
+}
+
+interface BulkButtonProps extends Pick<ButtonProps, 'color' | 'disabled'> {
   icon: TablerIcon
   word: string
-  color?: string
+  'aria-describedby'?: string
   onClick(): void
-}) {
+}
+
+function BulkButton({ icon: Icon, word, ...props }: BulkButtonProps) {
   return (
-    <Button
-      variant={color ? 'light' : 'default'}
-      {...(color && { color })}
-      leftSection={<Icon size={16} aria-hidden />}
-      onClick={onClick}
-    >
+    <Button variant={props.color ? 'light' : 'default'} leftSection={<Icon size={16} aria-hidden />} {...props}>
       {word}
     </Button>
   )

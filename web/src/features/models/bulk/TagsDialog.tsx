@@ -5,6 +5,7 @@ import { useState } from 'react'
 import type { Model } from '@/api/types'
 import { formatCount } from '@/components/format'
 import { TagsField } from '@/components/TagsField'
+import { useLastDefined } from '@/components/useLastDefined'
 import type { TagChange } from '@/features/models/mutations'
 
 const MAX_NAMED = 12
@@ -19,9 +20,7 @@ interface TagsDialogProps {
 }
 
 export function TagsDialog({ field, models, ...acts }: TagsDialogProps) {
-  // Keep the content while the dialog closes.
-  const [shown, setShown] = useState(field ?? 'tags')
-  if (field && field !== shown) setShown(field)
+  const shown = useLastDefined(field) ?? 'tags'
   return (
     <Modal
       opened={field !== undefined}

@@ -1,9 +1,9 @@
 // Bulk actions on models, with their texts and one undo for all changes.
 
-import { type BatchResult, groupByReason, runBatch, type Undo } from '@/api/runBatch'
+import { type BatchResult, runBatch, type Undo, undoAll } from '@/api/runBatch'
 import type { Model } from '@/api/types'
 import { formatCount } from '@/components/format'
-import { notifyUntilClosed, notifyWithUndo } from '@/components/notify'
+import { notifyFailures, notifyWithUndo } from '@/components/notify'
 import { deleteModel, restoreModel, setStatus } from '@/features/models/mutations'
 import { refreshLists, removeFromLists } from '@/features/models/queries'
 
@@ -49,23 +49,11 @@ export async function runBulkAction(
   if (act.leavesList) removeFromLists(new Set(outcome.done.map(({ item }) => item.id)))
   await refreshLists()
   if (outcome.done.length) {
-    notifyWithUndo(`${formatCount(outcome.done.length, 'model')} ${act.pastTense}.`, () => undoAll(outcome.done))
+    notifyWithUndo(`${formatCount(outcome.done.length, 'model')} ${act.pastTense}.`, async () => {
+      const failed = await undoAll(outcome.done)
+      await refreshLists()
+      notifyFailures('model', 'changed back', failed)
+    })
   }
   return outcome
-}
-
-async function undoAll(deeds: BatchResult<Model>['done']): Promise<void> {
-  const outcome = await runBatch(deeds, async ({ undo }) => {
-    await undo()
-    return async () => undefined
-  })
-  await refreshLists()
-  if (outcome.refused.length) notifyFailures('changed back', outcome.refused)
-}
-
-/** Show failures as a notice, if the list is no longer shown. */
-export function notifyFailures(did: string, refused: BatchResult<unknown>['refused']): void {
-  notifyUntilClosed(
-    `${formatCount(refused.length, 'model')} could not be ${did}. ${[...groupByReason(refused).keys()].join(' ')}`,
-  )
 }

@@ -1,95 +1,99 @@
-// The actions on this model that the user is allowed to do.
+// What people do with a model: send it, download it, and a menu of what is rarer.
 
-import { Button, Group } from '@mantine/core'
-import { IconDownload, IconPencil, IconPlayerPause, IconPlayerPlay, IconTrash } from '@tabler/icons-react'
+import { ActionIcon, Button, Menu } from '@mantine/core'
+import { useMediaQuery } from '@mantine/hooks'
+import { IconDots, IconDownload, IconLink, IconSend, IconTransform } from '@tabler/icons-react'
 import { useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import type { Model } from '@/api/types'
-import { notifyError, notifyWithUndo } from '@/components/notify'
-import { download, setStatus } from '@/features/models/mutations'
-import { refreshShown } from '@/features/models/queries'
-import { deleteWithUndo } from '@/features/models/trash'
+import { copyAndNotify } from '@/components/copyAndNotify'
+import { notifyError } from '@/components/notify'
+import classes from '@/features/models/details/actions.module.css'
+import { ChangeItems } from '@/features/models/details/ChangeItems'
+import { useDrawerDialog } from '@/features/models/details/drawerDialogs'
+import { useDeleteModel } from '@/features/models/details/useDeleteModel'
+import { convert, download } from '@/features/models/mutations'
+import { SendDialog } from '@/features/models/places/SendDialog'
 
-interface ActionsProps {
-  model: Model
-  isFresh: boolean
-  onEdit: () => void
-  onClose: () => void
-}
-
-export function Actions({ model, isFresh, onEdit, onClose }: ActionsProps) {
-  const { mayChange } = usePermissions()
-  const [isBusy, setBusy] = useState(false)
-  const attempt = async (act: () => Promise<void>) => {
-    setBusy(true)
-    try {
-      await act()
-    } catch (error) {
-      notifyError(error)
-    } finally {
-      setBusy(false)
-    }
-  }
-  const onDelete = async () => {
-    await deleteWithUndo(model)
-    onClose()
-  }
-  const isActive = model.model_status === 'active'
+export function Actions({ model }: { model: Model }) {
+  // On a phone the main action comes first, also for the keyboard.
+  const isNarrow = useMediaQuery('(max-width: 48em)', undefined, { getInitialValueInEffect: false })
   return (
-    <Group gap="xs">
-      {model.verification === 'verified' && (
-        <Button
-          leftSection={<IconDownload size={16} aria-hidden />}
-          onClick={() => void attempt(() => download(model))}
-        >
-          Download
-        </Button>
-      )}
-      {mayChange(model) && (
-        <>
-          <Button
-            variant="default"
-            disabled={!isFresh}
-            leftSection={<IconPencil size={16} aria-hidden />}
-            onClick={onEdit}
-          >
-            Edit
-          </Button>
-          <Button
-            variant="default"
-            disabled={isBusy}
-            leftSection={
-              isActive ? <IconPlayerPause size={16} aria-hidden /> : <IconPlayerPlay size={16} aria-hidden />
-            }
-            onClick={() => void attempt(() => switchStatus(model, isActive ? 'disabled' : 'active'))}
-          >
-            {isActive ? 'Disable' : 'Enable'}
-          </Button>
-          <Button
-            variant="light"
-            color="red"
-            disabled={isBusy}
-            leftSection={<IconTrash size={16} aria-hidden />}
-            onClick={() => void attempt(onDelete)}
-          >
-            Delete
-          </Button>
-        </>
-      )}
-    </Group>
+    <div className={classes.actions}>
+      {isNarrow && <SendButton model={model} />}
+      {model.verification === 'verified' && !model.is_folder && <DownloadButton model={model} />}
+      {!isNarrow && <SendButton model={model} />}
+    </div>
   )
 }
 
-async function switchStatus(model: Model, status: Model['model_status']): Promise<void> {
-  const undo = await setStatus(model, status)
-  await refreshShown(model.id)
-  notifyWithUndo(
-    status === 'active'
-      ? `“${model.display_name}” is enabled. Machines download it.`
-      : `“${model.display_name}” is disabled. Machines remove it.`,
-    async () => {
-      await undo()
-      await refreshShown(model.id)
-    },
+function DownloadButton({ model }: { model: Model }) {
+  return (
+    <Button
+      className={classes.download ?? ''}
+      variant="default"
+      aria-label="Download"
+      onClick={() => void download(model).catch(notifyError)}
+    >
+      <IconDownload size={16} aria-hidden />
+      <span className={classes.word}>Download</span>
+    </Button>
+  )
+}
+
+function SendButton({ model }: { model: Model }) {
+  const { may } = usePermissions()
+  const [isSending, setSending] = useState(false)
+  useDrawerDialog(isSending)
+  if (!may('agents_assign') || model.deleted_at) return null
+  return (
+    <>
+      <Button leftSection={<IconSend size={16} aria-hidden />} onClick={() => setSending(true)}>
+        Send to…
+      </Button>
+      <SendDialog models={[model]} isOpen={isSending} onClose={() => setSending(false)} />
+    </>
+  )
+}
+
+interface MoreActionsProps {
+  model: Model
+  /** Whether this is the current record, which can be edited, and not a placeholder. */
+  isFresh: boolean
+  onEdit: () => void
+  onDeleted: () => void
+}
+
+export function MoreActions({ model, isFresh, onEdit, onDeleted }: MoreActionsProps) {
+  const { may, mayChange } = usePermissions()
+  const { remove, dialog } = useDeleteModel(model, onDeleted)
+  return (
+    <>
+      <Menu position="bottom-end">
+        <Menu.Target>
+          <ActionIcon variant="subtle" color="gray" size="lg" aria-label="More actions" title="More actions">
+            <IconDots size={18} aria-hidden />
+          </ActionIcon>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item
+            leftSection={<IconLink size={16} aria-hidden />}
+            onClick={() => void copyAndNotify(`${window.location.origin}/models/${model.id}`)}
+          >
+            Copy link
+          </Menu.Item>
+          {may('imports_change') && model.metadata.format === 'pickle' && model.verification !== 'pending' && (
+            <Menu.Item
+              leftSection={<IconTransform size={16} aria-hidden />}
+              onClick={() => void convert(model).catch(notifyError)}
+            >
+              Convert to .safetensors
+            </Menu.Item>
+          )}
+          {mayChange(model) && isFresh && <ChangeItems model={model} onEdit={onEdit} onDelete={remove} />}
+        </Menu.Dropdown>
+      </Menu>
+      {dialog}
+    </>
   )
 }

@@ -3,15 +3,14 @@
 import { Drawer } from '@mantine/core'
 import { useEffect, useState } from 'react'
 import { Empty, LoadError, Loading } from '@/components/placeholders'
+import { useLastDefined } from '@/components/useLastDefined'
 import { DrawerDialogContext } from '@/features/models/details/drawerDialogs'
 import { EditForm } from '@/features/models/details/EditForm'
 import { ModelRecord } from '@/features/models/details/ModelRecord'
 import { isNotFound, useModel } from '@/features/models/queries'
 
 export function Details({ id, onClose }: { id: string | undefined; onClose: () => void }) {
-  // Keep the content while the dialog closes.
-  const [shown, setShown] = useState(id)
-  if (id && id !== shown) setShown(id)
+  const shown = useLastDefined(id)
   // Opened after mounting: a drawer that is mounted open cannot return the focus.
   const [isOpen, setOpen] = useState(false)
   useEffect(() => setOpen(id !== undefined), [id])

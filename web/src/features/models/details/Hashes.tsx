@@ -10,6 +10,8 @@ import classes from '@/features/models/models.module.css'
 
 // Other tools show an AutoV3 with so many digits.
 const AUTOV3_DIGITS = 12
+// Longer hashes need several lines.
+const MAX_LINE_LENGTH = 16
 const INCOMPLETE_MILLISECONDS = 5_000
 
 export function Hashes({ model }: { model: Model }) {
@@ -50,8 +52,9 @@ function Claims({ claims }: { claims: ModelHashes['claim_list'] }) {
 }
 
 function Hash({ text, what }: { text: string; what: string }) {
+  const isLong = text.length > MAX_LINE_LENGTH
   return (
-    <Group gap="xs" wrap="nowrap" align="flex-start" mb={4}>
+    <Group gap="xs" wrap="nowrap" align={isLong ? 'flex-start' : 'center'} mb={4}>
       <Text size="sm" c="dimmed" w={72} style={{ flex: 'none' }}>
         {what}
       </Text>

@@ -1,15 +1,34 @@
 // A section of the details with a heading, and rows of a name and a value.
 
-import { Title } from '@mantine/core'
+import { Group, Text, Title } from '@mantine/core'
 import type { ReactNode } from 'react'
 import classes from '@/features/models/models.module.css'
 
-export function Section({ title, children }: { title: string; children: ReactNode }) {
+interface SectionProps {
+  title: string
+  /** A few dimmed words beside the title. */
+  note?: ReactNode
+  /** Actions at the end of the heading's line. */
+  aside?: ReactNode
+  children: ReactNode
+}
+
+export function Section({ title, note, aside, children }: SectionProps) {
   return (
     <section aria-label={title}>
-      <Title order={3} size="h5" mb={6}>
-        {title}
-      </Title>
+      <Group gap="xs" mb={6} mih={28} justify="space-between">
+        <Group gap="xs">
+          <Title order={2} size="h2">
+            {title}
+          </Title>
+          {note && (
+            <Text size="sm" c="dimmed" component="span">
+              {note}
+            </Text>
+          )}
+        </Group>
+        {aside}
+      </Group>
       {children}
     </section>
   )

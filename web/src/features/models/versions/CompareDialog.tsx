@@ -4,6 +4,7 @@ import { Group, Modal, NativeSelect, Stack, Switch, Text, VisuallyHidden } from 
 import { IconArrowsDiff } from '@tabler/icons-react'
 import { useState } from 'react'
 import type { ModelVersion } from '@/api/types'
+import { useLastDefined } from '@/components/useLastDefined'
 import { type ComparedFact, compareVersions } from '@/features/models/versions/compareVersions'
 import classes from '@/features/models/versions/versions.module.css'
 
@@ -16,9 +17,7 @@ interface CompareDialogProps {
 }
 
 export function CompareDialog({ chosen, versions, onClose }: CompareDialogProps) {
-  // Keep the content while the dialog closes.
-  const [shown, setShown] = useState(chosen)
-  if (chosen && chosen !== shown) setShown(chosen)
+  const shown = useLastDefined(chosen)
   return (
     <Modal opened={chosen !== undefined} onClose={onClose} title="Compare versions" size="xl">
       {shown && <Comparison key={shown.version} chosen={shown} versions={versions} />}

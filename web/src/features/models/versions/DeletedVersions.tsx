@@ -4,6 +4,7 @@ import { Button, Loader, Text } from '@mantine/core'
 import { IconArrowBackUp, IconChevronDown, IconChevronRight } from '@tabler/icons-react'
 import { useState } from 'react'
 import type { Model, ModelVersion } from '@/api/types'
+import boxes from '@/components/boxedList.module.css'
 import { formatDateTime } from '@/components/format'
 import { LoadError } from '@/components/placeholders'
 import { restoreVersionWithUndo, runVersionAction } from '@/features/models/versions/actions'
@@ -46,7 +47,7 @@ function DeletedList({ model }: { model: Model }) {
   }
   return (
     <>
-      <ul className={classes.list} aria-label="Versions in the trash">
+      <ul className={boxes.list} aria-label="Versions in the trash">
         {pages.data?.map((version) => (
           <DeletedRow key={version.version} model={model} version={version} />
         ))}

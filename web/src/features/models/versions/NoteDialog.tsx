@@ -3,6 +3,7 @@
 import { Button, Group, Modal, Stack, Textarea } from '@mantine/core'
 import { type FormEvent, useState } from 'react'
 import type { Model, ModelVersion } from '@/api/types'
+import { useLastDefined } from '@/components/useLastDefined'
 import { runVersionAction, updateNoteWithUndo } from '@/features/models/versions/actions'
 import { MAX_DESCRIPTION_LENGTH } from '@/generated/fieldLimits'
 
@@ -14,9 +15,7 @@ interface NoteDialogProps {
 }
 
 export function NoteDialog({ model, version, onClose }: NoteDialogProps) {
-  // Keep the content while the dialog closes.
-  const [shown, setShown] = useState(version)
-  if (version && version !== shown) setShown(version)
+  const shown = useLastDefined(version)
   return (
     <Modal opened={version !== undefined} onClose={onClose} title={`Note of version ${shown?.version}`}>
       {shown && <NoteForm key={shown.version} model={model} version={shown} onClose={onClose} />}

@@ -7,8 +7,9 @@ import { usePermissions } from '@/api/permissions'
 import type { Model, ModelVersion } from '@/api/types'
 import { Ago } from '@/components/Ago'
 import { CopyButton } from '@/components/CopyButton'
-import { formatBytes } from '@/components/format'
+import { describeModelSize } from '@/components/modelSize'
 import { download } from '@/features/models/mutations'
+import { isRefusedByScan } from '@/features/models/refusals'
 import { activateWithUndo, deleteVersionWithUndo, runVersionAction } from '@/features/models/versions/actions'
 import { VersionState } from '@/features/models/versions/VersionState'
 import classes from '@/features/models/versions/versions.module.css'
@@ -21,14 +22,22 @@ interface VersionRowProps {
   /** Opens the comparison with another version; undefined if there is no other one. */
   onCompare?: (() => void) | undefined
   onEditNote: () => void
+  /** Opens the dialog in which an admin may allow a file that the pickle scan has refused. */
+  onAllow: () => void
 }
 
-export function VersionRow({ model, version, onCompare, onEditNote }: VersionRowProps) {
+export function VersionRow({ model, version, onCompare, onEditNote, onAllow }: VersionRowProps) {
   return (
     <li className={classes.version} aria-label={`Version ${version.version}`}>
       <div className={classes.line}>
         <VersionFacts version={version} />
-        <VersionActions model={model} version={version} onCompare={onCompare} onEditNote={onEditNote} />
+        <VersionActions
+          model={model}
+          version={version}
+          onCompare={onCompare}
+          onEditNote={onEditNote}
+          onAllow={onAllow}
+        />
       </div>
       <VersionText version={version} />
       {version.version === model.pending_version?.version && version.verification_error && (
@@ -48,7 +57,7 @@ export function VersionFacts({ version }: { version: ModelVersion }) {
         v{version.version}
       </span>
       <VersionState version={version} />
-      <span className={classes.dimmed}>{formatBytes(version.file_size)}</span>
+      <span className={classes.dimmed}>{describeModelSize(version)}</span>
     </div>
   )
 }
@@ -78,7 +87,7 @@ export function VersionText({ version }: { version: ModelVersion }) {
   )
 }
 
-function VersionActions({ model, version, onCompare, onEditNote }: VersionRowProps) {
+function VersionActions({ model, version, onCompare, onEditNote, onAllow }: VersionRowProps) {
   const { may, mayChange } = usePermissions()
   const [isBusy, setBusy] = useState(false)
   const menuButton = useRef<HTMLButtonElement>(null)
@@ -98,6 +107,7 @@ function VersionActions({ model, version, onCompare, onEditNote }: VersionRowPro
   const actions = [
     onCompare && { word: 'Compare', icon: IconArrowsDiff, onClick: openDialog(onCompare) },
     isVerified &&
+      !model.is_folder &&
       may('models_download') && {
         word: 'Download',
         icon: IconDownload,
@@ -113,6 +123,16 @@ function VersionActions({ model, version, onCompare, onEditNote }: VersionRowPro
   ].filter((action) => typeof action === 'object')
   return (
     <div className={classes.actions}>
+      {may('trusted_files_change') && isRefusedByScan(version) && (
+        <Button
+          variant="default"
+          size="compact-sm"
+          aria-label={`Allow the file of version ${version.version}`}
+          onClick={onAllow}
+        >
+          Allow this file…
+        </Button>
+      )}
       {mayActivate && !isShown && isVerified && (
         <Button
           variant="default"

@@ -2,7 +2,7 @@
 
 import { api, unwrap } from '@/api/client'
 import type { Model, ModelVersion } from '@/api/types'
-import { notifyError, notifyWithUndo } from '@/components/notify'
+import { notify, notifyError, notifyWithUndo } from '@/components/notify'
 import { refreshShown } from '@/features/models/queries'
 
 const pathOf = (model: Model, version: number) => ({ params: { path: { model_id: model.id, version } } })
@@ -55,6 +55,13 @@ export async function restoreVersionWithUndo(model: Model, { version }: ModelVer
 export async function updateNoteWithUndo(model: Model, { version, note }: ModelVersion, next: string): Promise<void> {
   await updateNote(model, version, next)
   notifyWithUndo(`The note of version ${version} is saved.`, () => updateNote(model, version, note))
+}
+
+/** Allow a file that the pickle scan has refused: its failed versions are verified again. */
+export async function allowFile(model: Model, fileHash: string, reason: string): Promise<void> {
+  await unwrap(api.PUT('/api/v1/trusted-files/{sha256}', { params: { path: { sha256: fileHash } }, body: { reason } }))
+  await refreshShown(model.id)
+  notify('The file is allowed. The registry verifies it again.')
 }
 
 /** Run an action, show its error as a notice, and return whether it succeeded. */

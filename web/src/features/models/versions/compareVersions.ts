@@ -8,6 +8,8 @@ const NAMES: Record<string, string> = {
   architecture: 'Architecture',
   parameter_count: 'Parameters',
   tensor_dtypes: 'Tensors',
+  base_model: 'Base model',
+  base_source: 'Source of the base model',
   trigger_words: 'Trigger words',
   tags: 'Tags in the file',
 }
@@ -44,6 +46,7 @@ function collectFacts({ file_size, file_hash, metadata }: ModelVersion): Map<str
 function formatValue(value: unknown): string {
   if (value === null || value === undefined) return ''
   if (Array.isArray(value)) return value.map(formatValue).join(', ')
+  if (isRecord(value) && typeof value.text === 'string') return value.text
   if (isRecord(value)) return Object.entries(value).map(formatEntry).join(', ')
   return typeof value === 'number' ? value.toLocaleString('en') : String(value)
 }

@@ -35,16 +35,37 @@ export function useVersions(model: Model) {
   const isCurrentMissing = pages.data !== undefined && !pages.data.some(({ version }) => version === model.version)
   const current = useQuery({
     queryKey: ['models', 'version', model.id, model.version],
-    queryFn: ({ signal }) =>
-      unwrap(
-        api.GET('/api/v1/models/{model_id}/versions/{version}', {
-          params: { path: { model_id: model.id, version: model.version } },
-          signal,
-        }),
-      ),
+    queryFn: ({ signal }) => readVersion(model, { signal }),
     enabled: isCurrentMissing,
   })
   return { pages, list: moveToFront(pages.data ?? [], model.version, current.data) }
+}
+
+/** Return whether the shown version has a picture itself, and not from an earlier version; undefined until known. */
+export function useHasOwnPicture(model: Model): boolean | undefined {
+  const mayBeEarlier = model.preview_url !== null && model.version > 1
+  const { data } = useQuery({
+    queryKey: ['models', 'version', model.id, model.version, model.preview_url],
+    queryFn: ({ signal }) => readVersion(model, { signal }),
+    enabled: mayBeEarlier,
+  })
+  return mayBeEarlier ? data && data.preview_url !== null : model.preview_url !== null
+}
+
+/** Read the version that a record shows; the team is named if it may not be the one that the page shows. */
+export function readVersion(
+  { id, version }: Pick<Model, 'id' | 'version'>,
+  { signal, teamId }: { signal?: AbortSignal; teamId?: string | undefined } = {},
+): Promise<ModelVersion> {
+  return unwrap(
+    api.GET('/api/v1/models/{model_id}/versions/{version}', {
+      params: {
+        path: { model_id: id, version },
+        ...(teamId !== undefined && { header: { 'X-Team-ID': teamId } }),
+      },
+      ...(signal && { signal }),
+    }),
+  )
 }
 
 function moveToFront(versions: ModelVersion[], first: number, missing: ModelVersion | undefined): ModelVersion[] {

@@ -1,7 +1,7 @@
 // The state of one running upload: abort signal, progress, hash and resume record.
 
-import { FileUnreadable, type HashCheckpoint, hashFile } from '@/features/upload/engine/hashFile'
-import { type Activity, findItem, type Item, updateItem } from '@/features/upload/engine/items'
+import { FileUnreadable, type HashCheckpoint, hashFile, hashFiles } from '@/features/upload/engine/hashFile'
+import { type Activity, type FolderFile, findItem, type Item, updateItem } from '@/features/upload/engine/items'
 import { RateMeter } from '@/features/upload/engine/RateMeter'
 import { NO_DETAILS, type SharedDetails } from '@/features/upload/engine/requests'
 import {
@@ -14,6 +14,7 @@ import {
   TAB_ID,
 } from '@/features/upload/engine/resumeStore'
 import type { RetryContext } from '@/features/upload/engine/retry'
+import { buildManifest } from '@/features/upload/folders/manifest'
 
 // Hash checkpoints survive a pause, because the file stays the same.
 const checkpoints = new Map<number, HashCheckpoint>()
@@ -69,13 +70,23 @@ export class UploadRun implements RetryContext {
   }
 
   private async hashOnce(): Promise<string> {
-    const { file, fingerprint, hash: known } = this.item
+    const { file, fingerprint, folder, hash: known } = this.item
     if (known) return known
+    if (folder) return this.hashFolder(folder)
     const from = checkpoints.get(this.id) ?? decodeCheckpoint(findResumeRecord(this.item)?.halfway)
     const hash = await hashFile(file, this.signal, (done, state) => this.onHashProgress(done, state), from)
     checkpoints.delete(this.id)
     cacheHash(file, fingerprint, hash)
     this.change({ hash, hashed: file.size })
+    return hash
+  }
+
+  private async hashFolder(folder: FolderFile[]): Promise<string> {
+    const files = folder.map(({ file }) => file)
+    const hashes = await hashFiles(files, this.signal, (done) => this.onHashProgress(done, undefined))
+    const hashed = folder.map((one, index) => ({ ...one, hash: hashes[index] }))
+    const [hash = ''] = await hashFiles([buildManifest(hashed)], this.signal, () => {})
+    this.change({ hash, folder: hashed, hashed: this.item.file.size })
     return hash
   }
 

@@ -4,9 +4,11 @@ import type { Model } from '@/api/types'
 import { inspectInWorker } from '@/features/upload/engine/hashFile'
 import { addItem, allItems, findItem, removeItems, updateItem } from '@/features/upload/engine/items'
 import { peek, peekSoon, stopPeek } from '@/features/upload/engine/peek'
-import type { PickedFile } from '@/features/upload/engine/pickFiles'
+import { pairPictures } from '@/features/upload/engine/pictures'
+import type { PickedFile } from '@/features/upload/engine/readFiles'
 import { findResumeRecord, getCachedHash } from '@/features/upload/engine/resumeStore'
 import { getTypeOfPath, suggestPathByFolders, suggestPathByType, withType } from '@/features/upload/engine/suggestPath'
+import { findFolderRefusal, type PickedFolder, suggestFolderPath } from '@/features/upload/folders/pickFolders'
 
 export interface Owner {
   teamId: string
@@ -34,6 +36,25 @@ export async function draft(files: PickedFile[], whose: Owner, model?: Model): P
   )
   await Promise.all(ids.map(inspectDraft))
   return ids
+}
+
+/** Add a folder that becomes one model, or with a `model` its next version, unless it is in the list. */
+export async function draftFolder(folder: PickedFolder, whose: Owner, model?: Model): Promise<void> {
+  const { name, path: relativePath, files, leftOut } = folder
+  const newest = files.reduce((latest, { file }) => Math.max(latest, file.lastModified), 0)
+  const file = new File(
+    files.map((one) => one.file),
+    name,
+    { lastModified: newest },
+  )
+  if (isListed({ file, relativePath }, whose)) return
+  const { id } = addItem({
+    ...{ file, relativePath, folder: files, leftOut, ...whose, fingerprint: '' },
+    ...{ stage: 'draft', refusal: findFolderRefusal(files), replaces: model?.id },
+    path: model?.model_path ?? suggestFolderPath(folder),
+    ...{ sent: 0, hashed: 0, rate: 0, note: '' },
+  })
+  await peek(id)
 }
 
 async function inspectDraft(id: number): Promise<void> {
@@ -73,6 +94,20 @@ export function setPath(id: number, path: string): void {
 export function setType(id: number, modelType: string): void {
   const one = findItem(id)
   if (one) setPath(id, withType(one.path, modelType))
+}
+
+/** Give drafts the pictures of their names; returns those that belong to none. */
+export function pairWithDrafts(pictures: PickedFile[], { teamId }: Owner): PickedFile[] {
+  const drafts = allItems().filter(
+    (one) => one.teamId === teamId && (one.stage === 'reading' || one.stage === 'draft') && !one.refusal,
+  )
+  const { pairs, alone } = pairPictures(drafts, pictures)
+  for (const [{ id }, { file }] of pairs) updateItem(id, { picture: file })
+  return alone
+}
+
+export function removePicture(id: number): void {
+  updateItem(id, { picture: undefined })
 }
 
 /** Accept a type that is not known, for all drafts that have it. */

@@ -70,6 +70,52 @@ export function hashFile(
   from?: HashCheckpoint,
 ): Promise<string> {
   const hasher = startWorker()
+  return hashWith(hasher, file, signal, onProgress, from).finally(() => hasher.terminate())
+}
+
+// Of the files of folders, which are not hashed again after a pause.
+const hashOf = new WeakMap<File, string>()
+
+export function forgetHashes(files: readonly File[]): void {
+  for (const file of files) hashOf.delete(file)
+}
+
+/**
+ * Compute the hashes of files one after the other, as `hashFile` does; `onProgress` gets the bytes of all.
+ *
+ * @throws FileUnreadable
+ * @throws DOMException named AbortError, if `signal` is aborted.
+ */
+export async function hashFiles(
+  files: readonly File[],
+  signal: AbortSignal,
+  onProgress: (done: number) => void,
+): Promise<string[]> {
+  const hasher = startWorker()
+  const hashes: string[] = []
+  let before = 0
+  try {
+    for (const file of files) {
+      const hash = hashOf.get(file) ?? (await hashWith(hasher, file, signal, (done) => onProgress(before + done)))
+      hashOf.set(file, hash)
+      hashes.push(hash)
+      before += file.size
+      onProgress(before)
+    }
+  } finally {
+    hasher.terminate()
+  }
+  return hashes
+}
+
+function hashWith(
+  hasher: Worker,
+  file: File,
+  signal: AbortSignal,
+  onProgress: (done: number, state?: Uint8Array) => void,
+  from?: HashCheckpoint,
+): Promise<string> {
+  let stop = () => {}
   const over = new Promise<string>((found, failed) => {
     hasher.onmessage = ({ data: told }: MessageEvent<WorkerResponse>) => {
       if (told.kind === 'hashed') onProgress(told.done, told.state)
@@ -77,9 +123,10 @@ export function hashFile(
       else failed(new FileUnreadable())
     }
     hasher.onerror = () => failed(new FileUnreadable())
-    signal.addEventListener('abort', () => failed(signal.reason))
+    stop = () => failed(signal.reason)
+    signal.addEventListener('abort', stop)
     if (signal.aborted) failed(signal.reason)
   })
   hasher.postMessage({ kind: 'hash', id: 0, file, from } satisfies WorkerRequest)
-  return over.finally(() => hasher.terminate())
+  return over.finally(() => signal.removeEventListener('abort', stop))
 }

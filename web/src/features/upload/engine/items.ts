@@ -15,11 +15,24 @@ type Stage = 'reading' | 'draft' | 'waiting' | 'working' | 'paused' | 'failed' |
 /** The current step of a running upload. */
 export type Activity = 'comparing' | 'sending' | 'reading on' | 'registering'
 
+/** A file of a folder, with its path within it and its hash once it is known. */
+export interface FolderFile {
+  path: string
+  file: File
+  hash?: string | undefined
+}
+
 export interface Item {
   id: number
   file: File
   /** The path in the dropped folder. */
   relativePath: string
+  /** The files of a folder that becomes one model; `file` is then all of them one after the other. */
+  folder?: FolderFile[] | undefined
+  /** Number of hidden and empty files that are not part of the folder model. */
+  leftOut?: number | undefined
+  /** Its preview picture, which is sent once the model is registered. */
+  picture?: File | undefined
   teamId: string
   userId: string
   stage: Stage
@@ -54,6 +67,8 @@ export interface Item {
   activity?: Activity | undefined
   /** The storage key of the completely stored file, which only has to be registered. */
   storedKey?: string | undefined
+  /** Of a folder that is completely stored: its manifest's size, and the storage key of each file. */
+  storedFolder?: StoredFolder | undefined
   /** What the upload waits for, as text. */
   note: string
   problem?: { title: string; message: string } | undefined
@@ -64,8 +79,16 @@ export interface Item {
   isSuperseded?: boolean | undefined
 }
 
+export interface StoredFolder {
+  manifestSize: number
+  fileList: { path: string; storage_key: string }[]
+}
+
 export interface NewestVersion
-  extends Pick<ModelVersion, 'version' | 'file_hash' | 'file_size' | 'verification' | 'created_by' | 'created_at'> {
+  extends Pick<
+    ModelVersion,
+    'version' | 'file_hash' | 'file_size' | 'total_size' | 'verification' | 'created_by' | 'created_at'
+  > {
   /** The number that the next version gets. */
   next: number
 }

@@ -6,11 +6,11 @@ import { findItem, type Item, type NewestVersion } from '@/features/upload/engin
 import { findModelAt, findNewestVersion, presign } from '@/features/upload/engine/requests'
 import { withRetry } from '@/features/upload/engine/retry'
 import { Semaphore } from '@/features/upload/engine/Semaphore'
+import { sendPicture } from '@/features/upload/engine/sendPicture'
 import { findPathProblem } from '@/features/upload/engine/suggestPath'
 import { UploadRun } from '@/features/upload/engine/UploadRun'
 
-// A folder starts many lookups at once; a disk reads one file faster than two.
-const lookupLimit = new Semaphore(4)
+// Lookups that begin together share requests; a disk reads one file faster than two.
 const hashLimit = new Semaphore(1)
 const running = new Map<number, UploadRun>()
 const scheduled = new Map<number, ReturnType<typeof setTimeout>>()
@@ -35,11 +35,12 @@ export async function peek(id: number): Promise<void> {
   const run = new UploadRun(id)
   running.set(id, run)
   try {
-    const existing = await lookupLimit.run(run.signal, () => withRetry(run, () => findExisting(one)))
+    const existing = await withRetry(run, () => findExisting(one))
     run.signal.throwIfAborted()
     run.change({ existing, ...(existing?.id !== run.item.replaces && { replaces: undefined }) })
     // Files of different sizes differ, so the person can decide before the file is hashed.
-    if (existing && existing.file_size !== run.item.file.size) await lookUpNewestVersion(run, existing)
+    if (existing && (existing.total_size ?? existing.file_size) !== run.item.file.size)
+      await lookUpNewestVersion(run, existing)
     if (existing) await hashLimit.run(run.signal, () => compareContent(run, existing))
   } catch {
     // Stopped, unreadable or refused: the upload checks again and reports it.
@@ -82,11 +83,14 @@ export async function compareContent(run: UploadRun, existing: Model): Promise<v
   const isSame = same?.file_hash === hash && same.verification !== 'failed'
   if (isSame && run.item.stage === 'draft') {
     run.change({ stage: 'done', outcome: 'here already', modelId: existing.id, version: same.version })
+    await sendPicture(run, existing.id, same.version)
   } else if (hash !== existing.file_hash) run.change({ freePath: await findFreePath(run) })
 }
 
 /** Return the free path that the registry suggests when it refuses a taken one, for which it needs the hash. */
 async function findFreePath(run: UploadRun): Promise<string | undefined> {
+  // A folder has no request with the hash of its manifest before its files are stored.
+  if (run.item.folder) return undefined
   try {
     await withRetry(run, () => presign({ ...run.item, replaces: undefined }))
   } catch (error) {

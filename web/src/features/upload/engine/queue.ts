@@ -1,7 +1,6 @@
 // The upload queue: start, pause, resume, cancel. It lives as long as the tab, in all views.
 
 import { asProblem } from '@/api/problem'
-import { queryClient } from '@/api/queryClient'
 import { currentSession, onSession } from '@/api/session'
 import type { ModelVersion } from '@/api/types'
 import { UNDO_MILLISECONDS } from '@/components/notify'
@@ -17,6 +16,7 @@ import {
   updateItem,
 } from '@/features/upload/engine/items'
 import { compareContent, findExisting, lookUpNewestVersion, stopPeek } from '@/features/upload/engine/peek'
+import { refreshSoon } from '@/features/upload/engine/refreshSoon'
 import {
   abortMultipart,
   findVersionByHash,
@@ -33,9 +33,12 @@ import {
 } from '@/features/upload/engine/resumeStore'
 import { wait, withRetry } from '@/features/upload/engine/retry'
 import { Semaphore } from '@/features/upload/engine/Semaphore'
+import { sendPicture } from '@/features/upload/engine/sendPicture'
 import { UploadRun } from '@/features/upload/engine/UploadRun'
 import { isSameFile } from '@/features/upload/engine/unfinished'
 import { forgetProgress, PathTaken, uploadFile, VersionOvertaken } from '@/features/upload/engine/uploadFile'
+import { abandonFolder } from '@/features/upload/folders/storeFolder'
+import { rememberUploaded } from '@/features/upload/recent/uploadedHere'
 
 const MAX_CONCURRENT_FILES = 2
 const PUBLISH_MILLISECONDS = 500
@@ -45,7 +48,7 @@ const MAX_PRECHECKED = 100
 const runs = new Map<number, UploadRun>()
 const notes = new Map<number, SharedDetails>()
 const tickets = new Map<number, UploadTicket>()
-const prechecks = new Semaphore(2)
+const prechecks = new Semaphore(MAX_PRECHECKED)
 
 /** Put files into the queue. */
 export function startUploads(ids: readonly number[], about: SharedDetails): void {
@@ -95,7 +98,9 @@ export function cancel(id: number): { undo: () => void } | undefined {
   startNext()
   const unfinished = findResumeRecord(one)
   const timer = setTimeout(() => {
-    if (isListedAgain(one)) return
+    const again = findListedAgain(one)
+    abandonFolder(id, again)
+    if (again) return
     deleteResumeRecordOf(one)
     if (unfinished)
       void abortMultipart({ storage_key: unfinished.storageKey, upload_id: unfinished.uploadId }).catch(() => {})
@@ -108,14 +113,9 @@ export function cancel(id: number): { undo: () => void } | undefined {
   return { undo }
 }
 
-/** Return whether the same file was selected again, so that its upload continues with the stored parts. */
-function isListedAgain(one: Item): boolean {
-  return allItems().some((other) => other.teamId === one.teamId && isSameFile(other.file, one.file))
-}
-
-/** Remove finished uploads from the list. */
-export function clearDone(): void {
-  removeItems(allItems().flatMap((one) => (one.stage === 'done' ? [one.id] : [])))
+/** Find the item of the same file, selected again, so that its upload continues with the stored parts. */
+function findListedAgain(one: Item): Item | undefined {
+  return allItems().find((other) => other.teamId === one.teamId && isSameFile(other.file, one.file))
 }
 
 function startNext(): void {
@@ -133,6 +133,7 @@ async function runUpload(id: number): Promise<void> {
     const vetted = tickets.get(id)
     tickets.delete(id)
     const delivered = await uploadFile(run, vetted)
+    rememberUploaded(run.item, delivered.modelId)
     updateItem(id, { stage: 'verifying', ...delivered, note: '', rate: 0, activity: undefined })
     void waitForVerification(id)
   } catch (error) {
@@ -182,6 +183,7 @@ async function waitForVerification(id: number): Promise<void> {
     for (let pause = 300; ; pause = Math.min(5_000, pause * 1.5)) {
       const found = await withRetry(run, () => readUploadedVersion(run.item))
       updateItem(id, { version: found.version, isSuperseded: found.version_status === 'superseded' })
+      if (run.item.modelId) await sendPicture(run, run.item.modelId, found.version)
       if (found.verification === 'verified') break
       if (found.verification === 'failed') {
         const message = found.verification_error ?? 'The stored file does not match its declared hash.'
@@ -197,7 +199,7 @@ async function waitForVerification(id: number): Promise<void> {
     const { title, message } = asProblem(error)
     updateItem(id, { stage: 'failed', problem: { title, message } })
   }
-  await queryClient.invalidateQueries()
+  refreshSoon()
 }
 
 /** Read the version that has the uploaded content: the current one of the model may be another. */
@@ -210,7 +212,14 @@ async function readUploadedVersion({ teamId, modelId = '', version, hash }: Item
 async function precheck(id: number): Promise<void> {
   await prechecks.run(new AbortController().signal, async () => {
     const one = findItem(id)
-    if (one?.stage !== 'waiting' || tickets.size >= MAX_PRECHECKED || findResumeRecord(one) || one.storedKey) return
+    if (
+      one?.stage !== 'waiting' ||
+      tickets.size >= MAX_PRECHECKED ||
+      findResumeRecord(one) ||
+      one.storedKey ||
+      one.folder
+    )
+      return
     try {
       tickets.set(id, await presign(one))
     } catch (error) {

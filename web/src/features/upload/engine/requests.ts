@@ -2,12 +2,16 @@
 
 import { api, unwrap } from '@/api/client'
 import { cleanName } from '@/api/names'
-import type { Model, ModelPage, ModelVersion } from '@/api/types'
-import { casefold, checkPath, PathRefused } from '@/features/upload/engine/checkPath'
+import { Problem } from '@/api/problem'
+import { isProblemBody } from '@/api/session'
+import type { Model, ModelVersion } from '@/api/types'
+import { Coalescer } from '@/features/upload/engine/Coalescer'
+import { checkPath } from '@/features/upload/engine/checkPath'
 import type { Item, NewestVersion } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
-import { MAX_LONG_NAME_LENGTH, MAX_SEARCH_WORDS } from '@/generated/fieldLimits'
-import { MAX_PAGE_ROWS } from '@/generated/paging'
+import { MAX_LONG_NAME_LENGTH } from '@/generated/fieldLimits'
+import { MAX_BATCH_ITEMS, MAX_PAGE_ROWS } from '@/generated/paging'
+import type { components } from '@/generated/schema'
 
 export interface SignedUrl {
   url: string
@@ -47,18 +51,41 @@ export const NO_DETAILS: SharedDetails = { tags: [], requiredLabels: [], descrip
 
 const teamHeader = (teamId: string) => ({ header: { 'X-Team-ID': teamId } })
 
-export async function presign(one: Item): Promise<UploadTicket> {
-  const ticket = await unwrap(
-    api.POST('/api/v1/models/presign', {
-      params: teamHeader(one.teamId),
-      body: {
-        file_name: toPrintable(one.file.name),
-        ...getFileFields(one),
-        ...(one.hash && { file_hash: one.hash }),
-        ...(one.replaces && { replaces: one.replaces }),
-      },
-    }),
-  )
+/** A file to presign: of an upload, or of a folder whose path is `path`. */
+export interface FileToSend extends Pick<Item, 'teamId' | 'file' | 'path' | 'hash' | 'replaces'> {
+  isInFolder?: boolean
+}
+
+const presigns = new Coalescer<FileToSend, UploadTicket>(getTeam, presignOne, presignMany, MAX_BATCH_ITEMS)
+
+/** Request a presigned URL to upload a file to; files that are asked for at the same time share a request. */
+export function presign(one: FileToSend): Promise<UploadTicket> {
+  return presigns.ask(one)
+}
+
+async function presignOne(one: FileToSend): Promise<UploadTicket> {
+  const body = buildUploadRequest(one)
+  return toTicket(await unwrap(api.POST('/api/v1/models/presign', { params: teamHeader(one.teamId), body })))
+}
+
+async function presignMany(items: FileToSend[]): Promise<(UploadTicket | Problem)[]> {
+  const body = { upload_list: items.map(buildUploadRequest) }
+  const params = teamHeader(items[0]?.teamId ?? '')
+  const { result_list } = await unwrap(api.POST('/api/v1/models/presign-batch', { params, body }))
+  return result_list.map((result) => (isProblemBody(result) ? new Problem(result) : toTicket(result)))
+}
+
+function buildUploadRequest(one: FileToSend) {
+  return {
+    file_name: toPrintable(one.file.name),
+    ...getFileFields(one),
+    ...(one.hash && { file_hash: one.hash }),
+    ...(one.replaces && { replaces: one.replaces }),
+    ...(one.isInFolder && { is_folder: true }),
+  }
+}
+
+function toTicket(ticket: components['schemas']['UploadTicket']): UploadTicket {
   return {
     url: ticket.upload_url,
     headers: ticket.upload_headers,
@@ -68,6 +95,10 @@ export async function presign(one: Item): Promise<UploadTicket> {
     isStored: ticket.already_stored,
     hashFirst: ticket.hash_first,
   }
+}
+
+function getTeam({ teamId }: { teamId: string }): string {
+  return teamId
 }
 
 export function initiateMultipart(storage_key: string, file_size: number) {
@@ -99,26 +130,22 @@ export async function registerModel(
   file_hash: string,
   notes: SharedDetails,
 ): Promise<string> {
-  const name = cleanName(one.file.name.replace(/(.)\.[^.]*$/, '$1'))
-  const made = await unwrap(
-    api.POST('/api/v1/models', {
-      params: teamHeader(one.teamId),
-      body: {
-        // A new version keeps the name of its model.
-        display_name: (one.replaces && one.existing?.display_name) || name,
-        storage_key,
-        file_hash,
-        ...getFileFields(one),
-        ...(one.replaces && { replaces: one.replaces }),
-        ...(one.replaces && one.expectedVersion && { expected_version: one.expectedVersion }),
-        ...(one.replaces && one.versionNote && { note: one.versionNote }),
-        ...(notes.tags.length > 0 && { tags: notes.tags }),
-        ...(notes.requiredLabels.length > 0 && { required_labels: notes.requiredLabels }),
-        ...(notes.description && { description: notes.description }),
-      },
-    }),
-  )
-  return made.id
+  const name = cleanName(one.folder ? one.file.name : one.file.name.replace(/(.)\.[^.]*$/, '$1'))
+  const body = {
+    // A new version keeps the name of its model.
+    display_name: (one.replaces && one.existing?.display_name) || name,
+    storage_key,
+    file_hash,
+    ...getFileFields(one),
+    ...(one.storedFolder && { file_size: one.storedFolder.manifestSize, file_list: one.storedFolder.fileList }),
+    ...(one.replaces && { replaces: one.replaces }),
+    ...(one.replaces && one.expectedVersion && { expected_version: one.expectedVersion }),
+    ...(one.replaces && one.versionNote && { note: one.versionNote }),
+    ...(notes.tags.length > 0 && { tags: notes.tags }),
+    ...(notes.requiredLabels.length > 0 && { required_labels: notes.requiredLabels }),
+    ...(notes.description && { description: notes.description }),
+  }
+  return (await unwrap(api.POST('/api/v1/models', { params: teamHeader(one.teamId), body }))).id
 }
 
 export function getModel(teamId: string, model_id: string): Promise<Model> {
@@ -163,34 +190,29 @@ export function getVersion(teamId: string, model_id: string, version: number): P
   )
 }
 
+interface PathQuestion {
+  teamId: string
+  relative: string
+}
+
+const pathQuestions = new Coalescer(getTeam, async (one) => (await findMany([one]))[0], findMany, MAX_BATCH_ITEMS)
+
 /** Find the model at this path, or at a path that is the same file on some file system. */
 export async function findModelAt(teamId: string, path: string): Promise<Model | undefined> {
-  const { key, relative, canonicalType } = checkPath(getTypeOfPath(path), path)
-  // Fewer words match more models, among which the path decides.
-  const words = relative.split('/').at(-1)?.split(/\s+/).slice(0, MAX_SEARCH_WORDS) ?? []
-  const query = { q: words.join(' '), model_type: canonicalType, per_page: MAX_PAGE_ROWS }
-  let cursor: string | null | undefined = ''
-  while (typeof cursor === 'string') {
-    const page: ModelPage = await unwrap(
-      api.GET('/api/v1/models', { params: { query: { ...query, cursor }, ...teamHeader(teamId) } }),
-    )
-    const found = page.model_list.find((one) => keyOf(one) === key)
-    if (found) return found
-    cursor = page.page_meta.next_cursor
-  }
-  return undefined
+  return pathQuestions.ask({ teamId, relative: checkPath(getTypeOfPath(path), path).relative })
 }
 
-function keyOf({ model_type, model_path }: Model): string {
-  try {
-    return checkPath(model_type, model_path).key
-  } catch (refused) {
-    if (refused instanceof PathRefused) return casefold(model_path)
-    throw refused
-  }
+async function findMany(questions: PathQuestion[]): Promise<(Model | undefined)[]> {
+  const paths = [...new Set(questions.map(({ relative }) => relative))]
+  const params = teamHeader(questions[0]?.teamId ?? '')
+  const body = { paths, records: true }
+  const { match_list, model_list } = await unwrap(api.POST('/api/v1/models/lookup', { params, body }))
+  const models = new Map(model_list?.map((model) => [model.id, model]))
+  const found = new Map(match_list.map((match) => [match.asked, models.get(match.id)]))
+  return questions.map(({ relative }) => found.get(relative))
 }
 
-function getFileFields({ file, path }: Item) {
+function getFileFields({ file, path }: Pick<Item, 'file' | 'path'>) {
   return { file_size: file.size, model_type: getTypeOfPath(path), model_path: path }
 }
 

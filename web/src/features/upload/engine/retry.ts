@@ -54,7 +54,7 @@ function getRetryAfterSeconds(problem: Problem | undefined): number {
 /**
  * Wait before the next attempt, with exponential backoff; ends early when the browser is online again.
  *
- * `peer` names the service that is not responding.
+ * `peer` names the service that does not answer.
  */
 export async function backOff(
   failures: number,
@@ -65,7 +65,7 @@ export async function backOff(
   const longest = Math.min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (failures - 1))
   // Jitter, so that clients do not reconnect at the same time.
   const seconds = Math.max(getRetryAfterSeconds(problem), longest * (0.5 + Math.random() / 2))
-  const why = problem && problem.status !== 0 ? problem.title : `${peer} is not responding`
+  const why = problem && problem.status !== 0 ? problem.title : `${peer} does not answer`
   setNote(`${why}. Retrying ${seconds < 3 ? 'in a moment' : `in ${Math.ceil(seconds)} s`}.`)
   await wait(seconds * 1000, signal)
 }

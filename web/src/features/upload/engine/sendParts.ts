@@ -13,9 +13,22 @@ import {
   type UploadTicket,
 } from '@/features/upload/engine/requests'
 import type { ResumeRecord } from '@/features/upload/engine/resumeStore'
-import { backOff, isTransient, withRetry } from '@/features/upload/engine/retry'
+import { backOff, isTransient, type RetryContext, withRetry } from '@/features/upload/engine/retry'
 import { Semaphore } from '@/features/upload/engine/Semaphore'
-import type { UploadRun } from '@/features/upload/engine/UploadRun'
+
+/** A multipart upload that was started; `sent` are all of its parts, once all are stored. */
+export type StartedUpload = Pick<ResumeRecord, 'storageKey' | 'uploadId' | 'partSize' | 'sent'>
+
+/** What sends a file: a running upload, or one file of a folder. */
+export interface SendingRun extends RetryContext {
+  readonly item: { readonly file: Blob; readonly note: string }
+  readonly record: StartedUpload | undefined
+  updatePart(part: number, sent: number): void
+  finishPart(part: number, size: number): void
+  resetProgress(arrived: number): void
+  saveRecord(unfinished: StartedUpload): void
+  checkFile(): Promise<void>
+}
 
 const MAX_CONCURRENT_PUTS = 4
 // URLs are presigned in small batches, so that each is used long before it expires.
@@ -30,7 +43,7 @@ const slots = new Semaphore(MAX_CONCURRENT_PUTS)
  *
  * @throws Problem with 401 or 403 if the URL has expired, among others.
  */
-export async function sendWhole(run: UploadRun, ticket: UploadTicket): Promise<void> {
+export async function sendWhole(run: SendingRun, ticket: UploadTicket): Promise<void> {
   for (let failures = 1; ; failures += 1) {
     const answer = await tryPut(run, 1, ticket, run.item.file)
     if (answer.isStored || (answer.status === 412 && failures > 1)) return run.finishPart(1, run.item.file.size)
@@ -39,7 +52,7 @@ export async function sendWhole(run: UploadRun, ticket: UploadTicket): Promise<v
 }
 
 /** List the stored parts of an unfinished upload; undefined if the upload no longer exists. */
-export async function findStoredParts(run: UploadRun, unfinished: ResumeRecord): Promise<StoredPart[] | undefined> {
+export async function findStoredParts(run: SendingRun, unfinished: StartedUpload): Promise<StoredPart[] | undefined> {
   try {
     const found = await withRetry(run, () => listStoredParts(getMultipartIds(unfinished)))
     return found.filter((part) => part.size === getPartSize(run, unfinished, part.part_number))
@@ -50,7 +63,7 @@ export async function findStoredParts(run: UploadRun, unfinished: ResumeRecord):
 }
 
 /** Send the missing parts and complete the upload. */
-export async function sendParts(run: UploadRun, unfinished: ResumeRecord, held: readonly Part[]): Promise<void> {
+export async function sendParts(run: SendingRun, unfinished: StartedUpload, held: readonly Part[]): Promise<void> {
   const parts = new Map(held.map((part) => [part.part_number, part.etag]))
   run.resetProgress(held.reduce((sum, part) => sum + getPartSize(run, unfinished, part.part_number), 0))
   const count = Math.ceil(run.item.file.size / unfinished.partSize)
@@ -67,14 +80,14 @@ export async function sendParts(run: UploadRun, unfinished: ResumeRecord, held: 
 }
 
 /** Complete the upload. Idempotent: after a reload it is repeated from the saved record. */
-export async function completeUpload(run: UploadRun, unfinished: ResumeRecord, sent: Part[]): Promise<void> {
+export async function completeUpload(run: SendingRun, unfinished: StartedUpload, sent: Part[]): Promise<void> {
   run.saveRecord({ ...(run.record ?? unfinished), sent })
   await withRetry(run, () => completeMultipart(getMultipartIds(unfinished), sent))
 }
 
 async function sendPart(
-  run: UploadRun,
-  unfinished: ResumeRecord,
+  run: SendingRun,
+  unfinished: StartedUpload,
   number: number,
   addresses: UrlCache,
 ): Promise<string> {
@@ -96,7 +109,7 @@ async function sendPart(
   }
 }
 
-async function tryPut(run: UploadRun, number: number, address: SignedUrl, bytes: Blob): Promise<PutResult> {
+async function tryPut(run: SendingRun, number: number, address: SignedUrl, bytes: Blob): Promise<PutResult> {
   const answer = await slots.run(run.signal, () =>
     putPart(address, bytes, run.signal, (sent) => run.updatePart(number, sent)),
   )
@@ -107,7 +120,7 @@ async function tryPut(run: UploadRun, number: number, address: SignedUrl, bytes:
 
 /** Wait after a transient failure, otherwise throw. 409: an earlier attempt still holds the part. */
 async function waitOrThrow(
-  run: UploadRun,
+  run: SendingRun,
   failures: number,
   { status, problem }: PutResult,
   { url }: SignedUrl,
@@ -124,7 +137,7 @@ class UrlCache {
   private asking: Promise<void> | undefined
 
   constructor(
-    private readonly run: UploadRun,
+    private readonly run: SendingRun,
     private readonly upload: Multipart,
     private readonly waiting: readonly number[],
   ) {}
@@ -153,11 +166,11 @@ class UrlCache {
   }
 }
 
-function getMultipartIds({ storageKey, uploadId }: ResumeRecord): Multipart {
+function getMultipartIds({ storageKey, uploadId }: StartedUpload): Multipart {
   return { storage_key: storageKey, upload_id: uploadId }
 }
 
-function getPartSize(run: UploadRun, { partSize }: ResumeRecord, number: number): number {
+function getPartSize(run: SendingRun, { partSize }: StartedUpload, number: number): number {
   return Math.min(partSize, run.item.file.size - (number - 1) * partSize)
 }
 

@@ -17,6 +17,7 @@ import {
 import { wait, withRetry } from '@/features/upload/engine/retry'
 import { completeUpload, findStoredParts, sendParts, sendWhole } from '@/features/upload/engine/sendParts'
 import type { UploadRun } from '@/features/upload/engine/UploadRun'
+import { forgetFolder, forgetStored, storeFolder } from '@/features/upload/folders/storeFolder'
 import type { ProblemCode } from '@/generated/problems'
 
 // A URL that expires sooner may expire before the last byte is sent.
@@ -59,10 +60,11 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
     run.setActivity('registering')
     const modelId = await withRetry(run, () => registerModel(run.item, storageKey, hash, run.notes))
     deleteResumeRecordOf(run.item)
+    forgetStored(run.item.id)
     run.record = undefined
     return { modelId, outcome: run.item.replaces ? 'new version' : 'registered' }
   } catch (error) {
-    if (error instanceof Problem && error.is(...RESTART_CODES)) restart(run)
+    if (error instanceof Problem && error.is(...RESTART_CODES)) restart(run, error)
     throw error
   }
 }
@@ -73,7 +75,7 @@ async function findSameContent(run: UploadRun): Promise<string | undefined> {
     run.item.existing === undefined ? await withRetry(run, () => findExisting(run.item)) : run.item.existing
   run.change({ existing })
   if (!existing || existing.verification === 'failed') return undefined
-  if (existing.file_size === run.item.file.size) {
+  if ((existing.total_size ?? existing.file_size) === run.item.file.size) {
     run.setActivity('comparing')
     if (existing.file_hash === (await run.hash())) return existing.id
   }
@@ -85,7 +87,7 @@ async function findSameContent(run: UploadRun): Promise<string | undefined> {
 async function findSameNewestVersion(run: UploadRun, existing: Model): Promise<string | undefined> {
   const newest = await lookUpNewestVersion(run, existing)
   if (!newest) return undefined
-  if (newest.file_size === run.item.file.size && newest.verification !== 'failed') {
+  if ((newest.total_size ?? newest.file_size) === run.item.file.size && newest.verification !== 'failed') {
     run.setActivity('comparing')
     if (newest.file_hash === (await run.hash())) return existing.id
   }
@@ -95,6 +97,7 @@ async function findSameNewestVersion(run: UploadRun, existing: Model): Promise<s
 
 /** Store the content and return its storage key; resumes an earlier upload if possible. */
 async function storeContent(run: UploadRun, vetted: UploadTicket | undefined): Promise<string> {
+  if (run.item.folder) return storeFolder(run)
   const unfinished = findResumeRecord(run.item)
   const storageKey = (unfinished && (await resumeUpload(run, unfinished))) ?? (await sendContent(run, vetted))
   run.change({ storedKey: storageKey, sent: run.item.file.size })
@@ -165,14 +168,15 @@ async function waitForOtherTab(run: UploadRun): Promise<void> {
   run.setNote('')
 }
 
-function restart(run: UploadRun): void {
+function restart(run: UploadRun, problem: Problem): void {
   run.record = undefined
-  forgetProgress(run.item)
+  forgetProgress(run.item, problem)
 }
 
-/** Delete the saved progress and hash of a file. */
-export function forgetProgress(one: Item): void {
+/** Delete the saved progress and hash of a file; of a folder, only what the problem is about. */
+export function forgetProgress(one: Item, problem?: Problem): void {
   deleteResumeRecordOf(one)
   deleteCachedHash(one.file)
-  updateItem(one.id, { storedKey: undefined, hash: undefined, sent: 0, hashed: 0 })
+  if (one.folder) forgetFolder(one, problem)
+  updateItem(one.id, { storedKey: undefined, storedFolder: undefined, hash: undefined, sent: 0, hashed: 0 })
 }

@@ -12,6 +12,7 @@ import {
 } from '@/features/upload/engine/suggestPath'
 import { isKnownType, suggestType } from '@/features/upload/engine/suggestType'
 import { PICKLE_EXTENSIONS } from '@/generated/formats'
+import { FOLDER_MODEL_TYPES } from '@/generated/modelTypes'
 
 export interface Validation {
   /** Only `valid` drafts are uploaded. `needs-input`: the person has to decide. */
@@ -47,7 +48,8 @@ function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined
   if (!getTypeOfPath(one.path)) return { kind: 'needs-input', text: 'The model type is unknown. Choose a type.' }
   const unfit = findPathProblem(one.path)
   if (unfit) return invalidPath(one, unfit.why, unfit.suggestion)
-  if (getExtension(one.path) !== getExtension(one.file.name)) return { kind: 'refused', text: otherExtension(one) }
+  if (!one.folder && getExtension(one.path) !== getExtension(one.file.name))
+    return { kind: 'refused', text: otherExtension(one) }
   const typeProblem = validateType(one)
   if (typeProblem) return typeProblem
   if (twin)
@@ -58,12 +60,18 @@ function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined
   if (one.existing && one.replaces !== one.existing.id) return takenPath(one)
   if (one.existing) return { kind: 'valid', text: nextVersion(one, one.existing) }
   if (one.isBegun) return { kind: 'valid', text: 'Resumes an upload that was started before.' }
-  return { kind: 'valid', text: '' }
+  return { kind: 'valid', text: describeLeftOut(one) }
+}
+
+function describeLeftOut({ leftOut }: Item): string {
+  if (!leftOut) return ''
+  return leftOut === 1 ? 'One hidden or empty file is left out.' : `${leftOut} hidden or empty files are left out.`
 }
 
 /** Return what is wrong with an unknown type, unless the model at the path has it or the person accepted it. */
 function validateType(one: Item): Validation | undefined {
   const type = getTypeOfPath(one.path)
+  if (one.folder && FOLDER_MODEL_TYPES.includes(type)) return undefined
   if (isKnownType(type) || one.acceptedType === type || one.existing?.model_type === type) return undefined
   const known = suggestType(type)
   if (known) {
@@ -106,18 +114,27 @@ function nextVersion(one: Item, { display_name }: Model): string {
 }
 
 function takenPath(one: Item): Validation {
-  if (one.hash === undefined && one.existing?.file_size === one.file.size) {
+  const size = one.existing?.total_size ?? one.existing?.file_size
+  if (one.hash === undefined && size === one.file.size) {
     return {
       kind: 'reading',
       text: 'A model of this size is at this path. Hashing the file to compare them…',
     }
   }
-  const text = 'A different file is at this path.'
+  const text = one.folder ? 'A different folder is at this path.' : 'A different file is at this path.'
   return { kind: 'needs-input', text, suggestion: one.freePath, isPathTaken: true }
 }
 
-function pickleRefusal({ file }: Item, team: Team | undefined): string | undefined {
-  if (team?.pickle_policy !== 'block' || !PICKLE_EXTENSIONS.includes(getExtension(file.name))) return undefined
+function pickleRefusal({ file, folder }: Item, team: Team | undefined): string | undefined {
+  const names = folder?.map(({ path }) => path) ?? [file.name]
+  const pickle = names.find((name) => PICKLE_EXTENSIONS.includes(getExtension(name)))
+  if (team?.pickle_policy !== 'block' || pickle === undefined) return undefined
+  if (folder) {
+    return (
+      `'${toVisibleText(pickle)}' is a pickle file, and such files can run code on every machine that loads them; this ` +
+      "team's setting 'pickle_policy' is 'block'. Take it out of the folder, or ask an admin of the team."
+    )
+  }
   return (
     "This is a pickle file, and such files can run code on every machine that loads them; this team's setting " +
     "'pickle_policy' is 'block'. Convert it to .safetensors, or ask an admin of the team to set it to 'scan'."

@@ -1,0 +1,1 @@
+"""The team's own table of loader nodes."""

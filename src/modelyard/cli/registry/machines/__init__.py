@@ -1,0 +1,1 @@
+"""``machine``: commands about the team's machines."""

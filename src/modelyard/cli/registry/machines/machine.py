@@ -1,0 +1,192 @@
+"""``machine``: list, show, pair, label, pause, sync and remove the team's machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelyard.cli.commands import CLIENT_COMMANDS
+from modelyard.cli.registry.listing import ListFormat, find_and_change, print_list
+from modelyard.cli.registry.machines import assignments, budgets
+from modelyard.cli.registry.machines.arguments import MachineName
+from modelyard.cli.registry.machines.output import build_fields, build_row, format_progress
+from modelyard.cli.terminal.formatting import format_fields
+from modelyard.cli.terminal.table import Column, format_table
+from modelyard.cli.terminal.terminal import terminal_of
+from modelyard.comfyui.quoting import counted
+
+if TYPE_CHECKING:
+    from modelyard.cli.terminal.colors import Line
+    from modelyard.client.api.registry import RegistryApi
+    from modelyard.wire.agents.machines import Agent
+    from modelyard.wire.agents.replicas import AgentModel
+
+machine = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["machine"].help)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group to the command tree."""
+    assignments.add_to(machine)
+    budgets.add_to(machine)
+    app.add_typer(machine, name="machine")
+
+
+# Why a machine is not up to date stays longest on a narrow terminal.
+_HEADINGS = (
+    Column("MACHINE", 0),
+    Column("STATE", 1),
+    Column("MODELS", 3),
+    Column("FREE", 4),
+    Column("LABELS", 6),
+    Column("HEARTBEAT", 5),
+    Column("REASON", 2),
+)
+
+
+@machine.command("ls")
+def list_machines(
+    context: typer.Context,
+    label: Annotated[str | None, typer.Option(help="Only machines with this label.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only up_to_date, syncing, waiting, problem or offline ones.")
+    ] = None,
+    status: Annotated[str | None, typer.Option(help="Only idle, busy, syncing or unhealthy ones.")] = None,
+) -> None:
+    """List the machines by name, with their states and why they are in them.
+
+    Example: modelyard machine ls --state problem
+    """
+    from modelyard.client.api.agents import list_all_agents
+    from modelyard.client.api.filters import AgentFilter
+
+    terminal, agent_filter = terminal_of(context), AgentFilter(label, status, state)
+    layout: ListFormat[Agent] = ListFormat(
+        "agent_list",
+        _HEADINGS,
+        build_row,
+        lambda agent: agent.agent_id,
+        "No machines.",
+    )
+    print_list(terminal, terminal.call_registry(lambda registry: list_all_agents(registry, agent_filter)), layout)
+
+
+@machine.command("show")
+def show_machine(context: typer.Context, machine: MachineName) -> None:
+    """Show one machine: its state, and each model that is not ready, has a problem, or is there without its labels."""
+    from modelyard.client.api.agents import find_agent, list_models_on_agent
+
+    async def load(registry: RegistryApi) -> tuple[Agent, list[AgentModel]]:
+        """Return the machine, and the state of each model that it should hold."""
+        agent = await find_agent(registry, machine)
+        return agent, await list_models_on_agent(registry, agent.agent_id)
+
+    terminal = terminal_of(context)
+    agent, models = terminal.call_registry(load)
+    shown = [model for model in models if model.state != "ready" or model.reason or model.desired_by != "labels"]
+    lines: list[str | Line] = [*format_fields(build_fields(agent))]
+    if shown:
+        rows = [
+            (model.model_path, model.state, model.desired_by, format_progress(model), model.reason or "")
+            for model in shown
+        ]
+        headings = ("MODEL", "STATE", "DESIRED BY", "DOWNLOADED", "REASON")
+        lines += ["", *format_table(headings, rows, terminal.output.width)]
+    document = agent.model_dump(mode="json") | {"agent_model_list": models}
+    terminal.output.answer(document=document, lines=lines, quiet=[agent.agent_id])
+
+
+@machine.command("add")
+def add_machine(
+    context: typer.Context,
+    code: Annotated[str, typer.Argument(help="The code that the machine shows.")],
+    name: Annotated[str | None, typer.Option(help="A name for the machine, for the list of keys.")] = None,
+) -> None:
+    """Confirm the pairing code that a machine shows. The machine then acts for you, in your current team.
+
+    A machine shows a code during: modelyard agent pair, modelyard login --device
+    """
+    from modelyard.wire.credentials import PairingConfirmation
+
+    confirmation = PairingConfirmation(user_code=code, **({} if name is None else {"device_name": name}))
+    terminal = terminal_of(context)
+    terminal.call_registry(lambda registry: registry.confirm_pairing(confirmation))
+    terminal.output.done(
+        "The machine is paired and acts for you. To unpair it, revoke its key: modelyard key rm KEY (modelyard key ls"
+        " lists the keys)"
+    )
+
+
+@machine.command("label")
+def label_machine(
+    context: typer.Context,
+    machine: MachineName,
+    labels: Annotated[list[str] | None, typer.Argument(help="All labels that are set here; none clears them.")] = None,
+) -> None:
+    """Set a machine's labels, in addition to those of its own settings. It gets the models that require them.
+
+    Models whose required labels it does not have any more are removed from it.
+
+    Example: modelyard machine label render-07 gpu24 night
+    """
+    from modelyard.wire.agents.machines import AgentUpdate
+
+    change = AgentUpdate(agent_labels=labels or None)
+    terminal = terminal_of(context)
+    terminal.call_registry(lambda registry: registry.update_agent(machine, change))
+    terminal.output.done(f"Labels of {machine}, in addition to its own: {', '.join(labels or []) or 'none'}.")
+
+
+@machine.command("pause")
+def pause_machine(context: typer.Context, machine: MachineName) -> None:
+    """Stop a machine from downloading and removing models. What it holds stays."""
+    _set_paused(context, machine, paused=True)
+
+
+@machine.command("resume")
+def resume_machine(context: typer.Context, machine: MachineName) -> None:
+    """End a machine's pause."""
+    _set_paused(context, machine, paused=False)
+
+
+def _set_paused(context: typer.Context, machine: str, *, paused: bool) -> None:
+    """Pause or resume a machine, and print that it is done."""
+    from modelyard.wire.agents.machines import AgentUpdate
+
+    terminal = terminal_of(context)
+    terminal.call_registry(lambda registry: registry.update_agent(machine, AgentUpdate(paused=paused)))
+    terminal.output.done(f"{'Paused' if paused else 'Resumed'} {machine}.")
+
+
+@machine.command("sync")
+def sync_machine(context: typer.Context, machine: MachineName) -> None:
+    """Make a machine scan its disk and sync at its next heartbeat, within half a minute."""
+    terminal = terminal_of(context)
+    terminal.call_registry(lambda registry: registry.sync_agent(machine))
+    terminal.output.done(f"{machine} will sync at its next heartbeat, within half a minute.")
+
+
+@machine.command("approve")
+def approve_removals(context: typer.Context, machine: MachineName) -> None:
+    """Approve removals that a machine holds back because there are so many at once."""
+    from modelyard.client.api.agents import find_agent
+
+    terminal = terminal_of(context)
+    agent = find_and_change(
+        terminal,
+        lambda registry: find_agent(registry, machine),
+        lambda registry, found: registry.approve_removal(found.agent_id),
+    )
+    files = counted(agent.removal_waiting, "file")
+    terminal.output.done(
+        f"Approved: {agent.agent_id} may remove {files}. Removed files stay in its trash for a day.",
+        count=agent.removal_waiting,
+    )
+
+
+@machine.command("rm")
+def remove_machine(context: typer.Context, machine: MachineName) -> None:
+    """Remove a machine from the list. Its files stay. A running agent reappears, unless its key is revoked."""
+    terminal = terminal_of(context)
+    terminal.call_registry(lambda registry: registry.delete_agent(machine))
+    terminal.output.done(f"Removed {machine}. If its agent still runs, revoke its key too: modelyard key rm KEY")

@@ -1,0 +1,94 @@
+"""Lines and cells about machines, and about the models on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelyard.cli.terminal.formatting import format_age, format_duration, format_size, format_time
+from modelyard.cli.terminal.table import format_table
+from modelyard.comfyui.quoting import counted
+
+if TYPE_CHECKING:
+    from modelyard.cli.terminal.colors import Line
+    from modelyard.client.api.registry import RegistryApi
+    from modelyard.wire.agents.machines import Agent
+    from modelyard.wire.agents.replicas import AgentModel
+    from modelyard.wire.models import Model
+
+
+async def list_machines_of(registry: RegistryApi, model: Model) -> list[AgentModel]:
+    """Return the state of a model on every machine that should hold it; sends no request if ``model`` counts none."""
+    from modelyard.client.api.agents import list_model_agents
+
+    return await list_model_agents(registry, model.id) if model.agents_desired else []
+
+
+def format_machine_lines(machines: list[AgentModel], width: int | None) -> list[str | Line]:
+    """Format the machines that should hold a model as a table below an empty line; nothing if there are none.
+
+    ``width`` is as in ``format_table``.
+    """
+    rows = [(each.agent_id, each.state, each.desired_by, format_progress(each), each.reason or "") for each in machines]
+    return ["", *format_table(("MACHINE", "STATE", "DESIRED BY", "DOWNLOADED", "REASON"), rows, width)] if rows else []
+
+
+def build_row(agent: Agent) -> tuple[str, ...]:
+    """Return the cells of a machine: name, state, models, free space, labels, last heartbeat and why it is so."""
+    return (
+        agent.agent_id,
+        _format_state(agent),
+        _count_models(agent),
+        "" if agent.disk_free is None else format_size(agent.disk_free),
+        ",".join(agent.agent_labels),
+        format_age(agent.last_heartbeat),
+        agent.state_reason or "",
+    )
+
+
+def _count_models(agent: Agent) -> str:
+    """Format how many of its desired models a machine has, and how many of those its ComfyUI does not load."""
+    unloaded = f" ({agent.models_unloaded} not loaded)" if agent.models_unloaded else ""
+    return f"{agent.models_ready} of {agent.models_desired}{unloaded}"
+
+
+def _format_state(agent: Agent) -> str:
+    """Return a machine's state, while it syncs with bytes and time: ``syncing, 12.4 GB of 31 GB, 4:10 left``."""
+    words = [agent.machine_state.replace("_", " ")]
+    if agent.sync_bytes_done is not None and agent.sync_bytes_total is not None:
+        words.append(f"{format_size(agent.sync_bytes_done)} of {format_size(agent.sync_bytes_total)}")
+    if agent.sync_seconds_left is not None:
+        words.append(f"{format_duration(agent.sync_seconds_left)} left")
+    return ", ".join(words)
+
+
+def build_fields(agent: Agent) -> list[tuple[str, str]]:
+    """Return the names and values that ``machine show`` prints; a value is empty where nothing applies."""
+    activity = agent.sync_phase + (f": {agent.sync_detail}" if agent.sync_detail else "")
+    removals = f"{counted(agent.removal_waiting, 'file')}, after an approval" if agent.removal_waiting else ""
+    return [
+        ("machine", agent.agent_id),
+        ("state", _format_state(agent)),
+        ("reason", agent.state_reason or ""),
+        ("status", agent.agent_status),
+        ("activity", activity),
+        ("waits for", agent.waiting_for or ""),
+        ("models", f"{_count_models(agent)}, {format_size(agent.bytes_held)}"),
+        ("to remove", removals),
+        ("labels", ", ".join(agent.agent_labels)),
+        ("set here", ", ".join(agent.central_labels)),
+        ("free", "" if agent.disk_free is None else format_size(agent.disk_free)),
+        ("budget", "" if agent.disk_budget is None else format_size(agent.disk_budget)),
+        ("budget set", "" if agent.disk_budget_bytes is None else format_size(agent.disk_budget_bytes)),
+        ("evicted", counted(agent.models_evicted, "model") if agent.models_evicted else ""),
+        ("counts use", "no" if agent.use_counted_since is None else f"since {format_time(agent.use_counted_since)}"),
+        ("heartbeat", f"{format_age(agent.last_heartbeat)}, first {format_time(agent.connected_at)}"),
+        ("version", f"{agent.agent_version} on {agent.platform_arch}"),
+        ("comfyui", agent.comfyui_version or ""),
+    ]
+
+
+def format_progress(model: AgentModel) -> str:
+    """Format how much of a model is on the machine, such as ``1.2 GB of 6.8 GB``; empty if it is ready."""
+    if model.state == "ready":
+        return ""
+    return f"{format_size(model.bytes_done)} of {format_size(model.file_size)}"

@@ -1,0 +1,1 @@
+"""Pickle files: allow those that the scan has refused."""

@@ -1,0 +1,1 @@
+"""``webhook``: send the team's events to other systems."""

@@ -1,0 +1,73 @@
+"""The root of the command tree, which imports and builds a command when it is run."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from modelyard.cli.commands import CLIENT_COMMANDS, SERVER_COMMANDS
+
+
+@cache
+def _build_commands(module: str) -> dict[str, Any]:
+    """Import a module of commands and build them, once in a process: modules add commands to their own groups."""
+    app = typer.Typer(rich_markup_mode=None)
+    import_module(f"modelyard.cli.{module}").add_to(app)
+    return dict(get_group(app).commands)
+
+
+class RootGroup(TyperGroup):
+    """The group of all commands of the client. Groups below it are built at once, and suggest names by Typer's rule."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
+        """Return the names of all commands, in the order of the help."""
+        return list(CLIENT_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
+        """Import and build a command; None if there is none of this name."""
+        if cmd_name not in CLIENT_COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            self.commands.update(_build_commands(CLIENT_COMMANDS[cmd_name].module))
+        return self.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Resolve the command that ``args`` begins with.
+
+        Raises:
+            UsageError: there is none of that name; the message has up to three similar names, the server's included.
+        """
+        name = args[0]
+        if name not in CLIENT_COMMANDS:
+            similar = get_close_matches(name, [*CLIENT_COMMANDS, *SERVER_COMMANDS])
+            if similar:
+                ctx.fail(f"No such command '{name}'. Did you mean {' or '.join(map(repr, similar))}?")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C at a question ends it as Ctrl-C does elsewhere, not as an aborted command.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed at a question.
+        """
+        try:
+            return super().invoke(ctx)
+        except typer.Abort as aborted:
+            if not isinstance(aborted.__context__, KeyboardInterrupt):
+                raise
+            # The cursor is behind the question.
+            typer.echo(err=True)
+            raise KeyboardInterrupt from None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer's signature
+        """Write the client's commands, then the server's, which are not part of this tree."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in CLIENT_COMMANDS.items()])
+        with formatter.section("On a server"):
+            formatter.write_dl(list(SERVER_COMMANDS.items()))

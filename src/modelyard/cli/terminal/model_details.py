@@ -1,0 +1,95 @@
+"""What a model is, for people: base model, trigger words, training tags and details of the training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelyard.wire.model_details import TrainingTag
+    from modelyard.wire.models import Model
+
+BaseModelOption = Annotated[
+    str | None,
+    typer.Option("--base-model", help="What it is based on; an empty text returns to what the file says."),
+]
+TriggerWordsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--trigger-words", help="Its trigger words, with commas between; an empty text returns to those of the file."
+    ),
+]
+_SOURCES = {
+    "person": "entered by a person",
+    "sidecar": "from a file beside it",
+    "metadata": "from the file's metadata",
+    "file_name": "from the file's name",
+    "tensors": "from the tensors",
+}
+# Training tags that are printed unless all are asked for.
+_SHOWN_TAGS = 3
+# What the file says is a field of the record, unless a person has entered something else.
+OWN_LINES = ("base_model", "base_source", "trigger_words")
+
+
+def split_words(text: str) -> list[str]:
+    """Return trigger words that commas separate; of an empty text one empty word."""
+    return [word.strip() for word in text.split(",") if word.strip()] or [""]
+
+
+def format_model_details(model: Model, *, all_tags: bool = False) -> list[tuple[str, str]]:
+    """Return names and values of what the model is; values are empty where it is unknown."""
+    details = model.details
+    network = [details.network, details.rank and f"rank {details.rank}", details.alpha and f"alpha {details.alpha}"]
+    training = [
+        details.trainer,
+        details.image_count and f"{details.image_count} pictures",
+        details.steps and f"{details.steps} steps",
+        details.resolution,
+        details.prediction_type and f"{details.prediction_type}-prediction",
+    ]
+    return [
+        ("base model", _format_base_model(model)),
+        ("trigger words", ", ".join(_format_word(word.text, word.source) for word in model.trigger_words)),
+        ("file says", _format_file_values(model)),
+        ("network", ", ".join(part for part in network if part)),
+        ("training", ", ".join(part for part in training if part)),
+        ("training tags", _format_tags(model.training_tags, all_tags=all_tags)),
+        ("usage hint", details.usage_hint or ""),
+        ("author", details.author or ""),
+        ("file's license", details.license or ""),
+    ]
+
+
+def _format_base_model(model: Model) -> str:
+    """Return the base model with its source in words, or that it is unknown."""
+    if model.base_model is None or model.base_source is None:
+        return "unknown"
+    return f"{model.base_model} ({_SOURCES[model.base_source]})"
+
+
+def _format_word(text: str, source: str) -> str:
+    """Return a trigger word; a guess says so."""
+    return f"{text} (probably)" if source == "guess" else text
+
+
+def _format_file_values(model: Model) -> str:
+    """Return the file's values that a person's take precedence over; empty if there are none."""
+    metadata: dict[str, Any] = model.metadata
+    parts = []
+    if model.base_source == "person" and metadata.get("base_model"):
+        parts.append(str(metadata["base_model"]))
+    words = metadata.get("trigger_words")
+    if any(word.source == "person" for word in model.trigger_words) and isinstance(words, list):
+        parts.extend(_format_word(word["text"], word["source"]) for word in words if isinstance(word, dict))
+    return ", ".join(parts)
+
+
+def _format_tags(tags: Sequence[TrainingTag], *, all_tags: bool) -> str:
+    """Return the tags with their shares; unless all are asked for, the first ones and the number of others."""
+    shown = tags if all_tags else tags[:_SHOWN_TAGS]
+    text = ", ".join(f"{tag.text} {tag.share:.0%}" for tag in shown)
+    return text if len(shown) == len(tags) else f"{text} and {len(tags) - len(shown)} more (--training-tags)"

@@ -1,0 +1,105 @@
+"""Tables for people: whole for pipes, or fitted to a terminal's width and coloured by state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from modelyard.cli.terminal.colors import Line, Span, find_state_color
+from modelyard.cli.terminal.formatting import count_columns, escape_unprintable
+
+_GAP = "  "
+# Before a column is left out, cells are cut to this, and paths to three tenths of a wider row.
+_MIN_WIDTH = 12
+_PATHS = frozenset({"PATH", "MODEL", "FILE"})
+_NEVER_CUT = frozenset({"ID"})
+_STATES = frozenset({"STATE", "STATUS"})
+
+
+class Column(NamedTuple):
+    """A heading, and when the column is left out on a narrow terminal: the highest ``rank`` first."""
+
+    heading: str
+    rank: int
+
+
+def format_table(
+    headings: Sequence[str | Column], rows: Sequence[Sequence[str]], width: int | None = None
+) -> list[Line]:
+    """Format rows as aligned columns below headings, with unprintable characters escaped.
+
+    With a ``width``, no line is wider: long cells are cut (paths in their middle, ids never), then columns are left
+    out, by default from the right. Without, nothing is cut, for ``grep``.
+    """
+    columns = [each if isinstance(each, Column) else Column(each, rank) for rank, each in enumerate(headings)]
+    clean = [[escape_unprintable(cell) for cell in row] for row in rows]
+    widths = [max(map(count_columns, cells)) for cells in zip([each.heading for each in columns], *clean, strict=True)]
+    fitted = dict(enumerate(widths)) if width is None else fit_widths(columns, widths, width)
+    heading = _build_line(["" for _ in columns], [each.heading for each in columns], fitted)
+    return [heading, *(_build_line([each.heading for each in columns], row, fitted) for row in clean)]
+
+
+def fit_widths(columns: Sequence[Column], widths: Sequence[int], total: int) -> dict[int, int]:
+    """Return the width of each column that is shown, so that a row has at most ``total``; others are left out."""
+    least = [_get_least_width(column.heading, width, total) for column, width in zip(columns, widths, strict=True)]
+    shown = list(range(len(columns)))
+    while len(shown) > 1 and _add_up([least[each] for each in shown]) > total:
+        shown.remove(max(shown, key=lambda each: columns[each].rank))
+    fitted = {each: widths[each] for each in shown}
+    while _add_up(list(fitted.values())) > total:
+        widest = max(shown, key=lambda each: (fitted[each] > least[each], fitted[each]))
+        if fitted[widest] <= least[widest] and len(shown) > 1:
+            break
+        fitted[widest] -= 1
+    return fitted
+
+
+def _get_least_width(heading: str, width: int, total: int) -> int:
+    """Return how narrow a column of this width may become in a row of ``total``."""
+    if heading in _NEVER_CUT:
+        return width
+    return min(width, max(_MIN_WIDTH, total * 3 // 10) if heading in _PATHS else _MIN_WIDTH)
+
+
+def _add_up(widths: Sequence[int]) -> int:
+    """Return the width of a row of cells with the gaps between them."""
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _build_line(headings: Sequence[str], cells: Sequence[str], fitted: dict[int, int]) -> Line:
+    """Return the cells that are shown as one line: cut, padded, and coloured below the heading of a state."""
+    spans: list[Span] = []
+    for place, (index, width) in enumerate(fitted.items()):
+        heading = headings[index]
+        text = (cut_path if heading in _PATHS else cut_text)(cells[index], width)
+        is_last = place == len(fitted) - 1
+        spans.append(Span(text, find_state_color(cells[index]) if heading in _STATES else None))
+        spans.append(Span("" if is_last else " " * (width - count_columns(text)) + _GAP))
+    return Line(spans)
+
+
+def cut_text(text: str, width: int) -> str:
+    """Return a text of at most ``width`` columns, with an ellipsis if its end was cut."""
+    return text if count_columns(text) <= width else f"{_take(text, width - 1).rstrip()}…"
+
+
+def cut_path(path: str, width: int) -> str:
+    """Return a path of at most ``width`` columns: without its extension, and if need be without its middle."""
+    if count_columns(path) <= width:
+        return path
+    stem = path.removesuffix(PurePosixPath(path).suffix)
+    if count_columns(stem) < width:
+        return f"{stem}…"
+    end = _take(stem[::-1], (width - 1) * 2 // 3)[::-1]
+    return f"{_take(stem, width - 1 - count_columns(end))}…{end}"
+
+
+def _take(text: str, width: int) -> str:
+    """Return as much of the start of a text as ``width`` columns hold."""
+    used = 0
+    for index, letter in enumerate(text):
+        used += count_columns(letter)
+        if used > width:
+            return text[:index]
+    return text

@@ -1,0 +1,93 @@
+"""Calls for single models and files that share requests when many are made at the same time."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from modelyard.client.api.coalescing import Coalescer
+from modelyard.client.api.registry import RegistryApi
+from modelyard.wire.batches import MAX_BATCH_ITEMS, DownloadRequest
+from modelyard.wire.hashes.lookups import ModelLookup
+from modelyard.wire.imports.jobs import NewImport
+from modelyard.wire.models import DownloadTicket, Model, NewModel
+from modelyard.wire.paths import parse_model_path
+from modelyard.wire.problems import ModelNotFound, RouteNotFound
+from modelyard.wire.schemas import Created
+from modelyard.wire.uploads import UploadRequest, UploadTicket
+
+# The records of so many models are at most some megabytes.
+_MAX_RECORDS = 250
+
+# Files are uploaded one after the other: so long, registrations wait for more of them.
+_PAUSE_SECONDS = 0.2
+
+
+class BatchedCalls:
+    """The calls of one registry that may share requests. Each raises what its single request raises."""
+
+    def __init__(self, registry: RegistryApi) -> None:
+        self.registry = registry
+        self._presign = Coalescer(registry.presign_upload, registry.presign_uploads, MAX_BATCH_ITEMS)
+        self._register = Coalescer(registry.create_model, registry.create_models, MAX_BATCH_ITEMS, _PAUSE_SECONDS)
+        self._import = Coalescer(registry.start_import, registry.start_imports, MAX_BATCH_ITEMS)
+        self._download = Coalescer(self._request_download, registry.download_tickets, MAX_BATCH_ITEMS)
+        self._find = Coalescer(self._find_one, self._find_many, _MAX_RECORDS)
+        self._read = Coalescer(registry.get_model, self._read_many, _MAX_RECORDS)
+
+    async def presign_upload(self, request: UploadRequest) -> UploadTicket:
+        """Return a presigned URL to upload a file to."""
+        return await self._presign.call(request)
+
+    async def create_model(self, new: NewModel) -> Created:
+        """Register an uploaded file and return the model's id; a repeated request returns the same id."""
+        return await self._register.call(new)
+
+    async def start_import(self, new: NewImport) -> Created:
+        """Start an import; a request that is repeated while it runs returns the same id."""
+        return await self._import.call(new)
+
+    async def download_ticket(self, model_id: UUID, version: int | None = None) -> DownloadTicket:
+        """Return a presigned URL for the file of a version, by default the current one."""
+        return await self._download.call(DownloadRequest(model_id=model_id, version=version))
+
+    async def get_model(self, model_id: UUID) -> Model:
+        """Return the record of a model; without its training tags if it shares a request, as in lists."""
+        return await self._read.call(model_id)
+
+    async def find_model_at(self, model_type: str, model_path: str) -> Model | None:
+        """Return the team's model at this path, or None.
+
+        The case of the path does not matter, and the type folder may be an alias. Models in the trash are not found.
+
+        Raises:
+            ModelPathInvalid: the path is not a valid model path.
+        """
+        return await self._find.call(parse_model_path(model_type, model_path).relative)
+
+    async def _request_download(self, download: DownloadRequest) -> DownloadTicket:
+        return await self.registry.download_ticket(download.model_id, download.version)
+
+    async def _find_one(self, path: str) -> Model | None:
+        [found] = await self._find_many([path])
+        return found
+
+    async def _find_many(self, paths: Sequence[str]) -> list[Model | None]:
+        """Return the model at each path, or None."""
+        found = await self.registry.look_up_models(ModelLookup(paths=list(dict.fromkeys(paths)), records=True))
+        records = {model.id: model for model in found.model_list or ()}
+        models = {
+            match.asked: records.get(match.id) or await self.registry.get_model(match.id) for match in found.match_list
+        }
+        return [models.get(path) for path in paths]
+
+    async def _read_many(self, ids: Sequence[UUID]) -> list[Model | ModelNotFound]:
+        """Return the record of each model, or the problem that the team has none with this id.
+
+        Raises:
+            RouteNotFound: the registry cannot look up ids yet.
+        """
+        found = await self.registry.look_up_models(ModelLookup(ids=list(dict.fromkeys(ids)), records=True))
+        if found.model_list is None:
+            raise RouteNotFound("This registry looks up no ids.")
+        records = {model.id: model for model in found.model_list}
+        missing = ModelNotFound("The team has no such model.")
+        return [records.get(model_id, missing) for model_id in ids]

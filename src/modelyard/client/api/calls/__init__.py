@@ -1,0 +1,1 @@
+"""Groups of the calls of a registry, which ``RegistryApi`` puts together."""

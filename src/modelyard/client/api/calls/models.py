@@ -1,0 +1,84 @@
+"""The calls of a registry about models, and about workflows, which name models."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from modelyard.client.api.calls.channel import ChannelCalls, unpack_result
+from modelyard.client.api.http import Call
+from modelyard.client.api.paging import Paging
+from modelyard.wire import batches, models, problems
+from modelyard.wire.folders.schemas import FolderFileList
+from modelyard.wire.hashes import lookups
+from modelyard.wire.model_filter import FacetList, FacetQuery, ModelFilter
+from modelyard.wire.schemas import Created, Updated
+from modelyard.wire.workflows import WorkflowCheck
+
+_START = Paging()
+
+
+class ModelCalls(ChannelCalls):
+    """The methods of ``RegistryApi`` about models and workflows; they raise the same."""
+
+    async def create_model(self, new: models.NewModel) -> Created:
+        """Register an uploaded file and return the model's id; a repeated request returns the same id."""
+        return await self._post(Created, "/models", new, repeatable=True)
+
+    async def create_models(self, new: Sequence[models.NewModel]) -> list[Created | problems.Problem]:
+        """Register up to 100 uploaded files; return the id or problem of each, in their order."""
+        batch = batches.ModelBatch(model_list=list(new))
+        answer = await self._post(batches.ModelResults, "/models/register-batch", batch, repeatable=True)
+        return [unpack_result(result) for result in answer.result_list]
+
+    async def list_models(self, model_filter: ModelFilter | None = None, paging: Paging = _START) -> models.ModelList:
+        """Return one page of the models that match the filter."""
+        return await self._get(
+            models.ModelList, "/models", (model_filter or ModelFilter()).build_query() | paging.build_query()
+        )
+
+    async def count_facets(self, query: FacetQuery | None = None) -> FacetList:
+        """Return how many of the models that match have each type, base model, tag, replica state and uploader."""
+        return await self._get(FacetList, "/models/facets", (query or FacetQuery()).build_query())
+
+    async def get_model(self, model_id: UUID) -> models.Model:
+        return await self._get(models.Model, f"/models/{model_id}")
+
+    async def look_up_models(self, lookup: lookups.ModelLookup) -> lookups.LookupResult:
+        """Return the models that up to 1,000 hashes, paths and ids mean."""
+        return await self._post(lookups.LookupResult, "/models/lookup", lookup, repeatable=True)
+
+    async def check_workflow(self, workflow: bytes) -> WorkflowCheck:
+        """Return what the team has of the models that a workflow file names, and which machines can run it."""
+        return await self._post(WorkflowCheck, "/workflows/check", workflow, repeatable=True)
+
+    async def get_model_hashes(self, model_id: UUID) -> lookups.ModelHashes:
+        """Return the known hashes of a model's content, and those that its file claims."""
+        return await self._get(lookups.ModelHashes, f"/models/{model_id}/hashes")
+
+    async def update_model(self, model_id: UUID, change: models.ModelUpdate) -> Updated:
+        return await self._channel.request(Updated, Call("PUT", f"/models/{model_id}", change, repeatable=True))
+
+    async def delete_model(self, model_id: UUID) -> None:
+        await self._channel.send(Call("DELETE", f"/models/{model_id}"))
+
+    async def restore_model(self, model_id: UUID) -> None:
+        await self._channel.send(Call("POST", f"/models/{model_id}/restore"))
+
+    async def list_model_files(
+        self, model_id: UUID, paging: Paging = _START, version: int | None = None
+    ) -> FolderFileList:
+        """Return one page of the files of a version, by default the current one. Raises as ``_request_urls``."""
+        query = paging.build_query() | ({} if version is None else {"version": str(version)})
+        return await self._request_urls(FolderFileList, Call("GET", f"/models/{model_id}/files", query=query))
+
+    async def download_ticket(self, model_id: UUID, version: int | None = None) -> models.DownloadTicket:
+        """Return a presigned URL for the file of a version, by default the current one. Raises as ``_request_urls``."""
+        query = {"redirect": "false"} | ({} if version is None else {"version": str(version)})
+        return await self._request_urls(models.DownloadTicket, Call("GET", f"/models/{model_id}/download", query=query))
+
+    async def download_tickets(
+        self, downloads: Sequence[batches.DownloadRequest]
+    ) -> list[models.DownloadTicket | problems.Problem]:
+        """Return the presigned URL or the problem of each of up to 100 downloads. Raises as ``_request_urls``."""
+        call = Call("POST", "/models/download-batch", batches.DownloadBatch(download_list=list(downloads)))
+        answer = await self._request_urls(batches.DownloadResults, call)
+        return [unpack_result(result) for result in answer.result_list]

@@ -1,0 +1,1 @@
+"""What programs and notebooks import from ``modelyard``: ``Registry``, ``AsyncRegistry``, ``push``, ``pull``."""

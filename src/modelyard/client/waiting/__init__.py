@@ -1,0 +1,1 @@
+"""Waiting for what a registry does by itself."""

@@ -1,0 +1,130 @@
+"""The values of a node that name models."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from modelyard.comfyui.workflows.declared import DeclaredModels, find_declared
+from modelyard.comfyui.workflows.documents import get_children
+from modelyard.comfyui.workflows.loaders import Loader, LoaderTable
+from modelyard.comfyui.workflows.lora_rows import list_lora_rows
+from modelyard.comfyui.workflows.nodes import Node
+from modelyard.comfyui.workflows.prompts import has_prompt_names, list_prompt_names
+from modelyard.comfyui.workflows.references import ModelReference
+from modelyard.wire.formats import find_format
+
+MAX_NAME_LENGTH = 1_000
+# Values of loaders that load no file, in lower case.
+_NO_MODEL = frozenset({"", "none", "baked vae", "(use same)", "pixel_space", "undefined", "null", "auto", "disabled"})
+_UNKNOWN = Loader()
+_unprintable = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A value that names a model. ``folders`` are those in which the node may search, the likeliest first."""
+
+    input: str
+    name: str
+    folders: tuple[str, ...] = ()
+    is_used: bool = True
+
+
+def list_references(node: Node, table: LoaderTable, declared: DeclaredModels) -> list[ModelReference]:
+    """Return the models that a node names, each once for an input. ``declared`` are those of the whole workflow."""
+    references: dict[tuple[str, str | None, str], ModelReference] = {}
+    for found in _find_names(node, table.find(node.type) or _UNKNOWN):
+        if 0 < len(found.name) <= MAX_NAME_LENGTH:
+            reference = _build_reference(node, found, declared)
+            references.setdefault((reference.input, reference.folder, reference.name), reference)
+    return list(references.values())
+
+
+def _build_reference(node: Node, found: _Found, declared: DeclaredModels) -> ModelReference:
+    """Return a reference with what the node, or else the workflow, declares for this name."""
+    entry = (
+        find_declared(found.name, found.folders, node.declared)
+        or find_declared(found.name, found.folders, declared)
+        or find_declared(found.name, (), node.declared)
+    )
+    folders = [entry.folder] if entry and entry.folder and entry.folder in (found.folders or (entry.folder,)) else []
+    return ModelReference(
+        node_id=clean_text(node.id),
+        node_type=clean_text(node.type),
+        input=clean_text(found.input),
+        folder=next(iter([*folders, *found.folders]), None),
+        name=clean_text(found.name),
+        hash=entry.hash if entry else None,
+        url=entry.url if entry else None,
+        is_required=node.is_active and found.is_used,
+    )
+
+
+def _find_names(node: Node, loader: Loader) -> Iterator[_Found]:
+    """Yield what the values of a node name; a LoRA of its rows is not repeated for the tags of its texts."""
+    values = {each.name: each.value for each in node.values if each.name}
+    in_rows: set[str] = set()
+    texts: list[tuple[str, str]] = []
+    for each in node.values:
+        if rows := list_lora_rows(each.value):
+            in_rows.update(row.name for row in rows)
+            yield from (_Found(each.name, row.name, ("loras",), row.is_on) for row in rows if not is_no_model(row.name))
+        elif (text := _get_text(each.value)) is not None:
+            texts.append((each.name, text))
+        else:
+            yield from (_Found(each.name, inner) for inner in _list_inner_texts(each.value) if is_file_name(inner))
+    for name, text in texts:
+        if found := _find_file(name, text, loader, values):
+            yield found
+        else:
+            yield from (found for found in _find_in_prompt(name, text, loader) if found.name not in in_rows)
+
+
+def _find_file(name: str, text: str, loader: Loader, values: Mapping[str, object]) -> _Found | None:
+    """Return the model whose file a text names; None if it names none, or is a prompt."""
+    known = loader.find_input(name)
+    if known and is_no_model(text):
+        return None
+    if known and (loader.takes_bare_names or is_file_name(text)):
+        return _Found(name, text, known.list_folders(text), loader.is_in_use(name, values))
+    # A widget without a name, or one of another version of the node.
+    return _Found(name, text, loader.get_only_folders()) if is_file_name(text) else None
+
+
+def _find_in_prompt(name: str, text: str, loader: Loader) -> Iterator[_Found]:
+    """Yield LoRAs and embeddings that a prompt names. A tag is plain text to a node that is not known to load it."""
+    if has_prompt_names(text):
+        for each in list_prompt_names(text):
+            yield _Found(name, each.name, (each.folder,), each.folder != "loras" or loader.loads_tags)
+
+
+def _get_text(value: object) -> str | None:
+    """Return a text, also that of a value with a picture (``{content, image}``, pysssss); None for other values."""
+    if isinstance(value, dict):
+        value = value.get("content")
+    return value if isinstance(value, str) else None
+
+
+def _list_inner_texts(value: object) -> Iterator[str]:
+    """Yield the texts inside a list or object of an unknown form."""
+    level = get_children(value)
+    while level:
+        yield from (each for each in level if isinstance(each, str))
+        level = [child for each in level for child in get_children(each)]
+
+
+def is_file_name(text: str) -> bool:
+    """Return whether a text ends like a model file and is not a prompt or an address."""
+    if len(text) > MAX_NAME_LENGTH or "\n" in text or "://" in text:
+        return False
+    return find_format(text) is not None and not has_prompt_names(text)
+
+
+def is_no_model(text: str) -> bool:
+    """Return whether a loader's choice loads no file, such as ``None`` or ``Baked VAE``."""
+    return text.strip().lower() in _NO_MODEL
+
+
+def clean_text(text: str) -> str:
+    """Replace control characters and lone surrogates, which no database and no terminal takes."""
+    return _unprintable.sub("\N{REPLACEMENT CHARACTER}", text)

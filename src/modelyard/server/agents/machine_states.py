@@ -1,0 +1,114 @@
+"""The ``machine_state`` of a machine, which sums up all that it reports, and the reason in words. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelyard.comfyui.quoting import counted
+from modelyard.server.models.replicas.tables import AgentRow
+from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy
+from modelyard.wire.agents.values import MachineState, ModelState
+
+_WAITING_PHASES = ("idle", "waiting")
+# The columns that ``decide_machine_state`` reads, and those that find its other arguments.
+STATE_COLUMNS = (
+    *(AgentRow.number, AgentRow.team_id, AgentRow.label_set, AgentRow.agent_status, AgentRow.sync_phase),
+    *(AgentRow.sync_detail, AgentRow.models_ready, AgentRow.models_unloaded, AgentRow.waiting_for, AgentRow.problem),
+    AgentRow.models_evicted,
+    *(AgentRow.removal_waiting, AgentRow.removal_token, AgentRow.paused, AgentRow.last_heartbeat, AgentRow.stopped_at),
+)
+
+
+@dataclass(frozen=True)
+class StateAndReason:
+    """A machine's state, and why it is in this state; up-to-date machines have no reason."""
+
+    state: MachineState
+    reason: str | None = None
+
+
+def decide_machine_state(
+    agent: AgentRow, moment: datetime, models_desired: int, reasons: Mapping[ModelState, str]
+) -> StateAndReason:
+    """Return the state of a machine at ``moment``, the first of these that applies.
+
+    Offline, waiting because it is paused, a problem that a person has to solve, syncing, a problem that it tries to
+    solve itself, waiting, up to date. ``reasons`` has the reason of one model in each problematic state.
+    """
+    return (
+        _find_offline(agent, moment)
+        or _find_pause(agent)
+        or _find_problem(agent, reasons)
+        or _find_activity(agent, models_desired)
+        or _find_failure(reasons)
+        or _find_wait(agent, models_desired)
+        or StateAndReason("up_to_date")
+    )
+
+
+def _find_offline(agent: AgentRow, moment: datetime) -> StateAndReason | None:
+    """Return the state of a machine that was stopped, or has sent no heartbeat for too long."""
+    if agent.stopped_at is not None:
+        return StateAndReason("offline", "The agent was stopped.")
+    if is_unhealthy(agent, moment):
+        seconds = int(UNHEALTHY_AFTER.total_seconds())
+        return StateAndReason(
+            "offline",
+            f"No heartbeat for more than {seconds} seconds: the machine is off, has no network, or its agent crashed.",
+        )
+    return None
+
+
+def _find_pause(agent: AgentRow) -> StateAndReason | None:
+    """Return the state of a machine that was paused."""
+    return StateAndReason("waiting", "The machine is paused.") if agent.paused else None
+
+
+def _find_problem(agent: AgentRow, reasons: Mapping[ModelState, str]) -> StateAndReason | None:
+    """Return the state of a machine on which a person has to do something."""
+    if agent.problem is not None:
+        return StateAndReason("problem", agent.problem)
+    if "conflict" in reasons:
+        return StateAndReason("problem", reasons["conflict"] or "A file of yours has the path of a model.")
+    if agent.removal_token is not None:
+        files = counted(agent.removal_waiting, "file")
+        return StateAndReason("problem", f"The removal of {files} waits for approval.")
+    if "blocked" in reasons:
+        return StateAndReason("problem", reasons["blocked"] or "Something on the machine prevents a model.")
+    if agent.models_unloaded:
+        models = counted(agent.models_unloaded, "model")
+        return StateAndReason("problem", f"ComfyUI does not load {models}; the states of its models say why.")
+    return None
+
+
+def _find_activity(agent: AgentRow, models_desired: int) -> StateAndReason | None:
+    """Return the state of a machine that changes models, or prepares that since it lacks some.
+
+    A scan of the folders of a complete machine is no activity for people.
+    """
+    is_preparing = _count_missing(agent, models_desired) > 0 and agent.sync_phase not in _WAITING_PHASES
+    if agent.agent_status != "syncing" and not is_preparing:
+        return None
+    detail = f" {agent.sync_detail}" if agent.sync_detail else ""
+    return StateAndReason("syncing", f"{agent.sync_phase.capitalize()}{detail}")
+
+
+def _find_failure(reasons: Mapping[ModelState, str]) -> StateAndReason | None:
+    """Return the state of a machine on which an attempt failed, which it repeats within ten minutes."""
+    if "failed" not in reasons:
+        return None
+    return StateAndReason("problem", reasons["failed"] or "A model could not be placed; it is tried again.")
+
+
+def _find_wait(agent: AgentRow, models_desired: int) -> StateAndReason | None:
+    """Return the state of a machine that lacks models and does nothing about it now."""
+    missing = _count_missing(agent, models_desired)
+    if missing <= 0:
+        return None
+    is_are = "is" if missing == 1 else "are"
+    return StateAndReason("waiting", agent.waiting_for or f"{counted(missing, 'model')} {is_are} queued.")
+
+
+def _count_missing(agent: AgentRow, models_desired: int) -> int:
+    """Return how many models a machine lacks, without those that it has evicted."""
+    return models_desired - agent.models_ready - agent.models_evicted

@@ -1,0 +1,95 @@
+"""The models of a new version of a collection: which ones a request means, and at which versions."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.wire import problems
+from modelyard.wire.collections import NewCollectionModel
+
+VersionKey = tuple[UUID, int]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model at one version, as a collection stores it."""
+
+    model_id: UUID
+    model_version: int
+    model_path: str
+    file_size: int
+    file_hash: str
+
+    @property
+    def key(self) -> VersionKey:
+        """The model and the version, which determine the rest."""
+        return self.model_id, self.model_version
+
+
+@dataclass(frozen=True)
+class KnownModels:
+    """What the team has of the models that a request names, without the trash.
+
+    ``shown`` has the number of the version that each model has now, ``folders`` those of many files, ``entries`` the
+    requested and shown versions.
+    """
+
+    shown: Mapping[UUID, int]
+    folders: Collection[UUID]
+    entries: Mapping[VersionKey, Entry]
+
+
+def load_known_models(session: Session, team_id: UUID, asked: Collection[NewCollectionModel]) -> KnownModels:
+    """Load the models of the team among those that a request names; two queries."""
+    of_team = ModelRow.team_id == team_id, ModelRow.deleted_at.is_(None)
+    models = session.scalars(select(ModelRow).where(ModelRow.id.in_([each.model_id for each in asked]), *of_team))
+    by_id = {model.id: model for model in models}
+    keys = {
+        (each.model_id, each.version or by_id[each.model_id].shown_version) for each in asked if each.model_id in by_id
+    }
+    is_asked = tuple_(ModelVersionRow.model_id, ModelVersionRow.number).in_(keys)
+    columns = (
+        *(ModelVersionRow.model_id, ModelVersionRow.number),
+        *(ModelVersionRow.file_size, ModelVersionRow.file_hash),
+    )
+    versions = session.execute(select(*columns).where(is_asked, ModelVersionRow.deleted_at.is_(None))) if keys else ()
+    entries = [
+        Entry(model_id, number, by_id[model_id].model_path, file_size, file_hash)
+        for model_id, number, file_size, file_hash in versions
+    ]
+    shown = {model_id: model.shown_version for model_id, model in by_id.items()}
+    folders = {model_id for model_id, model in by_id.items() if model.is_folder}
+    return KnownModels(shown, folders, {entry.key: entry for entry in entries})
+
+
+def decide_entries(asked: Sequence[NewCollectionModel], known: KnownModels) -> list[Entry]:
+    """Return the entries of a new version, in the order of the request. Pure.
+
+    Raises:
+        InvalidRequest: a model or version is not the team's, is in the trash, or is named twice; names each item.
+    """
+    errors = list(_list_errors(asked, known))
+    if errors:
+        names = ", ".join(f"'{error['field']}'" for error in errors)
+        raise problems.InvalidRequest(f"Not valid: {names}. {errors[0]['message']}.", errors=errors)
+    return [known.entries[each.model_id, each.version or known.shown[each.model_id]] for each in asked]
+
+
+def _list_errors(asked: Sequence[NewCollectionModel], known: KnownModels) -> Iterator[dict[str, str]]:
+    """Yield the error of each item that cannot be in a collection."""
+    seen = set[UUID]()
+    for index, each in enumerate(asked):
+        item = f"model_list.{index}"
+        if each.model_id not in known.shown:
+            yield {"field": f"{item}.model_id", "message": "The team has no such model, or it is in the trash"}
+        elif each.model_id in known.folders:
+            yield {"field": f"{item}.model_id", "message": "The model is a folder, which a collection cannot have yet"}
+        elif each.model_id in seen:
+            yield {"field": f"{item}.model_id", "message": "The model is in the list twice"}
+        elif each.version is not None and (each.model_id, each.version) not in known.entries:
+            yield {"field": f"{item}.version", "message": "The model has no such version, or it is in the trash"}
+        seen.add(each.model_id)

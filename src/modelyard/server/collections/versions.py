@@ -1,0 +1,167 @@
+"""Versions of collections: the next one, lists, and one with its models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from modelyard.server.audit import operations as audit
+from modelyard.server.collections.entries import Entry, decide_entries, load_known_models
+from modelyard.server.collections.lookup import find_collection, find_collection_to_change
+from modelyard.server.collections.records import build_version, build_version_summary
+from modelyard.server.collections.subscribed_models import list_subscribed_agents, update_subscribed_models
+from modelyard.server.collections.tables import CollectionEntryRow, CollectionRow, CollectionVersionRow
+from modelyard.server.database.base import now
+from modelyard.server.database.session import get_table
+from modelyard.server.http.paging import Order, Page, list_page
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.permissions import Operation, check_permission
+from modelyard.wire import problems
+from modelyard.wire.collections import (
+    MAX_COLLECTION_VERSIONS,
+    CollectionVersion,
+    CollectionVersionList,
+    NewCollectionVersion,
+)
+
+_entries = get_table(CollectionEntryRow)
+
+
+@dataclass(frozen=True)
+class AddedVersion:
+    """The newest version of a collection, and whether this request made it."""
+
+    number: int
+    is_new: bool
+
+
+def parse_version_number(text: str) -> int:
+    """Return the version number of a request path.
+
+    Raises:
+        CollectionVersionNotFound: it is not a number that a version may have.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise _build_not_found()
+    return int(text)
+
+
+def _build_not_found() -> problems.CollectionVersionNotFound:
+    """Build the problem for a version that the collection does not have."""
+    return problems.CollectionVersionNotFound("The collection has no such version.")
+
+
+def add_version(session: Session, team: TeamContext, collection_id: UUID, new: NewCollectionVersion) -> AddedVersion:
+    """Make the next version of a collection; a request with the models of the newest one returns that one.
+
+    Subscribed machines get it, unless the collection is held, or they do not all have the newest version before.
+
+    Raises:
+        CollectionNotFound, RoleTooLow: see ``find_collection_to_change``.
+        KeyNotAllowed, RoleTooLow: the collection is pinned, and the caller is no admin.
+        InvalidRequest: see ``decide_entries``.
+        VersionConflict: the collection has a newer version than the caller expects, with other models.
+        CollectionLimitReached: it has ``MAX_COLLECTION_VERSIONS`` of them.
+    """
+    collection = find_collection_to_change(session, team, collection_id)
+    if collection.is_pinned:
+        check_permission(Operation.COLLECTIONS_SUBSCRIBE, team.caller, team.role)
+    entries = decide_entries(new.model_list, load_known_models(session, team.team_id, new.model_list))
+    newest = find_version(session, collection, collection.latest_version)
+    if [entry.key for entry in entries] == _list_keys(session, newest) and new.note in (None, newest.note):
+        return AddedVersion(newest.number, is_new=False)
+    if new.expected_version is not None and newest.number > new.expected_version:
+        raise problems.VersionConflict(
+            f"'{collection.name}' has version {newest.number} now, made by {newest.creator_name}. Read it first.",
+            version=newest.number,
+            created_by=newest.creator_name,
+            collection_id=str(collection.id),
+        )
+    _check_version_count(collection)
+    is_followed = collection.is_fully_rolled_out and not collection.is_held
+    collection.latest_version += 1
+    collection.updated_at = now()
+    insert_version(session, team, collection, entries, new.note)
+    if is_followed:
+        collection.rolled_out_version = collection.latest_version
+        update_subscribed_models(session, team.team_id, list_subscribed_agents(session, collection))
+    facts = {"name": collection.name, "version": collection.latest_version, "model_count": len(entries)}
+    audit.record(session, team.actor, team.team_id, "collection.version_created", collection.id, **facts)
+    return AddedVersion(collection.latest_version, is_new=True)
+
+
+def _list_keys(session: Session, version: CollectionVersionRow) -> list[tuple[UUID, int]]:
+    """Return the model and the model's version of each entry of a version, in their order."""
+    entry = CollectionEntryRow
+    of_version = entry.collection_id == version.collection_id, entry.number == version.number
+    rows = session.execute(select(entry.model_id, entry.model_version).where(*of_version).order_by(entry.position))
+    return [(model_id, model_version) for model_id, model_version in rows]
+
+
+def list_versions(session: Session, team: TeamContext, collection_id: UUID, page: Page) -> CollectionVersionList:
+    """Return one page of a collection's versions, newest first.
+
+    Raises:
+        CollectionNotFound: see ``find_collection``.
+    """
+    collection = find_collection(session, team, collection_id)
+    query = select(CollectionVersionRow).where(CollectionVersionRow.collection_id == collection.id)
+    rows, meta = list_page(session, query, page, Order((CollectionVersionRow.number,), is_descending=True))
+    return CollectionVersionList(version_list=[build_version_summary(row[0]) for row in rows], page_meta=meta)
+
+
+def get_version(session: Session, team: TeamContext, collection_id: UUID, number: int) -> CollectionVersion:
+    """Return a version of a collection with its models.
+
+    Raises:
+        CollectionNotFound: see ``find_collection``.
+        CollectionVersionNotFound: it has no such version.
+    """
+    return build_version(session, find_version(session, find_collection(session, team, collection_id), number))
+
+
+def find_version(session: Session, collection: CollectionRow, number: int) -> CollectionVersionRow:
+    """Return a version of a collection; raises ``CollectionVersionNotFound``."""
+    version = session.get(CollectionVersionRow, (collection.id, number))
+    if version is None:
+        raise _build_not_found()
+    return version
+
+
+def _check_version_count(collection: CollectionRow) -> None:
+    """Check that a collection may have one more version.
+
+    Raises:
+        CollectionLimitReached: it may not.
+    """
+    if collection.latest_version >= MAX_COLLECTION_VERSIONS:
+        raise problems.CollectionLimitReached(
+            f"'{collection.name}' has {collection.latest_version:,} versions, and cannot have more. Create another "
+            "collection with its models, and delete this one when its versions are not used any more.",
+            limit=MAX_COLLECTION_VERSIONS,
+        )
+
+
+def insert_version(
+    session: Session, team: TeamContext, collection: CollectionRow, entries: Sequence[Entry], note: str | None
+) -> None:
+    """Insert the version ``latest_version`` of a collection with its models."""
+    creator = team.creator
+    session.add(
+        CollectionVersionRow(
+            collection_id=collection.id,
+            number=collection.latest_version,
+            note=note,
+            model_count=len(entries),
+            creator_kind=creator.kind,
+            creator_id=creator.id,
+            creator_name=creator.name,
+        )
+    )
+    session.flush()
+    of_version = {"collection_id": collection.id, "number": collection.latest_version}
+    rows = [of_version | {"position": position} | vars(entry) for position, entry in enumerate(entries)]
+    if rows:
+        session.connection().execute(insert(_entries), rows)

@@ -1,0 +1,1 @@
+"""How an operation gets its arguments, and a thread to run in."""

@@ -1,0 +1,221 @@
+"""Downloading a source's file into the parts of an upload, from where an interrupted run ended."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelyard.server.imports.sources.direct import read_size
+from modelyard.server.imports.sources.found import FoundFile
+from modelyard.server.imports.sources.requests import check_response, translate_outbound_errors
+from modelyard.server.outbound.client import OutboundClient, OutboundResponse
+from modelyard.server.storage.blob_store import BlobStore, NamedPart
+from modelyard.server.storage.digest import ReadStopped
+from modelyard.server.uploads.tables import UploadRow
+from modelyard.wire import problems
+
+_content_range = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a download reports: bytes that are stored durably, and the strong ETag of their content."""
+
+    bytes_done: int
+    etag: str | None
+
+
+class Reporter(Protocol):
+    """What a download reports to."""
+
+    def report(self, progress: Progress) -> bool:
+        """Store the progress; return False if the download has to end."""
+        ...
+
+    def is_interrupted(self) -> bool:
+        """Return whether the download has to end; called for each piece, so it is quick."""
+        ...
+
+
+def download_file(
+    client: OutboundClient, store: BlobStore, upload: UploadRow, file: FoundFile, before: Progress, reporter: Reporter
+) -> str | None:
+    """Download a file into the open multipart upload of ``upload``, and complete it.
+
+    Parts that an earlier run stored are kept, up to those that it has reported (``before``), if the source still has
+    the content with the same ETag. Returns the SHA-256 as hex if this run has hashed the whole file, else None; a store
+    that hashes uploads does that itself.
+
+    Raises:
+        ReadStopped: the reporter says that the download has to end.
+        SourceChanged: the source has another size than declared.
+        SourceUnavailable, SourceNotFound, SourceRestricted, LinkRefused: see ``check_response``.
+        StoreError: the store failed.
+    """
+    multipart_id, part_size = upload.multipart_id or "", upload.part_size or upload.file_size
+    named = list_first_parts(store, upload, multipart_id) if before.etag else []
+    del named[-(-before.bytes_done // part_size) :]
+    start = min(len(named) * part_size, upload.file_size)
+    # A store that hashes uploads reads them while they arrive: once is enough.
+    hasher = None if store.hashes_uploads else hashlib.sha256()
+
+    def put_part(number: int, part: bytes) -> NamedPart:
+        """Hash a part if the store does not, and store it."""
+        if hasher is not None:
+            hasher.update(part)
+        return NamedPart(number, store.put_part(upload.storage_key, multipart_id, number, part))
+
+    if start < upload.file_size:
+        headers = {"Range": f"bytes={start}-", "If-Range": before.etag or ""} if start else {}
+        with translate_outbound_errors(), client.request("GET", file.download_url, headers) as response:
+            start, _ = check_start(response, start, upload.file_size)
+            if start and read_strong_etag(response) not in (None, before.etag):
+                reporter.report(Progress(0, None))
+                raise problems.SourceUnavailable("The source sent a range of other content.", retry_after=1)
+            del named[start // part_size :]
+            progress = Progress(start, read_strong_etag(response))
+            check_continued(reporter.report(progress))
+            failed = threading.Event()
+            body = stop_if_interrupted(response.iterate(upload.file_size - start), reporter, failed)
+            parts = iterate_parts(body, start, upload.file_size, part_size)
+            with closing(store_while_reading(enumerate(parts, len(named) + 1), put_part, failed)) as stored:
+                for part, size in stored:
+                    named.append(part)
+                    progress = Progress(progress.bytes_done + size, progress.etag)
+                    check_continued(reporter.report(progress))
+    store.finish_multipart(upload.storage_key, multipart_id, named)
+    return None if start or hasher is None else hasher.hexdigest()
+
+
+def store_while_reading(
+    parts: Iterator[tuple[int, bytes]], put_part: Callable[[int, bytes], NamedPart], failed: threading.Event
+) -> Generator[tuple[NamedPart, int]]:
+    """Store each part in another thread while the next one is read; yield the stored ones in order, with their size.
+
+    If reading fails, the part that is complete by then is stored and yielded first. ``failed`` is set once a part
+    cannot be stored, so that reading can end at once; the error is raised after that.
+    """
+
+    def put(number: int, part: bytes) -> NamedPart:
+        try:
+            return put_part(number, part)
+        except BaseException:
+            failed.set()
+            raise
+
+    with ThreadPoolExecutor(1, thread_name_prefix="import part") as thread:
+        stored: Future[NamedPart] | None = None
+        size, failure = 0, None
+        while failure is None:
+            try:
+                number, part = next(parts)
+            except Exception as error:  # noqa: BLE001 raised again below, unless it is the end
+                failure = error
+            if stored is not None:
+                yield stored.result(), size
+            if failure is None:
+                stored, size = thread.submit(put, number, part), len(part)
+        if not isinstance(failure, StopIteration):
+            raise failure
+
+
+def check_continued(is_continued: bool) -> None:
+    """Raise ``ReadStopped`` if the download has to end."""
+    if not is_continued:
+        raise ReadStopped("The import was cancelled, or another worker has it.")
+
+
+def list_first_parts(store: BlobStore, upload: UploadRow, multipart_id: str) -> list[NamedPart]:
+    """Return the stored parts from the first on, up to the first one that is missing."""
+    stored = {part.number: part for part in store.list_parts(upload.storage_key, multipart_id)}
+    first: list[NamedPart] = []
+    while (part := stored.get(len(first) + 1)) is not None:
+        first.append(NamedPart(part.number, part.etag))
+    return first
+
+
+def check_start(response: OutboundResponse, start: int, size: int | None) -> tuple[int, int | None]:
+    """Return where the body begins, at ``start`` for a part of the same content or at 0 for the whole, and its end.
+
+    The end is the size of the whole file; None if the source does not say it.
+
+    Raises:
+        SourceChanged: the source has another size than the draft, unless that is None.
+        SourceUnavailable: the range is not the requested one; the next try starts anew.
+        LinkRefused: the body is not the file as it is.
+    """
+    name = f"'{response.url.host}'"
+    if response.status == 416 and size is not None:
+        raise problems.SourceChanged(f"{name} has fewer bytes than the {size} of the draft. Look the link up again.")
+    check_response(response, name)
+    _check_is_plain(response, name)
+    if response.status == 206:
+        found = _content_range.fullmatch(response.headers.get("content-range", ""))
+        if found is None or int(found[1]) != start or found[3] not in ("*", str(int(found[2]) + 1)):
+            raise problems.SourceUnavailable(f"{name} sent another range than requested.", retry_after=5)
+        # Of a range of a file of unknown size, its own end is all that is known.
+        total = None if found[3] == "*" and size is not None else int(found[2]) + 1
+    else:
+        start, total = 0, read_size(response.headers)
+    if None not in (total, size) and total != size:
+        raise problems.SourceChanged(
+            f"The file has {total} bytes at {name}, not the {size} of the draft. Look the link up again."
+        )
+    return start, total
+
+
+def _check_is_plain(response: OutboundResponse, name: str) -> None:
+    """Check that the body is the file as it is, which is what was asked for; raises ``LinkRefused``."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise problems.LinkRefused(f"{name} sends the file only compressed ({encoding[:40]!r}). Upload it yourself.")
+
+
+def read_strong_etag(response: OutboundResponse) -> str | None:
+    """Return the ETag of a response if it is strong: only with it, a later run may ask for the rest."""
+    etag = response.headers.get("etag", "")
+    return etag if re.fullmatch(r'"[!#-~]{1,200}"', etag) else None
+
+
+def stop_if_interrupted(
+    pieces: Iterator[bytes], reporter: Reporter, failed: threading.Event | None = None
+) -> Iterator[bytes]:
+    """Yield the pieces; raise ``ReadStopped`` once the download has to end, or ``failed`` is set."""
+    for piece in pieces:
+        check_continued(not reporter.is_interrupted())
+        if failed is not None and failed.is_set():
+            raise ReadStopped("A part cannot be stored.")
+        yield piece
+
+
+def check_is_whole(at: int, size: int) -> None:
+    """Check that a body has ended at the end of the file; raises ``SourceUnavailable``."""
+    if at != size:
+        raise problems.SourceUnavailable(f"The source ended after {at} of {size} bytes.", retry_after=1)
+
+
+def iterate_parts(body: Iterator[bytes], start: int, size: int, part_size: int) -> Iterator[bytes]:
+    """Yield the body in parts from ``start`` on.
+
+    Raises:
+        SourceUnavailable: the body ended early.
+    """
+    pieces, held, at = list[bytes](), 0, start
+    # The pause after failed tries in a row grows by itself.
+    with translate_outbound_errors(retry_after=1):
+        for piece in body:
+            rest = piece
+            while held + len(rest) >= part_size:
+                # Joined once: a buffer that grows and is cut copies each byte several times.
+                yield b"".join([*pieces, rest[: part_size - held]])
+                rest, at = rest[part_size - held :], at + part_size
+                pieces, held = [], 0
+            pieces.append(rest)
+            held += len(rest)
+    check_is_whole(at + held, size)
+    if held:
+        yield b"".join(pieces)

@@ -1,0 +1,348 @@
+"""Operations on imports: the draft of a link; start, list, read, cancel and retry."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from modelyard.server.audit import operations as audit
+from modelyard.server.database.base import new_id
+from modelyard.server.database.clock import get_database_time
+from modelyard.server.database.session import Database, announce
+from modelyard.server.encryption import SecretCipher
+from modelyard.server.http.paging import Order, Page, list_page
+from modelyard.server.http.params import parse_uuid
+from modelyard.server.imports.sources.drafts import clean_file_name, guess_model_type
+from modelyard.server.imports.sources.found import FoundFile, FoundModel
+from modelyard.server.imports.sources.links import parse_link
+from modelyard.server.imports.sources.lookup import Sources, find_model
+from modelyard.server.imports.sources.requests import translate_outbound_errors
+from modelyard.server.imports.tables import WAITING, ImportRow
+from modelyard.server.imports.tokens.operations import read_source_tokens
+from modelyard.server.imports.unsized_download import choose_first_size
+from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.registration.operations import presign_upload
+from modelyard.server.outbound.policy import parse_url
+from modelyard.server.settings import Settings
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.permissions import EDIT_EVERY_ROLE
+from modelyard.server.uploads.multipart import abort_own_upload, begin_multipart
+from modelyard.server.uploads.operations import find_upload, find_verified_size
+from modelyard.server.uploads.tables import UploadRow
+from modelyard.wire import problems
+from modelyard.wire.imports.drafts import ImportDraft, ImportLink, ImportSource, SourceFile, SourceHashes
+from modelyard.wire.imports.jobs import ImportList, ModelImport, NewImport
+from modelyard.wire.uploads import MultipartRequest, UploadRequest
+from modelyard.wire.versions import Creator
+
+# Announced within this process when an import is queued.
+IMPORT_QUEUED = "import-queued"
+KEPT_DAYS = 30
+_NEWEST_FIRST = Order((ImportRow.id,), is_descending=True)
+
+
+@dataclass(frozen=True)
+class StartedImport:
+    """The id of an import, and whether this request started it."""
+
+    id: UUID
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class ImportOrigin:
+    """Where the bytes of an import come from: a host, or for a conversion the source as ``DerivedFrom`` in JSON.
+
+    ``keeps_record``: a read has started it, so a model that has the content already keeps its record.
+    """
+
+    host: str
+    derived_from: dict[str, Any] | None = None
+    keeps_record: bool = False
+
+
+def resolve_link(
+    database: Database, cipher: SecretCipher | None, sources: Sources, team: TeamContext, link: ImportLink
+) -> ImportDraft:
+    """Return what an import of a link would register; raises as ``find_model``."""
+    with database.reading() as session:
+        tokens = read_source_tokens(session, team.team_id, cipher)
+    return build_draft(find_model(sources.with_tokens(tokens), link.url))
+
+
+def build_draft(found: FoundModel) -> ImportDraft:
+    """Build the draft of a model at a source. Pure."""
+    file_name = clean_file_name(found.file.name)
+    return ImportDraft(
+        url=found.file.url,
+        source=ImportSource(kind=found.kind, page_url=found.page_url, name=found.name, revision=found.revision),
+        file_list=[_build_file(file) for file in found.files],
+        is_complete=found.is_complete,
+        file_name=file_name,
+        size=found.file.size,
+        hashes=SourceHashes(sha256=f"sha256:{found.file.sha256}" if found.file.sha256 else None),
+        display_name=found.display_name,
+        model_type=found.model_type,
+        model_path=f"{found.model_type}/{file_name}",
+        base_model=found.base_model,
+        trigger_words=found.trigger_words,
+        license=found.license,
+    )
+
+
+def _build_file(file: FoundFile) -> SourceFile:
+    """Build the API's view of a file of a source."""
+    return SourceFile(
+        url=file.url,
+        name=file.name,
+        size=file.size,
+        file_name=clean_file_name(file.name),
+        model_type=file.model_type or guess_model_type(file.name),
+        sha256=f"sha256:{file.sha256}" if file.sha256 else None,
+    )
+
+
+def start_import(
+    objects: ObjectChecks,
+    team: TeamContext,
+    settings: Settings,
+    sources: Sources,
+    new: NewImport,
+    *,
+    keeps_record: bool = False,
+) -> StartedImport:
+    """Queue an import, whose size is reserved in the team's quota; return one that runs for the same path and link.
+
+    ``keeps_record``: see ``ImportOrigin``.
+
+    Raises:
+        LinkRefused: the link is none.
+        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, QuotaExceeded, TooManyUploads, StorageFull: see
+            ``presign_upload``.
+    """
+    with translate_outbound_errors():
+        parse_link(new.url, sources.endpoints)
+        url = parse_url(new.url)
+    if url.scheme not in ("https", "http") or not url.host:
+        raise problems.LinkRefused("Look the link up first, and send the `url` of the draft.")
+    with objects.database.reading() as session:
+        running = find_running_import(session, team.team_id, new)
+    if running is not None:
+        return StartedImport(running, is_new=False)
+    return queue_import(objects, team, settings, new, ImportOrigin(url.host, keeps_record=keeps_record))
+
+
+def queue_import(
+    objects: ObjectChecks, team: TeamContext, settings: Settings, new: NewImport, origin: ImportOrigin
+) -> StartedImport:
+    """Queue an import or a conversion, whose size is reserved in the quota; return one that was queued meanwhile.
+
+    Of requests for the same path and link at the same time, one queues the import.
+
+    Raises:
+        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, QuotaExceeded, TooManyUploads, StorageFull: see
+            ``presign_upload``.
+    """
+    upload = _open_upload(objects, team, settings, new)
+    row = ImportRow(
+        id=new_id(),
+        team_id=team.team_id,
+        url=new.url,
+        host=origin.host,
+        derived_from=origin.derived_from,
+        keeps_record=origin.keeps_record,
+        request=new.model_dump(mode="json", exclude_unset=True),
+        storage_key=upload.storage_key,
+        file_size=upload.file_size,
+        file_hash=new.file_hash,
+        creator_kind=team.creator.kind,
+        creator_id=team.creator.id,
+        creator_name=team.creator.name,
+        credential_id=team.caller.credential_id,
+    )
+    with objects.database.writing(team.team_id) as session:
+        running = find_running_import(session, team.team_id, new)
+        if running is None:
+            session.add(row)
+            facts = {"url": new.url, "model_path": new.model_path}
+            audit.record(session, team.actor, team.team_id, "import.started", row.id, **facts)
+            announce(session, IMPORT_QUEUED)
+    if running is not None:
+        abort_own_upload(objects.database, objects.store, team.team_id, upload.storage_key)
+        return StartedImport(running, is_new=False)
+    return StartedImport(row.id, is_new=True)
+
+
+def find_running_import(session: Session, team_id: UUID, new: NewImport) -> UUID | None:
+    """Return the id of a queued or running import of the same link to the same path."""
+    same_link = select(ImportRow).where(WAITING, ImportRow.team_id == team_id, ImportRow.url == new.url)
+    rows = session.scalars(same_link)
+    return next((row.id for row in rows if row.request["model_path"] == new.model_path), None)
+
+
+def _open_upload(objects: ObjectChecks, team: TeamContext, settings: Settings, new: NewImport) -> UploadRow:
+    """Open the upload that an import fills, unless the team has the content, and return it."""
+    size = new.file_size or _find_held_size(objects.database, team, new) or choose_first_size(settings)
+    request = UploadRequest(
+        file_name=new.model_path.rpartition("/")[2][:255],
+        file_size=size,
+        model_type=new.model_type,
+        model_path=new.model_path,
+        file_hash=new.file_hash,
+        replaces=new.replaces,
+    )
+    opened, _ = presign_upload(objects, team, settings, request)
+    if not opened.is_stored:
+        # Unlike an upload with one PUT, it reserves the quota until it expires or is aborted.
+        started = MultipartRequest(storage_key=opened.upload.storage_key, file_size=size)
+        begin_multipart(objects.database, objects.store, team.caller, settings, started)
+    return opened.upload
+
+
+def _find_held_size(database: Database, team: TeamContext, new: NewImport) -> int | None:
+    """Return the size of the content if the team has it already by its hash, or None."""
+    if new.file_hash is None:
+        return None
+    with database.reading() as session:
+        return find_verified_size(session, team.team_id, new.file_hash.removeprefix("sha256:"))
+
+
+def parse_import_id(text: str) -> UUID:
+    """Return the import id of a request path; raises ``ImportNotFound`` if it is not a UUID."""
+    return parse_uuid(text, _build_not_found())
+
+
+def _build_not_found() -> problems.ImportNotFound:
+    """Build the problem for an import that does not exist or belongs to another team; both look the same."""
+    return problems.ImportNotFound("There is no such import.")
+
+
+def find_import(session: Session, team: TeamContext, import_id: UUID) -> ImportRow:
+    """Return an import of the team; raises ``ImportNotFound``."""
+    row = session.get(ImportRow, import_id)
+    if row is None or row.team_id != team.team_id:
+        raise _build_not_found()
+    return row
+
+
+def list_imports(session: Session, team: TeamContext, page: Page) -> ImportList:
+    """Return the imports of the team, newest first, one page at a time."""
+    rows, meta = list_page(session, select(ImportRow).where(ImportRow.team_id == team.team_id), page, _NEWEST_FIRST)
+    return ImportList(import_list=[build_import(row[0]) for row in rows], page_meta=meta)
+
+
+def build_import(row: ImportRow) -> ModelImport:
+    """Build the API's view of an import."""
+    is_waiting = row.import_state == "queued" and row.lease is None
+    is_size_known = row.import_state == "done" or row.request.get("file_size") is not None
+    return ModelImport(
+        id=row.id,
+        url=row.url,
+        import_state=row.import_state,
+        display_name=row.request["display_name"],
+        model_type=row.request["model_type"],
+        model_path=row.request["model_path"],
+        file_size=row.file_size if is_size_known else None,
+        bytes_done=row.bytes_done,
+        model_id=row.model_id,
+        error=row.error,
+        error_code=row.error_code,
+        retry_at=row.leased_until if is_waiting else None,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        created_by=Creator(kind=row.creator_kind, id=row.creator_id, display_name=row.creator_name),
+    )
+
+
+def cancel_import(objects: ObjectChecks, team: TeamContext, import_id: UUID) -> None:
+    """Cancel an import and delete what is downloaded; does nothing if it has failed or was cancelled already.
+
+    A conversion that runs keeps its lease until its worker has noticed: it counts in the limits of conversions.
+
+    Raises:
+        ImportNotFound, RoleTooLow: see ``_find_import_to_change``.
+        ImportFinished: its model is registered.
+    """
+    with objects.database.writing(team.team_id) as session:
+        row = _find_import_to_change(session, team, import_id)
+        upload = find_upload(session, team.team_id, row.storage_key)
+        if row.import_state == "done" or (upload is not None and upload.registered_at is not None):
+            raise problems.ImportFinished(
+                f"The import can no longer be cancelled: '{row.request['model_path']}' is registered. Delete the model "
+                "if you do not want it.",
+                import_state=row.import_state,
+            )
+        if row.import_state in ("queued", "running"):
+            row.import_state, row.finished_at = "cancelled", get_database_time(session)
+            if row.lease is None or row.derived_from is None:
+                row.lease = row.leased_until = None
+            path = row.request["model_path"]
+            audit.record(session, team.actor, team.team_id, "import.cancelled", row.id, model_path=path)
+    abort_own_upload(objects.database, objects.store, team.team_id, row.storage_key)
+
+
+def retry_import(objects: ObjectChecks, team: TeamContext, settings: Settings, import_id: UUID) -> None:
+    """Queue a failed or cancelled import again, from the start; one that waits after a failed try is due at once.
+
+    Raises:
+        ImportNotFound, RoleTooLow: see ``_find_import_to_change``.
+        ImportFinished: it is done.
+        ModelPathTaken, QuotaExceeded, TooManyUploads, StorageFull: see ``presign_upload``.
+    """
+    with objects.database.writing(team.team_id) as session:
+        row = _find_import_to_change(session, team, import_id)
+        if row.import_state == "done":
+            raise _build_finished(row)
+        if row.import_state == "queued":
+            # With a lease, a run that was cancelled before has not ended yet.
+            row.leased_until, row.tries = None if row.lease is None else row.leased_until, 0
+            announce(session, IMPORT_QUEUED)
+        if row.import_state in ("queued", "running"):
+            return
+    upload = _open_upload(objects, team, settings, NewImport(**row.request))
+    _queue_again(objects.database, team, row, upload.storage_key)
+
+
+def _queue_again(database: Database, team: TeamContext, row: ImportRow, storage_key: str) -> None:
+    """Queue an ended import with a new upload, unless another request has done so; it waits for the end of its run."""
+    ended = (ImportRow.id == row.id) & ImportRow.import_state.in_(("failed", "cancelled"))
+    values = {"import_state": "queued", "storage_key": storage_key, "etag": None, "bytes_done": 0, "tries": 0}
+    values |= {"error": None, "error_code": None, "finished_at": None}
+    with database.writing(team.team_id) as session:
+        session.execute(update(ImportRow).where(ended).values(values))
+        path = row.request["model_path"]
+        audit.record(session, team.actor, team.team_id, "import.retried", row.id, model_path=path)
+        announce(session, IMPORT_QUEUED)
+
+
+def _find_import_to_change(session: Session, team: TeamContext, import_id: UUID) -> ImportRow:
+    """Return an import that the caller may change, locked: members their own, admins and integration keys every one.
+
+    Raises:
+        ImportNotFound: see ``find_import``.
+        RoleTooLow: a member's call for an import that someone else started.
+    """
+    row = session.get(ImportRow, find_import(session, team, import_id).id, with_for_update=True, populate_existing=True)
+    if row is None:
+        raise _build_not_found()
+    if not team.may_change(row.creator_kind, row.creator_id):
+        message = "Members may change only the imports that they started. Ask an admin."
+        raise problems.RoleTooLow(message, needed_role=EDIT_EVERY_ROLE)
+    return row
+
+
+def _build_finished(row: ImportRow) -> problems.ImportFinished:
+    """Build the problem for an import that has ended already."""
+    return problems.ImportFinished(
+        f"The import has ended already: it is {row.import_state}.", import_state=row.import_state
+    )
+
+
+def delete_old_imports(database: Database) -> None:
+    """Delete the imports that ended ``KEPT_DAYS`` ago; their models stay."""
+    with database.writing() as session:
+        before = get_database_time(session) - timedelta(days=KEPT_DAYS)
+        session.execute(delete(ImportRow).where(ImportRow.finished_at < before))

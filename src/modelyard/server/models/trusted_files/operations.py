@@ -1,0 +1,193 @@
+"""Operations on trusted files: what the scan found in a version, allow a file, list, withdraw."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from modelyard.server import revisions
+from modelyard.server.audit import operations as audit
+from modelyard.server.database.base import now
+from modelyard.server.http.paging import Order, Page, list_page
+from modelyard.server.inspection.pickles import ALLOWED, REFUSED
+from modelyard.server.models.objects.verification_state import verify_again
+from modelyard.server.models.tables import FolderFileRow, ModelVersionRow
+from modelyard.server.models.trusted_files.rules import find_trusted_file, is_allowed
+from modelyard.server.models.trusted_files.tables import TrustedFileRow
+from modelyard.server.models.versions.access import find_readable_model, get_readable_version
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.operations import load_pickle_policy
+from modelyard.server.uploads.tables import BlobRow
+from modelyard.wire import problems
+from modelyard.wire.pickles.trusted_files import (
+    PickleImport,
+    ScanFindings,
+    TrustedFile,
+    TrustedFileList,
+    VersionFindings,
+)
+from modelyard.wire.versions import Creator
+
+_NEWEST_FIRST = Order((TrustedFileRow.created_at, TrustedFileRow.sha256), is_descending=True)
+_SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
+
+
+def parse_sha256(text: str) -> str:
+    """Return the hex digest of a request path, with or without ``sha256:``; raises ``TrustedFileNotFound``."""
+    found = _SHA256.fullmatch(text)
+    if found is None:
+        raise _build_not_found()
+    return found[1].lower()
+
+
+def get_findings(session: Session, team: TeamContext, model_id: UUID, number: int) -> VersionFindings:
+    """Return what the scan found in a version.
+
+    Raises:
+        ModelNotFound, VersionNotFound: see ``find_readable_model`` and ``get_readable_version``.
+    """
+    model = find_readable_model(session, team, model_id)
+    version = get_readable_version(session, team, model, number)
+    trusted = find_trusted_file(session, team.team_id, version.file_hash.removeprefix("sha256:"))
+    return VersionFindings(
+        **_build_findings(version.facts, version.verification_error).model_dump(),
+        file_hash=version.file_hash,
+        verification=version.verification,
+        trusted=None if trusted is None else build_trusted_file(trusted),
+    )
+
+
+def _build_findings(metadata: Mapping[str, Any], error: str | None) -> ScanFindings:
+    """Build the findings from a file's metadata: of a refusal with its ``error``, or of an inspection."""
+    refusal, extra = metadata.get("refusal", {}), metadata.get("extra", {})
+    imports = metadata.get("imports") or {}
+    result = refusal.get("pickle_scan") or extra.get("pickle_scan")
+    return ScanFindings(
+        pickle_scan=result,
+        finding=error or extra.get("pickle_finding"),
+        import_list=[PickleImport.model_validate(each) for each in imports.get("names", [])],
+        is_complete=imports.get("is_complete", result not in (REFUSED, ALLOWED)),
+    )
+
+
+def allow_file(session: Session, team: TeamContext, sha256: str, reason: str) -> TrustedFile:
+    """Allow a file that the scan has refused, and verify its failed versions again; repeated, it changes the reason.
+
+    Raises:
+        TrustedFileNotFound: the team has no file with this hash that the scan has refused.
+        TrustNotAllowed: the team's policy for pickle files does not permit it.
+    """
+    row = find_trusted_file(session, team.team_id, sha256)
+    refused = _find_refused_file(session, team.team_id, sha256)
+    if row is None and refused is None:
+        raise problems.TrustedFileNotFound(
+            "The pickle scan has refused no file with this hash in this team. Push it first, and look at the findings."
+        )
+    if load_pickle_policy(session, team.team_id) != "trusted":
+        raise problems.TrustNotAllowed(
+            "This team's setting 'pickle_policy' permits no exceptions. To allow files by their hash, set it to "
+            "'trusted': modelyard team settings --pickle-policy trusted"
+        )
+    if row is None or row.reason != reason:
+        row = _write(session, team, row or _build_row(team, sha256, refused), reason)
+    _verify_failed_blobs(session, team.team_id, sha256)
+    return build_trusted_file(row)
+
+
+def _find_refused_file(session: Session, team_id: UUID, sha256: str) -> ScanFindings | None:
+    """Return the findings in the newest file outside the trash with this content that the scan has refused.
+
+    Also if it is allowed. Models of one file come before files of folders.
+    """
+    of_content = ModelVersionRow.team_id == team_id, ModelVersionRow.deleted_at.is_(None)
+    columns = ModelVersionRow.facts, ModelVersionRow.verification_error
+    with_content = select(*columns).where(*of_content, ModelVersionRow.file_hash == f"sha256:{sha256}")
+    found = [*session.execute(with_content.order_by(ModelVersionRow.created_at.desc()))]
+    is_its_version = and_(
+        ModelVersionRow.model_id == FolderFileRow.model_id, ModelVersionRow.number == FolderFileRow.number
+    )
+    in_folders = select(FolderFileRow.facts, BlobRow.verification_error).select_from(FolderFileRow)
+    in_folders = in_folders.join(ModelVersionRow, is_its_version).join(BlobRow, BlobRow.id == FolderFileRow.blob_id)
+    is_file = FolderFileRow.team_id == team_id, FolderFileRow.file_hash == f"sha256:{sha256}"
+    found += session.execute(in_folders.where(*of_content, *is_file, FolderFileRow.facts.is_not(None)))
+    return next((_build_findings(facts, error) for facts, error in found if _is_refused(facts)), None)
+
+
+def _is_refused(metadata: Mapping[str, Any]) -> bool:
+    """Return whether metadata is of a file that the scan has refused, also if an admin has allowed it."""
+    return is_allowed(metadata) or metadata.get("refusal", {}).get("pickle_scan") == REFUSED
+
+
+def _build_row(team: TeamContext, sha256: str, refused: ScanFindings | None) -> TrustedFileRow:
+    """Build the row of a file that becomes trusted now."""
+    findings = {} if refused is None else refused.model_dump(mode="json")
+    return TrustedFileRow(team_id=team.team_id, sha256=sha256, findings=findings)
+
+
+def _write(session: Session, team: TeamContext, row: TrustedFileRow, reason: str) -> TrustedFileRow:
+    """Set reason, admin and time of a row, and record the audit event."""
+    row.reason, row.created_at = reason, now()
+    row.creator_kind, row.creator_id, row.creator_name = team.creator.kind, team.creator.id, team.creator.name
+    session.add(row)
+    facts = {"file_hash": f"sha256:{row.sha256}", "reason": reason, "finding": row.findings.get("finding")}
+    audit.record(session, team.actor, team.team_id, "file.trusted", f"sha256:{row.sha256}", **facts)
+    return row
+
+
+def _verify_failed_blobs(session: Session, team_id: UUID, sha256: str) -> None:
+    """Put the blobs with this content whose versions the scan has refused back into the verification queue."""
+    failed = select(BlobRow).where(
+        BlobRow.team_id == team_id, BlobRow.sha256 == sha256, BlobRow.verification == "failed"
+    )
+    for blob in session.scalars(failed.where(BlobRow.verified_at.is_(None))).all():
+        of_blob = session.scalars(select(ModelVersionRow.facts).where(ModelVersionRow.blob_id == blob.id))
+        in_folders = session.scalars(select(FolderFileRow.facts).where(FolderFileRow.blob_id == blob.id))
+        if any(map(_is_refused, [*of_blob, *filter(None, in_folders)])):
+            verify_again(session, blob)
+            revisions.increment_revision(session, team_id)
+
+
+def find_file(session: Session, team: TeamContext, sha256: str) -> TrustedFileRow:
+    """Return a trusted file of the team; raises ``TrustedFileNotFound``."""
+    row = find_trusted_file(session, team.team_id, sha256)
+    if row is None:
+        raise _build_not_found()
+    return row
+
+
+def list_files(session: Session, team: TeamContext, page: Page) -> TrustedFileList:
+    """Return the trusted files of the team, newest first, one page at a time."""
+    query = select(TrustedFileRow).where(TrustedFileRow.team_id == team.team_id)
+    rows, meta = list_page(session, query, page, _NEWEST_FIRST)
+    return TrustedFileList(trusted_file_list=[build_trusted_file(row[0]) for row in rows], page_meta=meta)
+
+
+def withdraw_trust(session: Session, team: TeamContext, sha256: str) -> None:
+    """Refuse new registrations of a file that was allowed; versions that have it stay.
+
+    Raises:
+        TrustedFileNotFound: it is not trusted.
+    """
+    row = find_file(session, team, sha256)
+    facts = {"file_hash": f"sha256:{sha256}", "reason": row.reason}
+    session.delete(row)
+    audit.record(session, team.actor, team.team_id, "file.untrusted", f"sha256:{sha256}", **facts)
+
+
+def build_trusted_file(row: TrustedFileRow) -> TrustedFile:
+    """Build the API's view of a trusted file."""
+    return TrustedFile(
+        file_hash=f"sha256:{row.sha256}",
+        reason=row.reason,
+        created_by=Creator(kind=row.creator_kind, id=row.creator_id, display_name=row.creator_name),
+        created_at=row.created_at,
+        findings=ScanFindings.model_validate(row.findings),
+    )
+
+
+def _build_not_found() -> problems.TrustedFileNotFound:
+    """Build the problem for a file that is not trusted in this team."""
+    return problems.TrustedFileNotFound("There is no trusted file with this hash.")

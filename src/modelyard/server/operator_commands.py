@@ -1,0 +1,164 @@
+"""What the operator's commands do: run the registry, migrate its database, and others.
+
+``modelyard.server.main`` has their options, so that their help needs none of the imports here.
+"""
+
+import json
+import secrets
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import typer
+import uvicorn
+
+from modelyard.server.accounts.operations import create_reset_token
+from modelyard.server.app import begin_stop, create_app, create_worker_app
+from modelyard.server.console import exit_on_operator_errors, print_box, read_settings_or_exit
+from modelyard.server.garbage.collection import collect_garbage
+from modelyard.server.garbage.run_state import GRACE, CollectionResult, RunOptions
+from modelyard.server.http.log_output import start_logging
+from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.http.server import build_http_server
+from modelyard.server.resources import Resources, open_database, open_resources, open_store_beside_server, parse_bucket
+from modelyard.server.scheduler.scheduler import Scheduler
+from modelyard.server.settings import Settings
+from modelyard.server.teams.first_start import FirstLogin, first_start
+from modelyard.server.teams.operations import restore_team
+
+_RUNS_JOBS = "modelyard runs without HTTP: it verifies uploads, re-verifies stored models and cleans up."
+_FOLDER_HAS_NO_WORKERS = (
+    "The models are stored in a folder, which only one server can use, and that server runs the jobs itself. "
+    "Leave out --no-http, or set MODELYARD_STORAGE_URL to a bucket."
+)
+
+
+def run_registry(*, no_http: bool, **flags: Any) -> None:
+    """Run the registry with these settings of the command line until a signal stops it; see ``serve``."""
+    settings = read_settings_or_exit(**flags)
+    start_logging(settings)
+    if no_http and parse_bucket(settings) is None:
+        typer.echo(f"modelyard: {_FOLDER_HAS_NO_WORKERS}", err=True)
+        raise typer.Exit(2)
+    with exit_on_operator_errors(), open_resources(settings) as resources:
+        if no_http:
+            _run_jobs(resources)
+            return
+        _print_first_login(settings, _create_first_team(resources))
+        app = create_app(resources)
+        _run(build_http_server(app, settings, partial(begin_stop, app)))
+
+
+def _create_first_team(resources: Resources) -> FirstLogin | None:
+    """Create the owner and the first team if the registry has no users; return the login, or None."""
+    settings = resources.settings
+    return first_start(
+        resources.database,
+        resources.identity.passwords,
+        email=settings.owner_email or "owner@modelyard.local",
+        password=settings.owner_password or secrets.token_urlsafe(15),
+        team_name=settings.team_name,
+    )
+
+
+def _print_first_login(settings: Settings, login: FirstLogin | None) -> None:
+    """Print the login of the first start, if there was one; the password only if it was generated."""
+    if login is None:
+        return
+    shown = "(from MODELYARD_OWNER_PASSWORD)" if settings.owner_password else login.password
+    lines = [f"e-mail    {login.email}", f"password  {shown}", "", "Shown once. Then change it:", "modelyard password"]
+    print_box(f"First start: team {login.team_name}", lines)
+    typer.echo(f"Team id {login.team_id}")
+    if settings.database_url is None or settings.storage_url is None:
+        readers = "this user and the folder's group" if settings.data_dir_shared else "this user only"
+        typer.echo(f"Models and secrets are in {settings.data_dir.absolute()}, which is open to {readers}.")
+    sys.stdout.flush()
+
+
+def _run(server: uvicorn.Server) -> None:
+    """Run the server until a signal stops it; exit with code 1 if it could not start."""
+    # When uvicorn ends, it raises the received signal again; by default that would end the process before its resources
+    # are closed.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def _run_jobs(resources: Resources) -> None:
+    """Run the jobs until SIGTERM or SIGINT, and serve monitoring if a metrics port is set."""
+    if resources.settings.metrics_port is not None:
+        typer.echo(_RUNS_JOBS)
+        worker = create_worker_app(resources)
+        _run(build_http_server(worker, _build_worker_settings(resources.settings), partial(begin_stop, worker)))
+        return
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    scheduler = Scheduler(resources, Metrics())
+    scheduler.start()
+    typer.echo(_RUNS_JOBS)
+    sys.stdout.flush()
+    stopping.wait()
+    scheduler.stop()
+
+
+def _build_worker_settings(settings: Settings) -> Settings:
+    """Return the settings with the address of a worker's metrics as the listening address."""
+    listening = {"host": settings.metrics_host, "port": settings.metrics_port, "tls_cert": None, "tls_key": None}
+    return settings.model_copy(update=listening)
+
+
+def migrate_database(data_dir: Path | None) -> None:
+    """Migrate the database's schema to this version."""
+    with exit_on_operator_errors(), open_database(read_settings_or_exit(data_dir=data_dir)):
+        typer.echo("The schema is current.")
+
+
+def print_reset_link(email: str, data_dir: Path | None) -> None:
+    """Print a one-time link, and a command, with which a user sets a new password."""
+    settings = read_settings_or_exit(data_dir=data_dir)
+    with exit_on_operator_errors(), open_database(settings) as database, database.writing() as session:
+        token = create_reset_token(session, email)
+    address = settings.public_url or f"http://{settings.host}:{settings.port}"
+    typer.echo(f"{address}/reset-password?token={token}")
+    typer.echo(f"Valid once, for one hour. In a terminal: modelyard --url {address} password --reset-token {token}")
+
+
+def restore_deleted_team(team_id: UUID, data_dir: Path | None) -> None:
+    """Restore a team that was deleted within the trash days."""
+    settings = read_settings_or_exit(data_dir=data_dir)
+    with exit_on_operator_errors(), open_database(settings) as database, database.writing(team_id) as session:
+        team = restore_team(session, team_id, trash_days=settings.trash_days)
+    typer.echo(f"Restored the team '{team.display_name}' with its models, members and keys.")
+
+
+def collect_garbage_now(data_dir: Path | None, grace_seconds: int | None, *, dry_run: bool, as_json: bool) -> None:
+    """Collect garbage once and print the result; exit with code 1 if something could not be removed."""
+    settings = read_settings_or_exit(data_dir=data_dir)
+    start_logging(settings.model_copy(update={"log_level": "warning"}))
+    grace = GRACE if grace_seconds is None else timedelta(seconds=grace_seconds)
+    with exit_on_operator_errors(), open_store_beside_server(settings) as (database, store):
+        collected = collect_garbage(database, store, settings, RunOptions(grace, is_dry=dry_run))
+    typer.echo(json.dumps(asdict(collected)) if as_json else _format_collected(collected, is_dry=dry_run))
+    if collected.failures or not collected.is_complete:
+        raise typer.Exit(1)
+
+
+def _format_collected(collected: CollectionResult, *, is_dry: bool) -> str:
+    """Return the result of a garbage collection as text for people."""
+    lines = [
+        f"{'Would remove' if is_dry else 'Removed'} {collected.models} models, {collected.versions} versions, "
+        f"{collected.uploads} uploads, {collected.files} files with {collected.bytes} bytes."
+    ]
+    if collected.unknown_files:
+        lines.append(f"{collected.unknown_files} files are unknown to this database and were kept.")
+    if collected.failures:
+        lines.append(f"{collected.failures} files could not be read or removed; the log says why. Try again.")
+    return "\n".join(lines)

@@ -1,0 +1,279 @@
+"""The jobs of a process: verification, scrub, hashes, inspection, imports, and smaller ones."""
+
+from datetime import timedelta
+
+from modelyard.server.collections.rollouts.job import RolloutAdvancer
+from modelyard.server.garbage.collection import collect_garbage
+from modelyard.server.garbage.run_state import RunOptions
+from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.identity.operations import delete_expired_identity_rows
+from modelyard.server.imports.importer import Importer
+from modelyard.server.imports.operations import IMPORT_QUEUED, delete_old_imports
+from modelyard.server.imports.source_check_runs import SOURCE_CHECK_STARTED, SourceChecker
+from modelyard.server.imports.sources.lookup import open_sources
+from modelyard.server.leases import Interruption, JobLease
+from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.replicas.unhealthy import record_unhealthy_agents
+from modelyard.server.outbound.client import Limits
+from modelyard.server.previews.extraction import PreviewExtractor
+from modelyard.server.resources import Resources
+from modelyard.server.scheduler.job import Job, build_exclusive_job, leased
+from modelyard.server.teams.quota_events import record_quota_events
+from modelyard.server.uploads.operations import BLOB_PENDING
+from modelyard.server.verification.hash_completion import HashCompleter
+from modelyard.server.verification.reinspection import Reinspector
+from modelyard.server.verification.scrub import RECHECK_RATE, Scrubber
+from modelyard.server.verification.worker import Verifier
+from modelyard.server.webhooks.deliveries import delete_old_deliveries
+from modelyard.server.webhooks.publishing import DELIVERY_DUE, publish_events
+from modelyard.server.webhooks.sender import Sender
+from modelyard.server.webhooks.sender_share import SENDER_THREADS
+
+
+def build_jobs(resources: Resources, metrics: Metrics) -> list[Job]:
+    """Return the jobs of a process; verification and scrub only if the settings enable them."""
+    return [
+        *_build_verification(resources, metrics),
+        *_build_scrub(resources, metrics),
+        _build_rechecks(resources, metrics),
+        *_build_hash_completion(resources, metrics),
+        *_build_preview_extraction(resources, metrics),
+        *_build_reinspection(resources),
+        *_build_imports(resources, metrics),
+        *_build_source_checks(resources),
+        _build_clean_up(resources, metrics, "clean-up", timedelta(hours=1), is_thorough=False),
+        _build_clean_up(resources, metrics, "thorough clean-up", timedelta(days=1), is_thorough=True),
+        _build_key_use(resources),
+        _build_unhealthy_machines(resources),
+        _build_rollouts(resources),
+        _build_quota_events(resources),
+        *_build_webhooks(resources),
+    ]
+
+
+def _build_verification(resources: Resources, metrics: Metrics) -> list[Job]:
+    """Build the job that verifies new uploads, in ``verification_workers`` threads; none if that is 0."""
+    workers = resources.settings.verification_workers
+    if workers == 0:
+        return []
+    verifier = Verifier(resources.database, resources.store, resources.capabilities, metrics, workers=workers)
+    return [
+        Job("verification", 1.0, verifier.verify_next, threads=workers, stop=verifier.stop, wakes_on=BLOB_PENDING),
+    ]
+
+
+def _build_scrub(resources: Resources, metrics: Metrics) -> list[Job]:
+    """Build the job that re-verifies all blobs that are due, in one process at a time; none if the rate is 0."""
+    rate = resources.settings.scrub_rate
+    if rate == 0:
+        return []
+    scrubber = Scrubber(resources.database, resources.store, metrics, rate)
+
+    def scrub() -> bool:
+        """Scrub until no blob is due; return True, also if it was interrupted between two blobs."""
+        while scrubber.scrub_next():
+            pass
+        return True
+
+    return [build_exclusive_job(resources, "scrubber", timedelta(minutes=1), scrub, scrubber.interruption)]
+
+
+def _build_rechecks(resources: Resources, metrics: Metrics) -> Job:
+    """Build the job that verifies changed objects again, in one process at a time that has verification workers.
+
+    Each process stores the changed objects that its own routes noticed.
+    """
+    scrubber = Scrubber(resources.database, resources.store, metrics, RECHECK_RATE)
+    lease = JobLease(resources.database, "recheck")
+
+    def recheck() -> bool:
+        """Store the noticed objects, and verify all that wait if this process gets the lease."""
+        resources.recheck_requests.flush(resources.database)
+        if resources.settings.verification_workers and scrubber.has_rechecks() and lease.acquire():
+            with leased(lease, scrubber.interruption):
+                while scrubber.recheck_next():
+                    resources.recheck_requests.flush(resources.database)
+        return False
+
+    return Job("recheck", 1.0, recheck, stop=scrubber.stop)
+
+
+def _build_hash_completion(resources: Resources, metrics: Metrics) -> list[Job]:
+    """Build the job that computes missing hashes of verified blobs, in one process at a time; none if the rate is 0."""
+    rate = resources.settings.hash_rate
+    if rate == 0:
+        return []
+    completer = HashCompleter(resources.database, resources.store, metrics, rate)
+    lease = JobLease(resources.database, "hashes")
+
+    def complete() -> bool:
+        """Compute the hashes of all blobs that are due, if there are any and this process gets the lease."""
+        if completer.is_due() and lease.acquire():
+            with leased(lease, completer.interruption):
+                while completer.complete_next():
+                    pass
+        return False
+
+    return [Job("hashes", 5.0, complete, stop=completer.stop)]
+
+
+def _build_preview_extraction(resources: Resources, metrics: Metrics) -> list[Job]:
+    """Build the job that looks for pictures in files, in one process at a time; none without verification workers."""
+    if resources.settings.verification_workers == 0:
+        return []
+    extractor = PreviewExtractor(resources.database, resources.store, metrics)
+    lease = JobLease(resources.database, "previews")
+
+    def extract() -> bool:
+        """Look at all versions that wait, if there are any and this process gets the lease."""
+        if extractor.is_due() and lease.acquire():
+            with leased(lease, extractor.interruption):
+                while extractor.extract_next():
+                    pass
+        return False
+
+    return [Job("previews", 2.0, extract, stop=extractor.stop)]
+
+
+def _build_reinspection(resources: Resources) -> list[Job]:
+    """Build the job that inspects stored files once more after an upgrade; none without verification workers."""
+    if resources.settings.verification_workers == 0:
+        return []
+    reinspector = Reinspector(resources.database, resources.store)
+    lease = JobLease(resources.database, "inspection")
+
+    def inspect() -> bool:
+        """Inspect all files that are due, if there are any and this process gets the lease."""
+        if reinspector.is_due() and lease.acquire():
+            with leased(lease, reinspector.interruption):
+                while reinspector.inspect_next():
+                    pass
+        return False
+
+    return [Job("inspection", 60.0, inspect, stop=reinspector.stop)]
+
+
+def _build_imports(resources: Resources, metrics: Metrics) -> list[Job]:
+    """Build the job that runs imports, in ``import_workers`` threads, and the one that deletes old ones; none if 0."""
+    workers = resources.settings.import_workers
+    if workers == 0:
+        return []
+    objects = ObjectChecks(resources.database, resources.store, metrics, resources.recheck_requests)
+    sources = open_sources(resources.settings, Limits())
+    importer = Importer(objects, resources.settings, sources, resources.cipher)
+
+    def delete_old() -> bool:
+        """Delete the imports that ended long ago; the job is complete then."""
+        delete_old_imports(resources.database)
+        return True
+
+    return [
+        Job("imports", 2.0, importer.import_next, threads=workers, stop=importer.stop, wakes_on=IMPORT_QUEUED),
+        build_exclusive_job(resources, "old imports", timedelta(days=1), delete_old, Interruption()),
+    ]
+
+
+def _build_source_checks(resources: Resources) -> list[Job]:
+    """Build the job that checks all models of teams, in one process at a time; none without import workers."""
+    if resources.settings.import_workers == 0:
+        return []
+    checker = SourceChecker(resources.database, open_sources(resources.settings), resources.cipher)
+    lease = JobLease(resources.database, "source checks")
+
+    def check() -> bool:
+        """Run the checks that are due, if there are any and this process gets the lease."""
+        if checker.is_due() and lease.acquire():
+            with leased(lease, checker.interruption):
+                while checker.check_next():
+                    pass
+        return False
+
+    return [Job("source checks", 2.0, check, stop=checker.interruption.stop, wakes_on=SOURCE_CHECK_STARTED)]
+
+
+def _build_clean_up(resources: Resources, metrics: Metrics, name: str, every: timedelta, *, is_thorough: bool) -> Job:
+    """Build the job that collects garbage and deletes expired identity rows, in one process at a time."""
+    interruption = Interruption()
+
+    def clean() -> bool:
+        """Collect garbage and delete expired identity rows; return whether the collection was complete."""
+        options = RunOptions(is_thorough=is_thorough)
+        collected = collect_garbage(
+            resources.database, resources.store, resources.settings, options, lambda: not interruption.is_set()
+        )
+        metrics.collected.inc(collected.bytes)
+        with resources.database.writing() as session:
+            delete_expired_identity_rows(session)
+        return collected.is_complete
+
+    return build_exclusive_job(resources, name, every, clean, interruption)
+
+
+def _build_key_use(resources: Resources) -> Job:
+    """Build the job that stores when keys were last used."""
+
+    def flush() -> bool:
+        """Store the recorded key uses."""
+        resources.identity.flush_last_used(resources.database)
+        return False
+
+    return Job("key use", 60.0, flush)
+
+
+def _build_unhealthy_machines(resources: Resources) -> Job:
+    """Build the job that records machines which stopped sending heartbeats, in one process at a time."""
+
+    def record_unhealthy() -> bool:
+        """Record unhealthy machines; the job is complete then."""
+        record_unhealthy_agents(resources.database)
+        return True
+
+    # The job's name is stored with its lease, and a label of metrics.
+    return build_exclusive_job(resources, "offline machines", timedelta(minutes=1), record_unhealthy, Interruption())
+
+
+def _build_rollouts(resources: Resources) -> Job:
+    """Build the job that moves running roll-outs on, in one process at a time."""
+    advancer, lease = RolloutAdvancer(resources.database), JobLease(resources.database, "roll-outs")
+
+    def advance() -> bool:
+        """Move each roll-out on that is due, if there are any and this process gets the lease."""
+        due = advancer.list_due()
+        if due and lease.acquire():
+            with leased(lease, advancer.interruption):
+                advancer.advance(due)
+        return False
+
+    return Job("roll-outs", 2.0, advance, stop=advancer.interruption.stop)
+
+
+def _build_quota_events(resources: Resources) -> Job:
+    """Build the job that records teams whose quota is nearly used, in one process at a time."""
+
+    def record() -> bool:
+        """Record the teams that have reached 80 % of their quota; the job is complete then."""
+        record_quota_events(resources.database, resources.settings)
+        return True
+
+    return build_exclusive_job(resources, "quotas", timedelta(minutes=1), record, Interruption())
+
+
+def _build_webhooks(resources: Resources) -> list[Job]:
+    """Build the jobs that make deliveries of events, that send them, and that delete old ones."""
+    database = resources.database
+    sender = Sender(database, resources.settings, resources.cipher)
+
+    def publish() -> bool:
+        """Make deliveries of new events, of all that have come since the run before at once."""
+        return publish_events(database)
+
+    def delete_old() -> bool:
+        """Delete old deliveries; the job is complete then."""
+        delete_old_deliveries(database)
+        return True
+
+    return [
+        Job("webhook events", 1.0, publish),
+        Job("webhooks", 2.0, sender.send_next, threads=SENDER_THREADS, stop=sender.stop, wakes_on=DELIVERY_DUE),
+        build_exclusive_job(resources, "old deliveries", timedelta(hours=1), delete_old, Interruption()),
+    ]

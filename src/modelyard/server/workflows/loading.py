@@ -1,0 +1,192 @@
+"""Loading what a check needs from the database: contents by path and hash, similar names, machines."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy.orm import Session, load_only
+
+from modelyard.comfyui.workflows.references import ModelReference
+from modelyard.server.agents.machine_states import STATE_COLUMNS, decide_machine_state
+from modelyard.server.database.clock import get_database_time
+from modelyard.server.database.session import get_table
+from modelyard.server.models.listing.index_choice import choose_query_plan
+from modelyard.server.models.replicas.assignments import load_assigned_agents
+from modelyard.server.models.replicas.pins import find_pins
+from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.uploads.hashes import find_blobs_by_hash
+from modelyard.server.workflows.matching import Content, TeamContents, list_path_keys, normalize_name
+from modelyard.server.workflows.readiness import MachineFacts, NeededModel, Replica
+from modelyard.wire.agents.values import ModelState
+from modelyard.wire.hashes.texts import parse_hash
+from modelyard.wire.model_filter import ModelFilter
+from modelyard.wire.paths import get_canonical_type
+from modelyard.wire.search.grammar import quote_word
+
+# Contents with one hash; more are copies of the same file.
+_MAX_COPIES = 1_000
+# Models that contain a name, of which the one with the most similar name is suggested.
+_MAX_CANDIDATES = 50
+_MIN_SIMILARITY = 0.75
+# Shorter names are part of too many others.
+_MIN_STEM, _MAX_STEM = 3, 100
+_MACHINE_COLUMNS = (
+    *(*STATE_COLUMNS, AgentRow.agent_id, AgentRow.disk_free, AgentRow.pin_set),
+    *(AgentRow.sync_bytes_done, AgentRow.sync_bytes_total, AgentRow.sync_seconds_left),
+)
+_models, _versions, _states = get_table(ModelRow), get_table(ModelVersionRow), get_table(AgentModelRow)
+
+
+def load_team_contents(session: Session, team_id: UUID, references: Iterable[ModelReference]) -> TeamContents:
+    """Return the team's contents, outside the trash, that the references name by folder and name, or by hash."""
+    known = list(references)
+    keys = {key for reference in known for key in list_path_keys(reference)}
+    hashes = {reference.hash for reference in known if reference.hash}
+    return TeamContents(_load_by_path(session, team_id, keys), _load_by_hash(session, team_id, hashes))
+
+
+def _load_by_path(session: Session, team_id: UUID, keys: Collection[str]) -> dict[str, Content]:
+    """Return the content that each model at one of these paths shows."""
+    columns = (_models.c.path_key, _models.c.id, _models.c.model_path, _models.c.current_version)
+    at_path = (_models.c.team_id == team_id, _models.c.path_key.in_(keys), _models.c.deleted_at.is_(None))
+    rows = session.connection().execute(select(*columns, _models.c.pending_version).where(*at_path))
+    return {row.path_key: _build_content(row, row.current_version or row.pending_version) for row in rows}
+
+
+def _load_by_hash(session: Session, team_id: UUID, hashes: Collection[str]) -> dict[str, list[Content]]:
+    """Return the verified contents with each hash, of any kind, by path and number."""
+    texts = {candidate: text for text in hashes for candidate in parse_hash(text)}
+    matches = find_blobs_by_hash(session, team_id, texts, _MAX_COPIES, verified_only=True)
+    blobs = {UUID(match.blob_key): texts[match.candidate] for match in reversed(matches)}
+    columns = (_models.c.id, _models.c.model_path, _versions.c.number, _versions.c.blob_id)
+    is_kept = (_versions.c.deleted_at.is_(None), _models.c.deleted_at.is_(None))
+    query = select(*columns).join(_versions, _versions.c.model_id == _models.c.id)
+    rows = session.connection().execute(query.where(_versions.c.blob_id.in_(blobs), *is_kept))
+    found: dict[str, list[Content]] = {}
+    for row in sorted(rows, key=lambda row: (row.model_path, -row.number)):
+        found.setdefault(blobs[row.blob_id], []).append(_build_content(row, row.number))
+    return found
+
+
+def _build_content(row: Row[*tuple[Any, ...]], number: int) -> Content:
+    """Return the content of a row with a model's id and path."""
+    return Content(row.id, number, row.model_path.removeprefix("models/"))
+
+
+def find_similar(session: Session, team: TeamContext, reference: ModelReference) -> Content | None:
+    """Return the content of a model whose file name is that of the reference in another folder, or similar to it."""
+    wanted = PurePosixPath(normalize_name(reference.name)).name.casefold()
+    stem = wanted.rpartition(".")[0] or wanted
+    if not _MIN_STEM <= len(stem) <= _MAX_STEM or not stem.isprintable() or '"' in stem:
+        return None
+    plan = choose_query_plan(session, team, ModelFilter(q=quote_word(stem)), None)
+    columns = (_models.c.id, _models.c.model_path, _models.c.current_version, _models.c.pending_version)
+    query = select(*columns).select_from(plan.source).where(*plan.conditions).order_by(*plan.order)
+    rows = session.execute(query.limit(_MAX_CANDIDATES)).all()
+    contents = [_build_content(row, row.current_version or row.pending_version) for row in rows]
+    folder = reference.folder
+    in_folder = [each for each in contents if folder is None or get_canonical_type(each.folder) == folder]
+    return _choose_similar(wanted, in_folder)
+
+
+def _choose_similar(wanted: str, contents: Sequence[Content]) -> Content | None:
+    """Return the content whose file name is the most similar; None if none is similar enough."""
+    by_name = {PurePosixPath(content.name).name.casefold(): content for content in reversed(contents)}
+    closest = get_close_matches(wanted, sorted(by_name), n=1, cutoff=_MIN_SIMILARITY)
+    return by_name[closest[0]] if closest else None
+
+
+def load_needed_models(
+    session: Session, contents: Iterable[Content], versions: Mapping[UUID, int]
+) -> list[NeededModel]:
+    """Return what machines need to know of these models, each once; ``versions`` has those that must be the ones."""
+    ids = list(dict.fromkeys(content.model_id for content in contents))
+    columns = (_models.c.id, _models.c.display_name, _models.c.file_size, _models.c.label_set, _models.c.model_status)
+    query = select(*columns, _models.c.verification, _models.c.verified_at).where(_models.c.id.in_(ids))
+    rows = {row.id: row for row in session.connection().execute(query)}
+    return [_build_needed(rows[model_id], versions.get(model_id)) for model_id in ids if model_id in rows]
+
+
+def _build_needed(row: Row[*tuple[Any, ...]], version: int | None) -> NeededModel:
+    """Build what machines need to know of a model."""
+    return NeededModel(row.id, row.display_name, row.file_size, row.label_set, _find_unavailable(row), version)
+
+
+def _find_unavailable(row: Row[*tuple[Any, ...]]) -> str | None:
+    """Return why no machine can download a model now, as the end of a sentence; None if they can."""
+    if row.model_status != "active":
+        return "is disabled in the registry"
+    if row.verification == "failed":
+        return "is damaged in the registry" if row.verified_at else "failed its verification"
+    return "is still being verified" if row.verified_at is None else None
+
+
+def list_machine_names(session: Session, team: TeamContext) -> Sequence[str]:
+    """Return the names of the team's machines, for a machine's key of its own."""
+    return session.scalars(select(AgentRow.agent_id).where(*_are_visible(team)).order_by(AgentRow.agent_id)).all()
+
+
+def _are_visible(team: TeamContext) -> list[ColumnElement[bool]]:
+    """Build the conditions for the machines that the caller may know of: a machine's key only its own."""
+    of_team = [AgentRow.team_id == team.team_id]
+    return [*of_team, AgentRow.credential_id == team.caller.credential_id] if team.caller.kind == "agent" else of_team
+
+
+def load_machines(session: Session, team: TeamContext, needed: Sequence[NeededModel]) -> list[MachineFacts]:
+    """Return the team's machines by name, for a machine's key its own, with their states of the needed models."""
+    query = select(AgentRow).where(*_are_visible(team)).order_by(AgentRow.agent_id)
+    agents = session.scalars(query.options(load_only(*_MACHINE_COLUMNS, raiseload=True))).all()
+    moment = get_database_time(session)
+    ids = [model.id for model in needed]
+    replicas, assigned = _load_replicas(session, ids), load_assigned_agents(session, ids)
+    pins = _load_pins(session, agents, [model.id for model in needed if model.version is not None])
+    return [
+        MachineFacts(
+            agent_id=agent.agent_id,
+            label_set=agent.label_set,
+            absent=_find_absence(agent, moment),
+            disk_free=agent.disk_free,
+            bytes_per_second=_get_rate(agent),
+            assigned=frozenset(model_id for model_id, numbers in assigned.items() if agent.number in numbers),
+            replicas=replicas.get(agent.number, {}),
+            pins=pins.get(agent.number, {}),
+        )
+        for agent in agents
+    ]
+
+
+def _find_absence(agent: AgentRow, moment: datetime) -> str | None:
+    """Return why a machine does nothing now: it is offline or paused; None if it works."""
+    state = decide_machine_state(agent, moment, 0, {})
+    return state.reason if state.state == "offline" or agent.paused else None
+
+
+def _get_rate(agent: AgentRow) -> int | None:
+    """Return the bytes a second that a machine downloads now; None if it does not, or did not report it."""
+    done, total, seconds = agent.sync_bytes_done, agent.sync_bytes_total, agent.sync_seconds_left
+    return None if done is None or total is None or not seconds else max(1, (total - done) // seconds)
+
+
+def _load_pins(session: Session, agents: Sequence[AgentRow], ids: Sequence[UUID]) -> dict[int, dict[UUID, int]]:
+    """Return the versions of these models that are pinned on each machine."""
+    pins: dict[int, dict[UUID, int]] = {}
+    numbers = [agent.number for agent in agents if agent.pin_set]
+    for (number, model_id), version in find_pins(session, numbers, ids).items():
+        pins.setdefault(number, {})[model_id] = version.number
+    return pins
+
+
+def _load_replicas(session: Session, ids: Collection[UUID]) -> dict[int, dict[UUID, Replica]]:
+    """Return the reported states of these models by machine."""
+    columns = (_states.c.agent_number, _states.c.model_id, _states.c.state, _states.c.reason, _states.c.bytes_done)
+    rows = session.connection().execute(select(*columns).where(_states.c.model_id.in_(ids)))
+    replicas: dict[int, dict[UUID, Replica]] = {}
+    for number, model_id, state, reason, bytes_done in rows:
+        replicas.setdefault(number, {})[model_id] = Replica(cast(ModelState, state), reason, bytes_done)
+    return replicas

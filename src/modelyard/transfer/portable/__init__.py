@@ -1,0 +1,1 @@
+"""System calls that differ between POSIX and Windows, each in one form for both."""

@@ -1,0 +1,32 @@
+"""The states, names and limits that the API schemas of agents share."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from modelyard.wire.texts.rules import LINE_PATTERN
+
+AGENT_ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+# The maximum number of model states in one heartbeat.
+MAX_HEARTBEAT_STATES = 1000
+# The number of characters of a state's reason that the registry stores.
+MAX_REASON_LENGTH = 500
+# The maximum number of states in one response about several models on all machines.
+MAX_STATES_IN_RESPONSE = 20_000
+
+AgentId = Annotated[str, StringConstraints(strict=True, pattern=AGENT_ID_PATTERN)]
+ShortText = Annotated[str, StringConstraints(strict=True, max_length=100, pattern=LINE_PATTERN)]
+# Long enough for a sentence with two paths and two hashes.
+Sentence = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=LINE_PATTERN)]
+# The digest of a set of files whose removal waits for approval.
+RemovalToken = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
+SeriesName = Annotated[str, StringConstraints(strict=True, max_length=64, pattern=r"^[A-Za-z0-9._-]*$")]
+Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
+DiskBudget = Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)]
+AgentStatus = Literal["idle", "busy", "syncing", "unhealthy"]
+SyncPhase = Literal["idle", "scanning", "planning", "downloading", "verifying", "placing", "waiting"]
+ModelState = Literal["queued", "downloading", "verifying", "ready", "conflict", "blocked", "failed", "evicted"]
+MachineState = Literal["up_to_date", "syncing", "waiting", "problem", "offline"]
+DesiredBy = Literal["labels", "assignment", "subscription"]
+
+EXAMPLE_AGENT = "render-07"

@@ -1,0 +1,1 @@
+"""API schemas of imports: drafts of links, and the imports themselves."""

@@ -1,0 +1,93 @@
+"""Models of many files: ``push --as-folder``, ``pull``, ``show``, ``ls`` and ``versions``."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.client.model_files import write_model_file
+from tests.client.model_folders import read_folder, write_model_folder
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_model_folder(tmp_path / "source" / "tiny")
+
+
+def test_pushed_folder_is_listed_shown_pulled_and_replaced(signed_in: Command, tiny: Path, tmp_path: Path) -> None:
+    (tiny / ".gitattributes").write_text("x")
+    first = read_folder(tiny)
+    pushed = signed_in("push", tiny, "--as-folder", "--tag", "pipeline")
+    assert pushed.code == 0, pushed.err
+    assert pushed.out.startswith("registered  models/diffusers/tiny  1.19 kB, 4 files")
+    assert "Left out: .gitattributes (hidden)." in pushed.err
+
+    write_model_file(tiny / "vae" / "model.safetensors")
+    replaced = signed_in("push", tiny, "--as-folder", "--to", "tiny", "--note", "With its VAE.", "--json")
+    document = json.loads(replaced.out)["files"][0]
+    assert (document["outcome"], document["version"], document["model"]["file_count"]) == ("new version", 2, 5)
+    assert document["left_out"] == [{"path": ".gitattributes", "reason": "hidden"}]
+
+    assert "5 files" in signed_in("ls").out
+    assert (
+        signed_in("ls", "--columns", "path,files", "--format", "csv").out.splitlines()[1] == "models/diffusers/tiny,5"
+    )
+    assert re.search(r"^folder +5 files$", signed_in("show", "tiny").out, re.MULTILINE)
+    versions = signed_in("versions", "tiny").out
+    assert "1.19 kB, 4 files" in versions
+    assert "5 files" in versions
+
+    pulled = signed_in("pull", "tiny", "-o", tmp_path / "new", "--tree")
+    target = tmp_path / "new" / "diffusers" / "tiny"
+    assert pulled.out.startswith(f"pulled  {target}  ")
+    del first[".gitattributes"]
+    assert read_folder(target) == first | {"vae/model.safetensors": (tiny / "vae" / "model.safetensors").read_bytes()}
+    refused = signed_in("pull", "tiny@1", "-o", tmp_path / "new", "--tree")
+    assert (refused.code, "--force" in refused.err) == (4, True)
+    assert signed_in("pull", "tiny@1", "-o", tmp_path / "new", "--tree", "--force").code == 0
+    assert read_folder(target) == first
+
+    (target / "unet" / "config.json").write_text("of the user")
+    kept = signed_in("pull", "tiny@1", "-o", tmp_path / "new", "--tree", "--force", "--json")
+    (beside,) = target.parent.glob("tiny.*.replaced")
+    assert f'It is kept: "{beside}"' in kept.err
+    assert json.loads(kept.out)["files"][0]["kept"] == str(beside)
+    assert (beside / "unet" / "config.json").read_text() == "of the user"
+
+
+def test_push_as_folder_over_other_content_exits_4_and_replace_uploads_version(signed_in: Command, tiny: Path) -> None:
+    assert signed_in("push", tiny, "--as-folder").code == 0
+    (tiny / "tokenizer" / "merges.txt").write_text("other")
+    refused = signed_in("push", tiny, "--as-folder")
+    assert refused.code == 4
+    assert "A model with other content is at 'models/diffusers/tiny'" in refused.err
+    dry = signed_in("push", tiny, "--as-folder", "--replace", "--dry-run")
+    assert dry.out.startswith(f"would upload version 2  {tiny}  as models/diffusers/tiny")
+    replaced = signed_in("push", tiny, "--as-folder", "--replace")
+    assert replaced.out.startswith("new version  models/diffusers/tiny")
+
+
+def test_push_as_folder_with_code_exits_2_and_sends_nothing(signed_in: Command, tiny: Path) -> None:
+    (tiny / "unet" / "modeling.py").write_text("import os")
+    refused = signed_in("push", tiny, "--as-folder")
+    assert refused.code == 2
+    assert "'unet/modeling.py' is code" in refused.err
+    assert signed_in("ls", "-q").out == ""
+
+
+def test_push_as_folder_of_file_or_of_unknown_type_exits_2(signed_in: Command, tiny: Path, ink: Path) -> None:
+    assert "exactly one folder" in signed_in("push", ink, "--as-folder").err
+    assert "exactly one folder" in signed_in("push", tiny, tiny, "--as-folder").err
+    refused = signed_in("push", tiny / "unet", "--as-folder")
+    assert (refused.code, "--type" in refused.err) == (2, True)
+
+
+def test_push_file_to_folder_model_is_refused_before_it_is_sent(signed_in: Command, tiny: Path, ink: Path) -> None:
+    assert signed_in("push", tiny, "--as-folder").code == 0
+    refused = signed_in("push", ink, "--to", "tiny")
+    assert refused.code == 2
+    assert "'models/diffusers/tiny' is a folder" in refused.err

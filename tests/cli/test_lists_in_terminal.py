@@ -1,0 +1,108 @@
+"""Lists in a real pseudo-terminal: no row is wider than it."""
+
+import csv
+import json
+import re
+
+import pytest
+
+import modelyard as python_api
+from modelyard.cli.terminal.formatting import count_columns
+from tests.cli.conftest import Command, sign_in
+from tests.cli.terminal_process import run_in_terminal
+from tests.client.model_files import write_model_file
+from tests.client.server_process import Server, Team
+
+pytestmark = pytest.mark.slow
+
+WIDTHS = [40, 80, 200]
+NAMES = ("ink", "portrait-of-a-lady-" * 5 + "v2", "墨絵の女" * 6)
+
+
+@pytest.fixture(scope="module")
+def team_with_models(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """Return a team with models of a short, a long and a wide name."""
+    team, folder = server.new_team(), tmp_path_factory.mktemp("models")
+    for number, name in enumerate(NAMES):
+        file = write_model_file(folder / f"{name}.safetensors", seed=number)
+        with python_api.Registry(team.url, team.token, team.id) as registry:
+            registry.push(file, model_type="loras", notes=python_api.Notes(tags=["portrait"]))
+    return team
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch, team_with_models: Team, modelyard: Command) -> Command:
+    """Return a function that runs the program as the owner of a team with models of short, long and wide names."""
+    return sign_in(monkeypatch, team_with_models, modelyard)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_ls_in_terminal_fits_its_width_and_its_ids_are_usable(listed: Command, columns: int) -> None:
+    shown = run_in_terminal("ls", columns=columns)
+    assert shown.code == 0
+    heading, *rows = shown.rows
+    assert heading.split()[0] == "PATH"
+    assert heading.split()[-1] == "ID"
+    assert max(map(count_columns, shown.rows)) <= columns
+    assert len(rows) == 3
+    for row in rows:
+        assert listed("show", row.split()[-1]).code == 0
+
+
+@pytest.mark.parametrize("columns", WIDTHS[:2])
+@pytest.mark.parametrize("command", ["key ls", "member ls", "team ls", "audit", "machine ls", "versions ink"])
+def test_other_lists_in_terminal_fit_its_width(listed: Command, command: str, columns: int) -> None:
+    shown = run_in_terminal(*command.split(), columns=columns)
+    assert shown.code == 0
+    assert max(map(count_columns, shown.rows)) <= columns
+
+
+def test_ls_in_terminal_colours_a_disabled_model_unless_no_color_is_set(listed: Command) -> None:
+    listed("disable", "ink")
+    assert run_in_terminal("ls", columns=80).has_colors
+    assert not run_in_terminal("ls", columns=80, environment={"NO_COLOR": "1"}).has_colors
+
+
+def test_ls_into_a_pipe_has_whole_paths_and_ids(listed: Command) -> None:
+    ran = listed("ls", "ink")
+    assert re.search(
+        r"^models/loras/ink\.safetensors .* [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", ran.out, re.MULTILINE
+    )
+
+
+def test_ls_wide_in_terminal_cuts_nothing(listed: Command) -> None:
+    shown = run_in_terminal("ls", "--format", "wide", columns=40)
+    assert "models/loras/ink.safetensors" in shown.raw
+    assert any(len(row) > 40 for row in shown.rows)
+
+
+def test_ls_columns_are_printed_in_the_given_order(listed: Command) -> None:
+    heading, row = listed("ls", "ink", "--columns", "size, TYPE,tags").out.splitlines()
+    assert heading.split() == ["SIZE", "TYPE", "TAGS"]
+    assert row.split()[-2:] == ["loras", "portrait"]
+
+
+def test_ls_unknown_column_exits_2_and_lists_the_columns(listed: Command) -> None:
+    ran = listed("ls", "--columns", "path,colour")
+    assert ran.code == 2
+    assert "There is no column 'colour'. The columns are: path, name," in ran.err
+
+
+def test_ls_csv_has_values_for_spreadsheets(listed: Command) -> None:
+    ran = listed("ls", "ink", "--columns", "path,size,created", "--format", "csv")
+    heading, row = csv.reader(ran.out.splitlines())
+    assert heading == ["path", "size", "created"]
+    assert row[0] == "models/loras/ink.safetensors"
+    assert row[1].isdigit()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", row[2])
+
+
+def test_ls_csv_without_models_prints_the_names_of_the_columns(listed: Command) -> None:
+    assert listed("ls", "nothing", "--columns", "path,id", "--format", "csv").out == "path,id\n"
+
+
+def test_ls_csv_has_no_formula_and_json_the_exact_name(listed: Command) -> None:
+    assert listed("edit", "ink", "--name", "=1+1").code == 0
+    query = ("ls", "ink.safetensors")
+    assert listed(*query, "--columns", "name,size", "--format", "csv").out.splitlines()[1].startswith("'=1+1,")
+    assert json.loads(listed(*query, "--json").out)["model_list"][0]["display_name"] == "=1+1"

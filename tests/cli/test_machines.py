@@ -1,0 +1,86 @@
+"""``machine`` and ``unused``: what people see and set of machines."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.comfyui.comfyui_server import ComfyUIServer
+
+pytestmark = pytest.mark.slow
+
+
+def test_machine_ls_and_show_after_agent_run_once_have_model_ready(
+    run_once: Callable[[], None], as_agent: Command, folder: Path
+) -> None:
+    run_once()
+    assert (folder / "loras/ink.safetensors").is_file()
+    (agent,) = json.loads(as_agent("machine", "ls", "--json").out)["agent_list"]
+    assert (agent["agent_id"], agent["models_ready"], agent["models_desired"]) == ("render-07", 1, 1)
+    shown = json.loads(as_agent("machine", "show", "RENDER-07", "--json").out)
+    assert [model["state"] for model in shown["agent_model_list"]] == ["ready"]
+    assert "render-07  ready" in as_agent("show", "ink").out
+
+
+def test_machine_label_pause_resume_sync_and_rm_change_its_record(
+    run_once: Callable[[], None], as_agent: Command
+) -> None:
+    run_once()
+    for words in (("label", "render-07", "gpu24"), ("pause", "render-07"), ("sync", "render-07")):
+        assert as_agent("machine", *words).code == 0
+    shown = json.loads(as_agent("machine", "show", "render-07", "--json").out)
+    assert (shown["central_labels"], shown["paused"]) == (["gpu24"], True)
+    assert as_agent("machine", "resume", "render-07").code == 0
+    assert as_agent("machine", "label", "render-07").code == 0
+    assert json.loads(as_agent("machine", "show", "render-07", "--json").out)["central_labels"] == []
+    assert as_agent("machine", "rm", "render-07").code == 0
+    assert as_agent("machine", "show", "render-07").code == 4
+
+
+def test_machine_assign_and_unassign_place_and_remove_a_model_that_labels_exclude(
+    run_once: Callable[[], None], as_agent: Command, folder: Path
+) -> None:
+    assert as_agent("edit", "ink", "--label", "gpu24").code == 0
+    run_once()
+    assert not (folder / "loras/ink.safetensors").exists()
+    assert as_agent("machine", "assign", "render-07", "ink", "mystery").code == 4
+    assert json.loads(as_agent("machine", "show", "render-07", "--json").out)["agent_model_list"] == []
+    assigned = as_agent("machine", "assign", "RENDER-07", "ink", "--json")
+    assert (assigned.code, len(json.loads(assigned.out)["model_ids"])) == (0, 1)
+    run_once()
+    assert (folder / "loras/ink.safetensors").is_file()
+    assert "assignment" in as_agent("machine", "show", "render-07").out
+    assert "assignment" in as_agent("show", "ink").out
+    assert as_agent("machine", "unassign", "render-07", "ink").out == "No longer assigned to render-07: 1 model.\n"
+    run_once()
+    assert not (folder / "loras/ink.safetensors").exists()
+
+
+def test_machine_approve_and_agent_approve_without_held_removals_are_refused(
+    run_once: Callable[[], None], as_agent: Command
+) -> None:
+    run_once()
+    assert as_agent("machine", "approve", "render-07").code == 4
+    assert as_agent("agent", "approve").err == "No removal is waiting for approval.\n"
+
+
+def test_machine_ls_shows_count_of_models_not_loaded_by_comfyui(
+    process: Command, as_agent: Command, comfyui: ComfyUIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = comfyui.listing.base
+    comfyui.listing.extensions["loras"] = frozenset({".none"})
+    monkeypatch.setenv("MODELYARD_AGENT_COMFYUI_URL", comfyui.url)
+    process("agent", "run", "--comfyui", base, "--once")
+    assert "1 of 1 (1 not loaded)" in as_agent("machine", "ls").out
+
+
+def test_unused_names_machines_that_have_not_counted_long_enough(pushed: Command, run_once: Callable[[], None]) -> None:
+    run_once()
+    ran = pushed("unused", "--days", "30")
+    assert ran.code == 0, ran.err
+    assert ran.out == "No model is known to be unused for 30 days.\n"
+    assert "render-07" in ran.err
+    document = json.loads(pushed("unused", "--machine", "render-07", "--json").out)
+    assert (document["unused_model_list"], document["total_bytes"]) == ([], 0)

@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.cli.terminal.colors import find_state_color
+from modelyard.cli.terminal.formatting import count_columns
+from modelyard.cli.terminal.table import Column, cut_path, cut_text, format_table
+
+UUID_TEXT = "0199f3a1-9d3c-7000-8000-000000000001"
+HEADINGS = (Column("PATH", 0), Column("NAME", 4), Column("SIZE", 3), Column("STATE", 1), Column("ID", 2))
+
+
+def test_table_without_width_aligns_wide_characters_and_cuts_nothing() -> None:
+    lines = list(map(str, format_table(("NAME", "ID"), [("墨", "1"), ("x" * 300, "2")])))
+    assert lines[2] == "x" * 300 + "  2"
+    assert count_columns(lines[1]) == count_columns(lines[2])
+
+
+@given(
+    st.lists(st.tuples(st.text(), st.text(), st.just("6.8 GB"), st.text(), st.just("0199f3a1")), max_size=5),
+    st.integers(min_value=40, max_value=200),
+)
+def test_table_with_width_has_no_wider_line_for_any_text(rows: list[tuple[str, ...]], width: int) -> None:
+    assert max(count_columns(str(line)) for line in format_table(HEADINGS, rows, width)) <= width
+
+
+def test_table_at_40_columns_keeps_path_state_and_id() -> None:
+    row = ("loras/portraits/inkwash-2000-steps.safetensors", "Ink wash", "218 MB", "verified", "0199f3a1-9d3c")
+    heading, line = map(str, format_table(HEADINGS, [row], 40))
+    assert heading.split() == ["PATH", "STATE", "ID"]
+    assert line == "loras…000-steps  verified  0199f3a1-9d3c"
+
+
+def test_table_cell_that_fits_is_not_cut() -> None:
+    row = ("loras/ink.safetensors", "Ink", "218 MB", "verified", "0199f3a1")
+    assert str(format_table(HEADINGS, [row], 80)[1]).split() == [*row[:2], "218", "MB", *row[3:]]
+
+
+def test_table_never_cuts_an_id() -> None:
+    line = str(format_table(("E-MAIL", "NAME", "ID"), [("a" * 60, "b" * 60, UUID_TEXT)], 80)[1])
+    assert line.endswith(UUID_TEXT)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "cut"),
+    [("ink", 3, "ink"), ("inkwash", 4, "ink…"), ("墨墨墨", 4, "墨…"), ("ink wash", 5, "ink…")],
+)
+def test_cut_text_ends_with_ellipsis_within_width(text: str, width: int, cut: str) -> None:
+    assert cut_text(text, width) == cut
+
+
+@pytest.mark.parametrize(
+    ("width", "cut"),
+    [
+        (30, "loras/inkwash-2000.safetensors"),
+        (20, "loras/inkwash-2000…"),
+        (15, "loras…wash-2000"),
+        (1, "…"),
+    ],
+)
+def test_cut_path_leaves_out_extension_then_middle(width: int, cut: str) -> None:
+    assert cut_path("loras/inkwash-2000.safetensors", width) == cut
+
+
+@pytest.mark.parametrize(
+    ("state", "color"),
+    [
+        ("verified", None),
+        ("verified, v2 pending", "yellow"),
+        ("verified, v3 failed", "red"),
+        ("disabled, v2 pending", "bright_black"),
+        ("Up to date", "green"),
+        ("Problem: disk full", "red"),
+        ("syncing 40 %", "cyan"),
+    ],
+)
+def test_state_color_is_that_of_the_first_state_in_a_text(state: str, color: str | None) -> None:
+    assert find_state_color(state) == color

@@ -1,0 +1,140 @@
+"""Workflows of untrusted origin: any types, recursion, and sizes."""
+
+import contextlib
+import gc
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelyard.comfyui.workflows.reading import read_workflow
+from modelyard.comfyui.workflows.references import WorkflowUnreadable
+
+pytestmark = pytest.mark.slow
+
+KEYS = [
+    *("id", "type", "mode", "inputs", "nodes", "links", "link", "name", "widget", "widgets_values", "properties"),
+    *("widgets_values_named", "proxyWidgets", "models", "definitions", "subgraphs", "inputNode", "extra", "groupNodes"),
+    *("class_type", "lora", "on", "strength", "loras", "__value__", "content", "directory", "hash"),
+]
+TYPES = ["LoraLoader", "S", "workflow>G", "G", "Reroute", "PrimitiveNode", "LoRA Stacker", "ink.pt", "embedding:x"]
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(TYPES + KEYS) | st.text(max_size=5)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS + TYPES), inner, max_size=6),
+    max_leaves=15,
+)
+NODES = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES) | {"type": st.sampled_from(TYPES)})
+
+
+@settings(max_examples=50)
+@given(
+    st.fixed_dictionaries(
+        {"nodes": st.lists(NODES, max_size=4)},
+        optional={
+            "links": VALUES,
+            "models": VALUES,
+            "extra": st.fixed_dictionaries({"groupNodes": st.dictionaries(st.just("G"), NODES)}),
+            "definitions": st.fixed_dictionaries({"subgraphs": st.lists(NODES.map(lambda each: each | {"id": "S"}))}),
+        },
+    )
+    | st.dictionaries(st.text(max_size=3), st.fixed_dictionaries({"class_type": VALUES, "inputs": VALUES}))
+    | VALUES
+)
+def test_read_wrong_types_raises_only_workflow_unreadable(content: Any) -> None:
+    with contextlib.suppress(WorkflowUnreadable):
+        read_workflow(json.dumps(content).encode())
+
+
+@given(st.binary(max_size=200))
+def test_read_arbitrary_bytes_raises_only_workflow_unreadable(document: bytes) -> None:
+    with contextlib.suppress(WorkflowUnreadable):
+        read_workflow(document)
+
+
+def read_instances(first: str, *subgraphs: tuple[str, list[str]]) -> None:
+    """Read a workflow with one instance of a subgraph; each subgraph contains instances of the named ones."""
+    definitions = [
+        {"id": identifier, "nodes": [{"id": index, "type": each} for index, each in enumerate(types)]}
+        for identifier, types in subgraphs
+    ]
+    nodes = [{"id": 1, "type": first}]
+    read_workflow(json.dumps({"nodes": nodes, "definitions": {"subgraphs": definitions}}).encode())
+
+
+def test_read_subgraph_that_contains_itself_raises() -> None:
+    with pytest.raises(WorkflowUnreadable, match="itself"):
+        read_instances("A", ("A", ["B"]), ("B", ["A"]))
+
+
+def test_read_deeply_nested_subgraphs_raises() -> None:
+    with pytest.raises(WorkflowUnreadable, match="deeply"):
+        read_instances("0", *((str(level), [str(level + 1)]) for level in range(100)))
+
+
+def test_read_subgraphs_that_multiply_raises() -> None:
+    with pytest.raises(WorkflowUnreadable, match="large"):
+        read_instances("0", *((str(level), [str(level + 1)] * 2) for level in range(40)))
+
+
+def measure_processor_time(document: bytes, count: int) -> float:
+    """Return the least processor time of three in which a workflow with so many references is read.
+
+    Without garbage collections, whose time depends on what other tests have left in the process.
+    """
+    seconds = []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            started = time.process_time()
+            assert len(read_workflow(document)) == count
+            seconds.append(time.process_time() - started)
+    finally:
+        gc.enable()
+    return min(seconds)
+
+
+def measure_reading(count: int) -> float:
+    """Return the seconds of processor time in which so many linked nodes with declared models are read."""
+    models = [{"name": "ink.pt", "url": "https://example.com/ink.pt", "directory": "vae"}]
+    nodes = [
+        {
+            "id": number,
+            "type": "LoraLoader",
+            "widgets_values": ["ink.pt", 1, 1],
+            "inputs": [{"name": "model", "link": number}],
+            "properties": {"models": models},
+        }
+        for number in range(count)
+    ]
+    links = [[number, number - 1, 0, number, 0, "MODEL"] for number in range(count)]
+    return measure_processor_time(
+        json.dumps({"nodes": nodes, "links": links, "models": models * count}).encode(), count
+    )
+
+
+def test_read_10000_nodes_takes_linear_time() -> None:
+    measure_reading(100)
+    assert measure_reading(10_000) < 30 * max(measure_reading(1_000), 0.01)
+
+
+def measure_wide_node(count: int) -> float:
+    """Return the seconds of processor time for a subgraph with so many inputs that all lead to one node."""
+    widgets = [{"name": str(slot), "widget": {"name": str(slot)}, "link": slot} for slot in range(count)]
+    links = [[slot, -10, slot, 3, slot, "COMBO"] for slot in range(count)]
+    reroute = {"id": 4, "type": "Reroute", "inputs": [{"link": -1}, *widgets]}
+    from_reroute = [[slot, 4, 0, 3, slot, "*"] for slot in range(count)]
+    loader = {"id": 3, "type": "New", "inputs": widgets}
+    subgraph = {"id": "A", "nodes": [loader], "links": links, "inputs": [{"name": str(slot)} for slot in range(count)]}
+    instance = {"id": 1, "type": "A", "widgets_values": ["ink.pt"] * count}
+    document = {"nodes": [instance, loader, reroute], "links": from_reroute, "definitions": {"subgraphs": [subgraph]}}
+    return measure_processor_time(json.dumps(document).encode(), count)
+
+
+def test_read_node_with_10000_inputs_takes_linear_time() -> None:
+    measure_wide_node(100)
+    assert measure_wide_node(10_000) < 30 * max(measure_wide_node(1_000), 0.01)

@@ -1,0 +1,105 @@
+"""Threads for operations: results, errors and context, reuse, and cancellation."""
+
+import asyncio
+import threading
+from contextvars import ContextVar
+from functools import partial
+
+import anyio
+import pytest
+
+from modelyard.server.http.execution.threads import OperationThreads
+
+_caller: ContextVar[str] = ContextVar("caller", default="nothing")
+
+
+async def test_run_returns_the_result_in_the_context_of_the_caller() -> None:
+    _caller.set("ada")
+    thread, caller = await OperationThreads().run(lambda: (threading.current_thread(), _caller.get()))
+    assert (thread is not threading.current_thread(), caller) == (True, "ada")
+
+
+@pytest.mark.parametrize("error", [ValueError, StopIteration])
+async def test_run_raises_what_the_function_raises(error: type[Exception]) -> None:
+    def fail() -> None:
+        raise error
+
+    threads = OperationThreads()
+    with pytest.raises((ValueError, RuntimeError)) as raised:
+        await threads.run(fail)
+    assert error in (type(raised.value), type(raised.value.__cause__))
+    assert await threads.run(lambda: 1) == 1
+
+
+async def test_run_one_after_the_other_uses_one_thread() -> None:
+    threads = OperationThreads()
+    assert len({await threads.run(threading.current_thread) for _ in range(5)}) == 1
+
+
+async def test_run_two_at_once_uses_two_threads() -> None:
+    threads, both = OperationThreads(), threading.Barrier(2, timeout=20)
+    assert sorted(await asyncio.gather(threads.run(both.wait), threads.run(both.wait))) == [0, 1]
+
+
+async def test_cancel_run_takes_effect_when_the_function_has_ended() -> None:
+    threads, started, release, ended = OperationThreads(), threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        release.wait(20)
+        ended.set()
+
+    task = asyncio.create_task(threads.run(work))
+    await asyncio.to_thread(started.wait, 20)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
+async def test_run_long_after_the_last_call_reuses_its_thread() -> None:
+    threads = OperationThreads(idle_seconds=-1)
+    assert await threads.run(threading.current_thread) is await threads.run(threading.current_thread)
+
+
+async def test_run_after_idle_seconds_ends_the_other_threads_without_work() -> None:
+    threads, both = OperationThreads(idle_seconds=-1), threading.Barrier(2, timeout=20)
+
+    def wait_for_the_other() -> threading.Thread:
+        both.wait()
+        return threading.current_thread()
+
+    two = await asyncio.gather(threads.run(wait_for_the_other), threads.run(wait_for_the_other))
+    used = await threads.run(threading.current_thread)
+    [other] = [thread for thread in two if thread is not used]
+    await asyncio.to_thread(other.join, 20)
+    assert (other.is_alive(), used.is_alive()) == (False, True)
+
+
+async def test_run_in_cancelled_scope_of_anyio_is_cancelled_again_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, release, waits = OperationThreads(), threading.Event(), 0
+    wait = asyncio.wait
+
+    async def count_waits(futures: set[asyncio.Future[None]]) -> object:
+        nonlocal waits
+        waits += 1
+        return await wait(futures)
+
+    monkeypatch.setattr(asyncio, "wait", count_waits)
+    with anyio.move_on_after(0) as scope:
+        asyncio.get_running_loop().call_later(0.1, release.set)
+        await threads.run(partial(release.wait, 20))
+    assert scope.cancelled_caught
+    assert waits <= 2
+
+
+async def test_threads_end_with_their_owner() -> None:
+    threads = OperationThreads()
+    thread = await threads.run(threading.current_thread)
+    del threads
+    await asyncio.to_thread(thread.join, 20)
+    assert not thread.is_alive()

@@ -1,0 +1,207 @@
+"""Leases of imports: the limit of a host holds, however many workers lease at the same time."""
+
+import asyncio
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from modelyard.server.database.base import new_id
+from modelyard.server.database.session import Database
+from modelyard.server.identity.state import Identity
+from modelyard.server.imports.conversion_routes import PLANS_OF_TEAM, WAITING_OF_TEAM, build_conversion_limiter
+from modelyard.server.imports.import_leases import (
+    MAX_CONVERSIONS,
+    MAX_PER_HOST,
+    LeasedImport,
+    count_conversion_workers,
+    finish_cancelled_import,
+    finish_import,
+    lease_next_import,
+    release_import,
+    renew_import,
+)
+from modelyard.server.imports.tables import ImportRow
+from modelyard.server.resources import Resources, open_resources
+from modelyard.server.settings import Settings
+from modelyard.wire import problems
+from tests.server.conftest import CHEAP
+from tests.server.harness import Harness
+
+WORKERS, ROUNDS = 6, 8
+
+
+def test_lease_by_six_workers_at_once_two_imports_from_a_host(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP)) as resources:
+        with Harness.without_jobs(resources) as registry:
+            _add_imports(resources, UUID(registry.team_id))
+        _lease_at_once(resources.database)
+
+
+def _add_imports(resources: Resources, team_id: UUID, count: int = WORKERS, **columns: Any) -> None:
+    with resources.database.writing() as session:
+        for number in range(count):
+            columns = {"host": "models.example", "url": f"https://models.example/{number}"} | columns
+            session.add(
+                ImportRow(
+                    team_id=team_id,
+                    request={"model_path": "loras/ink.safetensors"},
+                    storage_key=str(new_id()),
+                    file_size=1,
+                    creator_kind="user",
+                    creator_name="Ada",
+                    **columns,
+                )
+            )
+
+
+def test_lease_conversions_of_three_teams_one_of_a_team_and_two_in_all(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP)) as resources:
+        with Harness.without_jobs(resources) as registry:
+            teams = [UUID(registry.team_id), *(UUID(registry.create_team().team_id) for _ in range(2))]
+        for team in teams:
+            _add_imports(resources, team, 2, host=f"model:{team}", derived_from={"version": 1})
+        database = resources.database
+        leased = [found for _ in range(WORKERS) if (found := lease_next_import(database)) is not None]
+        assert len(leased) == MAX_CONVERSIONS == len({each.row.team_id for each in leased})
+        _add_imports(resources, teams[0], 1)
+        link = lease_next_import(database)
+        assert link is not None
+        assert link.row.derived_from is None
+        release_import(database, leased[0])
+        assert lease_next_import(database) is not None
+
+
+def test_lease_conversions_of_three_teams_with_queues_gives_each_team_its_turns(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP)) as resources:
+        teams = _create_teams(resources, 3)
+        for team in teams:
+            _add_conversions(resources, team, 4)
+        database = resources.database
+        running = [lease_next_import(database), lease_next_import(database)]
+        turns = Counter[UUID]()
+        for _ in range(6):
+            ended = running.pop(0)
+            assert ended is not None
+            turns[ended.row.team_id] += 1
+            with database.writing() as session:
+                finish_import(session, ended, "done")
+            running.append(lease_next_import(database))
+        assert turns == dict.fromkeys(teams, 2)
+
+
+def test_lease_without_conversions_returns_only_other_imports(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP)) as resources:
+        [team] = _create_teams(resources, 1)
+        _add_conversions(resources, team, 1)
+        assert lease_next_import(resources.database, may_convert=False) is None
+        _add_imports(resources, team, 1)
+        leased = lease_next_import(resources.database, may_convert=False)
+        assert leased is not None
+        assert leased.row.derived_from is None
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(0, 1), (1, 1), (2, 1), (3, 2), (16, 15)])
+def test_conversions_of_a_process_leave_a_worker_to_other_imports(workers: int, expected: int) -> None:
+    assert count_conversion_workers(workers) == expected
+
+
+def test_cancelled_conversion_counts_until_its_run_has_ended(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP)) as resources, Harness.without_jobs(resources) as registry:
+        _add_conversions(resources, UUID(registry.team_id), 2)
+        database = resources.database
+        leased = lease_next_import(database)
+        assert leased is not None
+        assert registry.owner.post(f"/imports/{leased.row.id}/cancel").is_success
+        assert lease_next_import(database) is None
+        assert not renew_import(database, leased)
+        release_import(database, leased)
+        assert lease_next_import(database) is not None
+
+
+def _create_teams(resources: Resources, count: int) -> list[UUID]:
+    with Harness.without_jobs(resources) as registry:
+        return [UUID(registry.create_team().team_id) for _ in range(count)]
+
+
+def _add_conversions(resources: Resources, team: UUID, count: int) -> None:
+    _add_imports(resources, team, count, host=f"model:{team}", derived_from={"version": 1})
+
+
+async def _count_refused(requests: int) -> int:
+    """Send requests of one team to the limiter while the first one runs; return how many are refused."""
+    limiter, has_begun, may_end = build_conversion_limiter(), threading.Event(), threading.Event()
+
+    def run() -> None:
+        has_begun.set()
+        may_end.wait(60)
+
+    tasks = [asyncio.create_task(limiter.run("team", run)) for _ in range(requests)]
+    await asyncio.to_thread(has_begun.wait, 60)
+    may_end.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, problems.Unavailable)]
+    assert all(problem.facts["retry_after"] for problem in refused)
+    return len(refused)
+
+
+def test_requests_to_convert_wait_and_those_above_the_limit_are_refused() -> None:
+    assert asyncio.run(_count_refused(PLANS_OF_TEAM + WAITING_OF_TEAM + 2)) == 2
+
+
+async def _plan_for_another_team() -> str:
+    """Return the result of a team's request while another team's requests run and wait."""
+    limiter, may_end = build_conversion_limiter(), threading.Event()
+    tasks = [
+        asyncio.create_task(limiter.run("team", partial(may_end.wait, 60)))
+        for _ in range(PLANS_OF_TEAM + WAITING_OF_TEAM)
+    ]
+    await asyncio.sleep(0)
+    try:
+        return await limiter.run("another team", lambda: "planned")
+    finally:
+        may_end.set()
+        await asyncio.gather(*tasks)
+
+
+def test_requests_to_convert_of_one_team_leave_a_plan_to_another_team() -> None:
+    assert asyncio.run(_plan_for_another_team()) == "planned"
+
+
+def _lease_at_once(database: Database) -> None:
+    barrier = threading.Barrier(WORKERS)
+
+    def lease() -> LeasedImport | None:
+        barrier.wait(30)
+        return lease_next_import(database)
+
+    for _ in range(ROUNDS):
+        with ThreadPoolExecutor(WORKERS) as threads:
+            futures = [threads.submit(lease) for _ in range(WORKERS)]
+            leased = [found for future in futures if (found := future.result()) is not None]
+        assert len(leased) == MAX_PER_HOST
+        for each in leased:
+            release_import(database, each)
+
+
+@pytest.mark.parametrize("is_queued_again", [False, True])
+def test_finish_cancelled_import_is_done_unless_it_was_queued_again(settings: Settings, is_queued_again: bool) -> None:
+    with open_resources(settings, Identity(CHEAP)) as resources, Harness.without_jobs(resources) as registry:
+        _add_imports(resources, UUID(registry.team_id), 1)
+        leased = lease_next_import(resources.database)
+        assert leased is not None
+        assert registry.owner.post(f"/imports/{leased.row.id}/cancel").status_code == 200
+        if is_queued_again:
+            with resources.database.writing() as session:
+                session.execute(update(ImportRow).values(import_state="queued", storage_key=str(new_id())))
+        with resources.database.writing() as session:
+            assert finish_import(session, leased, "done") is False
+            assert finish_cancelled_import(session, leased) is not is_queued_again
+        with resources.database.reading() as session:
+            state = session.get_one(ImportRow, leased.row.id).import_state
+        assert state == ("queued" if is_queued_again else "done")

@@ -1,0 +1,318 @@
+"""Imports: the jobs that download a source's file and register it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from modelyard.server.imports.import_leases import lease_next_import
+from modelyard.server.imports.importer import MAX_TRIES
+from modelyard.server.settings import Settings
+from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+from tests.server.imports.fake_sources import FakeSources
+from tests.server.imports.stopped import Stopped
+
+PART = 5_242_880
+SECONDS = 30.0
+
+
+def confirm(draft: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """Return the body of an import that confirms a draft."""
+    kept = ("url", "display_name", "model_type", "model_path", "license")
+    sidecar = {"base_model": draft["base_model"], "trigger_words": draft["trigger_words"]}
+    source = {"source_url": draft["source"]["page_url"], "file_hash": draft["hashes"]["sha256"]}
+    return {name: draft[name] for name in kept} | {"file_size": draft["size"], "sidecar": sidecar} | source | changed
+
+
+def start(caller: ApiCaller, url: str, /, **changed: Any) -> str:
+    """Look a link up, and start its import; return the id."""
+    draft = caller.post("/imports/resolve", url=url)
+    assert draft.status_code == 200, draft.text
+    started = caller.post("/imports", **confirm(draft.json(), **changed))
+    assert started.status_code == 201, started.text
+    return str(started.json()["id"])
+
+
+def wait(caller: ApiCaller, import_id: str, *states: str) -> dict[str, Any]:
+    """Wait until an import has one of the states, ``done`` without any; return it."""
+    ends = time.monotonic() + SECONDS
+    while (found := caller.get(f"/imports/{import_id}").json())["import_state"] not in (states or ("done",)):
+        assert time.monotonic() < ends, found
+        time.sleep(0.01)
+    return dict(found)
+
+
+def list_actions(caller: ApiCaller) -> list[str]:
+    """Return the actions of the team's audit trail."""
+    return [event["action"] for event in caller.get("/audit-events").json()["audit_event_list"]]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The smallest parts, so that files of some megabytes have several."""
+    return settings.model_copy(update={"part_size": PART})
+
+
+@pytest.fixture
+def large(fakes: FakeSources) -> bytes:
+    """The content of a file with three parts, at all sources."""
+    content = make_model_file("large", 2 * PART + 1000)
+    fakes.huggingface.files["ink.safetensors"] = fakes.civitai.content = content
+    return content
+
+
+@pytest.fixture
+def link(fakes: FakeSources) -> str:
+    return f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors"
+
+
+def test_import_huggingface_file_becomes_a_verified_model(
+    registry: Harness, fakes: FakeSources, link: str, large: bytes
+) -> None:
+    owner = registry.owner
+    done = wait(owner, start(owner, link))
+    assert (done["bytes_done"], done["file_size"], done["error"]) == (len(large), len(large), None)
+    owner.wait_until_verified(done["model_id"])
+    model = owner.get(f"/models/{done['model_id']}").json()
+    assert (model["verification"], model["file_hash"], model["model_path"]) == (
+        "verified",
+        hash_of(large),
+        "loras/ink.safetensors",
+    )
+    assert model["source_url"] == done["url"].replace("resolve", "blob")
+    assert [word["text"] for word in model["trigger_words"]] == ["inkwash"]
+    assert model["license"] == "cc-by-4.0"
+    assert fakes.storage.ranges == [None]
+    assert {"import.started", "model.registered"} <= set(list_actions(owner))
+
+
+def test_import_content_that_the_team_has_downloads_nothing(registry: Harness, fakes: FakeSources, link: str) -> None:
+    registry.owner.register(fakes.huggingface.files["ink.safetensors"], "loras/own.safetensors")
+    done = wait(registry.owner, start(registry.owner, link))
+    assert done["model_id"] is not None
+    assert fakes.storage.ranges == []
+
+
+def test_import_repeated_request_returns_the_running_import(registry: Harness, fakes: FakeSources, link: str) -> None:
+    fakes.storage.pause()
+    draft = registry.owner.post("/imports/resolve", url=link).json()
+    first = registry.owner.post("/imports", **confirm(draft))
+    second = registry.owner.post("/imports", **confirm(draft))
+    fakes.storage.resume()
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json()
+    wait(registry.owner, first.json()["id"])
+
+
+def test_import_connection_cut_continues_by_range(
+    registry: Harness, fakes: FakeSources, link: str, large: bytes
+) -> None:
+    fakes.storage.cut_after = [PART + 500, PART + 500]
+    done = wait(registry.owner, start(registry.owner, link))
+    registry.owner.wait_until_verified(done["model_id"])
+    assert registry.owner.get(f"/models/{done['model_id']}").json()["file_hash"] == hash_of(large)
+    assert fakes.storage.ranges == [None, f"bytes={PART}-", f"bytes={2 * PART}-"]
+
+
+def test_import_source_changed_between_two_ranges_starts_anew(
+    registry: Harness, fakes: FakeSources, large: bytes
+) -> None:
+    content = make_model_file("other", 2 * PART + 1000)
+
+    def change() -> None:
+        fakes.storage.etag, fakes.storage.file = '"second"', content
+
+    fakes.storage.file, fakes.storage.cut_after, fakes.storage.on_cut = large, [PART + 500], change
+    done = wait(registry.owner, start(registry.owner, f"{fakes.storage.server.address}/file/ink.safetensors"))
+    registry.owner.wait_until_verified(done["model_id"])
+    model = registry.owner.get(f"/models/{done['model_id']}").json()
+    assert (model["verification"], model["file_hash"]) == ("verified", hash_of(content))
+
+
+def test_import_source_without_etag_starts_anew(registry: Harness, fakes: FakeSources, link: str, large: bytes) -> None:
+    fakes.storage.etag, fakes.storage.cut_after = None, [PART + 500]
+    done = wait(registry.owner, start(registry.owner, link))
+    assert done["file_size"] == len(large)
+    assert fakes.storage.ranges == [None, None]
+
+
+def test_import_source_lies_about_hash_fails_and_registers_nothing(
+    registry: Harness, fakes: FakeSources, link: str
+) -> None:
+    fakes.huggingface.declared_sha256 = "0" * 64
+    failed = wait(registry.owner, start(registry.owner, link), "failed")
+    assert failed["error_code"] == "source_changed"
+    assert registry.owner.get("/models").json()["model_list"] == []
+    assert "import.failed" in list_actions(registry.owner)
+
+
+def test_import_source_has_other_size_than_draft_fails(registry: Harness, fakes: FakeSources, link: str) -> None:
+    failed = wait(registry.owner, start(registry.owner, link, file_size=999, file_hash=None), "failed")
+    assert failed["error_code"] == "source_changed"
+
+
+def test_import_other_file_than_its_name_fails(registry: Harness, fakes: FakeSources, link: str) -> None:
+    fakes.huggingface.files["ink.safetensors"] = b"<!DOCTYPE html><html>" + b" " * 5000
+    failed = wait(registry.owner, start(registry.owner, link), "failed")
+    assert failed["error_code"] == "not_a_model_file"
+    assert registry.owner.get("/models").json()["model_list"] == []
+
+
+def test_import_source_gated_after_draft_fails_in_words_and_retry_succeeds(
+    registry: Harness, fakes: FakeSources, link: str
+) -> None:
+    draft = registry.owner.post("/imports/resolve", url=link).json()
+    fakes.huggingface.is_gated = True
+    import_id = registry.owner.post("/imports", **confirm(draft)).json()["id"]
+    failed = wait(registry.owner, import_id, "failed")
+    assert failed["error_code"] == "source_restricted"
+    assert "gated" in failed["error"]
+    fakes.huggingface.is_gated = False
+    assert registry.owner.post(f"/imports/{import_id}/retry").status_code == 200
+    assert wait(registry.owner, import_id)["error"] is None
+    again = registry.owner.post(f"/imports/{import_id}/retry")
+    assert (again.status_code, again.json()["error_code"]) == (409, "import_finished")
+
+
+def test_import_overloaded_source_is_tried_again(registry: Harness, fakes: FakeSources, link: str) -> None:
+    draft = registry.owner.post("/imports/resolve", url=link).json()
+    fakes.huggingface.refusals = [(429, {"Retry-After": "600"})]
+    import_id = registry.owner.post("/imports", **confirm(draft)).json()["id"]
+    waiting = wait(registry.owner, import_id, "queued")
+    while waiting["error_code"] is None:
+        waiting = wait(registry.owner, import_id, "queued")
+    assert waiting["error_code"] == "source_unavailable"
+    assert waiting["retry_at"] is not None
+    assert registry.owner.post(f"/imports/{import_id}/retry").status_code == 200
+    wait(registry.owner, import_id)
+
+
+def test_import_cancelled_while_running_registers_nothing(
+    registry: Harness, fakes: FakeSources, link: str, large: bytes
+) -> None:
+    fakes.storage.pause()
+    import_id = start(registry.owner, link)
+    wait(registry.owner, import_id, "running")
+    assert registry.owner.post(f"/imports/{import_id}/cancel").status_code == 200
+    fakes.storage.resume()
+    assert registry.owner.post(f"/imports/{import_id}/cancel").status_code == 200
+    assert wait(registry.owner, import_id, "cancelled")["model_id"] is None
+    other = wait(registry.owner, start(registry.owner, link, model_path="loras/other.safetensors"))
+    assert [each["id"] for each in registry.owner.get("/models").json()["model_list"]] == [other["model_id"]]
+    assert [each["import_state"] for each in registry.owner.get("/imports").json()["import_list"]] == [
+        "done",
+        "cancelled",
+    ]
+
+
+def test_import_reserves_the_quota_of_its_size(registry: Harness, fakes: FakeSources, link: str, large: bytes) -> None:
+    registry.owner.put("/teams/current", quota_bytes=len(large) + 10)
+    fakes.storage.pause()
+    import_id = start(registry.owner, link)
+    refused = registry.owner.presign(make_model_file("more"))
+    fakes.storage.resume()
+    assert refused.json()["error_code"] == "quota_exceeded"
+    wait(registry.owner, import_id)
+
+
+def test_import_member_changes_own_only(registry: Harness, fakes: FakeSources, link: str) -> None:
+    member = registry.create_member("member")
+    fakes.storage.pause()
+    import_id = start(registry.owner, link)
+    refused = member.post(f"/imports/{import_id}/cancel")
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "role_too_low")
+    assert member.get(f"/imports/{import_id}").status_code == 200
+    fakes.storage.resume()
+    wait(registry.owner, import_id)
+    own = start(member, link, model_path="loras/own.safetensors")
+    assert wait(member, own)["created_by"]["id"] == member.user_id
+
+
+@pytest.mark.parametrize("url", ["hf://studio/ink/ink.sft", "urn:air:sdxl:lora:civitai:1@2", "ink"])
+def test_import_link_that_was_not_looked_up_returns_422(registry: Harness, url: str) -> None:
+    body = {"url": url, "file_size": 5, "display_name": "x", "model_type": "loras", "model_path": "loras/x.sft"}
+    refused = registry.owner.post("/imports", **body)
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "link_refused")
+
+
+def test_import_next_after_stop_another_importer_continues(
+    stopped: Stopped, fakes: FakeSources, link: str, large: bytes
+) -> None:
+    owner = stopped.registry.owner
+    import_id = start(owner, link)
+    first = stopped.create_importer()
+    fakes.storage.on_bytes = _call_after(PART + 1, first.stop)
+    assert first.import_next() is True
+    assert owner.get(f"/imports/{import_id}").json()["import_state"] == "queued"
+    assert stopped.create_importer().import_next() is True
+    done = owner.get(f"/imports/{import_id}").json()
+    assert done["import_state"] == "done", done
+    assert owner.get(f"/models/{done['model_id']}").json()["file_hash"] == hash_of(large)
+
+
+def test_import_next_unexpected_errors_fail_after_twelve_tries(stopped: Stopped, fakes: FakeSources, link: str) -> None:
+    owner, importer = stopped.registry.owner, stopped.create_importer()
+    import_id = start(owner, link)
+    stopped.break_requests()
+    for number in range(MAX_TRIES):
+        assert owner.get(f"/imports/{import_id}").json()["import_state"] == "queued", number
+        with pytest.raises(ValidationError):
+            importer.import_next()
+        stopped.expire_leases()
+    failed = owner.get(f"/imports/{import_id}").json()
+    assert (failed["import_state"], failed["error_code"]) == ("failed", "internal_error")
+
+
+def _call_after(count: int, call: Callable[[], None]) -> Callable[[int], None]:
+    """Return a function that calls another once it gets a number of bytes that is at least ``count``."""
+
+    def on_bytes(sent: int) -> None:
+        if sent >= count:
+            call()
+
+    return on_bytes
+
+
+def test_import_next_user_was_removed_fails(stopped: Stopped, fakes: FakeSources, link: str) -> None:
+    member = stopped.registry.create_member("member")
+    import_id = start(member, link)
+    stopped.registry.owner.delete(f"/members/{member.user_id}")
+    assert stopped.create_importer().import_next() is True
+    failed = stopped.registry.owner.get(f"/imports/{import_id}").json()
+    assert (failed["import_state"], failed["error_code"]) == ("failed", "not_a_member")
+
+
+def test_import_next_key_was_revoked_fails(stopped: Stopped, fakes: FakeSources, link: str) -> None:
+    owner = stopped.registry.owner
+    key = stopped.registry.create_key("integration")
+    import_id = start(key, link)
+    owner.delete(f"/credentials/{owner.get('/credentials').json()['credentials'][0]['id']}")
+    assert stopped.create_importer().import_next() is True
+    assert owner.get(f"/imports/{import_id}").json()["error_code"] == "unauthenticated"
+
+
+def test_import_next_source_that_never_answers_right_fails_after_its_tries(
+    stopped: Stopped, fakes: FakeSources, link: str
+) -> None:
+    owner = stopped.registry.owner
+    import_id = start(owner, link)
+    fakes.huggingface.refusals = [(503, {})] * 20
+    importer = stopped.create_importer()
+    runs = 0
+    while owner.get(f"/imports/{import_id}").json()["import_state"] == "queued":
+        assert importer.import_next() is True
+        assert importer.import_next() is False
+        stopped.expire_leases()
+        runs += 1
+    assert runs == 12
+    assert owner.get(f"/imports/{import_id}").json()["error_code"] == "source_unavailable"
+
+
+def test_import_next_third_import_of_a_host_waits(stopped: Stopped, fakes: FakeSources, link: str) -> None:
+    for number in range(3):
+        start(stopped.registry.owner, link, model_path=f"loras/{number}.safetensors")
+    database = stopped.registry.resources.database
+    leased = [lease_next_import(database) for _ in range(3)]
+    assert [each is not None for each in leased] == [True, True, False]

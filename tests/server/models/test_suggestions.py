@@ -1,0 +1,49 @@
+"""Suggestions for searches that find nothing."""
+
+import pytest
+
+from tests.server.harness import ApiCaller, Harness, make_model_file
+
+
+@pytest.fixture(scope="module")
+def named_team(shared_registry: Harness) -> ApiCaller:
+    """Return a team with two models, which no test changes."""
+    team = shared_registry.create_team()
+    for path, name, tags in (
+        ("loras/watercolour.safetensors", "Watercolour wash", ["portrait", "old one"]),
+        ("vae/größe.safetensors", "Größe 2", []),
+    ):
+        team.register(make_model_file(path), path, display_name=name, tags=tags)
+    return team
+
+
+@pytest.mark.parametrize(
+    ("q", "suggestion"),
+    [
+        ("watercolor", "watercolour"),
+        ("waterclour type:loras", "watercolour type:loras"),
+        ("type:loras potrait", "type:loras portrait"),
+        ("grösze", "grösse"),
+        ("tag:portait", "tag:portrait"),
+        ("tag:old", 'tag:"old one"'),
+        ("type:lorsa wash", "type:loras wash"),
+        ("watercolor type:vae", None),
+        ("-portrait watercolor", None),
+        ("zzzyzx", None),
+        ("%%%%", None),
+        ("x" * 1000, None),
+    ],
+)
+def test_list_models_search_that_finds_nothing_suggests_one_that_does(
+    named_team: ApiCaller, q: str, suggestion: str | None
+) -> None:
+    listed = named_team.get("/models", q=q).json()
+    assert listed["model_list"] == []
+    assert listed.get("did_you_mean") == suggestion
+    if suggestion:
+        assert named_team.get("/models", q=suggestion).json()["model_list"] != []
+
+
+@pytest.mark.parametrize("query", [{"q": "wash"}, {}, {"model_type": "loras"}, {"q": "watercolor", "current_page": 2}])
+def test_list_models_other_lists_suggest_nothing(named_team: ApiCaller, query: dict[str, str]) -> None:
+    assert named_team.get("/models", **query).json().get("did_you_mean") is None

@@ -1,0 +1,188 @@
+"""``POST /workflows/check`` on real models and machines."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from modelyard.comfyui.workflows.references import ExpansionTooLarge
+from modelyard.server.workflows.reading import read_references
+from modelyard.server.workflows.request_reading import MAX_BYTES_WITHOUT_SANDBOX, MAX_EXPANDED_WITHOUT_SANDBOX
+from tests.server.agents.machine import Machine, add_machine, build_states
+from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+
+Node = dict[str, Any]
+LORA = "portraits/ink.safetensors"
+
+
+def check(caller: ApiCaller, body: bytes | dict[str, Node]) -> httpx2.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return caller.call("POST", "/workflows/check", content=content)
+
+
+def lora_node(name: str) -> Node:
+    return {"class_type": "LoraLoader", "inputs": {"lora_name": name, "strength_model": 1.0}}
+
+
+def checkpoint_node(name: str) -> Node:
+    return {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}
+
+
+@pytest.fixture(scope="module")
+def team(module_registry: Harness) -> ApiCaller:
+    """The owner of a team with a checkpoint, and a LoRA that needs a label."""
+    owner = module_registry.create_team()
+    owner.register(make_model_file("base"), "checkpoints/sd xl/base.safetensors")
+    owner.register(make_model_file("ink"), f"models/loras/{LORA}", required_labels=["gpu24"])
+    return owner
+
+
+@pytest.fixture(scope="module")
+def model_ids(team: ApiCaller) -> dict[str, str]:
+    """The ids of the models by their type."""
+    return {model["model_type"]: model["id"] for model in team.get("/models").json()["model_list"]}
+
+
+@pytest.fixture(scope="module")
+def machine(module_registry: Harness, team: ApiCaller, model_ids: dict[str, str]) -> Machine:
+    """A machine without labels that has the checkpoint."""
+    machine = add_machine(module_registry, team)
+    machine.begin(build_states(model_ids["checkpoints"]))
+    return machine
+
+
+def states(answer: httpx2.Response) -> dict[str, str]:
+    """Return the state of each name."""
+    assert answer.status_code == 200, answer.text
+    return {each["name"]: each["state"] for each in answer.json()["reference_list"]}
+
+
+def test_check_returns_the_state_model_and_node_of_each_reference(team: ApiCaller, model_ids: dict[str, str]) -> None:
+    answer = check(team, {"3": checkpoint_node("sd xl\\base.safetensors"), "4": lora_node("ink.safetensors")})
+    assert answer.status_code == 200, answer.text
+    first, second = answer.json()["reference_list"]
+    assert (first["node_id"], first["node_type"], first["input"]) == ("3", "CheckpointLoaderSimple", "ckpt_name")
+    assert (first["folder"], first["state"], first["version"]) == ("checkpoints", "present", 1)
+    assert first["model_id"] == model_ids["checkpoints"]
+    assert (second["state"], second["suggestion"], second["model_id"]) == ("similar", LORA, model_ids["loras"])
+
+
+def test_check_of_names_that_the_team_lacks_are_unknown(team: ApiCaller) -> None:
+    names = ["../../etc/passwd", "other.safetensors", "zz.safetensors", "a\u0000b.safetensors", "\ud800.safetensors"]
+    found = states(check(team, {str(number): lora_node(name) for number, name in enumerate(names)}))
+    assert set(found.values()) == {"unknown"}
+
+
+def test_check_tells_where_the_workflow_can_run(team: ApiCaller, machine: Machine, model_ids: dict[str, str]) -> None:
+    base, lora = checkpoint_node("sd xl/base.safetensors"), lora_node(LORA)
+    [ready] = check(team, {"1": base}).json()["machine_list"]
+    assert (ready["agent_id"], ready["readiness"], ready["seconds"]) == ("render-07", "ready", 0)
+    [without_lora] = check(team, {"1": base, "2": lora}).json()["machine_list"]
+    assert without_lora["readiness"] == "assignable"
+    assert without_lora["missing_list"] == [model_ids["loras"]]
+    [unknown] = check(team, {"1": base, "2": lora_node("none.safetensors")}).json()["machine_list"]
+    assert (unknown["readiness"], unknown["reason"]) == ("cannot", 'The registry has no file for "none.safetensors".')
+
+
+@pytest.mark.parametrize(
+    ("declared", "readiness"),
+    [("new", "cannot"), ("old", "ready"), (None, "ready")],
+    ids=["current version declared", "pinned version declared", "no hash"],
+)
+def test_check_for_a_machine_with_a_pinned_version(
+    module_registry: Harness, declared: str | None, readiness: str
+) -> None:
+    team = module_registry.create_team("Pins")
+    machine = add_machine(module_registry, team)
+    ink = team.register(make_model_file("old"), f"loras/{LORA}")
+    created = team.post("/collections", name="Winter", model_list=[{"model_id": ink, "version": 1}]).json()["id"]
+    assert team.put(f"/collections/{created}", is_pinned=True).status_code == 200
+    assert team.post(f"/collections/{created}/subscriptions", agent_id="render-07").status_code == 201
+    team.register(make_model_file("new"), f"loras/{LORA}", replaces=ink)
+    machine.begin([{"model_id": ink, "version": 1, "state": "ready"}])
+    models = [{"name": LORA, "directory": "loras"}]
+    if declared:
+        models[0] |= {"hash": hash_of(make_model_file(declared)).removeprefix("sha256:"), "hash_type": "SHA256"}
+    node = {"id": 1, "type": "LoraLoader", "widgets_values": [LORA, 1, 1], "properties": {"models": models}}
+    [found] = check(team, json.dumps({"nodes": [node]}).encode()).json()["machine_list"]
+    assert found["readiness"] == readiness
+
+
+def test_check_with_a_machine_key_shows_only_its_own_machines(
+    module_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    other = add_machine(module_registry, team, "render-08")
+    answer = check(other.key, {"1": lora_node(LORA)})
+    assert states(answer) == {LORA: "present"}
+    assert [each["agent_id"] for each in answer.json()["machine_list"]] == ["render-08"]
+
+
+def test_check_finds_content_of_another_team_nowhere(module_registry: Harness, team: ApiCaller) -> None:
+    stranger = module_registry.create_team("Elsewhere")
+    answer = check(stranger, {"1": lora_node(LORA)})
+    assert states(answer) == {LORA: "unknown"}
+    assert answer.json()["machine_list"] == []
+
+
+def test_check_large_workflow_is_read_in_the_sandbox(team: ApiCaller) -> None:
+    text = "a portrait " * MAX_BYTES_WITHOUT_SANDBOX
+    prompt = {"class_type": "CLIPTextEncode", "inputs": {"text": text}}
+    assert states(check(team, {"1": prompt, "2": lora_node(LORA)})) == {LORA: "present"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_check_in_the_sandbox_reads_addresses_and_encodings(team: ApiCaller, encoding: str) -> None:
+    models = [{"name": "new.pt", "url": "https://models.example/new.pt", "directory": "loras"}]
+    node = {"id": 1, "type": "LoraLoader", "widgets_values": ["new.pt", 1, 1], "properties": {"models": models}}
+    answer = check(team, json.dumps({"nodes": [node]}).encode(encoding))
+    assert states(answer) == {"new.pt": "unknown"}
+    assert answer.json()["reference_list"][0]["url"] == "https://models.example/new.pt"
+
+
+def test_check_ten_thousand_nodes(team: ApiCaller) -> None:
+    prompts = {str(number): {"class_type": "CLIPTextEncode", "inputs": {"text": "ink"}} for number in range(10_000)}
+    assert states(check(team, prompts | {"10000": lora_node(LORA)})) == {LORA: "present"}
+
+
+def build_subgraph_workflow(inner_nodes: int, instances: int) -> bytes:
+    """Build a small document whose subgraph has LoRA loaders of one name at its first node, and many instances."""
+    loader = {"id": 0, "type": "LoraLoaderModelOnly", "widgets_values": [LORA, 1]}
+    inner = [loader, *({"id": number, "type": "Note"} for number in range(1, inner_nodes))]
+    subgraphs = [{"id": "group", "nodes": inner, "links": []}]
+    nodes = [{"id": number, "type": "group"} for number in range(instances)]
+    return json.dumps({"nodes": nodes, "definitions": {"subgraphs": subgraphs}}).encode()
+
+
+def test_check_small_file_that_expands_to_much_is_read_in_the_sandbox(team: ApiCaller) -> None:
+    body = build_subgraph_workflow(200, 100)
+    with pytest.raises(ExpansionTooLarge):
+        read_references(body, MAX_EXPANDED_WITHOUT_SANDBOX)
+    answer = check(team, body)
+    assert states(answer) == {LORA: "present"}
+    assert len(answer.json()["reference_list"]) == 100
+
+
+def test_check_small_file_that_expands_beyond_the_limit_returns_422(team: ApiCaller) -> None:
+    answer = check(team, build_subgraph_workflow(1_000, 5_000))
+    assert answer.status_code == 422
+    assert "subgraphs are too large" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"1": ' * 10_000,
+        b"\x89PNG\r\n\x1a\n" + b"\xff" * 64,
+        b"<html></html>",
+        json.dumps({str(number): lora_node(f"{number}.safetensors") for number in range(1_001)}).encode(),
+    ],
+    ids=["empty", "cut", "list", "deep", "damaged picture", "page", "too many models"],
+)
+def test_check_file_without_a_readable_workflow_returns_422(team: ApiCaller, body: bytes) -> None:
+    answer = check(team, body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["type"].endswith("workflow-refused")

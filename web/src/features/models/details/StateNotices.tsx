@@ -1,0 +1,89 @@
+// Reasons why machines do not get a model, and what to do.
+
+import { Alert, Stack } from '@mantine/core'
+import { IconAlertTriangle, IconClock, IconPlayerPause, IconTransform } from '@tabler/icons-react'
+import { usePermissions } from '@/api/permissions'
+import type { Model } from '@/api/types'
+import { ConvertButton } from '@/features/models/details/ConvertButton'
+import { type KeptFile, useKeptFile } from '@/features/models/useKeptFile'
+
+export function StateNotices({ model }: { model: Model }) {
+  return (
+    <>
+      <NewerVersionNotice model={model} />
+      {model.verification === 'failed' && <FailureNotice model={model} />}
+      {model.verification === 'pending' && (
+        <Alert color="yellow" icon={<IconClock aria-hidden />} title="Verification in progress">
+          After the file is verified and inspected, the model can be downloaded and machines fetch it.
+        </Alert>
+      )}
+      {model.model_status === 'disabled' && (
+        <Alert color="gray" icon={<IconPlayerPause aria-hidden />} title="Disabled">
+          Machines remove a disabled model, and the registry keeps it. Enable the model to restore it on its machines.
+        </Alert>
+      )}
+    </>
+  )
+}
+
+const CONVERT = 'convert it to a .safetensors model with equal tensors beside it.'
+const KEPT_NOTICES: Record<KeptFile, { title: string; text: string }> = {
+  converts: {
+    title: 'Kept to be converted',
+    text: `The team keeps such files only to convert them, so machines do not get it: ${CONVERT}`,
+  },
+  accepts: {
+    title: 'Not accepted when it was checked',
+    text: `The team kept such files only to convert them then, so machines do not get it. Now the team accepts them: upload the file again at this path, or ${CONVERT}`,
+  },
+  refuses: {
+    title: 'Not accepted when it was checked',
+    text: `The team kept such files only to convert them then, so machines do not get it. Now the team refuses pickle files: ${CONVERT}`,
+  },
+}
+
+function KeptFileNotice({ model, kept }: { model: Model; kept: KeptFile }) {
+  const { may } = usePermissions()
+  const { title, text } = KEPT_NOTICES[kept]
+  return (
+    <Alert color="yellow" icon={<IconTransform aria-hidden />} title={title}>
+      <Stack gap="xs" align="flex-start">
+        <span>This pickle file holds tensors only. {text}</span>
+        {may('imports_change') && !model.deleted_at && <ConvertButton model={model} />}
+      </Stack>
+    </Alert>
+  )
+}
+
+function FailureNotice({ model }: { model: Model }) {
+  const kept = useKeptFile(model)
+  if (kept) return <KeptFileNotice model={model} kept={kept} />
+  return (
+    <Alert color="red" icon={<IconAlertTriangle aria-hidden />} title="Verification failed">
+      <bdi>{model.verification_error}</bdi> The model cannot be downloaded. Machines that have a correct copy keep it.
+      To repair the model, upload the correct file at this path; machines then download it.
+    </Alert>
+  )
+}
+
+/** What happens to a version that is newer than the one that the record shows. */
+function NewerVersionNotice({ model: { version, pending_version: pending } }: { model: Model }) {
+  if (!pending || pending.version === version) return null
+  if (pending.verification === 'failed') {
+    return (
+      <Alert
+        color="red"
+        icon={<IconAlertTriangle aria-hidden />}
+        title={`Version ${pending.version} failed verification`}
+      >
+        <bdi>{pending.verification_error}</bdi> Machines keep version {version}. Upload the correct file as a new
+        version.
+      </Alert>
+    )
+  }
+  return (
+    <Alert color="yellow" icon={<IconClock aria-hidden />} title={`Version ${pending.version} is being verified`}>
+      Machines keep version {version} until it is verified.
+    </Alert>
+  )
+}

@@ -1,0 +1,15 @@
+// Takes files that are dropped anywhere on another view to the uploads view.
+
+import { useNavigate } from '@tanstack/react-router'
+import { DropOverlay } from '@/features/upload/DropOverlay'
+import { keepDroppedFiles } from '@/features/upload/droppedFiles'
+import { useDrop } from '@/features/upload/useDrop'
+
+export function DropToUpload() {
+  const navigate = useNavigate()
+  const isOver = useDrop((files) => {
+    keepDroppedFiles(files)
+    void navigate({ to: '/upload' })
+  })
+  return isOver && <DropOverlay />
+}

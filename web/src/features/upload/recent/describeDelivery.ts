@@ -1,0 +1,83 @@
+// How far an uploaded model is on its way to the machines, in one line.
+
+import type { AgentState, Model, ModelStates } from '@/api/types'
+import { formatCount } from '@/components/format'
+import { isInProgress } from '@/components/isInProgress'
+import { isLoaded } from '@/components/isLoaded'
+
+export interface Delivery {
+  /** `done`: on each machine that should have it. `problem`: a person has to act. */
+  kind: 'done' | 'moving' | 'problem' | 'idle'
+  text: string
+  /** What a person may do about it. */
+  next?: 'see machines' | 'pair machine'
+}
+
+/** What is known of the team's machines. */
+export interface Fleet {
+  /** Machines that do not answer. */
+  offline: ReadonlySet<string>
+  isEmpty: boolean
+}
+
+export type DeliveredModel = Pick<
+  Model,
+  'file_size' | 'model_status' | 'verification' | 'verification_error' | 'version' | 'pending_version'
+>
+
+// Further machines are counted: the line stays a line.
+const MAX_NAMED = 2
+// A model that is ready among those that are left is one that ComfyUI does not load.
+const PROBLEMS: AgentState['state'][] = ['conflict', 'blocked', 'failed', 'ready']
+
+/** Describe a model by its record and the states of its replicas. */
+export function describeDelivery(
+  model: DeliveredModel,
+  states: ModelStates | undefined,
+  { offline, isEmpty }: Fleet,
+): Delivery {
+  const unverified = describeVerification(model)
+  if (unverified) return unverified
+  if (model.model_status === 'disabled') return { kind: 'idle', text: 'Stored. It is disabled, so no machine gets it.' }
+  if (isEmpty) return { kind: 'idle', text: 'Stored. The team has no machines yet.', next: 'pair machine' }
+  if (!states) return { kind: 'moving', text: 'Stored. Loading its machines…' }
+  const rest = states.state_list.filter((one) => !isLoaded(one))
+  const total = states.ready.length + states.state_list.length
+  const ready = total - rest.filter(({ state }) => state !== 'ready').length
+  if (total === 0) return { kind: 'idle', text: 'Stored. No machine should have it yet.', next: 'see machines' }
+  if (rest.length === 0) return { kind: 'done', text: `On ${ready} of ${formatCount(total, 'machine')}` }
+  const isStuck = (one: AgentState) => PROBLEMS.includes(one.state)
+  const sorted = rest.toSorted((one, other) => Number(isStuck(other)) - Number(isStuck(one)))
+  const named = sorted.slice(0, MAX_NAMED).map((one) => describeReplica(one, model.file_size, offline))
+  const more = sorted.length > MAX_NAMED ? [`${sorted.length - MAX_NAMED} more`] : []
+  const text = [`On ${ready} of ${total}`, ...named, ...more].join('; ')
+  return rest.some(isStuck) ? { kind: 'problem', text, next: 'see machines' } : { kind: 'moving', text }
+}
+
+/** Return whether a replica is in progress on a machine that answers: others change when a person acts. */
+export function isMoving({ state_list }: ModelStates, offline: ReadonlySet<string>): boolean {
+  return state_list.some(({ agent_id, state }) => isInProgress({ state }) && !offline.has(agent_id))
+}
+
+function describeVerification({ version, pending_version: pending, ...model }: DeliveredModel): Delivery | undefined {
+  const newest = pending && pending.version !== version ? pending : model
+  const what = newest === model ? '' : ` version ${pending?.version}`
+  if (newest.verification === 'pending') return { kind: 'moving', text: `Verifying${what}` }
+  if (newest.verification !== 'failed') return undefined
+  return { kind: 'problem', text: `Verification${what ? ` of${what}` : ''} failed: ${newest.verification_error ?? ''}` }
+}
+
+/** `render-07 at 62 %`, `ws-lena: the disk is full`. */
+function describeReplica(
+  { agent_id, state, reason, bytes_done }: AgentState,
+  size: number,
+  offline: ReadonlySet<string>,
+) {
+  if (PROBLEMS.includes(state)) return `${agent_id}: ${reason?.replace(/\.$/, '') || state}`
+  if (offline.has(agent_id)) return `${agent_id}: offline`
+  if (state === 'verifying') return `${agent_id}: verifying`
+  if (state === 'downloading' || bytes_done > 0) {
+    return `${agent_id} at ${Math.min(100, Math.floor((100 * bytes_done) / Math.max(1, size)))} %`
+  }
+  return `${agent_id}: ${reason?.replace(/\.$/, '') || 'queued'}`
+}

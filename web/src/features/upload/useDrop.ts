@@ -1,0 +1,48 @@
+// Files that are dropped anywhere on a view.
+
+import { useEffectEvent, useLayoutEffect, useState } from 'react'
+import { notifyError } from '@/components/notify'
+import { type PickedFile, readDroppedFiles } from '@/features/upload/engine/readFiles'
+
+/**
+ * Handle drops on the whole window, because the browser would otherwise open a dropped file; returns whether files
+ * are dragged over it.
+ */
+export function useDrop(onFiles: (files: PickedFile[]) => void): boolean {
+  const [isOver, setOver] = useState(false)
+  const onDrop = useEffectEvent((event: DragEvent) => {
+    if (!hasFiles(event)) return
+    event.preventDefault()
+    setOver(false)
+    if (event.dataTransfer) readDroppedFiles(event.dataTransfer).then(onFiles, notifyError)
+  })
+  const onDrag = useEffectEvent((event: DragEvent) => {
+    if (!event.dataTransfer || !hasFiles(event)) return
+    event.preventDefault()
+    event.dataTransfer.dropEffect = 'copy'
+    setOver(true)
+  })
+  // Before the view is painted, so that no drop on it is lost.
+  useLayoutEffect(() => {
+    const drag = (event: DragEvent) => onDrag(event)
+    const drop = (event: DragEvent) => onDrop(event)
+    const leave = (event: DragEvent) => event.relatedTarget === null && setOver(false)
+    // If the element below the pointer changes just before the drop, only `dragenter` accepts it.
+    addEventListener('dragenter', drag)
+    addEventListener('dragover', drag)
+    addEventListener('drop', drop)
+    addEventListener('dragleave', leave)
+    return () => {
+      removeEventListener('dragenter', drag)
+      removeEventListener('dragover', drag)
+      removeEventListener('drop', drop)
+      removeEventListener('dragleave', leave)
+    }
+  }, [])
+  return isOver
+}
+
+/** Text that is dropped on a field is left to the browser. */
+function hasFiles({ dataTransfer }: DragEvent): boolean {
+  return dataTransfer?.types.includes('Files') ?? false
+}
