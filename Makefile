@@ -30,6 +30,9 @@ PYTEST ?=
 # So does PLAYWRIGHT for the page's tests: make browser PLAYWRIGHT="upload.spec.ts".
 PLAYWRIGHT ?=
 KILLS ?= 200
+# Some stages of check or check-all: make check-all STAGES="kills browser".
+STAGES ?=
+TIMES ?= 20
 INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python --disable-pip-version-check --quiet install
 
 # The tests start hundreds of interpreters; without bytecode files each compiles the package again.
@@ -37,11 +40,11 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow neighbours test-large check fix lint types imports budgets journeys page browser screenshots kills hf-clients manager-models check-large torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-page lock clean
+.PHONY: help setup check check-all test test-slow test-stores test-extended test-random test-large flaky neighbours fix lint types imports budgets journeys journeys-extended page browser browser-extended screenshots kills hf-clients manager-models torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
-		while IFS='|' read -r command text; do printf '%-18s %s\n' "$$command" "$$text"; done
+		while IFS='|' read -r command text; do printf '%-25s %s\n' "$$command" "$$text"; done
 
 setup: $(READY)  ## make .venv from the lock (every other command does it by itself)
 
@@ -57,23 +60,43 @@ $(READY): requirements/build.txt requirements/dev.txt pyproject.toml
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: $(READY)  ## the fast tests, four in five: eight minutes on two cores; without the journeys
-	$(RUN) -m pytest -n 2 -m "not slow" $(PYTEST)
+# `make check` runs what is right or wrong on any machine, once; tests with these marks say why they are not part of it.
+IN_CHECK := not extended and not flaky
+STORES := $(addprefix tests/server/,models uploads agents collections)
 
-test-slow: $(READY)  ## the tests of modules that take more than half a second a test: processes, databases, time limits
-	$(RUN) -m pytest -n 2 -m slow $(PYTEST)
+check: $(READY)  ## what decides whether a change is right: what CI runs
+	$(RUN) -m tools.check check $(STAGES)
+
+check-all: $(READY)  ## that and everything else, before a release: a table in build/check-all.md; STAGES="kills browser" runs some
+	$(RUN) -m tools.check all $(STAGES)
+
+test: $(READY)  ## the fast tests, four in five
+	$(RUN) -m pytest -n 2 -m "not slow and $(IN_CHECK)" $(PYTEST)
+
+test-slow: $(READY)  ## the tests of modules that take more than half a second a test: processes, databases
+	$(RUN) -m pytest -n 2 -m "slow and $(IN_CHECK)" $(PYTEST)
+
+test-stores: $(READY)  ## what a database or a store can change in the rules for models, on PostgreSQL and S3
+	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 -m "$(IN_CHECK)" $(STORES) $(PYTEST)
+
+test-extended: $(READY)  ## tests that are too long for `make check`, and those that depend on time until they are mended
+	$(RUN) -m pytest -n 2 -m "extended or flaky" $(PYTEST)
+
+test-random: $(READY)  ## the tests with generated cases, with other cases at each run
+	$(RUN) -m pytest -n 2 -m hypothesis --hypothesis-profile random $(PYTEST)
+
+# What is left out tries every store and both databases in `make test` already, or needs neither.
+test-large: $(READY)  ## all tests of the API once more, on PostgreSQL and S3
+	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 tests/server tests/attacks --ignore tests/server/storage \
+		--ignore tests/server/database --ignore tests/server/verification --ignore tests/server/inspection $(PYTEST)
+
+flaky: $(READY)  ## repeat tests beside two busy processes, and count failures: make flaky TIMES=20 PYTEST="tests/journeys -m core"
+	$(RUN) -m tools.flaky $(TIMES) $(PYTEST)
 
 # One at a time and without other tests: they compare latencies, which another test would change.
 neighbours: $(READY)  ## latencies of other teams while one team sends expensive requests, on each database
 	$(RUN) -m pytest tests/noisy_neighbours $(PYTEST)
 	MODELYARD_TEST_ON=large $(RUN) -m pytest tests/noisy_neighbours $(PYTEST)
-
-# What is left out tries every store and both databases in `make test` already, or needs neither.
-test-large: $(READY)  ## the tests of the API once more, on PostgreSQL and S3
-	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 tests/server tests/attacks --ignore tests/server/storage \
-		--ignore tests/server/database --ignore tests/server/verification --ignore tests/server/inspection $(PYTEST)
-
-check: lint types imports budgets test test-slow test-large neighbours page packaging browser journeys hf-clients manager-models  ## everything that must pass before a commit: what CI runs
 
 fix: $(READY)  ## format, apply safe fixes, write the reference pages anew
 	$(RUN) -m ruff check --fix $(CODE)
@@ -96,8 +119,11 @@ imports: $(READY)  ## who may import whom
 budgets: $(READY)  ## what is longer than it should be (tests/architecture refuses what is longer than it may be)
 	$(RUN) -m tools.budgets
 
-journeys: $(READY) $(CLIENTS_READY)  ## slow tests of the whole product: real processes, killed half way
-	$(RUN) -m pytest tests/journeys -n 2 --dist loadfile $(PYTEST)
+journeys: $(READY)  ## the main job with real processes, some of them killed: push, resume, pull, two servers, agents, backups
+	$(RUN) -m pytest tests/journeys -n 2 --dist loadfile -m core $(PYTEST)
+
+journeys-extended: $(READY) $(CLIENTS_READY)  ## the other tests of the whole product: outages, floods, kills at every step
+	$(RUN) -m pytest tests/journeys -n 2 --dist loadfile -m "not core" $(PYTEST)
 
 page: $(READY) $(PAGE)  ## the web page, checked and built into the package
 
@@ -106,8 +132,11 @@ $(PAGE): $(PAGE_SOURCES) docs/reference/openapi.json | $(READY)
 	$(NODE) npm run build
 	@touch $@
 
-browser: $(READY) $(PAGE)  ## the page in a real browser, against real servers
-	$(NODE) npx playwright test $(PLAYWRIGHT)
+browser: $(READY) $(PAGE)  ## each view and each main flow of the page in a real browser, against real servers
+	$(NODE) npx playwright test --grep @core $(PLAYWRIGHT)
+
+browser-extended: $(READY) $(PAGE)  ## the other tests of the page
+	$(NODE) npx playwright test --grep-invert @core $(PLAYWRIGHT)
 
 screenshots: $(READY) $(PAGE)  ## the pictures in docs/images, taken anew
 	$(NODE) npx playwright test --config screenshots.config.ts
@@ -121,8 +150,6 @@ hf-clients: $(READY) $(HF_READY)  ## clients of Hugging Face against a running r
 
 manager-models: $(READY) $(MANAGER_READY)  ## the table of ComfyUI-Manager's models against its list: which pickle policy each needs
 	$(RUN) -m pytest tests/manager_models $(PYTEST)
-
-check-large: kills torch container  ## what is too long for `make check`: before a release
 
 # Not part of `make check`: torch is up to 3 GB, and no lock can pin it (requirements/torch.in says why).
 torch: $(READY) $(TORCH_READY)  ## what the pickle scanner calls clean, loaded by torch.load(weights_only=True)

@@ -7,15 +7,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import blockbuster_ctx
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.postgres import RunningPostgres
     from tests.seaweed import RunningSeaweed
 
-# The duration of one example depends more on the machine than on the code.
-settings.register_profile("modelyard", deadline=None)
+# How long an example takes depends more on the machine than on the code. `make check-all` also tries random examples.
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("modelyard", settings.get_profile("random"), derandomize=True)
 settings.load_profile("modelyard")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse marks without a reason; on another database or store, keep only the tests that use it.
+
+    The others would run the same way again.
+    """
+    for item in items:
+        for mark in (*item.iter_markers("extended"), *item.iter_markers("flaky")):
+            if set(mark.kwargs) != {"reason"}:
+                raise pytest.UsageError(f"{item.nodeid}: the mark '{mark.name}' needs a reason.")
+    if os.environ.get("MODELYARD_TEST_ON", "small") != "small":
+        items[:] = [item for item in items if "environments" in getattr(item, "fixturenames", ())]
 
 
 @pytest.fixture(scope="session")

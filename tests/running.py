@@ -14,10 +14,11 @@ import httpx2
 from fastapi.testclient import TestClient
 
 from tests.server.harness import PASSWORD, ApiCaller
+from tests.waiting import PATIENCE_SECONDS
 
 OWNER = "owner@studio.test"
-START_SECONDS = 120.0
-STOP_SECONDS = 40.0
+START_SECONDS = 2 * PATIENCE_SECONDS
+STOP_SECONDS = PATIENCE_SECONDS
 _ANNOUNCED = re.compile(r"modelyard listens on (https?://\S+)")
 
 
@@ -114,7 +115,7 @@ class RunningServer:
 
     def client(self) -> httpx2.Client:
         """Open a plain HTTP client of the running server; it is closed at the end of the block."""
-        client = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
+        client = httpx2.Client(base_url=self.url, timeout=PATIENCE_SECONDS, trust_env=False)
         self._clients.append(client)
         return client
 

@@ -20,10 +20,11 @@ from botocore.config import Config
 from botocore.session import Session
 
 from tests.ports import NotStartedError, free_port, start_on_free_ports
+from tests.waiting import PATIENCE_SECONDS
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "weed"
-START_SECONDS = 40.0
-STOP_SECONDS = 20.0
+START_SECONDS = PATIENCE_SECONDS
+STOP_SECONDS = PATIENCE_SECONDS
 # SeaweedFS uses a second port for gRPC, this many above each port.
 GRPC_PORT_OFFSET = 10_000
 

@@ -11,8 +11,12 @@ from tests.ports import NotStartedError, free_port, start_on_free_ports
 from tests.postgres import RunningPostgres, get_programs_folder, is_open_to_others
 from tests.rclone import RunningRclone
 from tests.seaweed import GRPC_PORT_OFFSET, RunningSeaweed
+from tests.waiting import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(reason="tests the servers that tests start, not the product"),
+]
 
 RUNS = 200
 
@@ -70,5 +74,5 @@ def test_free_port_locked_by_one_process_cannot_be_locked_again() -> None:
 
 
 def _accepts(port: int) -> bool:
-    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
     return True

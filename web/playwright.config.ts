@@ -7,14 +7,15 @@ export default defineConfig({
   outputDir: 'results/traces',
   // Two cores: a browser and a server are busy enough.
   workers: 2,
-  timeout: 120_000,
-  expect: { timeout: 20_000 },
+  // The limits end what hangs, and say nothing of speed: a machine may do other things beside the tests.
+  timeout: 600_000,
+  expect: { timeout: 60_000 },
   forbidOnly: true,
   reporter: [['list'], ['junit', { outputFile: 'results/junit.xml' }]],
   use: {
     viewport: { width: 1280, height: 800 },
-    actionTimeout: 20_000,
-    navigationTimeout: 30_000,
+    actionTimeout: 60_000,
+    navigationTimeout: 60_000,
     trace: 'retain-on-failure',
     screenshot: 'only-on-failure',
     launchOptions: {

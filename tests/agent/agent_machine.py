@@ -15,8 +15,9 @@ from modelyard.agent.settings import read_settings
 from modelyard.agent.startup import StartOptions, open_agent, run_agent_once
 from modelyard.agent.state_folder import StatusSnapshot
 from modelyard.client.settings import ClientSettings
+from tests.waiting import PATIENCE_SECONDS
 
-SECONDS = 60.0
+SECONDS = PATIENCE_SECONDS
 
 
 @dataclass

@@ -16,10 +16,13 @@ from tests.agent.malicious_registry import CannedResponse, MaliciousRegistry, bu
 from tests.ports import free_port
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, make_model_file
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
 MEBIBYTE = 1024 * 1024
+# Soon reached, and so small a part of a download that it goes on for a long time.
+PARTIAL_BYTES = 256 * 1024
 
 
 @pytest.fixture
@@ -35,6 +38,9 @@ def create_owner_and_machine(server: RunningServer, folder: Path, **settings: ob
     return owner, AgentMachine(folder / "machine", server.url, key["raw_key"], "machine", key["id"], settings)
 
 
+@pytest.mark.extended(
+    reason="waits for an outage and the pauses of an agent; test_registry_connection.py has the states"
+)
 async def test_agent_registry_outage_keeps_files_and_syncs_after_reconnect(
     own_registry: RunningServer, tmp_path: Path
 ) -> None:
@@ -52,6 +58,9 @@ async def test_agent_registry_outage_keeps_files_and_syncs_after_reconnect(
         assert agent.status.connection.is_up
 
 
+@pytest.mark.extended(
+    reason="waits for an outage and the pauses of an agent; test_registry_connection.py has the states"
+)
 async def test_agent_start_during_outage_syncs_after_reconnect(own_registry: RunningServer, tmp_path: Path) -> None:
     owner, machine = create_owner_and_machine(own_registry, tmp_path)
     owner.register(make_model_file("ink"), "loras/ink.safetensors")
@@ -62,6 +71,9 @@ async def test_agent_start_during_outage_syncs_after_reconnect(own_registry: Run
         await wait_until(lambda: machine.has_file("loras/ink.safetensors"))
 
 
+@pytest.mark.extended(
+    reason="waits for an outage and the pauses of an agent; test_registry_connection.py has the states"
+)
 async def test_agent_restart_during_outage_shows_previous_counts(own_registry: RunningServer, tmp_path: Path) -> None:
     owner, machine = create_owner_and_machine(own_registry, tmp_path)
     owner.register(make_model_file("ink"), "loras/ink.safetensors")
@@ -106,6 +118,9 @@ def return_longest_wait() -> float:
     return 10_000.0
 
 
+@pytest.mark.extended(
+    reason="waits for an outage and the pauses of an agent; test_registry_connection.py has the states"
+)
 async def test_agent_heartbeat_after_outage_fetches_manifest_at_once(
     own_registry: RunningServer, tmp_path: Path
 ) -> None:
@@ -121,6 +136,9 @@ async def test_agent_heartbeat_after_outage_fetches_manifest_at_once(
         await wait_until(lambda: machine.has_file("loras/ink.safetensors"))
 
 
+@pytest.mark.extended(
+    reason="waits for an outage and the pauses of an agent; test_registry_connection.py has the states"
+)
 async def test_agent_manifest_after_outage_sends_heartbeat_at_once(own_registry: RunningServer, tmp_path: Path) -> None:
     _, machine = create_owner_and_machine(own_registry, tmp_path)
     async with machine.running() as agent:
@@ -224,26 +242,26 @@ async def test_agent_signal_during_download_stops_and_next_start_resumes(
 ) -> None:
     content = make_model_file("ink", 6 * MEBIBYTE)
     team.register(content, "loras/ink.safetensors")
-    running = start_agent_process(machine, RATE_LIMIT="2MB")
-    await wait_until(lambda: count_partial_bytes(machine) > MEBIBYTE)
+    running = start_agent_process(machine, RATE_LIMIT="200KB")
+    await wait_until(lambda: count_partial_bytes(machine) > PARTIAL_BYTES)
     running.send_signal(number)
-    _, stderr = running.communicate(timeout=30)
+    _, stderr = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0, stderr
     assert "Stopped." in stderr
     partial_bytes = count_partial_bytes(machine)
-    assert partial_bytes > MEBIBYTE
+    assert partial_bytes > PARTIAL_BYTES
     assert not machine.has_file("loras/ink.safetensors")
     again = start_agent_process(machine, "--once")
-    _, stderr = again.communicate(timeout=60)
+    _, stderr = again.communicate(timeout=PATIENCE_SECONDS)
     assert again.returncode == 0, stderr
     assert (machine.models / "loras/ink.safetensors").read_bytes() == content
 
 
 async def test_agent_revoked_key_cancels_running_download(team: ApiCaller, machine: AgentMachine) -> None:
     team.register(make_model_file("ink", 12 * MEBIBYTE), "loras/ink.safetensors")
-    running = start_agent_process(machine, RATE_LIMIT="1MB")
+    running = start_agent_process(machine, RATE_LIMIT="200KB")
     try:
-        await wait_until(lambda: count_partial_bytes(machine) > MEBIBYTE)
+        await wait_until(lambda: count_partial_bytes(machine) > PARTIAL_BYTES)
         team.delete(f"/credentials/{machine.key_id}")
         assert running.stderr is not None
         lines = iter(running.stderr.readline, "")
@@ -252,7 +270,7 @@ async def test_agent_revoked_key_cancels_running_download(team: ApiCaller, machi
         assert not machine.has_file("loras/ink.safetensors")
     finally:
         running.terminate()
-        running.communicate(timeout=30)
+        running.communicate(timeout=PATIENCE_SECONDS)
 
 
 def _is_transfer_stopped(machine: AgentMachine) -> bool:
@@ -276,13 +294,13 @@ def test_agent_pair_stores_private_agent_key(team: ApiCaller, machine: AgentMach
     assert pairing.stderr is not None
     code = pairing.stderr.readline().removeprefix("Code: ").strip()
     assert team.post("/desktop/pair/confirm", user_code=code, device_name="machine").status_code == 200
-    _, stderr = pairing.communicate(timeout=30)
+    _, stderr = pairing.communicate(timeout=PATIENCE_SECONDS)
     assert pairing.returncode == 0, stderr
     file = machine.folder / "agent-keys.json"
     assert "dk-" not in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
     team.register(make_model_file("ink"), "loras/ink.safetensors")
     run = [*command, "run", "--once", "--models-dir", str(machine.models)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert machine.has_file("loras/ink.safetensors")

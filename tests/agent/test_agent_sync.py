@@ -116,7 +116,7 @@ async def test_agent_paused_downloads_nothing_and_reports_pause(team: ApiCaller,
 async def test_agent_pause_cancels_download_and_keeps_reported_states(
     team: ApiCaller, new_machine: Callable[..., AgentMachine]
 ) -> None:
-    machine = new_machine(rate_limit="300kB")
+    machine = new_machine(rate_limit="50kB")
     team.register(make_model_file("ink"), "loras/ink.safetensors")
     async with machine.running():
         await wait_until(lambda: get_model_states(team, machine) == {"ink.safetensors": "ready"})
@@ -134,11 +134,11 @@ async def test_agent_pause_cancels_download_and_keeps_reported_states(
 async def test_agent_new_model_during_long_download_is_placed_at_once(
     team: ApiCaller, new_machine: Callable[..., AgentMachine]
 ) -> None:
-    machine = new_machine(rate_limit="500kB")
+    machine = new_machine(rate_limit="100kB")
     team.register(make_model_file("long", 20_000_000), "loras/long.safetensors")
     async with machine.running() as agent:
         await wait_until(lambda: agent.status.phase == "downloading")
-        await wait_until(lambda: machine.waiting_for == "Downloads take at most 500.0 kB a second here.")
+        await wait_until(lambda: machine.waiting_for == "Downloads take at most 100.0 kB a second here.")
         team.register(make_model_file("short"), "loras/short.safetensors")
         await wait_until(lambda: machine.has_file("loras/short.safetensors"))
         assert not machine.has_file("loras/long.safetensors")
@@ -147,7 +147,7 @@ async def test_agent_new_model_during_long_download_is_placed_at_once(
 async def test_agent_model_behind_other_downloads_reports_queued_reason(
     team: ApiCaller, new_machine: Callable[..., AgentMachine]
 ) -> None:
-    machine = new_machine(rate_limit="200kB", parallel=1)
+    machine = new_machine(rate_limit="20kB", parallel=1)
     for name in ("one", "two"):
         team.register(make_model_file(name, 1_500_000), f"loras/{name}.safetensors")
 
@@ -162,7 +162,7 @@ async def test_agent_model_behind_other_downloads_reports_queued_reason(
 async def test_agent_starting_download_reports_downloading_phase(
     team: ApiCaller, new_machine: Callable[..., AgentMachine]
 ) -> None:
-    machine = new_machine(rate_limit="1MB")
+    machine = new_machine(rate_limit="100kB")
     team.register(make_model_file("first"), "loras/first.safetensors")
     async with machine.running():
         await wait_until(lambda: get_model_states(team, machine) == {"first.safetensors": "ready"})

@@ -10,6 +10,7 @@ import pytest
 
 from tests.agent.agent_machine import AgentMachine
 from tests.server.harness import ApiCaller, make_model_file
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +72,7 @@ def run(machine: AgentMachine, library: Path, shift: int, *command: str) -> "sub
     }
     environment |= {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(shift)}
     words = [sys.executable, "-m", "modelyard", *command, "--models-dir", str(machine.models)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=environment)
 
 
 @pytest.mark.parametrize("shift", [-DAY, DAY, -2 * 60 * 60])

@@ -48,7 +48,7 @@ def test_folder_mtimes_has_changed_returns_true_after_change(tmp_path: Path, cha
     mtimes = FolderMtimes()
     mtimes.record({each: get_folder_mtime(each) for each in (tmp_path / "loras", folder, tmp_path / "nas")})
     assert not mtimes.has_changed()
-    time.sleep(0.01)  # the clock of file systems ticks every few milliseconds
+    time.sleep(0.05)  # the clock of file systems ticks every few milliseconds
 
     change(tmp_path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.agent.schedule import FIRST_RETRY_SECONDS
+from modelyard.agent.schedule import LONGEST_RETRY_SECONDS
 from tests.agent.agent_machine import AgentMachine, wait_until
 from tests.agent.malicious_registry import MaliciousRegistry, build_entry, build_manifest_response
 from tests.agent.test_agent_sync import get_agent_row
@@ -35,8 +35,10 @@ async def test_agent_many_removals_wait_for_approval_in_registry(team: ApiCaller
 
 
 async def test_agent_removal_that_frees_budget_starts_blocked_download(
-    team: ApiCaller, new_machine: Callable[..., AgentMachine]
+    team: ApiCaller, new_machine: Callable[..., AgentMachine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No retry of the blocked download comes within the test.
+    monkeypatch.setattr("modelyard.agent.schedule.FIRST_RETRY_SECONDS", LONGEST_RETRY_SECONDS)
     content = make_model_file("old", 5000)
     machine = new_machine(disk_budget=len(content))
     old = team.register(content, "loras/old.safetensors")
@@ -45,8 +47,7 @@ async def test_agent_removal_that_frees_budget_starts_blocked_download(
         team.register(make_model_file("new", 5000), "loras/new.safetensors")
         await wait_until(lambda: "disk budget" in machine.waiting_for)
         disable_all(team, [old])
-        # Sooner than the second retry.
-        await wait_until(lambda: machine.has_file("loras/new.safetensors"), 1.5 * FIRST_RETRY_SECONDS)
+        await wait_until(lambda: machine.has_file("loras/new.safetensors"))
 
 
 async def test_agent_many_removals_wait_for_approval_on_machine(team: ApiCaller, machine: AgentMachine) -> None:

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,21 @@ from modelyard.agent.selftest.selftest import SelftestReport, run_selftest
 from modelyard.agent.settings import read_settings
 from tests.comfyui.comfyui_server import ComfyUIServer
 from tests.sync.case_insensitive_mount import case_insensitive_mount
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
 SUBJECTS = ["locks", "rename", "exchange", "open files", "times", "links", "long paths", "case", "space", "comfyui"]
+
+# The program, whose first test ends with Ctrl-C alone.
+STUCK = """
+import sys, threading
+from modelyard.agent.selftest import selftest
+from modelyard.cli.command_tree import run
+
+selftest._CHECKS["locks"] = lambda folder: threading.Event().wait()
+sys.exit(run(sys.argv[1:]))
+"""
 
 
 class UnlistingComfyUI(ComfyUIServer):
@@ -94,13 +104,11 @@ def test_selftest_on_case_insensitive_disk_without_exchange_warns(base: Path) ->
 
 def test_selftest_interrupted_leaves_nothing_and_exits_130(base: Path, tmp_path: Path) -> None:
     environment = os.environ | {"MODELYARD_CONFIG": str(tmp_path / "p.json"), "XDG_STATE_HOME": str(tmp_path / "state")}
-    command = [sys.executable, "-m", "modelyard", "agent", "selftest", "--folder", str(base), "--json"]
+    command = [sys.executable, "-c", STUCK, "agent", "selftest", "--folder", str(base), "--json"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        while not list(base.glob(".modelyard-selftest-*")):
-            assert process.poll() is None
-            time.sleep(0.002)
+        wait_until(lambda: process.poll() is not None or list(base.glob(".modelyard-selftest-*/locks")))
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=PATIENCE_SECONDS) == 130
     assert list_paths(base) == ["models", "models/loras"]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.agent.systemd_unit import build_unit, write_unit
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_build_unit_quotes_arguments(tmp_path: Path) -> None:
@@ -36,7 +37,11 @@ def test_write_unit_file_passes_systemd_analyze(tmp_path: Path) -> None:
     unit = build_unit("render-07", ["--models-dir=/srv/our models"], {"XDG_CONFIG_HOME": str(tmp_path)})
     write_unit(unit)
     result = subprocess.run(
-        ["systemd-analyze", "verify", "--user", unit.path], capture_output=True, text=True, timeout=30, check=False
+        ["systemd-analyze", "verify", "--user", unit.path],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
     lines_about_unit = [line for line in result.stderr.splitlines() if unit.name in line]
     assert lines_about_unit == []

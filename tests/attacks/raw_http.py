@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
-_IDLE_SECONDS, _RESPONSE_SECONDS = 0.6, 30.0
+from tests.waiting import PATIENCE_SECONDS
+
+_IDLE_SECONDS, _RESPONSE_SECONDS = 0.6, PATIENCE_SECONDS
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 

@@ -1,7 +1,6 @@
 """Uploads over a raw socket with a wrong length, or cut off half-way."""
 
 import socket
-import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +10,7 @@ from tests.attacks.state_snapshot import list_store_files
 from tests.running import RunningServer
 from tests.server.environments import only_on
 from tests.server.harness import make_model_file
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,13 +28,16 @@ def _build_put_head(server: RunningServer, content: bytes, framing: dict[str, st
 
 
 def _wait_for_clean_store(server: RunningServer) -> dict[str, int]:
-    """Return the store's files once the server has deleted the partial upload, after 30 seconds at most."""
-    ends = time.monotonic() + 30
+    """Return the store's files once the server has deleted the partial upload."""
     # Each listing is taken once: files that the server creates afterwards belong to the next one.
     files = list_store_files(server.data_dir)
-    while any(name.startswith("incoming/") for name in files) and time.monotonic() < ends:
-        time.sleep(0.02)
+
+    def is_clean() -> bool:
+        nonlocal files
         files = list_store_files(server.data_dir)
+        return not any(name.startswith("incoming/") for name in files)
+
+    wait_until(is_clean)
     return files
 
 

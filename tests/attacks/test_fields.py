@@ -14,7 +14,12 @@ from tests.running import RunningServer
 from tests.server.environments import CLOSED_HOST
 from tests.server.harness import ApiCaller
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(
+        reason="a sweep over every field and parameter; tests/server/contract has cases of each operation"
+    ),
+]
 
 MEBIBYTE = 1024 * 1024
 MACHINE = "render-07"

@@ -14,8 +14,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.waiting import PATIENCE_SECONDS
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_SILENCE_SECONDS = 60.0
+_SILENCE_SECONDS = PATIENCE_SECONDS
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -63,7 +65,7 @@ def run_in_terminal(
     os.close(slave)
     try:
         raw = _read_all(master, interrupt_at, process.pid if is_question else None)
-        return Shown(process.wait(timeout=60), raw)
+        return Shown(process.wait(timeout=PATIENCE_SECONDS), raw)
     finally:
         process.kill()
 
@@ -97,7 +99,7 @@ def _wait_until_idle(pid: int) -> None:
     Python calls the handler of a signal that arrives just before a blocking read only when that read returns.
 
     Raises:
-        TimeoutError: it did not sleep for a minute.
+        TimeoutError: it did not sleep in time.
     """
     deadline = time.monotonic() + _SILENCE_SECONDS
     slept, before = 0, None
@@ -114,7 +116,7 @@ def _read(master: int) -> bytes:
     """Return what is shown next; nothing at the end, which Linux reports as an error of input.
 
     Raises:
-        TimeoutError: nothing was shown for a minute.
+        TimeoutError: nothing was shown for a long time.
     """
     if not select.select([master], [], [], _SILENCE_SECONDS)[0]:
         raise TimeoutError

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.cli.terminal_process import run_in_terminal
 from tests.client.model_files import write_model_file
+from tests.waiting import PATIENCE_SECONDS
 
 # A command that does not end after an interrupt: its thread blocks, and the interpreter joins it.
 STUCK = """
@@ -39,6 +40,14 @@ MESSAGE = "Interrupted. Run the same command again to continue where it stopped.
 
 
 def start_stuck(timeout_seconds: float | None, cleanup_seconds: float) -> "subprocess.Popen[str]":
+    """Start a command that does not end after Ctrl-C, send it the first one, and wait until it cleans up."""
+    process = start_stuck_and_interrupt(timeout_seconds, cleanup_seconds)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "cleaning up\n"
+    return process
+
+
+def start_stuck_and_interrupt(timeout_seconds: float | None, cleanup_seconds: float) -> "subprocess.Popen[str]":
     """Start a command that does not end after Ctrl-C, and send it the first one."""
     code = STUCK.format(timeout_seconds=timeout_seconds, cleanup_seconds=cleanup_seconds)
     process = subprocess.Popen(
@@ -51,14 +60,13 @@ def start_stuck(timeout_seconds: float | None, cleanup_seconds: float) -> "subpr
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
     process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "cleaning up\n"
     return process
 
 
 def test_second_interrupt_during_clean_up_ends_process_with_130() -> None:
     process = start_stuck(timeout_seconds=None, cleanup_seconds=3600)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60) == ("", MESSAGE)
+    assert process.communicate(timeout=PATIENCE_SECONDS) == ("", MESSAGE)
     assert process.returncode == 130
 
 
@@ -67,14 +75,14 @@ def test_second_interrupt_while_threads_are_joined_ends_process_with_130() -> No
     assert process.stdout is not None
     assert process.stdout.readline() == "interrupted\n"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60) == ("", MESSAGE)
+    assert process.communicate(timeout=PATIENCE_SECONDS) == ("", MESSAGE)
     assert process.returncode == 130
 
 
 @pytest.mark.parametrize("timeout_seconds", [None, 0.0], ids=["clean-up", "joined thread"])
 def test_interrupted_command_that_does_not_end_is_ended_after_clean_up_time(timeout_seconds: float | None) -> None:
-    process = start_stuck(timeout_seconds, cleanup_seconds=0.2)
-    _, stderr = process.communicate(timeout=60)
+    process = start_stuck_and_interrupt(timeout_seconds, cleanup_seconds=0.2)
+    _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, stderr) == (130, MESSAGE)
 
 

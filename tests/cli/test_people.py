@@ -15,6 +15,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.cli.terminal_answers import run_in_terminal
 from tests.client.server_process import EMAIL, PASSWORD, Server, Team
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -225,7 +226,7 @@ def test_login_device_with_confirmed_code_stores_working_keys(
     code = machine.stderr.readline().removeprefix("Code: ").strip()
     assert f"/pair?code={code} or with" in machine.stderr.readline()
     assert signed_in("machine", "add", code, "--name", "render-03").code == 0
-    output, _ = machine.communicate(timeout=30)
+    output, _ = machine.communicate(timeout=PATIENCE_SECONDS)
     assert machine.returncode == 0
     assert team.url in output
     assert "render-03" in signed_in("key", "ls").out

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal_process import run_in_terminal
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,7 @@ def test_first_start_into_a_pipe_logs_json_and_wraps_no_login(tmp_path: Path) ->
     while not (line := process.stdout.readline()).startswith("modelyard listens on "):
         lines.append(line)
     process.terminate()
-    _, log = process.communicate(timeout=60)
+    _, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert any(email in line for line in lines)
     assert PASSWORD not in "".join(lines)
     assert all(json.loads(line) for line in log.splitlines())

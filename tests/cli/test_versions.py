@@ -16,6 +16,7 @@ from modelyard.wire.versions import ModelVersion
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 from tests.server.inspection.builders import build_checkpoint, build_tensorless_checkpoint, call, named, text
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,9 @@ def run_in_terminal(*arguments: object, typed: str) -> subprocess.CompletedProce
     os.write(keyboard, f"{typed}\n".encode())
     command = [sys.executable, "-m", "modelyard", *map(str, arguments)]
     try:
-        return subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(
+            command, stdin=stdin, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_SECONDS
+        )
     finally:
         os.close(stdin)
         os.close(keyboard)

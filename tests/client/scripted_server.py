@@ -2,11 +2,12 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Responses:
@@ -15,7 +16,8 @@ class Responses:
     def __init__(self) -> None:
         self.script: list[tuple[int, dict[str, str], bytes]] = []
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
-        self.hold_seconds = 0.0  # after the body, while the connection stays open
+        self.is_held = False  # after the body, the connection stays open
+        self.may_close = threading.Event()
 
     def add(self, status: int, body: Any = None, **headers: str) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -37,7 +39,8 @@ def run_scripted_server(responses: Responses) -> Iterator[str]:
             self.end_headers()
             with suppress(OSError):  # the client may have closed the connection
                 self.wfile.write(content)
-            time.sleep(responses.hold_seconds)
+            if responses.is_held:
+                responses.may_close.wait(PATIENCE_SECONDS)
 
         do_GET = do_POST = do_PUT = respond  # noqa: N815 - names that the standard library looks for
 
@@ -47,6 +50,7 @@ def run_scripted_server(responses: Responses) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
+    responses.may_close.set()
     server.shutdown()
     thread.join()
     server.server_close()

@@ -13,9 +13,10 @@ from pathlib import Path
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.accounts import Login
 from modelyard.wire.teams import NewTeam
+from tests.waiting import PATIENCE_SECONDS
 
 EMAIL, PASSWORD = "ada@studio.example", "a long sentence is best"
-_TIMEOUT_SECONDS = 60.0
+_TIMEOUT_SECONDS = 2 * PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def run_server(folder: Path) -> Iterator[Server]:
 
 
 def _wait_for_url(log: Path, process: subprocess.Popen[bytes]) -> str:
-    """Wait until the server has logged its address, and return it; fail after 60 seconds or if the server ends."""
+    """Wait until the server has logged its address, and return it; fail if it takes too long or if the server ends."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():

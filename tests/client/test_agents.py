@@ -94,9 +94,10 @@ async def test_get_manifest_long_poll_ends_with_none_when_machine_is_paused(
     known = await machine.get_manifest(NAME)
     assert known is not None
 
-    poll = asyncio.create_task(machine.get_manifest(NAME, etag=known.etag, wait=30))
+    poll = asyncio.create_task(machine.get_manifest(NAME, etag=known.etag, wait=60))
     paused = False
-    async with asyncio.timeout(20):
+    # Well before the poll would end by itself.
+    async with asyncio.timeout(50):
         while not poll.done():
             # Repeated, since the first update may be made before the poll has arrived.
             paused = not paused

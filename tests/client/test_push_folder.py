@@ -30,6 +30,8 @@ from modelyard.wire.uploads import PartsRequest, PartTickets
 from tests.client.model_files import write_model_file
 from tests.client.model_folders import TINY_FILES, write_model_folder
 from tests.client.server_process import Team
+from tests.transfer.limits import LiftableLimit
+from tests.waiting import PATIENCE_SECONDS
 
 # The test registry splits files above 8 MB into parts of 5 MiB.
 FIVE_PARTS = 25_000_000
@@ -123,17 +125,14 @@ async def test_push_folder_after_cancelled_push_sends_only_what_is_missing(
 ) -> None:
     small = (await asyncio.to_thread(list_folder, tiny)).total_size
     await asyncio.to_thread(write_model_file, tiny / "vae" / "model.safetensors", FIVE_PARTS)
-    is_almost_sent = asyncio.Event()
 
     def report(event: PushEvent) -> None:
         if isinstance(event, Sent) and event.done > 22_000_000:
-            is_almost_sent.set()
+            task.cancel()
 
     options = PushOptions(network=TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000)))
     request = await asyncio.to_thread(build_request, tiny)
     task = asyncio.create_task(push_folder(registry, settings, request, report, options))
-    await asyncio.wait_for(is_almost_sent.wait(), 60)
-    task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await registry.list_models()).model_list == []
@@ -152,7 +151,7 @@ async def test_push_folder_after_cancelled_push_sends_only_what_is_missing(
 async def push_slowly(
     registry: RegistryApi, settings: ClientSettings, folder: Path, meanwhile: Callable[[], object]
 ) -> None:
-    """Push a folder with a file of 3 MB, so slowly that ``meanwhile`` is done during the upload."""
+    """Push a folder with a file of 3 MB, of which most is sent after ``meanwhile``."""
     await asyncio.to_thread(write_model_file, folder / "vae" / "model.safetensors", 3_000_000)
     is_sending = asyncio.Event()
 
@@ -160,11 +159,13 @@ async def push_slowly(
         if isinstance(event, Sent):
             is_sending.set()
 
-    options = PushOptions(network=TransferOptions(bandwidth_limit=BandwidthLimit(1_500_000)))
+    limit = LiftableLimit()
+    options = PushOptions(network=TransferOptions(bandwidth_limit=limit))
     request = await asyncio.to_thread(build_request, folder)
     task = asyncio.create_task(push_folder(registry, settings, request, report, options))
-    await asyncio.wait_for(is_sending.wait(), 60)
+    await asyncio.wait_for(is_sending.wait(), PATIENCE_SECONDS)
     await asyncio.to_thread(meanwhile)
+    limit.lift()
     await task
 
 

@@ -13,6 +13,7 @@ from tests.client.model_files import write_model_file
 from tests.client.model_folders import read_folder, write_model_folder
 from tests.client.server_process import Team
 from tests.server.previews.drawings import make_png
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,13 @@ def run_python(code: str, team: Team, folder: Path, *arguments: object) -> "subp
     variables = {"MODELYARD_URL": team.url, "MODELYARD_TOKEN": team.token, "MODELYARD_TEAM": team.id}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     ran = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, cwd=folder, env=os.environ | variables
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE_SECONDS,
+        cwd=folder,
+        env=os.environ | variables,
     )
     assert ran.returncode == 0, ran.stderr
     return ran

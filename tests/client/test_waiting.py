@@ -10,6 +10,7 @@ from modelyard.client.waiting.rollouts import wait_for_rollout
 from modelyard.wire.collections.rollouts import Rollout
 from modelyard.wire.problems import RolloutNotFound
 from tests.client.scripted_server import Responses
+from tests.waiting import PATIENCE_SECONDS
 
 ID, TIME = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10", "2026-11-26T12:00:00Z"
 
@@ -73,13 +74,14 @@ async def test_wait_for_rollout_with_timeout_at_stopped_registry_returns_what_wa
         # Bound, so that no other program gets the port, and not listening.
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        assert (await wait(url, reporter, 4)).state == "rolling_out"
+        assert (await wait(url, reporter, 6)).state == "rolling_out"
     assert len(reporter.failures) == 1
 
 
 async def test_wait_for_rollout_that_finishes_in_the_last_pause_returns_it_finished(
-    responses: Responses, url: str
+    responses: Responses, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("modelyard.client.waiting.rollouts._LAST_LOOK_SECONDS", PATIENCE_SECONDS)
     responses.add(200, build_rollout("finished"))
     assert (await wait(url, Reporter(), 0.01)).state == "finished"
 

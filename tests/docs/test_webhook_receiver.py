@@ -16,6 +16,7 @@ import pytest
 from modelyard.server.webhooks.payloads import build_test_body
 from modelyard.server.webhooks.signing import build_headers, create_secret
 from tests.ports import free_port
+from tests.waiting import PATIENCE_SECONDS
 from tools.repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -36,14 +37,14 @@ def receiver(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         yield f"http://127.0.0.1:{port}", output
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 def send(url: str, moment: datetime, secret: str = SECRET) -> int:
     """Send a test as the registry does, once the receiver listens; return the status."""
     body = build_test_body(DELIVERY, TEAM, moment)
     headers = build_headers([secret], DELIVERY, moment, body)
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             return httpx2.post(url, content=body, headers=headers, trust_env=False).status_code

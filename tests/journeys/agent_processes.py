@@ -16,6 +16,7 @@ from typing import Any, Self
 from tests.journeys.command_line import MODELYARD
 from tests.journeys.fork_server import ForkServer
 from tests.server.harness import ApiCaller
+from tests.waiting import PATIENCE_SECONDS
 
 # What ``agent run`` imports when it starts.
 _AGENT_MODULES = ("modelyard.cli.command_tree", "modelyard.cli.this_machine.agent", "modelyard.agent.startup")
@@ -77,7 +78,7 @@ def running_agents(machines: Sequence[Machine]) -> Iterator[list["subprocess.Pop
     finally:
         for agent in agents:
             agent.send_signal(signal.SIGTERM)
-        codes = [agent.wait(30) for agent in agents]
+        codes = [agent.wait(PATIENCE_SECONDS) for agent in agents]
     assert codes == [0] * len(agents)
 
 

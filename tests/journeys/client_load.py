@@ -11,9 +11,9 @@ from typing import Any, Self, cast
 import httpx2
 from fastapi.testclient import TestClient
 
-from tests.journeys.polling import wait_for
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, hash_of, make_model_file
+from tests.waiting import wait_until
 
 # Longer than any call may take while the database or the store is unavailable.
 CALL_TIMEOUT_SECONDS = 45.0
@@ -67,20 +67,20 @@ class ClientLoad:
     def wait_for_cycles(self, count: int, seconds: float = 60.0) -> None:
         """Wait until the clients have finished ``count`` more cycles; fail at once if a fault occurred."""
         desired = self.cycles + count
-        wait_for(lambda: self.cycles >= desired or bool(self.faults), seconds)
+        wait_until(lambda: self.cycles >= desired or bool(self.faults), seconds)
         assert self.faults == [], self.faults
 
     def wait_for_refusals(self, count: int) -> None:
         """Wait until ``count`` more requests were refused with a 503; fail at once if a fault occurred."""
         desired = self.refusals.total() + count
-        wait_for(lambda: self.refusals.total() >= desired or bool(self.faults))
+        wait_until(lambda: self.refusals.total() >= desired or bool(self.faults))
         assert self.faults == [], self.faults
 
     def check(self) -> None:
         """Assert that the registry lists exactly the acknowledged models, each registered once in the history."""
         assert self.faults == [], self.faults
         with open_caller(self._server, self._caller) as caller:
-            wait_for(lambda: not caller.get("/models", verification="pending").json()["model_list"])
+            wait_until(lambda: not caller.get("/models", verification="pending").json()["model_list"])
             listed = list_all_pages(caller, "/models", "model_list")
             assert {model["verification"] for model in listed} <= {"verified"}
             listed_models = {(model["id"], model["model_path"], model["file_hash"]) for model in listed}

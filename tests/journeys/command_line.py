@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.server.harness import ApiCaller
+from tests.waiting import PATIENCE_SECONDS
 
 MODELYARD = Path(sys.executable).with_name("modelyard")
-MAX_COMMAND_SECONDS = 150.0
+MAX_COMMAND_SECONDS = 4 * PATIENCE_SECONDS
 
 
 class CommandResult(NamedTuple):

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from tests.journeys.fork_server import ForkServer
 from tests.running import OWNER, START_SECONDS
 from tests.server.harness import PASSWORD, ApiCaller
+from tests.waiting import PATIENCE_SECONDS
 
 _ANNOUNCED = re.compile(r"modelyard listens on (https?://\S+)")
 
@@ -87,7 +88,7 @@ class ForkedServer:
 
     def open_caller(self, known: ApiCaller | None = None) -> ApiCaller:
         """Open a client of the running server with the token and team of ``known``; anonymous if that is None."""
-        client = httpx2.Client(base_url=self.url, timeout=20, trust_env=False)
+        client = httpx2.Client(base_url=self.url, timeout=PATIENCE_SECONDS, trust_env=False)
         self._clients.append(client)
         # Of its client, ApiCaller uses only what every httpx2 client has.
         caller = ApiCaller(cast(TestClient, client), None)

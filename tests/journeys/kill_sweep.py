@@ -15,6 +15,7 @@ import httpx2
 from tests.journeys.forked_server import ForkedServer
 from tests.journeys.syscall_killer import SyscallKiller
 from tests.server.harness import ApiCaller, hash_of, make_model_file
+from tests.waiting import PATIENCE_SECONDS
 
 Request = Callable[[], httpx2.Response]
 # An attempt prepares, yields the one request during which the server is killed, is sent its response (None if there was
@@ -22,7 +23,7 @@ Request = Callable[[], httpx2.Response]
 Attempt = Generator[Request, httpx2.Response | None, None]
 
 # A worker that was killed while it read a blob keeps its lease for two minutes.
-_VERIFICATION_SECONDS = 150.0
+_VERIFICATION_SECONDS = 4 * PATIENCE_SECONDS
 
 
 class KillSweep:

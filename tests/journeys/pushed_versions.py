@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import httpx2
 
 from tests.journeys.agent_processes import FilePoller
-from tests.journeys.polling import wait_for
 from tests.server.harness import ApiCaller, hash_of
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-VERIFICATION_SECONDS = 120.0
+VERIFICATION_SECONDS = 4 * PATIENCE_SECONDS
 
 
 class ListedVersion(NamedTuple):
@@ -74,7 +74,7 @@ class VersionedModel:
             assert found in {"pending", status}
             return found == status
 
-        wait_for(has_status, VERIFICATION_SECONDS)
+        wait_until(has_status, VERIFICATION_SECONDS)
 
     def get_promotion_times(self) -> dict[str, datetime]:
         """Return when each content that was current once became so, by the hex digest of its SHA-256."""

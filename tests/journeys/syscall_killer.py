@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.waiting import PATIENCE_SECONDS
+
 _FILE_SYSCALLS = (
     "rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,mkdirat,"
     "fsync,fdatasync,pwrite64,pwritev,pwritev2,ftruncate"
@@ -37,7 +39,7 @@ _PAGE_WRITE = re.compile(r"^pwrite64 .*sqlite3(-wal)?>")
 _COUNTED_PAGE = 8
 _STOP_SIGNAL_LINE = "--- SIGSTOP {"
 _STOPPED_LINE = "--- stopped by SIGSTOP ---"
-_ATTACH_SECONDS = 10.0
+_ATTACH_SECONDS = PATIENCE_SECONDS
 
 
 class SyscallKiller:

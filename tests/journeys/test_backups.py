@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.command_line import CommandLine
-from tests.journeys.polling import wait_for
 from tests.journeys.postgres_and_bucket import create_database_and_bucket
 from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.postgres import PROGRAMS, RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 from tests.server.harness import ApiCaller, make_model_file
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tools.repository import ROOT
 
 SIZES = {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
@@ -69,7 +69,7 @@ def registering_models(caller: ApiCaller) -> Iterator[dict[str, str]]:
     thread = threading.Thread(target=register)
     thread.start()
     try:
-        assert has_registered_enough.wait(60)
+        assert has_registered_enough.wait(PATIENCE_SECONDS)
         yield acknowledged
     finally:
         is_over.set()
@@ -82,11 +82,12 @@ def check_restored_registry(server: RunningServer, acknowledged: Mapping[str, st
     listed = {model["id"]: model["model_path"] for model in owner.run_json("ls", "--all")["model_list"]}
     assert acknowledged.items() <= listed.items()
     # A blob that was being verified during the backup is verified again only when that lease has expired.
-    wait_for(lambda: not owner.run_json("ls", "--verification", "pending")["model_list"], 150)
+    wait_until(lambda: not owner.run_json("ls", "--verification", "pending")["model_list"], 4 * PATIENCE_SECONDS)
     pulled = owner.run_json("pull", *listed, "-o", folder / "pulled", "--tree")["files"]
     assert [file["outcome"] for file in pulled] == ["pulled"] * len(listed)
 
 
+@pytest.mark.core
 def test_handbook_backup_of_running_sqlite_registry_restores_acknowledged_models(
     tmp_path: Path, new_file: Callable[..., Path]
 ) -> None:
@@ -126,6 +127,7 @@ def rclone(seaweed_server: RunningSeaweed) -> dict[str, str]:
     return remotes | {"RCLONE_CONFIG": os.devnull, "PATH": path}
 
 
+@pytest.mark.core
 def test_handbook_backup_of_postgresql_and_bucket_restores_acknowledged_models(
     tmp_path: Path,
     postgres_server: RunningPostgres,

@@ -10,7 +10,6 @@ import pytest
 
 from tests.journeys.client_load import ClientLoad
 from tests.journeys.fault_proxy import RespondInstead
-from tests.journeys.polling import wait_for
 from tests.journeys.postgres_and_bucket import create_database_and_bucket
 from tests.journeys.proxied_bucket import (
     ServerWithProxiedBucket,
@@ -22,6 +21,7 @@ from tests.journeys.proxied_bucket import (
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
+from tests.waiting import wait_until
 
 BYTES_A_SECOND = 4096
 
@@ -66,7 +66,7 @@ def check_outage(bucket_setup: ServerWithProxiedBucket, outage: AbstractContextM
             assert is_alive(bucket_setup.server)
             assert team.get("/models").status_code == 200
             # A result is kept for a second; the outage may have begun later.
-            wait_for(lambda: get_readiness(bucket_setup.server).status_code == 503, 10)
+            wait_until(lambda: get_readiness(bucket_setup.server).status_code == 503)
             readiness = get_readiness(bucket_setup.server).json()
             assert readiness["database"] == "ok"
             assert readyz_text in readiness["store"]
@@ -125,7 +125,7 @@ def test_server_start_without_bucket_succeeds_and_becomes_ready_when_bucket_retu
                 raise
         with killing_afterwards(server):
             server.owner().register()
-            wait_for(lambda: get_readiness(server).status_code == 200)
+            wait_until(lambda: get_readiness(server).status_code == 200)
             assert get_readiness(server).json()["store_capabilities"]["refuses_overwrite"]
 
 

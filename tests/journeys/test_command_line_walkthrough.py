@@ -40,6 +40,7 @@ def new_user(tmp_path: Path) -> Callable[[str], CommandLine]:
     return lambda name: CommandLine(tmp_path / "homes" / name)
 
 
+@pytest.mark.core
 def test_command_line_walkthrough_from_login_to_logout_succeeds(
     server: RunningServer, library: Path, new_user: Callable[[str], CommandLine], tmp_path: Path
 ) -> None:

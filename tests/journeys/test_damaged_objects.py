@@ -10,10 +10,10 @@ import pytest
 
 from tests.journeys.agent_processes import FilePoller, Machine, create_machine
 from tests.journeys.command_line import CommandLine
-from tests.journeys.polling import wait_for
 from tests.journeys.upload_sizes import MEBIBYTE
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 INK = "loras/ink.safetensors"
 # Poll rounds in which an agent has certainly received a new manifest and applied it.
@@ -28,7 +28,7 @@ def running_agent(machine: Machine) -> Iterator[None]:
         yield
     finally:
         agent.send_signal(signal.SIGTERM)
-        assert agent.wait(30) == 0
+        assert agent.wait(PATIENCE_SECONDS) == 0
 
 
 def find_newest_object(registry: RunningServer) -> Path:
@@ -36,6 +36,7 @@ def find_newest_object(registry: RunningServer) -> Path:
     return max((registry.data_dir / "objects").glob("*/*/*/bytes"), key=lambda file: file.parent.stat().st_mtime_ns)
 
 
+@pytest.mark.core
 def test_machine_keeps_its_copy_of_truncated_object_until_push_repairs_it(
     tmp_path: Path, registry: RunningServer, team: ApiCaller, modelyard: CommandLine, new_file: Callable[..., Path]
 ) -> None:
@@ -46,18 +47,18 @@ def test_machine_keeps_its_copy_of_truncated_object_until_push_repairs_it(
         create_machine(team, tmp_path / name, registry.url) for name in ("render-01", "render-02")
     )
     with running_agent(machine_with_copy), FilePoller(machine_with_copy.models, (INK,)) as poller:
-        wait_for(lambda: machine_with_copy.has_file(INK, content))
+        wait_until(lambda: machine_with_copy.has_file(INK, content))
         os.truncate(find_newest_object(registry), MEBIBYTE)
 
         with running_agent(new_machine):
-            wait_for(lambda: bool(modelyard.run_json("show", "ink")["verification"] == "failed"))
+            wait_until(lambda: bool(modelyard.run_json("show", "ink")["verification"] == "failed"))
             polls = poller.polls
-            wait_for(lambda: poller.polls > polls + POLLS_TO_WAIT)
+            wait_until(lambda: poller.polls > polls + POLLS_TO_WAIT)
             assert machine_with_copy.has_file(INK, content)
             assert not (new_machine.models / INK).exists()
 
             assert modelyard.run("push", file).code == 0
-            wait_for(lambda: new_machine.has_file(INK, content))
+            wait_until(lambda: new_machine.has_file(INK, content))
     assert poller.gaps[INK] == 0
     assert modelyard.run("pull", "ink", "-o", tmp_path / "pulled").code == 0
 

@@ -9,13 +9,13 @@ import pytest
 
 from tests.journeys.agent_processes import FilePoller, create_machine, get_resident_bytes, running_agents
 from tests.journeys.command_line import CommandLine
-from tests.journeys.polling import wait_for
 from tests.journeys.postgres_and_bucket import create_database_and_bucket, run_registry
 from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 from tests.server.harness import ApiCaller
+from tests.waiting import wait_until
 
 MAX_RESIDENT_BYTES = 150 * MEBIBYTE
 INK = "loras/ink.safetensors"
@@ -31,6 +31,7 @@ def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield server
 
 
+@pytest.mark.core
 def test_machines_download_pushed_model_remove_disabled_one_and_restore_it_from_trash(
     tmp_path: Path, registry: RunningServer, team: ApiCaller, modelyard: CommandLine, new_file: Callable[..., Path]
 ) -> None:
@@ -39,14 +40,14 @@ def test_machines_download_pushed_model_remove_disabled_one_and_restore_it_from_
         file = new_file(12 * MEBIBYTE)
         content = file.read_bytes()
         assert modelyard.run("push", file).code == 0
-        wait_for(lambda: all(machine.has_file(INK, content) for machine in machines))
-        wait_for(lambda: bool(modelyard.run_json("show", "ink")["agents_ready"] == 2))
+        wait_until(lambda: all(machine.has_file(INK, content) for machine in machines))
+        wait_until(lambda: bool(modelyard.run_json("show", "ink")["agents_ready"] == 2))
         assert modelyard.run("disable", "ink").code == 0
-        wait_for(lambda: not any((machine.models / INK).exists() for machine in machines))
+        wait_until(lambda: not any((machine.models / INK).exists() for machine in machines))
         assert modelyard.run("enable", "ink").code == 0
-        wait_for(lambda: all(machine.has_file(INK, content) for machine in machines))
+        wait_until(lambda: all(machine.has_file(INK, content) for machine in machines))
         # The file appears a moment before the log line that says where it came from.
-        wait_for(lambda: all("from trash" in machine.log.read_text() for machine in machines))
+        wait_until(lambda: all("from trash" in machine.log.read_text() for machine in machines))
         assert max(map(get_resident_bytes, agents)) <= MAX_RESIDENT_BYTES
 
 
@@ -60,7 +61,7 @@ def test_machine_replacing_file_after_each_push_never_misses_the_file(
             file = new_file(6 * MEBIBYTE)
             contents.append(file.read_bytes())
             assert modelyard.run("push", file, "--replace").code == 0
-            wait_for(lambda: machine.has_file(INK, contents[-1]) and poller.has_seen(contents[-1]))
+            wait_until(lambda: machine.has_file(INK, contents[-1]) and poller.has_seen(contents[-1]))
     assert poller.gaps[INK] == 0
     assert len(set(contents)) == PUSHES
     assert all(map(poller.has_seen, contents))
@@ -97,6 +98,7 @@ def registry_without_worker(
         yield RegistryWithoutWorker(server, tmp_path, settings)
 
 
+@pytest.mark.core
 def test_machines_keep_current_version_until_pushed_version_is_verified(
     tmp_path: Path, registry_without_worker: RegistryWithoutWorker, new_file: Callable[..., Path]
 ) -> None:
@@ -117,7 +119,7 @@ def test_machines_keep_current_version_until_pushed_version_is_verified(
     ):
         with registry_without_worker.running_worker():
             assert modelyard.run("push", file).code == 0
-            wait_for(lambda: first.has_file(INK, old))
+            wait_until(lambda: first.has_file(INK, old))
             assert modelyard.run("sync", synced_folder).code == 0
         new = new_file(4 * MEBIBYTE).read_bytes()
         assert modelyard.run("push", file, "--replace", "--no-wait").code == 0
@@ -125,15 +127,15 @@ def test_machines_keep_current_version_until_pushed_version_is_verified(
         assert (model["version"], model["verification"], model["pending_version"]["version"]) == (1, "verified", 2)
 
         with running_agents([second]):
-            wait_for(lambda: second.has_file(INK, old))
+            wait_until(lambda: second.has_file(INK, old))
             assert owner.post("/agents/render-01/sync").status_code == 200
             assert modelyard.run("sync", synced_folder).code == 0
             assert (synced_folder / INK).read_bytes() == old
             polls = poller.polls + POLLS_TO_WAIT
-            wait_for(lambda: poller.polls > polls)
+            wait_until(lambda: poller.polls > polls)
             assert first.has_file(INK, old)
             with registry_without_worker.running_worker():
-                wait_for(lambda: all(machine.has_file(INK, new) for machine in (first, second)))
+                wait_until(lambda: all(machine.has_file(INK, new) for machine in (first, second)))
                 assert modelyard.run("sync", synced_folder).code == 0
         assert (synced_folder / INK).read_bytes() == new
     assert poller.gaps[INK] == sync_poller.gaps[INK] == 0

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.agent_processes import FilePoller, Machine, create_machine
-from tests.journeys.polling import wait_for
 from tests.journeys.postgres_and_bucket import run_registry
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, make_model_file
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 # On each of the two registries; `make kills` has 200.
 KILLS = int(os.environ.get("MODELYARD_TEST_KILLS", "48"))
@@ -98,12 +98,13 @@ def sync_completely(machines: list[Machine], models: ChangingModels) -> None:
     """Enable all models, run every agent until its machine has all of them, and stop the agents."""
     models.enable_all()
     agents = [machine.start() for machine in machines]
-    wait_for(lambda: all(machine.has_file(*desired) for machine in machines for desired in models.current.items()))
+    wait_until(lambda: all(machine.has_file(*desired) for machine in machines for desired in models.current.items()))
     for agent in agents:
         agent.send_signal(signal.SIGTERM)
-    assert [agent.wait(30) for agent in agents] == [0] * len(agents)
+    assert [agent.wait(PATIENCE_SECONDS) for agent in agents] == [0] * len(agents)
 
 
+@pytest.mark.flaky(reason="kills after random times, and needs several contents to be seen meanwhile; kill by rounds")
 def test_agents_killed_at_random_moments_show_only_complete_files(
     tmp_path: Path, registry: RunningServer, team: ApiCaller, capsys: pytest.CaptureFixture[str]
 ) -> None:

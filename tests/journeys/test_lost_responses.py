@@ -29,11 +29,11 @@ class LostResponse(NamedTuple):
     [
         LostResponse(ONE_PUT_SIZE, "POST", f"{API}/models/presign"),
         LostResponse(ONE_PUT_SIZE, "PUT", "/blobs/.*"),
-        LostResponse(ONE_PUT_SIZE, "POST", f"{API}/models"),
+        pytest.param(LostResponse(ONE_PUT_SIZE, "POST", f"{API}/models"), marks=pytest.mark.core),
         LostResponse(MULTIPART_SIZE, "POST", f"{API}/uploads/multipart/initiate"),
         LostResponse(MULTIPART_SIZE, "POST", f"{API}/uploads/multipart/presign"),
         LostResponse(MULTIPART_SIZE, "PUT", "/blobs/.*"),
-        LostResponse(MULTIPART_SIZE, "POST", f"{API}/uploads/multipart/complete"),
+        pytest.param(LostResponse(MULTIPART_SIZE, "POST", f"{API}/uploads/multipart/complete"), marks=pytest.mark.core),
         LostResponse(MULTIPART_SIZE, "POST", f"{API}/models"),
     ],
     ids=lambda lost: f"{lost.method} {lost.path}, {lost.size} bytes",

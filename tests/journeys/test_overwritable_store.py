@@ -11,10 +11,10 @@ import httpx2
 import pytest
 
 from tests.journeys.client_load import is_unavailable_problem, open_caller
-from tests.journeys.polling import wait_for
 from tests.rclone import RunningRclone
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, hash_of, make_model_file
+from tests.waiting import wait_until
 
 SIZE = 2 << 20
 REPLAYS = 100
@@ -73,7 +73,7 @@ class ReplayedPut:
 
     def wait_for_more_replays(self) -> None:
         desired = self.count + REPLAYS
-        wait_for(lambda: self.count >= desired)
+        wait_until(lambda: self.count >= desired)
 
     def _replay_until_over(self) -> None:
         for content in itertools.cycle([EVIL, EVIL, GOOD]):

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.journeys.command_line import CommandLine
-from tests.journeys.polling import wait_for
 from tests.journeys.upload_sizes import MEBIBYTE
 from tests.ports import free_port
 from tests.postgres import UNPRIVILEGED, RunningPostgres
 from tests.running import RunningServer
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tools.model_files import write_safetensors
 
 POOL_SIZE = 3
@@ -52,11 +52,11 @@ def pooled_url(tmp_path: Path, postgres_server: RunningPostgres) -> Iterator[str
         command = ["pgbouncer", f"/proc/self/fd/{configuration.fileno()}"]
         process = subprocess.Popen(command, stdout=log, stderr=log, pass_fds=[configuration.fileno()], **user_options)
         try:
-            wait_for(lambda: accepts_connections(port))
+            wait_until(lambda: accepts_connections(port))
             yield url.replace(f":{postgres_server.port}/", f":{port}/")
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE_SECONDS)
 
 
 def accepts_connections(port: int) -> bool:

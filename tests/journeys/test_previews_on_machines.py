@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.agent_processes import Machine, create_machine, running_agents
-from tests.journeys.polling import wait_for
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, make_model_file
 from tests.server.previews.drawings import make_png, open_picture
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 NAMES = ("ink", "oil", "chalk")
 pytestmark = pytest.mark.timeout(300)
@@ -36,19 +36,19 @@ def test_machine_writes_pictures_goes_on_after_kill_and_removes_them_when_switch
     config.write_text("write_previews = true\n")
 
     agent = machine.start()
-    wait_for(lambda: bool(list_names(machine, "*.preview.png")))
+    wait_until(lambda: bool(list_names(machine, "*.preview.png")))
     agent.send_signal(signal.SIGKILL)
-    assert agent.wait(30) == -signal.SIGKILL
+    assert agent.wait(PATIENCE_SECONDS) == -signal.SIGKILL
 
     with running_agents([machine]):
-        wait_for(lambda: list_names(machine, "*.png") == {f"{name}.preview.png" for name in NAMES})
+        wait_until(lambda: list_names(machine, "*.png") == {f"{name}.preview.png" for name in NAMES})
         assert open_picture((machine.models / "loras/ink.preview.png").read_bytes()).size == (512, 658)
         assert team.put(f"/models/{model_ids[0]}", model_status="disabled").status_code == 200
-        wait_for(lambda: list_names(machine, "ink*") == set())
+        wait_until(lambda: list_names(machine, "ink*") == set())
 
     config.write_text("")
     with running_agents([machine]):
-        wait_for(lambda: list_names(machine, "*.png") == set())
+        wait_until(lambda: list_names(machine, "*.png") == set())
     assert list_names(machine, "*") == {"oil.safetensors", "chalk.safetensors"}
     assert machine.list_work_files() == []
     assert "WARNING" not in machine.log.read_text()

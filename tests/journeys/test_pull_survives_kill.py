@@ -14,10 +14,10 @@ from modelyard.transfer.options import BandwidthLimit
 from modelyard.wire.problems import UrlExpired
 from tests.journeys.command_line import CommandLine
 from tests.journeys.fault_proxy import FaultProxy, RespondInstead
-from tests.journeys.polling import wait_for
 from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, hash_of
+from tests.waiting import wait_until
 
 SIZE = 64 * MEBIBYTE
 RATE = 40 * MEBIBYTE
@@ -42,7 +42,7 @@ def has_stored(folder: Path, file: Path, min_stored: int) -> bool:
     return any(folder.glob(".*.journal")) and read_stored_ranges(folder, file).total >= min_stored
 
 
-@pytest.mark.parametrize(("percent", "min_stored"), [(30, 1), (90, SIZE // 4)])
+@pytest.mark.parametrize(("percent", "min_stored"), [pytest.param(30, 1, marks=pytest.mark.core), (90, SIZE // 4)])
 def test_pull_killed_and_repeated_downloads_only_missing_ranges(
     percent: int, min_stored: int, modelyard: CommandLine, proxy: FaultProxy, file: Path, tmp_path: Path
 ) -> None:
@@ -51,7 +51,7 @@ def test_pull_killed_and_repeated_downloads_only_missing_ranges(
     with proxy.pausing_bytes_after("GET", SIZE * percent // 100):
         pull = modelyard.start("pull", file.name, "-o", folder)
         proxy.wait_for_blob_bytes("GET", SIZE * percent // 100)
-        wait_for(lambda: has_stored(folder, file, min_stored))
+        wait_until(lambda: has_stored(folder, file, min_stored))
         assert pull.wait_for_exit(signal.SIGKILL).code == -signal.SIGKILL
     assert not (folder / file.name).exists()
     proxy.wait_until_idle()
@@ -67,6 +67,7 @@ def test_pull_killed_and_repeated_downloads_only_missing_ranges(
     assert proxy.count_blob_bytes("GET") == SIZE - stored_ranges.total
 
 
+@pytest.mark.core
 def test_pull_expired_url_requests_a_fresh_one_and_succeeds(
     modelyard: CommandLine, proxy: FaultProxy, file: Path, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def own_registry(tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
+@pytest.mark.core
 def test_pull_and_push_continue_after_registry_is_killed_and_restarted(
     own_registry: RunningServer, new_file: Callable[[int, str], Path], tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ def list_stored_parts(modelyard: CommandLine, team: ApiCaller) -> set[str]:
     return {str(part["part_number"]) for part in response.json()["part_list"]}
 
 
-@pytest.mark.parametrize("percent", [10, 50, 99])
+@pytest.mark.parametrize("percent", [10, pytest.param(50, marks=pytest.mark.core), 99])
 def test_push_killed_and_repeated_sends_no_stored_part_again(
     percent: int,
     modelyard: CommandLine,
@@ -66,6 +66,7 @@ def test_push_killed_and_repeated_sends_no_stored_part_again(
     assert filecmp.cmp(file, tmp_path / "pulled" / file.name, shallow=False)
 
 
+@pytest.mark.core
 def test_push_interrupted_by_ctrl_c_says_that_the_same_command_resumes_and_it_does(
     modelyard: CommandLine, proxy: FaultProxy, team: ApiCaller, new_file: Callable[[int], Path]
 ) -> None:

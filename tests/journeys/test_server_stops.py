@@ -16,13 +16,13 @@ import httpx2
 import pytest
 
 from tests.journeys.command_line import CommandLine
-from tests.journeys.polling import wait_for
 from tests.journeys.tcp_proxy import TcpProxy
 from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.ports import free_port
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, hash_of
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 GRACE_SECONDS = 30
 CALLS_A_SECOND = 20
@@ -68,6 +68,7 @@ def read_part_statuses(log: Path) -> list[int]:
     return [line["status"] for line in lines if line.get("method") == "PUT" and line["path"].startswith("/blobs/")]
 
 
+@pytest.mark.flaky(reason="measures how long a stop takes; read from the log which limit ended it")
 def test_server_stopped_during_push_finishes_open_requests_within_grace_period(
     server: RunningServer, new_file: Callable[[int], Path], tmp_path: Path
 ) -> None:
@@ -75,7 +76,7 @@ def test_server_stopped_during_push_finishes_open_requests_within_grace_period(
     file = new_file(SIZE)
     callers = ApiCallers(owner)
     push = CommandLine(tmp_path / "home", server.url, owner).start("push", file, "--limit-rate", "10MB")
-    wait_for(lambda: 200 in callers.outcomes and bool(read_part_statuses(server.log)))
+    wait_until(lambda: 200 in callers.outcomes and bool(read_part_statuses(server.log)))
 
     port = server.port
     stop_began = time.monotonic()
@@ -87,7 +88,7 @@ def test_server_stopped_during_push_finishes_open_requests_within_grace_period(
     with restarted:
         pushed = push.wait_for_exit()
         answered_before = callers.outcomes.count(200)
-        wait_for(lambda: callers.outcomes.count(200) > answered_before)
+        wait_until(lambda: callers.outcomes.count(200) > answered_before)
         callers.stop()
 
         assert stop_seconds < GRACE_SECONDS
@@ -102,6 +103,7 @@ def test_server_stopped_during_push_finishes_open_requests_within_grace_period(
         assert (model["file_hash"], model["verification"]) == (hash_of(file.read_bytes()), "verified")
 
 
+@pytest.mark.flaky(reason="measures how long a stop takes; read from the log which limit ended it")
 def test_server_stopped_during_long_poll_answers_304_and_exits_early(server: RunningServer) -> None:
     key = server.owner().post("/credentials", kind="agent", display_name="farm").json()["raw_key"]
     machine, anonymous = server.anonymous(), server.anonymous()
@@ -154,6 +156,7 @@ class EndlessUploads:
                 connection.sendall(b"x" * 1000)
 
 
+@pytest.mark.flaky(reason="measures how long a stop takes; read from the log which limit ended it")
 def test_server_stopped_during_endless_uploads_exits_within_grace_period(server: RunningServer) -> None:
     with closing(EndlessUploads(server, 6)):
         time.sleep(1)
@@ -169,6 +172,7 @@ def test_server_stopped_during_endless_uploads_exits_within_grace_period(server:
     assert "Exception in ASGI" not in log
 
 
+@pytest.mark.flaky(reason="measures how long a stop takes; read from the log which limit ended it")
 def test_server_stopped_while_database_stalls_exits_within_grace_period(
     postgres_server: RunningPostgres, tmp_path: Path
 ) -> None:
@@ -185,9 +189,12 @@ def test_server_stopped_while_database_stalls_exits_within_grace_period(
             assert all(item.exception() or item.result().status_code == 503 for item in stalled_calls)
 
 
+@pytest.mark.core
 def test_second_server_on_same_folder_exits_with_1_naming_the_first(registry: RunningServer) -> None:
     command = [sys.executable, "-m", "modelyard", "serve", "--data-dir", str(registry.data_dir), "--port", "0"]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=dict(os.environ))
+    second = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=dict(os.environ)
+    )
 
     assert second.returncode == 1
     assert str(registry.data_dir) in second.stderr

@@ -9,13 +9,13 @@ import pytest
 
 from tests.journeys.command_line import CommandLine
 from tests.journeys.fault_proxy import FaultProxy
-from tests.journeys.polling import wait_for
 from tests.journeys.postgres_and_bucket import create_database_and_bucket
 from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE
 from tests.ports import free_port
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
+from tests.waiting import wait_until
 from tools.model_files import write_safetensors
 
 SIZE = 60 * MEBIBYTE
@@ -38,11 +38,11 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
 
 def wait_until_part_is_stored(modelyard: CommandLine, server: RunningServer) -> None:
     """Wait until the registry has stored a part of the unfinished upload."""
-    wait_for(lambda: bool(modelyard.unfinished_uploads), 60)
+    wait_until(lambda: bool(modelyard.unfinished_uploads))
     [record] = modelyard.unfinished_uploads
     upload_ids = {"storage_key": record["storage_key"], "upload_id": record["upload_id"]}
     owner = server.owner()
-    wait_for(lambda: bool(owner.get("/uploads/multipart/parts", **upload_ids).json()["part_list"]), 60)
+    wait_until(lambda: bool(owner.get("/uploads/multipart/parts", **upload_ids).json()["part_list"]))
 
 
 def test_push_registry_killed_gives_up_after_option_and_repeated_push_succeeds(

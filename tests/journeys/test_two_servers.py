@@ -5,14 +5,14 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.journeys.command_line import CommandLine
-from tests.journeys.polling import wait_for
+from tests.journeys.fault_proxy import FaultProxy
 from tests.journeys.postgres_and_bucket import create_database_and_bucket
 from tests.journeys.upload_sizes import MEBIBYTE, PART_SIZE, SINGLE_PUT_LIMIT
 from tests.nginx import RunningNginx
@@ -21,6 +21,7 @@ from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 from tests.server.harness import ApiCaller
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tools.model_files import write_safetensors
 
 SIZE = 60 * MEBIBYTE
@@ -34,17 +35,37 @@ def nginx(tmp_path: Path) -> Iterator[RunningNginx]:
         yield nginx
 
 
+@contextmanager
+def running_servers(folder: Path, **settings: str) -> Iterator[list[RunningServer]]:
+    """Run two servers with small upload parts, each on a port of its own that stays the same after a restart."""
+    settings |= {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
+    pair = [RunningServer(folder / name, port=free_port(), **settings) for name in ("left", "right")]
+    with pair[0], pair[1]:
+        yield pair
+
+
+@pytest.fixture
+def two_servers(
+    tmp_path: Path, postgres_server: RunningPostgres, seaweed_server: RunningSeaweed
+) -> Iterator[list[RunningServer]]:
+    """Run two servers on one database and bucket."""
+    with (
+        create_database_and_bucket(postgres_server, seaweed_server) as settings,
+        running_servers(tmp_path, **settings) as servers,
+    ):
+        yield servers
+
+
 @pytest.fixture
 def servers(
     tmp_path: Path, nginx: RunningNginx, postgres_server: RunningPostgres, seaweed_server: RunningSeaweed
 ) -> Iterator[list[RunningServer]]:
     """Run two servers on one database and bucket behind nginx."""
-    with create_database_and_bucket(postgres_server, seaweed_server) as settings, ExitStack() as opened:
-        settings |= {"part_size": str(PART_SIZE), "single_put_limit": str(SINGLE_PUT_LIMIT)}
-        settings |= {"public_url": nginx.url, "trusted_proxies": "127.0.0.1"}
-        # A fixed port: nginx finds the server again after a restart.
-        pair = [RunningServer(tmp_path / name, port=free_port(), **settings) for name in ("left", "right")]
-        servers = [opened.enter_context(server) for server in pair]
+    proxied = {"public_url": nginx.url, "trusted_proxies": "127.0.0.1"}
+    with (
+        create_database_and_bucket(postgres_server, seaweed_server) as settings,
+        running_servers(tmp_path, **settings, **proxied) as servers,
+    ):
         nginx.serve(*(server.port for server in servers))
         yield servers
 
@@ -101,6 +122,28 @@ def test_push_while_one_of_two_servers_is_killed_registers_every_file(
     assert filecmp.cmpfiles(large_file.parent, tmp_path / "pulled", files, shallow=False)[0] == files
 
 
+@pytest.mark.core
+def test_push_whose_server_is_killed_continues_on_the_other_server(
+    tmp_path: Path, two_servers: list[RunningServer], new_file: Callable[..., Path]
+) -> None:
+    left, right = two_servers
+    owner = left.owner()
+    proxy = FaultProxy(left.url)
+    modelyard = CommandLine(tmp_path / "home", proxy.url, owner)
+    file = new_file(SIZE)
+    push = modelyard.start("push", file, "--limit-rate", "20MB")
+    wait_until(lambda: modelyard.unfinished_uploads)
+
+    left.kill()
+    proxy.forward_to(right.url)
+
+    assert push.wait_for_exit().code == 0
+    assert modelyard.run("pull", "ink", "-o", tmp_path / "pulled").code == 0
+    proxy.close()
+    assert filecmp.cmp(file, tmp_path / "pulled" / file.name, shallow=False)
+    assert modelyard.unfinished_uploads == []
+
+
 class TeamCreator:
     """Creates teams through nginx until stopped; calls without a response or with a 503 are not repeated."""
 
@@ -143,7 +186,7 @@ def test_write_acknowledged_by_killed_server_is_visible_on_the_other(
     creators = [TeamCreator(owner, nginx) for _ in range(CREATORS)]
     with killing_alternately(servers, seconds_up=0.5) as killed:
         try:
-            wait_for(lambda: len(killed) >= 3, seconds=120)
+            wait_until(lambda: len(killed) >= 3, 4 * PATIENCE_SECONDS)
         finally:
             for creator in creators:
                 creator.stop()
@@ -158,4 +201,4 @@ def test_write_acknowledged_by_killed_server_is_visible_on_the_other(
 
 def wait_until_verified(modelyard: CommandLine) -> None:
     """Wait until every model is verified: a killed server's lease must expire before another one verifies its blob."""
-    wait_for(lambda: not modelyard.run_json("ls", "--verification", "pending")["model_list"], 200)
+    wait_until(lambda: not modelyard.run_json("ls", "--verification", "pending")["model_list"], 4 * PATIENCE_SECONDS)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.agent_processes import FilePoller, Machine, create_machine, running_agents
-from tests.journeys.polling import wait_for
 from tests.journeys.postgres_and_bucket import run_registry
 from tests.journeys.pushed_versions import VersionedModel, check_seen_contents
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, make_model_file
 from tests.server.inspection import builders
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 # Pickles, since these are always verified by a worker: a version is pending first, whatever the store.
 NIGHTLY = "loras/nightly.pt"
@@ -23,7 +23,7 @@ OFFLINE = range(8, 18)
 UNSAFE = 14
 UNSAFE_CALL = builders.call(builders.named("os", "system"), builders.text("true"))
 INK = "loras/ink.safetensors"
-SYNC_SECONDS = 120.0
+SYNC_SECONDS = 4 * PATIENCE_SECONDS
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -43,12 +43,12 @@ def build_nightly(number: int) -> bytes:
 def wait_for_content(machines: list[Machine], model: VersionedModel, number: int) -> None:
     """Wait until each machine has the content of this version at the model's path."""
     content = model.contents[number - 1]
-    wait_for(lambda: all(machine.has_file(model.path, content) for machine in machines), SYNC_SECONDS)
+    wait_until(lambda: all(machine.has_file(model.path, content) for machine in machines), SYNC_SECONDS)
 
 
 def wait_for_sighting(pollers: list[FilePoller], model: VersionedModel, number: int) -> None:
     """Wait until each poller has seen the content of this version."""
-    wait_for(lambda: all(poller.has_seen(model.contents[number - 1]) for poller in pollers), SYNC_SECONDS)
+    wait_until(lambda: all(poller.has_seen(model.contents[number - 1]) for poller in pollers), SYNC_SECONDS)
 
 
 def push_nights(model: VersionedModel, nights: range) -> None:
@@ -90,9 +90,12 @@ def sync_another_model(team: ApiCaller, machine: Machine, word: str) -> None:
     """Register one more model, and wait until the machine has it."""
     path, content = f"embeddings/{word}.safetensors", make_model_file(word)
     team.register(content, path)
-    wait_for(lambda: machine.has_file(path, content), SYNC_SECONDS)
+    wait_until(lambda: machine.has_file(path, content), SYNC_SECONDS)
 
 
+@pytest.mark.flaky(
+    reason="the roll-back must come within six seconds of a slow download; hold the download with a proxy"
+)
 def test_machines_hold_old_version_after_roll_back_during_its_roll_out(
     tmp_path: Path, registry: RunningServer, team: ApiCaller
 ) -> None:
@@ -108,7 +111,7 @@ def test_machines_hold_old_version_after_roll_back_during_its_roll_out(
         wait_for_content([fast, slow], model, 1)
         model.push(contents[1])
         wait_for_content([fast], model, 2)
-        wait_for(lambda: bool(slow.get_partial_times()), SYNC_SECONDS)
+        wait_until(lambda: bool(slow.get_partial_times()), SYNC_SECONDS)
         assert slow.has_file(INK, contents[0])
         model.activate(1)
         wait_for_content([fast, slow], model, 1)
@@ -127,6 +130,7 @@ def test_machines_hold_old_version_after_roll_back_during_its_roll_out(
     assert model.list_statuses() == ["replaced", "current"]
 
 
+@pytest.mark.core
 def test_two_people_pushing_with_same_expected_version_lose_no_content(
     registry: RunningServer, team: ApiCaller
 ) -> None:

@@ -17,10 +17,10 @@ import pytest
 
 from tests.journeys.agent_processes import FilePoller, create_machine, running_agents
 from tests.journeys.forked_server import ForkedServer
-from tests.journeys.polling import wait_for
 from tests.journeys.pushed_versions import VersionedModel, check_seen_contents
 from tests.journeys.syscall_killer import SyscallKiller
 from tests.server.harness import ApiCaller, make_model_file
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 # More than the system calls between the request and the promotion; `make kills` has 200.
 KILLS = int(os.environ.get("MODELYARD_TEST_KILLS", "20"))
@@ -28,7 +28,7 @@ NIGHTLY = "loras/nightly.safetensors"
 # Each third version has other bytes than it declares.
 WRONG_EVERY = 3
 UPLOADS_AT_ONCE = 40
-SYNC_SECONDS = 120.0
+SYNC_SECONDS = 4 * PATIENCE_SECONDS
 pytestmark = pytest.mark.timeout(1800)
 
 
@@ -186,7 +186,7 @@ def test_server_killed_during_registration_and_promotion_keeps_one_verified_curr
             pass
         # An agent that starts does not wait for the end of its pause after a failed request.
         with running_agents([machine]):
-            wait_for(lambda: machine.has_file(NIGHTLY, model.contents[-1]), SYNC_SECONDS)
+            wait_until(lambda: machine.has_file(NIGHTLY, model.contents[-1]), SYNC_SECONDS)
 
     with capsys.disabled():
         sys.stdout.write(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.forked_server import ForkedServer
-from tests.journeys.polling import wait_for
 from tests.server.webhooks.receiver import Receiver, run_receiver
+from tests.waiting import wait_until
 
 KILLS = 4
 
@@ -39,7 +39,7 @@ def test_server_killed_after_the_commit_of_an_event_sends_it_after_its_restart(
         server.signal_and_wait(signal.SIGKILL)
         _expire_leases(server)
         server.start()
-    wait_for(lambda: {message.document["data"]["object_id"] for message in receiver.messages} == set(models))
+    wait_until(lambda: {message.document["data"]["object_id"] for message in receiver.messages} == set(models))
     _check_ids(server, receiver, KILLS)
 
 
@@ -69,7 +69,7 @@ def _check_ids(server: ForkedServer, receiver: Receiver, events: int) -> None:
     owner = server.owner()
     [webhook] = owner.get("/webhooks").json()["webhook_list"]
     deliveries = f"/webhooks/{webhook['id']}/deliveries"
-    wait_for(lambda: _list_states(owner.get(deliveries).json()["delivery_list"]) == ["delivered"] * events)
+    wait_until(lambda: _list_states(owner.get(deliveries).json()["delivery_list"]) == ["delivered"] * events)
     ids = {each["id"] for each in owner.get(deliveries).json()["delivery_list"]}
     assert {message.id for message in receiver.messages} == ids
     assert len({(message.id, message.document["data"]["id"]) for message in receiver.messages}) == events

@@ -18,16 +18,16 @@ import pytest
 
 from modelyard.server.storage.digest import RANGE_BYTES
 from tests.journeys.fault_proxy import Exchange, Fault, FaultProxy, HoldRequest
-from tests.journeys.polling import wait_for
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 from tests.server.harness import ApiCaller, make_model_file
 from tests.server.inspection import builders
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 SIZE = 6 * RANGE_BYTES
 LARGE = make_model_file("large", SIZE)
-STOP_SECONDS = 60.0
+STOP_SECONDS = PATIENCE_SECONDS
 
 
 class DatabaseAndBucket:
@@ -99,7 +99,7 @@ class Worker:
             matches.extend(re.findall(r"modelyard listens on (http\S+)", self.log.read_text()))
             return bool(matches)
 
-        wait_for(is_announced, seconds=60)
+        wait_until(is_announced)
         return matches[0]
 
 
@@ -156,15 +156,15 @@ def test_worker_killed_during_verification_is_replaced_after_its_lease_expires(
     model_id = register_large_model(owner)
     assert get_verification(owner, model_id) == "pending"
     with pausing_second_half(storage) as (proxy, _), storage.worker("one", proxy.url) as first_worker:
-        wait_for(lambda: has_sent_first_half(proxy), seconds=60)
+        wait_until(lambda: has_sent_first_half(proxy))
         lease_before_kill = storage.lease
         assert lease_before_kill is not None
         assert first_worker.signal_and_wait(signal.SIGKILL) == -signal.SIGKILL
         with storage.worker("two") as second_worker:
-            wait_for(lambda: "runs without HTTP" in second_worker.log.read_text(), seconds=60)
+            wait_until(lambda: "runs without HTTP" in second_worker.log.read_text())
             assert storage.lease == lease_before_kill, "A lease that has not expired was taken over."
             storage.end_leases()
-            wait_for(lambda: get_verification(owner, model_id) == "verified", seconds=60)
+            wait_until(lambda: get_verification(owner, model_id) == "verified")
             assert second_worker.signal_and_wait(signal.SIGTERM) == 0
     url = owner.get(f"/models/{model_id}/download", redirect="false").json()["download_url"]
     assert httpx2.get(url, trust_env=False).content == LARGE
@@ -173,12 +173,12 @@ def test_worker_killed_during_verification_is_replaced_after_its_lease_expires(
 def test_worker_stopped_during_verification_releases_its_lease(storage: DatabaseAndBucket, owner: ApiCaller) -> None:
     model_id = register_large_model(owner)
     with pausing_second_half(storage) as (proxy, release), storage.worker("one", proxy.url) as first_worker:
-        wait_for(lambda: has_sent_first_half(proxy), seconds=60)
+        wait_until(lambda: has_sent_first_half(proxy))
         ending = threading.Thread(target=first_worker.signal_and_wait, args=(signal.SIGTERM,))
         ending.start()
-        wait_for(lambda: storage.lease is None, seconds=60)
+        wait_until(lambda: storage.lease is None)
         with storage.worker("two"):
-            wait_for(lambda: get_verification(owner, model_id) == "verified", seconds=60)
+            wait_until(lambda: get_verification(owner, model_id) == "verified")
         release.set()
         ending.join()
         assert first_worker.signal_and_wait(signal.SIGTERM) == 0
@@ -195,7 +195,7 @@ def test_worker_scans_pickle_uploads_of_team_with_scan_policy(storage: DatabaseA
     assert [get_verification(owner, model_id) for model_id in ids.values()] == ["pending", "pending"]
 
     with storage.worker("one") as worker:
-        wait_for(lambda: "pending" not in [get_verification(owner, model_id) for model_id in ids.values()], seconds=60)
+        wait_until(lambda: "pending" not in [get_verification(owner, model_id) for model_id in ids.values()])
         assert worker.signal_and_wait(signal.SIGTERM) == 0
 
     assert {name: get_verification(owner, model_id) for name, model_id in ids.items()} == {
@@ -206,6 +206,7 @@ def test_worker_scans_pickle_uploads_of_team_with_scan_policy(storage: DatabaseA
     assert model["metadata"]["refusal"]["found"] == "unsafe pickle"
 
 
+@pytest.mark.core
 def test_worker_on_sqlite_folder_exits_with_2(tmp_path: Path) -> None:
     result = run_modelyard("serve", "--no-http", "--data-dir", str(tmp_path))
     assert result.returncode == 2
@@ -213,6 +214,7 @@ def test_worker_on_sqlite_folder_exits_with_2(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.core
 def test_collect_garbage_beside_running_server_removes_abandoned_upload_and_keeps_model(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "data") as server:
         owner = server.owner()
@@ -236,7 +238,7 @@ def test_collect_garbage_beside_running_server_removes_abandoned_upload_and_keep
 def run_modelyard(*arguments: str) -> "subprocess.CompletedProcess[str]":
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
     command = [sys.executable, "-m", "modelyard", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=inherited, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=inherited, timeout=PATIENCE_SECONDS, check=False)
 
 
 def test_worker_serves_only_metrics_and_health_on_loopback(storage: DatabaseAndBucket, owner: ApiCaller) -> None:
@@ -244,7 +246,7 @@ def test_worker_serves_only_metrics_and_health_on_loopback(storage: DatabaseAndB
         url = worker.wait_for_url()
         assert url.startswith("http://127.0.0.1:")
         model_id = register_large_model(owner)
-        wait_for(lambda: get_verification(owner, model_id) == "verified", seconds=60)
+        wait_until(lambda: get_verification(owner, model_id) == "verified")
 
         with httpx2.Client(base_url=url, trust_env=False) as client:
             metrics = client.get("/metrics").text.splitlines()

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import argon2
 import pytest
 
+from modelyard.server.database import session
+from modelyard.server.database.engine import Limits
 from modelyard.server.identity.passwords import PasswordHasher
 from modelyard.server.identity.state import Identity
 from modelyard.server.resources import open_resources
@@ -15,9 +18,19 @@ from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
 from tests.server.environments import PARTS, Environments, create_migrated_file
 from tests.server.harness import ApiCaller, Harness
+from tests.waiting import PATIENCE_SECONDS
 
 # The production algorithm with the lowest possible cost.
 CHEAP = PasswordHasher(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_databases() -> Iterator[None]:
+    """Let databases without limits of their own wait longer, so that a slow disk makes no request fail with 503."""
+    milliseconds = 1_000 * int(PATIENCE_SECONDS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "Limits", partial(Limits, busy=milliseconds, reading=milliseconds))
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -24,20 +25,31 @@ class RecordedQueries:
         return plans
 
 
+# Requests and tasks that a block starts run in copies of its context; jobs, and what began before the block, do not.
+_recordings: ContextVar[tuple[RecordedQueries, ...]] = ContextVar("recordings", default=())
+
+
 @contextmanager
 def record_queries(engine: Engine, *, of_all_threads: bool = False) -> Iterator[RecordedQueries]:
-    """Record the queries that this thread sends through the engine, or with ``of_all_threads`` any thread."""
+    """Record the queries that this thread sends through the engine while the block runs.
+
+    With ``of_all_threads``, also those that other threads send for the requests and tasks that the block starts, but
+    none of the registry's jobs. Requests from threads that the block itself starts are not recorded.
+    """
     statements, own_thread = RecordedQueries(), threading.get_ident()
 
     def record(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if "FROM" in statement and (of_all_threads or threading.get_ident() == own_thread):
+        is_own = threading.get_ident() == own_thread or (of_all_threads and statements in _recordings.get())
+        if "FROM" in statement and is_own:
             statements.sent.append((statement, values))
 
+    reset = _recordings.set((*_recordings.get(), statements))
     event.listen(engine, "before_cursor_execute", record)
     try:
         yield statements
     finally:
         event.remove(engine, "before_cursor_execute", record)
+        _recordings.reset(reset)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.revisions import RevisionWatcher
 from tests.postgres import RunningPostgres
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +95,7 @@ async def test_wait_for_revision_change_by_other_server_returns_true(
     database: Database, other_server: Database, team: UUID
 ) -> None:
     watcher = RevisionWatcher(database, POLL_SECONDS)
-    waiting = asyncio.create_task(watcher.wait_for_revision(team, await get_revision(database, team), 10))
+    waiting = asyncio.create_task(watcher.wait_for_revision(team, await get_revision(database, team), PATIENCE_SECONDS))
     await asyncio.sleep(2 * POLL_SECONDS)
     assert not waiting.done()
     await increment_revision(other_server, team)
@@ -104,8 +105,8 @@ async def test_wait_for_revision_change_by_other_server_returns_true(
 async def test_wait_for_revision_change_by_same_server_returns_true_before_the_next_poll(
     database: Database, team: UUID
 ) -> None:
-    watcher = RevisionWatcher(database, 60)
-    waiting = asyncio.create_task(watcher.wait_for_revision(team, await get_revision(database, team), 10))
+    watcher, known = RevisionWatcher(database, 10 * PATIENCE_SECONDS), await get_revision(database, team)
+    waiting = asyncio.create_task(watcher.wait_for_revision(team, known, PATIENCE_SECONDS))
     await asyncio.sleep(POLL_SECONDS)
     await increment_revision(database, team)
     assert await waiting is True
@@ -116,7 +117,7 @@ async def test_wait_for_revision_changed_before_the_call_returns_true(
 ) -> None:
     known = await get_revision(database, team)
     await increment_revision(other_server, team)
-    assert await RevisionWatcher(database, POLL_SECONDS).wait_for_revision(team, known, 10) is True
+    assert await RevisionWatcher(database, POLL_SECONDS).wait_for_revision(team, known, PATIENCE_SECONDS) is True
 
 
 async def test_wait_for_revision_change_of_another_team_returns_false_after_timeout(
@@ -160,12 +161,12 @@ async def test_wait_for_revision_200_waiters_share_one_query_per_poll(database: 
 async def test_revision_watcher_without_waiters_sends_no_query(database: Database, team: UUID) -> None:
     watcher, known = RevisionWatcher(database, POLL_SECONDS), await get_revision(database, team)
     assert await watcher.wait_for_revision(team, known, POLL_SECONDS / 2) is False
-    await asyncio.sleep(2 * POLL_SECONDS)
+    await wait_until_async(lambda: watcher._polling is not None and watcher._polling.done())
     with record_revision_queries(database) as queries:
         await asyncio.sleep(3 * POLL_SECONDS)
     assert queries == []
     await increment_revision(database, team)
-    assert await watcher.wait_for_revision(team, known, 10) is True
+    assert await watcher.wait_for_revision(team, known, PATIENCE_SECONDS) is True
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ async def test_wait_for_revision_during_database_outage_times_out_and_later_retu
         watcher, known = RevisionWatcher(database, POLL_SECONDS), await get_revision(database, team)
         await asyncio.to_thread(own_postgres.stop)
         assert await watcher.wait_for_revision(team, known, TIMEOUT) is False
-        waiting = asyncio.create_task(watcher.wait_for_revision(team, known, 30))
+        waiting = asyncio.create_task(watcher.wait_for_revision(team, known, PATIENCE_SECONDS))
         await asyncio.to_thread(own_postgres.start)
         await increment_revision(other_server, team)
         assert await waiting is True

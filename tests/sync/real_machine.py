@@ -26,17 +26,19 @@ from modelyard.wire.agents.manifests import ManifestEntry
 from modelyard.wire.folders.manifest import FolderFile, build_manifest, get_file_hash, sort_files
 from tests.sync.factories import build_entry, build_policy
 from tests.transfer.faulty_server import FaultyServer
+from tests.waiting import PATIENCE_SECONDS
 
-SHORT_TIMEOUTS = TransferOptions(
-    connect_timeout_seconds=2,
-    stall_timeout_seconds=1,
-    response_timeout_seconds=2,
-    no_progress_timeout_seconds=0.2,
+# Retries soon, and does not give up on a slow machine.
+NETWORK_OPTIONS = TransferOptions(
+    connect_timeout_seconds=PATIENCE_SECONDS,
+    stall_timeout_seconds=PATIENCE_SECONDS,
+    response_timeout_seconds=PATIENCE_SECONDS,
+    no_progress_timeout_seconds=PATIENCE_SECONDS,
     initial_backoff_seconds=0.01,
     max_backoff_seconds=0.05,
     range_size=200_000,
 )
-DEFAULT_OPTIONS = ApplyOptions(network=SHORT_TIMEOUTS)
+DEFAULT_OPTIONS = ApplyOptions(network=NETWORK_OPTIONS)
 
 
 def hash_bytes(content: bytes) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.real_machine import RealMachine
+from tests.waiting import PATIENCE_SECONDS
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -66,7 +67,7 @@ class SyncProcess:
 
     def run(self) -> dict[str, tuple[str, str, str]]:
         """Start the sync and wait for its end; return state, origin and reason by path."""
-        output, _ = self.process.communicate("\n", timeout=60)
+        output, _ = self.process.communicate("\n", timeout=PATIENCE_SECONDS)
         lines = (line.split("|", 3) for line in output.splitlines())
         return {path: (state, origin, reason) for path, state, origin, reason in lines}
 

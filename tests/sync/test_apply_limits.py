@@ -19,9 +19,10 @@ from modelyard.transfer.options import BandwidthLimit
 from modelyard.wire.agents.manifests import ManifestEntry
 from modelyard.wire.problems import Unauthenticated
 from tests.sync.factories import NOW
-from tests.sync.real_machine import DEFAULT_OPTIONS, SHORT_TIMEOUTS, ModelStore, RealMachine, group_by_path, hash_bytes
-from tests.transfer.faults import send_slowly
+from tests.sync.real_machine import DEFAULT_OPTIONS, NETWORK_OPTIONS, ModelStore, RealMachine, group_by_path, hash_bytes
+from tests.transfer.faults import trickle_after
 from tests.transfer.faulty_server import Exchange, serve_correctly
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -31,25 +32,29 @@ MIB = 1 << 20
 
 
 class RequestRecorder:
-    """Records how many requests are answered at once, and the order of the requested models."""
+    """Holds the first requests until ``expected`` have come; records how many come before one is answered.
 
-    def __init__(self) -> None:
-        self.most = 0
+    ``order`` has the models of all requests.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self.held = 0
         self.order: list[str] = []
-        self._now = 0
+        self._expected = expected
+        self._have_come, self._is_answering = threading.Event(), threading.Event()
         self._lock = threading.Lock()
-        self._slowly = send_slowly(50_000, 0.002)
 
     def __call__(self, exchange: Exchange) -> None:
         with self._lock:
-            self._now += 1
-            self.most = max(self.most, self._now)
+            self.held += not self._is_answering.is_set()
             self.order.append(exchange.path.strip("/"))
-        try:
-            self._slowly(exchange)
-        finally:
-            with self._lock:
-                self._now -= 1
+            if len(self.order) == self._expected:
+                self._have_come.set()
+        self._have_come.wait(PATIENCE_SECONDS)
+        # More requests than the limit would come now.
+        self._is_answering.wait(0.2)
+        self._is_answering.set()
+        serve_correctly(exchange)
 
 
 def _add_models(store: ModelStore, count: int, size: int = 500_000) -> list[ManifestEntry]:
@@ -61,18 +66,18 @@ def _add_models(store: ModelStore, count: int, size: int = 500_000) -> list[Mani
 
 
 def test_apply_several_downloads_share_one_request_limit(machine: RealMachine, store: ModelStore) -> None:
-    crowd = store.server.always = RequestRecorder()
+    crowd = store.server.always = RequestRecorder(3)
 
     done = machine.sync(*_add_models(store, 6), options=replace(DEFAULT_OPTIONS, parallel=3))
 
     assert {replica_state.state for replica_state in done.values()} == {"ready"}
-    # Three files with three ranges each would be nine. The server counts an answer for a moment longer than the client.
-    assert 3 <= crowd.most <= 6
+    # Three files with three ranges each would be nine.
+    assert crowd.held == 3
 
 
 def test_apply_most_desired_model_is_downloaded_first(machine: RealMachine, store: ModelStore) -> None:
     models = _add_models(store, 6)
-    crowd = store.server.always = RequestRecorder()
+    crowd = store.server.always = RequestRecorder(1)
 
     machine.sync(*reversed(models), options=replace(DEFAULT_OPTIONS, parallel=1))
 
@@ -85,7 +90,7 @@ def test_apply_rate_limit_covers_all_downloads_together(machine: RealMachine, st
 
     machine.sync(
         *models,
-        options=replace(DEFAULT_OPTIONS, network=replace(SHORT_TIMEOUTS, bandwidth_limit=BandwidthLimit(1_000_000))),
+        options=replace(DEFAULT_OPTIONS, network=replace(NETWORK_OPTIONS, bandwidth_limit=BandwidthLimit(1_000_000))),
     )
 
     assert asyncio.run(_wait_briefly()) - began > 0.5  # 600,000 bytes; never faster, however fast the machine is
@@ -97,7 +102,7 @@ async def _wait_briefly() -> float:
 
 def test_apply_cancelled_keeps_partial_downloads(machine: RealMachine, store: ModelStore) -> None:
     big = store.add_model("loras/big.sft", BIG)
-    store.server.always = send_slowly(20_000, 0.03)
+    store.server.always = trickle_after(150_000, threading.Event())
     plan = machine.plan(big)
 
     async def ended_in_the_middle(options: ApplyOptions) -> None:
@@ -137,7 +142,7 @@ def test_apply_rejected_key_stops_all_downloads(machine: RealMachine, store: Mod
             raise Unauthenticated("This key has been revoked.")
         return await good(model_id, version)
 
-    store.server.always = send_slowly(1_000, 0.01)
+    store.server.always = trickle_after(1_000, threading.Event())
     plan = machine.plan(*models)
     with machine.open_state() as opened:
         done = group_by_path(asyncio.run(apply_plan(plan, opened, url_of, DEFAULT_OPTIONS)))
@@ -164,7 +169,7 @@ def test_apply_outside_transfer_window_only_downloads_wait(machine: RealMachine,
 
 def test_apply_download_stops_with_transfer_window_and_resumes_in_next(machine: RealMachine, store: ModelStore) -> None:
     big = store.add_model("loras/big.sft", BIG)
-    store.server.always = send_slowly(20_000, 0.5)
+    store.server.always = trickle_after(20_000, threading.Event())
     night = replace(
         DEFAULT_OPTIONS,
         window=TransferWindow(time(22), time(7)),
@@ -223,9 +228,19 @@ def test_apply_disk_filling_up_stops_only_downloads(small: RealMachine, small_di
     big, next_one = store.add_model("loras/big.sft", BIG), store.add_model("loras/next.sft", BIG[::-1][:200_000])
     adopted = store.add_model("loras/adopted.sft", SMALL[::-1])
     plan = small.plan(big, next_one, adopted)
-    store.server.always = send_slowly(20_000, 0.02)
+    is_full = threading.Event()
 
-    filling = threading.Thread(target=_fill_disk, args=(small_disk,))
+    trickle = trickle_after(400_000, is_full)
+
+    def serve_rest_of_big_to_full_disk(exchange: Exchange) -> None:
+        (trickle if exchange.path == f"/{big.id}" else serve_correctly)(exchange)
+
+    def fill() -> None:
+        _fill_disk(small_disk)
+        is_full.set()
+
+    store.server.always = serve_rest_of_big_to_full_disk
+    filling = threading.Thread(target=fill)
 
     def tell(replica_state: ReplicaState) -> None:
         if replica_state.bytes_done > 300_000 and not filling.ident:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.sync.real_machine import ModelStore, RealMachine
 from tests.sync.sync_process import SyncProcess
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def test_apply_agents_sharing_folder_place_each_file_once_and_only_placer_remove
             assert each.process.stdin is not None
             each.process.stdin.write("\n")
             each.process.stdin.flush()
-        said = [each.process.communicate(timeout=60)[0] for each in running]
+        said = [each.process.communicate(timeout=PATIENCE_SECONDS)[0] for each in running]
 
         assert all(each.count("|ready|") == len(models) for each in said), said
         assert agents[0].read_files() == right

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -17,23 +18,31 @@ from modelyard.sync.planning.actions import Plan, Remove, Replace
 from modelyard.wire.agents.manifests import ManifestEntry
 from tests.agent.agent_machine import wait_until
 from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine, group_by_path, hash_bytes
-from tests.transfer.faults import send_slowly
+from tests.transfer.faults import trickle_after
 from tests.transfer.faulty_server import Exchange, serve_correctly
 
 pytestmark = pytest.mark.slow
 
 BIG = os.urandom(3_000_000)
 SMALL = os.urandom(20_000)
-_slowly = send_slowly(20_000, 0.1)
 
 
 @pytest.fixture
-def slow_big(store: ModelStore) -> ManifestEntry:
-    """A model whose download takes seconds, unlike all others."""
+def may_end() -> Iterator[threading.Event]:
+    """An event without which no download of ``slow_big`` ends."""
+    may_end = threading.Event()
+    yield may_end
+    may_end.set()
+
+
+@pytest.fixture
+def slow_big(store: ModelStore, may_end: threading.Event) -> ManifestEntry:
+    """A model of which the store sends half of each range, unlike of all others, and the rest after ``may_end``."""
     big = store.add_model("loras/big.sft", BIG)
+    trickle = trickle_after(100_000, may_end)
 
     def answer(exchange: Exchange) -> None:
-        (_slowly if exchange.path == f"/{big.id}" else serve_correctly)(exchange)
+        (trickle if exchange.path == f"/{big.id}" else serve_correctly)(exchange)
 
     store.server.always = answer
     return big
@@ -83,7 +92,7 @@ async def list_placements(machine: RealMachine) -> list[Placement]:
 
 
 async def test_executor_submit_new_plan_runs_while_shared_download_continues(
-    machine: RealMachine, store: ModelStore, slow_big: ManifestEntry
+    machine: RealMachine, store: ModelStore, slow_big: ManifestEntry, may_end: threading.Event
 ) -> None:
     gone, late = store.add_model("loras/gone.sft", SMALL), store.add_model("loras/late.sft", SMALL[::-1])
     await asyncio.to_thread(machine.sync, gone)
@@ -94,6 +103,7 @@ async def test_executor_submit_new_plan_runs_while_shared_download_continues(
         await work.submit(slow_big, late)
         await wait_until(lambda: machine.read_files() == {"loras/late.sft": SMALL[::-1]})
         assert work.get_bytes_done(slow_big) < len(BIG)
+        may_end.set()
         await work.executor.wait_until_idle()
     assert await read_files(machine) == {"loras/big.sft": BIG, "loras/late.sft": SMALL[::-1]}
     assert store.requested_ids == [late.id]
@@ -148,7 +158,7 @@ async def test_executor_submit_outdated_plan_leaves_out_changed_files(machine: R
 
 
 async def test_executor_submit_keeps_journal_rows_of_files_being_placed(
-    machine: RealMachine, store: ModelStore, slow_big: ManifestEntry
+    machine: RealMachine, slow_big: ManifestEntry, may_end: threading.Event
 ) -> None:
     async with open_executor(machine) as work:
         await work.submit(slow_big)
@@ -159,6 +169,7 @@ async def test_executor_submit_keeps_journal_rows_of_files_being_placed(
         await asyncio.to_thread(work.machine.journal.record_intent, row)
         await work.executor.submit(replace(await work.scan_and_plan(slow_big), rows_to_delete=(row,)), DEFAULT_OPTIONS)
         assert [entry.path for entry in await asyncio.to_thread(work.machine.journal.list_placements)] == [path]
+        may_end.set()
         await work.executor.wait_until_idle()
     assert [(entry.sha256, entry.is_confirmed) for entry in await list_placements(machine)] == [(hash_bytes(BIG), True)]
 
@@ -198,7 +209,7 @@ async def test_executor_failing_recheck_is_reported_once_and_repeated(machine: R
 
     async with open_executor(machine) as work:
         await work.submit(options=replace(DEFAULT_OPTIONS, get_blocked_reason=blocker))
-        await wait_until(lambda: not machine.read_files(), seconds=30)
+        await wait_until(lambda: not machine.read_files())
         await work.executor.wait_until_idle()
         with pytest.raises(RuntimeError, match="first"):
             work.executor.raise_bug()

@@ -12,7 +12,10 @@ from modelyard.sync.apply.files.dir_handles import OpenFolder
 from tests.sync.real_machine import ModelStore, RealMachine, hash_bytes
 from tests.sync.sync_process import SyncProcess, build_strace_command
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(reason="the tests of test_placement.py again, under strace and without rename flags"),
+]
 
 INK = os.urandom(300_000)
 WASH = os.urandom(300_000)

@@ -107,12 +107,11 @@ def test_scrub_keeps_rate_limit_and_stops_at_once(machine: RealMachine, store: M
     age_last_reads(machine, ink=31)
     stopped = threading.Event()
     threading.Timer(0.3, stopped.set).start()
-    began = datetime.now(UTC)
 
+    # Without the limit the read would end before the stop; without the stop, after weeks.
     with pytest.raises(ReadStopped):
-        scrub_next_file(machine, stopped, rate=100_000)
+        scrub_next_file(machine, stopped, rate=1)
 
-    assert timedelta(seconds=0.2) < datetime.now(UTC) - began < timedelta(seconds=5)
     assert scrub_next_file(machine) is True
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the transfer tests: a server with injectable faults, options with short timeouts, and a file."""
+"""Fixtures of the transfer tests: a server with injectable faults, options with short pauses, and a file."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ProgressEvent, ignore_progress
 from tests.transfer.downloads import CONTENT, Fetch
 from tests.transfer.faulty_server import FaultyServer
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -22,13 +23,16 @@ def server() -> Iterator[FaultyServer]:
 
 
 @pytest.fixture
-def short_timeouts() -> TransferOptions:
-    """Return options that give up within a second and split small files into many ranges."""
+def options() -> TransferOptions:
+    """Return options that retry soon, never give up on a slow machine, and split small files into many ranges.
+
+    A test that waits for a timeout shortens this one alone.
+    """
     return TransferOptions(
-        connect_timeout_seconds=2,
-        stall_timeout_seconds=0.3,
-        response_timeout_seconds=2,
-        no_progress_timeout_seconds=0.5,
+        connect_timeout_seconds=PATIENCE_SECONDS,
+        stall_timeout_seconds=PATIENCE_SECONDS,
+        response_timeout_seconds=PATIENCE_SECONDS,
+        no_progress_timeout_seconds=PATIENCE_SECONDS,
         initial_backoff_seconds=0.01,
         max_backoff_seconds=0.05,
         range_size=200_000,
@@ -50,14 +54,14 @@ def desired(server: FaultyServer, tmp_path: Path) -> DownloadTarget:
 
 
 @pytest.fixture
-def download(server: FaultyServer, desired: DownloadTarget, short_timeouts: TransferOptions) -> Fetch:
+def download(server: FaultyServer, desired: DownloadTarget, options: TransferOptions) -> Fetch:
     """Return a function that downloads ``desired`` from the server."""
 
     def run(
         on_progress: Callable[[ProgressEvent], None] = ignore_progress,
         *,
         connections: int = 3,
-        options: TransferOptions = short_timeouts,
+        options: TransferOptions = options,
     ) -> None:
         async def source() -> str:
             return server.url("/model")

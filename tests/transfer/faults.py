@@ -2,9 +2,11 @@
 
 import socket
 import struct
+import threading
 import time
 
 from tests.transfer.faulty_server import Behavior, Exchange, serve_correctly, serve_object
+from tests.waiting import wait_until
 
 
 def _head_of_range(exchange: Exchange, **changed: str | int) -> bytes:
@@ -36,6 +38,21 @@ def stall_after(count: int) -> Behavior:
     def behaviour(exchange: Exchange) -> None:
         exchange.sock.sendall(_head_of_range(exchange)[:count])
         exchange.wait_for_client_to_leave()
+
+    return behaviour
+
+
+def trickle_after(count: int, may_end: threading.Event) -> Behavior:
+    """Send ``count`` bytes of the body, then single bytes, and all the rest once the event is set."""
+
+    def behaviour(exchange: Exchange) -> None:
+        body = _head_of_range(exchange)
+        exchange.sock.sendall(body[:count])
+        sent = count
+        while not may_end.wait(0.02) and sent < len(body):
+            exchange.sock.sendall(body[sent : sent + 1])
+            sent += 1
+        exchange.sock.sendall(body[sent:])
 
     return behaviour
 
@@ -168,9 +185,7 @@ def stop_reading_after(count: int) -> Behavior:
 
     def behaviour(exchange: Exchange) -> None:
         exchange.read(count)
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and _is_open(exchange.sock):
-            time.sleep(0.02)
+        wait_until(lambda: not _is_open(exchange.sock))
         exchange.close_connection()
 
     return behaviour

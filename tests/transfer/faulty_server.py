@@ -10,12 +10,13 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from tests.waiting import wait_until
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
@@ -113,11 +114,8 @@ class FaultyServer:
         return [exchange.range for exchange in self.seen if exchange.range is not None]
 
     def wait_until_quiet(self) -> None:
-        """Wait until no connection is open; fail after 2 seconds, which shows a leaked socket."""
-        deadline = time.monotonic() + 2
-        while self.open_connections and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert self.open_connections == 0, "the client left a socket open"
+        """Wait until no connection is open; fail if the client leaks one."""
+        wait_until(lambda: self.open_connections == 0)
 
     def close(self) -> None:
         with suppress(OSError):

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,9 @@ import pytest
 from modelyard.transfer.download.download import DownloadTarget, download_file
 from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ProgressEvent, Resumed, ignore_progress
-from tests.transfer.faults import send_slowly
-from tests.transfer.faulty_server import FaultyServer
+from tests.transfer.faults import send_slowly, stall_after
+from tests.transfer.faulty_server import FaultyServer, serve_correctly
+from tests.waiting import wait_until
 
 SIZE = 4_000_000
 
@@ -53,22 +53,22 @@ def _start_download_process(
 
 def _wait_for_checkpoint(desired: DownloadTarget) -> None:
     checkpoint = desired.partial_path.with_name(f"{desired.partial_path.name}.journal")
-    deadline = time.monotonic() + 20
-    while not checkpoint.exists() or checkpoint.read_bytes().count(b"\n") < 2:
-        assert time.monotonic() < deadline, "nothing was noted"
-        time.sleep(0.02)
+    wait_until(lambda: checkpoint.exists() and checkpoint.read_bytes().count(b"\n") >= 2)
 
 
 def test_download_after_kill_requests_only_bytes_not_in_checkpoint(
     server: FaultyServer, desired: DownloadTarget
 ) -> None:
-    server.always = send_slowly(20_000, 0.1)
+    # The download cannot end before the kill: what follows the first ranges stalls.
+    server.script.extend([serve_correctly] * 3)
+    server.always = stall_after(20_000)
     process = _start_download_process(server, desired)
     _wait_for_checkpoint(desired)
     process.kill()
     process.communicate()
     assert not desired.target.exists()
     server.always = None
+    server.script.clear()
     server.seen.clear()
     events: list[ProgressEvent] = []
 

@@ -19,7 +19,7 @@ from modelyard.transfer.errors import (
     TransferFailed,
     Unreachable,
 )
-from modelyard.transfer.options import BandwidthLimit, TransferOptions
+from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ProgressEvent, Received, Retrying, Verified, ignore_progress
 from tests.transfer.downloads import CONTENT, Fetch, assert_only_complete_target
 from tests.transfer.faults import (
@@ -42,6 +42,7 @@ from tests.transfer.faults import (
     truncate_whole_after,
 )
 from tests.transfer.faulty_server import Behavior, FaultyServer, serve_correctly
+from tests.transfer.limits import RecordingLimit
 
 
 @pytest.mark.parametrize("connections", [1, 3])
@@ -107,14 +108,21 @@ TEMPORARY_FAULTS = {
 
 @pytest.mark.parametrize("fault", TEMPORARY_FAULTS.values(), ids=TEMPORARY_FAULTS)
 @pytest.mark.parametrize(
-    ("connections", "before"), [(1, 0), (3, 0), (3, 2)], ids=["alone", "first of many", "on the way"]
+    "connections_and_before", [(1, 0), (3, 0), (3, 2)], ids=["alone", "first of many", "on the way"]
 )
 def test_download_temporary_fault_is_retried_and_succeeds(
-    server: FaultyServer, desired: DownloadTarget, download: Fetch, fault: Behavior, connections: int, before: int
+    server: FaultyServer,
+    desired: DownloadTarget,
+    download: Fetch,
+    options: TransferOptions,
+    fault: Behavior,
+    connections_and_before: tuple[int, int],
 ) -> None:
+    connections, before = connections_and_before
     server.script.extend([*[serve_correctly] * before, fault])
 
-    download(connections=connections)
+    # If it expires for a correct response, this one is requested again as well.
+    download(connections=connections, options=replace(options, stall_timeout_seconds=0.3))
 
     assert_only_complete_target(desired)
     server.wait_until_quiet()
@@ -140,12 +148,19 @@ PERMANENT_FAULTS = {
 
 @pytest.mark.parametrize(("fault", "failure"), PERMANENT_FAULTS.values(), ids=PERMANENT_FAULTS)
 def test_download_permanent_fault_raises_and_leaves_no_file(
-    server: FaultyServer, desired: DownloadTarget, download: Fetch, fault: Behavior, failure: type[TransferFailed]
+    server: FaultyServer,
+    desired: DownloadTarget,
+    download: Fetch,
+    options: TransferOptions,
+    fault: Behavior,
+    failure: type[TransferFailed],
 ) -> None:
     server.always = fault
+    if failure is Unreachable:
+        options = replace(options, stall_timeout_seconds=0.3)
 
     with pytest.raises(TransferFailed) as failed:
-        download()
+        download(options=replace(options, no_progress_timeout_seconds=0.5))
 
     assert isinstance(failed.value.last if isinstance(failed.value, RetriesExhausted) else failed.value, failure)
     assert list(desired.target.parent.iterdir()) == []
@@ -185,7 +200,7 @@ def test_download_with_progress_in_each_attempt_never_gives_up(
 
 
 def test_download_expired_url_is_renewed_and_download_resumes(
-    server: FaultyServer, desired: DownloadTarget, short_timeouts: TransferOptions
+    server: FaultyServer, desired: DownloadTarget, options: TransferOptions
 ) -> None:
     requested = 0
 
@@ -195,7 +210,7 @@ def test_download_expired_url_is_renewed_and_download_resumes(
         return server.url("/model")
 
     server.script.extend([truncate_after(300_000), respond(403, b'{"error_code": "url_expired"}')])
-    asyncio.run(download_file(source, desired, ignore_progress, connections=1, options=short_timeouts))
+    asyncio.run(download_file(source, desired, ignore_progress, connections=1, options=options))
 
     assert requested == 2
     assert server.list_requested_ranges()[-1] == (300_000, 1_000_000)
@@ -224,12 +239,12 @@ def test_download_server_without_ranges_uses_one_stream(
 
 
 def test_download_server_without_ranges_failing_always_raises_retries_exhausted(
-    server: FaultyServer, desired: DownloadTarget, download: Fetch
+    server: FaultyServer, desired: DownloadTarget, download: Fetch, options: TransferOptions
 ) -> None:
     server.always = truncate_whole_after(500_000)
 
     with pytest.raises(Unreachable):
-        download()
+        download(options=replace(options, no_progress_timeout_seconds=0.5))
 
     assert not desired.target.exists()
 
@@ -256,13 +271,15 @@ def test_download_temporary_refusal_reports_retrying_event(
 
 
 def test_download_bandwidth_limit_applies_to_all_connections_together(
-    server: FaultyServer, desired: DownloadTarget, download: Fetch, short_timeouts: TransferOptions
+    server: FaultyServer, desired: DownloadTarget, download: Fetch, options: TransferOptions
 ) -> None:
     started = time.monotonic()
 
-    download(options=replace(short_timeouts, bandwidth_limit=BandwidthLimit(2_000_000)))
+    limit = RecordingLimit(2_000_000)
+    download(options=replace(options, bandwidth_limit=limit))
 
-    assert 0.4 < time.monotonic() - started < 1.5
+    assert time.monotonic() - started > 0.4
+    assert sum(limit.counts) == 1_000_000
 
 
 def test_download_url_with_other_scheme_raises_bad_address(desired: DownloadTarget) -> None:

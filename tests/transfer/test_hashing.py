@@ -12,6 +12,7 @@ from modelyard.transfer.errors import DiskFailed, FileChanged
 from modelyard.transfer.hashing import DigestCache, compute_sha256
 from modelyard.transfer.progress import Hashed, ProgressEvent, ignore_progress
 from modelyard.transfer.source_file import FileIdentity, SourceFile
+from tests.waiting import PATIENCE_SECONDS
 
 _LONG_AGO = 1_700_000_000
 
@@ -216,7 +217,7 @@ for number in range(50):
     database = tmp_path / "digests.sqlite"
     both = [subprocess.Popen([sys.executable, "-c", program, str(database), name]) for name in "ab"]
 
-    assert [process.wait(30) for process in both] == [0, 0]
+    assert [process.wait(PATIENCE_SECONDS) for process in both] == [0, 0]
     cache = DigestCache(database)
     known = [
         cache.find_digest(Path(f"/{name}/{number}"), FileIdentity(1, 1, 1)) for name in "ab" for number in range(50)

@@ -19,9 +19,9 @@ CONTENT = b"x" * 100_000
 
 
 @pytest.fixture
-def options(short_timeouts: TransferOptions) -> Iterator[TransferOptions]:
+def options(options: TransferOptions) -> Iterator[TransferOptions]:
     idle = IdleConnections()
-    yield replace(short_timeouts, idle_connections=idle)
+    yield replace(options, idle_connections=idle)
     idle.close()
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from modelyard.transfer.limiter import Limiter, Rank, RequestQueue
+from tests.waiting import PATIENCE_SECONDS
 
 
 async def test_limiter_grants_slots_by_rank_within_capacity() -> None:
@@ -32,7 +33,7 @@ async def test_limiter_cancelled_waiter_slot_is_granted_to_next_waiter() -> None
     limiter.release(slot)
     leaving.cancel()  # in the moment in which it got the turn
     await asyncio.wait([leaving])
-    await asyncio.wait_for(staying, 1)
+    await asyncio.wait_for(staying, PATIENCE_SECONDS)
 
     assert not limiter.has_waiters
 
@@ -44,7 +45,7 @@ async def test_limiter_small_file_preempts_only_the_largest_file() -> None:
     await asyncio.sleep(0)
     assert (larger.is_preempted, large.is_preempted) == (True, False)
     limiter.release(larger)
-    assert (await asyncio.wait_for(small, 1)).rank == Rank(1)
+    assert (await asyncio.wait_for(small, PATIENCE_SECONDS)).rank == Rank(1)
 
 
 async def test_limiter_same_size_class_preempts_nothing() -> None:
@@ -54,7 +55,7 @@ async def test_limiter_same_size_class_preempts_nothing() -> None:
     await asyncio.sleep(0)
     assert not slot.is_preempted
     limiter.release(slot)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, PATIENCE_SECONDS)
 
 
 def test_limiter_capacity_zero_raises_value_error() -> None:

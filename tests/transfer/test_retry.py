@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from modelyard.transfer.errors import (
 from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ByteCounter, Sent, ignore_progress
 from modelyard.transfer.retry import RetryDeadline, RetryPolicy, is_retryable, is_url_expired
+from tests.transfer.fake_clock import FakeClock
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504])
@@ -72,32 +72,37 @@ def test_retry_wait_after_long_retry_after_header_is_capped() -> None:
     assert wait == pytest.approx(300, abs=1)
 
 
-def test_retry_wait_after_five_minutes_without_progress_gives_up_with_the_last_failure() -> None:
+def test_retry_wait_after_five_minutes_without_progress_gives_up_with_the_last_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = FakeClock(monkeypatch)
     work = retries(TransferOptions(no_progress_timeout_seconds=0.2))
     assert work.wait_after(Unreachable("first")) <= 0.2
-    time.sleep(0.25)
+    clock.now += 0.25
 
     with pytest.raises(RetriesExhausted, match="third") as failed:
         work.wait_after(BadResponse("third"))
     assert isinstance(failed.value.last, BadResponse)
 
 
-def test_retry_wait_after_progress_of_another_part_restarts_the_time_limit() -> None:
+def test_retry_wait_after_progress_of_another_part_restarts_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(monkeypatch)
     counter = ByteCounter(lambda done: Sent(Path("ink"), done, 100))
     work = retries(TransferOptions(no_progress_timeout_seconds=0.2), counter)
     for _ in range(3):
         work.wait_after(Unreachable("gone"))
-        time.sleep(0.15)
+        clock.now += 0.15
         counter.add(1)
 
 
-def test_retry_wait_after_resending_lost_bytes_counts_as_no_progress() -> None:
+def test_retry_wait_after_resending_lost_bytes_counts_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(monkeypatch)
     counter = ByteCounter(lambda done: Sent(Path("ink"), done, 100))
     counter.add(10)
     work = retries(TransferOptions(no_progress_timeout_seconds=0.2), counter)
     work.wait_after(Unreachable("gone"))
     counter.add(-10)
-    time.sleep(0.25)
+    clock.now += 0.25
     counter.add(10)
 
     with pytest.raises(RetriesExhausted):

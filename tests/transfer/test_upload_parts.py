@@ -11,12 +11,15 @@ import pytest
 
 from modelyard.transfer.errors import FileChanged, Refused, RetriesExhausted, Unreachable
 from modelyard.transfer.http.connection import Request
-from modelyard.transfer.options import BandwidthLimit, TransferOptions
+from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.part_plan import plan_parts
 from modelyard.transfer.progress import ProgressEvent, Sent, ignore_progress
 from modelyard.transfer.upload import SentPart, upload_parts
+from tests.transfer.fake_clock import FakeClock
 from tests.transfer.faults import lose_response, reset_after_reading, respond, stop_reading_after
 from tests.transfer.faulty_server import Behavior, Exchange, FaultyServer, serve_correctly
+from tests.transfer.limits import RecordingLimit
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +78,7 @@ def test_upload_parts_reuses_connections(registry: Registry, file: Path) -> None
 
 
 def test_upload_parts_expired_url_is_renewed_and_part_resent(
-    registry: Registry, file: Path, short_timeouts: TransferOptions
+    registry: Registry, file: Path, options: TransferOptions
 ) -> None:
     registry.server.script.extend([serve_correctly, serve_correctly, respond(403, b'{"error_code": "url_expired"}')])
 
@@ -86,7 +89,7 @@ def test_upload_parts_expired_url_is_renewed_and_part_resent(
             registry.fresh,
             connections=1,
             on_progress=ignore_progress,
-            options=short_timeouts,
+            options=options,
         )
     )
 
@@ -95,7 +98,7 @@ def test_upload_parts_expired_url_is_renewed_and_part_resent(
 
 
 def test_upload_parts_urls_always_refused_raises_refused(
-    registry: Registry, file: Path, short_timeouts: TransferOptions
+    registry: Registry, file: Path, options: TransferOptions
 ) -> None:
     registry.server.always = respond(403, b'{"detail": "Another team."}')
 
@@ -106,23 +109,32 @@ def test_upload_parts_urls_always_refused_raises_refused(
                 plan_parts(1_000_000, 100_000),
                 registry.fresh,
                 on_progress=ignore_progress,
-                options=short_timeouts,
+                options=options,
             )
         )
     registry.server.wait_until_quiet()
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [respond(409), respond(500), reset_after_reading(10_000), stop_reading_after(10), lose_response],
+    ("fault", "stall_timeout_seconds"),
+    [
+        (respond(409), None),
+        (respond(500), None),
+        (reset_after_reading(10_000), None),
+        # Must not expire for another part.
+        (stop_reading_after(10), 5),
+        (lose_response, None),
+    ],
     ids=["still held", "broken", "reset", "stalled", "answer lost"],
 )
 def test_upload_parts_failed_part_alone_is_resent(
-    registry: Registry, tmp_path: Path, short_timeouts: TransferOptions, fault: Behavior
+    registry: Registry, tmp_path: Path, options: TransferOptions, fault: Behavior, stall_timeout_seconds: float | None
 ) -> None:
     large = tmp_path / "large"
     large.write_bytes(os.urandom(30_000_000))
     registry.server.script.append(fault)
+    if stall_timeout_seconds is not None:
+        options = replace(options, stall_timeout_seconds=stall_timeout_seconds)
 
     asyncio.run(
         upload_parts(
@@ -130,7 +142,7 @@ def test_upload_parts_failed_part_alone_is_resent(
             plan_parts(30_000_000, 10_000_000),
             registry.fresh,
             on_progress=ignore_progress,
-            options=short_timeouts,
+            options=options,
         )
     )
 
@@ -139,7 +151,7 @@ def test_upload_parts_failed_part_alone_is_resent(
 
 
 def test_upload_parts_response_without_etag_is_retried(
-    registry: Registry, file: Path, short_timeouts: TransferOptions
+    registry: Registry, file: Path, options: TransferOptions
 ) -> None:
     def respond_without_etag(exchange: Exchange) -> None:
         exchange.read_body()
@@ -154,14 +166,14 @@ def test_upload_parts_response_without_etag_is_retried(
                 plan_parts(1_000_000, 500_000),
                 registry.fresh,
                 on_progress=ignore_progress,
-                options=short_timeouts,
+                options=replace(options, no_progress_timeout_seconds=0.5),
             )
         )
 
 
 @pytest.mark.parametrize("change", ["rewritten", "cut", "replaced", "removed"])
 def test_upload_parts_file_changed_meanwhile_raises_file_changed(
-    registry: Registry, file: Path, short_timeouts: TransferOptions, change: str
+    registry: Registry, file: Path, options: TransferOptions, change: str
 ) -> None:
     def change_file_and_serve(exchange: Exchange) -> None:
         if exchange.path == "/part/3":
@@ -177,7 +189,7 @@ def test_upload_parts_file_changed_meanwhile_raises_file_changed(
                 plan_parts(1_000_000, 100_000),
                 registry.fresh,
                 on_progress=ignore_progress,
-                options=short_timeouts,
+                options=options,
             )
         )
     registry.server.wait_until_quiet()
@@ -198,17 +210,18 @@ def _change_file(file: Path, change: str) -> None:
 
 
 def test_upload_parts_one_fails_while_others_progress_does_not_give_up(
-    registry: Registry, file: Path, short_timeouts: TransferOptions
+    registry: Registry, file: Path, options: TransferOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One of four parts fails for three times the time limit while the others progress slowly."""
-    ends = time.monotonic() + 3 * short_timeouts.no_progress_timeout_seconds
+    """One of fifty parts fails for three times the time limit while the others progress slowly."""
+    clock = FakeClock(monkeypatch)
+    ends = clock.now + 3 * options.no_progress_timeout_seconds
 
     def refuse_first_part(exchange: Exchange) -> None:
-        if exchange.path == "/part/1" and time.monotonic() < ends:
+        if exchange.path == "/part/1" and clock.now < ends:
             exchange.read_body()
             exchange.respond(503)
         else:
-            time.sleep(0.05)
+            clock.now += options.no_progress_timeout_seconds / 10
             serve_correctly(exchange)
 
     registry.server.always = refuse_first_part
@@ -219,18 +232,19 @@ def test_upload_parts_one_fails_while_others_progress_does_not_give_up(
             registry.fresh,
             connections=2,
             on_progress=ignore_progress,
-            options=short_timeouts,
+            options=options,
         )
     )
 
     assert registry.arrived() == file.read_bytes()
-    assert time.monotonic() > ends
+    assert clock.now > ends
+    assert [exchange.path for exchange in registry.server.seen].count("/part/1") > 1
 
 
 def test_upload_parts_no_progress_gives_up_at_the_time_limit(
-    registry: Registry, file: Path, short_timeouts: TransferOptions
+    registry: Registry, file: Path, options: TransferOptions
 ) -> None:
-    patient = replace(short_timeouts, no_progress_timeout_seconds=2.0)
+    patient = replace(options, no_progress_timeout_seconds=2.0)
     registry.server.always = respond(503, b'{"detail": "Restarting."}')
     started = time.monotonic()
 
@@ -245,17 +259,14 @@ def test_upload_parts_no_progress_gives_up_at_the_time_limit(
     assert isinstance(failed.value.last, Refused)
 
 
-def test_upload_parts_registry_unreachable_error_names_the_registry(
-    file: Path, short_timeouts: TransferOptions
-) -> None:
+def test_upload_parts_registry_unreachable_error_names_the_registry(file: Path, options: TransferOptions) -> None:
     async def fresh(numbers: Sequence[int]) -> dict[int, Request]:
         raise Unreachable("http://registry.test cannot be reached: connection refused.")
 
+    impatient = replace(options, no_progress_timeout_seconds=0.5)
     with pytest.raises(RetriesExhausted, match=r"The registry cannot be reached.*registry\.test"):
         asyncio.run(
-            upload_parts(
-                file, plan_parts(1_000_000, 100_000), fresh, on_progress=ignore_progress, options=short_timeouts
-            )
+            upload_parts(file, plan_parts(1_000_000, 100_000), fresh, on_progress=ignore_progress, options=impatient)
         )
 
 
@@ -268,7 +279,7 @@ def test_upload_parts_error_of_url_source_is_re_raised(registry: Registry, file:
 
 
 def test_upload_parts_registry_unreachable_for_a_moment_is_retried(
-    registry: Registry, file: Path, short_timeouts: TransferOptions
+    registry: Registry, file: Path, options: TransferOptions
 ) -> None:
     away = [Unreachable("restarting")]
 
@@ -277,42 +288,44 @@ def test_upload_parts_registry_unreachable_for_a_moment_is_retried(
             raise away.pop()
         return await registry.fresh(numbers)
 
-    asyncio.run(
-        upload_parts(file, plan_parts(1_000_000, 100_000), fresh, on_progress=ignore_progress, options=short_timeouts)
-    )
+    asyncio.run(upload_parts(file, plan_parts(1_000_000, 100_000), fresh, on_progress=ignore_progress, options=options))
 
     assert registry.arrived() == file.read_bytes()
 
 
-def test_upload_parts_cancelled_stops_quickly_and_closes_sockets(registry: Registry, tmp_path: Path) -> None:
+def test_upload_parts_cancelled_stops_before_the_requests_end_and_closes_sockets(
+    registry: Registry, tmp_path: Path, options: TransferOptions
+) -> None:
+    never_stalled = replace(options, stall_timeout_seconds=10 * PATIENCE_SECONDS)
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(1_000_000_000)
     registry.server.always = stop_reading_after(100)
 
-    async def work() -> float:
+    async def work() -> None:
+        parts = plan_parts(10**9, 10**8)
         upload = asyncio.create_task(
-            upload_parts(large, plan_parts(10**9, 10**8), registry.fresh, on_progress=ignore_progress)
+            upload_parts(large, parts, registry.fresh, on_progress=ignore_progress, options=never_stalled)
         )
-        await asyncio.sleep(0.3)
-        started = time.monotonic()
+        await wait_until_async(lambda: registry.server.seen)
         upload.cancel()
-        await asyncio.wait([upload])
+        await asyncio.wait([upload], timeout=PATIENCE_SECONDS)
         assert upload.cancelled()
-        return time.monotonic() - started
 
-    assert asyncio.run(work()) < 0.5
+    asyncio.run(work())
     registry.server.wait_until_quiet()
 
 
 def test_upload_parts_bandwidth_limit_applies_to_all_connections_together(
-    registry: Registry, file: Path, short_timeouts: TransferOptions
+    registry: Registry, file: Path, options: TransferOptions
 ) -> None:
     started = time.monotonic()
 
-    paced = replace(short_timeouts, bandwidth_limit=BandwidthLimit(2_000_000))
+    limit = RecordingLimit(2_000_000)
+    paced = replace(options, bandwidth_limit=limit)
     asyncio.run(
         upload_parts(file, plan_parts(1_000_000, 100_000), registry.fresh, on_progress=ignore_progress, options=paced)
     )
 
-    assert 0.4 < time.monotonic() - started < 1.5
+    assert time.monotonic() - started > 0.4
+    assert sum(limit.counts) == 1_000_000

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from modelyard.transfer.http.connection import Request
 from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ProgressEvent, Retrying, Sent, ignore_progress
 from modelyard.transfer.upload import upload_whole
+from tests.transfer.fake_clock import FakeClock
 from tests.transfer.faults import lose_response, reset_after_reading, respond, respond_without_http, stop_reading_after
 from tests.transfer.faulty_server import Behavior, FaultyServer
 
@@ -53,26 +55,33 @@ def test_upload_whole_empty_file_is_stored(server: FaultyServer, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "stall_timeout_seconds"),
     [
-        respond(503, Retry_After="0"),
-        respond(400, b"<Error><Code>BadDigest</Code></Error>"),
-        reset_after_reading(300_000),
-        stop_reading_after(1000),
-        lose_response,
-        respond_without_http,
+        (respond(503, Retry_After="0"), None),
+        (respond(400, b"<Error><Code>BadDigest</Code></Error>"), None),
+        (reset_after_reading(300_000), None),
+        # Must not expire in the second attempt.
+        (stop_reading_after(1000), 5),
+        (lose_response, None),
+        (respond_without_http, None),
     ],
     ids=["busy", "garbled", "reset", "stalled", "answer lost", "no http"],
 )
 def test_upload_whole_temporary_fault_is_retried_and_succeeds(
-    server: FaultyServer, tmp_path: Path, short_timeouts: TransferOptions, fault: Behavior
+    server: FaultyServer,
+    tmp_path: Path,
+    options: TransferOptions,
+    fault: Behavior,
+    stall_timeout_seconds: float | None,
 ) -> None:
     large = tmp_path / "large"
     large.write_bytes(os.urandom(10_000_000))  # more than the socket buffers hold
     server.script.append(fault)
     events: list[ProgressEvent] = []
+    if stall_timeout_seconds is not None:
+        options = replace(options, stall_timeout_seconds=stall_timeout_seconds)
 
-    asyncio.run(upload_whole(large, _build_request(server, large), events.append, options=short_timeouts))
+    asyncio.run(upload_whole(large, _build_request(server, large), events.append, options=options))
 
     assert server.objects["/key"] == large.read_bytes()
     assert sum(isinstance(event, Retrying) for event in events) == 1
@@ -104,28 +113,30 @@ def test_upload_whole_s3_error_is_parsed(server: FaultyServer, file: Path) -> No
 
 
 def test_upload_whole_server_down_raises_retries_exhausted_naming_the_store(
-    server: FaultyServer, file: Path, short_timeouts: TransferOptions
+    server: FaultyServer, file: Path, options: TransferOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    FakeClock(monkeypatch, tick_seconds=options.no_progress_timeout_seconds / 10)
     server.close()
     events: list[ProgressEvent] = []
 
     with pytest.raises(RetriesExhausted) as failed:
-        asyncio.run(upload_whole(file, _build_request(server, file), events.append, options=short_timeouts))
+        asyncio.run(upload_whole(file, _build_request(server, file), events.append, options=options))
     store = server.base.removeprefix("http://")
     assert f"The store at {store} cannot be reached" in str(failed.value)
     retry_events = [event for event in events if isinstance(event, Retrying)]
     assert len(retry_events) > 3
     assert {event.store for event in retry_events} == {store}
-    assert retry_events[-1].left_seconds < retry_events[0].left_seconds <= short_timeouts.no_progress_timeout_seconds
+    assert retry_events[-1].left_seconds < retry_events[0].left_seconds <= options.no_progress_timeout_seconds
 
 
 def test_upload_whole_failure_message_hides_the_signature(
-    server: FaultyServer, file: Path, short_timeouts: TransferOptions
+    server: FaultyServer, file: Path, options: TransferOptions
 ) -> None:
     server.close()
 
+    impatient = replace(options, no_progress_timeout_seconds=0.2)
     with pytest.raises(Unreachable) as failed:
-        asyncio.run(upload_whole(file, _build_request(server, file), ignore_progress, options=short_timeouts))
+        asyncio.run(upload_whole(file, _build_request(server, file), ignore_progress, options=impatient))
     assert "secret" not in str(failed.value)
     assert "secret" not in repr(_build_request(server, file))
 

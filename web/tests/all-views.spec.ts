@@ -21,11 +21,11 @@ test.beforeAll(async ({ registry }) => {
 })
 
 for (const colorScheme of ['light', 'dark'] as const) {
-  test.describe(colorScheme, () => {
+  const tag = colorScheme === 'light' ? '@core' : '@extended'
+  test.describe(colorScheme, { tag }, () => {
     test.use({ colorScheme })
 
     test('every view is accessible and fits wide and narrow screens', async ({ page, registry, signIn }) => {
-      test.setTimeout(300_000)
       await signIn(registry.owner, '/account')
       for (const view of [...VIEWS, modelView, collectionView]) {
         for (const [size, viewport] of Object.entries(SIZES)) {

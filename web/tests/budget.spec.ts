@@ -13,7 +13,6 @@ const LAYOUT_SHIFT = 0.1
 let registry: Registry
 
 test.beforeAll(async () => {
-  test.setTimeout(300_000)
   registry = await startRegistryWithModels(MODELS)
 })
 

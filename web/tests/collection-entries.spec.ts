@@ -61,7 +61,7 @@ for (const [version, shown] of [
   })
 }
 
-test('a workflow gives the models that its required names load, each once at its version', () => {
+test('a workflow gives the models that its required names load, each once at its version', { tag: '@core' }, () => {
   const build = (facts: Partial<WorkflowReference>): WorkflowReference => {
     const node = { node_id: '1', node_type: 'LoraLoader', input: 'lora_name', folder: 'loras', name: 'ink.safetensors' }
     const found = { state: 'present', model_id: 'ink', version: 3, suggestion: null } as const

@@ -61,7 +61,7 @@ async function chooseRowAction(page: Page, name: string, action: string): Promis
   await page.getByRole('menuitem', { name: action }).click()
 }
 
-test('creating a collection and adding models by search makes versions that undo reverts', async ({
+test('creating a collection and adding models by search makes versions that undo reverts', { tag: '@core' }, async ({
   page,
   registry,
   signIn,
@@ -351,7 +351,6 @@ test('a collection is accessible in light and dark and fits wide and narrow scre
   registry,
   signIn,
 }) => {
-  test.setTimeout(180_000)
   const ids: string[] = []
   for (const name of ['ink_lines', 'ink_wash', 'a_long_name_'.repeat(8)])
     ids.push(await createModel(registry, `loras/portraits/${name}.safetensors`))

@@ -42,7 +42,7 @@ export function startRegistry(settings: Record<string, string> = {}): RegistryPr
 export function withRegistry(provider: RegistryProvider = startRegistry()) {
   return withPage.extend<object, { registry: Registry }>({
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from this pattern.
-    registry: [async ({}, use) => provider(use), { scope: 'worker', timeout: 120_000 }],
+    registry: [async ({}, use) => provider(use), { scope: 'worker', timeout: 600_000 }],
   })
 }
 
@@ -99,7 +99,7 @@ export async function openTeamView(page: Page, name: 'Members' | 'Keys' | 'Histo
 /** Expect that axe finds no violation of WCAG 2.2 AA, once animations have ended. */
 export async function expectAccessible(page: Page): Promise<void> {
   // Colours in transition fail the contrast check, and an animation may begin only after the first check.
-  await expect.poll(() => findViolations(page), { timeout: 30_000 }).toEqual([])
+  await expect.poll(() => findViolations(page)).toEqual([])
 }
 
 /** Expect that the page does not scroll horizontally, once animations have ended. */

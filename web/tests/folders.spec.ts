@@ -78,7 +78,11 @@ test('the lists show the size of all files of a folder and no download', async (
   await expect(page.getByRole('row').filter({ hasText: 'oil' })).toContainText('5.0 MB')
 })
 
-test('a dropped folder becomes one model, and a changed one its next version', async ({ page, registry, signIn }) => {
+test('a dropped folder becomes one model, and a changed one its next version', { tag: '@core' }, async ({
+  page,
+  registry,
+  signIn,
+}) => {
   // Large enough to be sent in parts.
   const weights = buildSafetensors(34_000_000)
   const folder = writeFolder(registry, 'wash', weights)
@@ -116,7 +120,7 @@ test('a dropped folder becomes one model, and a changed one its next version', a
   await expect(page.getByText('Becomes version 2 of “wash”.')).toBeVisible()
   await page.getByRole('button', { name: 'Upload 1 model' }).click()
   const listFiles = () => registry.call<ListedFiles>(registry.owner, 'GET', `/models/${id}/files`)
-  await expect.poll(async () => (await listFiles()).version, { timeout: 20_000 }).toBe(2)
+  await expect.poll(async () => (await listFiles()).version).toBe(2)
   expect((await listFiles()).file_list.map(({ path, file_hash }) => [path, file_hash])).toContainEqual([
     'unet/model.safetensors',
     hashFile(changed),

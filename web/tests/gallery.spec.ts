@@ -48,12 +48,9 @@ function recordQueries(page: Page): string[] {
   return queries
 }
 
-test('a LoRA is found by its trigger word with one field and Enter, and its text is copied with one click', async ({
-  page,
-  registry,
-  signIn,
-  context,
-}) => {
+test('a LoRA is found by its trigger word with one field and Enter, and its text is copied with one click', {
+  tag: '@core',
+}, async ({ page, registry, signIn, context }) => {
   const name = createUniqueName('wash')
   const trigger = createUniqueName('inkwsh')
   await createModel(registry, name, { trigger_words: [trigger, 'ink wash'], base_model: 'Pony' })
@@ -96,7 +93,7 @@ test('a card says without a click on how many machines a model is missing', asyn
   await machine.remove()
 })
 
-test('facets write into the search, which the address, the chips and the request have alike', async ({
+test('facets write into the search, which the address, the chips and the request have alike', { tag: '@core' }, async ({
   page,
   registry,
   signIn,

@@ -35,11 +35,9 @@ async function startImport(registry: Registry, person: Person, model_path: strin
   return (await registry.call<{ id: string }>(person, 'POST', '/imports', body)).id
 }
 
-test('a pasted link of a repository is confirmed for one of its files, imported, and leads to the model', async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('a pasted link of a repository is confirmed for one of its files, imported, and leads to the model', {
+  tag: '@core',
+}, async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/models')
   await page.getByRole('banner').getByRole('link', { name: 'Add from link' }).click()
   const dialog = getDialog(page)

@@ -17,13 +17,9 @@ async function fillAccountForm(page: Page, password: string, again = password): 
   await page.getByRole('button', { name: 'Create account and join' }).click()
 }
 
-test('a person without an account joins the team with an invitation link, which then cannot be used again', async ({
-  page,
-  browser,
-  registry,
-  signIn,
-  pageErrors,
-}) => {
+test('a person without an account joins the team with an invitation link, which then cannot be used again', {
+  tag: '@core',
+}, async ({ page, browser, registry, signIn, pageErrors }) => {
   const email = createEmail()
   await signIn(registry.owner, '/team')
   await page.getByRole('button', { name: 'Invite' }).click()

@@ -23,7 +23,7 @@ async function runCommand(registry: Registry, command: string, signal?: AbortSig
   const { stdout, stderr } = await promisify(execFile)('bash', ['-c', command], {
     cwd: home,
     env,
-    timeout: 100_000,
+    timeout: 300_000,
     ...(signal && { signal }),
   })
   return stdout + stderr
@@ -51,7 +51,7 @@ test('the key list stays visible with a notice when it cannot be reloaded', asyn
   await expect(page.getByRole('row', { name: 'to stay' })).toBeVisible()
 })
 
-test('a new integration key is shown once, and the commands shown with it work in a shell', async ({
+test('a new integration key is shown once, and the commands shown with it work in a shell', { tag: '@core' }, async ({
   page,
   registry,
   signIn,
@@ -93,7 +93,6 @@ test('the command shown with a new agent key starts an agent that appears as a m
   registry,
   signIn,
 }) => {
-  test.setTimeout(180_000)
   await signIn(registry.owner, '/team/keys')
   const dialog = await createKey(page, 'render farm', (form) => form.getByLabel('Machines').check())
   const command = (await dialog.getByRole('group', { name: 'On the machine' }).locator('pre').textContent()) ?? ''

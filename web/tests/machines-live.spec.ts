@@ -11,13 +11,11 @@ const MEBIBYTE = 1024 * 1024
 // The test machine is shared, and an idle agent sends a heartbeat every half minute.
 const LONG_TIMEOUT = { timeout: 60_000 }
 
-test.describe.configure({ timeout: 240_000 })
-
 function row(page: Page, id: string) {
   return page.getByRole('listitem').filter({ has: page.getByRole('link', { name: id, exact: true }) })
 }
 
-test('two real agents appear, show the progress of a download, and remove a disabled model', async ({
+test('two real agents appear, show the progress of a download, and remove a disabled model', { tag: '@core' }, async ({
   page,
   registry,
   signIn,

@@ -9,7 +9,7 @@ import { buildSafetensors, registerModel } from './modelFiles'
 
 const test = withRegistry()
 
-test('the page of a model has its own address and says how to use the model', async ({
+test('the page of a model has its own address and says how to use the model', { tag: '@core' }, async ({
   page,
   registry,
   signIn,
@@ -167,7 +167,7 @@ test('a viewer sees what a model is, and cannot change it', async ({ page, regis
   await expect(page.getByRole('button', { name: 'Add trigger words' })).toHaveCount(0)
 })
 
-test('getPromptText and getLoaderName give what prompts and loaders read', () => {
+test('getPromptText and getLoaderName give what prompts and loaders read', { tag: '@core' }, () => {
   const lora = { model_type: 'loras', model_path: 'models/loras/styles/ink.v2.safetensors' }
   expect(getPromptText(lora, 0.8)).toBe('<lora:ink.v2:0.8>')
   expect(getLoaderName(lora)).toBe('styles/ink.v2.safetensors')
@@ -175,7 +175,7 @@ test('getPromptText and getLoaderName give what prompts and loaders read', () =>
   expect(getLoaderName({ model_path: 'vae/a.safetensors' })).toBe('a.safetensors')
 })
 
-test('parseWeight takes the middle of a range, a single weight, or 1', () => {
+test('parseWeight takes the middle of a range, a single weight, or 1', { tag: '@core' }, () => {
   const cases = [
     ['0.6-0.9', 0.8],
     ['Strength 0.6 to 0.9.', 0.8],

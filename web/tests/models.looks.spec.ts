@@ -30,7 +30,6 @@ async function expectNoOverflow(page: Page): Promise<void> {
 
 for (const scheme of ['light', 'dark'] as const) {
   test(`every view and dialog of models is accessible in ${scheme}`, async ({ page, registry, signIn }) => {
-    test.setTimeout(180_000)
     const word = `seen-${scheme}`
     const model = await registerModel(registry, `loras/${word}.safetensors`, {
       tags: ['portrait'],
@@ -73,7 +72,6 @@ test('hostile model metadata runs no script and fits the layout on wide and narr
   registry,
   signIn,
 }) => {
-  test.setTimeout(180_000)
   const created: string[] = []
   for (const [number, text] of HOSTILE.entries()) {
     const { id } = await registerModel(registry, `loras/hostile_${number}.safetensors`, {

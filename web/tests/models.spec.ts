@@ -171,7 +171,11 @@ test('the download button downloads a file with the name of the model file', asy
   expect((await arriving).suggestedFilename()).toBe(`${word}.safetensors`)
 })
 
-test('an edit saves only changed fields, shows in the list, and can be undone', async ({ page, registry, signIn }) => {
+test('an edit saves only changed fields, shows in the list, and can be undone', { tag: '@core' }, async ({
+  page,
+  registry,
+  signIn,
+}) => {
   const word = createUniqueName('edit')
   const model = await registerModel(registry, `loras/${word}.safetensors`, { tags: ['old'] })
   await signIn(registry.owner, `/models?q=${word}`)
@@ -249,11 +253,9 @@ test('disabling a model can be undone, and its history shows both', async ({ pag
   await expect(details.getByRole('region', { name: 'History' })).toContainText('enabled it')
 })
 
-test('a deleted model is restored by undo or from the trash, which shows the date of deletion', async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('a deleted model is restored by undo or from the trash, which shows the date of deletion', {
+  tag: '@core',
+}, async ({ page, registry, signIn }) => {
   const word = createUniqueName('gone')
   const model = await registerModel(registry, `loras/${word}.safetensors`)
   await signIn(registry.owner, `/models?q=${word}&model=${model.id}`)

@@ -15,11 +15,11 @@ interface SharedCases {
 const FILE = join(import.meta.dirname, '../../tests/wire/name_cases.json')
 const shared = JSON.parse(readFileSync(FILE, 'utf8')) as SharedCases
 
-test('isReadableName gives the recorded result for every shared case', () => {
+test('isReadableName gives the recorded result for every shared case', { tag: '@core' }, () => {
   expect(shared.accepted.filter((name) => !isReadableName(name))).toEqual([])
   expect([...shared.unreadable, ...shared.invisible].filter(isReadableName)).toEqual([])
 })
 
-test('cleanName gives the recorded name for every shared case', () => {
+test('cleanName gives the recorded name for every shared case', { tag: '@core' }, () => {
   expect(shared.cleaned.map(([text]) => [text, cleanName(text)])).toEqual(shared.cleaned)
 })

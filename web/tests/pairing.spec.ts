@@ -32,7 +32,7 @@ function readOutput(child: ChildProcess, pattern: RegExp): Promise<string> {
   })
 }
 
-test('the pairing link keeps its code through the sign-in, and the machine receives its key', async ({
+test('the pairing link keeps its code through the sign-in, and the machine receives its key', { tag: '@core' }, async ({
   page,
   registry,
 }) => {

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 const ROOT = join(import.meta.dirname, '../..')
 const PROGRAM = join(ROOT, '.venv/bin/modelyard')
 const FREE_PORT = 'from tests.ports import free_port; print(free_port())'
-const START_MILLISECONDS = 90_000
+const START_MILLISECONDS = 300_000
 const STOP_MILLISECONDS = 15_000
 
 export type Role = 'viewer' | 'member' | 'admin' | 'owner'

@@ -14,7 +14,7 @@ const CASES = JSON.parse(
   readFileSync(join(import.meta.dirname, '../../tests/wire/search_cases.json'), 'utf8'),
 ) as Case[]
 
-test('the page splits a search into the same tokens as the registry', () => {
+test('the page splits a search into the same tokens as the registry', { tag: '@core' }, () => {
   expect(CASES.length).toBeGreaterThan(30)
   for (const { q, token_list } of CASES) {
     const tokens = splitSearch(q).map(({ text, key, values, isNegated, quoted }) => {
@@ -40,11 +40,13 @@ for (const [name, q, key, value, changed] of [
   })
 }
 
-test('removeQualifier removes what is asked for with a qualifier, and keeps exclusions and the rest', () => {
+test('removeQualifier removes what is asked for with a qualifier, and keeps exclusions and the rest', {
+  tag: '@core',
+}, () => {
   expect(removeQualifier('is:damaged|pending ink -is:disabled', 'is')).toBe('ink -is:disabled')
 })
 
-test('every value that has no quote before a space is read as it was written', () => {
+test('every value that has no quote before a space is read as it was written', { tag: '@core' }, () => {
   for (const value of ['ink', 'SDXL 1.0', 'a|b', '"a', 'say "hi', '漢字 二', '-x', 'a:b']) {
     expect(splitSearch(`tag:${quoteValue(value)}`)[0]?.values).toEqual([value])
   }

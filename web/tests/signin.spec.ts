@@ -2,7 +2,7 @@ import { expect, expectAccessible, withRegistry } from './fixtures'
 
 const test = withRegistry()
 
-test('signing in shows the view whose URL was opened', async ({ page, registry, signIn }) => {
+test('signing in shows the view whose URL was opened', { tag: '@core' }, async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/team/settings')
   await expect(page).toHaveURL(`${registry.url}/team/settings`)
 })
@@ -16,7 +16,11 @@ test('a wrong password shows an error and keeps the typed e-mail address', async
   await expect(page.getByLabel('E-mail')).toHaveValue(registry.owner.email)
 })
 
-test('a reload keeps the session, whose tokens scripts cannot read', async ({ page, registry, signIn }) => {
+test('a reload keeps the session, whose tokens scripts cannot read', { tag: '@core' }, async ({
+  page,
+  registry,
+  signIn,
+}) => {
   await signIn(registry.owner)
   await page.reload()
   await expect(page.getByRole('navigation', { name: 'Views' })).toBeVisible()

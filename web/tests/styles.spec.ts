@@ -7,7 +7,7 @@ import { expect, test } from '@playwright/test'
 const WEB = join(import.meta.dirname, '..')
 const STYLES = join(WEB, 'node_modules/@mantine/core/styles')
 
-test('the styles of every used Mantine component are imported', () => {
+test('the styles of every used Mantine component are imported', { tag: '@core' }, () => {
   const imported = readFileSync(join(WEB, 'src/app/styles.css'), 'utf8')
   const missing = [...findUsedComponents()].filter(
     (name) => existsSync(join(STYLES, `${name}.css`)) && !imported.includes(`/${name}.css"`),
@@ -15,7 +15,7 @@ test('the styles of every used Mantine component are imported', () => {
   expect(missing).toEqual([])
 })
 
-test("the component styles are imported in the order of Mantine's own style sheet", () => {
+test("the component styles are imported in the order of Mantine's own style sheet", { tag: '@core' }, () => {
   const allStyles = readFileSync(join(STYLES, '../styles.css'), 'utf8')
   const imported = readFileSync(join(WEB, 'src/app/styles.css'), 'utf8').matchAll(/core\/styles\/(.+)\.css"/g)
   const positions = [...imported].map(([, name]) =>

@@ -30,7 +30,11 @@ async function join(registry: Registry, team: string, person: Person, invitation
   await registry.inTeam(team).call(person, 'POST', '/invitations/accept', created)
 }
 
-test('an admin changes the name, the pickle policy and the quota of the team', async ({ page, registry, signIn }) => {
+test('an admin changes the name, the pickle policy and the quota of the team', { tag: '@core' }, async ({
+  page,
+  registry,
+  signIn,
+}) => {
   const admin = await registry.person('admin')
   await signIn(admin, '/team/settings')
   await expect(page.getByRole('link', { name: 'Members' })).not.toHaveAttribute('aria-current')

@@ -204,7 +204,6 @@ test('inviting an invited address or a member is refused at the e-mail field', a
 })
 
 test('the member search finds one of many members', async ({ page, registry, signIn }) => {
-  test.slow()
   await signIn(registry.owner, '/team')
   await expect(page.getByRole('table', { name: 'Members' })).toBeVisible()
   while (

@@ -34,7 +34,9 @@ assigned = [chr(code) for code in range(0x110000) if unicodedata.category(chr(co
 print(json.dumps([["loras", path, *check(path)] for path in ("loras/a" + letter + "b.bin" for letter in assigned)]))
 `
 
-test('checkPath gives the recorded result for every case that the tests of the registry share', () => {
+test('checkPath gives the recorded result for every case that the tests of the registry share', {
+  tag: '@core',
+}, () => {
   const shared = JSON.parse(readFileSync(join(ROOT, 'tests/wire/model_path_cases.json'), 'utf8')) as SharedCases
   const bySegment = shared.places.flatMap((place) =>
     shared.invalid_segments.map(

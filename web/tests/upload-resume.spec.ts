@@ -56,7 +56,6 @@ test('an upload of 300 MB resumes after the page was reloaded and sends no store
   registry,
   signIn,
 }) => {
-  test.setTimeout(240_000)
   const file = writeLargeModelFile(registry, 'large.safetensors', 300_000_000)
   const asked: string[] = []
   page.on('dialog', (dialog) => {
@@ -82,8 +81,11 @@ test('an upload of 300 MB resumes after the page was reloaded and sends no store
   expect(await countStoredParts(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
 })
 
-test('an upload continues after the registry was killed and restarted', async ({ page, registry, signIn }) => {
-  test.setTimeout(180_000)
+test('an upload continues after the registry was killed and restarted', { tag: '@core' }, async ({
+  page,
+  registry,
+  signIn,
+}) => {
   const file = writeLargeModelFile(registry, 'killed.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   const network = await limitUploadRate(page, 5_000_000)
@@ -103,7 +105,6 @@ test('a paused upload stays paused in other views and resumes without sending a 
   registry,
   signIn,
 }) => {
-  test.setTimeout(180_000)
   const file = writeLargeModelFile(registry, 'paused.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   const network = await limitUploadRate(page, 5_000_000)
@@ -164,7 +165,6 @@ async function signInAgain(page: Page, registry: Registry): Promise<void> {
 }
 
 test('an upload continues after the session ended and the user signed in again', async ({ page, registry, signIn }) => {
-  test.setTimeout(180_000)
   const file = writeLargeModelFile(registry, 'signed-out.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   const network = await limitUploadRate(page, 5_000_000)
@@ -183,7 +183,6 @@ test('a late refusal of the ended session does not end that of a sign-in meanwhi
   registry,
   signIn,
 }) => {
-  test.setTimeout(180_000)
   const file = writeLargeModelFile(registry, 'refused-late.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   const network = await limitUploadRate(page, 5_000_000)
@@ -213,7 +212,6 @@ test('a late refusal of the ended session does not end that of a sign-in meanwhi
 })
 
 test('a second tab waits for the first one that uploads the same file', async ({ page, registry, signIn, context }) => {
-  test.setTimeout(180_000)
   const file = writeLargeModelFile(registry, 'tabs.safetensors', 60_000_000)
   await signIn(registry.owner, '/upload')
   const network = await limitUploadRate(page, 5_000_000)

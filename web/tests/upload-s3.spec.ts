@@ -63,7 +63,6 @@ test('small and multipart files are uploaded directly to the bucket and verified
   registry,
   signIn,
 }) => {
-  test.setTimeout(180_000)
   const uploadOrigins: string[] = []
   page.on('request', (request) => {
     if (request.method() === 'PUT') uploadOrigins.push(new URL(request.url()).origin)

@@ -18,22 +18,22 @@ interface SharedCases {
 const FILE = join(import.meta.dirname, '../../tests/comfyui/model_type_cases.json')
 const shared = JSON.parse(readFileSync(FILE, 'utf8')) as SharedCases
 
-test('suggestPathByFolders gives the recorded path for every shared case', () => {
+test('suggestPathByFolders gives the recorded path for every shared case', { tag: '@core' }, () => {
   const suggested = shared.folders.map(([file]) => [file, suggestPathByFolders(file) ?? null])
   expect(suggested).toEqual(shared.folders)
 })
 
-test('detectTypeByTensors gives the recorded type for every shared case', () => {
+test('detectTypeByTensors gives the recorded type for every shared case', { tag: '@core' }, () => {
   const detected = shared.tensors.map(([names]) => [names, detectTypeByTensors(names) ?? null])
   expect(detected).toEqual(shared.tensors)
 })
 
-test('detectTypeByGguf gives the recorded type for every shared case', () => {
+test('detectTypeByGguf gives the recorded type for every shared case', { tag: '@core' }, () => {
   const detected = shared.gguf.map(([head]) => [head, detectTypeByGguf(Buffer.from(head, 'hex')) ?? null])
   expect(detected).toEqual(shared.gguf)
 })
 
-test('findPathProblem suggests the recorded name for every shared case', () => {
+test('findPathProblem suggests the recorded name for every shared case', { tag: '@core' }, () => {
   const suggested = shared.clean_names.map(([name]) => {
     const path = `models/loras/${name}`
     return [name, (findPathProblem(path)?.suggestion ?? path).replace('models/loras/', '')]
@@ -49,7 +49,7 @@ interface SuggestionCases {
 
 const SUGGESTIONS = join(import.meta.dirname, '../../tests/wire/model_type_suggestions.json')
 
-test('suggestType gives the recorded type for every shared case', () => {
+test('suggestType gives the recorded type for every shared case', { tag: '@core' }, () => {
   const cases = JSON.parse(readFileSync(SUGGESTIONS, 'utf8')) as SuggestionCases
   expect(cases.near_misses.map(([name]) => [name, suggestType(name)])).toEqual(cases.near_misses)
   expect([...cases.known, ...cases.new].filter((name) => suggestType(name) !== undefined)).toEqual([])

@@ -34,11 +34,9 @@ async function listModels(registry: Registry, q = ''): Promise<Listed[]> {
 const countUploads = async (registry: Registry) => (await listBlobUploads(registry)).length
 const startUpload = (page: Page) => page.getByRole('button', { name: /^Upload \d/ }).click()
 
-test('a dropped ComfyUI folder gives each file its path and type, and other files are skipped', async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('a dropped ComfyUI folder gives each file its path and type, and other files are skipped', {
+  tag: '@core',
+}, async ({ page, registry, signIn }) => {
   writeModelFile(registry, 'tree/ComfyUI/models/loras/sdxl/deep-ink.safetensors')
   writeModelFile(registry, 'tree/ComfyUI/models/vae/clear.safetensors')
   writeModelFile(registry, 'tree/ComfyUI/README.md', Buffer.from('# read'))

@@ -32,11 +32,9 @@ async function chooseAction(page: Page, number: number, action: string): Promise
   await page.getByRole('menuitem', { name: action }).click()
 }
 
-test('the details list the versions with the current one first, and activating another one can be undone', async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('the details list the versions with the current one first, and activating another one can be undone', {
+  tag: '@core',
+}, async ({ page, registry, signIn }) => {
   const { id, file_hash } = await createVersions(registry, 'steps', ['First try.', 'Softer edges.', 'More steps.'])
   await signIn(registry.owner, `/models?model=${id}`)
   const rows = getVersions(page).getByRole('listitem')

@@ -15,7 +15,9 @@ function list(...references: Partial<WorkflowReference>[]) {
   return listNamedModels({ reference_list: references.map(buildReference), machine_list: [] })
 }
 
-test('references to one folder and name are one model with all its nodes, required if one of them is', () => {
+test('references to one folder and name are one model with all its nodes, required if one of them is', {
+  tag: '@core',
+}, () => {
   const models = list({ is_required: false }, { node_id: '2' }, { node_id: '2' }, { node_id: '3', folder: 'vae' })
   expect(models.map(({ folder, nodes, isRequired }) => ({ folder, nodes, isRequired }))).toEqual([
     { folder: 'loras', nodes: ['LoraLoader #1', 'LoraLoader #2'], isRequired: true },

@@ -123,11 +123,9 @@ test('a workflow, a picture with one, and a file without one each get a section'
   await expect(section(page, 'portrait.json')).toBeVisible()
 })
 
-test('a dropped workflow is checked, and its muted node is not required and gives an address as text', async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('a dropped workflow is checked, and its muted node is not required and gives an address as text', {
+  tag: '@core',
+}, async ({ page, registry, signIn }) => {
   await signIn(registry.owner, '/workflows')
   await drop(page, writeModelFile(registry, 'muted.json', Buffer.from(JSON.stringify(MUTED_WORKFLOW))))
   const lost = row(page, 'Models of muted.json', 'lost_grain.safetensors')

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.agent.agent_machine import SECONDS, AgentMachine, wait_until
+from tests.agent.agent_machine import AgentMachine, wait_until
+from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class _UnixConnection(http.client.HTTPConnection):
     """An HTTP connection to a socket in the file system."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("agent", timeout=60)
+        super().__init__("agent", timeout=PATIENCE_SECONDS)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(60)
+        self.sock.settimeout(PATIENCE_SECONDS)
         self.sock.connect(str(self._path.resolve()))
 
 
@@ -51,7 +52,7 @@ async def wait_for_answer(
     Raises:
         AssertionError: it did not become right in time; the message is the last one.
     """
-    ends = time.monotonic() + SECONDS
+    ends = time.monotonic() + PATIENCE_SECONDS
     method = "GET" if body is None else "POST"
     while True:
         answer = (await call(machine, method, path, body)).json()
@@ -87,7 +88,7 @@ def _send(path: Path, method: str, url: str, content: bytes | None) -> LocalAnsw
 def send_raw(path: Path, request: bytes) -> bytes:
     """Send bytes, and return everything that is answered before the connection ends."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(60)
+        connection.settimeout(PATIENCE_SECONDS)
         connection.connect(str(path))
         connection.sendall(request)
         answer = b""

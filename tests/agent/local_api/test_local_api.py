@@ -200,7 +200,7 @@ async def test_model_deleted_after_it_was_requested_is_absent_with_a_reason(
 async def test_model_deleted_while_it_is_fetched_is_absent_and_leaves_no_file(
     team: ApiCaller, new_machine: Callable[..., AgentMachine]
 ) -> None:
-    machine = new_machine(rate_limit="100KB")
+    machine = new_machine(rate_limit="20KB")
     big = team.register(make_model_file("big", 3_000_000), PATH, required_labels=["gpu24"])
     async with machine.running():
         await wait_for_socket(machine)

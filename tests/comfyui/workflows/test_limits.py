@@ -117,6 +117,7 @@ def measure_reading(count: int) -> float:
     )
 
 
+@pytest.mark.flaky(reason="compares processor times, which a busy machine changes; count the executed lines instead")
 def test_read_10000_nodes_takes_linear_time() -> None:
     measure_reading(100)
     assert measure_reading(10_000) < 30 * max(measure_reading(1_000), 0.01)
@@ -135,6 +136,7 @@ def measure_wide_node(count: int) -> float:
     return measure_processor_time(json.dumps(document).encode(), count)
 
 
+@pytest.mark.flaky(reason="compares processor times, which a busy machine changes; count the executed lines instead")
 def test_read_node_with_10000_inputs_takes_linear_time() -> None:
     measure_wide_node(100)
     assert measure_wide_node(10_000) < 30 * max(measure_wide_node(1_000), 0.01)

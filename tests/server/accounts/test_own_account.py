@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.server.harness import PASSWORD, ApiCaller, Harness
+from tests.waiting import PATIENCE_SECONDS
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64)"
 
@@ -80,7 +81,7 @@ def test_list_sessions_returns_own_ones_newest_first(registry: Harness) -> None:
         datetime.fromisoformat(newest[name]) for name in ("created_at", "last_used_at", "expires_at")
     )
     assert expires - used == timedelta(days=30)
-    assert abs(used - created) < timedelta(seconds=10)
+    assert abs(used - created) < timedelta(seconds=PATIENCE_SECONDS)
     assert [row["id"] for row in _sessions(browser, per_page=1, cursor="")] == [newest["id"]]
 
 

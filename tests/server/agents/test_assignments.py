@@ -178,6 +178,7 @@ def test_manifest_etag_changes_with_the_assignments_of_this_machine_only(team: A
     assert machine.manifest(before).status_code == 304
 
 
+@pytest.mark.extended(reason="random changes; the other tests of this file have the rules")
 @pytest.mark.parametrize("shared", [[], ["oil", "pen"]], ids=["nothing shared", "two shared"])
 def test_manifests_of_machines_with_assignments_are_built_once_with_those_of_their_labels(
     shared_registry: Harness, team: ApiCaller, machine: Machine, shared: list[str]

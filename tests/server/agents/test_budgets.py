@@ -236,6 +236,7 @@ def test_preview_evictions_says_until_when_a_machine_that_began_to_count_evicts_
     assert (None if first is None else datetime.fromisoformat(first)) == (since + MIN_COUNTED if days < 7 else None)
 
 
+@pytest.mark.extended(reason="twelve seconds of models; the other tests of this file have the rules")
 def test_preview_evictions_of_many_models_lists_the_first(team: ApiCaller, machine: Machine) -> None:
     for number in range(MAX_PREVIEWED + 1):
         register_model(team, f"model{number}")

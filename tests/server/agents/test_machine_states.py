@@ -105,6 +105,7 @@ CASES = {
         "offline",
         "The agent was stopped.",
     ),
+    "silent for 90 seconds": ({"last_heartbeat": MOMENT - timedelta(seconds=90)}, {}, "up_to_date", None),
     "silent": (
         {"last_heartbeat": MOMENT - timedelta(seconds=91), "paused": True},
         {},

@@ -1,7 +1,7 @@
 """Manifests: their content, ETag and caching, and long polling for a new one."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from uuid import UUID
@@ -19,6 +19,7 @@ from tests.server.agents.machine import Machine, add_machine, register_model
 from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.previews.drawings import make_png
 from tests.server.query_plans import record_queries
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def waiting_request(
     etag = machine.manifest().headers["ETag"]
     with ThreadPoolExecutor(1) as threads:
         request = threads.submit(machine.manifest, etag, seconds)
-        wait_until_requests_wait(registry, 1)
+        wait_until(lambda: request.done() or len(registry.app.state.fleet.waiters) == 1)
         yield request
 
 
@@ -55,13 +56,6 @@ def wait_until_requests_wait(registry: Harness, count: int) -> None:
 def wait_until_no_connection_is_used(registry: Harness) -> None:
     """Wait until no database connection is checked out; jobs use one now and then, for a moment."""
     wait_until(lambda: registry.resources.database.engine.pool.checkedout() == 0)  # type: ignore[attr-defined]  # QueuePool has it, its base class has not
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + WAIT_LIMIT
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.005)
 
 
 def test_manifest_entry_has_path_size_and_hashes_of_the_model(team: ApiCaller, machine: Machine) -> None:

@@ -8,7 +8,10 @@ from tests.server.agents.machine import Machine, add_machine, register_model
 from tests.server.agents.random_changes import RandomChanges
 from tests.server.harness import ApiCaller, Harness
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(reason="random changes; test_replicas.py and test_machine_states.py have the rules"),
+]
 
 STATES = ["queued", "downloading", "verifying", "ready", "conflict", "blocked", "failed"]
 

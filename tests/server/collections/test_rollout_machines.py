@@ -102,8 +102,10 @@ def test_canary_that_changes_other_models_stays_ready(studio: Studio) -> None:
 
 def test_rollout_to_machines_that_change_other_models_all_the_time_finishes(studio: Studio) -> None:
     rollout = studio.start(is_automatic=True)
-    studio.canary.begin(build_states(studio.kaori), "two")
-    studio.canary.beat(agent_status="syncing")
+    # In one heartbeat: the job must not find the canary ready and idle.
+    studio.canary.series, studio.canary.number = "two", 1
+    whole = {"model_list": build_states(studio.kaori), "is_whole": True, "is_last": True}
+    studio.canary.beat(agent_status="syncing", **whole)
     assert studio.read(rollout)["state"] == "canary"
     set_reported_before(studio, timedelta(seconds=60))
     assert studio.read(rollout)["state"] == "rolling_out"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.polling import wait_for
 from tests.server.environments import PARTS
 from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.waiting import wait_until
 
 CONTENT = make_model_file()
 
@@ -53,7 +53,7 @@ def test_metrics_count_requests_by_route_template_without_ids(team: ApiCaller) -
     model_id = team.register(CONTENT)
     team.get(f"/models/{model_id}")
     # Metrics may be cached for a second.
-    wait_for(lambda: 'route="/models/{model_id}",status="200"' in team.client.get("/metrics").text)
+    wait_until(lambda: 'route="/models/{model_id}",status="200"' in team.client.get("/metrics").text)
     answer = team.client.get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert model_id not in answer.text

@@ -12,11 +12,11 @@ from modelyard.server.database.engine import Limits, open_engine
 from modelyard.server.identity.state import Identity
 from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
-from tests.journeys.polling import wait_for
 from tests.postgres import RunningPostgres
 from tests.server.conftest import CHEAP
 from tests.server.database.commit_proxy import CommitProxy
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +77,7 @@ def test_request_while_database_is_down_returns_503_with_retry_after(
     assert registry.client.get("/healthz").status_code == 200
 
     postgres.start()
-    wait_for(lambda: registry.client.get("/readyz").status_code == 200)
+    wait_until(lambda: registry.client.get("/readyz").status_code == 200)
     assert team.post("/models", **body).status_code == 201
     assert {model["id"] for model in team.get("/models").json()["model_list"]} >= {model_id}
 
@@ -112,7 +112,7 @@ def test_request_cancelled_while_waiting_for_lock_changes_nothing(
         while not (found := postgres.execute(waiting, "registry")):
             assert asking.is_alive()
         postgres.execute(f"SELECT pg_terminate_backend({found[0][0]})")
-        asking.join(10)
+        asking.join(PATIENCE_SECONDS)
     [answer] = answers
     assert (answer.status_code, answer.json()["error_code"]) == (503, "unavailable")
     assert team.get("/credentials").json()["credentials"] == []

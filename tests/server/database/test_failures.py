@@ -21,7 +21,8 @@ from modelyard.wire.problems import Problem, StorageFull, Unavailable
 from tests.postgres import RunningPostgres
 
 PASSWORD = secrets.token_urlsafe(16)
-SHORT_LIMITS = Limits(busy=200, statement=200, connect=1000, connections=1, extra_connections=0)
+# A statement that waits for a lock fails by the first limit, so the second must be longer.
+SHORT_LIMITS = Limits(busy=200, statement=2_000, connections=1, extra_connections=0)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_translate_failures_programming_error_is_reraised(
 
 
 def test_writing_lock_or_statement_timeout_raises_unavailable(database_short_limits: Database) -> None:
-    assert get_problem(database_short_limits, "SELECT pg_sleep(5)").detail == get_message("slow")
+    assert get_problem(database_short_limits, "SELECT pg_sleep(60)").detail == get_message("slow")
     other, team_id = Database(database_short_limits.engine.url.render_as_string(hide_password=False)), uuid4()
     with other.writing(team_id) as session:
         session.execute(text("SELECT 1"))

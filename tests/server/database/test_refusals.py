@@ -42,6 +42,9 @@ def refused(command: str, url: str, folder: Path) -> str:
     return line
 
 
+@pytest.mark.extended(
+    reason="starts five programs; test_failures.py covers the messages, and the test below starts a refused program"
+)
 def test_start_with_denied_database_access_fails(guarded: RunningPostgres, tmp_path: Path) -> None:
     right = guarded.url()
     assert "user or password" in refused("serve", right.replace(PASSWORD, "wrong"), tmp_path)

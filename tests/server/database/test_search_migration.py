@@ -14,7 +14,12 @@ from modelyard.server.models.tables import ModelRow
 from tests.server.database.first_release import TEAM, FirstRelease, upgrade_to
 from tests.server.models.model_factory import TeamModels
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(
+        reason="one old migration, which changes no more; test_upgrades.py and test_migrations.py run all of them"
+    ),
+]
 
 VERSIONS = "modelyard.server.database.migrations.versions"
 BEFORE, MIGRATION = "0020", f"{VERSIONS}.0021_search_text"

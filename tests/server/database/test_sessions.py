@@ -12,10 +12,10 @@ from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import UtcTime
+from modelyard.server.database.engine import Limits
 from modelyard.server.database.session import Database
 from tests.postgres import RunningPostgres
-
-WAIT_SECONDS = 20
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def add_one(database: Database, team_id: UUID) -> None:
     ],
 )
 def test_sqlite_connection_has_durable_settings(tmp_path: Path, pragma: str, value: object) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'registry.sqlite3'}")
+    database = Database(f"sqlite:///{tmp_path / 'registry.sqlite3'}", Limits())
     with database.reading() as session:
         assert session.scalar(text(f"PRAGMA {pragma}")) == value
     with database.writing() as session:
@@ -113,8 +113,8 @@ def test_writing_on_postgresql_does_not_wait_for_other_team(postgres_server: Run
         with ThreadPoolExecutor(2) as threads, database.writing(mine) as session:
             session.execute(text("SELECT 1"))
             other = threads.submit(write, yours)
-            assert got_there.wait(WAIT_SECONDS)
-            other.result(WAIT_SECONDS)
+            assert got_there.wait(PATIENCE_SECONDS)
+            other.result(PATIENCE_SECONDS)
             got_there.clear()
             same = threads.submit(write, mine)
             # It waits in the database, and not for us to look away.
@@ -122,7 +122,7 @@ def test_writing_on_postgresql_does_not_wait_for_other_team(postgres_server: Run
             while not session.scalar(waiting):
                 assert not got_there.is_set()
             session.commit()
-            same.result(WAIT_SECONDS)
+            same.result(PATIENCE_SECONDS)
         database.close()
 
 

@@ -18,7 +18,12 @@ from modelyard.server.models.versions.states import get_version_status
 from modelyard.server.uploads.tables import UploadRow
 from tests.server.database.first_release import FirstRelease, format_uuid, new_id, upgrade_to
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(
+        reason="one old migration, which changes no more; test_upgrades.py and test_migrations.py run all of them"
+    ),
+]
 
 # The schema of release 0.3.0.
 RELEASED = "0006"

@@ -1,5 +1,4 @@
 import threading
-import time
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -7,7 +6,7 @@ import pytest
 
 from modelyard.server.database.writer_limit import WriterLimit
 from modelyard.wire.problems import Unavailable
-from tests.journeys.polling import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 ONE, OTHER, THIRD = (UUID(int=number) for number in (1, 2, 3))
 
@@ -24,8 +23,11 @@ class Writers:
         thread = threading.Thread(target=self._write, args=(name, team_id))
         self._threads.append(thread)
         thread.start()
-        # Long enough to be in the queue before the next one comes.
-        time.sleep(0.05)
+        wait_until(lambda: name in self.had or len(self._threads) == len(self.had) + self._count_waiting())
+
+    def _count_waiting(self) -> int:
+        with self._limit._lock:
+            return sum(map(len, self._limit._waiting.values()))
 
     def _write(self, name: str, team_id: UUID) -> None:
         with self._limit.acquire(team_id):
@@ -33,12 +35,12 @@ class Writers:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE_SECONDS)
 
 
 @pytest.fixture
 def limit() -> WriterLimit:
-    return WriterLimit(1, 10_000)
+    return WriterLimit(1, 1_000 * int(PATIENCE_SECONDS))
 
 
 @pytest.fixture
@@ -70,13 +72,13 @@ def test_acquire_timeout_raises_unavailable_and_holds_nothing() -> None:
 
 
 def test_acquire_two_places_at_once_are_released() -> None:
-    limit = WriterLimit(2, 10_000)
+    limit = WriterLimit(2, 1_000 * int(PATIENCE_SECONDS))
     with limit.acquire(ONE), limit.acquire(ONE):
         pass
     writers = Writers(limit)
     with limit.acquire(ONE):
         writers.add("beside", ONE)
-        wait_for(lambda: writers.had == ["beside"], 10)
+        wait_until(lambda: writers.had == ["beside"])
 
 
 def test_acquire_block_raises_releases_place(limit: WriterLimit) -> None:

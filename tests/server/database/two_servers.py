@@ -20,6 +20,7 @@ from modelyard.server.settings import Settings
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from tests.server.conftest import CHEAP
 from tests.server.harness import ApiCaller, Harness, HarnessClient
+from tests.waiting import PATIENCE_SECONDS
 
 Answer = TypeVar("Answer")
 ROUNDS = 10
@@ -65,7 +66,7 @@ def at_once(*calls: Callable[[], Answer]) -> list[Answer]:
     ready = threading.Barrier(len(calls))
 
     def go(call: Callable[[], Answer]) -> Answer:
-        ready.wait(10)
+        ready.wait(PATIENCE_SECONDS)
         return call()
 
     with ThreadPoolExecutor(len(calls)) as threads:

@@ -15,6 +15,7 @@ from modelyard.server.http.api_route import ApiRoute
 from modelyard.server.http.json_body import MAX_BUFFERED_BYTES_PER_CALLER, BodyBudget
 from modelyard.server.http.operation_limiter import OperationLimiter
 from tests.server.harness import Harness
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 # Routes without a body that write nothing.
 PLAIN = {"/healthz", "/readyz", "/metrics", "/docs"}
@@ -66,24 +67,25 @@ class SlowReadApp:
         router = APIRouter(route_class=ApiRoute)
         router.add_api_route("/{team}", self.read)
         self.app = FastAPI()
-        self.app.state.read_limiter = OperationLimiter(threads=4, per_account=2, queue_seconds=20)
+        self.app.state.read_limiter = OperationLimiter(threads=4, per_account=2, queue_seconds=PATIENCE_SECONDS)
         self.app.include_router(router)
 
     def read(self, caller: CallerOfTeam) -> str:
         if caller.team_id.int == 1:
             self.running += 1
-            self.release.wait(20)
+            self.release.wait(2 * PATIENCE_SECONDS)
         return _requested_team.get()
 
 
 async def test_get_60_slow_reads_of_one_team_leave_threads_for_another_team() -> None:
     slow = SlowReadApp()
     transport = httpx2.ASGITransport(app=slow.app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://registry.test", timeout=20) as client:
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://registry.test", timeout=PATIENCE_SECONDS
+    ) as client:
         reads = [asyncio.create_task(client.get("/1")) for _ in range(60)]
-        async with asyncio.timeout(10):
-            while slow.running < 2:  # noqa: ASYNC110 - threads set no event of the loop
-                await asyncio.sleep(0.005)
+        await wait_until_async(lambda: slow.running == 2)
+        async with asyncio.timeout(PATIENCE_SECONDS):
             other = await client.get("/2")
         assert (other.json(), slow.running) == ("team 2", 2)
         slow.release.set()

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from modelyard.server.http.cached_result import CachedResult
+from tests.waiting import PATIENCE_SECONDS
 
 
 class CountedComputation:
@@ -16,7 +17,7 @@ class CountedComputation:
         self.release = threading.Event()
 
     def __call__(self) -> int:
-        self.release.wait(20)
+        self.release.wait(PATIENCE_SECONDS)
         self.count += 1
         return self.count
 

@@ -10,6 +10,7 @@ import pytest
 
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.wire.problems import Unavailable
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 ACCOUNT, OTHER_ACCOUNT = UUID(int=1), UUID(int=2)
 
@@ -23,7 +24,7 @@ class BlockingOperation:
 
     def __call__(self) -> str:
         self.running += 1
-        self.release.wait(20)
+        self.release.wait(2 * PATIENCE_SECONDS)
         self.running -= 1
         return "done"
 
@@ -36,13 +37,11 @@ def operation() -> Iterator[BlockingOperation]:
 
 
 async def wait_until_running(operation: BlockingOperation, count: int) -> None:
-    async with asyncio.timeout(10):
-        while operation.running != count:  # noqa: ASYNC110 - threads set no event of the loop
-            await asyncio.sleep(0.005)
+    await wait_until_async(lambda: operation.running == count)
 
 
 async def test_run_account_at_limit_leaves_threads_for_others(operation: BlockingOperation) -> None:
-    limiter = OperationLimiter(threads=3, per_account=2, queue_seconds=20)
+    limiter = OperationLimiter(threads=3, per_account=2, queue_seconds=PATIENCE_SECONDS)
     writes = [asyncio.create_task(limiter.run(ACCOUNT, operation)) for _ in range(5)]
     await wait_until_running(operation, 2)
 
@@ -54,7 +53,7 @@ async def test_run_account_at_limit_leaves_threads_for_others(operation: Blockin
 
 
 async def test_run_all_threads_taken_waits_in_order_of_arrival(operation: BlockingOperation) -> None:
-    limiter, ran = OperationLimiter(threads=1, per_account=1, queue_seconds=20), list[int]()
+    limiter, ran = OperationLimiter(threads=1, per_account=1, queue_seconds=PATIENCE_SECONDS), list[int]()
     first = asyncio.create_task(limiter.run(ACCOUNT, operation))
     await wait_until_running(operation, 1)
     others = [asyncio.create_task(limiter.run(UUID(int=n), partial(ran.append, n))) for n in (2, 3, 4)]
@@ -80,7 +79,7 @@ async def test_run_queue_timeout_raises_unavailable(operation: BlockingOperation
 
 
 async def test_run_full_queue_raises_unavailable_at_once(operation: BlockingOperation) -> None:
-    limiter = OperationLimiter(threads=1, per_account=1, queued_per_account=1, queue_seconds=20)
+    limiter = OperationLimiter(threads=1, per_account=1, queued_per_account=1, queue_seconds=PATIENCE_SECONDS)
     writes = [asyncio.create_task(limiter.run(ACCOUNT, operation)) for _ in range(2)]
     await wait_until_running(operation, 1)
     with pytest.raises(Unavailable):
@@ -97,7 +96,7 @@ async def test_run_operation_raises_releases_thread() -> None:
 
 
 async def test_run_cancelled_while_queued_runs_next(operation: BlockingOperation) -> None:
-    limiter = OperationLimiter(threads=1, per_account=1, queue_seconds=20)
+    limiter = OperationLimiter(threads=1, per_account=1, queue_seconds=PATIENCE_SECONDS)
     first = asyncio.create_task(limiter.run(ACCOUNT, operation))
     await wait_until_running(operation, 1)
     cancelled, next_task = (asyncio.create_task(limiter.run(ACCOUNT, lambda: "next")) for _ in range(2))

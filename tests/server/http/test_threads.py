@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from modelyard.server.http.execution.threads import OperationThreads
+from tests.waiting import PATIENCE_SECONDS
 
 _caller: ContextVar[str] = ContextVar("caller", default="nothing")
 
@@ -37,7 +38,7 @@ async def test_run_one_after_the_other_uses_one_thread() -> None:
 
 
 async def test_run_two_at_once_uses_two_threads() -> None:
-    threads, both = OperationThreads(), threading.Barrier(2, timeout=20)
+    threads, both = OperationThreads(), threading.Barrier(2, timeout=PATIENCE_SECONDS)
     assert sorted(await asyncio.gather(threads.run(both.wait), threads.run(both.wait))) == [0, 1]
 
 
@@ -46,11 +47,11 @@ async def test_cancel_run_takes_effect_when_the_function_has_ended() -> None:
 
     def work() -> None:
         started.set()
-        release.wait(20)
+        release.wait(PATIENCE_SECONDS)
         ended.set()
 
     task = asyncio.create_task(threads.run(work))
-    await asyncio.to_thread(started.wait, 20)
+    await asyncio.to_thread(started.wait, PATIENCE_SECONDS)
     for _ in range(2):
         task.cancel()
         await asyncio.sleep(0)
@@ -67,7 +68,7 @@ async def test_run_long_after_the_last_call_reuses_its_thread() -> None:
 
 
 async def test_run_after_idle_seconds_ends_the_other_threads_without_work() -> None:
-    threads, both = OperationThreads(idle_seconds=-1), threading.Barrier(2, timeout=20)
+    threads, both = OperationThreads(idle_seconds=-1), threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def wait_for_the_other() -> threading.Thread:
         both.wait()
@@ -76,7 +77,7 @@ async def test_run_after_idle_seconds_ends_the_other_threads_without_work() -> N
     two = await asyncio.gather(threads.run(wait_for_the_other), threads.run(wait_for_the_other))
     used = await threads.run(threading.current_thread)
     [other] = [thread for thread in two if thread is not used]
-    await asyncio.to_thread(other.join, 20)
+    await asyncio.to_thread(other.join, PATIENCE_SECONDS)
     assert (other.is_alive(), used.is_alive()) == (False, True)
 
 
@@ -92,7 +93,7 @@ async def test_run_in_cancelled_scope_of_anyio_is_cancelled_again_only_once(monk
     monkeypatch.setattr(asyncio, "wait", count_waits)
     with anyio.move_on_after(0) as scope:
         asyncio.get_running_loop().call_later(0.1, release.set)
-        await threads.run(partial(release.wait, 20))
+        await threads.run(partial(release.wait, PATIENCE_SECONDS))
     assert scope.cancelled_caught
     assert waits <= 2
 
@@ -101,5 +102,5 @@ async def test_threads_end_with_their_owner() -> None:
     threads = OperationThreads()
     thread = await threads.run(threading.current_thread)
     del threads
-    await asyncio.to_thread(thread.join, 20)
+    await asyncio.to_thread(thread.join, PATIENCE_SECONDS)
     assert not thread.is_alive()

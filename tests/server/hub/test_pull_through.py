@@ -16,9 +16,9 @@ from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
 from tests.server.imports.stopped import Stopped
 from tests.server.imports.test_imports import list_actions
 from tests.server.inspection.builders import build_checkpoint
+from tests.waiting import PATIENCE_SECONDS
 
 INK, PAINT = "ink.safetensors", "vae/paint.safetensors"
-SECONDS = 30.0
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def writer(registry: Harness, fakes: FakeSources) -> ApiCaller:
 
 def get_file(caller: ApiCaller, name: str, revision: str = "main", repository: str = REPOSITORY) -> httpx2.Response:
     """Ask for a file until it is neither being imported nor verified."""
-    ends = time.monotonic() + SECONDS
+    ends = time.monotonic() + PATIENCE_SECONDS
     while (response := ask(caller, f"{repository}/resolve/{revision}/{name}")).status_code == 503:
         assert time.monotonic() < ends, response.text
         time.sleep(0.02)

@@ -19,6 +19,7 @@ from tests.server.hub.test_pull_through import INK, get_file, list_imports, writ
 from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
 from tests.server.imports.stopped import Stopped
 from tests.server.imports.test_imports import list_actions
+from tests.waiting import PATIENCE_SECONDS
 
 __all__ = ["writer"]
 NEXT_COMMIT, THIRD_COMMIT = "2" * 40, "3" * 40
@@ -175,7 +176,7 @@ def test_concurrent_requests_for_a_file_start_one_import(
 
     def wait_for_others(path: str) -> None:
         if "/resolve/" in path:  # the last request of a lookup
-            together.wait(30)
+            together.wait(PATIENCE_SECONDS)
 
     fakes.huggingface.on_request = wait_for_others
     with ThreadPoolExecutor(2) as threads:

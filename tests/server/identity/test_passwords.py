@@ -6,12 +6,10 @@ import pytest
 
 from modelyard.server.identity.passwords import MAX_CONCURRENT, MAX_QUEUED, PasswordHasher
 from modelyard.wire.problems import Unavailable
-from tests.journeys.polling import wait_for
 from tests.server.conftest import CHEAP
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
-
-WAIT_SECONDS = 30
 
 
 def test_verify_password_returns_whether_it_matches() -> None:
@@ -45,11 +43,12 @@ def test_is_outdated_hash_with_other_cost_returns_true() -> None:
 
 
 class _BlockedHasher(argon2.PasswordHasher):
-    """Counts the calls that run at the same time, and blocks them until ``released`` is set."""
+    """Counts the calls that run at the same time, and blocks them unless ``released`` is set, as it is at first."""
 
     def __init__(self) -> None:
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
         self.released = threading.Event()
+        self.released.set()
         self.running = 0
         self.max_running = 0
         self._lock = threading.Lock()
@@ -58,7 +57,7 @@ class _BlockedHasher(argon2.PasswordHasher):
         with self._lock:
             self.running += 1
             self.max_running = max(self.max_running, self.running)
-        self.released.wait(WAIT_SECONDS)
+        self.released.wait(PATIENCE_SECONDS)
         with self._lock:
             self.running -= 1
         return super().hash(password, salt=salt)
@@ -67,6 +66,7 @@ class _BlockedHasher(argon2.PasswordHasher):
 def test_hash_password_runs_two_at_a_time_and_refuses_a_long_queue() -> None:
     blocked = _BlockedHasher()
     hasher = PasswordHasher(blocked)
+    blocked.released.clear()
     refused: list[Unavailable] = []
 
     def hash_password() -> None:
@@ -76,14 +76,13 @@ def test_hash_password_runs_two_at_a_time_and_refuses_a_long_queue() -> None:
             refused.append(problem)
 
     threads = _start_threads(hash_password, MAX_CONCURRENT + MAX_QUEUED)
-    while hasher._queue.acquire(blocking=False):
-        hasher._queue.release()
+    wait_until(lambda: hasher._queue._value == 0)
     with pytest.raises(Unavailable):
         hasher.hash("x")
-    wait_for(lambda: blocked.running == MAX_CONCURRENT)
+    wait_until(lambda: blocked.running == MAX_CONCURRENT)
     blocked.released.set()
     for thread in threads:
-        thread.join(WAIT_SECONDS)
+        thread.join(PATIENCE_SECONDS)
     assert not refused
     assert blocked.max_running == MAX_CONCURRENT
 

@@ -7,7 +7,9 @@ from itertools import count
 import pytest
 from sqlalchemy import func, select
 
+from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
+from modelyard.server.identity import rate_limit
 from modelyard.server.identity.rate_limit import ACCOUNT_LIMIT, ADDRESS_LIMIT, PAIR_LIMIT, FailedAttemptLimiter
 from modelyard.server.identity.tables import FailedAttemptRow
 from modelyard.wire.problems import SignInRefused, TooManyAttempts, Unavailable
@@ -15,6 +17,13 @@ from modelyard.wire.problems import SignInRefused, TooManyAttempts, Unavailable
 pytestmark = pytest.mark.slow
 
 ADDRESS = "10.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock of the database that stands still: failures expire only where a test moves them into the past."""
+    moment = now()
+    monkeypatch.setattr(rate_limit, "get_database_time", lambda _session: moment)
 
 
 @pytest.fixture

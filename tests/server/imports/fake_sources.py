@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.server.harness import make_model_file
 from tests.server.outbound.loopback import LoopbackServer, Respond, send, serve
+from tests.waiting import PATIENCE_SECONDS
 
 COMMIT = "1f2e3d4c5b6a79880f1e2d3c4b5a69788f1e2d3c"
 REPOSITORY = "studio/ink"
@@ -58,7 +59,7 @@ class Storage:
         return f"{self.server.address}{name}"
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
-        assert handler.command == "HEAD" or self._going.wait(30)
+        assert handler.command == "HEAD" or self._going.wait(PATIENCE_SECONDS)
         if handler.path.startswith("/file/"):
             self._send_range(handler, self.file)
             return

@@ -1,6 +1,5 @@
 """Conversions: pickle files become safetensors models with equal tensors, beside the model that they come from."""
 
-import time
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +13,12 @@ from modelyard.server.imports.tables import ImportRow
 from modelyard.server.models.tables import ModelVersionRow
 from modelyard.server.uploads.tables import BlobRow
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
-from tests.server.imports.test_imports import SECONDS, list_actions, wait
+from tests.server.imports.test_imports import list_actions, wait
 from tests.server.inspection import builders
 from tests.server.inspection.builders import ZipEntry, build_pickle, call, named, table, text
 from tests.server.inspection.pickle_corpus import checkpoint
 from tests.server.verification.test_scrub import flip_last_bit, replace_stored_object
+from tests.waiting import wait_until
 
 CONTENT = builders.build_checkpoint()
 UNSAFE = builders.build_tensorless_checkpoint(call(named("os", "system"), text("true")))
@@ -179,9 +179,7 @@ def test_convert_damaged_source_is_refused_and_verified_again(registry: Harness)
     failed = wait(owner, started["import_id"], "failed", "done")
     assert (failed["import_state"], failed["error_code"]) == ("failed", "conversion_refused")
     assert "damaged" in failed["error"]
-    ends = time.monotonic() + SECONDS
-    while owner.get(f"/models/{source}").json()["verification"] != "failed":
-        assert time.monotonic() < ends
+    wait_until(lambda: owner.get(f"/models/{source}").json()["verification"] == "failed")
 
 
 def test_convert_above_the_time_limit_is_refused(registry: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ from modelyard.server.settings import Settings
 from modelyard.wire import problems
 from tests.server.conftest import CHEAP
 from tests.server.harness import Harness
+from tests.waiting import PATIENCE_SECONDS
 
 WORKERS, ROUNDS = 6, 8
 
@@ -139,10 +140,10 @@ async def _count_refused(requests: int) -> int:
 
     def run() -> None:
         has_begun.set()
-        may_end.wait(60)
+        may_end.wait(PATIENCE_SECONDS)
 
     tasks = [asyncio.create_task(limiter.run("team", run)) for _ in range(requests)]
-    await asyncio.to_thread(has_begun.wait, 60)
+    await asyncio.to_thread(has_begun.wait, PATIENCE_SECONDS)
     may_end.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, problems.Unavailable)]
@@ -158,7 +159,7 @@ async def _plan_for_another_team() -> str:
     """Return the result of a team's request while another team's requests run and wait."""
     limiter, may_end = build_conversion_limiter(), threading.Event()
     tasks = [
-        asyncio.create_task(limiter.run("team", partial(may_end.wait, 60)))
+        asyncio.create_task(limiter.run("team", partial(may_end.wait, PATIENCE_SECONDS)))
         for _ in range(PLANS_OF_TEAM + WAITING_OF_TEAM)
     ]
     await asyncio.sleep(0)
@@ -177,7 +178,7 @@ def _lease_at_once(database: Database) -> None:
     barrier = threading.Barrier(WORKERS)
 
     def lease() -> LeasedImport | None:
-        barrier.wait(30)
+        barrier.wait(PATIENCE_SECONDS)
         return lease_next_import(database)
 
     for _ in range(ROUNDS):

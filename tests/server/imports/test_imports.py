@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from modelyard.server.imports import import_leases
 from modelyard.server.imports.import_leases import lease_next_import
 from modelyard.server.imports.importer import MAX_TRIES
 from modelyard.server.settings import Settings
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
+from tests.waiting import PATIENCE_SECONDS
 
 PART = 5_242_880
-SECONDS = 30.0
 
 
 def confirm(draft: dict[str, Any], **changed: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def start(caller: ApiCaller, url: str, /, **changed: Any) -> str:
 
 def wait(caller: ApiCaller, import_id: str, *states: str) -> dict[str, Any]:
     """Wait until an import has one of the states, ``done`` without any; return it."""
-    ends = time.monotonic() + SECONDS
+    ends = time.monotonic() + PATIENCE_SECONDS
     while (found := caller.get(f"/imports/{import_id}").json())["import_state"] not in (states or ("done",)):
         assert time.monotonic() < ends, found
         time.sleep(0.01)
@@ -294,8 +295,9 @@ def test_import_next_key_was_revoked_fails(stopped: Stopped, fakes: FakeSources,
 
 
 def test_import_next_source_that_never_answers_right_fails_after_its_tries(
-    stopped: Stopped, fakes: FakeSources, link: str
+    stopped: Stopped, fakes: FakeSources, link: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(import_leases, "FIRST_PAUSE", import_leases.LONGEST_PAUSE)
     owner = stopped.registry.owner
     import_id = start(owner, link)
     fakes.huggingface.refusals = [(503, {})] * 20

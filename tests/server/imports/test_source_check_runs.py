@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.database.engine import NO_TEAM
 from modelyard.server.database.session import Database
+from modelyard.server.imports import source_check_runs
 from modelyard.server.imports.source_check_runs import BATCH, MAX_TRIES, MODEL_TRIES, SourceChecker
 from modelyard.server.imports.sources.lookup import open_sources
 from modelyard.server.imports.tables import SourceCheckRunRow
@@ -22,6 +23,12 @@ from tests.server.harness import ApiCaller, make_model_file
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
 from tests.server.imports.test_imports import list_actions
+
+
+@pytest.fixture(autouse=True)
+def long_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first pause be so long that only the test ends it."""
+    monkeypatch.setattr(source_check_runs, "FIRST_PAUSE", timedelta(minutes=5))
 
 
 class FailingDatabase(Database):

@@ -9,6 +9,7 @@ from modelyard.server.imports.download import Progress, iterate_parts, stop_if_i
 from modelyard.server.storage.blob_store import NamedPart
 from modelyard.server.storage.digest import ReadStopped
 from modelyard.wire.problems import SourceUnavailable
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_store_while_reading_next_part_is_read_before_the_first_is_stored() -> None:
@@ -20,7 +21,7 @@ def test_store_while_reading_next_part_is_read_before_the_first_is_stored() -> N
         yield 2, b"second"
 
     def put(number: int, part: bytes) -> NamedPart:
-        assert is_read.wait(10)
+        assert is_read.wait(PATIENCE_SECONDS)
         return NamedPart(number, part.decode())
 
     stored = list(store_while_reading(read(), put, threading.Event()))
@@ -53,7 +54,7 @@ def test_store_while_reading_part_that_cannot_be_stored_raises_before_the_next_o
 
     def receive() -> Iterator[bytes]:
         yield b"first"
-        assert failed.wait(10)
+        assert failed.wait(PATIENCE_SECONDS)
         for piece in (b"a", b"b", b"c", b"d", b"e"):
             read.append(piece)
             yield piece
@@ -76,7 +77,7 @@ def test_store_while_reading_that_is_stopped_waits_for_the_part_that_is_being_st
         raise ReadStopped("It was cancelled.")
 
     def put(number: int, part: bytes) -> NamedPart:
-        assert is_stopped.wait(10)
+        assert is_stopped.wait(PATIENCE_SECONDS)
         return NamedPart(number, part.decode())
 
     stored = store_while_reading(read(), put, threading.Event())

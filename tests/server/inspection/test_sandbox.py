@@ -2,19 +2,20 @@
 
 import struct
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from modelyard.server.inspection import inspector
 from modelyard.server.inspection.inspector import VALIDATORS, inspect_file, inspect_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
 from modelyard.server.inspection.pickles import SCANNER, inspect_pickle
-from modelyard.server.inspection.sandbox import SandboxLimits, SandboxProgram, run_in_sandbox
+from modelyard.server.inspection.sandbox import DEFAULT_LIMITS, SandboxLimits, SandboxProgram, run_in_sandbox
 from modelyard.wire.problems import NotAModelFile
 from tests.server.inspection import builders
 from tests.server.inspection.test_pickle_scanner import build_slow_pickle, list_child_processes
+from tests.waiting import PATIENCE_SECONDS
 
 
 def build_large_safetensors(tensors: int, dtype: str = "U8") -> bytes:
@@ -75,14 +76,22 @@ def test_inspect_within_request_large_header_returns_none_without_reading_it() -
     assert reader.bytes_read < 10_000
 
 
-def test_inspect_within_request_header_of_300_kb_is_inspected_unless_busy() -> None:
+@pytest.fixture
+def patient_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests wait for a sandbox longer than the two seconds that a busy machine may exceed."""
+    monkeypatch.setattr(inspector, "REQUEST_LIMITS", DEFAULT_LIMITS)
+
+
+@pytest.mark.usefixtures("patient_requests")
+def test_inspect_within_request_header_of_300_kb_is_inspected() -> None:
     content = build_large_safetensors(5_000)
     assert 2**18 < len(content) < 2**20
     facts = inspect_within_request(builders.MemoryReader(content), "model.safetensors", "block")
-    # On a busy machine it may be left to a worker.
-    assert facts is None or facts.extra["tensor_count"] == 5_000
+    assert facts is not None
+    assert facts.extra["tensor_count"] == 5_000
 
 
+@pytest.mark.usefixtures("patient_requests")
 def test_inspect_within_request_second_large_header_at_the_same_time_returns_none() -> None:
     content, is_reading, may_continue = build_large_safetensors(5_000), threading.Event(), threading.Event()
 
@@ -90,12 +99,12 @@ def test_inspect_within_request_second_large_header_at_the_same_time_returns_non
         def read(self, start: int, length: int) -> bytes:
             if length > 10_000:
                 is_reading.set()
-                assert may_continue.wait(30)
+                assert may_continue.wait(PATIENCE_SECONDS)
             return super().read(start, length)
 
     thread = threading.Thread(target=lambda: inspect_within_request(Slow(content), "model.safetensors", "block"))
     thread.start()
-    assert is_reading.wait(30)
+    assert is_reading.wait(PATIENCE_SECONDS)
     assert inspect_within_request(builders.MemoryReader(content), "model.safetensors", "block") is None
     assert (
         inspect_within_request(builders.MemoryReader(build_large_safetensors(1_000)), "model.safetensors", "block")
@@ -115,17 +124,16 @@ def test_inspect_pickle_above_wall_time_limit_states_the_limit() -> None:
         inspect_pickle(builders.MemoryReader(build_slow_pickle(900_000)), "scan", SandboxLimits(wall_seconds=0.3))
 
 
-def test_inspect_pickle_when_stopped_ends_its_process_within_10_seconds() -> None:
+def test_inspect_pickle_when_stopped_ends_its_process() -> None:
     class Stopped(Exception):
         pass
 
     def raise_if_stopped() -> None:
         raise Stopped
 
-    before, started = list_child_processes(), time.monotonic()
+    before = list_child_processes()
     with pytest.raises(Stopped):
         inspect_pickle(builders.MemoryReader(build_slow_pickle(900_000)), "scan", raise_if_stopped=raise_if_stopped)
-    assert time.monotonic() - started < 10
     assert list_child_processes() == before
 
 

@@ -121,9 +121,13 @@ def test_inspect_1_tib_of_zeros_reads_less_than_100_kb() -> None:
 
 @pytest.mark.parametrize("filling", [b"<!---->", b" ", b"<", b"{ ", b"[[", b"<!--"])
 def test_inspect_head_that_slows_regular_expressions_takes_less_than_200_ms(filling: bytes) -> None:
-    began = time.thread_time()
-    get_outcome(filling * 2000)
-    assert time.thread_time() - began < 0.2
+    # About 0.1 ms; the best of five, so that only the expression and no pause of the machine can exceed the limit.
+    seconds = []
+    for _ in range(5):
+        began = time.thread_time()
+        get_outcome(filling * 2000)
+        seconds.append(time.thread_time() - began)
+    assert min(seconds) < 0.2
 
 
 def test_inspect_empty_file_refusal_has_field_and_extension() -> None:

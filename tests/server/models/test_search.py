@@ -142,6 +142,7 @@ def test_select_lookups_of_several_texts_are_kept_together() -> None:
     assert select_lookups(parts) == ([("inkwell",), ("ink", "oil")], frozenset({"a", "b"}))
 
 
+@pytest.mark.extended(reason="150 generated cases take a minute; the other tests of this file cover each rule")
 @settings(max_examples=150, deadline=None)
 @given(case=models_and_searches())
 def test_search_models_random_texts_matches_the_plain_meaning(

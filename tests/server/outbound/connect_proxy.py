@@ -5,6 +5,8 @@ import socket
 import threading
 from contextlib import suppress
 
+from tests.waiting import PATIENCE_SECONDS
+
 
 class ConnectProxy:
     """A proxy that connects each tunnel, and each plain request, to one server; ``asked`` has their targets."""
@@ -62,7 +64,7 @@ def _relay(first: socket.socket, second: socket.socket) -> None:
     """Copy bytes in both directions until one side ends."""
     others = {first: second, second: first}
     while True:
-        for ready in select.select([first, second], [], [], 10)[0]:
+        for ready in select.select([first, second], [], [], PATIENCE_SECONDS)[0]:
             piece = ready.recv(65536)
             if not piece:
                 return

@@ -23,6 +23,7 @@ from modelyard.server.outbound.errors import (
 )
 from modelyard.server.outbound.policy import OutboundPolicy, parse_listed_hosts, parse_url
 from tests.server.outbound.loopback import Listener, LoopbackServer, send, serve
+from tests.waiting import PATIENCE_SECONDS
 
 LOOPBACK = [
     *("127.0.0.1", "127.0.0.2", "127.255.255.254", "127.1", "127.0.1", "0", "0.0.0.0", "0.0.0.1"),  # noqa: S104  # to connect to
@@ -334,7 +335,7 @@ def test_request_silent_source_raises() -> None:
     is_over = threading.Event()
 
     def wait(_handler: BaseHTTPRequestHandler) -> None:
-        is_over.wait(10)
+        is_over.wait(PATIENCE_SECONDS)
 
     with (
         serve(wait) as server,

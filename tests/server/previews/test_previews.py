@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy import select, update
 
 from modelyard.server.models.tables import ModelVersionRow
-from modelyard.server.previews.decoder import _FREE_SLOTS, SLOTS
+from modelyard.server.previews import decoder, request_decoding
+from modelyard.server.previews.decoder import _FREE_SLOTS, SLOTS, render_png
 from modelyard.server.previews.tables import PreviewRow
 from modelyard.server.uploads.tables import DiscardedRow
 from modelyard.wire.formats import MAX_PICTURE_BYTES
 from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.previews.drawings import HTML, SVG, make_photo_with_place, make_png, open_picture
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
 def put_preview(caller: ApiCaller, model_id: str, content: bytes, version: int = 1, **query: Any) -> httpx2.Response:
@@ -217,22 +219,22 @@ def test_previews_count_as_stored_bytes_once_for_each_picture(team: ApiCaller) -
 
 @contextmanager
 def busy_sandboxes() -> Iterator[None]:
-    """Keep all decoding waiting while the block runs."""
-    for _ in range(SLOTS):
-        assert _FREE_SLOTS.acquire(timeout=10)
-    try:
-        yield
-    finally:
+    """Keep all decoding waiting while the block runs, however long that takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder, "SLOT_SECONDS", PATIENCE_SECONDS)
         for _ in range(SLOTS):
-            _FREE_SLOTS.release()
+            assert _FREE_SLOTS.acquire(timeout=PATIENCE_SECONDS)
+        try:
+            yield
+        finally:
+            for _ in range(SLOTS):
+                _FREE_SLOTS.release()
 
 
 def wait_until_held(team: ApiCaller, count: int) -> None:
     """Wait until the bodies of pictures that are held have so many bytes."""
-    deadline = time.monotonic() + 10
-    while team.client.app.state.picture_budget.held_bytes != count:  # type: ignore[attr-defined]  # an ASGI application
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    state = team.client.app.state  # type: ignore[attr-defined]  # an ASGI application
+    wait_until(lambda: state.picture_budget.held_bytes == count)
 
 
 def test_pictures_that_wait_are_held_in_the_budget_and_keep_no_change_of_the_team_waiting(team: ApiCaller) -> None:
@@ -281,10 +283,7 @@ def test_set_preview_without_replace_keeps_what_was_decided_while_it_waited(
 def wait_until_running(team: ApiCaller, count: int) -> None:
     """Wait until so many pictures are being decoded or rendered, or wait for a sandbox."""
     state = team.client.app.state  # type: ignore[attr-defined]  # an ASGI application
-    deadline = time.monotonic() + 10
-    while state.picture_limiter._running.total() + state.png_limiter._running.total() != count:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: state.picture_limiter._running.total() + state.png_limiter._running.total() == count)
 
 
 def test_picture_that_is_sent_does_not_wait_behind_those_that_machines_ask_for(team: ApiCaller) -> None:
@@ -335,14 +334,28 @@ def test_read_picture_that_the_store_lost_returns_404(
         assert (answer.status_code, answer.json()["error_code"]) == (404, "preview_not_found")
 
 
-def test_png_that_many_ask_for_at_once_is_not_rendered_for_each(shared_registry: Harness, team: ApiCaller) -> None:
+def test_png_that_many_ask_for_at_once_is_not_rendered_for_each(
+    shared_registry: Harness, team: ApiCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = put_preview(team, team.register(), make_png("#777879")).json()["preview_url"]
+    asked: list[Future[httpx2.Response]] = []
+    rendered: list[bytes] = []
+
+    def render(webp: bytes) -> bytes:
+        """Render a picture; the second time once the first PNG is stored and sent, however slow the store is."""
+        rendered.append(webp)
+        if len(rendered) > 1:
+            wait_until(lambda: any(answer.done() for answer in asked))
+        return render_png(webp)
+
+    monkeypatch.setattr(request_decoding, "render_png", render)
     with ThreadPoolExecutor() as threads:
         with busy_sandboxes():
-            asked = [threads.submit(read_picture, team, url, format="png") for _ in range(6)]
+            asked += [threads.submit(read_picture, team, url, format="png") for _ in range(6)]
             wait_until_running(team, 1)
             time.sleep(0.3)
         assert len({answer.result().content for answer in asked}) == 1
+    assert len(rendered) <= 2
     with shared_registry.resources.database.reading() as session:
         unused = select(DiscardedRow.store_key).where(DiscardedRow.store_key.startswith(f"previews/{team.team_id}/"))
         # A request that begins to render while the first one stores its PNG is not told of it.

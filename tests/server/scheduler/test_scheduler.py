@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 
 from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.scheduler import scheduler
 from modelyard.server.scheduler.job import Job
 from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.scheduler.scheduler import Scheduler
 from modelyard.wire.problems import Unavailable
 from tests.server.harness import Harness
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_build_jobs_returns_all_jobs_and_none_has_work_on_an_empty_registry(module_registry: Harness) -> None:
@@ -48,22 +50,25 @@ def test_scheduler_job_that_raises_is_run_again(module_registry: Harness, failur
 
     jobs = Scheduler(module_registry.resources, Metrics(), [Job("failing", 0.01, fail)])
     jobs.start()
-    assert all(attempts.acquire(timeout=10) for _ in range(3))
+    assert all(attempts.acquire(timeout=PATIENCE_SECONDS) for _ in range(3))
     jobs.stop()
 
 
-def test_scheduler_stop_waits_for_the_running_job_and_may_be_repeated(module_registry: Harness) -> None:
+def test_scheduler_stop_waits_for_the_running_job_and_may_be_repeated(
+    module_registry: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "STOP_SECONDS", PATIENCE_SECONDS)
     has_started, may_end, has_ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> bool:
         has_started.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE_SECONDS)
         has_ended.set()
         return False
 
     jobs = Scheduler(module_registry.resources, Metrics(), [Job("slow", 60, work)])
     jobs.start()
-    assert has_started.wait(10)
+    assert has_started.wait(PATIENCE_SECONDS)
     threading.Timer(0.05, may_end.set).start()
     jobs.stop()
     assert has_ended.is_set()
@@ -82,5 +87,5 @@ def test_scheduler_job_with_more_work_is_run_again_without_waiting(module_regist
 
     jobs = Scheduler(module_registry.resources, Metrics(), [Job("busy", 60, work)])
     jobs.start()
-    assert is_finished.wait(10)
+    assert is_finished.wait(PATIENCE_SECONDS)
     jobs.stop()

@@ -76,6 +76,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStore]:
 
 @pytest.fixture(scope="module")
 def own(store: LocalStore) -> Iterator[ServedStore]:
-    """The folder store of this module, behind a server with a short idle timeout."""
-    with serving(build_blob_app(store, idle_seconds=3)) as port:
+    """The folder store of this module, behind a server of its own."""
+    with serving(build_blob_app(store)) as port:
         yield ServedStore(store, port)

@@ -5,9 +5,8 @@ import http.client
 import os
 import socket
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +21,7 @@ from modelyard.server.storage.blob_store import BlobStore, NamedPart, SignedRequ
 from modelyard.server.storage.s3.store import Bucket
 from tests.rclone import RunningRclone
 from tests.seaweed import RunningSeaweed
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 HOUR = timedelta(hours=1)
 
@@ -67,7 +67,7 @@ class ServedStore:
     def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """Send one request on a connection of its own, with exactly these headers and ``Host``."""
         target = urlsplit(url)
-        connection = http.client.HTTPConnection("127.0.0.1", target.port or self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", target.port or self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.putrequest(method, f"{target.path}?{target.query}", skip_accept_encoding=True)
             for name, value in headers.items():
@@ -105,7 +105,7 @@ class ServedStore:
 
     def begin(self, request: SignedRequest, first: bytes) -> socket.socket:
         """Start an upload: send its headers and ``first``, and leave the connection open."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
         lines = [f"{request.method} {request.url} HTTP/1.1", "Host: here"]
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + first)
@@ -148,14 +148,6 @@ def serving(app: ASGIApp) -> Iterator[int]:
         yield listening.getsockname()[1]
         server.should_exit = True
         thread.join()
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until a condition holds, or fail."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "It did not happen in time."
-        time.sleep(0.005)
 
 
 def noise(size: int) -> bytes:

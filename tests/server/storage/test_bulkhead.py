@@ -9,7 +9,7 @@ import pytest
 
 from modelyard.server.storage.blob_store import StoreUnavailable
 from modelyard.server.storage.bulkhead import TeamLimiter
-from tests.server.storage.served_store import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
 class StalledCalls:
@@ -27,7 +27,7 @@ class StalledCalls:
     def _hold(self, team: str) -> None:
         with self.limiter.acquire(team):
             self.running += 1
-            self._released.wait(20)
+            self._released.wait(PATIENCE_SECONDS)
 
     def release(self) -> None:
         self._released.set()
@@ -47,7 +47,7 @@ def make_stalled_calls() -> Iterator[Callable[..., StalledCalls]]:
 
 
 def test_acquire_while_other_team_is_stalled_succeeds(make_stalled_calls: Callable[..., StalledCalls]) -> None:
-    calls = make_stalled_calls(max_running=2, max_queued=2, max_total=10, queue_timeout_seconds=20)
+    calls = make_stalled_calls(max_running=2, max_queued=2, max_total=10, queue_timeout_seconds=PATIENCE_SECONDS)
     for _ in range(4):
         calls.call("a")
     wait_until(lambda: calls.running == 2)
@@ -56,7 +56,7 @@ def test_acquire_while_other_team_is_stalled_succeeds(make_stalled_calls: Callab
 
 
 def test_acquire_with_full_queue_fails_at_once(make_stalled_calls: Callable[..., StalledCalls]) -> None:
-    calls = make_stalled_calls(max_running=1, max_queued=0, max_total=10, queue_timeout_seconds=20)
+    calls = make_stalled_calls(max_running=1, max_queued=0, max_total=10, queue_timeout_seconds=PATIENCE_SECONDS)
     calls.call("a")
     wait_until(lambda: calls.running == 1)
     with pytest.raises(StoreUnavailable), calls.limiter.acquire("a"):
@@ -72,7 +72,7 @@ def test_acquire_after_queue_timeout_fails(make_stalled_calls: Callable[..., Sta
 
 
 def test_acquire_queued_call_runs_when_another_ends(make_stalled_calls: Callable[..., StalledCalls]) -> None:
-    calls = make_stalled_calls(max_running=1, max_queued=3, max_total=10, queue_timeout_seconds=20)
+    calls = make_stalled_calls(max_running=1, max_queued=3, max_total=10, queue_timeout_seconds=PATIENCE_SECONDS)
     futures = [calls.call("a") for _ in range(4)]
     wait_until(lambda: calls.running == 1)
     calls.release()
@@ -82,7 +82,7 @@ def test_acquire_queued_call_runs_when_another_ends(make_stalled_calls: Callable
 def test_acquire_beyond_total_limit_fails_for_idle_team(
     make_stalled_calls: Callable[..., StalledCalls],
 ) -> None:
-    calls = make_stalled_calls(max_running=2, max_queued=0, max_total=3, queue_timeout_seconds=20)
+    calls = make_stalled_calls(max_running=2, max_queued=0, max_total=3, queue_timeout_seconds=PATIENCE_SECONDS)
     for team in ("a", "b", "c"):
         calls.call(team)
     wait_until(lambda: calls.running == 3)

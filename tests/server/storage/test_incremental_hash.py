@@ -11,7 +11,8 @@ from blake3 import blake3
 from modelyard.server.storage.blob_store import Digest
 from modelyard.server.storage.digest import compute_digest
 from modelyard.server.storage.local.incremental_hash import HashThreads
-from tests.server.storage.served_store import noise, wait_until
+from tests.server.storage.served_store import noise
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 STEP = 1 << 20
 SIZE = 3 * STEP + 5
@@ -50,7 +51,7 @@ def test_wait_for_digest_after_last_byte_returns_digest(hash_threads: HashThread
         hash_in_progress.advance(frontier)
         assert hash_in_progress.digest is None
     hash_in_progress.advance(SIZE)
-    assert hash_in_progress.wait_for_digest(10) == expected_digest(body)
+    assert hash_in_progress.wait_for_digest(PATIENCE_SECONDS) == expected_digest(body)
 
 
 def test_wait_for_digest_incomplete_file_returns_none_after_timeout(hash_threads: HashThreads, file: Path) -> None:
@@ -68,13 +69,13 @@ def test_rewind_after_hashing_hashes_new_bytes(
         wrong.write(noise(5))
     hash_in_progress = hash_threads.start_hash(file, SIZE, STEP)
     hash_in_progress.advance(SIZE)
-    assert hash_in_progress.wait_for_digest(10) != expected_digest(body)
+    assert hash_in_progress.wait_for_digest(PATIENCE_SECONDS) != expected_digest(body)
     hash_in_progress.rewind(back_to)
     assert hash_in_progress.digest is None
     with file.open("r+b") as again:  # in place, as parts are: a file that is cut short under its reader is lost
         again.write(body)
     hash_in_progress.advance(SIZE)
-    assert hash_in_progress.wait_for_digest(10) == expected_digest(body)
+    assert hash_in_progress.wait_for_digest(PATIENCE_SECONDS) == expected_digest(body)
 
 
 def test_rewind_during_hashing_hashes_new_bytes(hash_threads: HashThreads, file: Path, body: bytes) -> None:
@@ -92,14 +93,14 @@ def test_rewind_during_hashing_hashes_new_bytes(hash_threads: HashThreads, file:
             writer.write(body[:STEP])
             writer.flush()
         hash_in_progress.advance(SIZE)
-        assert hash_in_progress.wait_for_digest(10) == expected_digest(body)
+        assert hash_in_progress.wait_for_digest(PATIENCE_SECONDS) == expected_digest(body)
 
 
 def test_wait_for_digest_missing_file_returns_none(hash_threads: HashThreads, file: Path) -> None:
     hash_in_progress = hash_threads.start_hash(file, SIZE, STEP)
     file.unlink()
     hash_in_progress.advance(SIZE)
-    assert hash_in_progress.wait_for_digest(10) is None
+    assert hash_in_progress.wait_for_digest(PATIENCE_SECONDS) is None
 
 
 def test_paused_for_rename_during_hashing_keeps_digest(hash_threads: HashThreads, file: Path, body: bytes) -> None:
@@ -108,14 +109,16 @@ def test_paused_for_rename_during_hashing_keeps_digest(hash_threads: HashThreads
     with hash_in_progress.paused_for_rename():
         hash_in_progress.path = file.rename(file.with_name("moved"))
     hash_in_progress.advance(SIZE)
-    assert hash_in_progress.wait_for_digest(10) == expected_digest(body)
+    assert hash_in_progress.wait_for_digest(PATIENCE_SECONDS) == expected_digest(body)
 
 
 def test_hash_threads_many_files_all_get_digests(hash_threads: HashThreads, file: Path, body: bytes) -> None:
     followings = [hash_threads.start_hash(file, SIZE, STEP) for _ in range(20)]
     for hash_in_progress in followings:
         hash_in_progress.advance(SIZE)
-    assert {hash_in_progress.wait_for_digest(10) for hash_in_progress in followings} == {expected_digest(body)}
+    assert {hash_in_progress.wait_for_digest(PATIENCE_SECONDS) for hash_in_progress in followings} == {
+        expected_digest(body)
+    }
 
 
 def test_close_with_waiting_caller_returns_no_digest(file: Path) -> None:
@@ -123,7 +126,7 @@ def test_close_with_waiting_caller_returns_no_digest(file: Path) -> None:
     hash_in_progress = hash_threads.start_hash(file, SIZE, STEP)
     hash_threads.close()
     hash_in_progress.advance(SIZE)
-    assert hash_in_progress.wait_for_digest(10) is None
+    assert hash_in_progress.wait_for_digest(PATIENCE_SECONDS) is None
 
 
 def test_find_hash_after_set_hash_returns_digest(hash_threads: HashThreads, file: Path, body: bytes) -> None:

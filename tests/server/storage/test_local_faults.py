@@ -25,7 +25,8 @@ from modelyard.server.storage.local.parts_journal import JOURNAL, PartsJournal
 from modelyard.server.storage.local.routes import build_blob_app
 from modelyard.server.storage.local.store import LocalStore
 from tests.server.storage import part_writer
-from tests.server.storage.served_store import HOUR, ServedStore, noise, serving, wait_until
+from tests.server.storage.served_store import HOUR, ServedStore, noise, serving
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 PART, COUNT = 256 << 10, 4
 
@@ -100,7 +101,7 @@ def test_resume_upload_after_restart_finishes_with_recomputed_digest(tmp_path: P
     store = opened(tmp_path)
     second = _written(store, key, upload, 2, body[PART:])
     store.finish_multipart(key, upload, [first, second])
-    digest = store.wait_for_digest(key, 10)
+    digest = store.wait_for_digest(key, PATIENCE_SECONDS)
     assert digest is not None
     assert b"".join(store.read(key, 0, PART * 2)) == body
     store.close()
@@ -350,7 +351,7 @@ def failing(root: Path, call: str, when: int, *arguments: str) -> str:
         "-e",
         f"inject={call}:error=EIO:when={when}",
     )
-    said, _ = writer(root, *arguments, under=strace).communicate(timeout=60)
+    said, _ = writer(root, *arguments, under=strace).communicate(timeout=PATIENCE_SECONDS)
     return said.strip()
 
 

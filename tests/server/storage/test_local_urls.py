@@ -13,7 +13,8 @@ from modelyard.server.storage.local.routes import build_blob_app
 from modelyard.server.storage.local.signing import LEEWAY_SECONDS
 from modelyard.server.storage.local.store import LocalStore
 from tests.server.storage.conftest import SECRET
-from tests.server.storage.served_store import HOUR, Answer, ServedStore, noise, read_status, serving, wait_until
+from tests.server.storage.served_store import HOUR, Answer, ServedStore, noise, read_status, serving
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -179,9 +180,11 @@ def test_put_client_disconnects_leaves_nothing(own: ServedStore, store: LocalSto
     assert own.store.stat(key) is None
 
 
-def test_put_idle_client_is_refused_and_leaves_nothing(own: ServedStore, store: LocalStore) -> None:
-    connection = own.begin(own.store.presign_put(own.new_key(), 3_000_000, None, HOUR), noise(100))
-    assert read_status(connection) == 408
+def test_put_idle_client_is_refused_and_leaves_nothing(store: LocalStore) -> None:
+    with serving(build_blob_app(store, idle_seconds=0.5)) as port:
+        own = ServedStore(store, port)
+        connection = own.begin(store.presign_put(own.new_key(), 3_000_000, None, HOUR), noise(100))
+        assert read_status(connection) == 408
     wait_until(lambda: leftovers(store) == [])
 
 

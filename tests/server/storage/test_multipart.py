@@ -14,6 +14,7 @@ from modelyard.server.storage.blob_store import (
     StoreError,
 )
 from tests.server.storage.served_store import HOUR, ServedStore, noise
+from tests.waiting import PATIENCE_SECONDS
 
 
 def started(served_store: ServedStore, body: bytes) -> tuple[str, str, list[NamedPart]]:
@@ -56,7 +57,7 @@ def test_resize_multipart_larger_and_smaller_file_has_the_last_size(any_served_s
     assert stored is not None
     assert stored.size == len(body)
     assert any_served_store.get(key).body == body
-    digest = store.wait_for_digest(key, 10)
+    digest = store.wait_for_digest(key, PATIENCE_SECONDS)
     assert digest is None or digest.sha256 == hashlib.sha256(body).hexdigest()
 
 

@@ -12,6 +12,7 @@ from modelyard.server.storage.blob_store import NoSuchUpload, StoreUnavailable
 from modelyard.server.storage.s3.store import Bucket, S3Store
 from tests.seaweed import RunningSeaweed
 from tests.server.storage.served_store import HOUR, ServedStore, bucket_in
+from tests.waiting import PATIENCE_SECONDS
 
 BODY = b"the bytes of a model"
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -129,7 +130,7 @@ def test_presign_with_public_endpoint_uses_it(seaweed_server: RunningSeaweed, bu
     request = store.presign_put(key, len(BODY), SHA256, HOUR)
     assert request.url.startswith(f"{public}/{bucket}/public/{key}?")
     target = urlsplit(request.url)
-    connection = http.client.HTTPConnection("localhost", target.port, timeout=20)
+    connection = http.client.HTTPConnection("localhost", target.port, timeout=PATIENCE_SECONDS)
     connection.request("PUT", f"{target.path}?{target.query}", BODY, dict(request.headers))
     assert connection.getresponse().status == 200
     connection.close()

@@ -15,6 +15,7 @@ from modelyard.server.settings import Settings
 from modelyard.server.storage.s3.bucket_rules import PAGE_RULE, UPLOADS_RULE
 from tests.rclone import RunningRclone
 from tests.seaweed import RunningSeaweed, create_s3_client
+from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def test_setup_command_adds_cors_rule_for_page(
 
 def preflight(seaweed: RunningSeaweed, bucket: str, origin: str) -> int:
     """Return the status of a browser's preflight request for a PUT from this origin."""
-    connection = http.client.HTTPConnection("127.0.0.1", seaweed.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", seaweed.port, timeout=PATIENCE_SECONDS)
     asked = {
         "Origin": origin,
         "Access-Control-Request-Method": "PUT",

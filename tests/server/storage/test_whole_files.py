@@ -8,7 +8,8 @@ import pytest
 from modelyard.server.storage.blob_store import (
     NoSuchKey,
 )
-from tests.server.storage.served_store import HOUR, Answer, ServedStore, noise, read_status, wait_until
+from tests.server.storage.served_store import HOUR, Answer, ServedStore, noise, read_status
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, 3_000_000])

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from modelyard.server.storage.blob_store import StoredKey, StoredObject, StoreFull, StoreUnavailable
 from modelyard.server.storage.local.store import LocalStore
-
-STALL_SECONDS = 20.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 class FaultyStore(LocalStore):
@@ -49,7 +48,7 @@ class FaultyStore(LocalStore):
         team = key.split("/")[1]
         if team in self.stalling:
             self.stalled.release()
-            self.release.wait(STALL_SECONDS)
+            self.release.wait(PATIENCE_SECONDS)
         if self.is_unavailable or team in self.failing:
             raise StoreUnavailable("The store broke off.")
         return super().read(key, start, length, version)

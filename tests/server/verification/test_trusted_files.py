@@ -13,6 +13,7 @@ from tests.server.inspection import builders
 from tests.server.inspection.builders import ZipEntry
 from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.unverified_team import UnverifiedTeam
+from tests.waiting import PATIENCE_SECONDS
 
 RUN = builders.call(builders.named("os", "system"), builders.text("true"))
 UNSAFE = builders.build_tensorless_checkpoint(RUN)
@@ -45,7 +46,7 @@ def verify_one_meanwhile(team: UnverifiedTeam) -> Iterator[None]:
     store.stalling.add(str(team.owner.team_id))
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(team.verify)
-        assert store.stalled.acquire(timeout=10)
+        assert store.stalled.acquire(timeout=PATIENCE_SECONDS)
         store.stalling.clear()
         yield
         store.release.set()

@@ -121,6 +121,7 @@ class RandomSteps:
             assert (shown["file_hash"], shown["verification"]) == (model["file_hash"], model["verification"])
 
 
+@pytest.mark.extended(reason="hundreds of random steps; test_pending_versions.py and models/test_versions.py have each")
 def test_random_steps_keep_one_current_version_and_no_path_is_lost_by_a_push(
     unverified: UnverifiedTeam, machine: Machine
 ) -> None:

@@ -11,7 +11,9 @@ import pytest
 from modelyard.server.database.base import now
 from modelyard.server.storage.blob_store import StoreUnavailable
 from modelyard.server.storage.digest import RANGE_BYTES
+from modelyard.server.verification import blob_leases
 from modelyard.server.verification.blob_leases import (
+    LONGEST_PAUSE,
     lease_next_blob,
     list_waiting_teams,
     release_lease,
@@ -23,6 +25,7 @@ from modelyard.server.verification.worker import Verifier
 from tests.server.harness import make_model_file
 from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.unverified_team import UnverifiedTeam
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -82,16 +85,18 @@ def test_record_result_with_lost_lease_returns_false(unverified: UnverifiedTeam)
     assert unverified.state(model_id) == "verified"
 
 
-def test_verify_stalled_read_renews_its_lease(faulty: UnverifiedTeam) -> None:
+def test_verify_stalled_read_renews_its_lease(faulty: UnverifiedTeam, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to ``STALL_TIMEOUT``, also while no byte arrives."""
     store, model_id = get_store(faulty), faulty.register()
     store.stalling.add(str(faulty.owner.team_id))
-    verifier = faulty.new_verifier(life=timedelta(seconds=1))
-    with run_verifier(verifier):
-        assert store.stalled.acquire(timeout=10)
-        first = faulty.blob(model_id).leased_until
-        assert first is not None
-        while (faulty.blob(model_id).leased_until or first) <= first + timedelta(seconds=2):
+    # A clock that only the test advances; a thread renews the lease four times in a real second.
+    moments, life = [now()], timedelta(seconds=1)
+    monkeypatch.setattr(blob_leases, "get_database_time", lambda _session: moments[-1])
+    with run_verifier(faulty.new_verifier(life=life)):
+        assert store.stalled.acquire(timeout=PATIENCE_SECONDS)
+        for _ in range(4):
+            moments.append(moments[-1] + life / 2)
+            wait_until(lambda: faulty.blob(model_id).leased_until == moments[-1] + life)
             assert faulty.verify() is False
         store.release.set()
     assert faulty.state(model_id) == "verified"
@@ -134,7 +139,11 @@ def test_verify_with_missing_store_folder_fails_no_blob(faulty: UnverifiedTeam) 
     assert faulty.state(model_id) == "verified"
 
 
-def test_verify_unreadable_blob_is_postponed_with_growing_pauses_behind_others(faulty: UnverifiedTeam) -> None:
+def test_verify_unreadable_blob_is_postponed_with_growing_pauses_behind_others(
+    faulty: UnverifiedTeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No pause ends during the test.
+    monkeypatch.setattr(blob_leases, "FIRST_PAUSE", LONGEST_PAUSE / 4)
     store, model_id = get_store(faulty), faulty.register()
     store.failing.add(str(faulty.owner.team_id))
     pauses = []
@@ -161,7 +170,7 @@ def test_verify_team_with_stalled_reads_leaves_one_thread_for_others(faulty: Unv
     store.stalling.add(str(faulty.owner.team_id))
     verifier = faulty.new_verifier(workers=3)
     with run_verifier(verifier, 2):
-        assert all(store.stalled.acquire(timeout=10) for _ in range(2))
+        assert all(store.stalled.acquire(timeout=PATIENCE_SECONDS) for _ in range(2))
         assert verifier.verify_next() is False, "The last thread took a third blob of one team."
         for number in range(3):
             model_id = faulty.register(make_model_file(f"other {number}"), f"loras/{number}.safetensors", owner=other)
@@ -176,7 +185,7 @@ def test_stopped_verifier_releases_its_lease(faulty: UnverifiedTeam) -> None:
     model_id = faulty.register(make_model_file("large", RANGE_BYTES), "loras/large.safetensors")
     store.stalling.add(str(faulty.owner.team_id))
     with run_verifier(faulty.verifier):
-        assert store.stalled.acquire(timeout=10)
+        assert store.stalled.acquire(timeout=PATIENCE_SECONDS)
         faulty.verifier.stop()
         store.release.set()
     blob = faulty.blob(model_id)

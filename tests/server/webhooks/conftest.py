@@ -1,6 +1,7 @@
 """Registries whose operator lists two receivers, and steps of the jobs of webhooks, one at a time."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from modelyard.server.database.base import now
 from modelyard.server.identity.state import Identity
 from modelyard.server.outbound.client import Limits
 from modelyard.server.resources import Resources, open_resources
+from modelyard.server.scheduler import jobs
 from modelyard.server.settings import Settings
 from modelyard.server.webhooks.publishing import publish_events
 from modelyard.server.webhooks.sender import Sender
@@ -19,9 +21,11 @@ from tests.server.conftest import CHEAP
 from tests.server.environments import Environments
 from tests.server.harness import ApiCaller, Harness
 from tests.server.webhooks.receiver import Receiver, run_receiver
+from tests.waiting import PATIENCE_SECONDS
 
-# A receiver that does not answer ends an attempt soon.
-LIMITS = Limits(connect_seconds=5.0, read_seconds=0.3, head_seconds=0.3)
+# For receivers that answer, and for one that does not, which ends an attempt soon.
+LIMITS = Limits(PATIENCE_SECONDS, PATIENCE_SECONDS, PATIENCE_SECONDS)
+IMPATIENT = Limits(connect_seconds=5.0, read_seconds=0.3, head_seconds=0.3)
 # Listed by the operator, with port 443; nothing listens there.
 INTERNAL_HOST = "127.0.0.2"
 
@@ -96,6 +100,12 @@ def settings(
     hosts = (receiver.host, other_receiver.host, INTERNAL_HOST)
     with environments.create_settings(tmp_path, webhook_hosts=hosts) as settings:
         yield settings
+
+
+@pytest.fixture
+def patient_senders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the jobs of registries that start later wait for receivers as long as a test may take."""
+    monkeypatch.setattr(jobs, "Sender", partial(Sender, limits=LIMITS))
 
 
 @pytest.fixture

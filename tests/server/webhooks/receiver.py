@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.waiting import PATIENCE_SECONDS
+
 
 @dataclass(frozen=True)
 class Message:
@@ -47,7 +49,7 @@ class Receiver(ThreadingHTTPServer):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 messages.append(Message({name.lower(): value for name, value in self.headers.items()}, body))
                 arrived.release()
-                assert going.wait(60)
+                assert going.wait(PATIENCE_SECONDS)
                 status, headers = answers.pop(0) if answers else (204, {})
                 self.send_response(status)
                 for name, value in ({"Content-Length": "0"} | headers).items():
@@ -75,7 +77,7 @@ class Receiver(ThreadingHTTPServer):
 
     def wait_for_message(self) -> Message:
         """Wait for one more message, and return the newest."""
-        assert self.arrived.acquire(timeout=30)
+        assert self.arrived.acquire(timeout=PATIENCE_SECONDS)
         return self.messages[-1]
 
 

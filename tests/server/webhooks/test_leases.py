@@ -8,6 +8,7 @@ from modelyard.server.webhooks.delivery_leases import LeasedDelivery, lease_next
 from modelyard.server.webhooks.sender_share import SenderShare
 from tests.server.webhooks.conftest import Steps, create_webhook, list_deliveries
 from tests.server.webhooks.receiver import Receiver
+from tests.waiting import PATIENCE_SECONDS
 
 WORKERS, ROUNDS = 6, 8
 
@@ -23,7 +24,7 @@ def test_lease_by_six_workers_at_once_one_delivery_of_a_webhook_and_two_of_a_tea
     barrier = threading.Barrier(WORKERS)
 
     def lease() -> LeasedDelivery | None:
-        barrier.wait(30)
+        barrier.wait(PATIENCE_SECONDS)
         return lease_next_delivery(steps.database, SenderShare())
 
     for _ in range(ROUNDS):

@@ -18,7 +18,7 @@ from modelyard.server.webhooks.sender_share import MAX_PER_TEAM, RESERVED_THREAD
 from modelyard.server.webhooks.tables import WebhookRow
 from tests.server.harness import ApiCaller, Harness
 from tests.server.outbound.connect_proxy import ConnectProxy
-from tests.server.webhooks.conftest import INTERNAL_HOST, LIMITS, Steps, create_webhook, list_deliveries
+from tests.server.webhooks.conftest import IMPATIENT, INTERNAL_HOST, LIMITS, Steps, create_webhook, list_deliveries
 from tests.server.webhooks.receiver import Receiver
 
 
@@ -134,7 +134,8 @@ def test_retry_after_is_honoured_if_it_is_longer_than_the_pause(steps: Steps, re
     assert row["next_attempt_at"] > (now() + timedelta(minutes=50)).isoformat()
 
 
-def test_receiver_that_never_answers_ends_the_attempt(steps: Steps, receiver: Receiver) -> None:
+def test_receiver_that_never_answers_ends_the_attempt(steps: Steps, settings: Settings, receiver: Receiver) -> None:
+    steps.sender = Sender(steps.database, settings, steps.registry.resources.cipher, IMPATIENT)
     webhook, _ = create_webhook(steps.owner, receiver.url)
     receiver.pause()
     steps.register()
@@ -170,7 +171,7 @@ def test_worker_that_dies_while_it_sends_leaves_the_delivery_to_another_one_with
 
 
 def test_slow_receiver_of_one_team_does_not_delay_another_team(
-    registry: Harness, receiver: Receiver, other_receiver: Receiver
+    patient_senders: None, registry: Harness, receiver: Receiver, other_receiver: Receiver
 ) -> None:
     receiver.pause()
     for number in range(5):
@@ -183,10 +184,11 @@ def test_slow_receiver_of_one_team_does_not_delay_another_team(
     other_receiver.wait_for_message()
     # The slow receiver has answered none of them yet.
     assert len(receiver.messages) <= 2
+    receiver.resume()
 
 
 def test_slow_receiver_of_three_teams_does_not_delay_a_fourth_team(
-    registry: Harness, receiver: Receiver, other_receiver: Receiver
+    patient_senders: None, registry: Harness, receiver: Receiver, other_receiver: Receiver
 ) -> None:
     receiver.pause()
     for team in [registry.owner, registry.create_team(), registry.create_team()]:

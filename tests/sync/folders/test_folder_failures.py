@@ -20,6 +20,7 @@ from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.scan import MachineState
 from modelyard.sync.planning.actions import Plan
 from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine
+from tests.waiting import PATIENCE_SECONDS
 
 PATH = "diffusers/flux"
 WEIGHTS = os.urandom(100_000)
@@ -178,7 +179,7 @@ def test_cleaning_beside_a_replacement_leaves_its_folder_alone(
         if folder.path == machine.work and not cleaners:
             cleaners.append(threading.get_ident())
             is_cleaning.set()
-            assert is_exchanging.wait(30)
+            assert is_exchanging.wait(PATIENCE_SECONDS)
         elif folder.path == machine.work and threading.get_ident() in cleaners:
             is_cleaned.set()
         return list_names(folder)
@@ -186,7 +187,7 @@ def test_cleaning_beside_a_replacement_leaves_its_folder_alone(
     def wait_for_cleaning(flag: int, _: bytes, __: bytes) -> bool:
         if flag == _EXCHANGE:
             is_exchanging.set()
-            assert is_cleaned.wait(30)
+            assert is_cleaned.wait(PATIENCE_SECONDS)
         return False
 
     monkeypatch.setattr(OpenFolder, "list_names", list_names_in_turn)
@@ -203,7 +204,7 @@ def apply_beside_cleaning(machine: RealMachine, plan: Plan, is_cleaning: threadi
         options = replace(DEFAULT_OPTIONS, get_file_url=machine.store.get_file_url)
         async with Executor(state, machine.store.get_download_url, options) as executor:
             await executor.submit(Plan(work_folders=plan.work_folders), options)
-            assert await asyncio.to_thread(is_cleaning.wait, 30)
+            assert await asyncio.to_thread(is_cleaning.wait, PATIENCE_SECONDS)
             await executor.submit(plan, options)
             await executor.wait_until_idle()
             return [state.state for state in executor.progress.list_replica_states()]

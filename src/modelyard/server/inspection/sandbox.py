@@ -204,6 +204,6 @@ class _Process:
         if not self._has_requested:
             return SandboxNotStarted("The sandbox did not start.")
         with suppress(subprocess.TimeoutExpired):
-            if self._process.wait(1) == -signal.SIGXCPU:
+            if self._process.wait(10) == -signal.SIGXCPU:
                 return SandboxFailed(f"needs more than {self._limits.cpu_seconds} seconds of processor time to inspect")
         return SandboxFailed("exceeds the memory limit of its inspection, or made it fail")

@@ -113,6 +113,10 @@ def find_reason(content: bytes) -> str:
     return ""
 
 
+@pytest.mark.extended(
+    reason="starts a process for each file; the scanner refuses the same files in this process above, and "
+    "test_pickle_scanner.py covers the sandbox"
+)
 def test_hostile_file_is_refused_in_the_sandbox(corpus: dict[str, bytes], marker: Path) -> None:
     accepted = []
     for index, (name, content) in enumerate(corpus.items()):
@@ -124,6 +128,10 @@ def test_hostile_file_is_refused_in_the_sandbox(corpus: dict[str, bytes], marker
     assert not marker.exists()
 
 
+@pytest.mark.extended(
+    reason="starts a process for each file; the scanner refuses the same files in this process above, and "
+    "test_conversion.py covers what is converted"
+)
 def test_hostile_file_is_not_converted(corpus: dict[str, bytes], marker: Path) -> None:
     converted = []
     for name, content in corpus.items():
