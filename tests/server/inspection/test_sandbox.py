@@ -1,9 +1,13 @@
 """Which files are inspected within a request and which in a sandbox; both have the same result, within their limits."""
 
+import os
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +15,13 @@ from modelyard.server.inspection import inspector
 from modelyard.server.inspection.inspector import VALIDATORS, inspect_file, inspect_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
 from modelyard.server.inspection.pickles import SCANNER, inspect_pickle
-from modelyard.server.inspection.sandbox import DEFAULT_LIMITS, SandboxLimits, SandboxProgram, run_in_sandbox
+from modelyard.server.inspection.sandbox import DEFAULT_LIMITS, WORKER_SLOTS, SandboxLimits, run_in_sandbox
 from modelyard.wire.problems import NotAModelFile
 from tests.server.inspection import builders
 from tests.server.inspection.test_pickle_scanner import build_slow_pickle, list_child_processes
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
+
+pytestmark = pytest.mark.slow
 
 
 def build_large_safetensors(tensors: int, dtype: str = "U8") -> bytes:
@@ -114,6 +120,47 @@ def test_inspect_within_request_second_large_header_at_the_same_time_returns_non
     thread.join()
 
 
+class GatedReader(builders.MemoryReader):
+    """A reader whose reads for a sandbox wait until ``may_continue`` is set."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.is_reading, self.may_continue = threading.Event(), threading.Event()
+
+    def read(self, start: int, length: int) -> bytes:
+        if list_child_processes():
+            self.is_reading.set()
+            assert self.may_continue.wait(2 * PATIENCE_SECONDS)
+        return super().read(start, length)
+
+
+def count_free_worker_slots() -> int:
+    """Return how many inspections could begin now; takes all slots for a moment."""
+    with ExitStack() as taken:
+        count = 0
+        while WORKER_SLOTS.acquire(blocking=False):
+            taken.callback(WORKER_SLOTS.release)
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("model.ckpt", build_slow_pickle(1)), ("model.safetensors", build_large_safetensors(20_000))],
+    ids=["pickle", "large header"],
+)
+def test_inspect_expensive_file_takes_one_of_the_worker_slots(name: str, content: bytes) -> None:
+    """There are as many as processors, at least two: so many files are inspected at once."""
+    reader, free = GatedReader(content), count_free_worker_slots()
+    thread = threading.Thread(target=lambda: inspect_file(reader, name, "scan"))
+    thread.start()
+    assert reader.is_reading.wait(PATIENCE_SECONDS)
+    free_meanwhile = count_free_worker_slots()
+    reader.may_continue.set()
+    thread.join()
+    assert (free, free_meanwhile, count_free_worker_slots()) == (max(2, os.cpu_count() or 1), free - 1, free)
+
+
 def test_inspect_pickle_above_processor_time_limit_states_the_limit() -> None:
     with pytest.raises(NotAModelFile, match="more than 1 seconds of processor time"):
         inspect_pickle(builders.MemoryReader(build_slow_pickle(900_000)), "scan", SandboxLimits(cpu_seconds=1))
@@ -137,12 +184,40 @@ def test_inspect_pickle_when_stopped_ends_its_process() -> None:
     assert list_child_processes() == before
 
 
-def test_run_in_sandbox_process_has_a_low_priority() -> None:
-    boot = """
-import json, os, struct, sys
+PROGRAM = """
+import json, os, signal, struct, sys
 sys.stdin.buffer.read(8)
-verdict = json.dumps({"nice": os.nice(0)}).encode()
-sys.stdout.buffer.write(struct.pack("<cQQ", b"V", 0, len(verdict)) + verdict)
+{}
+message = json.dumps(verdict).encode()
+sys.stdout.buffer.write(struct.pack("<cQQ", b"V", 0, len(message)) + message)
 """
-    program: SandboxProgram = replace(SCANNER, boot=boot)
-    assert run_in_sandbox(program, builders.MemoryReader(b"x"), SandboxLimits())["nice"] >= 10
+
+
+def run_program(statements: str) -> dict[str, Any]:
+    """Run Python statements in a sandbox; return the ``verdict`` that they set."""
+    program = replace(SCANNER, boot=PROGRAM.format(statements))
+    return run_in_sandbox(program, builders.MemoryReader(b"x"), SandboxLimits())
+
+
+def test_run_in_sandbox_process_has_a_low_priority_in_the_session_of_the_server() -> None:
+    """Linux compares the niceness of processes of one session only (autogroup)."""
+    seen = run_program("verdict = dict(id=os.getpid(), group=os.getpgid(0), session=os.getsid(0), nice=os.nice(0))")
+    assert (seen["session"], seen["nice"]) == (os.getsid(0), min(os.nice(0) + 10, 19))
+    # The terminal's Ctrl-C goes to the group of the server.
+    assert seen["group"] == seen["id"] != os.getpgid(0)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_run_in_sandbox_ends_processes_that_the_program_started() -> None:
+    # Without a kill, the child would end after ten minutes.
+    seen = run_program(
+        "child = os.fork()\nif not child: signal.alarm(600); signal.pause()\nverdict = dict(child=child)"
+    )
+    wait_until(lambda: not is_running(seen["child"]))

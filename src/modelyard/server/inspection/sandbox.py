@@ -109,7 +109,9 @@ class _Process:
             env={},
             cwd="/",
             bufsize=0,
-            start_new_session=True,
+            # A process group of its own: killed as one, and not reached by Ctrl-C, on which the server ends it. But no
+            # session of its own: Linux gives sessions equal shares of a processor (autogroup), whatever their niceness.
+            process_group=0,
         )
         pipes = [pipe for pipe in (self._process.stdin, self._process.stdout) if pipe is not None]
         self._stdin, self._stdout = (pipe.fileno() for pipe in pipes)
