@@ -4,6 +4,7 @@ import hashlib
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from modelyard.server.http.compression import accepts_encoding
@@ -29,10 +30,11 @@ class PageFile:
         return encoding, self.bodies[encoding]
 
 
-def read_page(folder: Path = BUILT) -> dict[str, PageFile]:
+@cache
+def read_page(folder: Path = BUILT) -> Mapping[str, PageFile]:
     """Return the page's files by URL path, such as ``/assets/main-3f2a.js``; empty if the page was not built.
 
-    Compressed variants belong to their file and have no path of their own.
+    They are read once in a process. Compressed variants belong to their file and have no path of their own.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in ENCODINGS.values()]
     return {f"/{path.relative_to(folder).as_posix()}": _read_file(path) for path in files}
