@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 NODE := $(RUN) -m tools.node
 PAGE := src/modelyard/server/page/built/index.html
 PAGE_SOURCES := $(shell find web extension -type d \( -name node_modules -o -path web/results -o -path web/tests -o -path web/bench \
-	-o -path web/screenshots -o -path web/comfyui \) -prune -o -type f ! -name schema.d.ts -print)
+	-o -path web/screenshots -o -path web/comfyui -o -name __pycache__ \) -prune -o -type f ! -name schema.d.ts -print)
 BENCH_READY := .venv-bench/.ready
 TORCH_READY := $(TORCH_VENV)/.ready
 DOCS_READY := .venv-docs/.ready
@@ -27,6 +27,8 @@ CODE := $(wildcard src tests tools bench extension)
 CLIENT_CODE := $(addprefix src/modelyard/,__init__.py __main__.py wire comfyui transfer client sync agent cli)
 # The suite runs on two processes; PYTEST adds arguments: make test PYTEST="-k paths".
 PYTEST ?=
+# Each process runs whole files, whose tests share fixtures, until one of them has nothing left.
+PARALLEL := -n 2 --dist worksteal
 # So does PLAYWRIGHT for the page's tests: make browser PLAYWRIGHT="upload.spec.ts".
 PLAYWRIGHT ?=
 KILLS ?= 200
@@ -40,7 +42,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-all test test-slow test-stores test-extended test-random test-large flaky neighbours fix lint types imports budgets journeys journeys-extended page browser browser-extended screenshots kills hf-clients manager-models torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-page lock clean
+.PHONY: help setup check check-all test test-check test-stores test-extended test-random test-large flaky fix lint types imports budgets journeys journeys-extended page browser browser-extended screenshots kills hf-clients manager-models torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-neighbours bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -70,33 +72,28 @@ check: $(READY)  ## what decides whether a change is right: what CI runs
 check-all: $(READY)  ## that and everything else, before a release: a table in build/check-all.md; STAGES="kills browser" runs some
 	$(RUN) -m tools.check all $(STAGES)
 
-test: $(READY)  ## the fast tests, four in five
-	$(RUN) -m pytest -n 2 -m "not slow and $(IN_CHECK)" $(PYTEST)
+test: $(READY)  ## the fast tests, three in four
+	$(RUN) -m pytest $(PARALLEL) -m "not slow and $(IN_CHECK)" $(PYTEST)
 
-test-slow: $(READY)  ## the tests of modules that take more than half a second a test: processes, databases
-	$(RUN) -m pytest -n 2 -m "slow and $(IN_CHECK)" $(PYTEST)
+test-check: $(READY)  ## the fast tests and the slow ones of `make check`
+	$(RUN) -m pytest $(PARALLEL) -m "$(IN_CHECK)" $(PYTEST)
 
 test-stores: $(READY)  ## what a database or a store can change in the rules for models, on PostgreSQL and S3
-	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 -m "$(IN_CHECK)" $(STORES) $(PYTEST)
+	MODELYARD_TEST_ON=large $(RUN) -m pytest $(PARALLEL) -m "$(IN_CHECK)" $(STORES) $(PYTEST)
 
 test-extended: $(READY)  ## tests that are too long for `make check`, and those that depend on time until they are mended
-	$(RUN) -m pytest -n 2 -m "extended or flaky" $(PYTEST)
+	$(RUN) -m pytest $(PARALLEL) -m "extended or flaky" $(PYTEST)
 
 test-random: $(READY)  ## the tests with generated cases, with other cases at each run
-	$(RUN) -m pytest -n 2 -m hypothesis --hypothesis-profile random $(PYTEST)
+	$(RUN) -m pytest $(PARALLEL) -m hypothesis --hypothesis-profile random $(PYTEST)
 
 # What is left out tries every store and both databases in `make test` already, or needs neither.
 test-large: $(READY)  ## all tests of the API once more, on PostgreSQL and S3
-	MODELYARD_TEST_ON=large $(RUN) -m pytest -n 2 tests/server tests/attacks --ignore tests/server/storage \
+	MODELYARD_TEST_ON=large $(RUN) -m pytest $(PARALLEL) tests/server tests/attacks --ignore tests/server/storage \
 		--ignore tests/server/database --ignore tests/server/verification --ignore tests/server/inspection $(PYTEST)
 
 flaky: $(READY)  ## repeat tests beside two busy processes, and count failures: make flaky TIMES=20 PYTEST="tests/journeys -m core"
 	$(RUN) -m tools.flaky $(TIMES) $(PYTEST)
-
-# One at a time and without other tests: they compare latencies, which another test would change.
-neighbours: $(READY)  ## latencies of other teams while one team sends expensive requests, on each database
-	$(RUN) -m pytest tests/noisy_neighbours $(PYTEST)
-	MODELYARD_TEST_ON=large $(RUN) -m pytest tests/noisy_neighbours $(PYTEST)
 
 fix: $(READY)  ## format, apply safe fixes, write the reference pages anew
 	$(RUN) -m ruff check --fix $(CODE)
@@ -208,6 +205,9 @@ bench-fleet: $(READY)  ## 200 machines on one server; one real agent, against ar
 
 bench-compare: $(READY)  ## medians of requests against those of an older commit: make bench-compare COMMIT=7b96001
 	$(RUN) -m bench.compare_commits $(COMMIT)
+
+bench-neighbours: $(READY)  ## latencies of a team while another sends floods; in turn with another commit: COMMIT=7b96001
+	$(RUN) -m bench.neighbours $(if $(COMMIT),--commit $(COMMIT)) $(if $(ONLY),--only $(ONLY))
 
 bench-page: $(READY) $(PAGE)  ## the page at BENCH_MODELS (100,000) models: paints, pictures, scrolling, reactions; a push of 2 GiB
 	$(NODE) npx playwright test --config bench

@@ -110,18 +110,25 @@ def main() -> None:
 
 
 @contextmanager
-def _open_both(home: Path, commit: str) -> Iterator[tuple[Registry, Registry]]:
-    """Set up the older commit in a worktree with an environment of its own, and run both servers."""
+def set_up_commit(home: Path, commit: str) -> Iterator[Path]:
+    """Set up another commit in a worktree with an environment of its own; yield the interpreter of that."""
     older = home / "older"
     subprocess.run(["git", "worktree", "add", "--quiet", "--detach", older, commit], cwd=REPOSITORY, check=True)
     try:
         subprocess.run(["make", "--silent", "setup"], cwd=older, check=True)
-        old, new = RunningServer(home / "old"), RunningServer(home / "new")
-        old.python = older / ".venv/bin/python"
-        with old, new:
-            yield Registry(old), Registry(new)
+        yield older / ".venv/bin/python"
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", older], cwd=REPOSITORY, check=True)
+
+
+@contextmanager
+def _open_both(home: Path, commit: str) -> Iterator[tuple[Registry, Registry]]:
+    """Run the servers of both commits."""
+    with set_up_commit(home, commit) as python:
+        old, new = RunningServer(home / "old"), RunningServer(home / "new")
+        old.python = python
+        with old, new:
+            yield Registry(old), Registry(new)
 
 
 def _measure(old: Registry, new: Registry, commit: str, count: int) -> tuple[Table, list[Goal]]:

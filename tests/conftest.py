@@ -19,7 +19,7 @@ settings.register_profile("modelyard", settings.get_profile("random"), derandomi
 settings.load_profile("modelyard")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse marks without a reason; on another database or store, keep only the tests that use it.
 
     The others would run the same way again.
@@ -29,7 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if set(mark.kwargs) != {"reason"}:
                 raise pytest.UsageError(f"{item.nodeid}: the mark '{mark.name}' needs a reason.")
     if os.environ.get("MODELYARD_TEST_ON", "small") != "small":
+        dropped = [item for item in items if "environments" not in getattr(item, "fixturenames", ())]
         items[:] = [item for item in items if "environments" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=dropped)
 
 
 @pytest.fixture(scope="session")

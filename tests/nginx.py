@@ -5,7 +5,6 @@ import re
 import signal
 import ssl
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +14,12 @@ import httpx2
 
 from tests.certificates import make_certificate
 from tests.ports import free_port
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tools.repository import ROOT
 
 CONFIGURATION = ROOT / "docs" / "deploy" / "nginx.conf"
 START_SECONDS = PATIENCE_SECONDS
+PUBLIC_RATE = "10r/s"
 # The server line of the handbook's file, which is replaced by the test's servers.
 _SERVER = re.compile(r"^    server 127\.0\.0\.1:8400 (?P<limits>.*)$", re.MULTILINE)
 _MAIN = """
@@ -58,6 +58,8 @@ class RunningNginx:
         self._ports = free_port(), free_port()
         self.plain_url = f"http://localhost:{self._ports[0]}"
         self.url = f"https://localhost:{self._ports[1]}"
+        # The rate of calls to the public routes, if it is another than the handbook's; set it before a start.
+        self.public_rate = PUBLIC_RATE
         # One file with the key and the certificate.
         self.certificate = folder / "tls.pem"
 
@@ -97,7 +99,7 @@ class RunningNginx:
         """Start nginx and wait until it answers.
 
         Raises:
-            AssertionError: it exited (the message is its output), or did not answer within 30 seconds.
+            AssertionError: it exited (the message is its output), or did not answer in time.
         """
         user = "user root;" if os.geteuid() == 0 else ""
         (self._folder / "main.conf").write_text(_MAIN.format(folder=self._folder, user=user))
@@ -114,7 +116,7 @@ class RunningNginx:
             self._process.wait(START_SECONDS)
 
     def _build_configuration(self) -> str:
-        """Return the handbook's file with the test's ports, name, certificate and paths, otherwise unchanged."""
+        """Return the handbook's file with the test's ports, name, certificate, paths and rate, otherwise unchanged."""
         text = CONFIGURATION.read_text(encoding="utf-8")
         server_line = _SERVER.search(text)
         assert server_line is not None
@@ -127,6 +129,7 @@ class RunningNginx:
             ("models.example", "localhost"),
             ("/etc/ssl/modelyard/cert.pem", str(self.certificate)),
             ("/etc/ssl/modelyard/key.pem", str(self.certificate)),
+            (f"zone=modelyard_public:10m rate={PUBLIC_RATE}", f"zone=modelyard_public:10m rate={self.public_rate}"),
             ("/var/log/nginx/modelyard.log", f"{self._folder}/access.log"),
         ):
             assert original in text, f"{CONFIGURATION.name} has no '{original}' any more."
@@ -135,14 +138,15 @@ class RunningNginx:
 
     def _wait_until_answering(self) -> None:
         """Poll the plain HTTP port until nginx answers; fail if it exits."""
-        assert self._process is not None
-        ends = time.monotonic() + START_SECONDS
-        while time.monotonic() < ends:
-            assert self._process.poll() is None, (self._folder / "output").read_text()
+        process = self._process
+        assert process is not None
+
+        def is_answering() -> bool:
+            assert process.poll() is None, (self._folder / "output").read_text()
             try:
                 httpx2.get(self.plain_url, trust_env=False)
             except httpx2.TransportError:
-                time.sleep(0.02)
-            else:
-                return
-        raise AssertionError("nginx did not answer.")
+                return False
+            return True
+
+        wait_until(is_answering, START_SECONDS)

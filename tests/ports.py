@@ -3,9 +3,13 @@
 import secrets
 import signal
 import socket
+import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
+
+from tests.waiting import wait_until
 
 # Above the ports of services that a machine may run anyway.
 LOWEST_PORT = 10_000
@@ -43,6 +47,19 @@ def start_on_free_ports(service: Service) -> None:
             service.stop(signal.SIGKILL)
             service.choose_ports()
     return service.start()
+
+
+def wait_for_start(process: subprocess.Popen[bytes], is_answering: Callable[[], bool], log: Callable[[], str]) -> None:
+    """Wait until a server answers that was just started.
+
+    Raises:
+        NotStartedError: it exited, or did not answer in time; the message is the end of its log.
+    """
+    try:
+        wait_until(lambda: process.poll() is not None or is_answering())
+        assert process.poll() is None
+    except AssertionError as failure:
+        raise NotStartedError(f"The server did not answer:\n{log()[-4000:]}") from failure
 
 
 def first_ephemeral_port() -> int:

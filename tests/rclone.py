@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +17,9 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from tests.ports import NotStartedError, free_port, start_on_free_ports
+from tests.ports import free_port, start_on_free_ports, wait_for_start
 from tests.seaweed import create_s3_client
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, PROBE_SECONDS
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "rclone"
 START_SECONDS = PATIENCE_SECONDS
@@ -74,11 +73,7 @@ class RunningRclone:
             command += ["--auth-key", f"{self.access_key},{self.secret_key}"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        ends = time.monotonic() + START_SECONDS
-        while not self._is_answering():
-            if self._process.poll() is not None or time.monotonic() > ends:
-                raise NotStartedError(f"rclone did not answer:\n{self.log}")
-            time.sleep(0.02)
+        wait_for_start(self._process, self._is_answering, lambda: self.log)
 
     def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> None:
         """Stop the server and wait for its exit; does nothing if it is stopped."""
@@ -99,7 +94,7 @@ class RunningRclone:
 
     def _is_answering(self) -> bool:
         """Return whether an S3 service answers: another program may have taken the port."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PROBE_SECONDS)
         try:
             connection.request("GET", "/")
             return connection.getresponse().read().startswith(b"<?xml")

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -14,7 +13,7 @@ import httpx2
 from fastapi.testclient import TestClient
 
 from tests.server.harness import PASSWORD, ApiCaller
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 OWNER = "owner@studio.test"
 START_SECONDS = 2 * PATIENCE_SECONDS
@@ -150,13 +149,18 @@ class RunningServer:
 
     def _wait_for_url(self, log_start: int) -> str:
         """Poll the log until the server logs its URL; kill the server if it does not in time."""
-        ends = time.monotonic() + START_SECONDS
-        while time.monotonic() < ends:
-            output = self.log.read_bytes()[log_start:].decode(errors="replace")
-            if announcement := _ANNOUNCED.search(output):
-                return announcement[1]
-            if not self.is_alive:
-                raise AssertionError(f"The server exited:\n{output}")
-            time.sleep(0.02)
-        self.kill()
-        raise AssertionError(f"The server did not announce itself:\n{output}")
+
+        def read_output() -> str:
+            return self.log.read_bytes()[log_start:].decode(errors="replace")
+
+        def find_url() -> re.Match[str] | None:
+            was_alive = self.is_alive
+            announcement = _ANNOUNCED.search(read_output())
+            assert announcement or was_alive, f"The server exited:\n{read_output()}"
+            return announcement
+
+        try:
+            return wait_until(find_url, START_SECONDS, read_output)[1]
+        except AssertionError:
+            self.kill()
+            raise

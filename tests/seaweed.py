@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,10 @@ from uuid import uuid4
 from botocore.config import Config
 from botocore.session import Session
 
-from tests.ports import NotStartedError, free_port, start_on_free_ports
-from tests.waiting import PATIENCE_SECONDS
+from tests.ports import free_port, start_on_free_ports, wait_for_start
+from tests.waiting import PATIENCE_SECONDS, PROBE_SECONDS
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "weed"
-START_SECONDS = PATIENCE_SECONDS
 STOP_SECONDS = PATIENCE_SECONDS
 # SeaweedFS uses a second port for gRPC, this many above each port.
 GRPC_PORT_OFFSET = 10_000
@@ -87,7 +85,7 @@ class RunningSeaweed:
             self._process = subprocess.Popen(
                 self._build_command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder
             )
-        self._wait_until_answering()
+        wait_for_start(self._process, self._is_answering, lambda: self.log)
 
     def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> None:
         """Stop the server and wait for its exit: SIGKILL is a crash; does nothing if it is stopped."""
@@ -143,26 +141,13 @@ class RunningSeaweed:
         }
         return [str(PROGRAM), "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in options.items())]
 
-    def _wait_until_answering(self) -> None:
-        """Poll until the server is ready.
-
-        Raises:
-            NotStartedError: it exited, or was not ready in time.
-        """
-        assert self._process is not None
-        ends = time.monotonic() + START_SECONDS
-        while not self._is_answering():
-            if self._process.poll() is not None or time.monotonic() > ends:
-                raise NotStartedError(f"SeaweedFS did not answer:\n{self.log[-4000:]}")
-            time.sleep(0.05)
-
     def _is_answering(self) -> bool:
         """Return whether the S3 gateway answers (403 without credentials) and a volume server is registered."""
         return self._get("s3", "/")[0] == 403 and b"DataNodes" in self._get("master", "/dir/status")[1]
 
     def _get(self, part: str, path: str) -> tuple[int, bytes]:
         """Send a GET to one of the server's ports; return status and body, or 0 and nothing on failure."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._ports[part], timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports[part], timeout=PROBE_SECONDS)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

@@ -24,8 +24,7 @@ CHECK: Final[dict[str, Runner]] = {
     "types": "make",
     "imports": "make",
     "page": "make",
-    "test": "pytest",
-    "test-slow": "pytest",
+    "test-check": "pytest",
     "test-stores": "pytest",
     "journeys": "pytest",
     "browser": "playwright",
@@ -40,7 +39,6 @@ REST: Final[dict[str, Runner]] = {
     "packaging": "pytest",
     "hf-clients": "pytest",
     "manager-models": "pytest",
-    "neighbours": "make",
     "kills": "pytest",
     "torch": "pytest",
     "container": "pytest",
@@ -106,7 +104,12 @@ def run_stage(name: str, runner: Runner, limits: Limits) -> Outcome:
 
 
 def run_second_try(outcome: Outcome, runner: Runner) -> Outcome:
-    """Run the failed tests of a stage once more, one at a time; the stage is green if all of them pass."""
+    """Run the failed tests of a stage once more, one at a time; the stage is green if all of them pass.
+
+    The report of the first try is kept beside that of the second.
+    """
+    first = get_report(outcome.stage, runner)
+    first.replace(first.with_stem(f"{first.stem}-first-try"))
     print(f"\n== {outcome.stage}: {len(outcome.results.failures)} failed tests run a second time ==", flush=True)
     is_green = run_make(outcome.stage, build_arguments(outcome.stage, runner, Limits(), is_second_try=True))
     failures = read_results(get_report(outcome.stage, runner)).failures

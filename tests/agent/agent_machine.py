@@ -1,7 +1,6 @@
 """A machine whose agent runs in this process, with real folders and a real registry."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from modelyard.agent.settings import read_settings
 from modelyard.agent.startup import StartOptions, open_agent, run_agent_once
 from modelyard.agent.state_folder import StatusSnapshot
 from modelyard.client.settings import ClientSettings
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 SECONDS = PATIENCE_SECONDS
 
@@ -83,12 +82,9 @@ class AgentMachine:
 
 
 async def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
-    """Poll a condition until it is true.
+    """Wait until a condition is true that may block, such as a request: it is called in a thread.
 
     Raises:
         AssertionError: it did not become true in time.
     """
-    ends = time.monotonic() + seconds
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < ends, "The condition did not become true in time."
-        await asyncio.sleep(0.02)
+    await wait_until_async(lambda: asyncio.to_thread(condition), seconds)

@@ -4,8 +4,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -266,18 +266,20 @@ async def test_agent_revoked_key_cancels_running_download(team: ApiCaller, machi
         assert running.stderr is not None
         lines = iter(running.stderr.readline, "")
         assert any("refuses this machine" in line for line in lines)
-        await wait_until(lambda: _is_transfer_stopped(machine))
+        await wait_until(lambda: not _list_open_files(machine, running.pid))
         assert not machine.has_file("loras/ink.safetensors")
     finally:
         running.terminate()
         running.communicate(timeout=PATIENCE_SECONDS)
 
 
-def _is_transfer_stopped(machine: AgentMachine) -> bool:
-    """Return whether no byte arrives within half a second."""
-    before = count_partial_bytes(machine)
-    time.sleep(0.5)
-    return count_partial_bytes(machine) == before
+def _list_open_files(machine: AgentMachine, pid: int) -> list[Path]:
+    """Return the partial files that a process has open (Linux)."""
+    opened = set[Path]()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            opened.add(descriptor.readlink())
+    return [file for file in machine.models.rglob("*.part") if file.resolve() in opened]
 
 
 def test_agent_pair_stores_private_agent_key(team: ApiCaller, machine: AgentMachine) -> None:

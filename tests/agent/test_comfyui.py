@@ -15,6 +15,8 @@ from tests.comfyui.comfyui_server import ComfyUIServer
 from tests.server.harness import ApiCaller, make_model_file
 from tests.sync.factories import build_entry
 
+pytestmark = pytest.mark.slow
+
 UNREACHABLE_URL = "http://127.0.0.1:9"
 
 

@@ -1,7 +1,7 @@
 """Files that users add or remove, and files that a disk corrupts, noticed by an idle agent."""
 
+import os
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,10 +45,11 @@ def test_folder_mtimes_has_changed_returns_true_after_change(tmp_path: Path, cha
     folder = tmp_path / "loras" / "flux"
     folder.mkdir(parents=True)
     (folder / "ink.pt").write_bytes(b"ink")
+    for each in (tmp_path / "loras", folder):
+        os.utime(each, (0, 0))  # the clock of file systems ticks every few milliseconds
     mtimes = FolderMtimes()
     mtimes.record({each: get_folder_mtime(each) for each in (tmp_path / "loras", folder, tmp_path / "nas")})
     assert not mtimes.has_changed()
-    time.sleep(0.05)  # the clock of file systems ticks every few milliseconds
 
     change(tmp_path)
 

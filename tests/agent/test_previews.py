@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,12 +11,14 @@ import pytest
 
 from modelyard.agent.loop import Agent
 from modelyard.agent.reconcile_result import ReconcileResult
+from modelyard.agent.reconciliation import reconciler
 from modelyard.agent.startup import open_agent
 from modelyard.wire.problems import Unauthenticated
 from tests.agent.agent_machine import AgentMachine, wait_until
 from tests.agent.malicious_registry import CannedResponse, MaliciousRegistry, build_entry, build_manifest_response
 from tests.server.harness import ApiCaller, make_model_file
 from tests.server.previews.drawings import make_png, open_picture
+from tests.transfer.limits import RecordingLimit
 
 pytestmark = pytest.mark.slow
 
@@ -185,10 +186,11 @@ async def test_agent_purge_on_revoke_waits_for_the_picture_that_is_being_written
     machine = new_machine(write_previews=True, purge_on_revoke=True)
     async with machine.running() as agent:
         await wait_until(lambda: machine.has_file(PREVIEW))
-        async with agent.status.previews_lock:
+        lock = agent.status.previews_lock
+        async with lock:
             await asyncio.to_thread(team.delete, f"/credentials/{machine.key_id}")
-            await wait_until(lambda: agent.status.connection.is_revoked)
-            await asyncio.sleep(0.5)
+            # No update of the pictures waits for the lock now: it was asked for by a reconciliation, before.
+            await wait_until(lambda: agent._runner._has_purged and lock._waiters)
             assert list_files(machine) == [PREVIEW, INK]
         await wait_until(lambda: list_files(machine) == [])
     assert model_id
@@ -260,15 +262,24 @@ async def test_agent_asks_for_no_more_pictures_after_three_failures_in_a_row(
     assert len([record for record in caplog.records if "icture" in record.message]) == 3
 
 
-async def test_agent_downloads_pictures_at_its_rate_limit(tmp_path: Path) -> None:
+async def test_agent_downloads_pictures_at_its_rate_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[RecordingLimit] = []
+
+    def record_limit(bytes_per_second: float) -> RecordingLimit:
+        assert bytes_per_second == 200_000
+        limits.append(RecordingLimit(bytes_per_second))
+        return limits[-1]
+
+    monkeypatch.setattr(reconciler, "BandwidthLimit", record_limit)
     with serving_models("a", "b") as registry_server:
         registry_server.picture = CannedResponse(make_png("#aa5500").ljust(100_000, b"\0"))
         machine = create_machine(tmp_path, registry_server, rate_limit="200KB")
         async with open_reconciled_agent(machine) as agent:
-            began = time.monotonic()
+            [limit] = limits
+            before = sum(limit.counts)
             await agent.previews.update()
     assert len(list_pictures(machine)) == 2
-    assert time.monotonic() - began >= 1.0
+    assert sum(limit.counts) - before == 2 * 100_000
 
 
 async def test_agent_does_not_scan_again_for_pictures_while_nothing_changed(tmp_path: Path) -> None:

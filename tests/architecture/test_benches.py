@@ -9,24 +9,35 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.neighbours.flood import Flood, FloodFailedError, send_flood
 from bench.results import Results, merge_results, read_results, save_results
 from bench.table import Goal
+from tests.ports import free_port
 from tools.repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 # These need packages of the environment of the peers, ``.venv-bench``.
-OF_PEER_ENVIRONMENT = {"plot", "s3_boto3"}
-MODULES = sorted({module.name for module in pkgutil.iter_modules(bench.__path__)} - OF_PEER_ENVIRONMENT)
+OF_PEER_ENVIRONMENT = {"bench.plot", "bench.s3_boto3"}
+MODULES = sorted({module.name for module in pkgutil.walk_packages(bench.__path__, "bench.")} - OF_PEER_ENVIRONMENT)
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_import_bench_module_finds_all_that_it_uses(name: str) -> None:
-    importlib.import_module(f"bench.{name}")
+    importlib.import_module(name)
 
 
-@pytest.mark.parametrize("name", ["bench", "bench.compare_commits", "bench.sizing"])
+@pytest.mark.parametrize("name", ["bench", "bench.compare_commits", "bench.neighbours", "bench.sizing"])
 def test_bench_program_with_help_prints_its_arguments(name: str) -> None:
     shown = subprocess.run([sys.executable, "-m", name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "--help" in shown.stdout
+
+
+def test_send_flood_without_a_server_raises_flood_failed() -> None:
+    arguments = [str(free_port()), "/", "1"]
+    flood = Flood([], "send_brackets", arguments, frozenset({"401", "none"}), frozenset({"401"}))
+    with pytest.raises(FloodFailedError), send_flood(flood):
+        pass
 
 
 PUSH, SLOWER_PUSH = Goal("push / limit", 0.9, 0.8), Goal("push / limit", 0.7, 0.8)

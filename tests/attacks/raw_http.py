@@ -9,35 +9,36 @@ from typing import NamedTuple
 
 from tests.waiting import PATIENCE_SECONDS
 
-_IDLE_SECONDS, _RESPONSE_SECONDS = 0.6, PATIENCE_SECONDS
+# The server closes the connection after its answer, or after another request that was not well formed or not complete.
+LAST_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 
 class RawResponses(NamedTuple):
-    """The responses on one connection until it was closed or idle: their statuses, and all bytes."""
+    """The responses on one connection until it was closed: their statuses, and all bytes."""
 
     statuses: list[int]
     text: bytes
 
 
-def send_raw_request(port: int, request: bytes, *, at_least: int = 0) -> RawResponses:
-    """Send bytes on a new connection, and read until it is closed, or idle after ``at_least`` responses.
+def send_raw_request(port: int, request: bytes, *, count: int | None = None) -> RawResponses:
+    """Send bytes on a new connection, and read until the server closes it: see ``LAST_REQUEST``.
+
+    With ``count``, only until so many responses have begun.
 
     The connection is not half-closed: a server may drop unanswered requests when a client closes its side.
     """
     received = bytearray()
-    with socket.create_connection(("127.0.0.1", port), timeout=_RESPONSE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=2 * PATIENCE_SECONDS) as connection:
         try:
             connection.sendall(request)
-            while True:
-                has_enough = len(_STATUS.findall(received)) >= at_least
-                connection.settimeout(_IDLE_SECONDS if has_enough else _RESPONSE_SECONDS)
+            while count is None or len(_STATUS.findall(received)) < count:
                 received_bytes = connection.recv(65536)
                 if not received_bytes:
                     break
                 received += received_bytes
-        except OSError:
-            # Reset or timed out: what was received until then counts.
+        except ConnectionError:
+            # Reset: what was received until then counts.
             pass
     return RawResponses([int(status) for status in _STATUS.findall(received)], bytes(received))
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import time
 
 import pytest
 
@@ -86,7 +85,9 @@ def hold_half_sent(server: RunningServer, head: bytes, declared: int) -> int:
             with contextlib.suppress(OSError):
                 connection.send(head + BODY[: declared - 1])
             most = max(most, server.resident_bytes())
-        time.sleep(1)
+        # The server reads what has arrived before it answers all of these.
+        for _ in range(HALF_SENT // 10):
+            assert server.client().get("/healthz").status_code == 200
         most = max(most, server.resident_bytes())
-    time.sleep(0.5)
+    wait_until(lambda: "modelyard_open_requests 1.0" in server.client().get("/metrics").text)
     return most

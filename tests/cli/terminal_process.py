@@ -10,14 +10,15 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SILENCE_SECONDS = PATIENCE_SECONDS
+# Where the kernel keeps a thread that reads from a terminal, or that waits until it can.
+_READING = {"n_tty_read", "wait_woken", "do_select", "poll_schedule_timeout"}
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -86,30 +87,22 @@ def _read_all(master: int, interrupt_at: str | None, asking_pid: int | None) -> 
         shown += chunk
         if interrupt_at is not None and interrupt_at.encode() in shown:
             if asking_pid is not None:
-                _wait_until_idle(asking_pid)
+                _wait_until_reading(asking_pid)
             os.write(master, b"\x03")
             interrupt_at = None
     os.close(master)
     return shown.decode(errors="replace")
 
 
-def _wait_until_idle(pid: int) -> None:
-    """Wait until the main thread has slept for a quarter of a second, as it does while it reads from the terminal.
+def _wait_until_reading(pid: int) -> None:
+    """Wait until the main thread is in a blocking read of the terminal (Linux).
 
     Python calls the handler of a signal that arrives just before a blocking read only when that read returns.
 
     Raises:
-        TimeoutError: it did not sleep in time.
+        AssertionError: it was not in time.
     """
-    deadline = time.monotonic() + _SILENCE_SECONDS
-    slept, before = 0, None
-    while slept < 5:
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.05)
-        switches = re.findall(r"State:\t(\w)|ctxt_switches:\t(\d+)", Path(f"/proc/{pid}/status").read_text())
-        slept = slept + 1 if switches == before and switches[0][0] == "S" else 0
-        before = switches
+    wait_until(lambda: Path(f"/proc/{pid}/wchan").read_text().split(".")[0] in _READING)
 
 
 def _read(master: int) -> bytes:

@@ -9,6 +9,8 @@ import pytest
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 
+pytestmark = pytest.mark.slow
+
 LORA = {"class_type": "LoraLoader", "inputs": {"lora_name": "ink.safetensors"}}
 UNKNOWN = {"class_type": "VAELoader", "inputs": {"vae_name": "zz-none.safetensors"}}
 

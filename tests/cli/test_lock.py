@@ -11,6 +11,8 @@ from tests.cli.conftest import Command
 from tests.cli.test_check import LORA, UNKNOWN, write_workflow
 from tests.client.model_files import write_model_file
 
+pytestmark = pytest.mark.slow
+
 
 def get_sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()

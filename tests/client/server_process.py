@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.accounts import Login
 from modelyard.wire.teams import NewTeam
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 EMAIL, PASSWORD = "ada@studio.example", "a long sentence is best"
 _TIMEOUT_SECONDS = 2 * PATIENCE_SECONDS
@@ -72,13 +71,15 @@ def run_server(folder: Path) -> Iterator[Server]:
 
 def _wait_for_url(log: Path, process: subprocess.Popen[bytes]) -> str:
     """Wait until the server has logged its address, and return it; fail if it takes too long or if the server ends."""
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+
+    def find_url() -> str | None:
+        assert process.poll() is None, f"The registry did not start:\n{log.read_text()}"
         for line in log.read_text().splitlines():
             if line.startswith("modelyard listens on "):
                 return line.removeprefix("modelyard listens on ").strip()
-        time.sleep(0.05)
-    raise AssertionError(f"The registry did not start:\n{log.read_text()}")
+        return None
+
+    return wait_until(find_url, _TIMEOUT_SECONDS, log.read_text)
 
 
 async def _log_in(url: str) -> str:

@@ -14,6 +14,7 @@ from modelyard.wire.agents.machines import AgentUpdate
 from modelyard.wire.credentials import NewCredential
 from modelyard.wire.model_filter import ModelFilter
 from tests.client.server_process import Team
+from tests.waiting import wait_until_async
 
 pytestmark = pytest.mark.slow
 
@@ -96,13 +97,15 @@ async def test_get_manifest_long_poll_ends_with_none_when_machine_is_paused(
 
     poll = asyncio.create_task(machine.get_manifest(NAME, etag=known.etag, wait=60))
     paused = False
-    # Well before the poll would end by itself.
-    async with asyncio.timeout(50):
-        while not poll.done():
-            # Repeated, since the first update may be made before the poll has arrived.
-            paused = not paused
-            await registry.update_agent(NAME, AgentUpdate(paused=paused))
-            await asyncio.wait({poll}, timeout=1)
 
+    async def is_poll_ended_by_update() -> bool:
+        """Repeat the update, since the first one may be made before the poll has arrived."""
+        nonlocal paused
+        paused = not paused
+        await registry.update_agent(NAME, AgentUpdate(paused=paused))
+        return poll.done()
+
+    # Before the poll would end by itself.
+    await wait_until_async(is_poll_ended_by_update, 50)
     # The manifest is unchanged; the pause comes with the next heartbeat.
     assert await poll is None

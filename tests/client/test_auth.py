@@ -11,6 +11,8 @@ from modelyard.wire.accounts import Login, Logout
 from modelyard.wire.problems import SessionEnded, Unauthenticated
 from tests.client.server_process import EMAIL, PASSWORD, Server
 
+pytestmark = pytest.mark.slow
+
 LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
 
 

@@ -22,8 +22,12 @@ from modelyard.wire import problems
 from modelyard.wire.imports.jobs import NewImport
 from modelyard.wire.uploads import UploadRequest
 from tests.client.model_files import write_model_file
+from tests.waiting import wait_until_async
 
 _FILES = 120
+_REQUESTS_TOTAL = re.compile(r'^modelyard_requests_total\{method="(\w+)",route="([^"]+)".*\} (\d+)', re.MULTILINE)
+# How many requests to ``/readyz`` each server has had: only ``count_requests`` sends some.
+_LAST_REQUESTS: dict[str, int] = {}
 
 
 class Numbers:
@@ -161,15 +165,23 @@ async def test_batched_calls_have_the_problems_of_their_single_requests(registry
 
 
 async def count_requests(url: str) -> dict[str, int]:
-    """Return how many requests of the API each method and route has had; counts are a second old at most."""
-    await asyncio.sleep(1.1)
-    async with httpx2.AsyncClient() as client:
-        text = (await client.get(f"{url}/metrics")).text
-    found = re.findall(r'^modelyard_requests_total\{method="(\w+)",route="([^"]+)".*\} (\d+)', text, re.MULTILINE)
+    """Return how many requests of the API each method and route has had, until now."""
     counts: dict[str, int] = {}
-    for method, route, count in found:
-        if not route.startswith(("/blobs", "/metrics")):
-            counts[f"{method} {route}"] = counts.get(f"{method} {route}", 0) + int(count)
+    async with httpx2.AsyncClient() as client:
+        await client.get(f"{url}/readyz")
+        _LAST_REQUESTS[url] = _LAST_REQUESTS.get(url, 0) + 1
+
+        async def read_counts() -> bool:
+            """The server renews its counts once a second: read them until they include the request above."""
+            text = (await client.get(f"{url}/metrics")).text
+            counts.clear()
+            for method, route, count in _REQUESTS_TOTAL.findall(text):
+                if not route.startswith(("/blobs", "/metrics")):
+                    counts[f"{method} {route}"] = counts.get(f"{method} {route}", 0) + int(count)
+            return counts.get("GET /readyz") == _LAST_REQUESTS[url]
+
+        await wait_until_async(read_counts)
+    del counts["GET /readyz"]
     return counts
 
 

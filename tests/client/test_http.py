@@ -14,6 +14,8 @@ from modelyard.wire.teams import NewTeam
 from tests.client.scripted_server import Responses
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 CREATED = {"id": "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"}
 
 

@@ -22,6 +22,8 @@ from modelyard.wire.models import Model
 from tests.client.model_files import write_model_file
 from tests.client.model_folders import pull, push, read_folder, write_model_folder
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "0123456789abcdef" * 2
 
 

@@ -30,6 +30,8 @@ from tests.server.inspection.builders import (
 from tests.transfer.limits import LiftableLimit
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 # The test registry splits files above 8 MB into parts of 5 MiB.
 FIVE_PARTS = 25_000_000
 

@@ -14,6 +14,8 @@ from modelyard.wire.problems import VersionInUse, VersionNotFound
 from modelyard.wire.versions import VersionUpdate
 from tests.client.model_files import write_model_file
 
+pytestmark = pytest.mark.slow
+
 PATH = "models/loras/ink.safetensors"
 
 

@@ -12,6 +12,8 @@ from modelyard.wire.problems import RolloutNotFound
 from tests.client.scripted_server import Responses
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 ID, TIME = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10", "2026-11-26T12:00:00Z"
 
 

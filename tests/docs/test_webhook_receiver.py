@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from modelyard.server.webhooks.payloads import build_test_body
 from modelyard.server.webhooks.signing import build_headers, create_secret
 from tests.ports import free_port
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tools.repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -44,13 +43,14 @@ def send(url: str, moment: datetime, secret: str = SECRET) -> int:
     """Send a test as the registry does, once the receiver listens; return the status."""
     body = build_test_body(DELIVERY, TEAM, moment)
     headers = build_headers([secret], DELIVERY, moment, body)
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while True:
+
+    def post() -> int | None:
         try:
             return httpx2.post(url, content=body, headers=headers, trust_env=False).status_code
         except httpx2.ConnectError:
-            assert time.monotonic() < ends
-            time.sleep(0.05)
+            return None
+
+    return wait_until(post)
 
 
 def test_receiver_of_the_guide_takes_signed_requests_once_and_refuses_others(receiver: tuple[str, Path]) -> None:

@@ -119,6 +119,10 @@ class FilePoller:
         """Return whether a visible file ever had this content."""
         return hashlib.sha256(content).hexdigest() in self.digests
 
+    def has_seen_more_than(self, count: int) -> bool:
+        """Return whether visible files have had more than ``count`` different contents."""
+        return len(self.digests) > count
+
     def _run(self) -> None:
         """Poll until stopped: count missing steady paths, and hash every visible model file."""
         arrived = set[str]()

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, hash_of, make_model_file
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, pause, wait_until
 
 # Longer than any call may take while the database or the store is unavailable.
 CALL_TIMEOUT_SECONDS = 45.0
@@ -47,7 +46,6 @@ class ClientLoad:
         self.models: dict[str, tuple[str, str]] = {}
         self.registered: set[str] = set()
         self.refusals = Counter[str]()
-        self.last_refusal = 0.0
         self.cycles = 0
         self.faults: list[str] = []
         self._server, self._caller = server, caller
@@ -64,10 +62,23 @@ class ClientLoad:
         for client in self._clients:
             client.join()
 
-    def wait_for_cycles(self, count: int, seconds: float = 60.0) -> None:
+    def wait_for_cycles(self, count: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the clients have finished ``count`` more cycles; fail at once if a fault occurred."""
         desired = self.cycles + count
         wait_until(lambda: self.cycles >= desired or bool(self.faults), seconds)
+        assert self.faults == [], self.faults
+
+    def wait_until_recovered(self, count: int, seconds: float) -> None:
+        """Wait until the clients have finished ``count`` cycles without a refusal; fail at once if a fault occurred."""
+        cycles, refusals = self.cycles, self.refusals.total()
+
+        def is_recovered() -> bool:
+            nonlocal cycles, refusals
+            if self.refusals.total() != refusals:
+                cycles, refusals = self.cycles, self.refusals.total()
+            return self.cycles >= cycles + count or bool(self.faults)
+
+        wait_until(is_recovered, seconds)
         assert self.faults == [], self.faults
 
     def wait_for_refusals(self, count: int) -> None:
@@ -140,22 +151,26 @@ class ClientLoad:
         """Count a 503 refusal and pause; fail for any other response."""
         assert is_unavailable_problem(response), f"{action}: {response.status_code} {response.text}"
         self.refusals[action] += 1
-        self.last_refusal = time.monotonic()
-        time.sleep(0.05)
+        pause(0.05)
 
     def _upload(self, caller: ApiCaller, ticket: dict[str, Any], content: bytes, body: dict[str, Any]) -> None:
         """Upload to the store until it answers 200, or until the registry accepts a registration of the upload."""
         url, headers = ticket["upload_url"], dict(ticket["upload_headers"])
-        ends = time.monotonic() + MAX_UPLOAD_SECONDS
-        while (stored := _get_status(lambda: caller.client.put(url, content=content, headers=headers))) != 200:
+        answers: list[object] = []
+
+        def is_uploaded() -> bool:
+            answers[:] = [_get_status(lambda: caller.client.put(url, content=content, headers=headers))]
+            if answers == [200]:
+                return True
             # A 412 means that an attempt whose response was lost stored the file, or that the store has not yet given
             # up that attempt: only the registry can tell which.
             registered = caller.post("/models", **body)
-            if registered.is_success:
-                return
-            if registered.status_code != 409:
+            answers.append(registered.text)
+            if not registered.is_success and registered.status_code != 409:
                 self._record_refusal("register", registered)
-            assert time.monotonic() < ends, f"The store answers {stored}, and the registry: {registered.text}"
+            return registered.is_success
+
+        wait_until(is_uploaded, MAX_UPLOAD_SECONDS, lambda: f"The store and the registry answer {answers}.")
 
     def _download(self, caller: ApiCaller, model_id: str, content: bytes) -> None:
         """Download a verified model, repeated until the store answers 200, and check its content."""
@@ -172,8 +187,7 @@ class ClientLoad:
             downloaded[:] = [response.content]
             return response
 
-        while _get_status(get) != 200:
-            time.sleep(0.05)
+        wait_until(lambda: _get_status(get) == 200, MAX_UPLOAD_SECONDS)
         assert downloaded == [content]
 
 

@@ -6,7 +6,6 @@ It parses just enough HTTP/1.1 to separate the messages of a connection, and rec
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from modelyard.transfer.options import BandwidthLimit
 from tests.journeys.http_messages import read_body, read_chunked_body, read_head
+from tests.waiting import PATIENCE_SECONDS, pause, wait_until
 
 _WITHOUT_BODY = frozenset({204, 304})
 
@@ -74,7 +74,7 @@ class FaultProxy:
     """The proxy, listening at ``url`` on a thread of its own.
 
     ``rule`` chooses the fault of each exchange; ``bandwidth_limit`` throttles all bodies together. ``exchanges`` are
-    those since the start or the last ``reset_exchanges``.
+    those since the start or the last ``reset_exchanges``; ``failed_connections`` those that the server refused.
     """
 
     def __init__(self, registry_url: str) -> None:
@@ -82,6 +82,7 @@ class FaultProxy:
         self.bandwidth_limit: BandwidthLimit | None = None
         self._byte_limit: tuple[str, int] | None = None
         self.exchanges: list[Exchange] = []
+        self.failed_connections = 0
         self._registry = urlsplit(registry_url)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -119,27 +120,16 @@ class FaultProxy:
         finally:
             self._byte_limit = None
 
-    def wait_for_blob_bytes(self, method: str, count: int, seconds: float = 60) -> None:
-        """Wait until ``count`` bytes of files have been transferred.
+    def wait_for_blob_bytes(self, method: str, count: int) -> None:
+        """Wait until ``count`` bytes of files have been transferred."""
+        wait_until(
+            lambda: self.count_blob_bytes(method) >= count,
+            describe=lambda: f"Only {self.count_blob_bytes(method)} of {count} bytes have passed.",
+        )
 
-        Raises:
-            AssertionError: fewer bytes had passed after ``seconds``.
-        """
-        ends = time.monotonic() + seconds
-        while self.count_blob_bytes(method) < count:
-            assert time.monotonic() < ends, f"Only {self.count_blob_bytes(method)} of {count} bytes have passed."
-            time.sleep(0.002)
-
-    def wait_until_idle(self, seconds: float = 10) -> None:
-        """Wait until every recorded exchange is over.
-
-        Raises:
-            AssertionError: one was not over after ``seconds``.
-        """
-        ends = time.monotonic() + seconds
-        while not all(each.is_over for each in list(self.exchanges)):
-            assert time.monotonic() < ends, "A request is still open."
-            time.sleep(0.005)
+    def wait_until_idle(self) -> None:
+        """Wait until every recorded exchange is over."""
+        wait_until(lambda: all(each.is_over for each in list(self.exchanges)))
 
     def reset_exchanges(self) -> None:
         """Drop the recorded exchanges, so that counts begin at zero again."""
@@ -159,21 +149,34 @@ class FaultProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError), client.makefile("rb") as requests:
+        with (
+            client,
+            suppress(OSError),
+            client.makefile("rb") as requests,
+            closing(self._connect()) as registry,
+            registry.makefile("rb") as responses,
+        ):
+            while _forward_exchange(self, _ConnectionPair(client, requests, registry, responses)):
+                pass
+
+    def _connect(self) -> socket.socket:
+        """Open a connection to the server; count those that it refuses."""
+        try:
             address = (self._registry.hostname or "", self._registry.port or 80)
-            with (
-                closing(socket.create_connection(address, timeout=120)) as registry,
-                registry.makefile("rb") as responses,
-            ):
-                while _forward_exchange(self, _ConnectionPair(client, requests, registry, responses)):
-                    pass
+            return socket.create_connection(address, timeout=2 * PATIENCE_SECONDS)
+        except OSError:
+            self.failed_connections += 1
+            raise
 
     def throttle(self, count: int) -> None:
-        """Sleep while the byte limit holds bodies back, then as the bandwidth limit requires for ``count`` bytes."""
-        while self._byte_limit is not None and self.count_blob_bytes(self._byte_limit[0]) >= self._byte_limit[1]:
-            time.sleep(0.002)
+        """Wait while the byte limit holds bodies back, then as the bandwidth limit requires for ``count`` bytes."""
+        wait_until(lambda: not self._is_held_back(), 10 * PATIENCE_SECONDS)
         if self.bandwidth_limit is not None and (delay := self.bandwidth_limit.compute_delay(count)) > 0:
-            time.sleep(delay)
+            pause(delay)
+
+    def _is_held_back(self) -> bool:
+        limit = self._byte_limit
+        return limit is not None and self.count_blob_bytes(limit[0]) >= limit[1]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ A sweep that kills the server after every system call of every operation needs h
 import os
 import re
 import signal
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -17,7 +16,7 @@ from fastapi.testclient import TestClient
 from tests.journeys.fork_server import ForkServer
 from tests.running import OWNER, START_SECONDS
 from tests.server.harness import PASSWORD, ApiCaller
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 _ANNOUNCED = re.compile(r"modelyard listens on (https?://\S+)")
 
@@ -63,10 +62,11 @@ class ForkedServer:
         begins = self.log.stat().st_size
         # The same port, so that signed URLs stay valid across restarts.
         self._start_process("serve", "--data-dir", str(self.data_dir), "--port", self.url.rpartition(":")[2] or "0")
-        ends = time.monotonic() + START_SECONDS
-        while not (announcement := _ANNOUNCED.search(self.log.read_bytes()[begins:].decode(errors="replace"))):
-            assert time.monotonic() < ends, f"The server did not announce itself:\n{self.log.read_text()[-3000:]}"
-            time.sleep(0.01)
+        announcement = wait_until(
+            lambda: _ANNOUNCED.search(self.log.read_bytes()[begins:].decode(errors="replace")),
+            START_SECONDS,
+            lambda: f"The server did not announce itself:\n{self.log.read_text()[-3000:]}",
+        )
         self.url = announcement[1]
 
     def wait_for_exit(self) -> int:

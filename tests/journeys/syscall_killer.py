@@ -11,13 +11,12 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 _FILE_SYSCALLS = (
     "rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,mkdirat,"
@@ -71,12 +70,12 @@ class SyscallKiller:
 
     def __enter__(self) -> Self:
         self._reader.start()
-        ends = time.monotonic() + _ATTACH_SECONDS
-        while not all(_is_traced(task) for task in Path(f"/proc/{self._pid}/task").iterdir()):
-            assert self._tracer.poll() is None, "strace could not attach: is ptrace allowed here?"
-            assert time.monotonic() < ends, "strace did not attach in time."
-            time.sleep(0.005)
+        wait_until(self._is_attached)
         return self
+
+    def _is_attached(self) -> bool:
+        assert self._tracer.poll() is None, "strace could not attach: is ptrace allowed here?"
+        return all(_is_traced(task) for task in Path(f"/proc/{self._pid}/task").iterdir())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,13 +2,13 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 from tests.ports import free_port
+from tests.waiting import pause
 
 _CHUNK_BYTES = 64 * 1024
 _SLOW_CHUNK_BYTES = 1024
@@ -23,6 +23,7 @@ class TcpProxy:
         self._listener: socket.socket | None = socket.create_server(("127.0.0.1", self.port), backlog=64)
         self._is_forwarding = threading.Event()
         self._is_forwarding.set()
+        self.held_chunks = 0  # of bytes that arrived while stalled, since the last such block began
         self._rate: float | None = None
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -50,6 +51,7 @@ class TcpProxy:
     @contextmanager
     def stalled(self) -> Iterator[None]:
         """Accept connections but forward no bytes until the block ends; then all bytes arrive."""
+        self.held_chunks = 0
         self._is_forwarding.clear()
         try:
             yield
@@ -101,9 +103,12 @@ class TcpProxy:
         """Forward bytes in one direction, held while stalled and slowed while throttled, until the source closes."""
         with suppress(OSError):
             while chunk := source.recv(_CHUNK_BYTES if self._rate is None else _SLOW_CHUNK_BYTES):
+                if not self._is_forwarding.is_set():
+                    with self._lock:
+                        self.held_chunks += 1
                 self._is_forwarding.wait()
                 if (rate := self._rate) is not None:
-                    time.sleep(len(chunk) / rate)
+                    pause(len(chunk) / rate)
                 target.sendall(chunk)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)

@@ -1,7 +1,6 @@
 """Outages of the PostgreSQL of a real server under load: requests get a 503, no model is lost, the server recovers."""
 
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.journeys.client_load import ClientLoad
+from tests.journeys.client_load import CLIENTS, ClientLoad
 from tests.journeys.postgres_and_bucket import create_database_and_bucket
 from tests.journeys.tcp_proxy import TcpProxy
 from tests.ports import free_port
@@ -69,15 +68,14 @@ def team(server: RunningServer) -> ApiCaller:
 
 
 def is_alive(server: RunningServer) -> bool:
-    """Return whether ``/healthz`` answers 200 within three seconds, as it must during every outage."""
-    return httpx2.get(f"{server.url}/healthz", timeout=3, trust_env=False).status_code == 200
+    """Return whether ``/healthz`` answers 200, as it must during every outage."""
+    return httpx2.get(f"{server.url}/healthz", timeout=PATIENCE_SECONDS, trust_env=False).status_code == 200
 
 
-def check_recovery(load: ClientLoad, server: RunningServer, recovered_at: float) -> None:
-    """Assert that clients make progress, and had no refusal later than 20 s after ``recovered_at`` (monotonic)."""
-    load.wait_for_cycles(6, RECOVERY_SECONDS)
-    wait_until(lambda: httpx2.get(f"{server.url}/readyz", timeout=10, trust_env=False).status_code == 200)
-    assert load.last_refusal < recovered_at + RECOVERY_SECONDS
+def check_recovery(load: ClientLoad, server: RunningServer) -> None:
+    """Wait until clients finish six cycles without a refusal, and the server is ready."""
+    load.wait_until_recovered(6, RECOVERY_SECONDS)
+    wait_until(lambda: httpx2.get(f"{server.url}/readyz", timeout=PATIENCE_SECONDS, trust_env=False).status_code == 200)
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGQUIT], ids=["fast stop", "crash"])
@@ -89,14 +87,14 @@ def test_postgresql_restart_under_load_returns_503_and_loses_no_model(
         postgres.stop(stop_signal)
         load.wait_for_refusals(6)
         assert is_alive(server)
-        readiness = httpx2.get(f"{server.url}/readyz", timeout=10, trust_env=False)
+        readiness = httpx2.get(f"{server.url}/readyz", timeout=PATIENCE_SECONDS, trust_env=False)
         assert (readiness.status_code, readiness.json()["status"], readiness.headers["Retry-After"]) == (
             503,
             "not ready",
             "5",
         )
         postgres.start()
-        check_recovery(load, server, time.monotonic())
+        check_recovery(load, server)
     load.check()
 
 
@@ -106,19 +104,10 @@ def test_postgresql_stalled_connections_under_load_lose_no_model(
     with ClientLoad(server, team) as load:
         load.wait_for_cycles(3)
         with tcp_proxy.stalled():
-            wait_until_no_progress(load)
+            wait_until(lambda: tcp_proxy.held_chunks >= CLIENTS)
             assert is_alive(server)
-        check_recovery(load, server, time.monotonic())
+        check_recovery(load, server)
     load.check()
-
-
-def wait_until_no_progress(load: ClientLoad) -> None:
-    """Wait until no client has finished a cycle for one second."""
-    rounds, unchanged_since = load.cycles, time.monotonic()
-    while time.monotonic() - unchanged_since < 1.0:
-        if load.cycles != rounds:
-            rounds, unchanged_since = load.cycles, time.monotonic()
-        time.sleep(0.005)
 
 
 def test_postgresql_without_free_connection_returns_503_until_one_is_free(
@@ -133,17 +122,17 @@ def test_postgresql_without_free_connection_returns_503_until_one_is_free(
         load.wait_for_refusals(6)
         assert is_alive(server)
         connections.close()
-        check_recovery(load, server, time.monotonic())
+        check_recovery(load, server)
     load.check()
     assert '"crowded"' in server.log.read_text()
 
 
 def open_all_connections(postgres: RunningPostgres, connections: ExitStack) -> None:
     """Open every free connection, including those of the server's that this terminates."""
-    ends = time.monotonic() + 30
     refusals_in_a_row = 0
-    while refusals_in_a_row < 3:
-        assert time.monotonic() < ends, "There is still a free connection."
+
+    def is_none_free() -> bool:
+        nonlocal refusals_in_a_row
         try:
             connections.enter_context(psycopg.connect(postgres.url(), autocommit=True)).execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'"
@@ -151,6 +140,9 @@ def open_all_connections(postgres: RunningPostgres, connections: ExitStack) -> N
             refusals_in_a_row = 0
         except psycopg.OperationalError:
             refusals_in_a_row += 1
+        return refusals_in_a_row >= 3
+
+    wait_until(is_none_free)
 
 
 def test_postgresql_lost_commit_responses_register_each_model_once(
@@ -160,7 +152,7 @@ def test_postgresql_lost_commit_responses_register_each_model_once(
         load.wait_for_cycles(3)
         for _ in range(LOST_COMMITS):
             commit_proxy.lose_next_commit()
-            assert commit_proxy.has_lost_commit.wait(20)
+            assert commit_proxy.has_lost_commit.wait(PATIENCE_SECONDS)
         load.wait_for_cycles(3)
     load.check()
     assert load.refusals.total() > 0

@@ -1,7 +1,6 @@
 """Garbage collections beside clients that upload, abandon, register and delete: exactly the models' blobs remain."""
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -27,6 +26,7 @@ from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 from tests.server.harness import ApiCaller, hash_of, make_model_file
+from tests.waiting import wait_until
 
 CLIENTS, COLLECTORS = 3, 2
 GRACE = timedelta(seconds=1)
@@ -163,9 +163,7 @@ def test_concurrent_garbage_collections_under_load_keep_exactly_the_blobs_of_mod
     assert sum(result.files for result in results) > 0
 
     wait_until_verified(owner)
-    ends = time.monotonic() + 30
-    while not is_nothing_removed(collected.collect(timedelta(0))):
-        assert time.monotonic() < ends, "Garbage is still being found."
+    wait_until(lambda: is_nothing_removed(collected.collect(timedelta(0))))
     with collected.database.reading() as session:
         assert session.scalars(select(DiscardedRow)).all() == []
         needed_keys = set(session.scalars(select(BlobRow.store_key)))

@@ -38,7 +38,7 @@ max_client_conn = 500
 def pooled_url(tmp_path: Path, postgres_server: RunningPostgres) -> Iterator[str]:
     """Yield the URL of a fresh database through a PgBouncer with three server connections."""
     if shutil.which("pgbouncer") is None:
-        pytest.skip("pgbouncer, which .ci/run installs, is not there")
+        pytest.skip("pgbouncer is not there: CONTRIBUTING.md lists what `make check-all` needs")
     port = free_port()
     file = tmp_path / "pgbouncer.ini"
     file.write_text(CONFIGURATION.format(postgres=postgres_server.port, port=port, pool_size=POOL_SIZE))
@@ -62,7 +62,7 @@ def pooled_url(tmp_path: Path, postgres_server: RunningPostgres) -> Iterator[str
 def accepts_connections(port: int) -> bool:
     """Return whether a TCP connection to the port succeeds."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
     except OSError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 import filecmp
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -105,7 +104,8 @@ def test_pull_and_push_continue_after_registry_is_killed_and_restarted(
     proxy.wait_for_blob_bytes("PUT", SIZE // 4)
 
     own_registry.kill()
-    time.sleep(1)
+    # Both programs try again while there is no server.
+    wait_until(lambda: proxy.failed_connections >= 2)
     own_registry.start()
     proxy.forward_to(own_registry.url)
 

@@ -21,7 +21,7 @@ from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 from tests.server.harness import ApiCaller
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import PATIENCE_SECONDS, pause, wait_until
 from tools.model_files import write_safetensors
 
 SIZE = 60 * MEBIBYTE
@@ -169,14 +169,14 @@ class TeamCreator:
                         f"{self._nginx.url}/api/v1/teams", json={"display_name": "Created during kills"}
                     )
                 except httpx2.TransportError:
-                    self._is_over.wait(0.05)
+                    pause(0.05)
                     continue
                 self.statuses.add(response.status_code)
                 if response.status_code == 201:
                     self.acknowledged.add(response.json()["id"])
                 else:
                     # Calls that fail at once would exceed the 200 a second that nginx allows an address.
-                    self._is_over.wait(0.05)
+                    pause(0.05)
 
 
 def test_write_acknowledged_by_killed_server_is_visible_on_the_other(

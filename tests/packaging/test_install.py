@@ -20,7 +20,7 @@ MAX_INSTALL_SECONDS = 300
 
 
 def find_python(version: str) -> str:
-    """Return the path of this version of Python; `.ci/run` names the package to install if there is none."""
+    """Return the path of this version of Python; skip the test without it (CONTRIBUTING.md has the packages)."""
     python = shutil.which(f"python{version}")
     if python is None:
         pytest.skip(f"python{version} is not installed")  # no distribution has all of them

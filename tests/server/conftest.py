@@ -2,35 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import argon2
 import pytest
 
-from modelyard.server.database import session
-from modelyard.server.database.engine import Limits
 from modelyard.server.identity.passwords import PasswordHasher
 from modelyard.server.identity.state import Identity
 from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
-from tests.server.environments import PARTS, Environments, create_migrated_file
+from tests.server.environments import PARTS, PATIENT, Environments, create_migrated_file
 from tests.server.harness import ApiCaller, Harness
-from tests.waiting import PATIENCE_SECONDS
 
 # The production algorithm with the lowest possible cost.
 CHEAP = PasswordHasher(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def patient_databases() -> Iterator[None]:
-    """Let databases without limits of their own wait longer, so that a slow disk makes no request fail with 503."""
-    milliseconds = 1_000 * int(PATIENCE_SECONDS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "Limits", partial(Limits, busy=milliseconds, reading=milliseconds))
-        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -73,7 +60,7 @@ def settings(environments: Environments, tmp_path: Path) -> Iterator[Settings]:
 @pytest.fixture
 def registry(settings: Settings) -> Iterator[Harness]:
     """A running registry with an owner and a team."""
-    with open_resources(settings, Identity(CHEAP)) as resources, Harness(resources) as registry:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources, Harness(resources) as registry:
         yield registry
 
 
@@ -82,7 +69,7 @@ def shared_registry(environments: Environments, tmp_path_factory: pytest.TempPat
     """A registry that many tests share, each in its own teams, because opening one takes a second."""
     with (
         environments.create_settings(tmp_path_factory.mktemp("shared"), part_size=5_242_880) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
         Harness(resources) as registry,
     ):
         yield registry
@@ -93,7 +80,7 @@ def module_registry(environments: Environments, tmp_path_factory: pytest.TempPat
     """A registry that the tests of one module share."""
     with (
         environments.create_settings(tmp_path_factory.mktemp("module")) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
         Harness(resources) as registry,
     ):
         yield registry

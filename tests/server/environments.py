@@ -21,10 +21,12 @@ import pytest
 
 import modelyard.server.app  # noqa: F401 - imports every slice, so that every table is known
 from modelyard.server.data_folder import DATABASE_FILE, create_database_file
+from modelyard.server.database.engine import Limits
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
+from tests.waiting import PATIENCE_SECONDS
 
 Part = Literal["sqlite", "postgresql", "folder", "s3"]
 SETUPS: dict[str, tuple[Part, Part]] = {
@@ -35,6 +37,8 @@ SETUPS: dict[str, tuple[Part, Part]] = {
 SECRETS_KEY = base64.b64encode(b"k" * 32).decode()
 # Webhooks may have this address, at which no receiver listens.
 CLOSED_HOST = "127.0.0.1:9"
+# With these, a slow disk makes no request of a registry under test fail with 503.
+PATIENT = Limits(busy=1_000 * int(PATIENCE_SECONDS), reading=1_000 * int(PATIENCE_SECONDS))
 PARTS = SETUPS[os.environ.get("MODELYARD_TEST_ON", "small")]
 
 

@@ -13,6 +13,7 @@ from modelyard.server import leases
 from modelyard.server.database.session import Database
 from modelyard.server.leases import Interruption, JobLease, JobLeaseRow, renew_periodically
 from modelyard.wire.problems import Unavailable
+from tests.server.environments import PATIENT
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def database(migrated_url: str) -> Iterator[Database]:
-    database = Database(migrated_url)
+    database = Database(migrated_url, PATIENT)
     yield database
     database.close()
 

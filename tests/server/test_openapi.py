@@ -13,6 +13,8 @@ from modelyard import wire
 from modelyard.wire.problems import list_problem_classes
 from tests.server.harness import Harness
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 UPDATES = ("AgentUpdate", "ModelUpdate", "TeamUpdate")
 # Problems of unknown addresses, of the Hugging Face endpoint, of presigned URLs, of jobs and of the command line: no

@@ -10,6 +10,8 @@ from tests.sync.blocked_models import get_only_blocked
 from tests.sync.case_insensitive_mount import case_insensitive_mount
 from tests.sync.real_machine import ModelStore, RealMachine, hash_bytes
 
+pytestmark = pytest.mark.slow
+
 INK, WASH = os.urandom(300_000), os.urandom(300_000)
 
 

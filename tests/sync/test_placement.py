@@ -3,7 +3,6 @@
 import ctypes
 import os
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.planning.actions import Plan
 from tests.sync.real_machine import DEFAULT_OPTIONS, ModelStore, RealMachine, hash_bytes
+from tests.waiting import pause
 
 INK = os.urandom(300_000)
 WASH = os.urandom(300_000)
@@ -199,7 +199,7 @@ def test_place_link_swapped_in_repeatedly_is_never_written_through(
         while not ended.is_set():
             for _ in range(2):
                 exchange_names(folder, link)
-                time.sleep(0.001)
+                pause(0.001)
 
     swapping = [threading.Thread(target=swap, args=(name,)) for name in (".modelyard", "loras/deep")]
     for thread in swapping:

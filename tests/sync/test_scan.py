@@ -16,6 +16,8 @@ from modelyard.sync.planning.planner import plan_sync
 from tests.sync.factories import build_desired, build_entry, build_policy, hash_text
 from tests.sync.scanned_folder import ScannedFolder
 
+pytestmark = pytest.mark.slow
+
 
 def test_scan_reads_only_files_of_desired_size(scanned: ScannedFolder) -> None:
     same_size = scanned.write_file("checkpoints/mine.ckpt", "abc")

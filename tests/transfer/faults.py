@@ -1,12 +1,13 @@
 """Behaviours of a ``FaultyServer``: responses that are wrong, late, cut or lost."""
 
+import fcntl
 import socket
 import struct
+import termios
 import threading
-import time
 
 from tests.transfer.faulty_server import Behavior, Exchange, serve_correctly, serve_object
-from tests.waiting import wait_until
+from tests.waiting import pause, wait_until
 
 
 def _head_of_range(exchange: Exchange, **changed: str | int) -> bytes:
@@ -72,7 +73,8 @@ def reset_after(count: int) -> Behavior:
 
     def behaviour(exchange: Exchange) -> None:
         exchange.sock.sendall(_head_of_range(exchange)[:count])
-        time.sleep(0.05)  # a reset overtakes what it follows too closely
+        # A reset discards what the client's system has not received.
+        wait_until(lambda: _count_unacknowledged(exchange.sock) == 0)
         exchange.reset()
 
     return behaviour
@@ -85,7 +87,7 @@ def send_slowly(piece: int, pause_seconds: float) -> Behavior:
         body = _head_of_range(exchange)
         for at in range(0, len(body), piece):
             exchange.sock.sendall(body[at : at + piece])
-            time.sleep(pause_seconds)
+            pause(pause_seconds)
 
     return behaviour
 
@@ -189,6 +191,11 @@ def stop_reading_after(count: int) -> Behavior:
         exchange.close_connection()
 
     return behaviour
+
+
+def _count_unacknowledged(sock: socket.socket) -> int:
+    """Return how many sent bytes the peer has not acknowledged (Linux)."""
+    return int(struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0])
 
 
 def _is_open(sock: socket.socket) -> bool:

@@ -1,5 +1,7 @@
 """Bandwidth limits of which tests see what was counted, or that tests lift."""
 
+import threading
+
 from modelyard.transfer.options import BandwidthLimit
 
 
@@ -13,6 +15,19 @@ class RecordingLimit(BandwidthLimit):
     def compute_delay(self, count: int) -> float:
         self.counts.append(count)
         return super().compute_delay(count)
+
+
+class StoppingLimit(RecordingLimit):
+    """A limit that makes each connection wait for hours after its first bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(8_000)
+        self.waiting = set[int]()
+
+    def compute_delay(self, count: int) -> float:
+        super().compute_delay(count)
+        self.waiting.add(threading.get_ident())
+        return 36_000.0
 
 
 class LiftableLimit(BandwidthLimit):

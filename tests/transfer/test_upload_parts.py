@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,12 @@ from modelyard.transfer.errors import FileChanged, Refused, RetriesExhausted, Un
 from modelyard.transfer.http.connection import Request
 from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.part_plan import plan_parts
-from modelyard.transfer.progress import ProgressEvent, Sent, ignore_progress
+from modelyard.transfer.progress import ProgressEvent, Retrying, Sent, ignore_progress
 from modelyard.transfer.upload import SentPart, upload_parts
 from tests.transfer.fake_clock import FakeClock
 from tests.transfer.faults import lose_response, reset_after_reading, respond, stop_reading_after
 from tests.transfer.faulty_server import Behavior, Exchange, FaultyServer, serve_correctly
-from tests.transfer.limits import RecordingLimit
+from tests.transfer.limits import RecordingLimit, StoppingLimit
 from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 pytestmark = pytest.mark.slow
@@ -242,20 +242,21 @@ def test_upload_parts_one_fails_while_others_progress_does_not_give_up(
 
 
 def test_upload_parts_no_progress_gives_up_at_the_time_limit(
-    registry: Registry, file: Path, options: TransferOptions
+    registry: Registry, file: Path, options: TransferOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = replace(options, no_progress_timeout_seconds=2.0)
+    clock = FakeClock(monkeypatch, tick_seconds=options.no_progress_timeout_seconds / 100)
+    started, events = clock.now, list[ProgressEvent]()
     registry.server.always = respond(503, b'{"detail": "Restarting."}')
-    started = time.monotonic()
 
     with pytest.raises(RetriesExhausted, match="Restarting") as failed:
         asyncio.run(
             upload_parts(
-                file, plan_parts(1_000_000, 100_000), registry.fresh, on_progress=ignore_progress, options=patient
+                file, plan_parts(1_000_000, 100_000), registry.fresh, on_progress=events.append, options=options
             )
         )
 
-    assert time.monotonic() - started >= patient.no_progress_timeout_seconds
+    assert clock.now - started >= options.no_progress_timeout_seconds
+    assert [event for event in events if isinstance(event, Retrying)]
     assert isinstance(failed.value.last, Refused)
 
 
@@ -319,13 +320,30 @@ def test_upload_parts_cancelled_stops_before_the_requests_end_and_closes_sockets
 def test_upload_parts_bandwidth_limit_applies_to_all_connections_together(
     registry: Registry, file: Path, options: TransferOptions
 ) -> None:
-    started = time.monotonic()
-
     limit = RecordingLimit(2_000_000)
     paced = replace(options, bandwidth_limit=limit)
     asyncio.run(
         upload_parts(file, plan_parts(1_000_000, 100_000), registry.fresh, on_progress=ignore_progress, options=paced)
     )
 
-    assert time.monotonic() - started > 0.4
     assert sum(limit.counts) == 1_000_000
+
+
+def test_upload_parts_connections_wait_as_long_as_the_bandwidth_limit_says(
+    registry: Registry, file: Path, options: TransferOptions
+) -> None:
+    """Each of three connections sends one piece; none sends another while a whole other upload runs."""
+    limit, parts = StoppingLimit(), plan_parts(1_000_000, 100_000)
+    stopped = replace(options, bandwidth_limit=limit)
+
+    async def work() -> None:
+        upload = partial(upload_parts, file, parts, registry.fresh, on_progress=ignore_progress, connections=3)
+        waiting = asyncio.create_task(upload(options=stopped))
+        await wait_until_async(lambda: len(limit.waiting) == 3)
+        await upload(options=options)
+        assert len(limit.counts) == 3
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    asyncio.run(work())
+    assert max(limit.counts) <= limit.chunk_size

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from modelyard.server.data_folder import DATABASE_FILE, create_database_file, prepare_data_folder
+from modelyard.server.database.engine import Limits
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.encryption import SecretCipher, read_cipher
@@ -64,8 +65,10 @@ def parse_bucket(settings: Settings) -> Bucket | None:
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
+def open_database(settings: Settings, limits: Limits | None = None) -> Iterator[Database]:
     """Open the database alone and migrate its schema; a server may have it open at the same time.
+
+    ``limits`` replaces the default timeouts and numbers of connections.
 
     Raises:
         SchemaTooNew: a newer modelyard has migrated it.
@@ -74,7 +77,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
     if settings.database_url is None:
         _prepare_folder(settings)
         create_database_file(settings.data_dir / DATABASE_FILE)
-    database = Database(build_database_url(settings))
+    database = Database(build_database_url(settings), limits)
     try:
         migrate(database.engine)
         yield database
@@ -88,8 +91,10 @@ def _prepare_folder(settings: Settings) -> None:
 
 
 @contextmanager
-def open_resources(settings: Settings, identity: Identity | None = None) -> Iterator[Resources]:
-    """Open the resources of a registry: the database is migrated and the store is probed.
+def open_resources(
+    settings: Settings, identity: Identity | None = None, limits: Limits | None = None
+) -> Iterator[Resources]:
+    """Open the resources of a registry: the database is migrated, with these ``limits``, and the store is probed.
 
     Any number of processes may share a bucket; a folder can be used by one server only. A bucket that does not respond
     is no error: it is probed later.
@@ -101,21 +106,21 @@ def open_resources(settings: Settings, identity: Identity | None = None) -> Iter
         SecretsKeyInvalid: see ``read_cipher``.
     """
     cipher = read_cipher(settings)
-    with open_store(settings) as (database, store):
+    with open_store(settings, limits) as (database, store):
         capabilities = StoreCapabilities()
         capabilities.ensure_probed(store)
         yield Resources(settings, database, store, identity or Identity(), capabilities, cipher=cipher)
 
 
 @contextmanager
-def open_store(settings: Settings) -> Iterator[tuple[Database, BlobStore]]:
+def open_store(settings: Settings, limits: Limits | None = None) -> Iterator[tuple[Database, BlobStore]]:
     """Open the database and the store, as the only user of a folder; raises what ``open_resources`` raises.
 
     A folder is locked meanwhile, and half-written files in it are deleted. A bucket that does not respond is no error.
     """
     bucket = parse_bucket(settings)
     if bucket is not None:
-        with open_database(settings) as database:
+        with open_database(settings, limits) as database:
             in_bucket = S3Store(bucket)
             # A bucket that does not respond now may do so later, and other routes work without it.
             with suppress(StoreUnavailable):
@@ -123,7 +128,7 @@ def open_store(settings: Settings) -> Iterator[tuple[Database, BlobStore]]:
             yield database, in_bucket
         return
     _prepare_folder(settings)
-    with lock_folder(settings.data_dir) as held, open_database(settings) as database:
+    with lock_folder(settings.data_dir) as held, open_database(settings, limits) as database:
         store = LocalStore(settings.data_dir, get_or_create_shared_secret(database, "signed-urls").encode())
         try:
             store.delete_leftovers(held)

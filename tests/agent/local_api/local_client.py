@@ -4,14 +4,13 @@ import asyncio
 import http.client
 import json
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.agent.agent_machine import AgentMachine, wait_until
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,16 @@ async def wait_for_answer(
     Raises:
         AssertionError: it did not become right in time; the message is the last one.
     """
-    ends = time.monotonic() + PATIENCE_SECONDS
     method = "GET" if body is None else "POST"
-    while True:
+    answer: dict[str, Any] = {}
+
+    async def is_answer_right() -> bool:
+        nonlocal answer
         answer = (await call(machine, method, path, body)).json()
-        if is_right(answer):
-            return answer
-        assert time.monotonic() < ends, answer
-        await asyncio.sleep(0.02)
+        return is_right(answer)
+
+    await wait_until_async(is_answer_right, describe=lambda: answer)
+    return answer
 
 
 async def wait_for_socket(machine: AgentMachine) -> None:

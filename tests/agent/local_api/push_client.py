@@ -1,6 +1,5 @@
 """Requests for pushes, as the extension makes them, and the key that they need."""
 
-import asyncio
 from typing import Any
 
 from modelyard.client.profile import Profile, ProfileFile
@@ -8,6 +7,7 @@ from tests.agent.agent_machine import AgentMachine
 from tests.agent.local_api.local_client import LocalAnswer, call, wait_for_answer, wait_for_socket
 from tests.running import RunningServer
 from tests.server.harness import PASSWORD, ApiCaller, make_model_file
+from tests.waiting import wait_until_async
 
 CONTENT = make_model_file("mine", 5000)
 
@@ -36,12 +36,7 @@ def create_viewer(registry: RunningServer, team: ApiCaller) -> ApiCaller:
 
 async def push(machine: AgentMachine, folder: str, path: str, **fields: Any) -> LocalAnswer:
     """Repeat a push until it is done or failed, and return the last answer."""
-    while True:
-        answer = await call(machine, "POST", "/v1/push", {"folder": folder, "path": path} | fields)
-        if answer.status != 202:
-            return answer
-        assert answer.json()["state"] == "running"
-        await asyncio.sleep(0.02)
+    return await _push_until_done(machine, {"folder": folder, "path": path} | fields)
 
 
 async def wait_for_first_plan(machine: AgentMachine) -> None:
@@ -63,8 +58,17 @@ def build_workflow(*names: str) -> dict[str, Any]:
 
 async def push_workflow(machine: AgentMachine, name: str, workflow: object, **fields: Any) -> LocalAnswer:
     """Repeat the push of a workflow until it is done or failed, and return the last answer."""
-    while True:
-        answer = await call(machine, "POST", "/v1/push", {"workflow": workflow, "name": name} | fields)
-        if answer.status != 202:
-            return answer
-        await asyncio.sleep(0.02)
+    return await _push_until_done(machine, {"workflow": workflow, "name": name} | fields)
+
+
+async def _push_until_done(machine: AgentMachine, body: dict[str, Any]) -> LocalAnswer:
+    answers: list[LocalAnswer] = []
+
+    async def is_done() -> bool:
+        answers.append(await call(machine, "POST", "/v1/push", body))
+        is_running = answers[-1].status == 202
+        assert not is_running or answers[-1].json()["state"] == "running"
+        return not is_running
+
+    await wait_until_async(is_done)
+    return answers[-1]

@@ -7,7 +7,7 @@ import pytest
 from modelyard.server.identity.state import Identity
 from modelyard.server.resources import open_resources
 from tests.server.conftest import CHEAP
-from tests.server.environments import Environments
+from tests.server.environments import PATIENT, Environments
 from tests.server.harness import Harness
 
 
@@ -15,7 +15,7 @@ from tests.server.harness import Harness
 def registry(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     with (
         environments.create_settings(tmp_path_factory.mktemp("registry")) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
         Harness(resources) as registry,
     ):
         yield registry

@@ -1,8 +1,12 @@
 """Folders and machines: only those that place folders are told of one, and nothing waits for the others to have one."""
 
+import pytest
+
 from tests.server.agents.machine import add_machine, build_states
 from tests.server.harness import Harness
 from tests.server.models.folders.folder_push import make_folder, register
+
+pytestmark = pytest.mark.slow
 
 
 def test_manifest_leaves_folders_out(registry: Harness) -> None:

@@ -11,6 +11,8 @@ from tests.server.agents.machine import build_states, set_last_heartbeat_ago
 from tests.server.collections.studio import INK, KAORI, Studio
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def studio(shared_registry: Harness, team: ApiCaller) -> Studio:

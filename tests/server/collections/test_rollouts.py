@@ -9,6 +9,8 @@ from tests.server.agents.machine import Machine, build_states, set_last_heartbea
 from tests.server.collections.studio import INK, KAORI, Studio
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
+pytestmark = pytest.mark.slow
+
 LISTED = "ComfyUI does not list 'kaori.safetensors'."
 
 

@@ -9,6 +9,7 @@ from modelyard.server.database.session import Database
 from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
 from tests.server.database.two_servers import OPEN_UPLOADS, TwoServers, two_servers
+from tests.server.environments import PATIENT
 from tests.server.harness import ApiCaller
 
 
@@ -25,7 +26,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
+    database = Database(database_url, PATIENT)
     yield database
     database.close()
 

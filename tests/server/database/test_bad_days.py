@@ -15,6 +15,7 @@ from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
 from tests.server.conftest import CHEAP
 from tests.server.database.commit_proxy import CommitProxy
+from tests.server.environments import PATIENT
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
@@ -44,7 +45,7 @@ def registry(
     folder: Path = tmp_path_factory.mktemp("bad")
     settings = Settings(data_dir=folder / "data", database_url=url, public_url="http://registry.test")
     # A job could make the commit whose response a test loses.
-    with open_resources(settings, Identity(CHEAP)) as resources, Harness.without_jobs(resources) as registry:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources, Harness.without_jobs(resources) as registry:
         yield registry
 
 

@@ -20,6 +20,8 @@ from modelyard.server.database.session import Database, serves_request
 from modelyard.wire.problems import Problem, StorageFull, Unavailable
 from tests.postgres import RunningPostgres
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = secrets.token_urlsafe(16)
 # A statement that waits for a lock fails by the first limit, so the second must be longer.
 SHORT_LIMITS = Limits(busy=200, statement=2_000, connections=1, extra_connections=0)

@@ -15,6 +15,7 @@ from modelyard.server.database.base import UtcTime
 from modelyard.server.database.engine import Limits
 from modelyard.server.database.session import Database
 from tests.postgres import RunningPostgres
+from tests.server.environments import PATIENT
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -30,7 +31,7 @@ def database(database: Database) -> Database:
 @pytest.fixture
 def other(database: Database, database_url: str) -> Iterator[Database]:
     """The same database as another process has it open."""
-    other = Database(database_url)
+    other = Database(database_url, PATIENT)
     yield other
     other.close()
 

@@ -19,6 +19,7 @@ from modelyard.wire.problems import QuotaExceeded
 from modelyard.wire.uploads import UploadRequest
 from tests.postgres import RunningPostgres
 from tests.server.conftest import CHEAP
+from tests.server.environments import PATIENT
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
 CONTENT = make_model_file()
@@ -38,7 +39,7 @@ def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             postgres: RunningPostgres = request.getfixturevalue("postgres_server")
             url = stack.enter_context(postgres.database())
         settings = Settings(data_dir=folder / "data", database_url=url, public_url="http://registry.test")
-        resources = stack.enter_context(open_resources(settings, Identity(CHEAP)))
+        resources = stack.enter_context(open_resources(settings, Identity(CHEAP), PATIENT))
         yield stack.enter_context(Harness(resources))
 
 

@@ -14,6 +14,7 @@ from modelyard.server.teams.first_start import first_start
 from modelyard.server.teams.tables import TeamRow
 from tests.server.conftest import CHEAP
 from tests.server.database.two_servers import ROUNDS, TwoServers, at_once, codes
+from tests.server.environments import PATIENT
 from tests.server.harness import PASSWORD, ApiCaller
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,7 @@ def invited(inviter: ApiCaller, address: str, role: str = "viewer") -> dict[str,
 
 
 def test_first_start_of_two_servers_creates_one_owner(database_url: str) -> None:
-    servers = [Database(database_url) for _ in range(2)]
+    servers = [Database(database_url, PATIENT) for _ in range(2)]
     migrate(servers[0].engine)
     for _ in range(ROUNDS):
         starts = [

@@ -26,6 +26,7 @@ from tests.server.database.first_release import (
     format_uuid,
     upgrade_to,
 )
+from tests.server.environments import PATIENT
 from tests.server.harness import PASSWORD, ApiCaller, HarnessClient, make_model_file
 
 pytestmark = pytest.mark.slow
@@ -67,7 +68,10 @@ def release(database_url: str, tmp_path: Path) -> FirstRelease:
 def upgraded(release: FirstRelease, database_url: str, tmp_path: Path) -> Iterator[Upgraded]:
     url = None if database_url.startswith("sqlite") else database_url
     settings = Settings(data_dir=tmp_path, database_url=url, public_url="http://registry.test")
-    with open_resources(settings, Identity(CHEAP)) as resources, HarnessClient(create_app(resources), None) as client:
+    with (
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
+        HarnessClient(create_app(resources), None) as client,
+    ):
         yield Upgraded(resources, client, release)
 
 

@@ -19,6 +19,7 @@ from modelyard.server.resources import build_database_url, open_resources
 from modelyard.server.settings import Settings
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from tests.server.conftest import CHEAP
+from tests.server.environments import PATIENT
 from tests.server.harness import ApiCaller, Harness, HarnessClient
 from tests.waiting import PATIENCE_SECONDS
 
@@ -53,9 +54,9 @@ class TwoServers:
 
 @contextmanager
 def two_servers(settings: Settings) -> Iterator[TwoServers]:
-    with open_resources(settings, Identity(CHEAP)) as resources, Harness(resources) as registry:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources, Harness(resources) as registry:
         # A folder has one process, which is no matter here: what races is in the database.
-        second = replace(resources, database=Database(build_database_url(settings)), identity=Identity(CHEAP))
+        second = replace(resources, database=Database(build_database_url(settings), PATIENT), identity=Identity(CHEAP))
         with HarnessClient(create_app(second), settings.storage_endpoint) as other:
             yield TwoServers(registry, other)
         second.database.close()

@@ -7,7 +7,7 @@ import pytest
 from modelyard.server.identity.state import Identity
 from modelyard.server.resources import open_resources
 from tests.server.conftest import CHEAP
-from tests.server.environments import Environments
+from tests.server.environments import PATIENT, Environments
 from tests.server.garbage.garbage_team import GarbageTeam
 from tests.server.harness import Harness
 from tests.server.verification.conftest import setup
@@ -20,7 +20,7 @@ def registry_without_retention(setup: Environments, tmp_path_factory: pytest.Tem
     """A registry with a trash retention of 0 days, whose jobs run."""
     with (
         setup.create_settings(tmp_path_factory.mktemp("registry_without_retention"), trash_days=0) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
         Harness(resources) as registry,
     ):
         yield registry

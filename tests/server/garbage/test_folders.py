@@ -1,8 +1,12 @@
 """Garbage collection of folders: files stay as long as a version uses them, and go with the last one."""
 
+import pytest
+
 from tests.server.garbage.garbage_team import GarbageTeam
 from tests.server.harness import make_model_file
 from tests.server.models.folders.folder_push import download, make_folder, register
+
+pytestmark = pytest.mark.slow
 
 
 def test_collect_keeps_all_files_of_a_folder(team: GarbageTeam) -> None:

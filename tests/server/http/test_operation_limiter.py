@@ -57,11 +57,31 @@ async def test_run_all_threads_taken_waits_in_order_of_arrival(operation: Blocki
     first = asyncio.create_task(limiter.run(ACCOUNT, operation))
     await wait_until_running(operation, 1)
     others = [asyncio.create_task(limiter.run(UUID(int=n), partial(ran.append, n))) for n in (2, 3, 4)]
-    await asyncio.sleep(0.05)
+    await wait_until_async(lambda: len(limiter._queue) == 3)
     assert ran == []
     operation.release.set()
     await asyncio.gather(first, *others)
     assert ran == [2, 3, 4]
+
+
+async def test_run_freed_thread_goes_to_the_first_account_below_its_limit() -> None:
+    limiter, ran = OperationLimiter(threads=3, per_account=2, queue_seconds=PATIENCE_SECONDS), list[str]()
+    of_account, of_other = BlockingOperation(), BlockingOperation()
+    held = [asyncio.create_task(limiter.run(ACCOUNT, of_account)) for _ in range(2)]
+    held.append(asyncio.create_task(limiter.run(OTHER_ACCOUNT, of_other)))
+    await wait_until_async(lambda: (of_account.running, of_other.running) == (2, 1))
+    next_ones = [
+        asyncio.create_task(limiter.run(account, partial(ran.append, name)))
+        for account, name in ((ACCOUNT, "third of one"), (ACCOUNT, "fourth of one"), (OTHER_ACCOUNT, "of another"))
+    ]
+    await wait_until_async(lambda: len(limiter._queue) == 3)
+    of_other.release.set()
+    await wait_until_async(next_ones[2].done)
+    assert ran == ["of another"]
+    of_account.release.set()
+    await asyncio.gather(*held, *next_ones)
+    # The account's two threads are free at once, and so these two may run in any order.
+    assert sorted(ran[1:]) == ["fourth of one", "third of one"]
 
 
 async def test_run_queue_timeout_raises_unavailable(operation: BlockingOperation) -> None:
@@ -100,7 +120,7 @@ async def test_run_cancelled_while_queued_runs_next(operation: BlockingOperation
     first = asyncio.create_task(limiter.run(ACCOUNT, operation))
     await wait_until_running(operation, 1)
     cancelled, next_task = (asyncio.create_task(limiter.run(ACCOUNT, lambda: "next")) for _ in range(2))
-    await asyncio.sleep(0.02)
+    await wait_until_async(lambda: len(limiter._queue) == 2)
     cancelled.cancel()
     operation.release.set()
     await first

@@ -14,6 +14,8 @@ from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
 from tests.server.imports.test_imports import start, wait
 from tests.server.query_plans import record_queries
 
+pytestmark = pytest.mark.slow
+
 NEXT_COMMIT = "2" * 40
 
 

@@ -1,6 +1,5 @@
 """Files that clients ask the endpoint for are imported from Hugging Face, if the team allows it."""
 
-import time
 from typing import Any
 
 import httpx2
@@ -16,7 +15,9 @@ from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
 from tests.server.imports.stopped import Stopped
 from tests.server.imports.test_imports import list_actions
 from tests.server.inspection.builders import build_checkpoint
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 INK, PAINT = "ink.safetensors", "vae/paint.safetensors"
 
@@ -31,11 +32,12 @@ def writer(registry: Harness, fakes: FakeSources) -> ApiCaller:
 
 def get_file(caller: ApiCaller, name: str, revision: str = "main", repository: str = REPOSITORY) -> httpx2.Response:
     """Ask for a file until it is neither being imported nor verified."""
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while (response := ask(caller, f"{repository}/resolve/{revision}/{name}")).status_code == 503:
-        assert time.monotonic() < ends, response.text
-        time.sleep(0.02)
-    return response
+
+    def ask_once() -> httpx2.Response | None:
+        response = ask(caller, f"{repository}/resolve/{revision}/{name}")
+        return None if response.status_code == 503 else response
+
+    return wait_until(ask_once)
 
 
 def list_imports(caller: ApiCaller) -> list[dict[str, Any]]:

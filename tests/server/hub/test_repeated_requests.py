@@ -21,6 +21,8 @@ from tests.server.imports.stopped import Stopped
 from tests.server.imports.test_imports import list_actions
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["writer"]
 NEXT_COMMIT, THIRD_COMMIT = "2" * 40, "3" * 40
 FILE, NEXT_FILE = f"{REPOSITORY}/resolve/{COMMIT}/{INK}", f"{REPOSITORY}/resolve/{NEXT_COMMIT}/{INK}"

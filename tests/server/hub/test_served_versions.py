@@ -7,6 +7,7 @@ from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.resources import Resources, open_resources
 from modelyard.server.settings import Settings
 from tests.server.conftest import CHEAP
+from tests.server.environments import PATIENT
 from tests.server.harness import Harness, make_model_file
 from tests.server.hub.test_endpoint import NAME, PATH, ask, get_revision
 
@@ -19,7 +20,7 @@ def set_verification(resources: Resources, state: str) -> None:
 
 
 def test_version_that_is_not_verified_is_not_served(settings: Settings) -> None:
-    with open_resources(settings, Identity(CHEAP)) as resources, Harness(resources) as registry:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources, Harness(resources) as registry:
         registry.owner.register(make_model_file(), PATH)
         revision = get_revision(registry.owner)
         for state in ("pending", "failed"):

@@ -6,12 +6,13 @@ import pytest
 
 from modelyard.server.database.session import Database
 from tests.server.accounts_support.fixtures import registry
+from tests.server.environments import PATIENT
 
 __all__ = ["registry"]
 
 
 @pytest.fixture
 def database(migrated_url: str) -> Iterator[Database]:
-    database = Database(migrated_url)
+    database = Database(migrated_url, PATIENT)
     yield database
     database.close()

@@ -20,6 +20,8 @@ from tests.server.inspection.pickle_corpus import checkpoint
 from tests.server.verification.test_scrub import flip_last_bit, replace_stored_object
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 CONTENT = builders.build_checkpoint()
 UNSAFE = builders.build_tensorless_checkpoint(call(named("os", "system"), text("true")))
 PATH, CONVERTED = "upscale_models/ink.pth", "upscale_models/ink.safetensors"

@@ -8,6 +8,8 @@ from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.test_imports import confirm, wait
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def chosen(registry: Harness, fakes: FakeSources) -> list[dict[str, Any]]:

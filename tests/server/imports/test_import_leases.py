@@ -31,6 +31,7 @@ from modelyard.server.resources import Resources, open_resources
 from modelyard.server.settings import Settings
 from modelyard.wire import problems
 from tests.server.conftest import CHEAP
+from tests.server.environments import PATIENT
 from tests.server.harness import Harness
 from tests.waiting import PATIENCE_SECONDS
 
@@ -38,7 +39,7 @@ WORKERS, ROUNDS = 6, 8
 
 
 def test_lease_by_six_workers_at_once_two_imports_from_a_host(settings: Settings) -> None:
-    with open_resources(settings, Identity(CHEAP)) as resources:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
         with Harness.without_jobs(resources) as registry:
             _add_imports(resources, UUID(registry.team_id))
         _lease_at_once(resources.database)
@@ -62,7 +63,7 @@ def _add_imports(resources: Resources, team_id: UUID, count: int = WORKERS, **co
 
 
 def test_lease_conversions_of_three_teams_one_of_a_team_and_two_in_all(settings: Settings) -> None:
-    with open_resources(settings, Identity(CHEAP)) as resources:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
         with Harness.without_jobs(resources) as registry:
             teams = [UUID(registry.team_id), *(UUID(registry.create_team().team_id) for _ in range(2))]
         for team in teams:
@@ -79,7 +80,7 @@ def test_lease_conversions_of_three_teams_one_of_a_team_and_two_in_all(settings:
 
 
 def test_lease_conversions_of_three_teams_with_queues_gives_each_team_its_turns(settings: Settings) -> None:
-    with open_resources(settings, Identity(CHEAP)) as resources:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
         teams = _create_teams(resources, 3)
         for team in teams:
             _add_conversions(resources, team, 4)
@@ -97,7 +98,7 @@ def test_lease_conversions_of_three_teams_with_queues_gives_each_team_its_turns(
 
 
 def test_lease_without_conversions_returns_only_other_imports(settings: Settings) -> None:
-    with open_resources(settings, Identity(CHEAP)) as resources:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
         [team] = _create_teams(resources, 1)
         _add_conversions(resources, team, 1)
         assert lease_next_import(resources.database, may_convert=False) is None
@@ -113,7 +114,7 @@ def test_conversions_of_a_process_leave_a_worker_to_other_imports(workers: int, 
 
 
 def test_cancelled_conversion_counts_until_its_run_has_ended(settings: Settings) -> None:
-    with open_resources(settings, Identity(CHEAP)) as resources, Harness.without_jobs(resources) as registry:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources, Harness.without_jobs(resources) as registry:
         _add_conversions(resources, UUID(registry.team_id), 2)
         database = resources.database
         leased = lease_next_import(database)
@@ -192,7 +193,7 @@ def _lease_at_once(database: Database) -> None:
 
 @pytest.mark.parametrize("is_queued_again", [False, True])
 def test_finish_cancelled_import_is_done_unless_it_was_queued_again(settings: Settings, is_queued_again: bool) -> None:
-    with open_resources(settings, Identity(CHEAP)) as resources, Harness.without_jobs(resources) as registry:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources, Harness.without_jobs(resources) as registry:
         _add_imports(resources, UUID(registry.team_id), 1)
         leased = lease_next_import(resources.database)
         assert leased is not None

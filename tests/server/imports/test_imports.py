@@ -1,6 +1,5 @@
 """Imports: the jobs that download a source's file and register it."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,9 @@ from modelyard.server.settings import Settings
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 PART = 5_242_880
 
@@ -38,11 +39,15 @@ def start(caller: ApiCaller, url: str, /, **changed: Any) -> str:
 
 def wait(caller: ApiCaller, import_id: str, *states: str) -> dict[str, Any]:
     """Wait until an import has one of the states, ``done`` without any; return it."""
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while (found := caller.get(f"/imports/{import_id}").json())["import_state"] not in (states or ("done",)):
-        assert time.monotonic() < ends, found
-        time.sleep(0.01)
-    return dict(found)
+
+    def read() -> dict[str, Any]:
+        return dict(caller.get(f"/imports/{import_id}").json())
+
+    def find() -> dict[str, Any] | None:
+        found = read()
+        return found if found["import_state"] in (states or ("done",)) else None
+
+    return wait_until(find, describe=read)
 
 
 def list_actions(caller: ApiCaller) -> list[str]:

@@ -14,6 +14,8 @@ from tests.server.harness import Harness, hash_of, make_model_file
 from tests.server.imports.fake_sources import COMMIT, FAR_FUTURE, REPOSITORY, FakeSources
 from tests.server.outbound.loopback import LoopbackServer, send, serve
 
+pytestmark = pytest.mark.slow
+
 
 def resolve(registry: Harness, url: str) -> httpx2.Response:
     return registry.owner.post("/imports/resolve", url=url)

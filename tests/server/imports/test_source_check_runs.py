@@ -24,6 +24,8 @@ from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
 from tests.server.imports.test_imports import list_actions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def long_pause(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,13 @@ from modelyard.server.revisions import get_totals
 from modelyard.server.settings import Settings
 from modelyard.server.storage.local.store import LocalStore
 from tests.server.conftest import CHEAP
+from tests.server.environments import PATIENT
 from tests.server.harness import Harness, hash_of, make_model_file
 from tests.server.imports.fake_sources import COMMIT, FakeSources
 from tests.server.imports.test_imports import confirm, wait
 from tests.server.verification.unverified_team import OTHER, UnverifiedTeam
+
+pytestmark = pytest.mark.slow
 
 OLD_COMMIT = "0" * 40
 
@@ -36,7 +39,7 @@ def check(registry: Harness, model_id: str) -> dict[str, Any]:
 @pytest.fixture
 def unverified(settings: Settings) -> Iterator[UnverifiedTeam]:
     """A team of a registry that imports from the fakes, whose uploads are verified only when the test says so."""
-    with open_resources(settings, Identity(CHEAP)) as resources:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
         if isinstance(resources.store, LocalStore):
             resources.store.close()  # no thread hashes uploads any more
         with Harness.without_jobs(resources) as registry:

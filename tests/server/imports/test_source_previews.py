@@ -14,6 +14,8 @@ from tests.server.imports.stopped import Stopped
 from tests.server.imports.test_imports import list_actions, start
 from tests.server.previews.drawings import make_png
 
+pytestmark = pytest.mark.slow
+
 CIVITAI = "/models/111"
 HUGGINGFACE = "/studio/ink/blob/main/ink.safetensors"
 

@@ -12,6 +12,8 @@ from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.imports.fake_sources import FAR_FUTURE, FakeSources
 from tests.server.imports.test_imports import PART, start, wait
 
+pytestmark = pytest.mark.slow
+
 
 def get_host(address: str) -> str:
     return urlsplit(address).netloc

@@ -7,6 +7,8 @@ from tests.server.harness import Harness, hash_of, make_model_file
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.test_imports import PART, start, wait
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:

@@ -19,6 +19,8 @@ from tests.server.imports.stopped import Stopped
 from tests.server.imports.test_imports import PART, start, wait
 from tests.server.imports.test_unsized_imports import check_imported
 
+pytestmark = pytest.mark.slow
+
 CONTENT = make_model_file("large", 2 * PART + 1000)
 TOTAL = len(CONTENT)
 STATVFS = os.statvfs

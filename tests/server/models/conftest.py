@@ -7,6 +7,7 @@ import pytest
 from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from tests.postgres import RunningPostgres
+from tests.server.environments import PATIENT
 from tests.server.models.model_factory import TeamModels
 
 
@@ -21,7 +22,7 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def _open_database(url: str) -> Iterator[Database]:
-    database = Database(url)
+    database = Database(url, PATIENT)
     migrate(database.engine)
     yield database
     database.close()

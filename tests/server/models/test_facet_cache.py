@@ -18,6 +18,8 @@ from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.models.model_factory import ModelSpec, TeamModels
 from tests.server.query_plans import record_queries
 
+pytestmark = pytest.mark.slow
+
 Counts = dict[str, dict[str, int]]
 
 

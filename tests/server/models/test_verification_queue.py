@@ -8,7 +8,7 @@ import pytest
 from modelyard.server.identity.state import Identity
 from modelyard.server.resources import open_resources
 from tests.server.conftest import CHEAP
-from tests.server.environments import Environments
+from tests.server.environments import PATIENT, Environments
 from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.inspection import builders
 
@@ -23,7 +23,7 @@ def registry_without_workers(environments: Environments, tmp_path: Path) -> Iter
     """A registry with short queues, whose lifespan and workers do not run."""
     with (
         environments.create_settings(tmp_path, verification_queue=QUEUE) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
         Harness.without_jobs(resources) as registry,
     ):
         yield registry

@@ -23,7 +23,7 @@ from modelyard.server.outbound.errors import (
 )
 from modelyard.server.outbound.policy import OutboundPolicy, parse_listed_hosts, parse_url
 from tests.server.outbound.loopback import Listener, LoopbackServer, send, serve
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, pause
 
 LOOPBACK = [
     *("127.0.0.1", "127.0.0.2", "127.255.255.254", "127.1", "127.0.1", "0", "0.0.0.0", "0.0.0.1"),  # noqa: S104  # to connect to
@@ -306,7 +306,7 @@ def send_slowly(handler: BaseHTTPRequestHandler) -> None:
     with suppress(OSError):
         for _ in range(1000):
             handler.wfile.write(b"x")
-            time.sleep(0.01)
+            pause(0.01)
 
 
 def test_read_document_that_arrives_byte_by_byte_raises() -> None:
@@ -351,7 +351,7 @@ def test_request_source_that_sends_its_headers_byte_by_byte_raises() -> None:
         with suppress(OSError):
             for _ in range(1000):
                 handler.wfile.write(b"H")
-                time.sleep(0.01)
+                pause(0.01)
 
     with (
         serve(send_slowly) as server,

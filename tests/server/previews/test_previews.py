@@ -1,6 +1,5 @@
 """Setting, removing and reading the previews of versions through the API."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import httpx2
 import pytest
 from sqlalchemy import select, update
 
+from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.models.tables import ModelVersionRow
 from modelyard.server.previews import decoder, request_decoding
 from modelyard.server.previews.decoder import _FREE_SLOTS, SLOTS, render_png
@@ -217,11 +217,19 @@ def test_previews_count_as_stored_bytes_once_for_each_picture(team: ApiCaller) -
     assert stored() - before == size
 
 
+def get_limiters(team: ApiCaller) -> tuple[OperationLimiter, OperationLimiter]:
+    """Return the limiters of decoding and of rendering."""
+    state = team.client.app.state  # type: ignore[attr-defined]  # an ASGI application
+    return state.picture_limiter, state.png_limiter
+
+
 @contextmanager
-def busy_sandboxes() -> Iterator[None]:
+def busy_sandboxes(team: ApiCaller) -> Iterator[None]:
     """Keep all decoding waiting while the block runs, however long that takes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoder, "SLOT_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(decoder, "SLOT_SECONDS", 10 * PATIENCE_SECONDS)
+        for limiter in get_limiters(team):
+            patch.setattr(limiter, "_queue_seconds", 10 * PATIENCE_SECONDS)
         for _ in range(SLOTS):
             assert _FREE_SLOTS.acquire(timeout=PATIENCE_SECONDS)
         try:
@@ -229,6 +237,13 @@ def busy_sandboxes() -> Iterator[None]:
         finally:
             for _ in range(SLOTS):
                 _FREE_SLOTS.release()
+
+
+def wait_until_running(team: ApiCaller, count: int, *, queued: int = 0) -> None:
+    """Wait until so many pictures are being decoded or rendered, or wait for a sandbox, and so many for their turn."""
+    limiters = get_limiters(team)
+    wait_until(lambda: sum(each._running.total() for each in limiters) == count)
+    wait_until(lambda: sum(len(each._queue) for each in limiters) == queued)
 
 
 def wait_until_held(team: ApiCaller, count: int) -> None:
@@ -242,10 +257,9 @@ def test_pictures_that_wait_are_held_in_the_budget_and_keep_no_change_of_the_tea
     models = [team.register(make_model_file(word), f"loras/{word}.safetensors") for word in "abcd"]
     content = make_png()
     with ThreadPoolExecutor() as threads:
-        with busy_sandboxes():
+        with busy_sandboxes(team):
             waiting = [threads.submit(put_preview, team, model_id, content) for model_id in models]
-            wait_until_held(team, len(models) * len(content))
-            time.sleep(0.2)
+            wait_until_running(team, 1, queued=3)
             wait_until_held(team, len(models) * len(content))
             assert team.put(f"/models/{models[0]}", description="meanwhile").status_code == 200
         assert {answer.result().status_code for answer in waiting} == {200}
@@ -255,9 +269,9 @@ def test_pictures_that_wait_are_held_in_the_budget_and_keep_no_change_of_the_tea
 def test_png_that_waits_to_be_rendered_keeps_no_read_of_the_team_waiting(team: ApiCaller) -> None:
     url = put_preview(team, team.register(), make_png("#515253")).json()["preview_url"]
     with ThreadPoolExecutor() as threads:
-        with busy_sandboxes():
+        with busy_sandboxes(team):
             waiting = [threads.submit(read_picture, team, url, format="png") for _ in range(3)]
-            time.sleep(0.2)
+            wait_until_running(team, 1, queued=2)
             assert team.get("/models").status_code == 200
             assert not any(answer.done() for answer in waiting)
         assert {answer.result().status_code for answer in waiting} == {200}
@@ -269,10 +283,10 @@ def test_set_preview_without_replace_keeps_what_was_decided_while_it_waited(
     model_id = team.register()
     content = make_png("#616263")
     with ThreadPoolExecutor() as threads:
-        with busy_sandboxes():
+        with busy_sandboxes(team):
             waiting = threads.submit(put_preview, team, model_id, content, replace=False)
+            wait_until_running(team, 1)
             wait_until_held(team, len(content))
-            time.sleep(0.2)
             with shared_registry.resources.database.writing(UUID(team.team_id)) as session:
                 is_one = ModelVersionRow.model_id == UUID(model_id)
                 session.execute(update(ModelVersionRow).where(is_one).values(preview_source="person"))
@@ -280,21 +294,15 @@ def test_set_preview_without_replace_keeps_what_was_decided_while_it_waited(
     assert team.get(f"/models/{model_id}").json()["preview_url"] is None
 
 
-def wait_until_running(team: ApiCaller, count: int) -> None:
-    """Wait until so many pictures are being decoded or rendered, or wait for a sandbox."""
-    state = team.client.app.state  # type: ignore[attr-defined]  # an ASGI application
-    wait_until(lambda: state.picture_limiter._running.total() + state.png_limiter._running.total() == count)
-
-
 def test_picture_that_is_sent_does_not_wait_behind_those_that_machines_ask_for(team: ApiCaller) -> None:
     model_id = team.register()
     url = put_preview(team, model_id, make_png("#717273")).json()["preview_url"]
     with ThreadPoolExecutor() as threads:
-        with busy_sandboxes():
+        with busy_sandboxes(team):
             asked = [threads.submit(read_picture, team, url, format="png") for _ in range(5)]
-            wait_until_running(team, 1)
+            wait_until_running(team, 1, queued=4)
             sent = threads.submit(put_preview, team, team.register(path="loras/other.safetensors"), make_png("#747576"))
-            wait_until_running(team, 2)
+            wait_until_running(team, 2, queued=4)
         assert sent.result().status_code == 200
         assert {answer.result().status_code for answer in asked} == {200}
 
@@ -306,13 +314,11 @@ def test_pictures_that_machines_of_two_teams_ask_for_leave_a_sandbox_to_one_that
     urls = [put_preview(each, each.register(), make_png("#818283")).json()["preview_url"] for each in teams]
     keys = [shared_registry.create_key("integration", each) for each in teams]
     with ThreadPoolExecutor() as threads:
-        with busy_sandboxes():
+        with busy_sandboxes(team):
             asked = [threads.submit(read_picture, key, url, format="png") for key, url in zip(keys, urls, strict=True)]
-            wait_until_running(team, 1)
-            time.sleep(0.2)
-            wait_until_running(team, 1)
+            wait_until_running(team, 1, queued=1)
             sent = threads.submit(put_preview, team, team.register(path="loras/other.safetensors"), make_png("#848586"))
-            wait_until_running(team, 2)
+            wait_until_running(team, 2, queued=1)
         assert sent.result().status_code == 200
         assert {answer.result().status_code for answer in asked} == {200}
 
@@ -350,10 +356,9 @@ def test_png_that_many_ask_for_at_once_is_not_rendered_for_each(
 
     monkeypatch.setattr(request_decoding, "render_png", render)
     with ThreadPoolExecutor() as threads:
-        with busy_sandboxes():
+        with busy_sandboxes(team):
             asked += [threads.submit(read_picture, team, url, format="png") for _ in range(6)]
-            wait_until_running(team, 1)
-            time.sleep(0.3)
+            wait_until_running(team, 1, queued=5)
         assert len({answer.result().content for answer in asked}) == 1
     assert len(rendered) <= 2
     with shared_registry.resources.database.reading() as session:

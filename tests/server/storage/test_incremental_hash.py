@@ -1,7 +1,6 @@
 """Digests that are computed while a file is written."""
 
 import hashlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from modelyard.server.storage.blob_store import Digest
 from modelyard.server.storage.digest import compute_digest
 from modelyard.server.storage.local.incremental_hash import HashThreads
 from tests.server.storage.served_store import noise
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import PATIENCE_SECONDS, pause, wait_until
 
 STEP = 1 << 20
 SIZE = 3 * STEP + 5
@@ -87,7 +86,7 @@ def test_rewind_during_hashing_hashes_new_bytes(hash_threads: HashThreads, file:
             writer.write(wrong)
             hash_in_progress.advance(STEP)
             # Somewhere inside the piece that a thread is reading and hashing now.
-            time.sleep(attempt * 0.00002)
+            pause(attempt * 0.00002)
             hash_in_progress.rewind(0)
             writer.seek(0)
             writer.write(body[:STEP])

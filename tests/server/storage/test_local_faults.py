@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,7 @@ from modelyard.server.storage.local.routes import build_blob_app
 from modelyard.server.storage.local.store import LocalStore
 from tests.server.storage import part_writer
 from tests.server.storage.served_store import HOUR, ServedStore, noise, serving
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import PATIENCE_SECONDS, pause, wait_until
 
 PART, COUNT = 256 << 10, 4
 
@@ -74,7 +73,7 @@ def test_kill_during_part_writes_keeps_every_confirmed_part_listed_and_whole(tmp
         process = writer(tmp_path, "parts", key, upload, str(PART), str(COUNT))
         assert process.stdout is not None
         first = process.stdout.readline()
-        time.sleep(0.02 + 0.017 * round_number)
+        pause(0.02 + 0.017 * round_number)
         process.kill()
         done, unsure = parse_writer_output([first, *process.stdout.read().splitlines()])
         process.wait()

@@ -17,6 +17,8 @@ from tests.server.storage.served_store import HOUR, ServedStore, bucket_in, nois
 from tests.transfer.faulty_server import Behavior, Exchange, FaultyServer
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
+pytestmark = pytest.mark.slow
+
 # For answers that never come; the limits of production would make these tests as long.
 IMPATIENT = Limits(connect_seconds=0.5, read_seconds=0.5, copy_seconds=0.5, attempts=1)
 # For answers that come, however late.

@@ -17,6 +17,8 @@ from tests.rclone import RunningRclone
 from tests.seaweed import RunningSeaweed, create_s3_client
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class CommandResult:

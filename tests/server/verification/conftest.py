@@ -14,7 +14,7 @@ from modelyard.server.storage.capabilities import StoreCapabilities
 from modelyard.server.storage.local.store import LocalStore
 from tests.server.agents.machine import Machine, add_machine
 from tests.server.conftest import CHEAP
-from tests.server.environments import Environments
+from tests.server.environments import PATIENT, Environments
 from tests.server.harness import Harness
 from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.machine_content import OLD
@@ -43,7 +43,7 @@ def registry_without_jobs(setup: Environments, tmp_path_factory: pytest.TempPath
     """A registry without cached digests, as after a restart, and without running jobs."""
     with (
         setup.create_settings(tmp_path_factory.mktemp("without_jobs")) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
     ):
         # No thread hashes uploads any more, and jobs belong to a lifespan, which is not run.
         if isinstance(resources.store, LocalStore):
@@ -76,7 +76,7 @@ def faulty(environments: Environments, tmp_path: Path) -> Iterator[UnverifiedTea
     """A registry of the test's own, whose verifier has a ``FaultyStore``."""
     with (
         environments.create_settings(tmp_path, storage_url=None, storage_endpoint=None) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
     ):
         assert isinstance(resources.store, LocalStore)
         resources.store.close()

@@ -19,6 +19,8 @@ from tests.server.harness import hash_of, make_model_file
 from tests.server.verification.test_scrub import flip_last_bit, register_verified, replace_stored_object
 from tests.server.verification.unverified_team import CONTENT, UnverifiedTeam
 
+pytestmark = pytest.mark.slow
+
 TRUNCATED = CONTENT[:100]
 
 

@@ -8,6 +8,8 @@ from tests.server.inspection import builders
 from tests.server.verification.machine_content import download_as_machine, manifest_has_only
 from tests.server.verification.unverified_team import UnverifiedTeam
 
+pytestmark = pytest.mark.slow
+
 UNSAFE = builders.build_tensorless_checkpoint(builders.call(builders.named("os", "system"), builders.text("true")))
 PATH = "checkpoints/old.pt"
 UNKNOWN_TYPE = {"a": {"dtype": "U9", "shape": [], "data_offsets": []}}

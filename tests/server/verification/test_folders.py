@@ -25,6 +25,8 @@ from tests.server.query_plans import record_queries
 from tests.server.verification.test_scrub import flip_last_bit, replace_stored_object, scrub
 from tests.server.verification.unverified_team import UnverifiedTeam
 
+pytestmark = pytest.mark.slow
+
 RUN = builders.call(builders.named("os", "system"), builders.text("true"))
 UNSAFE = builders.build_tensorless_checkpoint(RUN)
 WEIGHTS = "unet/model.safetensors"

@@ -25,6 +25,8 @@ from tests.server.verification.machine_content import (
 )
 from tests.server.verification.unverified_team import UnverifiedTeam
 
+pytestmark = pytest.mark.slow
+
 
 def build_version_states(model_id: str, version: int | None, state: str = "ready") -> list[dict[str, Any]]:
     [reported] = build_states(model_id, state=state)

@@ -2,13 +2,11 @@
 
 from uuid import uuid4
 
-import pytest
-
 from modelyard.server.verification.team_shares import TeamShares
 from tests.server.harness import make_model_file
+from tests.server.verification.test_workers import get_store, run_verifier
 from tests.server.verification.unverified_team import UnverifiedTeam
-
-pytestmark = pytest.mark.slow
+from tests.waiting import PATIENCE_SECONDS
 
 A, B, C = uuid4(), uuid4(), uuid4()
 
@@ -22,6 +20,22 @@ def test_verify_backlog_of_one_team_lets_files_of_other_teams_pass(unverified: U
         unverified.verify()
     assert other.get(f"/models/{late_model}").json()["verification"] == "verified"
     assert [unverified.state(model_id) for model_id in backlog].count("pending") >= 3
+
+
+def test_verify_team_with_stalled_reads_leaves_one_thread_for_others(faulty: UnverifiedTeam) -> None:
+    store, other = get_store(faulty), faulty.registry.create_team()
+    stalled = [faulty.register(make_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(6)]
+    store.stalling.add(str(faulty.owner.team_id))
+    verifier = faulty.new_verifier(workers=3)
+    with run_verifier(verifier, 2):
+        assert all(store.stalled.acquire(timeout=PATIENCE_SECONDS) for _ in range(2))
+        assert verifier.verify_next() is False, "The last thread took a third blob of one team."
+        for number in range(3):
+            model_id = faulty.register(make_model_file(f"other {number}"), f"loras/{number}.safetensors", owner=other)
+            assert verifier.verify_next() is True
+            assert other.get(f"/models/{model_id}").json()["verification"] == "verified"
+        store.release.set()
+    assert {faulty.state(model_id) for model_id in stalled} == {"verified"}
 
 
 def test_order_teams_by_used_time() -> None:

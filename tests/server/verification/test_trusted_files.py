@@ -15,6 +15,8 @@ from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.unverified_team import UnverifiedTeam
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 RUN = builders.call(builders.named("os", "system"), builders.text("true"))
 UNSAFE = builders.build_tensorless_checkpoint(RUN)
 UNSAFE_HASH = hash_of(UNSAFE)

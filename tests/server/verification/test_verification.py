@@ -3,9 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
+
 from modelyard.server.database.base import now
 from tests.server.harness import hash_of, make_model_file
 from tests.server.verification.unverified_team import CONTENT, OTHER, UnverifiedTeam
+
+pytestmark = pytest.mark.slow
 
 
 def test_register_model_is_pending_and_not_downloadable_until_verified(unverified: UnverifiedTeam) -> None:

@@ -164,22 +164,6 @@ def test_verify_unreadable_blob_is_postponed_with_growing_pauses_behind_others(
     assert faulty.state(model_id) == "verified"
 
 
-def test_verify_team_with_stalled_reads_leaves_one_thread_for_others(faulty: UnverifiedTeam) -> None:
-    store, other = get_store(faulty), faulty.registry.create_team()
-    stalled = [faulty.register(make_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(6)]
-    store.stalling.add(str(faulty.owner.team_id))
-    verifier = faulty.new_verifier(workers=3)
-    with run_verifier(verifier, 2):
-        assert all(store.stalled.acquire(timeout=PATIENCE_SECONDS) for _ in range(2))
-        assert verifier.verify_next() is False, "The last thread took a third blob of one team."
-        for number in range(3):
-            model_id = faulty.register(make_model_file(f"other {number}"), f"loras/{number}.safetensors", owner=other)
-            assert verifier.verify_next() is True
-            assert other.get(f"/models/{model_id}").json()["verification"] == "verified"
-        store.release.set()
-    assert {faulty.state(model_id) for model_id in stalled} == {"verified"}
-
-
 def test_stopped_verifier_releases_its_lease(faulty: UnverifiedTeam) -> None:
     store = get_store(faulty)
     model_id = faulty.register(make_model_file("large", RANGE_BYTES), "loras/large.safetensors")

@@ -21,6 +21,7 @@ from modelyard.server.verification.worker import Verifier
 from tests.rclone import RunningRclone
 from tests.seaweed import RunningSeaweed
 from tests.server.conftest import CHEAP
+from tests.server.environments import PATIENT
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 
 # Both have an endpoint and keys.
@@ -41,7 +42,7 @@ def open_bucket_team(
         storage_access_key=service.access_key,
         storage_secret_key=service.secret_key,
     )
-    with open_resources(settings, Identity(CHEAP)) as resources, Harness.without_jobs(resources) as registry:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources, Harness.without_jobs(resources) as registry:
         yield UnverifiedTeam(registry)
 
 

@@ -18,7 +18,7 @@ from modelyard.server.webhooks.publishing import publish_events
 from modelyard.server.webhooks.sender import Sender
 from modelyard.server.webhooks.tables import WebhookDeliveryRow, WebhookRow
 from tests.server.conftest import CHEAP
-from tests.server.environments import Environments
+from tests.server.environments import PATIENT, Environments
 from tests.server.harness import ApiCaller, Harness
 from tests.server.webhooks.receiver import Receiver, run_receiver
 from tests.waiting import PATIENCE_SECONDS
@@ -110,7 +110,7 @@ def patient_senders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def resources(settings: Settings) -> Iterator[Resources]:
-    with open_resources(settings, Identity(CHEAP)) as resources:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
         yield resources
 
 

@@ -21,6 +21,8 @@ from tests.server.outbound.connect_proxy import ConnectProxy
 from tests.server.webhooks.conftest import IMPATIENT, INTERNAL_HOST, LIMITS, Steps, create_webhook, list_deliveries
 from tests.server.webhooks.receiver import Receiver
 
+pytestmark = pytest.mark.slow
+
 
 def list_actions(caller: ApiCaller) -> list[str]:
     """Return the actions of the team's audit trail."""

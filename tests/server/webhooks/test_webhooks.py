@@ -24,6 +24,8 @@ from tests.server.harness import ApiCaller
 from tests.server.webhooks.conftest import Steps, create_webhook, list_deliveries
 from tests.server.webhooks.receiver import Receiver
 
+pytestmark = pytest.mark.slow
+
 
 def test_secret_is_returned_only_at_creation_and_rotation(steps: Steps, receiver: Receiver) -> None:
     webhook, secret = create_webhook(steps.owner, receiver.url)

@@ -10,18 +10,18 @@ from modelyard.server.http.execution.threads import OperationThreads
 from modelyard.wire.problems import Unavailable
 
 # Before a credential is checked, its text is the account. Threads wait for the interpreter's lock in no order: with 40
-# that check one caller's burst, another caller's request takes 100 ms (tests/noisy_neighbours).
+# that check one caller's burst, another caller's request takes 100 ms (bench/neighbours).
 AUTHENTICATION_THREADS = 16
 AUTHENTICATION_THREADS_PER_CREDENTIAL = 2
 # Writers that wait for the database take none of the readers' threads.
 READ_THREADS = 24
-# With three, expensive searches of a team take both cores of a small machine from others (tests/noisy_neighbours).
+# With three, expensive searches of a team take both cores of a small machine from others (bench/neighbours).
 READ_THREADS_PER_ACCOUNT = 2
 WRITE_THREADS = 32
 WRITE_THREADS_PER_ACCOUNT = 12
 # SQLite has one writer at a time: with a third thread, a team's registrations are slower and so are others' requests.
 WRITE_THREADS_PER_ACCOUNT_ON_SQLITE = 2
-# Registrations use mostly the processor: with more, a burst of them delays other teams (tests/noisy_neighbours).
+# Registrations use mostly the processor: with more, a burst of them delays other teams (bench/neighbours).
 REGISTRATION_THREADS_PER_ACCOUNT = 2
 MAX_QUEUED_PER_ACCOUNT = 500
 # Equal to the time that a writer waits for the database's lock.

@@ -1,0 +1,1 @@
+"""Latencies of one team's requests while another team sends expensive ones."""

@@ -1,0 +1,124 @@
+"""What a large body of brackets costs: the bytes that are taken from the client, memory, and threads."""
+
+import tracemalloc
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import pytest
+from anyio.from_thread import BlockingPortal
+from anyio.to_thread import current_default_thread_limiter
+
+from modelyard.server.http.json_body import MAX_BUFFERED_BYTES_PER_CALLER, MAX_PUBLIC_BODY_BYTES, parse_json
+from modelyard.wire.problems import MalformedJson
+from tests.server.harness import ApiCaller, Harness
+from tests.server.http.held_operations import create_teams, sending
+from tests.waiting import wait_until
+
+PUBLIC_PATH, MODELS_PATH, MEMBERS_PATH = "/auth/login", "/models", "/uploads/multipart/complete"
+# A megabyte that is cheap to send and expensive to parse: a third of a million lists.
+BRACKETS = b'{"a":[' + b"[]," * 333_000 + b"[]]}"
+CHUNK = 1024
+
+
+class Answer:
+    """The status of an answer, and how many bytes of the body the application had taken for it."""
+
+    def __init__(self) -> None:
+        self.status = self.taken_bytes = 0
+
+    async def receive(self) -> dict[str, Any]:
+        chunk = BRACKETS[self.taken_bytes : self.taken_bytes + CHUNK]
+        self.taken_bytes += len(chunk)
+        return {"type": "http.request", "body": chunk, "more_body": self.taken_bytes < len(BRACKETS)}
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        self.status = message.get("status", self.status)
+
+
+def get_portal(registry: Harness) -> BlockingPortal:
+    """Return what runs functions in the event loop of the application."""
+    assert registry.client.portal is not None
+    return registry.client.portal
+
+
+def post_brackets(caller: ApiCaller) -> httpx2.Response:
+    """Send the brackets to the route whose bodies may be largest, but for file lists."""
+    return caller.call("POST", MEMBERS_PATH, content=BRACKETS, headers={"Content-Type": "application/json"})
+
+
+def post_in_chunks(registry: Harness, path: str, headers: dict[str, str]) -> Answer:
+    """Send the brackets without a credential, in chunks of a KiB as the application takes them."""
+    sent = {"host": "registry.test", "content-type": "application/json"} | headers
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "query_string": b"",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "client": ("192.0.2.1", 4711),
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "server": ("registry.test", 80),
+    }
+    answer = Answer()
+    get_portal(registry).call(registry.app, scope, answer.receive, answer.send)
+    return answer
+
+
+@pytest.mark.parametrize("declared", [{"content-length": f"{len(BRACKETS)}"}, {}], ids=["declared", "undeclared"])
+@pytest.mark.parametrize(("path", "status"), [(PUBLIC_PATH, 413), (MODELS_PATH, 401)])
+def test_body_of_stranger_is_refused_before_it_is_taken(
+    quiet_registry: Harness, path: str, status: int, declared: dict[str, str]
+) -> None:
+    answer = post_in_chunks(quiet_registry, f"/api/v1{path}", declared)
+    is_read = path == PUBLIC_PATH and not declared
+    assert (answer.status, answer.taken_bytes) == (status, MAX_PUBLIC_BODY_BYTES + CHUNK if is_read else 0)
+
+
+def test_body_of_member_with_too_many_brackets_is_refused_before_lists_are_built(quiet_registry: Harness) -> None:
+    refused = post_brackets(quiet_registry.owner)
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "malformed_json")
+
+
+def test_parse_json_too_many_brackets_takes_less_memory_than_their_lists() -> None:
+    tracemalloc.start()
+    with pytest.raises(MalformedJson):
+        parse_json(BRACKETS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The lists would take 22 MB.
+    assert peak < 4 * len(BRACKETS)
+
+
+class ParsingThreads:
+    """The threads in which the application parses large bodies, all of them taken until ``release`` is called."""
+
+    def __init__(self, registry: Harness) -> None:
+        self._portal = get_portal(registry)
+        self._limiter = self._portal.call(current_default_thread_limiter)
+        self._holders = [object() for _ in range(int(self._limiter.total_tokens))]
+        for holder in self._holders:
+            self._portal.call(self._limiter.acquire_on_behalf_of_nowait, holder)
+
+    def count_waiting(self) -> int:
+        """Return how many bodies wait for a thread."""
+        return self._portal.call(self._limiter.statistics).tasks_waiting
+
+    def release(self) -> None:
+        while self._holders:
+            self._portal.call(self._limiter.release_on_behalf_of, self._holders.pop())
+
+
+def test_large_bodies_wait_for_threads_eight_of_one_caller_while_those_of_others_pass(quiet_registry: Harness) -> None:
+    team, other = create_teams(quiet_registry)
+    admitted = MAX_BUFFERED_BYTES_PER_CALLER // len(BRACKETS)
+    threads = ParsingThreads(quiet_registry)
+    with sending(admitted + 2, lambda _: post_brackets(team), threads.release) as sent:
+        wait_until(lambda: sum(each.done() for each in sent) == 2)
+        wait_until(lambda: threads.count_waiting() == admitted)
+        assert other.post("/teams", display_name="Night shift").status_code == 201
+    assert admitted == 8
+    assert sorted(each.result().status_code for each in sent) == [400] * admitted + [503] * 2

@@ -1,0 +1,79 @@
+"""What many requests of one team take at once on the real routes, and that requests of other teams pass meanwhile."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from modelyard.server.database.base import new_id
+from modelyard.server.http.operation_limiter import (
+    READ_THREADS_PER_ACCOUNT,
+    REGISTRATION_THREADS_PER_ACCOUNT,
+    WRITE_THREADS_PER_ACCOUNT_ON_SQLITE,
+    OperationLimiter,
+)
+from tests.server.agents.machine import add_machine
+from tests.server.harness import Harness, make_model_file
+from tests.server.http.held_operations import (
+    StallingStore,
+    count_queued,
+    count_waiting_writers,
+    create_teams,
+    hold_statements,
+    record_transactions,
+    sending,
+)
+from tests.waiting import PATIENCE_SECONDS, wait_until
+
+REQUESTS = 6
+WORD = "zqheld"
+
+
+@pytest.mark.parametrize("path", ["/models", "/models/facets"])
+def test_searches_of_one_team_run_two_at_a_time_while_reads_of_others_pass(quiet_registry: Harness, path: str) -> None:
+    (team, other), limiter = create_teams(quiet_registry), quiet_registry.app.state.read_limiter
+    engine = quiet_registry.resources.database.engine
+    with (
+        hold_statements(engine, WORD) as held,
+        sending(REQUESTS, lambda number: team.get(path, q=f"{WORD}{number}"), held.release.set) as sent,
+    ):
+        wait_until(lambda: (held.running, count_queued(limiter, team)) == (READ_THREADS_PER_ACCOUNT, REQUESTS - 2))
+        assert other.get(path, q="ink").status_code == 200
+        # A team's searches leave its own writes their threads.
+        assert team.put("/teams/current", display_name="Still writing").status_code == 200
+    assert [each.result().status_code for each in sent] == [200] * REQUESTS
+    assert held.most == READ_THREADS_PER_ACCOUNT == 2
+
+
+def test_registrations_of_one_team_run_two_at_a_time_while_those_of_others_pass(quiet_registry: Harness) -> None:
+    (team, other), limiter = create_teams(quiet_registry), quiet_registry.app.state.registration_limiter
+    store = quiet_registry.resources.store
+    assert isinstance(store, StallingStore)
+    bodies = [team.new_model(make_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(REQUESTS)]
+    store.stalling.add(str(team.team_id))
+    with sending(REQUESTS, lambda number: team.post("/models", **bodies[number]), store.release.set) as sent:
+        wait_until(lambda: count_queued(limiter, team) == REQUESTS - REGISTRATION_THREADS_PER_ACCOUNT)
+        assert all(store.stalled.acquire(timeout=PATIENCE_SECONDS) for _ in range(REGISTRATION_THREADS_PER_ACCOUNT))
+        other.register(make_model_file("other"))
+        assert team.get("/models").status_code == 200
+        assert not store.stalled.acquire(blocking=False), "A third registration of the team reads its file."
+    assert [each.result().status_code for each in sent] == [201] * REQUESTS
+
+
+def test_heartbeats_of_one_team_take_turns_with_a_change_of_another(quiet_registry: Harness) -> None:
+    (team, other), database = create_teams(quiet_registry), quiet_registry.resources.database
+    limiter: OperationLimiter = quiet_registry.app.state.write_limiter
+    machines = [add_machine(quiet_registry, team, f"render-{number}") for number in range(REQUESTS)]
+    model_id = other.register()
+    waiting = (WRITE_THREADS_PER_ACCOUNT_ON_SQLITE, REQUESTS - WRITE_THREADS_PER_ACCOUNT_ON_SQLITE)
+    with (
+        record_transactions(database.engine, "UPDATE agents", "UPDATE models") as order,
+        ThreadPoolExecutor(REQUESTS + 1) as threads,
+        database.writing(new_id()),
+    ):
+        beats = [threads.submit(machine.send) for machine in machines]
+        wait_until(lambda: (count_waiting_writers(database, team), count_queued(limiter, team)) == waiting)
+        change = threads.submit(other.put, f"/models/{model_id}", description="A note.")
+        wait_until(lambda: count_waiting_writers(database, other) == 1)
+        assert other.get("/models").status_code == 200
+    assert [each.result().status_code for each in (*beats, change)] == [200] * (REQUESTS + 1)
+    assert order == ["UPDATE agents", "UPDATE models", *["UPDATE agents"] * (REQUESTS - 1)]
