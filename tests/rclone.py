@@ -22,7 +22,7 @@ from tests.seaweed import create_s3_client
 from tests.waiting import PATIENCE_SECONDS, PROBE_SECONDS
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "rclone"
-START_SECONDS = PATIENCE_SECONDS
+STOP_SECONDS = PATIENCE_SECONDS
 
 
 class RunningRclone:
@@ -79,7 +79,7 @@ class RunningRclone:
         """Stop the server and wait for its exit; does nothing if it is stopped."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal_number)
-            self._process.wait(START_SECONDS)
+            self._process.wait(STOP_SECONDS)
 
     @contextmanager
     def bucket(self) -> Iterator[str]:

@@ -92,6 +92,7 @@ def run_stage(name: str, runner: Runner, limits: Limits) -> Outcome:
     if limits.is_reached:
         return Outcome(name, is_green=False)
     print(f"\n== {name} ==", flush=True)
+    get_first_report(name, runner).unlink(missing_ok=True)
     began = time.monotonic()
     is_green = run_make(name, build_arguments(name, runner, limits))
     results = Results() if runner == "make" else read_results(get_report(name, runner))
@@ -108,11 +109,12 @@ def run_second_try(outcome: Outcome, runner: Runner) -> Outcome:
 
     The report of the first try is kept beside that of the second.
     """
-    first = get_report(outcome.stage, runner)
-    first.replace(first.with_stem(f"{first.stem}-first-try"))
+    get_report(outcome.stage, runner).replace(get_first_report(outcome.stage, runner))
     print(f"\n== {outcome.stage}: {len(outcome.results.failures)} failed tests run a second time ==", flush=True)
     is_green = run_make(outcome.stage, build_arguments(outcome.stage, runner, Limits(), is_second_try=True))
     failures = read_results(get_report(outcome.stage, runner)).failures
+    if not is_green and not failures:  # it ended before it wrote a report
+        failures = outcome.results.failures
     failed = {failure.test for failure in failures}
     passed = [failure.test for failure in outcome.results.failures if failure.test not in failed]
     counts = Results(outcome.results.passed + len(passed), outcome.results.skipped, failures)
@@ -141,6 +143,12 @@ def build_arguments(name: str, runner: Runner, limits: Limits, *, is_second_try:
 
 def get_report(name: str, runner: Runner) -> Path:
     return ROOT / "web" / "results" / "junit.xml" if runner == "playwright" else REPORTS / f"{name}.xml"
+
+
+def get_first_report(name: str, runner: Runner) -> Path:
+    """Return where the report of a first try is kept when the failed tests run a second time."""
+    report = get_report(name, runner)
+    return report.with_stem(f"{report.stem}-first-try")
 
 
 def report(outcomes: list[Outcome], title: str) -> int:

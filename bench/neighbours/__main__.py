@@ -1,8 +1,8 @@
 """Measure how long one team's requests take while another team sends expensive ones; print p50 and p99 as a table.
 
 Each flood is measured on SQLite with a folder, and on PostgreSQL with S3. With --commit, a server of another commit is
-measured in turn with that of this checkout. The exit code is 1 if a flood was not handled, and not if latencies are
-high.
+measured in turn with that of this checkout. The exit code is 1 if a flood was not handled or a measured request
+failed, and not if latencies are high.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 from bench.compare_commits import set_up_commit
 from bench.neighbours.flood import FloodFailedError
 from bench.neighbours.floods import FLOODS
+from bench.neighbours.latency import RequestFailedError
 from bench.neighbours.measure import Measurement, Program, measure_flood, open_databases
 from bench.table import Table, describe_machine
 
@@ -27,7 +28,7 @@ TITLE = "Latencies of another team's requests, p50 / p99 in milliseconds, and ho
 
 
 def main() -> None:
-    """Measure the chosen floods, and print all that was measured; then fail if a flood was not handled."""
+    """Measure the chosen floods, and print all that was measured; then fail if a flood or a measured request did."""
     options = _build_parser().parse_args()
     merged: dict[tuple[str, ...], Measurement] = {}
     failures = list[str]()
@@ -66,7 +67,7 @@ def _measure_all(home: Path, options: argparse.Namespace, failures: list[str]) -
                 print(f"{flood}, {database[0]}, {program.name}", file=sys.stderr, flush=True)
                 try:
                     yield from measure_flood(flood, database, program, home / "server", options.seconds)
-                except FloodFailedError as failed:
+                except (FloodFailedError, RequestFailedError, OSError) as failed:
                     failures.append(f"{flood} on {database[0]} with {program.name}: {failed}.")
                 finally:
                     shutil.rmtree(home / "server", ignore_errors=True)

@@ -13,17 +13,12 @@ from modelyard.wire.uploads import UploadRequest
 from tests.attacks.test_request_bodies import PUBLIC_PATH
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, make_model_file
+from tests.server.models.test_search_limits import EXPENSIVE_SEARCHES
 
 LIST_MODELS = MeasuredRequest("GET /models", "GET", "/api/v1/models")
 LIVENESS = MeasuredRequest("GET /healthz", "GET", "/healthz")
 SEARCHED_MODELS, SEARCH_CONNECTIONS = 2_000, 48
-# Every trigram of these is in every name; the last word is in none. The fourth is compared with the words of the team.
-SEARCHES = (
-    "ab" * 40 + " zq",
-    " ".join(["ab" * 12, "ba" * 11, "abab0", "baba1", "a0", "b1", "0a", "zq"]),
-    "aba bab zq",
-    " ".join(["ab" * 18 + "a", "ba" * 18 + "b", "zabab", "zqzq"]),
-)
+SEARCHES = [search for search, _ in EXPENSIVE_SEARCHES.values()]
 BRACKET_CONNECTIONS, MACHINES, PICKLES, HEADERS = 4, 12, 180, 20
 PrepareFlood = Callable[[RunningServer], Flood]
 

@@ -40,6 +40,10 @@ class Latencies:
         return {"p50": self.get_quantile(0.5), "p99": self.get_quantile(0.99), "responses": len(self.milliseconds)}
 
 
+class RequestFailedError(Exception):
+    """A measured request was refused, perhaps because of the flood."""
+
+
 class LatencyProbe:
     """One caller with one connection that repeats a request and measures each response."""
 
@@ -51,7 +55,8 @@ class LatencyProbe:
         """Repeat a request for that long, at least once.
 
         Raises:
-            RuntimeError: a response is no success.
+            RequestFailedError: a response is no success.
+            OSError: there is none.
         """
         content = None if request.body is None else json.dumps(request.body)
         milliseconds, ends = list[float](), time.monotonic() + seconds
@@ -62,6 +67,6 @@ class LatencyProbe:
             text = response.read()
             milliseconds.append((time.perf_counter() - began) * 1e3)
             if response.status >= 300:
-                raise RuntimeError(f"{request.name} returned {response.status}: {text.decode(errors='replace')}")
+                raise RequestFailedError(f"{request.name} returned {response.status}: {text.decode(errors='replace')}")
             time.sleep(PAUSE_SECONDS)
         return Latencies(tuple(milliseconds))

@@ -84,6 +84,7 @@ def measure_flood(
 
     Raises:
         FloodFailedError: the flood was not sent, or got no response or other ones than expected.
+        RequestFailedError, OSError: a measured request got no response, or one that is no success.
     """
     name, create_settings = database
     home.mkdir(parents=True)

@@ -9,10 +9,8 @@ import sys
 import threading
 
 from bench.neighbours.response_counts import ResponseCounts
-from tests.attacks.request_head import request_head
+from tests.attacks.request_head import BRACKETS, request_head
 
-# One megabyte that is cheap to send and expensive to parse: a third of a million lists.
-BODY = b'{"a":[' + b"[]," * 333_000 + b"[]]}"
 TIMEOUT_SECONDS = 30.0
 
 
@@ -36,7 +34,7 @@ def send_repeatedly(port: int, request: bytes, counts: ResponseCounts) -> None:
 def main() -> None:
     port, path, connections, *credentials = sys.argv[1:]
     headers = dict(zip(("Authorization", "X-Team-ID"), credentials, strict=False))
-    request = request_head(path, len(BODY), headers) + BODY
+    request = request_head(path, len(BRACKETS), headers) + BRACKETS
     counts = ResponseCounts()
     for _ in range(int(connections)):
         threading.Thread(target=send_repeatedly, args=(int(port), request, counts), daemon=True).start()

@@ -74,7 +74,9 @@ def test_heartbeat_of_400_models_holds_the_team_lock_for_as_many_statements_as_o
     )
     reporting = ReportingMachine(registry_without_jobs, team, machine, ids)
     few, many = reporting.report(ids[:2]), reporting.report(ids[2:])
-    assert set(list_states_on(team, per_page=100).values()) == {"ready"}
+    pages = [list_states_on(team, per_page=100, current_page=number) for number in range(1, MODELS // 100 + 2)]
+    states = [state for page in pages for state in page.values()]
+    assert states == ["ready"] * (MODELS + 2)
     assert (len(few[0]), len(few[1])) == (len(many[0]), len(many[1]))
     # Which models and states there are was read before.
     assert any("FROM agent_models" in each for each in many[0])

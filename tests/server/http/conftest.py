@@ -12,6 +12,7 @@ from tests.server.conftest import CHEAP
 from tests.server.environments import PATIENT, Environments
 from tests.server.harness import Harness
 from tests.server.http.held_operations import StallingStore
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -24,4 +25,7 @@ def quiet_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness
         closing(StallingStore(settings.data_dir)) as store,
         Harness.without_jobs(replace(resources, store=store)) as registry,
     ):
+        for name in ("authentication_limiter", "read_limiter", "write_limiter", "registration_limiter"):
+            # Nothing that a test holds is refused meanwhile, however slow the machine is.
+            getattr(registry.app.state, name)._queue_seconds = 10 * PATIENCE_SECONDS
         yield registry

@@ -19,8 +19,8 @@ from tests.server.harness import ApiCaller, Harness
 from tests.waiting import PATIENCE_SECONDS
 
 
-class HeldStatements:
-    """Threads that wait before their statement; ``most`` is how many did so at once."""
+class HeldOperations:
+    """Threads that wait before a statement or a read; ``most`` is how many did so at once."""
 
     def __init__(self) -> None:
         self.running = self.most = 0
@@ -32,34 +32,39 @@ class HeldStatements:
         with self._lock:
             self.running += 1
             self.most = max(self.most, self.running)
-        self.release.wait(2 * PATIENCE_SECONDS)
+        assert self.release.wait(2 * PATIENCE_SECONDS)
         with self._lock:
             self.running -= 1
 
 
 class StallingStore(LocalStore):
-    """A store over the folder of another one: reads of the teams in ``stalling`` wait until they are released.
-
-    ``stalled`` is released once for each read that waits.
-    """
+    """A store over the folder of another one, whose reads ``stall_reads`` holds."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, secrets.token_bytes(32))
-        self.stalling = set[str]()
-        self.stalled = threading.Semaphore(0)
-        self.release = threading.Event()
+        self._held = dict[str, HeldOperations]()
+
+    @contextmanager
+    def stall_reads(self, team: ApiCaller) -> Iterator["HeldOperations"]:
+        """Hold each read of a team's content; all are released when the block ends."""
+        held = self._held[str(team.team_id)] = HeldOperations()
+        try:
+            yield held
+        finally:
+            del self._held[str(team.team_id)]
+            held.release.set()
 
     def read(self, key: str, start: int, length: int, version: str | None = None) -> Iterator[bytes]:
-        if key.split("/")[1] in self.stalling:
-            self.stalled.release()
-            self.release.wait(2 * PATIENCE_SECONDS)
+        held = self._held.get(key.split("/")[1])
+        if held is not None:
+            held.hold()
         return super().read(key, start, length, version)
 
 
 @contextmanager
-def hold_statements(engine: Engine, value: str) -> Iterator[HeldStatements]:
+def hold_statements(engine: Engine, value: str) -> Iterator[HeldOperations]:
     """Hold each thread before a statement with this text among its values; all are released when the block ends."""
-    held = HeldStatements()
+    held = HeldOperations()
 
     def hold(_connection: Any, _cursor: Any, _statement: str, values: Any, *_: Any) -> None:
         if value in str(values):

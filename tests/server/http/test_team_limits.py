@@ -22,7 +22,7 @@ from tests.server.http.held_operations import (
     record_transactions,
     sending,
 )
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import wait_until
 
 REQUESTS = 6
 WORD = "zqheld"
@@ -49,14 +49,16 @@ def test_registrations_of_one_team_run_two_at_a_time_while_those_of_others_pass(
     store = quiet_registry.resources.store
     assert isinstance(store, StallingStore)
     bodies = [team.new_model(make_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(REQUESTS)]
-    store.stalling.add(str(team.team_id))
-    with sending(REQUESTS, lambda number: team.post("/models", **bodies[number]), store.release.set) as sent:
-        wait_until(lambda: count_queued(limiter, team) == REQUESTS - REGISTRATION_THREADS_PER_ACCOUNT)
-        assert all(store.stalled.acquire(timeout=PATIENCE_SECONDS) for _ in range(REGISTRATION_THREADS_PER_ACCOUNT))
+    threads = REGISTRATION_THREADS_PER_ACCOUNT
+    with (
+        store.stall_reads(team) as held,
+        sending(REQUESTS, lambda number: team.post("/models", **bodies[number]), held.release.set) as sent,
+    ):
+        wait_until(lambda: (held.running, count_queued(limiter, team)) == (threads, REQUESTS - threads))
         other.register(make_model_file("other"))
         assert team.get("/models").status_code == 200
-        assert not store.stalled.acquire(blocking=False), "A third registration of the team reads its file."
     assert [each.result().status_code for each in sent] == [201] * REQUESTS
+    assert held.most == threads == 2
 
 
 def test_heartbeats_of_one_team_take_turns_with_a_change_of_another(quiet_registry: Harness) -> None:
