@@ -16,10 +16,9 @@ __all__ = ["environments", "registry", "server", "settings"]
 def server(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Run one server process for all tests of a module."""
     folder: Path = tmp_path_factory.mktemp("attacked")
-    with (
-        environments.create_settings(folder) as settings,
-        RunningServer(
-            settings.data_dir, port=0, webhook_hosts=CLOSED_HOST, **environments.get_program_settings(settings)
-        ) as running,
-    ):
-        yield running
+    with environments.create_settings(folder) as settings:
+        options = environments.get_program_settings(settings)
+        server = RunningServer(settings.data_dir, port=0, webhook_hosts=CLOSED_HOST, **options)
+        server.may_fork = False  # a test reads its command line
+        with server:
+            yield server

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.accounts import Login
 from modelyard.wire.teams import NewTeam
+from tests.fork_server import ForkedProcess, start_server
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 EMAIL, PASSWORD = "ada@studio.example", "a long sentence is best"
@@ -57,10 +57,10 @@ def run_server(folder: Path) -> Iterator[Server]:
         "MODELYARD_SINGLE_PUT_LIMIT": "8000000",
         "MODELYARD_PART_SIZE": "5242880",
     }
-    command = [sys.executable, "-m", "modelyard", "serve", "--port", "0", "--data-dir", str(folder / "data")]
     log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    log.touch()
+    arguments = ("serve", "--port", "0", "--data-dir", str(folder / "data"))
+    process = start_server(log, *arguments, environment=environment)
     try:
         url = _wait_for_url(log, process)
         yield Server(url, asyncio.run(_log_in(url)))
@@ -69,7 +69,7 @@ def run_server(folder: Path) -> Iterator[Server]:
         process.wait(_TIMEOUT_SECONDS)
 
 
-def _wait_for_url(log: Path, process: subprocess.Popen[bytes]) -> str:
+def _wait_for_url(log: Path, process: "subprocess.Popen[bytes] | ForkedProcess") -> str:
     """Wait until the server has logged its address, and return it; fail if it takes too long or if the server ends."""
 
     def find_url() -> str | None:

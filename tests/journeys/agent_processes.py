@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.fork_server import ForkedProcess, open_fork_server
 from tests.journeys.command_line import MODELYARD
-from tests.journeys.fork_server import ForkServer
 from tests.server.harness import ApiCaller
 from tests.waiting import PATIENCE_SECONDS
 
@@ -43,9 +43,9 @@ class Machine:
         with self.log.open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment)
 
-    def open_fork_server(self) -> ForkServer:
-        """Return a fork server that starts this machine's agent in milliseconds."""
-        return ForkServer(_AGENT_MODULES, self._environment)
+    def start_forked(self) -> ForkedProcess:
+        """Do the same as ``start`` in milliseconds, from a fork server."""
+        return open_fork_server(*_AGENT_MODULES).start(self.log, *self.arguments, environment=self._environment)
 
     def has_file(self, path: str, content: bytes) -> bool:
         """Return whether the file at this path below ``models`` has exactly this content."""

@@ -13,7 +13,7 @@ from typing import Self, cast
 import httpx2
 from fastapi.testclient import TestClient
 
-from tests.journeys.fork_server import ForkServer
+from tests.fork_server import SERVER_MODULES, ForkedProcess, open_fork_server
 from tests.running import OWNER, START_SECONDS
 from tests.server.harness import PASSWORD, ApiCaller
 from tests.waiting import PATIENCE_SECONDS, wait_until
@@ -32,8 +32,8 @@ class ForkedServer:
         self.url = ""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
         server_settings = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | settings
-        environment = inherited | {f"MODELYARD_{name.upper()}": value for name, value in server_settings.items()}
-        self._fork_server = ForkServer(["modelyard.server.main", "modelyard.server.operator_commands"], environment)
+        self._environment = inherited | {f"MODELYARD_{name.upper()}": value for name, value in server_settings.items()}
+        self._process: ForkedProcess | None = None
         self._clients: list[httpx2.Client] = []
 
     def __enter__(self) -> Self:
@@ -45,12 +45,14 @@ class ForkedServer:
     ) -> None:
         for client in self._clients:
             client.close()
-        self._fork_server.__exit__(kind, error, trace)
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(PATIENCE_SECONDS)
 
     @property
     def pid(self) -> int:
-        """The id of the running process; 0 if none runs."""
-        return self._fork_server.pid
+        """The id of the process that was started last."""
+        return self._running.pid
 
     def start(self) -> None:
         """Start the server on the same port as before, and wait until it logs that it listens.
@@ -71,11 +73,12 @@ class ForkedServer:
 
     def wait_for_exit(self) -> int:
         """Wait until the process ends and return its exit code; minus the signal number if a signal killed it."""
-        return self._fork_server.wait()
+        return self._running.wait()
 
     def signal_and_wait(self, signal_number: signal.Signals) -> int:
         """Send the process a signal, wait until it ends, and return its exit code."""
-        return self._fork_server.signal_and_wait(signal_number)
+        self._running.send_signal(signal_number)
+        return self._running.wait()
 
     def run_command(self, *arguments: str) -> int:
         """Run another server command on the data folder while the server is stopped; return its exit code."""
@@ -105,5 +108,12 @@ class ForkedServer:
         owner.team_id = owner.get("/users/me").json()["team_list"][0]["id"]
         return owner
 
+    @property
+    def _running(self) -> ForkedProcess:
+        assert self._process is not None
+        return self._process
+
     def _start_process(self, *arguments: str) -> None:
-        self._fork_server.start(self.log, *arguments)
+        assert self._process is None or self._process.poll() is not None, "It is running already."
+        fork_server = open_fork_server(*SERVER_MODULES)
+        self._process = fork_server.start(self.log, *arguments, environment=self._environment)

@@ -80,17 +80,17 @@ def kill_repeatedly(machine: Machine, poller: FilePoller, kills: int, seed: int)
     Every second kill comes at a random moment, the others just after the poller saw a new content.
     """
     random_source, interrupted = random.Random(seed), 0
-    with machine.open_fork_server() as agent:
-        for number in range(kills):
-            seen_before = len(poller.digests)
-            agent.start(machine.log, *machine.arguments)
-            if number % 2:
-                pause(random_source.uniform(0.1, MAX_RANDOM_SECONDS))
-            else:
-                wait_until(partial(poller.has_seen_more_than, seen_before))
-            work_files = machine.list_work_files()
-            assert agent.signal_and_wait(signal.SIGKILL) == -signal.SIGKILL
-            interrupted += any(name.endswith(".part") for name in work_files)
+    for number in range(kills):
+        seen_before = len(poller.digests)
+        agent = machine.start_forked()
+        if number % 2:
+            pause(random_source.uniform(0.1, MAX_RANDOM_SECONDS))
+        else:
+            wait_until(partial(poller.has_seen_more_than, seen_before))
+        work_files = machine.list_work_files()
+        agent.kill()
+        assert agent.wait() == -signal.SIGKILL
+        interrupted += any(name.endswith(".part") for name in work_files)
     return interrupted
 
 
