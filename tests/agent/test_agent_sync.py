@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from modelyard.agent.reconcile_result import ReconcileResult
 from modelyard.agent.registry.reports import Reports
+from modelyard.agent.schedule import BUSY_HEARTBEAT_SECONDS
+from modelyard.agent.startup import open_agent
 from modelyard.client.atomic_file import LockHeld
 from tests.agent.agent_machine import AgentMachine, wait_until
 from tests.server.harness import ApiCaller, make_model_file
@@ -170,6 +173,14 @@ async def test_agent_starting_download_reports_downloading_phase(
         team.register(make_model_file("long", 10_000_000), "loras/long.safetensors")
         await wait_until(lambda: get_agent_row(team, machine)["sync_phase"] == "downloading")
         assert not machine.has_file("loras/long.safetensors")
+
+
+async def test_agent_whose_actions_begin_requests_heartbeat_before_the_regular_one(machine: AgentMachine) -> None:
+    async with open_agent(machine.start_options) as agent:
+        schedule = agent.heartbeat_timer.schedule
+        schedule.record_success(100.0, 30.0, is_busy=False)
+        agent.status.set_result(ReconcileResult(is_active=True))
+        assert schedule.get_wait(100.0) == BUSY_HEARTBEAT_SECONDS
 
 
 async def test_agent_sync_request_replaces_deleted_file(team: ApiCaller, machine: AgentMachine) -> None:

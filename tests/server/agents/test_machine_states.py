@@ -197,22 +197,21 @@ def test_reasons_of_problems_are_found_by_their_index(shared_registry: Harness, 
     assert [step for step in steps if "ix_agent_models_problems (agent_number=? AND state=?)" not in step] == []
 
 
-def test_metrics_count_machines_by_state_except_those_of_deleted_teams(
-    shared_registry: Harness, team: ApiCaller
-) -> None:
-    metrics = MachineMetrics(shared_registry.resources.database, DesiredCounts())
+def test_metrics_count_machines_by_state_except_those_of_deleted_teams(registry: Harness) -> None:
+    metrics, team = MachineMetrics(registry.resources.database, DesiredCounts()), registry.create_team()
 
     def count(state: str) -> float:
         [family] = metrics.collect()
         return next(each.value for each in family.samples if each.labels == {"state": state})
 
-    before = {state: count(state) for state in ("up_to_date", "waiting", "offline")}
-    add_machine(shared_registry, team)
-    Machine(shared_registry.create_key("agent", team), "render-08").beat()
+    states = ("up_to_date", "waiting", "offline")
+    assert [count(state) for state in states] == [0, 0, 0]
+    add_machine(registry, team)
+    Machine(registry.create_key("agent", team), "render-08").beat()
     team.put("/agents/render-08", paused=True)
-    assert {state: count(state) - before[state] for state in before} == {"up_to_date": 1, "waiting": 1, "offline": 0}
+    assert [count(state) for state in states] == [1, 1, 0]
     team.delete("/teams/current")
-    assert {state: count(state) for state in before} == before
+    assert [count(state) for state in states] == [0, 0, 0]
 
 
 def test_number_of_queries_for_metrics_does_not_depend_on_the_number_of_teams(shared_registry: Harness) -> None:

@@ -6,6 +6,7 @@ import struct
 from typing import Any
 from uuid import uuid4
 
+import jsonschema_rs
 import pytest
 from blake3 import blake3
 
@@ -79,6 +80,13 @@ def test_lookup_by_path_ignores_case_and_the_models_folder(team: ApiCaller) -> N
     asked = ["loras/quartz.safetensors", "models/loras/Quartz.safetensors", "loras/other.safetensors", "loras"]
     matches = look_up(team, paths=asked)
     assert matches == [(path, "path", "models/loras/quartz.safetensors") for path in asked[:2]]
+
+
+def test_lookup_of_invalid_model_paths_fits_the_schema_and_finds_the_other_path(team: ApiCaller) -> None:
+    asked = {"paths": ["../ink.sft", "/etc/ink.sft", r"loras\ink.sft", "loras/ink?.sft", "loras/quartz.safetensors"]}
+    assert look_up(team, **asked) == [("loras/quartz.safetensors", "path", "models/loras/quartz.safetensors")]
+    schema = team.get("/openapi.json").json()["components"]["schemas"]["ModelLookup"]
+    assert [error.message for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(asked)] == []
 
 
 def test_lookup_returns_id_and_version(team: ApiCaller) -> None:

@@ -121,6 +121,14 @@ def test_get_script_with_matching_etag_returns_304(page: TestClient) -> None:
     assert (answer.status_code, answer.content) == (304, b"")
 
 
+def test_get_script_etag_of_each_encoding_is_the_same_and_weak(page: TestClient) -> None:
+    answers = [page.get("/assets/main-1a.js", headers={"Accept-Encoding": coding}) for coding in ("gzip", "identity")]
+    assert [answer.headers.get("Content-Encoding") for answer in answers] == ["gzip", None]
+    etags = [answer.headers["ETag"] for answer in answers]
+    assert etags[0] == etags[1]
+    assert etags[0].startswith('W/"')
+
+
 @pytest.mark.parametrize("address", ["/assets/..%2fserving.py", "/assets/%2e%2e/index.html", "/assets/main-1a.js.gz"])
 def test_get_path_outside_build_is_not_served(page: TestClient, address: str) -> None:
     assert page.get(address).status_code == 404
