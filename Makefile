@@ -25,10 +25,12 @@ CLIENTS_SOURCES := $(addprefix tests/journeys/generated_clients/,package.json pa
 CODE := $(wildcard src tests tools bench extension)
 # What runs on a laptop or a machine with ComfyUI, and so on Windows and macOS too.
 CLIENT_CODE := $(addprefix src/modelyard/,__init__.py __main__.py wire comfyui transfer client sync agent cli)
-# The suite runs on two processes; PYTEST adds arguments: make test PYTEST="-k paths".
+# PYTEST adds arguments: make test PYTEST="-k paths".
 PYTEST ?=
-# Each process runs whole files, whose tests share fixtures, until one of them has nothing left.
+# Each process runs whole files, whose tests share fixtures, until one of them has nothing left. Slow tests wait for other
+# programs for part of the time, so that two cores have work for three processes.
 PARALLEL := -n 2 --dist worksteal
+PARALLEL_SLOW := -n 3 --dist worksteal
 # So does PLAYWRIGHT for the page's tests: make browser PLAYWRIGHT="upload.spec.ts".
 PLAYWRIGHT ?=
 KILLS ?= 200
@@ -64,7 +66,8 @@ $(READY): requirements/build.txt requirements/dev.txt pyproject.toml
 
 # `make check` runs what is right or wrong on any machine, once; tests with these marks say why they are not part of it.
 IN_CHECK := not extended and not flaky
-STORES := $(addprefix tests/server/,models uploads agents collections)
+STORES := $(addprefix tests/server/,models uploads agents garbage/test_garbage.py verification/test_verification.py \
+	collections/test_collections.py collections/test_pins.py)
 
 check: $(READY)  ## what decides whether a change is right: what CI runs
 	$(RUN) -m tools.check check $(STAGES)
@@ -76,21 +79,21 @@ test: $(READY)  ## the fast tests, three in four
 	$(RUN) -m pytest $(PARALLEL) -m "not slow and $(IN_CHECK)" $(PYTEST)
 
 test-check: $(READY)  ## the fast tests and the slow ones of `make check`
-	$(RUN) -m pytest $(PARALLEL) -m "$(IN_CHECK)" $(PYTEST)
+	$(RUN) -m pytest $(PARALLEL_SLOW) -m "$(IN_CHECK)" $(PYTEST)
 
 test-stores: $(READY)  ## what a database or a store can change in the rules for models, on PostgreSQL and S3
-	MODELYARD_TEST_ON=large $(RUN) -m pytest $(PARALLEL) -m "$(IN_CHECK)" $(STORES) $(PYTEST)
+	MODELYARD_TEST_ON=large $(RUN) -m pytest $(PARALLEL_SLOW) -m "$(IN_CHECK)" $(STORES) $(PYTEST)
 
 test-extended: $(READY)  ## tests that are too long for `make check`, and those that depend on time until they are mended
-	$(RUN) -m pytest $(PARALLEL) -m "extended or flaky" $(PYTEST)
+	$(RUN) -m pytest $(PARALLEL_SLOW) -m "extended or flaky" $(PYTEST)
 
-test-random: $(READY)  ## the tests with generated cases, with other cases at each run
-	$(RUN) -m pytest $(PARALLEL) -m hypothesis --hypothesis-profile random $(PYTEST)
+test-random: $(READY)  ## tests with generated cases, other cases at each run; races of two servers, ten times as often
+	MODELYARD_TEST_ROUNDS=30 $(RUN) -m pytest $(PARALLEL) -m "hypothesis or race" --hypothesis-profile random $(PYTEST)
 
-# What is left out tries every store and both databases in `make test` already, or needs neither.
+# What is left out tries every store and both databases in `make test-check` already, or needs neither.
 test-large: $(READY)  ## all tests of the API once more, on PostgreSQL and S3
-	MODELYARD_TEST_ON=large $(RUN) -m pytest $(PARALLEL) tests/server tests/attacks --ignore tests/server/storage \
-		--ignore tests/server/database --ignore tests/server/verification --ignore tests/server/inspection $(PYTEST)
+	MODELYARD_TEST_ON=large $(RUN) -m pytest $(PARALLEL_SLOW) tests/server tests/attacks --ignore tests/server/storage \
+		--ignore tests/server/database --ignore tests/server/inspection $(PYTEST)
 
 flaky: $(READY)  ## repeat tests beside two busy processes, and count failures: make flaky TIMES=20 PYTEST="tests/journeys -m core"
 	$(RUN) -m tools.flaky $(TIMES) $(PYTEST)

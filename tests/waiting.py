@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 PATIENCE_SECONDS: Final = 60.0 * float(os.environ.get("MODELYARD_TEST_PATIENCE", "1"))
-POLL_SECONDS: Final = 0.01
+# Polls are the minimum apart at first, and then a tenth of the time that has passed, up to the maximum.
+MIN_POLL_SECONDS: Final = 0.01
+MAX_POLL_SECONDS: Final = 0.05
 # For one request to a service that starts. It is repeated, so this ends no test: another program may have the port.
 PROBE_SECONDS: Final = PATIENCE_SECONDS / 12
 
@@ -24,15 +26,14 @@ def wait_until(
     seconds: float = PATIENCE_SECONDS,
     describe: Callable[[], object] | None = None,
 ) -> Found:
-    """Call ``condition`` every 10 ms until its result is true, and return that result.
+    """Call ``condition`` again and again until its result is true, and return that result.
 
     Raises:
         AssertionError: it was still false after ``seconds``; the message ends with what ``describe`` returns.
     """
-    ends = time.monotonic() + seconds
+    began = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < ends, _build_message(seconds, describe)
-        time.sleep(POLL_SECONDS)
+        time.sleep(_choose_pause(began, seconds, describe))
     return found
 
 
@@ -45,17 +46,21 @@ async def wait_until_async(
 
     A result that can be awaited is awaited; the condition is what that gives.
     """
-    ends = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         result = condition()
         if await result if inspect.isawaitable(result) else result:
             return
-        assert time.monotonic() < ends, _build_message(seconds, describe)
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(_choose_pause(began, seconds, describe))
 
 
-def _build_message(seconds: float, describe: Callable[[], object] | None) -> str:
-    return f"The condition was still false after {seconds:g} s.{'' if describe is None else f' {describe()}'}"
+def _choose_pause(began: float, seconds: float, describe: Callable[[], object] | None) -> float:
+    """Return the time until the next poll; fail if ``seconds`` have passed since ``began``."""
+    passed = time.monotonic() - began
+    if passed > seconds:
+        description = "" if describe is None else f" {describe()}"
+        raise AssertionError(f"The condition was still false after {seconds:g} s.{description}")
+    return min(max(MIN_POLL_SECONDS, passed / 10), MAX_POLL_SECONDS)
 
 
 def pause(seconds: float) -> None:

@@ -147,10 +147,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+@pytest.mark.extended(reason="a bound on memory, seconds each; the other tests have the states of rejected entries")
 @pytest.mark.parametrize(
     "overrides",
-    [{"model_path": "../" + "x" * 60}, {"file_size": "large"}, {"model_type": "custom_nodes"}],
-    ids=["path", "malformed", "type"],
+    [
+        pytest.param({"model_path": "../" + "x" * 60}, id="path"),
+        pytest.param({"file_size": "large"}, id="malformed"),
+        pytest.param({"model_type": "custom_nodes"}, id="type"),
+    ],
 )
 def test_read_and_plan_manifest_of_200_000_rejected_entries_uses_bounded_memory(
     tmp_path: Path, overrides: dict[str, Any]

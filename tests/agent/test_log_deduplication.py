@@ -21,7 +21,8 @@ def test_take_new_lines_returns_line_again_after_complete_list_without_it() -> N
 
 def test_take_new_lines_beyond_maximum_remembers_newest() -> None:
     logged = LoggedLines()
-    for number in range(MAX_OLD_LINES + 100):
-        logged.take_new_lines({"lasting", f"{number} bytes free"}, is_complete=False)
+    for first in range(0, MAX_OLD_LINES + 100, 100):
+        lines = {f"{number} bytes free" for number in range(first, first + 100)}
+        logged.take_new_lines({"lasting"} | lines, is_complete=False)
     assert logged.take_new_lines({"lasting", f"{MAX_OLD_LINES} bytes free"}, is_complete=False) == []
     assert logged.take_new_lines({"0 bytes free"}, is_complete=False) == ["0 bytes free"]

@@ -15,7 +15,8 @@ from bench.table import Goal
 from tests.ports import free_port
 from tools.repository import ROOT
 
-pytestmark = pytest.mark.slow
+# Seconds each, most of them imports.
+PROGRAM = pytest.mark.extended(reason="starts a program of a bench; the first test imports all that each needs")
 
 # These need packages of the environment of the peers, ``.venv-bench``.
 OF_PEER_ENVIRONMENT = {"bench.plot", "bench.s3_boto3"}
@@ -27,6 +28,7 @@ def test_import_bench_module_finds_all_that_it_uses(name: str) -> None:
     importlib.import_module(name)
 
 
+@PROGRAM
 @pytest.mark.parametrize("name", ["bench", "bench.compare_commits", "bench.neighbours", "bench.sizing"])
 def test_bench_program_with_help_prints_its_arguments(name: str) -> None:
     shown = subprocess.run([sys.executable, "-m", name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -76,6 +78,7 @@ def test_save_results_replaces_the_file_instead_of_writing_into_it(tmp_path: Pat
     assert [each.name for each in tmp_path.iterdir()] == ["results.json"]
 
 
+@PROGRAM
 def test_bench_with_saved_results_of_another_machine_measures_nothing(tmp_path: Path) -> None:
     save_results(tmp_path / "results.json", Results("64 cores", (PUSH,)))
     command = [sys.executable, "-m", "bench", "--only", "s3", "--save", str(tmp_path / "results.json")]
@@ -89,6 +92,7 @@ def test_make_bench_with_several_results_says_to_name_one() -> None:
     assert (ran.returncode, "Name the one" in ran.stderr) == (2, True)
 
 
+@PROGRAM
 def test_bench_with_results_and_without_plot_says_what_to_add(tmp_path: Path) -> None:
     save_results(tmp_path / "results.json", Results("2 cores", (PUSH,)))
     command = [sys.executable, "-m", "bench", "--results", str(tmp_path / "results.json")]

@@ -10,6 +10,8 @@ import pytest
 
 from tools.repository import ROOT, tracked_files
 
+pytestmark = pytest.mark.slow
+
 # How others wait; a sleep as the subject; a program of another environment; one that is ``flaky`` until mended.
 ALLOWED = {"waiting.py", "architecture/test_no_blocking_calls.py"}
 ALLOWED |= {"journeys/generated_clients/main_job.py", "journeys/test_stalled_bucket.py"}

@@ -9,7 +9,12 @@ from modelyard.server.resources import build_database_url
 from tests.attacks.state_snapshot import DatabaseRows, list_store_files
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(
+        reason="the same texts in every field; test_names.py, test_paths.py and models/test_search.py have the rules"
+    ),
+]
 
 CODE_TEXTS = [
     "'; DROP TABLE models; --",

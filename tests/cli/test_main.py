@@ -15,6 +15,8 @@ from modelyard.cli.registry.machines.machine import machine
 from modelyard.server.main import app as server_app
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("arguments", "reordered"),

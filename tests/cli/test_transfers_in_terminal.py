@@ -45,6 +45,7 @@ def test_transfers_in_terminal_show_total_rate_and_time_left_within_its_width(
         assert shown.rows[-1].endswith("/s.")
 
 
+@pytest.mark.extended(reason="another transfer in a terminal; test_progress.py has what is shown")
 def test_push_of_one_file_shows_no_total_and_no_summary(signed_in: Command, tmp_path: Path) -> None:
     file = write_model_file(tmp_path / "ink.safetensors", SIZE)
     shown = run_in_terminal("push", file, "--type", "loras", *RATE, columns=80)

@@ -24,6 +24,8 @@ from tests.client.model_files import write_model_file
 from tests.client.model_folders import pull, push, read_folder, write_model_folder
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
@@ -101,7 +103,6 @@ async def test_cancelled_pull_that_places_the_folder_ends_when_it_is_whole(
     assert await asyncio.to_thread(read_folder, tmp_path / "tiny") == await asyncio.to_thread(read_folder, source)
 
 
-@pytest.mark.slow
 async def test_pull_folder_after_cancelled_pull_downloads_only_what_is_missing(
     registry: RegistryApi, settings: ClientSettings, source: Path, tmp_path: Path
 ) -> None:

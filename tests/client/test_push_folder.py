@@ -33,6 +33,8 @@ from tests.client.server_process import Team
 from tests.transfer.limits import LiftableLimit
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 # The test registry splits files above 8 MB into parts of 5 MiB.
 FIVE_PARTS = 25_000_000
 PART = 5 * 1024**2
@@ -119,7 +121,6 @@ async def test_push_changed_folder_needs_replace_and_becomes_next_version(
     assert [each.file_count for each in versions] == [5, 4]
 
 
-@pytest.mark.slow
 async def test_push_folder_after_cancelled_push_sends_only_what_is_missing(
     registry: RegistryApi, settings: ClientSettings, tiny: Path, events: list[PushEvent]
 ) -> None:
@@ -169,7 +170,6 @@ async def push_slowly(
     await task
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("gone", ["one small file", "all"])
 async def test_push_folder_with_uploads_that_the_registry_forgot_sends_them_again(
     registry: RegistryApi, settings: ClientSettings, tiny: Path, events: list[PushEvent], gone: str
@@ -235,7 +235,6 @@ async def test_push_folder_whose_upload_fails_keeps_the_record_of_complete_ones(
     assert (await push(registry, settings, tiny)).outcome == "registered"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("change", ["added", "removed", "written"])
 async def test_push_folder_that_changes_during_the_upload_is_refused_and_registers_nothing(
     registry: RegistryApi, settings: ClientSettings, tiny: Path, change: str

@@ -14,6 +14,8 @@ from modelyard.wire.models import Model
 from tests.client.model_files import write_model_file
 from tests.client.model_folders import pull, push, read_folder, write_model_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:

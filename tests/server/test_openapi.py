@@ -1,6 +1,7 @@
 """The OpenAPI document as a source of generated clients: names, defaults, examples and problems."""
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.slow
 
 Json = dict[str, Any]
 UPDATES = ("AgentUpdate", "ModelUpdate", "TeamUpdate")
+# By the text of their schema, as most problems have the same: building one reads all components of the only document.
+_validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
 # Problems of unknown addresses, of the Hugging Face endpoint, of presigned URLs, of jobs and of the command line: no
 # operation of the document has them.
 PROBLEMS_OUTSIDE_OPERATIONS = {
@@ -83,9 +86,11 @@ def find_wire_class(name: str) -> type[BaseModel]:
 
 def list_violations(document: Json, schema: Json, value: object) -> list[str]:
     """Return the messages of the errors of a value against a schema of the document, its formats included."""
-    whole = schema | {"components": document["components"]}
-    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
-    return [error.message for error in validator.iter_errors(value)]
+    text = json.dumps(schema)
+    if text not in _validators:
+        whole = schema | ({"components": document["components"]} if "$ref" in text else {})
+        _validators[text] = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+    return [error.message for error in _validators[text].iter_errors(value)]
 
 
 def test_every_operation_has_one_tag_that_the_document_describes(document: Json) -> None:

@@ -12,10 +12,8 @@ from modelyard.sync.apply.files.dir_handles import OpenFolder
 from tests.sync.real_machine import ModelStore, RealMachine, hash_bytes
 from tests.sync.sync_process import SyncProcess, build_strace_command
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.extended(reason="the tests of test_placement.py again, under strace and without rename flags"),
-]
+pytestmark = pytest.mark.slow
+AGAIN = pytest.mark.extended(reason="tests of test_placement.py again, under strace and without rename flags")
 
 INK = os.urandom(300_000)
 WASH = os.urandom(300_000)
@@ -24,6 +22,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 
 @needs_strace
+@AGAIN
 @pytest.mark.parametrize("calls", ["renameat2", "renameat2,linkat"])
 def test_place_without_rename_flags_succeeds_with_and_without_hard_links(
     machine: RealMachine, store: ModelStore, calls: str
@@ -40,6 +39,7 @@ def test_place_without_rename_flags_succeeds_with_and_without_hard_links(
 
 
 @needs_strace
+@AGAIN
 def test_replace_without_exchange_places_new_file_and_trashes_old(machine: RealMachine, store: ModelStore) -> None:
     machine.sync(store.add_model("loras/ink.sft", INK))
 
@@ -118,6 +118,7 @@ def test_place_full_disk_blocks_model_with_reason_and_retry_succeeds(machine: Re
 
 
 @needs_strace
+@pytest.mark.extended(reason="a full disk at each write; test_place_full_disk_blocks_model_with_reason has one")
 @pytest.mark.parametrize("when", range(1, 13))
 def test_place_disk_full_at_any_write_leaves_no_incomplete_file_and_retry_succeeds(
     machine: RealMachine, store: ModelStore, when: int

@@ -1,4 +1,5 @@
 // Fixtures of every test: a registry shared by the tests of one file, and a page that records errors and policy violations.
+// Its brief messages stay until they are used.
 //
 //     const test = withRegistry()
 //
@@ -57,6 +58,7 @@ const withPage = test.extend<PerTest, { registry: Registry }>({
     async ({ page }, use) => {
       const pageErrors: string[] = []
       await recordPageErrors(page, pageErrors)
+      await keepBriefMessages(page)
       await use(pageErrors)
       // A request of the page may still be in a route of the test.
       await page.unrouteAll({ behavior: 'ignoreErrors' })
@@ -88,6 +90,19 @@ export async function recordPageErrors(page: Page, pageErrors: string[]): Promis
     }
   })
   page.on('pageerror', (error) => pageErrors.push(`error: ${error.message}`))
+}
+
+/**
+ * Keep "Copied" (1.5 s) and notices with an undo button (10 s) for minutes, so that a slow machine can read and use them.
+ * A cancelled upload, which the notice restores, is aborted as late. No other timer of the page has these durations.
+ */
+async function keepBriefMessages(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const setTimer = window.setTimeout.bind(window)
+    const stretch = (milliseconds = 0) => milliseconds * ([1_500, 10_000].includes(milliseconds) ? 60 : 1)
+    window.setTimeout = ((handler: TimerHandler, milliseconds?: number, ...values: unknown[]) =>
+      setTimer(handler, stretch(milliseconds), ...values)) as typeof window.setTimeout
+  })
 }
 
 /** Open one of the team's views by the navigation: the header's "Team", then its tab. */

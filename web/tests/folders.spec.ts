@@ -78,11 +78,7 @@ test('the lists show the size of all files of a folder and no download', async (
   await expect(page.getByRole('row').filter({ hasText: 'oil' })).toContainText('5.0 MB')
 })
 
-test('a dropped folder becomes one model, and a changed one its next version', { tag: '@core' }, async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('a dropped folder becomes one model, and a changed one its next version', async ({ page, registry, signIn }) => {
   // Large enough to be sent in parts.
   const weights = buildSafetensors(34_000_000)
   const folder = writeFolder(registry, 'wash', weights)

@@ -4,11 +4,7 @@ import { registerModel } from './modelFiles'
 
 const test = withRegistry()
 
-test('the history describes actions as sentences, newest first', { tag: '@core' }, async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('the history describes actions as sentences, newest first', async ({ page, registry, signIn }) => {
   const admin = await registry.person('admin')
   const member = await registry.person('member')
   const { id, display_name } = await getCurrentUser(registry, member)

@@ -9,7 +9,7 @@ const test = withRegistry()
 
 const HOSTILE_TEXTS: Record<string, string> = {
   'a script': '<script>alert(1)</script>',
-  'a picture that fails': '"><img src=x onerror=alert(1)>',
+  'a picture that fails, in a long word': `"><img src=x onerror=alert(1)>${'W'.repeat(60)}`,
   'a vector': '<svg/onload=alert(1)>',
   'an address that is a script': 'javascript:alert(1)',
   'a template': '{{constructor.constructor("alert(1)")()}} #{alert(1)}',
@@ -20,11 +20,11 @@ const HOSTILE_TEXTS: Record<string, string> = {
   'marks on marks': `Z${'\u0335\u0322\u0489'.repeat(28)}`,
 }
 
-// One that scripts and one that stretches the layout; `make check-all` tries the others too.
-const CORE = ['a picture that fails', 'no place to break']
+// It runs a script and stretches the layout; `make check-all` tries the others too.
+const CORE = 'a picture that fails, in a long word'
 
 for (const [what, text] of Object.entries(HOSTILE_TEXTS)) {
-  const tag = CORE.includes(what) ? '@core' : '@extended'
+  const tag = what === CORE ? '@core' : '@extended'
   test(`${what} in every field is shown as text, runs no script and fits the layout`, { tag }, async ({
     page,
     registry,

@@ -102,10 +102,9 @@ test('a signed-in user accepts an invitation and is switched to the new team', a
   await expect(page.getByRole('button', { name: 'Second studio' })).toBeVisible()
 })
 
-test('accepting an invitation that fails after the sign-in shows the error and can be retried', async ({
-  page,
-  registry,
-}) => {
+test('accepting an invitation that fails after the sign-in shows the error and can be retried', {
+  tag: '@core',
+}, async ({ page, registry }) => {
   const member = await registry.person('member')
   const token = await inviteToNewTeam(registry, member.email)
   await page.route('**/api/v1/invitations/accept', (route) => route.abort())

@@ -51,7 +51,7 @@ test('the key list stays visible with a notice when it cannot be reloaded', asyn
   await expect(page.getByRole('row', { name: 'to stay' })).toBeVisible()
 })
 
-test('a new integration key is shown once, and the commands shown with it work in a shell', { tag: '@core' }, async ({
+test('a new integration key is shown once, and the commands shown with it work in a shell', async ({
   page,
   registry,
   signIn,

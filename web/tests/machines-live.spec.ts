@@ -15,7 +15,7 @@ function row(page: Page, id: string) {
   return page.getByRole('listitem').filter({ has: page.getByRole('link', { name: id, exact: true }) })
 }
 
-test('two real agents appear, show the progress of a download, and remove a disabled model', { tag: '@core' }, async ({
+test('two real agents appear, show the progress of a download, and remove a disabled model', async ({
   page,
   registry,
   signIn,

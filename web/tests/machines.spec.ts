@@ -20,7 +20,7 @@ function drawer(page: Page) {
   return page.getByRole('dialog')
 }
 
-test('a machine row shows status, progress, disk usage, labels and what it waits for', async ({
+test('a machine row shows status, progress, disk usage, labels and what it waits for', { tag: '@core' }, async ({
   page,
   registry,
   signIn,
@@ -215,7 +215,11 @@ test('a download is followed on a machine that also has a problem', async ({ pag
   await expect(models.filter({ hasText: 'both-moving' })).toContainText('700 B of')
 })
 
-test('an admin pauses a machine, undoes it, sets labels and requests a sync', async ({ page, registry, signIn }) => {
+test('an admin pauses a machine, undoes it, sets labels and requests a sync', { tag: '@core' }, async ({
+  page,
+  registry,
+  signIn,
+}) => {
   await ReportingMachine.create(registry, 'told', {}, ['own-label'])
   await signIn(await registry.person('admin'), '/machines?machine=told')
   await drawer(page).getByRole('button', { name: 'Pause' }).click()
@@ -232,7 +236,7 @@ test('an admin pauses a machine, undoes it, sets labels and requests a sync', as
   await expect(page.getByText('told syncs at its next heartbeat')).toBeVisible()
 })
 
-test('a double click on a machine action sends one request', async ({ page, registry, signIn }) => {
+test('a double click on a machine action sends one request', { tag: '@core' }, async ({ page, registry, signIn }) => {
   await ReportingMachine.create(registry, 'twice')
   await signIn(registry.owner, '/machines?machine=twice')
   const sent: string[] = []

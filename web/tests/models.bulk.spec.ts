@@ -26,11 +26,7 @@ async function listModels(registry: Registry, query: string): Promise<Record<str
   return answer.model_list
 }
 
-test('a range selected with shift is disabled in bulk and restored by undo', { tag: '@core' }, async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('a range selected with shift is disabled in bulk and restored by undo', async ({ page, registry, signIn }) => {
   await registerMany(registry, 'range', 8)
   await signIn(registry.owner, '/models?view=table&q=range_&sort=display_name')
   await box(page, 'range_1').click()

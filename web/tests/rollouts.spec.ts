@@ -44,11 +44,7 @@ async function createCampaign(registry: Registry, name: string): Promise<Campaig
 const report = (models: string[], fields: Partial<ReportedModel> = {}): ReportedModel[] =>
   models.map((model_id) => ({ model_id, state: 'ready', ...fields }))
 
-test('a version goes to canaries, and after an approval to all machines', { tag: '@core' }, async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('a version goes to canaries, and after an approval to all machines', async ({ page, registry, signIn }) => {
   const { id, models, canary, other } = await createCampaign(registry, 'approved')
   await signIn(registry.owner, `/collections/${id}`)
   const panel = page.getByRole('region', { name: 'Roll-out' })

@@ -68,7 +68,7 @@ test('an admin changes the name, the pickle policy and the quota of the team', {
   await registry.call(admin, 'PUT', '/teams/current', { display_name: 'Studio', ...defaults })
 })
 
-test('saving team settings keeps the changes that another admin saved meanwhile', async ({
+test('saving team settings keeps the changes that another admin saved meanwhile', { tag: '@core' }, async ({
   page,
   registry,
   signIn,
@@ -90,7 +90,7 @@ test('saving team settings keeps the changes that another admin saved meanwhile'
   expect(now).toMatchObject({ display_name: 'Both changed', pickle_policy: 'scan', quota_bytes: 2_000_000_000 })
 })
 
-test('text typed while the settings are being saved is kept', async ({ page, registry, signIn }) => {
+test('text typed while the settings are being saved is kept', { tag: '@core' }, async ({ page, registry, signIn }) => {
   await createTeam(registry, 'Still typing')
   await signIn(registry.owner, '/account')
   await page.getByRole('button', { name: 'Switch to Still typing' }).click()

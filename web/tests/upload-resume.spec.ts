@@ -126,7 +126,7 @@ test('a paused upload stays paused in other views and resumes without sending a 
   expect(await countStoredParts(registry, before)).toBe(Math.ceil(readFileSync(file).length / PART))
 })
 
-test('a cancelled upload is restored by undo, and a discarded one is aborted in the store', async ({
+test('a cancelled upload is restored by undo, and a discarded one is aborted in the store', { tag: '@core' }, async ({
   page,
   registry,
   signIn,

@@ -134,7 +134,7 @@ test('files that the registry would refuse are marked before anything is uploade
   expect(await countUploads(registry)).toBe(before)
 })
 
-test('a file whose name has more words than a search is registered, and found at its path', async ({
+test('a file whose name has more words than a search is registered, and found at its path', { tag: '@core' }, async ({
   page,
   registry,
   signIn,
@@ -340,7 +340,7 @@ test('the upload view is accessible with hostile file names, in light and dark, 
   await expectAccessible(page)
 })
 
-test('the header shows the uploads of the current team only', async ({ page, registry, signIn }) => {
+test('the header shows the uploads of the current team only', { tag: '@core' }, async ({ page, registry, signIn }) => {
   await registry.call(registry.owner, 'POST', '/teams', { display_name: 'Quiet team' })
   await signIn(registry.owner, '/upload')
   const pathChecked = page.waitForResponse(/\/models\/lookup$/)

@@ -43,11 +43,7 @@ test.beforeEach(async ({ registry }) => {
   receiver.messages.length = 0
 })
 
-test('an admin adds a webhook, copies its secret once, and sees its deliveries', { tag: '@core' }, async ({
-  page,
-  registry,
-  signIn,
-}) => {
+test('an admin adds a webhook, copies its secret once, and sees its deliveries', async ({ page, registry, signIn }) => {
   await signIn(await registry.person('admin'), '/team/settings')
   await getPanel(page).getByRole('button', { name: 'Add webhook' }).click()
   const dialog = page.getByRole('dialog', { name: 'Add webhook' })

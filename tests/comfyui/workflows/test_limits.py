@@ -134,6 +134,7 @@ def count_lines_of_inputs(count: int) -> int:
     return count_lines(json.dumps(document).encode(), count)
 
 
+@pytest.mark.extended(reason="seconds; test_read_10000_nodes_executes_ten_times_the_lines_of_1000 is like it")
 def test_read_node_with_10000_inputs_executes_ten_times_the_lines_of_1000() -> None:
     count_lines_of_inputs(1)  # what is computed once
     assert count_lines_of_inputs(10_000) <= 10.1 * count_lines_of_inputs(1_000)

@@ -266,7 +266,9 @@ def check_everything_follows_the_rule(chance: RandomChanges, team: ApiCaller) ->
         assert names == {name for name, ids in desired.items() if shown["model_id"] in ids}
 
 
-@pytest.mark.parametrize("seed", [7, 8])
+@pytest.mark.parametrize(
+    "seed", [7, pytest.param(8, marks=pytest.mark.extended(reason="other random changes; the other case makes 60"))]
+)
 def test_counts_lists_and_manifests_follow_the_rule_after_random_changes(
     shared_registry: Harness, team: ApiCaller, machine: Machine, seed: int
 ) -> None:

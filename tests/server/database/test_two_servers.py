@@ -17,7 +17,7 @@ from tests.server.database.two_servers import ROUNDS, TwoServers, at_once, codes
 from tests.server.environments import PATIENT
 from tests.server.harness import PASSWORD, ApiCaller
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.race]
 
 NEW_ACCOUNT = {"first_name": "New", "last_name": "Face", "user_password": PASSWORD}
 

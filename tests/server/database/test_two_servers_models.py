@@ -9,7 +9,7 @@ from modelyard.server.teams.operations import restore_team
 from tests.server.database.two_servers import OPEN_UPLOADS, ROUNDS, TwoServers, at_once, codes
 from tests.server.harness import ApiCaller, make_model_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.race]
 
 
 def path_of(number: int) -> str:

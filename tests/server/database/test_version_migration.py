@@ -18,12 +18,8 @@ from modelyard.server.models.versions.states import get_version_status
 from modelyard.server.uploads.tables import UploadRow
 from tests.server.database.first_release import FirstRelease, format_uuid, new_id, upgrade_to
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.extended(
-        reason="one old migration, which changes no more; test_upgrades.py and test_migrations.py run all of them"
-    ),
-]
+pytestmark = pytest.mark.slow
+CASE = pytest.mark.extended(reason="another case of one old migration; replaced models are in `make check`")
 
 # The schema of release 0.3.0.
 RELEASED = "0006"
@@ -161,6 +157,7 @@ def decode_hash(file_hash: str) -> str:
     return bytes.fromhex(file_hash.removeprefix("sha256:")).rstrip(b"\0").decode()
 
 
+@CASE
 def test_upgrade_each_model_has_one_version(released: ReleasedDatabase) -> None:
     verified = released.add_model("good")
     pending = released.add_model("new", path=OTHER_PATH, verification="pending")
@@ -184,6 +181,7 @@ def test_upgrade_replaced_models_become_versions_of_the_last_one(released: Relea
 
 
 @pytest.mark.parametrize(("verification", "state"), [("pending", "pending"), ("failed", "failed")])
+@CASE
 def test_upgrade_stand_in_becomes_the_current_version_of_its_unverified_successor(
     released: ReleasedDatabase, verification: str, state: str
 ) -> None:
@@ -203,6 +201,7 @@ def test_upgrade_stand_in_becomes_the_current_version_of_its_unverified_successo
         assert (model.agents_ready, session.scalar(select(AgentRow.models_ready))) == (0, 0)
 
 
+@CASE
 def test_upgrade_several_replacements_before_verification_keep_the_last_verified_one_current(
     released: ReleasedDatabase,
 ) -> None:
@@ -214,6 +213,7 @@ def test_upgrade_several_replacements_before_verification_keep_the_last_verified
     assert list_versions(released, new) == [(1, "current", "old"), (2, "superseded", "unread"), (3, "pending", "new")]
 
 
+@CASE
 def test_upgrade_model_that_was_restored_or_moved_after_its_replacement_stays_a_model(
     released: ReleasedDatabase,
 ) -> None:
@@ -232,6 +232,7 @@ def test_upgrade_model_that_was_restored_or_moved_after_its_replacement_stays_a_
         assert len(list_versions(released, old)) == len(list_versions(released, new)) == 1
 
 
+@CASE
 def test_upgrade_uploads_name_the_model_that_has_their_version(released: ReleasedDatabase) -> None:
     old = released.add_trashed("old")
     new = released.add_model("new", replaces=old)
@@ -241,6 +242,7 @@ def test_upgrade_uploads_name_the_model_that_has_their_version(released: Release
         assert [str(model_id) for model_id in owners] == [format_uuid(new)]
 
 
+@CASE
 def test_upgrade_search_finds_the_models_of_the_chain_only_once(released: ReleasedDatabase) -> None:
     if not is_sqlite(released.database.engine):
         pytest.skip("PostgreSQL searches the table itself; its index needs no triggers")

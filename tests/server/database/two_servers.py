@@ -1,5 +1,6 @@
 """Two servers on one database, and callers that ask both at the same moment."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,8 @@ from tests.server.harness import ApiCaller, Harness, HarnessClient
 from tests.waiting import PATIENCE_SECONDS
 
 Answer = TypeVar("Answer")
-ROUNDS = 10
+# How often a race is run: `make test-random` runs it more often.
+ROUNDS = int(os.environ.get("MODELYARD_TEST_ROUNDS", "3"))
 OPEN_UPLOADS = 25
 
 

@@ -1,4 +1,4 @@
-"""A registry whose trash is emptied at once, on both combinations of database and store."""
+"""A registry whose trash is emptied at once."""
 
 from collections.abc import Iterator
 
@@ -10,16 +10,15 @@ from tests.server.conftest import CHEAP
 from tests.server.environments import PATIENT, Environments
 from tests.server.garbage.garbage_team import GarbageTeam
 from tests.server.harness import Harness
-from tests.server.verification.conftest import setup
-
-__all__ = ["setup"]
 
 
 @pytest.fixture(scope="session")
-def registry_without_retention(setup: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+def registry_without_retention(
+    environments: Environments, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Harness]:
     """A registry with a trash retention of 0 days, whose jobs run."""
     with (
-        setup.create_settings(tmp_path_factory.mktemp("registry_without_retention"), trash_days=0) as settings,
+        environments.create_settings(tmp_path_factory.mktemp("registry_without_retention"), trash_days=0) as settings,
         open_resources(settings, Identity(CHEAP), PATIENT) as resources,
         Harness(resources) as registry,
     ):

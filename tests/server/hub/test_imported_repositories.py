@@ -14,7 +14,10 @@ from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
 from tests.server.imports.test_imports import start, wait
 from tests.server.query_plans import record_queries
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(reason="every order of imports; test_pull_through.py serves repositories that were imported"),
+]
 
 NEXT_COMMIT = "2" * 40
 

@@ -20,7 +20,7 @@ from tests.server.query_plans import record_queries
 
 pytestmark = pytest.mark.slow
 
-KEYS = 3_000
+KEYS = 1_000
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
@@ -114,7 +114,8 @@ def test_limit_keeps_failures_despite_many_other_attempts(attempts: FailedAttemp
         fail(attempts, database, "ada", f"10.0.1.{number}")
     with database.writing() as session:
         until = session.scalar(select(func.max(FailedAttemptRow.expires_at)))
-        session.add_all(FailedAttemptRow(name=f"other {n}", failures=1, expires_at=until) for n in range(20_000))
+        others = [{"name": f"other {number}", "failures": 1, "expires_at": until} for number in range(20_000)]
+        session.execute(insert(FailedAttemptRow), others)
     for number in range(20):
         fail(attempts, database, f"user{number}", f"10.1.0.{number}")
     assert is_refused(attempts, database, "ada", "10.0.2.1")

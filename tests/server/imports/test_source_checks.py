@@ -19,7 +19,12 @@ from tests.server.imports.fake_sources import COMMIT, FakeSources
 from tests.server.imports.test_imports import confirm, wait
 from tests.server.verification.unverified_team import OTHER, UnverifiedTeam
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extended(
+        reason="each answer of each source; test_source_check_runs.py and cli/test_outdated.py check sources"
+    ),
+]
 
 OLD_COMMIT = "0" * 40
 

@@ -126,17 +126,17 @@ def test_count_facets_above_the_limit_counts_the_newest_and_says_so(
     assert not any(facet.is_capped for facet in count_facets(team_models, q="ink").values())
 
 
-def test_count_facets_with_50_000_values_returns_the_most_frequent_and_finds_others(database: Database) -> None:
+def test_count_facets_with_10_000_values_returns_the_most_frequent_and_finds_others(database: Database) -> None:
     team_models = TeamModels(database)
     team_models.insert(
         ModelSpec(f"model {number}", number, ("every", *(f"tag {number * 10 + each:05}" for each in range(10))))
-        for number in range(5_000)
+        for number in range(1_000)
     )
     [facet] = count_facets(team_models, facet="tag").values()
-    assert get_counts(facet)[:2] == [("every", 5_000), ("tag 00000", 1)]
+    assert get_counts(facet)[:2] == [("every", 1_000), ("tag 00000", 1)]
     assert len(facet.value_list) == MAX_FACET_VALUES
     assert facet.has_more
-    [facet] = count_facets(team_models, facet="tag", prefix="tag 4999").values()
+    [facet] = count_facets(team_models, facet="tag", prefix="tag 0999").values()
     assert len(facet.value_list) == 10
     assert not facet.has_more
 

@@ -19,6 +19,8 @@ from tests.server.previews.drawings import (
     save,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("format_name", ["PNG", "JPEG", "WEBP", "GIF", "AVIF"])
 def test_decode_each_format_returns_two_webp_sizes(format_name: str) -> None:

@@ -21,6 +21,8 @@ from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.previews.drawings import HTML, SVG, make_photo_with_place, make_png, open_picture
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def put_preview(caller: ApiCaller, model_id: str, content: bytes, version: int = 1, **query: Any) -> httpx2.Response:
     return caller.call("PUT", f"/models/{model_id}/versions/{version}/preview", content=content, params=query)

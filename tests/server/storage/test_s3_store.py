@@ -18,6 +18,8 @@ from tests.rclone import RunningRclone
 from tests.seaweed import RunningSeaweed
 from tests.server.storage.served_store import ServedStore, bucket_in, noise
 
+pytestmark = pytest.mark.slow
+
 PART = 5 << 20
 
 

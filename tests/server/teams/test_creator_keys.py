@@ -7,6 +7,8 @@ import pytest
 from tests.server.accounts_support.answers import Answer
 from tests.server.harness import ApiCaller, Harness
 
+pytestmark = pytest.mark.slow
+
 ACTIONS = ["demotion", "removal", "departure"]
 
 

@@ -1,10 +1,8 @@
-"""Registries without jobs, in which a test runs verification itself, on both set-ups."""
+"""Registries without jobs, in which a test runs verification itself."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,28 +19,11 @@ from tests.server.verification.machine_content import OLD
 from tests.server.verification.unverified_team import UnverifiedTeam
 
 
-@pytest.fixture(scope="session", params=["small", "large"])
-def setup(request: pytest.FixtureRequest) -> Iterator[Environments]:
-    """SQLite with a folder, then PostgreSQL with S3, independent of the environment of the run."""
-    if request.param == "small":
-        yield Environments(None, "", {})
-        return
-    postgres, seaweed = (request.getfixturevalue(f"{name}_server") for name in ("postgres", "seaweed"))
-    with ExitStack() as stack:
-        storage: dict[str, Any] = {
-            "storage_url": f"s3://{stack.enter_context(seaweed.bucket())}",
-            "storage_endpoint": seaweed.endpoint,
-            "storage_access_key": seaweed.access_key,
-            "storage_secret_key": seaweed.secret_key,
-        }
-        yield Environments(postgres, request.getfixturevalue("postgres_template"), storage)
-
-
 @pytest.fixture(scope="session")
-def registry_without_jobs(setup: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+def registry_without_jobs(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A registry without cached digests, as after a restart, and without running jobs."""
     with (
-        setup.create_settings(tmp_path_factory.mktemp("without_jobs")) as settings,
+        environments.create_settings(tmp_path_factory.mktemp("without_jobs")) as settings,
         open_resources(settings, Identity(CHEAP), PATIENT) as resources,
     ):
         # No thread hashes uploads any more, and jobs belong to a lifespan, which is not run.

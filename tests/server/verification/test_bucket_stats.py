@@ -26,6 +26,9 @@ from tests.server.verification.test_scrub import register_verified, replace_stor
 from tests.server.verification.unverified_team import CONTENT, UnverifiedTeam, open_bucket_team
 
 pytestmark = pytest.mark.slow
+THROUGH_PROXY = pytest.mark.extended(
+    reason="seconds with a proxy; other tests have the rules of the cache, and an unreachable bucket"
+)
 
 KEY = "models/0199a1de-7c1e-7a52-8000-000000000001/0199a1de-7c1e-7a52-8000-000000000002"
 SAME_TEAM, OTHER_TEAM = KEY[:-1] + "3", KEY.replace("0001/", "0009/")
@@ -52,6 +55,7 @@ def count_head_requests(proxy: FaultProxy) -> int:
     return sum(exchange.method == "HEAD" for exchange in proxy.exchanges)
 
 
+@THROUGH_PROXY
 def test_40_download_tickets_within_a_minute_send_one_head_per_object(
     proxied: UnverifiedTeam, proxy: FaultProxy
 ) -> None:
@@ -63,6 +67,7 @@ def test_40_download_tickets_within_a_minute_send_one_head_per_object(
     assert count_head_requests(proxy) - before == 2
 
 
+@THROUGH_PROXY
 def test_download_ticket_with_stalling_bucket_is_issued_without_waiting(
     proxied: UnverifiedTeam, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
