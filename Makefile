@@ -68,6 +68,9 @@ $(READY): requirements/build.txt requirements/dev.txt pyproject.toml
 IN_CHECK := not extended and not flaky
 STORES := $(addprefix tests/server/,models uploads agents garbage/test_garbage.py verification/test_verification.py \
 	collections/test_collections.py collections/test_pins.py)
+# Of these folders, what asks the database and the store nothing that the others do not.
+NOT_STORES := $(addprefix --ignore tests/server/,agents/test_folders.py models/folders/test_limits.py models/test_model_types.py \
+	models/registration/test_rules.py)
 
 check: $(READY)  ## what decides whether a change is right: what CI runs
 	$(RUN) -m tools.check check $(STAGES)
@@ -82,7 +85,7 @@ test-check: $(READY)  ## the fast tests and the slow ones of `make check`
 	$(RUN) -m pytest $(PARALLEL_SLOW) -m "$(IN_CHECK)" $(PYTEST)
 
 test-stores: $(READY)  ## what a database or a store can change in the rules for models, on PostgreSQL and S3
-	MODELYARD_TEST_ON=large $(RUN) -m pytest $(PARALLEL_SLOW) -m "$(IN_CHECK)" $(STORES) $(PYTEST)
+	MODELYARD_TEST_ON=large $(RUN) -m pytest $(PARALLEL_SLOW) -m "$(IN_CHECK)" $(STORES) $(NOT_STORES) $(PYTEST)
 
 test-extended: $(READY)  ## tests that are too long for `make check`, and those that depend on time until they are mended
 	$(RUN) -m pytest $(PARALLEL_SLOW) -m "extended or flaky" $(PYTEST)
@@ -108,10 +111,12 @@ lint: $(READY)  ## ruff: rules and format; private terms in code, page and docum
 	$(RUN) -m ruff format --check $(CODE)
 	$(RUN) -m tools.wording
 
-types: $(READY)  ## mypy, strict, on code and tests; what runs on a client also as on Windows and macOS
-	$(RUN) -m mypy $(CODE)
-	@for platform in win32 darwin; do echo "$(RUN) -m mypy --platform $$platform (client and agent)"; \
-		$(RUN) -m mypy --platform $$platform --cache-dir .mypy_cache/$$platform $(CLIENT_CODE) || exit 1; done
+types: $(READY)  ## mypy, strict, on code and tests; beside it what runs on a client, as on Windows and macOS
+	@echo "$(RUN) -m mypy $(CODE)"; $(RUN) -m mypy $(CODE) & all=$$!; trap "kill $$all" INT TERM; failed=0; \
+		for platform in win32 darwin; do \
+			echo "$(RUN) -m mypy --platform $$platform (client and agent)"; \
+			$(RUN) -m mypy --platform $$platform --cache-dir .mypy_cache/$$platform $(CLIENT_CODE) || failed=1; done; \
+		wait $$all && exit $$failed
 
 imports: $(READY)  ## who may import whom
 	$(VENV)/bin/lint-imports

@@ -38,7 +38,6 @@ def get_state_and_reason(result: ReconcileResult, path: str) -> tuple[str | None
     return replica_state.state, replica_state.reason or ""
 
 
-@pytest.mark.extended(reason="memory of a manifest of 200,000 entries; the other tests of this file have the rules")
 @pytest.mark.parametrize(
     "url",
     ["http://[::1", f"http://{'a' * 64}.example/key", "http://127.0.0.1:99999/key", "file:///etc/passwd", ""],
@@ -147,7 +146,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-@pytest.mark.extended(reason="a bound on memory, seconds each; the other tests have the states of rejected entries")
+@pytest.mark.extended(reason="a bound on memory, seconds each; the tests of malformed entries above have their states")
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -12,7 +12,7 @@ from tests.server.harness import ApiCaller, Harness, make_model_file
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.extended(
-        reason="the same texts in every field; test_names.py, test_paths.py and models/test_search.py have the rules"
+        reason="the same texts in every field; wire/test_names.py, wire/test_paths.py and server/models/test_search.py"
     ),
 ]
 

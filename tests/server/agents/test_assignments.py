@@ -178,7 +178,6 @@ def test_manifest_etag_changes_with_the_assignments_of_this_machine_only(team: A
     assert machine.manifest(before).status_code == 304
 
 
-@pytest.mark.extended(reason="random changes; the other tests of this file have the rules")
 @pytest.mark.parametrize("shared", [[], ["oil", "pen"]], ids=["nothing shared", "two shared"])
 def test_manifests_of_machines_with_assignments_are_built_once_with_those_of_their_labels(
     shared_registry: Harness, team: ApiCaller, machine: Machine, shared: list[str]
@@ -266,9 +265,8 @@ def check_everything_follows_the_rule(chance: RandomChanges, team: ApiCaller) ->
         assert names == {name for name, ids in desired.items() if shown["model_id"] in ids}
 
 
-@pytest.mark.parametrize(
-    "seed", [7, pytest.param(8, marks=pytest.mark.extended(reason="other random changes; the other case makes 60"))]
-)
+@pytest.mark.extended(reason="random changes; the other tests of this file have the rules")
+@pytest.mark.parametrize("seed", [7, 8])
 def test_counts_lists_and_manifests_follow_the_rule_after_random_changes(
     shared_registry: Harness, team: ApiCaller, machine: Machine, seed: int
 ) -> None:

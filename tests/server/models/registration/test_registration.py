@@ -4,25 +4,25 @@ import pytest
 
 from modelyard.server.settings import Settings
 from tests.server.environments import only_on
-from tests.server.harness import Harness, hash_of, make_model_file
+from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 
 pytestmark = pytest.mark.slow
 
 
-def test_register_uploaded_file_is_listed_as_verified_and_downloads_equal_content(registry: Harness) -> None:
+def test_register_uploaded_file_is_listed_as_verified_and_downloads_equal_content(team: ApiCaller) -> None:
     content = make_model_file()
-    model_id = registry.owner.register(content)
+    model_id = team.register(content)
 
-    [listed] = registry.owner.get("/models").json()["model_list"]
+    [listed] = team.get("/models").json()["model_list"]
     assert (listed["id"], listed["verification"], listed["file_hash"]) == (model_id, "verified", hash_of(content))
-    ticket = registry.owner.get(f"/models/{model_id}/download", redirect="false").json()
-    assert registry.client.get(ticket["download_url"]).content == content
+    ticket = team.get(f"/models/{model_id}/download", redirect="false").json()
+    assert team.client.get(ticket["download_url"]).content == content
 
 
-def test_register_before_upload_returns_409_upload_incomplete(registry: Harness) -> None:
+def test_register_before_upload_returns_409_upload_incomplete(team: ApiCaller) -> None:
     content = make_model_file()
-    ticket = registry.owner.presign(content).json()
-    refused = registry.owner.post("/models", **registry.owner.new_model(content, storage_key=ticket["storage_key"]))
+    ticket = team.presign(content).json()
+    refused = team.post("/models", **team.new_model(content, storage_key=ticket["storage_key"]))
     assert (refused.status_code, refused.json()["error_code"], refused.json()["stored"]) == (
         409,
         "upload_incomplete",
@@ -30,19 +30,19 @@ def test_register_before_upload_returns_409_upload_incomplete(registry: Harness)
     )
 
 
-def test_register_repeated_request_returns_200_and_the_same_id(registry: Harness) -> None:
-    body = registry.owner.new_model(make_model_file())
-    first, again = registry.owner.post("/models", **body), registry.owner.post("/models", **body)
+def test_register_repeated_request_returns_200_and_the_same_id(team: ApiCaller) -> None:
+    body = team.new_model(make_model_file())
+    first, again = team.post("/models", **body), team.post("/models", **body)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
-    assert registry.owner.get("/models").json()["page_meta"]["total_count"] == 1
+    assert team.get("/models").json()["page_meta"]["total_count"] == 1
 
 
-def test_register_other_content_at_taken_path_returns_409_with_both_hashes_and_a_free_path(registry: Harness) -> None:
+def test_register_other_content_at_taken_path_returns_409_with_both_hashes_and_a_free_path(team: ApiCaller) -> None:
     stored = make_model_file("stored")
-    registry.owner.register(stored, "loras/Ink.safetensors")
+    team.register(stored, "loras/Ink.safetensors")
     sent = make_model_file("sent")
-    refused = registry.owner.post("/models", **registry.owner.new_model(sent, "loras/ink.safetensors"))
+    refused = team.post("/models", **team.new_model(sent, "loras/ink.safetensors"))
     assert refused.status_code == 409
     problem = refused.json()
     assert (problem["held_hash"], problem["sent_hash"]) == (hash_of(stored), hash_of(sent))
@@ -52,43 +52,43 @@ def test_register_other_content_at_taken_path_returns_409_with_both_hashes_and_a
 @only_on(
     "folder", reason="a bucket has no digest at registration: the worker detects the mismatch, see test_verification"
 )
-def test_register_wrong_hash_returns_422_with_the_stored_hash(registry: Harness) -> None:
+def test_register_wrong_hash_returns_422_with_the_stored_hash(team: ApiCaller) -> None:
     content = make_model_file()
-    refused = registry.owner.post("/models", **registry.owner.new_model(content, file_hash="sha256:" + "0" * 64))
+    refused = team.post("/models", **team.new_model(content, file_hash="sha256:" + "0" * 64))
     assert (refused.status_code, refused.json()["error_code"]) == (422, "hash_mismatch")
     assert refused.json()["stored_hash"] == hash_of(content)
 
 
-def test_presign_content_that_the_team_has_is_already_stored_and_registers_without_upload(registry: Harness) -> None:
+def test_presign_content_that_the_team_has_is_already_stored_and_registers_without_upload(team: ApiCaller) -> None:
     content = make_model_file()
-    registry.owner.register(content, "loras/one.safetensors")
-    assert registry.owner.presign(content, "loras/two.safetensors").json()["hash_first"] is True
-    ticket = registry.owner.presign(content, "loras/two.safetensors", file_hash=hash_of(content)).json()
+    team.register(content, "loras/one.safetensors")
+    assert team.presign(content, "loras/two.safetensors").json()["hash_first"] is True
+    ticket = team.presign(content, "loras/two.safetensors", file_hash=hash_of(content)).json()
     assert ticket["already_stored"] is True
-    body = registry.owner.new_model(content, "loras/two.safetensors", storage_key=ticket["storage_key"])
-    assert registry.owner.post("/models", **body).status_code == 201
+    body = team.new_model(content, "loras/two.safetensors", storage_key=ticket["storage_key"])
+    assert team.post("/models", **body).status_code == 201
 
 
-def test_presign_content_of_another_team_is_not_already_stored(registry: Harness) -> None:
+def test_presign_content_of_another_team_is_not_already_stored(shared_registry: Harness, team: ApiCaller) -> None:
     content = make_model_file()
-    registry.owner.register(content)
-    ticket = registry.create_other_team().presign(content, file_hash=hash_of(content)).json()
+    team.register(content)
+    ticket = shared_registry.create_other_team().presign(content, file_hash=hash_of(content)).json()
     assert (ticket["already_stored"], ticket["hash_first"]) == (False, False)
 
 
-def test_register_new_version_keeps_the_id_and_the_first_version_can_be_downloaded(registry: Harness) -> None:
+def test_register_new_version_keeps_the_id_and_the_first_version_can_be_downloaded(team: ApiCaller) -> None:
     old, new = make_model_file("old"), make_model_file("new")
-    model_id = registry.owner.register(old)
-    assert registry.owner.register(new, replaces=model_id) == model_id
-    assert [model["version"] for model in registry.owner.get("/models").json()["model_list"]] == [2]
-    assert registry.owner.get("/models", deleted="true").json()["model_list"] == []
+    model_id = team.register(old)
+    assert team.register(new, replaces=model_id) == model_id
+    assert [model["version"] for model in team.get("/models").json()["model_list"]] == [2]
+    assert team.get("/models", deleted="true").json()["model_list"] == []
     for number, content in ((1, old), (2, new)):
-        ticket = registry.owner.get(f"/models/{model_id}/download", version=number, redirect="false").json()
-        assert registry.client.get(ticket["download_url"]).content == content
+        ticket = team.get(f"/models/{model_id}/download", version=number, redirect="false").json()
+        assert team.client.get(ticket["download_url"]).content == content
 
 
-def test_register_html_page_returns_422_and_the_detail_names_html(registry: Harness) -> None:
-    refused = registry.owner.post("/models", **registry.owner.new_model(b"<!DOCTYPE html><html>not here</html>"))
+def test_register_html_page_returns_422_and_the_detail_names_html(team: ApiCaller) -> None:
+    refused = team.post("/models", **team.new_model(b"<!DOCTYPE html><html>not here</html>"))
     assert (refused.status_code, refused.json()["error_code"]) == (422, "not_a_model_file")
     assert "HTML" in refused.json()["detail"]
 
