@@ -1,9 +1,10 @@
-"""A fork server: starts ``modelyard`` processes in milliseconds from one that has already imported the modules.
+"""A fork server: starts ``modelyard`` processes in milliseconds from one that has already imported the program.
 
 Each process that it starts is a whole one, as from the command line; only the imports are shared. This module is also
 the program of the fork server. It listens at a Unix socket, and forks twice for each connection: a watcher, and from
-that the process. The watcher writes the process id and the exit code to the connection, passes on each signal that it
-reads from it, and kills the process when the connection ends.
+that the process. A request is a line of JSON, with the descriptors of the process's three streams. The watcher writes
+the process id and the exit code to the connection, passes on each signal that it reads from it, and kills the process
+when the connection ends.
 """
 
 import atexit
@@ -16,20 +17,29 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO
 
+from modelyard.cli.commands import CLIENT_COMMANDS
 from tests.waiting import PATIENCE_SECONDS, wait_until
+from tools.repository import ROOT
 
-# What ``modelyard serve`` imports when it starts.
-SERVER_MODULES = ("modelyard.server.main", "modelyard.server.operator_commands", "modelyard.server.app")
+# What ``serve``, ``agent run`` and the commands of the client import when they start.
+MODULES = (
+    *("modelyard.server.main", "modelyard.server.operator_commands", "modelyard.server.app"),
+    *("modelyard.cli.command_tree", "modelyard.agent.startup"),
+    *(f"modelyard.cli.{command.module}" for command in CLIENT_COMMANDS.values()),
+)
 # In tests only: a bench measures processes as users start them. Only Linux has descriptors of processes.
 CAN_FORK = "PYTEST_VERSION" in os.environ and hasattr(os, "pidfd_open")
+# Without what the test that needs the fork server first has changed.
+_ENVIRONMENT = dict(os.environ)
 
 
 class ForkedProcess:
@@ -93,15 +103,18 @@ class ForkedProcess:
         return int(line)
 
 
-class ForkServer:
-    """Starts processes that share the imports of ``modules``."""
+StartedProcess = subprocess.Popen[bytes] | ForkedProcess
 
-    def __init__(self, *modules: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="modelyard-fork-server-")
-        self._path = str(Path(self._folder.name, "socket"))
-        command = [sys.executable, "-m", "tests.fork_server", self._path, *modules]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parents[1])
-        wait_until(lambda: Path(self._path).exists() or self._process.poll() is not None)
+
+class ForkServer:
+    """Starts processes that share the imports of ``MODULES``."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="modelyard-fork-server-")
+        self.path = str(Path(self._folder.name, "socket"))
+        command = [sys.executable, "-m", "tests.fork_server", self.path]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=_ENVIRONMENT, cwd=ROOT)
+        wait_until(lambda: Path(self.path).exists() or self._process.poll() is not None)
         assert self._process.poll() is None, "The fork server ended."
 
     def close(self) -> None:
@@ -109,49 +122,83 @@ class ForkServer:
         self._process.communicate(timeout=PATIENCE_SECONDS)
         self._folder.cleanup()
 
-    def start(self, log: Path, *arguments: str, environment: Mapping[str, str]) -> ForkedProcess:
-        """Start ``modelyard`` with these arguments and this environment; its output is appended to ``log``.
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int], gate: Path | None = None
+    ) -> ForkedProcess:
+        """Start ``modelyard`` with these arguments, environment and descriptors of stdin, stdout and stderr.
 
-        While a file ``LOG.gate`` exists, the process waits before it runs the command.
+        While the file ``gate`` exists, the process waits before it runs the command.
         """
-        request = {"log": str(log.absolute()), "arguments": arguments, "environment": dict(environment)}
+        request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(Path.cwd())}
         connection = socket.socket(socket.AF_UNIX)
         try:
-            connection.connect(self._path)
-            connection.sendall(json.dumps(request | {"folder": str(Path.cwd())}).encode() + b"\n")
+            connection.connect(self.path)
+            line = json.dumps(request | {"gate": None if gate is None else str(gate.absolute())}).encode() + b"\n"
+            sent = socket.send_fds(connection, [line], list(streams))
+            connection.sendall(line[sent:])
             return ForkedProcess(connection)
         except BaseException:
             connection.close()
             raise
 
 
-def start_server(
-    log: Path, *arguments: str, environment: Mapping[str, str]
-) -> "subprocess.Popen[bytes] | ForkedProcess":
-    """Start a command of the server with this environment, forked if possible; its output is appended to ``log``."""
+def start_program(
+    log: Path, *arguments: str, environment: Mapping[str, str], gate: Path | None = None
+) -> StartedProcess:
+    """Start ``modelyard``; its output is appended to ``log``. It waits first while ``gate`` exists, if it is forked."""
+    with Path(os.devnull).open("rb") as nothing, log.open("ab") as output:
+        return _start(arguments, environment, (nothing, output, output), gate)
+
+
+def run_program(
+    *arguments: str, environment: Mapping[str, str], typed: str = "", stdin: IO[bytes] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run ``modelyard`` to its end; its input is ``typed``, or the open file ``stdin``.
+
+    Raises:
+        TimeoutExpired: it still ran after minutes, and was killed.
+    """
+    with TemporaryFile() as text, TemporaryFile() as out, TemporaryFile() as err:
+        text.write(typed.encode())
+        text.seek(0)
+        process = _start(arguments, environment, (stdin or text, out, err))
+        try:
+            code = process.wait(4 * PATIENCE_SECONDS)
+        finally:
+            process.kill()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read().decode(), err.read().decode())
+
+
+def _start(
+    arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[IO[bytes]], gate: Path | None = None
+) -> StartedProcess:
+    """Start ``modelyard`` with these streams, forked if possible."""
     if CAN_FORK:
-        return open_fork_server(*SERVER_MODULES).start(log, *arguments, environment=environment)
-    with log.open("ab") as output:
-        command = [sys.executable, "-m", "modelyard", *arguments]
-        return subprocess.Popen(command, stdout=output, stderr=output, env=dict(environment))
+        return open_fork_server().start(arguments, environment, [stream.fileno() for stream in streams], gate)
+    assert gate is None or not gate.exists(), "Only a forked process can wait at a gate."
+    stdin, stdout, stderr = streams
+    command = [sys.executable, "-m", "modelyard", *arguments]
+    return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=dict(environment))
 
 
 @cache
-def open_fork_server(*modules: str) -> ForkServer:
-    """Return the fork server of this test process with these modules; it ends with the test process."""
-    server = ForkServer(*modules)
+def open_fork_server() -> ForkServer:
+    """Return the fork server of this test process; it ends with the test process."""
+    server = ForkServer()
     atexit.register(server.close)
     return server
 
 
 def main() -> None:
-    """Import the modules that are named after the socket, and fork for each connection until the input ends."""
-    path, *modules = sys.argv[1:]
-    for name in modules:
+    """Import the program, and fork for each connection until the input ends."""
+    path = sys.argv[1]
+    for name in MODULES:
         importlib.import_module(name)
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for what watches the processes
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the watchers
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{path}.new")
         listener.listen()
@@ -168,12 +215,15 @@ def main() -> None:
 def watch_process(connection: socket.socket) -> None:
     """Fork the process that the connection asks for, and exit when it has ended; the process itself returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    request = json.loads(connection.makefile().readline())
+    begin, streams, *_ = socket.recv_fds(connection, 65_536, 3)
+    line = begin if begin.endswith(b"\n") else begin + connection.makefile("rb").readline()
     pid = os.fork()
     if pid == 0:
         connection.close()
-        run_command(**request)
+        run_command(streams, **json.loads(line))
         return
+    for descriptor in streams:
+        os.close(descriptor)
     with suppress(OSError):  # the test that asked has ended
         connection.sendall(b"%d\n" % pid)
         pass_signals(connection, pid)
@@ -186,33 +236,63 @@ def watch_process(connection: socket.socket) -> None:
 
 def pass_signals(connection: socket.socket, pid: int) -> None:
     """Send the process each signal that is read from the connection, a byte for each, until one of the two ends."""
-    ended = os.pidfd_open(pid)
+    process = os.pidfd_open(pid)
     poller = select.poll()
-    for descriptor in (ended, connection.fileno()):
+    for descriptor in (process, connection.fileno()):
         poller.register(descriptor, select.POLLIN)
-    while ended not in [descriptor for descriptor, _ in poller.poll()]:
+    while process not in [descriptor for descriptor, _ in poller.poll()]:
         number = connection.recv(1)
         if not number:
             return
         os.kill(pid, number[0])
 
 
-def run_command(log: str, arguments: list[str], environment: dict[str, str], folder: str) -> None:
-    """Become the process: redirect its output, wait for the gate, and run ``modelyard``."""
+def run_command(
+    streams: Sequence[int], arguments: list[str], environment: dict[str, str], folder: str, gate: str | None
+) -> None:
+    """Become the process: take its streams, environment and folder, wait for the gate, and run ``modelyard``."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    open_streams()
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
     os.chdir(folder)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    wait_until(lambda: not Path(f"{log}.gate").exists())
+    wait_until(lambda: gate is None or not Path(gate).exists())
     from modelyard.__main__ import main as run_modelyard
 
     sys.argv = ["modelyard", *arguments]
-    run_modelyard()
+    try:
+        run_modelyard()
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            raise
+        end_process(ended.code or 0)
+
+
+def end_process(code: int) -> None:
+    """Exit as Python does, but leave its modules alone: to destroy them copies the memory of the fork server."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the interpreter does
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = 120  # Python's own for this case
+    os._exit(code)
+
+
+def open_streams() -> None:
+    """Open the three streams of Python anew, by line if they are a terminal; their encoding stays."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        before = getattr(sys, f"__{name}__")
+        buffering = 1 if number == 2 or os.isatty(number) else -1  # 1: by line
+        newline = "\n" if number == 0 else None
+        stream = open(number, before.mode, buffering, before.encoding, before.errors, newline, closefd=False)  # noqa: SIM115 - stays open
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from typing import Self, cast
 import httpx2
 from fastapi.testclient import TestClient
 
-from tests.fork_server import ForkedProcess, start_server
+from modelyard.server.data_folder import DATABASE_FILE
+from tests.fork_server import CAN_FORK, StartedProcess, start_program
+from tests.server.environments import create_migrated_file
 from tests.server.harness import PASSWORD, ApiCaller
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
@@ -32,8 +34,9 @@ class RunningServer:
 
     ``log`` has the output of the process across all restarts. ``settings`` are ``MODELYARD_*`` without the prefix.
     ``open_files`` may be set before the start: the soft and the hard limit on open files of the process. So may
-    ``python``, the interpreter of an environment with another version of modelyard, and ``may_fork``: unless that is
-    false, tests fork the process from one that has imported the server, which saves two seconds of one core.
+    ``python``, the interpreter of an environment with another version of modelyard. Tests save more than two seconds of
+    a core: the server gets a SQLite file that is migrated already, and is forked from a process that has imported it.
+    Benches do neither, nor tests that set ``starts_as_users_do`` before the start.
     """
 
     def __init__(self, data_dir: Path, *, port: int = 0, **settings: str) -> None:
@@ -43,9 +46,9 @@ class RunningServer:
         self._port = port
         self.open_files: tuple[int, int] | None = None
         self.python = Path(sys.executable)
-        self.may_fork = True
+        self.starts_as_users_do = False
         self._settings = settings
-        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
+        self._process: StartedProcess | None = None
         self._clients: list[httpx2.Client] = []
 
     def __enter__(self) -> Self:
@@ -62,7 +65,7 @@ class RunningServer:
 
     @property
     def database_url(self) -> str:
-        return self._settings.get("database_url", f"sqlite:///{self.data_dir / 'modelyard.sqlite3'}")
+        return self._settings.get("database_url", f"sqlite:///{self.data_dir / DATABASE_FILE}")
 
     @property
     def pid(self) -> int:
@@ -87,6 +90,8 @@ class RunningServer:
         assert not self.is_alive, "It is running already."
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.touch()
+        if self._is_shortened and "database_url" not in self._settings:
+            create_migrated_file(self.data_dir / DATABASE_FILE)
         log_start = self.log.stat().st_size
         self._process = self._start_process("serve", "--data-dir", str(self.data_dir), "--port", str(self._port))
         self.url = self._wait_for_url(log_start)
@@ -136,10 +141,15 @@ class RunningServer:
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    def _start_process(self, *arguments: str) -> "subprocess.Popen[bytes] | ForkedProcess":
+    @property
+    def _is_shortened(self) -> bool:
+        is_default = self.python == Path(sys.executable) and self.open_files is None
+        return CAN_FORK and is_default and not self.starts_as_users_do
+
+    def _start_process(self, *arguments: str) -> StartedProcess:
         environment = self._build_environment()
-        if self.may_fork and self.python == Path(sys.executable) and self.open_files is None:
-            return start_server(self.log, *arguments, environment=environment)
+        if self._is_shortened:
+            return start_program(self.log, *arguments, environment=environment)
         command = [str(self.python), "-m", "modelyard", *arguments]
         if self.open_files is not None:
             limits = 'ulimit -Sn {} && ulimit -Hn {} && exec "$@"'.format(*self.open_files)

@@ -132,7 +132,7 @@ def build_arguments(name: str, runner: Runner, limits: Limits, *, is_second_try:
     get_report(name, runner).unlink(missing_ok=True)
     seconds = limits.get_seconds_left()
     if runner == "playwright":
-        words = ["--last-failed", "--workers=1"] if is_second_try else []
+        words = ["--last-failed", "--workers=1", "--trace=retain-on-failure"] if is_second_try else []
         words += [f"--max-failures={limits.failures}"] if limits.failures else []
         return [f"PLAYWRIGHT={' '.join([*words, *([f'--global-timeout={seconds}000'] if seconds else [])])}"]
     words = ["-o", f"cache_dir={REPORTS / name}", "-o", "junit_family=xunit1", f"--junitxml={get_report(name, runner)}"]
@@ -183,7 +183,7 @@ def format_failures(outcome: Outcome) -> list[str]:
 
 def build_command(outcome: Outcome, failures: list[Failure]) -> str:
     if outcome.stage.startswith("browser"):
-        return f'make {outcome.stage} PLAYWRIGHT="--last-failed"'
+        return f'make {outcome.stage} PLAYWRIGHT="--last-failed --trace=retain-on-failure"'
     on = "MODELYARD_TEST_ON=large " if outcome.stage in ("test-stores", "test-large") else ""
     python = Path(sys.executable).relative_to(ROOT) if Path(sys.executable).is_relative_to(ROOT) else sys.executable
     return f"{on}{python} -m pytest {' '.join(repr(each.test) for each in failures)}"

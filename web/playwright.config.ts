@@ -1,9 +1,11 @@
 // The page in Debian's Chromium, against real registries that the tests start themselves.
 
+import { join } from 'node:path'
 import { defineConfig } from '@playwright/test'
 
 export default defineConfig({
   testDir: 'tests',
+  globalSetup: join(import.meta.dirname, 'tests/forkServer.ts'),
   outputDir: 'results/traces',
   // Two cores: a browser and a server are busy enough.
   workers: 2,
@@ -16,7 +18,8 @@ export default defineConfig({
     viewport: { width: 1280, height: 800 },
     actionTimeout: 60_000,
     navigationTimeout: 60_000,
-    trace: 'retain-on-failure',
+    // Traces take a fifth of the time. A test that fails at its second try keeps one (tools/check.py).
+    trace: 'off',
     screenshot: 'only-on-failure',
     launchOptions: {
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',

@@ -19,6 +19,6 @@ def server(environments: Environments, tmp_path_factory: pytest.TempPathFactory)
     with environments.create_settings(folder) as settings:
         options = environments.get_program_settings(settings)
         server = RunningServer(settings.data_dir, port=0, webhook_hosts=CLOSED_HOST, **options)
-        server.may_fork = False  # a test reads its command line
+        server.starts_as_users_do = True  # a test reads its command line
         with server:
             yield server

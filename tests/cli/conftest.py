@@ -1,8 +1,6 @@
 """Fixtures of the command line tests: the program, a registry and the home folder of a new user."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +11,7 @@ from modelyard.cli.command_tree import run
 from tests.client.model_files import write_model_file
 from tests.client.server_process import Server, Team, run_server
 from tests.comfyui.comfyui_server import ComfyUIServer
+from tests.fork_server import run_program
 from tests.server.imports.fake_sources import FakeSources, run_fake_sources
 
 
@@ -66,8 +65,7 @@ def process(home: Path) -> Command:
     """Return a function that runs the program in a process of its own, with ``typed`` as its standard input."""
 
     def run_command(*arguments: object, typed: str = "") -> Ran:
-        command = [sys.executable, "-m", "modelyard", *map(str, arguments)]
-        ended = subprocess.run(command, input=typed, capture_output=True, text=True, check=False, env=dict(os.environ))
+        ended = run_program(*map(str, arguments), environment=os.environ, typed=typed)
         return Ran(ended.returncode, ended.stdout, ended.stderr)
 
     return run_command

@@ -3,20 +3,13 @@
 import os
 import pty
 import subprocess
-import sys
 
-from tests.waiting import PATIENCE_SECONDS
+from tests.fork_server import run_program
 
 
-def run_in_terminal(*arguments: str, typed: str) -> subprocess.CompletedProcess[str]:
+def run_in_terminal(*arguments: object, typed: str) -> subprocess.CompletedProcess[str]:
     """Run the program with a terminal as its standard input, at which one line was typed."""
-    keyboard, stdin = pty.openpty()
-    os.write(keyboard, f"{typed}\n".encode())
-    command = [sys.executable, "-m", "modelyard", *arguments]
-    try:
-        return subprocess.run(
-            command, stdin=stdin, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_SECONDS
-        )
-    finally:
-        os.close(stdin)
-        os.close(keyboard)
+    keyboard, terminal = pty.openpty()
+    with os.fdopen(keyboard, "wb", buffering=0) as keys, os.fdopen(terminal, "rb", buffering=0) as stdin:
+        keys.write(f"{typed}\n".encode())
+        return run_program(*map(str, arguments), environment=os.environ, stdin=stdin)

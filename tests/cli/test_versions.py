@@ -1,11 +1,7 @@
 """The commands about versions: push as the next one, list, roll back, pull one, note, remove, restore."""
 
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +10,9 @@ from modelyard.cli.registry.versions import format_versions
 from modelyard.cli.terminal.formatting import count_columns
 from modelyard.wire.versions import ModelVersion
 from tests.cli.conftest import Command
+from tests.cli.terminal_answers import run_in_terminal
 from tests.client.model_files import write_model_file
 from tests.server.inspection.builders import build_checkpoint, build_tensorless_checkpoint, call, named, text
-from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -36,20 +32,6 @@ def pushed(signed_in: Command, files: Files) -> Command:
     ran = signed_in("push", files[1], "--to", "ink", "--note", "Better\nhands.")
     assert ran.code == 0, ran.err
     return signed_in
-
-
-def run_in_terminal(*arguments: object, typed: str) -> subprocess.CompletedProcess[str]:
-    """Run the program with a terminal as its standard input, at which one line was typed."""
-    keyboard, stdin = pty.openpty()
-    os.write(keyboard, f"{typed}\n".encode())
-    command = [sys.executable, "-m", "modelyard", *map(str, arguments)]
-    try:
-        return subprocess.run(
-            command, stdin=stdin, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_SECONDS
-        )
-    finally:
-        os.close(stdin)
-        os.close(keyboard)
 
 
 def list_versions(command: Command, *options: str) -> list[tuple[int, str]]:

@@ -2,16 +2,17 @@
 
 import asyncio
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.client.api.registry import RegistryApi
+from modelyard.server.data_folder import DATABASE_FILE
 from modelyard.wire.accounts import Login
 from modelyard.wire.teams import NewTeam
-from tests.fork_server import ForkedProcess, start_server
+from tests.fork_server import CAN_FORK, StartedProcess, start_program
+from tests.server.environments import create_migrated_file
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 EMAIL, PASSWORD = "ada@studio.example", "a long sentence is best"
@@ -59,8 +60,10 @@ def run_server(folder: Path) -> Iterator[Server]:
     }
     log = folder / "server.log"
     log.touch()
+    if CAN_FORK:
+        create_migrated_file(folder / "data" / DATABASE_FILE)
     arguments = ("serve", "--port", "0", "--data-dir", str(folder / "data"))
-    process = start_server(log, *arguments, environment=environment)
+    process = start_program(log, *arguments, environment=environment)
     try:
         url = _wait_for_url(log, process)
         yield Server(url, asyncio.run(_log_in(url)))
@@ -69,7 +72,7 @@ def run_server(folder: Path) -> Iterator[Server]:
         process.wait(_TIMEOUT_SECONDS)
 
 
-def _wait_for_url(log: Path, process: "subprocess.Popen[bytes] | ForkedProcess") -> str:
+def _wait_for_url(log: Path, process: StartedProcess) -> str:
     """Wait until the server has logged its address, and return it; fail if it takes too long or if the server ends."""
 
     def find_url() -> str | None:

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from tests.fork_server import ForkedProcess, open_fork_server
+from tests.fork_server import StartedProcess, start_program
 from tests.journeys.command_line import MODELYARD
 from tests.server.harness import ApiCaller
 from tests.waiting import PATIENCE_SECONDS
 
-# What ``agent run`` imports when it starts.
-_AGENT_MODULES = ("modelyard.cli.command_tree", "modelyard.cli.this_machine.agent", "modelyard.agent.startup")
 # The formats that journeys use.
 _MODEL_SUFFIXES = {".safetensors", ".pt"}
+# A second, far longer than the resolution of the times of files: no write leaves them as they were.
+_SETTLED_ROUNDS = 50
 
 
 class Machine:
@@ -43,9 +43,9 @@ class Machine:
         with self.log.open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment)
 
-    def start_forked(self) -> ForkedProcess:
-        """Do the same as ``start`` in milliseconds, from a fork server."""
-        return open_fork_server(*_AGENT_MODULES).start(self.log, *self.arguments, environment=self._environment)
+    def start_forked(self) -> StartedProcess:
+        """Do the same as ``start`` in milliseconds, from a fork server if possible."""
+        return start_program(self.log, *self.arguments, environment=self._environment)
 
     def has_file(self, path: str, content: bytes) -> bool:
         """Return whether the file at this path below ``models`` has exactly this content."""
@@ -90,9 +90,11 @@ def get_resident_bytes(process: "subprocess.Popen[bytes]") -> int:
 class FilePoller:
     """Reads every file that ComfyUI can see, every 20 ms on a thread, until the block ends.
 
-    ``digests`` counts how often each content was seen, by SHA-256; ``first_seen`` has, by path and SHA-256, the time
-    before the content was read first; ``gaps`` counts how often a path of ``steady`` was missing after it had existed;
-    ``polls`` the rounds.
+    A file whose inode, size and times have not changed for 50 rounds is not read again until they do.
+
+    ``digests`` counts in how many rounds each content was seen, by SHA-256; ``first_seen`` has, by path and SHA-256,
+    the time before the content was read first; ``gaps`` counts how often a path of ``steady`` was missing after it
+    had existed; ``polls`` the rounds.
     """
 
     def __init__(self, models: Path, steady: tuple[str, ...] = ()) -> None:
@@ -100,6 +102,7 @@ class FilePoller:
         self.first_seen = defaultdict[str, dict[str, datetime]](dict)
         self.polls = 0
         self.gaps = Counter[str]()
+        self._last: dict[Path, _Read] = {}
         self._models = models
         self._steady = steady
         self._stopped = threading.Event()
@@ -140,8 +143,29 @@ class FilePoller:
         """Count the content of a file by its SHA-256; a file that is gone meanwhile is ignored."""
         moment = datetime.now(UTC)
         try:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            digest = self._compute_digest(file)
         except FileNotFoundError:
             return
         self.first_seen[str(file.relative_to(self._models))].setdefault(digest, moment)
         self.digests[digest] += 1
+
+    def _compute_digest(self, file: Path) -> str:
+        """Return the SHA-256 of a file; that of the last round, if its state has not changed for a second of rounds."""
+        status = file.stat()
+        state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        last = self._last.get(file)
+        rounds = last.rounds + 1 if last is not None and last.state == state else 0
+        if last is None or rounds < _SETTLED_ROUNDS:
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        else:
+            digest = last.digest
+        self._last[file] = _Read(state, digest, rounds)
+        return digest
+
+
+class _Read(NamedTuple):
+    """The state and SHA-256 of a file, and for how many rounds its state has been the same."""
+
+    state: tuple[int, ...]
+    digest: str
+    rounds: int

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.fork_server import run_program
 from tests.server.harness import ApiCaller
 from tests.waiting import PATIENCE_SECONDS
 
@@ -34,7 +35,7 @@ class RunningCommand:
         return self._process.poll() is None
 
     def wait_for_exit(self, signal_number: signal.Signals | None = None) -> CommandResult:
-        """Wait until the command ends, after sending it a signal if one is given; kill it after 150 seconds.
+        """Wait until the command ends, after sending it a signal if one is given; kill it after minutes.
 
         Raises:
             TimeoutExpired: it had to be killed.
@@ -85,26 +86,23 @@ class CommandLine:
 
     def start(self, *arguments: object) -> RunningCommand:
         """Start a command and return at once."""
-        return RunningCommand(self._start_process(arguments, subprocess.DEVNULL))
+        process = subprocess.Popen(
+            [MODELYARD, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+        )
+        return RunningCommand(process)
 
     def run(self, *arguments: object, stdin_text: str = "") -> CommandResult:
         """Run a command to its end, with ``stdin_text`` as its input."""
-        process = self._start_process(arguments, subprocess.PIPE)
-        out, err = process.communicate(stdin_text, timeout=MAX_COMMAND_SECONDS)
-        return CommandResult(process.returncode, out, err)
+        ran = run_program(*map(str, arguments), environment=self._environment, typed=stdin_text)
+        return CommandResult(ran.returncode, ran.stdout, ran.stderr)
 
     def run_json(self, *arguments: object, stdin_text: str = "") -> Any:
         """Run a command with ``--json`` and return its parsed output; fail unless it exits with 0."""
         result = self.run(*arguments, "--json", stdin_text=stdin_text)
         assert result.code == 0, result
         return json.loads(result.out)
-
-    def _start_process(self, arguments: tuple[object, ...], stdin: int) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [MODELYARD, *map(str, arguments)],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self._environment,
-        )

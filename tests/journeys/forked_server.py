@@ -1,4 +1,4 @@
-"""A registry server that restarts in a quarter of a second, because its processes come from a fork server.
+"""A registry server that restarts on its port, and whose start can be held until a tracer has attached.
 
 A sweep that kills the server after every system call of every operation needs hundreds of restarts.
 """
@@ -13,7 +13,7 @@ from typing import Self, cast
 import httpx2
 from fastapi.testclient import TestClient
 
-from tests.fork_server import SERVER_MODULES, ForkedProcess, open_fork_server
+from tests.fork_server import StartedProcess, start_program
 from tests.running import OWNER, START_SECONDS
 from tests.server.harness import PASSWORD, ApiCaller
 from tests.waiting import PATIENCE_SECONDS, wait_until
@@ -33,7 +33,7 @@ class ForkedServer:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
         server_settings = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | settings
         self._environment = inherited | {f"MODELYARD_{name.upper()}": value for name, value in server_settings.items()}
-        self._process: ForkedProcess | None = None
+        self._process: StartedProcess | None = None
         self._clients: list[httpx2.Client] = []
 
     def __enter__(self) -> Self:
@@ -109,11 +109,10 @@ class ForkedServer:
         return owner
 
     @property
-    def _running(self) -> ForkedProcess:
+    def _running(self) -> StartedProcess:
         assert self._process is not None
         return self._process
 
     def _start_process(self, *arguments: str) -> None:
         assert self._process is None or self._process.poll() is not None, "It is running already."
-        fork_server = open_fork_server(*SERVER_MODULES)
-        self._process = fork_server.start(self.log, *arguments, environment=self._environment)
+        self._process = start_program(self.log, *arguments, environment=self._environment, gate=self.gate)

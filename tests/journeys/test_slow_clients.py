@@ -78,8 +78,10 @@ def _open_slow_connections(port: int, request_starts: list[bytes]) -> Iterator[S
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     folder: Path = tmp_path_factory.mktemp("slow")
-    with RunningServer(folder / "data") as running:
-        yield running
+    server = RunningServer(folder / "data")
+    server.starts_as_users_do = True  # the memory of a forked process is that of the fork server, too
+    with server:
+        yield server
 
 
 def list_models_often(owner: ApiCaller) -> None:

@@ -93,7 +93,9 @@ def test_container_takes_over_the_data_of_release_0_3_0(
     subprocess.run(["tar", "--extract", "--directory", str(source)], input=archive, check=True)
     with monkeypatch.context() as patched:
         patched.setenv("PYTHONPATH", str(source / "src"))
-        with RunningServer(tmp_path / "data") as old:
+        old = RunningServer(tmp_path / "data")
+        old.starts_as_users_do = True
+        with old:
             old.owner().register(CONTENT, "loras/ink.safetensors")
             assert "/api/v1/models/facets" not in old.client().get("/api/v1/openapi.json").json()["paths"]
             assert old.stop() == 0

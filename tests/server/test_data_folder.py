@@ -39,6 +39,13 @@ def open_parent() -> Iterator[Path]:
         yield path
 
 
+def start_as_users_do(data: Path) -> RunningServer:
+    """Return a server that makes its folder and database itself."""
+    server = RunningServer(data)
+    server.starts_as_users_do = True
+    return server
+
+
 def get_modes(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
 
@@ -60,7 +67,7 @@ def test_serve_with_open_data_folder_closes_it_and_logs_a_warning(open_parent: P
     data.chmod(0o755)
     (open_parent / "probe").write_text("x")
     assert "probe" in list_files_readable_by_nobody(open_parent), "the check itself works"
-    with RunningServer(data) as server:
+    with start_as_users_do(data) as server:
         server.owner().register(make_model_file("ink"))
         assert list_files_readable_by_nobody(data) == ""
         data.chmod(0o755)
@@ -84,7 +91,7 @@ def test_serve_closes_files_that_earlier_versions_left_open(open_parent: Path) -
 
 
 def test_serve_first_start_logs_who_can_open_the_data_folder(tmp_path: Path) -> None:
-    with RunningServer(tmp_path / "data") as server:
+    with start_as_users_do(tmp_path / "data") as server:
         assert "which is open to this user only" in server.log.read_text()
 
 

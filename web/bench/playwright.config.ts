@@ -5,11 +5,13 @@ import tests from '../playwright.config'
 
 export default defineConfig({
   ...tests,
+  // Processes as users start them.
+  globalSetup: [],
   testDir: '.',
   testMatch: '*.bench.ts',
   outputDir: '../results/bench',
   workers: 1,
   timeout: 900_000,
   reporter: [['list']],
-  use: { ...tests.use, trace: 'off', screenshot: 'off' },
+  use: { ...tests.use, screenshot: 'off' },
 })

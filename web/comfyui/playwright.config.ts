@@ -10,5 +10,5 @@ export default defineConfig({
   workers: 1,
   timeout: 300_000,
   reporter: [['list']],
-  use: { ...tests.use, viewport: { width: 1400, height: 900 } },
+  use: { ...tests.use, viewport: { width: 1400, height: 900 }, trace: 'retain-on-failure' },
 })

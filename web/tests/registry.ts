@@ -5,9 +5,9 @@ import { randomBytes } from 'node:crypto'
 import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { getProgram, isForking } from './forkServer'
 
 const ROOT = join(import.meta.dirname, '../..')
-const PROGRAM = join(ROOT, '.venv/bin/modelyard')
 const FREE_PORT = 'from tests.ports import free_port; print(free_port())'
 const START_MILLISECONDS = 300_000
 const STOP_MILLISECONDS = 15_000
@@ -47,7 +47,8 @@ export class Registry {
 
   /** Kill the registry (SIGKILL); `start` restarts it on the same port. */
   async kill(): Promise<void> {
-    if (this.process) await stopProcess(this.process, 'SIGKILL')
+    // SIGKILL would end what runs the forked registry a moment before the registry, which still has the port then.
+    if (this.process) await stopProcess(this.process, isForking() ? 'SIGUSR1' : 'SIGKILL')
   }
 
   /** Stop the registry (SIGTERM); `start` restarts it on the same port. */
@@ -60,8 +61,9 @@ export class Registry {
     rmSync(this.home, { recursive: true, force: true })
   }
 
-  /** Return the CPU seconds that the registry has used so far. */
+  /** Return the CPU seconds that the registry has used so far; it must not be forked. */
   processorSeconds(): number {
+    if (isForking()) throw new Error('The process id is that of what runs the forked registry.')
     const fields = readFileSync(`/proc/${this.process?.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
     // User and system time, in hundredths of a second.
     return (Number(fields[11]) + Number(fields[12])) / 100
@@ -69,7 +71,11 @@ export class Registry {
 
   /** Start another modelyard command, such as an agent; it is stopped when the registry is closed. */
   spawnCommand(words: string[], environment: Record<string, string>, name: string): ChildProcess {
-    const child = spawn(PROGRAM, words, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const [program, ...begin] = getProgram()
+    const child = spawn(program, [...begin, ...words], {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     const log = createWriteStream(join(this.home, `${name}.log`), { flags: 'a' })
     child.stdout?.pipe(log)
     child.stderr?.pipe(log)
