@@ -262,7 +262,7 @@ async def test_agent_deleted_in_registry_registers_and_reports_all_states_again(
     async with machine.running() as agent:
         await wait_until(lambda: get_model_states(team, machine) == {"ink.safetensors": "ready"})
         reports: Reports = agent.status.reports
-        assert not reports.has_unreported
+        await wait_until(lambda: not reports.has_unreported)
         assert team.delete("/agents/render-07").status_code == 204
         await wait_until(lambda: len(team.get("/agents").json()["agent_list"]) == 1)
         await wait_until(lambda: get_model_states(team, machine) == {"ink.safetensors": "ready"})
