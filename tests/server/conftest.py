@@ -76,13 +76,16 @@ def shared_registry(environments: Environments, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def module_registry(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+def module_settings(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of the registry that the tests of one module share; tests override this fixture for other settings."""
+    with environments.create_settings(tmp_path_factory.mktemp("module")) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def module_registry(module_settings: Settings) -> Iterator[Harness]:
     """A registry that the tests of one module share."""
-    with (
-        environments.create_settings(tmp_path_factory.mktemp("module")) as settings,
-        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
-        Harness(resources) as registry,
-    ):
+    with open_resources(module_settings, Identity(CHEAP), PATIENT) as resources, Harness(resources) as registry:
         yield registry
 
 

@@ -17,6 +17,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def team(shared_registry: Harness) -> ApiCaller:
+    """The owner of a new team in the registry of all tests, which imports nothing."""
     return shared_registry.create_team()
 
 

@@ -23,11 +23,11 @@ INK, PAINT = "ink.safetensors", "vae/paint.safetensors"
 
 
 @pytest.fixture
-def writer(registry: Harness, fakes: FakeSources) -> ApiCaller:
+def writer(module_registry: Harness, team: ApiCaller, fakes: FakeSources) -> ApiCaller:
     """A key with write access, of a team that lets the endpoint import; the repository has two model files."""
     fakes.huggingface.files[PAINT] = make_model_file("paint")
-    assert registry.owner.put("/teams/current", hub_may_import=True).status_code == 200
-    return registry.create_key("integration", access="write")
+    assert team.put("/teams/current", hub_may_import=True).status_code == 200
+    return module_registry.create_key("integration", team, access="write")
 
 
 def get_file(caller: ApiCaller, name: str, revision: str = "main", repository: str = REPOSITORY) -> httpx2.Response:
@@ -44,17 +44,17 @@ def list_imports(caller: ApiCaller) -> list[dict[str, Any]]:
     return list(caller.get("/imports").json()["import_list"])
 
 
-def test_setting_is_off_by_default_and_nothing_is_asked_of_the_source(registry: Harness, fakes: FakeSources) -> None:
+def test_setting_is_off_by_default_and_nothing_is_asked_of_the_source(team: ApiCaller, fakes: FakeSources) -> None:
     fakes.huggingface.refusals = [(500, {})]
-    assert registry.owner.get("/teams/current").json()["hub_may_import"] is False
-    refused = ask(registry.owner, f"{REPOSITORY}/resolve/main/{INK}")
+    assert team.get("/teams/current").json()["hub_may_import"] is False
+    refused = ask(team, f"{REPOSITORY}/resolve/main/{INK}")
     assert (refused.status_code, refused.headers["X-Error-Code"]) == (404, "RepoNotFound")
     assert len(fakes.huggingface.refusals) == 1
-    assert list_imports(registry.owner) == []
+    assert list_imports(team) == []
 
 
 def test_file_that_the_team_does_not_have_is_imported_and_then_served(
-    registry: Harness, writer: ApiCaller, fakes: FakeSources
+    team: ApiCaller, writer: ApiCaller, fakes: FakeSources
 ) -> None:
     fakes.storage.pause()
     first = ask(writer, f"{REPOSITORY}/resolve/main/{INK}", "HEAD")
@@ -65,14 +65,14 @@ def test_file_that_the_team_does_not_have_is_imported_and_then_served(
 
     served = get_file(writer, INK)
     assert (served.status_code, served.headers["X-Repo-Commit"]) == (307, COMMIT)
-    content = registry.client.get(served.headers["Location"]).content
+    content = team.client.get(served.headers["Location"]).content
     assert content == fakes.huggingface.files[INK]
-    [done] = list_imports(registry.owner)
+    [done] = list_imports(team)
     assert (done["import_state"], done["model_path"]) == ("done", "loras/studio/ink/ink.safetensors")
     assert done["created_by"]["kind"] == "integration"
-    model = registry.owner.get(f"/models/{done['model_id']}").json()
+    model = team.get(f"/models/{done['model_id']}").json()
     assert (model["required_labels"], model["license"]) == (["hugging-face"], "cc-by-4.0")
-    assert {"import.requested", "import.started"} <= set(list_actions(registry.owner))
+    assert {"import.requested", "import.started"} <= set(list_actions(team))
 
 
 def test_lists_are_those_of_the_source_before_and_after_a_file_is_imported(
@@ -104,13 +104,15 @@ def test_lists_are_those_of_the_registry_if_the_source_fails(writer: ApiCaller, 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "7")
 
 
-def test_caller_who_may_not_import_gets_404_that_says_so(registry: Harness, writer: ApiCaller) -> None:
-    reader = registry.create_key("integration", access="read")
+def test_caller_who_may_not_import_gets_404_that_says_so(
+    module_registry: Harness, team: ApiCaller, writer: ApiCaller
+) -> None:
+    reader = module_registry.create_key("integration", team, access="read")
     for path in (f"{REPOSITORY}/resolve/main/{INK}", f"api/models/{REPOSITORY}"):
         refused = ask(reader, path)
         assert (refused.status_code, refused.headers["X-Error-Code"]) == (404, "RepoNotFound")
         assert "keys with write access" in refused.headers["X-Error-Message"]
-    assert list_imports(registry.owner) == []
+    assert list_imports(team) == []
     assert get_file(writer, INK).status_code == 307
     assert ask(reader, f"{REPOSITORY}/resolve/main/{INK}").status_code == 307
 
@@ -147,20 +149,20 @@ def test_gated_repository_is_refused_until_the_team_has_a_token(writer: ApiCalle
 
 
 def test_pickle_is_refused_before_its_import_while_the_team_blocks_pickles(
-    registry: Harness, writer: ApiCaller, fakes: FakeSources
+    team: ApiCaller, writer: ApiCaller, fakes: FakeSources
 ) -> None:
     fakes.huggingface.files["ink.ckpt"] = build_checkpoint()
     refused = ask(writer, f"{REPOSITORY}/resolve/main/ink.ckpt")
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/not-a-model-file")
     assert list_imports(writer) == []
-    registry.owner.put("/teams/current", pickle_policy="scan")
+    team.put("/teams/current", pickle_policy="scan")
     assert get_file(writer, "ink.ckpt").status_code == 307
 
 
 def test_file_that_verification_refuses_is_refused_and_not_imported_again(
-    registry: Harness, writer: ApiCaller, fakes: FakeSources
+    team: ApiCaller, writer: ApiCaller, fakes: FakeSources
 ) -> None:
-    registry.owner.put("/teams/current", pickle_policy="scan")
+    team.put("/teams/current", pickle_policy="scan")
     fakes.huggingface.files["ink.ckpt"] = b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00truetR."
     for _ in range(2):
         refused = get_file(writer, "ink.ckpt")
@@ -168,15 +170,15 @@ def test_file_that_verification_refuses_is_refused_and_not_imported_again(
     assert len(list_imports(writer)) == 1
 
 
-def test_import_over_the_quota_is_refused(registry: Harness, writer: ApiCaller) -> None:
-    registry.owner.put("/teams/current", quota_bytes=10)
+def test_import_over_the_quota_is_refused(team: ApiCaller, writer: ApiCaller) -> None:
+    team.put("/teams/current", quota_bytes=10)
     refused = ask(writer, f"{REPOSITORY}/resolve/main/{INK}")
     assert refused.json()["type"] == "/problems/quota-exceeded"
     assert list_imports(writer) == []
 
 
 def test_failed_import_is_reported_and_repeated_after_ten_minutes(stopped: Stopped, fakes: FakeSources) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     owner.put("/teams/current", hub_may_import=True)
     fakes.huggingface.declared_sha256 = "0" * 64
     assert ask(owner, f"{REPOSITORY}/resolve/main/{INK}").status_code == 503
@@ -191,9 +193,9 @@ def test_failed_import_is_reported_and_repeated_after_ten_minutes(stopped: Stopp
 
 
 def test_import_that_fails_with_its_key_is_repeated_for_the_next_caller(stopped: Stopped) -> None:
-    registry, owner = stopped.registry, stopped.registry.owner
+    owner = stopped.owner
     owner.put("/teams/current", hub_may_import=True)
-    key = registry.create_key("integration", access="write")
+    key = stopped.registry.create_key("integration", owner, access="write")
     assert ask(key, f"{REPOSITORY}/resolve/main/{INK}").status_code == 503
     [credential] = owner.get("/credentials").json()["credentials"]
     assert owner.delete(f"/credentials/{credential['id']}").status_code == 204
@@ -204,7 +206,7 @@ def test_import_that_fails_with_its_key_is_repeated_for_the_next_caller(stopped:
 
 
 def test_cancelled_import_is_not_started_again_at_once(stopped: Stopped) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     owner.put("/teams/current", hub_may_import=True)
     assert ask(owner, f"{REPOSITORY}/resolve/main/{INK}").status_code == 503
     [waiting] = list_imports(owner)
@@ -222,23 +224,23 @@ def test_new_commit_with_other_content_becomes_another_model(writer: ApiCaller, 
     assert paths == [f"loras/studio/ink/{'2' * 40}/ink.safetensors", "loras/studio/ink/ink.safetensors"]
 
 
-def test_disabled_model_is_not_imported_again(registry: Harness, writer: ApiCaller) -> None:
+def test_disabled_model_is_not_imported_again(team: ApiCaller, writer: ApiCaller) -> None:
     assert get_file(writer, INK).status_code == 307
     [done] = list_imports(writer)
-    registry.owner.put(f"/models/{done['model_id']}", model_status="disabled")
+    team.put(f"/models/{done['model_id']}", model_status="disabled")
     refused = ask(writer, f"{REPOSITORY}/resolve/main/{INK}")
     assert (refused.status_code, refused.headers["X-Error-Code"]) == (404, "EntryNotFound")
     assert len(list_imports(writer)) == 1
 
 
-def test_only_admins_change_the_setting(registry: Harness) -> None:
-    member = registry.create_member("member")
+def test_only_admins_change_the_setting(module_registry: Harness, team: ApiCaller) -> None:
+    member = module_registry.create_member("member", team)
     assert member.put("/teams/current", hub_may_import=True).status_code == 403
 
 
 def test_file_is_served_only_when_it_is_verified(stopped: Stopped, fakes: FakeSources) -> None:
     """Pickles are verified by a job, and this registry runs none."""
-    owner = stopped.registry.owner
+    owner = stopped.owner
     owner.put("/teams/current", hub_may_import=True, pickle_policy="scan")
     fakes.huggingface.files["ink.ckpt"] = build_checkpoint()
     assert ask(owner, f"{REPOSITORY}/resolve/main/ink.ckpt").status_code == 503

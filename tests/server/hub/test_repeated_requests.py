@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -13,7 +14,7 @@ from modelyard.server.imports.tables import ImportRow
 from modelyard.server.models.repositories.tables import ImportedFileRow
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.uploads.tables import BlobRow, UploadRow
-from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+from tests.server.harness import ApiCaller, hash_of, make_model_file
 from tests.server.hub.test_endpoint import ask
 from tests.server.hub.test_pull_through import INK, get_file, list_imports, writer
 from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
@@ -32,8 +33,8 @@ PICKLE_CALL = b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00truetR."
 @pytest.fixture
 def owner(stopped: Stopped) -> ApiCaller:
     """The owner of a team that lets the endpoint import; its imports run only when a test runs them."""
-    assert stopped.registry.owner.put("/teams/current", hub_may_import=True).status_code == 200
-    return stopped.registry.owner
+    assert stopped.owner.put("/teams/current", hub_may_import=True).status_code == 200
+    return stopped.owner
 
 
 def import_ink(stopped: Stopped, owner: ApiCaller) -> str:
@@ -45,12 +46,15 @@ def import_ink(stopped: Stopped, owner: ApiCaller) -> str:
 
 
 def set_state(stopped: Stopped, state: str) -> None:
-    """Set the verification of all content, as a job does that verifies it, or finds its objects damaged."""
+    """Set the verification of the team's content, as a job does that verifies it, or finds its objects damaged."""
+    team_id = UUID(stopped.owner.team_id)
     with stopped.resources.database.writing() as session:
-        session.execute(update(BlobRow).values(verification=state))
-        session.execute(update(ModelVersionRow).values(verification=state, verified_at=now(), promoted_at=now()))
+        session.execute(update(BlobRow).where(BlobRow.team_id == team_id).values(verification=state))
+        versions = update(ModelVersionRow).where(ModelVersionRow.team_id == team_id)
+        session.execute(versions.values(verification=state, verified_at=now(), promoted_at=now()))
+        models = update(ModelRow).where(ModelRow.team_id == team_id)
         session.execute(
-            update(ModelRow).values(
+            models.values(
                 verification=state, current_version=ModelRow.latest_version, pending_version=None, verified_at=now()
             )
         )
@@ -70,27 +74,27 @@ def ask_at_next_commit(owner: ApiCaller, fakes: FakeSources) -> httpx2.Response:
 
 
 def test_request_for_content_that_its_model_has_changes_no_record(
-    registry: Harness, writer: ApiCaller, fakes: FakeSources
+    team: ApiCaller, writer: ApiCaller, fakes: FakeSources
 ) -> None:
     assert get_file(writer, INK).status_code == 307
     [done] = list_imports(writer)
-    record = edit(registry.owner, done["model_id"])
+    record = edit(team, done["model_id"])
     fakes.huggingface.commit = NEXT_COMMIT
     served = get_file(writer, INK, NEXT_COMMIT)
     assert (served.status_code, served.headers["X-Repo-Commit"]) == (307, NEXT_COMMIT)
-    assert registry.owner.get(f"/models/{done['model_id']}").json() == record
+    assert team.get(f"/models/{done['model_id']}").json() == record
     assert len(list_imports(writer)) == 1
     assert get_file(writer, INK, COMMIT).headers["X-Repo-Commit"] == COMMIT
 
 
 def test_request_for_content_of_another_model_is_served_without_an_import(
-    registry: Harness, writer: ApiCaller, fakes: FakeSources
+    team: ApiCaller, writer: ApiCaller, fakes: FakeSources
 ) -> None:
-    model_id = registry.owner.register(fakes.huggingface.files[INK], "loras/own/line.safetensors")
-    record = registry.owner.get(f"/models/{model_id}").json()
+    model_id = team.register(fakes.huggingface.files[INK], "loras/own/line.safetensors")
+    record = team.get(f"/models/{model_id}").json()
     served = get_file(writer, INK)
     assert (served.status_code, served.headers["ETag"]) == (307, f'"{record["file_hash"].removeprefix("sha256:")}"')
-    after = registry.owner.get(f"/models/{model_id}").json()
+    after = team.get(f"/models/{model_id}").json()
     assert {**after, "hub_file": None} == {**record, "hub_file": None}
     assert list_imports(writer) == []
 
@@ -120,7 +124,8 @@ def test_request_for_damaged_content_imports_it_again_and_changes_no_record(
     set_state(stopped, "failed")
     if not was_current:
         with stopped.resources.database.writing() as session:
-            session.execute(update(ModelVersionRow).values(promoted_at=None))
+            versions = update(ModelVersionRow).where(ModelVersionRow.team_id == UUID(owner.team_id))
+            session.execute(versions.values(promoted_at=None))
     assert ask(owner, FILE).status_code == 503
     stopped.create_importer().import_next()
     repaired = owner.get(f"/models/{model_id}").json()
@@ -134,7 +139,7 @@ def test_verified_import_without_a_recorded_file_is_served(stopped: Stopped, own
     """Imports of earlier releases have none."""
     import_ink(stopped, owner)
     with stopped.resources.database.writing() as session:
-        session.execute(delete(ImportedFileRow))
+        session.execute(delete(ImportedFileRow).where(ImportedFileRow.team_id == UUID(owner.team_id)))
     assert ask(owner, FILE).status_code == 307
     assert len(list_imports(owner)) == 1
 
@@ -148,7 +153,7 @@ def test_import_that_ends_without_access_is_repeated_only_for_other_callers(
             waiting = update(ImportRow).where(ImportRow.import_state == "queued")
             session.execute(waiting.values(import_state="failed", error_code=reason, error="No.", finished_at=now()))
 
-    key = stopped.registry.create_key("integration", access="write")
+    key = stopped.registry.create_key("integration", stopped.owner, access="write")
     for expected, caller in enumerate((key, owner), start=1):
         assert ask(caller, FILE).status_code == 503
         fail_import()
@@ -159,10 +164,8 @@ def test_import_that_ends_without_access_is_repeated_only_for_other_callers(
     assert len(list_imports(owner)) == 2
 
 
-def test_file_without_a_declared_hash_is_imported_once(
-    registry: Harness, writer: ApiCaller, fakes: FakeSources
-) -> None:
-    registry.owner.put("/teams/current", pickle_policy="scan")
+def test_file_without_a_declared_hash_is_imported_once(team: ApiCaller, writer: ApiCaller, fakes: FakeSources) -> None:
+    team.put("/teams/current", pickle_policy="scan")
     fakes.huggingface.declares_hashes = False
     fakes.huggingface.files["ink.ckpt"] = PICKLE_CALL
     for _ in range(2):
@@ -186,7 +189,8 @@ def test_concurrent_requests_for_a_file_start_one_import(
     assert [answer.status_code for answer in answers] == [503, 503]
     assert len(list_imports(owner)) == 1
     with stopped.resources.database.reading() as session:
-        open_uploads = session.scalars(select(UploadRow).where(UploadRow.multipart_id.is_not(None))).all()
+        of_team = select(UploadRow).where(UploadRow.team_id == UUID(owner.team_id))
+        open_uploads = session.scalars(of_team.where(UploadRow.multipart_id.is_not(None))).all()
     assert len(open_uploads) == 1
     actions = list_actions(owner)
     assert (actions.count("import.started"), actions.count("import.requested")) == (1, 1)

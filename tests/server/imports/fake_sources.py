@@ -3,123 +3,21 @@
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.server.harness import make_model_file
-from tests.server.outbound.loopback import LoopbackServer, Respond, send, serve
-from tests.waiting import PATIENCE_SECONDS
+from tests.server.imports.fake_storage import Storage
+from tests.server.outbound.loopback import Respond, send, serve
 
 COMMIT = "1f2e3d4c5b6a79880f1e2d3c4b5a69788f1e2d3c"
 REPOSITORY = "studio/ink"
 FAR_FUTURE = "2999-01-01T00:00:00.000Z"
-
-
-@dataclass
-class Storage:
-    """Storage that serves files at addresses signed for GET, each for ``uses`` requests; ranges with a strong ETag.
-
-    ``cut_after`` ends responses after so many bytes, as often as it has entries. Without ``says_size``, the size of a
-    file is sent neither as a length nor with a range; without ``is_chunked``, only the connection's end ends it then.
-    """
-
-    server: LoopbackServer
-    uses: int = 1
-    cut_after: list[int] = field(default_factory=list)
-    etag: str | None = '"first"'
-    ranges: list[str | None] = field(default_factory=list)
-    file: bytes = b""
-    pictures: dict[str, bytes] = field(default_factory=dict)  # by path
-    says_size: bool = True
-    is_chunked: bool = True
-    on_cut: Callable[[], None] = lambda: None
-    on_bytes: Callable[[int], None] = lambda _: None
-    _going: threading.Event = field(default_factory=threading.Event)
-    _signed: dict[str, tuple[bytes, int]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._going.set()
-
-    def pause(self) -> None:
-        """Let downloads wait for their first byte until ``resume``."""
-        self._going.clear()
-
-    def resume(self) -> None:
-        self._going.set()
-
-    def sign(self, content: bytes) -> str:
-        """Return a new signed address of this content."""
-        name = f"/signed/{len(self._signed)}?X-Signature=secret"
-        self._signed[name] = (content, self.uses)
-        return f"{self.server.address}{name}"
-
-    def respond(self, handler: BaseHTTPRequestHandler) -> None:
-        assert handler.command == "HEAD" or self._going.wait(PATIENCE_SECONDS)
-        if handler.path.startswith("/file/"):
-            self._send_range(handler, self.file)
-            return
-        if handler.path in self.pictures:
-            send(handler, 200, self.pictures[handler.path], {"Content-Type": "image/png"})
-            return
-        content, uses = self._signed.get(handler.path, (b"", 0))
-        assert "Authorization" not in handler.headers
-        if uses < 1 or handler.command == "HEAD":
-            send(handler, 403, b"<Error><Code>ExpiredToken</Code></Error>", {"Content-Type": "application/xml"})
-            return
-        self._signed[handler.path] = (content, uses - 1)
-        self._send_range(handler, content)
-
-    def _send_range(self, handler: BaseHTTPRequestHandler, content: bytes) -> None:
-        asked = handler.headers.get("Range")
-        if handler.command == "GET":
-            self.ranges.append(asked)
-        is_same = handler.headers.get("If-Range") in (None, self.etag)
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and is_same else 0
-        headers = {"ETag": self.etag} if self.etag else {}
-        headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(len(content) - start)}
-        if asked and is_same:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        body = content[start:]
-        if self.cut_after and handler.command == "GET":
-            body = body[: self.cut_after.pop(0)]
-            handler.close_connection = True
-            self.on_cut()
-        status = 206 if asked and is_same else 200
-        if not self.says_size:
-            self._send_unsized(handler, status, headers, body, is_whole=len(body) == len(content) - start)
-            return
-        if handler.command == "HEAD":
-            send(handler, status, b"", headers)
-            return
-        send(handler, status, b"", headers | {"Content-Length": headers["Content-Length"]})
-        for at in range(0, len(body), 100_000):
-            handler.wfile.write(body[at : at + 100_000])
-            self.on_bytes(at + 100_000)
-
-    def _send_unsized(
-        self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes, *, is_whole: bool
-    ) -> None:
-        """Send a response in chunks, or until the connection ends."""
-        headers = {name: value for name, value in headers.items() if name != "Content-Length"}
-        if "Content-Range" in headers:
-            headers["Content-Range"] = headers["Content-Range"].rpartition("/")[0] + "/*"
-        headers |= {"Transfer-Encoding": "chunked"} if self.is_chunked else {"Connection": "close"}
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        if handler.command == "HEAD":
-            return
-        for at in range(0, len(body), 100_000):
-            piece = body[at : at + 100_000]
-            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if self.is_chunked else piece)
-        if self.is_chunked and is_whole:
-            handler.wfile.write(b"0\r\n\r\n")
 
 
 class HuggingFace:
@@ -249,39 +147,78 @@ def _send_json(
     send(handler, status, body, {"Content-Type": "application/json"} | (headers or {}))
 
 
-@dataclass
-class FakeSources:
-    """The running fakes, each on a port of its own."""
+class FakeServers:
+    """The servers of the fakes, each on a port of its own, which outlive the fakes that answer their requests."""
 
-    storage: Storage
-    huggingface: HuggingFace
-    civitai: Civitai
-    huggingface_url: str
-    civitai_url: str
-    _responders: dict[str, Respond]
+    def __init__(self) -> None:
+        self.responders: dict[str, Respond] = {}
 
-    def route(self, name: str, respond: Respond) -> None:
-        """Answer all requests to the ``storage`` by another function."""
-        self._responders[name] = respond
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Run the servers while the block runs."""
+        with (
+            serve(partial(self._respond, "huggingface")) as self.huggingface,
+            serve(partial(self._respond, "civitai")) as self.civitai,
+            serve(partial(self._respond, "storage")) as self.storage,
+        ):
+            yield self
+
+    def _respond(self, name: str, handler: BaseHTTPRequestHandler) -> None:
+        self.responders[name](handler)
+
+    def create_sources(self) -> "FakeSources":
+        """Create fakes that answer all requests from now on; nothing that a test did to earlier ones is left."""
+        for server in (self.huggingface, self.civitai, self.storage):
+            server.requests.clear()
+        storage = Storage(self.storage)
+        sources = FakeSources(self, storage, HuggingFace(storage), Civitai(storage))
+        self.responders = {
+            "huggingface": sources.huggingface.respond,
+            "civitai": sources.civitai.respond,
+            "storage": storage.respond,
+        }
+        return sources
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings of a registry that imports from the fakes."""
-        addresses = (self.huggingface_url, self.civitai_url, self.storage.server.address)
+        addresses = [server.address for server in (self.huggingface, self.civitai, self.storage)]
         return {
             "import_hosts": tuple(urlsplit(address).netloc for address in addresses),
-            "import_huggingface_url": self.huggingface_url,
-            "import_civitai_url": self.civitai_url,
+            "import_huggingface_url": self.huggingface.address,
+            "import_civitai_url": self.civitai.address,
         }
+
+
+@dataclass(frozen=True)
+class FakeSources:
+    """The fakes in the state that one test gives them."""
+
+    servers: FakeServers
+    storage: Storage
+    huggingface: HuggingFace
+    civitai: Civitai
+
+    @property
+    def huggingface_url(self) -> str:
+        return self.servers.huggingface.address
+
+    @property
+    def civitai_url(self) -> str:
+        return self.servers.civitai.address
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of a registry that imports from the fakes."""
+        return self.servers.settings
+
+    def route_storage(self, respond: Respond) -> None:
+        """Answer all requests to the storage by another function."""
+        self.servers.responders["storage"] = respond
 
 
 @contextmanager
 def run_fake_sources() -> Iterator[FakeSources]:
     """Run all fakes while the block runs."""
-    responders: dict[str, Respond] = {}
-    with ExitStack() as stack:
-        storage = Storage(stack.enter_context(serve(lambda each: responders["storage"](each))))  # noqa: PLW0108  # late
-        huggingface, civitai = HuggingFace(storage), Civitai(storage)
-        responders["storage"] = storage.respond
-        first, second = (stack.enter_context(serve(each.respond)) for each in (huggingface, civitai))
-        yield FakeSources(storage, huggingface, civitai, first.address, second.address, responders)
+    with FakeServers().running() as servers:
+        yield servers.create_sources()

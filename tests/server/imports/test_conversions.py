@@ -52,33 +52,31 @@ def download(owner: ApiCaller, model_id: str) -> bytes:
 
 
 @pytest.mark.parametrize("policy", ["scan", "trusted", "convert"])
-def test_convert_clean_pickle_becomes_new_model_with_equal_tensors(registry: Harness, policy: str) -> None:
-    owner = registry.owner
-    source = push(owner, policy=policy, tags=["ink"], license="MIT", description="Ours.")
-    converted = convert(owner, source)
-    model = owner.get(f"/models/{converted}").json()
+def test_convert_clean_pickle_becomes_new_model_with_equal_tensors(team: ApiCaller, policy: str) -> None:
+    source = push(team, policy=policy, tags=["ink"], license="MIT", description="Ours.")
+    converted = convert(team, source)
+    model = team.get(f"/models/{converted}").json()
     assert (model["verification"], model["model_path"]) == ("verified", CONVERTED)
     assert (model["tags"], model["license"], model["description"]) == (["ink"], "MIT", "Ours.")
     assert model["derived_from"] == {"model_id": source, "version": 1, "file_hash": hash_of(CONTENT)}
-    tensors = load(download(owner, converted))
+    tensors = load(download(team, converted))
     np.testing.assert_array_equal(tensors["b"], np.array([1, 1], np.float16))
     assert tensors["first_stage_model.decoder.conv_in.weight"].tobytes() == builders.WEIGHTS
-    assert owner.get(f"/models/{source}").json()["derived_from"] is None
-    assert "model.converted" in list_actions(owner)
+    assert team.get(f"/models/{source}").json()["derived_from"] is None
+    assert "model.converted" in list_actions(team)
 
 
-def test_convert_same_file_again_returns_the_converted_model(registry: Harness) -> None:
-    owner = registry.owner
-    source = push(owner)
-    converted = convert(owner, source)
-    again = owner.post(f"/models/{source}/convert")
+def test_convert_same_file_again_returns_the_converted_model(team: ApiCaller) -> None:
+    source = push(team)
+    converted = convert(team, source)
+    again = team.post(f"/models/{source}/convert")
     assert (again.status_code, again.json()["import_id"], again.json()["model_id"]) == (200, None, converted)
     assert again.json()["left_out_list"] is None
 
 
-def test_convert_training_checkpoint_lists_the_entries_that_are_left_out(registry: Harness) -> None:
+def test_convert_training_checkpoint_lists_the_entries_that_are_left_out(team: ApiCaller) -> None:
     value = table(state_dict=table(w=builders.tensor("0", 4)), epoch=builders.number(3))
-    started = registry.owner.post(f"/models/{push(registry.owner, checkpoint(value))}/convert").json()
+    started = team.post(f"/models/{push(team, checkpoint(value))}/convert").json()
     assert (started["left_out_list"], started["left_out_count"]) == (["epoch"], 1)
 
 
@@ -88,112 +86,105 @@ def get_source(owner: ApiCaller, model_id: str) -> dict[str, Any] | None:
     return found
 
 
-def test_push_other_content_as_next_version_is_not_derived(registry: Harness) -> None:
-    owner = registry.owner
-    source = push(owner)
-    converted = convert(owner, source)
-    owner.register(make_model_file("oil"), CONVERTED, model_type="upscale_models", replaces=converted)
-    owner.wait_until_verified(converted)
-    assert owner.get(f"/models/{converted}").json()["version"] == 2
-    assert get_source(owner, converted) is None
-    refused = owner.post(f"/models/{source}/convert")
+def test_push_other_content_as_next_version_is_not_derived(team: ApiCaller) -> None:
+    source = push(team)
+    converted = convert(team, source)
+    team.register(make_model_file("oil"), CONVERTED, model_type="upscale_models", replaces=converted)
+    team.wait_until_verified(converted)
+    assert team.get(f"/models/{converted}").json()["version"] == 2
+    assert get_source(team, converted) is None
+    refused = team.post(f"/models/{source}/convert")
     assert (refused.status_code, refused.json()["error_code"]) == (409, "model_path_taken")
 
 
-def test_convert_next_version_becomes_next_version_of_the_converted_model(registry: Harness) -> None:
-    owner = registry.owner
-    source = push(owner)
-    converted = convert(owner, source)
-    assert owner.put(f"/models/{converted}", display_name="Mine").status_code == 200
+def test_convert_next_version_becomes_next_version_of_the_converted_model(team: ApiCaller) -> None:
+    source = push(team)
+    converted = convert(team, source)
+    assert team.put(f"/models/{converted}", display_name="Mine").status_code == 200
     changed = CONTENT.replace(builders.WEIGHTS, flip_last_bit(builders.WEIGHTS))
-    push(owner, changed, replaces=source)
-    assert convert(owner, source) == converted
-    model = owner.get(f"/models/{converted}").json()
+    push(team, changed, replaces=source)
+    assert convert(team, source) == converted
+    model = team.get(f"/models/{converted}").json()
     assert (model["version"], model["display_name"]) == (2, "Mine")
     assert model["derived_from"] == {"model_id": source, "version": 2, "file_hash": hash_of(changed)}
 
 
-def test_convert_again_after_the_result_is_damaged_repairs_it(registry: Harness) -> None:
-    owner = registry.owner
-    source = push(owner)
-    converted = convert(owner, source)
-    with registry.resources.database.writing() as session:
+def test_convert_again_after_the_result_is_damaged_repairs_it(module_registry: Harness, team: ApiCaller) -> None:
+    source = push(team)
+    converted = convert(team, source)
+    with module_registry.resources.database.writing() as session:
         failed = {"verification": "failed", "verification_error": "Damaged."}
         session.execute(update(ModelVersionRow).where(ModelVersionRow.model_id == UUID(converted)).values(failed))
-    assert owner.post(f"/models/{source}/convert").status_code == 201
+    assert team.post(f"/models/{source}/convert").status_code == 201
 
 
-def test_convert_hostile_pickle_is_refused_with_the_reason(registry: Harness) -> None:
-    owner = registry.owner
+def test_convert_hostile_pickle_is_refused_with_the_reason(team: ApiCaller) -> None:
     for policy, path in (("scan", PATH), ("convert", "upscale_models/two.pth")):
-        refused = owner.post(f"/models/{push(owner, UNSAFE, path, policy)}/convert")
+        refused = team.post(f"/models/{push(team, UNSAFE, path, policy)}/convert")
         assert (refused.status_code, refused.json()["error_code"]) == (422, "conversion_refused")
         assert "os.system" in refused.json()["detail"]
-    assert owner.get("/imports").json()["import_list"] == []
+    assert team.get("/imports").json()["import_list"] == []
 
 
-def test_convert_program_is_refused_with_the_reason(registry: Harness) -> None:
+def test_convert_program_is_refused_with_the_reason(team: ApiCaller) -> None:
     script = builders.build_zip(
         ZipEntry("net/data.pkl", build_pickle(table(a=builders.number(1)))),
         ZipEntry("net/code/__torch__.py", b"def f(): pass"),
         ZipEntry("net/version", b"3\n"),
     )
-    refused = registry.owner.post(f"/models/{push(registry.owner, script)}/convert")
+    refused = team.post(f"/models/{push(team, script)}/convert")
     assert refused.status_code == 422
     assert "TorchScript" in refused.json()["detail"]
 
 
-def test_convert_safetensors_is_refused(registry: Harness) -> None:
-    refused = registry.owner.post(f"/models/{registry.owner.register(make_model_file('ink'))}/convert")
+def test_convert_safetensors_is_refused(team: ApiCaller) -> None:
+    refused = team.post(f"/models/{team.register(make_model_file('ink'))}/convert")
     assert (refused.status_code, refused.json()["error_code"]) == (422, "conversion_refused")
 
 
-def test_convert_with_other_model_at_the_path_returns_409(registry: Harness) -> None:
-    owner = registry.owner
-    source = push(owner)
-    holder = owner.register(make_model_file("ink"), CONVERTED, model_type="upscale_models")
-    refused = owner.post(f"/models/{source}/convert")
+def test_convert_with_other_model_at_the_path_returns_409(team: ApiCaller) -> None:
+    source = push(team)
+    holder = team.register(make_model_file("ink"), CONVERTED, model_type="upscale_models")
+    refused = team.post(f"/models/{source}/convert")
     assert (refused.status_code, refused.json()["error_code"]) == (409, "model_path_taken")
     assert refused.json()["model_id"] == holder
 
 
-def test_convert_above_the_quota_is_refused(registry: Harness) -> None:
-    owner = registry.owner
-    source = push(owner)
-    assert owner.put("/teams/current", quota_bytes=len(CONTENT) + 10).status_code == 200
-    assert owner.post(f"/models/{source}/convert").json()["error_code"] == "quota_exceeded"
+def test_convert_above_the_quota_is_refused(team: ApiCaller) -> None:
+    source = push(team)
+    assert team.put("/teams/current", quota_bytes=len(CONTENT) + 10).status_code == 200
+    assert team.post(f"/models/{source}/convert").json()["error_code"] == "quota_exceeded"
 
 
-def damage(registry: Harness) -> None:
+def damage(registry: Harness, team: ApiCaller) -> None:
     """Flip a bit of a tensor in the stored file."""
     with registry.resources.database.reading() as session:
-        key = session.scalars(select(BlobRow.store_key).where(BlobRow.sha256 == hash_of(CONTENT)[7:])).one()
+        of_team = (BlobRow.team_id == UUID(team.team_id)) & (BlobRow.sha256 == hash_of(CONTENT)[7:])
+        key = session.scalars(select(BlobRow.store_key).where(of_team)).one()
     damaged = CONTENT.replace(builders.WEIGHTS, flip_last_bit(builders.WEIGHTS))
     assert damaged != CONTENT
     replace_stored_object(registry.resources, key, damaged)
 
 
-def test_convert_damaged_source_is_refused_and_verified_again(registry: Harness) -> None:
-    owner = registry.owner
-    source = push(owner)
-    damage(registry)
-    started = owner.post(f"/models/{source}/convert").json()
-    failed = wait(owner, started["import_id"], "failed", "done")
+def test_convert_damaged_source_is_refused_and_verified_again(module_registry: Harness, team: ApiCaller) -> None:
+    source = push(team)
+    damage(module_registry, team)
+    started = team.post(f"/models/{source}/convert").json()
+    failed = wait(team, started["import_id"], "failed", "done")
     assert (failed["import_state"], failed["error_code"]) == ("failed", "conversion_refused")
     assert "damaged" in failed["error"]
-    wait_until(lambda: owner.get(f"/models/{source}").json()["verification"] == "failed")
+    wait_until(lambda: team.get(f"/models/{source}").json()["verification"] == "failed")
 
 
-def test_convert_above_the_time_limit_is_refused(registry: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_convert_above_the_time_limit_is_refused(team: ApiCaller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversions, "SECONDS_ALLOWED", -1)
-    started = registry.owner.post(f"/models/{push(registry.owner)}/convert").json()
-    failed = wait(registry.owner, started["import_id"], "failed", "done")
+    started = team.post(f"/models/{push(team)}/convert").json()
+    failed = wait(team, started["import_id"], "failed", "done")
     assert (failed["error_code"], "too long" in str(failed["error"])) == ("conversion_refused", True)
 
 
-def test_conversions_of_two_teams_are_limited_apart(registry: Harness) -> None:
-    owner = registry.owner
-    convert(owner, push(owner))
-    with registry.resources.database.reading() as session:
-        row = session.scalars(select(ImportRow)).one()
+def test_conversions_count_towards_a_limit_of_their_team(module_registry: Harness, team: ApiCaller) -> None:
+    convert(team, push(team))
+    with module_registry.resources.database.reading() as session:
+        row = session.scalars(select(ImportRow).where(ImportRow.team_id == UUID(team.team_id))).one()
     assert row.host == f"model:{row.team_id}"

@@ -9,15 +9,13 @@ from pydantic import ValidationError
 from modelyard.server.imports import import_leases
 from modelyard.server.imports.import_leases import lease_next_import
 from modelyard.server.imports.importer import MAX_TRIES
-from modelyard.server.settings import Settings
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+from tests.server.imports.conftest import PART
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-
-PART = 5_242_880
 
 
 def confirm(draft: dict[str, Any], **changed: Any) -> dict[str, Any]:
@@ -56,12 +54,6 @@ def list_actions(caller: ApiCaller) -> list[str]:
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """The smallest parts, so that files of some megabytes have several."""
-    return settings.model_copy(update={"part_size": PART})
-
-
-@pytest.fixture
 def large(fakes: FakeSources) -> bytes:
     """The content of a file with three parts, at all sources."""
     content = make_model_file("large", 2 * PART + 1000)
@@ -75,13 +67,12 @@ def link(fakes: FakeSources) -> str:
 
 
 def test_import_huggingface_file_becomes_a_verified_model(
-    registry: Harness, fakes: FakeSources, link: str, large: bytes
+    team: ApiCaller, fakes: FakeSources, link: str, large: bytes
 ) -> None:
-    owner = registry.owner
-    done = wait(owner, start(owner, link))
+    done = wait(team, start(team, link))
     assert (done["bytes_done"], done["file_size"], done["error"]) == (len(large), len(large), None)
-    owner.wait_until_verified(done["model_id"])
-    model = owner.get(f"/models/{done['model_id']}").json()
+    team.wait_until_verified(done["model_id"])
+    model = team.get(f"/models/{done['model_id']}").json()
     assert (model["verification"], model["file_hash"], model["model_path"]) == (
         "verified",
         hash_of(large),
@@ -91,39 +82,37 @@ def test_import_huggingface_file_becomes_a_verified_model(
     assert [word["text"] for word in model["trigger_words"]] == ["inkwash"]
     assert model["license"] == "cc-by-4.0"
     assert fakes.storage.ranges == [None]
-    assert {"import.started", "model.registered"} <= set(list_actions(owner))
+    assert {"import.started", "model.registered"} <= set(list_actions(team))
 
 
-def test_import_content_that_the_team_has_downloads_nothing(registry: Harness, fakes: FakeSources, link: str) -> None:
-    registry.owner.register(fakes.huggingface.files["ink.safetensors"], "loras/own.safetensors")
-    done = wait(registry.owner, start(registry.owner, link))
+def test_import_content_that_the_team_has_downloads_nothing(team: ApiCaller, fakes: FakeSources, link: str) -> None:
+    team.register(fakes.huggingface.files["ink.safetensors"], "loras/own.safetensors")
+    done = wait(team, start(team, link))
     assert done["model_id"] is not None
     assert fakes.storage.ranges == []
 
 
-def test_import_repeated_request_returns_the_running_import(registry: Harness, fakes: FakeSources, link: str) -> None:
+def test_import_repeated_request_returns_the_running_import(team: ApiCaller, fakes: FakeSources, link: str) -> None:
     fakes.storage.pause()
-    draft = registry.owner.post("/imports/resolve", url=link).json()
-    first = registry.owner.post("/imports", **confirm(draft))
-    second = registry.owner.post("/imports", **confirm(draft))
+    draft = team.post("/imports/resolve", url=link).json()
+    first = team.post("/imports", **confirm(draft))
+    second = team.post("/imports", **confirm(draft))
     fakes.storage.resume()
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json() == second.json()
-    wait(registry.owner, first.json()["id"])
+    wait(team, first.json()["id"])
 
 
-def test_import_connection_cut_continues_by_range(
-    registry: Harness, fakes: FakeSources, link: str, large: bytes
-) -> None:
+def test_import_connection_cut_continues_by_range(team: ApiCaller, fakes: FakeSources, link: str, large: bytes) -> None:
     fakes.storage.cut_after = [PART + 500, PART + 500]
-    done = wait(registry.owner, start(registry.owner, link))
-    registry.owner.wait_until_verified(done["model_id"])
-    assert registry.owner.get(f"/models/{done['model_id']}").json()["file_hash"] == hash_of(large)
+    done = wait(team, start(team, link))
+    team.wait_until_verified(done["model_id"])
+    assert team.get(f"/models/{done['model_id']}").json()["file_hash"] == hash_of(large)
     assert fakes.storage.ranges == [None, f"bytes={PART}-", f"bytes={2 * PART}-"]
 
 
 def test_import_source_changed_between_two_ranges_starts_anew(
-    registry: Harness, fakes: FakeSources, large: bytes
+    team: ApiCaller, fakes: FakeSources, large: bytes
 ) -> None:
     content = make_model_file("other", 2 * PART + 1000)
 
@@ -131,68 +120,68 @@ def test_import_source_changed_between_two_ranges_starts_anew(
         fakes.storage.etag, fakes.storage.file = '"second"', content
 
     fakes.storage.file, fakes.storage.cut_after, fakes.storage.on_cut = large, [PART + 500], change
-    done = wait(registry.owner, start(registry.owner, f"{fakes.storage.server.address}/file/ink.safetensors"))
-    registry.owner.wait_until_verified(done["model_id"])
-    model = registry.owner.get(f"/models/{done['model_id']}").json()
+    done = wait(team, start(team, f"{fakes.storage.server.address}/file/ink.safetensors"))
+    team.wait_until_verified(done["model_id"])
+    model = team.get(f"/models/{done['model_id']}").json()
     assert (model["verification"], model["file_hash"]) == ("verified", hash_of(content))
 
 
-def test_import_source_without_etag_starts_anew(registry: Harness, fakes: FakeSources, link: str, large: bytes) -> None:
+def test_import_source_without_etag_starts_anew(team: ApiCaller, fakes: FakeSources, link: str, large: bytes) -> None:
     fakes.storage.etag, fakes.storage.cut_after = None, [PART + 500]
-    done = wait(registry.owner, start(registry.owner, link))
+    done = wait(team, start(team, link))
     assert done["file_size"] == len(large)
     assert fakes.storage.ranges == [None, None]
 
 
 def test_import_source_lies_about_hash_fails_and_registers_nothing(
-    registry: Harness, fakes: FakeSources, link: str
+    team: ApiCaller, fakes: FakeSources, link: str
 ) -> None:
     fakes.huggingface.declared_sha256 = "0" * 64
-    failed = wait(registry.owner, start(registry.owner, link), "failed")
+    failed = wait(team, start(team, link), "failed")
     assert failed["error_code"] == "source_changed"
-    assert registry.owner.get("/models").json()["model_list"] == []
-    assert "import.failed" in list_actions(registry.owner)
+    assert team.get("/models").json()["model_list"] == []
+    assert "import.failed" in list_actions(team)
 
 
-def test_import_source_has_other_size_than_draft_fails(registry: Harness, fakes: FakeSources, link: str) -> None:
-    failed = wait(registry.owner, start(registry.owner, link, file_size=999, file_hash=None), "failed")
+def test_import_source_has_other_size_than_draft_fails(team: ApiCaller, fakes: FakeSources, link: str) -> None:
+    failed = wait(team, start(team, link, file_size=999, file_hash=None), "failed")
     assert failed["error_code"] == "source_changed"
 
 
-def test_import_other_file_than_its_name_fails(registry: Harness, fakes: FakeSources, link: str) -> None:
+def test_import_other_file_than_its_name_fails(team: ApiCaller, fakes: FakeSources, link: str) -> None:
     fakes.huggingface.files["ink.safetensors"] = b"<!DOCTYPE html><html>" + b" " * 5000
-    failed = wait(registry.owner, start(registry.owner, link), "failed")
+    failed = wait(team, start(team, link), "failed")
     assert failed["error_code"] == "not_a_model_file"
-    assert registry.owner.get("/models").json()["model_list"] == []
+    assert team.get("/models").json()["model_list"] == []
 
 
 def test_import_source_gated_after_draft_fails_in_words_and_retry_succeeds(
-    registry: Harness, fakes: FakeSources, link: str
+    team: ApiCaller, fakes: FakeSources, link: str
 ) -> None:
-    draft = registry.owner.post("/imports/resolve", url=link).json()
+    draft = team.post("/imports/resolve", url=link).json()
     fakes.huggingface.is_gated = True
-    import_id = registry.owner.post("/imports", **confirm(draft)).json()["id"]
-    failed = wait(registry.owner, import_id, "failed")
+    import_id = team.post("/imports", **confirm(draft)).json()["id"]
+    failed = wait(team, import_id, "failed")
     assert failed["error_code"] == "source_restricted"
     assert "gated" in failed["error"]
     fakes.huggingface.is_gated = False
-    assert registry.owner.post(f"/imports/{import_id}/retry").status_code == 200
-    assert wait(registry.owner, import_id)["error"] is None
-    again = registry.owner.post(f"/imports/{import_id}/retry")
+    assert team.post(f"/imports/{import_id}/retry").status_code == 200
+    assert wait(team, import_id)["error"] is None
+    again = team.post(f"/imports/{import_id}/retry")
     assert (again.status_code, again.json()["error_code"]) == (409, "import_finished")
 
 
-def test_import_overloaded_source_is_tried_again(registry: Harness, fakes: FakeSources, link: str) -> None:
-    draft = registry.owner.post("/imports/resolve", url=link).json()
+def test_import_overloaded_source_is_tried_again(team: ApiCaller, fakes: FakeSources, link: str) -> None:
+    draft = team.post("/imports/resolve", url=link).json()
     fakes.huggingface.refusals = [(429, {"Retry-After": "600"})]
-    import_id = registry.owner.post("/imports", **confirm(draft)).json()["id"]
-    waiting = wait(registry.owner, import_id, "queued")
+    import_id = team.post("/imports", **confirm(draft)).json()["id"]
+    waiting = wait(team, import_id, "queued")
     while waiting["error_code"] is None:
-        waiting = wait(registry.owner, import_id, "queued")
+        waiting = wait(team, import_id, "queued")
     assert waiting["error_code"] == "source_unavailable"
     assert waiting["retry_at"] is not None
-    assert registry.owner.post(f"/imports/{import_id}/retry").status_code == 200
-    wait(registry.owner, import_id)
+    assert team.post(f"/imports/{import_id}/retry").status_code == 200
+    wait(team, import_id)
 
 
 def test_import_cancelled_while_running_registers_nothing(
@@ -213,40 +202,42 @@ def test_import_cancelled_while_running_registers_nothing(
     ]
 
 
-def test_import_reserves_the_quota_of_its_size(registry: Harness, fakes: FakeSources, link: str, large: bytes) -> None:
-    registry.owner.put("/teams/current", quota_bytes=len(large) + 10)
+def test_import_reserves_the_quota_of_its_size(team: ApiCaller, fakes: FakeSources, link: str, large: bytes) -> None:
+    team.put("/teams/current", quota_bytes=len(large) + 10)
     fakes.storage.pause()
-    import_id = start(registry.owner, link)
-    refused = registry.owner.presign(make_model_file("more"))
+    import_id = start(team, link)
+    refused = team.presign(make_model_file("more"))
     fakes.storage.resume()
     assert refused.json()["error_code"] == "quota_exceeded"
-    wait(registry.owner, import_id)
+    wait(team, import_id)
 
 
-def test_import_member_changes_own_only(registry: Harness, fakes: FakeSources, link: str) -> None:
-    member = registry.create_member("member")
+def test_import_member_changes_own_only(
+    module_registry: Harness, team: ApiCaller, fakes: FakeSources, link: str
+) -> None:
+    member = module_registry.create_member("member", team)
     fakes.storage.pause()
-    import_id = start(registry.owner, link)
+    import_id = start(team, link)
     refused = member.post(f"/imports/{import_id}/cancel")
     assert (refused.status_code, refused.json()["error_code"]) == (403, "role_too_low")
     assert member.get(f"/imports/{import_id}").status_code == 200
     fakes.storage.resume()
-    wait(registry.owner, import_id)
+    wait(team, import_id)
     own = start(member, link, model_path="loras/own.safetensors")
     assert wait(member, own)["created_by"]["id"] == member.user_id
 
 
 @pytest.mark.parametrize("url", ["hf://studio/ink/ink.sft", "urn:air:sdxl:lora:civitai:1@2", "ink"])
-def test_import_link_that_was_not_looked_up_returns_422(registry: Harness, url: str) -> None:
+def test_import_link_that_was_not_looked_up_returns_422(team: ApiCaller, url: str) -> None:
     body = {"url": url, "file_size": 5, "display_name": "x", "model_type": "loras", "model_path": "loras/x.sft"}
-    refused = registry.owner.post("/imports", **body)
+    refused = team.post("/imports", **body)
     assert (refused.status_code, refused.json()["error_code"]) == (422, "link_refused")
 
 
 def test_import_next_after_stop_another_importer_continues(
     stopped: Stopped, fakes: FakeSources, link: str, large: bytes
 ) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     import_id = start(owner, link)
     first = stopped.create_importer()
     fakes.storage.on_bytes = _call_after(PART + 1, first.stop)
@@ -259,7 +250,7 @@ def test_import_next_after_stop_another_importer_continues(
 
 
 def test_import_next_unexpected_errors_fail_after_twelve_tries(stopped: Stopped, fakes: FakeSources, link: str) -> None:
-    owner, importer = stopped.registry.owner, stopped.create_importer()
+    owner, importer = stopped.owner, stopped.create_importer()
     import_id = start(owner, link)
     stopped.break_requests()
     for number in range(MAX_TRIES):
@@ -282,17 +273,17 @@ def _call_after(count: int, call: Callable[[], None]) -> Callable[[int], None]:
 
 
 def test_import_next_user_was_removed_fails(stopped: Stopped, fakes: FakeSources, link: str) -> None:
-    member = stopped.registry.create_member("member")
+    member = stopped.registry.create_member("member", stopped.owner)
     import_id = start(member, link)
-    stopped.registry.owner.delete(f"/members/{member.user_id}")
+    stopped.owner.delete(f"/members/{member.user_id}")
     assert stopped.create_importer().import_next() is True
-    failed = stopped.registry.owner.get(f"/imports/{import_id}").json()
+    failed = stopped.owner.get(f"/imports/{import_id}").json()
     assert (failed["import_state"], failed["error_code"]) == ("failed", "not_a_member")
 
 
 def test_import_next_key_was_revoked_fails(stopped: Stopped, fakes: FakeSources, link: str) -> None:
-    owner = stopped.registry.owner
-    key = stopped.registry.create_key("integration")
+    owner = stopped.owner
+    key = stopped.registry.create_key("integration", stopped.owner)
     import_id = start(key, link)
     owner.delete(f"/credentials/{owner.get('/credentials').json()['credentials'][0]['id']}")
     assert stopped.create_importer().import_next() is True
@@ -303,7 +294,7 @@ def test_import_next_source_that_never_answers_right_fails_after_its_tries(
     stopped: Stopped, fakes: FakeSources, link: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_leases, "FIRST_PAUSE", import_leases.LONGEST_PAUSE)
-    owner = stopped.registry.owner
+    owner = stopped.owner
     import_id = start(owner, link)
     fakes.huggingface.refusals = [(503, {})] * 20
     importer = stopped.create_importer()
@@ -319,7 +310,7 @@ def test_import_next_source_that_never_answers_right_fails_after_its_tries(
 
 def test_import_next_third_import_of_a_host_waits(stopped: Stopped, fakes: FakeSources, link: str) -> None:
     for number in range(3):
-        start(stopped.registry.owner, link, model_path=f"loras/{number}.safetensors")
+        start(stopped.owner, link, model_path=f"loras/{number}.safetensors")
     database = stopped.registry.resources.database
     leased = [lease_next_import(database) for _ in range(3)]
     assert [each is not None for each in leased] == [True, True, False]

@@ -68,7 +68,7 @@ def check_until_paused(stopped: Stopped) -> dict[str, Any]:
     checker = create_checker(stopped)
     while checker.check_next():
         pass
-    return read(stopped.registry.owner)
+    return read(stopped.owner)
 
 
 def read(caller: ApiCaller) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def get_newer(caller: ApiCaller, model_id: str) -> str | None:
 
 
 def test_source_checks_all_models_of_the_team_are_checked(stopped: Stopped, fakes: FakeSources) -> None:
-    owner, other = stopped.registry.owner, stopped.registry.create_team()
+    owner, other = stopped.owner, stopped.registry.create_team()
     assert owner.get("/source-checks").json() == {"source_check_run": None}
     page = f"{fakes.civitai_url}/models/111?modelVersionId="
     newest, older = register(owner, "newest", f"{page}222"), register(owner, "older", f"{page}221")
@@ -117,7 +117,7 @@ def test_source_checks_all_models_of_the_team_are_checked(stopped: Stopped, fake
 
 
 def test_source_checks_started_again_while_running_is_the_same(stopped: Stopped, fakes: FakeSources) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     register(owner, "ink", f"{fakes.civitai_url}/models/111")
     first, second = (owner.post("/source-checks").json() for _ in range(2))
     assert first == second
@@ -127,7 +127,7 @@ def test_source_checks_started_again_while_running_is_the_same(stopped: Stopped,
 
 
 def test_source_checks_after_interruption_continue_with_the_next_model(stopped: Stopped, fakes: FakeSources) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     for number in range(3):
         register(owner, f"ink{number}", f"{fakes.civitai_url}/models/111")
     owner.post("/source-checks")
@@ -149,7 +149,7 @@ def test_source_checks_after_interruption_continue_with_the_next_model(stopped: 
 def test_source_checks_source_that_limits_requests_is_asked_again_after_its_pause(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     model_id = register(owner, "old", f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors")
     owner.post("/source-checks")
     fakes.huggingface.refusals = [(429, {"Retry-After": "600"})]
@@ -165,7 +165,7 @@ def test_source_checks_source_that_limits_requests_is_asked_again_after_its_paus
 def test_source_checks_source_that_never_answers_is_given_up_and_others_are_checked(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     for number in range(MAX_TRIES):
         register(owner, f"ink{number}", f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors")
     at_civitai = register(owner, "pony", f"{fakes.civitai_url}/models/111?modelVersionId=221")
@@ -190,7 +190,7 @@ def test_source_checks_source_that_never_answers_is_given_up_and_others_are_chec
 def test_source_checks_answer_of_another_source_does_not_end_the_count_of_a_host(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     for number in range(MODEL_TRIES):
         register(owner, f"ink{number}", f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors")
         register(owner, f"pony{number}", f"{fakes.civitai_url}/models/111")
@@ -206,7 +206,7 @@ def test_source_checks_answer_of_another_source_does_not_end_the_count_of_a_host
 
 
 def test_source_checks_answer_ends_the_count_of_a_host(stopped: Stopped, fakes: FakeSources) -> None:
-    owner, database = stopped.registry.owner, stopped.resources.database
+    owner, database = stopped.owner, stopped.resources.database
     register(owner, "ink", f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors")
     owner.post("/source-checks")
     fakes.huggingface.refusals = [(503, {})]
@@ -220,7 +220,7 @@ def test_source_checks_answer_ends_the_count_of_a_host(stopped: Stopped, fakes: 
 def test_source_checks_other_sources_are_checked_without_a_pause_after_a_model_has_failed(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     register(owner, "ink", f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors")
     register(owner, "pony", f"{fakes.civitai_url}/models/111")
     owner.post("/source-checks")
@@ -233,7 +233,7 @@ def test_source_checks_other_sources_are_checked_without_a_pause_after_a_model_h
 
 
 def test_source_checks_teams_take_turns(stopped: Stopped, fakes: FakeSources) -> None:
-    owner, other = stopped.registry.owner, stopped.registry.create_team()
+    owner, other = stopped.owner, stopped.registry.create_team()
     for number in range(BATCH + 1):
         register(owner, f"ink{number}", "https://models.example/ink.safetensors")
     register(other, "ink", "https://models.example/ink.safetensors")
@@ -248,16 +248,16 @@ def test_source_checks_teams_take_turns(stopped: Stopped, fakes: FakeSources) ->
 
 
 def test_source_checks_of_removed_member_end(stopped: Stopped, fakes: FakeSources) -> None:
-    member = stopped.registry.create_member("member")
-    register(stopped.registry.owner, "ink", f"{fakes.civitai_url}/models/111")
+    member = stopped.registry.create_member("member", stopped.owner)
+    register(stopped.owner, "ink", f"{fakes.civitai_url}/models/111")
     assert member.post("/source-checks").status_code == 200
-    stopped.registry.owner.delete(f"/members/{member.user_id}")
+    stopped.owner.delete(f"/members/{member.user_id}")
     run = check_until_paused(stopped)
     assert (run["check_state"], run["checked_count"]) == ("failed", 0)
 
 
 def test_source_checks_new_check_lists_no_failures_of_the_one_before(stopped: Stopped, fakes: FakeSources) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     model_id = register(owner, "ink", f"{fakes.civitai_url}/models/112")
     owner.post("/source-checks")
     assert check_until_paused(stopped)["failure_count"] == 1
@@ -269,7 +269,7 @@ def test_source_checks_new_check_lists_no_failures_of_the_one_before(stopped: St
 def test_source_checks_unexpected_error_leaves_the_turn_to_other_teams_and_counts_as_a_failure(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
-    owner, other = stopped.registry.owner, stopped.registry.create_team()
+    owner, other = stopped.owner, stopped.registry.create_team()
     page = f"{fakes.civitai_url}/models/111?modelVersionId=221"
     broken, _ = register(owner, "broken", page), register(other, "ink", page)
     with stopped.resources.database.writing() as session:
@@ -290,7 +290,7 @@ def test_source_checks_unexpected_error_leaves_the_turn_to_other_teams_and_count
 
 
 def test_source_checks_transaction_that_fails_once_does_not_end_the_check(stopped: Stopped, fakes: FakeSources) -> None:
-    owner, settings = stopped.registry.owner, stopped.resources.settings
+    owner, settings = stopped.owner, stopped.resources.settings
     register(owner, "ink", f"{fakes.civitai_url}/models/111?modelVersionId=221")
     # From the search for a check that is due, to the end of the check.
     for failing in range(1, 7):
@@ -304,7 +304,7 @@ def test_source_checks_transaction_that_fails_once_does_not_end_the_check(stoppe
 
 
 def test_source_checks_whose_answers_cannot_be_recorded_end(stopped: Stopped, fakes: FakeSources) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     register(owner, "ink", f"{fakes.civitai_url}/models/111")
     owner.post("/source-checks")
     with stopped.resources.database.writing() as session:

@@ -14,7 +14,7 @@ from modelyard.server.settings import Settings
 from modelyard.server.storage.local.store import LocalStore
 from tests.server.conftest import CHEAP
 from tests.server.environments import PATIENT
-from tests.server.harness import Harness, hash_of, make_model_file
+from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.imports.fake_sources import COMMIT, FakeSources
 from tests.server.imports.test_imports import confirm, wait
 from tests.server.verification.unverified_team import OTHER, UnverifiedTeam
@@ -29,14 +29,14 @@ pytestmark = [
 OLD_COMMIT = "0" * 40
 
 
-def register_from(registry: Harness, source_url: str | None, content: bytes) -> str:
-    return registry.owner.register(content, "loras/ink.safetensors", source_url=source_url)
+def register_from(team: ApiCaller, source_url: str | None, content: bytes) -> str:
+    return team.register(content, "loras/ink.safetensors", source_url=source_url)
 
 
-def check(registry: Harness, model_id: str) -> dict[str, Any]:
-    answer = registry.owner.post(f"/models/{model_id}/check-source")
+def check(team: ApiCaller, model_id: str) -> dict[str, Any]:
+    answer = team.post(f"/models/{model_id}/check-source")
     assert answer.status_code == 200, answer.text
-    record = registry.owner.get(f"/models/{model_id}").json()
+    record = team.get(f"/models/{model_id}").json()
     assert record["newer_at_source"] == answer.json()["newer_at_source"]
     return dict(answer.json())
 
@@ -51,70 +51,70 @@ def unverified(settings: Settings) -> Iterator[UnverifiedTeam]:
             yield UnverifiedTeam(registry)
 
 
-def get_revision(registry: Harness) -> int:
+def get_revision(registry: Harness, team: ApiCaller) -> int:
     with registry.resources.database.reading() as session:
-        return get_totals(session, UUID(registry.owner.team_id)).revision
+        return get_totals(session, UUID(team.team_id)).revision
 
 
 def test_check_source_huggingface_other_content_is_newer_and_is_imported_as_next_version(
-    registry: Harness, fakes: FakeSources
+    team: ApiCaller, fakes: FakeSources
 ) -> None:
     page = f"{fakes.huggingface_url}/studio/ink/blob/{OLD_COMMIT}/ink.safetensors"
-    model_id = register_from(registry, page, make_model_file("old"))
-    newer = check(registry, model_id)["newer_at_source"]
+    model_id = register_from(team, page, make_model_file("old"))
+    newer = check(team, model_id)["newer_at_source"]
     assert newer["revision"] == COMMIT
     assert newer["url"] == f"{fakes.huggingface_url}/studio/ink/resolve/{COMMIT}/ink.safetensors"
-    draft = registry.owner.post("/imports/resolve", url=newer["url"]).json()
-    started = registry.owner.post("/imports", **confirm(draft, replaces=model_id))
-    done = wait(registry.owner, started.json()["id"])
+    draft = team.post("/imports/resolve", url=newer["url"]).json()
+    started = team.post("/imports", **confirm(draft, replaces=model_id))
+    done = wait(team, started.json()["id"])
     assert done["model_id"] == model_id
-    registry.owner.wait_until_verified(model_id)
-    record = registry.owner.get(f"/models/{model_id}").json()
+    team.wait_until_verified(model_id)
+    record = team.get(f"/models/{model_id}").json()
     assert (record["version"], record["newer_at_source"]) == (2, None)
     assert record["file_hash"] == hash_of(fakes.huggingface.files["ink.safetensors"])
-    assert check(registry, model_id)["newer_at_source"] is None
+    assert check(team, model_id)["newer_at_source"] is None
 
 
 def test_check_source_huggingface_same_content_at_other_commit_is_not_newer(
-    registry: Harness, fakes: FakeSources
+    team: ApiCaller, fakes: FakeSources
 ) -> None:
     page = f"{fakes.huggingface_url}/studio/ink/blob/{OLD_COMMIT}/ink.safetensors"
-    model_id = register_from(registry, page, fakes.huggingface.files["ink.safetensors"])
-    assert check(registry, model_id)["newer_at_source"] is None
+    model_id = register_from(team, page, fakes.huggingface.files["ink.safetensors"])
+    assert check(team, model_id)["newer_at_source"] is None
 
 
-def test_check_source_civitai_newest_version_is_compared(registry: Harness, fakes: FakeSources) -> None:
-    model_id = register_from(registry, f"{fakes.civitai_url}/models/111?modelVersionId=222", make_model_file("old"))
-    assert check(registry, model_id)["newer_at_source"] is None
+def test_check_source_civitai_newest_version_is_compared(team: ApiCaller, fakes: FakeSources) -> None:
+    model_id = register_from(team, f"{fakes.civitai_url}/models/111?modelVersionId=222", make_model_file("old"))
+    assert check(team, model_id)["newer_at_source"] is None
     fakes.civitai.versions.insert(0, {"id": 223, "name": "v3.0"})
-    newer = check(registry, model_id)["newer_at_source"]
+    newer = check(team, model_id)["newer_at_source"]
     assert (newer["revision"], newer["name"]) == ("223", "Ink v3.0")
     assert newer["url"] == f"{fakes.civitai_url}/models/111?modelVersionId=223"
     # A new version with the same content.
     sha256 = hash_of(make_model_file("old")).removeprefix("sha256:").upper()
     fakes.civitai.versions[0]["files"] = [{"hashes": {"SHA256": sha256}}]
-    assert check(registry, model_id)["newer_at_source"] is None
+    assert check(team, model_id)["newer_at_source"] is None
 
 
-def test_check_source_changed_source_ends_what_was_found(registry: Harness, fakes: FakeSources) -> None:
-    model_id = register_from(registry, f"{fakes.civitai_url}/models/111?modelVersionId=221", make_model_file("old"))
-    assert check(registry, model_id)["newer_at_source"] is not None
-    registry.owner.put(f"/models/{model_id}", source_url=f"{fakes.civitai_url}/models/112")
-    assert registry.owner.get(f"/models/{model_id}").json()["newer_at_source"] is None
+def test_check_source_changed_source_ends_what_was_found(team: ApiCaller, fakes: FakeSources) -> None:
+    model_id = register_from(team, f"{fakes.civitai_url}/models/111?modelVersionId=221", make_model_file("old"))
+    assert check(team, model_id)["newer_at_source"] is not None
+    team.put(f"/models/{model_id}", source_url=f"{fakes.civitai_url}/models/112")
+    assert team.get(f"/models/{model_id}").json()["newer_at_source"] is None
 
 
 def test_check_source_repeated_with_same_result_changes_neither_etag_nor_revision(
-    registry: Harness, fakes: FakeSources
+    module_registry: Harness, team: ApiCaller, fakes: FakeSources
 ) -> None:
-    model_id = register_from(registry, f"{fakes.civitai_url}/models/111?modelVersionId=221", make_model_file("old"))
-    before = get_revision(registry)
-    first = check(registry, model_id)["newer_at_source"]
-    etag = registry.owner.get(f"/models/{model_id}").headers["ETag"]
-    second = check(registry, model_id)["newer_at_source"]
+    model_id = register_from(team, f"{fakes.civitai_url}/models/111?modelVersionId=221", make_model_file("old"))
+    before = get_revision(module_registry, team)
+    first = check(team, model_id)["newer_at_source"]
+    etag = team.get(f"/models/{model_id}").headers["ETag"]
+    second = check(team, model_id)["newer_at_source"]
     assert second["checked_at"] > first["checked_at"]
-    assert registry.owner.get(f"/models/{model_id}").headers["ETag"] == etag
+    assert team.get(f"/models/{model_id}").headers["ETag"] == etag
     # Machines do not need what the source has.
-    assert get_revision(registry) == before
+    assert get_revision(module_registry, team) == before
 
 
 @pytest.mark.parametrize(
@@ -149,50 +149,48 @@ def test_check_source_after_next_version_failed_still_finds_it(
     assert again["revision"] == revision
 
 
-def test_activate_other_version_ends_what_was_found(registry: Harness, fakes: FakeSources) -> None:
-    model_id = register_from(registry, f"{fakes.civitai_url}/models/111?modelVersionId=221", make_model_file("old"))
-    registry.owner.register(make_model_file("new"), "loras/ink.safetensors", replaces=model_id)
-    assert check(registry, model_id)["newer_at_source"] is not None
-    assert registry.owner.post(f"/models/{model_id}/versions/1/activate").status_code == 200
-    assert registry.owner.get(f"/models/{model_id}").json()["newer_at_source"] is None
+def test_activate_other_version_ends_what_was_found(team: ApiCaller, fakes: FakeSources) -> None:
+    model_id = register_from(team, f"{fakes.civitai_url}/models/111?modelVersionId=221", make_model_file("old"))
+    team.register(make_model_file("new"), "loras/ink.safetensors", replaces=model_id)
+    assert check(team, model_id)["newer_at_source"] is not None
+    assert team.post(f"/models/{model_id}/versions/1/activate").status_code == 200
+    assert team.get(f"/models/{model_id}").json()["newer_at_source"] is None
 
 
 def test_check_source_converted_model_is_compared_by_hash_of_its_original(
-    registry: Harness, fakes: FakeSources
+    module_registry: Harness, team: ApiCaller, fakes: FakeSources
 ) -> None:
-    model_id = register_from(
-        registry, f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors", make_model_file()
-    )
+    model_id = register_from(team, f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors", make_model_file())
     source = {"model_id": str(uuid4()), "version": 1, "file_hash": hash_of(fakes.huggingface.files["ink.safetensors"])}
-    with registry.resources.database.writing() as session:
+    with module_registry.resources.database.writing() as session:
         session.get_one(ModelRow, UUID(model_id)).derived_from = source
-    assert check(registry, model_id)["newer_at_source"] is None
+    assert check(team, model_id)["newer_at_source"] is None
     fakes.huggingface.files["ink.safetensors"] = make_model_file("newer")
-    assert check(registry, model_id)["newer_at_source"]["revision"] == COMMIT
+    assert check(team, model_id)["newer_at_source"]["revision"] == COMMIT
 
 
 @pytest.mark.parametrize("versions", [5, "222", {"id": 222}, [5, {"id": "222"}], []])
 def test_check_source_civitai_document_without_versions_returns_422(
-    registry: Harness, fakes: FakeSources, versions: Any
+    team: ApiCaller, fakes: FakeSources, versions: Any
 ) -> None:
-    model_id = register_from(registry, f"{fakes.civitai_url}/models/111", make_model_file("old"))
+    model_id = register_from(team, f"{fakes.civitai_url}/models/111", make_model_file("old"))
     fakes.civitai.versions = versions
-    refused = registry.owner.post(f"/models/{model_id}/check-source")
+    refused = team.post(f"/models/{model_id}/check-source")
     assert (refused.status_code, refused.json()["error_code"]) == (422, "source_not_found")
 
 
 @pytest.mark.parametrize("source", [None, "https://models.example/ink.safetensors", "{huggingface}/studio/ink"])
-def test_check_source_without_versions_returns_422(registry: Harness, fakes: FakeSources, source: str | None) -> None:
+def test_check_source_without_versions_returns_422(team: ApiCaller, fakes: FakeSources, source: str | None) -> None:
     url = source and source.format(huggingface=fakes.huggingface_url)
-    refused = registry.owner.post(f"/models/{register_from(registry, url, make_model_file())}/check-source")
+    refused = team.post(f"/models/{register_from(team, url, make_model_file())}/check-source")
     assert (refused.status_code, refused.json()["error_code"]) == (422, "link_refused")
 
 
-def test_check_source_that_fails_keeps_what_was_found(registry: Harness, fakes: FakeSources) -> None:
+def test_check_source_that_fails_keeps_what_was_found(team: ApiCaller, fakes: FakeSources) -> None:
     page = f"{fakes.huggingface_url}/studio/ink/blob/{OLD_COMMIT}/ink.safetensors"
-    model_id = register_from(registry, page, make_model_file("old"))
-    found = check(registry, model_id)["newer_at_source"]
+    model_id = register_from(team, page, make_model_file("old"))
+    found = check(team, model_id)["newer_at_source"]
     fakes.huggingface.refusals = [(503, {})]
-    assert registry.owner.post(f"/models/{model_id}/check-source").status_code == 503
-    assert registry.owner.get(f"/models/{model_id}").json()["newer_at_source"] == found
-    assert registry.owner.post(f"/models/{uuid4()}/check-source").status_code == 404
+    assert team.post(f"/models/{model_id}/check-source").status_code == 503
+    assert team.get(f"/models/{model_id}").json()["newer_at_source"] == found
+    assert team.post(f"/models/{uuid4()}/check-source").status_code == 404

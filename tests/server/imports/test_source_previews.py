@@ -22,7 +22,7 @@ HUGGINGFACE = "/studio/ink/blob/main/ink.safetensors"
 
 def import_model(stopped: Stopped, url: str, **changed: Any) -> dict[str, Any]:
     """Import a link, and return the record of its model."""
-    owner = stopped.registry.owner
+    owner = stopped.owner
     import_id = start(owner, url, **changed)
     assert stopped.create_importer().import_next() is True
     done = owner.get(f"/imports/{import_id}").json()
@@ -52,7 +52,7 @@ def test_import_civitai_first_allowed_picture_becomes_the_preview(
     stopped: Stopped, fakes: FakeSources, images: list[dict[str, Any]]
 ) -> None:
     model = import_model(stopped, fakes.civitai_url + CIVITAI)
-    owner = stopped.registry.owner
+    owner = stopped.owner
     assert owner.get(model["preview_url"].removeprefix("/api/v1")).status_code == 200
     assert "version.preview_set" in list_actions(owner)
     asked = [path for path, _ in fakes.storage.server.requests if "picture" in path]
@@ -106,7 +106,7 @@ def test_import_picture_that_cannot_be_used_does_not_fail_the_import(
 def test_import_next_version_keeps_the_picture_of_a_person(
     stopped: Stopped, fakes: FakeSources, images: list[dict[str, Any]]
 ) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     model = import_model(stopped, fakes.huggingface_url + HUGGINGFACE)
     owner.wait_until_verified(model["id"])
     set_own = owner.call("PUT", f"/models/{model['id']}/versions/1/preview", content=make_png("#ff0000"))
@@ -122,7 +122,7 @@ def test_import_next_version_keeps_the_picture_of_a_person(
 def test_cancel_import_while_its_picture_is_fetched_returns_409(
     stopped: Stopped, fakes: FakeSources, images: list[dict[str, Any]]
 ) -> None:
-    owner, answers = stopped.registry.owner, list[httpx2.Response]()
+    owner, answers = stopped.owner, list[httpx2.Response]()
     import_id = start(owner, fakes.civitai_url + CIVITAI)
 
     def cancel_and_respond(handler: BaseHTTPRequestHandler) -> None:
@@ -130,7 +130,7 @@ def test_cancel_import_while_its_picture_is_fetched_returns_409(
             answers.append(owner.post(f"/imports/{import_id}/cancel"))
         fakes.storage.respond(handler)
 
-    fakes.route("storage", cancel_and_respond)
+    fakes.route_storage(cancel_and_respond)
     assert stopped.create_importer().import_next() is True
     assert [each.status_code for each in answers] == [409]
     done = owner.get(f"/imports/{import_id}").json()
@@ -141,7 +141,7 @@ def test_cancel_import_while_its_picture_is_fetched_returns_409(
 def test_cancel_import_that_is_registered_and_not_recorded_as_done_returns_409(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
-    owner = stopped.registry.owner
+    owner = stopped.owner
     import_id = start(owner, fakes.huggingface_url + HUGGINGFACE)
     assert stopped.create_importer().import_next() is True
     model_id = owner.get(f"/imports/{import_id}").json()["model_id"]

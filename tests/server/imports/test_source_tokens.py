@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 
 from modelyard.server.encryption import SecretCipher
 from modelyard.server.imports.tokens.tables import SourceTokenRow
-from modelyard.server.settings import Settings
 from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.imports.conftest import PART
 from tests.server.imports.fake_sources import FAR_FUTURE, FakeSources
-from tests.server.imports.test_imports import PART, start, wait
+from tests.server.imports.test_imports import start, wait
 
 pytestmark = pytest.mark.slow
 
@@ -20,32 +21,25 @@ def get_host(address: str) -> str:
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """The smallest parts, so that files of some megabytes have several."""
-    return settings.model_copy(update={"part_size": PART})
-
-
-@pytest.fixture
 def link(fakes: FakeSources) -> str:
     """The link of a gated file, for which the source takes one token."""
     fakes.huggingface.is_gated, fakes.huggingface.token = True, "hf_right"
     return f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors"
 
 
-def test_set_source_token_is_listed_without_its_value_and_deleted(registry: Harness) -> None:
-    owner = registry.owner
+def test_set_source_token_is_listed_without_its_value_and_deleted(team: ApiCaller) -> None:
     for host in ("HuggingFace.co.", "[::1]:8443", "mirror.example:443"):
-        assert owner.put(f"/source-tokens/{host}", token="hf_right").status_code == 200
-    listed = owner.get("/source-tokens")
+        assert team.put(f"/source-tokens/{host}", token="hf_right").status_code == 200
+    listed = team.get("/source-tokens")
     assert [each["host"] for each in listed.json()["source_token_list"]] == [
         *("[::1]:8443", "huggingface.co", "mirror.example"),
     ]
-    assert {each["set_by"]["id"] for each in listed.json()["source_token_list"]} == {owner.user_id}
+    assert {each["set_by"]["id"] for each in listed.json()["source_token_list"]} == {team.user_id}
     assert listed.json()["is_enabled"] is True
-    assert owner.delete("/source-tokens/huggingface.co").status_code == 204
-    again = owner.delete("/source-tokens/huggingface.co")
+    assert team.delete("/source-tokens/huggingface.co").status_code == 204
+    again = team.delete("/source-tokens/huggingface.co")
     assert (again.status_code, again.json()["error_code"]) == (404, "source_token_not_found")
-    events = owner.get("/audit-events").text
+    events = team.get("/audit-events").text
     assert "source_token.set" in events
     assert "source_token.deleted" in events
     assert "hf_right" not in listed.text + events
@@ -59,123 +53,122 @@ def test_set_source_token_is_listed_without_its_value_and_deleted(registry: Harn
         *("a" * 64, ".".join(["a" * 62] * 4) + ".abc"),
     ],
 )
-def test_set_source_token_wrong_host_returns_422_naming_it(registry: Harness, host: str) -> None:
-    refused = registry.owner.put(f"/source-tokens/{host}", token="hf_right")
+def test_set_source_token_wrong_host_returns_422_naming_it(team: ApiCaller, host: str) -> None:
+    refused = team.put(f"/source-tokens/{host}", token="hf_right")
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "host")
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nend", "ä", "x" * 2001])
-def test_set_source_token_wrong_token_returns_422_without_showing_it(registry: Harness, token: str) -> None:
-    refused = registry.owner.put("/source-tokens/huggingface.co", token=token)
+def test_set_source_token_wrong_token_returns_422_without_showing_it(team: ApiCaller, token: str) -> None:
+    refused = team.put("/source-tokens/huggingface.co", token=token)
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "token")
     assert token == "" or token not in refused.text
 
 
-def test_set_source_token_beyond_limit_returns_409_and_replaces_at_it(registry: Harness) -> None:
-    owner = registry.owner
+def test_set_source_token_beyond_limit_returns_409_and_replaces_at_it(team: ApiCaller) -> None:
     for number in range(100):
-        assert owner.put(f"/source-tokens/{number}.example", token="hf_right").status_code == 200
-    refused = owner.put("/source-tokens/other.example", token="hf_right")
+        assert team.put(f"/source-tokens/{number}.example", token="hf_right").status_code == 200
+    refused = team.put("/source-tokens/other.example", token="hf_right")
     assert (refused.status_code, refused.json()["error_code"]) == (409, "source_token_limit_reached")
-    assert owner.put("/source-tokens/5.example", token="hf_other").status_code == 200
+    assert team.put("/source-tokens/5.example", token="hf_other").status_code == 200
 
 
-def test_stored_token_is_encrypted_for_its_own_row(registry: Harness, fakes: FakeSources, link: str) -> None:
-    owner = registry.owner
+def test_stored_token_is_encrypted_for_its_own_row(
+    module_registry: Harness, team: ApiCaller, fakes: FakeSources, link: str
+) -> None:
     host = get_host(fakes.huggingface_url)
-    owner.put("/source-tokens/other.example", token="hf_right")
-    owner.put(f"/source-tokens/{host}", token="hf_wrong")
-    with registry.resources.database.writing() as session:
-        rows = {row.host: row for row in session.query(SourceTokenRow)}
+    team.put("/source-tokens/other.example", token="hf_right")
+    team.put(f"/source-tokens/{host}", token="hf_wrong")
+    with module_registry.resources.database.writing() as session:
+        rows = {row.host: row for row in session.query(SourceTokenRow).filter_by(team_id=UUID(team.team_id))}
         assert "hf_" not in "".join(row.encrypted_token for row in rows.values())
         rows[host].encrypted_token = rows["other.example"].encrypted_token
-    states = {each["host"]: each["token_state"] for each in owner.get("/source-tokens").json()["source_token_list"]}
+    states = {each["host"]: each["token_state"] for each in team.get("/source-tokens").json()["source_token_list"]}
     assert states == {host: "unreadable", "other.example": "used"}
-    assert owner.post("/imports/resolve", url=link).json()["error_code"] == "source_restricted"
+    assert team.post("/imports/resolve", url=link).json()["error_code"] == "source_restricted"
 
 
 def test_resolve_gated_file_names_the_command_and_works_with_a_token(
-    registry: Harness, fakes: FakeSources, link: str
+    team: ApiCaller, fakes: FakeSources, link: str
 ) -> None:
-    owner, host = registry.owner, get_host(fakes.huggingface_url)
-    refused = owner.post("/imports/resolve", url=link).json()
+    host = get_host(fakes.huggingface_url)
+    refused = team.post("/imports/resolve", url=link).json()
     assert f"modelyard source-token set {host}" in refused["detail"]
     assert refused["host"] == host
-    owner.put(f"/source-tokens/{host}", token="hf_wrong")
-    expired = owner.post("/imports/resolve", url=link).json()
+    team.put(f"/source-tokens/{host}", token="hf_wrong")
+    expired = team.post("/imports/resolve", url=link).json()
     assert "token" in expired["detail"]
     assert "another one" in expired["detail"]
     assert "hf_wrong" not in str(expired)
-    owner.put(f"/source-tokens/{host}", token="hf_right")
-    assert owner.post("/imports/resolve", url=link).status_code == 200
+    team.put(f"/source-tokens/{host}", token="hf_right")
+    assert team.post("/imports/resolve", url=link).status_code == 200
 
 
-def test_import_gated_file_with_token_sends_it_to_its_host_only(
-    registry: Harness, fakes: FakeSources, link: str
-) -> None:
-    owner = registry.owner
+def test_import_gated_file_with_token_sends_it_to_its_host_only(team: ApiCaller, fakes: FakeSources, link: str) -> None:
     for address in (fakes.huggingface_url, fakes.civitai_url, fakes.storage.server.address):
-        owner.put(f"/source-tokens/{get_host(address)}", token="hf_right")
+        team.put(f"/source-tokens/{get_host(address)}", token="hf_right")
     # The storage refuses requests with a token.
-    assert wait(owner, start(owner, link))["error"] is None
+    assert wait(team, start(team, link))["error"] is None
     assert len(fakes.storage.ranges) == 1
 
 
 def test_stored_host_that_is_none_stops_no_import_and_is_deleted(
-    registry: Harness, fakes: FakeSources, link: str
+    module_registry: Harness, team: ApiCaller, fakes: FakeSources, link: str
 ) -> None:
     """Such rows were stored by an earlier version."""
-    owner, host = registry.owner, get_host(fakes.huggingface_url)
-    owner.put("/source-tokens/other.example", token="hf_right")
-    cipher = registry.resources.cipher
+    host = get_host(fakes.huggingface_url)
+    team.put("/source-tokens/other.example", token="hf_right")
+    cipher = module_registry.resources.cipher
     assert cipher is not None
-    with registry.resources.database.writing() as session:
-        row = session.query(SourceTokenRow).one()
+    with module_registry.resources.database.writing() as session:
+        row = session.query(SourceTokenRow).filter_by(team_id=UUID(team.team_id)).one()
         row.host = "other..example"
         row.encrypted_token = cipher.encrypt("t", f"source-token:{row.team_id}:{row.host}")
-    assert owner.post("/imports/resolve", url=link).json()["error_code"] == "source_restricted"
-    owner.put(f"/source-tokens/{host}", token="hf_right")
-    assert owner.post("/imports/resolve", url=link).status_code == 200
-    states = {each["host"]: each["token_state"] for each in owner.get("/source-tokens").json()["source_token_list"]}
+    assert team.post("/imports/resolve", url=link).json()["error_code"] == "source_restricted"
+    team.put(f"/source-tokens/{host}", token="hf_right")
+    assert team.post("/imports/resolve", url=link).status_code == 200
+    states = {each["host"]: each["token_state"] for each in team.get("/source-tokens").json()["source_token_list"]}
     assert states == {host: "used", "other..example": "unreadable"}
-    assert owner.delete("/source-tokens/other..example").status_code == 204
+    assert team.delete("/source-tokens/other..example").status_code == 204
 
 
-def test_resolve_token_of_other_team_is_not_sent(registry: Harness, fakes: FakeSources, link: str) -> None:
-    other: ApiCaller = registry.create_other_team()
+def test_resolve_token_of_other_team_is_not_sent(
+    module_registry: Harness, team: ApiCaller, fakes: FakeSources, link: str
+) -> None:
+    other: ApiCaller = module_registry.create_other_team()
     other.put(f"/source-tokens/{get_host(fakes.huggingface_url)}", token="hf_right")
-    assert registry.owner.post("/imports/resolve", url=link).json()["error_code"] == "source_restricted"
+    assert team.post("/imports/resolve", url=link).json()["error_code"] == "source_restricted"
     assert other.post("/imports/resolve", url=link).status_code == 200
 
 
-def test_resolve_civitai_early_access_with_token_returns_draft(registry: Harness, fakes: FakeSources) -> None:
+def test_resolve_civitai_early_access_with_token_returns_draft(team: ApiCaller, fakes: FakeSources) -> None:
     civitai, page = fakes.civitai, f"{fakes.civitai_url}/models/111"
     civitai.version |= {"availability": "EarlyAccess", "earlyAccessEndsAt": FAR_FUTURE}
     civitai.download_refusal, civitai.token = (403, {"error": "Early Access", "deadline": FAR_FUTURE}), "right"
-    refused = registry.owner.post("/imports/resolve", url=page).json()
+    refused = team.post("/imports/resolve", url=page).json()
     assert f"modelyard source-token set {get_host(fakes.civitai_url)}" in refused["detail"]
-    registry.owner.put(f"/source-tokens/{get_host(fakes.civitai_url)}", token="right")
-    assert registry.owner.post("/imports/resolve", url=page).json()["size"] == len(civitai.content)
+    team.put(f"/source-tokens/{get_host(fakes.civitai_url)}", token="right")
+    assert team.post("/imports/resolve", url=page).json()["size"] == len(civitai.content)
 
 
 def test_import_token_expires_half_way_fails_in_words_and_retry_succeeds_with_a_new_one(
-    registry: Harness, fakes: FakeSources, link: str
+    team: ApiCaller, fakes: FakeSources, link: str
 ) -> None:
-    owner, host = registry.owner, get_host(fakes.huggingface_url)
+    host = get_host(fakes.huggingface_url)
     fakes.huggingface.files["ink.safetensors"] = make_model_file("large", 2 * PART + 1000)
-    owner.put(f"/source-tokens/{host}", token="hf_right")
+    team.put(f"/source-tokens/{host}", token="hf_right")
 
     def expire() -> None:
         fakes.huggingface.token = "hf_new"
 
     fakes.storage.cut_after, fakes.storage.on_cut = [PART + 500], expire
-    import_id = start(owner, link)
-    failed = wait(owner, import_id, "failed")
+    import_id = start(team, link)
+    failed = wait(team, import_id, "failed")
     assert failed["error_code"] == "source_restricted"
     assert f"modelyard source-token set {host}" in failed["error"]
-    owner.put(f"/source-tokens/{host}", token="hf_new")
-    assert owner.post(f"/imports/{import_id}/retry").status_code == 200
-    assert wait(owner, import_id)["error"] is None
+    team.put(f"/source-tokens/{host}", token="hf_new")
+    assert team.post(f"/imports/{import_id}/retry").status_code == 200
+    assert wait(team, import_id)["error"] is None
 
 
 @pytest.mark.parametrize("cipher", [None, SecretCipher((b"o" * 32,))], ids=["no key", "other key"])

@@ -4,19 +4,20 @@ import os
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
 
 from modelyard.server.imports.importer import MAX_TRIES
 from modelyard.server.imports.tables import ImportRow
-from modelyard.server.settings import Settings
 from modelyard.server.uploads.tables import UploadRow
 from tests.server.environments import only_on
-from tests.server.harness import Harness, hash_of, make_model_file
+from tests.server.harness import ApiCaller, hash_of, make_model_file
+from tests.server.imports.conftest import PART
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
-from tests.server.imports.test_imports import PART, start, wait
+from tests.server.imports.test_imports import start, wait
 from tests.server.imports.test_unsized_imports import check_imported
 
 pytestmark = pytest.mark.slow
@@ -24,12 +25,6 @@ pytestmark = pytest.mark.slow
 CONTENT = make_model_file("large", 2 * PART + 1000)
 TOTAL = len(CONTENT)
 STATVFS = os.statvfs
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """The smallest parts, so that files of some megabytes have several."""
-    return settings.model_copy(update={"part_size": PART})
 
 
 def send_chunked(handler: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str]) -> None:
@@ -66,18 +61,18 @@ def script(fakes: FakeSources, *first: Callable[[BaseHTTPRequestHandler], None])
         else:
             fakes.storage.respond(handler)
 
-    fakes.route("storage", respond)
+    fakes.route_storage(respond)
     return f"{fakes.storage.server.address}/file/ink.safetensors"
 
 
-def test_import_with_length_and_shorter_chunked_body_is_tried_again(registry: Harness, fakes: FakeSources) -> None:
+def test_import_with_length_and_shorter_chunked_body_is_tried_again(team: ApiCaller, fakes: FakeSources) -> None:
     headers = {"Content-Length": str(TOTAL)}
     link = script(fakes, lambda handler: send_chunked(handler, 200, CONTENT[: PART + 300], headers))
-    check_imported(registry, start(registry.owner, link), CONTENT)
+    check_imported(team, start(team, link), CONTENT)
 
 
 @pytest.mark.parametrize("total", [str(TOTAL), "*"])
-def test_import_range_that_ends_early_is_tried_again(registry: Harness, fakes: FakeSources, total: str) -> None:
+def test_import_range_that_ends_early_is_tried_again(team: ApiCaller, fakes: FakeSources, total: str) -> None:
     def cut(handler: BaseHTTPRequestHandler) -> None:
         fakes.storage.cut_after = [PART + 500]
         fakes.storage.respond(handler)
@@ -86,26 +81,24 @@ def test_import_range_that_ends_early_is_tried_again(registry: Harness, fakes: F
     short = CONTENT[PART : PART + 300]
     send = send_until_closed if total != "*" else send_chunked
     link = script(fakes, cut, lambda handler: send(handler, 206, short, headers))
-    check_imported(registry, start(registry.owner, link), CONTENT)
+    check_imported(team, start(team, link), CONTENT)
 
 
 @pytest.mark.parametrize("has_size", [True, False], ids=["with size", "without size"])
-def test_import_encoded_body_is_refused(registry: Harness, fakes: FakeSources, has_size: bool) -> None:
+def test_import_encoded_body_is_refused(team: ApiCaller, fakes: FakeSources, has_size: bool) -> None:
     headers = {"Content-Encoding": "gzip"}
     link = script(fakes, *[lambda handler: send_chunked(handler, 200, CONTENT, headers)] * 2)
     changed = {"file_size": TOTAL, "file_hash": hash_of(CONTENT)} if has_size else {}
-    failed = wait(registry.owner, start(registry.owner, link, **changed), "failed", "done")
+    failed = wait(team, start(team, link, **changed), "failed", "done")
     assert failed["error_code"] == "link_refused"
     assert "gzip" in failed["error"]
 
 
-def test_import_without_size_above_the_largest_number_of_parts_is_refused(
-    registry: Harness, fakes: FakeSources
-) -> None:
-    registry.owner.put("/teams/current", quota_bytes=None)
+def test_import_without_size_above_the_largest_number_of_parts_is_refused(team: ApiCaller, fakes: FakeSources) -> None:
+    team.put("/teams/current", quota_bytes=None)
     headers = {"Content-Length": str(10_000 * PART + 1)}
     link = script(fakes, *[lambda handler: send_until_closed(handler, 200, b"x" * 100, headers)] * 2)
-    failed = wait(registry.owner, start(registry.owner, link), "failed", "done")
+    failed = wait(team, start(team, link), "failed", "done")
     assert failed["error_code"] == "link_refused"
     assert "parts" in failed["error"]
 
@@ -113,7 +106,7 @@ def test_import_without_size_above_the_largest_number_of_parts_is_refused(
 def test_import_next_without_size_and_etag_that_is_always_cut_fails_after_its_tries(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
-    owner, link = stopped.registry.owner, script(fakes)
+    owner, link = stopped.owner, script(fakes)
     fakes.storage.etag, fakes.storage.cut_after = None, [PART + 500] * 20
     import_id, importer = start(owner, link), stopped.create_importer()
     for _ in range(MAX_TRIES):
@@ -128,7 +121,7 @@ def test_import_next_without_size_and_etag_that_is_always_cut_fails_after_its_tr
 def test_import_next_without_size_larger_than_the_disk_fails_at_once(
     stopped: Stopped, fakes: FakeSources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner, link = stopped.registry.owner, script(fakes)
+    owner, link = stopped.owner, script(fakes)
     import_id = start(owner, link)
 
     def fill_disk(path: Path) -> os.statvfs_result:
@@ -140,7 +133,7 @@ def test_import_next_without_size_larger_than_the_disk_fails_at_once(
         monkeypatch.setattr(os, "statvfs", fill_disk)
         fakes.storage.respond(handler)
 
-    fakes.route("storage", lambda each: fakes.storage.respond(each) if each.command == "HEAD" else answer(each))
+    fakes.route_storage(lambda each: fakes.storage.respond(each) if each.command == "HEAD" else answer(each))
     stopped.create_importer().import_next()
     failed = owner.get(f"/imports/{import_id}").json()
     assert (failed["import_state"], failed["error_code"]) == ("failed", "storage_full")
@@ -149,7 +142,7 @@ def test_import_next_without_size_larger_than_the_disk_fails_at_once(
 def test_import_next_without_size_that_begins_anew_reserves_one_part_again(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
-    owner, link = stopped.registry.owner, script(fakes)
+    owner, link = stopped.owner, script(fakes)
     fakes.storage.etag, fakes.storage.cut_after = None, [2 * PART + 500]
     import_id, importer = start(owner, link), stopped.create_importer()
     importer.import_next()
@@ -158,18 +151,18 @@ def test_import_next_without_size_that_begins_anew_reserves_one_part_again(
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         with stopped.resources.database.reading() as session:
-            upload = session.scalars(select(UploadRow)).one()
+            upload = session.scalars(select(UploadRow).where(UploadRow.team_id == UUID(owner.team_id))).one()
             reserved.append((upload.file_size, upload.multipart_id is not None))
         fakes.storage.respond(handler)
 
-    fakes.route("storage", lambda each: fakes.storage.respond(each) if each.command == "HEAD" else answer(each))
+    fakes.route_storage(lambda each: fakes.storage.respond(each) if each.command == "HEAD" else answer(each))
     importer.import_next()
     assert reserved == [(PART, True)]
     assert owner.get(f"/imports/{import_id}").json()["import_state"] == "done"
 
 
 def test_import_next_after_a_kill_before_its_first_report_starts_anew(stopped: Stopped, fakes: FakeSources) -> None:
-    owner, link = stopped.registry.owner, script(fakes)
+    owner, link = stopped.owner, script(fakes)
     fakes.storage.cut_after = [2 * PART + 500]
     import_id, importer = start(owner, link), stopped.create_importer()
     importer.import_next()
