@@ -28,9 +28,9 @@ CLIENT_CODE := $(addprefix src/modelyard/,__init__.py __main__.py wire comfyui t
 # PYTEST adds arguments: make test PYTEST="-k paths".
 PYTEST ?=
 # Each process runs whole files, whose tests share fixtures, until one of them has nothing left. Slow tests wait for other
-# programs for part of the time, so that two cores have work for three processes.
+# programs for part of the time, so that two cores have work for four processes.
 PARALLEL := -n 2 --dist worksteal
-PARALLEL_SLOW := -n 3 --dist worksteal
+PARALLEL_SLOW := -n 4 --dist worksteal
 # So does PLAYWRIGHT for the page's tests: make browser PLAYWRIGHT="upload.spec.ts".
 PLAYWRIGHT ?=
 KILLS ?= 200

@@ -1,8 +1,9 @@
 """Fixtures of all tests: a check for blocking calls, asyncio as the only backend, shared PostgreSQL and S3 servers."""
 
+import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("modelyard", settings.get_profile("random"), derandomize=True)
 settings.load_profile("modelyard")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """Leave modules and tests out of garbage collection, which they never are, and let it run less often."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000)
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,7 +66,7 @@ def default_interrupt() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def no_blocking_calls() -> Iterator[None]:
     """Make blocking calls of ``modelyard`` on an event loop raise ``BlockingError`` (files, sockets, sleep).
 

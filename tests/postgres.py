@@ -137,9 +137,12 @@ class RunningPostgres:
 
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
-        """Create a database as a copy of the template, yield its URL, and drop it even if clients are connected."""
+        """Create a database as a copy of the template, yield its URL, and drop it even if clients are connected.
+
+        Files are copied because the default, which logs each page, takes three times the processor time.
+        """
         name = f"test_{uuid4().hex}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         try:
             yield self.url(name)
         finally:

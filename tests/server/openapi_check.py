@@ -40,12 +40,9 @@ def _list_routes(document: dict[str, Any]) -> list[Route]:
 
 
 def _find_operation(routes: list[Route], request: httpx2.Request) -> Operation | None:
+    path = request.url.path
     return next(
-        (
-            operation
-            for method, path, operation in routes
-            if method == request.method and path.fullmatch(request.url.path)
-        ),
+        (operation for method, pattern, operation in routes if method == request.method and pattern.fullmatch(path)),
         None,
     )
 

@@ -1,6 +1,9 @@
 """From the first release to today: nothing is lost, and everything still works."""
 
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,9 +15,10 @@ from modelyard.server.app import create_app
 from modelyard.server.database.migrations import migrate, schema_state
 from modelyard.server.database.session import Database
 from modelyard.server.identity.state import Identity
-from modelyard.server.resources import Resources, open_resources
+from modelyard.server.resources import Resources, build_database_url, open_resources
 from modelyard.server.settings import Settings
 from modelyard.server.teams.operations import restore_team
+from tests.postgres import RunningPostgres
 from tests.server.conftest import CHEAP
 from tests.server.database.first_release import (
     GONE_TEAM,
@@ -64,15 +68,67 @@ def release(database_url: str, tmp_path: Path) -> FirstRelease:
     return release
 
 
-@pytest.fixture
-def upgraded(release: FirstRelease, database_url: str, tmp_path: Path) -> Iterator[Upgraded]:
-    url = None if database_url.startswith("sqlite") else database_url
-    settings = Settings(data_dir=tmp_path, database_url=url, public_url="http://registry.test")
+@contextmanager
+def open_upgraded(settings: Settings, release: FirstRelease) -> Iterator[Upgraded]:
+    """Open today's registry on a first release, which upgrades the database unless that was done before."""
     with (
         open_resources(settings, Identity(CHEAP), PATIENT) as resources,
         HarnessClient(create_app(resources), None) as client,
     ):
         yield Upgraded(resources, client, release)
+
+
+@dataclass(frozen=True)
+class UpgradedFiles:
+    """The folder and the database of a first release that was upgraded; ``postgres`` is None on SQLite."""
+
+    release: FirstRelease
+    settings: Settings
+    postgres: RunningPostgres | None
+
+    @contextmanager
+    def copy(self, data_dir: Path) -> Iterator[Settings]:
+        """Copy both, and yield the settings of a registry on the copies; the copied database is dropped at the end."""
+        shutil.copytree(self.settings.data_dir, data_dir)
+        with ExitStack() as stack:
+            url = None
+            if self.postgres is not None:
+                template = build_database_url(self.settings).rpartition("/")[2]
+                url = stack.enter_context(self.postgres.database(template))
+            yield self.settings.model_copy(update={"data_dir": data_dir, "database_url": url})
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def upgraded_files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpgradedFiles]:
+    """A first release that was upgraded once for all tests of a kind of database."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("upgraded"), public_url="http://registry.test")
+    with ExitStack() as stack:
+        postgres = request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
+        if postgres is not None:
+            settings = settings.model_copy(update={"database_url": stack.enter_context(postgres.database())})
+        release = FirstRelease()
+        release.write(build_database_url(settings), settings.data_dir)
+        with open_resources(settings, Identity(CHEAP), PATIENT):
+            pass
+        yield UpgradedFiles(release, settings, postgres)
+
+
+@pytest.fixture
+def upgraded(upgraded_files: UpgradedFiles, tmp_path: Path) -> Iterator[Upgraded]:
+    with (
+        upgraded_files.copy(tmp_path / "data") as settings,
+        open_upgraded(settings, upgraded_files.release) as upgraded,
+    ):
+        yield upgraded
+
+
+@pytest.fixture
+def upgraded_at_start(release: FirstRelease, database_url: str, tmp_path: Path) -> Iterator[Upgraded]:
+    """The registry in the process that upgraded its database."""
+    url = None if database_url.startswith("sqlite") else database_url
+    settings = Settings(data_dir=tmp_path, database_url=url, public_url="http://registry.test")
+    with open_upgraded(settings, release) as upgraded:
+        yield upgraded
 
 
 def test_first_release_database_fills_every_table_and_is_behind(release: FirstRelease, database: Database) -> None:
@@ -118,7 +174,8 @@ def test_upgrade_renamed_jobs_keep_their_leases(database: Database) -> None:
     assert sorted(names) == ["offline machines", "scrub", "thorough clean-up"]
 
 
-def test_upgrade_models_can_be_served_restored_and_registered(upgraded: Upgraded) -> None:
+def test_upgrade_models_can_be_served_restored_and_registered(upgraded_at_start: Upgraded) -> None:
+    upgraded = upgraded_at_start
     assert upgraded.content("verified") == make_model_file("verified")
     trashed = upgraded.models(deleted="true")["trashed"]["id"]
     assert upgraded.owner().post(f"/models/{trashed}/restore").status_code == 200

@@ -46,8 +46,11 @@ def make_photo_with_place(orientation: int = 1) -> bytes:
     return save(draw(size=(400, 300)), "JPEG", exif=exif, comment=b"secret comment", quality=95)
 
 
-def make_bomb(side: int = 40_000) -> bytes:
-    """Return a small PNG that claims side x side pixels; its rows are all zero."""
+def make_bomb(side: int = 16_000) -> bytes:
+    """Return a small PNG that claims side x side pixels; its rows are all zero.
+
+    By default it has more pixels than Pillow opens (179 million).
+    """
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     packer = zlib.compressobj(9)
     row = b"\0" * (1 + (side + 7) // 8)
