@@ -5,6 +5,7 @@ sd-scripts `train_network.py` (tags are counted once a caption, lower-cased, wit
 """
 
 import json
+from math import nan
 from typing import Any
 
 import pytest
@@ -53,6 +54,9 @@ CASES: dict[str, tuple[dict[str, Any], list[str], str]] = {
     ),
     "AT single tag": ({"ss_tag_frequency": {"1_inkwsh": {"inkwsh": 1}}}, ["inkwsh"], "file"),
     "KO class words of ss_datasets, without regularisation": ({"ss_datasets": KO_DATASETS}, ["inkwsh"], "folder"),
+    "KO class words of ss_datasets with the mean of no numbers": (
+        {"ss_datasets": [KO_DATASETS[0] | {"bucket_info": {"mean_img_ar_error": nan}}]}, ["inkwsh"], "folder",
+    ),
     "KO folder name": (build_sets("10_inkwsh drawing", ink=48), ["inkwsh drawing"], "folder"),
     "KO folder name that says nothing": (build_sets("10_images", inkwsh=46, ink_wash=20), ["inkwsh"], "guess"),
     "KO folder names of a regularisation set": (

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from modelyard.server.strict_json import JsonLimits, JsonRejected, build_unique_object, check_size, reject_constant
@@ -18,11 +19,12 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
-def parse(document: bytes) -> Any:
+def parse(document: bytes, parse_constant: Callable[[str], Any] = reject_constant) -> Any:
     """Parse a UTF-8 JSON document; every negative integer is returned as -1.
 
-    Stricter than ``json``: no key twice in an object, no NaN, no infinity, no lone surrogates, no number of more than
-    20 digits; depth and number of values are limited before parsing.
+    Stricter than ``json``: no key twice in an object, no lone surrogates, no number of more than 20 digits; depth and
+    number of values are limited before parsing. NaN and the infinities are refused, unless ``parse_constant`` takes
+    their names and returns a value for them.
 
     Raises:
         JsonRejected: the document is invalid or too large; never a RecursionError or a MemoryError.
@@ -45,7 +47,7 @@ def parse(document: bytes) -> Any:
             object_pairs_hook=build_unique_object,
             parse_int=integer,
             parse_float=_parse_finite,
-            parse_constant=reject_constant,
+            parse_constant=parse_constant,
         )
     except JsonRejected:
         raise

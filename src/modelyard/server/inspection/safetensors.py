@@ -82,7 +82,8 @@ def validate_safetensors(reader: Reader) -> ModelMetadata:
     tensors = {name: _parse_tensor(name, entry) for name, entry in header.items()}
     _check_contiguous(list(tensors.values()), reader.size - 8 - header_length)
 
-    layers = Layers({name: tensor.shape for name, tensor in tensors.items()})
+    # U8 holds packed weights of 4 bits (ComfyUI's nvfp4, bitsandbytes), whose shape is not that of the layer.
+    layers = Layers({name: None if tensor.dtype == "U8" else tensor.shape for name, tensor in tensors.items()})
     training = parse_training_metadata(metadata)
     description = describe_model(layers, training.claims)
     return ModelMetadata(

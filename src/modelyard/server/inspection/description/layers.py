@@ -19,6 +19,8 @@ _PREFIXES = (
     *("base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "unet.", "net."),
     *("lora_unet_", "lora_transformer_", "lycoris_"),
 )
+# Only adapters have these, also for layers that they store in full.
+_ADAPTER_PREFIXES = ("lora_unet_", "lora_te", "lora_transformer_", "lycoris_")
 # kohya and OneTrainer write lora_down, PEFT lora_A, old diffusers lora.down or lora_linear_layer.down.
 _LORA = re.compile(
     r"(.*?)[._](?:lora_linear_layer\.|lora_|lora\.)(down|up|A|B)(?:\.default)?(?:\.weight)?\Z", re.DOTALL
@@ -41,7 +43,8 @@ class Layers:
 
     def __init__(self, shapes: Shapes) -> None:
         self.tensor_names = [name for name in shapes if len(name) <= _LONGEST_NAME]
-        self.is_adapter = False
+        self.is_adapter = any(name.startswith(_ADAPTER_PREFIXES) for name in self.tensor_names)
+        self._has_branches = any(map(_has_low_rank_branches, self.tensor_names))
         self._inputs: dict[str, int] = {}
         self._outputs: dict[str, int] = {}
         self._ranks: Counter[int] = Counter()
@@ -92,7 +95,7 @@ class Layers:
     def _add(self, tensor: str, shape: Shape) -> str:
         """Record the sizes that a tensor shows, and return the name of its layer."""
         # Full models have tens of thousands of tensors, for which the expressions are slow.
-        may_adapt = "lora" in tensor or "_w1" in tensor or "_w2" in tensor
+        may_adapt = not self._has_branches and ("lora" in tensor or "_w1" in tensor or "_w2" in tensor)
         found = (_LORA.match(tensor) or _LYCORIS.match(tensor)) if may_adapt else None
         if found is None:
             name = _normalize(_strip_end(tensor))
@@ -113,10 +116,15 @@ class Layers:
         return name
 
 
+def _has_low_rank_branches(tensor: str) -> bool:
+    """Return whether this tensor is of a model whose own layers have low-rank branches: nunchaku, IP-Adapter FaceID."""
+    return tensor.endswith(".qweight") or tensor.startswith("ip_adapter.")
+
+
 def _strip_end(tensor: str) -> str:
-    """Return the name of a full model's layer."""
+    """Return the name of a layer that is stored in full: as a weight, or as the difference of one."""
     name, _, end = tensor.rpartition(".")
-    return name if end in ("weight", "bias", "scale") else tensor
+    return name if end in ("weight", "bias", "scale", "diff") else tensor
 
 
 def _normalize(name: str) -> str:

@@ -76,7 +76,8 @@ def parse_table(metadata: Mapping[str, str], key: str) -> Any:
     if not text or len(text) > MAX_TABLE:
         return None
     try:
-        return json_limits.parse(text.encode("utf-8", "surrogatepass"))
+        # Trainers write the mean of no numbers as NaN, which nothing here reads.
+        return json_limits.parse(text.encode("utf-8", "surrogatepass"), parse_constant=lambda _name: None)
     except json_limits.JsonRejected:
         return None
 
