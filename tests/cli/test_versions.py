@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,8 +109,8 @@ def test_versions_table_fits_80_columns_and_has_notes(pushed: Command) -> None:
     assert pushed("versions", "ink", "-q").out == "2\n1\n"
 
 
-def test_format_versions_cuts_notes_to_given_columns() -> None:
-    each = ModelVersion.model_validate(
+def build_version(**changed: Any) -> ModelVersion:
+    return ModelVersion.model_validate(
         {
             "version": 123,
             "version_status": "superseded",
@@ -126,7 +127,12 @@ def test_format_versions_cuts_notes_to_given_columns() -> None:
             "preview_url": None,
             "preview_color": None,
         }
+        | changed
     )
+
+
+def test_format_versions_cuts_notes_to_given_columns() -> None:
+    each = build_version()
     table = list(map(str, format_versions([each], 80)))
     assert max(map(count_columns, table)) <= 80
     assert table[1].endswith("…")
@@ -211,3 +217,12 @@ def test_failed_version_is_shown_with_reason_and_marked_in_list(signed_in: Comma
     listed = signed_in("versions", "ink").out
     assert "Version 2 failed: This file names 'os.system'" in listed
     assert list_versions(signed_in) == [(2, "failed"), (1, "current")]
+
+
+def test_format_versions_says_why_one_failed_and_why_one_waits() -> None:
+    failed = build_version(version=1, verification="failed", verification_error="It is no model.")
+    waiting = build_version(version=2, verification="pending", verification_error="The inspection failed.")
+    assert list(map(str, format_versions([waiting, failed], 80)))[-2:] == [
+        "Version 2 is not verified yet: The inspection failed.",
+        "Version 1 failed: It is no model.",
+    ]

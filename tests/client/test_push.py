@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.api.batched_calls import BatchedCalls
+from modelyard.client.api.paging import Paging
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.batch import push_all
@@ -12,12 +14,14 @@ from modelyard.client.transfers.dry_run import plan_push
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushFailed, PushOptions, PushResult
 from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
+from modelyard.client.transfers.verification import find_verified_version
 from modelyard.transfer.limiter import Limiter, Rank, RequestQueue
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
 from modelyard.wire.teams import TeamUpdate
 from tests.client.model_files import write_model_file
+from tests.client.scripted_server import Responses
 from tests.server.inspection.builders import (
     build_checkpoint,
     build_tensorless_checkpoint,
@@ -184,6 +188,26 @@ async def test_push_without_waiting_returns_pending_version_and_repeated_push_wa
     assert (pending.outcome, pending.version) == ("new version", 2)
     again = await pusher.push(build_request(tmp_path / "2.pt", path))
     assert (again.outcome, again.version_status, again.model.version) == ("already there", "current", 2)
+
+
+async def test_find_verified_version_ends_when_the_inspection_has_failed_in_the_registry(
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path, responses: Responses, url: str
+) -> None:
+    model = (await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))).model
+    reason = {"verification": "pending", "verification_error": "Its inspection failed."}
+    pending = model.model_copy(update={"verification": "pending", "version_count": 2})
+    listed = await registry.list_versions(model.id, Paging())
+    responses.add(200, (model.model_copy(update=reason)).model_dump(mode="json"))
+    responses.add(
+        200,
+        {
+            **listed.model_dump(mode="json"),
+            "version_list": [version.model_dump(mode="json") | reason for version in listed.version_list],
+        },
+    )
+    async with RegistryApi(url, "sk-x") as scripted:
+        with pytest.raises(problems.ModelNotVerified, match="Its inspection failed"):
+            await find_verified_version(BatchedCalls(scripted), pending, model.file_hash, lambda: None)
 
 
 async def test_push_newest_content_after_rollback_raises_version_not_current(

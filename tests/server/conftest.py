@@ -15,9 +15,18 @@ from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
 from tests.server.environments import PARTS, PATIENT, Environments, create_migrated_file
 from tests.server.harness import ApiCaller, Harness
+from tests.server.sandbox_imports import broken_sandbox, imports_forbidden_in_sandboxes
+
+__all__ = ["broken_sandbox"]
 
 # The production algorithm with the lowest possible cost.
 CHEAP = PasswordHasher(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_imports_in_sandboxes() -> Iterator[None]:
+    with imports_forbidden_in_sandboxes():
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

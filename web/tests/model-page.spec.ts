@@ -104,6 +104,22 @@ test('the address of an unknown model says that it was not found', async ({ page
   await expect(page.getByRole('heading', { name: 'Model not found' })).toBeVisible()
 })
 
+test('a model whose inspection failed is not being verified, and says why it waits', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const { id } = await registerModel(registry, 'loras/waits.safetensors')
+  const waits = { verification: 'pending', verification_error: 'The inspection of this file failed.' }
+  await page.route(`**/api/v1/models/${id}`, async (route) => {
+    const answer = await route.fetch()
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), ...waits } })
+  })
+  await signIn(registry.owner, `/models/${id}`)
+  await expect(page.getByRole('alert').filter({ hasText: waits.verification_error })).toContainText('Not verified yet')
+  await expect(page.getByText('Being verified')).toHaveCount(0)
+})
+
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`the page of a model is accessible and fits wide and narrow screens (${colorScheme})`, async ({
     page,

@@ -232,6 +232,18 @@ test('describeDelivery names what is left, problems first', () => {
       'problem',
       'Verification failed: It is no model.',
     ],
+    [
+      { verification: 'pending', verification_error: 'Its inspection failed.' },
+      undefined,
+      'problem',
+      'Not verified yet: Its inspection failed.',
+    ],
+    [
+      { pending_version: { version: 2, verification: 'pending', verification_error: 'Its inspection failed.' } },
+      states,
+      'problem',
+      'Version 2 is not verified yet: Its inspection failed.',
+    ],
     [{ model_status: 'disabled' }, states, 'idle', 'Stored. It is disabled, so no machine gets it.'],
   ]
   const fleet = { offline: new Set(['e']), isEmpty: false }

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from typing import Any
 from uuid import UUID
 
 from modelyard.client.api.batched_calls import BatchedCalls
@@ -47,7 +48,18 @@ class EndedImport:
         """Why there is no verified model; None if there is one."""
         if self.model is None:
             return self.record.error or "It was cancelled."
-        return self.model.verification_error if self.model.verification == "failed" else None
+        return None if self.model.verification == "verified" else self.model.verification_error
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record of the import, and how far the verification of its model is."""
+        model = self.model
+        state = {name: getattr(model, name, None) for name in ("verification", "verification_error")}
+        return self.record.model_dump(mode="json") | state
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the model is there, and the registry has to verify it again later."""
+        return self.model is not None and self.model.verification == "pending"
 
 
 @dataclass(frozen=True)
@@ -164,7 +176,7 @@ async def wait_for_import(
         return EndedImport(record, None)
     model = await registry.get_model(record.model_id)
     pauses = generate_pauses(_FIRST_POLL_SECONDS, _MAX_POLL_SECONDS)
-    while model.verification == "pending":
+    while model.verification == "pending" and not model.verification_error:
         await asyncio.sleep(next(pauses))
         model = await registry.get_model(record.model_id)
     return EndedImport(record, model)

@@ -51,7 +51,7 @@ def _build_from_models(models: Iterable[Model]) -> DesiredState:
     unverified: list[RejectedEntry] = []
     for model in models:
         if model.verification == "pending":
-            reason = "The registry has not verified it yet. Try again in a minute."
+            reason = model.verification_error or "The registry has not verified it yet. Try again in a minute."
             unverified.append(build_waiting_entry(_to_manifest_entry(model), reason))
         else:
             entries.append(_to_manifest_entry(model))

@@ -219,7 +219,9 @@ class Model(Schema):
     verification: Verification = Field(
         description="Whether the registry has read and verified the content.", examples=["verified"]
     )
-    verification_error: str | None = Field(description="Why verification failed.", examples=[None])
+    verification_error: str | None = Field(
+        description="Why verification failed, or why it has to be tried again.", examples=[None]
+    )
     blake3_hash: str | None = Field(
         description="`blake3:` and the hex digest, once verified.", examples=["blake3:af13…"]
     )

@@ -42,7 +42,9 @@ class PendingVersion(Schema):
     verification: Verification = Field(
         description="`failed` stays until the next version or an activation.", examples=["pending"]
     )
-    verification_error: str | None = Field(description="Why verification failed.", examples=[None])
+    verification_error: str | None = Field(
+        description="Why verification failed, or why it has to be tried again.", examples=[None]
+    )
 
 
 class ModelVersion(Schema):
@@ -72,7 +74,9 @@ class ModelVersion(Schema):
     verification: Verification = Field(
         description="Whether the registry has read and verified the content.", examples=["verified"]
     )
-    verification_error: str | None = Field(description="Why verification failed.", examples=[None])
+    verification_error: str | None = Field(
+        description="Why verification failed, or why it has to be tried again.", examples=[None]
+    )
     created_by: Creator = Field(
         description="Who uploaded it.", examples=[{"kind": "user", "id": None, "display_name": "Ada"}]
     )

@@ -1,5 +1,6 @@
 """Conversions: pickle files become safetensors models with equal tensors, beside the model that they come from."""
 
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -116,6 +117,19 @@ def test_convert_again_after_the_result_is_damaged_repairs_it(module_registry: H
         failed = {"verification": "failed", "verification_error": "Damaged."}
         session.execute(update(ModelVersionRow).where(ModelVersionRow.model_id == UUID(converted)).values(failed))
     assert team.post(f"/models/{source}/convert").status_code == 201
+
+
+def test_convert_whose_sandbox_fails_returns_503_and_logs_the_blob(
+    team: ApiCaller, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = push(team)
+    request.getfixturevalue("broken_sandbox")
+    with caplog.at_level(logging.ERROR, "modelyard.sandbox"):
+        refused = team.post(f"/models/{source}/convert")
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "unavailable")
+    [record] = [one for one in caplog.records if one.name == "modelyard.sandbox"]
+    assert record.__dict__["output"] == "the inspector is broken\n"
+    assert str(UUID(record.__dict__["blob"])) == record.__dict__["blob"]
 
 
 def test_convert_hostile_pickle_is_refused_with_the_reason(team: ApiCaller) -> None:

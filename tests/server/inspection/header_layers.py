@@ -8,7 +8,7 @@ from typing import Any
 Tensors = dict[str, tuple[str, list[int]]]  # dtype and shape
 
 
-def expand(table: str) -> Iterator[tuple[str, list[str]]]:
+def iterate_names(table: str) -> Iterator[tuple[str, list[str]]]:
     """Iterate the names of a table with their fields: ``a.(0-2).(b|c) 1 2`` stands for six names with two fields."""
     for row in filter(None, map(str.strip, re.split("[;\n]", table))):
         pattern, *fields = row.split()
@@ -21,16 +21,16 @@ def expand(table: str) -> Iterator[tuple[str, list[str]]]:
 
 def list_tensors(table: str, prefix: str = "") -> Tensors:
     """Return the tensors of a table with dtypes and shapes."""
-    return {prefix + name: (dtype, [int(size) for size in sizes]) for name, (dtype, *sizes) in expand(table)}
+    return {prefix + name: (dtype, [int(size) for size in sizes]) for name, (dtype, *sizes) in iterate_names(table)}
 
 
-def write(layers: str, template: str, prefix: str = "", joint: str = ".") -> Tensors:
+def build_layers(layers: str, template: str, prefix: str = "", joint: str = ".") -> Tensors:
     """Return the tensors that a tool writes for each layer of a table with input and output sizes.
 
     ``template`` is a table of them: ``i`` and ``o`` are the sizes, ``i8`` an eighth, ``k`` the kernel of a convolution.
     """
     tensors: Tensors = {}
-    for layer, (inputs, outputs, *kernel) in expand(layers):
+    for layer, (inputs, outputs, *kernel) in iterate_names(layers):
         sizes: dict[str, Any] = {"i": inputs, "o": outputs, "k": " ".join(kernel)}
         for part in (2, 4, 8, 16, 64):
             sizes |= {f"i{part}": int(inputs) // part, f"o{part}": int(outputs) // part}
@@ -55,7 +55,7 @@ Q4_K = "weight Q4_K {o} {i}; bias F32 {o}"
 def list_unet(transformers: str, context: int, kernel: str = "") -> str:
     """Return the table of the layers of transformers, given with width and depth: 2 each, and 10 a block."""
     table = ""
-    for place, (width, depth) in expand(transformers):
+    for place, (width, depth) in iterate_names(transformers):
         block, wide, wider = f"{place}.transformer_blocks.(0-{int(depth) - 1})", 4 * int(width), 8 * int(width)
         table += f"""
             {place}.(proj_in|proj_out) {width} {width} {kernel}

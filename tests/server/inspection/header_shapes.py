@@ -47,8 +47,8 @@ from tests.server.inspection.header_layers import (
     WAN_ENDS,
     WAN_NORMS,
     Tensors,
+    build_layers,
     list_tensors,
-    write,
 )
 
 
@@ -98,7 +98,7 @@ SS_VALUES = """
     modelspec.implementation=https://github.com/Stability-AI/generative-models modelspec.resolution=1024x1024"""
 
 
-def declare(folder: str, images: int, tags: Mapping[str, int], **more: str) -> dict[str, str]:
+def build_training(folder: str, images: int, tags: Mapping[str, int], **more: str) -> dict[str, str]:
     """Return what sd-scripts writes of a training with one folder; ``__`` in the name of an entry stands for a dot."""
     buckets = {str(n): {"resolution": [512 + 64 * n, 1536 - 64 * n], "count": images} for n in range(16)}
     subset = {"img_count": images, "num_repeats": 2, "image_dir": folder, "class_tokens": None, "is_reg": False}
@@ -128,8 +128,8 @@ def build_vocabulary(tokens: int, kind: str, **more: list[Any]) -> dict[str, Any
     return {"tokenizer.ggml.model": kind} | {f"tokenizer.ggml.{name}": value for name, value in keys.items()}
 
 
-def kohya(layers: str, prefix: str = "lora_unet_", template: str = KOHYA) -> Tensors:
-    return write(layers, template, prefix, "_")
+def build_kohya(layers: str, prefix: str = "lora_unet_", template: str = KOHYA) -> Tensors:
+    return build_layers(layers, template, prefix, "_")
 
 
 TAGS = {"inkwsh": 8_950, "(^_^)": 30, 'say "hi"': 20, "水墨画": 8_000, "👩‍🎨": 5, "a\\(b\\)": 7}
@@ -152,72 +152,78 @@ UNET, CONDITIONER = "model.diffusion_model.", "conditioner.embedders"
 
 HEADER_SHAPES: dict[str, Callable[[], SparseReader]] = {
     "kohya-sd15.safetensors": lambda: build_safetensors(
-        kohya(SD1) | kohya(CLIP_L, "lora_te_"), declare("10_inkwsh woman", 40, {"inkwsh": 40, "solo": 30}, **SD15)
+        build_kohya(SD1) | build_kohya(CLIP_L, "lora_te_"),
+        build_training("10_inkwsh woman", 40, {"inkwsh": 40, "solo": 30}, **SD15)
     ),
-    "kohya-sdxl-tags.safetensors": lambda: build_safetensors(kohya(SDXL), declare("1_images", 9_000, TAGS, **PONY)),
+    "kohya-sdxl-tags.safetensors": lambda: build_safetensors(
+        build_kohya(SDXL), build_training("1_images", 9_000, TAGS, **PONY)
+    ),
     "kohya-sdxl-text-encoders.safetensors": lambda: build_safetensors(
-        kohya(SDXL) | kohya(CLIP_L, "lora_te1_") | kohya(CLIP_G, "lora_te2_"), declare("5_inkwsh", 40, {"a": 30}, **XL)
+        build_kohya(SDXL) | build_kohya(CLIP_L, "lora_te1_") | build_kohya(CLIP_G, "lora_te2_"),
+        build_training("5_inkwsh", 40, {"a": 30}, **XL)
     ),
     "kohya-sdxl-thumbnail.safetensors": lambda: build_safetensors(
-        kohya(SDXL), {"modelspec.thumbnail": build_picture_url(1 << 20), "modelspec.trigger_phrase": "inkwsh"}
+        build_kohya(SDXL), {"modelspec.thumbnail": build_picture_url(1 << 20), "modelspec.trigger_phrase": "inkwsh"}
     ),
     "kohya-sdxl-header-12mb.safetensors": lambda: build_safetensors(
-        kohya(SDXL), declare("1_images", 9_000, TAGS, modelspec__thumbnail=build_picture_url(9 << 20), **XL)
+        build_kohya(SDXL),
+        build_training("1_images", 9_000, TAGS, modelspec__thumbnail=build_picture_url(9 << 20), **XL)
     ),
     "kohya-flux-captions.safetensors": lambda: build_safetensors(
-        kohya(FLUX) | kohya(CLIP_L, "lora_te1_"), declare("5_inkwsh", 2_000, CAPTIONS, **FLUX_DEV)
+        build_kohya(FLUX) | build_kohya(CLIP_L, "lora_te1_"), build_training("5_inkwsh", 2_000, CAPTIONS, **FLUX_DEV)
     ),
     "musubi-wan.safetensors": lambda: build_safetensors(
-        kohya(WAN), declare("video", 9, {}, modelspec__architecture="wan2.1/lora")
+        build_kohya(WAN), build_training("video", 9, {}, modelspec__architecture="wan2.1/lora")
     ),
     "musubi-hunyuan.safetensors": lambda: build_safetensors(
-        kohya(HUNYUAN), declare("video", 9, {}, modelspec__architecture="hunyuan-video/lora")
+        build_kohya(HUNYUAN), build_training("video", 9, {}, modelspec__architecture="hunyuan-video/lora")
     ),
     "lycoris-lokr-sdxl.safetensors": lambda: build_safetensors(
-        kohya(SDXL, template=LOKR), {"ss_network_args": '{"algo": "lokr", "factor": "8"}'}
+        build_kohya(SDXL, template=LOKR), {"ss_network_args": '{"algo": "lokr", "factor": "8"}'}
     ),
     "lycoris-full-sd15.safetensors": lambda: build_safetensors(
-        kohya(SD1, template="diff F16 {o} {i} {k}"), {"ss_network_args": '{"algo": "full"}'}
+        build_kohya(SD1, template="diff F16 {o} {i} {k}"), {"ss_network_args": '{"algo": "full"}'}
     ),
     "ai-toolkit-flux.safetensors": lambda: build_safetensors(
-        write(FLUX_DIFFUSERS + FLUX_MODULATION, PEFT, "transformer."), AI_TOOLKIT
+        build_layers(FLUX_DIFFUSERS + FLUX_MODULATION, PEFT, "transformer."), AI_TOOLKIT
     ),
     "diffusers-sdxl.safetensors": lambda: build_safetensors(
-        write(SDXL_DIFFUSERS, PEFT, "unet.") | write(CLIP_L, PEFT, "text_encoder."),
+        build_layers(SDXL_DIFFUSERS, PEFT, "unet.") | build_layers(CLIP_L, PEFT, "text_encoder."),
         PT | {"lora_adapter_metadata": '{"unet.r": 16, "unet.target_modules": ["to_k", "to_q"]}'},
     ),
-    "peft-flux.safetensors": lambda: build_safetensors(write(FLUX_DIFFUSERS, PEFT, "base_model.model."), PT),
+    "peft-flux.safetensors": lambda: build_safetensors(build_layers(FLUX_DIFFUSERS, PEFT, "base_model.model."), PT),
     "lightx2v-wan.safetensors": lambda: build_safetensors(
-        write(WAN, f"{PEFT}; alpha F32; diff_b BF16 {{o}}", "diffusion_model.")
+        build_layers(WAN, f"{PEFT}; alpha F32; diff_b BF16 {{o}}", "diffusion_model.")
     ),
     "comfyui-merge-sdxl.safetensors": lambda: build_safetensors(
-        write(SDXL, PLAIN, UNET) | list_tensors("label_emb.0.0.weight F16 1280 2816", UNET)
-        | write(CLIP_L, PLAIN, f"{CONDITIONER}.0.transformer.")
+        build_layers(SDXL, PLAIN, UNET) | list_tensors("label_emb.0.0.weight F16 1280 2816", UNET)
+        | build_layers(CLIP_L, PLAIN, f"{CONDITIONER}.0.transformer.")
         | list_tensors("transformer.resblocks.(0-31).attn.in_proj_weight F16 3840 1280", f"{CONDITIONER}.1.model.")
         | list_tensors("first_stage_model.(encoder|decoder).conv_in.weight F32 128 3 3 3"), MERGE,
     ),
-    "diffusers-sdxl-unet.safetensors": lambda: build_safetensors(write(SDXL_DIFFUSERS, PLAIN), PT),
-    "comfyui-sdxl-unet-nvfp4.safetensors": lambda: build_safetensors(write(SDXL_DIFFUSERS, NVFP4), PT),
-    "flux-dev.safetensors": lambda: build_safetensors(write(FLUX + FLUX_ENDS, PLAIN) | list_tensors(FLUX_NORMS)),
+    "diffusers-sdxl-unet.safetensors": lambda: build_safetensors(build_layers(SDXL_DIFFUSERS, PLAIN), PT),
+    "comfyui-sdxl-unet-nvfp4.safetensors": lambda: build_safetensors(build_layers(SDXL_DIFFUSERS, NVFP4), PT),
+    "flux-dev.safetensors": lambda: build_safetensors(build_layers(FLUX + FLUX_ENDS, PLAIN) | list_tensors(FLUX_NORMS)),
     "comfyui-flux-checkpoint-e5m2.safetensors": lambda: build_safetensors(
-        write(FLUX + FLUX_ENDS, "weight F8_E5M2 {o} {i}; bias F8_E5M2 {o}", UNET)
-        | write(CLIP_L, PLAIN, "text_encoders.clip_l.transformer.")
+        build_layers(FLUX + FLUX_ENDS, "weight F8_E5M2 {o} {i}; bias F8_E5M2 {o}", UNET)
+        | build_layers(CLIP_L, PLAIN, "text_encoders.clip_l.transformer.")
         | list_tensors("text_encoders.t5xxl.transformer.shared.weight F8_E5M2 32128 4096")
     ),
     "comfyui-flux-fp8-quant.safetensors": lambda: build_safetensors(
-        write(FLUX, COMFY_FP8) | write(FLUX_ENDS, PLAIN) | list_tensors(FLUX_NORMS),
+        build_layers(FLUX, COMFY_FP8) | build_layers(FLUX_ENDS, PLAIN) | list_tensors(FLUX_NORMS),
         {"_quantization_metadata": '{"format_version": "1.0", "layers": {}}'},
     ),
     "comfyui-wan-fp8-scaled.safetensors": lambda: build_safetensors(
-        write(WAN, FP8_SCALED) | write(WAN_ENDS, PLAIN) | list_tensors(f"{WAN_NORMS}; scaled_fp8 F8_E4M3 0")
+        build_layers(WAN, FP8_SCALED) | build_layers(WAN_ENDS, PLAIN)
+        | list_tensors(f"{WAN_NORMS}; scaled_fp8 F8_E4M3 0")
     ),
-    "hunyuan-video.safetensors": lambda: build_safetensors(write(HUNYUAN + HUNYUAN_ENDS, PLAIN)),
+    "hunyuan-video.safetensors": lambda: build_safetensors(build_layers(HUNYUAN + HUNYUAN_ENDS, PLAIN)),
     "nunchaku-flux.safetensors": lambda: build_safetensors(
-        write(FLUX_NUNCHAKU, SVDQUANT) | write(FLUX_MODULATION, AWQ)
-        | write("x_embedder 64 3072; time_text_embed.guidance_embedder.linear_1 256 3072", PLAIN), NUNCHAKU,
+        build_layers(FLUX_NUNCHAKU, SVDQUANT) | build_layers(FLUX_MODULATION, AWQ)
+        | build_layers("x_embedder 64 3072; time_text_embed.guidance_embedder.linear_1 256 3072", PLAIN), NUNCHAKU,
     ),
     "comfyui-t5xxl-fp8-scaled.safetensors": lambda: build_safetensors(
-        write("encoder.block.(0-23).layer.0.SelfAttention.(q|k|v|o) 4096 4096", FP8_SCALED)
+        build_layers("encoder.block.(0-23).layer.0.SelfAttention.(q|k|v|o) 4096 4096", FP8_SCALED)
         | list_tensors("encoder.final_layer_norm.weight F16 4096; scaled_fp8 F8_E4M3 0")
     ),
     "qwen3-30b-a3b.safetensors": lambda: build_safetensors(
@@ -226,21 +232,22 @@ HEADER_SHAPES: dict[str, Callable[[], SparseReader]] = {
             model.embed_tokens.weight BF16 151936 2048"""), PT,
     ),
     "ip-adapter-faceid.safetensors": lambda: build_safetensors(
-        write("ip_adapter.(0-31).to_(q|k)_lora 320 320", "down.weight F16 128 {i}; up.weight F16 {o} 128")
+        build_layers("ip_adapter.(0-31).to_(q|k)_lora 320 320", "down.weight F16 128 {i}; up.weight F16 {o} 128")
         | list_tensors("image_proj.proj.0.weight F16 1024 512; ip_adapter.(0-31).to_(k|v)_ip.weight F16 320 768")
     ),
     "embedding-sdxl.safetensors": lambda: build_safetensors(list_tensors("clip_g F32 8 1280; clip_l F32 8 768")),
     "city96-flux.gguf": lambda: build_gguf(
-        write(FLUX, Q4_K) | write(FLUX_ENDS, PLAIN) | list_tensors(FLUX_NORMS),
+        build_layers(FLUX, Q4_K) | build_layers(FLUX_ENDS, PLAIN) | list_tensors(FLUX_NORMS),
         CITY96 | {"general.architecture": "flux"},
     ),
     "city96-wan.gguf": lambda: build_gguf(
-        write(WAN, Q4_K) | write(WAN_ENDS, PLAIN) | list_tensors(WAN_NORMS), CITY96 | {"general.architecture": "wan"}
+        build_layers(WAN, Q4_K) | build_layers(WAN_ENDS, PLAIN)
+        | list_tensors(WAN_NORMS), CITY96 | {"general.architecture": "wan"}
     ),
     "city96-hunyuan.gguf": lambda: build_gguf(
-        write(HUNYUAN + HUNYUAN_ENDS, Q4_K), CITY96 | {"general.architecture": "hyvid"}
+        build_layers(HUNYUAN + HUNYUAN_ENDS, Q4_K), CITY96 | {"general.architecture": "hyvid"}
     ),
-    "sd-cpp-sdxl.gguf": lambda: build_gguf(write(SDXL, "weight Q8_0 {o} {i}; bias F32 {o}", UNET), {}),
+    "sd-cpp-sdxl.gguf": lambda: build_gguf(build_layers(SDXL, "weight Q8_0 {o} {i}; bias F32 {o}", UNET), {}),
     "city96-t5-encoder.gguf": lambda: build_gguf(
         list_tensors("""
             enc.blk.(0-23).attn_(q|k|v|o).weight Q8_0 4096 4096; enc.blk.(0-23).ffn_(gate|up).weight Q8_0 10240 4096

@@ -19,6 +19,7 @@ from modelyard.server.inspection.conversion import (
     parse_plan,
     plan_conversion,
 )
+from modelyard.server.inspection.sandbox import SandboxFailed
 from modelyard.server.storage.digest import ReadStopped
 from modelyard.wire.problems import ConversionRefused
 from tests.server.inspection import builders, pickle_corpus
@@ -149,8 +150,8 @@ def test_plan_names_at_most_20_entries_with_80_printable_characters_each() -> No
 
 
 @pytest.mark.parametrize(("names", "count"), [(None, 0), ([1], 1), ("ab", 2), ([], None), ([], True)])
-def test_parse_malformed_names_of_left_out_entries_is_refused(names: object, count: object) -> None:
-    with pytest.raises(ConversionRefused):
+def test_parse_malformed_names_of_left_out_entries_raises_sandbox_failed(names: object, count: object) -> None:
+    with pytest.raises(SandboxFailed):
         parse_left_out(names, count)
 
 
@@ -173,8 +174,8 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_parse_malformed_plan_is_refused(case: str) -> None:
-    with pytest.raises(ConversionRefused):
+def test_parse_malformed_plan_raises_sandbox_failed(case: str) -> None:
+    with pytest.raises(SandboxFailed):
         parse_plan([MALFORMED[case]], 16)
     assert parse_plan([["w", "U8", [4], [1], 0]], 16).tensors == (PLANNED,)
 

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import pytest
 
+from modelyard.server.inspection import inspector
 from modelyard.server.inspection.inspector import VALIDATORS, inspect_file, inspect_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
+from modelyard.server.inspection.sandbox import DEFAULT_LIMITS
 from modelyard.wire.formats import find_format
 from tests.server.inspection.builders import SparseReader
 from tests.server.inspection.header_shapes import HEADER_SHAPES
@@ -116,8 +118,14 @@ def test_inspect_file_header_shape_is_accepted_and_described(shape: Shape) -> No
     assert describe(metadata, is_sandboxed=reader.has_sandbox) == EXPECTED[shape.name]
 
 
-def test_inspect_within_request_header_shape_is_accepted_or_left_to_a_worker(shape: Shape) -> None:
-    assert inspect_within_request(shape.file, shape.name, "scan") in (None, shape.metadata)
+def test_inspect_within_request_header_shape_is_accepted_or_too_large(
+    shape: Shape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of files that need a sandbox, only safetensors headers up to 1 MiB are inspected within a request."""
+    monkeypatch.setattr(inspector, "REQUEST_LIMITS", DEFAULT_LIMITS)
+    is_small = shape.name.endswith(".safetensors") and len(shape.file.head) <= inspector.REQUEST_HEADER_BYTES
+    expected = shape.metadata if is_small or not EXPECTED[shape.name].is_sandboxed else None
+    assert inspect_within_request(shape.file, shape.name, "scan") == expected
 
 
 def test_expected_facts_are_of_every_shape_and_of_both_ways() -> None:

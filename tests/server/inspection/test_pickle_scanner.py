@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import pytest
 
 from modelyard.server.inspection import pickle_scanner, pickles, sandbox
 from modelyard.server.inspection.pickles import SCANNER, inspect_pickle
-from modelyard.server.inspection.sandbox import SandboxLimits, SandboxNotStarted, run_in_sandbox
+from modelyard.server.inspection.sandbox import SandboxFailed, SandboxLimits, run_in_sandbox
 from modelyard.wire.problems import NotAModelFile
 from tests.server.inspection import builders
 
@@ -72,10 +73,6 @@ def test_inspect_pickle_that_exceeds_the_processor_time_is_refused() -> None:
     assert get_refusal(build_slow_pickle(480_000), SandboxLimits(cpu_seconds=1, wall_seconds=250)) == "oversized pickle"
 
 
-def test_inspect_pickle_that_exceeds_the_wall_time_is_refused() -> None:
-    assert get_refusal(build_slow_pickle(480_000), SandboxLimits(wall_seconds=0.3)) == "oversized pickle"
-
-
 def test_inspect_pickle_does_not_count_the_time_of_store_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     skipped = [0.0]
     monkeypatch.setattr(sandbox, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + skipped[0]))
@@ -127,10 +124,8 @@ def test_inspect_pickle_leaves_no_process_running(tmp_path: Path) -> None:
         build_slow_pickle(480_000),
         builders.build_tensorless_checkpoint(b"R"),
     ):
-        try:
+        with suppress(NotAModelFile, SandboxFailed):
             inspect_pickle(builders.MemoryReader(content), "scan", SandboxLimits(wall_seconds=0.2))
-        except NotAModelFile:
-            continue
     assert list_child_processes() == before
 
 
@@ -140,7 +135,7 @@ def list_child_processes() -> set[str]:
 
 
 REPORT_ENVIRONMENT = """
-import json, os, struct, sys
+import json, os, socket, struct, sys
 sys.path.append(sys.argv[1])
 from pickle_scanner.program import _set_limits
 _set_limits(int(sys.argv[2]), int(sys.argv[3]))
@@ -150,12 +145,9 @@ def may(attempt):
     except (OSError, ImportError):
         return False
     return True
-def connect():
-    import socket
-    socket.socket()
 verdict = json.dumps({
     "environment": sorted(os.environ), "packages": [path for path in sys.path if "site-packages" in path],
-    "opens": may(lambda: open("/dev/null")), "connects": may(connect), "folder": os.getcwd(),
+    "opens": may(lambda: open("/dev/null")), "connects": may(socket.socket), "folder": os.getcwd(),
     "leads": os.getpgid(0) == os.getpid(),
 }).encode()
 sys.stdin.buffer.read(8)
@@ -192,19 +184,18 @@ class StrictReader(builders.MemoryReader):
         return super().read(start, length)
 
 
-def test_run_in_sandbox_that_does_not_start_raises_sandbox_not_started() -> None:
+def test_run_in_sandbox_whose_program_ends_without_a_verdict_raises_sandbox_failed() -> None:
     for boot in ("raise SystemExit(1)", "import sys; sys.stdin.buffer.read(8); sys.stdout.buffer.write(b'x')"):
-        with pytest.raises(SandboxNotStarted):
+        with pytest.raises(SandboxFailed):
             run_in_sandbox(
                 replace(SCANNER, boot=boot), builders.MemoryReader(builders.build_checkpoint()), SandboxLimits()
             )
 
 
-def test_inspect_pickle_with_invalid_sandbox_output_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inspect_pickle_with_invalid_sandbox_output_raises_sandbox_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     for verdict in (
         struct.pack("<cQQ", b"R", 0, 2**40),
         struct.pack("<cQQ", b"R", 2**63, 16),
-        struct.pack("<cQQ", b"V", 0, 2**40),
         struct.pack("<cQQ", b"V", 0, 2) + b"no",
         struct.pack("<cQQ", b"V", 0, 4) + b"true",
         struct.pack("<cQQ", b"V", 0, 2) + b"{}",
@@ -213,7 +204,7 @@ def test_inspect_pickle_with_invalid_sandbox_output_is_refused(monkeypatch: pyte
         boot = f"import sys; sys.stdin.buffer.read(8); sys.stdout.buffer.write({verdict!r})"
         monkeypatch.setattr(pickles, "SCANNER", replace(SCANNER, boot=boot))
         reader = StrictReader(builders.build_checkpoint())
-        with pytest.raises(NotAModelFile):
+        with pytest.raises(SandboxFailed):
             inspect_pickle(reader, "scan")
 
 
@@ -228,11 +219,12 @@ def test_inspect_pickle_with_invalid_sandbox_output_is_refused(monkeypatch: pyte
         '"elements": 1e999',
     ],
 )
-def test_inspect_pickle_with_malformed_clean_verdict_is_refused(monkeypatch: pytest.MonkeyPatch, facts: str) -> None:
+def test_inspect_pickle_with_malformed_clean_verdict_raises_sandbox_failed(
+    monkeypatch: pytest.MonkeyPatch, facts: str
+) -> None:
     verdict = f'{{"clean": true, {facts}}}'.encode()
     message = struct.pack("<cQQ", b"V", 0, len(verdict)) + verdict
     boot = f"import sys; sys.stdin.buffer.read(8); sys.stdout.buffer.write({message!r})"
     monkeypatch.setattr(pickles, "SCANNER", replace(SCANNER, boot=boot))
-    with pytest.raises(NotAModelFile) as refused:
+    with pytest.raises(SandboxFailed):
         inspect_pickle(StrictReader(builders.build_checkpoint()), "scan")
-    assert refused.value.facts["found"] == "damaged pickle file"

@@ -15,7 +15,13 @@ from modelyard.server.inspection import inspector
 from modelyard.server.inspection.inspector import VALIDATORS, inspect_file, inspect_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
 from modelyard.server.inspection.pickles import SCANNER, inspect_pickle
-from modelyard.server.inspection.sandbox import DEFAULT_LIMITS, WORKER_SLOTS, SandboxLimits, run_in_sandbox
+from modelyard.server.inspection.sandbox import (
+    DEFAULT_LIMITS,
+    WORKER_SLOTS,
+    SandboxFailed,
+    SandboxLimits,
+    run_in_sandbox,
+)
 from modelyard.wire.problems import NotAModelFile
 from tests.server.inspection import builders
 from tests.server.inspection.test_pickle_scanner import build_slow_pickle, list_child_processes
@@ -166,8 +172,9 @@ def test_inspect_pickle_above_processor_time_limit_states_the_limit() -> None:
         inspect_pickle(builders.MemoryReader(build_slow_pickle(900_000)), "scan", SandboxLimits(cpu_seconds=1))
 
 
-def test_inspect_pickle_above_wall_time_limit_states_the_limit() -> None:
-    with pytest.raises(NotAModelFile, match=r"longer than 0\.3 seconds"):
+def test_inspect_pickle_above_wall_time_limit_is_a_failure_of_the_sandbox() -> None:
+    """Its processor time is far from used up: the machine is too busy."""
+    with pytest.raises(SandboxFailed, match=r"longer than 0\.3 seconds"):
         inspect_pickle(builders.MemoryReader(build_slow_pickle(900_000)), "scan", SandboxLimits(wall_seconds=0.3))
 
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import logging
 import struct
 from datetime import timedelta
 from typing import Any
@@ -55,6 +56,23 @@ def extract(unverified: UnverifiedTeam) -> dict[str, float]:
     assert not extractor.is_due()
     counted = {found: counter.labels(found)._value.get() - value for found, value in before.items()}
     return {found: count for found, count in counted.items() if count}
+
+
+def test_picture_on_which_the_sandbox_fails_is_searched_again_after_an_hour(
+    unverified: UnverifiedTeam, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    model_id = register(unverified, make_model_with_thumbnail(make_png()))
+    broken_sandbox: pytest.MonkeyPatch = request.getfixturevalue("broken_sandbox")
+    with caplog.at_level(logging.ERROR, "modelyard.sandbox"):
+        assert extract(unverified) == {"failed": 1}
+    version = get_version_row(unverified, model_id)
+    assert version.preview_retry_at is not None
+    assert version.preview_retry_at - now() > BUSY_PAUSE
+    [record] = [one for one in caplog.records if one.name == "modelyard.sandbox"]
+    assert record.__dict__["blob"] == str(version.blob_id)
+    broken_sandbox.undo()
+    expire_pause(unverified)
+    assert extract(unverified) == {"file": 1}
 
 
 def register(unverified: UnverifiedTeam, content: bytes, name: str = "ink", **changed: Any) -> str:

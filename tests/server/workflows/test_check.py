@@ -131,6 +131,13 @@ def test_check_large_workflow_is_read_in_the_sandbox(team: ApiCaller) -> None:
     assert states(check(team, {"1": prompt, "2": lora_node(LORA)})) == {LORA: "present"}
 
 
+@pytest.mark.usefixtures("broken_sandbox")
+def test_check_whose_sandbox_fails_returns_503(team: ApiCaller) -> None:
+    prompt = {"class_type": "CLIPTextEncode", "inputs": {"text": "a portrait " * MAX_BYTES_WITHOUT_SANDBOX}}
+    refused = check(team, {"1": prompt})
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "unavailable")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_check_in_the_sandbox_reads_addresses_and_encodings(team: ApiCaller, encoding: str) -> None:
     models = [{"name": "new.pt", "url": "https://models.example/new.pt", "directory": "loras"}]

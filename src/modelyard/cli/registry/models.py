@@ -59,6 +59,8 @@ def _format_newer_version(model: Model) -> str:
         return ""
     if newer.verification == "failed":
         return f"{newer.version}, failed: {newer.verification_error or 'the registry gave no reason'}"
+    if newer.verification_error:
+        return f"{newer.version}, not verified yet: {newer.verification_error}"
     return f"{newer.version}, being verified; machines keep version {model.version} until then"
 
 

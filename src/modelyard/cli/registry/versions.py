@@ -64,12 +64,18 @@ def versions(
 
 
 def format_versions(listed: Sequence[ModelVersion], width: int | None) -> list[str | Line]:
-    """Format versions as a table, with the reasons of failed ones below it; ``width`` is as in ``format_table``."""
+    """Format versions as a table, and below it why some failed or wait; ``width`` is as in ``format_table``."""
     headings = (*_HEADINGS, "DELETED" if any(each.deleted_at for each in listed) else "CREATED", "NOTE")
     return [
         *format_table(headings, [_build_row(each) for each in listed], width),
-        *(f"Version {each.version} failed: {each.verification_error}" for each in listed if each.verification_error),
+        *(_format_reason(each) for each in listed if each.verification_error),
     ]
+
+
+def _format_reason(each: ModelVersion) -> str:
+    """Return why a version failed verification, or could not be verified yet."""
+    state = "failed" if each.verification == "failed" else "is not verified yet"
+    return f"Version {each.version} {state}: {each.verification_error}"
 
 
 def _build_row(each: ModelVersion) -> tuple[str, ...]:

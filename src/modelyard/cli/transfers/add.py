@@ -108,7 +108,7 @@ def _print_drafts(terminal: Terminal, drafts: Sequence[ImportDraft], imports: Se
 
 
 def _print_ended(terminal: Terminal, ended: Sequence[EndedImport | RefusedImport]) -> None:
-    """Print which models were imported; exit with 1 if one was not.
+    """Print which models were imported; exit with 1 if one was not, or could not be verified yet.
 
     Raises:
         Problem: the only import is refused.
@@ -121,9 +121,11 @@ def _print_ended(terminal: Terminal, ended: Sequence[EndedImport | RefusedImport
         raise refused[0].problem
     problems = [{"model_path": each.model_path} | each.problem.to_json() for each in refused]
     terminal.output.answer(
-        document={"import_list": [each.record for each in started], "refused_list": problems},
+        document={"import_list": [each.to_json() for each in started], "refused_list": problems},
         lines=[format_ended(each) for each in ended],
-        quiet=[str(each.model.id) for each in started if each.model is not None and each.error is None],
+        quiet=[
+            str(each.model.id) for each in started if each.model is not None and (each.is_waiting or not each.error)
+        ],
     )
     if any(each.error for each in ended):
         raise typer.Exit(_FAILED)

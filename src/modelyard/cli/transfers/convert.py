@@ -44,25 +44,32 @@ def convert(context: typer.Context, model: ModelName) -> None:
             return await convert_model(registry, model, build_reporter(view))
 
     ended = terminal.call_registry(run, retry_until_give_up=True)
-    converted, error = _read_result(ended.result)
-    is_converted = converted is not None and not error
+    converted, error = read_result(ended.result)
     left_out = ended.started.model_dump(include={"left_out_list", "left_out_count"})
     terminal.output.answer(
         document={"model": converted, "error": error} | left_out,
-        lines=[f"Converted to {converted.model_path}, {converted.id}", *_describe_left_out(ended.started)]
-        if converted is not None and is_converted
-        else [f"Not converted. {error}"],
-        quiet=[str(converted.id)] if converted is not None and is_converted else [],
+        lines=describe_result(converted, error, ended.started),
+        quiet=[] if converted is None or (error and converted.verification == "failed") else [str(converted.id)],
     )
     if error:
         raise typer.Exit(_FAILED)
 
 
-def _read_result(ended: Model | EndedImport) -> tuple[Model | None, str | None]:
-    """Return the converted model, and why there is none that is verified."""
+def read_result(ended: Model | EndedImport) -> tuple[Model | None, str | None]:
+    """Return the converted model, and why there is none that is verified; one that was there before may be damaged."""
     from modelyard.client.imports import EndedImport
 
-    return (ended.model, ended.error) if isinstance(ended, EndedImport) else (ended, None)
+    if isinstance(ended, EndedImport):
+        return ended.model, ended.error
+    return ended, ended.verification_error if ended.verification == "pending" else None
+
+
+def describe_result(converted: Model | None, error: str | None, started: Conversion) -> list[str]:
+    """Return the lines about the converted model: it is verified, waits to be verified, or there is none."""
+    if converted is None or (error and converted.verification == "failed"):
+        return [f"Not converted. {error}"]
+    done = f"Converted to {converted.model_path}, {converted.id}"
+    return [f"{done}, but not verified yet. {error}" if error else done, *_describe_left_out(started)]
 
 
 def _describe_left_out(started: Conversion) -> list[str]:

@@ -102,4 +102,7 @@ def format_ended(ended: EndedImport | RefusedImport) -> str:
     if isinstance(ended, RefusedImport):
         return f"{ended.model_path}: not imported. {ended.error}"
     path = ended.record.model_path
-    return f"{path}: not imported. {ended.error}" if ended.error else f"{path}: imported, {ended.record.model_id}"
+    if ended.error and not ended.is_waiting:
+        return f"{path}: not imported. {ended.error}"
+    imported = f"{path}: imported, {ended.record.model_id}"
+    return f"{imported}, but not verified yet. {ended.error}" if ended.error else imported

@@ -174,5 +174,5 @@ def _check_is_verified(model: Model) -> None:
     """
     if model.verification == "pending":
         raise problems.ModelNotVerified(
-            "The registry has not verified this model yet.", verification=model.verification
+            model.verification_error or "The registry has not verified this model yet.", verification="pending"
         )

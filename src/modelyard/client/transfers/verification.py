@@ -36,6 +36,7 @@ async def find_verified_version(
 
     Raises:
         HashMismatch, NotAModelFile: verification failed.
+        ModelNotVerified: the registry could not verify it yet, and tries again later.
         VersionNotFound, ModelNotFound: it was deleted meanwhile.
     """
     if on_poll is None and _is_first_version(model, file_hash):
@@ -49,6 +50,8 @@ async def find_verified_version(
         return RegisteredVersion(model, model.version, "current", model.content_size)
     version = await _find_version(calls.registry, model.id, file_hash)
     while on_poll is not None and version.verification == "pending":
+        if version.verification_error:
+            raise problems.ModelNotVerified(version.verification_error, verification="pending")
         on_poll()
         await asyncio.sleep(next(pauses))
         version = await calls.registry.get_version(model.id, version.version)
@@ -89,9 +92,9 @@ def _is_first_version(model: Model, file_hash: str) -> bool:
 
 
 def _is_being_verified(model: Model) -> bool:
-    """Return whether the content that the record shows, or a newer one, is being verified."""
-    pending = model.pending_version
-    return "pending" in (model.verification, pending and pending.verification)
+    """Return whether the content that the record shows, or a newer one, is being verified, without a failure so far."""
+    newest = model.pending_version or model
+    return newest.verification == "pending" and not newest.verification_error
 
 
 def _build_problem(model: Model, version: ModelVersion) -> problems.Problem:

@@ -124,8 +124,9 @@ def _check_model(session: Session, model_id: UUID, file_hash: str, address: HubA
         raise problems.RepositoryFileNotFound("This model is disabled in the registry.", revision=address.revision)
     if version.verification == "pending":
         raise problems.Unavailable(
-            "The registry has imported this file, and is verifying it. Repeat the download.",
-            retry_after=MIN_RETRY_SECONDS,
+            version.verification_error
+            or "The registry has imported this file, and is verifying it. Repeat the download.",
+            retry_after=MAX_RETRY_SECONDS if version.verification_error else MIN_RETRY_SECONDS,
         )
 
 

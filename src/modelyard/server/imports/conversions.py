@@ -14,7 +14,7 @@ from modelyard.server.imports.download import Progress, Reporter, check_continue
 from modelyard.server.imports.operations import ImportOrigin, find_running_import, queue_import
 from modelyard.server.inspection.conversion import ConversionPlan, plan_conversion
 from modelyard.server.inspection.readers import Reader
-from modelyard.server.inspection.sandbox import SandboxNotStarted, never_stop
+from modelyard.server.inspection.sandbox import SandboxFailed, log_failure, never_stop
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.operations import find_model
 from modelyard.server.models.paths import find_model_at_path, validate_model_path
@@ -103,7 +103,7 @@ def start_conversion(
     """
     source, path = candidate.source, candidate.path
     stored = find_source(objects.database, objects.store, team.team_id, source)
-    plan = _plan(stored.open())
+    plan = _plan(stored.open(), stored.blob)
     new = _build_import(candidate.model, candidate.version, path, plan.size, candidate.existing)
     with objects.database.reading() as session:
         running = find_running_import(session, team.team_id, new)
@@ -121,7 +121,9 @@ def _check_is_convertible(version: ModelVersionRow) -> None:
         ConversionRefused: it is no pickle, or its content is wrong or missing.
     """
     if version.verification == "pending":
-        raise problems.ModelNotVerified("The file is not verified yet. Try again later.", verification="pending")
+        raise problems.ModelNotVerified(
+            version.verification_error or "The file is not verified yet. Try again later.", verification="pending"
+        )
     if version.facts.get("format") != "pickle":
         raise problems.ConversionRefused("Only pickle files are converted to .safetensors.", found="no pickle file")
     if version.verification == "failed" and "pickle_scan" not in version.facts.get("refusal", {}):
@@ -166,12 +168,13 @@ def _find_existing(session: Session, model: ModelRow, path: str, source: Derived
     )
 
 
-def _plan(reader: Reader, raise_if_stopped: Callable[[], None] = never_stop) -> ConversionPlan:
-    """Plan a conversion; raises ``ConversionRefused``, or ``Unavailable`` if the sandbox does not start."""
+def _plan(reader: Reader, blob: BlobRow, raise_if_stopped: Callable[[], None] = never_stop) -> ConversionPlan:
+    """Plan a conversion; raises ``ConversionRefused``, or ``Unavailable`` if the sandbox fails."""
     try:
         return plan_conversion(reader, raise_if_stopped)
-    except SandboxNotStarted:
-        raise problems.Unavailable("The registry could not start the conversion. Try again.", retry_after=5) from None
+    except SandboxFailed as failed:
+        log_failure(failed, task="conversion", blob=str(blob.id))
+        raise problems.Unavailable("The registry could not plan the conversion. Try again.", retry_after=5) from None
 
 
 def _build_import(
@@ -231,7 +234,7 @@ def convert_file(objects: ObjectChecks, upload: UploadRow, source: StoredSource,
     """
     check = _build_stop_check(reporter, source.blob.size + upload.file_size)
     reader, store = source.open(), objects.store
-    plan = _plan(reader, check)
+    plan = _plan(reader, source.blob, check)
     if plan.size != upload.file_size:
         raise problems.ConversionRefused("This release converts the file in another way. Convert it again.", found="")
     named: list[NamedPart] = []

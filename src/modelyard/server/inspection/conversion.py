@@ -16,6 +16,7 @@ from modelyard.server.inspection.safetensors import DTYPE_BITS, check_header
 from modelyard.server.inspection.sandbox import (
     DEFAULT_LIMITS,
     WORKER_SLOTS,
+    LimitExceeded,
     SandboxFailed,
     SandboxProgram,
     never_stop,
@@ -135,27 +136,27 @@ def plan_conversion(reader: Reader, raise_if_stopped: Callable[[], None] = never
 
     Raises:
         ConversionRefused: the file may run code, is a program, or has what safetensors cannot hold; says what.
-        SandboxNotStarted: the process did not start; try again later.
+        SandboxFailed: the process did not start, failed, or sent no valid plan: no fault of the file; try again later.
     """
     try:
         with WORKER_SLOTS:
             verdict = run_in_sandbox(PLANNER, reader, DEFAULT_LIMITS, raise_if_stopped)
-    except SandboxFailed as failed:
-        raise build_conversion_refusal(str(failed), "oversized pickle") from None
-    if "tensors" not in verdict:
+    except LimitExceeded as exceeded:
+        raise build_conversion_refusal(str(exceeded), "oversized pickle") from None
+    if "reason" in verdict:
         raise build_conversion_refusal(str(verdict.get("reason", "")), str(verdict.get("found", "")))
     left_out = parse_left_out(verdict.get("left_out"), verdict.get("left_out_count"))
-    return replace(parse_plan(verdict["tensors"], reader.size), left_out=left_out)
+    return replace(parse_plan(verdict.get("tensors"), reader.size), left_out=left_out)
 
 
 def parse_left_out(names: Any, count: Any) -> LeftOut:
     """Check the names of entries that are left out, from the sandbox, as untrusted input; texts are cleaned.
 
     Raises:
-        ConversionRefused: they are malformed.
+        SandboxFailed: they are malformed.
     """
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or type(count) is not int:
-        raise build_conversion_refusal("made its conversion fail", "damaged pickle file")
+        raise SandboxFailed("The sandbox sent an invalid list of what is left out.")
     cleaned = tuple(clean_text(name, MAX_LEFT_OUT_NAME) or "(no name)" for name in names[:MAX_LEFT_OUT])
     return LeftOut(cleaned, min(max(count, len(cleaned)), 2**31))
 
@@ -164,12 +165,13 @@ def parse_plan(entries: Any, source_size: int) -> ConversionPlan:
     """Check the list of tensors from the sandbox as untrusted input, and return the plan.
 
     Raises:
-        ConversionRefused: it is malformed, or see ``build_plan``.
+        SandboxFailed: it is malformed.
+        ConversionRefused: see ``build_plan``, or the elements of a large tensor are too far apart.
     """
     try:
         tensors = [_parse_tensor(entry, source_size) for entry in entries]
     except (TypeError, ValueError, KeyError):
-        raise build_conversion_refusal("made its conversion fail", "damaged pickle file") from None
+        raise SandboxFailed("The sandbox sent an invalid plan.") from None
     return build_plan(tensors, source_size)
 
 

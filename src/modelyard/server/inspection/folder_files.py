@@ -35,7 +35,7 @@ def inspect_folder_file(
 
     Raises:
         NotAModelFile: it is not what its name stands for, asks for code, or is a pickle that the rule refuses.
-        SandboxNotStarted, and errors of the store: see ``inspect_file``.
+        SandboxFailed, and errors of the store: see ``inspect_file``.
     """
     kind = find_file_kind(path)
     if kind == "json":

@@ -10,11 +10,6 @@ from modelyard.server.inspection.pickle_scanner import program
 from modelyard.server.inspection.pickle_scanner.ranges import Ranges
 from modelyard.wire.problems import NotAModelFile
 
-OVERSIZED = {
-    "detail": "The description of the tensors in this file exceeds the memory limit of its inspection.",
-    "facts": {"field": "storage_key", "found": "oversized header"},
-}
-
 
 class _RangesReader:
     """An adapter from ``Ranges`` to ``Reader``: returns fewer bytes at the end of the file."""
@@ -35,10 +30,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _validate(ranges: Ranges, format_name: str) -> dict[str, object]:
-    """Return the verdict: ``model`` with the metadata, or ``refusal`` with its detail and facts, also out of memory."""
+    """Return the verdict: ``model`` with the metadata, or ``refusal`` with its detail and facts."""
     try:
         return {"model": asdict(VALIDATORS[format_name](_RangesReader(ranges)))}
     except NotAModelFile as refused:
         return {"refusal": {"detail": refused.detail, "facts": refused.facts}}
-    except MemoryError:
-        return {"refusal": OVERSIZED}

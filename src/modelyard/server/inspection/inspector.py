@@ -16,9 +16,9 @@ from modelyard.server.inspection.safetensors import looks_like_safetensors, vali
 from modelyard.server.inspection.sandbox import (
     DEFAULT_LIMITS,
     WORKER_SLOTS,
+    LimitExceeded,
     SandboxFailed,
     SandboxLimits,
-    SandboxNotStarted,
     SandboxProgram,
     never_stop,
     run_in_sandbox,
@@ -91,7 +91,7 @@ def inspect_file(
     Raises:
         NotAModelFile: the file is another format, invalid or incomplete, or its inspection exceeds a limit; the detail
             says what the file is and what to do. Errors of the store pass through.
-        SandboxNotStarted: the process did not start; try again later.
+        SandboxFailed: the process did not start, or failed: no fault of the file; try again later.
     """
     format_name = _detect_format(reader, file_name)
     if format_name == "pickle":
@@ -103,9 +103,9 @@ def inspect_file(
     try:
         with WORKER_SLOTS:
             return _validate_in_sandbox(reader, format_name, DEFAULT_LIMITS, raise_if_stopped)
-    except SandboxFailed as failed:
+    except LimitExceeded as exceeded:
         raise build_refusal(
-            f"This file {failed}. If the file is genuine, ask the operators of the registry to look at it.",
+            f"This file {exceeded}. If the file is genuine, ask the operators of the registry to look at it.",
             "oversized header",
         ) from None
 
@@ -116,7 +116,7 @@ def _validate_in_free_sandbox(reader: Reader) -> ModelMetadata | None:
         return None
     try:
         return _validate_in_sandbox(reader, "safetensors", REQUEST_LIMITS, never_stop)
-    except (SandboxFailed, SandboxNotStarted):
+    except (LimitExceeded, SandboxFailed):
         return None
     finally:
         _REQUEST_SLOT.release()
@@ -129,7 +129,7 @@ def _validate_in_sandbox(
 
     Raises:
         NotAModelFile: the validator refused the file.
-        SandboxFailed, SandboxNotStarted: see ``run_in_sandbox``.
+        LimitExceeded, SandboxFailed: see ``run_in_sandbox``; SandboxFailed also if the verdict lacks what it must have.
     """
     program = SandboxProgram(
         boot="import sys; sys.path.append(sys.argv[1]); "
@@ -138,9 +138,13 @@ def _validate_in_sandbox(
         arguments=(format_name,),
     )
     verdict = run_in_sandbox(program, reader, limits, raise_if_stopped)
-    if "refusal" in verdict:
-        raise NotAModelFile(verdict["refusal"]["detail"], **verdict["refusal"]["facts"])
-    return ModelMetadata(**verdict["model"])
+    try:
+        if "refusal" not in verdict:
+            return ModelMetadata(**verdict["model"])
+        refusal = NotAModelFile(verdict["refusal"]["detail"], **verdict["refusal"]["facts"])
+    except (KeyError, TypeError) as error:
+        raise SandboxFailed(f"The sandbox sent an invalid verdict ({type(error).__name__}).") from error
+    raise refusal
 
 
 def _detect_format(reader: Reader, file_name: str) -> str:

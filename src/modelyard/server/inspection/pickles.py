@@ -15,6 +15,7 @@ from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.inspection.sandbox import (
     DEFAULT_LIMITS,
     WORKER_SLOTS,
+    LimitExceeded,
     SandboxFailed,
     SandboxLimits,
     SandboxProgram,
@@ -64,9 +65,9 @@ def inspect_pickle(
     Waits for a free worker slot, without calls of ``raise_if_stopped``. A clean scan is a label, no guarantee.
 
     Raises:
-        NotAModelFile: the rule blocks pickle files or keeps them only for conversion, or the scan refused the file,
-            failed, or exceeded a limit.
-        SandboxNotStarted: the process did not start; try again later.
+        NotAModelFile: the rule blocks pickle files or keeps them only for conversion, or the scan refused the file or
+            exceeded a limit.
+        SandboxFailed: the process did not start, or failed: no fault of the file; try again later.
     """
     check_policy(rule)
     try:
@@ -97,14 +98,16 @@ def _scan(reader: Reader, limits: SandboxLimits, raise_if_stopped: Callable[[], 
     try:
         with WORKER_SLOTS:
             verdict = run_in_sandbox(SCANNER, reader, limits, raise_if_stopped)
-    except SandboxFailed as failed:
-        raise _build_pickle_refusal(str(failed), "oversized pickle") from None
-    if verdict.get("clean") is not True:
+    except LimitExceeded as exceeded:
+        raise _build_pickle_refusal(str(exceeded), "oversized pickle") from None
+    if verdict.get("clean") is False:
         raise _build_pickle_refusal(str(verdict.get("reason", "")), str(verdict.get("found", "")), verdict)
+    if verdict.get("clean") is not True:
+        raise SandboxFailed("The sandbox sent a verdict that is neither clean nor a refusal.")
     try:
         return _build_metadata(verdict)
-    except (TypeError, ValueError, OverflowError):
-        raise _build_pickle_refusal("made its inspection fail", "damaged pickle file") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SandboxFailed(f"The sandbox sent an invalid verdict ({type(error).__name__}).") from error
 
 
 def _build_allowed_metadata(refused: NotAModelFile) -> ModelMetadata:

@@ -94,7 +94,8 @@ def check_is_verified(version: ModelVersionRow) -> None:
     """
     if version.verification == "pending":
         raise problems.ModelNotVerified(
-            "The registry has not verified this content yet. Try again later.", verification="pending"
+            version.verification_error or "The registry has not verified this content yet. Try again later.",
+            verification="pending",
         )
     if version.verification == "failed":
         raise build_model_damaged(version.verification_error)

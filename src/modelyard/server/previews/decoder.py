@@ -12,10 +12,11 @@ from typing import Any
 
 from modelyard.server.inspection.readers import BytesReader
 from modelyard.server.inspection.sandbox import (
+    LimitExceeded,
     SandboxFailed,
     SandboxLimits,
-    SandboxNotStarted,
     SandboxProgram,
+    log_failure,
     never_stop,
     run_in_sandbox,
 )
@@ -41,24 +42,32 @@ class Picture:
     color: str
 
 
+class DecoderFailed(Unavailable):
+    """The sandbox did not start, or failed, and may fail on the same picture again."""
+
+
 def decode_picture(content: bytes, raise_if_stopped: Callable[[], None] = never_stop) -> Picture:
     """Decode a picture in a sandbox and return what is stored of it.
 
     Raises:
         PictureRefused: it is no picture, too large, damaged, or takes too long.
-        Unavailable: the sandbox did not start, or none became free in time.
+        Unavailable: no sandbox became free in time; ``DecoderFailed``: it did not start, or failed.
     """
     return _build_picture(_run("encode", content, raise_if_stopped))
 
 
-def find_embedded_picture(header: bytes, raise_if_stopped: Callable[[], None] = never_stop) -> Picture | None:
+def find_embedded_picture(
+    header: bytes, raise_if_stopped: Callable[[], None] = never_stop, *, blob: str
+) -> Picture | None:
     """Return the first picture in the header of a safetensors file that can be decoded; None without any.
+
+    ``blob`` names the file in the log if the sandbox fails.
 
     Raises:
         PictureRefused: it has pictures, and none can be decoded.
         Unavailable: see ``decode_picture``.
     """
-    verdict = _run("embedded", header, raise_if_stopped)
+    verdict = _run("embedded", header, raise_if_stopped, blob=blob)
     return None if verdict.get("found") is False else _build_picture(verdict)
 
 
@@ -88,16 +97,20 @@ def build_picture_refused(why: str) -> PictureRefused:
     return PictureRefused(f"The picture {why}. Send a JPEG, PNG, WebP, GIF or AVIF file.", field="picture")
 
 
-def _run(task: str, content: bytes, raise_if_stopped: Callable[[], None]) -> dict[str, Any]:
-    """Run a task of ``sandbox_program`` on the bytes and return its verdict; raises as ``decode_picture``."""
+def _run(task: str, content: bytes, raise_if_stopped: Callable[[], None], **facts: str) -> dict[str, Any]:
+    """Run a task of ``sandbox_program`` on the bytes and return its verdict; raises as ``decode_picture``.
+
+    ``facts`` name the file in the log if the sandbox fails.
+    """
     if not _FREE_SLOTS.acquire(timeout=SLOT_SECONDS):
         raise Unavailable(BUSY, retry_after=5)
     try:
         verdict = run_in_sandbox(_build_program(task), BytesReader(content), LIMITS, raise_if_stopped)
-    except SandboxFailed:
+    except LimitExceeded:
         raise build_picture_refused("takes too much time or memory to read") from None
-    except SandboxNotStarted:
-        raise Unavailable("The registry cannot read pictures at this moment. Try again.", retry_after=5) from None
+    except SandboxFailed as failed:
+        log_failure(failed, task=f"picture: {task}", **facts)
+        raise DecoderFailed("The registry cannot read pictures at this moment. Try again.", retry_after=5) from None
     finally:
         _FREE_SLOTS.release()
     if "invalid" in verdict:

@@ -6,6 +6,7 @@ Everything that Pillow needs is imported here: the sandbox can open no file once
 import base64
 import hashlib
 import io
+import struct
 import warnings
 from typing import Any
 
@@ -29,6 +30,11 @@ from modelyard.wire.formats import LARGE_BOX, MAX_PIXELS, MAX_SIDE, PICTURE_FORM
 PLUGINS = (
     *(AvifImagePlugin, GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin),
     *(TiffImagePlugin, WebPImagePlugin),
+)
+# What Pillow raises for damaged pictures.
+DAMAGE = (
+    *(AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError),
+    struct.error,
 )
 QUALITY = 80
 _ORIENTATION = 0x0112
@@ -64,7 +70,7 @@ def encode_picture(content: bytes) -> dict[str, Any]:
             "sha256": hashlib.sha256(webp).hexdigest(),
             "color": _get_average_color(small),
         }
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError) as error:
+    except DAMAGE as error:
         raise PictureInvalid("is damaged or incomplete") from error
 
 

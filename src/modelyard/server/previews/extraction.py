@@ -20,7 +20,7 @@ from modelyard.server.inspection.safetensors import MAX_HEADER, looks_like_safet
 from modelyard.server.leases import Interruption
 from modelyard.server.models.tables import UNPREVIEWED, ModelRow, ModelVersionRow
 from modelyard.server.models.versions.previews import set_version_preview
-from modelyard.server.previews.decoder import Picture, find_embedded_picture
+from modelyard.server.previews.decoder import DecoderFailed, Picture, find_embedded_picture
 from modelyard.server.previews.embedded import may_have_picture
 from modelyard.server.previews.pictures import use_picture, write_picture
 from modelyard.server.previews.stock import remove_if_stock
@@ -30,9 +30,9 @@ from modelyard.server.storage.digest import ReadStopped
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire.problems import PictureRefused, Unavailable
 
-# A version whose file could not be read, or whose picture could not be stored, is not tried again before.
+# A version whose file or picture could not be read, or whose picture could not be stored, is not tried again before.
 RETRY_PAUSE = timedelta(hours=1)
-# If the sandbox was busy, or did not start.
+# If the sandboxes were busy.
 BUSY_PAUSE = timedelta(minutes=1)
 # One write for so many versions: each makes the team's lists and manifests be built anew.
 BATCH = 20
@@ -105,6 +105,8 @@ class PreviewExtractor:
         except PictureRefused as refused:
             log.info("the picture in a file cannot be used", extra={"blob": str(blob.id), "why": refused.detail})
             return _Result("failed")
+        except DecoderFailed as failed:
+            return _postpone(blob, failed.detail, RETRY_PAUSE)
         except Unavailable as busy:
             return _postpone(blob, busy.detail, BUSY_PAUSE)
         except StoreError as error:
@@ -121,7 +123,9 @@ class PreviewExtractor:
             StoreError, ReadStopped
         """
         header = _read_header(ObjectRangeReader(self._store, blob.store_key, blob.size))
-        return find_embedded_picture(header, self._raise_if_stopped) if may_have_picture(header) else None
+        if not may_have_picture(header):
+            return None
+        return find_embedded_picture(header, self._raise_if_stopped, blob=str(blob.id))
 
     def _raise_if_stopped(self) -> None:
         """Raise ``ReadStopped`` if the job has to end."""

@@ -45,5 +45,3 @@ def _run(task: Callable[[bytes], dict[str, Any]], ranges: Ranges) -> dict[str, o
         return task(ranges.read(0, ranges.size))
     except PictureInvalid as invalid:
         return {"invalid": str(invalid)}
-    except MemoryError:
-        return {"invalid": "needs too much memory to decode"}

@@ -67,7 +67,7 @@ class BlobRow(Row):
     leased_until: Mapped[datetime | None]  # without a lease: not to be verified before
     tries: Mapped[int] = mapped_column(
         default=0, server_default="0"
-    )  # attempts in a row in which the store did not answer
+    )  # attempts in a row that had no result: the store did not answer, or the inspection failed
     checked_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]  # for the first time; stays if the content is damaged later
     # ``StoredObject.version`` of the object at its last successful verification; None if an older release verified it.

@@ -33,7 +33,7 @@ class LeasedBlob:
 def list_waiting_teams(database: Database, excluded: Collection[UUID] = ()) -> list[UUID]:
     """Return the teams that have a blob to examine now, except the ``excluded`` ones.
 
-    Ordered by the fewest failed reads of any of their waiting blobs, then by the age of the oldest of these.
+    Ordered by the fewest failed attempts on any of their waiting blobs, then by the age of the oldest of these.
     """
     with database.reading() as session:
         statement = select(BlobRow.team_id).where(PENDING, _is_lease_free(get_database_time(session)))
@@ -46,9 +46,9 @@ def lease_next_blob(
 ) -> LeasedBlob | None:
     """Lease the next pending blob of the first of these teams that has one; return None if none has.
 
-    Within a team, blobs with the fewest failed reads come first, then the oldest. A blob that another worker is leasing
-    at this moment is skipped. A caller that passes ``lease`` can release it even when the response to the commit was
-    lost.
+    Within a team, blobs with the fewest failed attempts come first, then the oldest. A blob that another worker is
+    leasing at this moment is skipped. A caller that passes ``lease`` can release it even when the response to the
+    commit was lost.
     """
     if not teams:
         return None
@@ -91,14 +91,19 @@ def renew_lease(database: Database, leased: LeasedBlob, life: timedelta = LEASE_
 def release_lease(database: Database, leased: LeasedBlob, *, is_blob_at_fault: bool) -> None:
     """Release the lease: the blob can be leased at once, or after a growing pause if only this blob cannot be read.
 
-    The pause grows from ``FIRST_PAUSE`` to ``LONGEST_PAUSE`` with the failed reads in a row. Does nothing if the lease
-    is lost.
+    The pause grows from ``FIRST_PAUSE`` to ``LONGEST_PAUSE`` with the failed attempts in a row. Does nothing if the
+    lease is lost.
     """
     with database.writing(leased.lease) as session:
         tries = leased.blob.tries + is_blob_at_fault
-        pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 10), LONGEST_PAUSE) if is_blob_at_fault else timedelta(0)
+        pause = compute_pause(tries, LONGEST_PAUSE) if is_blob_at_fault else timedelta(0)
         values = {"lease": None, "leased_until": get_database_time(session) + pause, "tries": tries}
         session.execute(update(BlobRow).where(_build_lease_condition(leased)).values(values))
+
+
+def compute_pause(tries: int, longest: timedelta) -> timedelta:
+    """Return the pause after ``tries`` failures in a row: from ``FIRST_PAUSE``, doubled each time, to ``longest``."""
+    return min(FIRST_PAUSE * (1 << min(tries - 1, 20)), longest)
 
 
 def release_leases(database: Database, leases: Collection[UUID]) -> None:

@@ -1,5 +1,6 @@
 """Examination of one version of a stored object: both digests, and the checks of its content."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
@@ -12,16 +13,18 @@ from modelyard.server.inspection.folder_files import inspect_folder_file
 from modelyard.server.inspection.inspector import build_refused_metadata, inspect_file
 from modelyard.server.inspection.pickles import PickleRule
 from modelyard.server.inspection.readers import BytesReader, Reader
+from modelyard.server.inspection.sandbox import SandboxFailed, log_failure
 from modelyard.server.storage.blob_store import (
     BlobStore,
     Digest,
     NoSuchKey,
     StoredObject,
+    StoreError,
     StoreUnavailable,
     VersionChanged,
 )
 from modelyard.server.storage.byte_ranges import ObjectRangeReader, check_store_answers
-from modelyard.server.storage.digest import RANGE_BYTES, ObjectHasher
+from modelyard.server.storage.digest import RANGE_BYTES, ObjectHasher, ReadStopped
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.server.verification.content_hashes import ContentHasher, ContentHashes, compute_autov1
 from modelyard.wire.folders.names import FileKind
@@ -31,7 +34,12 @@ DIGEST_WAIT_SECONDS = 5.0
 # An object of up to this size is read with one request, for all hashes and checks. Of a larger one, the hashes that
 # verification does not need are left to ``hash_completion``, so that its model is available sooner.
 SMALL_BYTES = RANGE_BYTES
+log = logging.getLogger("modelyard.verification")
 GONE = "The bytes are gone from the store."
+
+
+class InspectionFailed(Exception):
+    """The inspection itself failed, which is no result about the content; the cause is logged."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ def examine_object(
 
     Raises:
         StoreUnavailable: the store does not answer, or the object changed while it was read.
+        InspectionFailed: see there.
         ReadStopped: the ``ObjectHasher`` that ``on_begin`` was called with was stopped.
     """
     try:
@@ -124,6 +133,14 @@ def examine_object(
         raise StoreUnavailable("The object changed while it was read.") from error
     except NoSuchKey:
         return examine_missing_object(store)
+    except (StoreError, ReadStopped):
+        raise
+    except SandboxFailed as failed:
+        log_failure(failed, blob=str(blob.id))
+        raise InspectionFailed from failed
+    except Exception as error:  # a defect of a validator
+        log.exception("the inspection of a file failed", extra={"blob": str(blob.id)})
+        raise InspectionFailed from error
 
 
 def _examine_for_folders(reader: Reader, files: ModelFiles, hasher: ObjectHasher) -> dict[str, dict[str, Any] | None]:

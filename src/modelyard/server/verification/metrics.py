@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database
@@ -21,6 +21,7 @@ class _Counts(NamedTuple):
     recheck: int
     unhashed: int
     uninspected: int
+    inspection_failed: int
 
 
 class VerificationMetrics(Collector):
@@ -31,27 +32,29 @@ class VerificationMetrics(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families without a query, for registration."""
-        yield from self._build_families(_Counts(0, 0, 0, 0, 0), 0.0)
+        yield from self._build_families(_Counts(0, 0, 0, 0, 0, 0), 0.0)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Query the database and yield the gauges; none if it does not answer."""
         try:
             with self._database.reading() as session:
-                waiting = select(func.count(), func.min(BlobRow.created_at)).where(PENDING)
+                # The age is that of the queue: a file whose inspection fails has a gauge of its own.
+                queued_at = case((BlobRow.verification_error.is_(None), BlobRow.created_at))
+                waiting = select(func.count(), func.min(queued_at)).where(PENDING)
                 pending, oldest = session.execute(waiting).one()
                 moment = get_database_time(session)
                 others = (
                     session.scalar(select(func.count()).select_from(BlobRow).where(condition)) or 0
                     for condition in (
                         *(BlobRow.verification == "failed", BlobRow.recheck_since.is_not(None)),
-                        *(UNHASHED, UNINSPECTED),
+                        *(UNHASHED, UNINSPECTED, PENDING & BlobRow.verification_error.is_not(None)),
                     )
                 )
                 counts = _Counts(pending, *others)
         except Problem:
             return
         # The minimum of no rows is NULL.
-        age = max((moment - oldest).total_seconds(), 0.0) if pending else 0.0
+        age = 0.0 if oldest is None else max((moment - oldest).total_seconds(), 0.0)
         yield from self._build_families(counts, age)
 
     def _build_families(self, counts: _Counts, oldest_pending_seconds: float) -> Iterator[GaugeMetricFamily]:
@@ -59,7 +62,7 @@ class VerificationMetrics(Collector):
         yield GaugeMetricFamily("modelyard_pending_files", "Files that wait to be verified.", value=counts.pending)
         yield GaugeMetricFamily(
             "modelyard_oldest_pending_seconds",
-            "For how long the oldest of them has waited.",
+            "For how long the oldest of them has waited, without those whose inspection failed.",
             value=oldest_pending_seconds,
         )
         yield GaugeMetricFamily(
@@ -79,4 +82,9 @@ class VerificationMetrics(Collector):
             "modelyard_uninspected_files",
             "Verified files that wait to be inspected again, since this release finds more in them.",
             value=counts.uninspected,
+        )
+        yield GaugeMetricFamily(
+            "modelyard_inspection_failed_files",
+            "Files that wait because their inspection failed: a fault of the registry, whose log has the cause.",
+            value=counts.inspection_failed,
         )

@@ -1,6 +1,7 @@
 """Write the result of an examination: the blob, its versions, the audit trail and the team's revision."""
 
 import logging
+from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database, announce, execute_and_count
-from modelyard.server.models.objects.verification_state import set_verification_state
+from modelyard.server.models.objects.verification_state import set_pending_reason, set_verification_state
 from modelyard.server.models.repair import repair_damaged_versions
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.trusted_files.rules import get_pickle_rule
@@ -19,10 +20,16 @@ from modelyard.server.models.versions.folder_states import set_folder_facts
 from modelyard.server.uploads.discards import DiscardedObject, cancel_discard, discard
 from modelyard.server.uploads.operations import BLOB_PENDING, find_verified_blob
 from modelyard.server.uploads.tables import INSPECTION, BlobRow, UploadRow
-from modelyard.server.verification.blob_leases import LeasedBlob, lock_leased_blob
+from modelyard.server.verification.blob_leases import LeasedBlob, compute_pause, lock_leased_blob
 from modelyard.server.verification.examine import Examination
 from modelyard.wire.folders.names import FileKind
 
+# What failed on a file is likely to fail on it again, and each time the whole file is read.
+LONGEST_INSPECTION_PAUSE = timedelta(hours=1)
+INSPECTION_FAILED = (
+    "The inspection of this file failed, which is no fault of the file. The registry tries again within an hour; its "
+    "log has the cause."
+)
 log = logging.getLogger("modelyard.verification")
 
 
@@ -66,6 +73,23 @@ def record_result(database: Database, leased: LeasedBlob, examination: Examinati
         if is_changed:
             revisions.increment_revision(session, blob.team_id)
     log.info("blob read", extra={"blob": str(blob.id), "verification": blob.verification, "error": examination.error})
+    return True
+
+
+def record_inspection_failure(database: Database, leased: LeasedBlob) -> bool:
+    """Release a blob on which the inspection itself has failed, for a growing pause, and tell why its versions wait.
+
+    Says nothing about the content, which stays pending. Returns False, and changes nothing, if the lease is lost.
+    """
+    with database.writing(leased.blob.team_id) as session:
+        blob = lock_leased_blob(session, leased)
+        if blob is None:
+            return False
+        blob.tries += 1
+        blob.lease = None
+        blob.leased_until = get_database_time(session) + compute_pause(blob.tries, LONGEST_INSPECTION_PAUSE)
+        if set_pending_reason(session, blob, INSPECTION_FAILED):
+            revisions.increment_revision(session, blob.team_id)
     return True
 
 

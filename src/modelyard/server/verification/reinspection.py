@@ -15,7 +15,7 @@ from modelyard.server import revisions
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.inspection.inspector import inspect_file
-from modelyard.server.inspection.sandbox import SandboxNotStarted
+from modelyard.server.inspection.sandbox import SandboxFailed, log_failure
 from modelyard.server.leases import Interruption
 from modelyard.server.models.objects.verification_state import set_metadata
 from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError, VersionChanged
@@ -106,7 +106,10 @@ class Reinspector:
         except NotAModelFile as refusal:
             log.warning("a stored file is refused now", extra={"blob": str(blob.id), "why": refusal.detail})
             results.metadata[blob.id] = {}
-        except (NoSuchKey, VersionChanged, SandboxNotStarted, StoreError) as error:
+        except SandboxFailed as failed:
+            log_failure(failed, blob=str(blob.id))
+            results.postponed.append(blob.id)
+        except (NoSuchKey, VersionChanged, StoreError) as error:
             check_store_answers(self._store)
             log.warning("a stored file could not be inspected", extra={"blob": str(blob.id), "why": str(error)})
             results.postponed.append(blob.id)

@@ -31,8 +31,19 @@ from modelyard.server.verification.blob_leases import (
     release_leases,
     renew_lease,
 )
-from modelyard.server.verification.examine import Examination, ModelFiles, examine_missing_object, examine_object
-from modelyard.server.verification.record_result import get_folder_paths, get_model_paths, record_result
+from modelyard.server.verification.examine import (
+    Examination,
+    InspectionFailed,
+    ModelFiles,
+    examine_missing_object,
+    examine_object,
+)
+from modelyard.server.verification.record_result import (
+    get_folder_paths,
+    get_model_paths,
+    record_inspection_failure,
+    record_result,
+)
 from modelyard.server.verification.team_shares import BEGIN_SECONDS, TeamShares
 from modelyard.wire.problems import Problem, Unavailable
 
@@ -145,16 +156,21 @@ class Verifier:
             )
 
         with renew_periodically(renew_while_progressing, self._life, lambda: self._stop_reading(leased)):
-            examination = self._examine(leased)
+            try:
+                examination = self._examine(leased)
+            except InspectionFailed:
+                examination = None
             is_recorded = self._record(leased, examination)
         if not is_recorded:
             log.warning("the result is not valid any more; the blob is read again", extra={"blob": str(leased.blob.id)})
             self._discard_copy(leased)
-            return
-        self._metrics.blobs_read.labels("failed" if examination.error else "verified").inc()
+        elif examination is not None:
+            self._metrics.blobs_read.labels("failed" if examination.error else "verified").inc()
 
-    def _record(self, leased: LeasedBlob, examination: Examination) -> bool:
+    def _record(self, leased: LeasedBlob, examination: Examination | None) -> bool:
         """Record the result as soon as database and store answer, so that an hour's read is not repeated.
+
+        Without one, the failure of the inspection is recorded.
 
         First checks the objects of the team's verified blobs of this content, and marks damaged ones. Returns False if
         the result was not recorded, see ``record_result``.
@@ -163,6 +179,8 @@ class Verifier:
             Unavailable, StoreUnavailable: the database or the store did not answer for as long as a lease lasts, or the
                 verifier is stopping.
         """
+        if examination is None:
+            return record_inspection_failure(self._database, leased)
         deadline = time.monotonic() + self._life.total_seconds()
         while True:
             try:
@@ -176,7 +194,7 @@ class Verifier:
                     raise
 
     def _examine(self, leased: LeasedBlob) -> Examination:
-        """Copy the object if the store requires it, and examine it."""
+        """Copy the object if the store requires it, and examine it; raises as ``examine_object``."""
         with self._database.reading() as session:
             paths = get_model_paths(session, leased.blob.id)
             rule = get_pickle_rule(session, leased.blob)

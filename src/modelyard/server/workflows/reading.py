@@ -54,6 +54,4 @@ def _inspect(ranges: Ranges) -> dict[str, Any]:
         references = read_references(ranges.read(0, ranges.size))
     except WorkflowUnreadable as unreadable:
         return {"unreadable": str(unreadable)}
-    except MemoryError:
-        return {"unreadable": "The file needs too much memory to read."}
     return {"references": [astuple(reference) for reference in references]}

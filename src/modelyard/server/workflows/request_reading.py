@@ -14,10 +14,11 @@ from modelyard.server.http.json_body import BodyBudget, receive_file
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.inspection.readers import BytesReader
 from modelyard.server.inspection.sandbox import (
+    LimitExceeded,
     SandboxFailed,
     SandboxLimits,
-    SandboxNotStarted,
     SandboxProgram,
+    log_failure,
     run_in_sandbox,
 )
 from modelyard.server.teams.context import TeamContext, require_permission
@@ -177,11 +178,12 @@ def _run(sandbox_program: SandboxProgram, content: bytes) -> dict[str, Any]:
 
     Raises:
         WorkflowRefused: the file takes too much time or memory.
-        Unavailable: the sandbox did not start.
+        Unavailable: the sandbox did not start, or failed.
     """
     try:
         return run_in_sandbox(sandbox_program, BytesReader(content), LIMITS)
-    except SandboxFailed:
+    except LimitExceeded:
         raise WorkflowRefused("The file takes too much time or memory to read.") from None
-    except SandboxNotStarted:
+    except SandboxFailed as failed:
+        log_failure(failed, task="workflow")
         raise Unavailable("The registry cannot read workflows at this moment. Try again.", retry_after=5) from None

@@ -68,6 +68,4 @@ def _rewrite(ranges: Ranges) -> dict[str, Any]:
         copy = rewrite_workflow(packed[start:], json.loads(packed[_LENGTH_BYTES:start]))
     except WorkflowUnreadable as unreadable:
         return {"unreadable": str(unreadable)}
-    except MemoryError:
-        return {"unreadable": "The file needs too much memory to read."}
     return {"copy": base64.b64encode(copy).decode()}

@@ -27,6 +27,7 @@ export const VERIFICATION_MARKS: Record<Model['verification'], Mark> = {
   pending: { word: 'Being verified', icon: IconClock, className: classes.waiting },
   failed: { word: 'Damaged', icon: IconAlertTriangle, className: classes.bad },
 }
+const NOT_VERIFIED_MARK: Mark = { word: 'Not verified yet', icon: IconClock, className: classes.waiting }
 const NOT_ACCEPTED_MARK: Mark = { word: 'Not accepted', icon: IconTransform, className: classes.waiting }
 const KEPT_MARKS: Record<KeptFile, Mark> = {
   converts: { word: 'Kept to be converted', icon: IconTransform, className: classes.waiting },
@@ -45,7 +46,9 @@ export function Verification({ model }: { model: Model }) {
 
 function useVerificationMark(model: Model): Mark {
   const kept = useKeptFile(model)
-  return kept ? KEPT_MARKS[kept] : VERIFICATION_MARKS[model.verification]
+  if (kept) return KEPT_MARKS[kept]
+  const isWaiting = model.verification === 'pending' && model.verification_error
+  return isWaiting ? NOT_VERIFIED_MARK : VERIFICATION_MARKS[model.verification]
 }
 
 export function Status({ model }: { model: Model }) {
@@ -71,7 +74,8 @@ export function VersionMarks({ model }: { model: Model }) {
 function PendingMark({ pending }: { pending: NonNullable<Model['pending_version']> }) {
   const isFailed = pending.verification === 'failed'
   const Icon = isFailed ? IconAlertTriangle : IconClock
-  const title = `Version ${pending.version} ${isFailed ? 'failed verification' : 'is being verified'}`
+  const waits = pending.verification_error ? 'is not verified yet' : 'is being verified'
+  const title = `Version ${pending.version} ${isFailed ? 'failed verification' : waits}`
   return (
     <span className={classes.newer} role="img" aria-label={title} title={title}>
       <Icon size={16} className={isFailed ? classes.bad : classes.waiting} aria-hidden />

@@ -57,12 +57,20 @@ function liveInterval(pages: Pages | undefined): number | false {
   if (!pages || pages.pages.length > LIVE_PAGES) return false
   const models = flattenPages(pages).filter((model) => !model.deleted_at)
   if (models.some(isBeingVerified)) return PENDING_MILLISECONDS
-  return models.some((model) => model.agents_ready < model.agents_desired) && SYNCING_MILLISECONDS
+  return models.some((model) => isPending(model) || model.agents_ready < model.agents_desired) && SYNCING_MILLISECONDS
 }
 
-/** Return whether the model's content, or that of a newer version, is being verified. */
+function listStates(model: Model): Pick<Model, 'verification' | 'verification_error'>[] {
+  return [model, model.pending_version].filter((state) => state !== null)
+}
+
+function isPending(model: Model): boolean {
+  return listStates(model).some(({ verification }) => verification === 'pending')
+}
+
+/** Return whether the model's content, or that of a newer version, is being verified, and not to be tried again later. */
 export function isBeingVerified(model: Model): boolean {
-  return model.verification === 'pending' || model.pending_version?.verification === 'pending'
+  return listStates(model).some((state) => state.verification === 'pending' && !state.verification_error)
 }
 
 export function flattenPages(pages: Pages | undefined): Model[] {

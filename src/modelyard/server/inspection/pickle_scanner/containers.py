@@ -16,7 +16,7 @@ from io import BytesIO
 from . import zips
 from .budget import MAX_PICKLE, Budget
 from .interpreter import PickleContents, interpret
-from .ranges import RangeFile, Ranges, Refused
+from .ranges import PROCESS_FAILURES, RangeFile, Ranges, Refused
 from .tar import is_tar
 from .values import Mapping as ContainedMapping
 from .values import Sequence, Storage, Value
@@ -200,6 +200,8 @@ def _refuse_hidden_pickle(ranges: Ranges, member: zips.Member, budget: Budget) -
             if start.tell() == member.size:
                 break
             return
+        except PROCESS_FAILURES:
+            raise
         except Exception:  # noqa: BLE001 - pickletools raises many kinds of exception for damage
             return
         if opcode.name in _NAMING_OPCODES:

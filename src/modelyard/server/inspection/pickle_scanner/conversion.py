@@ -45,8 +45,6 @@ def _plan(ranges: Ranges) -> dict[str, object]:
         return {"tensors": tensors, "left_out": left_out[:_MAX_NAMED], "left_out_count": len(left_out)}
     except Refused as refused:
         return {"reason": refused.reason, "found": refused.found}
-    except MemoryError:
-        return {"reason": "exceeds the memory limit of the conversion", "found": "oversized pickle"}
 
 
 def list_tensors(

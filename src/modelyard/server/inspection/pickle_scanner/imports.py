@@ -10,7 +10,7 @@ from io import BytesIO
 from . import zips
 from .budget import MAX_PICKLE
 from .calls import NAMEABLE
-from .ranges import Ranges
+from .ranges import PROCESS_FAILURES, Ranges
 
 # Of the whole file, however many pickles it has.
 MAX_OPCODES = 1_000_000
@@ -70,6 +70,8 @@ def list_imports(ranges: Ranges) -> dict[str, object]:
             _read_members(ranges, found)
         else:
             found.is_complete = _read_stream(ranges, found)
+    except PROCESS_FAILURES:
+        raise
     except Exception:  # noqa: BLE001 - see above
         found.is_complete = False
     is_complete = found.is_complete and len(found.names) <= MAX_NAMES
@@ -98,6 +100,8 @@ def _read_members(ranges: Ranges, found: ImportList) -> None:
             if bytes_left < 0:
                 raise ValueError("The file has more than is listed.")
             found.read_pickle(BytesIO(zips.unpack(ranges, member, MAX_PICKLE)))
+        except PROCESS_FAILURES:
+            raise
         except Exception:  # noqa: BLE001 - the others are read nevertheless
             found.is_complete = False
 

@@ -4,8 +4,11 @@ Protocol, all integers little-endian:
     in:   uint64 size of the file
     out:  b"R" uint64 start, uint64 length        in: uint32 length, the bytes        (any number of times)
     out:  b"V" uint64 0, uint64 length, JSON      once, and then the end
+
+It imports all that it may need before it sets its limits, since no file can be opened after that.
 """
 
+import codecs
 import gc
 import json
 import os
@@ -19,19 +22,27 @@ from .imports import list_imports
 from .ranges import Ranges, Refused
 
 MAX_NAME_CHARACTERS = 512 * 1024
+# By which pickletools decodes a text. A codec is a module that is imported at its first use.
+_CODEC = "raw_unicode_escape"
+# The exit code of a process whose memory did not suffice.
+OUT_OF_MEMORY = 3
 
 
 def main(arguments: list[str], inspect: Callable[[Ranges], dict[str, object]] | None = None) -> None:
     """Inspect the file and send the verdict of ``inspect``, by default the pickle scanner's.
 
     ``arguments``: memory in bytes, seconds of processor time. An exception of ``inspect`` ends the process without a
-    verdict.
+    verdict; ``MemoryError`` with the exit code ``OUT_OF_MEMORY``.
     """
+    codecs.lookup(_CODEC)
     _set_limits(int(arguments[0]), int(arguments[1]))
     # A short inspection creates no reference cycles, and searching for them would take half of its time.
     gc.disable()
     (size,) = struct.unpack("<Q", _receive(8))
-    verdict = json.dumps((inspect or _scan)(Ranges(size, _request_range))).encode()
+    try:
+        verdict = json.dumps((inspect or _scan)(Ranges(size, _request_range))).encode()
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
     sys.stdout.buffer.write(struct.pack("<cQQ", b"V", 0, len(verdict)) + verdict)
     sys.stdout.buffer.flush()
 
@@ -47,7 +58,7 @@ def _set_limits(memory: int, seconds: int) -> None:
 
 
 def _scan(ranges: Ranges) -> dict[str, object]:
-    """Return the verdict: ``clean`` with the scan result, or a refusal; any failure of the scanner is a refusal too."""
+    """Return the verdict: ``clean`` with the scan result, or a refusal."""
     try:
         result = scan(ranges)
     except Refused as refused:
@@ -56,14 +67,6 @@ def _scan(ranges: Ranges) -> dict[str, object]:
             "reason": refused.reason,
             "found": refused.found,
             **list_imports(ranges),
-        }
-    except MemoryError:
-        return {"clean": False, "reason": "exceeds the memory limit of the scan", "found": "oversized pickle"}
-    except Exception as error:  # noqa: BLE001 - only a complete scan may call a file clean
-        return {
-            "clean": False,
-            "reason": f"made the scanner fail ({type(error).__name__})",
-            "found": "damaged pickle file",
         }
     return {
         "clean": True,

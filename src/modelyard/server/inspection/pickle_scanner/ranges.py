@@ -6,6 +6,10 @@ CHUNK = 64 * 1024
 MAX_LINE = 4096
 
 
+# What the process of the scanner lacks: memory, or a module that it cannot open. It says nothing about the file.
+PROCESS_FAILURES = (MemoryError, ImportError, OSError)
+
+
 class Refused(Exception):
     """The file is refused. ``reason`` completes the sentence "This file ..."; ``found`` names it in few words."""
 

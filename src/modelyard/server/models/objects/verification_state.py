@@ -53,6 +53,19 @@ def set_verification_state(
     return update_folder_versions(session, blob, action, audit.SYSTEM) or bool(versions)
 
 
+def set_pending_reason(session: Session, blob: BlobRow, reason: str) -> bool:
+    """Set why a pending blob, and its versions, could not be verified yet; return whether a version changed.
+
+    The caller increments the team's revision. The next result of the verification replaces the reason.
+    """
+    blob.verification_error = reason
+    changed = [one for one in _list_versions_of_one_file(session, blob.id) if one.verification_error != reason]
+    for version in changed:
+        version.verification_error = reason
+        update_shown_content(session, session.get_one(ModelRow, version.model_id))
+    return update_folder_versions(session, blob, None, audit.SYSTEM) or bool(changed)
+
+
 def _list_versions_of_one_file(session: Session, blob_id: UUID) -> Sequence[ModelVersionRow]:
     """Return the versions whose whole content is a blob: not the folders whose manifest it is."""
     is_one = (ModelVersionRow.blob_id == blob_id) & ModelVersionRow.file_count.is_(None)

@@ -53,21 +53,24 @@ def get_findings(session: Session, team: TeamContext, model_id: UUID, number: in
     version = get_readable_version(session, team, model, number)
     trusted = find_trusted_file(session, team.team_id, version.file_hash.removeprefix("sha256:"))
     return VersionFindings(
-        **_build_findings(version.facts, version.verification_error).model_dump(),
+        **_build_findings(version.facts, version.verification, version.verification_error).model_dump(),
         file_hash=version.file_hash,
         verification=version.verification,
         trusted=None if trusted is None else build_trusted_file(trusted),
     )
 
 
-def _build_findings(metadata: Mapping[str, Any], error: str | None) -> ScanFindings:
-    """Build the findings from a file's metadata: of a refusal with its ``error``, or of an inspection."""
+def _build_findings(metadata: Mapping[str, Any], verification: str, error: str | None) -> ScanFindings:
+    """Build the findings from a file's metadata: of a refusal with its ``error``, or of an inspection.
+
+    The error of a file that is pending is none of the scan.
+    """
     refusal, extra = metadata.get("refusal", {}), metadata.get("extra", {})
     imports = metadata.get("imports") or {}
     result = refusal.get("pickle_scan") or extra.get("pickle_scan")
     return ScanFindings(
         pickle_scan=result,
-        finding=error or extra.get("pickle_finding"),
+        finding=(error if verification == "failed" else None) or extra.get("pickle_finding"),
         import_list=[PickleImport.model_validate(each) for each in imports.get("names", [])],
         is_complete=imports.get("is_complete", result not in (REFUSED, ALLOWED)),
     )
@@ -103,17 +106,18 @@ def _find_refused_file(session: Session, team_id: UUID, sha256: str) -> ScanFind
     Also if it is allowed. Models of one file come before files of folders.
     """
     of_content = ModelVersionRow.team_id == team_id, ModelVersionRow.deleted_at.is_(None)
-    columns = ModelVersionRow.facts, ModelVersionRow.verification_error
+    columns = ModelVersionRow.facts, ModelVersionRow.verification, ModelVersionRow.verification_error
     with_content = select(*columns).where(*of_content, ModelVersionRow.file_hash == f"sha256:{sha256}")
     found = [*session.execute(with_content.order_by(ModelVersionRow.created_at.desc()))]
     is_its_version = and_(
         ModelVersionRow.model_id == FolderFileRow.model_id, ModelVersionRow.number == FolderFileRow.number
     )
-    in_folders = select(FolderFileRow.facts, BlobRow.verification_error).select_from(FolderFileRow)
+    in_folders = select(FolderFileRow.facts, BlobRow.verification, BlobRow.verification_error)
+    in_folders = in_folders.select_from(FolderFileRow)
     in_folders = in_folders.join(ModelVersionRow, is_its_version).join(BlobRow, BlobRow.id == FolderFileRow.blob_id)
     is_file = FolderFileRow.team_id == team_id, FolderFileRow.file_hash == f"sha256:{sha256}"
     found += session.execute(in_folders.where(*of_content, *is_file, FolderFileRow.facts.is_not(None)))
-    return next((_build_findings(facts, error) for facts, error in found if _is_refused(facts)), None)
+    return next((_build_findings(*columns) for columns in found if _is_refused(columns[0])), None)
 
 
 def _is_refused(metadata: Mapping[str, Any]) -> bool:

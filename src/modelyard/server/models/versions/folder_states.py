@@ -57,18 +57,21 @@ def list_folder_versions(session: Session, blob_id: UUID) -> Collection[ModelVer
 def find_folder_state(session: Session, version: ModelVersionRow) -> FolderState:
     """Return the state of a folder version by those of its blobs: the first file that failed decides.
 
-    The queries begin at the pending and failed blobs of the team, never at the files.
+    Of a pending one, the first file that has to be tried again gives the reason. The queries begin at the pending and
+    failed blobs of the team, never at the files.
     """
     manifest = session.get_one(BlobRow, version.blob_id)
     if manifest.verification == "failed":
         return FolderState("failed", f"The manifest: {manifest.verification_error}")
     failed = session.scalars(_select_blobs(version, FAILED).limit(_MOST_FAILED)).all()
     if failed:
-        return _describe_failure(session, version, failed)
+        return FolderState("failed", _describe_first_file(session, version, failed))
     # The queue is in this order, so a pending file of this version is among the first.
     in_order = _select_blobs(version, PENDING).order_by(BlobRow.tries, BlobRow.created_at)
     is_pending = manifest.verification == "pending" or session.scalar(in_order.limit(1)) is not None
-    return FolderState("pending" if is_pending else "verified")
+    if not is_pending:
+        return FolderState("verified")
+    return FolderState("pending", _find_pending_reason(session, version, manifest))
 
 
 def _select_blobs(version: ModelVersionRow, state: TextClause) -> Select[UUID]:
@@ -78,16 +81,26 @@ def _select_blobs(version: ModelVersionRow, state: TextClause) -> Select[UUID]:
     return select(BlobRow.id).where(BlobRow.team_id == version.team_id, state, uses)
 
 
-def _describe_failure(session: Session, version: ModelVersionRow, failed: Collection[UUID]) -> FolderState:
-    """Return the state of a version with failed blobs, which names the first file that has one."""
+def _find_pending_reason(session: Session, version: ModelVersionRow, manifest: BlobRow) -> str | None:
+    """Return why the manifest, or else the first such file, has to be verified again; None if no attempt failed."""
+    if manifest.verification_error is not None:
+        return f"The manifest: {manifest.verification_error}"
+    # The index of the queue has the number of attempts: few files have any.
+    tried = _select_blobs(version, PENDING).where(BlobRow.tries > 0, BlobRow.verification_error.is_not(None))
+    blobs = session.scalars(tried.limit(_MOST_FAILED)).all()
+    return _describe_first_file(session, version, blobs) if blobs else None
+
+
+def _describe_first_file(session: Session, version: ModelVersionRow, blobs: Collection[UUID]) -> str:
+    """Return path and ``verification_error`` of the first file of a version that has one of these blobs."""
     of_version = FolderFileRow.model_id == version.model_id, FolderFileRow.number == version.number
     query = (
         select(FolderFileRow.path, BlobRow.verification_error)
         .join(BlobRow, BlobRow.id == FolderFileRow.blob_id)
-        .where(*of_version, FolderFileRow.blob_id.in_(failed))
+        .where(*of_version, FolderFileRow.blob_id.in_(blobs))
     )
     path, error = session.execute(query.order_by(FolderFileRow.position).limit(1)).one()
-    return FolderState("failed", f"'{path}': {error}")
+    return f"'{path}': {error}"
 
 
 def update_folder_version(session: Session, version: ModelVersionRow, action: str | None, actor: audit.Actor) -> bool:

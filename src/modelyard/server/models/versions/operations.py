@@ -111,7 +111,9 @@ def activate_version(session: Session, team: TeamContext, model_id: UUID, number
     model, version = get_version_to_change(session, team, model_id, number)
     if version.verification == "pending":
         raise problems.ModelNotVerified(
-            "This version is not verified yet, so machines cannot get it. Try again later.", verification="pending"
+            version.verification_error
+            or "This version is not verified yet, so machines cannot get it. Try again later.",
+            verification="pending",
         )
     if version.verification == "failed":
         raise build_model_damaged(version.verification_error)

@@ -12,17 +12,23 @@ export function StateNotices({ model }: { model: Model }) {
     <>
       <NewerVersionNotice model={model} />
       {model.verification === 'failed' && <FailureNotice model={model} />}
-      {model.verification === 'pending' && (
-        <Alert color="yellow" icon={<IconClock aria-hidden />} title="Verification in progress">
-          After the file is verified and inspected, the model can be downloaded and machines fetch it.
-        </Alert>
-      )}
+      {model.verification === 'pending' && <PendingNotice reason={model.verification_error} />}
       {model.model_status === 'disabled' && (
         <Alert color="gray" icon={<IconPlayerPause aria-hidden />} title="Disabled">
           Machines remove a disabled model, and the registry keeps it. Enable the model to restore it on its machines.
         </Alert>
       )}
     </>
+  )
+}
+
+function PendingNotice({ reason }: { reason: string | null }) {
+  const title = reason ? 'Not verified yet' : 'Verification in progress'
+  return (
+    <Alert color={reason ? 'orange' : 'yellow'} icon={<IconClock aria-hidden />} title={title}>
+      {reason ? <bdi>{reason} </bdi> : null}
+      After the file is verified and inspected, the model can be downloaded and machines fetch it.
+    </Alert>
   )
 }
 
@@ -81,8 +87,11 @@ function NewerVersionNotice({ model: { version, pending_version: pending } }: { 
       </Alert>
     )
   }
+  const reason = pending.verification_error
+  const title = `Version ${pending.version} is ${reason ? 'not verified yet' : 'being verified'}`
   return (
-    <Alert color="yellow" icon={<IconClock aria-hidden />} title={`Version ${pending.version} is being verified`}>
+    <Alert color={reason ? 'orange' : 'yellow'} icon={<IconClock aria-hidden />} title={title}>
+      {reason ? <bdi>{reason} </bdi> : null}
       Machines keep version {version} until it is verified.
     </Alert>
   )

@@ -43,7 +43,9 @@ const STATES: Record<ModelVersion['version_status'], State> = {
 }
 
 export function VersionState({ version }: { version: ModelVersion }) {
-  const { word, icon, className, meaning } = STATES[version.version_status]
+  const { icon, className, meaning, ...state } = STATES[version.version_status]
+  const isWaiting = version.version_status === 'pending' && version.verification_error
+  const word = isWaiting ? 'Not verified yet' : state.word
   const isDamaged = version.verification === 'failed' && version.version_status !== 'failed'
   return (
     <div title={meaning}>

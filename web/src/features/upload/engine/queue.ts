@@ -192,6 +192,8 @@ async function waitForVerification(id: number): Promise<void> {
         forgetProgress(run.item)
         return updateItem(id, { stage: 'failed', problem: { title, message } })
       }
+      // Its row then says why it waits, for as long as it does.
+      if (found.verification_error) break
       await wait(pause, run.signal)
     }
     updateItem(id, { stage: 'done', problem: undefined })

@@ -60,11 +60,14 @@ export function isMoving({ state_list }: ModelStates, offline: ReadonlySet<strin
 }
 
 function describeVerification({ version, pending_version: pending, ...model }: DeliveredModel): Delivery | undefined {
-  const newest = pending && pending.version !== version ? pending : model
-  const what = newest === model ? '' : ` version ${pending?.version}`
-  if (newest.verification === 'pending') return { kind: 'moving', text: `Verifying${what}` }
-  if (newest.verification !== 'failed') return undefined
-  return { kind: 'problem', text: `Verification${what ? ` of${what}` : ''} failed: ${newest.verification_error ?? ''}` }
+  const newer = pending && pending.version !== version ? pending : undefined
+  const { verification, verification_error: reason } = newer ?? model
+  if (verification === 'verified') return undefined
+  const name = newer ? `version ${newer.version}` : ''
+  if (verification === 'pending' && !reason) return { kind: 'moving', text: `Verifying ${name}`.trim() }
+  const failed = name ? `Verification of ${name} failed` : 'Verification failed'
+  const waits = newer ? `Version ${newer.version} is not verified yet` : 'Not verified yet'
+  return { kind: 'problem', text: `${verification === 'failed' ? failed : waits}: ${reason ?? ''}` }
 }
 
 /** `render-07 at 62 %`, `ws-lena: the disk is full`. */
