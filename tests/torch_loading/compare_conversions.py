@@ -65,7 +65,7 @@ def collect_tensors(value: object, found: dict[str, list[torch.Tensor]]) -> None
 
 def to_bytes(tensor: torch.Tensor) -> bytes:
     """Return the bytes of a tensor's values in order."""
-    plain = tensor.detach().contiguous().reshape(-1)
+    plain = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return bytes(plain.view(torch.uint8).tolist()) if plain.numel() else b""
 
 

@@ -1,12 +1,14 @@
 """Load files as ComfyUI does: ``python load_checkpoints.py``, in an environment with torch; one path per line on stdin.
 
-Prints ``ok`` or the error, one line per file. If a file crashes the process, no line for it or later ones follows.
+Prints torch's version, then ``ok`` or the error, one line per file. If a file crashes the process, no line for it or
+later ones follows. A zip is loaded twice, the second time as ComfyUI does with ``--mmap-torch-files``.
 """
 
 import resource
 import sys
 import warnings
 from _codecs import encode
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,6 +41,14 @@ def copy_tensors(value: object) -> None:
             copy_tensors(item)
 
 
+def load(path: str) -> None:
+    """Load a file and copy its tensors; if it is a zip, do the same once more with the file mapped to memory."""
+    with Path(path).open("rb") as file:
+        is_zip = file.read(2) == b"PK"
+    for mmap in (False, True) if is_zip else (False,):
+        copy_tensors(torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
+
+
 def print_result(text: str) -> None:
     """Print one line at once."""
     sys.stdout.write(f"{text}\n")
@@ -50,9 +60,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     allow_globals_of_comfyui()
+    print_result(torch.__version__)
     for line in sys.stdin:
         try:
-            copy_tensors(torch.load(line.rstrip("\n"), map_location="cpu", weights_only=True))
+            load(line.rstrip("\n"))
         except Exception as error:  # noqa: BLE001 - any error is the result
             print_result(f"{type(error).__name__}: {error}".replace("\n", " ")[:500])
         else:

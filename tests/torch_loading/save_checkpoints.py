@@ -142,7 +142,12 @@ ALL_FORMATS: dict[str, Callable[[], object]] = {
     "numpy-int64": lambda: {"step": np.int64(4)},
     "whole-module": LoRA,
 }
-ZIP_ONLY: dict[str, Callable[[], object]] = {"every-dtype": build_tensors_of_every_dtype}
+ZIP_ONLY: dict[str, Callable[[], object]] = {
+    "every-dtype": build_tensors_of_every_dtype,
+    "float8-parameter": lambda: {"w": nn.Parameter(torch.ones(4).to(torch.float8_e4m3fn))},
+    # A conversion of a parameter requires gradients too, and is no parameter.
+    "float8-gradients": lambda: {"w": nn.Parameter(torch.ones(4)).to(torch.float8_e4m3fn)},
+}
 
 
 def main(folder: Path) -> None:

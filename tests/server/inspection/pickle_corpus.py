@@ -3,6 +3,7 @@
 import pickle
 import struct
 
+from modelyard.server.inspection.pickle_scanner.allowed import DTYPES, STORAGES, UNTYPED_DTYPES
 from tests.server.inspection import builders
 from tests.server.inspection.builders import ZipEntry, build_pickle, call, named, number, sequence, table, text
 
@@ -61,10 +62,27 @@ def view(
     return call(function, of, offset, size, stride, *(rest or (FALSE, HOOKS)))
 
 
-def view_bytes_as(dtype: bytes, *, flag: bytes = FALSE, count: int = 16, of: bytes = untyped()) -> bytes:
+def view_bytes_as(dtype: bytes, *metadata: bytes, flag: bytes = FALSE, count: int = 16, of: bytes = untyped()) -> bytes:
     """Return the opcodes that push a view of untyped bytes as ``dtype``."""
     function = named("torch._utils", "_rebuild_tensor_v3")
-    return call(function, of, number(0), numbers(count), numbers(1), flag, HOOKS, dtype)
+    return call(function, of, number(0), numbers(count), numbers(1), flag, HOOKS, dtype, *metadata)
+
+
+def view_all_as(dtype: str, *metadata: bytes, flag: bytes = FALSE) -> bytes:
+    """Return the opcodes that push all of storage "0" as a view of ``dtype``, as ``torch.save`` writes this dtype."""
+    full_name = f"torch.{dtype}"
+    if full_name in UNTYPED_DTYPES:
+        count = 16 // UNTYPED_DTYPES[full_name].size
+        return view_bytes_as(named("torch", dtype), *metadata, flag=flag, count=count)
+    kind, found = next((name, found) for name, found in STORAGES.items() if found is DTYPES[full_name])
+    count = 16 // found.size
+    of = storage(kind.removeprefix("torch."), count)
+    return view(number(0), numbers(count), numbers(1), flag, HOOKS, *metadata, of=of)
+
+
+def parameter(tensor: bytes, flag: bytes = FALSE) -> bytes:
+    """Return the opcodes that push a Parameter of a tensor."""
+    return call(named("torch._utils", "_rebuild_parameter"), tensor, flag, HOOKS)
 
 
 def quantized(*parameters: bytes, size: bytes = numbers(16), of: bytes = storage("QInt8Storage", 16)) -> bytes:
@@ -97,6 +115,15 @@ def checkpoint(value: bytes) -> bytes:
     return builders.build_zip(*entries, *([ZipEntry("a/data/0", builders.WEIGHTS)] if b"storage" in value else []))
 
 
+def place_storage(value: bytes, remainder: int) -> bytes:
+    """Build a torch zip of the value, whose storage begins ``remainder`` bytes behind a multiple of 64."""
+    pickled, data = ZipEntry("a/data.pkl", build_pickle(value)), ZipEntry("a/data/0", builders.WEIGHTS, extra=b"")
+    start_without_padding = len(pickled.local()) + 30 + len(data.name) + 4
+    padding = (remainder - start_without_padding) % 64
+    data.extra = b"FB" + struct.pack("<H", padding) + b"Z" * padding
+    return builders.build_zip(pickled, data, ZipEntry("a/version", b"3\n"))
+
+
 def nest_pairs(value: bytes, times: int) -> bytes:
     """Return the opcodes that replace a value by a pair of it, ``times`` times: few opcodes for 2^times leaves."""
     return value + b"".join(b"q%c" % index + b"h%c" % index + b"\x86" for index in range(times))
@@ -113,7 +140,11 @@ VALID_VALUES = {
     "conjugated": view(
         number(0), numbers(2), numbers(1), FALSE, HOOKS, table(conj=TRUE), of=storage("ComplexFloatStorage", 2)
     ),
-    "8-bit floats": view_bytes_as(named("torch", "float8_e4m3fn")),
+    "negated": view_all_as("float16", table(neg=TRUE)),
+    "negated and conjugated": view_all_as("complex64", table(neg=TRUE, conj=TRUE)),
+    "negated complex halves": view_all_as("complex32", table(neg=TRUE)),
+    "8-bit floats": view_all_as("float8_e4m3fn"),
+    "gradients of a parameter of 8-bit floats": parameter(view_all_as("float8_e4m3fn"), TRUE),
     "a quantized tensor": quantized(named("torch", "per_tensor_affine"), real(0.1), number(3)),
     "a NumPy scalar": numpy_scalar(numpy_dtype() + numpy_state()),
     "a NumPy scalar of NumPy 1": numpy_scalar(numpy_dtype("f8", number(0), number(1)) + numpy_state(), core="core"),
@@ -224,7 +255,7 @@ INVALID_TENSORS: dict[str, bytes] = {
     ),
     "unknown metadata": view(*WHOLE_STORAGE, FALSE, HOOKS, table(backend=TRUE)),
     "metadata that is no table": view(*WHOLE_STORAGE, FALSE, HOOKS, text("conj")),
-    "a conjugated float": view(*WHOLE_STORAGE, FALSE, HOOKS, table(conj=TRUE)),
+    "metadata that is a number": view(*WHOLE_STORAGE, FALSE, HOOKS, table(neg=number(1))),
     "too few arguments": call(named("torch._utils", "_rebuild_tensor_v2"), storage()),
     "too many arguments": view(*WHOLE_STORAGE, FALSE, HOOKS, NONE, NONE),
     "no storage": view(of=NONE),
@@ -237,6 +268,21 @@ INVALID_TENSORS: dict[str, bytes] = {
     "a text as dtype": view_bytes_as(text("float32")),
     "gradients of unsigned numbers": view_bytes_as(named("torch", "uint16"), count=8, flag=TRUE),
     "floats as 8-bit floats": view_bytes_as(named("torch", "float8_e4m3fn"), of=storage()),
+}
+
+# Tensors that torch refuses, or loads and then cannot copy.
+UNUSABLE_TENSORS = {
+    "a conjugated float": view(*WHOLE_STORAGE, FALSE, HOOKS, table(conj=TRUE)),
+    "negated booleans": view_all_as("bool", table(neg=TRUE)),
+    "booleans with a negation of false": view_all_as("bool", table(neg=FALSE)),
+    "negated unsigned numbers": view_all_as("uint32", table(neg=TRUE)),
+    "negated 8-bit floats": view_all_as("float8_e5m2", table(neg=TRUE)),
+    "negated 4-bit floats": view_all_as("float4_e2m1fn_x2", table(neg=TRUE)),
+    "complex halves that are negated and conjugated": view_all_as("complex32", table(neg=TRUE, conj=TRUE)),
+    "gradients of 8-bit floats": view_all_as("float8_e4m3fn", flag=TRUE),
+    "gradients of 4-bit floats": view_all_as("float4_e2m1fn_x2", flag=TRUE),
+    "gradients of complex halves": view_all_as("complex32", flag=TRUE),
+    "a parameter of 8-bit floats with gradients": parameter(view_all_as("float8_e4m3fn", flag=TRUE)),
 }
 
 INVALID_VALUES = {

@@ -6,20 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelyard.server.inspection.pickle_scanner.containers import scan
+from modelyard.server.inspection.pickle_scanner.ranges import Ranges
+from modelyard.server.inspection.pickle_scanner.values import Tensor
 from tests.server.inspection import builders
 from tests.server.inspection.builders import ZipEntry, build_pickle, call, named, number, sequence, table, text
 from tests.server.inspection.pickle_corpus import (
+    FALSE,
     INVALID_NUMPY,
     INVALID_TENSORS,
     INVALID_VALUES,
     NONE,
     OVERSIZED_VALUES,
     TRUE,
+    UNUSABLE_TENSORS,
     VALID_VALUES,
     checkpoint,
     numbers,
     storage,
     view,
+    view_all_as,
     view_bytes_as,
 )
 
@@ -53,6 +59,20 @@ def test_scan_pickle_of_value_that_breaks_loaders_is_refused(value: bytes) -> No
 @pytest.mark.parametrize("case", [*INVALID_NUMPY, "a bytearray of 2^40", "3 million nested tuples"])
 def test_scan_plain_pickle_that_crashes_pickle_loads_is_refused(case: str) -> None:
     assert builders.get_scan_outcome(build_pickle({**INVALID_NUMPY, **OVERSIZED_VALUES}[case])) != "accepted"
+
+
+@pytest.mark.parametrize("case", UNUSABLE_TENSORS)
+def test_scan_pickle_of_tensor_that_torch_cannot_use_is_refused(case: str) -> None:
+    assert builders.get_scan_outcome(checkpoint(UNUSABLE_TENSORS[case])) == "unsupported value"
+
+
+@pytest.mark.parametrize("bit", [TRUE, FALSE])
+def test_scan_view_marked_as_negated_is_lazy_whatever_the_mark_says(bit: bytes) -> None:
+    """Torch negates a view whose metadata has the key."""
+    content = checkpoint(view_all_as("float32", table(neg=bit)))
+    value = scan(Ranges(len(content), lambda start, length: content[start : start + length])).value
+    assert isinstance(value, Tensor)
+    assert value.is_lazy
 
 
 UNSUPPORTED = {"a sparse tensor", "a nested tensor", "a tensor without data", "a wrapper", "a tensor of a device"}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.server.inspection.pickle_scanner.allowed import DTYPES, UNTYPED_DTYPES
 from tests.server.inspection import builders
 from tests.server.inspection.builders import (
     ZipEntry,
@@ -17,6 +18,7 @@ from tests.server.inspection.builders import (
     get_scan_outcome,
     table,
 )
+from tests.server.inspection.pickle_corpus import place_storage, view_all_as
 from tests.server.inspection.pickle_files import (
     RAW,
     RUN_COMMAND,
@@ -193,6 +195,18 @@ REFUSED_FILES = {
 def test_scan_refused_file_has_expected_refusal(case: str) -> None:
     expected, content = REFUSED_FILES[case]
     assert get_scan_outcome(content) == expected
+
+
+@pytest.mark.parametrize("remainder", [0, 1, 4, 8, 15, 16, 24, 32, 63])
+def test_scan_storage_at_any_position_is_refused_only_for_unaligned_complex128(remainder: int) -> None:
+    """With ``mmap=True`` torch computes in the file, and crashes on complex128 at positions that 16 does not divide."""
+    outcomes = {
+        name: get_scan_outcome(place_storage(view_all_as(name), remainder))
+        for name in (dtype.removeprefix("torch.") for dtype in (*DTYPES, *UNTYPED_DTYPES))
+        if not name.startswith("q")
+    }
+    expected = {"complex128": "unaligned tensors"} if remainder % 16 else {}
+    assert {name: outcome for name, outcome in outcomes.items() if outcome != "accepted"} == expected
 
 
 def test_inspect_torchscript_file_is_refused_unless_allowed() -> None:

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dtype:
-    """A torch dtype: its label in safetensors, the bytes of an element, and the properties that calls depend on."""
+    """A torch dtype: its label in safetensors, the bytes of an element, and the properties that calls depend on.
+
+    ``alignment``: torch computes only with elements at addresses that are multiples of this.
+    """
 
     label: str
     size: int
     is_floating: bool = False
     is_complex: bool = False
+    alignment: int = 1
 
     def may_require_grad(self) -> bool:
         """Return whether torch allows gradients for tensors of this dtype."""
@@ -36,7 +40,8 @@ DTYPES = {
     "torch.uint8": Dtype("U8", 1),
     "torch.bool": Dtype("BOOL", 1),
     "torch.complex64": Dtype("C64", 8, is_complex=True),
-    "torch.complex128": Dtype("C128", 16, is_complex=True),
+    # Its code has instructions for 16 bytes that crash at other addresses; that of all other dtypes has none.
+    "torch.complex128": Dtype("C128", 16, is_complex=True, alignment=16),
     "torch.qint8": Dtype("QI8", 1),
     "torch.quint8": Dtype("QU8", 1),
     "torch.qint32": Dtype("QI32", 4),

@@ -162,7 +162,7 @@ def _interpret_member(ranges: Ranges, member: zips.Member, budget: Budget) -> Pi
 
 
 def _check_member(ranges: Ranges, name: str, member: zips.Member, storages: dict[str, Storage]) -> None:
-    """Check that a member is one of torch's small texts, or an uncompressed storage of the right size.
+    """Check that a member is one of torch's small texts, or an uncompressed, aligned storage of the right size.
 
     Raises:
         Refused: it is not.
@@ -179,6 +179,14 @@ def _check_member(ranges: Ranges, name: str, member: zips.Member, storages: dict
     if member.is_packed():
         # With mmap=True torch reads the compressed bytes as tensor data.
         raise Refused("has tensors that are compressed, as torch.save never does", "ambiguous zip")
+    if member.start % storage.dtype.alignment:
+        # With mmap=True torch computes with the bytes where they are in the file.
+        raise Refused(
+            f"has tensors of type {storage.dtype.label} that do not begin at multiples of {storage.dtype.alignment} "
+            "bytes, which crash programs that map the file to memory, as ComfyUI does with --mmap-torch-files; load it "
+            "without mmap and save it again with torch.save",
+            "unaligned tensors",
+        )
 
 
 def _refuse_hidden_pickle(ranges: Ranges, member: zips.Member, budget: Budget) -> None:

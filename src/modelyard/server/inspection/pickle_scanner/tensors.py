@@ -16,6 +16,9 @@ MAX_ELEMENTS = 2**62
 
 _BYTES = DTYPES["torch.uint8"]
 _QUANTIZED = frozenset(DTYPES[f"torch.{name}"] for name in ("qint8", "quint8", "qint32"))
+_COMPLEX_HALF = UNTYPED_DTYPES["torch.complex32"]
+# The dtypes that torch can negate.
+_NEGATABLE = frozenset({*DTYPES.values(), _COMPLEX_HALF} - {DTYPES["torch.bool"]} - _QUANTIZED)
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -64,6 +67,12 @@ def rebuild_tensor_v3(arguments: list[Value]) -> Tensor:
         ):
             dtype = UNTYPED_DTYPES[name]
             _check_flags(dtype, requires_grad, hooks)
+            if requires_grad:
+                raise Refused(
+                    f"has a tensor of type {dtype.label} that requires gradients, which torch.load refuses unless "
+                    "it is a parameter; load it inside torch.no_grad() and save it again after detach()",
+                    "unsupported value",
+                )
             is_lazy = _check_metadata(dtype, metadata)
             storage.viewed_as = storage.viewed_as or dtype
             return replace(_build_view(storage, dtype, (offset, size, stride)), is_lazy=is_lazy)
@@ -206,20 +215,35 @@ def _check_flags(dtype: Dtype, requires_grad: Value, hooks: Value) -> None:
 
 
 def _check_metadata(dtype: Dtype, metadata: list[Value]) -> bool:
-    """Check the optional bits of the view, ``conj`` and ``neg``; return whether one is set.
+    """Check the optional marks of the view, ``conj`` and ``neg``; return whether there is one.
+
+    torch sets each mark that is present, whatever its value, and computes what it means when the tensor is used.
 
     Raises:
-        Refused: the metadata is something else.
+        Refused: the metadata is something else, or torch cannot compute the marks for this dtype.
     """
     match metadata:
         case [] | [None]:
             return False
-        case [Mapping(kind="dict") as bits] if all(
-            isinstance(bit, bool) and (key == "neg" or (key == "conj" and dtype.is_complex))
-            for key, bit in bits.entries
+        case [Mapping(kind="dict") as entries] if all(
+            key in ("conj", "neg") and isinstance(bit, bool) for key, bit in entries.entries
         ):
-            return any(bit for _, bit in bits.entries)
+            marks = {key for key, _ in entries.entries}
+            if not _can_compute(dtype, is_conjugated="conj" in marks, is_negated="neg" in marks):
+                raise Refused(
+                    f"has a tensor of type {dtype.label} that is marked as negated or conjugated, which torch cannot "
+                    "compute for this type; save it again without the mark",
+                    "unsupported value",
+                )
+            return bool(marks)
     raise Refused("has a tensor with unknown metadata", "malformed pickle")
+
+
+def _can_compute(dtype: Dtype, *, is_conjugated: bool, is_negated: bool) -> bool:
+    """Return whether torch can compute the values of a view with these marks."""
+    if is_conjugated and is_negated and dtype is _COMPLEX_HALF:
+        return False
+    return (dtype.is_complex or not is_conjugated) and (dtype in _NEGATABLE or not is_negated)
 
 
 def _check_attributes(state: Value) -> None:
