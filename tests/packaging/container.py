@@ -68,6 +68,7 @@ class RunningContainer(RunningServer):
 
     def __init__(self, data_dir: Path, root_folder: Path, configuration: dict[str, Any]) -> None:
         super().__init__(data_dir, port=free_port(), host="127.0.0.1")
+        self.starts_as_users_do = True
         self._root_folder, self._configuration = root_folder, configuration
         uid, gid = map(int, configuration["User"].split(":"))
         data_dir.mkdir(mode=0o700, exist_ok=True)
@@ -86,8 +87,11 @@ class RunningContainer(RunningServer):
             check=False,
         )
 
-    def _build_command(self) -> list[str]:
-        return self._wrap([*self._configuration["Entrypoint"], *self._configuration["Cmd"]])
+    def _start_process(self, *_arguments: str) -> "subprocess.Popen[bytes]":
+        """Run the image's own command: its arguments are part of what is tested."""
+        command = self._wrap([*self._configuration["Entrypoint"], *self._configuration["Cmd"]])
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, env=self._build_environment())
 
     def _wrap(self, command: list[str]) -> list[str]:
         return ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", _RUN_SCRIPT, "sh", *command]
