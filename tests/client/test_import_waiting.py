@@ -1,0 +1,48 @@
+"""Waiting for the end of an import: also an import whose model the registry could not verify yet has ended."""
+
+from pathlib import Path
+
+from modelyard.client.api.registry import RegistryApi
+from modelyard.client.imports import wait_for_import
+from modelyard.client.settings import ClientSettings
+from modelyard.client.transfers.push import Pusher
+from tests.client.model_files import write_model_file
+from tests.client.scripted_server import Responses
+from tests.client.test_push import build_request
+
+
+async def test_import_whose_model_could_not_be_verified_yet_is_not_waited_for(
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path, responses: Responses, url: str
+) -> None:
+    pusher = Pusher(registry, settings, lambda _: None)
+    model = (await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))).model
+    record = {
+        "id": str(model.id),
+        "url": "https://models.example/ink.safetensors",
+        "import_state": "done",
+        "display_name": "Ink",
+        "model_type": "loras",
+        "model_path": "loras/ink.safetensors",
+        "file_size": model.file_size,
+        "bytes_done": model.file_size,
+        "model_id": str(model.id),
+        "error": None,
+        "error_code": None,
+        "retry_at": None,
+        "finished_at": None,
+        "created_at": "2026-01-01T00:00:00Z",
+        "created_by": {"kind": "user", "id": None, "display_name": "Ada"},
+    }
+    being_verified = model.model_dump(mode="json") | {"verification": "pending", "verification_error": None}
+    responses.add(200, record)
+    responses.add(200, being_verified)
+    responses.add(200, being_verified | {"verification_error": "Its inspection failed."})
+    async with RegistryApi(url, "sk-x") as scripted:
+        ended = await wait_for_import(scripted, model.id, lambda _: None)
+    assert (ended.is_waiting, ended.error) == (True, "Its inspection failed.")
+    state = {name: ended.to_json()[name] for name in ("import_state", "verification", "verification_error")}
+    assert state == {
+        "import_state": "done",
+        "verification": "pending",
+        "verification_error": "Its inspection failed.",
+    }
