@@ -175,11 +175,11 @@ def test_handbook_names_the_limits_of_the_code() -> None:
 def test_handbook_names_the_limits_of_threads() -> None:
     text = read_page(HANDBOOK)
     limits = operation_limiter
-    assert f"| {limits.READ_THREADS} at a time, {limits.READ_THREADS_PER_ACCOUNT} of one team" in text
+    assert f"| {limits.READ_THREADS.total} at a time, {limits.READ_THREADS.per_team} of one team" in text
     assert (
-        f"| {limits.WRITE_THREADS} at a time, {limits.WRITE_THREADS_PER_ACCOUNT} of one team "
-        f"({limits.WRITE_THREADS_PER_ACCOUNT_ON_SQLITE} on SQLite, which has one writer at a time); "
-        f"registrations of models apart from them, {limits.REGISTRATION_THREADS_PER_ACCOUNT} of one team;"
+        f"| {limits.WRITE_THREADS.total} at a time, {limits.WRITE_THREADS.per_team} of one team "
+        f"({limits.WRITE_THREADS_ON_SQLITE.per_team} on SQLite, which has one writer at a time); "
+        f"registrations of models apart from them, {limits.REGISTRATION_THREADS.per_team} of one team;"
     ) in text
 
 

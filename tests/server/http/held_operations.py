@@ -110,14 +110,12 @@ def sending(
 
 def count_queued(limiter: OperationLimiter, team: ApiCaller) -> int:
     """Return how many operations of a team wait for a thread."""
-    return limiter._queued[get_id(team)]
+    return limiter.places.waiting.teams.get(get_id(team), 0)
 
 
 def count_waiting_writers(database: Database, team: ApiCaller) -> int:
     """Return how many threads of a team wait for the place of a writer."""
-    limit = database._writers
-    with limit._lock:
-        return len(limit._waiting.get(get_id(team), ()))
+    return database.writers.places.waiting.teams.get(get_id(team), 0)
 
 
 def get_id(team: ApiCaller) -> UUID:

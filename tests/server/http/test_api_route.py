@@ -11,6 +11,8 @@ import httpx2
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.holdings import Limits
 from modelyard.server.http.api_route import ApiRoute
 from modelyard.server.http.json_body import MAX_BUFFERED_BYTES_PER_CALLER, BodyBudget
 from modelyard.server.http.operation_limiter import OperationLimiter
@@ -45,7 +47,10 @@ class TeamCaller:
     """A caller of the team that the path names."""
 
     team_id: UUID
-    user_id: UUID | None = None
+
+    @property
+    def account(self) -> Account:
+        return Account(team=self.team_id)
 
 
 _requested_team: ContextVar[str] = ContextVar("requested_team", default="nothing")
@@ -67,7 +72,9 @@ class SlowReadApp:
         router = APIRouter(route_class=ApiRoute)
         router.add_api_route("/{team}", self.read)
         self.app = FastAPI()
-        self.app.state.read_limiter = OperationLimiter(threads=4, per_account=2, queue_seconds=PATIENCE_SECONDS)
+        self.app.state.read_limiter = OperationLimiter(
+            Limits(4, per_person=2, per_team=2), queue_seconds=PATIENCE_SECONDS
+        )
         self.app.include_router(router)
 
     def read(self, caller: CallerOfTeam) -> str:

@@ -8,6 +8,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Header, Query, Request, R
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
+from modelyard.server.fairness.holdings import Limits
 from modelyard.server.http.api_route import ApiRoute
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.wire.problems import Unauthenticated
@@ -70,7 +71,7 @@ def list_rows(rows: Annotated[list[int], Depends(read_rows)]) -> list[int]:
 
 def build_client(route_class: type[APIRoute]) -> TestClient:
     app = FastAPI()
-    app.state.read_limiter = OperationLimiter(threads=4, per_account=2)
+    app.state.read_limiter = OperationLimiter(Limits(4, per_person=2, per_team=2))
     app.state.calls = 0
     app.state.pages = []
     app.router.route_class = route_class

@@ -4,15 +4,16 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from functools import partial
-from uuid import UUID
 
 import pytest
 
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.holdings import Limits
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.wire.problems import Unavailable
 from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
-ACCOUNT, OTHER_ACCOUNT = UUID(int=1), UUID(int=2)
+ACCOUNT, OTHER_ACCOUNT = Account("ada", "studio"), Account("bob", "lab")
 
 
 class BlockingOperation:
@@ -41,7 +42,7 @@ async def wait_until_running(operation: BlockingOperation, count: int) -> None:
 
 
 async def test_run_account_at_limit_leaves_threads_for_others(operation: BlockingOperation) -> None:
-    limiter = OperationLimiter(threads=3, per_account=2, queue_seconds=PATIENCE_SECONDS)
+    limiter = OperationLimiter(Limits(3, per_person=2, per_team=2), queue_seconds=PATIENCE_SECONDS)
     writes = [asyncio.create_task(limiter.run(ACCOUNT, operation)) for _ in range(5)]
     await wait_until_running(operation, 2)
 
@@ -53,11 +54,11 @@ async def test_run_account_at_limit_leaves_threads_for_others(operation: Blockin
 
 
 async def test_run_all_threads_taken_waits_in_order_of_arrival(operation: BlockingOperation) -> None:
-    limiter, ran = OperationLimiter(threads=1, per_account=1, queue_seconds=PATIENCE_SECONDS), list[int]()
+    limiter, ran = OperationLimiter(Limits(1, per_person=1, per_team=1), queue_seconds=PATIENCE_SECONDS), list[int]()
     first = asyncio.create_task(limiter.run(ACCOUNT, operation))
     await wait_until_running(operation, 1)
-    others = [asyncio.create_task(limiter.run(UUID(int=n), partial(ran.append, n))) for n in (2, 3, 4)]
-    await wait_until_async(lambda: len(limiter._queue) == 3)
+    others = [asyncio.create_task(limiter.run(Account(f"{n}"), partial(ran.append, n))) for n in (2, 3, 4)]
+    await wait_until_async(lambda: limiter.places.waiting.total == 3)
     assert ran == []
     operation.release.set()
     await asyncio.gather(first, *others)
@@ -65,7 +66,7 @@ async def test_run_all_threads_taken_waits_in_order_of_arrival(operation: Blocki
 
 
 async def test_run_freed_thread_goes_to_the_first_account_below_its_limit() -> None:
-    limiter, ran = OperationLimiter(threads=3, per_account=2, queue_seconds=PATIENCE_SECONDS), list[str]()
+    limiter, ran = OperationLimiter(Limits(3, per_person=2, per_team=2), queue_seconds=PATIENCE_SECONDS), list[str]()
     of_account, of_other = BlockingOperation(), BlockingOperation()
     held = [asyncio.create_task(limiter.run(ACCOUNT, of_account)) for _ in range(2)]
     held.append(asyncio.create_task(limiter.run(OTHER_ACCOUNT, of_other)))
@@ -74,7 +75,7 @@ async def test_run_freed_thread_goes_to_the_first_account_below_its_limit() -> N
         asyncio.create_task(limiter.run(account, partial(ran.append, name)))
         for account, name in ((ACCOUNT, "third of one"), (ACCOUNT, "fourth of one"), (OTHER_ACCOUNT, "of another"))
     ]
-    await wait_until_async(lambda: len(limiter._queue) == 3)
+    await wait_until_async(lambda: limiter.places.waiting.total == 3)
     of_other.release.set()
     await wait_until_async(next_ones[2].done)
     assert ran == ["of another"]
@@ -85,7 +86,7 @@ async def test_run_freed_thread_goes_to_the_first_account_below_its_limit() -> N
 
 
 async def test_run_queue_timeout_raises_unavailable(operation: BlockingOperation) -> None:
-    limiter = OperationLimiter(threads=1, per_account=1, queue_seconds=0.05)
+    limiter = OperationLimiter(Limits(1, per_person=1, per_team=1), queue_seconds=0.05)
     first = asyncio.create_task(limiter.run(ACCOUNT, operation))
     await wait_until_running(operation, 1)
 
@@ -99,7 +100,9 @@ async def test_run_queue_timeout_raises_unavailable(operation: BlockingOperation
 
 
 async def test_run_full_queue_raises_unavailable_at_once(operation: BlockingOperation) -> None:
-    limiter = OperationLimiter(threads=1, per_account=1, queued_per_account=1, queue_seconds=PATIENCE_SECONDS)
+    limiter = OperationLimiter(
+        Limits(1, per_person=1, per_team=1), queue=Limits(10, per_person=1, per_team=1), queue_seconds=PATIENCE_SECONDS
+    )
     writes = [asyncio.create_task(limiter.run(ACCOUNT, operation)) for _ in range(2)]
     await wait_until_running(operation, 1)
     with pytest.raises(Unavailable):
@@ -109,18 +112,18 @@ async def test_run_full_queue_raises_unavailable_at_once(operation: BlockingOper
 
 
 async def test_run_operation_raises_releases_thread() -> None:
-    limiter = OperationLimiter(threads=1, per_account=1)
+    limiter = OperationLimiter(Limits(1, per_person=1, per_team=1))
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             await limiter.run(ACCOUNT, lambda: 1 // 0)
 
 
 async def test_run_cancelled_while_queued_runs_next(operation: BlockingOperation) -> None:
-    limiter = OperationLimiter(threads=1, per_account=1, queue_seconds=PATIENCE_SECONDS)
+    limiter = OperationLimiter(Limits(1, per_person=1, per_team=1), queue_seconds=PATIENCE_SECONDS)
     first = asyncio.create_task(limiter.run(ACCOUNT, operation))
     await wait_until_running(operation, 1)
     cancelled, next_task = (asyncio.create_task(limiter.run(ACCOUNT, lambda: "next")) for _ in range(2))
-    await wait_until_async(lambda: len(limiter._queue) == 2)
+    await wait_until_async(lambda: limiter.places.waiting.total == 2)
     cancelled.cancel()
     operation.release.set()
     await first

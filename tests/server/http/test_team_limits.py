@@ -6,9 +6,9 @@ import pytest
 
 from modelyard.server.database.base import new_id
 from modelyard.server.http.operation_limiter import (
-    READ_THREADS_PER_ACCOUNT,
-    REGISTRATION_THREADS_PER_ACCOUNT,
-    WRITE_THREADS_PER_ACCOUNT_ON_SQLITE,
+    READ_THREADS,
+    REGISTRATION_THREADS,
+    WRITE_THREADS_ON_SQLITE,
     OperationLimiter,
 )
 from tests.server.agents.machine import add_machine
@@ -36,12 +36,12 @@ def test_searches_of_one_team_run_two_at_a_time_while_reads_of_others_pass(quiet
         hold_statements(engine, WORD) as held,
         sending(REQUESTS, lambda number: team.get(path, q=f"{WORD}{number}"), held.release.set) as sent,
     ):
-        wait_until(lambda: (held.running, count_queued(limiter, team)) == (READ_THREADS_PER_ACCOUNT, REQUESTS - 2))
+        wait_until(lambda: (held.running, count_queued(limiter, team)) == (READ_THREADS.per_team, REQUESTS - 2))
         assert other.get(path, q="ink").status_code == 200
         # A team's searches leave its own writes their threads.
         assert team.put("/teams/current", display_name="Still writing").status_code == 200
     assert [each.result().status_code for each in sent] == [200] * REQUESTS
-    assert held.most == READ_THREADS_PER_ACCOUNT == 2
+    assert held.most == READ_THREADS.per_team == 2
 
 
 def test_registrations_of_one_team_run_two_at_a_time_while_those_of_others_pass(quiet_registry: Harness) -> None:
@@ -49,7 +49,7 @@ def test_registrations_of_one_team_run_two_at_a_time_while_those_of_others_pass(
     store = quiet_registry.resources.store
     assert isinstance(store, StallingStore)
     bodies = [team.new_model(make_model_file(f"{n}"), f"loras/{n}.safetensors") for n in range(REQUESTS)]
-    threads = REGISTRATION_THREADS_PER_ACCOUNT
+    threads = REGISTRATION_THREADS.per_team
     with (
         store.stall_reads(team) as held,
         sending(REQUESTS, lambda number: team.post("/models", **bodies[number]), held.release.set) as sent,
@@ -66,7 +66,8 @@ def test_heartbeats_of_one_team_take_turns_with_a_change_of_another(quiet_regist
     limiter: OperationLimiter = quiet_registry.app.state.write_limiter
     machines = [add_machine(quiet_registry, team, f"render-{number}") for number in range(REQUESTS)]
     model_id = other.register()
-    waiting = (WRITE_THREADS_PER_ACCOUNT_ON_SQLITE, REQUESTS - WRITE_THREADS_PER_ACCOUNT_ON_SQLITE)
+    writing = WRITE_THREADS_ON_SQLITE.per_team
+    waiting = (writing, REQUESTS - writing)
     with (
         record_transactions(database.engine, "UPDATE agents", "UPDATE models") as order,
         ThreadPoolExecutor(REQUESTS + 1) as threads,

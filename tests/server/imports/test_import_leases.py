@@ -13,8 +13,9 @@ from sqlalchemy import update
 
 from modelyard.server.database.base import new_id
 from modelyard.server.database.session import Database
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.identity.state import Identity
-from modelyard.server.imports.conversion_routes import PLANS_OF_TEAM, WAITING_OF_TEAM, build_conversion_limiter
+from modelyard.server.imports.conversion_routes import PLAN_QUEUE, PLANS, build_conversion_limiter
 from modelyard.server.imports.import_leases import (
     MAX_CONVERSIONS,
     MAX_PER_HOST,
@@ -143,7 +144,7 @@ async def _count_refused(requests: int) -> int:
         has_begun.set()
         may_end.wait(PATIENCE_SECONDS)
 
-    tasks = [asyncio.create_task(limiter.run("team", run)) for _ in range(requests)]
+    tasks = [asyncio.create_task(limiter.run(Account(team="studio"), run)) for _ in range(requests)]
     await asyncio.to_thread(has_begun.wait, PATIENCE_SECONDS)
     may_end.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -153,19 +154,19 @@ async def _count_refused(requests: int) -> int:
 
 
 def test_requests_to_convert_wait_and_those_above_the_limit_are_refused() -> None:
-    assert asyncio.run(_count_refused(PLANS_OF_TEAM + WAITING_OF_TEAM + 2)) == 2
+    assert asyncio.run(_count_refused(PLANS.per_team + PLAN_QUEUE.per_team + 2)) == 2
 
 
 async def _plan_for_another_team() -> str:
     """Return the result of a team's request while another team's requests run and wait."""
     limiter, may_end = build_conversion_limiter(), threading.Event()
     tasks = [
-        asyncio.create_task(limiter.run("team", partial(may_end.wait, PATIENCE_SECONDS)))
-        for _ in range(PLANS_OF_TEAM + WAITING_OF_TEAM)
+        asyncio.create_task(limiter.run(Account(team="studio"), partial(may_end.wait, PATIENCE_SECONDS)))
+        for _ in range(PLANS.per_team + PLAN_QUEUE.per_team)
     ]
     await asyncio.sleep(0)
     try:
-        return await limiter.run("another team", lambda: "planned")
+        return await limiter.run(Account(team="lab"), lambda: "planned")
     finally:
         may_end.set()
         await asyncio.gather(*tasks)

@@ -244,8 +244,8 @@ def busy_sandboxes(team: ApiCaller) -> Iterator[None]:
 def wait_until_running(team: ApiCaller, count: int, *, queued: int = 0) -> None:
     """Wait until so many pictures are being decoded or rendered, or wait for a sandbox, and so many for their turn."""
     limiters = get_limiters(team)
-    wait_until(lambda: sum(each._running.total() for each in limiters) == count)
-    wait_until(lambda: sum(len(each._queue) for each in limiters) == queued)
+    wait_until(lambda: sum(each.places.running.total for each in limiters) == count)
+    wait_until(lambda: sum(each.places.waiting.total for each in limiters) == queued)
 
 
 def wait_until_held(team: ApiCaller, count: int) -> None:

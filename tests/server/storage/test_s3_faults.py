@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.storage.blob_store import NamedPart, NoSuchKey, StoreError, StoreUnavailable
 from modelyard.server.storage.s3.connections import Limits
-from modelyard.server.storage.s3.limiter import RequestLimiter
+from modelyard.server.storage.s3.request_places import build_request_places
 from modelyard.server.storage.s3.store import Bucket, BucketAccessError, S3Store
 from tests.journeys.fault_proxy import DropResponse, FaultProxy, RespondInstead
 from tests.seaweed import RunningSeaweed
@@ -352,8 +353,8 @@ def find_content(served_store: ServedStore, key: str) -> bytes | None:
 def test_s3_calls_to_slow_bucket_beyond_limit_fail(server: FaultyServer) -> None:
     server.always = silent
     store = store_at(server.base, IMPATIENT)
-    store.connections.limiter = RequestLimiter(1)
-    with store.connections.limiter.acquire(), pytest.raises(StoreUnavailable, match="slow"):
+    store.connections.places = build_request_places(1)
+    with store.connections.places.hold(Account()), pytest.raises(StoreUnavailable, match="slow"):
         store.stat(KEY)
     assert server.seen == []
 

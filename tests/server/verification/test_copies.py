@@ -6,7 +6,7 @@ import pytest
 
 from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import RunOptions
-from modelyard.server.verification.blob_leases import LeasedBlob, lease_next_blob, list_waiting_teams
+from modelyard.server.verification.blob_leases import LeasedBlob, lease_next_blob, list_waiting_accounts
 from modelyard.server.verification.examine import Examination
 from modelyard.server.verification.record_result import record_result
 from tests.server.verification.unverified_team import CONTENT, OTHER, UnverifiedTeam
@@ -31,7 +31,7 @@ def list_purposes(unverified: UnverifiedTeam) -> set[str]:
 
 def copy_without_recording(unverified: UnverifiedTeam) -> LeasedBlob:
     """Lease and copy a blob without recording a result, like a worker that is killed then."""
-    leased = lease_next_blob(unverified.resources.database, list_waiting_teams(unverified.resources.database))
+    leased = lease_next_blob(unverified.resources.database, list_waiting_accounts(unverified.resources.database))
     assert leased is not None
     unverified.verifier._copy_if_needed(leased)
     assert leased.copied_to is not None

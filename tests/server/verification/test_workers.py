@@ -9,13 +9,14 @@ from uuid import UUID
 import pytest
 
 from modelyard.server.database.base import now
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.storage.blob_store import StoreUnavailable
 from modelyard.server.storage.digest import RANGE_BYTES
 from modelyard.server.verification import blob_leases
 from modelyard.server.verification.blob_leases import (
     LONGEST_PAUSE,
     lease_next_blob,
-    list_waiting_teams,
+    list_waiting_accounts,
     release_lease,
     renew_lease,
 )
@@ -74,7 +75,7 @@ def test_verify_object_of_several_ranges_succeeds(unverified: UnverifiedTeam) ->
 
 def test_record_result_with_lost_lease_returns_false(unverified: UnverifiedTeam) -> None:
     model_id = unverified.register()
-    lost_lease = lease_next_blob(unverified.resources.database, list_waiting_teams(unverified.resources.database))
+    lost_lease = lease_next_blob(unverified.resources.database, list_waiting_accounts(unverified.resources.database))
     assert lost_lease is not None
     unverified.lease(now() - timedelta(seconds=1))
     assert renew_lease(unverified.resources.database, lost_lease) is False
@@ -187,13 +188,12 @@ def test_verify_takes_the_oldest_blob_first(unverified: UnverifiedTeam) -> None:
         ] * (2 - verified_count)
 
 
-def test_list_waiting_teams_leaves_out_excluded_teams(unverified: UnverifiedTeam) -> None:
-    team = UUID(str(unverified.owner.team_id))
-    assert list_waiting_teams(unverified.resources.database) == []
+def test_lease_next_blob_of_waiting_account_leases_its_blob(unverified: UnverifiedTeam) -> None:
+    account = Account(team=UUID(str(unverified.owner.team_id)))
+    assert list_waiting_accounts(unverified.resources.database) == []
     unverified.register()
-    assert list_waiting_teams(unverified.resources.database) == [team]
-    assert list_waiting_teams(unverified.resources.database, [team]) == []
+    assert list_waiting_accounts(unverified.resources.database) == [account]
     assert lease_next_blob(unverified.resources.database, []) is None
-    leased = lease_next_blob(unverified.resources.database, list_waiting_teams(unverified.resources.database))
+    leased = lease_next_blob(unverified.resources.database, list_waiting_accounts(unverified.resources.database))
     assert leased is not None
     release_lease(unverified.resources.database, leased, is_blob_at_fault=False)

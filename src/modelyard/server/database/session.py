@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -22,7 +22,10 @@ from modelyard.server.database.engine import (
     open_engine,
 )
 from modelyard.server.database.failures import translate_failures
-from modelyard.server.database.writer_limit import WriterLimit
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.holdings import Limits as PlaceLimits
+from modelyard.server.fairness.thread_places import ThreadPlaces
+from modelyard.wire.problems import Unavailable
 
 ANNOUNCEMENTS = "modelyard_news"
 IDS_AT_ONCE = 500
@@ -45,7 +48,7 @@ class Database:
         # SQLite has one writer at a time and waits by sleeping ever longer: a lock of ours hands over at once.
         # On PostgreSQL, waiting writers hold connections, and must leave some to the readers.
         writers = 1 if is_sqlite(self.engine) else max(1, (limits.connections + limits.extra_connections) // 2)
-        self._writers = WriterLimit(writers, limits.busy)
+        self.writers = _build_writer_places(writers, limits.busy)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -76,9 +79,11 @@ class Database:
         announcement: set[object] = set()
         with (
             self._forbid_nested_writing(),
-            self._writers.acquire(team_id) as busy,
+            self.writers.hold(Account(team=team_id)) as seconds_left,
             translate_failures(),
-            Session(build_writing_engine(self.engine, team_id, busy), expire_on_commit=False) as session,
+            Session(
+                build_writing_engine(self.engine, team_id, _to_milliseconds(seconds_left)), expire_on_commit=False
+            ) as session,
             session.begin(),
         ):
             session.info[ANNOUNCEMENTS] = announcement
@@ -117,6 +122,18 @@ class Database:
     def close(self) -> None:
         """Close the connections that are not in use."""
         self.engine.dispose()
+
+
+def _build_writer_places(writers: int, busy_milliseconds: int) -> ThreadPlaces:
+    """Build the places of writing transactions: a team with many waiting writers delays another by one transaction."""
+    refusal = partial(Unavailable, "The database is busy. Try again.", retry_after=1)
+    limits = PlaceLimits(writers, per_person=writers, per_team=writers)
+    return ThreadPlaces(limits, busy_milliseconds / 1000, refusal)
+
+
+def _to_milliseconds(seconds: float) -> int:
+    """Return a time limit for the database, whose 0 would be no limit."""
+    return max(1, round(1000 * seconds))
 
 
 def announce(session: Session, announcement: object) -> None:

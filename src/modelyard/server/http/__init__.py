@@ -2,7 +2,7 @@
 
 api_route.py          the route class: authenticates first, then reads the body, then runs the operation
 json_body.py          JSON bodies, bounded in size, time and memory
-operation_limiter.py  thread limits for reading and writing operations, per account
+operation_limiter.py  thread limits for reading and writing operations, by person and team
 connections.py        limits on connections and on their idle time
 descriptors.py        limits on open files and sockets of the process
 cached_result.py      results of public endpoints, computed once at a time and cached for a second

@@ -6,7 +6,6 @@ from copy import copy
 from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -15,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
+from modelyard.server.fairness.accounts import ANYBODY, Account
 from modelyard.server.http.execution.dependencies import DependencyPlan
 from modelyard.server.http.json_body import BodyBudget, BodyLimits, read_json_body
 from modelyard.server.http.operation_limiter import OperationLimiter
@@ -43,13 +43,10 @@ def receives_file_lists(operation: Operation) -> Operation:
 
 @runtime_checkable
 class HasAccount(Protocol):
-    """A caller with the ids that determine to which account a request counts."""
+    """A caller, whose account its requests count to."""
 
     @property
-    def team_id(self) -> UUID | None: ...
-
-    @property
-    def user_id(self) -> UUID | None: ...
+    def account(self) -> Account: ...
 
 
 class ApiRoute(APIRoute):
@@ -165,10 +162,10 @@ def _build_handler(
     return run_without_thread if iscoroutinefunction(operation) else run
 
 
-def _account_of(values: Mapping[str, Any]) -> UUID | None:
-    """Return the team id of the caller among the arguments, else its user id, else None (sign-in, pairing)."""
+def _account_of(values: Mapping[str, Any]) -> Account:
+    """Return the account of the caller among the arguments; without one, that of anybody (sign-in, pairing)."""
     caller = next((value for value in values.values() if _is_caller(value)), None)
-    return None if caller is None else caller.team_id or caller.user_id
+    return ANYBODY if caller is None else caller.account
 
 
 def _is_caller(value: Any) -> TypeGuard[HasAccount]:

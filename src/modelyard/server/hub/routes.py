@@ -156,13 +156,13 @@ async def _respond_from_repository(
     """
     state = request.app.state
     reading: OperationLimiter = state.read_limiter
-    found = await reading.run(team.team_id, partial(_find_here, state.database, team, address, respond))
+    found = await reading.run(team.account, partial(_find_here, state.database, team, address, respond))
     if found is not None:
         return found
     lookups: OperationLimiter = state.lookup_limiter
     pull = PullThrough(state.object_checks, state.settings, state.sources, await get_cipher(request))
-    repository = await lookups.run(team.team_id, partial(pull_repository, pull, team, address))
-    return await reading.run(team.team_id, partial(respond, repository))
+    repository = await lookups.run(team.account, partial(pull_repository, pull, team, address))
+    return await reading.run(team.account, partial(respond, repository))
 
 
 def _find_here(

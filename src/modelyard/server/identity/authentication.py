@@ -37,6 +37,7 @@ from starlette.requests import HTTPConnection
 from modelyard.server.audit.operations import Actor
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Db, get_table
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.identity import keys
 from modelyard.server.identity.state import Identity, IdentityState
@@ -69,6 +70,11 @@ class Caller:
     display_name: str
     agent_id: str | None
     key_hash: str | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account that the caller's requests count to."""
+        return Account(team=self.team_id) if self.team_id else Account(person=self.user_id)
 
     @property
     def actor(self) -> Actor:
@@ -320,7 +326,7 @@ async def run_authentication(request: Request, token: str, check: Callable[[], R
         Unavailable: no thread became free in time.
     """
     limiter: OperationLimiter = request.app.state.authentication_limiter
-    return await limiter.run(token, check)
+    return await limiter.run(Account(person=token), check)
 
 
 async def authenticate_request(request: Request, token: BearerToken, database: Db, identity: IdentityState) -> Caller:

@@ -4,6 +4,7 @@ from functools import partial
 
 from fastapi import Request, Response, status
 
+from modelyard.server.fairness.holdings import Limits
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.params import CurrentSettings, PathId
@@ -17,9 +18,9 @@ from modelyard.server.teams.context import ACCESS_PROBLEMS
 from modelyard.wire import problems
 from modelyard.wire.pickles.conversions import Conversion
 
-# Files that a process reads at a time to plan their conversions, and those of one team; so many requests of a team wait
-# for that.
-PLANS, PLANS_OF_TEAM, WAITING_OF_TEAM, PLAN_WAIT_SECONDS = 2, 1, 2, 30.0
+# Files that a process reads at a time to plan their conversions, and the requests that wait for that.
+PLANS, PLAN_QUEUE = Limits(2, per_person=1, per_team=1), Limits(1_000, per_person=2, per_team=2)
+PLAN_WAIT_SECONDS = 30.0
 
 router = ApiRouter("imports", prefix="/models/{model_id}/convert")
 
@@ -27,13 +28,7 @@ router = ApiRouter("imports", prefix="/models/{model_id}/convert")
 def build_conversion_limiter() -> OperationLimiter:
     """Build the limiter of requests that read a file in a sandbox to plan its conversion."""
     busy = "The registry reads another file to convert at this moment. Try again."
-    return OperationLimiter(
-        threads=PLANS,
-        per_account=PLANS_OF_TEAM,
-        busy=busy,
-        queued_per_account=WAITING_OF_TEAM,
-        queue_seconds=PLAN_WAIT_SECONDS,
-    )
+    return OperationLimiter(PLANS, busy=busy, queue=PLAN_QUEUE, queue_seconds=PLAN_WAIT_SECONDS)
 
 
 @router.post(
@@ -66,9 +61,9 @@ async def convert_model(
     reads: OperationLimiter = request.app.state.read_limiter
     plans: OperationLimiter = request.app.state.conversion_limiter
     find = partial(conversions.find_conversion, objects.database, team, parse_model_id(model_id))
-    found: ConversionCandidate | Conversion = await reads.run(team.team_id, find)
+    found: ConversionCandidate | Conversion = await reads.run(team.account, find)
     if isinstance(found, Conversion):
         response.status_code = status.HTTP_200_OK
         return found
     start = partial(conversions.start_conversion, objects, team, settings, found)
-    return await plans.run(team.team_id, start)
+    return await plans.run(team.account, start)

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Response, status
 
 from modelyard.server.database.session import Db
+from modelyard.server.fairness.holdings import Limits
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.paging import PageParams
@@ -26,7 +27,7 @@ from modelyard.wire.schemas import Created, Done
 router = ApiRouter("imports", prefix="/imports")
 
 # A source may take a minute to answer; the threads that serve other requests must not wait for it.
-LOOKUPS, LOOKUPS_OF_TEAM = 8, 4
+LOOKUPS = Limits(8, per_person=4, per_team=4)
 LOOKUP_WAIT_SECONDS = 30.0
 
 Reading = Annotated[TeamContext, require_permission(Operation.IMPORTS_READ)]
@@ -45,7 +46,7 @@ SourcesState = Annotated[Sources, Depends(get_sources)]
 def build_lookup_limiter() -> OperationLimiter:
     """Build the limiter of requests to sources: those of one team never take all threads."""
     busy = "The registry is looking up too many links at this moment. Try again."
-    return OperationLimiter(threads=LOOKUPS, per_account=LOOKUPS_OF_TEAM, busy=busy, queue_seconds=LOOKUP_WAIT_SECONDS)
+    return OperationLimiter(LOOKUPS, busy=busy, queue_seconds=LOOKUP_WAIT_SECONDS)
 
 
 @router.post(
@@ -64,7 +65,7 @@ async def resolve_link(
     """Look up a link to a model at Hugging Face, Civitai or any https address, and get the draft of its import."""
     limiter: OperationLimiter = request.app.state.lookup_limiter
     resolve = partial(operations.resolve_link, request.app.state.database, cipher, sources, team, link)
-    draft: ImportDraft = await limiter.run(team.team_id, resolve)
+    draft: ImportDraft = await limiter.run(team.account, resolve)
     return draft
 
 

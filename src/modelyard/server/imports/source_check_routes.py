@@ -38,7 +38,7 @@ async def check_source(
     limiter: OperationLimiter = request.app.state.lookup_limiter
     parsed = parse_model_id(model_id)
     check = partial(source_checks.check_source, request.app.state.database, cipher, sources, team, parsed)
-    found: SourceCheck = await limiter.run(team.team_id, check)
+    found: SourceCheck = await limiter.run(team.account, check)
     return found
 
 

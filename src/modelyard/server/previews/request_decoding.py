@@ -12,6 +12,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Path, Query, Request
 
 from modelyard.server.database.session import Db
+from modelyard.server.fairness.holdings import Limits
 from modelyard.server.http.json_body import BodyBudget, receive_file
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.params import CurrentSettings, PathId
@@ -31,7 +32,7 @@ from modelyard.wire.versions import EXAMPLE_PREVIEW, PreviewFormat
 PICTURE_SECONDS = 120.0
 MAX_BUFFERED_PICTURES, MAX_BUFFERED_PICTURES_PER_CALLER = 64 * 1024 * 1024, 32 * 1024 * 1024
 # Rendering takes less than a second.
-MAX_QUEUED_PNGS = 16
+PNG_QUEUE = Limits(1_000, per_person=16, per_team=16)
 
 PathSha256 = Annotated[
     str, Path(description="The SHA-256 of the picture.", examples=[EXAMPLE_PREVIEW.rsplit("/", maxsplit=1)[-1]])
@@ -74,7 +75,7 @@ def build_picture_budget() -> BodyBudget:
 
 def build_picture_limiter() -> OperationLimiter:
     """Build the limiter of decoding: the pictures that one team sends never take all sandboxes."""
-    return OperationLimiter(threads=SLOTS, per_account=1, busy=BUSY, queue_seconds=SLOT_SECONDS)
+    return OperationLimiter(Limits(SLOTS, per_person=1, per_team=1), busy=BUSY, queue_seconds=SLOT_SECONDS)
 
 
 def build_png_limiter() -> OperationLimiter:
@@ -82,9 +83,8 @@ def build_png_limiter() -> OperationLimiter:
 
     Few requests of a team may wait, so that its machines do not keep those of other teams waiting until they give up.
     """
-    return OperationLimiter(
-        threads=1, per_account=1, busy=BUSY, queued_per_account=MAX_QUEUED_PNGS, queue_seconds=SLOT_SECONDS
-    )
+    one = Limits(1, per_person=1, per_team=1)
+    return OperationLimiter(one, busy=BUSY, queue=PNG_QUEUE, queue_seconds=SLOT_SECONDS)
 
 
 async def _get_storage(database: Db, store: Store, settings: CurrentSettings) -> PictureStorage:
@@ -134,9 +134,9 @@ async def _decode_received(
     """
     limiters = request.app.state
     check = partial(operations.is_picture_wanted, storage.database, team, place, replace=replace)
-    if not await limiters.read_limiter.run(team.team_id, check):
+    if not await limiters.read_limiter.run(team.account, check):
         return None
-    picture: Picture = await limiters.picture_limiter.run(team.team_id, partial(decode_picture, content))
+    picture: Picture = await limiters.picture_limiter.run(team.account, partial(decode_picture, content))
     return picture
 
 
@@ -167,7 +167,7 @@ async def _render_missing_png(
     """
     if asked.format != "png" or asked.is_known:
         return None
-    limiters, account = request.app.state, viewer.team_id or viewer.user_id
+    limiters, account = request.app.state, viewer.account
     webp = await limiters.read_limiter.run(account, partial(_read_webp_without_png, storage, viewer, asked.sha256))
     if webp is None:
         return None

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.accounts.cookies import PREVIEW_COOKIE
 from modelyard.server.database.session import Db
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.identity.authentication import (
     OptionalBearerToken,
     authenticate,
@@ -41,6 +42,11 @@ class Viewer:
     def team_id(self) -> UUID | None:
         """The team of a key."""
         return self.team.team_id if self.team else None
+
+    @property
+    def account(self) -> Account:
+        """The account that the viewer's requests count to."""
+        return self.team.account if self.team else Account(person=self.user_id)
 
 
 async def _get_viewer(request: Request, token: OptionalBearerToken, database: Db, identity: IdentityState) -> Viewer:

@@ -3,12 +3,14 @@
 A store that stalls for one team must not use up the threads that serve all teams.
 """
 
-import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.thread_places import ThreadPlaces
 from modelyard.server.storage.blob_store import (
     BlobStore,
     Capabilities,
@@ -23,66 +25,17 @@ from modelyard.server.storage.blob_store import (
 )
 from modelyard.server.storage.url_server import UrlServer
 
-# Shares of the 40 threads that serve requests. Calls beyond a team's limit wait briefly in its queue, then fail.
-MAX_RUNNING = 8
-MAX_QUEUED = 8
-MAX_TOTAL = 30
-QUEUE_TIMEOUT_SECONDS = 2.0
+# Each call holds a thread of an operation. Calls beyond a team's limit wait briefly in its queue, then fail.
+RUNNING, QUEUE = Limits(30, per_person=8, per_team=8), Limits(30, per_person=8, per_team=8)
+QUEUE_SECONDS = 2.0
 
 
-class TeamLimiter:
-    """A limit on the concurrent calls of each team and of all teams together."""
-
-    def __init__(
-        self,
-        *,
-        max_running: int = MAX_RUNNING,
-        max_queued: int = MAX_QUEUED,
-        max_total: int = MAX_TOTAL,
-        queue_timeout_seconds: float = QUEUE_TIMEOUT_SECONDS,
-    ) -> None:
-        self._max_running, self._capacity, self._max_total = max_running, max_running + max_queued, max_total
-        self._queue_timeout_seconds = queue_timeout_seconds
-        self._released = threading.Condition()
-        self._running = Counter[str]()
-        self._admitted = Counter[str]()
-
-    @contextmanager
-    def acquire(self, team: str) -> Iterator[None]:
-        """Hold one of the team's calls for the duration of the context.
-
-        If the team is at its limit, wait in its queue for up to ``queue_timeout_seconds``.
-
-        Raises:
-            StoreUnavailable: the wait took longer, or too many calls of the team, or of all teams, run or wait.
-        """
-        self._acquire(team)
-        try:
-            yield
-        finally:
-            with self._released:
-                self._running[team] -= 1
-                self._remove(team)
-                self._released.notify_all()
-
-    def _acquire(self, team: str) -> None:
-        """Wait until the team has a free call, and take it; raises as ``acquire``."""
-        with self._released:
-            if self._admitted[team] >= self._capacity or self._admitted.total() >= self._max_total:
-                raise StoreUnavailable("The store is slow and too many requests are waiting for it. Try again.")
-            self._admitted[team] += 1
-            if not self._released.wait_for(
-                lambda: self._running[team] < self._max_running, self._queue_timeout_seconds
-            ):
-                self._remove(team)
-                raise StoreUnavailable("The store is slow, and your team's requests are waiting for it. Try again.")
-            self._running[team] += 1
-
-    def _remove(self, team: str) -> None:
-        """Count one admitted call less, and drop the counters of a team without any. The caller holds the lock."""
-        self._admitted[team] -= 1
-        if not self._admitted[team]:
-            del self._admitted[team], self._running[team]
+def build_call_places(
+    running: Limits = RUNNING, queue: Limits = QUEUE, queue_seconds: float = QUEUE_SECONDS
+) -> ThreadPlaces:
+    """Build the places of storage calls; a call that gets none raises ``StoreUnavailable``."""
+    detail = "The store is slow, and too many requests are waiting for it. Try again."
+    return ThreadPlaces(running, queue_seconds, partial(StoreUnavailable, detail), queue)
 
 
 class BulkheadStore:
@@ -91,13 +44,13 @@ class BulkheadStore:
     Not limited are signing, waiting for a digest, listings of keys and open uploads, and the probe.
     """
 
-    def __init__(self, store: BlobStore, limiter: TeamLimiter | None = None) -> None:
+    def __init__(self, store: BlobStore, places: ThreadPlaces | None = None) -> None:
         self._store = store
-        self._limiter = limiter or TeamLimiter()
+        self._places = places or build_call_places()
 
-    def _limit(self, key: str) -> AbstractContextManager[None]:
-        """Return a context that holds one call of the key's team; see ``TeamLimiter.acquire``."""
-        return self._limiter.acquire(key.split("/")[1])
+    def _limit(self, key: str) -> AbstractContextManager[float]:
+        """Return a context that holds a place for one call of the key's team; see ``build_call_places``."""
+        return self._places.hold(Account(team=key.split("/")[1]))
 
     def presign_put(self, key: str, size: int, sha256: str | None, expires: timedelta) -> SignedRequest:
         return self._store.presign_put(key, size, sha256, expires)

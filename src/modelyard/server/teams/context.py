@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import Actor
 from modelyard.server.database.session import Db
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.http.params import UUID_SHAPE
 from modelyard.server.identity.authentication import (
     CALLER_QUERIES,
@@ -70,6 +71,11 @@ class TeamContext:
     def user_id(self) -> UUID | None:
         """The user behind the caller: the signed-in user, or the one that a device acts for."""
         return self.caller.user_id
+
+    @property
+    def account(self) -> Account:
+        """The account that the caller's requests count to."""
+        return Account(team=self.team_id)
 
     @property
     def actor(self) -> Actor:

@@ -1,7 +1,6 @@
 """Verification: every byte is read before a model is served, and verified content is re-read regularly (scrub).
 
 blob_leases.py      which blob is examined next, by which worker, until when
-team_shares.py      which team is served next: every team gets an equal share of the workers' time
 examine.py          digests and content checks of one stored object
 record_result.py    writes the result: the blob, its models, the audit trail
 worker.py           the threads that verify new uploads

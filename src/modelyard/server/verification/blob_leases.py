@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database, execute_and_count
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.leases import LEASE_LIFE
 from modelyard.server.uploads.discards import postpone_discard
 from modelyard.server.uploads.tables import PENDING, BlobRow
@@ -29,43 +30,49 @@ class LeasedBlob:
     lease: UUID
     copied_to: str | None = None
 
+    @property
+    def account(self) -> Account:
+        """The account that the verification counts to."""
+        return Account(team=self.blob.team_id)
 
-def list_waiting_teams(database: Database, excluded: Collection[UUID] = ()) -> list[UUID]:
-    """Return the teams that have a blob to examine now, except the ``excluded`` ones.
+
+def list_waiting_accounts(database: Database) -> list[Account]:
+    """Return the accounts that have a blob to examine now.
 
     Ordered by the fewest failed attempts on any of their waiting blobs, then by the age of the oldest of these.
     """
     with database.reading() as session:
         statement = select(BlobRow.team_id).where(PENDING, _is_lease_free(get_database_time(session)))
         statement = statement.group_by(BlobRow.team_id).order_by(func.min(BlobRow.tries), func.min(BlobRow.created_at))
-        return [team for team in session.scalars(statement) if team not in excluded]
+        return [Account(team=team_id) for team_id in session.scalars(statement)]
 
 
 def lease_next_blob(
-    database: Database, teams: Sequence[UUID], life: timedelta = LEASE_LIFE, lease: UUID | None = None
+    database: Database, accounts: Sequence[Account], life: timedelta = LEASE_LIFE, lease: UUID | None = None
 ) -> LeasedBlob | None:
-    """Lease the next pending blob of the first of these teams that has one; return None if none has.
+    """Lease the next pending blob of the first of these accounts that has one; return None if none has.
 
-    Within a team, blobs with the fewest failed attempts come first, then the oldest. A blob that another worker is
+    Within an account, blobs with the fewest failed attempts come first, then the oldest. A blob that another worker is
     leasing at this moment is skipped. A caller that passes ``lease`` can release it even when the response to the
     commit was lost.
     """
-    if not teams:
+    if not accounts:
         return None
     lease = lease or new_id()
     with database.writing(lease) as session:
         moment = get_database_time(session)
         # Workers do not wait for each other: a row that another worker has locked is skipped.
-        blob = next((blob for team in teams if (blob := session.scalar(_select_next(team, moment))) is not None), None)
+        found = (session.scalar(_select_next(account, moment)) for account in accounts)
+        blob = next((blob for blob in found if blob is not None), None)
         if blob is None:
             return None
         blob.lease, blob.leased_until = lease, moment + life
         return LeasedBlob(blob, lease)
 
 
-def _select_next(team: UUID, moment: datetime) -> Select[BlobRow]:
-    """Build the query for a team's next blob, which locks it; rows that another worker has locked are skipped."""
-    statement = select(BlobRow).where(PENDING, BlobRow.team_id == team, _is_lease_free(moment))
+def _select_next(account: Account, moment: datetime) -> Select[BlobRow]:
+    """Build the query for an account's next blob, which locks it; rows that another worker has locked are skipped."""
+    statement = select(BlobRow).where(PENDING, BlobRow.team_id == account.team, _is_lease_free(moment))
     return statement.order_by(BlobRow.tries, BlobRow.created_at).limit(1).with_for_update(skip_locked=True)
 
 

@@ -1,9 +1,9 @@
 """The worker that verifies new uploads, in any number of threads and processes."""
 
 import logging
+import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -12,6 +12,9 @@ from uuid import UUID
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.fair_order import FairOrder
+from modelyard.server.fairness.holdings import Holdings, Limits
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.leases import LEASE_LIFE, renew_periodically
 from modelyard.server.models.objects.checks import ObjectChecks
@@ -26,7 +29,7 @@ from modelyard.server.verification.blob_leases import (
     STALL_TIMEOUT,
     LeasedBlob,
     lease_next_blob,
-    list_waiting_teams,
+    list_waiting_accounts,
     release_lease,
     release_leases,
     renew_lease,
@@ -44,10 +47,11 @@ from modelyard.server.verification.record_result import (
     record_inspection_failure,
     record_result,
 )
-from modelyard.server.verification.team_shares import BEGIN_SECONDS, TeamShares
 from modelyard.wire.problems import Problem, Unavailable
 
 VERIFIED = "verified/"
+# Charged when a file is begun, so that accounts that have used equally much alternate.
+BEGIN_SECONDS = 0.01
 log = logging.getLogger("modelyard.verification")
 
 
@@ -68,8 +72,8 @@ class Verifier:
         self._objects = ObjectChecks(database, store, metrics, RecheckRequests())
         self._life = life
         # One team may occupy all workers but one: if its reads stall, the last one serves other teams.
-        self._max_per_team = max(workers - 1, 1)
-        self._shares = TeamShares()
+        most = max(workers - 1, 1)
+        self._running, self._order = Holdings(Limits(sys.maxsize, per_person=most, per_team=most)), FairOrder()
         self._lock = threading.Lock()
         self._leased: dict[UUID, LeasedBlob] = {}
         self._hashers: dict[UUID, ObjectHasher] = {}
@@ -127,8 +131,7 @@ class Verifier:
                 self._lost.difference_update(lost)
         lease = new_id()
         with self._remember_lost_lease(lease):
-            teams = self._shares.order_teams(list_waiting_teams(self._database, self._list_teams_at_limit()))
-            return lease_next_blob(self._database, teams, self._life, lease)
+            return lease_next_blob(self._database, self._order_waiting(), self._life, lease)
 
     @contextmanager
     def _remember_lost_lease(self, lease: UUID) -> Iterator[None]:
@@ -268,26 +271,29 @@ class Verifier:
         if hasher is not None:
             hasher.stop()
 
-    def _list_teams_at_limit(self) -> list[UUID]:
-        """Return the teams that occupy as many threads of this process as one team may."""
+    def _order_waiting(self) -> list[Account]:
+        """Return the accounts with a blob to verify that may occupy one more thread, the next one first."""
+        waiting = list_waiting_accounts(self._database)
         with self._lock:
-            teams = Counter(leased.blob.team_id for leased in self._leased.values())
-        return [team_id for team_id, count in teams.items() if count >= self._max_per_team]
+            self._order.set_waiting(waiting)
+            return sorted(filter(self._running.fits, waiting), key=self._order.get_turn)
 
     @contextmanager
     def _track(self, leased: LeasedBlob) -> Iterator[None]:
-        """Register the blob as leased here while the block runs, and charge its time to the team."""
+        """Register the blob as leased here while the block runs, and charge its time to its account."""
         began = time.monotonic()
-        self._shares.charge(leased.blob.team_id, BEGIN_SECONDS)
         with self._lock:
             self._leased[leased.lease] = leased
+            self._running.add(leased.account)
+            self._order.charge(leased.account, BEGIN_SECONDS)
         try:
             yield
         finally:
-            self._shares.charge(leased.blob.team_id, time.monotonic() - began)
             with self._lock:
                 del self._leased[leased.lease]
                 self._hashers.pop(leased.lease, None)
+                self._running.remove(leased.account)
+                self._order.charge(leased.account, time.monotonic() - began)
 
 
 class _Progress:

@@ -7,6 +7,7 @@ from fastapi import Depends, Request, status
 
 from modelyard.server.database.session import Db
 from modelyard.server.encryption import SecretCipher
+from modelyard.server.fairness.holdings import Limits
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.paging import PageParams
@@ -30,7 +31,7 @@ from modelyard.wire.webhooks import (
 router = ApiRouter("webhooks", prefix="/webhooks")
 
 # A resolver may take seconds; the threads that serve other requests must not wait for it.
-ADDRESS_CHECKS, ADDRESS_CHECKS_OF_TEAM = 4, 2
+ADDRESS_CHECKS = Limits(4, per_person=2, per_team=2)
 
 Managing = Annotated[TeamContext, require_permission(Operation.WEBHOOKS_MANAGE)]
 
@@ -38,7 +39,7 @@ Managing = Annotated[TeamContext, require_permission(Operation.WEBHOOKS_MANAGE)]
 def build_address_limiter() -> OperationLimiter:
     """Build the limiter of requests that resolve an address: those of one team never take all threads."""
     busy = "The registry is checking too many addresses at this moment. Try again."
-    return OperationLimiter(threads=ADDRESS_CHECKS, per_account=ADDRESS_CHECKS_OF_TEAM, busy=busy)
+    return OperationLimiter(ADDRESS_CHECKS, busy=busy)
 
 
 async def get_cipher(request: Request) -> SecretCipher | None:
@@ -61,7 +62,7 @@ async def create_webhook(
     """Create a webhook that gets the team's events from now on; its secret is returned once."""
     limiter: OperationLimiter = request.app.state.address_limiter
     create = partial(operations.create_webhook, database, settings, cipher, team, new)
-    return await limiter.run(team.team_id, create)
+    return await limiter.run(team.account, create)
 
 
 @router.get("", responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
@@ -92,7 +93,7 @@ async def update_webhook(
     limiter: OperationLimiter = request.app.state.address_limiter
     parsed_id = operations.parse_webhook_id(webhook_id)
     update = partial(operations.update_webhook, database, settings, team, parsed_id, change)
-    return Updated(id=await limiter.run(team.team_id, update))
+    return Updated(id=await limiter.run(team.account, update))
 
 
 @router.delete(

@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request
 from modelyard.comfyui.workflows.references import ExpansionTooLarge, ModelReference, WorkflowUnreadable
 from modelyard.comfyui.workflows.rewriting import SLASHES, Slash, System
 from modelyard.server.database.session import Database, Db
+from modelyard.server.fairness.holdings import Limits
 from modelyard.server.http.json_body import BodyBudget, receive_file
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.inspection.readers import BytesReader
@@ -54,7 +55,7 @@ def build_workflow_budget() -> BodyBudget:
 
 def build_workflow_limiter() -> OperationLimiter:
     """Build the limiter of reading: the files that one team sends never take all sandboxes."""
-    return OperationLimiter(threads=SLOTS, per_account=1, busy=BUSY, queue_seconds=SLOT_SECONDS)
+    return OperationLimiter(Limits(SLOTS, per_person=1, per_team=1), busy=BUSY, queue_seconds=SLOT_SECONDS)
 
 
 async def _receive_file(request: Request, team: Checking) -> AsyncIterator[bytes]:
@@ -80,10 +81,10 @@ async def _find_references(request: Request, team: Checking, content: WorkflowFi
     """
     limiters = request.app.state
     if _is_small(content):
-        references = await limiters.read_limiter.run(team.team_id, partial(_read_small, content))
+        references = await limiters.read_limiter.run(team.account, partial(_read_small, content))
         if references is not None:
             return references  # type: ignore[no-any-return]  # of the application's state
-    return await limiters.workflow_limiter.run(team.team_id, partial(_read_in_sandbox, content))  # type: ignore[no-any-return]  # likewise
+    return await limiters.workflow_limiter.run(team.account, partial(_read_in_sandbox, content))  # type: ignore[no-any-return]  # likewise
 
 
 References = Annotated[list[ModelReference], Depends(_find_references)]
@@ -111,13 +112,13 @@ async def _rewrite(
     """
     limiters, slash = request.app.state, None if slashes is None else SLASHES[slashes]
     find_names = partial(_find_names, database, team, references, slash)
-    names = await limiters.read_limiter.run(team.team_id, find_names)
+    names = await limiters.read_limiter.run(team.account, find_names)
     limiter, rewrite = (
         (limiters.read_limiter, _rewrite_small)
         if _is_small(content)
         else (limiters.workflow_limiter, _rewrite_in_sandbox)
     )
-    return await limiter.run(team.team_id, partial(rewrite, content, names))  # type: ignore[no-any-return]  # likewise
+    return await limiter.run(team.account, partial(rewrite, content, names))  # type: ignore[no-any-return]  # likewise
 
 
 Rewritten = Annotated[bytes, Depends(_rewrite)]

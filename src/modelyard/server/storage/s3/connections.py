@@ -15,8 +15,9 @@ from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.storage.s3.errors import NO_CREDENTIALS, S3Error, translate_s3_errors, translate_store_errors
-from modelyard.server.storage.s3.limiter import RequestLimiter
+from modelyard.server.storage.s3.request_places import build_request_places
 from modelyard.server.storage.s3.signing import S3Signer
 
 MAX_CONNECTIONS = 48
@@ -64,7 +65,7 @@ class Connections:
     def __init__(self, bucket: Bucket, limits: Limits) -> None:
         self.bucket = bucket
         self.limits = limits
-        self.limiter = RequestLimiter()
+        self.places = build_request_places()
         self._client_lock = threading.Lock()
 
     @contextmanager
@@ -75,7 +76,7 @@ class Connections:
             StoreUnavailable: no place became free, or the bucket does not answer.
             S3Error: the bucket refused the request.
         """
-        with self.limiter.acquire(), translate_s3_errors():
+        with self.places.hold(Account()), translate_s3_errors():
             yield
 
     @cached_property

@@ -1,14 +1,9 @@
 """The workers' time is shared equally between teams: one team's backlog does not delay another."""
 
-from uuid import uuid4
-
-from modelyard.server.verification.team_shares import TeamShares
 from tests.server.harness import make_model_file
 from tests.server.verification.test_workers import get_store, run_verifier
 from tests.server.verification.unverified_team import UnverifiedTeam
 from tests.waiting import PATIENCE_SECONDS
-
-A, B, C = uuid4(), uuid4(), uuid4()
 
 
 def test_verify_backlog_of_one_team_lets_files_of_other_teams_pass(unverified: UnverifiedTeam) -> None:
@@ -36,52 +31,3 @@ def test_verify_team_with_stalled_reads_leaves_one_thread_for_others(faulty: Unv
             assert other.get(f"/models/{model_id}").json()["verification"] == "verified"
         store.release.set()
     assert {faulty.state(model_id) for model_id in stalled} == {"verified"}
-
-
-def test_order_teams_by_used_time() -> None:
-    shares = TeamShares()
-    assert shares.order_teams([A, B]) == [A, B]
-    shares.charge(A, 10)
-    shares.charge(B, 1)
-    assert shares.order_teams([A, B]) == [B, A]
-
-
-def test_order_teams_new_team_starts_at_the_level_of_the_others() -> None:
-    shares = TeamShares()
-    for _ in range(5):
-        assert shares.order_teams([A]) == [A]
-        shares.charge(A, 10)
-    shares.order_teams([A, B])
-    shares.charge(B, 11)
-    assert shares.order_teams([A, B]) == [A, B]
-
-
-def test_order_teams_absent_team_keeps_its_used_time() -> None:
-    shares = TeamShares()
-    shares.order_teams([A, B])
-    shares.charge(A, 10)
-    assert shares.order_teams([B]) == [B]
-    assert shares.order_teams([A, B]) == [B, A]
-
-
-def test_order_teams_many_new_teams_neither_starve_a_team_nor_use_memory() -> None:
-    shares, first_count = TeamShares(), 0
-    shares.order_teams([C])
-    shares.charge(C, 2)
-    for _ in range(100):
-        team = uuid4()
-        first = shares.order_teams([team, C])[0]
-        shares.charge(first, 1)
-        first_count += first == C
-    assert first_count > 30
-    assert len(shares._used) < 10
-
-
-def test_order_teams_shares_simulated_time_equally() -> None:
-    shares, used = TeamShares(), {A: 0.0, B: 0.0, C: 0.0}
-    costs = {A: 10.0, B: 1.0, C: 0.1}
-    while max(used.values()) < 200:
-        team = shares.order_teams(list(costs))[0]
-        shares.charge(team, costs[team])
-        used[team] += costs[team]
-    assert min(used.values()) > 180

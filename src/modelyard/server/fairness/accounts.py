@@ -1,0 +1,21 @@
+"""The accounts to which work counts."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+# A person or a team; where no user is known, what else tells callers apart, such as an unverified credential.
+Holder = UUID | str
+
+
+class Account(NamedTuple):
+    """A person, in all of their teams, and a team, with all of its people: work counts to both.
+
+    ``person`` is the id of a user, also for a key that the user made. None counts to nobody.
+    """
+
+    person: Holder | None = None
+    team: Holder | None = None
+
+
+# Requests without a credential, such as signing in and pairing, count to one account together.
+ANYBODY = Account(person="anybody")

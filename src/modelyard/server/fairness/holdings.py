@@ -1,0 +1,48 @@
+"""How much is held, within limits. Not safe for threads."""
+
+from dataclasses import dataclass
+
+from modelyard.server.fairness.accounts import Account, Holder
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may be held in all, and of that by one person and by one team."""
+
+    total: int
+    per_person: int
+    per_team: int
+
+
+class Holdings:
+    """What is held at the moment, such as places or bytes: in all, by each person and by each team."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.total = 0
+        self.people: dict[Holder | None, int] = {}
+        self.teams: dict[Holder | None, int] = {}
+
+    def fits(self, account: Account, amount: int = 1) -> bool:
+        """Return whether so much more is within all limits."""
+        person, team = account
+        return (
+            self.total + amount <= self.limits.total
+            and (person is None or self.people.get(person, 0) + amount <= self.limits.per_person)
+            and (team is None or self.teams.get(team, 0) + amount <= self.limits.per_team)
+        )
+
+    def add(self, account: Account, amount: int = 1) -> None:
+        """Count so much more as held by the person and the team; ``amount`` may be negative."""
+        self.total += amount
+        for held, holder in zip((self.people, self.teams), account, strict=True):
+            count = held.get(holder, 0) + amount
+            if count:
+                held[holder] = count
+            else:
+                # Those that hold nothing take no memory.
+                held.pop(holder, None)
+
+    def remove(self, account: Account, amount: int = 1) -> None:
+        """Count so much less as held by the person and the team."""
+        self.add(account, -amount)

@@ -1,0 +1,101 @@
+"""Places and their queue: limits by person and by team, and the order in which those that wait get a place."""
+
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.places import Entry, Places
+
+MANY = Limits(1_000, per_person=1_000, per_team=1_000)
+
+
+class Work:
+    """Work in places, by name; ``granted`` are the names of those that waited, in the order of their places."""
+
+    def __init__(self, places: Limits, queue: Limits = MANY) -> None:
+        self.places = Places(places, queue)
+        self.granted = list[str]()
+        self._entries = dict[str, Entry]()
+
+    def enter(self, name: str, account: Account) -> bool | None:
+        """Return whether there is a place; None if there is none in the queue either."""
+        entry = self.places.enter(account, lambda: self.granted.append(name))
+        if entry is None:
+            return None
+        self._entries[name] = entry
+        return entry.has_place()
+
+    def leave(self, name: str) -> None:
+        self.places.leave(self._entries.pop(name))
+
+
+def test_enter_person_at_limit_waits_in_every_team() -> None:
+    work = Work(Limits(10, per_person=2, per_team=2))
+    assert [work.enter(team, Account("ada", team)) for team in "abc"] == [True, True, False]
+    assert work.enter("other", Account("bob", "c")) is True
+
+
+def test_enter_team_at_limit_keeps_its_other_people_waiting() -> None:
+    work = Work(Limits(10, per_person=2, per_team=2))
+    assert [work.enter(person, Account(person, "studio")) for person in ("ada", "bob", "cleo")] == [True, True, False]
+    assert work.enter("other", Account("cleo", "own")) is True
+
+
+def test_enter_all_places_taken_waits() -> None:
+    work = Work(Limits(2, per_person=1, per_team=1))
+    assert [work.enter(name, Account(name, name)) for name in "abc"] == [True, True, False]
+    work.leave("a")
+    assert work.granted == ["c"]
+
+
+def test_enter_full_queue_is_refused_for_that_person_only() -> None:
+    work = Work(Limits(1, per_person=1, per_team=1), Limits(10, per_person=1, per_team=10))
+    answers = [work.enter(f"{number}", Account("ada", f"{number}")) for number in range(3)]
+    assert answers == [True, False, None]
+    assert work.enter("other", Account("bob", "own")) is False
+
+
+def test_enter_without_holders_is_limited_by_the_total_only() -> None:
+    work = Work(Limits(2, per_person=1, per_team=1))
+    assert [work.enter(name, Account()) for name in "abc"] == [True, True, False]
+
+
+def test_leave_gives_the_place_to_one_within_its_limits() -> None:
+    work = Work(Limits(3, per_person=2, per_team=2))
+    for name, person in (("ada-1", "ada"), ("ada-2", "ada"), ("bob-1", "bob"), ("ada-3", "ada"), ("bob-2", "bob")):
+        work.enter(name, Account(person, person))
+    work.leave("bob-1")
+    assert work.granted == ["bob-2"]
+    work.leave("ada-1")
+    assert work.granted == ["bob-2", "ada-3"]
+
+
+def test_leave_serves_people_in_turn_however_many_teams_they_have() -> None:
+    work = Work(Limits(1, per_person=1, per_team=1))
+    work.enter("first", Account("ada", "0"))
+    for number in range(1, 4):
+        work.enter(f"ada-{number}", Account("ada", f"{number}"))
+    for number in range(1, 3):
+        work.enter(f"bob-{number}", Account("bob", "own"))
+    for name in ("first", "bob-1", "ada-1", "bob-2", "ada-2"):
+        work.leave(name)
+    assert work.granted == ["bob-1", "ada-1", "bob-2", "ada-2", "ada-3"]
+
+
+def test_leave_while_waiting_gives_up_the_wait() -> None:
+    work = Work(Limits(1, per_person=1, per_team=1))
+    for name in "abc":
+        work.enter(name, Account("ada", "studio"))
+    work.leave("b")
+    work.leave("a")
+    assert work.granted == ["c"]
+
+
+def test_leave_all_keeps_nothing_in_memory() -> None:
+    work = Work(Limits(1, per_person=1, per_team=1))
+    for name in "abc":
+        work.enter(name, Account(name, name))
+    for name in "abc":
+        work.leave(name)
+    places = work.places
+    assert (places.running.total, places.waiting.total) == (0, 0)
+    assert [each for held in (places.running, places.waiting) for each in (held.people, held.teams) if each] == []
+    assert places._queues == {}
