@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from modelyard.server.http.json_body import MAX_BODY_BYTES, MAX_BUFFERED_BYTES, MAX_PUBLIC_BODY_BYTES
+from modelyard.server.http.json_body import BODY_BYTES, MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES
 from modelyard.server.http.memory import TRIM_SECONDS
 from tests.attacks.request_head import request_head
 from tests.running import RunningServer
@@ -68,7 +68,7 @@ def test_half_sent_bodies_of_members_are_bounded_and_freed(server: RunningServer
     before = server.resident_bytes()
     head = request_head(path, MEBIBYTE, owner.headers)
     most = hold_half_sent(server, head, MEBIBYTE)
-    assert most - before < 2 * MAX_BUFFERED_BYTES
+    assert most - before < 2 * BODY_BYTES.total
     wait_until(lambda: server.resident_bytes() - before < 32 * MEBIBYTE, 3 * TRIM_SECONDS)
     assert owner.get("/models").status_code == 200
 

@@ -17,8 +17,10 @@ from typer.main import get_group
 
 from modelyard.server.app import create_app
 from modelyard.server.database import engine
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.garbage.run_state import GRACE
 from modelyard.server.http import operation_limiter
+from modelyard.server.http.json_body import BODY_BYTES, MIB
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from modelyard.server.main import app as server_app
@@ -175,12 +177,27 @@ def test_handbook_names_the_limits_of_the_code() -> None:
 def test_handbook_names_the_limits_of_threads() -> None:
     text = read_page(HANDBOOK)
     limits = operation_limiter
-    assert f"| {limits.READ_THREADS.total} at a time, {limits.READ_THREADS.per_team} of one team" in text
+    assert f"| {_format_limits(limits.READ_THREADS)}; others" in text
     assert (
-        f"| {limits.WRITE_THREADS.total} at a time, {limits.WRITE_THREADS.per_team} of one team "
+        f"| {_format_limits(limits.WRITE_THREADS)} "
         f"({limits.WRITE_THREADS_ON_SQLITE.per_team} on SQLite, which has one writer at a time); "
-        f"registrations of models apart from them, {limits.REGISTRATION_THREADS.per_team} of one team;"
+        f"registrations of models apart from them, {_format_shares(limits.REGISTRATION_THREADS)};"
     ) in text
+
+
+def test_handbook_names_the_limits_of_bodies() -> None:
+    text = read_page(HANDBOOK)
+    in_mib = Limits(BODY_BYTES.total // MIB, BODY_BYTES.per_person // MIB, BODY_BYTES.per_team // MIB)
+    assert f"| {in_mib.total} MiB, {in_mib.per_person} MiB of one person, {in_mib.per_team} MiB of one team;" in text
+
+
+def _format_limits(limits: Limits) -> str:
+    """Return limits as the handbook writes them."""
+    return f"{limits.total} at a time, {_format_shares(limits)}"
+
+
+def _format_shares(limits: Limits) -> str:
+    return f"{limits.per_person} of one person, {limits.per_team} of one team"
 
 
 def test_help_of_collect_garbage_names_the_default_grace() -> None:

@@ -89,7 +89,8 @@ class Environments:
     def create_settings(self, folder: Path, **changed: Any) -> Iterator[Settings]:
         """Yield settings of an empty registry; its database is dropped at the end, its files stay."""
         defaults = {"data_dir": folder / "data", "public_url": "http://registry.test"}
-        defaults |= {"secrets_key": SECRETS_KEY, "webhook_hosts": (CLOSED_HOST,)}
+        # Tests share a registry, whose owner creates a team for each of them.
+        defaults |= {"secrets_key": SECRETS_KEY, "webhook_hosts": (CLOSED_HOST,), "max_teams": 10_000}
         with self._database() as database:
             settings = Settings(**(defaults | database | self._prefix() | changed))
             if settings.database_url is None:

@@ -23,7 +23,7 @@ from modelyard.server.credentials import routes as credentials
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.http import problems
 from modelyard.server.http.api_docs import mount_api_docs
-from modelyard.server.http.json_body import MAX_BUFFERED_PUBLIC_BYTES, BodyBudget
+from modelyard.server.http.json_body import BODY_BYTES, PUBLIC_BODY_BYTES, BodyBudget
 from modelyard.server.http.middleware.exact_methods import ExactMethods
 from modelyard.server.http.middleware.head_requests import HeadRequests
 from modelyard.server.http.middleware.metrics import Metrics
@@ -99,7 +99,7 @@ def create_app(resources: Resources) -> FastAPI:
     fleet = app.state.fleet = Fleet(resources.database)
     metrics = _attach_resources(app, resources, fleet.desired_counts)
     app.state.identity = resources.identity
-    app.state.body_budget, app.state.public_body_budget = BodyBudget(), BodyBudget(total=MAX_BUFFERED_PUBLIC_BYTES)
+    app.state.body_budget, app.state.public_body_budget = BodyBudget(BODY_BYTES), BodyBudget(PUBLIC_BODY_BYTES)
     app.state.authentication_limiter = build_authentication_limiter()
     app.state.read_limiter = build_read_limiter()
     app.state.picture_budget, app.state.picture_limiter = build_picture_budget(), build_picture_limiter()

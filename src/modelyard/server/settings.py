@@ -227,6 +227,12 @@ class Settings(BaseModel):
         le=5_000,
         description="How many machines a team may have; beyond, the first heartbeat of another one answers 403.",
     )
+    max_teams: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="How many teams a user may own and still create another one; beyond, that answers 403.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much is logged.")
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="One JSON object a line, or plain text; `auto` is text on a terminal, else JSON."

@@ -1,8 +1,8 @@
 """Places and their queue: limits by person and by team, and the order in which those that wait get a place."""
 
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.holdings import Limits
 from modelyard.server.fairness.places import Entry, Places
+from modelyard.server.fairness.usage import Limits
 
 MANY = Limits(1_000, per_person=1_000, per_team=1_000)
 

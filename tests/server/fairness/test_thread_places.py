@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.holdings import Limits
-from modelyard.server.fairness.thread_places import UNLIMITED, ThreadPlaces
+from modelyard.server.fairness.thread_places import ThreadPlaces
+from modelyard.server.fairness.usage import UNLIMITED, Limits
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 ONE, OTHER, THIRD = (Account(team=f"team {number}") for number in (1, 2, 3))

@@ -8,14 +8,15 @@ from typing import Annotated
 from uuid import UUID
 
 import httpx2
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.api_route import ApiRoute
-from modelyard.server.http.json_body import MAX_BUFFERED_BYTES_PER_CALLER, BodyBudget
+from modelyard.server.http.json_body import PUBLIC_BODY_BYTES, BodyBudget
 from modelyard.server.http.operation_limiter import OperationLimiter
+from modelyard.server.http.request_account import set_account
 from tests.server.harness import Harness
 from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
@@ -33,9 +34,9 @@ def test_api_routes_check_caller_before_body(shared_registry: Harness) -> None:
 def test_public_bodies_at_limit_leave_budget_for_authenticated_callers(registry: Harness) -> None:
     owner, login = registry.owner, {"email_address": "ada@studio.example", "user_password": "wrong"}
     budget: BodyBudget = registry.app.state.public_body_budget
-    with budget.buffer_for("192.0.2.1") as first, budget.buffer_for("192.0.2.2") as second:
+    with budget.buffer_for(Account("192.0.2.1")) as first, budget.buffer_for(Account("192.0.2.2")) as second:
         for buffer in (first, second):
-            buffer.add(b" " * MAX_BUFFERED_BYTES_PER_CALLER)
+            buffer.add(b" " * PUBLIC_BODY_BYTES.per_person)
         refused = registry.anonymous.post("/auth/login", **login)
         assert (refused.status_code, refused.json()["error_code"]) == (503, "unavailable")
         assert owner.post("/teams", display_name="Night shift").status_code == 201
@@ -56,9 +57,11 @@ class TeamCaller:
 _requested_team: ContextVar[str] = ContextVar("requested_team", default="nothing")
 
 
-async def build_caller(team: int) -> TeamCaller:
+async def build_caller(team: int, request: Request) -> TeamCaller:
     _requested_team.set(f"team {team}")
-    return TeamCaller(UUID(int=team))
+    caller = TeamCaller(UUID(int=team))
+    set_account(request, caller.account)
+    return caller
 
 
 CallerOfTeam = Annotated[TeamCaller, Depends(build_caller)]

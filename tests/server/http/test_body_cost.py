@@ -9,7 +9,7 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from anyio.to_thread import current_default_thread_limiter
 
-from modelyard.server.http.json_body import MAX_BUFFERED_BYTES_PER_CALLER, MAX_PUBLIC_BODY_BYTES, parse_json
+from modelyard.server.http.json_body import BODY_BYTES, MAX_PUBLIC_BODY_BYTES, parse_json
 from modelyard.wire.problems import MalformedJson
 from tests.attacks.request_head import BRACKETS
 from tests.server.harness import ApiCaller, Harness
@@ -117,7 +117,7 @@ class ParsingThreads:
 
 def test_eight_large_bodies_of_one_caller_are_held_while_a_small_one_of_another_passes(quiet_registry: Harness) -> None:
     team, other = create_teams(quiet_registry)
-    admitted = MAX_BUFFERED_BYTES_PER_CALLER // len(BRACKETS)
+    admitted = BODY_BYTES.per_person // len(BRACKETS)
     threads = ParsingThreads(quiet_registry)
     with sending(admitted + 2, lambda _: post_brackets(team), threads.release) as sent:
         wait_until(lambda: sum(each.done() for each in sent) == 2)

@@ -8,7 +8,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Header, Query, Request, R
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.api_route import ApiRoute
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.wire.problems import Unauthenticated

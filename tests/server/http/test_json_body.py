@@ -1,48 +1,38 @@
 import json
 
 import pytest
-from starlette.requests import Request
 
-from modelyard.server.http.json_body import LIMITS, MAX_BODY_BYTES, BodyBudget, BodyLimits, parse_json
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.usage import Limits
+from modelyard.server.http.json_body import LIMITS, MAX_BODY_BYTES, BodyBudget, parse_json
 from modelyard.wire.problems import MalformedJson, Unavailable
 from modelyard.wire.uploads import MultipartCompletion
 
 
-def test_add_chunk_beyond_caller_budget_raises_unavailable() -> None:
-    budget = BodyBudget(total=100, per_caller=10)
-    with budget.buffer_for("a") as first, budget.buffer_for("a") as second, budget.buffer_for("b") as other:
+def test_add_chunk_beyond_budget_of_person_raises_unavailable() -> None:
+    budget = BodyBudget(Limits(100, per_person=10, per_team=10))
+    with (
+        budget.buffer_for(Account("ada", "studio")) as first,
+        budget.buffer_for(Account("ada", "lab")) as second,
+        budget.buffer_for(Account("bob", "lab")) as other,
+    ):
         first.add(b"x" * 6)
         with pytest.raises(Unavailable) as refused:
             second.add(b"x" * 6)
         other.add(b"x" * 6)
     assert refused.value.facts["retry_after"] > 0
-    assert budget.held_bytes == 0
+    assert budget.held.total == 0
 
 
 def test_add_chunk_beyond_total_budget_raises_until_released() -> None:
-    budget = BodyBudget(total=10, per_caller=10)
-    with budget.buffer_for("b") as second:
-        with budget.buffer_for("a") as first:
+    budget = BodyBudget(Limits(10, per_person=10, per_team=10))
+    with budget.buffer_for(Account("b")) as second:
+        with budget.buffer_for(Account("a")) as first:
             first.add(b"x" * 8)
             with pytest.raises(Unavailable):
                 second.add(b"x" * 8)
         second.add(b"x" * 8)
         assert second.get_bytes() == b"x" * 8
-
-
-def request_with(authorization: bytes) -> Request:
-    return Request({"type": "http", "headers": [(b"authorization", authorization)], "client": ("192.0.2.1", 4711)})
-
-
-def test_get_budget_key_public_route_returns_client_address() -> None:
-    limits = BodyLimits(is_public=True)
-    callers = {limits.get_budget_key(request_with(b"Bearer %d" % number)) for number in range(3)}
-    assert callers == {"192.0.2.1"}
-
-
-def test_get_budget_key_protected_route_returns_credential() -> None:
-    limits = BodyLimits(is_public=False)
-    assert len({limits.get_budget_key(request_with(b"Bearer %d" % number)) for number in range(3)}) == 3
 
 
 def test_parse_json_largest_client_body_is_accepted() -> None:

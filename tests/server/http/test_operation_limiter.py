@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.wire.problems import Unavailable
 from tests.waiting import PATIENCE_SECONDS, wait_until_async

@@ -98,6 +98,28 @@ def test_lease_conversions_of_three_teams_with_queues_gives_each_team_its_turns(
         assert turns == dict.fromkeys(teams, 2)
 
 
+def test_lease_conversions_of_one_person_in_three_teams_one_at_a_time(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
+        teams, person, other = _create_teams(resources, 4), new_id(), new_id()
+        for team in teams[:3]:
+            _add_conversions(resources, team, 2, person_id=person)
+        _add_conversions(resources, teams[3], 2, person_id=other)
+        database = resources.database
+        leased = [found for _ in range(WORKERS) if (found := lease_next_import(database)) is not None]
+        assert {each.row.person_id for each in leased} == {person, other}
+        assert len(leased) == MAX_CONVERSIONS
+
+
+def test_lease_imports_of_one_person_in_three_teams_take_turns_with_another_person(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
+        teams, person, other = _create_teams(resources, 4), new_id(), new_id()
+        for number, team in enumerate(teams):
+            columns = {"host": f"{number}.example", "url": f"https://{number}.example/file"}
+            _add_imports(resources, team, 2, person_id=other if number == 3 else person, **columns)
+        leased = [lease_next_import(resources.database) for _ in range(4)]
+        assert [each.row.person_id for each in leased if each is not None].count(other) == 2
+
+
 def test_lease_without_conversions_returns_only_other_imports(settings: Settings) -> None:
     with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
         [team] = _create_teams(resources, 1)
@@ -132,8 +154,8 @@ def _create_teams(resources: Resources, count: int) -> list[UUID]:
         return [UUID(registry.create_team().team_id) for _ in range(count)]
 
 
-def _add_conversions(resources: Resources, team: UUID, count: int) -> None:
-    _add_imports(resources, team, count, host=f"model:{team}", derived_from={"version": 1})
+def _add_conversions(resources: Resources, team: UUID, count: int, **columns: Any) -> None:
+    _add_imports(resources, team, count, host=f"model:{team}", derived_from={"version": 1}, **columns)
 
 
 async def _count_refused(requests: int) -> int:

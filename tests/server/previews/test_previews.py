@@ -251,7 +251,7 @@ def wait_until_running(team: ApiCaller, count: int, *, queued: int = 0) -> None:
 def wait_until_held(team: ApiCaller, count: int) -> None:
     """Wait until the bodies of pictures that are held have so many bytes."""
     state = team.client.app.state  # type: ignore[attr-defined]  # an ASGI application
-    wait_until(lambda: state.picture_budget.held_bytes == count)
+    wait_until(lambda: state.picture_budget.held.total == count)
 
 
 def test_pictures_that_wait_are_held_in_the_budget_and_keep_no_change_of_the_team_waiting(team: ApiCaller) -> None:

@@ -4,9 +4,14 @@ from uuid import UUID
 import pytest
 
 from modelyard.server.database.base import now
+from modelyard.server.identity.state import Identity
+from modelyard.server.resources import open_resources
+from modelyard.server.settings import Settings
 from modelyard.server.teams.operations import restore_team
 from modelyard.server.teams.tables import TeamRow
 from modelyard.wire.problems import TeamNotFound
+from tests.server.conftest import CHEAP
+from tests.server.environments import PATIENT
 from tests.server.harness import PASSWORD, ApiCaller, Harness
 
 
@@ -29,6 +34,20 @@ def test_create_team_makes_the_caller_its_owner(registry: Harness) -> None:
 def test_create_team_with_key_returns_403(registry: Harness, kind: str) -> None:
     key = registry.create_device(registry.owner) if kind == "device" else registry.create_key(kind)
     assert key.post("/teams", display_name="x").status_code == 403
+
+
+def test_create_fourth_own_team_returns_403_until_one_is_deleted(settings: Settings) -> None:
+    few = settings.model_copy(update={"max_teams": 3})
+    with open_resources(few, Identity(CHEAP), PATIENT) as resources, Harness.without_jobs(resources) as registry:
+        someone, other = registry.create_member("viewer"), registry.create_member("viewer")
+        teams = [someone.post("/teams", display_name=f"Project {number}") for number in range(4)]
+        assert [answer.status_code for answer in teams] == [201, 201, 201, 403]
+        refused = teams[3].json()
+        assert (refused["error_code"], refused["teams"], refused["max_teams"]) == ("too_many_teams", 3, 3)
+        assert other.post("/teams", display_name="Project").status_code == 201
+        one = ApiCaller(registry.client, someone.token, teams[0].json()["id"])
+        assert one.delete("/teams/current").status_code == 204
+        assert someone.post("/teams", display_name="Project 4").status_code == 201
 
 
 def test_get_team_returns_settings_and_stored_bytes(registry: Harness) -> None:

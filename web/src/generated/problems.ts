@@ -18,6 +18,7 @@ export type ProblemCode =
   | 'cross_site_refused'
   | 'quota_exceeded'
   | 'too_many_machines'
+  | 'too_many_teams'
   | 'machine_requests_off'
   | 'host_not_allowed'
   | 'too_many_attempts'

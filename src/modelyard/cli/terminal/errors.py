@@ -80,6 +80,14 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
             "The operator can allow more: MODELYARD_MAX_MACHINES",
         ),
     ),
+    problems.TooManyTeams: (
+        REFUSED,
+        (
+            "List your teams: modelyard team ls",
+            "Delete one that is not used any more: modelyard team switch TEAM, then modelyard team rm",
+            "The operator can allow more: MODELYARD_MAX_TEAMS",
+        ),
+    ),
     problems.ModelPathTaken: (
         REFUSED,
         (

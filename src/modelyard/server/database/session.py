@@ -23,8 +23,8 @@ from modelyard.server.database.engine import (
 )
 from modelyard.server.database.failures import translate_failures
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.holdings import Limits as PlaceLimits
 from modelyard.server.fairness.thread_places import ThreadPlaces
+from modelyard.server.fairness.usage import Limits as PlaceLimits
 from modelyard.wire.problems import Unavailable
 
 ANNOUNCEMENTS = "modelyard_news"

@@ -15,7 +15,3 @@ class Account(NamedTuple):
 
     person: Holder | None = None
     team: Holder | None = None
-
-
-# Requests without a credential, such as signing in and pairing, count to one account together.
-ANYBODY = Account(person="anybody")

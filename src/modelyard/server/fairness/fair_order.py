@@ -9,7 +9,7 @@ _MAX_ABSENT = 100
 
 
 class FairOrder:
-    """How much each person and each team has used while somebody waited. Not safe for threads.
+    """How much each person and each team has used while others waited. Not safe for threads.
 
     An account is as far behind as its person or its team, whichever has used more: neither many teams of one person
     nor many people of one team get more than one that comes alone.
@@ -52,7 +52,7 @@ class FairOrder:
     def charge(self, account: Account, amount: float) -> None:
         """Add to what an account has used, which moves the level for all that wait.
 
-        While nobody waits, only the last one that was charged is ahead.
+        While no account waits, only the last one that was charged is ahead.
         """
         before, turn = self._level, self.get_turn(account)
         if self._waiting:

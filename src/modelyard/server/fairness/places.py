@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from modelyard.server.fairness.accounts import Account, Holder
 from modelyard.server.fairness.fair_order import FairOrder
-from modelyard.server.fairness.holdings import Holdings, Limits
+from modelyard.server.fairness.usage import Limits, Usage
 
 
 @dataclass(eq=False)
@@ -25,12 +25,12 @@ class Entry:
 class Places:
     """A limited number of places, with a limited queue. Not safe for threads.
 
-    Whoever waits is over a limit of its own, or all places are taken. A place that becomes free goes to the account
-    whose turn is next among those within their limits; an account's own work keeps its order.
+    An account waits if it is at a limit of its own, or all places are taken. A place that becomes free goes to the
+    account whose turn is next among those within their limits; an account's own work keeps its order.
     """
 
     def __init__(self, places: Limits, queue: Limits) -> None:
-        self.running, self.waiting = Holdings(places), Holdings(queue)
+        self.running, self.waiting = Usage(places), Usage(queue)
         self._order = FairOrder()
         # By person: the accounts of one who is at the limit are passed over at once.
         self._queues: dict[Holder | None, dict[Account, deque[Entry]]] = {}
@@ -62,7 +62,7 @@ class Places:
             granted.grant()
 
     def _find_next(self) -> Account | None:
-        """Return the account that gets a free place; None if there is no place, or nobody within their limits."""
+        """Return the account that gets a free place; None if there is no place, or no account within its limits."""
         fits = self.running.fits
         allowed = (
             account

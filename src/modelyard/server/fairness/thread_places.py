@@ -1,17 +1,13 @@
 """Places for threads."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.holdings import Limits
 from modelyard.server.fairness.places import Entry, Places
-
-# Where something else limits the number of threads.
-UNLIMITED = Limits(sys.maxsize, per_person=sys.maxsize, per_team=sys.maxsize)
+from modelyard.server.fairness.usage import UNLIMITED, Limits
 
 
 class ThreadPlaces:

@@ -1,11 +1,11 @@
 """The routes of the API: they authenticate, then read the body, then run the operation in a thread."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from copy import copy
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -14,15 +14,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
-from modelyard.server.fairness.accounts import ANYBODY, Account
 from modelyard.server.http.execution.dependencies import DependencyPlan
 from modelyard.server.http.json_body import BodyBudget, BodyLimits, read_json_body
 from modelyard.server.http.operation_limiter import OperationLimiter
+from modelyard.server.http.request_account import get_account
 
 API_PREFIX = "/api/v1"
 
-# Whether the values of a type are callers, for each type that was asked for.
-_caller_types: dict[type, bool] = {}
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _LIMITER_NAME = "limiter_name"
 _HAS_LARGE_BODY = "has_large_body"
@@ -39,14 +37,6 @@ def receives_file_lists(operation: Operation) -> Operation:
     """Mark an operation whose body may have the list of the files of a folder."""
     setattr(operation, _HAS_LARGE_BODY, True)
     return operation
-
-
-@runtime_checkable
-class HasAccount(Protocol):
-    """A caller, whose account its requests count to."""
-
-    @property
-    def account(self) -> Account: ...
 
 
 class ApiRoute(APIRoute):
@@ -151,7 +141,7 @@ def _build_handler(
         limiter: OperationLimiter = getattr(request.app.state, limiter_name)
         async with AsyncExitStack() as stack:
             values = await plan.resolve(request, response, stack)
-            return await limiter.run(_account_of(values), partial(operation, **values))
+            return await limiter.run(get_account(request), partial(operation, **values))
 
     @wraps(operation)
     async def run_without_thread(request: Request, response: Response) -> Any:
@@ -160,17 +150,3 @@ def _build_handler(
             return await operation(**await plan.resolve(request, response, stack))
 
     return run_without_thread if iscoroutinefunction(operation) else run
-
-
-def _account_of(values: Mapping[str, Any]) -> Account:
-    """Return the account of the caller among the arguments; without one, that of anybody (sign-in, pairing)."""
-    caller = next((value for value in values.values() if _is_caller(value)), None)
-    return ANYBODY if caller is None else caller.account
-
-
-def _is_caller(value: Any) -> TypeGuard[HasAccount]:
-    """Return whether a value is a caller; found out once for each type."""
-    kind = type(value)
-    if kind not in _caller_types:
-        _caller_types[kind] = isinstance(value, HasAccount)
-    return _caller_types[kind]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,9 @@ import anyio.to_thread
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.usage import Limits, Usage
+from modelyard.server.http.request_account import get_account
 from modelyard.server.strict_json import JsonLimits, build_unique_object, check_size, reject_constant
 from modelyard.wire.problems import BodyTooLarge, MalformedJson, RequestStalled, Unavailable, UnsupportedMediaType
 
@@ -25,64 +27,54 @@ LIMITS = JsonLimits(depth=32, quotes=100_000, commas=50_000)
 # A registration of 20,000 files: eight quotes each, and paths of 60 bytes on average.
 MAX_LARGE_BODY_BYTES = 4 * 1024 * 1024
 LARGE_LIMITS = JsonLimits(depth=32, quotes=200_000, commas=50_000)
-# All bodies of one process that are being read, and those of one caller.
-MAX_BUFFERED_BYTES = 64 * 1024 * 1024
-MAX_BUFFERED_BYTES_PER_CALLER = 8 * 1024 * 1024
-# All bodies of public routes together: the rest is reserved for callers whose credential was checked.
-MAX_BUFFERED_PUBLIC_BYTES = 16 * 1024 * 1024
+# All bodies of one process that are being read.
+MIB = 1024 * 1024
+BODY_BYTES = Limits(64 * MIB, per_person=8 * MIB, per_team=8 * MIB)
+# Those of public routes are apart, so that they take nothing from callers whose credential was checked.
+PUBLIC_BODY_BYTES = Limits(16 * MIB, per_person=8 * MIB, per_team=16 * MIB)
 # A larger body is parsed in a thread, since it takes the event loop some milliseconds.
 _LARGE = 64 * 1024
 
 
 class BodyBudget:
-    """A limit on the bytes of request bodies that one process holds, in total and per caller."""
+    """A limit on the bytes of request bodies that one process holds: in all, of one person and of one team."""
 
-    def __init__(self, total: int = MAX_BUFFERED_BYTES, per_caller: int = MAX_BUFFERED_BYTES_PER_CALLER) -> None:
-        self._total, self._per_caller = total, per_caller
-        self._held = Counter[str]()
-        self.held_bytes = 0
+    def __init__(self, limits: Limits) -> None:
+        self.held = Usage(limits)
 
     @contextmanager
-    def buffer_for(self, caller: str) -> Iterator["BodyBuffer"]:
+    def buffer_for(self, account: Account) -> Iterator["BodyBuffer"]:
         """Yield a buffer whose bytes count towards the budget until the block ends."""
-        buffer = BodyBuffer(self, caller)
+        buffer = BodyBuffer(self, account)
         try:
             yield buffer
         finally:
-            self._release(caller, buffer.reserved)
+            self.held.remove(account, buffer.reserved)
 
-    def reserve(self, caller: str, count: int) -> None:
+    def reserve(self, account: Account, count: int) -> None:
         """Reserve bytes that are about to be stored.
 
         Raises:
-            Unavailable: the total or the caller's limit would be exceeded.
+            Unavailable: a limit would be exceeded.
         """
-        if self.held_bytes + count > self._total or self._held[caller] + count > self._per_caller:
+        if not self.held.fits(account, count):
             raise Unavailable(
                 "The registry is receiving too many request bodies at this moment. Try again.", retry_after=2
             )
-        self.held_bytes += count
-        self._held[caller] += count
-
-    def _release(self, caller: str, count: int) -> None:
-        """Return reserved bytes to the budget."""
-        self.held_bytes -= count
-        self._held[caller] -= count
-        if not self._held[caller]:
-            del self._held[caller]
+        self.held.add(account, count)
 
 
 class BodyBuffer:
     """The bytes of one body that were received so far."""
 
-    def __init__(self, budget: BodyBudget, caller: str) -> None:
-        self._budget, self._caller = budget, caller
+    def __init__(self, budget: BodyBudget, account: Account) -> None:
+        self._budget, self._account = budget, account
         self._chunks: list[bytes] = []
         self.reserved = 0
 
     def add(self, chunk: bytes) -> None:
         """Append a chunk; raises ``Unavailable`` if the budget is exceeded."""
-        self._budget.reserve(self._caller, len(chunk))
+        self._budget.reserve(self._account, len(chunk))
         self.reserved += len(chunk)
         self._chunks.append(chunk)
 
@@ -93,16 +85,14 @@ class BodyBuffer:
 
 
 @asynccontextmanager
-async def receive_file(
-    request: Request, budget: BodyBudget, caller: str, max_bytes: int, seconds: float
-) -> AsyncIterator[bytes]:
-    """Receive a body that is a file and yield it; it counts towards the caller's budget until the block ends.
+async def receive_file(request: Request, budget: BodyBudget, max_bytes: int, seconds: float) -> AsyncIterator[bytes]:
+    """Receive a body that is a file and yield it; it counts towards the budget until the block ends.
 
     Raises:
         BodyTooLarge, RequestStalled, Unavailable: see ``receive_body``.
     """
     check_declared_size(request, max_bytes)
-    with budget.buffer_for(caller) as buffer:
+    with budget.buffer_for(get_account(request)) as buffer:
         await receive_body(request, buffer, max_bytes, seconds)
         yield buffer.get_bytes()
 
@@ -130,14 +120,6 @@ class BodyLimits:
         """Return how many values a body may have."""
         return LARGE_LIMITS if self.is_large else LIMITS
 
-    def get_budget_key(self, request: Request) -> str:
-        """Return the key to which a body counts: the checked credential, else the client's address.
-
-        An unchecked credential is ignored, since a client could invent a new one for each request.
-        """
-        credential = None if self.is_public else request.headers.get("authorization")
-        return credential or (request.client.host if request.client else "")
-
 
 async def read_json_body(request: Request, budget: BodyBudget, limits: BodyLimits) -> Any:
     """Read and parse a request's body; return ``None`` for an empty one, as for ``null``.
@@ -150,7 +132,7 @@ async def read_json_body(request: Request, budget: BodyBudget, limits: BodyLimit
         MalformedJson: it is not strict JSON; see ``parse_json``.
     """
     check_declared_size(request, limits.max_bytes)
-    with budget.buffer_for(limits.get_budget_key(request)) as buffer:
+    with budget.buffer_for(get_account(request)) as buffer:
         await receive_body(request, buffer, limits.max_bytes, BODY_SECONDS)
         body = buffer.get_bytes()
         if not body:

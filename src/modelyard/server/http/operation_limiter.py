@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.holdings import Limits
 from modelyard.server.fairness.places import Entry, Places
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.execution.threads import OperationThreads
 from modelyard.wire.problems import Unavailable
 

@@ -25,6 +25,11 @@ def parse_uuid(text: str, missing: Problem) -> UUID:
 
 
 async def _get_client_address(request: Request) -> str:
+    """Return the client's address, see ``get_client_address``; async, so that no thread is needed for it."""
+    return get_client_address(request)
+
+
+def get_client_address(request: Request) -> str:
     """Return the client's IPv4 address or IPv6 /64 network; another host unchanged, and ``""`` if it is unknown."""
     host = request.client.host if request.client else ""
     try:

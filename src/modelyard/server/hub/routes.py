@@ -64,7 +64,7 @@ Address = Annotated[HubAddress | None, Depends(_parse_address)]
 IsHead = Annotated[bool, Depends(is_head_request)]
 
 
-async def _read_paths(request: Request, team: Reading, address: Address) -> frozenset[str]:
+async def _read_paths(request: Request, _team: Reading, address: Address) -> frozenset[str]:
     """Return the paths in the form of a request for entries; no paths, and no body is read, for other requests.
 
     Raises:
@@ -74,7 +74,7 @@ async def _read_paths(request: Request, team: Reading, address: Address) -> froz
     if address is None or address.kind is not AddressKind.PATHS_INFO:
         return frozenset()
     budget: BodyBudget = request.app.state.body_budget
-    async with receive_file(request, budget, str(team.team_id), MAX_PATHS_BYTES, BODY_SECONDS) as body:
+    async with receive_file(request, budget, MAX_PATHS_BYTES, BODY_SECONDS) as body:
         return await anyio.to_thread.run_sync(_parse_paths, body)
 
 

@@ -10,7 +10,7 @@ The token's first three characters choose the verifier; verifiers are never trie
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -39,6 +39,7 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import Db, get_table
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.http.operation_limiter import OperationLimiter
+from modelyard.server.http.request_account import set_account
 from modelyard.server.identity import keys
 from modelyard.server.identity.state import Identity, IdentityState
 from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow, SignInRow, UserRow
@@ -46,7 +47,15 @@ from modelyard.wire.credentials import PREFIXES, Access, Kind
 from modelyard.wire.problems import TwoCredentials, Unauthenticated
 from modelyard.wire.teams import Role
 
-Result = TypeVar("Result")
+
+class HasAccount(Protocol):
+    """A caller, whose account its requests count to."""
+
+    @property
+    def account(self) -> Account: ...
+
+
+Authenticated = TypeVar("Authenticated", bound=HasAccount)
 CallerKind = Literal["user", "integration", "device", "agent"]
 # Roles that may create keys for programs and machines; such a key works while its creator has one of them.
 KEY_CREATOR_ROLES = (Role.ADMIN, Role.OWNER)
@@ -58,7 +67,7 @@ class Caller:
 
     ``agent_id`` is set for agent keys that are bound to a machine.
 
-    ``key_hash`` is the digest of the secret that a key was presented with.
+    ``key_hash`` is the digest of the secret that a key was presented with, and ``key_creator_id`` who made the key.
     """
 
     kind: CallerKind
@@ -70,11 +79,17 @@ class Caller:
     display_name: str
     agent_id: str | None
     key_hash: str | None = None
+    key_creator_id: UUID | None = None
+
+    @property
+    def person_id(self) -> UUID | None:
+        """The person whose requests these are: the user, or who made the key; a key without its creator for itself."""
+        return self.user_id or self.key_creator_id or self.credential_id
 
     @property
     def account(self) -> Account:
         """The account that the caller's requests count to."""
-        return Account(team=self.team_id) if self.team_id else Account(person=self.user_id)
+        return Account(self.person_id, self.team_id)
 
     @property
     def actor(self) -> Actor:
@@ -253,6 +268,7 @@ def _authenticate_key(
         display_name=_format_key_name(kind, row),
         agent_id=row.agent_id,
         key_hash=values["key_hash"],
+        key_creator_id=row.user_id,
     )
     return caller, row
 
@@ -319,14 +335,18 @@ BearerToken = Annotated[str, Depends(_require_bearer_token)]
 OptionalBearerToken = Annotated[str | None, Depends(_read_bearer_token)]
 
 
-async def run_authentication(request: Request, token: str, check: Callable[[], Result]) -> Result:
-    """Run the check of a credential in a thread; one credential's requests leave threads to others.
+async def run_authentication(request: Request, token: str, check: Callable[[], Authenticated]) -> Authenticated:
+    """Run the check of a credential in a thread; from then on, the request counts to the account that it returns.
+
+    Requests of one credential leave threads to others.
 
     Raises:
         Unavailable: no thread became free in time.
     """
     limiter: OperationLimiter = request.app.state.authentication_limiter
-    return await limiter.run(Account(person=token), check)
+    caller = await limiter.run(Account(person=token), check)
+    set_account(request, caller.account)
+    return caller
 
 
 async def authenticate_request(request: Request, token: BearerToken, database: Db, identity: IdentityState) -> Caller:

@@ -4,7 +4,7 @@ from functools import partial
 
 from fastapi import Request, Response, status
 
-from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.params import CurrentSettings, PathId

@@ -13,15 +13,17 @@ from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.engine import IMPORT_LEASES
 from modelyard.server.database.session import Database, execute_and_count
+from modelyard.server.fairness.accounts import Account, Holder
+from modelyard.server.fairness.usage import UNLIMITED, Usage
 from modelyard.server.imports.tables import WAITING, ImportRow
 from modelyard.server.leases import LEASE_LIFE
 
 # Imports from one host that run at the same time, in all processes.
 MAX_PER_HOST = 2
-# Conversions take processor time and memory: so many run at the same time in all processes, and one of a team. See
-# ``count_conversion_workers`` for those of one process.
-MAX_CONVERSIONS, MAX_CONVERSIONS_PER_TEAM = 2, 1
-# Turns of teams are by their last import that ended, if it did within this time.
+# Conversions take processor time and memory: so many run at the same time in all processes, and one of a person or
+# team. See ``count_conversion_workers`` for those of one process.
+MAX_CONVERSIONS, MAX_CONVERSIONS_PER_ACCOUNT = 2, 1
+# Turns are by the last import that ended, if it did within this time.
 _TURNS_REMEMBERED = timedelta(hours=1)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=5)
 
@@ -44,54 +46,69 @@ def lease_next_import(
 ) -> LeasedImport | None:
     """Lease the next import; None if none is due, or all that are wait for their hosts.
 
-    The team with the fewest running imports comes first, then the one whose last import ended the longest time ago;
-    within a team, those with the fewest failed tries, then the oldest. ``may_convert``: also a conversion.
+    The person and team with the fewest running imports come first, then those whose last import ended the longest time
+    ago; of one account, those with the fewest failed tries, then the oldest. ``may_convert``: also a conversion.
     """
     with database.reading() as session:
-        teams = _list_waiting_teams(session, get_database_time(session))
-    if not teams:
+        accounts = _list_waiting_accounts(session, get_database_time(session))
+    if not accounts:
         return None
     lease = new_id()
     # Leasing is serialised, since the limits count the leases of all teams.
     with database.writing(IMPORT_LEASES) as session:
         moment = get_database_time(session)
         allowed = _build_limits(session, moment, may_convert=may_convert)
-        row = next((row for team in teams if (row := _lock_next(session, team, moment, allowed)) is not None), None)
+        found = (_lock_next(session, account, moment, allowed) for account in accounts)
+        row = next((row for row in found if row is not None), None)
         if row is None:
             return None
         row.lease, row.leased_until, row.import_state = lease, moment + life, "running"
         return LeasedImport(row, lease)
 
 
-def _list_waiting_teams(session: Session, moment: datetime) -> list[UUID]:
-    """Return the teams that have an import to run now, in the order of their turns."""
-    running = Counter(session.scalars(select(ImportRow.team_id).where(_is_running(moment))))
-    last = (
-        select(ImportRow.team_id, func.max(ImportRow.finished_at).label("ended_at"))
-        .where(ImportRow.finished_at > moment - _TURNS_REMEMBERED)
-        .group_by(ImportRow.team_id)
-    )
-    ended = {row.team_id: row.ended_at for row in session.execute(last)}
-    waiting = session.scalars(select(ImportRow.team_id).where(WAITING, _is_due(moment)).distinct())
-    return sorted(waiting, key=lambda team: (running[team], ended.get(team, moment - _TURNS_REMEMBERED), team))
+def _list_waiting_accounts(session: Session, moment: datetime) -> list[Account]:
+    """Return the accounts that have an import to run now, in the order of their turns."""
+    columns, since = (ImportRow.person_id, ImportRow.team_id), moment - _TURNS_REMEMBERED
+    running, ended = Usage(UNLIMITED), dict[Holder | None, datetime]()
+    for row in session.execute(select(*columns).where(_is_running(moment))):
+        running.add(Account(*row))
+    last = func.max(ImportRow.finished_at)
+    recent = select(*columns, last).where(ImportRow.finished_at > since).group_by(*columns).order_by(last)
+    for *holders, ended_at in session.execute(recent):
+        ended |= {holder: ended_at or since for holder in holders if holder is not None}
+
+    def get_turn(account: Account) -> tuple[int, datetime, str]:
+        """Return what is least for the account that comes next; of its person and team, the larger one."""
+        of_person = running.people.get(account.person, 0) if account.person else 0
+        count = max(of_person, running.teams.get(account.team, 0))
+        return count, max(ended.get(holder, since) for holder in account), str(account)
+
+    waiting = session.execute(select(*columns).where(WAITING, _is_due(moment)).distinct())
+    return sorted((Account(*row) for row in waiting), key=get_turn)
 
 
 def _build_limits(session: Session, moment: datetime, *, may_convert: bool) -> ColumnElement[bool]:
     """Build the SQL condition for imports that may run beside those which do."""
-    running = session.execute(select(ImportRow.host, ImportRow.derived_from.is_not(None)).where(_is_running(moment)))
-    hosts, conversions = Counter[str](), Counter[str]()
-    for host, is_conversion in running:
-        (conversions if is_conversion else hosts)[host] += 1
+    is_conversion = ImportRow.derived_from.is_not(None)
+    running = session.execute(select(ImportRow.host, ImportRow.person_id, is_conversion).where(_is_running(moment)))
+    hosts, conversions, people = Counter[str](), Counter[str](), Counter[UUID | None]()
+    for host, person_id, converts in running:
+        (conversions if converts else hosts)[host] += 1
+        people[person_id] += converts
     busy = [host for host, count in hosts.items() if count >= MAX_PER_HOST]
-    busy += [host for host, count in conversions.items() if count >= MAX_CONVERSIONS_PER_TEAM]
+    busy += [host for host, count in conversions.items() if count >= MAX_CONVERSIONS_PER_ACCOUNT]
     allowed = ImportRow.host.not_in(busy)
-    may_convert = may_convert and conversions.total() < MAX_CONVERSIONS
-    return allowed if may_convert else allowed & ImportRow.derived_from.is_(None)
+    if not may_convert or conversions.total() >= MAX_CONVERSIONS:
+        return allowed & ~is_conversion
+    converting = [person for person, count in people.items() if person and count >= MAX_CONVERSIONS_PER_ACCOUNT]
+    is_free = ImportRow.person_id.is_(None) | ImportRow.person_id.not_in(converting)
+    return allowed & (~is_conversion | is_free)
 
 
-def _lock_next(session: Session, team: UUID, moment: datetime, allowed: ColumnElement[bool]) -> ImportRow | None:
-    """Return a team's next import, locked; rows that another worker has locked are skipped."""
-    due = select(ImportRow).where(WAITING, ImportRow.team_id == team, _is_due(moment), allowed)
+def _lock_next(session: Session, account: Account, moment: datetime, allowed: ColumnElement[bool]) -> ImportRow | None:
+    """Return an account's next import, locked; rows that another worker has locked are skipped."""
+    is_of_account = ImportRow.team_id == account.team, ImportRow.person_id == account.person
+    due = select(ImportRow).where(WAITING, *is_of_account, _is_due(moment), allowed)
     return session.scalar(due.order_by(ImportRow.tries, ImportRow.id).limit(1).with_for_update(skip_locked=True))
 
 

@@ -162,6 +162,7 @@ def queue_import(
         creator_id=team.creator.id,
         creator_name=team.creator.name,
         credential_id=team.caller.credential_id,
+        person_id=team.caller.person_id,
     )
     with objects.database.writing(team.team_id) as session:
         running = find_running_import(session, team.team_id, new)

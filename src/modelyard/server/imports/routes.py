@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Response, status
 
 from modelyard.server.database.session import Db
-from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.paging import PageParams

@@ -44,6 +44,7 @@ class ImportRow(Row):
     creator_id: Mapped[UUID | None]
     creator_name: Mapped[str]
     credential_id: Mapped[UUID | None]  # the key that started it, if it was a key
+    person_id: Mapped[UUID | None]  # ``Caller.person_id`` of who started it
     lease: Mapped[UUID | None]  # the run that may record its result; a new id each time
     leased_until: Mapped[datetime | None]  # without a lease: not to be tried before
     tries: Mapped[int] = mapped_column(default=0)  # in a row that brought no bytes

@@ -12,8 +12,8 @@ from uuid import UUID
 from fastapi import Depends, Header, Path, Query, Request
 
 from modelyard.server.database.session import Db
-from modelyard.server.fairness.holdings import Limits
-from modelyard.server.http.json_body import BodyBudget, receive_file
+from modelyard.server.fairness.usage import Limits
+from modelyard.server.http.json_body import MIB, BodyBudget, receive_file
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.params import CurrentSettings, PathId
 from modelyard.server.models.operations import parse_model_id
@@ -30,7 +30,7 @@ from modelyard.wire.versions import EXAMPLE_PREVIEW, PreviewFormat
 
 # Pictures are larger than other bodies, so a slow connection gets more time, and they have a budget of their own.
 PICTURE_SECONDS = 120.0
-MAX_BUFFERED_PICTURES, MAX_BUFFERED_PICTURES_PER_CALLER = 64 * 1024 * 1024, 32 * 1024 * 1024
+PICTURE_BYTES = Limits(64 * MIB, per_person=32 * MIB, per_team=32 * MIB)
 # Rendering takes less than a second.
 PNG_QUEUE = Limits(1_000, per_person=16, per_team=16)
 
@@ -70,7 +70,7 @@ class PictureRequest:
 
 def build_picture_budget() -> BodyBudget:
     """Build the limit on the bytes of pictures that one process holds at a time."""
-    return BodyBudget(MAX_BUFFERED_PICTURES, MAX_BUFFERED_PICTURES_PER_CALLER)
+    return BodyBudget(PICTURE_BYTES)
 
 
 def build_picture_limiter() -> OperationLimiter:
@@ -107,14 +107,14 @@ async def _parse_place(_team: Editing, model_id: PathId, version: PathVersion) -
 VersionPlace = Annotated[tuple[UUID, int], Depends(_parse_place)]
 
 
-async def _receive_picture(request: Request, team: Editing) -> AsyncIterator[bytes]:
+async def _receive_picture(request: Request, _team: Editing) -> AsyncIterator[bytes]:
     """Yield the body of a request whose caller was checked; it counts towards the budget until the operation ends.
 
     Raises:
         BodyTooLarge, RequestStalled, Unavailable: see ``receive_file``.
     """
     budget: BodyBudget = request.app.state.picture_budget
-    async with receive_file(request, budget, str(team.team_id), MAX_PICTURE_BYTES, PICTURE_SECONDS) as picture:
+    async with receive_file(request, budget, MAX_PICTURE_BYTES, PICTURE_SECONDS) as picture:
         yield picture
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.holdings import Limits
 from modelyard.server.fairness.thread_places import ThreadPlaces
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.storage.blob_store import (
     BlobStore,
     Capabilities,

@@ -75,7 +75,7 @@ class TeamContext:
     @property
     def account(self) -> Account:
         """The account that the caller's requests count to."""
-        return Account(team=self.team_id)
+        return Account(self.caller.person_id, self.team_id)
 
     @property
     def actor(self) -> Actor:

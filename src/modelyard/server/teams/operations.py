@@ -20,6 +20,7 @@ from modelyard.server.teams.loader_table import check_loader_table, describe_cha
 from modelyard.server.teams.permissions import INVITER_ROLES, check_grant
 from modelyard.server.teams.role_dependents import KeysChoice, hand_over_or_revoke_keys, withdraw_invitations_by
 from modelyard.server.teams.tables import MemberRow, TeamRow
+from modelyard.server.teams.team_limit import check_team_limit
 from modelyard.wire import problems
 from modelyard.wire.agent_requests.loaders import LoaderInput
 from modelyard.wire.teams import (
@@ -57,14 +58,16 @@ def create_team(session: Session, owner_id: UUID, actor: Actor, display_name: st
     return row
 
 
-def create_own_team(session: Session, caller: Caller, display_name: str) -> TeamRow:
+def create_own_team(session: Session, caller: Caller, display_name: str, max_teams: int) -> TeamRow:
     """Create a team that the calling user owns.
 
     Raises:
         KeyNotAllowed: the caller is a key; only signed-in users create teams.
+        TooManyTeams: the user owns ``max_teams`` already.
     """
     if caller.kind != "user" or caller.user_id is None:
         raise problems.KeyNotAllowed("Keys cannot do this. Sign in as a user.")
+    check_team_limit(session, caller.user_id, max_teams)
     return create_team(session, caller.user_id, caller.actor, display_name)
 
 

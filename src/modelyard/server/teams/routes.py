@@ -8,7 +8,7 @@ from fastapi import Depends, Query
 from modelyard.server.database.session import Db
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
-from modelyard.server.http.params import PathId, parse_uuid
+from modelyard.server.http.params import CurrentSettings, PathId, parse_uuid
 from modelyard.server.http.problems import answers
 from modelyard.server.identity.authentication import AuthenticatedCaller
 from modelyard.server.teams import operations
@@ -51,13 +51,17 @@ member_router = ApiRouter("members")
     status_code=201,
     operation_id="create_team",
     responses=answers(
-        problems.Unauthenticated, problems.TwoCredentials, problems.KeyNotAllowed, problems.InvalidRequest
+        problems.Unauthenticated,
+        problems.TwoCredentials,
+        problems.KeyNotAllowed,
+        problems.TooManyTeams,
+        problems.InvalidRequest,
     ),
 )
-def create_team(new: NewTeam, caller: AuthenticatedCaller, database: Db) -> Created:
+def create_team(new: NewTeam, caller: AuthenticatedCaller, database: Db, settings: CurrentSettings) -> Created:
     """Create a team and own it."""
     with database.writing() as session:
-        return Created(id=operations.create_own_team(session, caller, new.display_name).id)
+        return Created(id=operations.create_own_team(session, caller, new.display_name, settings.max_teams).id)
 
 
 @team_router.get("/teams/current", operation_id="get_team", responses=answers(*ACCESS_PROBLEMS, problems.TeamNotFound))

@@ -59,7 +59,7 @@ _RESERVED_CONTENT = case(
 
 # The columns of a new blob without a constant default.
 _BLOB_COLUMNS = (
-    *("id", "team_id", "sha256", "blake3", "size", "store_key"),
+    *("id", "team_id", "person_id", "sha256", "blake3", "size", "store_key"),
     *("verification", "checked_at", "verified_at", "stored_version"),
 )
 
@@ -114,6 +114,7 @@ def open_upload(
     upload = UploadRow(
         id=upload_id,
         team_id=team.team_id,
+        person_id=team.caller.person_id,
         storage_key=f"models/{team.team_id}/{upload_id}",
         file_name=new.file_name,
         file_size=new.file_size,
@@ -340,6 +341,7 @@ def build_blob(upload: UploadRow, sha256: str, stored: StoredObject) -> BlobRow:
     return BlobRow(
         id=new_id(),
         team_id=upload.team_id,
+        person_id=upload.person_id,
         sha256=sha256,
         blake3=None if digest is None else digest.blake3,
         size=upload.file_size,

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
 
 PENDING = text("verification = 'pending'")
+PENDING_ORDER = "team_id", "person_id", "tries", "created_at"
 FAILED = text("verification = 'failed'")
 RECHECK = text("recheck_since IS NOT NULL")
 # The release of the inspection whose results are stored. Raised when it finds more in a file: files that were inspected
@@ -34,7 +35,7 @@ class BlobRow(Row):
     __table_args__ = (
         Index("ix_blobs_team_id_sha256", "team_id", "sha256"),
         Index("ix_blobs_team_id_size", "team_id", "size"),
-        Index("ix_blobs_pending", "team_id", "tries", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
+        Index("ix_blobs_pending", *PENDING_ORDER, sqlite_where=PENDING, postgresql_where=PENDING),
         # A folder looks here for those of its files.
         Index("ix_blobs_failed", "team_id", sqlite_where=FAILED, postgresql_where=FAILED),
         Index("ix_blobs_verification_checked_at", "verification", "checked_at"),
@@ -50,6 +51,7 @@ class BlobRow(Row):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+    person_id: Mapped[UUID | None]  # ``Caller.person_id`` of who uploaded it; None if an older release stored it
     # Hashes are lower-case hex, sorted by code point so that an index finds those with the same first digits.
     sha256: Mapped[str] = mapped_column(SORTED_TEXT)  # as declared by the client until verified
     blake3: Mapped[str | None] = mapped_column(SORTED_TEXT)
@@ -93,6 +95,7 @@ class UploadRow(Row):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+    person_id: Mapped[UUID | None]  # ``Caller.person_id`` of who began it
     storage_key: Mapped[str] = mapped_column(unique=True)
     file_name: Mapped[str]
     file_size: Mapped[int]

@@ -33,7 +33,7 @@ class LeasedBlob:
     @property
     def account(self) -> Account:
         """The account that the verification counts to."""
-        return Account(team=self.blob.team_id)
+        return Account(self.blob.person_id, self.blob.team_id)
 
 
 def list_waiting_accounts(database: Database) -> list[Account]:
@@ -42,9 +42,10 @@ def list_waiting_accounts(database: Database) -> list[Account]:
     Ordered by the fewest failed attempts on any of their waiting blobs, then by the age of the oldest of these.
     """
     with database.reading() as session:
-        statement = select(BlobRow.team_id).where(PENDING, _is_lease_free(get_database_time(session)))
-        statement = statement.group_by(BlobRow.team_id).order_by(func.min(BlobRow.tries), func.min(BlobRow.created_at))
-        return [Account(team=team_id) for team_id in session.scalars(statement)]
+        account = BlobRow.person_id, BlobRow.team_id
+        waiting = select(*account).where(PENDING, _is_lease_free(get_database_time(session))).group_by(*account)
+        waiting = waiting.order_by(func.min(BlobRow.tries), func.min(BlobRow.created_at))
+        return [Account(*row) for row in session.execute(waiting)]
 
 
 def lease_next_blob(
@@ -72,7 +73,8 @@ def lease_next_blob(
 
 def _select_next(account: Account, moment: datetime) -> Select[BlobRow]:
     """Build the query for an account's next blob, which locks it; rows that another worker has locked are skipped."""
-    statement = select(BlobRow).where(PENDING, BlobRow.team_id == account.team, _is_lease_free(moment))
+    is_of_account = BlobRow.team_id == account.team, BlobRow.person_id == account.person
+    statement = select(BlobRow).where(PENDING, *is_of_account, _is_lease_free(moment))
     return statement.order_by(BlobRow.tries, BlobRow.created_at).limit(1).with_for_update(skip_locked=True)
 
 

@@ -1,11 +1,11 @@
 """The worker that verifies new uploads, in any number of threads and processes."""
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.fair_order import FairOrder
-from modelyard.server.fairness.holdings import Holdings, Limits
+from modelyard.server.fairness.usage import UNLIMITED, Usage
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.leases import LEASE_LIFE, renew_periodically
 from modelyard.server.models.objects.checks import ObjectChecks
@@ -73,7 +73,7 @@ class Verifier:
         self._life = life
         # One team may occupy all workers but one: if its reads stall, the last one serves other teams.
         most = max(workers - 1, 1)
-        self._running, self._order = Holdings(Limits(sys.maxsize, per_person=most, per_team=most)), FairOrder()
+        self._running, self._order = Usage(replace(UNLIMITED, per_person=most, per_team=most)), FairOrder()
         self._lock = threading.Lock()
         self._leased: dict[UUID, LeasedBlob] = {}
         self._hashers: dict[UUID, ObjectHasher] = {}

@@ -7,7 +7,7 @@ from fastapi import Depends, Request, status
 
 from modelyard.server.database.session import Db
 from modelyard.server.encryption import SecretCipher
-from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.paging import PageParams

@@ -10,7 +10,7 @@ from fastapi import Depends, Query, Request
 from modelyard.comfyui.workflows.references import ExpansionTooLarge, ModelReference, WorkflowUnreadable
 from modelyard.comfyui.workflows.rewriting import SLASHES, Slash, System
 from modelyard.server.database.session import Database, Db
-from modelyard.server.fairness.holdings import Limits
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.json_body import BodyBudget, receive_file
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.inspection.readers import BytesReader
@@ -31,7 +31,7 @@ from modelyard.wire.workflows import MAX_WORKFLOW_BYTES
 
 # A slow connection gets more time than for other bodies, and these bodies have a budget of their own.
 WORKFLOW_SECONDS = 120.0
-MAX_BUFFERED, MAX_BUFFERED_PER_CALLER = 2 * MAX_WORKFLOW_BYTES, MAX_WORKFLOW_BYTES
+WORKFLOW_BYTES = Limits(2 * MAX_WORKFLOW_BYTES, per_person=MAX_WORKFLOW_BYTES, per_team=MAX_WORKFLOW_BYTES)
 # A JSON file up to this size is read in some milliseconds. Others could keep the interpreter from other requests.
 MAX_BYTES_WITHOUT_SANDBOX = 256 * 1024
 MAX_EXPANDED_WITHOUT_SANDBOX = 512 * 1024
@@ -50,7 +50,7 @@ Checking = Annotated[TeamContext, require_permission(Operation.WORKFLOWS_CHECK)]
 
 def build_workflow_budget() -> BodyBudget:
     """Build the limit on the bytes of workflow files that one process holds at a time."""
-    return BodyBudget(MAX_BUFFERED, MAX_BUFFERED_PER_CALLER)
+    return BodyBudget(WORKFLOW_BYTES)
 
 
 def build_workflow_limiter() -> OperationLimiter:
@@ -58,14 +58,14 @@ def build_workflow_limiter() -> OperationLimiter:
     return OperationLimiter(Limits(SLOTS, per_person=1, per_team=1), busy=BUSY, queue_seconds=SLOT_SECONDS)
 
 
-async def _receive_file(request: Request, team: Checking) -> AsyncIterator[bytes]:
+async def _receive_file(request: Request, _team: Checking) -> AsyncIterator[bytes]:
     """Yield the body of a request whose caller was checked; it counts towards the budget until the operation ends.
 
     Raises:
         BodyTooLarge, RequestStalled, Unavailable: see ``receive_file``.
     """
     budget: BodyBudget = request.app.state.workflow_budget
-    async with receive_file(request, budget, str(team.team_id), MAX_WORKFLOW_BYTES, WORKFLOW_SECONDS) as file:
+    async with receive_file(request, budget, MAX_WORKFLOW_BYTES, WORKFLOW_SECONDS) as file:
         yield file
 
 

@@ -87,6 +87,12 @@ class TooManyMachines(Problem):
     status, slug, title = 403, "too-many-machines", "The team has too many machines"
 
 
+class TooManyTeams(Problem):
+    """The user owns the maximum number of teams. Facts: ``teams``, ``max_teams``."""
+
+    status, slug, title = 403, "too-many-teams", "You own too many teams"
+
+
 class MachineRequestsOff(Problem):
     """The team does not let machines list its models or assign them to themselves."""
 

@@ -6,8 +6,8 @@ remaining threads can serve requests that need no bucket.
 
 from functools import partial
 
-from modelyard.server.fairness.holdings import Limits
 from modelyard.server.fairness.thread_places import ThreadPlaces
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.storage.blob_store import StoreUnavailable
 
 MAX_CALLS = 24

@@ -1,5 +1,6 @@
-"""How much is held, within limits. Not safe for threads."""
+"""How much is in use, within limits. Not safe for threads."""
 
+import sys
 from dataclasses import dataclass
 
 from modelyard.server.fairness.accounts import Account, Holder
@@ -14,8 +15,12 @@ class Limits:
     per_team: int
 
 
-class Holdings:
-    """What is held at the moment, such as places or bytes: in all, by each person and by each team."""
+# Where something else limits it.
+UNLIMITED = Limits(sys.maxsize, per_person=sys.maxsize, per_team=sys.maxsize)
+
+
+class Usage:
+    """What is in use at the moment, such as places or bytes: in all, by each person and by each team."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
