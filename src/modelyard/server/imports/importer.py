@@ -293,15 +293,20 @@ class Importer:
         )
 
     def _fail(self, leased: LeasedImport, problem: problems.Problem) -> None:
-        """Record that an import has failed for good, and free the quota that it reserves."""
+        """Free the quota that an import reserves, and record that it has failed for good.
+
+        In this order: a client that reads the failure can use the quota at once.
+        """
+        if not renew_import(self._database, leased):
+            return
+        with suppress(StoreError, problems.Unavailable):
+            abort_own_upload(self._database, self._objects.store, leased.row.team_id, leased.row.storage_key)
         code = problem.slug.replace("-", "_")
         with self._database.writing(leased.row.team_id) as session:
             if not finish_import(session, leased, "failed", error=problem.detail, error_code=code):
                 return
             facts = {"model_path": leased.row.request["model_path"], "error": problem.detail}
             audit.record(session, SYSTEM, leased.row.team_id, "import.failed", leased.row.id, **facts)
-        with suppress(StoreError, problems.Unavailable):
-            abort_own_upload(self._database, self._objects.store, leased.row.team_id, leased.row.storage_key)
         log.info("an import failed", extra={"import": str(leased.row.id), "why": problem.detail})
 
 
