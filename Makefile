@@ -215,7 +215,7 @@ bench-compare: $(READY)  ## medians of requests against those of an older commit
 	$(RUN) -m bench.compare_commits $(COMMIT)
 
 bench-neighbours: $(READY)  ## latencies of a team while another sends floods; in turn with another commit: COMMIT=7b96001
-	$(RUN) -m bench.neighbours $(if $(COMMIT),--commit $(COMMIT)) $(if $(ONLY),--only $(ONLY))
+	$(RUN) -m bench.neighbours $(if $(COMMIT),--commit $(COMMIT)) $(if $(ONLY),--only $(ONLY)) $(if $(TEAMS),--teams $(TEAMS))
 
 bench-page: $(READY) $(PAGE)  ## the page at BENCH_MODELS (100,000) models: paints, pictures, scrolling, reactions; a push of 2 GiB
 	$(NODE) npx playwright test --config bench

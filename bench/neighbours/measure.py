@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 
 WARM_UP_SECONDS = 2.0
+MAX_TEAMS = 1_000
 # Yields the settings of an empty database and store.
 CreateSettings = Callable[[], AbstractContextManager[dict[str, str]]]
 
@@ -33,6 +34,7 @@ class Measurement:
     """Latencies of one request without and with a flood; ``counts`` is how often the flood got each status."""
 
     flood: str
+    teams: int
     database: str
     program: str
     request: str
@@ -48,12 +50,13 @@ class Measurement:
         """Return both measurements of the same as one."""
         counts = {name: self.counts.get(name, 0) + other.counts.get(name, 0) for name in self.counts | other.counts}
         quiet, loaded = self.quiet + other.quiet, self.loaded + other.loaded
-        return Measurement(self.flood, self.database, self.program, self.request, quiet, loaded, counts)
+        return replace(self, quiet=quiet, loaded=loaded, counts=counts)
 
     def as_json(self) -> dict[str, Any]:
         """Return the measurement with milliseconds."""
         return {
             "flood": self.flood,
+            "teams": self.teams,
             "database": self.database,
             "commit": self.program,
             "request": self.request,
@@ -78,9 +81,9 @@ def open_databases(names: list[str]) -> Iterator[dict[str, CreateSettings]]:
 
 
 def measure_flood(
-    flood: str, database: tuple[str, CreateSettings], program: Program, home: Path, seconds: float
+    flood: str, teams: int, database: tuple[str, CreateSettings], program: Program, home: Path, seconds: float
 ) -> list[Measurement]:
-    """Measure each request of a flood on a new server, for so many seconds without and with it.
+    """Measure each request of a flood from so many teams on a new server, for some seconds without and with it.
 
     Raises:
         FloodFailedError: the flood was not sent, or got no response or other ones than expected.
@@ -89,17 +92,19 @@ def measure_flood(
     name, create_settings = database
     home.mkdir(parents=True)
     with create_settings() as settings:
-        server = RunningServer(home / "data", port=0, **({"log_level": "warning"} | settings))
+        server = RunningServer(
+            home / "data", port=0, **({"log_level": "warning", "max_teams": str(MAX_TEAMS)} | settings)
+        )
         server.python = program.python
         with server:
-            prepared, probe = FLOODS[flood](server), LatencyProbe(server.url, server.owner())
+            prepared, probe = FLOODS[flood](server, teams), LatencyProbe(server.url, server.owner())
             for request in prepared.requests:
                 probe.measure(request, WARM_UP_SECONDS)
             quiet = _measure_all(probe, prepared.requests, seconds)
             with send_flood(prepared) as counts:
                 loaded = _measure_all(probe, prepared.requests, seconds)
     return [
-        Measurement(flood, name, program.name, request.name, quiet[number], loaded[number], counts)
+        Measurement(flood, teams, name, program.name, request.name, quiet[number], loaded[number], counts)
         for number, request in enumerate(prepared.requests)
     ]
 

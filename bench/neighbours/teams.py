@@ -1,4 +1,4 @@
-"""Teams that send floods: their models and files, made through the API, so that any commit's server has them."""
+"""The person who sends a flood: their teams and models, made through the API, so that any commit's server has them."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +10,25 @@ from tests.server.harness import PASSWORD, ApiCaller, hash_of, make_model_file
 CALLERS = 4
 
 
-def create_team(server: RunningServer, name: str) -> ApiCaller:
-    """Create a team of the owner, and return the owner in it."""
-    owner = server.owner()
-    owner.team_id = owner.post("/teams", display_name=name).json()["id"]
-    return owner
+def create_flooder(server: RunningServer, teams: int) -> list[ApiCaller]:
+    """Create a user, and return them in each of so many teams of their own, which accept pickles after a scan."""
+    owner, flooder = server.owner(), server.anonymous()
+    invited = owner.post("/invitations", email_address="flooder@studio.test", invitation_role="viewer").json()
+    flooder.post(
+        "/invitations/accept",
+        invitation_token=invited["invitation_token"],
+        first_name="A",
+        last_name="Flooder",
+        user_password=PASSWORD,
+    )
+    login = flooder.post("/auth/login", email_address="flooder@studio.test", user_password=PASSWORD)
+    token = login.json()["access_token"]
+    flooder = ApiCaller(flooder.client, token)
+    ids = [flooder.post("/teams", display_name=f"Flood {number}").json()["id"] for number in range(teams)]
+    callers = [ApiCaller(flooder.client, token, team_id) for team_id in ids]
+    for caller in callers:
+        assert caller.put("/teams/current", pickle_policy="scan").status_code == 200
+    return callers
 
 
 def register_copies(team: ApiCaller, records: Iterable[dict[str, Any]]) -> list[str]:
@@ -32,21 +46,3 @@ def register_copies(team: ApiCaller, records: Iterable[dict[str, Any]]) -> list[
 
     with ThreadPoolExecutor(CALLERS) as threads:
         return [first, *threads.map(lambda each: register(*each), numbered)]
-
-
-def create_viewer(server: RunningServer) -> ApiCaller:
-    """Create a viewer of the owner's team, and return them in a team of their own that accepts pickles after a scan."""
-    invited = server.owner().post("/invitations", email_address="viewer@studio.test", invitation_role="viewer").json()
-    viewer = server.anonymous()
-    viewer.post(
-        "/invitations/accept",
-        invitation_token=invited["invitation_token"],
-        first_name="A",
-        last_name="Viewer",
-        user_password=PASSWORD,
-    )
-    login = viewer.post("/auth/login", email_address="viewer@studio.test", user_password=PASSWORD)
-    viewer.token = login.json()["access_token"]
-    viewer.team_id = viewer.post("/teams", display_name="Own").json()["id"]
-    assert viewer.put("/teams/current", pickle_policy="scan").status_code == 200
-    return viewer

@@ -2,6 +2,8 @@
 
 # A megabyte that is cheap to send and expensive to parse: a third of a million lists.
 BRACKETS = b'{"a":[' + b"[]," * 333_000 + b"[]]}"
+# Another one, with few commas: 49,800 items of nine nested lists, in a field that no route reads.
+NESTED_LISTS = b'{"a":[' + b",".join([b"[" * 9 + b"]" * 9] * 49_800) + b"]}"
 
 
 def request_head(path: str, length: int, headers: dict[str, str]) -> bytes:
