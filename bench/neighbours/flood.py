@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.neighbours.latency import MeasuredRequest
+from bench.neighbours.latency import Measured
 
 REPOSITORY = Path(__file__).parents[2]
 # What each program prints once it sends.
@@ -33,7 +33,7 @@ class Flood:
     ``FloodFailedError`` if the flood was over before the measurement.
     """
 
-    requests: Sequence[MeasuredRequest]
+    requests: Sequence[Measured]
     program: str
     arguments: Sequence[str]
     statuses: frozenset[str]

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from bench.neighbours.files import build_expensive_pickle, build_large_header
 from bench.neighbours.flood import Flood, FloodFailedError
-from bench.neighbours.latency import MeasuredRequest
+from bench.neighbours.latency import MeasuredRequest, MeasuredVerification
 from bench.neighbours.teams import create_flooder, register_copies
 from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES
 from modelyard.wire.hashes.lookups import MAX_LOOKUPS
@@ -56,7 +56,7 @@ def prepare_lookups(server: RunningServer, teams: int) -> Flood:
 
 
 def prepare_nested_lists(server: RunningServer, teams: int) -> Flood:
-    """Send a megabyte of nested lists in a field that the route ignores, as somebody who may only read."""
+    """Send a megabyte of nested lists in a field that the route ignores, with a key that may only read."""
     callers = create_flooder(server, teams)
     keys = [_create_reading_key(caller) for caller in callers]
     return _build_requests(server, keys, CONNECTIONS, [("POST", LOOKUP_PATH, NESTED_LISTS.decode())])
@@ -116,7 +116,7 @@ def prepare_files(server: RunningServer, teams: int) -> Flood:
         )
         requests.append({"headers": caller.headers, "body": caller.new_model(content, path)})
     return Flood(
-        [LIST_MODELS, PRESIGN],
+        [LIST_MODELS, PRESIGN, MeasuredVerification()],
         "send_registrations",
         [str(server.port)],
         frozenset({"201"}),

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.neighbours.flood import Counts, send_flood
 from bench.neighbours.floods import FLOODS
-from bench.neighbours.latency import Latencies, LatencyProbe, MeasuredRequest
+from bench.neighbours.latency import Latencies, LatencyProbe, Measured
 from tests.journeys.postgres_and_bucket import create_database_and_bucket
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
@@ -109,6 +109,6 @@ def measure_flood(
     ]
 
 
-def _measure_all(probe: LatencyProbe, requests: Sequence[MeasuredRequest], seconds: float) -> list[Latencies]:
+def _measure_all(probe: LatencyProbe, requests: Sequence[Measured], seconds: float) -> list[Latencies]:
     """Measure one request after the other."""
     return [probe.measure(request, seconds) for request in requests]
