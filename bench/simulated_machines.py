@@ -22,7 +22,13 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from modelyard.agent.registry.connection import LONG_POLL_SECONDS
-from modelyard.agent.schedule import BUSY_HEARTBEAT_SECONDS, IDLE_HEARTBEAT_SECONDS, Backoff
+from modelyard.agent.schedule import (
+    BUSY_HEARTBEAT_SECONDS,
+    EARLY_POLL_SECONDS,
+    IDLE_HEARTBEAT_SECONDS,
+    Backoff,
+    PollSchedule,
+)
 from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES
 
 MAX_IDLE_SECONDS = 5.0
@@ -118,10 +124,16 @@ class SimulatedMachine:
 
     async def _poll_manifest(self) -> None:
         """Long-poll the manifest forever; report each new one and mark its changed models as unreported."""
-        etag = ""
+        etag, schedule, loop = "", PollSchedule(), asyncio.get_running_loop()
         while True:
+            began = loop.time()
             path = f"/api/v1/agent/manifest?agent_id={self._agent_id}&wait={LONG_POLL_SECONDS if etag else 0}"
             response = await self._polling.request(f"GET {path}", f"If-None-Match: {etag}\r\n" if etag else "")
+            took = loop.time() - began
+            if response.status == 304 and took < LONG_POLL_SECONDS - EARLY_POLL_SECONDS:
+                await asyncio.sleep(schedule.next_wait(took))
+                continue
+            schedule.reset()
             if response.status == 304:
                 continue
             assert response.status == 200, response

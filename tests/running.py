@@ -136,6 +136,23 @@ class RunningServer:
         owner.user_id, owner.team_id = me["id"], me["team_list"][0]["id"]
         return owner
 
+    def stranger(self, email: str = "stranger@elsewhere.test") -> ApiCaller:
+        """Create a user, and return them in a team of their own."""
+        invited = self.owner().post("/invitations", email_address=email, invitation_role="viewer").json()
+        stranger = self.anonymous()
+        stranger.post(
+            "/invitations/accept",
+            invitation_token=invited["invitation_token"],
+            first_name="A",
+            last_name="Stranger",
+            user_password=PASSWORD,
+        )
+        signed_in = stranger.post("/auth/login", email_address=email, user_password=PASSWORD)
+        assert signed_in.status_code == 200, signed_in.text
+        stranger.token = signed_in.json()["access_token"]
+        stranger.team_id = stranger.post("/teams", display_name="Elsewhere").json()["id"]
+        return stranger
+
     def resident_bytes(self) -> int:
         """Return the resident memory of the process, in bytes (Linux)."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]

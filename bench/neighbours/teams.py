@@ -5,27 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.running import RunningServer
-from tests.server.harness import PASSWORD, ApiCaller, hash_of, make_model_file
+from tests.server.harness import ApiCaller, hash_of, make_model_file
 
 CALLERS = 4
 
 
 def create_flooder(server: RunningServer, teams: int) -> list[ApiCaller]:
     """Create a user, and return them in each of so many teams of their own, which accept pickles after a scan."""
-    owner, flooder = server.owner(), server.anonymous()
-    invited = owner.post("/invitations", email_address="flooder@studio.test", invitation_role="viewer").json()
-    flooder.post(
-        "/invitations/accept",
-        invitation_token=invited["invitation_token"],
-        first_name="A",
-        last_name="Flooder",
-        user_password=PASSWORD,
-    )
-    login = flooder.post("/auth/login", email_address="flooder@studio.test", user_password=PASSWORD)
-    token = login.json()["access_token"]
-    flooder = ApiCaller(flooder.client, token)
-    ids = [flooder.post("/teams", display_name=f"Flood {number}").json()["id"] for number in range(teams)]
-    callers = [ApiCaller(flooder.client, token, team_id) for team_id in ids]
+    first = server.stranger()
+    ids = [first.post("/teams", display_name=f"Flood {number}").json()["id"] for number in range(teams - 1)]
+    callers = [first, *(ApiCaller(first.client, first.token, team_id) for team_id in ids)]
     for caller in callers:
         assert caller.put("/teams/current", pickle_policy="scan").status_code == 200
     return callers

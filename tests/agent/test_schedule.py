@@ -4,13 +4,17 @@ import pytest
 
 from modelyard.agent.schedule import (
     BUSY_HEARTBEAT_SECONDS,
+    EARLY_POLL_SECONDS,
     FIRST_RETRY_SECONDS,
     IDLE_HEARTBEAT_SECONDS,
     LONGEST_BACKOFF_SECONDS,
     LONGEST_RETRY_SECONDS,
+    POLL_INTERVAL_SECONDS,
     RECONCILE_INTERVAL_SECONDS,
+    REFUSED_POLL_SECONDS,
     Backoff,
     HeartbeatSchedule,
+    PollSchedule,
     ReconcileSchedule,
     get_seconds_until_open,
 )
@@ -115,6 +119,28 @@ def test_backoff_waits_double_up_to_a_minute() -> None:
 
 def test_backoff_waits_after_first_failure_are_random() -> None:
     assert len({Backoff().next_wait() for _ in range(50)}) > 40
+
+
+def test_poll_schedule_polls_that_end_at_once_in_a_row_wait_the_interval() -> None:
+    schedule = PollSchedule(get_jitter=lambda: 0.0)
+    waits = [schedule.next_wait(0.1) for _ in range(3)]
+    assert waits == [EARLY_POLL_SECONDS, POLL_INTERVAL_SECONDS, POLL_INTERVAL_SECONDS]
+    schedule.reset()
+    assert schedule.next_wait(0.1) == EARLY_POLL_SECONDS
+
+
+def test_poll_schedule_polls_that_end_early_after_some_time_follow_soon() -> None:
+    schedule = PollSchedule(get_jitter=lambda: 0.0)
+    waits = [schedule.next_wait(took) for took in (20, 20, 0.1, 20, 0.1, REFUSED_POLL_SECONDS)]
+    assert waits == [EARLY_POLL_SECONDS] * 6
+
+
+def test_poll_schedule_interval_is_random_up_to_a_half_more() -> None:
+    schedule = PollSchedule()
+    schedule.next_wait(0.1)
+    waits = [schedule.next_wait(0.1) for _ in range(50)]
+    assert len(set(waits)) > 40
+    assert all(POLL_INTERVAL_SECONDS <= wait <= 1.5 * POLL_INTERVAL_SECONDS for wait in waits)
 
 
 def test_heartbeat_schedule_first_is_due_at_once() -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from modelyard.agent.reconcile_result import ReconcileResult
 from modelyard.agent.reconciliation.runner import ReconcileRunner
 from modelyard.agent.registry.connection import LONG_POLL_SECONDS, REFUSED_RETRY_SECONDS, RegistryCalls
-from modelyard.agent.schedule import Backoff
+from modelyard.agent.schedule import EARLY_POLL_SECONDS, Backoff, PollSchedule
 from modelyard.agent.status import AgentStatus, MachineInfo, TeamFacts
 from modelyard.agent.status_documents import build_heartbeat
 from modelyard.agent.timers import HeartbeatTimer, wait_for_event
@@ -21,8 +21,6 @@ from modelyard.wire.uses.reports import MAX_HEARTBEAT_USES
 
 log = logging.getLogger("modelyard.agent")
 
-# A long poll that ends this much early without a new manifest was ended by the registry to get a heartbeat.
-_EARLY_SECONDS = 1.0
 # Minimum time between two manifests, so that a registry whose manifest always differs keeps no processor busy.
 _MIN_MANIFEST_SECONDS = 0.5
 
@@ -46,6 +44,7 @@ class RegistryPoller:
         self._heartbeat_timer = heartbeat_timer
         self._read_machine_info = read_machine_info
         self.backoff = Backoff()
+        self.schedule = PollSchedule()
         self._poll_now = asyncio.Event()
         self._etag: str | None = None
 
@@ -54,7 +53,10 @@ class RegistryPoller:
         self._poll_now.set()
 
     async def run_polling(self) -> None:
-        """Poll the manifest until cancelled; retry with backoff, and once a minute while the key is refused."""
+        """Poll the manifest until cancelled; retry with backoff, and once a minute while the key is refused.
+
+        While the registry ends long polls at once, they follow at the interval of ``PollSchedule``.
+        """
         while True:
             self._poll_now.clear()
             began = time.monotonic()
@@ -68,11 +70,13 @@ class RegistryPoller:
                 continue
             self.backoff.reset()
             took = time.monotonic() - began
+            if has_changed is False and took < wait - EARLY_POLL_SECONDS:
+                self._heartbeat_timer.request()
+                await wait_for_event(self._poll_now, self.schedule.next_wait(took))
+                continue
+            self.schedule.reset()
             if has_changed:
                 await asyncio.sleep(max(0.0, _MIN_MANIFEST_SECONDS - took))
-            elif has_changed is not None and took < wait - _EARLY_SECONDS:
-                self._heartbeat_timer.request()
-                await asyncio.sleep(_EARLY_SECONDS)
 
     async def _poll_unless_interrupted(self, wait_seconds: int) -> bool | None:
         """Send a long poll as ``poll_manifest``; return its result, or None if ``poll_now`` ended it."""

@@ -17,6 +17,14 @@ IDLE_HEARTBEAT_SECONDS = 30.0
 BUSY_HEARTBEAT_SECONDS = 2.0
 _LONGEST_HEARTBEAT_SECONDS = 300.0
 
+# A long poll that ends this much early without a new manifest was ended by the registry. The next one follows as much
+# later, so that a heartbeat is sent before.
+EARLY_POLL_SECONDS = 1.0
+# One that ends within this time has not waited: the registry has no place for it.
+REFUSED_POLL_SECONDS = 5.0
+# Between polls while the registry answers each at once; up to a half more, so that many machines do not ask together.
+POLL_INTERVAL_SECONDS = 30.0
+
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
 
@@ -45,6 +53,28 @@ class Backoff:
     def has_failed(self) -> bool:
         """Whether the last attempt failed."""
         return self._failures > 0
+
+
+@dataclass
+class PollSchedule:
+    """How long to wait after a long poll that ended early without a new manifest.
+
+    The registry ends one early to get a heartbeat, so the next poll follows soon. If both end at once, the registry
+    lets no more requests wait, and the machine asks at an interval. ``get_jitter`` returns a random number from 0 to 1.
+    """
+
+    get_jitter: Callable[[], float] = random.random
+    _has_ended_at_once: bool = False
+
+    def next_wait(self, took: float) -> float:
+        """Record a poll that ended early after ``took`` seconds, and return the seconds to wait before the next one."""
+        ended_at_once = took < REFUSED_POLL_SECONDS
+        is_refused, self._has_ended_at_once = ended_at_once and self._has_ended_at_once, ended_at_once
+        return POLL_INTERVAL_SECONDS * (1 + self.get_jitter() / 2) if is_refused else EARLY_POLL_SECONDS
+
+    def reset(self) -> None:
+        """Record a poll that did not end early, or brought a new manifest."""
+        self._has_ended_at_once = False
 
 
 @dataclass

@@ -23,6 +23,7 @@ from modelyard.server.credentials import routes as credentials
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.http import problems
 from modelyard.server.http.api_docs import mount_api_docs
+from modelyard.server.http.descriptors import MAX_CONNECTIONS
 from modelyard.server.http.json_body import BODY_BYTES, PUBLIC_BODY_BYTES, BodyBudget
 from modelyard.server.http.middleware.exact_methods import ExactMethods
 from modelyard.server.http.middleware.head_requests import HeadRequests
@@ -35,6 +36,7 @@ from modelyard.server.http.operation_limiter import (
     build_registration_limiter,
     build_write_limiter,
 )
+from modelyard.server.http.waiting.places import build_waiting_places
 from modelyard.server.hub import routes as hub
 from modelyard.server.imports import conversion_routes as conversions
 from modelyard.server.imports import routes as imports
@@ -82,8 +84,11 @@ API_ROUTERS = (
 )
 
 
-def create_app(resources: Resources) -> FastAPI:
-    """Build the registry's ASGI application over open resources; its lifespan runs the jobs."""
+def create_app(resources: Resources, max_connections: int = MAX_CONNECTIONS) -> FastAPI:
+    """Build the registry's ASGI application over open resources; its lifespan runs the jobs.
+
+    ``max_connections`` is how many the process may have; it bounds the requests that wait.
+    """
     app = FastAPI(
         title="Modelyard",
         version=__version__,
@@ -96,7 +101,7 @@ def create_app(resources: Resources) -> FastAPI:
         lifespan=_lifespan,
         redirect_slashes=False,
     )
-    fleet = app.state.fleet = Fleet(resources.database)
+    fleet = app.state.fleet = Fleet(resources.database, build_waiting_places(max_connections))
     metrics = _attach_resources(app, resources, fleet.desired_counts)
     app.state.identity = resources.identity
     app.state.body_budget, app.state.public_body_budget = BodyBudget(BODY_BYTES), BodyBudget(PUBLIC_BODY_BYTES)

@@ -23,6 +23,7 @@ from modelyard.server.app import begin_stop, create_app, create_worker_app
 from modelyard.server.console import exit_on_operator_errors, print_box, read_settings_or_exit
 from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import GRACE, CollectionResult, RunOptions
+from modelyard.server.http.descriptors import raise_max_connections
 from modelyard.server.http.log_output import start_logging
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.server import build_http_server
@@ -51,8 +52,9 @@ def run_registry(*, no_http: bool, **flags: Any) -> None:
             _run_jobs(resources)
             return
         _print_first_login(settings, _create_first_team(resources))
-        app = create_app(resources)
-        _run(build_http_server(app, settings, partial(begin_stop, app)))
+        max_connections = raise_max_connections()
+        app = create_app(resources, max_connections)
+        _run(build_http_server(app, settings, max_connections, partial(begin_stop, app)))
 
 
 def _create_first_team(resources: Resources) -> FirstLogin | None:
@@ -95,8 +97,9 @@ def _run_jobs(resources: Resources) -> None:
     """Run the jobs until SIGTERM or SIGINT, and serve monitoring if a metrics port is set."""
     if resources.settings.metrics_port is not None:
         typer.echo(_RUNS_JOBS)
-        worker = create_worker_app(resources)
-        _run(build_http_server(worker, _build_worker_settings(resources.settings), partial(begin_stop, worker)))
+        worker, settings = create_worker_app(resources), _build_worker_settings(resources.settings)
+        max_connections = raise_max_connections()
+        _run(build_http_server(worker, settings, max_connections, partial(begin_stop, worker)))
         return
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -272,9 +272,12 @@ def test_manifest_wait_ends_with_401_when_the_key_s_creator_leaves_the_team(
 def test_60_waiting_manifest_requests_hold_no_database_connection(
     shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:
+    machines = [machine, *(Machine(machine.key, f"render-{number}") for number in range(30, 59))]
+    for each in machines:
+        each.beat()
     etag = machine.manifest().headers["ETag"]
     with ThreadPoolExecutor(60) as threads:
-        request = [threads.submit(machine.manifest, etag, LONG_POLL_SECONDS) for _ in range(60)]
+        request = [threads.submit(each.manifest, etag, LONG_POLL_SECONDS) for each in 2 * machines]
         wait_until_requests_wait(shared_registry, 60)
         wait_until_no_connection_is_used(shared_registry)
         register_model(team)

@@ -14,9 +14,9 @@ from fastapi.routing import APIRoute
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.api_route import ApiRoute
+from modelyard.server.http.execution.account import set_account
 from modelyard.server.http.json_body import PUBLIC_BODY_BYTES, BodyBudget
 from modelyard.server.http.operation_limiter import OperationLimiter
-from modelyard.server.http.request_account import set_account
 from tests.server.harness import Harness
 from tests.waiting import PATIENCE_SECONDS, wait_until_async
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request
 
 from modelyard.server.fairness.accounts import Account
+from modelyard.server.http.execution.account import get_account
 from modelyard.server.http.operation_limiter import build_authentication_limiter
-from modelyard.server.http.request_account import get_account
 from modelyard.server.identity.authentication import run_authentication
 from tests.waiting import PATIENCE_SECONDS
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection
+from functools import partial
 
 from sqlalchemy import bindparam, select
 
 from modelyard.server.agents.manifest_build import CachedManifest, Manifest, ManifestKey, build_manifest
 from modelyard.server.agents.manifest_waiters import AgentSnapshot, ManifestWaiters
 from modelyard.server.database.session import Database, get_table
+from modelyard.server.http.waiting.places import WaitingPlaces
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.revisions import TeamTotalsRow
 from modelyard.server.teams.context import TeamContext, check_still_authorized
@@ -33,9 +35,10 @@ _SNAPSHOT = (
 class ManifestCache:
     """The manifests that this process has built; least recently used ones are dropped."""
 
-    def __init__(self, database: Database, waiters: ManifestWaiters) -> None:
+    def __init__(self, database: Database, waiters: ManifestWaiters, places: WaitingPlaces) -> None:
         self._database = database
         self._waiters = waiters
+        self._places = places
         self._cache: OrderedDict[ManifestKey, CachedManifest] = OrderedDict()
         self._tasks: dict[ManifestKey, asyncio.Task[CachedManifest]] = {}
         self._next_build_at: dict[ManifestKey, float] = {}
@@ -52,7 +55,7 @@ class ManifestCache:
         """Return the machine's manifest as soon as its ETag is not in ``known_etags``; None after ``wait_seconds``.
 
         With ``has_previews``, its entries name the models' pictures. None is returned earlier if something else about
-        the machine has changed, which its next heartbeat will tell it.
+        the machine has changed, which its next heartbeat will tell it, and at once if there is no place to wait.
 
         Raises:
             KeyNotAllowed: the key belongs to another machine.
@@ -60,20 +63,31 @@ class ManifestCache:
             Unauthenticated: the key has expired or was revoked meanwhile.
         """
         loop = asyncio.get_running_loop()
-        ends, has_changed = loop.time() + wait_seconds, False
+        ends = loop.time() + wait_seconds
+        load_current = partial(self._load_current, team, agent_id, has_previews=has_previews)
+        snapshot, manifest = await load_current()
+        if wait_seconds > 0 and manifest.get_etag(snapshot.number) in known_etags:
+            with self._places.take(team.account, (snapshot.key_hash, snapshot.number)) as has_place:
+                is_over = not has_place
+                while not is_over and manifest.get_etag(snapshot.number) in known_etags:
+                    has_changed = await self._waiters.wait_for_change(snapshot, ends - loop.time())
+                    snapshot, manifest = await load_current()
+                    is_over = has_changed or loop.time() >= ends
+        if manifest.get_etag(snapshot.number) in known_etags:
+            return None
+        return await asyncio.to_thread(manifest.build_for, snapshot.number)
+
+    async def _load_current(
+        self, team: TeamContext, agent_id: str, *, has_previews: bool
+    ) -> tuple[AgentSnapshot, CachedManifest]:
+        """Return the machine and its manifest at the team's revision, built if it is not cached."""
         while True:
             snapshot = await asyncio.to_thread(self._load_snapshot, team, agent_id)
             key = ManifestKey(snapshot.team_id, snapshot.label_set, has_previews, snapshot.pin_set)
             manifest = await self._get_current(key, snapshot.revision)
-            if manifest.pin_set != snapshot.pin_set:
-                # The last machine with these pins got others before the manifest was built.
-                continue
-            if manifest.get_etag(snapshot.number) not in known_etags:
-                return await asyncio.to_thread(manifest.build_for, snapshot.number)
-            seconds_left = ends - loop.time()
-            if has_changed or seconds_left <= 0:
-                return None
-            has_changed = await self._waiters.wait_for_change(snapshot, seconds_left)
+            # Unequal if the last machine with these pins got others before the manifest was built.
+            if manifest.pin_set == snapshot.pin_set:
+                return snapshot, manifest
 
     def _load_snapshot(self, team: TeamContext, agent_id: str) -> AgentSnapshot:
         """Load the machine and its team's revision; raises what ``wait_for_manifest`` raises."""

@@ -27,6 +27,7 @@ from modelyard.server.http.compression import accepts_encoding
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
 from modelyard.server.http.problems import Answers, answers
+from modelyard.server.http.waiting.disconnect import run_while_connected
 from modelyard.server.models.operations import parse_model_id
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
@@ -47,6 +48,10 @@ from modelyard.wire.versions import Verification
 router = ApiRouter("agents")
 
 MAX_WAIT_SECONDS = 60
+WAIT_HELP = (
+    "Seconds to wait until the ETag differs. A 304 may be earlier: if the machine should send a heartbeat, or if too "
+    "many requests wait. After the second such response in a row, pause for 30 seconds."
+)
 # As many as a page of models has.
 MAX_MODELS = 100
 NOT_MODIFIED: Answers = {304: {"description": "Nothing has changed since the response with this ETag."}}
@@ -86,9 +91,7 @@ class _ManifestRequest:
 
 async def _read_manifest_request(
     agent_id: OwnAgentId,
-    wait: Annotated[
-        int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait until the ETag differs.", examples=[30])
-    ] = 0,
+    wait: Annotated[int, Query(ge=0, le=MAX_WAIT_SECONDS, description=WAIT_HELP, examples=[30])] = 0,
     previews: Annotated[
         bool, Query(description="Name the picture of each model (`preview_sha256`).", examples=[True])
     ] = False,
@@ -285,11 +288,13 @@ async def get_manifest(
 ) -> Response:
     """Read the models that a machine should hold; waits until they differ from a known manifest."""
     known_etags = [tag for tag in _parse_etags(if_none_match) if tag]
-    manifest = await fleet.manifests.wait_for_manifest(
+    waiting = fleet.manifests.wait_for_manifest(
         team, asked.agent_id, known_etags, asked.wait_seconds, has_previews=asked.has_previews
     )
+    manifest = await run_while_connected(request, waiting)
     if manifest is None:
-        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": known_etags[0]})
+        known = {"ETag": known_etags[0]} if known_etags else None
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=known)
     headers = {"ETag": manifest.etag, "Vary": "Accept-Encoding"}
     if accepts_encoding("gzip", request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"

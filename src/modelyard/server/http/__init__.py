@@ -7,7 +7,6 @@ connections.py        limits on connections and on their idle time
 descriptors.py        limits on open files and sockets of the process
 cached_result.py      results of public endpoints, computed once at a time and cached for a second
 paging.py             page parameters, cursors, and pages of queries
-request_account.py    the person and team to which a request counts
 params.py             ids, client address and settings as route parameters
 public_url.py         the base URL of links
 problems.py           problems as responses and as OpenAPI entries
@@ -17,4 +16,5 @@ log_output.py         formats and set-up of logging
 memory.py             returns freed memory to the system (glibc)
 server.py             the HTTP server
 middleware/           code around each request
+waiting/              requests that wait for a change: their number, and the end of one without a client
 """

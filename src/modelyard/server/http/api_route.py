@@ -14,10 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
+from modelyard.server.http.execution.account import get_account
 from modelyard.server.http.execution.dependencies import DependencyPlan
 from modelyard.server.http.json_body import BodyBudget, BodyLimits, read_json_body
 from modelyard.server.http.operation_limiter import OperationLimiter
-from modelyard.server.http.request_account import get_account
 
 API_PREFIX = "/api/v1"
 

@@ -14,6 +14,11 @@ FEW_CONNECTIONS = 1_000
 log = logging.getLogger("modelyard.http")
 
 
+def raise_max_connections() -> int:
+    """Raise this process's limit on open files as far as allowed; return the number of connections that it allows."""
+    return compute_max_connections(raise_descriptor_limit())
+
+
 def raise_descriptor_limit() -> int:
     """Raise the soft limit on open files to 65,536 or as far as allowed; return it, or 65,536 if there is none."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import Limits, Usage
-from modelyard.server.http.request_account import get_account
+from modelyard.server.http.execution.account import get_account
 from modelyard.server.strict_json import JsonLimits, build_unique_object, check_size, reject_constant
 from modelyard.wire.problems import BodyTooLarge, MalformedJson, RequestStalled, Unavailable, UnsupportedMediaType
 

@@ -13,7 +13,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from modelyard.server.http.connections import Connection, ConnectionTable
-from modelyard.server.http.descriptors import compute_max_connections, raise_descriptor_limit
 from modelyard.server.http.memory import exclude_loaded_objects_from_collection, keep_memory_trimmed
 from modelyard.server.settings import Settings
 
@@ -25,13 +24,14 @@ GRACE_SECONDS = 24
 KEEP_ALIVE_SECONDS = 75
 
 
-def build_http_server(app: ASGIApp, settings: Settings, begin_stop: Callable[[], None]) -> uvicorn.Server:
+def build_http_server(
+    app: ASGIApp, settings: Settings, max_connections: int, begin_stop: Callable[[], None]
+) -> uvicorn.Server:
     """Build a server for this application, not yet running; after ``run``, ``started`` tells whether it ever listened.
 
     ``begin_stop`` is called first when the server stops; it ends requests and jobs that the shutdown would wait for.
-    Raises this process's limit on open files, which determines the number of connections.
     """
-    table = ConnectionTable(compute_max_connections(raise_descriptor_limit()))
+    table = ConnectionTable(max_connections)
     return _AddressPrintingServer(
         begin_stop,
         uvicorn.Config(

@@ -38,8 +38,8 @@ from modelyard.server.audit.operations import Actor
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Db, get_table
 from modelyard.server.fairness.accounts import Account
+from modelyard.server.http.execution.account import set_account
 from modelyard.server.http.operation_limiter import OperationLimiter
-from modelyard.server.http.request_account import set_account
 from modelyard.server.identity import keys
 from modelyard.server.identity.state import Identity, IdentityState
 from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow, SignInRow, UserRow

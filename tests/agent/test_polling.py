@@ -1,0 +1,47 @@
+"""The agent's long polls, when the registry answers them at once as unchanged."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agent.agent_machine import AgentMachine, wait_until
+from tests.agent.malicious_registry import CannedResponse, MaliciousRegistry, build_entry, build_manifest_response
+
+pytestmark = pytest.mark.slow
+
+CONTENT = b"good" * 6
+DESIRED = build_entry("loras/ink.pt", CONTENT)
+UNCHANGED = CannedResponse(b"", 304)
+
+
+class FullRegistry(MaliciousRegistry):
+    """A registry without a place for long polls, whose heartbeats are answered without instructions."""
+
+    def answer_post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = super().answer_post(path, body)
+        return answer | {"resend_all": False, "approved_removal": None, "sync_now": False, "interval_seconds": 30}
+
+
+async def test_agent_polls_answered_at_once_wait_the_interval_until_a_poll_is_requested(tmp_path: Path) -> None:
+    waits = threading.Event()
+
+    def return_longest_wait() -> float:
+        """Return a jitter that makes the interval longer than the test."""
+        waits.set()
+        return 10_000.0
+
+    script = [build_manifest_response(), UNCHANGED, UNCHANGED, build_manifest_response(DESIRED)]
+    with FullRegistry(script, {DESIRED["id"]: CONTENT}) as registry:
+        machine = AgentMachine(tmp_path / "machine", registry.url, "ak-x", "machine")
+        async with machine.running() as agent:
+            agent.poller.schedule.get_jitter = return_longest_wait
+            await wait_until(waits.is_set)
+            heartbeats = len(registry.heartbeats)
+            # Each early answer requests a heartbeat, which may have an instruction.
+            await wait_until(lambda: len(registry.heartbeats) > heartbeats)
+            assert registry.manifest_requests == 3
+            agent.poller.poll_now()
+            await wait_until(lambda: machine.has_file("loras/ink.pt"))
+            assert registry.manifest_requests == 4
