@@ -37,6 +37,13 @@ def test_text_of_blanks_and_invisible_characters_is_rejected(name_type: Any, tex
 
 
 @NAME_TYPES
+def test_text_of_any_length_is_checked_in_linear_time(name_type: Any) -> None:
+    """A match of the pattern would go back from the end again and again, for minutes."""
+    with pytest.raises(ValidationError, match="control characters"):
+        TypeAdapter(name_type).validate_python("a" * 200_000 + "\n")
+
+
+@NAME_TYPES
 def test_published_pattern_is_the_rule(name_type: Any) -> None:
     assert TypeAdapter(name_type).json_schema()["pattern"] == NAME_PATTERN
     assert all(re.search(NAME_PATTERN, text) for text in CASES["accepted"])
