@@ -24,7 +24,7 @@ from modelyard.server.database.engine import is_sqlite
 from modelyard.server.http import problems
 from modelyard.server.http.api_docs import mount_api_docs
 from modelyard.server.http.descriptors import MAX_CONNECTIONS
-from modelyard.server.http.json_body import BODY_BYTES, PUBLIC_BODY_BYTES, BodyBudget
+from modelyard.server.http.json_body import BODY_BYTES, PUBLIC_BODY_BYTES, BodyBudget, build_parsing_limiter
 from modelyard.server.http.middleware.exact_methods import ExactMethods
 from modelyard.server.http.middleware.head_requests import HeadRequests
 from modelyard.server.http.middleware.metrics import Metrics
@@ -105,6 +105,7 @@ def create_app(resources: Resources, max_connections: int = MAX_CONNECTIONS) -> 
     metrics = _attach_resources(app, resources, fleet.desired_counts)
     app.state.identity = resources.identity
     app.state.body_budget, app.state.public_body_budget = BodyBudget(BODY_BYTES), BodyBudget(PUBLIC_BODY_BYTES)
+    app.state.parsing_limiter = build_parsing_limiter()
     app.state.authentication_limiter = build_authentication_limiter()
     app.state.read_limiter = build_read_limiter()
     app.state.picture_budget, app.state.picture_limiter = build_picture_budget(), build_picture_limiter()

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-_NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_NOT_STRUCTURE_OR_QUOTE = bytes(sorted(set(range(256)) - set(b'[]{},:"')))
+_BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
+# Python converts no longer integer; the time that it takes grows with the square of the digits.
+_MAX_DIGITS = 4_300
+# The digits of every 64-bit integer.
+_MAX_EXACT_DIGITS = 20
 
 
 class JsonRejected(ValueError):
@@ -12,47 +17,54 @@ class JsonRejected(ValueError):
 
 @dataclass(frozen=True)
 class JsonLimits:
-    """The maximum size of a document, counted in its text.
+    """The maximum size of a document, counted in its text outside of strings.
 
-    Every string has two quotes, and every number and container a comma beside it: so quotes and commas limit the memory
-    and time that one document costs.
+    ``brackets``: opening and closing ones, of lists and objects. ``separators``: commas and colons. Every value and key
+    in a list or an object has one of these beside it, so they limit the memory and time that a document costs.
     """
 
     depth: int
-    quotes: int
-    commas: int
+    brackets: int
+    separators: int
 
 
-def check_size(document: bytes, limits: JsonLimits) -> bytes:
-    """Check a document against the limits, in time linear in its length; return it without its strings.
+def check_size(document: bytes, limits: JsonLimits) -> None:
+    """Check a document against the limits, in time linear in its length.
+
+    Whether a closing bracket is of the same kind as its opening one is left to the parser.
 
     Raises:
         JsonRejected: it has too many values, or its brackets do not match or nest too deep.
     """
-    outside = _without_strings(document, limits.quotes)
-    if outside.count(b",") > limits.commas:
-        raise JsonRejected("it has more entries than this registry reads")
-    brackets = outside.translate(None, _NOT_BRACKETS)
+    structure = _extract_structure(document, 2 * (limits.brackets + limits.separators + 1))
+    brackets = structure.translate(_BRACES_TO_BRACKETS, b",:")
+    if len(brackets) > limits.brackets:
+        raise JsonRejected(f"it has more than {limits.brackets:,} brackets of lists and objects")
+    if len(structure) - len(brackets) > limits.separators:
+        raise JsonRejected(f"it has more than {limits.separators:,} commas and colons")
     for _ in range(limits.depth):
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        brackets = brackets.replace(b"[]", b"")
         if not brackets:
             break
     if brackets:
         raise JsonRejected(f"its brackets do not match, or nest deeper than {limits.depth}")
-    return outside
 
 
-def _without_strings(document: bytes, most_quotes: int) -> bytes:
-    """Return the parts of a document outside its strings.
+def _extract_structure(document: bytes, most_quotes: int) -> bytes:
+    """Return the brackets, commas and colons of a document outside its strings.
 
     Raises:
-        JsonRejected: it has more than ``most_quotes`` quotes; escaped ones do not count.
+        JsonRejected: so many quotes are more than belong to so few values.
     """
     # Without escaped backslashes and escaped quotes, every second piece between quotes lies outside of strings.
     plain = document.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') > most_quotes:
-        raise JsonRejected("it has more entries than this registry reads")
-    return b"".join(plain.split(b'"')[::2])
+    marks = plain.translate(None, _NOT_STRUCTURE_OR_QUOTE)
+    # Two quotes side by side are a string that has no such character, or the end of one and the start of the next:
+    # without both, what was outside of strings still is.
+    marks = marks.replace(b'""', b"")
+    if marks.count(b'"') > most_quotes:
+        raise JsonRejected("it has more strings than values")
+    return b"".join(marks.split(b'"')[::2])
 
 
 def build_unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -70,3 +82,23 @@ def build_unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def reject_constant(name: str) -> Any:
     """Raise ``JsonRejected`` for NaN and the infinities: a ``parse_constant``."""
     raise JsonRejected(f"{name} is no JSON number")
+
+
+def parse_integer(digits: str) -> int | float:
+    """Parse an integer: a ``parse_int``; one of more digits than 64 bits need becomes a float.
+
+    As a function in Python, it lets other threads run between the numbers of a long list.
+
+    Raises:
+        JsonRejected: it has thousands of digits.
+    """
+    if len(digits) <= _MAX_EXACT_DIGITS:
+        return int(digits)
+    if len(digits) > _MAX_DIGITS:
+        raise JsonRejected(f"a number has more than {_MAX_DIGITS:,} digits")
+    return float(digits)
+
+
+def parse_float(digits: str) -> float:
+    """Parse a number with a fraction or an exponent: a ``parse_float`` that lets other threads run."""
+    return float(digits)

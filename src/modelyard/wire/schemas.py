@@ -1,6 +1,6 @@
 """The base class of API schemas, shared field types, and responses that many routes use."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
@@ -43,6 +43,9 @@ LongName = Annotated[
 Note = Annotated[str, StringConstraints(strict=True, max_length=10_000, pattern=NOTE_PATTERN)]
 FileHash = Annotated[str, StringConstraints(strict=True, pattern=FILE_HASH_PATTERN, to_lower=True)]
 Bytes = Annotated[StrictInt, Field(ge=1, le=MAX_INT64)]
+Entry = TypeVar("Entry")
+# A list with thousands of entries, of which the first invalid one is reported: the errors of all would be megabytes.
+LongList = Annotated[list[Entry], Field(fail_fast=True)]
 
 
 class Schema(BaseModel):

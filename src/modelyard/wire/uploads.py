@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, StrictBool, StrictInt, StringConstraints
 
 from modelyard.wire.paths import SOURCE_PATTERN
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, Schema
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, LongList, Schema
 from modelyard.wire.texts.rules import LINE_PATTERN
 
 EXAMPLE_KEY = "models/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a11"
@@ -161,6 +161,6 @@ class NamedPart(Schema):
 class MultipartCompletion(Multipart):
     """The parts that make up the file, to complete a multipart upload."""
 
-    part_list: Annotated[list[NamedPart], Field(min_length=1, max_length=10_000)] = Field(
+    part_list: Annotated[LongList[NamedPart], Field(min_length=1, max_length=10_000)] = Field(
         description="Every part, ascending.", examples=[[{"part_number": 1, "etag": '"9f86d081884c7d65"'}]]
     )

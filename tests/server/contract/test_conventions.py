@@ -186,6 +186,7 @@ def test_list_models_with_key_ignores_any_team_header(shared_registry: Harness, 
         (b'{"a": -Infinity}', 400, "malformed_json"),
         (b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}", 400, "malformed_json"),
         (b"[" * 10_000, 400, "malformed_json"),
+        (b'{"a": [' + b"[[[[[[[[[]]]]]]]]]," * 49_800 + b"0]}", 400, "malformed_json"),
         (b'{"a": "\xff"}', 400, "malformed_json"),
         (b"\xef\xbb\xbf{}", 400, "malformed_json"),
         (b'{"a": ' + b"1" * 5000 + b"}", 400, "malformed_json"),
@@ -227,6 +228,14 @@ def test_register_body_with_several_invalid_fields_returns_422_with_all_of_them(
 def test_presign_file_size_that_is_not_a_positive_int64_returns_422(team: ApiCaller, number: Any) -> None:
     refused = team.presign(CONTENT, file_size=number)
     assert [error["field"] for error in refused.json()["errors"]] == ["file_size"]
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 4_000, "1E2", "-0.0"])
+def test_presign_file_size_that_is_no_integer_in_json_returns_422(team: ApiCaller, number: str) -> None:
+    content, headers = f'{{"file_size": {number}}}'.encode(), {"Content-Type": "application/json"}
+    refused = team.call("POST", "/models/presign", content=content, headers=headers)
+    assert refused.status_code == 422
+    assert "file_size" in {error["field"] for error in refused.json()["errors"]}
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "a\x00b", "a\nb", "\x7f", 5, None, ["a"], "", "x" * 256])

@@ -25,7 +25,7 @@ def quiet_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness
         closing(StallingStore(settings.data_dir)) as store,
         Harness.without_jobs(replace(resources, store=store)) as registry,
     ):
-        for name in ("authentication_limiter", "read_limiter", "write_limiter", "registration_limiter"):
+        for name in ("parsing", "authentication", "read", "write", "registration"):
             # Nothing that a test holds is refused meanwhile, however slow the machine is.
-            getattr(registry.app.state, name)._queue_seconds = 10 * PATIENCE_SECONDS
+            getattr(registry.app.state, f"{name}_limiter")._queue_seconds = 10 * PATIENCE_SECONDS
         yield registry

@@ -1,20 +1,20 @@
-"""What a large body of brackets costs: the bytes that are taken from the client, memory, and threads."""
+"""What a large body of brackets costs: the bytes that are taken from the client, and threads."""
 
-import tracemalloc
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import httpx2
 import pytest
 from anyio.from_thread import BlockingPortal
-from anyio.to_thread import current_default_thread_limiter
 
-from modelyard.server.http.json_body import BODY_BYTES, MAX_PUBLIC_BODY_BYTES, parse_json
-from modelyard.wire.problems import MalformedJson
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.http.json_body import BODY_BYTES, MAX_BYTES_ON_EVENT_LOOP, MAX_PUBLIC_BODY_BYTES, PARSING_THREADS
+from modelyard.server.http.operation_limiter import OperationLimiter
 from tests.attacks.request_head import BRACKETS
 from tests.server.harness import ApiCaller, Harness
 from tests.server.http.held_operations import create_teams, sending
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 PUBLIC_PATH, MODELS_PATH, MEMBERS_PATH = "/auth/login", "/models", "/uploads/multipart/complete"
 CHUNK = 1024
@@ -82,37 +82,25 @@ def test_body_of_member_with_too_many_brackets_returns_400(quiet_registry: Harne
     assert (refused.status_code, refused.json()["error_code"]) == (400, "malformed_json")
 
 
-def test_parse_json_too_many_brackets_takes_less_memory_than_their_lists() -> None:
-    tracemalloc.start()
-    try:
-        with pytest.raises(MalformedJson):
-            parse_json(BRACKETS)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    # The lists would take 22 MB.
-    assert peak < 4 * len(BRACKETS)
-
-
 class ParsingThreads:
     """The threads in which the application parses large bodies, all of them taken until ``release`` is called."""
 
     def __init__(self, registry: Harness) -> None:
-        self._portal = get_portal(registry)
-        self._limiter = self._portal.call(current_default_thread_limiter)
-        self._holders = list[object]()
-        for _ in range(int(self._limiter.total_tokens)):
-            holder = object()
-            self._portal.call(self._limiter.acquire_on_behalf_of, holder)
-            self._holders.append(holder)
+        self._limiter: OperationLimiter = registry.app.state.parsing_limiter
+        self._end = threading.Event()
+        for number in range(PARSING_THREADS.total):
+            get_portal(registry).start_task_soon(self._limiter.run, Account(f"other {number}"), self._hold)
+        wait_until(lambda: self._limiter.places.running.total == PARSING_THREADS.total)
+
+    def _hold(self) -> None:
+        assert self._end.wait(2 * PATIENCE_SECONDS)
 
     def count_waiting(self) -> int:
         """Return how many bodies wait for a thread."""
-        return self._portal.call(self._limiter.statistics).tasks_waiting
+        return self._limiter.places.waiting.total
 
     def release(self) -> None:
-        while self._holders:
-            self._portal.call(self._limiter.release_on_behalf_of, self._holders.pop())
+        self._end.set()
 
 
 def test_eight_large_bodies_of_one_caller_are_held_while_a_small_one_of_another_passes(quiet_registry: Harness) -> None:
@@ -125,3 +113,13 @@ def test_eight_large_bodies_of_one_caller_are_held_while_a_small_one_of_another_
         assert other.post("/teams", display_name="Night shift").status_code == 201
     assert admitted == 8
     assert sorted(each.result().status_code for each in sent) == [400] * admitted + [503] * 2
+
+
+def test_only_large_bodies_wait_for_a_thread_that_parses(quiet_registry: Harness) -> None:
+    team = quiet_registry.create_team()
+    threads = ParsingThreads(quiet_registry)
+    large = {"display_name": "Day", "unknown": "x" * MAX_BYTES_ON_EVENT_LOOP}
+    with sending(1, lambda _: team.post("/teams", **large), threads.release) as sent:
+        wait_until(lambda: threads.count_waiting() == 1)
+        assert team.post("/teams", display_name="Night shift").status_code == 201
+    assert sent[0].result().status_code == 201

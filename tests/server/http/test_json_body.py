@@ -4,9 +4,11 @@ import pytest
 
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import Limits
-from modelyard.server.http.json_body import LIMITS, MAX_BODY_BYTES, BodyBudget, parse_json
+from modelyard.server.http.json_body import BodyBudget, parse_json
+from modelyard.server.strict_json import JsonLimits
 from modelyard.wire.problems import MalformedJson, Unavailable
-from modelyard.wire.uploads import MultipartCompletion
+
+LIMITS = JsonLimits(depth=4, brackets=100, separators=100)
 
 
 def test_add_chunk_beyond_budget_of_person_raises_unavailable() -> None:
@@ -35,31 +37,36 @@ def test_add_chunk_beyond_total_budget_raises_until_released() -> None:
         assert second.get_bytes() == b"x" * 8
 
 
-def test_parse_json_largest_client_body_is_accepted() -> None:
-    parts = [{"part_number": number + 1, "etag": '"' + "9" * 32 + '"'} for number in range(10_000)]
-    body = {"storage_key": "models/a/b", "upload_id": "c" * 64, "part_list": parts}
-    document = json.dumps(body).encode()
-    assert len(document) < MAX_BODY_BYTES
-    assert len(MultipartCompletion.model_validate(parse_json(document)).part_list) == 10_000
-
-
 @pytest.mark.parametrize(
     "document",
     [
-        b"[" + b"[]," * LIMITS.commas + b"0,[]]",
-        b"[" + b'"",' * (LIMITS.quotes // 2) + b'""]',
-        b"[" * 100 + b"]" * 100,
+        b"[" + b"[]," * LIMITS.brackets + b"[]]",
+        b"[" + b"0," * LIMITS.separators + b"0,0]",
+        b"{" + b'"a":0,' * LIMITS.separators + b'"b":0}',
+        b"[" * 5 + b"]" * 5,
         b'{"a":1,"a":2}',
+        b'{"x":{"a":1,"\\u0061":2}}',
         b"[NaN]",
+        b"[-Infinity]",
+        b"[" + b"1" * 5_000 + b"]",
         b"[1}",
+        b'["a" "b"]',
+        b'["\xff"]',
+        b"\xef\xbb\xbf[]",
+        "[]".encode("utf-16"),
     ],
-    ids=["commas", "quotes", "depth", "duplicate key", "constant", "brackets"],
+    ids=ascii,
 )
-def test_parse_json_beyond_a_limit_raises_malformed(document: bytes) -> None:
+def test_parse_json_that_is_broken_or_beyond_a_limit_raises_malformed(document: bytes) -> None:
     with pytest.raises(MalformedJson):
-        parse_json(document)
+        parse_json(document, LIMITS)
+
+
+def test_parse_json_beyond_a_limit_names_the_limit() -> None:
+    with pytest.raises(MalformedJson, match="more than 100 commas and colons"):
+        parse_json(b"[" + b"0," * 101 + b"0]", LIMITS)
 
 
 def test_parse_json_brackets_and_commas_in_strings_are_not_counted() -> None:
-    text = "[{" * 1000 + "," * LIMITS.commas + '\\"'
-    assert parse_json(json.dumps({"a": text}).encode()) == {"a": text}
+    text = "[{" * 1000 + "," * 1000 + '\\"'
+    assert parse_json(json.dumps({"a": text}).encode(), LIMITS) == {"a": text}

@@ -152,6 +152,12 @@ def test_check_ten_thousand_nodes(team: ApiCaller) -> None:
     assert states(check(team, prompts | {"10000": lora_node(LORA)})) == {LORA: "present"}
 
 
+@pytest.mark.usefixtures("broken_sandbox")
+def test_check_small_file_of_many_lists_is_read_in_the_sandbox(team: ApiCaller) -> None:
+    refused = check(team, b'{"a": [' + b"[]," * 20_000 + b"0]}")
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "unavailable")
+
+
 def build_subgraph_workflow(inner_nodes: int, instances: int) -> bytes:
     """Build a small document whose subgraph has LoRA loaders of one name at its first node, and many instances."""
     loader = {"id": 0, "type": "LoraLoaderModelOnly", "widgets_values": [LORA, 1]}

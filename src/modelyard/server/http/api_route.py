@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import request_body_to_args
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
 from modelyard.server.http.execution.account import get_account
 from modelyard.server.http.execution.dependencies import DependencyPlan
+from modelyard.server.http.execution.json_size import build_json_limits
 from modelyard.server.http.json_body import BodyBudget, BodyLimits, read_json_body
 from modelyard.server.http.operation_limiter import OperationLimiter
 
@@ -95,8 +95,14 @@ class ApiRouter(APIRouter):
 def _build_body_dependant(dependant: Dependant) -> Dependant:
     """Build the dependency that reads the body into the operation's only body parameter; it has to be the last one."""
     [field] = dependant.body_params
-    is_large = getattr(dependant.call, _HAS_LARGE_BODY, False)
-    limits = BodyLimits(is_public=not _has_security(dependant), is_large=is_large)
+    limits = build_body_limits(dependant)
+
+    def validate(body: Any) -> Any:
+        """Return the body as what the operation takes; raises ``RequestValidationError``."""
+        value, errors = field.validate(body, loc=("body",))
+        if errors:
+            raise RequestValidationError(errors, body=body)
+        return value
 
     async def read_body(request: Request) -> Any:
         """Read, parse and validate the body; raises as ``read_json_body``, or ``RequestValidationError``.
@@ -107,13 +113,23 @@ def _build_body_dependant(dependant: Dependant) -> Dependant:
             return field.get_default()
         state = request.app.state
         budget: BodyBudget = state.public_body_budget if limits.is_public else state.body_budget
-        body = await read_json_body(request, budget, limits)
-        values, errors = await request_body_to_args([field], body, embed_body_fields=False)
-        if errors:
-            raise RequestValidationError(errors, body=body)
-        return values[field.name]
+        return await read_json_body(request, budget, limits, validate)
 
     return Dependant(call=read_body, name=field.name, request_param_name="request", path=dependant.path)
+
+
+def build_body_limits(dependant: Dependant) -> BodyLimits:
+    """Build the limits of the bodies of a route from its declaration.
+
+    Raises:
+        TypeError: the type of its body has no largest value, see ``measure_largest``.
+    """
+    [field] = dependant.body_params
+    return BodyLimits(
+        is_public=not _has_security(dependant),
+        is_large=getattr(dependant.call, _HAS_LARGE_BODY, False),
+        json_limits=build_json_limits(field.field_info.annotation),
+    )
 
 
 def _has_body(request: Request) -> bool:

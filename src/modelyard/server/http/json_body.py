@@ -2,19 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-import anyio.to_thread
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import Limits, Usage
 from modelyard.server.http.execution.account import get_account
-from modelyard.server.strict_json import JsonLimits, build_unique_object, check_size, reject_constant
+from modelyard.server.http.operation_limiter import OperationLimiter
+from modelyard.server.strict_json import (
+    JsonLimits,
+    build_unique_object,
+    check_size,
+    parse_float,
+    parse_integer,
+    reject_constant,
+)
 from modelyard.wire.problems import BodyTooLarge, MalformedJson, RequestStalled, Unavailable, UnsupportedMediaType
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -22,18 +29,19 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_PUBLIC_BODY_BYTES = 16 * 1024
 # A JSON body is small: a client that needs longer than this only holds a connection.
 BODY_SECONDS = 30.0
-# The largest body that a client of ours sends completes an upload of 10,000 parts: 60,000 quotes and 20,000 commas.
-LIMITS = JsonLimits(depth=32, quotes=100_000, commas=50_000)
-# A registration of 20,000 files: eight quotes each, and paths of 60 bytes on average.
+# A registration of 20,000 files, with paths of 60 bytes on average.
 MAX_LARGE_BODY_BYTES = 4 * 1024 * 1024
-LARGE_LIMITS = JsonLimits(depth=32, quotes=200_000, commas=50_000)
 # All bodies of one process that are being read.
 MIB = 1024 * 1024
 BODY_BYTES = Limits(64 * MIB, per_person=8 * MIB, per_team=8 * MIB)
 # Those of public routes are apart, so that they take nothing from callers whose credential was checked.
 PUBLIC_BODY_BYTES = Limits(16 * MIB, per_person=8 * MIB, per_team=16 * MIB)
 # A larger body is parsed in a thread, since it takes the event loop some milliseconds.
-_LARGE = 64 * 1024
+MAX_BYTES_ON_EVENT_LOOP = 16 * 1024
+# Parsing holds the interpreter's lock: more threads would parse no faster, and each delays all other requests.
+PARSING_THREADS = Limits(2, per_person=1, per_team=1)
+
+Value = TypeVar("Value")
 
 
 class BodyBudget:
@@ -102,11 +110,12 @@ class BodyLimits:
     """The body limits of one route.
 
     ``is_public``: it requires no credential, so none was checked before the body. ``is_large``: its bodies may have the
-    list of the files of a folder.
+    list of the files of a folder. ``json_limits``: how many values a body may have.
     """
 
     is_public: bool
-    is_large: bool = False
+    is_large: bool
+    json_limits: JsonLimits
 
     @property
     def max_bytes(self) -> int:
@@ -115,14 +124,18 @@ class BodyLimits:
             return MAX_LARGE_BODY_BYTES
         return MAX_PUBLIC_BODY_BYTES if self.is_public else MAX_BODY_BYTES
 
-    @property
-    def json_limits(self) -> JsonLimits:
-        """Return how many values a body may have."""
-        return LARGE_LIMITS if self.is_large else LIMITS
+
+def build_parsing_limiter() -> OperationLimiter:
+    """Build the limiter of parsing large bodies."""
+    return OperationLimiter(PARSING_THREADS)
 
 
-async def read_json_body(request: Request, budget: BodyBudget, limits: BodyLimits) -> Any:
-    """Read and parse a request's body; return ``None`` for an empty one, as for ``null``.
+async def read_json_body(
+    request: Request, budget: BodyBudget, limits: BodyLimits, validate: Callable[[Any], Value]
+) -> Value:
+    """Read and parse a request's body, and return what ``validate`` makes of it: of ``None`` if it is empty.
+
+    A large body is parsed and validated in a thread.
 
     Raises:
         BodyTooLarge: it has, or declares, more bytes than the route accepts.
@@ -136,26 +149,31 @@ async def read_json_body(request: Request, budget: BodyBudget, limits: BodyLimit
         await receive_body(request, buffer, limits.max_bytes, BODY_SECONDS)
         body = buffer.get_bytes()
         if not body:
-            return None
+            return validate(None)
         _check_media_type(request.headers.get("content-type", ""))
-        return (
-            await anyio.to_thread.run_sync(parse_json, body, limits.json_limits)
-            if len(body) > _LARGE
-            else parse_json(body, limits.json_limits)
-        )
+        if len(body) <= MAX_BYTES_ON_EVENT_LOOP:
+            return validate(parse_json(body, limits.json_limits))
+        limiter: OperationLimiter = request.app.state.parsing_limiter
+        return await limiter.run(get_account(request), lambda: validate(parse_json(body, limits.json_limits)))
 
 
-def parse_json(body: bytes, limits: JsonLimits = LIMITS) -> Any:
+def parse_json(body: bytes, limits: JsonLimits) -> Any:
     """Parse a body as strict JSON: no duplicate keys, no NaN, bounded depth and number of values.
 
     Raises:
-        MalformedJson: it is not strict JSON.
+        MalformedJson: it is not strict JSON, or exceeds the limits.
     """
     try:
         check_size(body, limits)
-        return json.loads(body.decode(), object_pairs_hook=build_unique_object, parse_constant=reject_constant)
+        return json.loads(
+            body.decode(),
+            object_pairs_hook=build_unique_object,
+            parse_int=parse_integer,
+            parse_float=parse_float,
+            parse_constant=reject_constant,
+        )
     except ValueError as error:
-        raise MalformedJson(f"The body is not valid JSON: {error}.") from None
+        raise MalformedJson(f"The body is not JSON that this route reads: {error}.") from None
 
 
 def check_declared_size(request: Request, max_bytes: int) -> None:

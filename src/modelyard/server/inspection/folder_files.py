@@ -21,10 +21,9 @@ REQUEST_JSON_BYTES = 256 * 1024
 _CODE_KEY = "auto_map"
 # JSON can also write the letters of a key as escapes.
 _ASCII_ESCAPE = re.compile(rb"\\u00[4-7]")
-# Those of the largest tokenizers: 260,000 words, and 520,000 pairs of them.
-_LIMITS = JsonLimits(depth=32, quotes=4_000_000, commas=4_000_000)
-# Each takes up to 240 bytes of memory, many times its text.
-_MAX_CONTAINERS = 1_000_000
+# Those of the largest tokenizers: 260,000 words, and 520,000 pairs of them. A list or an object takes up to 240 bytes
+# of memory, many times its two brackets.
+_LIMITS = JsonLimits(depth=32, brackets=2_000_000, separators=3_000_000)
 _NEVER_DATA = {"Linux program", "Windows program", "script", "git lfs pointer", "html page"}
 
 
@@ -93,9 +92,6 @@ def _check_json(reader: Reader, path: str) -> None:
     content = reader.read(0, reader.size)
     if len(content) > REQUEST_JSON_BYTES and _CODE_KEY.encode() not in content and not _ASCII_ESCAPE.search(content):
         return
-    if content.count(b"[") + content.count(b"{") > _MAX_CONTAINERS:
-        why = f"'{path}' has more than {_MAX_CONTAINERS:,} lists and objects."
-        raise build_refusal(why, "oversized JSON", path=path)
     try:
         check_size(content, _LIMITS)
         document = json.loads(content, object_pairs_hook=build_unique_object)

@@ -10,11 +10,11 @@ from modelyard.server.strict_json import JsonLimits, JsonRejected, build_unique_
 
 __all__ = ["LIMITS", "JsonRejected", "parse"]
 
-# They limit the memory that one document costs to some tens of MiB.
-LIMITS = JsonLimits(depth=16, quotes=600_000, commas=500_000)
+# Those of 60,000 tensors and some metadata. They limit the memory that one document costs to some tens of MiB.
+LIMITS = JsonLimits(depth=16, brackets=400_000, separators=600_000)
 
 # 2^64 has 20 digits. Surrogates can only be written as escapes, since UTF-8 cannot encode them.
-_TOO_LONG_NUMBER = re.compile(rb"[0-9]{21}")
+_TOO_LONG_NUMBER = re.compile(r"[0-9]{21}")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
@@ -29,14 +29,10 @@ def parse(document: bytes, parse_constant: Callable[[str], Any] = reject_constan
     Raises:
         JsonRejected: the document is invalid or too large; never a RecursionError or a MemoryError.
     """
-    outside_strings = check_size(document, LIMITS)
-    if _TOO_LONG_NUMBER.search(outside_strings):
-        raise JsonRejected("it has a number that is too large")
+    check_size(document, LIMITS)
     # Escaped backslashes are replaced first: one could hide the escape after it, or join two separate halves.
     if _SURROGATE_ESCAPE.search(_SURROGATE_PAIR.sub(b"", document.replace(b"\\\\", b"--"))):
         raise JsonRejected("it has half of a surrogate pair")
-    # Costs one call a number, so it is used only if the document has a minus sign.
-    integer = _parse_integer if b"-" in outside_strings else None
     try:
         text = document.decode("utf-8")
     except UnicodeDecodeError:
@@ -45,7 +41,7 @@ def parse(document: bytes, parse_constant: Callable[[str], Any] = reject_constan
         return json.loads(
             text,
             object_pairs_hook=build_unique_object,
-            parse_int=integer,
+            parse_int=_parse_integer,
             parse_float=_parse_finite,
             parse_constant=parse_constant,
         )
@@ -56,7 +52,13 @@ def parse(document: bytes, parse_constant: Callable[[str], Any] = reject_constan
 
 
 def _parse_integer(digits: str) -> int:
-    """Parse the digits of an integer; every negative one, ``-0`` included, becomes -1."""
+    """Parse the digits of an integer; every negative one, ``-0`` included, becomes -1.
+
+    Raises:
+        JsonRejected: it has more than 20 digits.
+    """
+    if _TOO_LONG_NUMBER.search(digits):
+        raise JsonRejected("it has a number that is too large")
     if digits[0] == "-":
         # No field may be negative, and "-0" must not pass for 0: the reference reader refuses it.
         return -1
@@ -67,9 +69,9 @@ def _parse_finite(digits: str) -> float:
     """Parse a float.
 
     Raises:
-        JsonRejected: it overflows to infinity.
+        JsonRejected: it overflows to infinity, or has more than 20 digits.
     """
     number = float(digits)
-    if not math.isfinite(number):
+    if not math.isfinite(number) or _TOO_LONG_NUMBER.search(digits):
         raise JsonRejected("it has a number that is too large")
     return number

@@ -22,6 +22,7 @@ from modelyard.server.inspection.sandbox import (
     log_failure,
     run_in_sandbox,
 )
+from modelyard.server.strict_json import JsonLimits, JsonRejected, check_size
 from modelyard.server.teams.context import TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.server.workflows import operations, rewriting
@@ -35,6 +36,8 @@ WORKFLOW_BYTES = Limits(2 * MAX_WORKFLOW_BYTES, per_person=MAX_WORKFLOW_BYTES, p
 # A JSON file up to this size is read in some milliseconds. Others could keep the interpreter from other requests.
 MAX_BYTES_WITHOUT_SANDBOX = 256 * 1024
 MAX_EXPANDED_WITHOUT_SANDBOX = 512 * 1024
+# No workflow of ComfyUI's templates has more in so few bytes.
+LIMITS_WITHOUT_SANDBOX = JsonLimits(depth=32, brackets=20_000, separators=40_000)
 # The text of a file, decoded and parsed, takes up to ten times its size.
 LIMITS = SandboxLimits(memory=1024 * 1024 * 1024, cpu_seconds=20, wall_seconds=60.0)
 SLOTS = 2
@@ -126,7 +129,13 @@ Rewritten = Annotated[bytes, Depends(_rewrite)]
 
 def _is_small(content: bytes) -> bool:
     """Return whether a file can be read without a sandbox, unless its subgraphs are large."""
-    return len(content) <= MAX_BYTES_WITHOUT_SANDBOX and content.lstrip()[:1] == b"{"
+    if len(content) > MAX_BYTES_WITHOUT_SANDBOX or content.lstrip()[:1] != b"{":
+        return False
+    try:
+        check_size(content, LIMITS_WITHOUT_SANDBOX)
+    except JsonRejected:
+        return False
+    return True
 
 
 def _read_small(content: bytes) -> list[ModelReference] | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from modelyard.wire.folders.names import MAX_FILES
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_PAGE, PageMeta, Schema
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_PAGE, LongList, PageMeta, Schema
 from modelyard.wire.uploads import EXAMPLE_KEY, StorageKey
 
 EXAMPLE_PATH = "text_encoder/model.safetensors"
@@ -21,7 +21,7 @@ class NewFolderFile(Schema):
     )
 
 
-NewFolderFiles = Annotated[list[NewFolderFile], Field(min_length=1, max_length=MAX_FILES)]
+NewFolderFiles = Annotated[LongList[NewFolderFile], Field(min_length=1, max_length=MAX_FILES)]
 
 
 class FolderFileEntry(Schema):

@@ -6,7 +6,7 @@ from modelyard.wire.problems.base import Problem
 
 
 class MalformedJson(Problem):
-    """The body is not valid JSON, has duplicate keys or NaN, is nested too deeply, or is not UTF-8."""
+    """The body is not valid JSON in UTF-8, has duplicate keys or NaN, nests too deep, or has far too many values."""
 
     status, slug, title = 400, "malformed-json", "The body is not valid JSON"
 

@@ -157,7 +157,7 @@ def test_register_file_with_a_million_lists_fails_verification(team: ApiCaller) 
     model = team.get(f"/models/{register(team, make_folder() | {'tokenizer.json': content})}").json()
 
     assert model["verification"] == "failed"
-    assert "more than 1,000,000 lists" in model["verification_error"]
+    assert "more than 2,000,000 brackets of lists" in model["verification_error"]
 
 
 @pytest.mark.parametrize("name", ["model.py", "run.sh", "data.zip"])
