@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from modelyard.server.data_folder import DATABASE_FILE
 from tests.fork_server import CAN_FORK, StartedProcess, start_program
 from tests.server.environments import create_migrated_file
-from tests.server.harness import PASSWORD, ApiCaller
+from tests.server.harness import MAX_TEAMS, PASSWORD, ApiCaller
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 OWNER = "owner@studio.test"
@@ -176,7 +176,11 @@ class RunningServer:
 
     def _build_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
-        server_settings = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | self._settings
+        server_settings = {
+            "OWNER_EMAIL": OWNER,
+            "OWNER_PASSWORD": PASSWORD,
+            "MAX_TEAMS": str(MAX_TEAMS),
+        } | self._settings
         return inherited | {f"MODELYARD_{name.upper()}": value for name, value in server_settings.items()}
 
     def _wait_for_url(self, log_start: int) -> str:

@@ -16,7 +16,6 @@ from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 
 WARM_UP_SECONDS = 2.0
-MAX_TEAMS = 1_000
 # Yields the settings of an empty database and store.
 CreateSettings = Callable[[], AbstractContextManager[dict[str, str]]]
 
@@ -92,9 +91,7 @@ def measure_flood(
     name, create_settings = database
     home.mkdir(parents=True)
     with create_settings() as settings:
-        server = RunningServer(
-            home / "data", port=0, **({"log_level": "warning", "max_teams": str(MAX_TEAMS)} | settings)
-        )
+        server = RunningServer(home / "data", port=0, **({"log_level": "warning"} | settings))
         server.python = program.python
         with server:
             prepared, probe = FLOODS[flood](server, teams), LatencyProbe(server.url, server.owner())

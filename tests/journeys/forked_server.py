@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from tests.fork_server import StartedProcess, start_program
 from tests.running import OWNER, START_SECONDS
-from tests.server.harness import PASSWORD, ApiCaller
+from tests.server.harness import MAX_TEAMS, PASSWORD, ApiCaller
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 _ANNOUNCED = re.compile(r"modelyard listens on (https?://\S+)")
@@ -31,7 +31,7 @@ class ForkedServer:
         self.gate = self.log.with_name(f"{self.log.name}.gate")
         self.url = ""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
-        server_settings = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD} | settings
+        server_settings = {"OWNER_EMAIL": OWNER, "OWNER_PASSWORD": PASSWORD, "MAX_TEAMS": str(MAX_TEAMS)} | settings
         self._environment = inherited | {f"MODELYARD_{name.upper()}": value for name, value in server_settings.items()}
         self._process: StartedProcess | None = None
         self._clients: list[httpx2.Client] = []

@@ -26,6 +26,7 @@ from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
+from tests.server.harness import MAX_TEAMS
 from tests.waiting import PATIENCE_SECONDS
 
 Part = Literal["sqlite", "postgresql", "folder", "s3"]
@@ -89,8 +90,7 @@ class Environments:
     def create_settings(self, folder: Path, **changed: Any) -> Iterator[Settings]:
         """Yield settings of an empty registry; its database is dropped at the end, its files stay."""
         defaults = {"data_dir": folder / "data", "public_url": "http://registry.test"}
-        # Tests share a registry, whose owner creates a team for each of them.
-        defaults |= {"secrets_key": SECRETS_KEY, "webhook_hosts": (CLOSED_HOST,), "max_teams": 10_000}
+        defaults |= {"secrets_key": SECRETS_KEY, "webhook_hosts": (CLOSED_HOST,), "max_teams": MAX_TEAMS}
         with self._database() as database:
             settings = Settings(**(defaults | database | self._prefix() | changed))
             if settings.database_url is None:

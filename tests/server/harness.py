@@ -21,6 +21,8 @@ from tests.server.openapi_check import build_response_check
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 PASSWORD = "a long sentence is best"
+# Tests share a registry, whose owner creates a team for each of them.
+MAX_TEAMS = 10_000
 
 
 def make_model_file(word: str = "ink", size: int = 64) -> bytes:

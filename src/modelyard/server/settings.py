@@ -231,7 +231,7 @@ class Settings(BaseModel):
         default=20,
         ge=1,
         le=10_000,
-        description="How many teams a user may own and still create another one; beyond, that answers 403.",
+        description="How many teams a user may own; creating another one then answers 403.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much is logged.")
     log_format: Literal["auto", "json", "text"] = Field(

@@ -10,7 +10,7 @@ from modelyard.server.settings import Settings
 from tests.postgres import RunningPostgres
 from tests.server.database.two_servers import OPEN_UPLOADS, TwoServers, two_servers
 from tests.server.environments import PATIENT
-from tests.server.harness import ApiCaller
+from tests.server.harness import MAX_TEAMS, ApiCaller
 
 ONE_WRITER = pytest.param(
     "sqlite", marks=pytest.mark.extended(reason="SQLite has one writer at a time; `make check` races on PostgreSQL")
@@ -42,6 +42,7 @@ def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         data_dir=tmp_path_factory.mktemp("two") / "data",
         public_url="http://registry.test",
         open_uploads=OPEN_UPLOADS,
+        max_teams=MAX_TEAMS,
     )
     if request.param == "sqlite":
         with two_servers(settings) as servers:

@@ -16,7 +16,7 @@ from tests.postgres import RunningPostgres
 from tests.server.conftest import CHEAP
 from tests.server.database.commit_proxy import CommitProxy
 from tests.server.environments import PATIENT
-from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+from tests.server.harness import MAX_TEAMS, ApiCaller, Harness, hash_of, make_model_file
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,9 @@ def registry(
     postgres.execute("CREATE DATABASE registry")
     url = postgres.url("registry").replace(str(postgres.port), str(commit_proxy.port))
     folder: Path = tmp_path_factory.mktemp("bad")
-    settings = Settings(data_dir=folder / "data", database_url=url, public_url="http://registry.test")
+    settings = Settings(
+        data_dir=folder / "data", database_url=url, public_url="http://registry.test", max_teams=MAX_TEAMS
+    )
     # A job could make the commit whose response a test loses.
     with open_resources(settings, Identity(CHEAP), PATIENT) as resources, Harness.without_jobs(resources) as registry:
         yield registry

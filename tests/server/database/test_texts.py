@@ -20,7 +20,7 @@ from modelyard.wire.uploads import UploadRequest
 from tests.postgres import RunningPostgres
 from tests.server.conftest import CHEAP
 from tests.server.environments import PATIENT
-from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.harness import MAX_TEAMS, ApiCaller, Harness, make_model_file
 
 CONTENT = make_model_file()
 # In the order of their characters, which is not that of any language.
@@ -38,7 +38,9 @@ def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         if request.param == "postgresql":
             postgres: RunningPostgres = request.getfixturevalue("postgres_server")
             url = stack.enter_context(postgres.database())
-        settings = Settings(data_dir=folder / "data", database_url=url, public_url="http://registry.test")
+        settings = Settings(
+            data_dir=folder / "data", database_url=url, public_url="http://registry.test", max_teams=MAX_TEAMS
+        )
         resources = stack.enter_context(open_resources(settings, Identity(CHEAP), PATIENT))
         yield stack.enter_context(Harness(resources))
 

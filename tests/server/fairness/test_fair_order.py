@@ -12,7 +12,7 @@ Used = dict[UUID | str | None, float]
 def sort(order: FairOrder, *waiting: Account) -> list[Account]:
     """Return the accounts that wait, the next one first."""
     order.set_waiting(waiting)
-    return sorted(waiting, key=order.get_turn)
+    return sorted(waiting, key=order.get_virtual_time)
 
 
 def serve(waiting: list[Account], *, rounds: int) -> tuple[Used, Used]:
@@ -68,6 +68,15 @@ def test_charge_while_nobody_waits_uses_no_memory() -> None:
     order = FairOrder()
     for _ in range(100):
         order.charge(Account(uuid4(), uuid4()), 1)
+    assert (len(order._people.used), len(order._teams.used), len(order._served)) == (1, 1, 1)
+
+
+def test_end_wait_of_many_that_were_not_served_uses_no_memory() -> None:
+    order = FairOrder()
+    order.begin_wait(A)
+    for number in range(1_000):
+        order.begin_wait(Account(f"{number}"))
+        order.end_wait(Account(f"{number}"))
     assert (len(order._people.used), len(order._teams.used)) == (1, 1)
 
 
@@ -89,6 +98,27 @@ def test_order_person_with_forty_teams_gets_as_much_as_one_with_one() -> None:
 def test_order_team_with_forty_people_gets_as_much_as_one_with_one() -> None:
     _, teams = serve([*(Account(f"{n}", "large") for n in range(40)), Account("one", "own")], rounds=200)
     assert teams == {"large": 100, "own": 100}
+
+
+def test_order_people_of_one_team_take_turns_and_so_do_teams_of_one_person() -> None:
+    accounts = [Account("ada", "studio"), Account("bob", "studio"), Account("ada", "lab")]
+    order, served = FairOrder(), list[Account]()
+    for _ in range(6):
+        served.append(sort(order, *accounts)[0])
+        order.charge(served[-1], 1)
+    assert {account: served.count(account) for account in accounts} == dict.fromkeys(accounts, 2)
+
+
+def test_order_new_account_beside_teams_whose_people_are_not_known_waits_its_turn() -> None:
+    old = [Account(team=f"{number}") for number in range(10)]
+    order, new = FairOrder(), Account("new", "own")
+    for _ in range(1_000):
+        order.charge(sort(order, *old, Account("known", "known"))[0], 1)
+    served = 0
+    while sort(order, new, *old, Account("known", "known"))[0] != new:
+        order.charge(sort(order, new, *old, Account("known", "known"))[0], 1)
+        served += 1
+    assert served <= 12
 
 
 def test_order_new_account_beside_large_team_and_person_with_many_teams_waits_its_turn() -> None:

@@ -80,6 +80,63 @@ def test_leave_serves_people_in_turn_however_many_teams_they_have() -> None:
     assert work.granted == ["bob-1", "ada-1", "bob-2", "ada-2", "ada-3"]
 
 
+def serve_in_turn(work: Work, count: int, refill: dict[str, Account]) -> list[str]:
+    """End the work that began first and enter as much again, so many times; return who was served."""
+    running, served = [], list[str]()
+    numbers = iter(range(1_000_000))
+
+    def enter(name: str) -> None:
+        entry_name = f"{name} {next(numbers)}"
+        if work.enter(entry_name, refill[name]):
+            running.append(entry_name)
+
+    for name in refill:
+        for _ in range(5):
+            enter(name)
+    for _ in range(count):
+        ended = running.pop(0)
+        before = len(work.granted)
+        work.leave(ended)
+        running += work.granted[before:]
+        served += [name.partition(" ")[0] for name in work.granted[before:]]
+        enter(ended.partition(" ")[0])
+    return served
+
+
+def test_leave_serves_people_of_one_team_in_turn_though_the_queue_of_one_never_ends() -> None:
+    refill = {name: Account(name, "studio") for name in ("ada", "bob")}
+    served = serve_in_turn(Work(Limits(24, per_person=2, per_team=2)), 40, refill)
+    assert abs(served.count("ada") - served.count("bob")) <= 2
+
+
+def test_leave_serves_teams_of_one_person_in_turn_though_the_queue_of_one_never_ends() -> None:
+    refill = {name: Account("ada", name) for name in ("studio", "lab")}
+    served = serve_in_turn(Work(Limits(24, per_person=2, per_team=2)), 40, refill)
+    assert abs(served.count("studio") - served.count("lab")) <= 2
+
+
+def test_wait_at_own_limit_saves_up_no_right_to_pass_others() -> None:
+    work = Work(Limits(4, per_person=2, per_team=2))
+    for number in range(4):
+        work.enter(f"flood-{number}", Account("flood", "flood"))
+    for number in range(1_000):
+        work.enter("passing", Account(f"{number}", f"{number}"))
+        work.leave("passing")
+    others = {f"other{number}": Account(f"other{number}", f"other{number}") for number in range(10)}
+    served = serve_in_turn(work, 400, others | {"flood": Account("flood", "flood")})
+    assert served.count("flood") <= 2 * len(served) / 11
+
+
+def test_leave_many_that_wait_in_vain_keeps_nothing_in_memory() -> None:
+    work = Work(Limits(1, per_person=1, per_team=1))
+    work.enter("first", Account("ada"))
+    for number in range(1_000):
+        work.enter("in vain", Account(f"{number}" if number % 2 else "ada"))
+        work.leave("in vain")
+    places = work.places
+    assert len(places._heap) + sum(map(len, places._at_limit.values())) < 200
+
+
 def test_leave_while_waiting_gives_up_the_wait() -> None:
     work = Work(Limits(1, per_person=1, per_team=1))
     for name in "abc":

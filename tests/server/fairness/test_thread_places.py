@@ -77,13 +77,15 @@ def test_hold_no_place_in_time_raises_and_holds_nothing() -> None:
         assert seconds_left == 0
 
 
-def test_hold_full_queue_raises_at_once(threads: Threads, places: ThreadPlaces) -> None:
-    queued = build_places(1, queue=Limits(1, per_person=1, per_team=1))
-    waiting = Threads(queued)
-    with queued.hold(ONE):
+def test_hold_full_queue_raises_while_the_place_is_taken() -> None:
+    places = build_places(1, queue=Limits(1, per_person=1, per_team=1))
+    waiting = Threads(places)
+    with places.hold(ONE):
         waiting.add("waiting", ONE)
-        with pytest.raises(RefusedError), queued.hold(ONE):
+        with pytest.raises(RefusedError), places.hold(ONE):
             pass
+        # It still waits, so the other one was refused without waiting for as long.
+        assert waiting.had == []
     waiting.join()
     assert waiting.had == ["waiting"]
 

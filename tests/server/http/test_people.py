@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal
+from starlette.requests import Request
 
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.http.execution.account import ANYBODY, get_account
 from modelyard.server.http.json_body import BODY_BYTES, MAX_BODY_BYTES, BodyBudget
 from modelyard.server.http.operation_limiter import READ_THREADS
 from tests.server.harness import ApiCaller, Harness
@@ -49,6 +52,13 @@ def test_members_of_one_team_share_the_threads_of_the_team(quiet_registry: Harne
         wait_until(lambda: (held.running, places.waiting.total) == (2, 2))
     assert [each.result().status_code for each in sent] == [200] * len(people)
     assert held.most == READ_THREADS.per_team == 2
+
+
+def test_requests_without_a_caller_count_to_their_address_whatever_credential_they_send() -> None:
+    credentials = [[], *([(b"authorization", b"Bearer %d" % number)] for number in range(3))]
+    scope = {"type": "http", "client": ("192.0.2.1", 4711)}
+    accounts = {get_account(Request(scope | {"headers": headers})) for headers in credentials}
+    assert accounts == {Account("192.0.2.1", ANYBODY)}
 
 
 class HalfSentBody:

@@ -103,11 +103,28 @@ def test_lease_conversions_of_one_person_in_three_teams_one_at_a_time(settings: 
         teams, person, other = _create_teams(resources, 4), new_id(), new_id()
         for team in teams[:3]:
             _add_conversions(resources, team, 2, person_id=person)
-        _add_conversions(resources, teams[3], 2, person_id=other)
-        database = resources.database
-        leased = [found for _ in range(WORKERS) if (found := lease_next_import(database)) is not None]
-        assert {each.row.person_id for each in leased} == {person, other}
-        assert len(leased) == MAX_CONVERSIONS
+        assert lease_next_import(resources.database) is not None
+        assert lease_next_import(resources.database) is None
+        _add_conversions(resources, teams[3], 1, person_id=other)
+        leased = lease_next_import(resources.database)
+        assert leased is not None
+        assert leased.row.person_id == other
+
+
+def test_lease_imports_of_two_people_of_one_team_gives_each_their_turns(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
+        [team], people = _create_teams(resources, 1), (new_id(), new_id())
+        for number, person in enumerate((people[0], people[0], people[0], people[1], people[1])):
+            columns = {"host": f"{number}.example", "url": f"https://{number}.example/file"}
+            _add_imports(resources, team, 1, person_id=person, **columns)
+        turns = []
+        for _ in range(4):
+            leased = lease_next_import(resources.database)
+            assert leased is not None
+            turns.append(people.index(leased.row.person_id or people[0]))
+            with resources.database.writing() as session:
+                finish_import(session, leased, "done")
+        assert turns == [0, 1, 0, 1]
 
 
 def test_lease_imports_of_one_person_in_three_teams_take_turns_with_another_person(settings: Settings) -> None:

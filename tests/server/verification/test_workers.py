@@ -189,7 +189,7 @@ def test_verify_takes_the_oldest_blob_first(unverified: UnverifiedTeam) -> None:
 
 
 def test_lease_next_blob_of_waiting_account_leases_its_blob(unverified: UnverifiedTeam) -> None:
-    account = Account(team=UUID(str(unverified.owner.team_id)))
+    account = Account(UUID(str(unverified.owner.user_id)), UUID(str(unverified.owner.team_id)))
     assert list_waiting_accounts(unverified.resources.database) == []
     unverified.register()
     assert list_waiting_accounts(unverified.resources.database) == [account]

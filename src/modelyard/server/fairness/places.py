@@ -3,10 +3,15 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 
-from modelyard.server.fairness.accounts import Account, Holder
-from modelyard.server.fairness.fair_order import FairOrder
-from modelyard.server.fairness.usage import Limits, Usage
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.fair_order import FairOrder, VirtualTime
+from modelyard.server.fairness.usage import HolderKey, Limits, Usage
+
+# Beside one for each account that waits, so many that do not wait any more are kept.
+_MAX_OUTDATED = 100
 
 
 @dataclass(eq=False)
@@ -26,52 +31,83 @@ class Places:
     """A limited number of places, with a limited queue. Not safe for threads.
 
     An account waits if it is at a limit of its own, or all places are taken. A place that becomes free goes to the
-    account whose turn is next among those within their limits; an account's own work keeps its order.
+    account whose virtual time is least among those within their limits; an account's own work keeps its order. The
+    cost of that does not grow with the number of those who wait at limits of their own, and with the logarithm of the
+    others.
     """
 
     def __init__(self, places: Limits, queue: Limits) -> None:
         self.running, self.waiting = Usage(places), Usage(queue)
         self._order = FairOrder()
-        # By person: the accounts of one who is at the limit are passed over at once.
-        self._queues: dict[Holder | None, dict[Account, deque[Entry]]] = {}
+        self._queues: dict[Account, deque[Entry]] = {}
+        # Each account that waits is in one of both: in the heap, or by the person or team that is at its limit. Both
+        # may also have some that do not wait any more. What is in the heap is checked when it comes to the top.
+        self._heap: list[tuple[VirtualTime, int, Account]] = []
+        self._at_limit: dict[HolderKey, list[Account]] = {}
+        self._counter = count()
+        self._outdated = 0
 
     def enter(self, account: Account, grant: Callable[[], object]) -> Entry | None:
         """Take a place, or one in the queue; return None if that is full for the account."""
         entry = Entry(account, grant)
         if self.running.fits(account):
             self._give_place(entry)
-        elif self.waiting.fits(account):
-            self.waiting.add(account)
-            self._order.begin_wait(account)
-            self._queues.setdefault(account.person, {}).setdefault(account, deque()).append(entry)
-        else:
+            return entry
+        if not self.waiting.fits(account):
             return None
+        self.waiting.add(account)
+        if account in self._queues:
+            self._queues[account].append(entry)
+            return entry
+        self._queues[account] = deque([entry])
+        self._order.begin_wait(account)
+        self._list(account)
         return entry
 
     def leave(self, entry: Entry) -> None:
         """Give up a place, which others get, or the wait for one; once for each entry."""
-        if not entry.has_place():
-            self._queues[entry.account.person][entry.account].remove(entry)
-            self._end_wait(entry.account)
+        if entry.has_place():
+            self.running.remove(entry.account)
+            for key in self.running.list_keys(entry.account):
+                for account in self._at_limit.pop(key, ()):
+                    self._list(account)
+            self._grant_places()
             return
-        self.running.remove(entry.account)
-        while self._queues and (account := self._find_next()) is not None:
-            granted = self._queues[account.person][account].popleft()
+        self._queues[entry.account].remove(entry)
+        self._end_wait(entry.account)
+        if entry.account not in self._queues:
+            self._outdated += 1
+            self._drop_outdated()
+
+    def _grant_places(self) -> None:
+        """Give free places to the accounts whose virtual time is least."""
+        while (account := self._take_next()) is not None:
+            granted = self._queues[account].popleft()
             self._give_place(granted)
             self._end_wait(account)
+            self._list(account)
             granted.grant()
 
-    def _find_next(self) -> Account | None:
-        """Return the account that gets a free place; None if there is no place, or no account within its limits."""
-        fits = self.running.fits
-        allowed = (
-            account
-            for person, accounts in self._queues.items()
-            if fits(Account(person))
-            for account in accounts
-            if fits(account)
-        )
-        return min(allowed, key=self._order.get_turn, default=None)
+    def _list(self, account: Account) -> None:
+        """Put an account, if it waits, into the heap, or to the person or team that is at its limit."""
+        if account not in self._queues:
+            return
+        key = self.running.find_reached_limit(account)
+        if key is None:
+            self._order.catch_up(account)
+            heappush(self._heap, (self._order.get_virtual_time(account), next(self._counter), account))
+        else:
+            self._at_limit.setdefault(key, []).append(account)
+
+    def _take_next(self) -> Account | None:
+        """Remove the account that gets a free place from the heap; None if there is no place, or no such account."""
+        while self._heap and not self.running.is_full:
+            listed_time, _, account = heappop(self._heap)
+            is_waiting = account in self._queues and self.running.fits(account)
+            if is_waiting and self._order.get_virtual_time(account) <= listed_time:
+                return account
+            self._list(account)
+        return None
 
     def _give_place(self, entry: Entry) -> None:
         """Let an entry hold a place, and charge it for it."""
@@ -82,10 +118,13 @@ class Places:
     def _end_wait(self, account: Account) -> None:
         """Count one waiting entry of an account less; an account without one takes no memory."""
         self.waiting.remove(account)
-        accounts = self._queues[account.person]
-        if accounts[account]:
-            return
-        self._order.end_wait(account)
-        del accounts[account]
-        if not accounts:
-            del self._queues[account.person]
+        if not self._queues[account]:
+            self._order.end_wait(account)
+            del self._queues[account]
+
+    def _drop_outdated(self) -> None:
+        """Drop the accounts that do not wait any more, once they may be many."""
+        if self._outdated > len(self._queues) + _MAX_OUTDATED:
+            self._heap, self._at_limit, self._outdated = [], {}, 0
+            for account in self._queues:
+                self._list(account)

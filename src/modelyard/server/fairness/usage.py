@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from modelyard.server.fairness.accounts import Account, Holder
 
+# A person or a team.
+HolderKey = tuple[str, Holder]
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -27,6 +30,26 @@ class Usage:
         self.total = 0
         self.people: dict[Holder | None, int] = {}
         self.teams: dict[Holder | None, int] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no account can have more."""
+        return self.total >= self.limits.total
+
+    def find_reached_limit(self, account: Account) -> HolderKey | None:
+        """Return the person or team of an account that can have no more; None if neither is at its limit."""
+        limits, (person, team) = self.limits, account
+        if person is not None and self.people.get(person, 0) >= limits.per_person:
+            return "person", person
+        if team is not None and self.teams.get(team, 0) >= limits.per_team:
+            return "team", team
+        return None
+
+    @staticmethod
+    def list_keys(account: Account) -> list[HolderKey]:
+        """Return what ``find_reached_limit`` may return for an account."""
+        kinds = ("person", "team")
+        return [(kind, holder) for kind, holder in zip(kinds, account, strict=True) if holder is not None]
 
     def fits(self, account: Account, amount: int = 1) -> bool:
         """Return whether so much more is within all limits."""

@@ -33,7 +33,7 @@ BODY_SECONDS = 30.0
 MAX_LARGE_BODY_BYTES = 4 * 1024 * 1024
 # All bodies of one process that are being read.
 MIB = 1024 * 1024
-BODY_BYTES = Limits(64 * MIB, per_person=8 * MIB, per_team=8 * MIB)
+BODY_BYTES = Limits(64 * MIB, per_person=8 * MIB, per_team=32 * MIB)
 # Those of public routes are apart, so that they take nothing from callers whose credential was checked.
 PUBLIC_BODY_BYTES = Limits(16 * MIB, per_person=8 * MIB, per_team=16 * MIB)
 # A larger body is parsed in a thread, since it takes the event loop some milliseconds.

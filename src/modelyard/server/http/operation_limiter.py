@@ -10,7 +10,7 @@ from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.execution.threads import OperationThreads
 from modelyard.wire.problems import Unavailable
 
-# Before a credential is checked, its text is the person. Threads wait for the interpreter's lock in no order: with 40
+# Before a credential is checked, its digest is the person. Threads wait for the interpreter's lock in no order: with 40
 # that check one caller's burst, another caller's request takes 100 ms (bench/neighbours).
 AUTHENTICATION_THREADS = Limits(16, per_person=2, per_team=2)
 # Writers that wait for the database take none of the readers' threads.
@@ -21,7 +21,7 @@ WRITE_THREADS = Limits(32, per_person=12, per_team=12)
 WRITE_THREADS_ON_SQLITE = Limits(32, per_person=2, per_team=2)
 # Registrations use mostly the processor: with more, a burst of them delays other teams (bench/neighbours).
 REGISTRATION_THREADS = Limits(32, per_person=2, per_team=2)
-QUEUE = Limits(20_000, per_person=500, per_team=500)
+QUEUE = Limits(20_000, per_person=500, per_team=1_000)
 # Equal to the time that a writer waits for the database's lock.
 QUEUE_SECONDS = 10.0
 
@@ -84,7 +84,7 @@ class OperationLimiter:
 
 
 def build_authentication_limiter() -> OperationLimiter:
-    """Build the limiter of authentication, whose people are the credentials as sent."""
+    """Build the limiter of authentication, whose people are the credentials that are checked."""
     return OperationLimiter(AUTHENTICATION_THREADS)
 
 

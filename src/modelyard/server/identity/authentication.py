@@ -67,7 +67,8 @@ class Caller:
 
     ``agent_id`` is set for agent keys that are bound to a machine.
 
-    ``key_hash`` is the digest of the secret that a key was presented with, and ``key_creator_id`` who made the key.
+    ``key_hash`` is the digest of the secret that a key was presented with. ``responsible_user_id`` is who made the key,
+    or took it over.
     """
 
     kind: CallerKind
@@ -79,12 +80,12 @@ class Caller:
     display_name: str
     agent_id: str | None
     key_hash: str | None = None
-    key_creator_id: UUID | None = None
+    responsible_user_id: UUID | None = None
 
     @property
     def person_id(self) -> UUID | None:
-        """The person whose requests these are: the user, or who made the key; a key without its creator for itself."""
-        return self.user_id or self.key_creator_id or self.credential_id
+        """The person that requests count to: the user, or who is responsible for the key; else the key itself."""
+        return self.user_id or self.responsible_user_id or self.credential_id
 
     @property
     def account(self) -> Account:
@@ -268,7 +269,7 @@ def _authenticate_key(
         display_name=_format_key_name(kind, row),
         agent_id=row.agent_id,
         key_hash=values["key_hash"],
-        key_creator_id=row.user_id,
+        responsible_user_id=row.user_id,
     )
     return caller, row
 
@@ -344,7 +345,7 @@ async def run_authentication(request: Request, token: str, check: Callable[[], A
         Unavailable: no thread became free in time.
     """
     limiter: OperationLimiter = request.app.state.authentication_limiter
-    caller = await limiter.run(Account(person=token), check)
+    caller = await limiter.run(Account(person=keys.digest(token)), check)
     set_account(request, caller.account)
     return caller
 

@@ -31,7 +31,7 @@ def load_team_context(session: Session, row: ImportRow | SourceCheckRunRow) -> T
         display_name=row.creator_name,
         agent_id=None,
         key_hash=credential.key_hash if credential else None,
-        key_creator_id=credential.user_id if credential else None,
+        responsible_user_id=credential.user_id if credential else None,
     )
     role = find_role(session, row.team_id, caller.user_id) if caller.user_id else None
     if acts_for_user and role is None:

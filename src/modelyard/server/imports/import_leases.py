@@ -67,24 +67,32 @@ def lease_next_import(
 
 
 def _list_waiting_accounts(session: Session, moment: datetime) -> list[Account]:
-    """Return the accounts that have an import to run now, in the order of their turns."""
+    """Return the accounts that have an import to run now, the next one first.
+
+    First those whose person and team have the fewest running imports, then those for which none has ended for the
+    longest time: for their person and team, then for just this account. Then the oldest import comes first.
+    """
     columns, since = (ImportRow.person_id, ImportRow.team_id), moment - _TURNS_REMEMBERED
-    running, ended = Usage(UNLIMITED), dict[Holder | None, datetime]()
+    running, ended = Usage(UNLIMITED), dict[Holder | Account | None, datetime]()
     for row in session.execute(select(*columns).where(_is_running(moment))):
         running.add(Account(*row))
-    last = func.max(ImportRow.finished_at)
+    last: Any = func.max(ImportRow.finished_at)
     recent = select(*columns, last).where(ImportRow.finished_at > since).group_by(*columns).order_by(last)
-    for *holders, ended_at in session.execute(recent):
-        ended |= {holder: ended_at or since for holder in holders if holder is not None}
+    for person, team, ended_at in session.execute(recent):
+        ended |= dict.fromkeys((person, team, Account(person, team)), ended_at)
+    # An import of an older release has no person.
+    ended.pop(None, None)
 
-    def get_turn(account: Account) -> tuple[int, datetime, str]:
-        """Return what is least for the account that comes next; of its person and team, the larger one."""
+    def get_order(account: Account) -> tuple[int, datetime, datetime]:
+        """Return what is least for the account that comes next."""
         of_person = running.people.get(account.person, 0) if account.person else 0
         count = max(of_person, running.teams.get(account.team, 0))
-        return count, max(ended.get(holder, since) for holder in account), str(account)
+        last_ended = max(ended.get(holder, since) for holder in account)
+        return count, last_ended, ended.get(account, since)
 
-    waiting = session.execute(select(*columns).where(WAITING, _is_due(moment)).distinct())
-    return sorted((Account(*row) for row in waiting), key=get_turn)
+    waiting = select(*columns).where(WAITING, _is_due(moment)).group_by(*columns)
+    rows = session.execute(waiting.order_by(func.min(ImportRow.created_at)))
+    return sorted((Account(*row) for row in rows), key=get_order)
 
 
 def _build_limits(session: Session, moment: datetime, *, may_convert: bool) -> ColumnElement[bool]:

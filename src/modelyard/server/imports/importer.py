@@ -46,7 +46,7 @@ from modelyard.server.storage.blob_store import StoreError, StoreFull
 from modelyard.server.storage.digest import ObjectHasher, ReadStopped
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.uploads import operations as uploads
-from modelyard.server.uploads.multipart import abort_own_upload, begin_multipart, restart_own_upload, touch_upload
+from modelyard.server.uploads.multipart import begin_multipart, release_own_upload, restart_own_upload, touch_upload
 from modelyard.server.uploads.tables import UploadRow
 from modelyard.wire import problems
 from modelyard.wire.imports.jobs import NewImport
@@ -293,20 +293,17 @@ class Importer:
         )
 
     def _fail(self, leased: LeasedImport, problem: problems.Problem) -> None:
-        """Free the quota that an import reserves, and record that it has failed for good.
-
-        In this order: a client that reads the failure can use the quota at once.
-        """
-        if not renew_import(self._database, leased):
-            return
-        with suppress(StoreError, problems.Unavailable):
-            abort_own_upload(self._database, self._objects.store, leased.row.team_id, leased.row.storage_key)
-        code = problem.slug.replace("-", "_")
+        """Record that an import has failed for good, and free the quota that it reserves."""
+        code, key = problem.slug.replace("-", "_"), leased.row.storage_key
         with self._database.writing(leased.row.team_id) as session:
             if not finish_import(session, leased, "failed", error=problem.detail, error_code=code):
                 return
             facts = {"model_path": leased.row.request["model_path"], "error": problem.detail}
             audit.record(session, SYSTEM, leased.row.team_id, "import.failed", leased.row.id, **facts)
+            multipart_id = release_own_upload(session, leased.row.team_id, key)
+        with suppress(StoreError):
+            if multipart_id is not None:
+                self._objects.store.abort_multipart(key, multipart_id)
         log.info("an import failed", extra={"import": str(leased.row.id), "why": problem.detail})
 
 

@@ -30,7 +30,7 @@ from modelyard.wire.versions import EXAMPLE_PREVIEW, PreviewFormat
 
 # Pictures are larger than other bodies, so a slow connection gets more time, and they have a budget of their own.
 PICTURE_SECONDS = 120.0
-PICTURE_BYTES = Limits(64 * MIB, per_person=32 * MIB, per_team=32 * MIB)
+PICTURE_BYTES = Limits(64 * MIB, per_person=20 * MIB, per_team=40 * MIB)
 # Rendering takes less than a second.
 PNG_QUEUE = Limits(1_000, per_person=16, per_team=16)
 

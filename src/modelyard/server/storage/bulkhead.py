@@ -25,8 +25,8 @@ from modelyard.server.storage.blob_store import (
 )
 from modelyard.server.storage.url_server import UrlServer
 
-# Each call holds a thread of an operation. Calls beyond a team's limit wait briefly in its queue, then fail.
-RUNNING, QUEUE = Limits(30, per_person=8, per_team=8), Limits(30, per_person=8, per_team=8)
+# Each call holds a thread of an operation. Calls beyond the limits wait briefly, and beyond the queue fail at once.
+RUNNING, QUEUE = Limits(30, per_person=8, per_team=8), Limits(12, per_person=4, per_team=4)
 QUEUE_SECONDS = 2.0
 
 

@@ -15,6 +15,7 @@ from modelyard.server.storage import blob_store
 from modelyard.server.storage.blob_store import MAX_PARTS, BlobStore
 from modelyard.server.teams.context import TeamContext, resolve_team_context_by_id
 from modelyard.server.teams.permissions import Operation
+from modelyard.server.uploads.discards import DiscardedObject, discard
 from modelyard.server.uploads.operations import (
     PUT_URL_LIFETIME,
     build_upload_not_found,
@@ -255,22 +256,32 @@ def abort_multipart(database: Database, store: BlobStore, caller: Caller, reques
 
 
 def abort_own_upload(database: Database, store: BlobStore, team_id: UUID, storage_key: str) -> None:
-    """Abort the multipart upload that the registry itself began for a team, and delete its parts. Idempotent.
+    """Abort an upload as ``release_own_upload``, and delete its parts now. Idempotent.
 
-    Does nothing for an upload that is registered, that has no parts, or that does not exist any more. A complete file
-    is removed when the upload expires.
+    Raises:
+        StoreError: the store refuses or does not answer; the parts are deleted later.
     """
-    with database.reading() as session:
-        upload = find_upload(session, team_id, storage_key)
-    if upload is None or upload.registered_at is not None or upload.multipart_id is None:
-        return
-    store.abort_multipart(storage_key, upload.multipart_id)
     with database.writing(team_id) as session:
-        current = find_upload(session, team_id, storage_key)
-        if current is not None and current.multipart_id == upload.multipart_id and current.registered_at is None:
-            current.multipart_id, current.aborted_at = None, now()
-            # The URL of its PUT request was not given out; it would count in the quota until it expires.
-            current.created_at = min(current.created_at, now() - PUT_URL_LIFETIME)
+        multipart_id = release_own_upload(session, team_id, storage_key)
+    if multipart_id is not None:
+        store.abort_multipart(storage_key, multipart_id)
+
+
+def release_own_upload(session: Session, team_id: UUID, storage_key: str) -> str | None:
+    """Abort the multipart upload that the registry itself began for a team, which frees its part of the quota.
+
+    Its parts are marked as discarded. Returns its id in the store; None, and changes nothing, for an upload that is
+    registered, that has no parts, or that does not exist any more. A complete file is removed when the upload expires.
+    """
+    upload = find_upload(session, team_id, storage_key)
+    if upload is None or upload.registered_at is not None or upload.multipart_id is None:
+        return None
+    multipart_id, moment = upload.multipart_id, now()
+    discard(session, [DiscardedObject(team_id, storage_key, multipart_id)], moment)
+    upload.multipart_id, upload.aborted_at = None, moment
+    # The URL of its PUT request was not given out; it would count in the quota until it expires.
+    upload.created_at = min(upload.created_at, moment - PUT_URL_LIFETIME)
+    return multipart_id
 
 
 def restart_own_upload(

@@ -74,7 +74,7 @@ class Verifier:
         # One team may occupy all workers but one: if its reads stall, the last one serves other teams.
         most = max(workers - 1, 1)
         self._running, self._order = Usage(replace(UNLIMITED, per_person=most, per_team=most)), FairOrder()
-        self._lock = threading.Lock()
+        self._lock, self._leasing = threading.Lock(), threading.Lock()
         self._leased: dict[UUID, LeasedBlob] = {}
         self._hashers: dict[UUID, ObjectHasher] = {}
         # Leases that the database may have though no thread holds them: the response to a commit was lost.
@@ -130,8 +130,12 @@ class Verifier:
             with self._lock:
                 self._lost.difference_update(lost)
         lease = new_id()
-        with self._remember_lost_lease(lease):
-            return lease_next_blob(self._database, self._order_waiting(), self._life, lease)
+        # One thread at a time: what it leases counts in the limits of the next one.
+        with self._leasing, self._remember_lost_lease(lease):
+            leased = lease_next_blob(self._database, self._order_waiting(), self._life, lease)
+            if leased is not None:
+                self._register(leased)
+            return leased
 
     @contextmanager
     def _remember_lost_lease(self, lease: UUID) -> Iterator[None]:
@@ -276,16 +280,22 @@ class Verifier:
         waiting = list_waiting_accounts(self._database)
         with self._lock:
             self._order.set_waiting(waiting)
-            return sorted(filter(self._running.fits, waiting), key=self._order.get_turn)
+            allowed = list(filter(self._running.fits, waiting))
+            for account in allowed:
+                self._order.catch_up(account)
+            return sorted(allowed, key=self._order.get_virtual_time)
 
-    @contextmanager
-    def _track(self, leased: LeasedBlob) -> Iterator[None]:
-        """Register the blob as leased here while the block runs, and charge its time to its account."""
-        began = time.monotonic()
+    def _register(self, leased: LeasedBlob) -> None:
+        """Register the blob as leased here, and count it in the limits of its account."""
         with self._lock:
             self._leased[leased.lease] = leased
             self._running.add(leased.account)
             self._order.charge(leased.account, BEGIN_SECONDS)
+
+    @contextmanager
+    def _track(self, leased: LeasedBlob) -> Iterator[None]:
+        """Charge the time of the block to the account of a registered blob, and unregister it at the end."""
+        began = time.monotonic()
         try:
             yield
         finally:
