@@ -13,6 +13,7 @@ from modelyard.wire.accounts import Login
 from modelyard.wire.teams import NewTeam
 from tests.fork_server import CAN_FORK, StartedProcess, start_program
 from tests.server.environments import create_migrated_file
+from tests.server.harness import MAX_TEAMS
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 EMAIL, PASSWORD = "ada@studio.example", "a long sentence is best"
@@ -57,6 +58,7 @@ def run_server(folder: Path) -> Iterator[Server]:
         "MODELYARD_OWNER_PASSWORD": PASSWORD,
         "MODELYARD_SINGLE_PUT_LIMIT": "8000000",
         "MODELYARD_PART_SIZE": "5242880",
+        "MODELYARD_MAX_TEAMS": str(MAX_TEAMS),
     }
     log = folder / "server.log"
     log.touch()

@@ -52,6 +52,38 @@ def record_queries(engine: Engine, *, of_all_threads: bool = False) -> Iterator[
         _recordings.reset(reset)
 
 
+class CountedSteps:
+    """How many steps of its virtual machine SQLite has taken for statements, to the nearest ten of each."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def count(self) -> int:
+        """Add the steps between two calls; return 0, so that SQLite goes on."""
+        self.steps += _STEPS_PER_CALL
+        return 0
+
+
+# Each call of Python costs more than a step.
+_STEPS_PER_CALL = 10
+
+
+@contextmanager
+def count_sqlite_steps(engine: Engine) -> Iterator[CountedSteps]:
+    """Count the steps of all statements in transactions that begin while the block runs, in any thread."""
+    counted = CountedSteps()
+
+    def begin(connection: Connection) -> None:
+        driver: Any = connection.connection.dbapi_connection
+        driver.set_progress_handler(counted.count, _STEPS_PER_CALL)
+
+    event.listen(engine, "begin", begin)
+    try:
+        yield counted
+    finally:
+        event.remove(engine, "begin", begin)
+
+
 @contextmanager
 def record_statements(engine: Engine | Connection) -> Iterator[list[str]]:
     """Record every statement that this thread sends through the engine; one with many sets of values counts once."""

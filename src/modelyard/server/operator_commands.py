@@ -150,7 +150,7 @@ def collect_garbage_now(data_dir: Path | None, grace_seconds: int | None, *, dry
     with exit_on_operator_errors(), open_store_beside_server(settings) as (database, store):
         collected = collect_garbage(database, store, settings, RunOptions(grace, is_dry=dry_run))
     typer.echo(json.dumps(asdict(collected)) if as_json else _format_collected(collected, is_dry=dry_run))
-    if collected.failures or not collected.is_complete:
+    if collected.failures or collected.failed_teams or not collected.is_complete:
         raise typer.Exit(1)
 
 
@@ -164,4 +164,6 @@ def _format_collected(collected: CollectionResult, *, is_dry: bool) -> str:
         lines.append(f"{collected.unknown_files} files are unknown to this database and were kept.")
     if collected.failures:
         lines.append(f"{collected.failures} files could not be read or removed; the log says why. Try again.")
+    if collected.failed_teams:
+        lines.append(f"Of {collected.failed_teams} teams not all could be removed; the log says why. Try again.")
     return "\n".join(lines)

@@ -7,11 +7,9 @@ import pytest
 from sqlalchemy import update
 
 from modelyard.server.database.base import now
-from modelyard.server.database.engine import is_sqlite
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from tests.server.garbage.garbage_team import GarbageTeam
 from tests.server.harness import make_model_file
-from tests.server.query_plans import record_queries
 
 pytestmark = pytest.mark.slow
 
@@ -130,18 +128,6 @@ def test_collect_restored_version_is_kept_for_the_days_from_now_on(team: Garbage
     team.owner.post(f"/models/{model_id}/versions/1/restore")
     assert team.collect().versions == 1
     assert list_numbers(team, model_id) == [3, 1]
-
-
-def test_collect_finds_expired_versions_by_indexes_of_few_rows(team: GarbageTeam) -> None:
-    engine = team.resources.database.engine
-    if not is_sqlite(engine):
-        pytest.skip("PostgreSQL chooses by its statistics, and reads small tables whole")
-    with record_queries(engine) as statements:
-        team.collect(is_dry=True)
-    with engine.connect() as connection:
-        plans = [plan for plan in statements.plans(connection) if "model_versions" in plan]
-    assert any("ix_model_versions_deleted_at" in plan for plan in plans), plans
-    assert any("ix_models_several_versions" in plan for plan in plans), plans
 
 
 def pin_first_version(team: GarbageTeam, model_id: str) -> str:

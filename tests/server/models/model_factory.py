@@ -50,28 +50,14 @@ class TeamModels:
 
     def insert_blob(self, **columns: Any) -> UUID:
         """Insert a verified blob with these hashes, and return its id."""
-        blob_id = uuid4()
-        row = {
-            "id": blob_id,
-            "team_id": self.team_id,
-            "sha256": "0" * 64,
-            "size": 1,
-            "store_key": str(blob_id),
-            "verification": "verified",
-            "verified_at": BEGAN,
-            "tries": 0,
-            "created_at": BEGAN,
-        }
-        self._insert_rows(BlobRow, [row | columns])
+        row = build_blob_row(self.team_id, **columns)
+        self._insert_rows(BlobRow, [row])
+        blob_id: UUID = row["id"]
         return blob_id
 
     def _insert_team(self) -> None:
-        self._insert_rows(
-            TeamRow, [{"id": self.team_id, "display_name": "Large", "pickle_policy": "block", "created_at": BEGAN}]
-        )
-        self._insert_rows(
-            TeamTotalsRow, [{"team_id": self.team_id, "revision": 1, "living_models": 0, "stored_bytes": 0}]
-        )
+        self._insert_rows(TeamRow, [build_team_row(self.team_id)])
+        self._insert_rows(TeamTotalsRow, [build_totals_row(self.team_id)])
 
     def insert(self, models: Iterable[ModelSpec]) -> list[UUID]:
         """Insert models with their tags, and return their ids in the same order."""
@@ -79,9 +65,9 @@ class TeamModels:
 
     def insert_rows(self, models: Iterable[ModelSpec]) -> list[dict[str, Any]]:
         """Insert models with their tags, and return their column values in the same order."""
-        rows = [self._build_row(model) for model in models]
+        rows = [build_model_row(self.team_id, self._blob_id, model) for model in models]
         self._insert_rows(ModelRow, rows)
-        self._insert_rows(ModelVersionRow, [self._build_version(row) for row in rows])
+        self._insert_rows(ModelVersionRow, [build_version_row(row) for row in rows])
         copied = ("team_id", "created_at")
         self._insert_rows(
             ModelTagRow,
@@ -114,37 +100,67 @@ class TeamModels:
             with self.database.writing(self.team_id) as session:
                 session.connection().execute(insert(get_table(table)), rows)
 
-    def _build_row(self, model: ModelSpec) -> dict[str, Any]:
-        created_at = BEGAN + timedelta(seconds=model.second)
-        row = {
-            "id": new_id(),
-            "team_id": self.team_id,
-            "display_name": model.name,
-            "model_type": model.model_type,
-            "canonical_type": model.model_type,
-            "model_path": "a",
-            "path_key": str(uuid4()),
-            "storage_key": "a",
-            "blob_id": self._blob_id,
-            "file_size": 1 + model.second * 7919 % 1000,
-            "file_hash": "sha256:" + "0" * 64,
-            "model_status": "active",
-            "verification": "verified",
-            "creator_kind": "user",
-            "creator_name": "Ada Lovelace",
-            "tags": [*model.tags],
-            "required_labels": [],
-            "facts": {},
-            "current_version": 1,
-            "etag_counter": 1,
-            "created_at": created_at,
-            "updated_at": created_at,
-            "deleted_at": None,
-        } | model.columns
-        return row | {"searched": build_search_text(row)}
 
-    def _build_version(self, model: dict[str, Any], number: int = 1, **columns: Any) -> dict[str, Any]:
-        """Return the row of a version with the model's content."""
-        copied = ("storage_key", "blob_id", "file_size", "file_hash", "facts", "verification", "created_at")
-        row = {name: model[name] for name in (*copied, "team_id", "creator_kind", "creator_name")}
-        return row | {"model_id": model["id"], "number": number} | columns
+def build_team_row(team_id: UUID, **columns: Any) -> dict[str, Any]:
+    """Return the row of a team."""
+    return {"id": team_id, "display_name": "Large", "pickle_policy": "block", "created_at": BEGAN} | columns
+
+
+def build_totals_row(team_id: UUID) -> dict[str, Any]:
+    """Return the row of the totals of a team that has nothing yet."""
+    return {"team_id": team_id, "revision": 1, "living_models": 0, "stored_bytes": 0}
+
+
+def build_blob_row(team_id: UUID, **columns: Any) -> dict[str, Any]:
+    """Return the row of a verified blob."""
+    blob_id = uuid4()
+    row = {
+        "id": blob_id,
+        "team_id": team_id,
+        "sha256": "0" * 64,
+        "size": 1,
+        "store_key": str(blob_id),
+        "verification": "verified",
+        "verified_at": BEGAN,
+        "tries": 0,
+        "created_at": BEGAN,
+    }
+    return row | columns
+
+
+def build_model_row(team_id: UUID, blob_id: UUID, model: ModelSpec) -> dict[str, Any]:
+    """Return the row of a model of a team whose content is a blob."""
+    created_at = BEGAN + timedelta(seconds=model.second)
+    row = {
+        "id": new_id(),
+        "team_id": team_id,
+        "display_name": model.name,
+        "model_type": model.model_type,
+        "canonical_type": model.model_type,
+        "model_path": "a",
+        "path_key": str(uuid4()),
+        "storage_key": "a",
+        "blob_id": blob_id,
+        "file_size": 1 + model.second * 7919 % 1000,
+        "file_hash": "sha256:" + "0" * 64,
+        "model_status": "active",
+        "verification": "verified",
+        "creator_kind": "user",
+        "creator_name": "Ada Lovelace",
+        "tags": [*model.tags],
+        "required_labels": [],
+        "facts": {},
+        "current_version": 1,
+        "etag_counter": 1,
+        "created_at": created_at,
+        "updated_at": created_at,
+        "deleted_at": None,
+    } | model.columns
+    return row | {"searched": build_search_text(row)}
+
+
+def build_version_row(model: dict[str, Any], number: int = 1, **columns: Any) -> dict[str, Any]:
+    """Return the row of a version with the model's content."""
+    copied = ("storage_key", "blob_id", "file_size", "file_hash", "facts", "verification", "created_at")
+    row = {name: model[name] for name in (*copied, "team_id", "creator_kind", "creator_name")}
+    return row | {"model_id": model["id"], "number": number} | columns

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid, false
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
@@ -15,7 +15,12 @@ class CollectionRow(Row):
     """A collection of a team. ``name_key`` is equal for names that differ in case only; lists are sorted by it."""
 
     __tablename__ = "collections"
-    __table_args__ = (UniqueConstraint("team_id", "name_key"),)
+    __table_args__ = (
+        UniqueConstraint("team_id", "name_key"),
+        Index(
+            "ix_collections_pinned", "team_id", sqlite_where=text("is_pinned = 1"), postgresql_where=text("is_pinned")
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
@@ -74,7 +79,7 @@ class CollectionEntryRow(Row):
 
     __tablename__ = "collection_entries"
     __table_args__ = (
-        Index("ix_collection_entries_model_id", "model_id", "collection_id", "number"),
+        Index("ix_collection_entries_model_id", "model_id", "collection_id", "number", "model_version"),
         {"sqlite_with_rowid": False},
     )
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from modelyard.server.database.session import Database
+from modelyard.server.garbage.expected_blobs import count_expected_blobs
 from modelyard.server.garbage.expired_rows import delete_expired_uploads, empty_trash
-from modelyard.server.garbage.expired_versions import purge_versions
-from modelyard.server.garbage.removal import count_objects, remove_discarded_objects
+from modelyard.server.garbage.expired_versions import purge_by_retention, purge_trash
+from modelyard.server.garbage.removal import remove_discarded_objects
 from modelyard.server.garbage.run_state import CollectionResult, CollectionRun, RunOptions, RunStopped
 from modelyard.server.garbage.store_scan import scan_store
 from modelyard.server.garbage.unused_blobs import delete_unused_blobs
@@ -24,24 +26,24 @@ def collect_garbage(
 ) -> CollectionResult:
     """Remove what has expired and what nothing references, or only count it if ``options.is_dry``; log the result.
 
-    May run while requests are served and beside another run, and may be interrupted anywhere. The result is not
-    complete if ``may_continue`` has returned False, or if the store does not answer: what is left is found by the next
-    run.
+    May run while requests are served and beside another run, and may be interrupted anywhere. A team whose rows cannot
+    be removed is counted and left out, so that it does not keep the garbage of the others. The result is not complete
+    if ``may_continue`` has returned False, or if the store does not answer: what is left is found by the next run.
 
     Raises:
-        Unavailable, StorageFull: the database refuses.
+        Unavailable, StorageFull: the database refuses, and not one team only.
     """
     run = CollectionRun(database, store, settings, options or RunOptions(), may_continue)
     run.collected.is_complete = False
     with suppress(RunStopped, StoreUnavailable):
         empty_trash(run)
-        purge_versions(run)
-        for discarded in delete_expired_uploads(run):
-            # In a dry run these rows still exist; they are counted if their objects would be removed at once.
-            if run.options.is_dry and run.moment <= run.discarded_before:
-                count_objects(run, discarded)
-        for discarded in delete_unused_blobs(run):
-            count_objects(run, discarded)
+        purge_trash(run)
+        purged = purge_by_retention(run)
+        delete_expired_uploads(run)
+        delete_unused_blobs(run)
+        if run.options.is_dry:
+            for team in purged:
+                run.call_for_team(team.team_id, partial(count_expected_blobs, run, team))
         delete_unused_previews(run)
         remove_discarded_objects(run)
         if run.options.is_thorough:

@@ -1,14 +1,18 @@
 """Expired models and uploads: found in pages, and checked again in the transaction that deletes them."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Row, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.collections.pins import build_pinned_model_condition
-from modelyard.server.garbage.run_state import CollectionRun, group_by_team
+from modelyard.server.garbage.removal import count_objects
+from modelyard.server.garbage.run_state import DELETED_AT_ONCE, CollectionRun, group_by_team, split_by_weight
 from modelyard.server.garbage.unused_blobs import (
     build_kept_condition,
     list_blobs_of_versions,
@@ -18,10 +22,14 @@ from modelyard.server.garbage.unused_blobs import (
 from modelyard.server.garbage.unused_previews import mark_unused_previews
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.tables import TeamRow
-from modelyard.server.uploads.discards import DiscardedObject, discard
+from modelyard.server.uploads.discards import discard
 from modelyard.server.uploads.tables import UploadRow
 
 _ABORTED_RETENTION = timedelta(days=1)
+_query = select(
+    *(ModelRow.id, ModelRow.team_id, ModelRow.deleted_at, ModelRow.version_count),
+    *(ModelRow.file_count, ModelRow.file_hash, ModelRow.created_at),
+)
 
 
 def empty_trash(run: CollectionRun) -> None:
@@ -31,21 +39,42 @@ def empty_trash(run: CollectionRun) -> None:
     """
     before = run.moment - timedelta(days=run.settings.trash_days)
     is_old = and_(ModelRow.deleted_at < before, ~build_pinned_model_condition())
-    is_kept = build_kept_condition(before)
     is_of_deleted_team = ModelRow.team_id.in_(select(TeamRow.id).where(TeamRow.deleted_at < before))
-    query = select(ModelRow.id, ModelRow.team_id, ModelRow.deleted_at)
     pages = chain(
-        run.iterate_pages(query.where(is_old), ModelRow.deleted_at, ModelRow.id),
-        run.iterate_pages(query.where(is_of_deleted_team, is_kept), ModelRow.id),
+        run.iterate_pages(_query.where(is_old), ModelRow.deleted_at, ModelRow.id),
+        _iterate_deleted_teams(run, before),
     )
     for page in pages:
-        if run.options.is_dry:
-            run.collected.models += len(page)
-            continue
-        for team_id, models in group_by_team(page).items():
-            is_in_page = ModelRow.id.in_([model.id for model in models])
-            with run.database.writing(team_id) as session:
-                run.collected.models += _delete_models(session, run, is_in_page & or_(is_old, is_of_deleted_team))
+        run.call_for_teams(page, partial(_delete_models_of_team, run, or_(is_old, is_of_deleted_team)))
+
+
+def _iterate_deleted_teams(run: CollectionRun, before: datetime) -> Iterator[Sequence[Row[Any]]]:
+    """Yield pages of the other models of each team that was deleted before that time, in the order of an index."""
+    has_models = select(ModelRow.id).where(ModelRow.team_id == TeamRow.id).exists()
+    teams = select(TeamRow.id, TeamRow.deleted_at).where(TeamRow.deleted_at < before, has_models)
+    for page in run.iterate_pages(teams, TeamRow.deleted_at, TeamRow.id):
+        for team in page:
+            models = _query.where(ModelRow.team_id == team.id, build_kept_condition(before))
+            yield from run.iterate_pages(models, ModelRow.file_hash, ModelRow.created_at, ModelRow.id)
+
+
+def _delete_models_of_team(
+    run: CollectionRun, condition: ColumnElement[bool], team_id: UUID, models: Sequence[Row[Any]]
+) -> None:
+    """Delete those of one team's models that meet a condition under the team's lock too; a dry run counts them all."""
+    if run.options.is_dry:
+        run.collected.models += len(models)
+        return
+    for part in split_by_weight(models, _count_deleted_rows, DELETED_AT_ONCE):
+        run.check_may_continue()
+        with run.writing(team_id) as session:
+            count = _delete_models(session, run, ModelRow.id.in_([model.id for model in part]) & condition)
+        run.collected.models += count
+
+
+def _count_deleted_rows(model: Row[Any]) -> int:
+    """Return about how many versions, and files of folders, are deleted with a model."""
+    return int(model.version_count) * (1 + (model.file_count or 0))
 
 
 def _delete_models(session: Session, run: CollectionRun, condition: ColumnElement[bool]) -> int:
@@ -61,11 +90,10 @@ def _delete_models(session: Session, run: CollectionRun, condition: ColumnElemen
     return len(model_ids)
 
 
-def delete_expired_uploads(run: CollectionRun) -> Iterator[list[DiscardedObject]]:
-    """Delete uploads unused for ``upload_days`` or aborted a day ago; yield the objects discarded with them.
+def delete_expired_uploads(run: CollectionRun) -> None:
+    """Delete uploads unused for ``upload_days`` or aborted a day ago, and discard their objects.
 
-    Registered uploads stay, except those without a blob, which older releases left. Works while it is iterated. Yields
-    one list for each team of a page. In a dry run nothing is deleted or discarded.
+    Registered uploads stay, except those without a blob, which older releases left. A dry run only counts.
     """
     is_open = UploadRow.registered_at.is_(None)
     is_unused = UploadRow.touched_at < run.moment - timedelta(days=run.settings.upload_days)
@@ -74,26 +102,27 @@ def delete_expired_uploads(run: CollectionRun) -> Iterator[list[DiscardedObject]
     is_old = is_open & or_(is_unused, is_aborted)
     # Older releases kept such rows until their objects were removed.
     is_abandoned = UploadRow.registered_at.is_not(None) & UploadRow.blob_id.is_(None)
-    yield from _delete_uploads(run, is_abandoned, is_counted=False)
-    yield from _delete_uploads(run, is_old, is_counted=True)
+    for condition in (is_abandoned, is_old):
+        query = select(UploadRow.id, UploadRow.team_id, UploadRow.touched_at).where(condition)
+        for page in run.iterate_pages(query, UploadRow.touched_at, UploadRow.id):
+            run.call_for_teams(page, partial(_delete_uploads, run, condition))
 
 
 def _delete_uploads(
-    run: CollectionRun, condition: ColumnElement[bool], *, is_counted: bool
-) -> Iterator[list[DiscardedObject]]:
-    """Delete the uploads that meet a condition; yield the objects discarded with them, by page and team.
+    run: CollectionRun, condition: ColumnElement[bool], team_id: UUID, rows: Sequence[Row[Any]]
+) -> None:
+    """Delete those of one team's uploads that meet a condition, and count those that were not registered.
 
-    In a dry run nothing is deleted. Only with ``is_counted`` the uploads are counted in the result.
+    A dry run counts them, and their objects if these would be removed at once.
     """
-    for page in run.iterate_pages(select(UploadRow.id, UploadRow.team_id).where(condition), UploadRow.id):
-        for team_id, rows in group_by_team(page).items():
-            is_in_page = UploadRow.id.in_([upload.id for upload in rows])
-            with run.database.reading() if run.options.is_dry else run.database.writing(team_id) as session:
-                uploads = session.scalars(select(UploadRow).where(is_in_page, condition)).all()
-                run.collected.uploads += len(uploads) if is_counted else 0
-                discarded = [item for upload in uploads for item in list_objects_of_upload(upload)]
-                if not run.options.is_dry:
-                    discard(session, discarded, run.moment)
-                    session.execute(delete(UploadRow).where(UploadRow.id.in_([upload.id for upload in uploads])))
-                    mark_unused_blobs(session, [upload.blob_id for upload in uploads if upload.blob_id], run)
-            yield discarded
+    is_expired = UploadRow.id.in_([upload.id for upload in rows]) & condition
+    with run.database.reading() if run.options.is_dry else run.writing(team_id) as session:
+        uploads = session.scalars(select(UploadRow).where(is_expired)).all()
+        discarded = [item for upload in uploads for item in list_objects_of_upload(upload)]
+        if not run.options.is_dry:
+            discard(session, discarded, run.moment)
+            session.execute(delete(UploadRow).where(UploadRow.id.in_([upload.id for upload in uploads])))
+            mark_unused_blobs(session, [upload.blob_id for upload in uploads if upload.blob_id], run)
+    run.collected.uploads += sum(upload.registered_at is None for upload in uploads)
+    if run.options.is_dry and run.moment <= run.discarded_before:
+        count_objects(run, discarded)

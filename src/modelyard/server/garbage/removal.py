@@ -27,7 +27,7 @@ def remove_discarded_objects(run: CollectionRun) -> None:
             count_objects(run, discarded)
             continue
         removed = [item for item in _claim_discarded(run, discarded) if remove_object(run, item)]
-        with run.database.writing(run.scope) as session:
+        with run.writing(run.scope) as session:
             session.execute(
                 delete(DiscardedRow).where(_names.in_([(item.store_key, item.multipart_id) for item in removed]))
             )
@@ -43,7 +43,7 @@ def _claim_discarded(run: CollectionRun, discarded: Sequence[DiscardedObject]) -
     is_served = select(BlobRow.id).where(BlobRow.store_key == DiscardedRow.store_key).exists()
     is_object = DiscardedRow.multipart_id == ""
     is_claimable = same & (DiscardedRow.since <= run.discarded_before) & ~(is_object & is_served)
-    with run.database.writing(run.scope) as session:
+    with run.writing(run.scope) as session:
         execute_and_count(session, update(DiscardedRow).where(is_claimable).values(taken_at=run.moment))
         claimed = session.execute(
             select(DiscardedRow.store_key, DiscardedRow.multipart_id).where(same, DiscardedRow.taken_at.is_not(None))

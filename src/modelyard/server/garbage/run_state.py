@@ -3,32 +3,42 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Row, Select, literal, tuple_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, StoreError, StoreUnavailable
+from modelyard.wire.problems import StorageFull, Unavailable
 
 # Longer than any signed URL is valid, so that downloads and registrations that have upload can finish.
 GRACE = timedelta(hours=2)
-# Rows in one transaction, at most.
+# Rows that one statement reads, at most.
 PAGE = 500
+# Versions, and files of folders, that one transaction deletes, at most; more only if one version or model has more.
+DELETED_AT_ONCE = 20 * PAGE
 # After so many failures of the store in a row the run stops.
 _MAX_FAILURES_IN_A_ROW = 3
+# After so many teams in a row whose transactions the database refused, it is not one team's lock.
+_MAX_REFUSED_TEAMS_IN_A_ROW = 10
 log = logging.getLogger("modelyard.garbage")
 
 
 @dataclass
 class CollectionResult:
-    """What one run removed, or would remove; ``files`` and ``bytes`` count stored objects."""
+    """What one run removed, or would remove; ``files`` and ``bytes`` count stored objects.
+
+    ``failed_teams`` counts teams whose rows could not be removed: they are left to the next run.
+    """
 
     models: int = 0
     versions: int = 0
@@ -37,6 +47,7 @@ class CollectionResult:
     bytes: int = 0
     unknown_files: int = 0
     failures: int = 0
+    failed_teams: int = 0
     is_complete: bool = True
 
 
@@ -61,15 +72,30 @@ class HasTeam(Protocol):
         """The id of the team."""
 
 
-Item = TypeVar("Item", bound=HasTeam)
+Item = TypeVar("Item")
+TeamItem = TypeVar("TeamItem", bound=HasTeam)
+Result = TypeVar("Result")
 
 
-def group_by_team(items: Iterable[Item]) -> dict[UUID, list[Item]]:
+def group_by_team(items: Iterable[TeamItem]) -> dict[UUID, list[TeamItem]]:
     """Group items by team, since a writing transaction belongs to one team."""
-    groups = defaultdict[UUID, list[Item]](list)
+    groups = defaultdict[UUID, list[TeamItem]](list)
     for item in items:
         groups[item.team_id].append(item)
     return groups
+
+
+def split_by_weight(items: Iterable[Item], weigh: Callable[[Item], int], limit: int) -> Iterator[list[Item]]:
+    """Yield the items in parts that weigh at most ``limit``; an item that weighs more is a part of its own."""
+    part, weight = list[Item](), 0
+    for item in items:
+        weight += weigh(item)
+        if part and weight > limit:
+            yield part
+            part, weight = [], weigh(item)
+        part.append(item)
+    if part:
+        yield part
 
 
 class CollectionRun:
@@ -89,6 +115,8 @@ class CollectionRun:
         self.scope = new_id()
         self._may_go_on = may_continue
         self._failures_in_a_row = 0
+        self._failed_teams = set[UUID]()
+        self._refused_teams_in_a_row = 0
         with database.reading() as session:
             self.moment = get_database_time(session)
 
@@ -126,6 +154,52 @@ class CollectionRun:
             if len(page) < PAGE:
                 return
             after = page[-1]
+
+    def call_for_teams(self, items: Iterable[TeamItem], call: Callable[[UUID, list[TeamItem]], object]) -> None:
+        """Call with each team and its items; see ``call_for_team`` for failures."""
+        for team_id, of_team in group_by_team(items).items():
+            self.call_for_team(team_id, partial(call, team_id, of_team))
+
+    def call_for_team(self, team_id: UUID, call: Callable[[], Result]) -> Result | None:
+        """Return the result of one team's work; None if it failed, so that the run continues with the other teams.
+
+        A failure is counted and logged. The rest of the run leaves the team out: its work is not called.
+
+        Raises:
+            RunStopped, StoreUnavailable, StorageFull: this is not about one team.
+            Unavailable: the database has refused the transactions of too many teams in a row.
+        """
+        if team_id in self._failed_teams:
+            return None
+        try:
+            result = call()
+        except (RunStopped, StoreUnavailable, StorageFull):
+            raise
+        except Unavailable as problem:
+            facts = {"team": str(team_id), "why": problem.detail}
+            log.warning("a team's garbage was not removed; the next run tries again", extra=facts)
+            self._record_failed_team(team_id)
+            self._refused_teams_in_a_row += 1
+            if self._refused_teams_in_a_row >= _MAX_REFUSED_TEAMS_IN_A_ROW:
+                raise
+            return None
+        except Exception:  # whatever is wrong with one team's rows must not keep the garbage of all others
+            log.exception("a team's garbage was not removed", extra={"team": str(team_id)})
+            self._record_failed_team(team_id)
+            return None
+        return result
+
+    @contextmanager
+    def writing(self, team_id: UUID) -> Iterator[Session]:
+        """Open a transaction that writes; see ``Database.writing``. A commit shows that the database works."""
+        with self.database.writing(team_id) as session:
+            yield session
+        self._refused_teams_in_a_row = 0
+
+    def _record_failed_team(self, team_id: UUID) -> None:
+        """Count a team, and leave it out of the rest of the run."""
+        self._failed_teams.add(team_id)
+        self.collected.failed_teams += 1
 
     def call_store(self, call: Callable[[], None], **facts: object) -> bool:
         """Run a call of the store; return False if it failed, so that the run continues with the next object.

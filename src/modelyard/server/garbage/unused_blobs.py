@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, delete, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, case, delete, false, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from modelyard.server import revisions
 from modelyard.server.database.session import execute_and_count
-from modelyard.server.garbage.run_state import PAGE, CollectionRun, group_by_team
-from modelyard.server.garbage.version_retention import build_expired_condition
+from modelyard.server.garbage.removal import count_objects
+from modelyard.server.garbage.run_state import PAGE, CollectionRun
+from modelyard.server.garbage.version_retention import build_trash_condition
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.uploads.discards import DiscardedObject, discard
@@ -19,7 +21,10 @@ from modelyard.server.uploads.tables import BlobRow, UploadRow
 
 # Blobs that one statement compares with versions and uploads, at most.
 _IDS_PER_RANGE = 20 * PAGE
-_COLUMNS = (BlobRow.id, BlobRow.team_id, BlobRow.store_key, BlobRow.size, BlobRow.unused_since)
+is_version_of_file = and_(
+    ModelVersionRow.model_id == FolderFileRow.model_id, ModelVersionRow.number == FolderFileRow.number
+)
+BLOB_COLUMNS = (BlobRow.id, BlobRow.team_id, BlobRow.store_key, BlobRow.size, BlobRow.unused_since)
 
 
 def mark_unused_blobs(session: Session, blob_ids: Iterable[UUID], run: CollectionRun) -> None:
@@ -33,20 +38,35 @@ def mark_unused_blobs(session: Session, blob_ids: Iterable[UUID], run: Collectio
         execute_and_count(session, update(BlobRow).where(unmarked).values(unused_since=run.moment))
 
 
-def delete_unused_blobs(run: CollectionRun) -> Iterator[list[DiscardedObject]]:
+def delete_unused_blobs(run: CollectionRun) -> None:
     """Delete blobs that were unused for the grace time, and discard their objects; mark blobs that are unused now.
 
-    Works while it is iterated. Yields their objects in a dry run, which deletes nothing, and else nothing.
+    A dry run only counts their objects.
     """
     for page in _list_unused(run):
-        due = [blob for blob in page if (blob.unused_since or run.moment) <= run.discarded_before]
-        if run.options.is_dry:
-            yield [DiscardedObject(blob.team_id, blob.store_key, size=blob.size) for blob in due]
-            continue
-        for team_id, blobs in group_by_team(page).items():
-            with run.database.writing(team_id) as session:
-                mark_unused_blobs(session, [blob.id for blob in blobs], run)
-                _delete_blobs(session, [blob.id for blob in blobs if blob in due], run)
+        run.call_for_teams(page, partial(_delete_of_team, run))
+
+
+def _delete_of_team(run: CollectionRun, team_id: UUID, blobs: Sequence[Row[Any]]) -> None:
+    """Delete those of one team's blobs that are due, and mark the others; a dry run only counts those that are due."""
+    if run.options.is_dry:
+        count_due_blobs(run, blobs)
+        return
+    due = _list_due(run, blobs)
+    with run.writing(team_id) as session:
+        mark_unused_blobs(session, [blob.id for blob in blobs], run)
+        _delete_blobs(session, [blob.id for blob in due], run)
+
+
+def count_due_blobs(run: CollectionRun, blobs: Sequence[Row[Any]]) -> None:
+    """Count the objects of those of the blobs that are due; see ``BLOB_COLUMNS`` for their columns."""
+    objects = [DiscardedObject(blob.team_id, blob.store_key, size=blob.size) for blob in _list_due(run, blobs)]
+    count_objects(run, objects)
+
+
+def _list_due(run: CollectionRun, blobs: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Return the blobs that were unused for the grace time; one that is not marked is unused from this run on."""
+    return [blob for blob in blobs if (blob.unused_since or run.moment) <= run.discarded_before]
 
 
 def _list_unused(run: CollectionRun) -> Iterator[Sequence[Row[Any]]]:
@@ -54,11 +74,12 @@ def _list_unused(run: CollectionRun) -> Iterator[Sequence[Row[Any]]]:
     unreferenced = _is_unreferenced(run if run.options.is_dry else None)
     if not run.options.is_thorough:
         yield from run.iterate_pages(
-            select(*_COLUMNS).where(BlobRow.unused_since <= run.discarded_before, unreferenced), BlobRow.id
+            select(*BLOB_COLUMNS).where(BlobRow.unused_since <= run.discarded_before, unreferenced),
+            *(BlobRow.unused_since, BlobRow.id),
         )
         return
     for id_range in _split_ids(run):
-        yield from run.iterate_pages(select(*_COLUMNS).where(id_range, unreferenced), BlobRow.id)
+        yield from run.iterate_pages(select(*BLOB_COLUMNS).where(id_range, unreferenced), BlobRow.id)
 
 
 def _split_ids(run: CollectionRun) -> Iterator[ColumnElement[bool]]:
@@ -81,42 +102,50 @@ def build_kept_condition(before: datetime) -> ColumnElement[bool]:
     return or_(ModelRow.deleted_at.is_(None), ModelRow.deleted_at >= before)
 
 
+def build_remaining_condition(run: CollectionRun) -> ColumnElement[bool]:
+    """Build the condition that neither the trash of models nor that of versions is emptied of a version by this run.
+
+    For a query of ``ModelVersionRow`` with its ``ModelRow``. It does not ask for the retention of versions.
+    """
+    trashed = run.moment - timedelta(days=run.settings.trash_days)
+    deleted_teams = select(TeamRow.id).where(TeamRow.deleted_at < trashed)
+    return and_(
+        build_kept_condition(trashed),
+        ModelRow.team_id.not_in(deleted_teams),
+        # A comparison with a missing time is null, which is no "no".
+        ~func.coalesce(build_trash_condition(run), false()),
+    )
+
+
+def build_uploading_condition(after_run: CollectionRun | None) -> ColumnElement[bool]:
+    """Build the condition that an open upload references a blob; with ``after_run``, one that this run leaves."""
+    uploads = select(UploadRow.id).where(UploadRow.blob_id == BlobRow.id, UploadRow.registered_at.is_(None))
+    if after_run is not None:
+        touched = after_run.moment - timedelta(days=after_run.settings.upload_days)
+        # As a case: else SQLite reads the index of all that were touched, for each blob.
+        uploads = uploads.where(case((UploadRow.touched_at >= touched, true()), else_=false()))
+    return uploads.exists()
+
+
 def _is_unreferenced(after_run: CollectionRun | None = None) -> ColumnElement[bool]:
     """Build the condition that no version, in the trash or not, no file of one and no open upload references a blob.
 
-    With ``after_run``, as it will be after that run has removed what has expired.
+    With ``after_run``, as it will be after that run has removed what has expired, except by the retention of versions.
     """
     versions = select(ModelVersionRow.model_id).where(ModelVersionRow.blob_id == BlobRow.id)
-    is_its_version = and_(
-        ModelVersionRow.model_id == FolderFileRow.model_id, ModelVersionRow.number == FolderFileRow.number
-    )
-    files = (
-        select(FolderFileRow.model_id).join(ModelVersionRow, is_its_version).where(FolderFileRow.blob_id == BlobRow.id)
-    )
-    uploads = select(UploadRow.id).where(UploadRow.blob_id == BlobRow.id, UploadRow.registered_at.is_(None))
+    files = select(FolderFileRow.model_id).join(ModelVersionRow, is_version_of_file)
+    files = files.where(FolderFileRow.blob_id == BlobRow.id)
     if after_run is not None:
-        trashed = after_run.moment - timedelta(days=after_run.settings.trash_days)
-        deleted_teams = select(TeamRow.id).where(TeamRow.deleted_at < trashed)
-        is_kept = (
-            build_kept_condition(trashed),
-            ModelRow.team_id.not_in(deleted_teams),
-            # A comparison with a missing time is null, which is no "no".
-            ~func.coalesce(build_expired_condition(after_run), false()),
-        )
-        versions = versions.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(*is_kept)
-        files = files.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(*is_kept)
-        touched = after_run.moment - timedelta(days=after_run.settings.upload_days)
-        uploads = uploads.where(UploadRow.touched_at >= touched)
-    return ~versions.exists() & ~files.exists() & ~uploads.exists()
+        remains = build_remaining_condition(after_run)
+        versions = versions.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(remains)
+        files = files.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(remains)
+    return ~versions.exists() & ~files.exists() & ~build_uploading_condition(after_run)
 
 
 def list_blobs_of_versions(session: Session, condition: ColumnElement[bool]) -> list[UUID]:
     """Return the blobs of the versions that meet a condition, and of the files of those that are folders."""
     of_versions = session.scalars(select(ModelVersionRow.blob_id).where(condition))
-    is_its_version = and_(
-        ModelVersionRow.model_id == FolderFileRow.model_id, ModelVersionRow.number == FolderFileRow.number
-    )
-    of_files = select(FolderFileRow.blob_id).join(ModelVersionRow, is_its_version).where(condition).distinct()
+    of_files = select(FolderFileRow.blob_id).join(ModelVersionRow, is_version_of_file).where(condition).distinct()
     return [*of_versions, *session.scalars(of_files)]
 
 
@@ -126,16 +155,16 @@ def _delete_blobs(session: Session, blob_ids: Sequence[UUID], run: CollectionRun
     blobs = session.scalars(select(BlobRow).where(due).with_for_update()).all()
     if not blobs:
         return
-    ids = [blob.id for blob in blobs]
-    uploads = session.scalars(select(UploadRow).where(UploadRow.blob_id.in_(ids))).all()
+    is_of_them = UploadRow.blob_id.in_([blob.id for blob in blobs])
+    uploads = session.scalars(select(UploadRow).where(is_of_them)).all()
     discarded = [DiscardedObject(blob.team_id, blob.store_key) for blob in blobs]
     discard(
         session,
         discarded + [item for upload in uploads for item in list_objects_of_upload(upload)],
         run.discarded_before,
     )
-    session.execute(delete(UploadRow).where(UploadRow.id.in_([upload.id for upload in uploads])))
-    session.execute(delete(BlobRow).where(BlobRow.id.in_(ids)))
+    session.execute(delete(UploadRow).where(is_of_them))
+    session.execute(delete(BlobRow).where(BlobRow.id.in_([blob.id for blob in blobs])))
     revisions.change_stored_bytes(session, blobs[0].team_id, stored_bytes=-sum(blob.size for blob in blobs))
 
 

@@ -1,16 +1,18 @@
 """Pictures that no version shows: marked first, deleted after the grace time."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server import revisions
-from modelyard.server.database.session import execute_and_count
+from modelyard.server.database.session import execute_and_count, split_ids
 from modelyard.server.garbage.removal import count_objects
-from modelyard.server.garbage.run_state import CollectionRun, group_by_team
+from modelyard.server.garbage.run_state import CollectionRun
 from modelyard.server.models.tables import ModelVersionRow
 from modelyard.server.previews.tables import PreviewRow
 from modelyard.server.uploads.discards import DiscardedObject, discard
@@ -19,8 +21,8 @@ from modelyard.server.uploads.discards import DiscardedObject, discard
 def mark_unused_previews(session: Session, team_id: UUID, hashes: Iterable[str | None], run: CollectionRun) -> None:
     """Start the grace time of a team's pictures with these hashes that no version shows now."""
     known = sorted({sha256 for sha256 in hashes if sha256 is not None})
-    is_one = (PreviewRow.team_id == team_id) & PreviewRow.sha256.in_(known) & PreviewRow.unused_since.is_(None)
-    if known:
+    for part in split_ids(known):
+        is_one = (PreviewRow.team_id == team_id) & PreviewRow.sha256.in_(part) & PreviewRow.unused_since.is_(None)
         execute_and_count(session, update(PreviewRow).where(is_one, _is_unused()).values(unused_since=run.moment))
 
 
@@ -30,11 +32,12 @@ def delete_unused_previews(run: CollectionRun) -> None:
     A thorough run also marks those that are unused now. A dry run only counts.
     """
     is_due = PreviewRow.unused_since <= run.discarded_before
-    is_candidate = or_(is_due, PreviewRow.unused_since.is_(None)) if run.options.is_thorough else is_due
-    query = select(PreviewRow.id, PreviewRow.team_id).where(is_candidate, _is_unused())
-    for page in run.iterate_pages(query, PreviewRow.id):
-        for team_id, rows in group_by_team(page).items():
-            _delete_of_team(run, team_id, rows)
+    query = select(PreviewRow.id, PreviewRow.team_id, PreviewRow.unused_since).where(_is_unused())
+    pages = run.iterate_pages(query.where(is_due), PreviewRow.unused_since, PreviewRow.id)
+    if run.options.is_thorough:
+        pages = chain(pages, run.iterate_pages(query.where(PreviewRow.unused_since.is_(None)), PreviewRow.id))
+    for page in pages:
+        run.call_for_teams(page, partial(_delete_of_team, run))
 
 
 def _is_unused() -> ColumnElement[bool]:
@@ -52,7 +55,7 @@ def _delete_of_team(run: CollectionRun, team_id: UUID, rows: Sequence[Row[Any]])
     """Delete those of one team's pictures that are due, and mark the others."""
     is_listed = PreviewRow.id.in_([row.id for row in rows])
     is_due = is_listed & (PreviewRow.unused_since <= run.discarded_before) & _is_unused()
-    with run.database.reading() if run.options.is_dry else run.database.writing(team_id) as session:
+    with run.database.reading() if run.options.is_dry else run.writing(team_id) as session:
         due = session.scalars(select(PreviewRow).where(is_due)).all()
         discarded = [item for row in due for item in _list_objects(row)]
         if not run.options.is_dry:

@@ -22,7 +22,7 @@ TRASHED = text("deleted_at IS NOT NULL")
 # The models that machines should hold, see ``replicas.desired``. SQLite uses the index only for this exact condition.
 DESIRED = text("deleted_at IS NULL AND model_status = 'active' AND verified_at IS NOT NULL")
 ASSIGNED = text("deleted_at IS NULL AND model_status = 'active' AND verified_at IS NOT NULL AND agents_assigned > 0")
-SEVERAL_VERSIONS = text("latest_version > 1")
+SEVERAL_VERSIONS = text("version_count > 1")
 HAS_PREVIEW = text("preview_sha256 IS NOT NULL")
 # Versions whose file was not searched for a picture yet.
 UNPREVIEWED = text("verification = 'verified' AND preview_source IS NULL")
@@ -76,8 +76,13 @@ class ModelRow(Row):
             sqlite_where=ASSIGNED,
             postgresql_where=ASSIGNED,
         ),
-        # Few models have more than one version: the retention of versions reads only those.
-        Index("ix_models_several_versions", "id", sqlite_where=SEVERAL_VERSIONS, postgresql_where=SEVERAL_VERSIONS),
+        # The retention of versions reads those of a team with more versions than it keeps.
+        Index(
+            "ix_models_several_versions",
+            *("team_id", "version_count", "id"),
+            sqlite_where=SEVERAL_VERSIONS,
+            postgresql_where=SEVERAL_VERSIONS,
+        ),
         Index("ix_models_team_id_file_hash", "team_id", "file_hash", "created_at", "id"),
         _trashed("ix_models_team_id_trash", "team_id", "created_at", "id"),
         _trashed("ix_models_deleted_at", "deleted_at"),

@@ -8,7 +8,7 @@ model_versions.preview_sha256 ──── the picture that a version shows, by 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, UniqueConstraint, false
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import Row, new_id, now
@@ -18,7 +18,10 @@ class PreviewRow(Row):
     """A picture, stored once for a team. It never changes."""
 
     __tablename__ = "previews"
-    __table_args__ = (UniqueConstraint("sha256", "team_id", name="uq_previews_sha256_team_id"),)
+    __table_args__ = (
+        UniqueConstraint("sha256", "team_id", name="uq_previews_sha256_team_id"),
+        Index("ix_previews_unused_since", "unused_since", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"), index=True)
@@ -32,7 +35,7 @@ class PreviewRow(Row):
     png_size: Mapped[int | None]
     # Part of so many models of the team that it says nothing about them: not taken from files any more.
     is_stock: Mapped[bool] = mapped_column(default=False, server_default=false())
-    unused_since: Mapped[datetime | None] = mapped_column(index=True)
+    unused_since: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     @property

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from modelyard.server.database.session import execute_and_count
+from modelyard.server.database.session import execute_and_count, split_ids
 from modelyard.server.uploads.tables import DiscardedRow
 
 
@@ -27,11 +27,13 @@ def discard(session: Session, objects: Sequence[DiscardedObject], since: datetim
     An object that is marked already keeps its earlier time. With ``since`` in the future, the object is removed only if
     neither ``cancel_discard`` nor ``postpone_discard`` is called by then.
     """
-    keys = {discarded.store_key for discarded in objects}
-    rows = session.execute(
-        select(DiscardedRow.store_key, DiscardedRow.multipart_id).where(DiscardedRow.store_key.in_(keys))
-    )
-    known = {tuple(row) for row in rows}
+    keys = list({discarded.store_key for discarded in objects})
+    columns = select(DiscardedRow.store_key, DiscardedRow.multipart_id)
+    known = {
+        tuple(row)
+        for part in split_ids(keys)
+        for row in session.execute(columns.where(DiscardedRow.store_key.in_(part)))
+    }
     teams = {(discarded.store_key, discarded.multipart_id): discarded.team_id for discarded in objects}
     new = [
         {"store_key": key, "multipart_id": multipart_id, "team_id": team_id, "since": since}

@@ -39,6 +39,8 @@ class BlobRow(Row):
         # A folder looks here for those of its files.
         Index("ix_blobs_failed", "team_id", sqlite_where=FAILED, postgresql_where=FAILED),
         Index("ix_blobs_verification_checked_at", "verification", "checked_at"),
+        # Garbage collection reads it in pages, and marks very many with the same time.
+        Index("ix_blobs_unused_since", "unused_since", "id"),
         Index("ix_blobs_recheck_since", "recheck_since", sqlite_where=RECHECK, postgresql_where=RECHECK),
         # One for each hash that models are found by; ``uploads.hashes`` reads ranges of them.
         Index("ix_blobs_team_id_blake3", "team_id", "blake3"),
@@ -75,7 +77,7 @@ class BlobRow(Row):
     # ``StoredObject.version`` of the object at its last successful verification; None if an older release verified it.
     stored_version: Mapped[str | None]
     recheck_since: Mapped[datetime | None]  # the object has another version now: it is verified again before others
-    unused_since: Mapped[datetime | None] = mapped_column(index=True)
+    unused_since: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     @property
@@ -123,9 +125,11 @@ class DiscardedRow(Row):
     """
 
     __tablename__ = "discarded"
+    # As of blobs.
+    __table_args__ = (Index("ix_discarded_since", "since", "store_key", "multipart_id"),)
 
     store_key: Mapped[str] = mapped_column(primary_key=True)
     multipart_id: Mapped[str] = mapped_column(primary_key=True, default="")  # "" is the object itself
     team_id: Mapped[UUID]
-    since: Mapped[datetime] = mapped_column(index=True)  # in the future for an object that may still come into use
+    since: Mapped[datetime]  # in the future for an object that may still come into use
     taken_at: Mapped[datetime | None]  # when its removal began

@@ -1,30 +1,29 @@
 """Which versions must not be purged, whatever a team's retention says."""
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 
 
-def build_referenced_condition() -> ColumnElement[bool]:
-    """Build the condition that something refers to a version; for a query of ``ModelVersionRow`` with its ``ModelRow``.
+def list_referenced_versions(session: Session, model_ids: Collection[UUID]) -> set[tuple[UUID, int]]:
+    """Return the versions of these models that something refers to, by model and number.
 
     The current and the pending version, and the newest verified one, which a team would activate after going back. A
-    capability that refers to versions adds its condition here.
+    capability that refers to versions adds its own here. The models are at most as many as one statement can name.
     """
-    other = ModelVersionRow.__table__.alias("other")
     newest_verified = (
-        select(func.max(other.c.number))
+        select(func.max(ModelVersionRow.number))
         .where(
-            other.c.model_id == ModelVersionRow.model_id,
-            other.c.verification == "verified",
-            other.c.deleted_at.is_(None),
+            ModelVersionRow.model_id == ModelRow.id,
+            ModelVersionRow.verification == "verified",
+            ModelVersionRow.deleted_at.is_(None),
         )
-        .correlate(ModelVersionRow)
         .scalar_subquery()
     )
-    number = ModelVersionRow.number
-    return or_(
-        and_(ModelRow.current_version.is_not(None), number == ModelRow.current_version),
-        and_(ModelRow.pending_version.is_not(None), number == ModelRow.pending_version),
-        number == func.coalesce(newest_verified, 0),
-    )
+    query = select(ModelRow.id, ModelRow.current_version, ModelRow.pending_version, newest_verified)
+    rows = session.execute(query.where(ModelRow.id.in_(model_ids)))
+    return {(model_id, number) for model_id, *numbers in rows for number in numbers if number is not None}
