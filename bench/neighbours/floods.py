@@ -29,7 +29,7 @@ SEARCHED_MODELS, SEARCH_CONNECTIONS = 2_000, 48
 SEARCHES = [search for search, _ in EXPENSIVE_SEARCHES.values()]
 BRACKET_CONNECTIONS, CONNECTIONS, HALF_BODIES = 4, 16, 200
 MACHINES, PICKLES, HEADERS = 12, 180, 20
-SPELLINGS = ("Bearer {}", "Bearer  {}", "bearer {}", "BEARER   {}", "bEARER {}")
+SPELLINGS = ["Bearer" + " " * count + "{}" for count in range(1, 21)]
 PrepareFlood = Callable[[RunningServer, int], Flood]
 
 

@@ -32,7 +32,7 @@ async def test_agent_polls_answered_at_once_wait_the_interval_until_a_poll_is_re
         waits.set()
         return 10_000.0
 
-    script = [build_manifest_response(), UNCHANGED, UNCHANGED, build_manifest_response(DESIRED)]
+    script = [build_manifest_response(), UNCHANGED, UNCHANGED, UNCHANGED, build_manifest_response(DESIRED)]
     with FullRegistry(script, {DESIRED["id"]: CONTENT}) as registry:
         machine = AgentMachine(tmp_path / "machine", registry.url, "ak-x", "machine")
         async with machine.running() as agent:
@@ -41,7 +41,7 @@ async def test_agent_polls_answered_at_once_wait_the_interval_until_a_poll_is_re
             heartbeats = len(registry.heartbeats)
             # Each early answer requests a heartbeat, which may have an instruction.
             await wait_until(lambda: len(registry.heartbeats) > heartbeats)
-            assert registry.manifest_requests == 3
+            assert registry.manifest_requests == 4
             agent.poller.poll_now()
             await wait_until(lambda: machine.has_file("loras/ink.pt"))
-            assert registry.manifest_requests == 4
+            assert registry.manifest_requests == 5

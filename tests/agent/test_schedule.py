@@ -123,22 +123,21 @@ def test_backoff_waits_after_first_failure_are_random() -> None:
 
 def test_poll_schedule_polls_that_end_at_once_in_a_row_wait_the_interval() -> None:
     schedule = PollSchedule(get_jitter=lambda: 0.0)
-    waits = [schedule.next_wait(0.1) for _ in range(3)]
-    assert waits == [EARLY_POLL_SECONDS, POLL_INTERVAL_SECONDS, POLL_INTERVAL_SECONDS]
+    waits = [schedule.next_wait(0.1) for _ in range(4)]
+    assert waits == [EARLY_POLL_SECONDS] * 2 + [POLL_INTERVAL_SECONDS] * 2
     schedule.reset()
     assert schedule.next_wait(0.1) == EARLY_POLL_SECONDS
 
 
 def test_poll_schedule_polls_that_end_early_after_some_time_follow_soon() -> None:
     schedule = PollSchedule(get_jitter=lambda: 0.0)
-    waits = [schedule.next_wait(took) for took in (20, 20, 0.1, 20, 0.1, REFUSED_POLL_SECONDS)]
-    assert waits == [EARLY_POLL_SECONDS] * 6
+    waits = [schedule.next_wait(took) for took in (20, 2, 0.1, 0.1, 2, 0.1, 0.1, REFUSED_POLL_SECONDS)]
+    assert waits == [EARLY_POLL_SECONDS] * 8
 
 
 def test_poll_schedule_interval_is_random_up_to_a_half_more() -> None:
     schedule = PollSchedule()
-    schedule.next_wait(0.1)
-    waits = [schedule.next_wait(0.1) for _ in range(50)]
+    waits = [schedule.next_wait(0.1) for _ in range(52)][2:]
     assert len(set(waits)) > 40
     assert all(POLL_INTERVAL_SECONDS <= wait <= 1.5 * POLL_INTERVAL_SECONDS for wait in waits)
 

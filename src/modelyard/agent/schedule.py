@@ -20,8 +20,9 @@ _LONGEST_HEARTBEAT_SECONDS = 300.0
 # A long poll that ends this much early without a new manifest was ended by the registry. The next one follows as much
 # later, so that a heartbeat is sent before.
 EARLY_POLL_SECONDS = 1.0
-# One that ends within this time has not waited: the registry has no place for it.
-REFUSED_POLL_SECONDS = 5.0
+# One that ends within this time has probably not waited: the registry has no place for it.
+REFUSED_POLL_SECONDS = 1.0
+_REFUSED_POLLS = 3
 # Between polls while the registry answers each at once; up to a half more, so that many machines do not ask together.
 POLL_INTERVAL_SECONDS = 30.0
 
@@ -59,22 +60,23 @@ class Backoff:
 class PollSchedule:
     """How long to wait after a long poll that ended early without a new manifest.
 
-    The registry ends one early to get a heartbeat, so the next poll follows soon. If both end at once, the registry
-    lets no more requests wait, and the machine asks at an interval. ``get_jitter`` returns a random number from 0 to 1.
+    The registry ends one early to get a heartbeat, so the next poll follows soon. If three in a row end at once, the
+    registry lets no more requests wait, and the machine asks at an interval. ``get_jitter`` returns a random number
+    from 0 to 1.
     """
 
     get_jitter: Callable[[], float] = random.random
-    _has_ended_at_once: bool = False
+    _ended_at_once: int = 0
 
     def next_wait(self, took: float) -> float:
         """Record a poll that ended early after ``took`` seconds, and return the seconds to wait before the next one."""
-        ended_at_once = took < REFUSED_POLL_SECONDS
-        is_refused, self._has_ended_at_once = ended_at_once and self._has_ended_at_once, ended_at_once
+        self._ended_at_once = self._ended_at_once + 1 if took < REFUSED_POLL_SECONDS else 0
+        is_refused = self._ended_at_once >= _REFUSED_POLLS
         return POLL_INTERVAL_SECONDS * (1 + self.get_jitter() / 2) if is_refused else EARLY_POLL_SECONDS
 
     def reset(self) -> None:
         """Record a poll that did not end early, or brought a new manifest."""
-        self._has_ended_at_once = False
+        self._ended_at_once = 0
 
 
 @dataclass

@@ -13,7 +13,7 @@ from modelyard.server.audit.tables import AuditEventRow
 from modelyard.server.database.engine import Limits, is_sqlite
 from modelyard.server.database.session import Database
 from modelyard.server.garbage.collection import collect_garbage
-from modelyard.server.garbage.run_state import PAGE, CollectionResult, RunOptions
+from modelyard.server.garbage.run_state import PAGE, CollectionResult, CollectionRun, RunOptions
 from modelyard.server.models.tables import ModelVersionRow
 from modelyard.server.settings import Settings
 from modelyard.server.storage.local.store import LocalStore
@@ -186,14 +186,48 @@ def test_collect_team_whose_lock_is_held_does_not_keep_the_garbage_of_others(
     assert collector.collect() == CollectionResult(versions=2)
 
 
-def test_collect_ends_if_the_database_refuses_many_teams_in_a_row(
+def test_collect_ends_if_the_database_refuses_every_transaction(
     database: Database, other: Database, collector: Collector
 ) -> None:
+    if not is_sqlite(database.engine):
+        pytest.skip("PostgreSQL has a lock for each team")
     teams = insert_teams(database, [EXPIRED] * 12)
     with other.writing(teams[0]) as session:
         session.execute(select(1))  # begins the transaction
-        for team_id in () if is_sqlite(database.engine) else teams[1:]:
-            session.execute(select(func.pg_advisory_xact_lock(team_id.int & (2**63 - 1))))
         with pytest.raises(Unavailable):
             collector.collect()
     assert collector.collect() == CollectionResult(versions=2 * len(teams))
+
+
+def test_collect_many_teams_in_a_row_whose_locks_are_held_do_not_keep_the_garbage_of_others(
+    database: Database, other: Database, collector: Collector
+) -> None:
+    if is_sqlite(database.engine):
+        pytest.skip("SQLite has one lock for all teams")
+    *locked, free = insert_teams(database, [EXPIRED] * 13)
+    with other.writing(locked[0]) as session:
+        session.execute(select(1))  # begins the transaction
+        for team_id in locked[1:]:
+            session.execute(select(func.pg_advisory_xact_lock(team_id.int & (2**63 - 1))))
+        collected = collector.collect()
+    assert (collected.failed_teams, collected.versions) == (len(locked), 2)
+    assert set(list_purged(database)) == {free}
+
+
+def test_call_for_team_that_failed_is_left_out_until_the_next_step(database: Database, tmp_path: Path) -> None:
+    store, settings = LocalStore(tmp_path, b"x" * 32), Settings(data_dir=tmp_path)
+    run = CollectionRun(database, store, settings, RunOptions(), lambda: True)
+    [team_id], called = insert_teams(database, [EXPIRED]), list[str]()
+
+    def fail() -> None:
+        called.append("failed")
+        raise ValueError
+
+    def fail_twice(run: CollectionRun) -> None:
+        for _ in range(2):
+            run.call_for_team(team_id, fail)
+
+    run.run_step(fail_twice)
+    assert called == ["failed"]
+    assert run.run_step(lambda run: run.call_for_team(team_id, lambda: "called")) == "called"
+    assert run.collected.failed_teams == 1

@@ -51,6 +51,6 @@ def test_measure_type_without_a_largest_value_raises(value_type: Any) -> None:
 
 def test_build_json_limits_allow_twice_the_largest_value_and_more_but_no_more_than_a_maximum() -> None:
     limits = build_json_limits(Item)
-    assert (limits.brackets, limits.separators) == (2 * 4 + 200, 2 * 4 + 200)
+    assert (limits.brackets, limits.separators) == (2 * 4 + 1_000, 2 * 4 + 1_000)
     huge = build_json_limits(Annotated[list[Item], Field(max_length=10**6)])
     assert huge == build_json_limits(Annotated[list[Item], Field(max_length=10**7)])

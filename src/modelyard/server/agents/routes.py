@@ -50,7 +50,7 @@ router = ApiRouter("agents")
 MAX_WAIT_SECONDS = 60
 WAIT_HELP = (
     "Seconds to wait until the ETag differs. A 304 may be earlier: if the machine should send a heartbeat, or if too "
-    "many requests wait. After the second such response in a row, pause for 30 seconds."
+    "many requests wait. After the third such response within a second in a row, pause for 30 seconds."
 )
 # As many as a page of models has.
 MAX_MODELS = 100

@@ -47,4 +47,6 @@ def list_pinned_versions(session: Session, team_id: UUID, model_ids: Collection[
     The models are at most as many as one statement can name.
     """
     query = _pinned_entries.where(_collections.c.team_id == team_id, _entries.c.model_id.in_(model_ids))
+    # Many collections may pin the same version.
+    query = query.distinct()
     return {(row.model_id, row.model_version) for row in session.execute(query)}

@@ -36,16 +36,16 @@ def collect_garbage(
     run = CollectionRun(database, store, settings, options or RunOptions(), may_continue)
     run.collected.is_complete = False
     with suppress(RunStopped, StoreUnavailable):
-        empty_trash(run)
-        purge_trash(run)
-        purged = purge_by_retention(run)
-        delete_expired_uploads(run)
-        delete_unused_blobs(run)
+        run.run_step(empty_trash)
+        run.run_step(purge_trash)
+        purged = run.run_step(purge_by_retention)
+        run.run_step(delete_expired_uploads)
+        run.run_step(delete_unused_blobs)
         if run.options.is_dry:
             for team in purged:
                 run.call_for_team(team.team_id, partial(count_expected_blobs, run, team))
-        delete_unused_previews(run)
-        remove_discarded_objects(run)
+        run.run_step(delete_unused_previews)
+        run.run_step(remove_discarded_objects)
         if run.options.is_thorough:
             scan_store(run)
         run.collected.is_complete = True

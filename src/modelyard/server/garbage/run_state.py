@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Row, Select, literal, tuple_
+from sqlalchemy import Row, Select, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.server.database.base import new_id
@@ -115,7 +115,7 @@ class CollectionRun:
         self.scope = new_id()
         self._may_go_on = may_continue
         self._failures_in_a_row = 0
-        self._failed_teams = set[UUID]()
+        self._failed_teams, self._left_out = set[UUID](), set[UUID]()
         self._refused_teams_in_a_row = 0
         with database.reading() as session:
             self.moment = get_database_time(session)
@@ -155,6 +155,11 @@ class CollectionRun:
                 return
             after = page[-1]
 
+    def run_step(self, step: "Callable[[CollectionRun], Result]") -> Result:
+        """Run one step, in which teams have their turn again that an earlier one left out; return its result."""
+        self._left_out.clear()
+        return step(self)
+
     def call_for_teams(self, items: Iterable[TeamItem], call: Callable[[UUID, list[TeamItem]], object]) -> None:
         """Call with each team and its items; see ``call_for_team`` for failures."""
         for team_id, of_team in group_by_team(items).items():
@@ -163,13 +168,13 @@ class CollectionRun:
     def call_for_team(self, team_id: UUID, call: Callable[[], Result]) -> Result | None:
         """Return the result of one team's work; None if it failed, so that the run continues with the other teams.
 
-        A failure is counted and logged. The rest of the run leaves the team out: its work is not called.
+        A failure is counted and logged. The rest of the step leaves the team out: its work is not called.
 
         Raises:
             RunStopped, StoreUnavailable, StorageFull: this is not about one team.
-            Unavailable: the database has refused the transactions of too many teams in a row.
+            Unavailable: the database has refused the transactions of some teams in a row, and refuses any.
         """
-        if team_id in self._failed_teams:
+        if team_id in self._left_out:
             return None
         try:
             result = call()
@@ -181,7 +186,7 @@ class CollectionRun:
             self._record_failed_team(team_id)
             self._refused_teams_in_a_row += 1
             if self._refused_teams_in_a_row >= _MAX_REFUSED_TEAMS_IN_A_ROW:
-                raise
+                self._check_database()
             return None
         except Exception:  # whatever is wrong with one team's rows must not keep the garbage of all others
             log.exception("a team's garbage was not removed", extra={"team": str(team_id)})
@@ -196,10 +201,16 @@ class CollectionRun:
             yield session
         self._refused_teams_in_a_row = 0
 
+    def _check_database(self) -> None:
+        """Check that the database takes a transaction of no team; raises ``Unavailable`` if it does not."""
+        with self.writing(self.scope) as session:
+            session.execute(select(1))
+
     def _record_failed_team(self, team_id: UUID) -> None:
-        """Count a team, and leave it out of the rest of the run."""
+        """Count a team, and leave it out of the rest of the step."""
+        self._left_out.add(team_id)
         self._failed_teams.add(team_id)
-        self.collected.failed_teams += 1
+        self.collected.failed_teams = len(self._failed_teams)
 
     def call_store(self, call: Callable[[], None], **facts: object) -> bool:
         """Run a call of the store; return False if it failed, so that the run continues with the next object.

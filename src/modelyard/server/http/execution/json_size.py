@@ -13,9 +13,9 @@ from modelyard.server.strict_json import JsonLimits
 
 _MAX_DEPTH = 32
 # Clients of the hosted product, and newer clients, may send fields that the registry does not know.
-_FACTOR, _SPARE = 2, 200
-# More than a registration of 20,000 files needs. A batch of them would need still more, but has too few bytes.
-_MAX_BRACKETS, _MAX_SEPARATORS = 50_000, 100_000
+_FACTOR, _SPARE = 2, 1_000
+# Twice what a registration of 20,000 files needs. A batch of them would need still more, but has too few bytes.
+_MAX_BRACKETS, _MAX_SEPARATORS = 90_000, 170_000
 # Values without brackets, commas and colons.
 _SCALARS = frozenset({str, int, float, bool, NoneType, UUID, datetime, AwareDatetime})
 
@@ -28,7 +28,7 @@ class JsonSize(NamedTuple):
 
 
 def build_json_limits(body_type: Any) -> JsonLimits:
-    """Build the limits of a body: twice the largest one that its type describes, and 200 more, but a fixed maximum.
+    """Build the limits of a body: twice the largest one that its type describes, and 1,000 more, but a fixed maximum.
 
     Raises:
         TypeError: see ``measure_largest``.
