@@ -1,4 +1,4 @@
-"""Lookups of a thousand hashes or paths in a registry of a million models, on both databases."""
+"""Lookups of a thousand hashes, paths or ids in a registry of a million models, on both databases."""
 
 import gc
 import random
@@ -7,23 +7,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bench.filled_team import CreateDatabase, open_filled_team
 from bench.scale import no_database
 from bench.table import Goal, Table
 from modelyard.server.database.session import Database
-from modelyard.server.models.lookup import look_up_models
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.lookups.operations import look_up_models
+from modelyard.server.models.lookups.response import build_records, encode_result
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.operations import TRASH_DAYS
 from modelyard.server.uploads.tables import BlobRow
-from modelyard.wire.hashes.lookups import MAX_LOOKUPS, ModelLookup
+from modelyard.wire.hashes.lookups import MAX_LOOKUPS, MAX_RECORDS, ModelLookup
 from tests.postgres import RunningPostgres
 
 ROUNDS = 60
 MAX_MILLISECONDS = 50.0
+# Models that have the same content.
+SHARED_MODELS = 2_000
 # A million models have 6 GB; PostgreSQL recommends a quarter of the memory, and has 128 MB by default.
 SHARED_BUFFERS = "2GB"
 # Each kind of question: its name, a column of blobs, and the text that asks for a value of it.
@@ -57,15 +60,18 @@ def measure(home: Path, models: int) -> Iterator[tuple[list[Table], list[Goal]]]
 def _measure_database(home: Path, create_database: CreateDatabase, models: int) -> Iterator[tuple[str, list[Times]]]:
     """Fill a registry, and yield each kind of question with the times of its lookups."""
     with open_filled_team(home, create_database, models, have_own_blobs=True) as (database, team, _):
-        for kind, lookups in list(_build_lookups(database)):
+        for kind, lookups in list(_build_lookups(database, _share_content(database, team))):
             # What the benchmark itself holds is not to be collected again and again.
             gc.collect()
             gc.freeze()
             yield kind, [_time(database, team, lookup) for lookup in lookups]
 
 
-def _build_lookups(database: Database) -> Iterator[tuple[str, list[ModelLookup]]]:
-    """Yield the lookups of each kind: other models each time, chosen at random but the same in each run."""
+def _build_lookups(database: Database, shared: str) -> Iterator[tuple[str, list[ModelLookup]]]:
+    """Yield the lookups of each kind: other models each time, chosen at random but the same in each run.
+
+    ``shared`` is the hash of the content that many models have.
+    """
     random_source = random.Random(1)  # noqa: S311 - samples are no secrets
     with database.reading() as session:
         for kind, column, build_text in KINDS:
@@ -73,9 +79,27 @@ def _build_lookups(database: Database) -> Iterator[tuple[str, list[ModelLookup]]
             texts = [build_text(digest) for digest in session.scalars(known.limit(ROUNDS * MAX_LOOKUPS))]
             count = min(MAX_LOOKUPS, len(texts))
             yield kind, [ModelLookup(hashes=random_source.sample(texts, count)) for _ in range(ROUNDS)]
-        paths = session.scalars(select(ModelRow.model_path).order_by(ModelRow.id).limit(ROUNDS * MAX_LOOKUPS)).all()
-        count = min(MAX_LOOKUPS, len(paths))
-        yield "paths", [ModelLookup(paths=random_source.sample(paths, count)) for _ in range(ROUNDS)]
+        models = session.execute(select(ModelRow.id, ModelRow.model_path).order_by(ModelRow.id))
+        ids, paths = zip(*models.fetchmany(ROUNDS * MAX_LOOKUPS), strict=True)
+    count = min(MAX_LOOKUPS, len(paths))
+    yield "paths", [ModelLookup(paths=random_source.sample(paths, count)) for _ in range(ROUNDS)]
+    yield "ids", [ModelLookup(ids=random_source.sample(ids, count)) for _ in range(ROUNDS)]
+    some = min(MAX_RECORDS, count)
+    yield f"{some} ids, with records", [ModelLookup(ids=random_source.sample(ids, some), records=True)] * ROUNDS
+    beginnings = [shared[: 10 + number % 50] for number in range(MAX_LOOKUPS // 2)]
+    half = random_source.sample(paths, count // 2)
+    expensive = ModelLookup(hashes=beginnings, paths=half, records=True)
+    yield f"beginnings of the hash of {SHARED_MODELS:,} models, and paths, with records", [expensive] * ROUNDS
+
+
+def _share_content(database: Database, team: TeamContext) -> str:
+    """Give ``SHARED_MODELS`` models the content of one of them, and return its SHA-256."""
+    with database.writing(team.team_id) as session:
+        models = session.execute(select(ModelRow.id, ModelRow.blob_id).order_by(ModelRow.id).limit(SHARED_MODELS)).all()
+        blob_id = models[0].blob_id
+        have_content = ModelVersionRow.model_id.in_([model.id for model in models])
+        session.execute(update(ModelVersionRow).where(have_content).values(blob_id=blob_id))
+        return session.get_one(BlobRow, blob_id).sha256
 
 
 def _time(database: Database, team: TeamContext, lookup: ModelLookup) -> Times:
@@ -85,5 +109,7 @@ def _time(database: Database, team: TeamContext, lookup: ModelLookup) -> Times:
     """
     began, began_cpu = time.perf_counter(), time.process_time()
     with database.reading() as session:
-        to_json(look_up_models(session, team, lookup))
+        found = look_up_models(session, team, lookup)
+        records = build_records(session, team, found, TRASH_DAYS) if lookup.records else None
+    encode_result(found, records)
     return (time.perf_counter() - began) * 1e3, (time.process_time() - began_cpu) * 1e3

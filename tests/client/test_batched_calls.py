@@ -22,6 +22,7 @@ from modelyard.wire import problems
 from modelyard.wire.imports.jobs import NewImport
 from modelyard.wire.uploads import UploadRequest
 from tests.client.model_files import write_model_file
+from tests.client.scripted_server import Responses
 from tests.waiting import wait_until_async
 
 _FILES = 120
@@ -198,6 +199,24 @@ async def push_files(registry: RegistryApi, settings: ClientSettings, files: Seq
     results = await push_all(pusher, requests, lambda _: None)
     assert all(isinstance(result, PushSucceeded) for result in results), results
     return [result.outcome for result in results if isinstance(result, PushSucceeded)]
+
+
+async def test_records_that_do_not_fit_into_a_lookup_are_read_one_by_one(
+    registry: RegistryApi, settings: ClientSettings, responses: Responses, url: str, tmp_path: Path
+) -> None:
+    file = write_model_file(tmp_path / "ink.safetensors", 2000)
+    assert await push_files(registry, settings, [file]) == ["registered"]
+    [model] = (await registry.list_models()).model_list
+    other = model.model_copy(update={"id": uuid4()})
+    records = [each.model_dump(mode="json") for each in (model, other)]
+    same = {"matched_by": "id", "version": 1, "model_path": "models/loras/ink.safetensors"}
+    matches = [{"asked": record["id"], "id": record["id"]} | same for record in records]
+    responses.add(200, {"match_list": matches, "is_capped": False, "model_list": records[:1]})
+    responses.add(200, records[1])
+    async with RegistryApi(url, "sk-x", None) as scripted:
+        calls = BatchedCalls(scripted)
+        assert await asyncio.gather(*(calls.get_model(each.id) for each in (model, other))) == [model, other]
+    assert [path for _, path, *_ in responses.requests] == ["/api/v1/models/lookup", f"/api/v1/models/{other.id}"]
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ async def build_lock(registry: RegistryApi, workflows: Sequence[Path]) -> BuiltL
     checked = await check_workflows(registry, workflows)
     references = [reference for each in checked for reference in each.check.reference_list]
     hashes = {each.hash for each in references if each.state == "other_content" and each.hash and parse_hash(each.hash)}
-    by_hash = await look_up_questions(registry, sorted(hashes))
+    by_hash = (await look_up_questions(registry, sorted(hashes))).by_question
     choices = {number: choice for number, each in enumerate(references) if (choice := _choose(each, by_hash))}
     keys = {key for choice in choices.values() for key in choice if isinstance(key, tuple)}
     records = await get_model_versions(registry, keys)
@@ -209,8 +209,8 @@ def update_lock_file(file: Path, models: Sequence[LockedModel]) -> None:
 async def compare_lock(registry: RegistryApi, models: Sequence[LockedModel]) -> list[ComparedModel]:
     """Return what the registry has for each model of a lock."""
     questions = [question for model in models for question in _list_questions(model)]
-    matches = await look_up_questions(registry, list(dict.fromkeys(questions)))
-    return [_compare(model, matches) for model in models]
+    found = await look_up_questions(registry, list(dict.fromkeys(questions)))
+    return [_compare(model, found.by_question) for model in models]
 
 
 def _list_questions(model: LockedModel) -> list[str]:
@@ -221,7 +221,10 @@ def _list_questions(model: LockedModel) -> list[str]:
 def _compare(model: LockedModel, matches: Matches) -> ComparedModel:
     """Decide the state of a locked model."""
     at_path = next(iter(matches.get(model.path.relative, ())), None)
-    match = _choose_match(matches.get(f"sha256:{model.sha256}", ()), at_path)
+    file_hash = f"sha256:{model.sha256}"
+    # The registry shows some of the models with a content only, if there are very many.
+    shown = [at_path] if at_path is not None and at_path.file_hash == file_hash else []
+    match = _choose_match([*shown, *matches.get(file_hash, ())], at_path)
     if match is None:
         return ComparedModel(model, "missing" if model.sha256 else "no_hash", None, at_path)
     if at_path is None or at_path.id != match.id:

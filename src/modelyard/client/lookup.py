@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,25 @@ from modelyard.wire.hashes.texts import parse_hash
 
 @dataclass(frozen=True)
 class LookupAnswer:
-    """The versions of models that a text means; none if the registry has no such model."""
+    """The versions of models that a text means; none if the registry has no such model.
+
+    ``is_capped``: there may be more, since the registry looked at the newest models with this hash only.
+    """
 
     text: str
     match_list: list[LookupMatch]
+    is_capped: bool
+
+
+@dataclass(frozen=True)
+class FoundMatches:
+    """The versions of models that each hash or path means; one that means none is left out.
+
+    ``capped`` has the hashes of which there may be more.
+    """
+
+    by_question: Mapping[str, Sequence[LookupMatch]]
+    capped: Set[str]
 
 
 async def look_up(
@@ -31,20 +46,25 @@ async def look_up(
         DiskFailed: a file cannot be read.
     """
     asked = {text: await _build_question(text, digests, on_progress) for text in dict.fromkeys(texts)}
-    matches = await look_up_questions(registry, [*dict.fromkeys(asked.values())])
-    return [LookupAnswer(text, matches.get(question, [])) for text, question in asked.items()]
+    found = await look_up_questions(registry, [*dict.fromkeys(asked.values())])
+    return [
+        LookupAnswer(text, [*found.by_question.get(question, ())], question in found.capped)
+        for text, question in asked.items()
+    ]
 
 
-async def look_up_questions(registry: RegistryApi, questions: Sequence[str]) -> dict[str, list[LookupMatch]]:
-    """Return the versions of models that each of these hashes and paths means; one that means none is left out."""
+async def look_up_questions(registry: RegistryApi, questions: Sequence[str]) -> FoundMatches:
+    """Return the versions of models that each of these hashes and paths means."""
     matches: dict[str, list[LookupMatch]] = {}
+    capped = set[str]()
     for start in range(0, len(questions), MAX_LOOKUPS):
         part = questions[start : start + MAX_LOOKUPS]
         hashes, paths = ([text for text in part if bool(parse_hash(text)) == is_hash] for is_hash in (True, False))
         result = await registry.look_up_models(ModelLookup(hashes=hashes, paths=paths))
         for match in result.match_list:
             matches.setdefault(match.asked, []).append(match)
-    return matches
+        capped.update(result.capped_list)
+    return FoundMatches(matches, capped)
 
 
 async def _build_question(text: str, digests: DigestCache, on_progress: OnProgress) -> str:

@@ -1,8 +1,10 @@
 """What many requests of one team take at once on the real routes, and that requests of other teams pass meanwhile."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from httpx2 import Response
 
 from modelyard.server.database.base import new_id
 from modelyard.server.http.operation_limiter import (
@@ -12,7 +14,7 @@ from modelyard.server.http.operation_limiter import (
     OperationLimiter,
 )
 from tests.server.agents.machine import add_machine
-from tests.server.harness import Harness, make_model_file
+from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.http.held_operations import (
     StallingStore,
     count_queued,
@@ -28,16 +30,25 @@ REQUESTS = 6
 WORD = "zqheld"
 
 
-@pytest.mark.parametrize("path", ["/models", "/models/facets"])
-def test_searches_of_one_team_run_two_at_a_time_while_reads_of_others_pass(quiet_registry: Harness, path: str) -> None:
+SEARCHES: dict[str, Callable[[ApiCaller, int], Response]] = {
+    "list": lambda team, number: team.get("/models", q=f"{WORD}{number}"),
+    "facets": lambda team, number: team.get("/models/facets", q=f"{WORD}{number}"),
+    "lookup": lambda team, number: team.post("/models/lookup", paths=[f"loras/{WORD}{number}"]),
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_searches_of_one_team_run_two_at_a_time_while_reads_of_others_pass(
+    quiet_registry: Harness, search: str
+) -> None:
     (team, other), limiter = create_teams(quiet_registry), quiet_registry.app.state.read_limiter
     engine = quiet_registry.resources.database.engine
     with (
         hold_statements(engine, WORD) as held,
-        sending(REQUESTS, lambda number: team.get(path, q=f"{WORD}{number}"), held.release.set) as sent,
+        sending(REQUESTS, lambda number: SEARCHES[search](team, number), held.release.set) as sent,
     ):
         wait_until(lambda: (held.running, count_queued(limiter, team)) == (READ_THREADS.per_team, REQUESTS - 2))
-        assert other.get(path, q="ink").status_code == 200
+        assert other.get("/models", q="ink").status_code == 200
         # A team's searches leave its own writes their threads.
         assert team.put("/teams/current", display_name="Still writing").status_code == 200
     assert [each.result().status_code for each in sent] == [200] * REQUESTS

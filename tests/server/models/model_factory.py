@@ -50,10 +50,14 @@ class TeamModels:
 
     def insert_blob(self, **columns: Any) -> UUID:
         """Insert a verified blob with these hashes, and return its id."""
-        row = build_blob_row(self.team_id, **columns)
-        self._insert_rows(BlobRow, [row])
-        blob_id: UUID = row["id"]
+        [blob_id] = self.insert_blobs([columns])
         return blob_id
+
+    def insert_blobs(self, blobs: Iterable[dict[str, Any]]) -> list[UUID]:
+        """Insert verified blobs with these columns, the same of all, and return their ids."""
+        rows = [build_blob_row(self.team_id, **columns) for columns in blobs]
+        self._insert_rows(BlobRow, rows)
+        return [row["id"] for row in rows]
 
     def _insert_team(self) -> None:
         self._insert_rows(TeamRow, [build_team_row(self.team_id)])
@@ -79,6 +83,14 @@ class TeamModels:
             ],
         )
         return rows
+
+    def insert_versions(self, model: ModelSpec, blob_ids: Iterable[UUID]) -> UUID:
+        """Insert a model with further versions, one of each blob, and return its id; its own version is number 1."""
+        [row] = self.insert_rows([model])
+        versions = [build_version_row(row, number, blob_id=blob_id) for number, blob_id in enumerate(blob_ids, 2)]
+        self._insert_rows(ModelVersionRow, versions)
+        model_id: UUID = row["id"]
+        return model_id
 
     def list_page(self, page: Page, **filters: Any) -> ModelPage:
         """Return a page of the models that match the filters."""

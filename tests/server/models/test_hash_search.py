@@ -4,7 +4,10 @@ import pytest
 
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.session import Database
-from modelyard.server.models.lookup import MAX_MATCHES, look_up_models
+from modelyard.server.http.paging import Page
+from modelyard.server.models.lookups.operations import look_up_models
+from modelyard.server.models.lookups.response import build_records
+from modelyard.server.teams.operations import TRASH_DAYS
 from modelyard.wire.hashes.lookups import ModelLookup
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
 from tests.server.models.test_query_plans import assert_no_full_table_scan
@@ -142,27 +145,21 @@ def test_search_word_that_is_no_hash_of_a_blob_keeps_the_plan(large_team: TeamMo
 
 
 def test_lookup_reads_only_indexes(large_team: TeamModels) -> None:
-    hashes = [build_sha256(number) for number in range(200)] + [build_crc32(number) for number in range(200, 300)]
-    lookup = ModelLookup(hashes=hashes, paths=["loras/none.safetensors"])
+    hashes = [build_sha256(number) for number in range(100)] + [build_crc32(number) for number in range(100, 140)]
+    ids = [model.id for model in large_team.list_page(Page(1, 50, None)).models]
+    lookup = ModelLookup(hashes=hashes, paths=["loras/none.safetensors"], ids=ids, records=True)
     with record_queries(large_team.database.engine) as statements, large_team.database.reading() as session:
-        assert len(look_up_models(session, large_team.team, lookup)["match_list"]) == 300 * 20
+        found = look_up_models(session, large_team.team, lookup)
+        build_records(session, large_team.team, found, TRASH_DAYS)
+    assert len(found["match_list"]) == 140 * 20 + 50
+    assert found["capped_list"] == []
     with large_team.database.engine.connect() as connection:
         plans = "\n".join(statements.plans(connection))
     assert_no_full_table_scan(plans)
-    assert "Seq Scan" not in plans
-    assert "SCAN blobs" not in plans
-    assert "SCAN model_versions" not in plans
-    for index in ("ix_blobs_team_id_sha256", "ix_blobs_team_id_crc32", "ix_model_versions_blob_id"):
+    assert "Seq Scan on blobs" not in plans
+    assert "Seq Scan on model" not in plans
+    for table in ("blobs", "model_versions", "models"):
+        assert f"SCAN {table}" not in plans
+    assert "ix_blobs_verified_sha256" in plans
+    for index in ("ix_blobs_team_id_crc32", "ix_model_versions_blob_id"):
         assert index in plans
-
-
-def test_lookup_with_too_many_matches_is_capped(large_team: TeamModels) -> None:
-    """Each spelling of a hash is answered."""
-    spellings = [
-        f"{prefix}:{build_sha256(number)}" for prefix in ("sha256", "Sha256", "SHA256") for number in range(300)
-    ]
-    with large_team.database.reading() as session:
-        result = look_up_models(session, large_team.team, ModelLookup(hashes=spellings))
-    assert len(spellings) * 20 > MAX_MATCHES
-    assert len(result["match_list"]) == MAX_MATCHES
-    assert result["is_capped"]

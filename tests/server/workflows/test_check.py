@@ -2,15 +2,19 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from modelyard.comfyui.workflows.references import ExpansionTooLarge
+from modelyard.server.models.tables import ModelRow
 from modelyard.server.workflows.reading import read_references
 from modelyard.server.workflows.request_reading import MAX_BYTES_WITHOUT_SANDBOX, MAX_EXPANDED_WITHOUT_SANDBOX
+from modelyard.wire.hashes.lookups import MAX_MATCHES_OF_HASH
 from tests.server.agents.machine import Machine, add_machine, build_states
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+from tests.server.models.model_factory import ModelSpec, TeamModels
 
 Node = dict[str, Any]
 LORA = "portraits/ink.safetensors"
@@ -27,6 +31,15 @@ def lora_node(name: str) -> Node:
 
 def checkpoint_node(name: str) -> Node:
     return {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}
+
+
+def build_declaring_workflow(content: bytes | None) -> bytes:
+    """Build a workflow that names the LoRA, and declares the hash of its content unless that is None."""
+    models = [{"name": LORA, "directory": "loras"}]
+    if content is not None:
+        models[0] |= {"hash": hash_of(content).removeprefix("sha256:"), "hash_type": "SHA256"}
+    node = {"id": 1, "type": "LoraLoader", "widgets_values": [LORA, 1, 1], "properties": {"models": models}}
+    return json.dumps({"nodes": [node]}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +114,22 @@ def test_check_for_a_machine_with_a_pinned_version(
     assert team.post(f"/collections/{created}/subscriptions", agent_id="render-07").status_code == 201
     team.register(make_model_file("new"), f"loras/{LORA}", replaces=ink)
     machine.begin([{"model_id": ink, "version": 1, "state": "ready"}])
-    models = [{"name": LORA, "directory": "loras"}]
-    if declared:
-        models[0] |= {"hash": hash_of(make_model_file(declared)).removeprefix("sha256:"), "hash_type": "SHA256"}
-    node = {"id": 1, "type": "LoraLoader", "widgets_values": [LORA, 1, 1], "properties": {"models": models}}
-    [found] = check(team, json.dumps({"nodes": [node]}).encode()).json()["machine_list"]
+    content = make_model_file(declared) if declared else None
+    [found] = check(team, build_declaring_workflow(content)).json()["machine_list"]
     assert found["readiness"] == readiness
+
+
+def test_check_declared_content_that_very_many_newer_models_have_is_present(module_registry: Harness) -> None:
+    team, content = module_registry.create_team("Copies"), make_model_file("copied")
+    ink = team.register(content, f"loras/{LORA}")
+    assert team.team_id is not None
+    models = TeamModels(module_registry.resources.database, UUID(team.team_id))
+    with models.database.reading() as session:
+        blob_id = session.get_one(ModelRow, UUID(ink)).blob_id
+    models.insert(ModelSpec("copy", columns={"blob_id": blob_id}) for _ in range(MAX_MATCHES_OF_HASH))
+    answer = check(team, build_declaring_workflow(content))
+    assert states(answer) == {LORA: "present"}
+    assert answer.json()["reference_list"][0]["model_id"] == ink
 
 
 def test_check_with_a_machine_key_shows_only_its_own_machines(

@@ -55,16 +55,23 @@ def lookup(
 
     answers = terminal.call_registry(find)
     missing = [answer.text for answer in answers if not answer.match_list]
+    capped = [answer.text for answer in answers if answer.is_capped]
     matches = [(answer.text, match) for answer in answers for match in answer.match_list]
     rows = [row for answer in answers for row in _build_rows(answer)]
     terminal.output.answer(
         document={
             "match_list": [match.model_dump(mode="json") | {"asked": text} for text, match in matches],
             "not_found": missing,
+            "capped_list": capped,
         },
         lines=format_table(_HEADINGS, rows, terminal.output.width),
         quiet=[str(match.id) for _, match in matches],
     )
+    if capped:
+        terminal.output.note(
+            f"Very many models match {', '.join(capped)}: those listed are some of the newest. "
+            "To list all with a hash: modelyard ls --hash HASH --all"
+        )
     if missing:
         raise typer.Exit(_NOT_FOUND)
 

@@ -1,21 +1,19 @@
 """Calls for single models and files that share requests when many are made at the same time."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from modelyard.client.api.coalescing import Coalescer
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.batches import MAX_BATCH_ITEMS, DownloadRequest
-from modelyard.wire.hashes.lookups import ModelLookup
+from modelyard.wire.hashes.lookups import MAX_RECORDS, LookupResult, ModelLookup
 from modelyard.wire.imports.jobs import NewImport
 from modelyard.wire.models import DownloadTicket, Model, NewModel
 from modelyard.wire.paths import parse_model_path
 from modelyard.wire.problems import ModelNotFound, RouteNotFound
 from modelyard.wire.schemas import Created
 from modelyard.wire.uploads import UploadRequest, UploadTicket
-
-# The records of so many models are at most some megabytes.
-_MAX_RECORDS = 250
 
 # Files are uploaded one after the other: so long, registrations wait for more of them.
 _PAUSE_SECONDS = 0.2
@@ -30,8 +28,8 @@ class BatchedCalls:
         self._register = Coalescer(registry.create_model, registry.create_models, MAX_BATCH_ITEMS, _PAUSE_SECONDS)
         self._import = Coalescer(registry.start_import, registry.start_imports, MAX_BATCH_ITEMS)
         self._download = Coalescer(self._request_download, registry.download_tickets, MAX_BATCH_ITEMS)
-        self._find = Coalescer(self._find_one, self._find_many, _MAX_RECORDS)
-        self._read = Coalescer(registry.get_model, self._read_many, _MAX_RECORDS)
+        self._find = Coalescer(self._find_one, self._find_many, MAX_RECORDS)
+        self._read = Coalescer(registry.get_model, self._read_many, MAX_RECORDS)
 
     async def presign_upload(self, request: UploadRequest) -> UploadTicket:
         """Return a presigned URL to upload a file to."""
@@ -73,10 +71,8 @@ class BatchedCalls:
     async def _find_many(self, paths: Sequence[str]) -> list[Model | None]:
         """Return the model at each path, or None."""
         found = await self.registry.look_up_models(ModelLookup(paths=list(dict.fromkeys(paths)), records=True))
-        records = {model.id: model for model in found.model_list or ()}
-        models = {
-            match.asked: records.get(match.id) or await self.registry.get_model(match.id) for match in found.match_list
-        }
+        records = await self._get_records(found)
+        models = {match.asked: records[match.id] for match in found.match_list if match.id in records}
         return [models.get(path) for path in paths]
 
     async def _read_many(self, ids: Sequence[UUID]) -> list[Model | ModelNotFound]:
@@ -88,6 +84,15 @@ class BatchedCalls:
         found = await self.registry.look_up_models(ModelLookup(ids=list(dict.fromkeys(ids)), records=True))
         if found.model_list is None:
             raise RouteNotFound("This registry looks up no ids.")
-        records = {model.id: model for model in found.model_list}
+        records = await self._get_records(found)
         missing = ModelNotFound("The team has no such model.")
         return [records.get(model_id, missing) for model_id in ids]
+
+    async def _get_records(self, found: LookupResult) -> dict[UUID, Model]:
+        """Return the record of each model that was found; large ones that are not in the result by a request each."""
+        records = {model.id: model for model in found.model_list or ()}
+        for match in found.match_list:
+            if match.id not in records:
+                with suppress(ModelNotFound):  # deleted meanwhile
+                    records[match.id] = await self.registry.get_model(match.id)
+        return records

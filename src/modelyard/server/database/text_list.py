@@ -1,10 +1,23 @@
 """A list of texts in one parameter, and its join with a table: a statement that is built once takes any number."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, BindParameter, ColumnElement, FromClause, String, bindparam, column, select, true
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Select,
+    String,
+    Table,
+    bindparam,
+    column,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -71,21 +84,42 @@ def encode_text_list(texts: Iterable[str]) -> str:
 
 def join_rows(
     texts: FromClause,
-    table: FromClause,
+    table: Table,
     condition: ColumnElement[bool],
     limit: BindParameter[int],
+    order: Sequence[ColumnElement[Any]] = (),
     *,
     is_sqlite: bool,
-    order: ColumnElement[Any] | None = None,
 ) -> tuple[FromClause, FromClause]:
     """Join each text with the rows of a table for which the condition is true; return the join and the table in it.
 
-    The rows of each text are looked up by an index of the condition's columns, which must end in ``order`` if the
-    limit is to keep the first rows in that order. ``texts`` may be any table with few rows.
-    PostgreSQL could also read all rows and compare each with all texts, and estimates of the number of rows would
-    decide: there each lookup is a subquery, with at most ``limit`` rows. SQLite joins from left to right.
+    The rows of each text are looked up by an index of the condition's columns and ``order``; ``texts`` may be any
+    table with few rows. SQLite joins from left to right. PostgreSQL could also read all rows and compare each with all
+    texts, and estimates of the number of rows would decide: there each lookup is a subquery, with the first ``limit``
+    rows.
     """
     if is_sqlite:
         return join_left_to_right(texts, table, condition), table
-    rows = select(table).where(condition).order_by(order).limit(limit).lateral("found")
-    return texts.join(rows, true()), rows
+    found = select(table).where(condition).order_by(*order).limit(limit).lateral("found")
+    return texts.join(found, true()), found
+
+
+def join_first_rows(
+    texts: FromClause,
+    table: Table,
+    condition: ColumnElement[bool],
+    limit: BindParameter[int],
+    order: Sequence[ColumnElement[Any]],
+    *,
+    is_sqlite: bool,
+) -> tuple[FromClause, FromClause]:
+    """Join each text with its first ``limit`` rows, see ``join_rows``; however many it has, no more are read.
+
+    The rows come in any order. SQLite looks up their numbers first, which takes longer than ``join_rows``.
+    """
+    if not is_sqlite:
+        return join_rows(texts, table, condition, limit, order, is_sqlite=False)
+    rows = table.alias("found")
+    number: Select[Any] = select(literal_column(f"{table.name}.rowid")).select_from(table)
+    numbers = number.where(condition).order_by(*order).limit(limit).correlate(texts)
+    return join_left_to_right(texts, rows, literal_column("found.rowid").in_(numbers)), rows

@@ -33,6 +33,12 @@ def registers_models(operation: Operation) -> Operation:
     return operation
 
 
+def only_reads(operation: Operation) -> Operation:
+    """Mark an operation that only reads although its method is POST: it takes no writer's thread."""
+    setattr(operation, _LIMITER_NAME, "read_limiter")
+    return operation
+
+
 def receives_file_lists(operation: Operation) -> Operation:
     """Mark an operation whose body may have the list of the files of a folder."""
     setattr(operation, _HAS_LARGE_BODY, True)
@@ -68,8 +74,8 @@ class ApiRoute(APIRoute):
     @property
     def _limiter_name(self) -> str:
         """The name of the limiter of this route's operation in the application's state."""
-        only_reads = (self.methods or set()) <= {"GET", "HEAD"}
-        return getattr(self.endpoint, _LIMITER_NAME, "read_limiter" if only_reads else "write_limiter")
+        has_safe_method = (self.methods or set()) <= {"GET", "HEAD"}
+        return getattr(self.endpoint, _LIMITER_NAME, "read_limiter" if has_safe_method else "write_limiter")
 
 
 def get_operation_id(route: APIRoute) -> str:

@@ -24,9 +24,18 @@ _SAME_NAMES = set(Model.model_fields) - {
 }
 
 
-def build_models(session: Session, team: TeamContext, models: Sequence[ModelRow], trash_days: int) -> list[Model]:
-    """Return the API's representation of some of the team's models, in the same order."""
-    machines = MachineCounts.load(session, team.team_id)
+def build_models(
+    session: Session,
+    team: TeamContext,
+    models: Sequence[ModelRow],
+    trash_days: int,
+    machines: MachineCounts | None = None,
+) -> list[Model]:
+    """Return the API's representation of some of the team's models, in the same order.
+
+    ``machines`` are those of the team, if they are loaded already.
+    """
+    machines = machines or MachineCounts.load(session, team.team_id)
     pending = load_pending_versions(session, models)
     # One validation of all, which is faster than one for each record and each part of it.
     return _MODELS.validate_python(

@@ -4,19 +4,20 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
-from pydantic_core import to_json
 
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRouter, receives_file_lists, registers_models
+from modelyard.server.http.api_route import ApiRouter, only_reads, receives_file_lists, registers_models
 from modelyard.server.http.compression import build_compressed_response
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
 from modelyard.server.http.problems import answers
 from modelyard.server.http.public_url import PublicUrl
-from modelyard.server.models import downloads, lookup, operations
+from modelyard.server.models import downloads, operations
 from modelyard.server.models.listing import pages
 from modelyard.server.models.listing.facet_cache import FacetCache, find_or_count_facets
 from modelyard.server.models.listing.suggestions import suggest_search
+from modelyard.server.models.lookups import operations as lookups
+from modelyard.server.models.lookups.response import build_records, encode_result
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.records import build_model, build_models
 from modelyard.server.models.registration import operations as registration
@@ -169,6 +170,7 @@ def count_facets(query: Annotated[FacetQuery, Query()], team: Reading, database:
 
 
 @router.post("/lookup", response_model=LookupResult, responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
+@only_reads
 def look_up_models(
     body: ModelLookup,
     team: LookingUp,
@@ -179,13 +181,10 @@ def look_up_models(
     """Find up to 1,000 models by hashes of their content, by paths and by ids."""
     if body.records:
         check_permission(Operation.MODELS_READ, team.caller, team.role)
-    records = None
     with database.reading() as session:
-        matches = lookup.look_up_models(session, team, body)
-        if body.records:
-            found = lookup.load_found_models(session, team, matches)
-            records = build_models(session, team, found, settings.trash_days)
-    return build_compressed_response(to_json({**matches, "model_list": records}), accept_encoding)
+        found = lookups.look_up_models(session, team, body)
+        records = build_records(session, team, found, settings.trash_days) if body.records else None
+    return build_compressed_response(encode_result(found, records), accept_encoding)
 
 
 @router.get("/{model_id}", responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound))
@@ -204,7 +203,7 @@ def get_model(model_id: PathId, team: Reading, database: Db, settings: CurrentSe
 def get_model_hashes(model_id: PathId, team: Reading, database: Db, version: WhichVersion = None) -> ModelHashes:
     """Read the hashes of a model's content."""
     with database.reading() as session:
-        return lookup.get_hashes(session, team, operations.parse_model_id(model_id), version)
+        return lookups.get_hashes(session, team, operations.parse_model_id(model_id), version)
 
 
 @router.put(

@@ -22,6 +22,8 @@ RECHECK = text("recheck_since IS NOT NULL")
 # by an older one are inspected again, see ``verification.reinspection``.
 INSPECTION = 1
 VERIFIED = text("verification = 'verified'")
+# Also of content that was damaged later.
+WAS_VERIFIED = text("verified_at IS NOT NULL")
 # CRC-32 is the last hash to be computed, and every content has one.
 UNHASHED = text("verification = 'verified' AND crc32 IS NULL")
 UNINSPECTED = text(f"verification = 'verified' AND inspected_as < {INSPECTION}")
@@ -42,7 +44,11 @@ class BlobRow(Row):
         # Garbage collection reads it in pages, and marks very many with the same time.
         Index("ix_blobs_unused_since", "unused_since", "id"),
         Index("ix_blobs_recheck_since", "recheck_since", sqlite_where=RECHECK, postgresql_where=RECHECK),
-        # One for each hash that models are found by; ``uploads.hashes`` reads ranges of them.
+        # One for each hash that models are found by; ``uploads.hashes`` reads ranges of them. Any number of uploads may
+        # declare one SHA-256, and all other hashes are computed.
+        Index(
+            "ix_blobs_verified_sha256", "team_id", "sha256", sqlite_where=WAS_VERIFIED, postgresql_where=WAS_VERIFIED
+        ),
         Index("ix_blobs_team_id_blake3", "team_id", "blake3"),
         Index("ix_blobs_team_id_autov1", "team_id", "autov1"),
         Index("ix_blobs_team_id_autov3", "team_id", "autov3"),

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, select
@@ -15,22 +15,19 @@ from modelyard.server.agents.machine_states import STATE_COLUMNS, decide_machine
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import get_table
 from modelyard.server.models.listing.index_choice import choose_query_plan
+from modelyard.server.models.lookups.by_hash import find_versions_by_hash
 from modelyard.server.models.replicas.assignments import load_assigned_agents
 from modelyard.server.models.replicas.pins import find_pins
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
-from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
-from modelyard.server.uploads.hashes import find_blobs_by_hash
 from modelyard.server.workflows.matching import Content, TeamContents, list_path_keys, normalize_name
 from modelyard.server.workflows.readiness import MachineFacts, NeededModel, Replica
 from modelyard.wire.agents.values import ModelState
-from modelyard.wire.hashes.texts import parse_hash
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.paths import get_canonical_type
 from modelyard.wire.search.grammar import quote_word
 
-# Contents with one hash; more are copies of the same file.
-_MAX_COPIES = 1_000
 # Models that contain a name, of which the one with the most similar name is suggested.
 _MAX_CANDIDATES = 50
 _MIN_SIMILARITY = 0.75
@@ -40,43 +37,60 @@ _MACHINE_COLUMNS = (
     *(*STATE_COLUMNS, AgentRow.agent_id, AgentRow.disk_free, AgentRow.pin_set),
     *(AgentRow.sync_bytes_done, AgentRow.sync_bytes_total, AgentRow.sync_seconds_left),
 )
-_models, _versions, _states = get_table(ModelRow), get_table(ModelVersionRow), get_table(AgentModelRow)
+_models, _states = get_table(ModelRow), get_table(AgentModelRow)
 
 
-def load_team_contents(session: Session, team_id: UUID, references: Iterable[ModelReference]) -> TeamContents:
+def load_team_contents(session: Session, team: TeamContext, references: Iterable[ModelReference]) -> TeamContents:
     """Return the team's contents, outside the trash, that the references name by folder and name, or by hash."""
-    known = list(references)
-    keys = {key for reference in known for key in list_path_keys(reference)}
-    hashes = {reference.hash for reference in known if reference.hash}
-    return TeamContents(_load_by_path(session, team_id, keys), _load_by_hash(session, team_id, hashes))
+    keys = {reference: list_path_keys(reference) for reference in references}
+    shown = _load_by_path(session, team.team_id, {key for of_one in keys.values() for key in of_one})
+    named = {reference: [shown[key] for key in of_one if key in shown] for reference, of_one in keys.items()}
+    by_path_key = {key: each.content for key, each in shown.items()}
+    return TeamContents(by_path_key, _load_by_hash(session, team, named))
 
 
-def _load_by_path(session: Session, team_id: UUID, keys: Collection[str]) -> dict[str, Content]:
+class _ShownContent(NamedTuple):
+    """The content that a model shows, and its blob."""
+
+    content: Content
+    blob_id: UUID
+
+
+def _load_by_path(session: Session, team_id: UUID, keys: Collection[str]) -> dict[str, _ShownContent]:
     """Return the content that each model at one of these paths shows."""
-    columns = (_models.c.path_key, _models.c.id, _models.c.model_path, _models.c.current_version)
+    columns = (_models.c.path_key, _models.c.id, _models.c.model_path, _models.c.current_version, _models.c.blob_id)
     at_path = (_models.c.team_id == team_id, _models.c.path_key.in_(keys), _models.c.deleted_at.is_(None))
     rows = session.connection().execute(select(*columns, _models.c.pending_version).where(*at_path))
-    return {row.path_key: _build_content(row, row.current_version or row.pending_version) for row in rows}
+    return {
+        row.path_key: _ShownContent(
+            _build_content(row.id, row.current_version or row.pending_version, row.model_path), row.blob_id
+        )
+        for row in rows
+    }
 
 
-def _load_by_hash(session: Session, team_id: UUID, hashes: Collection[str]) -> dict[str, list[Content]]:
-    """Return the verified contents with each hash, of any kind, by path and number."""
-    texts = {candidate: text for text in hashes for candidate in parse_hash(text)}
-    matches = find_blobs_by_hash(session, team_id, texts, _MAX_COPIES, verified_only=True)
-    blobs = {UUID(match.blob_key): texts[match.candidate] for match in reversed(matches)}
-    columns = (_models.c.id, _models.c.model_path, _versions.c.number, _versions.c.blob_id)
-    is_kept = (_versions.c.deleted_at.is_(None), _models.c.deleted_at.is_(None))
-    query = select(*columns).join(_versions, _versions.c.model_id == _models.c.id)
-    rows = session.connection().execute(query.where(_versions.c.blob_id.in_(blobs), *is_kept))
-    found: dict[str, list[Content]] = {}
-    for row in sorted(rows, key=lambda row: (row.model_path, -row.number)):
-        found.setdefault(blobs[row.blob_id], []).append(_build_content(row, row.number))
-    return found
+def _load_by_hash(
+    session: Session, team: TeamContext, named: Mapping[ModelReference, Sequence[_ShownContent]]
+) -> dict[str, Sequence[Content]]:
+    """Return the verified contents with each hash, of any kind, by path, and newest versions first.
+
+    Of a hash that very many models have, those that the references with this hash name are among them.
+    """
+    found = find_versions_by_hash(session, team, {each.hash for each in named if each.hash}, for_machine=False)
+    contents = {
+        text: {_build_content(UUID(row.id), row.number, row.model_path) for _, row in matches}
+        for text, matches in found.by_text.items()
+    }
+    blobs = {text: {UUID(match.blob_key) for match in matches} for text, matches in found.blobs_by_text.items()}
+    for reference, at_paths in named.items():
+        if reference.hash in blobs:
+            contents[reference.hash] |= {each.content for each in at_paths if each.blob_id in blobs[reference.hash]}
+    return {text: sorted(each, key=lambda one: (one.model_path, -one.version)) for text, each in contents.items()}
 
 
-def _build_content(row: Row[*tuple[Any, ...]], number: int) -> Content:
-    """Return the content of a row with a model's id and path."""
-    return Content(row.id, number, row.model_path.removeprefix("models/"))
+def _build_content(model_id: UUID, number: int, model_path: str) -> Content:
+    """Return the content of a version of a model."""
+    return Content(model_id, number, model_path.removeprefix("models/"))
 
 
 def find_similar(session: Session, team: TeamContext, reference: ModelReference) -> Content | None:
@@ -89,7 +103,7 @@ def find_similar(session: Session, team: TeamContext, reference: ModelReference)
     columns = (_models.c.id, _models.c.model_path, _models.c.current_version, _models.c.pending_version)
     query = select(*columns).select_from(plan.source).where(*plan.conditions).order_by(*plan.order)
     rows = session.execute(query.limit(_MAX_CANDIDATES)).all()
-    contents = [_build_content(row, row.current_version or row.pending_version) for row in rows]
+    contents = [_build_content(row.id, row.current_version or row.pending_version, row.model_path) for row in rows]
     folder = reference.folder
     in_folder = [each for each in contents if folder is None or get_canonical_type(each.folder) == folder]
     return _choose_similar(wanted, in_folder)

@@ -51,7 +51,7 @@ def find_team_names(
 
 def _match_all(session: Session, team: TeamContext, references: Sequence[ModelReference]) -> Matches:
     """Return what the team has for each reference."""
-    found = loading.load_team_contents(session, team.team_id, references)
+    found = loading.load_team_contents(session, team, references)
     matches = {reference: match_reference(reference, found) for reference in references}
     unknown = {(each.folder, each.name): each for each, match in matches.items() if match is UNKNOWN}
     similar = {}

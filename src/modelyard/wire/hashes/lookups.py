@@ -7,11 +7,14 @@ from pydantic import Field, StrictBool, StringConstraints, ValidationInfo, field
 
 from modelyard.wire.hashes.texts import HASH_HELP, HASH_PATTERN
 from modelyard.wire.models import Model
-from modelyard.wire.schemas import EXAMPLE_ID, Schema
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, Schema
 from modelyard.wire.texts.rules import LINE_PATTERN
 
 MatchName = Literal["sha256", "blake3", "autov1", "autov2", "autov3", "crc32", "path", "id"]
 MAX_LOOKUPS = 1_000
+# Many models may have the same content, and many contents the same first digits.
+MAX_MATCHES_OF_HASH, MAX_HASH_MATCHES = 100, 3_000
+MAX_RECORDS = 250
 HashText = Annotated[str, StringConstraints(strict=True, max_length=80, pattern=HASH_PATTERN)]
 # Any text may be asked for: one that is no valid path matches nothing.
 LookupPath = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024, pattern=LINE_PATTERN)]
@@ -57,6 +60,11 @@ class LookupMatch(Schema):
     id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
     version: int = Field(description="The version of the model that has this content.", examples=[1])
     model_path: str = Field(description="The model's path, as sent.", examples=["models/loras/ink.safetensors"])
+    file_hash: str | None = Field(
+        default=None,
+        description="`sha256:` and the hex digest of the version's content; null until it is verified.",
+        examples=[EXAMPLE_HASH],
+    )
 
 
 class LookupResult(Schema):
@@ -67,11 +75,25 @@ class LookupResult(Schema):
         "one that several models have has several, and one that was sent twice is answered once.",
         examples=[[]],
     )
-    is_capped: bool = Field(description="Whether there were more matches than one response contains.", examples=[False])
+    is_capped: bool = Field(description="Whether `capped_list` has hashes.", examples=[False])
+    capped_list: list[str] = Field(
+        default_factory=list,
+        description="The hashes, as sent, that may have more matches than `match_list` has, and perhaps only those: a "
+        f"hash has at most {MAX_MATCHES_OF_HASH:,}, of the newest models, and all hashes together have at most "
+        f"{MAX_HASH_MATCHES:,}. Ask for fewer hashes at once, or list all models with one by `GET /models?file_hash=`.",
+        examples=[[]],
+    )
     model_list: list[Model] | None = Field(
         default=None,
-        description="With `records`: the records of the models of the first 1,000 matches, each once.",
+        description=f"With `records`: the records of the first {MAX_RECORDS} models in `match_list`, each once, or of "
+        "fewer that have some megabytes.",
         examples=[None],
+    )
+    has_more_records: bool = Field(
+        default=False,
+        description="With `records`: whether `match_list` has models whose record is not in `model_list`. Ask for "
+        "those by their ids.",
+        examples=[False],
     )
 
 

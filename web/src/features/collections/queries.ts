@@ -4,6 +4,7 @@ import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-qu
 import { api, unwrap } from '@/api/client'
 import { queryClient } from '@/api/queryClient'
 import { readAllPages } from '@/api/readAllPages'
+import { readRecords } from '@/api/readRecords'
 import type { Collection, CollectionOfModel, Model } from '@/api/types'
 import { MAX_PAGE_ROWS } from '@/generated/paging'
 
@@ -86,8 +87,7 @@ export function useCollectionVersions(id: string) {
 export function useModelRecords(ids: string[]): ReadonlyMap<string, Model> {
   const { data } = useQuery({
     queryKey: ['models', 'records', ids],
-    queryFn: ({ signal }) => unwrap(api.POST('/api/v1/models/lookup', { body: { ids, records: true }, signal })),
-    select: ({ model_list }) => new Map(model_list?.map((model) => [model.id, model])),
+    queryFn: ({ signal }) => readRecords(ids, { signal }),
     placeholderData: keepPreviousData,
     enabled: ids.length > 0,
   })

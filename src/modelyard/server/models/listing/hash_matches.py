@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from modelyard.server.database.first_rows import RowLimits
 from modelyard.server.database.search import prevent_index_use
 from modelyard.server.models.search_text import fold_value
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.uploads.hashes import BlobMatch, find_blobs_by_hash
-from modelyard.wire.hashes.texts import HashCandidate, parse_hash
 from modelyard.wire.model_filter import ModelFilter
 
 # Only so many blobs and models with one hash count: any number of files can be made with the same CRC-32.
-MAX_BLOBS, MAX_MODELS = 1_000, 5_000
+BLOB_LIMITS, MAX_MODELS = RowLimits(of_one=1_000, in_all=1_000), 5_000
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,18 @@ def find_hash_matches(session: Session, team_id: UUID, model_filter: ModelFilter
     words = {
         fold_value(value) for term in model_filter.search_terms if term.key in ("", "hash") for value in term.values
     }
-    of_word = {word: candidates for word in words if (candidates := parse_hash(word))}
-    of_filter = [] if model_filter.file_hash is None else parse_hash(model_filter.file_hash)
-    wanted = [*of_filter, *(candidate for candidates in of_word.values() for candidate in candidates)]
-    blobs = find_blobs_by_hash(session, team_id, wanted, MAX_BLOBS, verified_only=False) if wanted else []
-    models = {word: _find_models(session, blobs, candidates) for word, candidates in of_word.items()}
+    of_filter = [] if model_filter.file_hash is None else [model_filter.file_hash]
+    blobs = find_blobs_by_hash(session, team_id, [*of_filter, *words], BLOB_LIMITS, verified_only=False).by_text
+    models = {word: _find_models(session, blobs[word]) for word in words & blobs.keys()}
     return HashMatches(
-        None if model_filter.file_hash is None else _find_models(session, blobs, of_filter),
+        None if model_filter.file_hash is None else _find_models(session, blobs.get(model_filter.file_hash, ())),
         {word: ids for word, ids in models.items() if ids},
     )
 
 
-def _find_models(
-    session: Session, blobs: Sequence[BlobMatch], candidates: Collection[HashCandidate]
-) -> Collection[UUID]:
-    """Return the ids of the newest models that have a version with one of the blobs which the candidates mean."""
-    blob_ids = {UUID(match.blob_key) for match in blobs if match.candidate in candidates}
+def _find_models(session: Session, blobs: Sequence[BlobMatch]) -> Collection[UUID]:
+    """Return the ids of the newest models that have a version with one of the blobs."""
+    blob_ids = {UUID(match.blob_key) for match in blobs}
     if not blob_ids:
         return []
     versions = select(ModelVersionRow.model_id).where(ModelVersionRow.blob_id.in_(blob_ids))

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.models.replicas.assignments import find_models_assigned_to_key
 from modelyard.server.models.replicas.desired import is_desired_once_verified
-from modelyard.server.models.replicas.labels import has_all_labels
+from modelyard.server.models.replicas.labels import find_satisfied
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
@@ -32,12 +32,8 @@ def find_models_of_key(session: Session, team: TeamContext, label_sets: Mapping[
 
     Whether they are desired at all is not checked.
     """
-    machines = _list_label_sets_of_key(session, team)
-    labelled = {
-        model_id
-        for model_id, needed in label_sets.items()
-        if not needed or any(has_all_labels(needed, has) for has in machines)
-    }
+    satisfied = find_satisfied(label_sets.values(), _list_label_sets_of_key(session, team))
+    labelled = {model_id for model_id, needed in label_sets.items() if needed in satisfied}
     others = label_sets.keys() - labelled
     return labelled | find_models_assigned_to_key(session, team.team_id, team.caller.credential_id, others)
 

@@ -1,6 +1,7 @@
 """Label sets: a sorted list of labels stored as one string, so that the database can compare and group by it."""
 
 from collections.abc import Iterable
+from functools import reduce
 
 # What only machines have that place folder models. No label of a person has a colon.
 FOLDERS = ":folders"
@@ -22,3 +23,21 @@ def build_model_label_set(required_labels: Iterable[str], *, is_folder: bool) ->
 def has_all_labels(needed: str, has: str) -> bool:
     """Return whether a machine with the label set ``has`` has every label of the set ``needed`` by a model."""
     return not needed or set(needed.split(" ")) <= set(has.split(" "))
+
+
+def find_satisfied(needed: Iterable[str], machines: Iterable[str]) -> set[str]:
+    """Return those of the label sets of models that any of these label sets of machines includes.
+
+    For many of both: which machines have a label is one number with a bit for each of them.
+    """
+    having: dict[str, int] = {}
+    everyone = 0
+    for index, has in enumerate(set(machines)):
+        everyone |= 1 << index
+        for label in has.split(" "):
+            having[label] = having.get(label, 0) | 1 << index
+    return {
+        labels
+        for labels in set(needed)
+        if not labels or reduce(lambda left, label: left & having.get(label, 0), labels.split(" "), everyone)
+    }

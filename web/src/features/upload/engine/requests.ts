@@ -3,6 +3,7 @@
 import { api, unwrap } from '@/api/client'
 import { cleanName } from '@/api/names'
 import { Problem } from '@/api/problem'
+import { readRecords } from '@/api/readRecords'
 import { isProblemBody } from '@/api/session'
 import type { Model, ModelVersion } from '@/api/types'
 import { Coalescer } from '@/features/upload/engine/Coalescer'
@@ -204,10 +205,13 @@ export async function findModelAt(teamId: string, path: string): Promise<Model |
 
 async function findMany(questions: PathQuestion[]): Promise<(Model | undefined)[]> {
   const paths = [...new Set(questions.map(({ relative }) => relative))]
-  const params = teamHeader(questions[0]?.teamId ?? '')
+  const teamId = questions[0]?.teamId ?? ''
+  const params = teamHeader(teamId)
   const body = { paths, records: true }
   const { match_list, model_list } = await unwrap(api.POST('/api/v1/models/lookup', { params, body }))
   const models = new Map(model_list?.map((model) => [model.id, model]))
+  const missing = match_list.map(({ id }) => id).filter((id) => !models.has(id))
+  for (const [id, model] of await readRecords(missing, { teamId })) models.set(id, model)
   const found = new Map(match_list.map((match) => [match.asked, models.get(match.id)]))
   return questions.map(({ relative }) => found.get(relative))
 }
