@@ -11,6 +11,7 @@ from modelyard.server.agents.assignments import record_changes
 from modelyard.server.agents.operations import get_own_agent
 from modelyard.server.http.paging import Page
 from modelyard.server.models.listing.pages import list_models
+from modelyard.server.models.lookups.by_id import load_models_by_id
 from modelyard.server.models.replicas.assignments import add_assignment, find_assigned_models
 from modelyard.server.models.replicas.labels import FOLDERS, has_all_labels
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
@@ -42,8 +43,7 @@ def request_models(session: Session, team: TeamContext, request: ModelRequest) -
     """
     agent = _get_requesting_agent(session, team, request.agent_id)
     ids = list(dict.fromkeys(request.model_ids))
-    found = session.scalars(select(ModelRow).where(ModelRow.team_id == team.team_id, ModelRow.id.in_(ids)))
-    models = {model.id: model for model in found}
+    models = load_models_by_id(session, team.team_id, ids)
 
     refused = [(model_id, reason) for model_id in ids if (reason := _find_refusal(agent, models.get(model_id)))]
     granted = [models[model_id] for model_id in ids if model_id not in dict(refused)]

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
-from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.lookups.by_id import load_models_by_id
+from modelyard.server.models.tables import ModelVersionRow
 from modelyard.wire import problems
 from modelyard.wire.collections import NewCollectionModel
 
@@ -45,9 +46,8 @@ class KnownModels:
 
 def load_known_models(session: Session, team_id: UUID, asked: Collection[NewCollectionModel]) -> KnownModels:
     """Load the models of the team among those that a request names; two queries."""
-    of_team = ModelRow.team_id == team_id, ModelRow.deleted_at.is_(None)
-    models = session.scalars(select(ModelRow).where(ModelRow.id.in_([each.model_id for each in asked]), *of_team))
-    by_id = {model.id: model for model in models}
+    models = load_models_by_id(session, team_id, [each.model_id for each in asked])
+    by_id = {model_id: model for model_id, model in models.items() if model.deleted_at is None}
     keys = {
         (each.model_id, each.version or by_id[each.model_id].shown_version) for each in asked if each.model_id in by_id
     }

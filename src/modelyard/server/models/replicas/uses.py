@@ -41,8 +41,9 @@ def record_uses(session: Session, agent: AgentRow, reported: Sequence[ModelUse],
     if not reported:
         return
     ids = {use.model_id for use in reported}
-    of_team = select(_models.c.id).where(_models.c.id.in_(ids), _models.c.team_id == agent.team_id)
-    own = set(session.scalars(of_team))
+    # The team is compared here: as a condition, it would make SQLite read an index of the whole team.
+    teams = session.execute(select(_models.c.id, _models.c.team_id).where(_models.c.id.in_(ids)))
+    own = {model_id for model_id, team_id in teams if team_id == agent.team_id}
     new: dict[UUID, datetime] = {}
     for use in reported:
         used = min(use.last_used_at, moment).replace(microsecond=0)
