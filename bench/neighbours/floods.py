@@ -24,11 +24,13 @@ LIVENESS = MeasuredRequest("GET /healthz", "GET", "/healthz")
 NEW_UPLOAD = UploadRequest(file_name="a.gguf", file_size=1, model_type="loras", model_path="loras/a.gguf")
 PRESIGN = MeasuredRequest("POST /models/presign", "POST", "/api/v1/models/presign", NEW_UPLOAD.model_dump())
 LOOKUP_PATH, MEMBERS_PATH = "/api/v1/models/lookup", "/api/v1/uploads/multipart/complete"
+MANIFEST_PATH = "/api/v1/agent/manifest"
 # Of all teams together.
 SEARCHED_MODELS, SEARCH_CONNECTIONS = 2_000, 48
 SEARCHES = [search for search, _ in EXPENSIVE_SEARCHES.values()]
 BRACKET_CONNECTIONS, CONNECTIONS, HALF_BODIES = 4, 16, 200
 MACHINES, PICKLES, HEADERS = 12, 180, 20
+POLLING_MACHINES, POLLS, WAIT_SECONDS = 40, 450, 60
 SPELLINGS = ["Bearer" + " " * count + "{}" for count in range(1, 21)]
 PrepareFlood = Callable[[RunningServer, int], Flood]
 
@@ -94,10 +96,29 @@ def prepare_heartbeats(server: RunningServer, teams: int) -> Flood:
     model_id = server.owner().register(make_model_file("other"), "loras/other.safetensors")
     [team, *_] = create_flooder(server, teams)
     model_ids = register_copies(team, ({} for _ in range(MAX_HEARTBEAT_STATES - 1)))
-    key = team.post("/credentials", kind="agent", display_name="Machines").json()["raw_key"]
+    key = _create_agent_key(team)
     change = MeasuredRequest("PUT /models/{id}", "PUT", f"/api/v1/models/{model_id}", {"description": "A note."})
     arguments = [str(server.port), key, str(MACHINES)]
     return Flood([change], "send_heartbeats", arguments, frozenset({"200", "503"}), frozenset({"200"}), model_ids)
+
+
+def prepare_long_polls(server: RunningServer, teams: int) -> Flood:
+    """Send more long polls than may wait, and repeat each that is answered at once, without a pause."""
+    polls = list[str]()
+    for caller in create_flooder(server, teams):
+        key = ApiCaller(caller.client, _create_agent_key(caller))
+        for number in range(POLLING_MACHINES // teams):
+            name = f"render-{number}"
+            assert key.post("/agent/heartbeat", agent_id=name).status_code == 200
+            etag = key.get("/agent/manifest", agent_id=name).headers["ETag"]
+            query = urlencode({"agent_id": name, "wait": WAIT_SECONDS})
+            headers = {"Authorization": key.headers["Authorization"], "If-None-Match": etag}
+            polls.append(
+                json.dumps({"method": "GET", "path": f"{MANIFEST_PATH}?{query}", "headers": headers, "body": None})
+            )
+    arguments = [str(server.port), str(POLLS)]
+    requests = [LIST_MODELS, PRESIGN]
+    return Flood(requests, "send_requests", arguments, frozenset({"304", "503", "none"}), frozenset({"304"}), polls)
 
 
 def prepare_files(server: RunningServer, teams: int) -> Flood:
@@ -159,6 +180,10 @@ def _create_reading_key(caller: ApiCaller) -> ApiCaller:
     return ApiCaller(caller.client, created["raw_key"])
 
 
+def _create_agent_key(caller: ApiCaller) -> str:
+    return str(caller.post("/credentials", kind="agent", display_name="Machines").json()["raw_key"])
+
+
 def _get_headers(caller: ApiCaller) -> dict[str, str]:
     return caller.headers | {"Content-Type": "application/json"}
 
@@ -176,7 +201,8 @@ FLOODS: dict[str, PrepareFlood] = {
     "brackets-stranger": partial(prepare_brackets, path="/api/v1/models", statuses=frozenset({"401"})),
     "brackets-member": partial(prepare_brackets, path=MEMBERS_PATH, statuses=frozenset({"400"}), signed_in=True),
     "heartbeats": prepare_heartbeats,
+    "long-polls": prepare_long_polls,
     "files": prepare_files,
 }
 # Those whose cost depends on the number of teams that send them.
-FROM_MANY_TEAMS = ("searches", "lookups", "nested-lists", "half-bodies", "files")
+FROM_MANY_TEAMS = ("searches", "lookups", "nested-lists", "half-bodies", "long-polls", "files")

@@ -31,13 +31,13 @@ from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.middleware.request_context import RequestContext
 from modelyard.server.http.openapi_document import mount_openapi
 from modelyard.server.http.operation_limiter import (
-    build_authentication_limiter,
     build_read_limiter,
     build_registration_limiter,
     build_write_limiter,
 )
 from modelyard.server.http.waiting.places import build_waiting_places
 from modelyard.server.hub import routes as hub
+from modelyard.server.identity.authentication_limiter import AuthenticationLimiter
 from modelyard.server.imports import conversion_routes as conversions
 from modelyard.server.imports import routes as imports
 from modelyard.server.imports import source_check_routes as source_checks
@@ -106,7 +106,7 @@ def create_app(resources: Resources, max_connections: int = MAX_CONNECTIONS) -> 
     app.state.identity = resources.identity
     app.state.body_budget, app.state.public_body_budget = BodyBudget(BODY_BYTES), BodyBudget(PUBLIC_BODY_BYTES)
     app.state.parsing_limiter = build_parsing_limiter()
-    app.state.authentication_limiter = build_authentication_limiter()
+    app.state.authentication_limiter = AuthenticationLimiter()
     app.state.read_limiter = build_read_limiter()
     app.state.picture_budget, app.state.picture_limiter = build_picture_budget(), build_picture_limiter()
     app.state.png_limiter = build_png_limiter()

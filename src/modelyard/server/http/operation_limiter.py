@@ -1,4 +1,4 @@
-"""Thread limits for operations and for authentication: requests of one person or team leave threads to others."""
+"""Thread limits for operations: requests of one person or team leave threads to others."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,9 +10,6 @@ from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.execution.threads import OperationThreads
 from modelyard.wire.problems import Unavailable
 
-# Before a credential is checked, its digest is the person. Threads wait for the interpreter's lock in no order: with 40
-# that check one caller's burst, another caller's request takes 100 ms (bench/neighbours).
-AUTHENTICATION_THREADS = Limits(16, per_person=2, per_team=2)
 # Writers that wait for the database take none of the readers' threads.
 # With three, expensive searches of a team take both cores of a small machine from others (bench/neighbours).
 READ_THREADS = Limits(24, per_person=2, per_team=2)
@@ -81,11 +78,6 @@ class OperationLimiter:
     def _build_busy_problem(self) -> Unavailable:
         """Build the problem of a request that gets no thread; it may be repeated after 2 seconds."""
         return Unavailable(self._busy, retry_after=2)
-
-
-def build_authentication_limiter() -> OperationLimiter:
-    """Build the limiter of authentication, whose people are the credentials that are checked."""
-    return OperationLimiter(AUTHENTICATION_THREADS)
 
 
 def build_read_limiter() -> OperationLimiter:

@@ -10,7 +10,7 @@ The token's first three characters choose the verifier; verifiers are never trie
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -39,23 +39,15 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import Db, get_table
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.http.execution.account import set_account
-from modelyard.server.http.operation_limiter import OperationLimiter
+from modelyard.server.http.params import get_client_address
 from modelyard.server.identity import keys
+from modelyard.server.identity.authentication_limiter import Authenticated, AuthenticationLimiter
 from modelyard.server.identity.state import Identity, IdentityState
 from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow, SignInRow, UserRow
 from modelyard.wire.credentials import PREFIXES, Access, Kind
 from modelyard.wire.problems import TwoCredentials, Unauthenticated
 from modelyard.wire.teams import Role
 
-
-class HasAccount(Protocol):
-    """A caller, whose account its requests count to."""
-
-    @property
-    def account(self) -> Account: ...
-
-
-Authenticated = TypeVar("Authenticated", bound=HasAccount)
 CallerKind = Literal["user", "integration", "device", "agent"]
 # Roles that may create keys for programs and machines; such a key works while its creator has one of them.
 KEY_CREATOR_ROLES = (Role.ADMIN, Role.OWNER)
@@ -339,13 +331,11 @@ OptionalBearerToken = Annotated[str | None, Depends(_read_bearer_token)]
 async def run_authentication(request: Request, token: str, check: Callable[[], Authenticated]) -> Authenticated:
     """Run the check of a credential in a thread; from then on, the request counts to the account that it returns.
 
-    Requests of one credential leave threads to others.
-
     Raises:
         Unavailable: no thread became free in time.
     """
-    limiter: OperationLimiter = request.app.state.authentication_limiter
-    caller = await limiter.run(Account(person=keys.digest(token)), check)
+    limiter: AuthenticationLimiter = request.app.state.authentication_limiter
+    caller = await limiter.run(token, get_client_address(request), check)
     set_account(request, caller.account)
     return caller
 

@@ -1,0 +1,100 @@
+"""Threads that check credentials: whose checks run at the same time, and in which order others wait."""
+
+import asyncio
+import threading
+from dataclasses import dataclass
+
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.identity.authentication_limiter import AUTHENTICATION_THREADS, AuthenticationLimiter
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
+
+ADDRESS, OTHER_ADDRESS = "192.0.2.1", "192.0.2.2"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The caller that a credential is."""
+
+    account: Account
+
+
+ATTACKER, OTHER = Checked(Account("attacker")), Checked(Account("other"))
+
+
+class HeldChecks:
+    """Checks that end when they are released; ``most`` is how many ran at the same time."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.running = self.most = 0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Checked:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        assert self.release.wait(2 * PATIENCE_SECONDS)
+        with self._lock:
+            self.running -= 1
+        return ATTACKER
+
+
+async def wait_for_running(held: HeldChecks, count: int) -> None:
+    """Wait until so many checks run at the same time."""
+    await wait_until_async(lambda: held.running == count)
+
+
+async def check_beside(limiter: AuthenticationLimiter, tokens: list[str], address: str) -> HeldChecks:
+    """Check another person's credential while these are checked, which must not wait for them; return their checks."""
+    held = HeldChecks()
+    burst = [asyncio.create_task(limiter.run(token, ADDRESS, held)) for token in tokens]
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await limiter.run("sk-other", address, lambda: OTHER) == OTHER
+        await wait_for_running(held, AUTHENTICATION_THREADS.per_person)
+    finally:
+        held.release.set()
+    assert await asyncio.gather(*burst) == [ATTACKER] * len(tokens)
+    return held
+
+
+async def accept(limiter: AuthenticationLimiter, tokens: list[str]) -> None:
+    """Let each credential be accepted as one of the attacker's."""
+    for token in tokens:
+        await limiter.run(token, ADDRESS, lambda: ATTACKER)
+
+
+async def test_checks_of_one_credential_run_two_at_a_time_beside_another() -> None:
+    held = await check_beside(AuthenticationLimiter(), ["sk-1"] * 60, OTHER_ADDRESS)
+    assert held.most == AUTHENTICATION_THREADS.per_person == 2
+
+
+async def test_checks_of_known_credentials_of_one_person_run_two_at_a_time_beside_another_person() -> None:
+    limiter, tokens = AuthenticationLimiter(), [f"sk-{number}" for number in range(60)]
+    await accept(limiter, tokens)
+    held = await check_beside(limiter, tokens, ADDRESS)
+    assert held.most == AUTHENTICATION_THREADS.per_person == 2
+
+
+async def test_checks_of_unknown_credentials_from_one_address_run_two_at_a_time_beside_another_address() -> None:
+    held = await check_beside(AuthenticationLimiter(), [f"sk-{number}" for number in range(60)], OTHER_ADDRESS)
+    assert held.most == AUTHENTICATION_THREADS.per_team == 2
+
+
+async def test_checks_of_unknown_credentials_leave_threads_for_a_known_one_from_the_same_address() -> None:
+    limiter = AuthenticationLimiter()
+    await limiter.run("sk-other", ADDRESS, lambda: OTHER)
+    await check_beside(limiter, [f"sk-{number}" for number in range(60)], ADDRESS)
+
+
+async def test_oldest_accepted_credential_is_forgotten_above_the_limit() -> None:
+    limiter = AuthenticationLimiter(max_remembered=2)
+    await accept(limiter, ["sk-1", "sk-2"])
+    await limiter.run("sk-1", ADDRESS, lambda: ATTACKER)
+    await limiter.run("sk-other", ADDRESS, lambda: OTHER)
+    # Two of the person whose credential is known run, and the one that is forgotten, as its address has none yet.
+    held = HeldChecks()
+    burst = [asyncio.create_task(limiter.run(token, OTHER_ADDRESS, held)) for token in ("sk-1", "sk-1", "sk-2")]
+    await wait_for_running(held, 3)
+    held.release.set()
+    await asyncio.gather(*burst)
