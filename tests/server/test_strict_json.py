@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.server.strict_json import JsonLimits, JsonRejected, check_size, parse_float, parse_integer
+from modelyard.server.strict_json import FIRST_BYTES, JsonLimits, JsonRejected, check_size, parse_float, parse_integer
 
 LIMITS = JsonLimits(depth=4, brackets=50_000, separators=100_000)
 MEBIBYTE = 1 << 20
@@ -52,6 +52,25 @@ def test_check_size_accepts_exactly_the_limits_whatever_strings_contain(is_ascii
             if min(less.depth, less.brackets, less.separators) >= 0:
                 with pytest.raises(JsonRejected):
                     check_size(document, less)
+
+
+@pytest.mark.parametrize("document", [b'{"a,":["\\\\","\\"",":[",1,{}]}', b'["\\\\\\"","",["",""],"]"]'], ids=ascii)
+def test_check_size_finds_the_same_values_wherever_the_first_bytes_end(document: bytes) -> None:
+    size = measure(json.loads(document))
+    for number in range(len(document) + 1):
+        check_size(b" " * (FIRST_BYTES - number) + document, size)
+
+
+def test_check_size_reads_no_more_of_a_document_with_too_many_values_in_its_first_bytes() -> None:
+    document = b"[],[]," * (FIRST_BYTES // 6) + b" " * (4 * MEBIBYTE)
+    tracemalloc.start()
+    try:
+        with pytest.raises(JsonRejected, match="1,000 brackets"):
+            check_size(document, JsonLimits(depth=4, brackets=1_000, separators=1_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * FIRST_BYTES
 
 
 @pytest.mark.parametrize("document", [b"[", b"]", b"{", b"}{", b"[[]", b"[]}", b'["]"', b'["[]'], ids=ascii)

@@ -5,6 +5,8 @@ from typing import Any
 
 _NOT_STRUCTURE_OR_QUOTE = bytes(sorted(set(range(256)) - set(b'[]{},:"')))
 _BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
+# Most documents with too many values have too many in their first bytes already: then the rest is not read.
+FIRST_BYTES = 64 * 1024
 # Python converts no longer integer; the time that it takes grows with the square of the digits.
 _MAX_DIGITS = 4_300
 # The digits of every 64-bit integer.
@@ -36,18 +38,29 @@ def check_size(document: bytes, limits: JsonLimits) -> None:
     Raises:
         JsonRejected: it has too many values, or its brackets do not match or nest too deep.
     """
-    structure = _extract_structure(document, 2 * (limits.brackets + limits.separators + 1))
-    brackets = structure.translate(_BRACES_TO_BRACKETS, b",:")
-    if len(brackets) > limits.brackets:
-        raise JsonRejected(f"it has more than {limits.brackets:,} brackets of lists and objects")
-    if len(structure) - len(brackets) > limits.separators:
-        raise JsonRejected(f"it has more than {limits.separators:,} commas and colons")
+    _extract_brackets(document[:FIRST_BYTES], limits)
+    brackets = _extract_brackets(document, limits)
     for _ in range(limits.depth):
         brackets = brackets.replace(b"[]", b"")
         if not brackets:
             break
     if brackets:
         raise JsonRejected(f"its brackets do not match, or nest deeper than {limits.depth}")
+
+
+def _extract_brackets(document: bytes, limits: JsonLimits) -> bytes:
+    """Return the brackets of a document, or of its first bytes, outside its strings; braces become brackets.
+
+    Raises:
+        JsonRejected: it has too many values.
+    """
+    structure = _extract_structure(document, 2 * (limits.brackets + limits.separators + 1))
+    brackets = structure.translate(_BRACES_TO_BRACKETS, b",:")
+    if len(brackets) > limits.brackets:
+        raise JsonRejected(f"it has more than {limits.brackets:,} brackets of lists and objects")
+    if len(structure) - len(brackets) > limits.separators:
+        raise JsonRejected(f"it has more than {limits.separators:,} commas and colons")
+    return brackets
 
 
 def _extract_structure(document: bytes, most_quotes: int) -> bytes:
