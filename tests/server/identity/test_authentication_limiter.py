@@ -4,8 +4,12 @@ import asyncio
 import threading
 from dataclasses import dataclass
 
+import pytest
+
 from modelyard.server.fairness.accounts import Account
+from modelyard.server.identity.authentication import build_unauthenticated_problem
 from modelyard.server.identity.authentication_limiter import AUTHENTICATION_THREADS, AuthenticationLimiter
+from modelyard.wire.problems import Unauthenticated
 from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 ADDRESS, OTHER_ADDRESS = "192.0.2.1", "192.0.2.2"
@@ -19,6 +23,11 @@ class Checked:
 
 
 ATTACKER, OTHER = Checked(Account("attacker")), Checked(Account("other"))
+
+
+def refuse() -> Checked:
+    """Refuse a credential, as one that was revoked."""
+    raise build_unauthenticated_problem()
 
 
 class HeldChecks:
@@ -85,6 +94,19 @@ async def test_checks_of_unknown_credentials_leave_threads_for_a_known_one_from_
     limiter = AuthenticationLimiter()
     await limiter.run("sk-other", ADDRESS, lambda: OTHER)
     await check_beside(limiter, [f"sk-{number}" for number in range(60)], ADDRESS)
+
+
+async def test_checks_of_a_credential_that_was_refused_do_not_count_to_its_person() -> None:
+    limiter = AuthenticationLimiter()
+    await accept(limiter, ["sk-revoked", "sk-used"])
+    with pytest.raises(Unauthenticated):
+        await limiter.run("sk-revoked", ADDRESS, refuse)
+    held = HeldChecks()
+    burst = [asyncio.create_task(limiter.run("sk-revoked", ADDRESS, held)) for _ in range(60)]
+    await wait_for_running(held, AUTHENTICATION_THREADS.per_team)
+    assert await limiter.run("sk-used", ADDRESS, lambda: ATTACKER) == ATTACKER
+    held.release.set()
+    await asyncio.gather(*burst)
 
 
 async def test_oldest_accepted_credential_is_forgotten_above_the_limit() -> None:

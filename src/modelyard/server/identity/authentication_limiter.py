@@ -8,6 +8,7 @@ from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import UNLIMITED, Limits
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.identity import keys
+from modelyard.wire.problems import Unauthenticated
 
 # Threads wait for the interpreter's lock in no order: with 40 that check one caller's burst, another caller's request
 # takes 100 ms (bench/neighbours).
@@ -30,7 +31,7 @@ class AuthenticationLimiter:
     """Runs checks of credentials in a limited number of threads. Belongs to one event loop.
 
     A check counts to the account that the credential had when it was accepted last, which decides about nothing but the
-    order. One that was not accepted yet counts to itself and to the address of its client.
+    order. That of a credential which is unknown, or was refused since, counts to itself and to its client's address.
     """
 
     def __init__(self, max_remembered: int = MAX_REMEMBERED_CREDENTIALS) -> None:
@@ -43,10 +44,15 @@ class AuthenticationLimiter:
         """Run the check of a credential that a client at this address sent; return the caller.
 
         Raises:
+            Unauthenticated: the check raised it; from then on the credential does not count to its account.
             Unavailable: no thread became free in time.
         """
         digest = keys.digest(token)
-        caller = await self._limiter.run(self._accounts.get(digest) or Account(digest, address), check)
+        try:
+            caller = await self._limiter.run(self._accounts.get(digest) or Account(digest, address), check)
+        except Unauthenticated:
+            self._accounts.pop(digest, None)
+            raise
         self._remember(digest, caller.account)
         return caller
 
