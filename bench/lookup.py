@@ -85,11 +85,12 @@ def _build_lookups(database: Database, shared: str) -> Iterator[tuple[str, list[
     yield "paths", [ModelLookup(paths=random_source.sample(paths, count)) for _ in range(ROUNDS)]
     yield "ids", [ModelLookup(ids=random_source.sample(ids, count)) for _ in range(ROUNDS)]
     some = min(MAX_RECORDS, count)
-    yield f"{some} ids, with records", [ModelLookup(ids=random_source.sample(ids, some), records=True)] * ROUNDS
+    with_records = [ModelLookup(ids=random_source.sample(ids, some), records=True) for _ in range(ROUNDS)]
+    yield f"{some} ids, with records", with_records
     beginnings = [shared[: 10 + number % 50] for number in range(MAX_LOOKUPS // 2)]
-    half = random_source.sample(paths, count // 2)
-    expensive = ModelLookup(hashes=beginnings, paths=half, records=True)
-    yield f"beginnings of the hash of {SHARED_MODELS:,} models, and paths, with records", [expensive] * ROUNDS
+    samples = [random_source.sample(paths, count // 2) for _ in range(ROUNDS)]
+    expensive = [ModelLookup(hashes=beginnings, paths=half, records=True) for half in samples]
+    yield f"beginnings of the hash of {SHARED_MODELS:,} models, and paths, with records", expensive
 
 
 def _share_content(database: Database, team: TeamContext) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.wire.hashes.lookups import MAX_MATCHES_OF_HASH
+from modelyard.wire.hashes.lookups import MAX_MATCHES_PER_HASH
 from tests.cli.conftest import Command
 from tests.cli.test_check import LORA, UNKNOWN, write_workflow
 from tests.client.model_files import write_model_file
@@ -238,7 +238,7 @@ def test_lock_check_content_of_very_many_newer_models_is_current_at_its_path(
     team_with_ink: Command, workflow: Path, lock: Path, ink: Path
 ) -> None:
     assert team_with_ink("lock", workflow, "-o", lock).code == 0
-    copies = [write_model_file(ink.with_name(f"copy-{number}.safetensors")) for number in range(MAX_MATCHES_OF_HASH)]
+    copies = [write_model_file(ink.with_name(f"copy-{number}.safetensors")) for number in range(MAX_MATCHES_PER_HASH)]
     assert team_with_ink("push", *copies).code == 0
     ran = team_with_ink("lock", "--check", lock, "--json")
     assert (ran.code, [each["state"] for each in json.loads(ran.out)["model_list"]]) == (0, ["current"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.wire.hashes.lookups import MAX_MATCHES_OF_HASH
+from modelyard.wire.hashes.lookups import MAX_MATCHES_PER_HASH
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 
@@ -50,11 +50,11 @@ def test_lookup_unknown_exits_1_and_prints_what_is_found(
 
 @pytest.mark.slow
 def test_lookup_content_of_very_many_models_says_that_there_are_more(signed_in: Command, ink: Path) -> None:
-    copies = [write_model_file(ink.with_name(f"copy-{number}.safetensors")) for number in range(MAX_MATCHES_OF_HASH)]
+    copies = [write_model_file(ink.with_name(f"copy-{number}.safetensors")) for number in range(MAX_MATCHES_PER_HASH)]
     assert signed_in("push", ink, *copies).code == 0
     ran = signed_in("lookup", ink, "loras/ink.safetensors")
     assert ran.code == 0
-    assert len(ran.out.splitlines()) == 1 + MAX_MATCHES_OF_HASH + 1
+    assert len(ran.out.splitlines()) == 1 + MAX_MATCHES_PER_HASH + 1
     assert ran.err.splitlines()[-1] == (
         f"Very many models match {ink}: those listed are some of the newest. To list all with a hash: "
         "modelyard ls --hash HASH --all"

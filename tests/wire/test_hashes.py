@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelyard.wire.hashes.lookups import MAX_LOOKUPS, ModelLookup
-from modelyard.wire.hashes.texts import HashCandidate, parse_hash
+from modelyard.wire.hashes.texts import is_hash, split_hash
 
 FULL = "0123456789abcdef" * 4
 
@@ -28,9 +28,10 @@ FULL = "0123456789abcdef" * 4
         (f"CRC32:{FULL[:8]}", ["crc32"]),
     ],
 )
-def test_parse_hash_returns_the_kinds_it_may_be_in_lower_case(text: str, names: list[str]) -> None:
+def test_split_hash_returns_the_kinds_it_may_be_and_digits_in_lower_case(text: str, names: list[str]) -> None:
     digits = text.lower().rpartition(":")[2].removeprefix("0x")
-    assert parse_hash(text) == [HashCandidate(name, digits) for name in names]  # type: ignore[arg-type] # from the table
+    assert split_hash(text) == (tuple(names), digits)
+    assert is_hash(text)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +51,9 @@ def test_parse_hash_returns_the_kinds_it_may_be_in_lower_case(text: str, names: 
         "sha256:",
     ],
 )
-def test_parse_hash_other_text_returns_nothing(text: str) -> None:
-    assert parse_hash(text) == []
+def test_split_hash_other_text_returns_nothing(text: str) -> None:
+    assert split_hash(text) == ((), "")
+    assert not is_hash(text)
 
 
 def test_model_lookup_with_1000_hashes_and_paths_is_valid() -> None:

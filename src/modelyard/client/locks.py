@@ -29,7 +29,7 @@ from modelyard.comfyui.quoting import quoted
 from modelyard.transfer.errors import build_disk_error
 from modelyard.wire.formats import find_format
 from modelyard.wire.hashes.lookups import LookupMatch
-from modelyard.wire.hashes.texts import parse_hash
+from modelyard.wire.hashes.texts import is_hash
 from modelyard.wire.models import Model
 from modelyard.wire.workflows import WorkflowReference
 
@@ -91,7 +91,7 @@ async def build_lock(registry: RegistryApi, workflows: Sequence[Path]) -> BuiltL
     """
     checked = await check_workflows(registry, workflows)
     references = [reference for each in checked for reference in each.check.reference_list]
-    hashes = {each.hash for each in references if each.state == "other_content" and each.hash and parse_hash(each.hash)}
+    hashes = {each.hash for each in references if each.state == "other_content" and each.hash and is_hash(each.hash)}
     by_hash = (await look_up_questions(registry, sorted(hashes))).by_question
     choices = {number: choice for number, each in enumerate(references) if (choice := _choose(each, by_hash))}
     keys = {key for choice in choices.values() for key in choice if isinstance(key, tuple)}

@@ -10,7 +10,7 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.transfer.hashing import DigestCache, compute_sha256
 from modelyard.transfer.progress import OnProgress, ignore_progress
 from modelyard.wire.hashes.lookups import MAX_LOOKUPS, LookupMatch, ModelLookup
-from modelyard.wire.hashes.texts import parse_hash
+from modelyard.wire.hashes.texts import is_hash
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ async def look_up_questions(registry: RegistryApi, questions: Sequence[str]) -> 
     capped = set[str]()
     for start in range(0, len(questions), MAX_LOOKUPS):
         part = questions[start : start + MAX_LOOKUPS]
-        hashes, paths = ([text for text in part if bool(parse_hash(text)) == is_hash] for is_hash in (True, False))
+        hashes, paths = [text for text in part if is_hash(text)], [text for text in part if not is_hash(text)]
         result = await registry.look_up_models(ModelLookup(hashes=hashes, paths=paths))
         for match in result.match_list:
             matches.setdefault(match.asked, []).append(match)
@@ -76,7 +76,7 @@ async def _build_question(text: str, digests: DigestCache, on_progress: OnProgre
     # False also for a text that is too long for a file name, which ``Path.is_file`` raises for.
     if await asyncio.to_thread(os.path.isfile, text):
         return f"sha256:{await compute_sha256(Path(text), on_progress, cache=digests)}"
-    if parse_hash(text) or "/" in text:
+    if is_hash(text) or "/" in text:
         return text
     raise ValueError(
         f"'{text}' is no file here, no hash of at least 8 digits, and no path such as loras/ink.safetensors."

@@ -19,9 +19,8 @@ LIMITS = RowLimits(of_one=10, in_all=20)
         ([10, 11], 10),
         ([1, 1, 100, 100], 9),
         ([6, 6, 6, 6], 5),
-        ([0] * 30, 10),
         ([1] * 20, 10),
-        ([1] * 20 + [2], 0),
+        ([1] * 19 + [2], 1),
     ],
 )
 def test_find_common_limit_leaves_to_others_what_some_do_not_need(counts: list[int], limit: int) -> None:
@@ -98,8 +97,19 @@ def test_load_first_rows_of_no_keys_asks_nothing() -> None:
     assert found == ({}, frozenset())
 
 
-def test_load_first_rows_of_more_keys_than_rows_leaves_out_the_last_keys() -> None:
-    counts = dict.fromkeys("abcdefghijklmnopqrstuvwxyz", 2)
+def test_load_first_rows_of_some_keys_with_a_little_more_than_their_share_has_all_of_them() -> None:
+    found, store = load({"a": 1, "b": 1, "c": 5, "d": 6, "e": 6})
+    assert store.calls == [("abcde", 11, False, 11), ("abcde", 5, True, 17), ("cde", 7, True, 17)]
+    assert (count_rows(found), found.capped) == ({"a": 1, "b": 1, "c": 5, "d": 6, "e": 6}, set())
+
+
+def test_load_first_rows_of_as_many_keys_as_rows_has_one_of_each() -> None:
+    counts = dict.fromkeys("abcdefghijklmnopqrst", 2)
     found, store = load(counts)
     assert store.calls == [("abcdefghijklmnopqrst", 21, False, 21), ("abcdefghijklmnopqrst", 2, True, 40)]
-    assert (count_rows(found), found.capped) == (dict.fromkeys("abcdefghijklmnopqrst", 1), {*counts})
+    assert (count_rows(found), found.capped) == (dict.fromkeys(counts, 1), {*counts})
+
+
+def test_load_first_rows_of_more_keys_than_rows_raises() -> None:
+    with pytest.raises(ValueError, match="At most 20 keys"):
+        load(dict.fromkeys("abcdefghijklmnopqrstu", 1))

@@ -184,6 +184,15 @@ def test_upgrade_models_can_be_served_restored_and_registered(upgraded_at_start:
     assert upgraded.content("new.safetensors") == make_model_file("new")
 
 
+def test_upgrade_content_of_a_model_in_the_trash_is_found_once_it_is_restored(upgraded: Upgraded) -> None:
+    owner, trashed = upgraded.owner(), upgraded.models(deleted="true")["trashed"]
+    lookup = {"hashes": [trashed["file_hash"]]}
+    assert owner.post("/models/lookup", **lookup).json()["match_list"] == []
+    assert owner.post(f"/models/{trashed['id']}/restore").status_code == 200
+    [match] = owner.post("/models/lookup", **lookup).json()["match_list"]
+    assert match["id"] == trashed["id"]
+
+
 def test_upgrade_pending_model_is_verified_and_failed_one_repaired(upgraded: Upgraded) -> None:
     owner = upgraded.owner()
     owner.wait_until_verified(upgraded.models()["pending"]["id"])

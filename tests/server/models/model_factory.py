@@ -12,7 +12,9 @@ from modelyard.server.database.base import Row, new_id
 from modelyard.server.database.session import Database, get_table
 from modelyard.server.http.paging import Page
 from modelyard.server.identity.authentication import Caller
+from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.models.listing.pages import ModelPage, list_models
+from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.search_text import build_search_text
 from modelyard.server.models.tables import ModelRow, ModelTagRow, ModelVersionRow
 from modelyard.server.revisions import TeamTotalsRow
@@ -92,6 +94,15 @@ class TeamModels:
         model_id: UUID = row["id"]
         return model_id
 
+    def insert_machines(self, count: int, label_set: str) -> TeamContext:
+        """Insert machines with these labels that use one new key, and return the context of this key."""
+        key_id = new_id()
+        key = {"kind": "agent", "display_name": "farm", "key_prefix": "ak-", "key_hash": str(key_id), "access": "read"}
+        self._insert_rows(CredentialRow, [key | {"id": key_id, "team_id": self.team_id}])
+        self._insert_rows(AgentRow, [build_agent_row(self.team_id, key_id, label_set) for _ in range(count)])
+        caller = Caller("agent", None, key_id, None, self.team_id, "read", "farm", None)
+        return TeamContext(caller, self.team_id, None)
+
     def list_page(self, page: Page, **filters: Any) -> ModelPage:
         """Return a page of the models that match the filters."""
         with self.database.reading() as session:
@@ -121,6 +132,14 @@ def build_team_row(team_id: UUID, **columns: Any) -> dict[str, Any]:
 def build_totals_row(team_id: UUID) -> dict[str, Any]:
     """Return the row of the totals of a team that has nothing yet."""
     return {"team_id": team_id, "revision": 1, "living_models": 0, "stored_bytes": 0}
+
+
+def build_agent_row(team_id: UUID, credential_id: UUID, label_set: str) -> dict[str, Any]:
+    """Return the row of an idle machine."""
+    texts = dict.fromkeys(("agent_version", "platform_arch"), "") | {"agent_status": "idle", "sync_phase": "idle"}
+    numbers = dict.fromkeys(("bytes_held", "removal_waiting"), 0)
+    known = {"team_id": team_id, "credential_id": credential_id, "agent_id": str(uuid4()), "label_set": label_set}
+    return {**texts, **numbers, **known, "last_heartbeat": BEGAN}
 
 
 def build_blob_row(team_id: UUID, **columns: Any) -> dict[str, Any]:
@@ -175,4 +194,5 @@ def build_version_row(model: dict[str, Any], number: int = 1, **columns: Any) ->
     """Return the row of a version with the model's content."""
     copied = ("storage_key", "blob_id", "file_size", "file_hash", "facts", "verification", "created_at")
     row = {name: model[name] for name in (*copied, "team_id", "creator_kind", "creator_name")}
-    return row | {"model_id": model["id"], "number": number} | columns
+    mark = {"is_model_deleted": model["deleted_at"] is not None}
+    return row | mark | {"model_id": model["id"], "number": number} | columns

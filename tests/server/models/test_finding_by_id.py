@@ -5,14 +5,20 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from modelyard.server.agents.model_requests import request_models
 from modelyard.server.collections.entries import load_known_models
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.session import Database
+from modelyard.server.identity.authentication import Caller
 from modelyard.server.models.lookups.by_id import load_models_by_id
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.uses import record_uses
+from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.tables import TeamRow
+from modelyard.wire.agent_requests.models import ModelRequest
 from modelyard.wire.collections import NewCollectionModel
 from modelyard.wire.uses.reports import ModelUse
 from tests.server.models.model_factory import ModelSpec, TeamModels
@@ -32,6 +38,14 @@ def find_for_collection(session: Session, team_id: UUID, ids: Sequence[UUID]) ->
     load_known_models(session, team_id, [NewCollectionModel(model_id=model_id) for model_id in ids])
 
 
+def find_requested(session: Session, team_id: UUID, ids: Sequence[UUID]) -> None:
+    """Request models for the team's machine, of which it gets none, because they are disabled."""
+    agent = session.scalars(select(AgentRow).where(AgentRow.team_id == team_id)).one()
+    caller = Caller("agent", None, agent.credential_id, None, team_id, "read", "farm", None)
+    request = ModelRequest(agent_id=agent.agent_id, model_ids=list(ids))
+    assert len(request_models(session, TeamContext(caller, team_id, None), request).refused) == len(ids)
+
+
 def test_load_models_by_id_finds_those_of_the_team(database: Database) -> None:
     team, other = TeamModels(database), TeamModels(database)
     [ours], [theirs] = team.insert([ModelSpec("ours")]), other.insert([ModelSpec("theirs")])
@@ -40,7 +54,7 @@ def test_load_models_by_id_finds_those_of_the_team(database: Database) -> None:
         assert load_models_by_id(session, team.team_id, []) == {}
 
 
-@pytest.mark.parametrize("find", [load_models_by_id, find_uses, find_for_collection])
+@pytest.mark.parametrize("find", [load_models_by_id, find_uses, find_for_collection, find_requested])
 def test_finding_by_id_costs_the_same_in_a_larger_team(
     database: Database, find: Callable[[Session, UUID, Sequence[UUID]], object]
 ) -> None:
@@ -49,7 +63,11 @@ def test_finding_by_id_costs_the_same_in_a_larger_team(
     steps = []
     for count in (FEW, MANY):
         team = TeamModels(database)
-        ids = team.insert(ModelSpec(f"{number}") for number in range(count))[:ASKED]
+        team.insert_machines(1, "")
+        with database.writing(team.team_id) as session:
+            session.get_one(TeamRow, team.team_id).machines_may_request = True
+        disabled = {"model_status": "disabled"}
+        ids = team.insert(ModelSpec(f"{number}", columns=disabled) for number in range(count))[:ASKED]
         with count_sqlite_steps(database.engine) as counted, database.reading() as session:
             find(session, team.team_id, ids)
         steps.append(counted.steps)

@@ -46,7 +46,7 @@ def look_up(caller: ApiCaller, **body: list[str]) -> list[tuple[str, str, str]]:
     """Return what was asked, what it matched and the path of each match."""
     answer = caller.post("/models/lookup", **body)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["is_capped"] is False
+    assert answer.json()["capped_list"] == []
     return [(match["asked"], match["matched_by"], match["model_path"]) for match in answer.json()["match_list"]]
 
 
@@ -102,6 +102,8 @@ def test_lookup_content_of_several_models_returns_all_by_path(module_registry: H
     assert [match[2] for match in look_up(owner, hashes=[SHA256])] == sorted(paths)
     owner.delete(f"/models/{ids[0]}")
     assert [match[2] for match in look_up(owner, hashes=[SHA256])] == sorted(paths[1:])
+    assert owner.post(f"/models/{ids[0]}/restore").status_code == 200
+    assert [match[2] for match in look_up(owner, hashes=[SHA256])] == sorted(paths)
 
 
 def test_lookup_matches_every_version_and_a_path_the_current_one(module_registry: Harness) -> None:

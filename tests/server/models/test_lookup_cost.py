@@ -13,18 +13,25 @@ from modelyard.server.database.session import Database
 from modelyard.server.models.lookups.operations import look_up_models
 from modelyard.server.models.lookups.response import RECORDS_AT_ONCE, build_records, encode_result
 from modelyard.server.models.tables import ModelRow
+from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import TRASH_DAYS
-from modelyard.wire.hashes.lookups import MAX_HASH_MATCHES, MAX_LOOKUPS, MAX_MATCHES_OF_HASH, MAX_RECORDS, ModelLookup
+from modelyard.wire.hashes.lookups import (
+    MAX_LOOKUPS,
+    MAX_MATCHES_OF_ALL_HASHES,
+    MAX_MATCHES_PER_HASH,
+    MAX_RECORDS,
+    ModelLookup,
+)
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
 from tests.server.query_plans import CountedSteps, count_sqlite_steps, record_queries
 
 SHA256, PATH = "5a" * 32, "loras/{}.safetensors"
 # More than any limit allows, and four times as many.
-FEW, MANY = MAX_MATCHES_OF_HASH + 50, 4 * (MAX_MATCHES_OF_HASH + 50)
+FEW, MANY = MAX_MATCHES_PER_HASH + 50, 4 * (MAX_MATCHES_PER_HASH + 50)
 # All beginnings of one hash, in three spellings each; and paths of models that are not among the newest.
 BEGINNINGS = [f"{prefix}{SHA256[:digits]}" for prefix in ("", "0x", "sha256:") for digits in range(10, 65)]
 EXPENSIVE = ModelLookup(
-    hashes=BEGINNINGS, paths=[PATH.format(n) for n in range(FEW - MAX_MATCHES_OF_HASH)], records=True
+    hashes=BEGINNINGS, paths=[PATH.format(n) for n in range(FEW - MAX_MATCHES_PER_HASH)], records=True
 )
 
 
@@ -45,15 +52,15 @@ def add_ids(team: TeamModels, lookup: ModelLookup) -> ModelLookup:
         return lookup.model_copy(update={"ids": [*ids, *(uuid4() for _ in range(20))]})
 
 
-def measure(team: TeamModels, lookup: ModelLookup) -> Cost:
-    """Return what a lookup costs; its statements are run again to count their rows."""
+def measure(team: TeamModels, lookup: ModelLookup, context: TeamContext | None = None) -> Cost:
+    """Return what a lookup costs the owner, or this caller; its statements are run again to count their rows."""
     database, counted = team.database, CountedSteps()
     with ExitStack() as stack:
         statements = stack.enter_context(record_queries(database.engine))
         if is_sqlite(database.engine):
             counted = stack.enter_context(count_sqlite_steps(database.engine))
         session = stack.enter_context(database.reading())
-        found = look_up_models(session, team.team, lookup)
+        found = look_up_models(session, context or team.team, lookup)
         encode_result(found, build_records(session, team.team, found, TRASH_DAYS) if lookup.records else None)
     with database.engine.connect() as connection:
         rows = [connection.exec_driver_sql(statement, values).all() for statement, values in statements.sent]
@@ -138,6 +145,29 @@ def test_lookup_costs_the_same_with_four_times_as_much(database: Database, shape
     assert many.steps <= 1.01 * few.steps
 
 
+def test_lookup_with_a_machines_key_costs_the_same_with_four_times_as_much(database: Database) -> None:
+    lookup, costs = EXPENSIVE.model_copy(update={"records": False}), []
+    for count in (FEW, MANY):
+        team = TeamModels(database)
+        insert_copies(team, count, label_set="gpu24")
+        with_labels, without = team.insert_machines(3, "gpu24"), team.insert_machines(3, "")
+        asked = add_ids(team, lookup)
+        costs.append([measure(team, asked, context) for context in (None, with_labels, without)])
+    few, many = costs
+    assert [each[:2] for each in many] == [each[:2] for each in few]
+    assert all(each.steps <= 1.01 * before.steps for before, each in zip(few, many, strict=True))
+    of_person, of_machine, of_other = (each.statements for each in few)
+    # The labels of the key's machines, and its assignments of what these labels do not give it by hash, path and id.
+    assert (of_machine, of_other) == (of_person + 1, of_person + 1 + 3)
+
+
+def test_lookup_with_the_key_of_many_machines_reads_each_set_of_labels_once(database: Database) -> None:
+    team = TeamModels(database)
+    insert_copies(team, 1, label_set="gpu24")
+    costs = [measure(team, EXPENSIVE, team.insert_machines(count, "gpu24")) for count in (1, 20)]
+    assert (costs[1].statements, costs[1].rows) == (costs[0].statements, costs[0].rows)
+
+
 @pytest.mark.slow
 def test_lookup_of_1000_hashes_with_very_many_matches_is_within_its_limits(database: Database) -> None:
     team = TeamModels(database)
@@ -150,12 +180,12 @@ def test_lookup_of_1000_hashes_with_very_many_matches_is_within_its_limits(datab
     kinds_of_hash, statements_for_records = 5, MAX_RECORDS // RECORDS_AT_ONCE + 1
     assert cost.statements <= 3 * kinds_of_hash + 3 + statements_for_records
     # Two rows of each key on the average, then a share of each and a row that shows whether there are more.
-    of_kind = 2 * MAX_LOOKUPS + 2 * (MAX_HASH_MATCHES + MAX_LOOKUPS)
-    of_versions = 2 * 2 * MAX_HASH_MATCHES
+    of_kind = 2 * MAX_LOOKUPS + 2 * (MAX_MATCHES_OF_ALL_HASHES + MAX_LOOKUPS)
+    of_versions = 2 * 2 * MAX_MATCHES_OF_ALL_HASHES
     assert cost.rows <= kinds_of_hash * of_kind + of_versions + MAX_RECORDS
     with database.reading() as session:
         found = look_up_models(session, team.team, lookup)
-    assert len(found["match_list"]) == MAX_HASH_MATCHES
+    assert len(found["match_list"]) == MAX_MATCHES_OF_ALL_HASHES
     assert found["capped_list"] == texts
     assert {match["asked"] for match in found["match_list"]} == {*texts}
 

@@ -8,12 +8,12 @@ import pytest
 
 from modelyard.server.database.base import new_id
 from modelyard.server.models.lookups.response import MAX_RECORD_BYTES, RECORDS_AT_ONCE
-from modelyard.wire.hashes.lookups import MAX_HASH_MATCHES, MAX_MATCHES_OF_HASH, MAX_RECORDS
+from modelyard.wire.hashes.lookups import MAX_LOOKUPS, MAX_MATCHES_OF_ALL_HASHES, MAX_MATCHES_PER_HASH, MAX_RECORDS
 from tests.server.harness import ApiCaller, Harness
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
 
 SHA256 = "5a" * 32
-MORE = MAX_MATCHES_OF_HASH + 20
+MORE = MAX_MATCHES_PER_HASH + 20
 
 
 @pytest.fixture
@@ -46,7 +46,6 @@ def look_up(caller: ApiCaller, **body: Any) -> dict[str, Any]:
     answer = caller.post("/models/lookup", **body)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
-    assert found["is_capped"] == bool(found["capped_list"])
     return found
 
 
@@ -56,14 +55,14 @@ def test_lookup_hash_of_very_many_models_finds_the_newest_by_path(owner: ApiCall
     found = look_up(owner, hashes=[asked, asked], paths=paths[:1])
     assert found["capped_list"] == [asked]
     by_hash = [match for match in found["match_list"] if match["asked"] == asked]
-    assert [match["model_path"] for match in by_hash] == sorted(paths[-MAX_MATCHES_OF_HASH:])
+    assert [match["model_path"] for match in by_hash] == sorted(paths[-MAX_MATCHES_PER_HASH:])
     assert {match["file_hash"] for match in found["match_list"]} == {f"sha256:{SHA256}"}
 
 
 def test_lookup_hash_of_as_many_models_as_it_may_have_is_complete(owner: ApiCaller, models: TeamModels) -> None:
-    insert_copies(models, MAX_MATCHES_OF_HASH)
+    insert_copies(models, MAX_MATCHES_PER_HASH)
     found = look_up(owner, hashes=[SHA256])
-    assert (len(found["match_list"]), found["capped_list"]) == (MAX_MATCHES_OF_HASH, [])
+    assert (len(found["match_list"]), found["capped_list"]) == (MAX_MATCHES_PER_HASH, [])
 
 
 def test_lookup_hash_with_few_models_is_complete_beside_hashes_with_very_many(
@@ -76,19 +75,52 @@ def test_lookup_hash_with_few_models_is_complete_beside_hashes_with_very_many(
     found = look_up(owner, hashes=[*expensive, "6b" * 32])
     assert found["capped_list"] == expensive
     counts = [sum(match["asked"] == text for match in found["match_list"]) for text in [*expensive, "6b" * 32]]
-    assert counts == [(MAX_HASH_MATCHES - 2) // 60] * 60 + [2]
+    assert counts == [(MAX_MATCHES_OF_ALL_HASHES - 2) // 60] * 60 + [2]
 
 
-def test_lookup_hash_whose_newest_models_are_in_the_trash_says_that_there_may_be_others(
+def test_lookup_hash_that_some_of_many_have_is_complete_beside_hashes_with_one(
+    owner: ApiCaller, models: TeamModels
+) -> None:
+    hashes = [f"{number:08x}" * 8 for number in range(40)]
+    for number, blob_id in enumerate(models.insert_blobs({"sha256": sha256} for sha256 in hashes)):
+        models.insert(ModelSpec("copy", columns={"blob_id": blob_id}) for _ in range(90 if number < 10 else 1))
+    found = look_up(owner, hashes=hashes)
+    assert (len(found["match_list"]), found["capped_list"]) == (10 * 90 + 30, [])
+
+
+def test_lookup_first_digits_of_very_many_contents_finds_the_most_reliable_kind_first(
+    owner: ApiCaller, models: TeamModels
+) -> None:
+    exact = models.insert_blob(sha256=SHA256, crc32=SHA256[:8])
+    others = models.insert_blobs({"sha256": f"{n:064x}", "autov1": SHA256[:8]} for n in range(MAX_MATCHES_PER_HASH))
+    models.insert(ModelSpec("copy", columns={"blob_id": blob_id}) for blob_id in [exact, *others])
+    found = look_up(owner, hashes=[SHA256[:8]])
+    assert [match["matched_by"] for match in found["match_list"]] == ["sha256"] + ["autov1"] * 99
+    assert found["capped_list"] == [SHA256[:8]]
+
+
+def test_lookup_hash_finds_the_model_that_is_older_than_very_many_in_the_trash(
     owner: ApiCaller, models: TeamModels
 ) -> None:
     blob_id = models.insert_blob(sha256=SHA256)
-    models.insert([ModelSpec("kept", columns={"blob_id": blob_id})])
-    assert len(look_up(owner, hashes=[SHA256])["match_list"]) == 1
+    models.insert([ModelSpec("kept", columns={"blob_id": blob_id, "model_path": "loras/kept.safetensors"})])
     deleted = {"blob_id": blob_id, "deleted_at": BEGAN}
-    models.insert(ModelSpec("deleted", columns=deleted) for _ in range(MAX_MATCHES_OF_HASH))
+    models.insert(ModelSpec("deleted", columns=deleted) for _ in range(MAX_MATCHES_PER_HASH))
     found = look_up(owner, hashes=[SHA256])
-    assert (found["match_list"], found["capped_list"]) == ([], [SHA256])
+    assert [match["model_path"] for match in found["match_list"]] == ["loras/kept.safetensors"]
+    assert found["capped_list"] == []
+
+
+def test_lookup_of_1000_hashes_finds_the_model_of_each_that_is_older_than_some_in_the_trash(
+    owner: ApiCaller, models: TeamModels
+) -> None:
+    hashes = [f"{number:08x}" * 8 for number in range(MAX_LOOKUPS)]
+    blob_ids = models.insert_blobs({"sha256": sha256} for sha256 in hashes)
+    models.insert(ModelSpec("kept", columns={"blob_id": blob_id}) for blob_id in blob_ids)
+    models.insert(ModelSpec("old", columns={"blob_id": each, "deleted_at": BEGAN}) for each in blob_ids for _ in "abc")
+    found = look_up(owner, hashes=hashes)
+    assert [match["asked"] for match in found["match_list"]] == hashes
+    assert found["capped_list"] == []
 
 
 def test_lookup_with_a_machines_key_says_that_hidden_models_may_hide_others(
@@ -99,7 +131,7 @@ def test_lookup_with_a_machines_key_says_that_hidden_models_may_hide_others(
     found = look_up(key, hashes=[SHA256])
     assert (found["match_list"], found["capped_list"]) == ([], [SHA256])
     assert key.post("/agent/heartbeat", agent_id="studio-1", agent_labels=["gpu24"]).status_code == 200
-    assert len(look_up(key, hashes=[SHA256])["match_list"]) == MAX_MATCHES_OF_HASH
+    assert len(look_up(key, hashes=[SHA256])["match_list"]) == MAX_MATCHES_PER_HASH
 
 
 def test_lookup_path_of_a_model_that_is_not_verified_has_no_file_hash(owner: ApiCaller, models: TeamModels) -> None:
@@ -122,6 +154,13 @@ def test_lookup_with_records_returns_a_limited_number_and_the_others_by_their_id
     second = look_up(owner, ids=[*missing], records=True)
     assert {model["id"] for model in second["model_list"]} == missing == {ids[-1]}
     assert not second["has_more_records"]
+
+
+def test_lookup_with_records_returns_them_in_the_order_of_the_matches(owner: ApiCaller, models: TeamModels) -> None:
+    ids = models.insert(ModelSpec("ink", number) for number in range(RECORDS_AT_ONCE + 10))
+    asked = [str(each) for each in [*ids[::2], *reversed(ids)]]
+    found = look_up(owner, ids=asked, records=True)
+    assert [model["id"] for model in found["model_list"]] == list(dict.fromkeys(asked))
 
 
 def test_lookup_with_large_records_returns_some_megabytes(owner: ApiCaller, models: TeamModels) -> None:

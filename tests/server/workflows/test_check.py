@@ -11,7 +11,7 @@ from modelyard.comfyui.workflows.references import ExpansionTooLarge
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.workflows.reading import read_references
 from modelyard.server.workflows.request_reading import MAX_BYTES_WITHOUT_SANDBOX, MAX_EXPANDED_WITHOUT_SANDBOX
-from modelyard.wire.hashes.lookups import MAX_MATCHES_OF_HASH
+from modelyard.wire.hashes.lookups import MAX_MATCHES_PER_HASH
 from tests.server.agents.machine import Machine, add_machine, build_states
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.models.model_factory import ModelSpec, TeamModels
@@ -38,6 +38,11 @@ def build_declaring_workflow(content: bytes | None) -> bytes:
     models = [{"name": LORA, "directory": "loras"}]
     if content is not None:
         models[0] |= {"hash": hash_of(content).removeprefix("sha256:"), "hash_type": "SHA256"}
+    return build_workflow(models)
+
+
+def build_workflow(models: list[dict[str, str]]) -> bytes:
+    """Build a workflow that names the LoRA, and declares these models."""
     node = {"id": 1, "type": "LoraLoader", "widgets_values": [LORA, 1, 1], "properties": {"models": models}}
     return json.dumps({"nodes": [node]}).encode()
 
@@ -126,10 +131,26 @@ def test_check_declared_content_that_very_many_newer_models_have_is_present(modu
     models = TeamModels(module_registry.resources.database, UUID(team.team_id))
     with models.database.reading() as session:
         blob_id = session.get_one(ModelRow, UUID(ink)).blob_id
-    models.insert(ModelSpec("copy", columns={"blob_id": blob_id}) for _ in range(MAX_MATCHES_OF_HASH))
+    models.insert(ModelSpec("copy", columns={"blob_id": blob_id}) for _ in range(MAX_MATCHES_PER_HASH))
     answer = check(team, build_declaring_workflow(content))
     assert states(answer) == {LORA: "present"}
     assert answer.json()["reference_list"][0]["model_id"] == ink
+
+
+def test_check_declared_hash_that_very_many_contents_have_is_present_at_its_path(module_registry: Harness) -> None:
+    team = module_registry.create_team("Tensors")
+    assert team.team_id is not None
+    models = TeamModels(module_registry.resources.database, UUID(team.team_id))
+    autov3, count = "5a" * 32, MAX_MATCHES_PER_HASH + 1
+    blobs = models.insert_blobs({"sha256": f"{number:064x}", "autov3": autov3} for number in range(count))
+    paths = [f"loras/{number}.safetensors" for number in range(count - 1)] + [f"loras/{LORA}"]
+    models.insert(
+        ModelSpec("copy", columns={"blob_id": blob_id, "path_key": path, "model_path": path})
+        for blob_id, path in zip(blobs, paths, strict=True)
+    )
+    models_of_node = [{"name": LORA, "directory": "loras", "hash": autov3[:12], "hash_type": "AutoV3"}]
+    answer = check(team, build_workflow(models_of_node))
+    assert states(answer) == {LORA: "present"}
 
 
 def test_check_with_a_machine_key_shows_only_its_own_machines(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from modelyard.server import revisions
@@ -24,7 +25,7 @@ from modelyard.server.models.paths import (
 from modelyard.server.models.replicas import states
 from modelyard.server.models.replicas.assignments import recount_model
 from modelyard.server.models.replicas.labels import build_model_label_set
-from modelyard.server.models.tables import ModelRow, find_shown_version
+from modelyard.server.models.tables import ModelRow, ModelVersionRow, find_shown_version
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.permissions import EDIT_EVERY_ROLE
 from modelyard.wire import problems
@@ -271,8 +272,15 @@ def move_to_trash(session: Session, model: ModelRow) -> None:
     model.deleted_at = now()
     model.etag_counter += 1
     session.flush()
-    update_tag_rows(session, model)
+    _update_trash_marks(session, model)
     states.delete_undesired_states(session, model)
+
+
+def _update_trash_marks(session: Session, model: ModelRow) -> None:
+    """Set the marks of a model's versions and tags that say whether the model is in the trash."""
+    of_model = update(ModelVersionRow).where(ModelVersionRow.model_id == model.id)
+    session.execute(of_model.values(is_model_deleted=model.deleted_at is not None))
+    update_tag_rows(session, model)
 
 
 def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelRow:
@@ -296,7 +304,7 @@ def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelR
     model.etag_counter += 1
     model.updated_at = now()
     flush_model(session, model)
-    update_tag_rows(session, model)
+    _update_trash_marks(session, model)
     revisions.increment_revision(session, team.team_id, models=1)
     audit.record(session, team.actor, team.team_id, "model.restored", str(model.id), model_path=model.model_path)
     return model

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, Uuid, event, inspect, text
+from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, Uuid, event, false, inspect, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
@@ -183,8 +183,8 @@ class ModelVersionRow(Row):
     __table_args__ = (
         # Includes the trash: a new upload of the same content repairs damaged versions there too.
         Index("ix_model_versions_team_id_file_hash", "team_id", "file_hash"),
-        # A lookup of a thousand hashes reads only this index of versions.
-        Index("ix_model_versions_blob_id", "blob_id", "deleted_at", "model_id", "number"),
+        # A lookup of a thousand hashes reads only this index of versions, and in it only those outside the trash.
+        Index("ix_model_versions_blob_id", "blob_id", "deleted_at", "is_model_deleted", "model_id", "number"),
         Index("ix_model_versions_deleted_at", "deleted_at", sqlite_where=TRASHED, postgresql_where=TRASHED),
         Index(
             "ix_model_versions_team_id_preview",
@@ -222,6 +222,7 @@ class ModelVersionRow(Row):
     promoted_at: Mapped[datetime | None]  # when it became current for the first time
     kept_from: Mapped[datetime] = mapped_column(default=now)  # from when the days of its retention count
     deleted_at: Mapped[datetime | None]  # moved to the trash by itself, not with its model
+    is_model_deleted: Mapped[bool] = mapped_column(default=False, server_default=false())  # its model is in the trash
     # The picture of the table ``previews``, with a copy of its colour.
     preview_sha256: Mapped[str | None]
     preview_color: Mapped[str | None]

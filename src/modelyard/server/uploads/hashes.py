@@ -5,7 +5,7 @@ from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, String, Uuid, bindparam, cast, select
+from sqlalchemy import Integer, Row, Select, String, Uuid, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.first_rows import FirstRows, LoadRows, RowLimits, load_first_rows
@@ -53,10 +53,11 @@ _SplitHash = tuple[tuple[HashName, ...], str]
 def find_blobs_by_hash(
     session: Session, team_id: UUID, texts: Iterable[str], limits: RowLimits, *, verified_only: bool
 ) -> FoundBlobs:
-    """Return the first of the team's blobs that each text means, the most reliable kind of hash first.
+    """Return the first of the team's blobs that each text means, the most reliable kind of hash first, then by digest.
 
-    Texts that are no hash are left out. Costs at most three statements for each kind of hash. Without
-    ``verified_only``, a blob is also found by the SHA-256 that its client declared.
+    Texts that are no hash are left out; of the others there are at most ``limits.in_all``. Costs at most three
+    statements for each kind of hash. Without ``verified_only``, a blob is also found by the SHA-256 that its client
+    declared.
     """
     hashes = {text: split for text in texts if (split := split_hash(text))[0]}
     blobs = _load_by_column(session, team_id, hashes.values(), limits, verified_only=verified_only)
@@ -69,6 +70,12 @@ def find_blobs_by_hash(
             if any(digits in blobs[_COLUMNS[name]].capped for name in names):
                 capped.add(text)
     return FoundBlobs(by_text, capped)
+
+
+def has_hash(blob: Row[*tuple[Any, ...]], text: str) -> bool:
+    """Return whether a text means a blob, of which the row has the ``HASH_COLUMNS``."""
+    names, digits = split_hash(text)
+    return any((getattr(blob, _COLUMNS[name]) or "").startswith(digits) for name in names)
 
 
 def _load_by_column(
@@ -91,12 +98,12 @@ def _load_by_column(
 
 
 def _list_matches(blobs: _BlobsByColumn, names: Iterable[HashName], digits: str) -> list[BlobMatch]:
-    """Return the blobs that were found by a hash of one of these kinds, each once."""
-    matches = [BlobMatch(name, *blob) for name in names for blob in blobs[_COLUMNS[name]].by_key.get(digits, ())]
-    if len(matches) < 2:
-        return matches
-    # The first match of each blob, in their order.
-    return [*{match.blob_key: match for match in reversed(matches)}.values()][::-1]
+    """Return the blobs that were found by a hash of one of these kinds, each once, by the first of its kinds."""
+    first: dict[str, BlobMatch] = {}
+    for name in names:
+        for sha256, blob_key in blobs[_COLUMNS[name]].by_key.get(digits, ()):
+            first.setdefault(blob_key, BlobMatch(name, sha256, blob_key))
+    return [*first.values()]
 
 
 def _build_loader(session: Session, team_id: UUID, column: HashColumn, *, verified_only: bool) -> LoadRows[_Blob]:

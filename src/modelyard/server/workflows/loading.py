@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, select
@@ -21,6 +21,8 @@ from modelyard.server.models.replicas.pins import find_pins
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
+from modelyard.server.uploads.hashes import HASH_COLUMNS, has_hash
+from modelyard.server.uploads.tables import BlobRow
 from modelyard.server.workflows.matching import Content, TeamContents, list_path_keys, normalize_name
 from modelyard.server.workflows.readiness import MachineFacts, NeededModel, Replica
 from modelyard.wire.agents.values import ModelState
@@ -37,7 +39,9 @@ _MACHINE_COLUMNS = (
     *(*STATE_COLUMNS, AgentRow.agent_id, AgentRow.disk_free, AgentRow.pin_set),
     *(AgentRow.sync_bytes_done, AgentRow.sync_bytes_total, AgentRow.sync_seconds_left),
 )
-_models, _states = get_table(ModelRow), get_table(AgentModelRow)
+_models, _states, _blobs = get_table(ModelRow), get_table(AgentModelRow), get_table(BlobRow)
+_SHOWN_COLUMNS = _models.c.id, _models.c.model_path, _models.c.current_version, _models.c.pending_version
+_Row = Row[*tuple[Any, ...]]
 
 
 def load_team_contents(session: Session, team: TeamContext, references: Iterable[ModelReference]) -> TeamContents:
@@ -45,47 +49,41 @@ def load_team_contents(session: Session, team: TeamContext, references: Iterable
     keys = {reference: list_path_keys(reference) for reference in references}
     shown = _load_by_path(session, team.team_id, {key for of_one in keys.values() for key in of_one})
     named = {reference: [shown[key] for key in of_one if key in shown] for reference, of_one in keys.items()}
-    by_path_key = {key: each.content for key, each in shown.items()}
+    by_path_key = {key: _build_shown_content(row) for key, row in shown.items()}
     return TeamContents(by_path_key, _load_by_hash(session, team, named))
 
 
-class _ShownContent(NamedTuple):
-    """The content that a model shows, and its blob."""
-
-    content: Content
-    blob_id: UUID
-
-
-def _load_by_path(session: Session, team_id: UUID, keys: Collection[str]) -> dict[str, _ShownContent]:
-    """Return the content that each model at one of these paths shows."""
-    columns = (_models.c.path_key, _models.c.id, _models.c.model_path, _models.c.current_version, _models.c.blob_id)
+def _load_by_path(session: Session, team_id: UUID, keys: Collection[str]) -> dict[str, _Row]:
+    """Return the model at each of these paths, with the hashes of the content that it shows."""
+    hashes = [_blobs.c.verified_at, *(_blobs.c[name] for name in HASH_COLUMNS)]
+    query = select(_models.c.path_key, *_SHOWN_COLUMNS, *hashes).join(_blobs, _blobs.c.id == _models.c.blob_id)
     at_path = (_models.c.team_id == team_id, _models.c.path_key.in_(keys), _models.c.deleted_at.is_(None))
-    rows = session.connection().execute(select(*columns, _models.c.pending_version).where(*at_path))
-    return {
-        row.path_key: _ShownContent(
-            _build_content(row.id, row.current_version or row.pending_version, row.model_path), row.blob_id
-        )
-        for row in rows
-    }
+    return {row.path_key: row for row in session.connection().execute(query.where(*at_path))}
 
 
 def _load_by_hash(
-    session: Session, team: TeamContext, named: Mapping[ModelReference, Sequence[_ShownContent]]
+    session: Session, team: TeamContext, named: Mapping[ModelReference, Sequence[_Row]]
 ) -> dict[str, Sequence[Content]]:
     """Return the verified contents with each hash, of any kind, by path, and newest versions first.
 
-    Of a hash that very many models have, those that the references with this hash name are among them.
+    However many models have a hash: those with it at the paths that its references name are among them.
     """
-    found = find_versions_by_hash(session, team, {each.hash for each in named if each.hash}, for_machine=False)
+    found = find_versions_by_hash(session, team, {each.hash for each in named if each.hash})
     contents = {
         text: {_build_content(UUID(row.id), row.number, row.model_path) for _, row in matches}
         for text, matches in found.by_text.items()
     }
-    blobs = {text: {UUID(match.blob_key) for match in matches} for text, matches in found.blobs_by_text.items()}
     for reference, at_paths in named.items():
-        if reference.hash in blobs:
-            contents[reference.hash] |= {each.content for each in at_paths if each.blob_id in blobs[reference.hash]}
+        if reference.hash in contents:
+            contents[reference.hash].update(
+                _build_shown_content(row) for row in at_paths if row.verified_at and has_hash(row, reference.hash)
+            )
     return {text: sorted(each, key=lambda one: (one.model_path, -one.version)) for text, each in contents.items()}
+
+
+def _build_shown_content(row: _Row) -> Content:
+    """Return the content that a model shows."""
+    return _build_content(row.id, row.current_version or row.pending_version, row.model_path)
 
 
 def _build_content(model_id: UUID, number: int, model_path: str) -> Content:
@@ -100,10 +98,9 @@ def find_similar(session: Session, team: TeamContext, reference: ModelReference)
     if not _MIN_STEM <= len(stem) <= _MAX_STEM or not stem.isprintable() or '"' in stem:
         return None
     plan = choose_query_plan(session, team, ModelFilter(q=quote_word(stem)), None)
-    columns = (_models.c.id, _models.c.model_path, _models.c.current_version, _models.c.pending_version)
-    query = select(*columns).select_from(plan.source).where(*plan.conditions).order_by(*plan.order)
+    query = select(*_SHOWN_COLUMNS).select_from(plan.source).where(*plan.conditions).order_by(*plan.order)
     rows = session.execute(query.limit(_MAX_CANDIDATES)).all()
-    contents = [_build_content(row.id, row.current_version or row.pending_version, row.model_path) for row in rows]
+    contents = [_build_shown_content(row) for row in rows]
     folder = reference.folder
     in_folder = [each for each in contents if folder is None or get_canonical_type(each.folder) == folder]
     return _choose_similar(wanted, in_folder)
@@ -127,12 +124,12 @@ def load_needed_models(
     return [_build_needed(rows[model_id], versions.get(model_id)) for model_id in ids if model_id in rows]
 
 
-def _build_needed(row: Row[*tuple[Any, ...]], version: int | None) -> NeededModel:
+def _build_needed(row: _Row, version: int | None) -> NeededModel:
     """Build what machines need to know of a model."""
     return NeededModel(row.id, row.display_name, row.file_size, row.label_set, _find_unavailable(row), version)
 
 
-def _find_unavailable(row: Row[*tuple[Any, ...]]) -> str | None:
+def _find_unavailable(row: _Row) -> str | None:
     """Return why no machine can download a model now, as the end of a sentence; None if they can."""
     if row.model_status != "active":
         return "is disabled in the registry"

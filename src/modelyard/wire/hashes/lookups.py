@@ -13,7 +13,9 @@ from modelyard.wire.texts.rules import LINE_PATTERN
 MatchName = Literal["sha256", "blake3", "autov1", "autov2", "autov3", "crc32", "path", "id"]
 MAX_LOOKUPS = 1_000
 # Many models may have the same content, and many contents the same first digits.
-MAX_MATCHES_OF_HASH, MAX_HASH_MATCHES = 100, 3_000
+MAX_MATCHES_PER_HASH, MAX_MATCHES_OF_ALL_HASHES = 100, 3_000
+# So many hashes in a request may each have ``MAX_MATCHES_PER_HASH``.
+MAX_UNSHARED_HASHES = MAX_MATCHES_OF_ALL_HASHES // MAX_MATCHES_PER_HASH
 MAX_RECORDS = 250
 HashText = Annotated[str, StringConstraints(strict=True, max_length=80, pattern=HASH_PATTERN)]
 # Any text may be asked for: one that is no valid path matches nothing.
@@ -75,18 +77,19 @@ class LookupResult(Schema):
         "one that several models have has several, and one that was sent twice is answered once.",
         examples=[[]],
     )
-    is_capped: bool = Field(description="Whether `capped_list` has hashes.", examples=[False])
     capped_list: list[str] = Field(
         default_factory=list,
-        description="The hashes, as sent, that may have more matches than `match_list` has, and perhaps only those: a "
-        f"hash has at most {MAX_MATCHES_OF_HASH:,}, of the newest models, and all hashes together have at most "
-        f"{MAX_HASH_MATCHES:,}. Ask for fewer hashes at once, or list all models with one by `GET /models?file_hash=`.",
+        description="The hashes, as sent, that may have more matches than `match_list` has: a hash has at most "
+        f"{MAX_MATCHES_PER_HASH:,}, of one content those of the newest models, and of several contents the first by "
+        f"digest; all hashes together have at most {MAX_MATCHES_OF_ALL_HASHES:,}. Ask for at most "
+        f"{MAX_UNSHARED_HASHES} of them at once, or list the models with one by `GET /models?file_hash=`. One may "
+        "have no match: if no model has the first contents, or if the newest models are hidden from a machine's key.",
         examples=[[]],
     )
     model_list: list[Model] | None = Field(
         default=None,
-        description=f"With `records`: the records of the first {MAX_RECORDS} models in `match_list`, each once, or of "
-        "fewer that have some megabytes.",
+        description=f"With `records`: the records of the first {MAX_RECORDS} models in `match_list`, each once and in "
+        "the same order; of fewer if they are large, since no further part of them is read after some megabytes.",
         examples=[None],
     )
     has_more_records: bool = Field(

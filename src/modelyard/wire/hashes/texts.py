@@ -14,7 +14,7 @@ Uses only the standard library: sandboxes have nothing else.
 
 import re
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 HashName = Literal["sha256", "blake3", "autov1", "autov2", "autov3", "crc32"]
 # Shorter texts match too many files, and are words of names.
@@ -39,22 +39,14 @@ _hash = re.compile(HASH_PATTERN)
 _sha256 = re.compile("[0-9a-f]{64}")
 
 
-class HashCandidate(NamedTuple):
-    """A kind of hash that a text may be, with its digits in lower case: all of them, or the first ones."""
-
-    name: HashName
-    digits: str
-
-
 def is_sha256(text: str | None) -> bool:
     """Return whether a text is the SHA-256 of a picture as the API writes it: 64 lower-case hex digits."""
     return text is not None and _sha256.fullmatch(text) is not None
 
 
-def parse_hash(text: str) -> list[HashCandidate]:
-    """Return the hashes that a text may be, the most reliable kind first; none if it is not a hash."""
-    names, digits = split_hash(text)
-    return [HashCandidate(name, digits) for name in names]
+def is_hash(text: str) -> bool:
+    """Return whether a text is a hash of any kind, or the first digits of one."""
+    return _hash.fullmatch(text) is not None
 
 
 def split_hash(text: str) -> tuple[tuple[HashName, ...], str]:
@@ -64,7 +56,7 @@ def split_hash(text: str) -> tuple[tuple[HashName, ...], str]:
     are an AutoV2, 8 may also be an AutoV1 or a CRC32. ``0x`` before the digits, as in ``modelspec.hash_sha256``, is
     ignored.
     """
-    if _hash.fullmatch(text) is None:
+    if not is_hash(text):
         return (), ""
     prefix, _, digits = text.lower().rpartition(":")
     digits = digits.removeprefix("0x")

@@ -21,7 +21,7 @@ from modelyard.server.models.listing.facets import count_facets, list_facet_name
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.search_text import fold_value
 from modelyard.server.teams.context import TeamContext
-from modelyard.wire.hashes.texts import parse_hash
+from modelyard.wire.hashes.texts import is_hash
 from modelyard.wire.model_filter import Facet, FacetList, FacetName, FacetQuery
 
 MAX_ENTRIES = 500
@@ -127,4 +127,4 @@ def _may_change_within_revision(query: FacetQuery) -> bool:
     words = (value for term in query.search_terms if term.key in ("", "hash") for value in term.values)
     if query.deleted or query.file_hash is not None or any(term.key == "unused" for term in query.search_terms):
         return True
-    return any(parse_hash(fold_value(word)) for word in words)
+    return any(is_hash(fold_value(word)) for word in words)

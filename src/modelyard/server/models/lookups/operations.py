@@ -9,8 +9,14 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.inspection.description.training_metadata import CLAIM_NAMES
 from modelyard.server.models.lookups.by_hash import find_versions_by_hash
-from modelyard.server.models.lookups.queries import FoundRow, load_models, load_models_at
+from modelyard.server.models.lookups.queries import (
+    FoundRow,
+    MachineLabels,
+    find_shown_versions_at,
+    find_shown_versions_by_id,
+)
 from modelyard.server.models.operations import find_model
+from modelyard.server.models.replicas.key_access import load_label_sets_of_key
 from modelyard.server.models.versions.access import get_readable_version
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.uploads.tables import BlobRow
@@ -34,7 +40,6 @@ class Matches(TypedDict):
     """What a lookup found, with fields of ``LookupResult``."""
 
     match_list: list[Match]
-    is_capped: bool
     capped_list: list[str]
 
 
@@ -44,15 +49,17 @@ def look_up_models(session: Session, team: TeamContext, lookup: ModelLookup) -> 
     A machine's key finds only what its manifests list. Each hash has a limited number of matches.
     """
     hashes = dict.fromkeys(lookup.hashes)
-    found = find_versions_by_hash(session, team, hashes, for_machine=team.caller.kind == "agent")
+    machines = load_label_sets_of_key(session, team) if team.caller.kind == "agent" else None
+    found = find_versions_by_hash(session, team, hashes, machines)
     by_hash = [
         _build_match(text, match.blob.name, match.version, f"sha256:{match.blob.sha256}")
         for text in hashes
         for match in found.by_text[text]
     ]
-    by_path, by_id = _match_paths(session, team, lookup.paths), _match_ids(session, team, lookup.ids)
+    by_path = _match_paths(session, team, lookup.paths, machines)
+    by_id = _match_ids(session, team, lookup.ids, machines)
     capped = [text for text in hashes if text in found.capped]
-    return {"match_list": [*by_hash, *by_path, *by_id], "is_capped": bool(capped), "capped_list": capped}
+    return {"match_list": [*by_hash, *by_path, *by_id], "capped_list": capped}
 
 
 def _build_match(asked: str, matched_by: MatchName, version: FoundRow, file_hash: str | None) -> Match:
@@ -66,18 +73,18 @@ def _build_match(asked: str, matched_by: MatchName, version: FoundRow, file_hash
     }
 
 
-def _match_paths(session: Session, team: TeamContext, paths: Iterable[str]) -> Iterator[Match]:
+def _match_paths(session: Session, team: TeamContext, paths: Iterable[str], machines: MachineLabels) -> Iterator[Match]:
     """Yield the shown version of the model at each path, or at one that is the same file on some machine."""
     keys = {path: _build_path_key(path) for path in paths}
-    models = {model.path_key: model for model in load_models_at(session, team, {*keys.values()})}
+    models = {model.path_key: model for model in find_shown_versions_at(session, team, {*keys.values()}, machines)}
     for path, key in keys.items():
         if key in models:
             yield _build_match(path, "path", models[key], models[key].file_hash)
 
 
-def _match_ids(session: Session, team: TeamContext, ids: Collection[UUID]) -> Iterator[Match]:
+def _match_ids(session: Session, team: TeamContext, ids: Collection[UUID], machines: MachineLabels) -> Iterator[Match]:
     """Yield the shown version of each model."""
-    models = {UUID(model.id): model for model in load_models(session, team, {*ids})}
+    models = {UUID(model.id): model for model in find_shown_versions_by_id(session, team, {*ids}, machines)}
     for model_id in dict.fromkeys(ids):
         if model_id in models:
             yield _build_match(str(model_id), "id", models[model_id], models[model_id].file_hash)

@@ -4,7 +4,7 @@ Their rows are not parsed and validated one by one. Each has ``id``, the text of
 ``number``, that of a version.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from functools import cache, partial
 from typing import Any
 from uuid import UUID
@@ -34,16 +34,18 @@ from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
 
 FoundRow = Row[*tuple[Any, ...]]
+# The label sets of the machines of the caller's key, see ``load_label_sets_of_key``; None if it is no machine's.
+MachineLabels = Collection[str] | None
 _models, _versions = get_table(ModelRow), get_table(ModelVersionRow)
 
 
 def load_versions(
     session: Session, blob_keys: Iterable[str], limits: RowLimits, *, for_machine: bool
 ) -> FirstRows[FoundRow]:
-    """Return the versions with each blob, those of the newest models first, also of models in the trash.
+    """Return the versions with each blob that are outside the trash, those of the newest models first.
 
-    ``is_visible`` of their rows is false for models in the trash; with ``for_machine`` it is true only for current
-    versions of models that a machine could have to hold.
+    With ``for_machine``, their rows have ``is_visible``: whether it is the current version of a model that a machine
+    could have to hold.
     """
     build = partial(_build_versions_query, for_machine=for_machine, is_sqlite=is_sqlite_session(session))
 
@@ -54,39 +56,46 @@ def load_versions(
         for row in session.connection().execute(statement, values).all():
             groups.setdefault(row.blob_key, []).append(row)
         return {
-            key: sorted(rows, key=_get_age, reverse=True) if len(rows) > 1 else rows for key, rows in groups.items()
+            key: sorted(rows, key=_get_creation_order, reverse=True) if len(rows) > 1 else rows
+            for key, rows in groups.items()
         }
 
     return load_first_rows(blob_keys, load, limits)
 
 
-def _get_age(row: FoundRow) -> tuple[str, int]:
-    """Return the key by which versions are sorted from the oldest model to the newest: ids are made in this order."""
+def _get_creation_order(row: FoundRow) -> tuple[str, int]:
+    """Return the key that sorts versions from the oldest model to the newest: ids are made in this order."""
     return row.id, row.number
 
 
-def load_models_at(session: Session, team: TeamContext, path_keys: Collection[str]) -> Sequence[FoundRow]:
+def find_shown_versions_at(
+    session: Session, team: TeamContext, path_keys: Collection[str], machines: MachineLabels
+) -> Sequence[FoundRow]:
     """Return the models at these paths that the caller may see, with the number of the version that each shows."""
-    if not path_keys:
-        return []
-    for_machine = team.caller.kind == "agent"
-    statement = _build_paths_query(for_machine=for_machine, is_sqlite=is_sqlite_session(session))
-    values = {"team": team.team_id, "path_keys": encode_text_list(path_keys)}
-    rows = session.connection().execute(statement, values).all()
-    hidden = find_hidden(session, team, rows) if for_machine else frozenset[str]()
-    return [row for row in rows if row.id not in hidden]
+    build, values = _build_paths_query, {"path_keys": encode_text_list(path_keys)}
+    return _find_shown_versions(session, team, build, values, machines) if path_keys else []
 
 
-def load_models(session: Session, team: TeamContext, ids: Collection[UUID]) -> Sequence[FoundRow]:
+def find_shown_versions_by_id(
+    session: Session, team: TeamContext, ids: Collection[UUID], machines: MachineLabels
+) -> Sequence[FoundRow]:
     """Return those of the models that the caller may see, with the number of the version that each shows."""
-    if not ids:
-        return []
-    for_machine = team.caller.kind == "agent"
-    statement = _build_ids_query(for_machine=for_machine, is_sqlite=is_sqlite_session(session))
     # As each database stores them, so that the index of ids is used.
-    values = {"team": team.team_id, "ids": encode_text_list(model_id.hex for model_id in ids)}
-    rows = session.connection().execute(statement, values).all()
-    hidden = find_hidden(session, team, rows) if for_machine else frozenset[str]()
+    build, values = _build_ids_query, {"ids": encode_text_list(model_id.hex for model_id in ids)}
+    return _find_shown_versions(session, team, build, values, machines) if ids else []
+
+
+def _find_shown_versions(
+    session: Session,
+    team: TeamContext,
+    build: Callable[..., Select[Any]],
+    values: Mapping[str, str],
+    machines: MachineLabels,
+) -> Sequence[FoundRow]:
+    """Return those models of a query that the caller may see."""
+    statement = build(for_machine=machines is not None, is_sqlite=is_sqlite_session(session))
+    rows = session.connection().execute(statement, {"team": team.team_id, **values}).all()
+    hidden = find_hidden_models(session, team, rows, machines)
     return [row for row in rows if row.id not in hidden]
 
 
@@ -97,15 +106,16 @@ def _build_versions_query(*, for_machine: bool, is_sqlite: bool, of_each: bool) 
     Its parameter ``limit`` is the number of versions of each blob or of all.
     """
     keys, limit = build_text_list("blob_keys"), bindparam("limit", type_=Integer())
-    has_blob = (_versions.c.blob_id == cast(keys.c.value, Uuid())) & _versions.c.deleted_at.is_(None)
+    has_blob = _versions.c.blob_id == cast(keys.c.value, Uuid())
+    has_blob &= _versions.c.deleted_at.is_(None) & _versions.c.is_model_deleted.is_(False)
     # The order of the index, from its end.
-    order = [_versions.c.deleted_at.desc(), _versions.c.model_id.desc(), _versions.c.number.desc()]
+    columns = _versions.c.deleted_at, _versions.c.is_model_deleted, _versions.c.model_id, _versions.c.number
     join = join_first_rows if of_each else join_rows
-    source, versions = join(keys, _versions, has_blob, limit, order, is_sqlite=is_sqlite)
-    is_visible = _is_visible(_models, for_machine=for_machine)
+    source, versions = join(keys, _versions, has_blob, limit, [each.desc() for each in columns], is_sqlite=is_sqlite)
+    named = [versions.c.number, keys.c.value.label("blob_key")]
     if for_machine:
-        is_visible &= versions.c.number == _models.c.current_version
-    named = versions.c.number, is_visible.label("is_visible"), keys.c.value.label("blob_key")
+        is_current = versions.c.number == _models.c.current_version
+        named.append((is_current & _is_for_machines(_models)).label("is_visible"))
     statement = _select_models(_models, *named, for_machine=for_machine)
     statement = statement.select_from(join_left_to_right(source, _models, _models.c.id == versions.c.model_id))
     return statement if of_each else statement.limit(limit)
@@ -125,7 +135,7 @@ def _build_paths_query(*, for_machine: bool, is_sqlite: bool) -> Select[Any]:
 
 @cache
 def _build_ids_query(*, for_machine: bool, is_sqlite: bool) -> Select[Any]:
-    """Build the query for the models of a team with many ids; without the list, SQLite would read the whole team."""
+    """Build the query for the models of a team with many ids; a join, for the reason of ``load_models_by_id``."""
     ids = build_text_list("ids")
     has_id = (_models.c.id == cast(ids.c.value, Uuid())) & (_models.c.team_id == bindparam("team", type_=Uuid()))
     one = bindparam("limit", 1, type_=Integer())
@@ -138,7 +148,8 @@ def _select_shown(models: FromClause, *, for_machine: bool) -> Select[Any]:
     number = func.coalesce(models.c.current_version, models.c.pending_version).label("number")
     file_hash = case((models.c.verified_at.is_not(None), models.c.file_hash)).label("file_hash")
     statement = _select_models(models, number, file_hash, models.c.path_key, for_machine=for_machine)
-    return statement.where(_is_visible(models, for_machine=for_machine))
+    statement = statement.where(models.c.deleted_at.is_(None))
+    return statement.where(_is_for_machines(models)) if for_machine else statement
 
 
 def _select_models(models: FromClause, *columns: ColumnElement[Any], for_machine: bool) -> Select[Any]:
@@ -147,22 +158,18 @@ def _select_models(models: FromClause, *columns: ColumnElement[Any], for_machine
     return select(cast(models.c.id, String()).label("id"), models.c.model_path, *columns, *labels)
 
 
-def _is_visible(models: FromClause, *, for_machine: bool) -> ColumnElement[bool]:
-    """Return whether a model is outside the trash, and with ``for_machine`` one that a machine could have to hold."""
-    is_kept = models.c.deleted_at.is_(None)
-    if not for_machine:
-        return is_kept
-    return is_kept & (models.c.model_status == "active") & models.c.verified_at.is_not(None)
+def _is_for_machines(models: FromClause) -> ColumnElement[bool]:
+    """Build the condition that machines may have to hold a model outside the trash."""
+    return (models.c.model_status == "active") & models.c.verified_at.is_not(None)
 
 
-def find_hidden(session: Session, team: TeamContext, rows: Iterable[FoundRow]) -> Set[str]:
-    """Return the ids of those models with required labels that no machine of the caller's key should hold.
-
-    The rows are those of queries for a machine's key.
-    """
-    label_sets = {row.id: row.label_set for row in rows if row.label_set}
+def find_hidden_models(
+    session: Session, team: TeamContext, rows: Iterable[FoundRow], machines: MachineLabels
+) -> Set[str]:
+    """Return the ids of those models with required labels that no machine of the caller's key should hold."""
+    label_sets = {row.id: row.label_set for row in rows if row.label_set} if machines is not None else {}
     if not label_sets:
         return frozenset()
     ids = {text: UUID(text) for text in label_sets}
-    held = find_models_of_key(session, team, {ids[text]: labels for text, labels in label_sets.items()})
+    held = find_models_of_key(session, team, {ids[text]: labels for text, labels in label_sets.items()}, machines)
     return {text for text, model_id in ids.items() if model_id not in held}

@@ -16,7 +16,7 @@ from modelyard.wire.hashes.lookups import MAX_RECORDS
 
 # A record mostly has 2 to 3 KB of JSON, and 200 KB if all of its texts are as long as they may be.
 RECORDS_AT_ONCE, MATCHES_AT_ONCE = 50, 500
-# No further records are read from then on.
+# No further part of records is read from then on.
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 
@@ -28,9 +28,10 @@ class RecordsJson(NamedTuple):
 
 
 def build_records(session: Session, team: TeamContext, found: Matches, trash_days: int) -> RecordsJson:
-    """Return the records of the models in ``found``, each once, up to ``MAX_RECORDS`` and ``MAX_RECORD_BYTES``.
+    """Return the records of the first ``MAX_RECORDS`` models in ``found``, each once, in the same order.
 
-    Costs one or two statements for each ``RECORDS_AT_ONCE`` of them.
+    No further ``RECORDS_AT_ONCE`` are read after ``MAX_RECORD_BYTES``. Costs one or two statements for each part, and
+    one for the team's machines.
     """
     ids = [UUID(text) for text in dict.fromkeys(match["id"] for match in found["match_list"])]
     machines = MachineCounts.load(session, team.team_id)
@@ -39,7 +40,8 @@ def build_records(session: Session, team: TeamContext, found: Matches, trash_day
         if sum(map(len, parts)) >= MAX_RECORD_BYTES:
             return RecordsJson(parts, has_more=True)
         models = load_models_by_id(session, team.team_id, part)
-        parts.append(to_json(build_models(session, team, [*models.values()], trash_days, machines)))
+        records = [models[model_id] for model_id in part if model_id in models]
+        parts.append(to_json(build_models(session, team, records, trash_days, machines)))
     return RecordsJson(parts, has_more=len(ids) > MAX_RECORDS)
 
 
@@ -48,7 +50,6 @@ def encode_result(found: Matches, records: RecordsJson | None) -> bytes:
     matches = _join_arrays(to_json(part) for part in _split(found["match_list"], MATCHES_AT_ONCE))
     models = b"null" if records is None else _join_arrays(records.parts)
     others = {
-        "is_capped": found["is_capped"],
         "capped_list": found["capped_list"],
         "has_more_records": records is not None and records.has_more,
     }

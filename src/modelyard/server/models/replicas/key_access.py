@@ -1,6 +1,6 @@
 """Which models a machine's key may download and look up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.models.replicas.assignments import find_models_assigned_to_key
 from modelyard.server.models.replicas.desired import is_desired_once_verified
-from modelyard.server.models.replicas.labels import find_satisfied
+from modelyard.server.models.replicas.labels import find_satisfied_sets
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
@@ -27,20 +27,24 @@ def is_in_any_manifest(session: Session, team: TeamContext, model: ModelRow) -> 
     return model.id in find_models_of_key(session, team, {model.id: model.label_set})
 
 
-def find_models_of_key(session: Session, team: TeamContext, label_sets: Mapping[UUID, str]) -> set[UUID]:
+def find_models_of_key(
+    session: Session, team: TeamContext, label_sets: Mapping[UUID, str], machines: Collection[str] | None = None
+) -> set[UUID]:
     """Return those models, given with the label sets that they need, that a machine of the caller's key should hold.
 
-    Whether they are desired at all is not checked.
+    Whether they are desired at all is not checked. ``machines`` is what ``load_label_sets_of_key`` returns, if that is
+    loaded already.
     """
-    satisfied = find_satisfied(label_sets.values(), _list_label_sets_of_key(session, team))
+    machines = load_label_sets_of_key(session, team) if machines is None else machines
+    satisfied = find_satisfied_sets(label_sets.values(), machines)
     labelled = {model_id for model_id, needed in label_sets.items() if needed in satisfied}
     others = label_sets.keys() - labelled
     return labelled | find_models_assigned_to_key(session, team.team_id, team.caller.credential_id, others)
 
 
-def _list_label_sets_of_key(session: Session, team: TeamContext) -> Sequence[str]:
-    """Return the label set of each machine that uses the caller's key."""
+def load_label_sets_of_key(session: Session, team: TeamContext) -> Sequence[str]:
+    """Return the label sets of the machines that use the caller's key, each once; reads all of these machines."""
     machines = select(AgentRow.label_set).where(
         AgentRow.team_id == team.team_id, AgentRow.credential_id == team.caller.credential_id
     )
-    return session.scalars(machines).all()
+    return session.scalars(machines.distinct()).all()

@@ -25,19 +25,19 @@ def has_all_labels(needed: str, has: str) -> bool:
     return not needed or set(needed.split(" ")) <= set(has.split(" "))
 
 
-def find_satisfied(needed: Iterable[str], machines: Iterable[str]) -> set[str]:
+def find_satisfied_sets(needed: Iterable[str], machines: Iterable[str]) -> set[str]:
     """Return those of the label sets of models that any of these label sets of machines includes.
 
     For many of both: which machines have a label is one number with a bit for each of them.
     """
     having: dict[str, int] = {}
-    everyone = 0
+    all_machines = 0
     for index, has in enumerate(set(machines)):
-        everyone |= 1 << index
+        all_machines |= 1 << index
         for label in has.split(" "):
             having[label] = having.get(label, 0) | 1 << index
     return {
         labels
         for labels in set(needed)
-        if not labels or reduce(lambda left, label: left & having.get(label, 0), labels.split(" "), everyone)
+        if not labels or reduce(lambda left, label: left & having.get(label, 0), labels.split(" "), all_machines)
     }

@@ -41,7 +41,7 @@ def record_uses(session: Session, agent: AgentRow, reported: Sequence[ModelUse],
     if not reported:
         return
     ids = {use.model_id for use in reported}
-    # The team is compared here: as a condition, it would make SQLite read an index of the whole team.
+    # The team is compared here for the reason that ``load_models_by_id`` gives.
     teams = session.execute(select(_models.c.id, _models.c.team_id).where(_models.c.id.in_(ids)))
     own = {model_id for model_id, team_id in teams if team_id == agent.team_id}
     new: dict[UUID, datetime] = {}
