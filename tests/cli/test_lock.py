@@ -234,7 +234,7 @@ def test_lock_check_content_at_other_path_exits_0_and_says_where(team_with_ink: 
     assert "the team has it at loras/ink.safetensors" in ran.out
 
 
-def test_lock_check_content_of_very_many_newer_models_is_current_at_its_path(
+def test_lock_check_content_of_very_many_newer_models_is_found_at_its_path(
     team_with_ink: Command, workflow: Path, lock: Path, ink: Path
 ) -> None:
     assert team_with_ink("lock", workflow, "-o", lock).code == 0
@@ -242,6 +242,10 @@ def test_lock_check_content_of_very_many_newer_models_is_current_at_its_path(
     assert team_with_ink("push", *copies).code == 0
     ran = team_with_ink("lock", "--check", lock, "--json")
     assert (ran.code, [each["state"] for each in json.loads(ran.out)["model_list"]]) == (0, ["current"])
+    push_second_version(team_with_ink, ink)
+    ran = team_with_ink("lock", "--check", lock)
+    assert ran.code == 0
+    assert "version 1; machines get version 2" in ran.out
 
 
 def test_lock_check_hostile_path_is_refused(team_with_ink: Command, lock: Path) -> None:

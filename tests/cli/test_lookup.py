@@ -1,5 +1,6 @@
 """``modelyard lookup``, and the hashes of ``modelyard show``."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -55,9 +56,10 @@ def test_lookup_content_of_very_many_models_says_that_there_are_more(signed_in: 
     ran = signed_in("lookup", ink, "loras/ink.safetensors")
     assert ran.code == 0
     assert len(ran.out.splitlines()) == 1 + MAX_MATCHES_PER_HASH + 1
+    digest = hashlib.sha256(ink.read_bytes()).hexdigest()
     assert ran.err.splitlines()[-1] == (
-        f"Very many models match {ink}: those listed are some of the newest. To list all with a hash: "
-        "modelyard ls --hash HASH --all"
+        f"More models than are listed may match {ink}: of one content the newest are looked at, of several contents "
+        f"the first by digest. For more of them: modelyard ls --hash sha256:{digest} --all"
     )
     found = json.loads(signed_in("lookup", ink, "loras/ink.safetensors", "--json").out)
     assert found["capped_list"] == [str(ink)]

@@ -1,6 +1,7 @@
 """Calls that share requests: what each gets, and how few requests many files need."""
 
 import asyncio
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -201,22 +202,38 @@ async def push_files(registry: RegistryApi, settings: ClientSettings, files: Seq
     return [result.outcome for result in results if isinstance(result, PushSucceeded)]
 
 
-async def test_records_that_do_not_fit_into_a_lookup_are_read_one_by_one(
+async def test_records_that_a_lookup_leaves_out_are_looked_up_again(
     registry: RegistryApi, settings: ClientSettings, responses: Responses, url: str, tmp_path: Path
 ) -> None:
     file = write_model_file(tmp_path / "ink.safetensors", 2000)
     assert await push_files(registry, settings, [file]) == ["registered"]
     [model] = (await registry.list_models()).model_list
-    other = model.model_copy(update={"id": uuid4()})
-    records = [each.model_dump(mode="json") for each in (model, other)]
+    models = [model, *(model.model_copy(update={"id": uuid4()}) for _ in range(3))]
+    records = [each.model_dump(mode="json") for each in models]
     same = {"matched_by": "id", "version": 1, "model_path": "models/loras/ink.safetensors"}
     matches = [{"asked": record["id"], "id": record["id"]} | same for record in records]
-    responses.add(200, {"match_list": matches, "is_capped": False, "model_list": records[:1]})
-    responses.add(200, records[1])
+    # The last one is deleted meanwhile.
+    for found, part, has_more in ((matches, records[:1], True), ([], records[1:2], True), ([], records[2:3], False)):
+        responses.add(200, {"match_list": found, "model_list": part, "has_more_records": has_more})
     async with RegistryApi(url, "sk-x", None) as scripted:
         calls = BatchedCalls(scripted)
-        assert await asyncio.gather(*(calls.get_model(each.id) for each in (model, other))) == [model, other]
-    assert [path for _, path, *_ in responses.requests] == ["/api/v1/models/lookup", f"/api/v1/models/{other.id}"]
+        answers = await asyncio.gather(*(calls.get_model(each.id) for each in models), return_exceptions=True)
+    assert answers[:3] == models[:3]
+    assert isinstance(answers[3], problems.ModelNotFound)
+    assert [len(json.loads(body)["ids"]) for _, _, _, body in responses.requests] == [4, 3, 2]
+
+
+async def test_records_of_a_registry_that_repeats_them_are_not_asked_for_again_and_again(
+    responses: Responses, url: str
+) -> None:
+    asked = uuid4()
+    match = {"asked": str(asked), "id": str(asked), "matched_by": "id", "version": 1, "model_path": "loras/a.sft"}
+    responses.add(200, {"match_list": [match], "model_list": [], "has_more_records": True})
+    async with RegistryApi(url, "sk-x", None) as scripted:
+        calls = BatchedCalls(scripted)
+        answers = await asyncio.gather(calls.get_model(asked), calls.get_model(asked), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [problems.ModelNotFound] * 2
+    assert len(responses.requests) == 1
 
 
 @pytest.mark.slow

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-from modelyard.client.api.models import get_model_versions
+from modelyard.client.api.models import get_model_versions, list_all_versions
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.atomic_file import write_file
-from modelyard.client.lookup import look_up_questions
+from modelyard.client.lookup import FoundMatches, look_up_questions
 from modelyard.client.workflow_checks import check_workflows
 from modelyard.comfyui.locks.locked_models import (
     MAX_LOCK_BYTES,
@@ -35,7 +35,8 @@ from modelyard.wire.workflows import WorkflowReference
 
 # ``current``: what machines get at this path. ``other_version``: another version of the model at this path.
 # ``other_path``: the team has the content, but not at this path. ``no_hash``: the lock has no SHA-256 for it.
-LockState = Literal["current", "other_version", "other_path", "missing", "no_hash"]
+# ``unclear``: very many models have the content, and the newest of them are hidden from a machine's key.
+LockState = Literal["current", "other_version", "other_path", "missing", "no_hash", "unclear"]
 _Key = tuple[UUID, int]  # a model's id, and the number of a version
 Matches = Mapping[str, Sequence[LookupMatch]]
 
@@ -210,7 +211,7 @@ async def compare_lock(registry: RegistryApi, models: Sequence[LockedModel]) -> 
     """Return what the registry has for each model of a lock."""
     questions = [question for model in models for question in _list_questions(model)]
     found = await look_up_questions(registry, list(dict.fromkeys(questions)))
-    return [_compare(model, found.by_question) for model in models]
+    return [_compare(model, found, await _find_at_path(registry, model, found)) for model in models]
 
 
 def _list_questions(model: LockedModel) -> list[str]:
@@ -218,13 +219,35 @@ def _list_questions(model: LockedModel) -> list[str]:
     return [model.path.relative, *([f"sha256:{model.sha256}"] if model.sha256 else [])]
 
 
-def _compare(model: LockedModel, matches: Matches) -> ComparedModel:
-    """Decide the state of a locked model."""
-    at_path = next(iter(matches.get(model.path.relative, ())), None)
-    file_hash = f"sha256:{model.sha256}"
-    # The registry shows some of the models with a content only, if there are very many.
-    shown = [at_path] if at_path is not None and at_path.file_hash == file_hash else []
-    match = _choose_match([*shown, *matches.get(file_hash, ())], at_path)
+async def _find_at_path(registry: RegistryApi, model: LockedModel, found: FoundMatches) -> list[LookupMatch]:
+    """Return the versions with the content of the model at the path, if very many other models have the content.
+
+    Then they are perhaps not among the matches of its hash.
+    """
+    file_hash, at_path = f"sha256:{model.sha256}", _get_match_at_path(model, found)
+    if at_path is None or file_hash not in found.capped:
+        return []
+    if at_path.file_hash == file_hash:
+        return [at_path]
+    # One that was verified once has a BLAKE3.
+    return [
+        at_path.model_copy(update={"version": each.version, "file_hash": file_hash})
+        for each in await list_all_versions(registry, at_path.id)
+        if each.file_hash == file_hash and each.blake3_hash
+    ]
+
+
+def _get_match_at_path(model: LockedModel, found: FoundMatches) -> LookupMatch | None:
+    """Return the current version at the path of a locked model, or None."""
+    return next(iter(found.by_question.get(model.path.relative, ())), None)
+
+
+def _compare(model: LockedModel, found: FoundMatches, there: Sequence[LookupMatch]) -> ComparedModel:
+    """Decide the state of a locked model; ``there`` are further versions with its content."""
+    at_path, file_hash = _get_match_at_path(model, found), f"sha256:{model.sha256}"
+    match = _choose_match([*there, *found.by_question.get(file_hash, ())], at_path)
+    if match is None and file_hash in found.capped:
+        return ComparedModel(model, "unclear", None, at_path)
     if match is None:
         return ComparedModel(model, "missing" if model.sha256 else "no_hash", None, at_path)
     if at_path is None or at_path.id != match.id:

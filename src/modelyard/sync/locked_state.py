@@ -71,19 +71,25 @@ async def get_locked_state(registry: RegistryApi, models: Sequence[LockedModel])
     ]
     if len(found) < len(compared):
         there = {each.model.path.key for each, _ in found}
-        raise _build_missing([model for model in models if model.path.key not in there])
+        raise _build_missing([each for each in compared if each.model.path.key not in there])
     return _build_state(found)
 
 
-def _build_missing(models: Sequence[LockedModel]) -> LockedModelsMissing:
+def _build_missing(compared: Sequence[ComparedModel]) -> LockedModelsMissing:
     """Return the error that names the models whose content the registry lacks."""
-    names = [f"{quoted(model.path.relative)} ({model.sha256 or 'the lock has no SHA-256 for it'})" for model in models]
+    names = [f"{quoted(each.model.path.relative)} ({_describe_content(each)})" for each in compared]
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return LockedModelsMissing(
         f"The registry lacks the content of {counted(len(names), 'locked model')}: {', '.join(names[:_MOST_NAMED])}"
         f"{more}. Nothing was changed.",
-        models,
+        [each.model for each in compared],
     )
+
+
+def _describe_content(compared: ComparedModel) -> str:
+    """Return the hash of a locked model that was not found, or why it may have been overlooked."""
+    sha256 = compared.model.sha256 or "the lock has no SHA-256 for it"
+    return f"{sha256}: unclear, the newest models with it are hidden" if compared.state == "unclear" else sha256
 
 
 def _build_state(found: Iterable[tuple[ComparedModel, Model]]) -> LockedState:

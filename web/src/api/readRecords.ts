@@ -1,6 +1,7 @@
-// Reads the records of many models by their ids: one response has a limited number.
+// Reads the records of many models by their ids.
 
 import { api, unwrap } from '@/api/client'
+import { collectRecords } from '@/api/collectRecords'
 import type { Model } from '@/api/types'
 
 interface Options {
@@ -10,19 +11,14 @@ interface Options {
 }
 
 /** Read the records of up to 1,000 models, by their ids; without those that were deleted. */
-export async function readRecords(ids: string[], { teamId, signal }: Options = {}): Promise<Map<string, Model>> {
-  const records = new Map<string, Model>()
-  let missing = ids
-  while (missing.length > 0) {
-    const { model_list, has_more_records } = await unwrap(
+export function readRecords(ids: string[], { teamId, signal }: Options = {}): Promise<Map<string, Model>> {
+  return collectRecords(ids, (missing) =>
+    unwrap(
       api.POST('/api/v1/models/lookup', {
         body: { ids: missing, records: true },
         ...(teamId && { params: { header: { 'X-Team-ID': teamId } } }),
         ...(signal && { signal }),
       }),
-    )
-    for (const model of model_list ?? []) records.set(model.id, model)
-    missing = has_more_records && model_list?.length ? missing.filter((id) => !records.has(id)) : []
-  }
-  return records
+    ),
+  )
 }

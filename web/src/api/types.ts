@@ -5,6 +5,7 @@ import type { components, operations } from '@/generated/schema'
 type Shapes = components['schemas']
 
 export type Model = Shapes['Model']
+export type LookupResult = Shapes['LookupResult']
 export type ModelHashes = Shapes['ModelHashes']
 export type ModelPage = Shapes['ModelList']
 export type ModelUpdate = Shapes['ModelUpdate']

@@ -10,12 +10,16 @@ from modelyard.cli.terminal.table import format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelyard.client.api.registry import RegistryApi
     from modelyard.client.lookup import LookupAnswer
     from modelyard.wire.model_filter import FacetList
 
 _HEADINGS = ("ASKED", "FOUND BY", "VERSION", "PATH", "ID")
 _NOT_FOUND = 1
+# A note names so many texts.
+_MOST_NAMED = 3
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +41,8 @@ def lookup(
     """Find the models that have the content of a file, a hash or a path.
 
     A hash is SHA-256, BLAKE3, AutoV1, AutoV2, AutoV3 or CRC32, in any case, with or without a prefix such as sha256:.
-    A FILE that exists here is hashed. Exits with 1 if one of them is not found.
+    A FILE that exists here is hashed. Exits with 1 if one of them is not found, or unclear: very many contents or
+    models have the hash, and those that the registry looked at are none that you can see.
 
     Examples: modelyard lookup a5f58eb1c3; modelyard lookup ~/Downloads/ink.safetensors
     """
@@ -54,34 +59,40 @@ def lookup(
             return await look_up(registry, texts, digests, view.show)
 
     answers = terminal.call_registry(find)
-    missing = [answer.text for answer in answers if not answer.match_list]
-    capped = [answer.text for answer in answers if answer.is_capped]
+    capped = [answer for answer in answers if answer.is_capped]
     matches = [(answer.text, match) for answer in answers for match in answer.match_list]
     rows = [row for answer in answers for row in _build_rows(answer)]
     terminal.output.answer(
         document={
             "match_list": [match.model_dump(mode="json") | {"asked": text} for text, match in matches],
-            "not_found": missing,
-            "capped_list": capped,
+            "not_found": [answer.text for answer in answers if answer.state == "not found"],
+            "capped_list": [answer.text for answer in capped],
         },
         lines=format_table(_HEADINGS, rows, terminal.output.width),
         quiet=[str(match.id) for _, match in matches],
     )
     if capped:
-        terminal.output.note(
-            f"Very many models match {', '.join(capped)}: those listed are some of the newest. "
-            "To list all with a hash: modelyard ls --hash HASH --all"
-        )
-    if missing:
+        terminal.output.note(_explain_capped(capped))
+    if any(answer.state != "found" for answer in answers):
         raise typer.Exit(_NOT_FOUND)
 
 
+def _explain_capped(capped: Sequence[LookupAnswer]) -> str:
+    """Return the note that more models may match than are listed."""
+    names = ", ".join(answer.text for answer in capped[:_MOST_NAMED])
+    more = f" and {len(capped) - _MOST_NAMED:,} more" if len(capped) > _MOST_NAMED else ""
+    return (
+        f"More models than are listed may match {names}{more}: of one content the newest are looked at, of several "
+        f"contents the first by digest. For more of them: modelyard ls --hash {capped[0].question} --all"
+    )
+
+
 def _build_rows(answer: LookupAnswer) -> list[tuple[str, ...]]:
-    """Return the cells of each match, or of one row that says that there is none."""
+    """Return the cells of each match, or of one row that says that none was found."""
     return [
         (answer.text, match.matched_by, str(match.version), match.model_path, str(match.id))
         for match in answer.match_list
-    ] or [(answer.text, "not found", "", "", "")]
+    ] or [(answer.text, answer.state, "", "", "")]
 
 
 def facets(

@@ -28,6 +28,7 @@ _STATES = {
     "other_path": "other path",
     "missing": "not found",
     "no_hash": "no hash",
+    "unclear": "unclear",
 }
 
 
@@ -174,9 +175,11 @@ def _format_comparison(
     file: Path, compared: Sequence[ComparedModel], unlocked: Sequence[LockedModel], width: int | None
 ) -> list[str | Line]:
     """Return a summary and the lines of a table with what differs."""
-    lacking = sum(not each.is_available for each in compared)
+    unclear = sum(each.state == "unclear" for each in compared)
+    lacking = sum(not each.is_available for each in compared) - unclear
     all_of_them = "it" if len(compared) == 1 else "all of them"
-    has = f"the registry lacks {lacking}" if lacking else f"the registry has {all_of_them}"
+    lacks = [f"the registry lacks {lacking}"] if lacking else []
+    has = ", ".join([*lacks, *([f"{unclear} unclear"] if unclear else [])]) or f"the registry has {all_of_them}"
     summary = f"{quoted(file)}: locks {counted(len(compared), 'model')}, {has}."
     rows = [_build_row(each) for each in compared if each.state != "current"]
     rows += [("not locked", model.path.relative, "a workflow names it") for model in unlocked]
@@ -190,6 +193,8 @@ def _build_row(compared: ComparedModel) -> tuple[str, ...]:
         note = f"version {match.version}; machines get version {at_path.version}"
     elif match:
         note = f"the team has it at {match.model_path.removeprefix('models/')}"
+    elif compared.state == "unclear":
+        note = "very many models have the content, and the newest are hidden from this key"
     elif compared.state == "no_hash":
         note = "the lock has no SHA-256 for it"
     elif at_path:

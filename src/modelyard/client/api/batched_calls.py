@@ -1,7 +1,6 @@
 """Calls for single models and files that share requests when many are made at the same time."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from uuid import UUID
 
 from modelyard.client.api.coalescing import Coalescer
@@ -71,7 +70,7 @@ class BatchedCalls:
     async def _find_many(self, paths: Sequence[str]) -> list[Model | None]:
         """Return the model at each path, or None."""
         found = await self.registry.look_up_models(ModelLookup(paths=list(dict.fromkeys(paths)), records=True))
-        records = await self._get_records(found)
+        records = await self._load_records(found)
         models = {match.asked: records[match.id] for match in found.match_list if match.id in records}
         return [models.get(path) for path in paths]
 
@@ -84,15 +83,18 @@ class BatchedCalls:
         found = await self.registry.look_up_models(ModelLookup(ids=list(dict.fromkeys(ids)), records=True))
         if found.model_list is None:
             raise RouteNotFound("This registry looks up no ids.")
-        records = await self._get_records(found)
+        records = await self._load_records(found)
         missing = ModelNotFound("The team has no such model.")
         return [records.get(model_id, missing) for model_id in ids]
 
-    async def _get_records(self, found: LookupResult) -> dict[UUID, Model]:
-        """Return the record of each model that was found; large ones that are not in the result by a request each."""
-        records = {model.id: model for model in found.model_list or ()}
-        for match in found.match_list:
-            if match.id not in records:
-                with suppress(ModelNotFound):  # deleted meanwhile
-                    records[match.id] = await self.registry.get_model(match.id)
+    async def _load_records(self, found: LookupResult) -> dict[UUID, Model]:
+        """Return the record of each model that was found; asks again for those that the result leaves out."""
+        records: dict[UUID, Model] = {}
+        part = found
+        while new := {model.id: model for model in part.model_list or () if model.id not in records}:
+            records |= new
+            missing = {match.id for match in found.match_list} - records.keys()
+            if not missing or not part.has_more_records:
+                break
+            part = await self.registry.look_up_models(ModelLookup(ids=sorted(missing), records=True))
         return records
