@@ -136,6 +136,14 @@ class RunningServer:
         owner.user_id, owner.team_id = me["id"], me["team_list"][0]["id"]
         return owner
 
+    def create_team(self, display_name: str = "Studio North") -> ApiCaller:
+        """Sign in as the owner, create an empty team, and return the owner in that team."""
+        owner = self.owner()
+        created = owner.post("/teams", display_name=display_name)
+        assert created.status_code == 201, created.text
+        owner.team_id = created.json()["id"]
+        return owner
+
     def stranger(self, email: str = "stranger@elsewhere.test") -> ApiCaller:
         """Create a user, and return them in a team of their own."""
         invited = self.owner().post("/invitations", email_address=email, invitation_role="viewer").json()

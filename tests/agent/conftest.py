@@ -17,9 +17,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer
 @pytest.fixture
 def team(registry: RunningServer) -> ApiCaller:
     """The owner, acting in a new, empty team."""
-    owner = registry.owner()
-    owner.team_id = owner.post("/teams", display_name="Agents").json()["id"]
-    return owner
+    return registry.create_team("Agents")
 
 
 @pytest.fixture

@@ -95,8 +95,7 @@ def test_announce_more_than_disk_holds_leaves_space_for_other_teams(server: Runn
         lines = [f"PUT {url.path}?{url.query} HTTP/1.1", f"Host: {url.netloc}"]
         lines += [f"{name}: {value}" for name, value in whole_file["upload_headers"].items()]
         stalled.sendall("\r\n".join([*lines, "", ""]).encode() + b"x" * 65536)
-        other = server.owner()
-        other.team_id = other.post("/teams", display_name="Other").json()["id"]
+        other = server.create_team()
         assert other.presign(b"", "loras/large.safetensors", file_size=size).status_code == 200
         assert other.register(make_model_file("other"))
         disk = os.statvfs(server.data_dir)

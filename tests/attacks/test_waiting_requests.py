@@ -35,9 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 @pytest.fixture
 def owner(server: RunningServer) -> ApiCaller:
     """The owner in a new team."""
-    owner = server.owner()
-    owner.team_id = owner.post("/teams", display_name="Attacked").json()["id"]
-    return owner
+    return server.create_team()
 
 
 def create_machine(server: RunningServer, owner: ApiCaller, agent_id: str = "render-07") -> Machine:

@@ -31,8 +31,7 @@ class Registry:
 
     def create_pulling_team(self) -> str:
         """Create a team that has no models and lets its clients import; return a key with write access."""
-        team = self.server.owner()
-        team.team_id = team.post("/teams", display_name="Pulling").json()["id"]
+        team = self.server.create_team()
         assert team.put("/teams/current", hub_may_import=True).status_code == 200
         created = team.post("/credentials", kind="integration", display_name="notebook", access="write")
         return str(created.json()["raw_key"])

@@ -22,9 +22,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer
 @pytest.fixture
 def team(registry: RunningServer) -> ApiCaller:
     """Return the owner as a caller in a new, empty team."""
-    owner = registry.owner()
-    owner.team_id = owner.post("/teams", display_name="Journeys").json()["id"]
-    return owner
+    return registry.create_team()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from tests.ports import free_port
 from tests.postgres import RunningPostgres
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
-from tests.server.harness import ApiCaller
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 # Once an outage is over, the registry serves again by itself after this long at the latest.
@@ -30,12 +29,6 @@ class ServerWithProxiedBucket:
     tcp_proxy: TcpProxy
     http_proxy: FaultProxy
     settings: dict[str, str]
-
-    def new_team(self) -> ApiCaller:
-        """Return a caller for the owner in a new, empty team."""
-        owner = self.server.owner()
-        owner.team_id = owner.post("/teams", display_name="Bad days").json()["id"]
-        return owner
 
 
 @contextmanager

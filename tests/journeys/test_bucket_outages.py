@@ -57,7 +57,7 @@ def responding_with(bucket_setup: ServerWithProxiedBucket, error: BucketError) -
 
 def check_outage(bucket_setup: ServerWithProxiedBucket, outage: AbstractContextManager[None], readyz_text: str) -> None:
     """Run an outage under load; check /healthz, lists and /readyz during it, and recovery and lost models after it."""
-    team = bucket_setup.new_team()
+    team = bucket_setup.server.create_team()
     with ClientLoad(bucket_setup.server, team) as load:
         load.wait_for_cycles(3)
         with outage:
@@ -96,7 +96,7 @@ def test_bucket_refusing_connections_makes_server_unready_and_loses_no_model(
 
 
 def test_bucket_throttled_to_4_kib_a_second_loses_no_model(bucket_setup: ServerWithProxiedBucket) -> None:
-    with ClientLoad(bucket_setup.server, bucket_setup.new_team()) as load:
+    with ClientLoad(bucket_setup.server, bucket_setup.server.create_team()) as load:
         load.wait_for_cycles(3)
         with bucket_setup.tcp_proxy.throttled(BYTES_A_SECOND):
             load.wait_for_cycles(3)

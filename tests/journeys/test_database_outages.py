@@ -62,9 +62,7 @@ def server(
 
 @pytest.fixture
 def team(server: RunningServer) -> ApiCaller:
-    owner = server.owner()
-    owner.team_id = owner.post("/teams", display_name="Bad days").json()["id"]
-    return owner
+    return server.create_team()
 
 
 def is_alive(server: RunningServer) -> bool:

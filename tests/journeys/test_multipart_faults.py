@@ -41,7 +41,7 @@ def bucket_setup(
 
 @pytest.fixture
 def team(bucket_setup: ServerWithProxiedBucket) -> ApiCaller:
-    return bucket_setup.new_team()
+    return bucket_setup.server.create_team()
 
 
 class MultipartUpload(NamedTuple):

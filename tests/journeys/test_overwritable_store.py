@@ -37,9 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture
 def team(server: RunningServer) -> ApiCaller:
-    owner = server.owner()
-    owner.team_id = owner.post("/teams", display_name="Bad days").json()["id"]
-    return owner
+    return server.create_team()
 
 
 class ReplayedPut:

@@ -83,8 +83,7 @@ async def test_push_with_a_revoked_key_asks_to_sign_in(team: ApiCaller, signed_i
 async def test_push_to_another_team_than_the_machines_is_409_naming_both(
     registry: RunningServer, team: ApiCaller, pushing_machine: AgentMachine
 ) -> None:
-    other_id = team.post("/teams", display_name="Elsewhere").json()["id"]
-    other = ApiCaller(team.client, team.token, other_id)
+    other = await asyncio.to_thread(registry.create_team, "Elsewhere")
     await asyncio.to_thread(sign_in, registry, other, pushing_machine)
     async with pushing_machine.running():
         await wait_for_first_plan(pushing_machine)

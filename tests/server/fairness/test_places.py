@@ -127,12 +127,12 @@ def test_wait_at_own_limit_saves_up_no_right_to_pass_others() -> None:
     assert served.count("flood") <= 2 * len(served) / 11
 
 
-def test_leave_many_that_wait_in_vain_keeps_nothing_in_memory() -> None:
+def test_leave_many_that_never_got_a_place_keeps_nothing_in_memory() -> None:
     work = Work(Limits(1, per_person=1, per_team=1))
     work.enter("first", Account("ada"))
     for number in range(1_000):
-        work.enter("in vain", Account(f"{number}" if number % 2 else "ada"))
-        work.leave("in vain")
+        work.enter("waiting", Account(f"{number}" if number % 2 else "ada"))
+        work.leave("waiting")
     places = work.places
     assert len(places._heap) + sum(map(len, places._at_limit.values())) < 200
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete, event, func, select, text, update
 
 from modelyard.server.audit.tables import AuditEventRow
-from modelyard.server.database.engine import Limits, is_sqlite
+from modelyard.server.database.engine import Limits
 from modelyard.server.database.session import Database
 from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import PAGE, CollectionResult, CollectionRun, RunOptions
@@ -30,6 +30,9 @@ EXPIRED = TeamSpec(kept_versions=1, version_counts=(3,))
 THOUSAND_ON_POSTGRESQL = pytest.param(
     "postgresql", marks=pytest.mark.extended(reason="the size of statements, which SQLite limits; the rules are below")
 )
+# What only one of the databases has: rows with JSON that cannot be read and one lock for all, or a lock for each team.
+on_sqlite = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 # How long a transaction waits for a lock that is held all the time, in milliseconds.
 SHORT = Limits(busy=500)
 
@@ -154,11 +157,10 @@ def test_collect_uses_the_setting_that_a_team_has_when_its_versions_are_deleted(
     assert list_version_numbers(database) == {team_id: [2, 3]}
 
 
+@on_sqlite
 def test_collect_team_with_unreadable_rows_does_not_keep_the_garbage_of_others(
     database: Database, collector: Collector
 ) -> None:
-    if not is_sqlite(database.engine):
-        pytest.skip("PostgreSQL stores no JSON that cannot be read")
     [broken, *others] = insert_teams(database, [EXPIRED] * 20)
     facts = text("UPDATE model_versions SET facts = :facts WHERE team_id = :team_id")
     with database.writing() as session:
@@ -172,11 +174,10 @@ def test_collect_team_with_unreadable_rows_does_not_keep_the_garbage_of_others(
     assert collector.collect() == CollectionResult(versions=2)
 
 
+@on_postgresql
 def test_collect_team_whose_lock_is_held_does_not_keep_the_garbage_of_others(
     database: Database, other: Database, collector: Collector
 ) -> None:
-    if is_sqlite(database.engine):
-        pytest.skip("SQLite has one lock for all teams")
     [locked, *others] = insert_teams(database, [EXPIRED] * 5)
     with other.writing(locked) as session:
         session.execute(select(1))  # begins the transaction
@@ -186,11 +187,10 @@ def test_collect_team_whose_lock_is_held_does_not_keep_the_garbage_of_others(
     assert collector.collect() == CollectionResult(versions=2)
 
 
+@on_sqlite
 def test_collect_ends_if_the_database_refuses_every_transaction(
     database: Database, other: Database, collector: Collector
 ) -> None:
-    if not is_sqlite(database.engine):
-        pytest.skip("PostgreSQL has a lock for each team")
     teams = insert_teams(database, [EXPIRED] * 12)
     with other.writing(teams[0]) as session:
         session.execute(select(1))  # begins the transaction
@@ -199,11 +199,10 @@ def test_collect_ends_if_the_database_refuses_every_transaction(
     assert collector.collect() == CollectionResult(versions=2 * len(teams))
 
 
+@on_postgresql
 def test_collect_many_teams_in_a_row_whose_locks_are_held_do_not_keep_the_garbage_of_others(
     database: Database, other: Database, collector: Collector
 ) -> None:
-    if is_sqlite(database.engine):
-        pytest.skip("SQLite has one lock for all teams")
     *locked, free = insert_teams(database, [EXPIRED] * 13)
     with other.writing(locked[0]) as session:
         session.execute(select(1))  # begins the transaction

@@ -96,7 +96,7 @@ async def test_checks_of_unknown_credentials_leave_threads_for_a_known_one_from_
     await check_beside(limiter, [f"sk-{number}" for number in range(60)], ADDRESS)
 
 
-async def test_checks_of_a_credential_that_was_refused_do_not_count_to_its_person() -> None:
+async def test_checks_of_a_credential_that_was_refused_are_not_charged_to_its_person() -> None:
     limiter = AuthenticationLimiter()
     await accept(limiter, ["sk-revoked", "sk-used"])
     with pytest.raises(Unauthenticated):

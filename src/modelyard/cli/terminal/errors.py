@@ -85,6 +85,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         (
             "List your teams: modelyard team ls",
             "Delete one that is not used any more: modelyard team switch TEAM, then modelyard team rm",
+            "Or make another member its owner: modelyard team transfer MEMBER",
             "The operator can allow more: MODELYARD_MAX_TEAMS",
         ),
     ),

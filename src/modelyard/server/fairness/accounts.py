@@ -1,4 +1,4 @@
-"""The accounts to which work counts."""
+"""The accounts that work is charged to."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -8,9 +8,9 @@ Holder = UUID | str
 
 
 class Account(NamedTuple):
-    """A person, in all of their teams, and a team, with all of its people: work counts to both.
+    """A person, in all of their teams, and a team, with all of its people: work is charged to both.
 
-    ``person`` is the id of a user, also for a key that the user made. None counts to nobody.
+    ``person`` is the id of a user, also for a key that the user is responsible for. Nothing is charged to None.
     """
 
     person: Holder | None = None

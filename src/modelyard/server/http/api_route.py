@@ -154,7 +154,7 @@ def _build_handler(
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return a function that resolves the arguments of an operation and runs it.
 
-    An operation that is not ``async`` runs in a thread of the limiter, counted to its caller's account.
+    An operation that is not ``async`` runs in a thread of the limiter, charged to its caller's account.
     """
 
     @wraps(operation)

@@ -76,12 +76,12 @@ class Caller:
 
     @property
     def person_id(self) -> UUID | None:
-        """The person that requests count to: the user, or who is responsible for the key; else the key itself."""
+        """The person that requests are charged to: the user, or who is responsible for the key; else the key itself."""
         return self.user_id or self.responsible_user_id or self.credential_id
 
     @property
     def account(self) -> Account:
-        """The account that the caller's requests count to."""
+        """The account that the caller's requests are charged to."""
         return Account(self.person_id, self.team_id)
 
     @property
@@ -329,7 +329,7 @@ OptionalBearerToken = Annotated[str | None, Depends(_read_bearer_token)]
 
 
 async def run_authentication(request: Request, token: str, check: Callable[[], Authenticated]) -> Authenticated:
-    """Run the check of a credential in a thread; from then on, the request counts to the account that it returns.
+    """Run the check of a credential in a thread; from then on, the request is charged to the account that it returns.
 
     Raises:
         Unavailable: no thread became free in time.

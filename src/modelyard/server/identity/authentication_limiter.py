@@ -18,7 +18,7 @@ MAX_REMEMBERED_CREDENTIALS = 20_000
 
 
 class HasAccount(Protocol):
-    """A caller, with the account to which its requests count."""
+    """A caller, with the account that its requests are charged to."""
 
     @property
     def account(self) -> Account: ...
@@ -30,8 +30,8 @@ Authenticated = TypeVar("Authenticated", bound=HasAccount)
 class AuthenticationLimiter:
     """Runs checks of credentials in a limited number of threads. Belongs to one event loop.
 
-    A check counts to the account that the credential had when it was accepted last, which decides about nothing but the
-    order. That of a credential which is unknown, or was refused since, counts to itself and to its client's address.
+    A check is charged to the account that the credential had when it was accepted last, which decides about nothing but
+    the order. An unknown credential, or one that was refused since, is a person in the team of its client's address.
     """
 
     def __init__(self, max_remembered: int = MAX_REMEMBERED_CREDENTIALS) -> None:
@@ -44,7 +44,7 @@ class AuthenticationLimiter:
         """Run the check of a credential that a client at this address sent; return the caller.
 
         Raises:
-            Unauthenticated: the check raised it; from then on the credential does not count to its account.
+            Unauthenticated: the check raised it; from then on the credential is not charged to its account.
             Unavailable: no thread became free in time.
         """
         digest = keys.digest(token)

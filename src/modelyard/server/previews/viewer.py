@@ -45,7 +45,7 @@ class Viewer:
 
     @property
     def account(self) -> Account:
-        """The account that the viewer's requests count to."""
+        """The account that the viewer's requests are charged to."""
         return self.team.account if self.team else Account(person=self.user_id)
 
 

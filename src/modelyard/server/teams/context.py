@@ -74,7 +74,7 @@ class TeamContext:
 
     @property
     def account(self) -> Account:
-        """The account that the caller's requests count to."""
+        """The account that the caller's requests are charged to."""
         return Account(self.caller.person_id, self.team_id)
 
     @property

@@ -21,8 +21,7 @@ def check_team_limit(session: Session, user_id: UUID, max_teams: int) -> None:
     count = session.scalar(owned.where(*is_own)) or 0
     if count >= max_teams:
         raise TooManyTeams(
-            f"You own {count} teams, and may own {max_teams}. Delete one that is no longer used, or transfer it to "
-            "another member. The operator can allow more: MODELYARD_MAX_TEAMS.",
+            f"You own {count} teams, and one person may own {max_teams} of this registry. Deleted teams do not count.",
             teams=count,
             max_teams=max_teams,
         )

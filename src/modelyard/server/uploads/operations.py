@@ -189,7 +189,7 @@ def _is_open(settings: Settings) -> ColumnElement[bool]:
 
 
 def _is_reserving(settings: Settings) -> ColumnElement[bool]:
-    """Build the SQL condition for uploads whose declared bytes count to the quota.
+    """Build the SQL condition for uploads whose declared bytes count towards the quota.
 
     Those are the open ones, and those of files of folders until they are deleted: they are registered only after the
     last file of the folder has arrived, which can be long after the URL of the first has expired.

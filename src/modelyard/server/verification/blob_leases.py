@@ -32,7 +32,7 @@ class LeasedBlob:
 
     @property
     def account(self) -> Account:
-        """The account that the verification counts to."""
+        """The account that the verification is charged to."""
         return Account(self.blob.person_id, self.blob.team_id)
 
 

@@ -1,4 +1,4 @@
-"""The account to which a request counts."""
+"""The account that a request is charged to."""
 
 from fastapi import Request
 
@@ -15,6 +15,6 @@ def set_account(request: Request, account: Account) -> None:
 
 
 def get_account(request: Request) -> Account:
-    """Return the account to which a request counts; without a caller, its address, and all such requests together."""
+    """Return the account of a request; without a caller, its address, and all such requests together."""
     known: Account | None = getattr(request.state, "account", None)
     return known or Account(get_client_address(request), ANYBODY)

@@ -1,4 +1,4 @@
-"""The person to whom an upload, the verification of its content, and an import count."""
+"""The person that an upload, the verification of its content, and an import are charged to."""
 
 import sqlalchemy as sa
 from alembic import op
