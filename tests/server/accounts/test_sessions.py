@@ -5,6 +5,7 @@ import argon2
 import pytest
 
 from modelyard.server.database.base import now
+from modelyard.server.database.job_run import JobRun
 from modelyard.server.identity import keys
 from modelyard.server.identity.operations import delete_expired_identity_rows
 from modelyard.server.identity.tables import SignInRow, SpentTokenRow, UserRow
@@ -205,8 +206,7 @@ def test_delete_expired_identity_rows_keeps_active_sessions(registry: Harness) -
     newer = _refresh(registry, old).json()["refresh_token"]
     with registry.resources.database.writing() as session:
         session.query(SignInRow).filter_by(token_hash=keys.digest(newer)).one().ended_at = now() - timedelta(days=31)
-    with registry.resources.database.writing() as session:
-        delete_expired_identity_rows(session)
+    delete_expired_identity_rows(JobRun(registry.resources.database, "clean-up"))
     with registry.resources.database.reading() as session:
         assert session.get(SpentTokenRow, keys.digest(old)) is None
         assert session.query(SignInRow).filter_by(token_hash=keys.digest(newer)).one_or_none() is None

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from modelyard.server.agents import heartbeats
+from modelyard.server.database import job_run
 from modelyard.server.database.clock import get_database_time
+from modelyard.server.database.job_run import JobRun
 from modelyard.server.models.replicas import unhealthy
 from modelyard.server.models.replicas.unhealthy import record_unhealthy_agents
 from modelyard.server.settings import Settings
@@ -168,15 +170,15 @@ def test_unhealthy_machine_is_recorded_once_per_outage(
 ) -> None:
     for _ in range(2):
         set_last_heartbeat_ago(shared_registry, team, SILENT_SECONDS)
-        record_unhealthy_agents(shared_registry.resources.database)
+        record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))
         assert list_agent_events(team) == ["agent.first_seen"]
     for _ in range(2):
         set_last_heartbeat_ago(shared_registry, team, 91)
-        record_unhealthy_agents(shared_registry.resources.database)
+        record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))
         assert list_agent_events(team) == ["agent.first_seen", "agent.unhealthy"]
     machine.beat()
     assert list_agent_events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
-    record_unhealthy_agents(shared_registry.resources.database)
+    record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))
     assert len(list_agent_events(team)) == 3
 
 
@@ -185,7 +187,7 @@ def test_unhealthy_machine_is_recorded_once_per_outage_with_wrong_clock(
     shared_registry: Harness, team: ApiCaller, machine: Machine, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     clock_offset = timedelta(hours=hours)
-    for module in (unhealthy, heartbeats):
+    for module in (job_run, unhealthy, heartbeats):
         monkeypatch.setattr(module, "get_database_time", lambda session: get_database_time(session) + clock_offset)
     machine.beat()
     before = len(list_agent_events(team))
@@ -193,7 +195,7 @@ def test_unhealthy_machine_is_recorded_once_per_outage_with_wrong_clock(
         clock_offset += timedelta(minutes=10)
         set_last_heartbeat_ago(shared_registry, team, 91 - clock_offset.total_seconds())
         for _ in range(2):
-            record_unhealthy_agents(shared_registry.resources.database)
+            record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))
         machine.beat()
     assert list_agent_events(team)[before:] == 2 * ["agent.unhealthy", "agent.recovered"]
 

@@ -10,6 +10,7 @@ from modelyard.server.agents.desired_counts import DesiredCounts
 from modelyard.server.agents.machine_states import decide_machine_state
 from modelyard.server.agents.metrics import MachineMetrics
 from modelyard.server.database.base import now
+from modelyard.server.database.job_run import JobRun
 from modelyard.server.models.replicas.problems import load_problem_reasons
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import record_unhealthy_agents
@@ -159,7 +160,7 @@ def test_stopped_machine_is_offline_until_its_next_heartbeat_and_not_recorded_as
     assert (shown["machine_state"], shown["state_reason"]) == ("offline", "The agent was stopped.")
     assert shown["stopped_at"] == shown["last_heartbeat"]
     set_last_heartbeat_ago(shared_registry, team, 91)
-    record_unhealthy_agents(shared_registry.resources.database)
+    record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))
     machine.beat()
     assert list_agents(team)["render-07"]["stopped_at"] is None
     assert get_state(team) == ("up_to_date", None)

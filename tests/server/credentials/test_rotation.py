@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from modelyard.server.database.base import now
+from modelyard.server.database.job_run import JobRun
 from modelyard.server.identity import keys
 from modelyard.server.identity.operations import delete_expired_identity_rows
 from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow
@@ -163,7 +164,7 @@ def test_delete_expired_identity_rows_keeps_secrets_in_grace(registry: Harness) 
     rotate(registry, ended)
     rotate(registry, kept)
     let_grace_pass(registry, ended)
-    with registry.resources.database.writing() as session:
-        delete_expired_identity_rows(session)
+    delete_expired_identity_rows(JobRun(registry.resources.database, "clean-up"))
+    with registry.resources.database.reading() as session:
         assert session.get(RetiredSecretRow, keys.digest(str(ended.token))) is None
         assert session.get(RetiredSecretRow, keys.digest(str(kept.token))) is not None

@@ -11,9 +11,10 @@ from sqlalchemy import delete, event, func, select, text, update
 
 from modelyard.server.audit.tables import AuditEventRow
 from modelyard.server.database.engine import Limits
+from modelyard.server.database.job_run import PAGE
 from modelyard.server.database.session import Database
 from modelyard.server.garbage.collection import collect_garbage
-from modelyard.server.garbage.run_state import PAGE, CollectionResult, CollectionRun, RunOptions
+from modelyard.server.garbage.run_state import CollectionResult, CollectionRun, RunOptions
 from modelyard.server.models.tables import ModelVersionRow
 from modelyard.server.settings import Settings
 from modelyard.server.storage.local.store import LocalStore
@@ -229,4 +230,4 @@ def test_call_for_team_that_failed_is_left_out_until_the_next_step(database: Dat
     run.run_step(fail_twice)
     assert called == ["failed"]
     assert run.run_step(lambda run: run.call_for_team(team_id, lambda: "called")) == "called"
-    assert run.collected.failed_teams == 1
+    assert run.failed_teams == {team_id}

@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import update
 
 from modelyard.server.database.base import now
+from modelyard.server.garbage.run_state import CollectionResult
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.teams.tables import TeamRow
 from tests.server.garbage.garbage_team import GarbageTeam
 from tests.server.harness import make_model_file
 
@@ -31,6 +33,17 @@ def age_versions(team: GarbageTeam, days: float) -> None:
     old = update(ModelVersionRow).where(ModelVersionRow.team_id == UUID(team.team_id))
     with team.resources.database.writing(UUID(team.team_id)) as session:
         session.execute(old.values(kept_from=now() - timedelta(days=days)))
+
+
+def age_trash(team: GarbageTeam) -> None:
+    """Let what is deleted of the team, and the team if it is, have been deleted for longer than the trash keeps it."""
+    team_id, old = UUID(team.team_id), now() - timedelta(days=100)
+    is_deleted = (TeamRow.id == team_id) & TeamRow.deleted_at.is_not(None)
+    with team.resources.database.writing(team_id) as session:
+        session.execute(update(TeamRow).where(is_deleted).values(deleted_at=old))
+        for table in (ModelRow, ModelVersionRow):
+            is_trashed = (table.team_id == team_id) & table.deleted_at.is_not(None)
+            session.execute(update(table).where(is_trashed).values(deleted_at=old))
 
 
 def list_numbers(team: GarbageTeam, model_id: str) -> list[int]:
@@ -143,12 +156,9 @@ def test_collect_keeps_a_pinned_version_until_it_is_unpinned(team: GarbageTeam, 
     model_id = register_versions(team, 3)
     team.owner.put("/teams/current", kept_versions=1, kept_version_days=0)
     path = pin_first_version(team, model_id)
-    old = now() - timedelta(days=100)
     if is_trashed:
         assert team.owner.delete(f"/models/{model_id}/versions/1").status_code == 204
-        in_trash = update(ModelVersionRow).where(ModelVersionRow.deleted_at.is_not(None))
-        with team.resources.database.writing(UUID(team.team_id)) as session:
-            session.execute(in_trash.where(ModelVersionRow.team_id == UUID(team.team_id)).values(deleted_at=old))
+        age_trash(team)
     age_versions(team, 1)
     assert team.collect().versions == 1
     with team.resources.database.reading() as session:
@@ -161,9 +171,39 @@ def test_collect_keeps_a_deleted_model_of_a_pinned_collection_in_the_trash(team:
     model_id = register_versions(team, 1)
     path = pin_first_version(team, model_id)
     assert team.owner.delete(f"/models/{model_id}").status_code == 204
-    in_trash = update(ModelRow).where(ModelRow.id == UUID(model_id))
-    with team.resources.database.writing(UUID(team.team_id)) as session:
-        session.execute(in_trash.values(deleted_at=now() - timedelta(days=100)))
+    age_trash(team)
     assert team.collect().models == 0
     assert team.owner.delete(path).status_code == 204
     assert team.collect().models == 1
+
+
+def test_dry_run_counts_a_deleted_model_and_not_its_versions_too(team: GarbageTeam) -> None:
+    model_id = register_versions(team, 4)
+    team.owner.put("/teams/current", kept_versions=1, kept_version_days=0)
+    assert team.owner.delete(f"/models/{model_id}/versions/1").status_code == 204
+    age_versions(team, 1)
+    assert team.owner.delete(f"/models/{model_id}").status_code == 204
+    age_trash(team)
+    planned = team.collect(is_dry=True)
+    assert (planned.models, planned.versions, planned.files) == (1, 0, 4)
+    assert team.collect() == planned
+
+
+def test_dry_run_counts_no_files_of_a_deleted_model_of_a_pinned_collection(team: GarbageTeam) -> None:
+    model_id = register_versions(team, 1)
+    pin_first_version(team, model_id)
+    assert team.owner.delete(f"/models/{model_id}").status_code == 204
+    age_trash(team)
+    assert team.collect(is_dry=True) == CollectionResult()
+
+
+def test_collect_deletes_all_models_of_a_deleted_team_whatever_was_pinned(team: GarbageTeam) -> None:
+    pinned, trashed, _ = (team.owner.register(build_content(n), f"loras/{n}.safetensors") for n in range(3))
+    pin_first_version(team, pinned)
+    for model_id in (pinned, trashed):
+        assert team.owner.delete(f"/models/{model_id}").status_code == 204
+    assert team.owner.delete("/teams/current").status_code == 204
+    age_trash(team)
+    planned = team.collect(is_dry=True)
+    assert (planned.models, planned.versions, planned.files) == (3, 0, 3)
+    assert team.collect() == planned

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from modelyard.server.database.job_run import JobRun
 from modelyard.server.teams.quota_events import record_quota_events
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
@@ -12,7 +13,7 @@ ACTION = "quota.reached_80_percent"
 def list_facts(registry: Harness, team: ApiCaller, default: int | None = None) -> list[dict[str, Any]]:
     """Run the job with this quota of the settings, and return the facts of the team's events, newest first."""
     settings = registry.resources.settings.model_copy(update={"quota_bytes": default})
-    record_quota_events(registry.resources.database, settings)
+    record_quota_events(JobRun(registry.resources.database, "quotas"), settings)
     events = team.get("/audit-events", action=ACTION).json()["audit_event_list"]
     return [event["facts"] for event in events]
 

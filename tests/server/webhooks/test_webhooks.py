@@ -8,6 +8,7 @@ from sqlalchemy import insert, update
 
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.engine import Limits
+from modelyard.server.database.job_run import JobRun
 from modelyard.server.database.session import Database
 from modelyard.server.resources import Resources
 from modelyard.server.webhooks import publishing
@@ -182,9 +183,9 @@ def test_old_deliveries_that_ended_are_deleted_and_so_are_the_oldest_beyond_the_
     assert steps.send_all_due() == 4
     kept = [each["id"] for each in list_deliveries(steps.owner, webhook)]
     age(steps, kept[3:])
-    delete_old_deliveries(steps.database)
+    delete_old_deliveries(JobRun(steps.database, "old deliveries"))
     assert [each["id"] for each in list_deliveries(steps.owner, webhook)] == kept[:3]
-    delete_old_deliveries(steps.database, limit=2)
+    delete_old_deliveries(JobRun(steps.database, "old deliveries"), limit=2)
     assert [each["id"] for each in list_deliveries(steps.owner, webhook)] == kept[:2]
 
 
@@ -196,7 +197,7 @@ def test_deliveries_that_wait_are_never_deleted(steps: Steps, receiver: Receiver
     steps.owner.put(webhook, is_enabled=False)
     kept = [each["id"] for each in list_deliveries(steps.owner, webhook)]
     age(steps, kept)
-    delete_old_deliveries(steps.database, limit=1)
+    delete_old_deliveries(JobRun(steps.database, "old deliveries"), limit=1)
     assert [each["id"] for each in list_deliveries(steps.owner, webhook)] == kept
 
 

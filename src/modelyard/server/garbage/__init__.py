@@ -3,6 +3,7 @@
 collection.py         a complete run, step by step
 run_state.py          the options, the result and the shared state of a run
 expired_rows.py       models and uploads that have expired
+model_trash.py        which models those are
 expired_versions.py   versions that have expired
 version_retention.py  which versions those are
 unused_blobs.py       blobs that no version or upload references

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from modelyard.server.database.job_run import RunStopped
 from modelyard.server.database.session import Database
 from modelyard.server.garbage.expected_blobs import count_expected_blobs
 from modelyard.server.garbage.expired_rows import delete_expired_uploads, empty_trash
 from modelyard.server.garbage.expired_versions import purge_by_retention, purge_trash
 from modelyard.server.garbage.removal import remove_discarded_objects
-from modelyard.server.garbage.run_state import CollectionResult, CollectionRun, RunOptions, RunStopped
+from modelyard.server.garbage.run_state import CollectionResult, CollectionRun, RunOptions
 from modelyard.server.garbage.store_scan import scan_store
 from modelyard.server.garbage.unused_blobs import delete_unused_blobs
 from modelyard.server.garbage.unused_previews import delete_unused_previews
@@ -49,5 +50,6 @@ def collect_garbage(
         if run.options.is_thorough:
             scan_store(run)
         run.collected.is_complete = True
+    run.collected.failed_teams = len(run.failed_teams)
     run.log_result()
     return run.collected

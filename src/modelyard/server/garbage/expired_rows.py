@@ -1,20 +1,25 @@
 """Expired models and uploads: found in pages, and checked again in the transaction that deletes them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Row, delete, or_, select
 from sqlalchemy.orm import Session
 
-from modelyard.server.collections.pins import build_pinned_model_condition
+from modelyard.server.database.job_run import group_by_team
+from modelyard.server.garbage.model_trash import (
+    build_deleted_condition,
+    build_old_condition,
+    get_trashed_before,
+    negate,
+)
 from modelyard.server.garbage.removal import count_objects
-from modelyard.server.garbage.run_state import DELETED_AT_ONCE, CollectionRun, group_by_team, split_by_weight
+from modelyard.server.garbage.run_state import DELETED_AT_ONCE, CollectionRun, split_by_weight
 from modelyard.server.garbage.unused_blobs import (
-    build_kept_condition,
     list_blobs_of_versions,
     list_objects_of_upload,
     mark_unused_blobs,
@@ -37,24 +42,21 @@ def empty_trash(run: CollectionRun) -> None:
 
     Models in pinned collections stay in the trash. A dry run only counts.
     """
-    before = run.moment - timedelta(days=run.settings.trash_days)
-    is_old = and_(ModelRow.deleted_at < before, ~build_pinned_model_condition())
-    is_of_deleted_team = ModelRow.team_id.in_(select(TeamRow.id).where(TeamRow.deleted_at < before))
     pages = chain(
-        run.iterate_pages(_query.where(is_old), ModelRow.deleted_at, ModelRow.id),
-        _iterate_deleted_teams(run, before),
+        run.iterate_pages(_query.where(build_old_condition(run)), ModelRow.deleted_at, ModelRow.id),
+        _iterate_deleted_teams(run),
     )
     for page in pages:
-        run.call_for_teams(page, partial(_delete_models_of_team, run, or_(is_old, is_of_deleted_team)))
+        run.call_for_teams(page, partial(_delete_models_of_team, run, build_deleted_condition(run)))
 
 
-def _iterate_deleted_teams(run: CollectionRun, before: datetime) -> Iterator[Sequence[Row[Any]]]:
-    """Yield pages of the other models of each team that was deleted before that time, in the order of an index."""
+def _iterate_deleted_teams(run: CollectionRun) -> Iterator[Sequence[Row[Any]]]:
+    """Yield pages of the other models of each team that cannot be restored, in the order of an index."""
     has_models = select(ModelRow.id).where(ModelRow.team_id == TeamRow.id).exists()
-    teams = select(TeamRow.id, TeamRow.deleted_at).where(TeamRow.deleted_at < before, has_models)
+    teams = select(TeamRow.id, TeamRow.deleted_at).where(TeamRow.deleted_at < get_trashed_before(run), has_models)
     for page in run.iterate_pages(teams, TeamRow.deleted_at, TeamRow.id):
         for team in page:
-            models = _query.where(ModelRow.team_id == team.id, build_kept_condition(before))
+            models = _query.where(ModelRow.team_id == team.id, negate(build_old_condition(run)))
             yield from run.iterate_pages(models, ModelRow.file_hash, ModelRow.created_at, ModelRow.id)
 
 

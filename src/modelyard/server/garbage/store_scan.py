@@ -11,8 +11,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from modelyard.server.database.job_run import PAGE
 from modelyard.server.garbage.removal import count_objects, remove_object
-from modelyard.server.garbage.run_state import PAGE, CollectionRun
+from modelyard.server.garbage.run_state import CollectionRun
 from modelyard.server.previews.pictures import PREVIEWS
 from modelyard.server.previews.tables import PreviewRow
 from modelyard.server.uploads.discards import DiscardedObject

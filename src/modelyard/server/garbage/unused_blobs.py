@@ -1,21 +1,22 @@
 """Blobs that no version and no open upload references: marked first, deleted after a grace time."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, case, delete, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, case, delete, false, select, true, update
 from sqlalchemy.orm import Session
 
 from modelyard.server import revisions
+from modelyard.server.database.job_run import PAGE
 from modelyard.server.database.session import execute_and_count
+from modelyard.server.garbage.model_trash import build_deleted_condition, negate
 from modelyard.server.garbage.removal import count_objects
-from modelyard.server.garbage.run_state import PAGE, CollectionRun
+from modelyard.server.garbage.run_state import CollectionRun
 from modelyard.server.garbage.version_retention import build_trash_condition
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
-from modelyard.server.teams.tables import TeamRow
 from modelyard.server.uploads.discards import DiscardedObject, discard
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 
@@ -97,24 +98,12 @@ def _split_ids(run: CollectionRun) -> Iterator[ColumnElement[bool]]:
         after = last
 
 
-def build_kept_condition(before: datetime) -> ColumnElement[bool]:
-    """Build the condition that a model is kept: not deleted, or deleted after ``before``."""
-    return or_(ModelRow.deleted_at.is_(None), ModelRow.deleted_at >= before)
-
-
 def build_remaining_condition(run: CollectionRun) -> ColumnElement[bool]:
     """Build the condition that neither the trash of models nor that of versions is emptied of a version by this run.
 
     For a query of ``ModelVersionRow`` with its ``ModelRow``. It does not ask for the retention of versions.
     """
-    trashed = run.moment - timedelta(days=run.settings.trash_days)
-    deleted_teams = select(TeamRow.id).where(TeamRow.deleted_at < trashed)
-    return and_(
-        build_kept_condition(trashed),
-        ModelRow.team_id.not_in(deleted_teams),
-        # A comparison with a missing time is null, which is no "no".
-        ~func.coalesce(build_trash_condition(run), false()),
-    )
+    return and_(negate(build_deleted_condition(run)), negate(build_trash_condition(run)))
 
 
 def build_uploading_condition(after_run: CollectionRun | None) -> ColumnElement[bool]:

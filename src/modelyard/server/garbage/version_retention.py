@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, Row, and_, literal_column, select, tuple_
 from sqlalchemy.orm import Session
 
 from modelyard.server.collections.pins import build_pinned_version_condition, list_pinned_versions
-from modelyard.server.garbage.run_state import PAGE, CollectionRun, split_by_weight
+from modelyard.server.database.job_run import PAGE
+from modelyard.server.garbage.model_trash import build_deleted_condition, get_trashed_before, negate
+from modelyard.server.garbage.run_state import CollectionRun, split_by_weight
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.references import list_referenced_versions
 from modelyard.server.teams.tables import TeamRow
@@ -83,6 +85,8 @@ def iterate_expired(run: CollectionRun, team: TeamRetention) -> Iterator[list[Ro
     """
     is_candidate = and_(ModelRow.team_id == team.team_id, _has_more_than(team.kept_versions))
     candidates = select(ModelRow.id, ModelRow.version_count).where(is_candidate)
+    if run.options.is_dry:
+        candidates = candidates.where(_is_left(run))
     for page in run.iterate_pages(candidates, ModelRow.version_count, ModelRow.id):
         for models in split_by_weight(page, lambda model: int(model.version_count), PAGE):
             for versions in _iterate_versions(run, [model.id for model in models]):
@@ -129,12 +133,19 @@ def _load_oldest_kept(session: Session, model_ids: Collection[UUID], kept_versio
 def iterate_trash(run: CollectionRun) -> Iterator[Sequence[Row[Any]]]:
     """Yield pages of versions whose time in the trash is over, the oldest first."""
     query = select(*VERSION_COLUMNS).where(build_trash_condition(run))
+    if run.options.is_dry:
+        query = query.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(_is_left(run))
     return run.iterate_pages(query, ModelVersionRow.deleted_at, ModelVersionRow.model_id, ModelVersionRow.number)
+
+
+def _is_left(run: CollectionRun) -> ColumnElement[bool]:
+    """Build the condition that a dry run has not counted a model as deleted, and so its versions with it."""
+    return negate(build_deleted_condition(run))
 
 
 def build_trash_condition(run: CollectionRun) -> ColumnElement[bool]:
     """Build the condition that a version was moved to the trash before the trash days, and is not pinned."""
-    is_old = ModelVersionRow.deleted_at < run.moment - timedelta(days=run.settings.trash_days)
+    is_old = ModelVersionRow.deleted_at < get_trashed_before(run)
     return and_(is_old, ~build_pinned_version_condition())
 
 

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.session import Database
+from modelyard.server.database.engine import NO_TEAM
+from modelyard.server.database.job_run import JobRun
+from modelyard.server.database.session import Database, execute_and_count
 from modelyard.server.identity import keys
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.identity.email import email_key
@@ -184,17 +187,26 @@ def end_sessions(session: Session, user_id: UUID, *, except_id: UUID | None = No
     session.execute(ending.values(ended_at=now()).execution_options(synchronize_session=False))
 
 
-def delete_expired_identity_rows(session: Session) -> None:
-    """Delete expired reset links and replaced secrets, and what ended, expired or was used 30 days ago.
+def delete_expired_identity_rows(run: JobRun) -> None:
+    """Delete expired reset links and replaced secrets, and what ended, expired or was used 30 days ago, page by page.
 
-    The latter are sessions, and refresh tokens that were exchanged.
+    The latter are sessions, and refresh tokens that were exchanged. Raises ``RunStopped`` if the run has to end.
     """
-    before = now() - ENDED_SESSION_RETENTION
-    is_over = or_(SignInRow.expires_at < before, SignInRow.ended_at < before)
-    session.execute(delete(SpentTokenRow).where(SpentTokenRow.spent_at < before))
-    session.execute(delete(SignInRow).where(is_over).execution_options(synchronize_session=False))
-    session.execute(delete(PasswordResetRow).where(PasswordResetRow.expires_at < now()))
-    session.execute(delete(RetiredSecretRow).where(RetiredSecretRow.expires_at < now()))
+    moment, before = now(), now() - ENDED_SESSION_RETENTION
+    # Before the sessions, with each of which its tokens are deleted.
+    _delete_pages(run, SpentTokenRow.spent_at < before, SpentTokenRow.spent_at, SpentTokenRow.token_hash)
+    _delete_pages(run, or_(SignInRow.expires_at < before, SignInRow.ended_at < before), SignInRow.id)
+    _delete_pages(run, PasswordResetRow.expires_at < moment, PasswordResetRow.token_hash)
+    _delete_pages(run, RetiredSecretRow.expires_at < moment, RetiredSecretRow.expires_at, RetiredSecretRow.key_hash)
+
+
+def _delete_pages(run: JobRun, condition: ColumnElement[bool], *order: InstrumentedAttribute[Any]) -> None:
+    """Delete the rows of no team that meet a condition; the last of the columns by which they are read is their key."""
+    key = order[-1]
+    for page in run.iterate_pages(select(*order).where(condition), *order):
+        is_in_page = key.in_([row[-1] for row in page])
+        with run.writing(NO_TEAM) as session:
+            execute_and_count(session, delete(key.class_).where(is_in_page, condition))
 
 
 def get_or_create_shared_secret(database: Database, name: str) -> str:

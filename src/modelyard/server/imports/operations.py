@@ -1,17 +1,19 @@
 """Operations on imports: the draft of a link; start, list, read, cancel and retry."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
-from modelyard.server.database.session import Database, announce
+from modelyard.server.database.job_run import JobRun
+from modelyard.server.database.session import Database, announce, execute_and_count
 from modelyard.server.encryption import SecretCipher
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.http.params import parse_uuid
@@ -342,8 +344,16 @@ def _build_finished(row: ImportRow) -> problems.ImportFinished:
     )
 
 
-def delete_old_imports(database: Database) -> None:
-    """Delete the imports that ended ``KEPT_DAYS`` ago; their models stay."""
-    with database.writing() as session:
-        before = get_database_time(session) - timedelta(days=KEPT_DAYS)
-        session.execute(delete(ImportRow).where(ImportRow.finished_at < before))
+def delete_old_imports(run: JobRun) -> None:
+    """Delete the imports that ended ``KEPT_DAYS`` ago, page by page and team by team; their models stay."""
+    is_old = ImportRow.finished_at < run.moment - timedelta(days=KEPT_DAYS)
+
+    def delete_page(team_id: UUID, imports: Sequence[Row[Any]]) -> None:
+        """Delete those of one team's imports that are still old: one may have been queued again."""
+        is_in_page = ImportRow.id.in_([row.id for row in imports])
+        with run.writing(team_id) as session:
+            execute_and_count(session, delete(ImportRow).where(is_in_page, is_old))
+
+    columns = (ImportRow.id, ImportRow.team_id, ImportRow.finished_at)
+    for page in run.iterate_pages(select(*columns).where(is_old), ImportRow.finished_at, ImportRow.id):
+        run.call_for_teams(page, delete_page)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
+from modelyard.server.database.job_run import JobRun, RunStopped
 from modelyard.server.leases import Interruption, JobLease
 from modelyard.server.resources import Resources
 
@@ -47,6 +49,22 @@ def build_exclusive_job(
         return False
 
     return Job(name, min(every.total_seconds(), 60.0), run, stop=interruption.stop)
+
+
+def build_paged_job(resources: Resources, name: str, every: timedelta, work: Callable[[JobRun], None]) -> Job:
+    """Build an exclusive job that works on pages of rows; it may be stopped between two of them."""
+    interruption = Interruption()
+    do = partial(run_pages, resources, name, interruption, work)
+    return build_exclusive_job(resources, name, every, do, interruption)
+
+
+def run_pages(resources: Resources, name: str, interruption: Interruption, work: Callable[[JobRun], None]) -> bool:
+    """Do work on pages of rows; return False if it was interrupted. Teams that failed are left to the next time."""
+    try:
+        work(JobRun(resources.database, name, lambda: not interruption.is_set()))
+    except RunStopped:
+        return False
+    return True
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The jobs of a process: verification, scrub, hashes, inspection, imports, and smaller ones."""
 
 from datetime import timedelta
+from functools import partial
 
 from modelyard.server.collections.rollouts.job import RolloutAdvancer
 from modelyard.server.garbage.collection import collect_garbage
@@ -17,7 +18,7 @@ from modelyard.server.models.replicas.unhealthy import record_unhealthy_agents
 from modelyard.server.outbound.client import Limits
 from modelyard.server.previews.extraction import PreviewExtractor
 from modelyard.server.resources import Resources
-from modelyard.server.scheduler.job import Job, build_exclusive_job, leased
+from modelyard.server.scheduler.job import Job, build_exclusive_job, build_paged_job, leased, run_pages
 from modelyard.server.teams.quota_events import record_quota_events
 from modelyard.server.uploads.operations import BLOB_PENDING
 from modelyard.server.verification.hash_completion import HashCompleter
@@ -44,9 +45,12 @@ def build_jobs(resources: Resources, metrics: Metrics) -> list[Job]:
         _build_clean_up(resources, metrics, "clean-up", timedelta(hours=1), is_thorough=False),
         _build_clean_up(resources, metrics, "thorough clean-up", timedelta(days=1), is_thorough=True),
         _build_key_use(resources),
-        _build_unhealthy_machines(resources),
+        # The names of jobs are stored with their leases, and are labels of metrics.
+        build_paged_job(resources, "offline machines", timedelta(minutes=1), record_unhealthy_agents),
         _build_rollouts(resources),
-        _build_quota_events(resources),
+        build_paged_job(
+            resources, "quotas", timedelta(minutes=1), partial(record_quota_events, settings=resources.settings)
+        ),
         *_build_webhooks(resources),
     ]
 
@@ -162,14 +166,9 @@ def _build_imports(resources: Resources, metrics: Metrics) -> list[Job]:
     sources = open_sources(resources.settings, Limits())
     importer = Importer(objects, resources.settings, sources, resources.cipher)
 
-    def delete_old() -> bool:
-        """Delete the imports that ended long ago; the job is complete then."""
-        delete_old_imports(resources.database)
-        return True
-
     return [
         Job("imports", 2.0, importer.import_next, threads=workers, stop=importer.stop, wakes_on=IMPORT_QUEUED),
-        build_exclusive_job(resources, "old imports", timedelta(days=1), delete_old, Interruption()),
+        build_paged_job(resources, "old imports", timedelta(days=1), delete_old_imports),
     ]
 
 
@@ -196,15 +195,13 @@ def _build_clean_up(resources: Resources, metrics: Metrics, name: str, every: ti
     interruption = Interruption()
 
     def clean() -> bool:
-        """Collect garbage and delete expired identity rows; return whether the collection was complete."""
+        """Collect garbage and delete expired identity rows; return whether all was done."""
         options = RunOptions(is_thorough=is_thorough)
         collected = collect_garbage(
             resources.database, resources.store, resources.settings, options, lambda: not interruption.is_set()
         )
         metrics.collected.inc(collected.bytes)
-        with resources.database.writing() as session:
-            delete_expired_identity_rows(session)
-        return collected.is_complete
+        return run_pages(resources, name, interruption, delete_expired_identity_rows) and collected.is_complete
 
     return build_exclusive_job(resources, name, every, clean, interruption)
 
@@ -218,18 +215,6 @@ def _build_key_use(resources: Resources) -> Job:
         return False
 
     return Job("key use", 60.0, flush)
-
-
-def _build_unhealthy_machines(resources: Resources) -> Job:
-    """Build the job that records machines which stopped sending heartbeats, in one process at a time."""
-
-    def record_unhealthy() -> bool:
-        """Record unhealthy machines; the job is complete then."""
-        record_unhealthy_agents(resources.database)
-        return True
-
-    # The job's name is stored with its lease, and a label of metrics.
-    return build_exclusive_job(resources, "offline machines", timedelta(minutes=1), record_unhealthy, Interruption())
 
 
 def _build_rollouts(resources: Resources) -> Job:
@@ -247,17 +232,6 @@ def _build_rollouts(resources: Resources) -> Job:
     return Job("roll-outs", 2.0, advance, stop=advancer.interruption.stop)
 
 
-def _build_quota_events(resources: Resources) -> Job:
-    """Build the job that records teams whose quota is nearly used, in one process at a time."""
-
-    def record() -> bool:
-        """Record the teams that have reached 80 % of their quota; the job is complete then."""
-        record_quota_events(resources.database, resources.settings)
-        return True
-
-    return build_exclusive_job(resources, "quotas", timedelta(minutes=1), record, Interruption())
-
-
 def _build_webhooks(resources: Resources) -> list[Job]:
     """Build the jobs that make deliveries of events, that send them, and that delete old ones."""
     database = resources.database
@@ -267,13 +241,8 @@ def _build_webhooks(resources: Resources) -> list[Job]:
         """Make deliveries of new events, of all that have come since the run before at once."""
         return publish_events(database)
 
-    def delete_old() -> bool:
-        """Delete old deliveries; the job is complete then."""
-        delete_old_deliveries(database)
-        return True
-
     return [
         Job("webhook events", 1.0, publish),
         Job("webhooks", 2.0, sender.send_next, threads=SENDER_THREADS, stop=sender.stop, wakes_on=DELIVERY_DUE),
-        build_exclusive_job(resources, "old deliveries", timedelta(hours=1), delete_old, Interruption()),
+        build_paged_job(resources, "old deliveries", timedelta(hours=1), delete_old_deliveries),
     ]

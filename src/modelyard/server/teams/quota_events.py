@@ -1,11 +1,14 @@
 """Teams that have reached 80 % of their quota: recorded as an audit event once until they are below again."""
 
+from functools import partial
+from uuid import UUID
+
 from sqlalchemy import ColumnElement, Double, and_, cast, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record_system_event
 from modelyard.server.database.clock import get_database_time
-from modelyard.server.database.session import Database
+from modelyard.server.database.job_run import JobRun
 from modelyard.server.revisions import TeamTotalsRow
 from modelyard.server.settings import Settings
 from modelyard.server.teams.tables import TeamRow
@@ -13,26 +16,34 @@ from modelyard.server.teams.tables import TeamRow
 REACHED_SHARE = 0.8
 
 
-def record_quota_events(database: Database, settings: Settings) -> None:
-    """Record an audit event for each team whose stored bytes have reached 80 % of its quota since they were below."""
-    reached, fallen = _has_reached(settings), _has_fallen_below(settings)
+def record_quota_events(run: JobRun, settings: Settings) -> None:
+    """Record an audit event for each team whose stored bytes have reached 80 % of its quota since they were below.
+
+    A team that cannot be written is left to the next run.
+    """
+    has_changed = or_(_has_reached(settings), _has_fallen_below(settings))
     changed = (
         select(TeamRow.id)
         .join(TeamTotalsRow, TeamTotalsRow.team_id == TeamRow.id)
-        .where(TeamRow.deleted_at.is_(None), or_(reached, fallen))
+        .where(TeamRow.deleted_at.is_(None), has_changed)
     )
-    with database.reading() as session:
-        teams = session.scalars(changed).all()
-    for team_id in teams:
-        with database.writing(team_id) as session:
-            # Again, since a request may have changed it.
-            row = session.execute(
-                select(TeamRow, TeamTotalsRow.stored_bytes, reached)
-                .join(TeamTotalsRow, TeamTotalsRow.team_id == TeamRow.id)
-                .where(TeamRow.id == team_id, or_(reached, fallen))
-            ).one_or_none()
-            if row is not None:
-                _record(session, row[0], row[1], settings, is_reached=bool(row[2]))
+    for page in run.iterate_pages(changed, TeamRow.id):
+        for team in page:
+            run.call_for_team(team.id, partial(_record_of_team, run, settings, team.id))
+
+
+def _record_of_team(run: JobRun, settings: Settings, team_id: UUID) -> None:
+    """Record what has changed for a team, unless a request has changed it since it was read."""
+    reached, fallen = _has_reached(settings), _has_fallen_below(settings)
+    query = (
+        select(TeamRow, TeamTotalsRow.stored_bytes, reached)
+        .join(TeamTotalsRow, TeamTotalsRow.team_id == TeamRow.id)
+        .where(TeamRow.id == team_id, or_(reached, fallen))
+    )
+    with run.writing(team_id) as session:
+        row = session.execute(query).one_or_none()
+        if row is not None:
+            _record(session, row[0], row[1], settings, is_reached=bool(row[2]))
 
 
 def _record(session: Session, team: TeamRow, stored_bytes: int, settings: Settings, *, is_reached: bool) -> None:

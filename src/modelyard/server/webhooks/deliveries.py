@@ -1,14 +1,17 @@
 """Deliveries of a webhook: list them, send one again, and delete old ones."""
 
 from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.clock import get_database_time
-from modelyard.server.database.session import Database, announce
+from modelyard.server.database.job_run import JobRun
+from modelyard.server.database.session import announce, execute_and_count
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.http.params import parse_uuid
 from modelyard.server.teams.context import TeamContext
@@ -79,19 +82,27 @@ def redeliver(session: Session, team: TeamContext, webhook_id: UUID, delivery_id
     return row.id
 
 
-def delete_old_deliveries(database: Database, limit: int = MAX_DELIVERIES) -> None:
+def delete_old_deliveries(run: JobRun, limit: int = MAX_DELIVERIES) -> None:
     """Delete ended deliveries that were queued ``KEPT_DELIVERY_DAYS`` ago, and all but the newest ``limit`` of them.
 
-    The limit is of each webhook. Deliveries that wait are never deleted; publishing limits their number.
+    The limit is of each webhook. Deliveries that wait are never deleted; publishing limits their number. A team that
+    cannot be written is left to the next run.
     """
-    with database.reading() as session:
-        webhooks = session.execute(select(WebhookRow.team_id, WebhookRow.id)).all()
-        before = get_database_time(session) - timedelta(days=KEPT_DELIVERY_DAYS)
-    for team_id, webhook_id in webhooks:
-        with database.writing(team_id) as session:
-            ended = (WebhookDeliveryRow.webhook_id == webhook_id) & (WebhookDeliveryRow.delivery_state != "pending")
-            session.execute(delete(WebhookDeliveryRow).where(ended, WebhookDeliveryRow.created_at < before))
-            newest_first = select(WebhookDeliveryRow.id).where(ended).order_by(WebhookDeliveryRow.id.desc())
-            too_old = session.scalar(newest_first.offset(limit).limit(1))
-            if too_old is not None:
-                session.execute(delete(WebhookDeliveryRow).where(ended, WebhookDeliveryRow.id <= too_old))
+    for page in run.iterate_pages(select(WebhookRow.id, WebhookRow.team_id), WebhookRow.id):
+        for webhook in page:
+            run.call_for_team(webhook.team_id, partial(_delete_old_of_webhook, run, webhook, limit))
+
+
+def _delete_old_of_webhook(run: JobRun, webhook: Row[Any], limit: int) -> None:
+    """Delete the old deliveries of a webhook page by page, except those that wait again since they were read."""
+    has_ended = (WebhookDeliveryRow.webhook_id == webhook.id) & (WebhookDeliveryRow.delivery_state != "pending")
+    newest_first = select(WebhookDeliveryRow.id).where(has_ended).order_by(WebhookDeliveryRow.id.desc())
+    with run.database.reading() as session:
+        last_beyond = session.scalar(newest_first.offset(limit).limit(1))
+    is_old = WebhookDeliveryRow.created_at < run.moment - timedelta(days=KEPT_DELIVERY_DAYS)
+    if last_beyond is not None:
+        is_old |= WebhookDeliveryRow.id <= last_beyond
+    for page in run.iterate_pages(select(WebhookDeliveryRow.id).where(has_ended, is_old), WebhookDeliveryRow.id):
+        is_in_page = WebhookDeliveryRow.id.in_([delivery.id for delivery in page])
+        with run.writing(webhook.team_id) as session:
+            execute_and_count(session, delete(WebhookDeliveryRow).where(is_in_page, has_ended))

@@ -3,15 +3,19 @@
 No event is recorded for a machine whose agent has reported that it was being stopped.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Row, and_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record_system_event
 from modelyard.server.audit.tables import AuditEventRow
 from modelyard.server.database.clock import get_database_time
-from modelyard.server.database.session import Database
+from modelyard.server.database.job_run import JobRun
 from modelyard.server.models.replicas.tables import AgentRow
 
 # Three missed heartbeats.
@@ -34,17 +38,23 @@ def is_unhealthy(agent: AgentRow, moment: datetime) -> bool:
     return agent.last_heartbeat < moment - UNHEALTHY_AFTER
 
 
-def record_unhealthy_agents(database: Database) -> None:
-    """Record an audit event for each machine that became unhealthy and has no such event since its last heartbeat."""
-    with database.reading() as session:
-        rows = session.execute(select(AgentRow.team_id).where(_is_unrecorded(get_database_time(session))).distinct())
-        teams = [team_id for (team_id,) in rows]
-    for team_id in teams:
-        with database.writing(team_id) as session:
-            moment = get_database_time(session)
-            unhealthy = and_(AgentRow.team_id == team_id, _is_unrecorded(moment))
-            for agent in session.scalars(select(AgentRow).where(unhealthy)):
-                _record(session, agent, moment)
+def record_unhealthy_agents(run: JobRun) -> None:
+    """Record an audit event for each machine that became unhealthy and has no such event since its last heartbeat.
+
+    A team that cannot be written is left to the next run.
+    """
+    columns = (AgentRow.number, AgentRow.team_id)
+    for page in run.iterate_pages(select(*columns).where(_is_unrecorded(run.moment)), AgentRow.number):
+        run.call_for_teams(page, partial(_record_of_team, run))
+
+
+def _record_of_team(run: JobRun, team_id: UUID, agents: Sequence[Row[Any]]) -> None:
+    """Record an event for those of a team's machines that are still unhealthy and have none."""
+    with run.writing(team_id) as session:
+        moment = get_database_time(session)
+        unhealthy = and_(AgentRow.number.in_([agent.number for agent in agents]), _is_unrecorded(moment))
+        for agent in session.scalars(select(AgentRow).where(unhealthy)):
+            _record(session, agent, moment)
 
 
 def record_unhealthy_agent(session: Session, agent: AgentRow, moment: datetime) -> None:
