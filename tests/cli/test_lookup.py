@@ -58,8 +58,9 @@ def test_lookup_content_of_very_many_models_says_that_there_are_more(signed_in: 
     assert len(ran.out.splitlines()) == 1 + MAX_MATCHES_PER_HASH + 1
     digest = hashlib.sha256(ink.read_bytes()).hexdigest()
     assert ran.err.splitlines()[-1] == (
-        f"More models than are listed may match {ink}: of one content the newest are looked at, of several contents "
-        f"the first by digest. For more of them: modelyard ls --hash sha256:{digest} --all"
+        f"More models than are listed may match {ink}. If they have the same content, the newest are listed. Otherwise "
+        f"the contents are sorted by their SHA-256, and the first are listed. "
+        f"For more of them: modelyard ls --hash sha256:{digest} --all"
     )
     found = json.loads(signed_in("lookup", ink, "loras/ink.safetensors", "--json").out)
     assert found["capped_list"] == [str(ink)]

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -21,6 +21,7 @@ from modelyard.client.transfers.push import Pusher, PushSucceeded
 from modelyard.transfer.errors import BadResponse
 from modelyard.wire import problems
 from modelyard.wire.imports.jobs import NewImport
+from modelyard.wire.models import Model
 from modelyard.wire.uploads import UploadRequest
 from tests.client.model_files import write_model_file
 from tests.client.scripted_server import Responses
@@ -202,16 +203,27 @@ async def push_files(registry: RegistryApi, settings: ClientSettings, files: Seq
     return [result.outcome for result in results if isinstance(result, PushSucceeded)]
 
 
-async def test_records_that_a_lookup_leaves_out_are_looked_up_again(
-    registry: RegistryApi, settings: ClientSettings, responses: Responses, url: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+async def model(registry: RegistryApi, settings: ClientSettings, tmp_path: Path) -> Model:
+    """A model of the registry."""
     file = write_model_file(tmp_path / "ink.safetensors", 2000)
     assert await push_files(registry, settings, [file]) == ["registered"]
     [model] = (await registry.list_models()).model_list
+    return model
+
+
+def build_match(model_id: UUID) -> dict[str, object]:
+    """Return the match of a model that was found by its id."""
+    same = {"matched_by": "id", "version": 1, "model_path": "models/loras/ink.safetensors"}
+    return {"asked": str(model_id), "id": str(model_id)} | same
+
+
+async def test_records_that_a_lookup_leaves_out_are_looked_up_again(
+    model: Model, responses: Responses, url: str
+) -> None:
     models = [model, *(model.model_copy(update={"id": uuid4()}) for _ in range(3))]
     records = [each.model_dump(mode="json") for each in models]
-    same = {"matched_by": "id", "version": 1, "model_path": "models/loras/ink.safetensors"}
-    matches = [{"asked": record["id"], "id": record["id"]} | same for record in records]
+    matches = [build_match(each.id) for each in models]
     # The last one is deleted meanwhile.
     for found, part, has_more in ((matches, records[:1], True), ([], records[1:2], True), ([], records[2:3], False)):
         responses.add(200, {"match_list": found, "model_list": part, "has_more_records": has_more})
@@ -224,16 +236,16 @@ async def test_records_that_a_lookup_leaves_out_are_looked_up_again(
 
 
 async def test_records_of_a_registry_that_repeats_them_are_not_asked_for_again_and_again(
-    responses: Responses, url: str
+    model: Model, responses: Responses, url: str
 ) -> None:
-    asked = uuid4()
-    match = {"asked": str(asked), "id": str(asked), "matched_by": "id", "version": 1, "model_path": "loras/a.sft"}
-    responses.add(200, {"match_list": [match], "model_list": [], "has_more_records": True})
+    ids = [model.id, uuid4()]
+    records = [model.model_dump(mode="json")]
+    responses.add(200, {"match_list": [*map(build_match, ids)], "model_list": records, "has_more_records": True})
     async with RegistryApi(url, "sk-x", None) as scripted:
         calls = BatchedCalls(scripted)
-        answers = await asyncio.gather(calls.get_model(asked), calls.get_model(asked), return_exceptions=True)
-    assert [type(answer) for answer in answers] == [problems.ModelNotFound] * 2
-    assert len(responses.requests) == 1
+        answers = await asyncio.gather(*map(calls.get_model, ids), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Model, problems.ModelNotFound]
+    assert len(responses.requests) == 2
 
 
 @pytest.mark.slow

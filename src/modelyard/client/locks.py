@@ -31,6 +31,7 @@ from modelyard.wire.formats import find_format
 from modelyard.wire.hashes.lookups import LookupMatch
 from modelyard.wire.hashes.texts import is_hash
 from modelyard.wire.models import Model
+from modelyard.wire.problems import ModelNotFound
 from modelyard.wire.workflows import WorkflowReference
 
 # ``current``: what machines get at this path. ``other_version``: another version of the model at this path.
@@ -66,7 +67,7 @@ class ComparedModel:
 
 
 class LockedModelsMissing(Exception):
-    """The registry lacks the content of ``models`` of a lock; the text names the first ones."""
+    """The registry does not show the content of ``models`` of a lock; the text names the first ones."""
 
     def __init__(self, text: str, models: Sequence[LockedModel]) -> None:
         super().__init__(text)
@@ -229,10 +230,14 @@ async def _find_at_path(registry: RegistryApi, model: LockedModel, found: FoundM
         return []
     if at_path.file_hash == file_hash:
         return [at_path]
+    try:
+        versions = await list_all_versions(registry, at_path.id)
+    except ModelNotFound:  # deleted meanwhile
+        return []
     # One that was verified once has a BLAKE3.
     return [
         at_path.model_copy(update={"version": each.version, "file_hash": file_hash})
-        for each in await list_all_versions(registry, at_path.id)
+        for each in versions
         if each.file_hash == file_hash and each.blake3_hash
     ]
 

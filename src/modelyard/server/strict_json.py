@@ -5,7 +5,7 @@ from typing import Any
 
 _NOT_STRUCTURE_OR_QUOTE = bytes(sorted(set(range(256)) - set(b'[]{},:"')))
 _BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
-# Most documents with too many values have too many in their first bytes already: then the rest is not read.
+# Where few values are allowed, a document with too many has too many in its first bytes: then the rest is not read.
 FIRST_BYTES = 64 * 1024
 # Python converts no longer integer; the time that it takes grows with the square of the digits.
 _MAX_DIGITS = 4_300

@@ -58,7 +58,7 @@ async def get_locked_state(registry: RegistryApi, models: Sequence[LockedModel])
     The content may be that of any version that the registry has, whatever labels the model requires.
 
     Raises:
-        LockedModelsMissing: the registry lacks some of the contents, or the lock has no SHA-256 of them.
+        LockedModelsMissing: the registry does not show some of the contents, or the lock has no SHA-256 of them.
         LockInvalid: a machine cannot hold the models, for example below the file of another one.
     """
     compared = await compare_lock(registry, models)
@@ -76,12 +76,12 @@ async def get_locked_state(registry: RegistryApi, models: Sequence[LockedModel])
 
 
 def _build_missing(compared: Sequence[ComparedModel]) -> LockedModelsMissing:
-    """Return the error that names the models whose content the registry lacks."""
+    """Return the error that names the models whose content the registry does not show."""
     names = [f"{quoted(each.model.path.relative)} ({_describe_content(each)})" for each in compared]
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return LockedModelsMissing(
-        f"The registry lacks the content of {counted(len(names), 'locked model')}: {', '.join(names[:_MOST_NAMED])}"
-        f"{more}. Nothing was changed.",
+        f"The registry does not show the content of {counted(len(names), 'locked model')}: "
+        f"{', '.join(names[:_MOST_NAMED])}{more}. Nothing was changed.",
         [each.model for each in compared],
     )
 

@@ -110,13 +110,13 @@ async def test_checks_of_a_credential_that_was_refused_are_not_charged_to_its_pe
 
 
 async def test_oldest_accepted_credential_is_forgotten_above_the_limit() -> None:
-    limiter = AuthenticationLimiter(max_remembered=2)
-    await accept(limiter, ["sk-1", "sk-2"])
+    limiter = AuthenticationLimiter(max_remembered=3)
+    await accept(limiter, ["sk-1", "sk-2", "sk-3"])
     await limiter.run("sk-1", ADDRESS, lambda: ATTACKER)
     await limiter.run("sk-other", ADDRESS, lambda: OTHER)
-    # Two of the person whose credential is known run, and the one that is forgotten, as its address has none yet.
+    # Of each person two run: sk-1 and sk-3 are one, and sk-2, which is forgotten, another.
     held = HeldChecks()
-    burst = [asyncio.create_task(limiter.run(token, OTHER_ADDRESS, held)) for token in ("sk-1", "sk-1", "sk-2")]
-    await wait_for_running(held, 3)
+    burst = [asyncio.create_task(limiter.run(token, OTHER_ADDRESS, held)) for token in ("sk-1", "sk-3", "sk-2", "sk-2")]
+    await wait_for_running(held, 4)
     held.release.set()
     await asyncio.gather(*burst)

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.agents.model_requests import request_models
 from modelyard.server.collections.entries import load_known_models
-from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.session import Database
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.models.lookups.by_id import load_models_by_id
@@ -54,12 +53,12 @@ def test_load_models_by_id_finds_those_of_the_team(database: Database) -> None:
         assert load_models_by_id(session, team.team_id, []) == {}
 
 
+# Counts SQLite's steps: PostgreSQL chooses its plan by statistics.
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("find", [load_models_by_id, find_uses, find_for_collection, find_requested])
 def test_finding_by_id_costs_the_same_in_a_larger_team(
     database: Database, find: Callable[[Session, UUID, Sequence[UUID]], object]
 ) -> None:
-    if not is_sqlite(database.engine):
-        pytest.skip("counts SQLite's steps; PostgreSQL chooses by its statistics")
     steps = []
     for count in (FEW, MANY):
         team = TeamModels(database)

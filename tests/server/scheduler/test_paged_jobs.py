@@ -19,14 +19,17 @@ from modelyard.server.identity.operations import delete_expired_identity_rows
 from modelyard.server.identity.tables import CredentialRow, PasswordResetRow, SignInRow, SpentTokenRow, UserRow
 from modelyard.server.imports.operations import delete_old_imports
 from modelyard.server.imports.tables import ImportRow
+from modelyard.server.leases import Interruption
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import record_unhealthy_agents
 from modelyard.server.revisions import TeamTotalsRow
+from modelyard.server.scheduler.job import run_pages
 from modelyard.server.settings import Settings
 from modelyard.server.teams.quota_events import record_quota_events
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.webhooks.deliveries import delete_old_deliveries
 from modelyard.server.webhooks.tables import WebhookDeliveryRow, WebhookRow
+from modelyard.wire.problems import Unavailable
 from tests.server.garbage.version_rows import TeamSpec, insert_teams
 
 pytestmark = pytest.mark.slow
@@ -233,3 +236,35 @@ def test_job_leaves_out_a_team_whose_lock_is_held_and_goes_on_with_others(
     assert [count_done(database, team_id) for team_id in teams] == [0, 1, 1]
     work(JobRun(database, "job"))
     assert [count_done(database, team_id) for team_id in teams] == [1, 1, 1]
+
+
+def test_run_pages_fails_if_a_team_was_left_out_and_does_the_work_of_others(database: Database) -> None:
+    teams, done = insert_teams(database, [TeamSpec()] * 2), list[UUID]()
+
+    def work_for(team_id: UUID) -> None:
+        if team_id == teams[0]:
+            raise KeyError("a row that cannot be read")
+        done.append(team_id)
+
+    def work(run: JobRun) -> None:
+        for team_id in teams:
+            run.call_for_team(team_id, partial(work_for, team_id))
+
+    with pytest.raises(Unavailable, match="1 team"):
+        run_pages(database, "job", Interruption(), work)
+    assert done == [teams[1]]
+
+
+def test_run_pages_ends_before_the_next_team_if_it_is_interrupted(database: Database) -> None:
+    interruption, done = Interruption(), list[str]()
+
+    def work_for(team: str) -> None:
+        done.append(team)
+        interruption.stop()
+
+    def work(run: JobRun) -> None:
+        for team_id, team in zip(insert_teams(database, [TeamSpec()] * 2), ("first", "second"), strict=True):
+            run.call_for_team(team_id, partial(work_for, team))
+
+    assert not run_pages(database, "job", interruption, work)
+    assert done == ["first"]

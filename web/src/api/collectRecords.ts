@@ -8,7 +8,8 @@ export type RecordsPart = Pick<LookupResult, 'model_list' | 'has_more_records'>
 /**
  * Return the records of models by their ids, without those that were deleted.
  *
- * `lookUp` is called with the ids whose record is missing, as long as its results say that there are more and have some.
+ * `lookUp` is called with the ids whose record is missing, as long as its results say that there are more and have some
+ * of these.
  */
 export async function collectRecords(
   ids: string[],
@@ -19,7 +20,8 @@ export async function collectRecords(
   while (missing.length > 0) {
     const { model_list, has_more_records } = await lookUp(missing)
     for (const model of model_list ?? []) records.set(model.id, model)
-    missing = has_more_records && model_list?.length ? missing.filter((id) => !records.has(id)) : []
+    const left = missing.filter((id) => !records.has(id))
+    missing = has_more_records && left.length < missing.length ? left : []
   }
   return records
 }

@@ -82,8 +82,9 @@ def _explain_capped(capped: Sequence[LookupAnswer]) -> str:
     names = ", ".join(answer.text for answer in capped[:_MOST_NAMED])
     more = f" and {len(capped) - _MOST_NAMED:,} more" if len(capped) > _MOST_NAMED else ""
     return (
-        f"More models than are listed may match {names}{more}: of one content the newest are looked at, of several "
-        f"contents the first by digest. For more of them: modelyard ls --hash {capped[0].question} --all"
+        f"More models than are listed may match {names}{more}. If they have the same content, the newest are listed. "
+        f"Otherwise the contents are sorted by their SHA-256, and the first are listed. "
+        f"For more of them: modelyard ls --hash {capped[0].question} --all"
     )
 
 

@@ -84,7 +84,7 @@ class JobRun:
         The columns ``order`` are unique together, and the statement selects them.
 
         Raises:
-            RunStopped: the run has to end; checked before each page.
+            RunStopped: the run has to end; checked before each page, and before the work of each team.
         """
         ordered, after = query.order_by(*order).limit(PAGE), None
         while True:
@@ -122,6 +122,7 @@ class JobRun:
         """
         if team_id in self._left_out:
             return None
+        self.check_may_continue()
         try:
             return call()
         except self.ends_run:

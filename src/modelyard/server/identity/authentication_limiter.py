@@ -13,7 +13,7 @@ from modelyard.wire.problems import Unauthenticated
 # Threads wait for the interpreter's lock in no order: with 40 that check one caller's burst, another caller's request
 # takes 100 ms (bench/neighbours).
 AUTHENTICATION_THREADS = Limits(16, per_person=2, per_team=2)
-# About 300 bytes each.
+# About 450 bytes each.
 MAX_REMEMBERED_CREDENTIALS = 20_000
 
 

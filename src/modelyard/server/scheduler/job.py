@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
+from modelyard.comfyui.quoting import counted
 from modelyard.server.database.job_run import JobRun, RunStopped
+from modelyard.server.database.session import Database
 from modelyard.server.leases import Interruption, JobLease
 from modelyard.server.resources import Resources
+from modelyard.wire.problems import Unavailable
 
 
 def _do_nothing() -> None: ...
@@ -54,16 +57,23 @@ def build_exclusive_job(
 def build_paged_job(resources: Resources, name: str, every: timedelta, work: Callable[[JobRun], None]) -> Job:
     """Build an exclusive job that works on pages of rows; it may be stopped between two of them."""
     interruption = Interruption()
-    do = partial(run_pages, resources, name, interruption, work)
+    do = partial(run_pages, resources.database, name, interruption, work)
     return build_exclusive_job(resources, name, every, do, interruption)
 
 
-def run_pages(resources: Resources, name: str, interruption: Interruption, work: Callable[[JobRun], None]) -> bool:
-    """Do work on pages of rows; return False if it was interrupted. Teams that failed are left to the next time."""
+def run_pages(database: Database, name: str, interruption: Interruption, work: Callable[[JobRun], None]) -> bool:
+    """Do work on pages of rows; return False if it was interrupted.
+
+    Raises:
+        Unavailable: some teams were left out. The work is done for the others.
+    """
+    run = JobRun(database, name, lambda: not interruption.is_set())
     try:
-        work(JobRun(resources.database, name, lambda: not interruption.is_set()))
+        work(run)
     except RunStopped:
         return False
+    if run.failed_teams:
+        raise Unavailable(f"The job failed for {counted(len(run.failed_teams), 'team')}.")
     return True
 
 

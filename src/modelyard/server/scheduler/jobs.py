@@ -201,7 +201,7 @@ def _build_clean_up(resources: Resources, metrics: Metrics, name: str, every: ti
             resources.database, resources.store, resources.settings, options, lambda: not interruption.is_set()
         )
         metrics.collected.inc(collected.bytes)
-        return run_pages(resources, name, interruption, delete_expired_identity_rows) and collected.is_complete
+        return run_pages(resources.database, name, interruption, delete_expired_identity_rows) and collected.is_complete
 
     return build_exclusive_job(resources, name, every, clean, interruption)
 

@@ -21,7 +21,7 @@ def check_team_limit(session: Session, user_id: UUID, max_teams: int) -> None:
     count = session.scalar(owned.where(*is_own)) or 0
     if count >= max_teams:
         raise TooManyTeams(
-            f"You own {count} teams, and one person may own {max_teams} of this registry. Deleted teams do not count.",
+            f"You own {count} teams of this registry, and may own {max_teams}: delete one, or transfer it to a member.",
             teams=count,
             max_teams=max_teams,
         )
