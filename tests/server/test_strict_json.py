@@ -116,11 +116,15 @@ def test_check_size_most_strings_within_the_limits_take_bounded_memory() -> None
     assert peak < 32 * MEBIBYTE
 
 
-def test_parse_integer_beyond_64_bits_is_no_integer() -> None:
-    assert parse_integer(str(2**64)) == 2**64
-    assert parse_integer(str(-(2**63))) == -(2**63)
-    assert isinstance(parse_integer("9" * 21), float)
-    assert parse_integer("9" * 4_000) == parse_float("1e400") == float("inf")
+@pytest.mark.parametrize("number", [0, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1], ids=str)
+def test_parse_integer_of_at_most_64_bits_is_exact(number: int) -> None:
+    assert parse_integer(str(number)) == number
+
+
+@pytest.mark.parametrize("count", [21, 308, 309, 400, 4_299])
+def test_parse_integer_of_more_digits_is_an_integer_beyond_64_bits(count: int) -> None:
+    assert parse_integer("9" * count) == 2**64
+    assert parse_integer("-" + "9" * count) == -(2**64)
 
 
 def test_parse_integer_of_thousands_of_digits_is_refused() -> None:

@@ -9,8 +9,8 @@ _BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 FIRST_BYTES = 64 * 1024
 # Python converts no longer integer; the time that it takes grows with the square of the digits.
 _MAX_DIGITS = 4_300
-# The digits of every 64-bit integer.
-_MAX_EXACT_DIGITS = 20
+# The characters of every 64-bit integer, and one that is larger than each.
+_MAX_EXACT_DIGITS, _BEYOND_64_BITS = 20, 2**64
 
 
 class JsonRejected(ValueError):
@@ -97,10 +97,11 @@ def reject_constant(name: str) -> Any:
     raise JsonRejected(f"{name} is no JSON number")
 
 
-def parse_integer(digits: str) -> int | float:
-    """Parse an integer: a ``parse_int``; one of more digits than 64 bits need becomes a float.
+def parse_integer(digits: str) -> int:
+    """Parse an integer: a ``parse_int``; one of more digits than 64 bits need becomes 2**64, with its sign.
 
-    As a function in Python, it lets other threads run between the numbers of a long list.
+    So it is not converted, and the field that has it is refused with the range of its values. As a function in Python,
+    it lets other threads run between the numbers of a long list.
 
     Raises:
         JsonRejected: it has thousands of digits.
@@ -109,7 +110,7 @@ def parse_integer(digits: str) -> int | float:
         return int(digits)
     if len(digits) > _MAX_DIGITS:
         raise JsonRejected(f"a number has more than {_MAX_DIGITS:,} digits")
-    return float(digits)
+    return -_BEYOND_64_BITS if digits.startswith("-") else _BEYOND_64_BITS
 
 
 def parse_float(digits: str) -> float:

@@ -1,10 +1,11 @@
 """The base class of API schemas, shared field types, and responses that many routes use."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
 
+from modelyard.wire.long_lists import MAX_INVALID_ENTRIES
 from modelyard.wire.texts.rules import (
     EMAIL_PATTERN,
     NAME_PATTERN,
@@ -43,9 +44,6 @@ LongName = Annotated[
 Note = Annotated[str, StringConstraints(strict=True, max_length=10_000, pattern=NOTE_PATTERN)]
 FileHash = Annotated[str, StringConstraints(strict=True, pattern=FILE_HASH_PATTERN, to_lower=True)]
 Bytes = Annotated[StrictInt, Field(ge=1, le=MAX_INT64)]
-Entry = TypeVar("Entry")
-# A list with thousands of entries, of which the first invalid one is reported: the errors of all would be megabytes.
-LongList = Annotated[list[Entry], Field(fail_fast=True)]
 
 
 class Schema(BaseModel):
@@ -126,5 +124,8 @@ class ProblemBody(BaseModel):
         default=None, description="The request id; give it to the operator.", examples=[EXAMPLE_REQUEST_ID]
     )
     errors: list[FieldError] | None = Field(
-        default=None, description="All invalid fields (422).", examples=[EXAMPLE_ERRORS]
+        default=None,
+        description="All invalid fields (422); of a list of thousands of files or parts, those of the first "
+        f"{MAX_INVALID_ENTRIES} invalid entries.",
+        examples=[EXAMPLE_ERRORS],
     )

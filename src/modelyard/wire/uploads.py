@@ -6,8 +6,9 @@ from uuid import UUID
 
 from pydantic import Field, StrictBool, StrictInt, StringConstraints
 
+from modelyard.wire.long_lists import LongList
 from modelyard.wire.paths import SOURCE_PATTERN
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, LongList, Schema
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, Schema
 from modelyard.wire.texts.rules import LINE_PATTERN
 
 EXAMPLE_KEY = "models/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a11"

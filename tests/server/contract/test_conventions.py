@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
+from modelyard.wire.schemas import MAX_INT64
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
 CONTENT = make_model_file()
@@ -236,6 +237,18 @@ def test_presign_file_size_that_is_no_integer_in_json_returns_422(team: ApiCalle
     refused = team.call("POST", "/models/presign", content=content, headers=headers)
     assert refused.status_code == 422
     assert "file_size" in {error["field"] for error in refused.json()["errors"]}
+
+
+@pytest.mark.parametrize(
+    ("number", "bound"), [("9" * 25, MAX_INT64), ("9" * 400, MAX_INT64), (f"-{'9' * 4_000}", 1)], ids=ascii
+)
+def test_presign_file_size_of_too_many_digits_returns_422_with_the_bound(
+    team: ApiCaller, number: str, bound: int
+) -> None:
+    content, headers = f'{{"file_size": {number}}}'.encode(), {"Content-Type": "application/json"}
+    errors = team.call("POST", "/models/presign", content=content, headers=headers).json()["errors"]
+    [message] = [error["message"] for error in errors if error["field"] == "file_size"]
+    assert message.endswith(f"equal to {bound}")
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "a\x00b", "a\nb", "\x7f", 5, None, ["a"], "", "x" * 256])

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from modelyard.wire.folders.names import MAX_FILES
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_PAGE, LongList, PageMeta, Schema
+from modelyard.wire.long_lists import LongList
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_PAGE, PageMeta, Schema
 from modelyard.wire.uploads import EXAMPLE_KEY, StorageKey
 
 EXAMPLE_PATH = "text_encoder/model.safetensors"

@@ -1,0 +1,64 @@
+"""Lists with thousands of entries, of which the first invalid ones are reported."""
+
+from typing import Annotated, Any
+
+import pytest
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+
+from modelyard.wire.folders.names import MAX_FILES
+from modelyard.wire.folders.schemas import NewFolderFile, NewFolderFiles
+from modelyard.wire.long_lists import MAX_INVALID_ENTRIES, LongList
+
+VALID, INVALID = {"path": "a.json", "storage_key": "k"}, {"path": "", "storage_key": 5}
+
+
+def build_files(count: int, *invalid: int) -> list[dict[str, Any]]:
+    return [INVALID if index in invalid else VALID for index in range(count)]
+
+
+def list_errors(schema: Any, value: Any) -> list[tuple[tuple[int | str, ...], str]]:
+    """Return the place and the message of each error."""
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(schema).validate_python(value)
+    return [(error["loc"], error["msg"]) for error in refused.value.errors()]
+
+
+def test_validate_list_with_few_invalid_entries_reports_what_is_wrong_in_each() -> None:
+    invalid = (0, 1, 700, MAX_FILES - 1)
+    of_entry = list_errors(NewFolderFile, INVALID)
+    expected = [((index, *place), message) for index in invalid for place, message in of_entry]
+    assert len(of_entry) == 2
+    assert list_errors(NewFolderFiles, build_files(MAX_FILES, *invalid)) == expected
+
+
+def test_validate_list_with_many_invalid_entries_reports_the_first_of_them() -> None:
+    errors = list_errors(NewFolderFiles, [VALID] + [INVALID] * (MAX_FILES - 1))
+    assert {place[0] for place, _ in errors} == set(range(1, MAX_INVALID_ENTRIES + 1))
+    assert len(errors) == 2 * MAX_INVALID_ENTRIES
+
+
+def test_validate_list_with_invalid_entries_validates_none_twice() -> None:
+    validated = list[int]()
+
+    def check(entry: int) -> int:
+        validated.append(entry)
+        if entry % 100 == 99:
+            raise ValueError
+        return entry
+
+    entries = list(range(100 * MAX_INVALID_ENTRIES))
+    errors = list_errors(LongList[Annotated[int, AfterValidator(check)]], [*entries, *entries])
+    assert [place for place, _ in errors] == [(100 * number + 99,) for number in range(MAX_INVALID_ENTRIES)]
+    assert validated == entries
+
+
+@pytest.mark.parametrize(
+    "value", [[], {}, None, "a", build_files(MAX_FILES + 1)], ids=["empty", "object", "null", "text", "too long"]
+)
+def test_validate_value_that_is_no_list_of_an_allowed_length_reports_the_list(value: Any) -> None:
+    assert [place for place, _ in list_errors(NewFolderFiles, value)] == [()]
+
+
+def test_validate_list_of_valid_entries_returns_them() -> None:
+    files = TypeAdapter(NewFolderFiles).validate_python(build_files(MAX_FILES))
+    assert files == [NewFolderFile.model_validate(VALID)] * MAX_FILES
