@@ -7,7 +7,7 @@ from sqlalchemy import delete, select, update
 
 from modelyard.server.database.session import Database
 from modelyard.server.http.middleware.metrics import Metrics
-from modelyard.server.imports.importer import Importer
+from modelyard.server.imports.runs.importer import Importer
 from modelyard.server.imports.sources.lookup import open_sources
 from modelyard.server.imports.tables import ImportRow, SourceCheckRunRow
 from modelyard.server.models.objects.checks import ObjectChecks

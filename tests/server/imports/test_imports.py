@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from modelyard.server.imports import import_leases
 from modelyard.server.imports.import_leases import lease_next_import
-from modelyard.server.imports.importer import MAX_TRIES
+from modelyard.server.imports.runs.failures import MAX_TRIES
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.imports.conftest import PART
 from tests.server.imports.fake_sources import FakeSources

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from modelyard.server.imports.importer import MAX_TRIES
+from modelyard.server.imports.runs.failures import MAX_TRIES
 from modelyard.server.imports.tables import ImportRow
 from modelyard.server.uploads.tables import UploadRow
 from tests.server.environments import only_on

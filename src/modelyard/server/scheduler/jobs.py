@@ -8,8 +8,8 @@ from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import RunOptions
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.identity.operations import delete_expired_identity_rows
-from modelyard.server.imports.importer import Importer
 from modelyard.server.imports.operations import IMPORT_QUEUED, delete_old_imports
+from modelyard.server.imports.runs.importer import Importer
 from modelyard.server.imports.source_check_runs import SOURCE_CHECK_STARTED, SourceChecker
 from modelyard.server.imports.sources.lookup import open_sources
 from modelyard.server.leases import Interruption, JobLease

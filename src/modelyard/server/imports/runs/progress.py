@@ -1,0 +1,58 @@
+"""The progress of a run, which extends its lease, and whether the run goes on."""
+
+import threading
+import time
+from datetime import timedelta
+
+from modelyard.server.database.session import Database
+from modelyard.server.imports.download import Progress
+from modelyard.server.imports.import_leases import LeasedImport, renew_import
+from modelyard.server.leases import Interruption
+
+PROGRESS_SECONDS = 1.0
+
+
+class ProgressReporter:
+    """Records the progress of a download at most once a second, and says whether it goes on."""
+
+    def __init__(
+        self,
+        database: Database,
+        leased: LeasedImport,
+        life: timedelta,
+        interruption: Interruption,
+        stopping: threading.Event,
+    ) -> None:
+        self._database, self._leased, self._life = database, leased, life
+        self._interruption, self._stopping = interruption, stopping
+        self._next_at = 0.0
+        self._first: int | None = None
+        self._last: Progress | None = None
+        self.has_continued = False
+
+    def report(self, progress: Progress) -> bool:
+        """Record progress if it is due; return False if the import was cancelled, or the process stops."""
+        if self._first is None:
+            self._first = progress.bytes_done
+        self._last = progress
+        # A run from the start repeats what earlier ones did: it may end at the same byte each time.
+        self.has_continued = self.has_continued or progress.bytes_done > self._first > 0
+        if self.is_interrupted():
+            return False
+        return True if time.monotonic() < self._next_at else self.flush()
+
+    def is_interrupted(self) -> bool:
+        """Return whether the import was cancelled, another worker has it, or the process stops."""
+        return self._stopping.is_set() or self._interruption.is_set()
+
+    def flush(self) -> bool:
+        """Extend the lease, and record the last progress, from which a later run continues.
+
+        Returns False if the lease is lost, or the process stops. Called by the download's thread and by another one.
+        """
+        if self._stopping.is_set():
+            return False
+        self._next_at = time.monotonic() + PROGRESS_SECONDS
+        last = self._last
+        values = {} if last is None else {"bytes_done": last.bytes_done, "etag": last.etag}
+        return renew_import(self._database, self._leased, self._life, **values)
