@@ -1,7 +1,6 @@
 """Threads that check credentials: whose checks run at the same time, and in which order others wait."""
 
 import asyncio
-import threading
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +9,7 @@ from modelyard.server.fairness.accounts import Account
 from modelyard.server.identity.authentication import build_unauthenticated_problem
 from modelyard.server.identity.authentication_limiter import AUTHENTICATION_THREADS, AuthenticationLimiter
 from modelyard.wire.problems import Unauthenticated
+from tests.server.http.held_operations import HeldOperations
 from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 ADDRESS, OTHER_ADDRESS = "192.0.2.1", "192.0.2.2"
@@ -30,21 +30,11 @@ def refuse() -> Checked:
     raise build_unauthenticated_problem()
 
 
-class HeldChecks:
-    """Checks that end when they are released; ``most`` is how many ran at the same time."""
-
-    def __init__(self) -> None:
-        self.release = threading.Event()
-        self.running = self.most = 0
-        self._lock = threading.Lock()
+class HeldChecks(HeldOperations):
+    """Checks of the attacker's credentials, which end when they are released."""
 
     def __call__(self) -> Checked:
-        with self._lock:
-            self.running += 1
-            self.most = max(self.most, self.running)
-        assert self.release.wait(2 * PATIENCE_SECONDS)
-        with self._lock:
-            self.running -= 1
+        self.hold()
         return ATTACKER
 
 
