@@ -123,7 +123,7 @@ def test_stalled_bucket_keeps_lists_fast_and_push_completes_afterwards(
 
 @pytest.mark.flaky(reason="compares the slowest list with the one before the stall; count lists that are held")
 def test_bucket_stalled_for_one_team_keeps_another_team_fast(bucket_setup: ServerWithProxiedBucket) -> None:
-    stalled_team, other_team = bucket_setup.server.create_team(), bucket_setup.server.create_team()
+    stalled_team, other_team = bucket_setup.server.create_team(), bucket_setup.server.stranger()
     bodies, large_body = upload_files(stalled_team, HANGING), upload_files(stalled_team, HANGING + 1, 3 * MEBIBYTE)[-1]
     before = measure_slowest_call(lambda: other_team.get("/models"))
     with stalling(

@@ -24,7 +24,7 @@ from modelyard.wire.hashes.texts import is_hash
 class LookupAnswer:
     """The versions of models that a text means, and the hash or path that the registry was asked for.
 
-    ``is_capped``: there may be more; of one content those listed are the newest, of several the first by digest.
+    ``is_capped``: there may be more than are listed.
     """
 
     text: str

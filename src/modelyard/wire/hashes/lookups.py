@@ -80,8 +80,8 @@ class LookupResult(Schema):
     capped_list: list[str] = Field(
         default_factory=list,
         description="The hashes, as sent, that may have more matches than `match_list` has: a hash has at most "
-        f"{MAX_MATCHES_PER_HASH:,}, of one content those of the newest models, and of several contents the first by "
-        f"digest; all hashes together have at most {MAX_MATCHES_OF_ALL_HASHES:,}. Ask for at most "
+        f"{MAX_MATCHES_PER_HASH:,}: if more models have the same content, the newest, and if more contents match, the "
+        f"first in the order of their hashes. All hashes have at most {MAX_MATCHES_OF_ALL_HASHES:,}. Ask for at most "
         f"{MAX_UNSHARED_HASHES} of them at once, or list the models with one by `GET /models?file_hash=`. One may "
         "have no match: if no model has the first contents, or if the newest models are hidden from a machine's key.",
         examples=[[]],
