@@ -19,6 +19,7 @@ from modelyard.transfer.limiter import Limiter, Rank, RequestQueue
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
+from modelyard.wire.models import ModelUpdate
 from modelyard.wire.teams import TeamUpdate
 from tests.client.model_files import write_model_file
 from tests.client.scripted_server import Responses
@@ -137,6 +138,18 @@ async def test_push_version_without_display_name_keeps_name_of_model(pusher: Pus
     new = dataclasses.replace(build_request(write_model_file(tmp_path / "v2.safetensors", seed=2)), display_name=None)
     pushed = await pusher.push(dataclasses.replace(new, replace=True))
     assert pushed.model.display_name == "ink"
+
+
+async def test_push_version_while_the_model_is_renamed_keeps_the_new_name(
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path
+) -> None:
+    first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
+    new = dataclasses.replace(build_request(write_model_file(tmp_path / "v2.safetensors", seed=2)), display_name=None)
+    prepared = await pusher.prepare(await pusher.identify(dataclasses.replace(new, replace=True)))
+    assert isinstance(prepared, PreparedPush)
+    await registry.update_model(first.model.id, ModelUpdate(display_name="renamed meanwhile"))
+    pushed = await pusher.deliver(prepared)
+    assert (pushed.version, pushed.model.display_name) == (2, "renamed meanwhile")
 
 
 async def test_push_version_after_newer_one_of_other_user_raises_version_conflict_with_facts(

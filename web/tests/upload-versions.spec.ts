@@ -9,7 +9,7 @@ const test = withRegistry()
 
 const startUpload = (page: Page) => page.getByRole('button', { name: /^Upload \d/ }).click()
 
-test('a new version that is uploaded from the details of a model keeps its path and name', async ({
+test('a new version that is uploaded from the details of a model keeps its path, and a name given meanwhile', async ({
   page,
   registry,
   signIn,
@@ -24,10 +24,11 @@ test('a new version that is uploaded from the details of a model keeps its path 
   await expect(page.getByText('Becomes version 2 of “The chosen one”.')).toBeVisible()
   await expect(page).toHaveURL(/\/upload$/)
   await page.getByLabel('Note for version 2').fill('More steps.')
+  await registry.call(registry.owner, 'PUT', `/models/${id}`, { display_name: 'Renamed meanwhile' })
   await startUpload(page)
   await expect(await expectUploaded(page, 'loras/style/chosen.safetensors')).toContainText('version 2')
   expect(await registry.call(registry.owner, 'GET', `/models/${id}`)).toMatchObject({
-    display_name: 'The chosen one',
+    display_name: 'Renamed meanwhile',
     version: 2,
   })
 })

@@ -90,6 +90,7 @@ def confirm_draft(draft: ImportDraft, changes: DraftChanges) -> NewImport:
         file_size=draft.size,
         file_hash=draft.hashes.sha256,
         display_name=changes.display_name or draft.display_name,
+        keeps_name=changes.display_name is None,
         model_type=model_type,
         model_path=changes.model_path or f"{model_type}/{draft.file_name}",
         license=draft.license,
@@ -159,8 +160,8 @@ def _list_names(draft: ImportDraft) -> str:
 
 def confirm_next_version(draft: ImportDraft, model: Model, display_name: str | None = None) -> NewImport:
     """Return the import of a draft as the next version of a model, which keeps its path, and its name without one."""
-    changes = DraftChanges(model.model_type, model.model_path, display_name or model.display_name)
-    return confirm_draft(draft, changes).model_copy(update={"replaces": model.id})
+    new = confirm_draft(draft, DraftChanges(model.model_type, model.model_path, display_name))
+    return new.model_copy(update={"replaces": model.id, "display_name": display_name or model.display_name})
 
 
 async def wait_for_import(

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StringConstraints
 
 from modelyard.wire.folders.schemas import NewFolderFiles
 from modelyard.wire.model_details import (
@@ -83,10 +83,21 @@ class ModelNotes(Schema):
     )
 
 
-class NewModel(ModelNotes):
-    """A model to register after its file was uploaded."""
+class NamedContent(ModelNotes):
+    """What registrations and imports say of the model that the content is for, or becomes."""
 
     display_name: LongName = Field(description="1 to 255 characters, kept as sent.", examples=["SDXL Base 1.0"])
+    keeps_name: StrictBool = Field(
+        default=False,
+        description="`display_name` is only for a new model: one that exists already keeps its own. For names that no "
+        "person has entered, so that they do not undo a rename.",
+        examples=[True],
+    )
+
+
+class NewModel(NamedContent):
+    """A model to register after its file was uploaded."""
+
     model_type: ModelType = Field(description="The ComfyUI models sub-directory.", examples=["checkpoints"])
     storage_key: StorageKey = Field(description="The object key that presign returned.", examples=[EXAMPLE_KEY])
     file_size: Bytes = Field(description="Bytes of the file.", examples=[6_800_000_000])

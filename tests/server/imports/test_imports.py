@@ -92,6 +92,16 @@ def test_import_content_that_the_team_has_downloads_nothing(team: ApiCaller, fak
     assert fakes.storage.ranges == []
 
 
+def test_import_next_version_that_keeps_the_name_does_not_undo_a_rename(
+    team: ApiCaller, fakes: FakeSources, link: str, large: bytes
+) -> None:
+    model_id = team.register(make_model_file("old"), display_name="renamed")
+    done = wait(team, start(team, link, display_name="read before", keeps_name=True, replaces=model_id))
+    assert done["model_id"] == model_id
+    model = team.get(f"/models/{model_id}").json()
+    assert (model["version_count"], model["display_name"]) == (2, "renamed")
+
+
 def test_import_repeated_request_returns_the_running_import(team: ApiCaller, fakes: FakeSources, link: str) -> None:
     fakes.storage.pause()
     draft = team.post("/imports/resolve", url=link).json()

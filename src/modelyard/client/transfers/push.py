@@ -331,7 +331,8 @@ def _build_upload_request(request: PushRequest, size: int, file_hash: str | None
 def _build_new_model(prepared: PreparedPush, stored: StoredContent, details: SidecarDetails | None) -> NewModel:
     """Build the registration of an uploaded file; details that are not set are left out.
 
-    Only a next version has ``replaces``: content that repairs the current version is registered as before.
+    Only a next version has ``replaces``: content that repairs the current version is registered as before. Registries
+    that do not know ``keeps_name`` set the name that an existing model had when the push began.
     """
     request, model, newest = prepared.request, prepared.found.model, prepared.found.newest
     next_version = {} if model is None or newest is None else {"replaces": model.id, "expected_version": newest.version}
@@ -340,6 +341,7 @@ def _build_new_model(prepared: PreparedPush, stored: StoredContent, details: Sid
     return NewModel(
         **request.notes.model_dump(exclude_unset=True),
         display_name=name,
+        keeps_name=request.display_name is None,
         model_type=request.model_type,
         model_path=request.model_path,
         storage_key=stored.storage_key,

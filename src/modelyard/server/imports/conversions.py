@@ -198,6 +198,7 @@ def _build_import(
         url=f"model:{model.id}@{version.number}",
         file_size=size,
         display_name=model.display_name if existing is None else existing.display_name,
+        keeps_name=True,
         model_type=model.model_type,
         model_path=path,
         **{name: value for name, value in details.items() if value is not None},

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from modelyard.wire.imports.drafts import EXAMPLE_PINNED, Link
 from modelyard.wire.model_details import Sidecar
-from modelyard.wire.models import Labels, ModelNotes, Tags
+from modelyard.wire.models import Labels, NamedContent, Tags
 from modelyard.wire.schemas import (
     EXAMPLE_HASH,
     EXAMPLE_ID,
@@ -16,7 +16,6 @@ from modelyard.wire.schemas import (
     EXAMPLE_TIME,
     Bytes,
     FileHash,
-    LongName,
     PageMeta,
     Schema,
 )
@@ -26,7 +25,7 @@ from modelyard.wire.versions import Creator
 ImportState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
-class NewImport(ModelNotes):
+class NewImport(NamedContent):
     """A draft as it was confirmed: the file to download, and the model to register."""
 
     url: Link = Field(
@@ -43,7 +42,6 @@ class NewImport(ModelNotes):
         description="The `hashes.sha256` of the draft. Content that the team has already is not downloaded.",
         examples=[EXAMPLE_HASH],
     )
-    display_name: LongName = Field(description="1 to 255 characters, kept as sent.", examples=["Ink"])
     model_type: ModelType = Field(description="The ComfyUI models sub-directory.", examples=["loras"])
     model_path: ModelPathText = Field(
         description="Relative path inside the ComfyUI models directory.", examples=["loras/ink.safetensors"]

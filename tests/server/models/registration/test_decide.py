@@ -11,6 +11,7 @@ from modelyard.server.models.registration.decide import (
     ExistingVersion,
     RegistrationDecision,
     UploadedContent,
+    WantedContent,
     build_incomplete,
     check_declared_sizes,
     check_digest,
@@ -75,45 +76,106 @@ def test_check_digest_other_hash_raises_hash_mismatch_with_both_hashes() -> None
     assert (raised.value.facts["stored_hash"], raised.value.facts["declared_hash"]) == (HASH, OTHER_HASH)
 
 
-CURRENT, NEWEST = ExistingVersion(2, HASH, "verified"), ExistingVersion(3, OTHER_HASH, "pending")
-FAILED = ExistingVersion(3, HASH, "failed")
 NEW_HASH = "sha256:" + "e" * 64
 
 
+def build_version(number: int, file_hash: str, verification: str, *, verified: bool, current: bool) -> ExistingVersion:
+    return ExistingVersion(number, file_hash, verification, was_verified=verified, was_current=current)
+
+
+CURRENT = build_version(2, HASH, "verified", verified=True, current=True)
+NEWEST = build_version(3, OTHER_HASH, "pending", verified=False, current=False)
+NEVER_VERIFIED = build_version(3, HASH, "failed", verified=False, current=False)
+DAMAGED = build_version(3, HASH, "failed", verified=True, current=True)
+NEVER_CURRENT = build_version(3, HASH, "failed", verified=True, current=False)
+
+
 @pytest.mark.parametrize(
-    ("existing", "file_hash", "action", "version"),
+    ("existing", "file_hash", "decision"),
     [
-        pytest.param(None, HASH, Action.CREATE_MODEL, None, id="no model"),
-        pytest.param(ExistingModel(CURRENT, CURRENT), HASH, Action.RETURN_EXISTING, 2, id="same as shown"),
-        pytest.param(ExistingModel(CURRENT, NEWEST), OTHER_HASH, Action.RETURN_EXISTING, 3, id="same as pending"),
-        pytest.param(ExistingModel(FAILED, FAILED), HASH, Action.REPAIR, 3, id="same as failed"),
-        pytest.param(ExistingModel(CURRENT, NEWEST), NEW_HASH, Action.REFUSE_PATH, None, id="other content"),
+        pytest.param(
+            ExistingModel(CURRENT, CURRENT), HASH, RegistrationDecision(Action.RETURN_EXISTING, 2), id="same as shown"
+        ),
+        pytest.param(
+            ExistingModel(CURRENT, NEWEST),
+            OTHER_HASH,
+            RegistrationDecision(Action.RETURN_EXISTING, 3),
+            id="same as pending",
+        ),
+        pytest.param(
+            ExistingModel(NEVER_VERIFIED, NEVER_VERIFIED),
+            HASH,
+            RegistrationDecision(Action.REPAIR, 3, changes_model=True),
+            id="same as failed",
+        ),
+        pytest.param(
+            ExistingModel(DAMAGED, DAMAGED), HASH, RegistrationDecision(Action.REPAIR, 3), id="same as damaged"
+        ),
+        pytest.param(
+            ExistingModel(CURRENT, NEVER_CURRENT),
+            HASH,
+            RegistrationDecision(Action.RETURN_EXISTING, 2),
+            id="same as shown and as a damaged one that was never current",
+        ),
+        pytest.param(
+            ExistingModel(CURRENT, NEWEST), NEW_HASH, RegistrationDecision(Action.REFUSE_PATH), id="other content"
+        ),
     ],
 )
-def test_decide_registration_at_path(
-    existing: ExistingModel | None, file_hash: str, action: Action, version: int | None
-) -> None:
-    decision = decide_registration(existing, file_hash, is_new_version=False, expected_version=None)
-    assert decision == RegistrationDecision(action, version)
+def test_decide_registration_at_path(existing: ExistingModel, file_hash: str, decision: RegistrationDecision) -> None:
+    assert decide_registration(existing, WantedContent(file_hash, is_new_version=False)) == decision
 
 
 @pytest.mark.parametrize(
-    ("newest", "file_hash", "expected_version", "action", "version"),
+    ("newest", "file_hash", "expected_version", "decision"),
     [
-        pytest.param(NEWEST, NEW_HASH, None, Action.ADD_VERSION, None, id="new content"),
-        pytest.param(NEWEST, NEW_HASH, 3, Action.ADD_VERSION, None, id="new content after the expected version"),
-        pytest.param(NEWEST, NEW_HASH, 2, Action.REFUSE_VERSION, None, id="new content after an older version"),
-        pytest.param(NEWEST, OTHER_HASH, 2, Action.RETURN_EXISTING, 3, id="repeated, although another is expected"),
-        pytest.param(NEWEST, HASH, 3, Action.ADD_VERSION, None, id="content of an older version again"),
-        pytest.param(FAILED, HASH, 2, Action.REPAIR, 3, id="failed content again"),
+        pytest.param(NEWEST, NEW_HASH, None, RegistrationDecision(Action.ADD_VERSION, None, True), id="new content"),
+        pytest.param(
+            NEWEST,
+            NEW_HASH,
+            3,
+            RegistrationDecision(Action.ADD_VERSION, None, True),
+            id="new content after the expected version",
+        ),
+        pytest.param(
+            NEWEST,
+            NEW_HASH,
+            2,
+            RegistrationDecision(Action.REFUSE_VERSION, None, True),
+            id="new content after an older version",
+        ),
+        pytest.param(
+            NEWEST,
+            OTHER_HASH,
+            2,
+            RegistrationDecision(Action.RETURN_EXISTING, 3),
+            id="repeated, although another is expected",
+        ),
+        pytest.param(
+            NEWEST,
+            HASH,
+            3,
+            RegistrationDecision(Action.ADD_VERSION, None, True),
+            id="content of an older version again",
+        ),
+        pytest.param(
+            NEVER_VERIFIED, HASH, 2, RegistrationDecision(Action.REPAIR, 3, True), id="content that failed again"
+        ),
+        pytest.param(DAMAGED, HASH, 2, RegistrationDecision(Action.REPAIR, 3), id="damaged content again"),
+        pytest.param(
+            NEVER_CURRENT,
+            HASH,
+            2,
+            RegistrationDecision(Action.REPAIR, 3, True),
+            id="damaged content again that was never current",
+        ),
     ],
 )
 def test_decide_registration_of_new_version(
-    newest: ExistingVersion, file_hash: str, expected_version: int | None, action: Action, version: int | None
+    newest: ExistingVersion, file_hash: str, expected_version: int | None, decision: RegistrationDecision
 ) -> None:
-    existing = ExistingModel(CURRENT, newest)
-    decision = decide_registration(existing, file_hash, is_new_version=True, expected_version=expected_version)
-    assert decision == RegistrationDecision(action, version)
+    wanted = WantedContent(file_hash, is_new_version=True, expected_version=expected_version)
+    assert decide_registration(ExistingModel(CURRENT, newest), wanted) == decision
 
 
 @pytest.mark.parametrize(

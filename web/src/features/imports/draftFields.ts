@@ -46,6 +46,7 @@ export function confirmDraft(draft: ImportDraft, fields: DraftFields, replaces?:
     ...(draft.size !== null && { file_size: draft.size }),
     ...(draft.hashes.sha256 && { file_hash: draft.hashes.sha256 }),
     display_name: fields.name.trim(),
+    keeps_name: fields.name === readDraft(draft, undefined, replaces).name,
     model_type: replaces?.model_type ?? getTypeOfPath(fields.path),
     model_path: fields.path,
     ...(replaces && { replaces: replaces.id }),

@@ -307,6 +307,7 @@ def _build_new_model(prepared: _Prepared, storage_keys: dict[str, str]) -> NewMo
     return NewModel(
         **push.notes.model_dump(exclude_unset=True),
         display_name=push.display_name or (clean_name(push.file.name) if model is None else model.display_name),
+        keeps_name=push.display_name is None,
         model_type=push.model_type,
         model_path=push.model_path,
         storage_key=storage_keys[file_hash.removeprefix("sha256:")],

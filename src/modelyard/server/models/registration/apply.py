@@ -19,16 +19,9 @@ from modelyard.server.models.details import (
     derive_details,
 )
 from modelyard.server.models.listing.tags import insert_tag_rows
-from modelyard.server.models.operations import check_may_change
-from modelyard.server.models.paths import build_path_taken, check_no_folder_overlaps
+from modelyard.server.models.paths import check_no_folder_overlaps
 from modelyard.server.models.registration.blobs import CheckedUpload, get_or_insert_blob, use_upload
-from modelyard.server.models.registration.decide import (
-    ExistingModel,
-    ExistingVersion,
-    RegistrationAction,
-    RegistrationDecision,
-    decide_registration,
-)
+from modelyard.server.models.registration.decide import RegistrationAction, WantedContent
 from modelyard.server.models.registration.folder_blobs import (
     FolderBlobs,
     insert_folder_files,
@@ -37,14 +30,14 @@ from modelyard.server.models.registration.folder_blobs import (
 )
 from modelyard.server.models.registration.folder_contents import CheckedFile
 from modelyard.server.models.registration.sent_fields import set_sent_fields
-from modelyard.server.models.registration.target import find_target
+from modelyard.server.models.registration.target import decide_on_target, find_target
 from modelyard.server.models.repair import repair_versions_of_blob, repair_with_blobs
 from modelyard.server.models.replicas.labels import build_model_label_set
 from modelyard.server.models.search_text import build_search_text
-from modelyard.server.models.tables import ModelRow, ModelVersionRow, find_shown_version
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.folder_states import update_folder_version
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
-from modelyard.server.models.versions.states import find_newest_version, find_version_with_hash
+from modelyard.server.models.versions.states import find_version_with_hash
 from modelyard.server.teams.context import TeamContext, check_still_authorized
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
@@ -53,7 +46,7 @@ from modelyard.wire.paths import ModelPath
 from modelyard.wire.pickles.conversions import DerivedFrom
 
 # Fields of the request that are no columns of a model.
-_NO_COLUMNS = {"replaces", "expected_version", "note", "sidecar", "file_list"}
+_NO_COLUMNS = {"keeps_name", "replaces", "expected_version", "note", "sidecar", "file_list"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +63,11 @@ class Registration:
     derived_from: DerivedFrom | None = None
     files: Sequence[CheckedFile] = ()
     keeps_record: bool = False
+
+    @property
+    def wanted(self) -> WantedContent:
+        """The content that the request has for a model that exists."""
+        return WantedContent(self.new.file_hash, self.new.replaces is not None, self.new.expected_version)
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,8 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
         UploadUsed: another request has registered the upload.
         UploadIncomplete: see ``decide_blob``.
         NotAModelFile: see ``check_known_content``.
-        ModelNotFound, RoleTooLow, InvalidRequest: the model to replace does not exist, the caller may not change it, or
-            the request has another path.
+        RoleTooLow: it would change a model that the caller may not change; see ``decide_registration``.
+        ModelNotFound, InvalidRequest: the model to replace does not exist, or the request has another path.
         NotAMember, Unauthenticated: see ``check_still_authorized``.
         IntegrityError: another server registered the same path or upload at the same time.
     """
@@ -122,13 +120,7 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
             _record_source(session, team, session.get_one(ModelRow, model_id), 1, registration.derived_from)
             return RegisteredModel(model_id, is_new=True)
         _check_same_kind(model, registration)
-        decision = _decide(session, model, registration.new)
-        if decision.action is RegistrationAction.REFUSE_PATH:
-            raise build_path_taken(session, model, registration.path, registration.new.file_hash)
-        if decision.version is None:
-            check_may_change(team, model)
-        if decision.action is RegistrationAction.REFUSE_VERSION:
-            raise _build_version_conflict(find_newest_version(session, model.id))
+        decision = decide_on_target(session, team, model, registration.path, registration.wanted)
         if decision.action is RegistrationAction.ADD_VERSION:
             _add_version(session, team, registration, model)
         if decision.version is not None and decision.action is RegistrationAction.REPAIR:
@@ -191,31 +183,6 @@ def _use_content(session: Session, team: TeamContext, registration: Registration
     added = use_upload(session, registration.checked.upload, blob, model_id)
     folder = use_file_uploads(session, team.team_id, registration.files, model_id) if registration.files else None
     return _Content(blob, metadata, folder, added + (folder.added_bytes if folder else 0))
-
-
-def _decide(session: Session, model: ModelRow, new: NewModel) -> RegistrationDecision:
-    """Return what the registration does with an existing model."""
-    shown, newest = (
-        ExistingVersion(version.number, version.file_hash, version.verification)
-        for version in (find_shown_version(session, model), find_newest_version(session, model.id))
-    )
-    return decide_registration(
-        ExistingModel(shown, newest),
-        new.file_hash,
-        is_new_version=new.replaces is not None,
-        expected_version=new.expected_version,
-    )
-
-
-def _build_version_conflict(newest: ModelVersionRow) -> problems.VersionConflict:
-    """Build the problem for a new version that is based on an older one than the newest."""
-    return problems.VersionConflict(
-        f"{newest.creator_name} has uploaded version {newest.number} meanwhile. Look at it, and push again if your file"
-        " should follow it.",
-        version=newest.number,
-        created_by=newest.creator_name,
-        file_hash=newest.file_hash,
-    )
 
 
 def _create_model(session: Session, team: TeamContext, registration: Registration) -> UUID:

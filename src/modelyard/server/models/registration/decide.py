@@ -29,9 +29,8 @@ class UploadedContent:
 
 
 class RegistrationAction(Enum):
-    """What a registration does."""
+    """What a registration does with an existing model."""
 
-    CREATE_MODEL = "create model"
     ADD_VERSION = "add version"
     RETURN_EXISTING = "return existing"
     REPAIR = "repair"
@@ -41,11 +40,16 @@ class RegistrationAction(Enum):
 
 @dataclass(frozen=True)
 class ExistingVersion:
-    """A version of the model that a registration is about."""
+    """A version of the model that a registration is about.
+
+    ``was_verified`` and ``was_current``: at any time, also if its content has been found damaged since.
+    """
 
     number: int
     file_hash: str
     verification: str
+    was_verified: bool
+    was_current: bool
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,28 @@ class ExistingModel:
 
 
 @dataclass(frozen=True)
+class WantedContent:
+    """The content that a request has for a model.
+
+    ``is_new_version``: it names the model that the content is the next version of, and may name the newest version that
+    the caller has seen.
+    """
+
+    file_hash: str
+    is_new_version: bool
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True)
 class RegistrationDecision:
-    """What a registration does; ``version`` is the existing version that it returns or repairs."""
+    """What a registration does with an existing model; ``version`` is the existing version that it returns or repairs.
+
+    ``changes_model``: it changes which content the model has, for which the caller needs the right to change it.
+    """
 
     action: RegistrationAction
     version: int | None = None
+    changes_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,27 +171,27 @@ def check_digest(digest: Digest | None, file_hash: str) -> None:
     )
 
 
-def decide_registration(
-    existing: ExistingModel | None, file_hash: str, *, is_new_version: bool, expected_version: int | None
-) -> RegistrationDecision:
-    """Return what a registration of content with this hash does.
+def decide_registration(existing: ExistingModel, wanted: WantedContent) -> RegistrationDecision:
+    """Return what a registration does with the model that it names, or else the one at its path.
 
-    ``is_new_version``: the request replaces the content of ``existing``. Then its newest version counts as the same
-    registration if it has this hash, even if the caller expected an older one: the response to it may have been lost.
+    The newest version of a model that the request names counts as the same registration if it has this hash, even if
+    the caller expected an older one: the response to it may have been lost.
+
+    Good bytes for content that was verified once leave the model what it is. A failed version that was never verified,
+    or that was never current and is pushed as the next version again, becomes current by its repair.
     """
-    if existing is None:
-        return RegistrationDecision(RegistrationAction.CREATE_MODEL)
-    candidates = [existing.newest] if is_new_version else [existing.shown, existing.newest]
+    candidates = [existing.newest] if wanted.is_new_version else [existing.shown, existing.newest]
     for version in candidates:
-        if version.file_hash == file_hash:
-            is_failed = version.verification == "failed"
-            action = RegistrationAction.REPAIR if is_failed else RegistrationAction.RETURN_EXISTING
-            return RegistrationDecision(action, version.number)
-    if not is_new_version:
+        if version.file_hash == wanted.file_hash:
+            if version.verification != "failed":
+                return RegistrationDecision(RegistrationAction.RETURN_EXISTING, version.number)
+            becomes_current = not version.was_verified or (wanted.is_new_version and not version.was_current)
+            return RegistrationDecision(RegistrationAction.REPAIR, version.number, changes_model=becomes_current)
+    if not wanted.is_new_version:
         return RegistrationDecision(RegistrationAction.REFUSE_PATH)
-    if expected_version is not None and existing.newest.number > expected_version:
-        return RegistrationDecision(RegistrationAction.REFUSE_VERSION)
-    return RegistrationDecision(RegistrationAction.ADD_VERSION)
+    if wanted.expected_version is not None and existing.newest.number > wanted.expected_version:
+        return RegistrationDecision(RegistrationAction.REFUSE_VERSION, changes_model=True)
+    return RegistrationDecision(RegistrationAction.ADD_VERSION, changes_model=True)
 
 
 def decide_blob(

@@ -7,12 +7,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.operations import check_may_change
-from modelyard.server.models.paths import (
-    build_path_taken,
-    check_model_type,
-    check_no_folder_overlaps,
-    validate_model_path,
-)
+from modelyard.server.models.paths import check_model_type, check_no_folder_overlaps, validate_model_path
 from modelyard.server.models.registration.apply import (
     RegisteredModel,
     Registration,
@@ -20,11 +15,10 @@ from modelyard.server.models.registration.apply import (
     apply_repeated_registration,
 )
 from modelyard.server.models.registration.blobs import CheckedUpload
-from modelyard.server.models.registration.decide import check_digest, strip_hash_prefix
+from modelyard.server.models.registration.decide import WantedContent, check_digest, strip_hash_prefix
 from modelyard.server.models.registration.folder_contents import CheckedFile, check_folder_upload, load_folder
 from modelyard.server.models.registration.load import load_content, load_upload
-from modelyard.server.models.registration.target import find_target
-from modelyard.server.models.versions.states import find_newest_version
+from modelyard.server.models.registration.target import decide_on_target, find_target
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.teams.context import TeamContext
@@ -47,8 +41,8 @@ def presign_upload(
         ModelTypeUnknown: see ``check_model_type``.
         ModelPathTaken: the path is inside a folder model, or a model is inside the new folder; or a model with other
             content is at the path, which is only detected if the request has a hash.
-        ModelNotFound, RoleTooLow, InvalidRequest: the model to replace does not exist, the caller may not change it, or
-            the request has another path.
+        RoleTooLow: the registration would change a model that the caller may not change; see ``decide_registration``.
+        ModelNotFound, InvalidRequest: the model to replace does not exist, or the request has another path.
         QuotaExceeded, TooManyUploads, StorageFull: see ``open_upload``.
         StoreUnavailable: see ``ObjectChecks.is_intact``.
     """
@@ -78,13 +72,12 @@ def _check_target(session: Session, team: TeamContext, path: ModelPath, new: Upl
     if new.is_folder and new.replaces is None:
         # Which file of a folder an upload is, only its registration knows.
         return
-    if existing is None or new.file_hash in (existing.file_hash, find_newest_version(session, existing.id).file_hash):
-        # Everybody who may upload may repair the content that a model has.
+    if existing is None:
         return
-    if new.replaces is not None:
+    if new.file_hash is not None:
+        decide_on_target(session, team, existing, path, WantedContent(new.file_hash, new.replaces is not None))
+    elif new.replaces is not None:
         check_may_change(team, existing)
-    elif new.file_hash is not None:
-        raise build_path_taken(session, existing, path, new.file_hash)
 
 
 def register_model(

@@ -20,12 +20,13 @@ _RECORD_FIELDS = {"display_name", "tags", "required_labels", *ModelNotes.model_f
 def set_sent_fields(session: Session, team: TeamContext, model: ModelRow, new: NewModel, version: int | None) -> None:
     """Set the fields that the request has and that differ: of the record, and the note of an existing ``version``.
 
-    ``version`` is None if the registration has added one.
+    The name stays if the request keeps it. ``version`` is None if the registration has added one.
 
     Raises:
         RoleTooLow: the caller may not change the model; names the fields.
     """
-    values = {name: getattr(new, name) for name in new.model_fields_set & _RECORD_FIELDS}
+    names = _RECORD_FIELDS - {"display_name"} if new.keeps_name else _RECORD_FIELDS
+    values = {name: getattr(new, name) for name in new.model_fields_set & names}
     # Null means nothing here: clients send it for fields that they do not know.
     sent = {name: value for name, value in values.items() if value is not None}
     changed = get_changed_fields(model, sent)

@@ -1,11 +1,21 @@
-"""The existing model that an upload or a registration is about."""
+"""The existing model that an upload or a registration is about, and what is done with it."""
 
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from modelyard.server.models.paths import find_model_at_path
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.operations import check_may_change
+from modelyard.server.models.paths import build_path_taken, find_model_at_path
+from modelyard.server.models.registration.decide import (
+    ExistingModel,
+    ExistingVersion,
+    RegistrationAction,
+    RegistrationDecision,
+    WantedContent,
+    decide_registration,
+)
+from modelyard.server.models.tables import ModelRow, ModelVersionRow, find_shown_version
+from modelyard.server.models.versions.states import find_newest_version
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
 from modelyard.wire.paths import ModelPath
@@ -28,3 +38,47 @@ def find_target(session: Session, team: TeamContext, path: ModelPath, replaces: 
             "model_path", f"A new version stays at the model's path, '{model.model_path}'. Change the path separately"
         )
     return model
+
+
+def decide_on_target(
+    session: Session, team: TeamContext, model: ModelRow, path: ModelPath, wanted: WantedContent
+) -> RegistrationDecision:
+    """Return what the registration of content does with an existing model, if it may.
+
+    Raises:
+        ModelPathTaken: the model has other content, and the request does not replace it.
+        RoleTooLow: it would change the model, and the caller may not.
+        VersionConflict: the model has a newer version than the caller expects.
+    """
+    newest = find_newest_version(session, model.id)
+    existing = ExistingModel(_build_existing(find_shown_version(session, model)), _build_existing(newest))
+    decision = decide_registration(existing, wanted)
+    if decision.action is RegistrationAction.REFUSE_PATH:
+        raise build_path_taken(session, model, path, wanted.file_hash)
+    if decision.changes_model:
+        check_may_change(team, model)
+    if decision.action is RegistrationAction.REFUSE_VERSION:
+        raise _build_version_conflict(newest)
+    return decision
+
+
+def _build_existing(version: ModelVersionRow) -> ExistingVersion:
+    """Build the view of a version that decisions need."""
+    return ExistingVersion(
+        version.number,
+        version.file_hash,
+        version.verification,
+        was_verified=version.verified_at is not None,
+        was_current=version.promoted_at is not None,
+    )
+
+
+def _build_version_conflict(newest: ModelVersionRow) -> problems.VersionConflict:
+    """Build the problem for a new version that is based on an older one than the newest."""
+    return problems.VersionConflict(
+        f"{newest.creator_name} has uploaded version {newest.number} meanwhile. Look at it, and push again if your file"
+        " should follow it.",
+        version=newest.number,
+        created_by=newest.creator_name,
+        file_hash=newest.file_hash,
+    )

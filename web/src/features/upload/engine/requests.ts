@@ -133,8 +133,8 @@ export async function registerModel(
 ): Promise<string> {
   const name = cleanName(one.folder ? one.file.name : one.file.name.replace(/(.)\.[^.]*$/, '$1'))
   const body = {
-    // A new version keeps the name of its model.
-    display_name: (one.replaces && one.existing?.display_name) || name,
+    display_name: name,
+    keeps_name: true,
     storage_key,
     file_hash,
     ...getFileFields(one),
