@@ -74,6 +74,15 @@ def test_push_other_content_without_terminal_exits_4_unless_replace(
     assert ", version 2  " in replaced.out
 
 
+def test_push_other_spelling_of_path_says_that_the_model_keeps_its_own(signed_in: Command, files: Files) -> None:
+    signed_in("push", files[0])
+    ran = signed_in("push", files[1], "--path", "models/loras/INK.safetensors", "--replace", "--json")
+    kept, sent = "models/loras/ink.safetensors", "models/loras/INK.safetensors"
+    [done] = json.loads(ran.out)["files"]
+    assert done["ignored"] == [{"field": "model_path", "sent": sent, "kept": kept}]
+    assert f'the model keeps its path "{kept}". "{sent}" is not used.' in ran.err
+
+
 @pytest.mark.parametrize(("answer", "code", "count"), [("y", 0, 2), ("n", 4, 1)])
 def test_push_other_content_in_terminal_asks_and_uploads_only_after_yes(
     signed_in: Command, files: Files, answer: str, code: int, count: int

@@ -10,7 +10,7 @@ from pydantic import Field, SkipValidation
 
 from modelyard.wire.imports.drafts import EXAMPLE_PINNED
 from modelyard.wire.imports.jobs import NewImport
-from modelyard.wire.models import DownloadTicket, NewModel
+from modelyard.wire.models import DownloadTicket, NewModel, RegisteredModel
 from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Created, ProblemBody, Schema
 from modelyard.wire.uploads import EXAMPLE_KEY, UploadRequest, UploadTicket
 from modelyard.wire.versions import VersionNumber
@@ -79,7 +79,7 @@ class ModelBatch(Schema):
     )
 
 
-class ModelResult(Created):
+class ModelResult(RegisteredModel):
     """A registered model of a batch."""
 
     status: Literal[200, 201] = Field(

@@ -23,6 +23,7 @@ from modelyard.wire.schemas import (
     EXAMPLE_PAGE,
     EXAMPLE_TIME,
     Bytes,
+    Created,
     FileHash,
     LongName,
     Note,
@@ -119,7 +120,7 @@ class NewModel(NamedContent):
     expected_version: VersionNumber | None = Field(
         default=None,
         description="With `replaces`: the number of the newest version that the caller has seen. If there is a newer "
-        "one, the request is refused with 409 `version-conflict`.",
+        "one, or never was one with this number, the request is refused with 409 `version-conflict`.",
         examples=[3],
     )
     sidecar: Sidecar | None = Field(
@@ -137,6 +138,28 @@ class NewModel(NamedContent):
     )
     note: Note | None = Field(
         default=None, description="What is new in this version.", examples=["Trained on 40 more pictures."]
+    )
+
+
+class IgnoredField(Schema):
+    """A field of a registration that was not applied, because the model exists already with another value."""
+
+    field: Literal["model_path", "model_type", "file_size"] = Field(
+        description="The field of the request.", examples=["model_path"]
+    )
+    sent: str | int = Field(description="The value that was sent.", examples=["loras/INK.safetensors"])
+    kept: str | int = Field(description="The value that the model has.", examples=["loras/ink.safetensors"])
+
+
+class RegisteredModel(Created):
+    """The id of a registered model, and which fields of the request were not applied."""
+
+    ignored_list: list[IgnoredField] = Field(
+        default_factory=list,
+        description="What the model keeps although the request has another value: the spelling of its path and type, "
+        "and the size of a version that is not verified yet. Absent if all of the request was applied.",
+        examples=[[{"field": "model_path", "sent": "loras/INK.safetensors", "kept": "loras/ink.safetensors"}]],
+        exclude_if=lambda ignored: not ignored,
     )
 
 

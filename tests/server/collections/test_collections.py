@@ -214,10 +214,13 @@ def test_add_version_with_the_same_models_returns_the_newest(team: ApiCaller, in
     assert (first.status_code, again.status_code, again.json()["version"]) == (201, 200, 2)
 
 
-def test_add_version_to_a_newer_one_than_expected_returns_409(team: ApiCaller, ink: str, kaori: str) -> None:
+@pytest.mark.parametrize("expected", [1, 3])
+def test_add_version_to_another_one_than_expected_returns_409(
+    team: ApiCaller, ink: str, kaori: str, expected: int
+) -> None:
     created = create(team, ink)
     add_version(team, created, kaori)
-    answer = add_version(team, created, ink, kaori, expected_version=1)
+    answer = add_version(team, created, ink, kaori, expected_version=expected)
     assert get_error(answer) == (409, "version_conflict")
     assert (answer.json()["version"], answer.json()["collection_id"]) == (2, created)
 

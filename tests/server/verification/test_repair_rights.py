@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.harness import ApiCaller, hash_of
+from tests.server.harness import ApiCaller, hash_of, make_model_file
 from tests.server.verification.machine_content import NEW, NEWER, OLD, OTHER, PATH
 from tests.server.verification.unverified_team import UnverifiedTeam
 
@@ -83,6 +83,24 @@ def test_push_failed_version_again_by_an_admin_makes_it_current(unverified: Unve
     admin = unverified.registry.create_member("admin", unverified.owner)
     assert push(unverified, admin, NEW).status_code == 200
     assert get_shown(unverified, failed) == (2, hash_of(NEW))
+
+
+def test_push_failed_version_again_with_another_size_serves_that_size(unverified: UnverifiedTeam, old: str) -> None:
+    wrong = make_model_file("wrong", 1000)
+    unverified.register(wrong, PATH, file_hash=hash_of(NEW), replaces=old)
+    unverified.verify_all()
+    assert push(unverified, unverified.owner, NEW, replaces=old).status_code == 200
+    assert get_shown(unverified, old) == (2, hash_of(NEW))
+    assert unverified.model(old)["file_size"] == len(NEW)
+
+
+def test_push_pending_content_again_with_another_size_says_which_size_is_kept(
+    unverified: UnverifiedTeam, old: str
+) -> None:
+    wrong = make_model_file("wrong", 1000)
+    unverified.register(wrong, PATH, file_hash=hash_of(NEW), replaces=old)
+    answer = push(unverified, unverified.owner, NEW, replaces=old)
+    assert answer.json()["ignored_list"] == [{"field": "file_size", "sent": len(NEW), "kept": len(wrong)}]
 
 
 def test_push_content_of_damaged_current_version_of_someone_elses_model_repairs_it(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.transfers.collect import PushRequest, RejectedFile
     from modelyard.client.transfers.push import PushFailed, PushResult
+    from modelyard.wire.models import IgnoredField
 
 
 def report_rejected(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile]) -> list[PushFailed]:
@@ -41,7 +42,9 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             if explanation is None:
                 raise error
             terminal.output.warn("\n  ".join([f"{file}: {explanation.sentence}", *explanation.fix]))
-        case PushSucceeded(_, outcome, model, version, status, size, picture):
+        case PushSucceeded(file, outcome, model, version, status, size, picture):
+            for ignored in result.ignored:
+                terminal.output.warn(f"{file}: {_describe_ignored(ignored)}")
             if picture is not None and picture.error is not None:
                 terminal.output.warn(f"{picture.file}: not used as the preview. {picture.error}")
             if terminal.output.style == "json":
@@ -52,6 +55,12 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             files = f", {counted(model.file_count, 'file')}" if model.file_count and version == model.version else ""
             line = f"{outcome}  {model.model_path}  {format_size(size)}{files}{number}{state}{shown}  {model.id}"
             terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
+
+
+def _describe_ignored(ignored: IgnoredField) -> str:
+    """Return the sentence for a value that the model keeps although another was sent."""
+    name = {"model_path": "path", "model_type": "type", "file_size": "size"}[ignored.field]
+    return f'the model keeps its {name} "{ignored.kept}". "{ignored.sent}" is not used.'
 
 
 def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: float) -> None:
@@ -91,6 +100,7 @@ def build_document(result: PushResult) -> dict[str, object]:
             "version_status": result.version_status,
             "preview": None if picture is None else {"file": str(picture.file), "error": picture.error},
             "sidecar": None if result.sidecar is None else str(result.sidecar),
+            "ignored": result.ignored,
             "error": None,
         }
     explanation = explain_failure(result.error)

@@ -8,7 +8,7 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.batches import MAX_BATCH_ITEMS, DownloadRequest
 from modelyard.wire.hashes.lookups import MAX_RECORDS, LookupResult, ModelLookup
 from modelyard.wire.imports.jobs import NewImport
-from modelyard.wire.models import DownloadTicket, Model, NewModel
+from modelyard.wire.models import DownloadTicket, Model, NewModel, RegisteredModel
 from modelyard.wire.paths import parse_model_path
 from modelyard.wire.problems import ModelNotFound, RouteNotFound
 from modelyard.wire.schemas import Created
@@ -34,7 +34,7 @@ class BatchedCalls:
         """Return a presigned URL to upload a file to."""
         return await self._presign.call(request)
 
-    async def create_model(self, new: NewModel) -> Created:
+    async def create_model(self, new: NewModel) -> RegisteredModel:
         """Register an uploaded file and return the model's id; a repeated request returns the same id."""
         return await self._register.call(new)
 

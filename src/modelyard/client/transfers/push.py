@@ -1,12 +1,11 @@
 """Upload a local file and register it as a model."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from uuid import UUID
 
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.registry import RegistryApi
@@ -42,7 +41,7 @@ from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, Transfe
 from modelyard.transfer.progress import ProgressEvent
 from modelyard.transfer.source_file import FileIdentity
 from modelyard.wire import problems
-from modelyard.wire.models import Model, NewModel
+from modelyard.wire.models import IgnoredField, Model, NewModel, RegisteredModel
 from modelyard.wire.texts.rules import clean_name
 from modelyard.wire.uploads import UploadRequest
 from modelyard.wire.versions import VersionStatus
@@ -82,6 +81,7 @@ class PushSucceeded:
     size: int
     picture: SentPicture | None = None
     sidecar: Path | None = None  # whose base model and trigger words were sent
+    ignored: Sequence[IgnoredField] = ()  # what the model kept although the registration had another value
 
 
 @dataclass(frozen=True)
@@ -242,11 +242,12 @@ class Pusher:
                 stored = await self._uploader.upload(upload, prepared.plan)
             read_details = partial(read_sidecar_details, prepared.request.file, stored.file_hash)
             details = await asyncio.to_thread(read_details) if self._options.sidecars else None
-            model_id = await self._register(prepared, stored, details)
-        model = await self._calls.get_model(model_id)
+            registered = await self._register(prepared, stored, details)
+        model = await self._calls.get_model(registered.id)
         outcome: PushOutcome = "registered" if prepared.found.newest is None else "new version"
         pushed = await self._wait_until_verified(prepared.request, outcome, model, stored.file_hash)
-        return await self._send_picture(replace(pushed, sidecar=details.file if details else None))
+        sidecar = details.file if details else None
+        return await self._send_picture(replace(pushed, sidecar=sidecar, ignored=registered.ignored_list))
 
     async def _compute_hash(self, file: Path) -> str:
         """Return the hash of a file as ``sha256:<hex>``, from the cache if the file is unchanged."""
@@ -275,14 +276,16 @@ class Pusher:
         model = pushed.model.model_copy(update=preview.model_dump()) if is_shown else pushed.model
         return replace(pushed, model=model, picture=SentPicture(picture))
 
-    async def _register(self, prepared: PreparedPush, stored: StoredContent, details: SidecarDetails | None) -> UUID:
-        """Register an uploaded file, with what a file beside it declares, and return the model's id.
+    async def _register(
+        self, prepared: PreparedPush, stored: StoredContent, details: SidecarDetails | None
+    ) -> RegisteredModel:
+        """Register an uploaded file, with what a file beside it declares, and return the registry's answer.
 
         Raises:
             VersionConflict: another user has uploaded a version meanwhile; the fact ``model_id`` is added.
         """
         try:
-            return (await self._calls.create_model(_build_new_model(prepared, stored, details))).id
+            return await self._calls.create_model(_build_new_model(prepared, stored, details))
         except problems.VersionConflict as conflict:
             if prepared.found.model is not None:
                 conflict.facts["model_id"] = str(prepared.found.model.id)

@@ -62,7 +62,7 @@ def add_version(session: Session, team: TeamContext, collection_id: UUID, new: N
         CollectionNotFound, RoleTooLow: see ``find_collection_to_change``.
         KeyNotAllowed, RoleTooLow: the collection is pinned, and the caller is no admin.
         InvalidRequest: see ``decide_entries``.
-        VersionConflict: the collection has a newer version than the caller expects, with other models.
+        VersionConflict: the newest version is not the one that the caller expects, and has other models.
         CollectionLimitReached: it has ``MAX_COLLECTION_VERSIONS`` of them.
     """
     collection = find_collection_to_change(session, team, collection_id)
@@ -72,7 +72,7 @@ def add_version(session: Session, team: TeamContext, collection_id: UUID, new: N
     newest = find_version(session, collection, collection.latest_version)
     if [entry.key for entry in entries] == _list_keys(session, newest) and new.note in (None, newest.note):
         return AddedVersion(newest.number, is_new=False)
-    if new.expected_version is not None and newest.number > new.expected_version:
+    if new.expected_version not in (None, newest.number):
         raise problems.VersionConflict(
             f"'{collection.name}' has version {newest.number} now, made by {newest.creator_name}. Read it first.",
             version=newest.number,

@@ -1,5 +1,7 @@
 """``/models/presign-batch``, ``register-batch`` and ``download-batch``: up to 100 files a request."""
 
+from typing import Literal
+
 from modelyard.server.http.api_route import ApiRouter, registers_models
 from modelyard.server.http.params import CurrentSettings
 from modelyard.server.http.problems import answers
@@ -59,7 +61,8 @@ def create_models(batch: ModelBatch, team: Uploading, objects: Objects, settings
     def register(new: NewModel) -> ModelResult:
         """Register one model."""
         registered = registration.register_model(objects, team, settings, new)
-        return ModelResult(status=201 if registered.is_new else 200, id=registered.id)
+        status: Literal[200, 201] = 201 if registered.is_new else 200
+        return ModelResult(status=status, id=registered.id, ignored_list=list(registered.ignored))
 
     return ModelResults(result_list=run_each(batch.model_list, NewModel, register))
 

@@ -30,8 +30,8 @@ from modelyard.wire import problems
 from modelyard.wire.folders.schemas import FolderFileEntry, FolderFileList
 from modelyard.wire.hashes.lookups import LookupResult, ModelHashes, ModelLookup
 from modelyard.wire.model_filter import FacetList, FacetQuery, ModelFilter
-from modelyard.wire.models import DownloadTicket, Model, ModelList, ModelUpdate, NewModel
-from modelyard.wire.schemas import Created, Done, Updated
+from modelyard.wire.models import DownloadTicket, Model, ModelList, ModelUpdate, NewModel, RegisteredModel
+from modelyard.wire.schemas import Done, Updated
 from modelyard.wire.uploads import UploadRequest, UploadTicket
 from modelyard.wire.versions import MAX_VERSION
 
@@ -125,7 +125,7 @@ def presign_upload(
         problems.VerificationQueueFull,
         also={
             200: {
-                "model": Created,
+                "model": RegisteredModel,
                 "description": "The model existed before: it got a new version, or has this content already.",
             }
         },
@@ -135,12 +135,12 @@ def presign_upload(
 @receives_file_lists
 def create_model(
     new: NewModel, team: Uploading, objects: Objects, settings: CurrentSettings, response: Response
-) -> Created:
+) -> RegisteredModel:
     """Register a model after its file was uploaded."""
     registered = registration.register_model(objects, team, settings, new)
     if not registered.is_new:
         response.status_code = status.HTTP_200_OK
-    return Created(id=registered.id)
+    return RegisteredModel(id=registered.id, ignored_list=list(registered.ignored))
 
 
 @router.get("", response_model=ModelList, responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))

@@ -34,9 +34,9 @@ class PartsWrong(Problem):
 
 
 class VersionConflict(Problem):
-    """The model or collection has a newer version than the caller has seen. Facts: its number, creator and hash."""
+    """The newest version of the model or collection is not the expected one. Facts: its number, creator and hash."""
 
-    status, slug, title = 409, "version-conflict", "There is a newer version"
+    status, slug, title = 409, "version-conflict", "Another version is the newest one"
 
 
 class TrustNotAllowed(Problem):

@@ -113,7 +113,7 @@ class HashMismatch(Problem):
 
 
 class SizeMismatch(Problem):
-    """The size differs from the presigned one. Facts: ``presigned``; ``registered`` or, for parts, ``initiated``."""
+    """Not the presigned or known size. Facts: ``presigned`` or ``known``; ``registered`` or ``initiated``."""
 
     status, slug, title = 422, "size-mismatch", "The declared sizes differ"
 

@@ -77,10 +77,11 @@ def test_check_digest_other_hash_raises_hash_mismatch_with_both_hashes() -> None
 
 
 NEW_HASH = "sha256:" + "e" * 64
+SIZE = 100
 
 
 def build_version(number: int, file_hash: str, verification: str, *, verified: bool, current: bool) -> ExistingVersion:
-    return ExistingVersion(number, file_hash, verification, was_verified=verified, was_current=current)
+    return ExistingVersion(number, file_hash, SIZE, verification, was_verified=verified, was_current=current)
 
 
 CURRENT = build_version(2, HASH, "verified", verified=True, current=True)
@@ -94,36 +95,39 @@ NEVER_CURRENT = build_version(3, HASH, "failed", verified=True, current=False)
     ("existing", "file_hash", "decision"),
     [
         pytest.param(
-            ExistingModel(CURRENT, CURRENT), HASH, RegistrationDecision(Action.RETURN_EXISTING, 2), id="same as shown"
+            ExistingModel(CURRENT, CURRENT, 4),
+            HASH,
+            RegistrationDecision(Action.RETURN_EXISTING, 2),
+            id="same as shown",
         ),
         pytest.param(
-            ExistingModel(CURRENT, NEWEST),
+            ExistingModel(CURRENT, NEWEST, 4),
             OTHER_HASH,
             RegistrationDecision(Action.RETURN_EXISTING, 3),
             id="same as pending",
         ),
         pytest.param(
-            ExistingModel(NEVER_VERIFIED, NEVER_VERIFIED),
+            ExistingModel(NEVER_VERIFIED, NEVER_VERIFIED, 4),
             HASH,
             RegistrationDecision(Action.REPAIR, 3, changes_model=True),
             id="same as failed",
         ),
         pytest.param(
-            ExistingModel(DAMAGED, DAMAGED), HASH, RegistrationDecision(Action.REPAIR, 3), id="same as damaged"
+            ExistingModel(DAMAGED, DAMAGED, 4), HASH, RegistrationDecision(Action.REPAIR, 3), id="same as damaged"
         ),
         pytest.param(
-            ExistingModel(CURRENT, NEVER_CURRENT),
+            ExistingModel(CURRENT, NEVER_CURRENT, 4),
             HASH,
             RegistrationDecision(Action.RETURN_EXISTING, 2),
             id="same as shown and as a damaged one that was never current",
         ),
         pytest.param(
-            ExistingModel(CURRENT, NEWEST), NEW_HASH, RegistrationDecision(Action.REFUSE_PATH), id="other content"
+            ExistingModel(CURRENT, NEWEST, 4), NEW_HASH, RegistrationDecision(Action.REFUSE_PATH), id="other content"
         ),
     ],
 )
 def test_decide_registration_at_path(existing: ExistingModel, file_hash: str, decision: RegistrationDecision) -> None:
-    assert decide_registration(existing, WantedContent(file_hash, is_new_version=False)) == decision
+    assert decide_registration(existing, WantedContent(file_hash, SIZE, is_new_version=False)) == decision
 
 
 @pytest.mark.parametrize(
@@ -143,6 +147,20 @@ def test_decide_registration_at_path(existing: ExistingModel, file_hash: str, de
             2,
             RegistrationDecision(Action.REFUSE_VERSION, None, True),
             id="new content after an older version",
+        ),
+        pytest.param(
+            NEWEST,
+            NEW_HASH,
+            4,
+            RegistrationDecision(Action.ADD_VERSION, None, True),
+            id="new content after a version that was deleted since",
+        ),
+        pytest.param(
+            NEWEST,
+            NEW_HASH,
+            5,
+            RegistrationDecision(Action.REFUSE_VERSION, None, True),
+            id="new content after a version that never was",
         ),
         pytest.param(
             NEWEST,
@@ -174,8 +192,26 @@ def test_decide_registration_at_path(existing: ExistingModel, file_hash: str, de
 def test_decide_registration_of_new_version(
     newest: ExistingVersion, file_hash: str, expected_version: int | None, decision: RegistrationDecision
 ) -> None:
-    wanted = WantedContent(file_hash, is_new_version=True, expected_version=expected_version)
-    assert decide_registration(ExistingModel(CURRENT, newest), wanted) == decision
+    wanted = WantedContent(file_hash, SIZE, is_new_version=True, expected_version=expected_version)
+    assert decide_registration(ExistingModel(CURRENT, newest, 4), wanted) == decision
+
+
+@pytest.mark.parametrize("version", [CURRENT, DAMAGED])
+def test_decide_registration_other_size_of_content_that_was_verified_raises_size_mismatch(
+    version: ExistingVersion,
+) -> None:
+    wanted = WantedContent(version.file_hash, SIZE + 1, is_new_version=False)
+    with pytest.raises(problems.SizeMismatch) as raised:
+        decide_registration(ExistingModel(version, version, 3), wanted)
+    facts = raised.value.facts
+    assert (facts["known"], facts["registered"]) == (SIZE, SIZE + 1)
+    assert [error["field"] for error in facts["errors"]] == ["file_size"]
+
+
+def test_decide_registration_other_size_of_content_that_was_never_verified_repairs_it() -> None:
+    wanted = WantedContent(HASH, SIZE + 1, is_new_version=False)
+    decision = decide_registration(ExistingModel(NEVER_VERIFIED, NEVER_VERIFIED, 3), wanted)
+    assert decision.action is Action.REPAIR
 
 
 @pytest.mark.parametrize(

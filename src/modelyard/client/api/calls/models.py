@@ -10,7 +10,7 @@ from modelyard.wire import batches, models, problems
 from modelyard.wire.folders.schemas import FolderFileList
 from modelyard.wire.hashes import lookups
 from modelyard.wire.model_filter import FacetList, FacetQuery, ModelFilter
-from modelyard.wire.schemas import Created, Updated
+from modelyard.wire.schemas import Updated
 from modelyard.wire.workflows import WorkflowCheck
 
 _START = Paging()
@@ -19,11 +19,11 @@ _START = Paging()
 class ModelCalls(ChannelCalls):
     """The methods of ``RegistryApi`` about models and workflows; they raise the same."""
 
-    async def create_model(self, new: models.NewModel) -> Created:
+    async def create_model(self, new: models.NewModel) -> models.RegisteredModel:
         """Register an uploaded file and return the model's id; a repeated request returns the same id."""
-        return await self._post(Created, "/models", new, repeatable=True)
+        return await self._post(models.RegisteredModel, "/models", new, repeatable=True)
 
-    async def create_models(self, new: Sequence[models.NewModel]) -> list[Created | problems.Problem]:
+    async def create_models(self, new: Sequence[models.NewModel]) -> list[models.RegisteredModel | problems.Problem]:
         """Register up to 100 uploaded files; return the id or problem of each, in their order."""
         batch = batches.ModelBatch(model_list=list(new))
         answer = await self._post(batches.ModelResults, "/models/register-batch", batch, repeatable=True)

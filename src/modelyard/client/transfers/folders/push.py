@@ -38,7 +38,7 @@ from modelyard.transfer.thread_pool import run_all
 from modelyard.wire import problems
 from modelyard.wire.folders.manifest import FolderFile, build_manifest, get_file_hash
 from modelyard.wire.folders.schemas import NewFolderFile
-from modelyard.wire.models import Model, NewModel
+from modelyard.wire.models import NewModel, RegisteredModel
 from modelyard.wire.texts.rules import clean_name
 from modelyard.wire.uploads import UploadRequest
 
@@ -154,9 +154,11 @@ class _FolderPusher(Pusher):
         if (pushed := await self._find_pushed(push, found)) is not None:
             return pushed
         check_same_kind(push, found.model, is_folder=True)
-        model = await self._deliver(_Prepared(request, found, files, manifest))
+        registered = await self._deliver(_Prepared(request, found, files, manifest))
+        model = await self._registry.get_model(registered.id)
         outcome: PushOutcome = "registered" if found.newest is None else "new version"
-        return await self._wait_until_verified(push, outcome, model, get_file_hash(manifest))
+        pushed = await self._wait_until_verified(push, outcome, model, get_file_hash(manifest))
+        return replace(pushed, ignored=registered.ignored_list)
 
     async def compare(self, request: FolderRequest) -> tuple[PathState, list[FolderFile], bytes]:
         """Hash the folder; return what the registry has at its path, its files with their hashes, and its manifest.
@@ -185,19 +187,19 @@ class _FolderPusher(Pusher):
         listed = request.contents.files
         return await run_all([hash_file(each.path, each.file, each.identity.size) for each in listed])
 
-    async def _deliver(self, prepared: _Prepared) -> Model:
-        """Upload and register a folder; if uploads of an earlier run are gone, with new ones. Returns the model."""
+    async def _deliver(self, prepared: _Prepared) -> RegisteredModel:
+        """Upload and register a folder; if uploads of an earlier run are gone, with new ones."""
         push = prepared.request.push
         key = self._resume_store.compute_key(self._registry.url, self._registry.team, push.path_key, "folder")
         async with self._resume_store.lock(key) as is_locked:
             record = await open_record(self._records / f"{key}.folder", is_used=is_locked)
-            model = await self._register_with_record(prepared, record)
+            registered = await self._register_with_record(prepared, record)
             await record.delete()
             if is_locked:
                 await self._resume_store.delete(key)
-        return model
+        return registered
 
-    async def _register_with_record(self, prepared: _Prepared, record: FolderRecord) -> Model:
+    async def _register_with_record(self, prepared: _Prepared, record: FolderRecord) -> RegisteredModel:
         """Upload and register a folder; without the recorded uploads that the registry does not have any more.
 
         A refused registration removes the upload of the file that it names from the record, and leaves the others. A
@@ -207,15 +209,13 @@ class _FolderPusher(Pusher):
         for tries_left in (2, 1, 0) if record.storage_keys else (0,):
             await self._upload_missing(prepared, record)
             try:
-                created = await self._registry.create_model(_build_new_model(prepared, record.storage_keys))
+                return await self._registry.create_model(_build_new_model(prepared, record.storage_keys))
             except UNRESUMABLE_PROBLEMS + _UPLOAD_GONE as problem:
                 is_gone = isinstance(problem, _UPLOAD_GONE)
                 named = _find_named_contents(prepared, problem)
                 await record.forget(record.storage_keys if is_gone and tries_left == 1 else named)
                 if not (is_gone and tries_left):
                     raise
-            else:
-                return await self._registry.get_model(created.id)
         raise AssertionError("the last try returns or raises")
 
     async def _upload_missing(self, prepared: _Prepared, record: FolderRecord) -> None:

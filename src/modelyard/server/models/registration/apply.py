@@ -29,7 +29,7 @@ from modelyard.server.models.registration.folder_blobs import (
     use_file_uploads,
 )
 from modelyard.server.models.registration.folder_contents import CheckedFile
-from modelyard.server.models.registration.sent_fields import set_sent_fields
+from modelyard.server.models.registration.sent_fields import find_ignored_fields, set_sent_fields
 from modelyard.server.models.registration.target import decide_on_target, find_target
 from modelyard.server.models.repair import repair_versions_of_blob, repair_with_blobs
 from modelyard.server.models.replicas.labels import build_model_label_set
@@ -41,7 +41,7 @@ from modelyard.server.models.versions.states import find_version_with_hash
 from modelyard.server.teams.context import TeamContext, check_still_authorized
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
-from modelyard.wire.models import NewModel
+from modelyard.wire.models import IgnoredField, NewModel
 from modelyard.wire.paths import ModelPath
 from modelyard.wire.pickles.conversions import DerivedFrom
 
@@ -67,7 +67,8 @@ class Registration:
     @property
     def wanted(self) -> WantedContent:
         """The content that the request has for a model that exists."""
-        return WantedContent(self.new.file_hash, self.new.replaces is not None, self.new.expected_version)
+        new = self.new
+        return WantedContent(new.file_hash, new.file_size, new.replaces is not None, new.expected_version)
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,15 @@ class _Content:
 
 
 @dataclass(frozen=True)
-class RegisteredModel:
-    """The id of a registered model, and whether this request created it."""
+class Registered:
+    """The id of a registered model, whether this request created it, and which of its fields were not applied."""
 
     id: UUID
     is_new: bool
+    ignored: Sequence[IgnoredField] = ()
 
 
-def apply_registration(database: Database, team: TeamContext, registration: Registration) -> RegisteredModel:
+def apply_registration(database: Database, team: TeamContext, registration: Registration) -> Registered:
     """Create the model or version of a registration, or repair or return the existing one; all in one transaction.
 
     Fields of an existing model that the request has are set, unless the registration keeps its record. If existing
@@ -101,7 +103,8 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
 
     Raises:
         ModelPathTaken: a model with other content is at the path.
-        VersionConflict: the model has a newer version than the caller expects.
+        VersionConflict: the newest version of the model is not the one that the caller expects.
+        SizeMismatch: see ``check_size_of_hash``.
         UploadUsed: another request has registered the upload.
         UploadIncomplete: see ``decide_blob``.
         NotAModelFile: see ``check_known_content``.
@@ -118,7 +121,7 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
             check_no_folder_overlaps(session, team.team_id, registration.path, is_folder=is_folder)
             model_id = _create_model(session, team, registration)
             _record_source(session, team, session.get_one(ModelRow, model_id), 1, registration.derived_from)
-            return RegisteredModel(model_id, is_new=True)
+            return Registered(model_id, is_new=True)
         _check_same_kind(model, registration)
         decision = decide_on_target(session, team, model, registration.path, registration.wanted)
         if decision.action is RegistrationAction.ADD_VERSION:
@@ -129,7 +132,8 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
             set_sent_fields(session, team, model, registration.new, decision.version)
         number = decision.version or model.latest_version
         _record_source(session, team, model, number, registration.derived_from)
-        return RegisteredModel(model.id, is_new=False)
+        version = session.get_one(ModelVersionRow, (model.id, number))
+        return Registered(model.id, is_new=False, ignored=find_ignored_fields(model, version, registration.new))
 
 
 def apply_repeated_registration(
@@ -140,7 +144,7 @@ def apply_repeated_registration(
     registered_model_id: UUID | None,
     *,
     keeps_record: bool = False,
-) -> RegisteredModel:
+) -> Registered:
     """Return the model of an upload that was registered before, and set the fields that the request has.
 
     The model may have got the content from another upload.
@@ -159,7 +163,7 @@ def apply_repeated_registration(
             )
         if not keeps_record:
             set_sent_fields(session, team, model, new, version.number)
-        return RegisteredModel(model.id, is_new=False)
+        return Registered(model.id, is_new=False, ignored=find_ignored_fields(model, version, new))
 
 
 def _check_same_kind(model: ModelRow, registration: Registration) -> None:
@@ -296,7 +300,8 @@ def _repair_version(
         replace_folder_files(session, used.folder, model.id, number)
         update_folder_version(session, failed, "model.repaired", team.actor)
     else:
-        changed = {"storage_key": upload.storage_key, "facts": used.metadata}
+        # Of content that was never verified, the size was that of other bytes.
+        changed = {"storage_key": upload.storage_key, "file_size": used.blob.size, "facts": used.metadata}
         repair_versions_of_blob(session, used.blob, team.actor, failed.blob_id, changed)
     _repair_others(session, team, used)
     revisions.increment_revision(session, team.team_id, stored_bytes=used.added_bytes)

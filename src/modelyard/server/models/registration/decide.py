@@ -47,6 +47,7 @@ class ExistingVersion:
 
     number: int
     file_hash: str
+    file_size: int
     verification: str
     was_verified: bool
     was_current: bool
@@ -56,22 +57,25 @@ class ExistingVersion:
 class ExistingModel:
     """The model that a registration adds a version to, or else the one at its path.
 
-    ``shown`` is the version that the model's record shows, ``newest`` the one with the highest number.
+    ``shown`` is the version that the model's record shows, ``newest`` the one with the highest number outside the
+    trash, ``latest_version`` the highest number that any had.
     """
 
     shown: ExistingVersion
     newest: ExistingVersion
+    latest_version: int
 
 
 @dataclass(frozen=True)
 class WantedContent:
-    """The content that a request has for a model.
+    """The content that a request has for a model; ``file_size`` is None before it is known for certain.
 
     ``is_new_version``: it names the model that the content is the next version of, and may name the newest version that
     the caller has seen.
     """
 
     file_hash: str
+    file_size: int | None
     is_new_version: bool
     expected_version: int | None = None
 
@@ -137,6 +141,23 @@ def check_declared_sizes(presigned: int, registered: int) -> None:
     )
 
 
+def check_size_of_hash(version: ExistingVersion, wanted: WantedContent) -> None:
+    """Check that content with the hash of a version has its size, if the registry has read that content.
+
+    Raises:
+        SizeMismatch: it has another.
+    """
+    if wanted.file_size in (None, version.file_size) or not version.was_verified:
+        return
+    message = f"The content with this hash has {version.file_size} bytes, not {wanted.file_size}."
+    raise problems.SizeMismatch(
+        f"{message} Check the size and the hash of your file.",
+        known=version.file_size,
+        registered=wanted.file_size,
+        errors=[{"field": "file_size", "message": message}],
+    )
+
+
 def check_stored_size(stored: int, declared: int) -> None:
     """Check that the complete file in the store has the declared size.
 
@@ -179,17 +200,23 @@ def decide_registration(existing: ExistingModel, wanted: WantedContent) -> Regis
 
     Good bytes for content that was verified once leave the model what it is. A failed version that was never verified,
     or that was never current and is pushed as the next version again, becomes current by its repair.
+
+    Raises:
+        SizeMismatch: see ``check_size_of_hash``.
     """
     candidates = [existing.newest] if wanted.is_new_version else [existing.shown, existing.newest]
     for version in candidates:
         if version.file_hash == wanted.file_hash:
+            check_size_of_hash(version, wanted)
             if version.verification != "failed":
                 return RegistrationDecision(RegistrationAction.RETURN_EXISTING, version.number)
             becomes_current = not version.was_verified or (wanted.is_new_version and not version.was_current)
             return RegistrationDecision(RegistrationAction.REPAIR, version.number, changes_model=becomes_current)
     if not wanted.is_new_version:
         return RegistrationDecision(RegistrationAction.REFUSE_PATH)
-    if wanted.expected_version is not None and existing.newest.number > wanted.expected_version:
+    # A version that was deleted since is newer than all that there are.
+    expected_versions = range(existing.newest.number, existing.latest_version + 1)
+    if wanted.expected_version is not None and wanted.expected_version not in expected_versions:
         return RegistrationDecision(RegistrationAction.REFUSE_VERSION, changes_model=True)
     return RegistrationDecision(RegistrationAction.ADD_VERSION, changes_model=True)
 

@@ -15,7 +15,6 @@ from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.registration.decide import (
     UploadedContent,
-    check_declared_sizes,
     check_digest,
     check_stored_size,
 )
@@ -86,7 +85,6 @@ def load_folder(
         NotAModelFile, InvalidRequest: see ``load_manifest`` and ``check_contents``.
     """
     file_list = new.file_list or []
-    check_declared_sizes(loaded.upload.file_size, new.file_size)
     content = find_content(objects.store, loaded, new.file_size)
     check_stored_size(content.size, new.file_size)
     files = load_manifest(objects.store, content, new, path)

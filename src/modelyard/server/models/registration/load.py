@@ -9,7 +9,6 @@ from modelyard.server.inspection import inspector
 from modelyard.server.models.registration.decide import (
     UploadedContent,
     build_incomplete,
-    check_declared_sizes,
     check_stored_size,
 )
 from modelyard.server.storage.blob_store import BlobStore, Digest
@@ -52,11 +51,9 @@ def load_content(store: BlobStore, loaded: LoadedUpload, new: NewModel) -> Uploa
     Waits up to ``DIGEST_WAIT_SECONDS`` for a digest that the store is about to finish.
 
     Raises:
-        SizeMismatch: another size is declared here than at presign.
         UploadIncomplete: the content is missing, or has another size than declared.
         NotAModelFile: it is not a model file of the format of its path.
     """
-    check_declared_sizes(loaded.upload.file_size, new.file_size)
     content = find_content(store, loaded, new.file_size)
     check_stored_size(content.size, new.file_size)
     metadata = _inspect(store, content, new.model_path, loaded.pickle_policy)

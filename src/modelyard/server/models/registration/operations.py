@@ -9,13 +9,18 @@ from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.operations import check_may_change
 from modelyard.server.models.paths import check_model_type, check_no_folder_overlaps, validate_model_path
 from modelyard.server.models.registration.apply import (
-    RegisteredModel,
+    Registered,
     Registration,
     apply_registration,
     apply_repeated_registration,
 )
 from modelyard.server.models.registration.blobs import CheckedUpload
-from modelyard.server.models.registration.decide import WantedContent, check_digest, strip_hash_prefix
+from modelyard.server.models.registration.decide import (
+    WantedContent,
+    check_declared_sizes,
+    check_digest,
+    strip_hash_prefix,
+)
 from modelyard.server.models.registration.folder_contents import CheckedFile, check_folder_upload, load_folder
 from modelyard.server.models.registration.load import load_content, load_upload
 from modelyard.server.models.registration.target import decide_on_target, find_target
@@ -75,7 +80,9 @@ def _check_target(session: Session, team: TeamContext, path: ModelPath, new: Upl
     if existing is None:
         return
     if new.file_hash is not None:
-        decide_on_target(session, team, existing, path, WantedContent(new.file_hash, new.replaces is not None))
+        # Imports presign a guess of the size if their source does not say it.
+        wanted = WantedContent(new.file_hash, None, new.replaces is not None)
+        decide_on_target(session, team, existing, path, wanted)
     elif new.replaces is not None:
         check_may_change(team, existing)
 
@@ -88,7 +95,7 @@ def register_model(
     derived_from: DerivedFrom | None = None,
     *,
     keeps_record: bool = False,
-) -> RegisteredModel:
+) -> Registered:
     """Register an uploaded file or folder as a model or as a model's next version; a repeated request returns its id.
 
     A request with a file list is of a folder; the upload is that of its manifest.
@@ -102,14 +109,14 @@ def register_model(
         ModelPathRefused: the path or type is not allowed.
         ModelTypeUnknown: see ``check_model_type``.
         UploadNotFound: no upload of this team has this key.
-        SizeMismatch: another size is declared here than at presign.
+        SizeMismatch: another size is declared here than at presign, or see ``check_size_of_hash``.
         UploadIncomplete: the stored size differs from the declared one.
         NotAModelFile, HashMismatch: the content is not a model file, or not the declared one.
         ModelPathTaken: a model with other content is at this path.
         UploadUsed: the upload is registered as another model.
         InvalidRequest: the upload was presigned as a file of a folder, and this is none.
         VerificationQueueFull: the content has to be verified, and the queue is full.
-        VersionConflict: the model has a newer version than the caller expects.
+        VersionConflict: the newest version of the model is not the one that the caller expects.
         ModelNotFound, RoleTooLow, InvalidRequest: see ``apply_registration``.
     """
     path = validate_model_path(new.model_type, new.model_path)
@@ -123,6 +130,7 @@ def register_model(
         loaded = load_upload(session, team, new.storage_key)
         if loaded.upload.registered_at is None:
             check_model_type(session, team.team_id, new.model_type)
+    check_declared_sizes(loaded.upload.file_size, new.file_size)
     if loaded.upload.is_in_folder and new.file_list is None and loaded.upload.registered_at is None:
         message = "This upload was presigned with 'is_folder': only the registration of a folder may use it"
         raise problems.InvalidRequest.for_field("storage_key", message)
@@ -146,7 +154,7 @@ def register_model(
     return _apply_with_retry(objects, team, registration)
 
 
-def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Registration) -> RegisteredModel:
+def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Registration) -> Registered:
     """Apply a registration, once more if another request registers the same path or upload at the same time."""
     try:
         return apply_registration(objects.database, team, registration)

@@ -11,7 +11,7 @@ from modelyard.server.models.details import build_sidecar, update_details
 from modelyard.server.models.operations import check_may_change, get_changed_fields, may_change, set_fields
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
-from modelyard.wire.models import ModelNotes, NewModel
+from modelyard.wire.models import IgnoredField, ModelNotes, NewModel
 
 # Fields of the record that every registration sets, also one that adds a version or is repeated, if it has them.
 _RECORD_FIELDS = {"display_name", "tags", "required_labels", *ModelNotes.model_fields}
@@ -42,6 +42,18 @@ def set_sent_fields(session: Session, team: TeamContext, model: ModelRow, new: N
         existing.note = new.note
         facts = {"version": version, "note": new.note}
         audit.record(session, team.actor, team.team_id, "version.changed", model.id, **facts)
+
+
+def find_ignored_fields(model: ModelRow, version: ModelVersionRow, new: NewModel) -> list[IgnoredField]:
+    """Return the fields that the request has otherwise than the model and its version, and that no registration sets.
+
+    The optional ``models/`` before a path does not count. The name is none of them: a request says if it is to stay.
+    """
+    is_path_kept = model.model_path.removeprefix("models/") == new.model_path.removeprefix("models/")
+    path = model.model_path if not is_path_kept else new.model_path
+    kept = {"model_path": path, "model_type": model.model_type, "file_size": version.file_size}
+    fields = ((name, getattr(new, name), value) for name, value in kept.items())
+    return [IgnoredField(field=name, sent=sent, kept=value) for name, sent, value in fields if sent != value]
 
 
 def _set_sidecar(

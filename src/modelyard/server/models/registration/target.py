@@ -48,17 +48,19 @@ def decide_on_target(
     Raises:
         ModelPathTaken: the model has other content, and the request does not replace it.
         RoleTooLow: it would change the model, and the caller may not.
-        VersionConflict: the model has a newer version than the caller expects.
+        VersionConflict: the newest version of the model is not the one that the caller expects.
+        SizeMismatch: see ``check_size_of_hash``.
     """
     newest = find_newest_version(session, model.id)
-    existing = ExistingModel(_build_existing(find_shown_version(session, model)), _build_existing(newest))
+    shown = find_shown_version(session, model)
+    existing = ExistingModel(_build_existing(shown), _build_existing(newest), model.latest_version)
     decision = decide_registration(existing, wanted)
     if decision.action is RegistrationAction.REFUSE_PATH:
         raise build_path_taken(session, model, path, wanted.file_hash)
     if decision.changes_model:
         check_may_change(team, model)
     if decision.action is RegistrationAction.REFUSE_VERSION:
-        raise _build_version_conflict(newest)
+        raise _build_version_conflict(newest, wanted.expected_version)
     return decision
 
 
@@ -67,17 +69,20 @@ def _build_existing(version: ModelVersionRow) -> ExistingVersion:
     return ExistingVersion(
         version.number,
         version.file_hash,
+        version.file_size,
         version.verification,
         was_verified=version.verified_at is not None,
         was_current=version.promoted_at is not None,
     )
 
 
-def _build_version_conflict(newest: ModelVersionRow) -> problems.VersionConflict:
-    """Build the problem for a new version that is based on an older one than the newest."""
+def _build_version_conflict(newest: ModelVersionRow, expected: int | None) -> problems.VersionConflict:
+    """Build the problem for a new version that is based on another one than the newest."""
+    happened = f"{newest.creator_name} has uploaded version {newest.number} meanwhile."
+    if expected is not None and expected > newest.number:
+        happened = f"The model has no version {expected}: its newest is {newest.number}, by {newest.creator_name}."
     return problems.VersionConflict(
-        f"{newest.creator_name} has uploaded version {newest.number} meanwhile. Look at it, and push again if your file"
-        " should follow it.",
+        f"{happened} Look at it, and push again if your file should follow it.",
         version=newest.number,
         created_by=newest.creator_name,
         file_hash=newest.file_hash,
