@@ -3,6 +3,7 @@
 Each function returns a whole module of ``web/src/generated/``, in the format that the page's formatter demands.
 """
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, get_args
@@ -109,11 +110,12 @@ def build_paths() -> str:
 
 def build_names() -> str:
     """Return the rule of names that people choose, as regular expressions."""
-    from modelyard.wire.texts.rules import NAME_PATTERN, UNREADABLE
+    from modelyard.wire.texts.rules import NAME_PATTERN_OF_CODE_POINTS, UNREADABLE
 
+    pattern = re.sub("[\U00010000-\U0010ffff]", lambda found: f"\\u{{{ord(found[0]):x}}}", NAME_PATTERN_OF_CODE_POINTS)
     return build_module(
         ["wire/texts/rules.py"],
-        ("A regular expression of the names that can be read.", build_string("NAME_PATTERN", NAME_PATTERN)),
+        ("A regular expression of the names that can be read.", build_string("NAME_PATTERN", pattern)),
         (
             "A regular expression of each character that no name may have.",
             build_string("UNREADABLE_PATTERN", f"[{UNREADABLE}]"),

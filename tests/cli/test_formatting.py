@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.cli.terminal.formatting import (
+    count_columns,
     escape_unprintable,
     format_age,
     format_duration,
@@ -12,6 +13,8 @@ from modelyard.cli.terminal.formatting import (
     format_size,
 )
 from modelyard.wire.search.sizes import parse_size
+
+ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,12 @@ from modelyard.wire.search.sizes import parse_size
         ("gpj.\u202eknı", "gpj.\\u202eknı"),
         ("\udc80", "\\udc80"),
         ("墨 ink é", "墨 ink é"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        (ENGLAND, ENGLAND),
+        ("in\u200dk", "in\\u200dk"),
+        ("\x1b\u200d\x1b", "\\x1b\\u200d\\x1b"),
+        ("ink\U000e0067\U000e007f", "ink\\U000e0067\\U000e007f"),
     ],
 )
 def test_escape_unprintable_replaces_control_characters_and_direction_marks(text: str, escaped: str) -> None:
@@ -31,8 +40,14 @@ def test_escape_unprintable_replaces_control_characters_and_direction_marks(text
 
 
 @given(st.text())
-def test_escape_unprintable_result_is_printable_for_any_text(text: str) -> None:
-    assert all(letter.isprintable() for letter in escape_unprintable(text))
+def test_escape_unprintable_result_is_printable_but_for_joiners_and_tags_for_any_text(text: str) -> None:
+    unprintable = {letter for letter in escape_unprintable(text) if not letter.isprintable()}
+    assert unprintable <= {"\u200c", "\u200d", *ENGLAND}
+
+
+@pytest.mark.parametrize(("text", "columns"), [("ink", 3), ("墨", 2), ("e\u0301", 1), (ENGLAND, 2), ("❤\ufe0f", 1)])
+def test_count_columns_counts_no_joiners_tags_and_marks(text: str, columns: int) -> None:
+    assert count_columns(text) == columns
 
 
 @pytest.mark.parametrize(

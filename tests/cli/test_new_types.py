@@ -40,10 +40,13 @@ def test_push_new_type_in_terminal_asks_first(signed_in: Command, file: Path, an
     assert (signed_in("ls", "-q").out != "") == (answer == "y")
 
 
-def test_push_near_miss_of_known_type_exits_4_and_suggests_it(signed_in: Command, file: Path) -> None:
-    refused = signed_in("push", file, "--type", "lora")
+@pytest.mark.parametrize(("model_type", "known"), [("lora", "loras"), ("vea", "vae")])
+def test_push_near_miss_of_known_type_exits_4_and_suggests_it(
+    signed_in: Command, file: Path, model_type: str, known: str
+) -> None:
+    refused = signed_in("push", file, "--type", model_type)
     assert refused.code == 4
-    assert "--type loras" in refused.err
+    assert f"--type {known}" in refused.err
 
 
 def test_edit_to_new_type_in_script_exits_2_unless_new_type(signed_in: Command, process: Command, file: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from modelyard.wire.models import Tag
 from modelyard.wire.schemas import LongName, Name
-from modelyard.wire.texts.rules import NAME_PATTERN, clean_name
+from modelyard.wire.texts.rules import NAME_PATTERN, NAME_PATTERN_OF_CODE_POINTS, clean_name
 
 CASES = json.loads(Path(__file__).with_name("name_cases.json").read_text(encoding="utf-8"))
 NAME_TYPES = pytest.mark.parametrize("name_type", [LongName, Tag, Name], ids=["model name", "tag", "name"])
@@ -46,8 +46,20 @@ def test_text_of_any_length_is_checked_in_linear_time(name_type: Any) -> None:
 @NAME_TYPES
 def test_published_pattern_is_the_rule(name_type: Any) -> None:
     assert TypeAdapter(name_type).json_schema()["pattern"] == NAME_PATTERN
-    assert all(re.search(NAME_PATTERN, text) for text in CASES["accepted"])
-    assert not any(re.fullmatch(NAME_PATTERN, text) for text in CASES["unreadable"] + CASES["invisible"])
+
+
+@pytest.mark.parametrize("pattern", [NAME_PATTERN, NAME_PATTERN_OF_CODE_POINTS])
+def test_patterns_match_names_and_no_others_but_the_published_one_knows_no_character_above_ffff(pattern: str) -> None:
+    invisible = [each for each in CASES["invisible"] if pattern != NAME_PATTERN or max(each) <= "\uffff"]
+    assert all(re.search(pattern, text) for text in CASES["accepted"])
+    assert not any(re.fullmatch(pattern, text) for text in CASES["unreadable"] + invisible)
+
+
+@pytest.mark.parametrize("pattern", [NAME_PATTERN, NAME_PATTERN_OF_CODE_POINTS])
+@pytest.mark.parametrize("text", ["a" * 200_000 + "\n", "\u200b" * 200_000, " " * 100_000 + "a" * 100_000 + "\n"])
+def test_patterns_match_in_linear_time(pattern: str, text: str) -> None:
+    """A pattern that goes back from the end again and again would take minutes."""
+    assert re.fullmatch(pattern, text) is None
 
 
 @pytest.mark.parametrize(("text", "name"), CASES["cleaned"], ids=ascii)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from modelyard.wire.texts.invisible_characters import replace_unprintable
+
 _MAX_LENGTH = 600
 
 
 def printable(text: str) -> str:
-    """Return the text with non-printable characters replaced; the middle is cut out above 600 characters."""
-    clean = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    """Return the text with unprintable characters replaced; the middle is cut out above 600 characters."""
+    clean = replace_unprintable(text, lambda _: "\N{REPLACEMENT CHARACTER}")
     return clean if len(clean) <= _MAX_LENGTH else f"{clean[: _MAX_LENGTH // 2]}…{clean[-_MAX_LENGTH // 2 :]}"
 
 

@@ -94,7 +94,7 @@ NODE_FOLDERS = (
 )
 
 _separators = re.compile(r"[-_. ]+")
-# Shorter names are too similar to each other: `doras` need not be a typo of `loras`.
+# Shorter names are too similar to each other: `doras` need not be a typo of `loras`. But letters get swapped.
 _MIN_TYPO_LENGTH = 6
 _node_folders = {folder.name.casefold(): folder for folder in NODE_FOLDERS}
 
@@ -113,19 +113,25 @@ def _normalize(name: str) -> str:
 
 
 def _is_one_letter_off(one: str, other: str) -> bool:
-    """Return whether two texts differ in one letter, inserted, missing or changed, or in two swapped ones; no digit."""
+    """Return whether two texts differ in one letter: inserted, missing or changed; no digit."""
+    rest, other_rest = _cut_common_start(one, other)
+    if any(map(str.isdigit, rest[:1] + other_rest[:1])):
+        return False
+    return rest[1:] == other_rest or rest == other_rest[1:] or rest[1:] == other_rest[1:]
+
+
+def _are_letters_swapped(one: str, other: str) -> bool:
+    """Return whether two texts differ in two neighboring letters that are swapped; none is a digit."""
+    rest, other_rest = _cut_common_start(one, other)
+    return rest[:2].isalpha() and rest[:2] == other_rest[1::-1] and rest[2:] == other_rest[2:]
+
+
+def _cut_common_start(one: str, other: str) -> tuple[str, str]:
+    """Return what follows in two texts after the letters with which both begin."""
     start = next((index for index, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1), None)
     if start is None:
         start = min(len(one), len(other))
-    rest, other_rest = one[start:], other[start:]
-    if any(map(str.isdigit, rest[:1] + other_rest[:1])):
-        return False
-    return (
-        rest[1:] == other_rest
-        or rest == other_rest[1:]
-        or rest[1:] == other_rest[1:]
-        or (rest[:2] == other_rest[1::-1] and rest[2:] == other_rest[2:])
-    )
+    return one[start:], other[start:]
 
 
 def is_known_folder(name: str) -> bool:
@@ -136,17 +142,21 @@ def is_known_folder(name: str) -> bool:
 def suggest_folder(name: str) -> str | None:
     """Return the known folder of which an unknown name is a near miss; None for a known name, or a new one.
 
-    A near miss has another case, plural or separator, or differs from a folder of ComfyUI in one letter. Digits have to
-    be equal: ``depthanything2`` is another folder than ``depthanything3``.
+    A near miss has another case, plural or separator, or differs from a folder of ComfyUI in two swapped letters or, if
+    it is long enough, in one letter. Digits have to be equal: ``depthanything2`` is another folder than
+    ``depthanything3``.
     """
     if is_known_folder(name):
         return None
     spelling = _normalize(name)
     if spelling in _folders_by_spelling:
         return _folders_by_spelling[spelling]
-    if len(spelling) < _MIN_TYPO_LENGTH:
-        return None
-    return next((folder for folder in CORE_FOLDERS if _is_one_letter_off(spelling, _normalize(folder))), None)
+    is_long = len(spelling) >= _MIN_TYPO_LENGTH
+    for folder in CORE_FOLDERS:
+        known = _normalize(folder)
+        if _are_letters_swapped(spelling, known) or (is_long and _is_one_letter_off(spelling, known)):
+            return folder
+    return None
 
 
 # Short names of node folders, such as `blip`, have too many neighbors. A folder of ComfyUI takes precedence.

@@ -10,8 +10,9 @@ from modelyard.server.teams.tables import TeamRow
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
 CONTENT = make_model_file()
-UNREADABLE = ["   ", "\u200d", "a\u202eb", "\u2066a\u2069", "a\nb", "a\x85b"]
-READABLE = ["می\u200cخواهم", "👩\u200d🚀", "❤\ufe0f"]
+TAGS = "\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+UNREADABLE = ["   ", "\u200d", TAGS, "\U000e0100", "a\u202eb", "\u2066a\u2069", "a\nb", "a\x85b"]
+READABLE = ["می\u200cخواهم", "👩\u200d🚀", "❤\ufe0f", f"🏴{TAGS}"]
 NAMES = pytest.mark.parametrize("name", UNREADABLE, ids=ascii)
 FIELDS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("POST", "/teams", "display_name", {}),
@@ -68,6 +69,7 @@ def test_name_with_joiners_or_variation_selectors_is_stored_as_sent(team: ApiCal
     assert (model["display_name"], model["tags"]) == (name, [name])
     assert team.put("/teams/current", display_name=name).status_code == 200
     assert team.get("/teams/current").json()["display_name"] == name
+    assert team.post("/credentials", kind="agent", display_name=name).status_code == 201
 
 
 def test_rows_with_unreadable_names_are_returned_listed_and_changed(shared_registry: Harness, team: ApiCaller) -> None:

@@ -13,7 +13,14 @@ from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 CONTENT = make_model_file()
 NEAR_MISSES = pytest.mark.parametrize(
     ("model_type", "suggestion"),
-    [("lora", "loras"), ("Checkpoints", "checkpoints"), ("checkpoint", "checkpoints"), ("controlnets", "controlnet")],
+    [
+        ("lora", "loras"),
+        ("vea", "vae"),
+        ("loars", "loras"),
+        ("Checkpoints", "checkpoints"),
+        ("checkpoint", "checkpoints"),
+        ("controlnets", "controlnet"),
+    ],
 )
 NEW_TYPE = "our_masks"
 

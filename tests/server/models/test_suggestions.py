@@ -27,6 +27,8 @@ def named_team(shared_registry: Harness) -> ApiCaller:
         ("tag:portait", "tag:portrait"),
         ("tag:old", 'tag:"old one"'),
         ("type:lorsa wash", "type:loras wash"),
+        ("type:vea", "type:vae"),
+        ("type:unte", None),
         ("watercolor type:vae", None),
         ("-portrait watercolor", None),
         ("zzzyzx", None),

@@ -14,6 +14,7 @@ from uuid import UUID
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.wire.agents.heartbeats import ReportedModel
 from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES, ModelState
+from modelyard.wire.texts.invisible_characters import replace_unprintable
 
 _MAX_TEXT_LENGTH = 2000
 # A registry reads bodies of at most 1 MiB; a state takes this many bytes besides its reason.
@@ -186,7 +187,7 @@ class Reports:
 
 def to_report_text(text: str) -> str:
     """Return a text as a heartbeat can carry it: unprintable characters replaced, and at most 2000 characters."""
-    clean = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    clean = replace_unprintable(text, lambda _: "\N{REPLACEMENT CHARACTER}")
     return clean if len(clean) <= _MAX_TEXT_LENGTH else f"{clean[: _MAX_TEXT_LENGTH - 1]}…"
 
 

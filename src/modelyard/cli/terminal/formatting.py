@@ -6,13 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from modelyard.comfyui.quoting import counted
+from modelyard.wire.texts.invisible_characters import replace_unprintable
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def escape_unprintable(text: str) -> str:
-    """Replace unprintable characters, such as newlines, control codes and direction marks, by Python escapes."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    """Replace unprintable characters, such as newlines, control codes and direction marks, by Python escapes.
+
+    The joiners of emoji and words, and the tags of flags, stay.
+    """
+    return replace_unprintable(text, lambda letter: letter.encode("unicode_escape").decode())
 
 
 def format_size(count: int) -> str:
@@ -63,9 +67,9 @@ def format_duration(seconds: float) -> str:
 
 
 def count_columns(text: str) -> int:
-    """Count the terminal columns of a text: wide characters take two, combining ones none."""
+    """Count the terminal columns of a text: wide characters take two, combining ones, joiners and tags none."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+    return len(text) + wide - sum(unicodedata.category(letter) in ("Mn", "Me", "Cf") for letter in text)
 
 
 def format_fields(pairs: Sequence[tuple[str, str]]) -> list[str]:

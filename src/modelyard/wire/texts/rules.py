@@ -11,29 +11,48 @@ from modelyard.wire.texts.invisible_characters import has_invisible_characters
 # contain tabs and newlines.
 LINE_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 NOTE_PATTERN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
-# Written out because `\s` differs between regular expression dialects, and the patterns are published in OpenAPI.
-INVISIBLE = (
-    r"\x00-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
-    r"\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-)
 # What breaks a line, or changes the direction of the text around it (overrides, embeddings and isolates).
 UNREADABLE = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
-# At least one visible character, and none of those. Joiners and variation selectors may be anywhere beside it.
-NAME_PATTERN = rf"^[^{UNREADABLE}]*[^{INVISIBLE}][^{UNREADABLE}]*$"
+# Other characters that are rendered as nothing. Written out because `\s` differs between regular expression dialects,
+# and the patterns are published in OpenAPI.
+_BLANK = (
+    r"\x20\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u202f\u205f-\u2065\u206a-\u206f"
+    r"\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+)
+INVISIBLE = _BLANK + UNREADABLE
+# Those above U+FFFF: fillers, format controls of scripts and music, tags and further variation selectors.
+_BLANK_ABOVE = (
+    "\U00013430-\U00013440\U00016fe4\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+
+
+def _build_name_pattern(blank: str) -> str:
+    """Build the pattern of texts with at least one visible character, and without unreadable ones.
+
+    The first visible character is where the blank ones end, so that a match takes linear time in every dialect.
+    """
+    return rf"^[{blank}]*[^{blank}{UNREADABLE}][^{UNREADABLE}]*$"
+
+
+# Of characters up to U+FFFF: dialects write those above differently, or compare halves of them. `check_is_readable` has
+# the whole rule.
+NAME_PATTERN = _build_name_pattern(_BLANK)
+# The whole rule, for dialects that compare code points.
+NAME_PATTERN_OF_CODE_POINTS = _build_name_pattern(_BLANK + _BLANK_ABOVE)
 # RFC 5321 allows 254 bytes. Checks only for one "@" between non-blank text: only a mail shows whether it exists.
 EMAIL_PATTERN = rf"^[^@{INVISIBLE}]+@[^@{INVISIBLE}]+$"
 
 Text = TypeVar("Text")
 
 _unreadable = re.compile(f"[{UNREADABLE}]")
-_visible = re.compile(f"[^{INVISIBLE}]")
+_visible = re.compile(f"[^{INVISIBLE}{_BLANK_ABOVE}]")
 
 
 def check_is_readable(value: object) -> object:
-    """Return the value; raise a readable error for a text that does not match ``NAME_PATTERN``.
+    """Return the value; raise a readable error for a text with nothing visible, or with unreadable characters.
 
-    An empty text passes: its length is checked elsewhere. It may have any length here, for which a match of the pattern
-    would take time that grows with its square.
+    An empty text passes: its length is checked elsewhere. Joiners, tags and variation selectors may be anywhere beside
+    a visible character.
     """
     if not isinstance(value, str) or not value:
         return value

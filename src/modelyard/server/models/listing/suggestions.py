@@ -14,6 +14,7 @@ from modelyard.server.models.search_text import START, fold_value
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.model_filter import FacetQuery, ModelFilter
+from modelyard.wire.model_folders import suggest_folder
 from modelyard.wire.search.grammar import SearchToken, quote_word, split_search, write_condition
 from modelyard.wire.search.values import MAX_SEARCH_LENGTH
 
@@ -53,6 +54,8 @@ def _iterate_similar(session: Session, team: TeamContext, token: SearchToken) ->
         case "" if SHORTEST_WORD <= len(value) <= LONGEST_WORD:
             yield from _list_similar_words(session, team, fold_value(value))
         case "type" | "base" | "tag" | "by":
+            if token.key == "type" and (folder := suggest_folder(value)) is not None:
+                yield write_condition("type", folder)
             query = FacetQuery(facet=token.key)
             begun = count_facets(session, team, query.model_copy(update={"prefix": value})).facet_list[0]
             common = count_facets(session, team, query).facet_list[0]
