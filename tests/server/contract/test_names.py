@@ -4,8 +4,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 
 from modelyard.server.models.tables import ModelRow
+from modelyard.server.settings import Settings
 from modelyard.server.teams.tables import TeamRow
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
@@ -61,6 +63,13 @@ def test_model_unreadable_name_or_tag_returns_422_in_registration_and_change(tea
     model_id = team.register(CONTENT)
     assert list_error_fields(team.put(f"/models/{model_id}", display_name=name)) == ["display_name"]
     assert list_error_fields(team.put(f"/models/{model_id}", tags=[name])) == ["tags.0"]
+
+
+@NAMES
+def test_setting_of_the_first_teams_name_unreadable_is_rejected(name: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(team_name=name)
+    assert [error["loc"] for error in refused.value.errors()] == [("team_name",)]
 
 
 @pytest.mark.parametrize("name", READABLE, ids=ascii)

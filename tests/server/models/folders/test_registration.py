@@ -41,6 +41,14 @@ def test_register_folder_again_returns_the_same_model(team: ApiCaller) -> None:
     assert push(team, make_folder()).json()["id"] == first.json()["id"]
 
 
+def test_replace_folder_that_keeps_its_name_does_not_undo_a_rename(team: ApiCaller) -> None:
+    model_id = register(team, make_folder("ink"))
+    body = build_body(team, make_folder("oil"), replaces=model_id, keeps_name=True)
+    team.put(f"/models/{model_id}", display_name="renamed meanwhile")
+    assert team.post("/models", **body).status_code == 200
+    assert team.get(f"/models/{model_id}").json()["display_name"] == "renamed meanwhile"
+
+
 def test_register_other_content_at_the_path_is_refused_without_replaces(team: ApiCaller) -> None:
     register(team, make_folder("ink"))
 
