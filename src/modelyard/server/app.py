@@ -162,7 +162,9 @@ def _attach_resources(app: FastAPI, resources: Resources, desired_counts: Desire
 def _build_object_checks(resources: Resources, store: BlobStore, metrics: Metrics) -> ObjectChecks:
     """Build the checks before a download: local files are checked each time, a bucket's objects through a cache."""
     stat_cache = StatCache(store) if store.is_remote else None
-    return ObjectChecks(resources.database, store, metrics, resources.recheck_requests, stat_cache)
+    checks = ObjectChecks(resources.database, store, metrics, resources.recheck_requests, stat_cache)
+    resources.database.add_subscriber(checks.on_announcement)
+    return checks
 
 
 def begin_stop(app: FastAPI) -> None:

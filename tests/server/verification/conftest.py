@@ -1,6 +1,6 @@
 """Registries without jobs, in which a test runs verification itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,10 @@ from tests.server.harness import Harness
 from tests.server.verification.faulty_store import FaultyStore
 from tests.server.verification.machine_content import OLD
 from tests.server.verification.unverified_team import UnverifiedTeam
+
+HASHED_BY_STORE = "hashed by a folder store"
+# A team without jobs, and how content is pushed to it.
+Pushing = tuple[UnverifiedTeam, Callable[..., str]]
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +80,15 @@ def old(unverified: UnverifiedTeam) -> str:
     model_id = unverified.register(OLD)
     unverified.verify_all()
     return model_id
+
+
+@pytest.fixture(params=[HASHED_BY_STORE, "hashed by verification"])
+def hashing(request: pytest.FixtureRequest, environments: Environments, tmp_path: Path) -> Iterator[Pushing]:
+    """A registry without jobs, and how content is pushed to it."""
+    with (
+        environments.create_settings(tmp_path) as settings,
+        open_resources(settings, Identity(CHEAP), PATIENT) as resources,
+        Harness.without_jobs(resources) as registry,
+    ):
+        team = UnverifiedTeam(registry)
+        yield team, team.owner.register if request.param == HASHED_BY_STORE else team.register

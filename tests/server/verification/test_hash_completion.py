@@ -10,20 +10,28 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, select, update
 
 from modelyard.server.database.base import now
 from modelyard.server.leases import JobLease
 from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.storage.blob_store import StoreUnavailable
 from modelyard.server.storage.digest import ReadStopped
+from modelyard.server.uploads.content_hashes import ContentHasher
 from modelyard.server.uploads.tables import BlobRow
-from modelyard.server.verification.content_hashes import ContentHasher
 from modelyard.server.verification.examine import SMALL_BYTES
 from modelyard.server.verification.hash_completion import RETRY_PAUSE, HashCompleter
 from tests.server.harness import hash_of, make_model_file
+from tests.server.models.folders import folder_push
+from tests.server.verification.conftest import Pushing
 from tests.server.verification.faulty_store import FaultyStore
-from tests.server.verification.test_scrub import FAST_RATE, flip_last_bit, register_verified, replace_stored_object
+from tests.server.verification.test_scrub import (
+    FAST_RATE,
+    flip_last_bit,
+    register_verified,
+    replace_stored_object,
+    scrub,
+)
 from tests.server.verification.unverified_team import CONTENT, UnverifiedTeam
 
 LARGE = make_model_file("large", SMALL_BYTES + 1)
@@ -67,6 +75,42 @@ def register_unhashed(unverified: UnverifiedTeam, content: bytes = CONTENT, path
 def test_verification_of_large_file_computes_autov1_only(unverified: UnverifiedTeam) -> None:
     model_id = register_verified(unverified, LARGE)
     assert get_hashes(unverified, model_id) == (compute_expected(LARGE)[0], None, None)
+
+
+def test_verified_file_has_autov1_also_if_the_store_has_hashed_it(hashing: Pushing) -> None:
+    team, push = hashing
+    model_id = push(LARGE)
+    if team.state(model_id) != "verified":
+        team.verify_all()
+    assert get_hashes(team, model_id)[0] == compute_expected(LARGE)[0]
+
+
+def test_verified_file_of_folder_has_autov1_also_if_the_store_has_hashed_it(hashing: Pushing) -> None:
+    team, _ = hashing
+    folder_push.register(team.owner, folder_push.make_folder() | {"unet/model.safetensors": LARGE})
+    team.verify_all()
+    with team.resources.database.reading() as session:
+        found = session.scalars(select(BlobRow.autov1).where(BlobRow.sha256 == hash_of(LARGE)[7:])).all()
+    assert found == [compute_expected(LARGE)[0]]
+
+
+def test_copy_of_an_overwritable_store_has_autov1(overwritable: UnverifiedTeam) -> None:
+    assert get_hashes(overwritable, register_verified(overwritable, LARGE))[0] == compute_expected(LARGE)[0]
+
+
+def test_repaired_file_of_older_release_has_autov1(unverified: UnverifiedTeam) -> None:
+    model_id = register_verified(unverified, LARGE)
+    key = unverified.blob(model_id).store_key
+    change_blobs(unverified, BlobRow.store_key == key, autov1=None)
+    replace_stored_object(unverified.resources, key, None)
+    unverified.age(8)
+    scrub(unverified)
+    assert unverified.state(model_id) == "failed"
+    replace_stored_object(unverified.resources, key, LARGE)
+    unverified.age(1.1)
+    scrub(unverified)
+    assert unverified.state(model_id) == "verified"
+    assert get_hashes(unverified, model_id)[0] == compute_expected(LARGE)[0]
 
 
 def test_verification_of_small_file_computes_all_hashes(unverified: UnverifiedTeam) -> None:

@@ -98,11 +98,15 @@ class Database:
         ``notify`` is called after each commit whose transaction announced something, with the set of announcements, in
         the thread that wrote: so it must be quick and not raise.
         """
-        self._subscribers = [*self._subscribers, notify]
+        self.add_subscriber(notify)
         try:
             yield
         finally:
             self._subscribers = [other for other in self._subscribers if other is not notify]
+
+    def add_subscriber(self, notify: Subscriber) -> None:
+        """Subscribe to the announcements for as long as the database is open; see ``subscribe``."""
+        self._subscribers = [*self._subscribers, notify]
 
     @contextmanager
     def _forbid_nested_writing(self) -> Iterator[None]:

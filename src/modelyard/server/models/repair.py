@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
-from modelyard.server.database.session import split_ids
-from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.database.base import now
+from modelyard.server.database.session import execute_and_count, split_ids
+from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.versions.folder_states import repair_folder_files, update_folder_versions
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
-from modelyard.server.uploads.tables import FAILED, BlobRow
+from modelyard.server.uploads.tables import DOUBTFUL, FAILED, BlobRow, UploadRow
 
 # These were verified once, so their content has the format of their path, and only the hash must be equal.
 _DAMAGED = select(ModelVersionRow).where(
@@ -65,13 +66,37 @@ def repair_damaged_versions(session: Session, blob: BlobRow, actor: audit.Actor)
 def repair_with_blobs(session: Session, blobs: Sequence[BlobRow], actor: audit.Actor) -> None:
     """Repair the team's damaged versions with the content of those new ``blobs`` that are verified.
 
-    The caller increments the team's revision.
+    Doubtful blobs with that content are replaced as well. The caller increments the team's revision.
     """
-    verified = {blob.sha256: blob for blob in blobs if blob.verification == "verified"}
+    verified = {blob.sha256: blob for blob in blobs if blob.verification == "verified" and not blob.is_doubtful}
     for part in split_ids(sorted(verified)):
         is_failed = BlobRow.team_id == verified[part[0]].team_id, BlobRow.sha256.in_(part), FAILED
         for sha256 in session.scalars(select(BlobRow.sha256).where(*is_failed).distinct()).all():
             repair_damaged_versions(session, verified[sha256], actor)
+    replace_doubtful_blobs(session, list(verified.values()))
+
+
+def replace_doubtful_blobs(session: Session, blobs: Sequence[BlobRow]) -> None:
+    """Let all that uses the team's doubtful blobs use those of the verified ``blobs`` with the same content instead.
+
+    No state changes by that. Garbage collection deletes the doubtful blobs, also if their objects turn out intact.
+    """
+    by_content = {(blob.sha256, blob.size): blob for blob in blobs}
+    for part in split_ids(sorted({blob.sha256 for blob in blobs})):
+        doubtful = select(BlobRow).where(BlobRow.team_id == blobs[0].team_id, BlobRow.sha256.in_(part), DOUBTFUL)
+        for blob in session.scalars(doubtful).all():
+            kept = by_content.get((blob.sha256, blob.size))
+            if kept is not None and kept.id != blob.id:
+                use_other_blob(session, blob, kept)
+                blob.unused_since = now()
+
+
+def use_other_blob(session: Session, blob: BlobRow, kept: BlobRow) -> None:
+    """Point the versions, files and uploads with a blob to ``kept``, which has the same content."""
+    session.flush()
+    for table in (ModelVersionRow, ModelRow, UploadRow, FolderFileRow):
+        execute_and_count(session, update(table).where(table.blob_id == blob.id).values(blob_id=kept.id))
+    kept.unused_since = None
 
 
 def _repair(session: Session, version: ModelVersionRow, blob: BlobRow, actor: audit.Actor) -> None:

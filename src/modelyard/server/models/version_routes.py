@@ -9,7 +9,7 @@ from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
 from modelyard.server.http.problems import answers
-from modelyard.server.models.downloads import find_intact_version
+from modelyard.server.models import activation
 from modelyard.server.models.operations import parse_model_id
 from modelyard.server.models.routes import Objects
 from modelyard.server.models.versions import operations
@@ -76,13 +76,10 @@ def update_version(
     operation_id="activate_version",
     responses=answers(*FIND_PROBLEMS, problems.ModelNotVerified, problems.ModelDamaged),
 )
-def activate_version(model_id: PathId, version: PathVersion, team: Activating, database: Db, objects: Objects) -> Done:
+def activate_version(model_id: PathId, version: PathVersion, team: Activating, objects: Objects) -> Done:
     """Make a version the current one, which machines get."""
     number = operations.parse_version_number(version)
-    # Before the transaction, since it calls the store: machines must not be sent to content that is gone.
-    find_intact_version(objects, team, parse_model_id(model_id), number)
-    with database.writing(team.team_id) as session:
-        operations.activate_version(session, team, parse_model_id(model_id), number)
+    activation.activate_version(objects, team, parse_model_id(model_id), number)
     return Done()
 
 

@@ -20,7 +20,7 @@ from modelyard.server.previews.extraction import PreviewExtractor
 from modelyard.server.resources import Resources
 from modelyard.server.scheduler.job import Job, build_exclusive_job, build_paged_job, leased, run_pages
 from modelyard.server.teams.quota_events import record_quota_events
-from modelyard.server.uploads.operations import BLOB_PENDING
+from modelyard.server.uploads.content_states import BLOB_PENDING
 from modelyard.server.verification.hash_completion import HashCompleter
 from modelyard.server.verification.reinspection import Reinspector
 from modelyard.server.verification.scrub import RECHECK_RATE, Scrubber

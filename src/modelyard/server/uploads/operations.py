@@ -12,20 +12,19 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.server import revisions
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.session import announce, get_table, insert_rows
+from modelyard.server.database.session import get_table, insert_rows
 from modelyard.server.settings import Settings
-from modelyard.server.storage.blob_store import BlobStore, SignedRequest, StoredObject, is_storage_key
+from modelyard.server.storage.blob_store import BlobStore, SignedRequest, is_storage_key
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import get_team_row
-from modelyard.server.uploads.tables import BlobRow, UploadRow
+from modelyard.server.uploads.content_states import ContentState, set_content_state
+from modelyard.server.uploads.tables import DOUBTFUL, BlobRow, UploadRow
 from modelyard.wire import problems
 from modelyard.wire.uploads import MULTIPART_ABOVE_BYTES, UploadRequest
 
 PUT_URL_LIFETIME = timedelta(hours=1)
 # A folder is registered once all of its files are uploaded: a team may have so many times more of such uploads.
 FOLDER_UPLOADS = 25
-# Announced within this process when a blob is added to the verification queue.
-BLOB_PENDING = "blob-pending"
 
 # Built once, since building a statement costs more than running it.
 _BY_KEY = select(UploadRow).where(UploadRow.storage_key == bindparam("key"), UploadRow.team_id == bindparam("team"))
@@ -37,6 +36,7 @@ _VERIFIED_BLOB = (
         BlobRow.size == bindparam("size"),
         BlobRow.verification == "verified",
     )
+    .order_by(case((DOUBTFUL, 1), else_=0))
     .limit(1)
 )
 _uploads = get_table(UploadRow)
@@ -59,7 +59,7 @@ _RESERVED_CONTENT = case(
 
 # The columns of a new blob without a constant default.
 _BLOB_COLUMNS = (
-    *("id", "team_id", "person_id", "sha256", "blake3", "size", "store_key"),
+    *("id", "team_id", "person_id", "sha256", "blake3", "autov1", "size", "store_key"),
     *("verification", "checked_at", "verified_at", "stored_version"),
 )
 
@@ -138,9 +138,12 @@ def presign_put(store: BlobStore, upload: UploadRow) -> SignedRequest:
 
 
 def _find_candidate_blob(session: Session, team_id: UUID, new: UploadRequest) -> BlobRow | None:
-    """Return the team's verified blob with the new file's hash and size; without a hash, any with its size."""
+    """Return the team's verified blob with the new file's hash and size; without a hash, any with its size.
+
+    A doubtful one is none of the content: its bytes are taken once more.
+    """
     if new.file_hash is not None:
-        return find_verified_blob(session, team_id, new.file_hash.removeprefix("sha256:"), new.file_size)
+        return find_trusted_blob(session, team_id, new.file_hash.removeprefix("sha256:"), new.file_size)
     same_size = select(BlobRow).where(
         BlobRow.team_id == team_id, BlobRow.size == new.file_size, BlobRow.verification == "verified"
     )
@@ -327,52 +330,47 @@ def count_arrived_bytes(store: BlobStore, upload: UploadRow) -> int:
     return sum(part.size for part in store.list_parts(upload.storage_key, upload.multipart_id))
 
 
-def insert_blob(session: Session, upload: UploadRow, sha256: str, stored: StoredObject) -> BlobRow:
+def insert_blob(session: Session, upload: UploadRow, sha256: str, state: ContentState) -> BlobRow:
     """Insert a blob for an upload's content; see ``build_blob`` and ``insert_blobs``."""
-    blob = build_blob(upload, sha256, stored)
+    blob = build_blob(session, upload, sha256, state)
     insert_blobs(session, [blob])
     return blob
 
 
-def build_blob(upload: UploadRow, sha256: str, stored: StoredObject) -> BlobRow:
-    """Build the row of a blob for an upload's content: verified if ``stored`` has a digest, else pending."""
-    digest = stored.digest
-    moment = None if digest is None else now()
-    return BlobRow(
+def build_blob(session: Session, upload: UploadRow, sha256: str, state: ContentState) -> BlobRow:
+    """Build the row of a blob for an upload's content, which ``insert_blobs`` inserts in this transaction.
+
+    A pending blob wakes this process's verification at commit.
+    """
+    blob = BlobRow(
         id=new_id(),
         team_id=upload.team_id,
         person_id=upload.person_id,
         sha256=sha256,
-        blake3=None if digest is None else digest.blake3,
         size=upload.file_size,
         store_key=upload.storage_key,
-        verification="pending" if digest is None else "verified",
-        checked_at=moment,
-        verified_at=moment,
-        stored_version=None if digest is None else stored.version,
     )
+    set_content_state(session, blob, state)
+    return blob
 
 
 def insert_blobs(session: Session, blobs: Sequence[BlobRow]) -> None:
     """Insert rows of ``build_blob`` with one statement; they are not attached to the session: changes are not stored.
 
-    A pending blob wakes this process's verification at commit. The caller adds the sizes to the team's stored bytes.
+    The caller adds the sizes to the team's stored bytes.
     """
     insert_rows(session, BlobRow, [{name: getattr(blob, name) for name in _BLOB_COLUMNS} for blob in blobs])
-    if any(blob.verification == "pending" for blob in blobs):
-        announce(session, BLOB_PENDING)
-
-
-def queue_for_verification(session: Session, blob: BlobRow) -> None:
-    """Put a blob back into the verification queue: no model has its metadata, or its refusal is not valid any more."""
-    blob.verification = "pending"
-    blob.checked_at = blob.verified_at = None
-    announce(session, BLOB_PENDING)
 
 
 def find_verified_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
-    """Return a verified blob of the team with this hash and size, or None; there may be several."""
+    """Return a verified blob of the team with this hash and size, or None; of several, one that is not doubtful."""
     return session.scalars(_VERIFIED_BLOB, {"team": team_id, "sha256": sha256, "size": size}).first()
+
+
+def find_trusted_blob(session: Session, team_id: UUID, sha256: str, size: int) -> BlobRow | None:
+    """Return a verified blob of the team with this hash and size that is not doubtful, or None."""
+    blob = find_verified_blob(session, team_id, sha256, size)
+    return None if blob is None or blob.is_doubtful else blob
 
 
 def find_verified_size(session: Session, team_id: UUID, sha256: str) -> int | None:

@@ -18,6 +18,8 @@ PENDING = text("verification = 'pending'")
 PENDING_ORDER = "team_id", "person_id", "tries", "created_at"
 FAILED = text("verification = 'failed'")
 RECHECK = text("recheck_since IS NOT NULL")
+# See ``BlobRow.is_doubtful``.
+DOUBTFUL = text("verification = 'verified' AND recheck_since IS NOT NULL AND stored_version IS NOT NULL")
 # The release of the inspection whose results are stored. Raised when it finds more in a file: files that were inspected
 # by an older one are inspected again, see ``verification.reinspection``.
 INSPECTION = 1
@@ -85,6 +87,15 @@ class BlobRow(Row):
     recheck_since: Mapped[datetime | None]  # the object has another version now: it is verified again before others
     unused_since: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the object may have other bytes than the verified ones: it was changed, or a reader found others.
+
+        It is served until the next verification has decided, but new bytes of the content are preferred to it. An
+        object whose version an older release did not record is not doubtful by that.
+        """
+        return self.verification == "verified" and self.recheck_since is not None and self.stored_version is not None
 
     @property
     def blake3_hash(self) -> str | None:

@@ -25,8 +25,8 @@ from modelyard.server.storage.blob_store import (
 )
 from modelyard.server.storage.byte_ranges import ObjectRangeReader, check_store_answers
 from modelyard.server.storage.digest import RANGE_BYTES, ObjectHasher, ReadStopped
+from modelyard.server.uploads.content_hashes import ContentHasher, ContentHashes, compute_autov1
 from modelyard.server.uploads.tables import BlobRow
-from modelyard.server.verification.content_hashes import ContentHasher, ContentHashes, compute_autov1
 from modelyard.wire.folders.names import FileKind
 from modelyard.wire.problems import NotAModelFile
 

@@ -16,8 +16,8 @@ from modelyard.server.leases import Interruption
 from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError
 from modelyard.server.storage.byte_ranges import check_store_answers
 from modelyard.server.storage.digest import ObjectHasher, ReadStopped
+from modelyard.server.uploads.content_hashes import ContentHasher, ContentHashes
 from modelyard.server.uploads.tables import UNHASHED, BlobRow
-from modelyard.server.verification.content_hashes import ContentHasher, ContentHashes
 
 # After this time a blob that could not be read, or was not what it should be, is tried again.
 RETRY_PAUSE = timedelta(hours=1)

@@ -5,21 +5,22 @@ from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.clock import get_database_time
-from modelyard.server.database.session import Database, announce, execute_and_count
+from modelyard.server.database.session import Database, announce
 from modelyard.server.models.objects.verification_state import set_pending_reason, set_verification_state
-from modelyard.server.models.repair import repair_damaged_versions
+from modelyard.server.models.repair import repair_damaged_versions, replace_doubtful_blobs, use_other_blob
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.trusted_files.rules import get_pickle_rule
 from modelyard.server.models.versions.folder_states import set_folder_facts
+from modelyard.server.uploads.content_states import BLOB_PENDING, Failed, Verified
 from modelyard.server.uploads.discards import DiscardedObject, cancel_discard, discard
-from modelyard.server.uploads.operations import BLOB_PENDING, find_verified_blob
-from modelyard.server.uploads.tables import INSPECTION, BlobRow, UploadRow
+from modelyard.server.uploads.operations import find_trusted_blob
+from modelyard.server.uploads.tables import INSPECTION, BlobRow
 from modelyard.server.verification.blob_leases import LeasedBlob, compute_pause, lock_leased_blob
 from modelyard.server.verification.examine import Examination
 from modelyard.wire.folders.names import FileKind
@@ -37,8 +38,8 @@ def record_result(database: Database, leased: LeasedBlob, examination: Examinati
     """Record the result in one transaction; return False if it is not valid any more, and the blob is examined again.
 
     That is so if the lease is lost, the removal of its copy has begun, or another rule applies to pickles by now. If
-    the team has the same content in another verified blob, this one is merged into that and deleted. A verified blob
-    also repairs damaged versions.
+    the team has the same content in another verified blob, this one is merged into that and deleted, unless that is
+    doubtful. A verified blob also repairs damaged versions and replaces doubtful blobs.
     """
     with database.writing(leased.blob.team_id) as session:
         blob = lock_leased_blob(session, leased)
@@ -48,32 +49,35 @@ def record_result(database: Database, leased: LeasedBlob, examination: Examinati
             blob.lease = blob.leased_until = None
             announce(session, BLOB_PENDING)
             return False
-        duplicate = None if examination.error else find_verified_blob(session, blob.team_id, blob.sha256, blob.size)
+        duplicate = None if examination.error else find_trusted_blob(session, blob.team_id, blob.sha256, blob.size)
         if not examination.error and duplicate is None and not _switch_to_copy(session, blob, leased.copied_to):
             return False
         blob.lease = blob.leased_until = None
         blob.tries = 0
-        if examination.digest is not None and not examination.error:
-            blob.blake3, blob.stored_version = examination.digest.blake3, examination.version
-            blob.autov1, blob.inspected_as = examination.autov1, INSPECTION
+        if examination.error is None:
+            blob.inspected_as = INSPECTION
             if examination.hashes is not None:
                 blob.autov3, blob.crc32 = examination.hashes.autov3, examination.hashes.crc32
         set_folder_facts(session, blob.id, examination.folder_facts)
-        is_changed = set_verification_state(
-            session,
-            blob,
-            examination.error,
-            "model.failed" if examination.error else "model.verified",
-            examination.facts,
-        )
+        action = "model.failed" if examination.error else "model.verified"
+        is_changed = set_verification_state(session, blob, _build_state(examination), action, examination.facts)
         if duplicate is not None:
             _merge(session, blob, duplicate)
         elif not examination.error:
             is_changed |= repair_damaged_versions(session, blob, audit.SYSTEM)
+            replace_doubtful_blobs(session, [blob])
         if is_changed:
             revisions.increment_revision(session, blob.team_id)
     log.info("blob read", extra={"blob": str(blob.id), "verification": blob.verification, "error": examination.error})
     return True
+
+
+def _build_state(examination: Examination) -> Verified | Failed:
+    """Return the state of a content that was examined."""
+    if examination.error is not None:
+        return Failed(examination.error)
+    blake3 = None if examination.digest is None else examination.digest.blake3
+    return Verified(examination.version, examination.autov1, blake3)
 
 
 def record_inspection_failure(database: Database, leased: LeasedBlob) -> bool:
@@ -95,9 +99,7 @@ def record_inspection_failure(database: Database, leased: LeasedBlob) -> bool:
 
 def _merge(session: Session, blob: BlobRow, kept: BlobRow) -> None:
     """Point the blob's versions and uploads to ``kept``, delete the blob, and discard its stored object."""
-    for table in (ModelVersionRow, ModelRow, UploadRow, FolderFileRow):
-        execute_and_count(session, update(table).where(table.blob_id == blob.id).values(blob_id=kept.id))
-    kept.unused_since = None
+    use_other_blob(session, blob, kept)
     discard(session, [DiscardedObject(blob.team_id, blob.store_key)], get_database_time(session))
     revisions.change_stored_bytes(session, blob.team_id, stored_bytes=-blob.size)
     session.delete(blob)

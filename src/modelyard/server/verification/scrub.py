@@ -12,8 +12,11 @@ from modelyard.server.database.session import Database
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.leases import Interruption
 from modelyard.server.models.objects.damage import Damage, DamageRecorder, find_damage, mark_repaired
-from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreUnavailable
+from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoredObject, StoreUnavailable
+from modelyard.server.storage.byte_ranges import ObjectRangeReader
 from modelyard.server.storage.digest import ObjectHasher, ReadStopped
+from modelyard.server.uploads.content_hashes import compute_autov1
+from modelyard.server.uploads.content_states import Verified
 from modelyard.server.uploads.tables import BlobRow
 
 # A blob is re-verified at most once in this time.
@@ -27,10 +30,10 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class _Examined:
-    """The result of one read: the damage, or None if the object is intact, and the version that was read."""
+    """The result of one read: the damage, or None if the object is intact, and then the state of the content."""
 
     damage: Damage | None
-    version: str | None = None
+    state: Verified | None = None
 
 
 class Scrubber:
@@ -116,8 +119,8 @@ class Scrubber:
         A verified blob is marked as damaged only if a second read, made here, finds the same damage. In all other cases
         only the check itself is stored.
         """
-        if blob.verification == "failed" and examined.damage is None:
-            mark_repaired(self._database, blob, examined.version)
+        if blob.verification == "failed" and examined.state is not None:
+            mark_repaired(self._database, blob, examined.state)
             return
         # Memory and networks flip bits as well: the same damage must be found twice.
         if blob.verification == "verified" and examined.damage and self._examine(blob).damage == examined.damage:
@@ -138,13 +141,18 @@ class Scrubber:
             if damage is not None or stored is None:
                 return _Examined(damage)
             digest = ObjectHasher(self._store, blob.store_key, stored.size, stored.version).compute_digest(self._pace)
+            if digest.sha256 == blob.sha256:
+                return _Examined(None, self._build_state(blob, stored))
         except NoSuchKey as error:
             raise StoreUnavailable("The object changed or was deleted while it was read.") from error
-        if digest.sha256 == blob.sha256:
-            return _Examined(None, stored.version)
         return _Examined(
             Damage(f"the stored bytes had sha256:{digest.sha256}; those that were verified had sha256:{blob.sha256}.")
         )
+
+    def _build_state(self, blob: BlobRow, stored: StoredObject) -> Verified:
+        """Return the state of an intact content; its AutoV1 is read if an older release has stored none."""
+        reader = ObjectRangeReader(self._store, blob.store_key, stored.size, stored.version)
+        return Verified(stored.version, blob.autov1 or compute_autov1(reader))
 
     def _pace(self, length: int) -> None:
         """Wait as long as ``length`` bytes take at the rate, and count them as scrubbed.
@@ -165,8 +173,8 @@ class Scrubber:
         if examined.damage is None or not examined.damage.is_missing:
             self._recorder.note_present()
         values: dict[str, datetime | str | None] = {"checked_at": now(), "recheck_since": None}
-        if examined.damage is None:
-            values["stored_version"] = examined.version
+        if examined.state is not None:
+            values |= {"stored_version": examined.state.version, "autov1": examined.state.autov1}
         is_same_object = (BlobRow.id == blob.id) & (BlobRow.store_key == blob.store_key)
         with self._database.writing(blob.team_id) as session:
             session.execute(update(BlobRow).where(is_same_object).values(values))

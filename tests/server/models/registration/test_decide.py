@@ -1,5 +1,6 @@
 """The pure decisions of a registration, as tables."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,7 @@ CURRENT = build_version(2, HASH, "verified", verified=True, current=True)
 NEWEST = build_version(3, OTHER_HASH, "pending", verified=False, current=False)
 NEVER_VERIFIED = build_version(3, HASH, "failed", verified=False, current=False)
 DAMAGED = build_version(3, HASH, "failed", verified=True, current=True)
+DOUBTFUL = replace(DAMAGED, verification="verified", is_doubtful=True)
 NEVER_CURRENT = build_version(3, HASH, "failed", verified=True, current=False)
 
 
@@ -120,6 +122,12 @@ NEVER_CURRENT = build_version(3, HASH, "failed", verified=True, current=False)
             HASH,
             RegistrationDecision(Action.RETURN_EXISTING, 2),
             id="same as shown and as a damaged one that was never current",
+        ),
+        pytest.param(
+            ExistingModel(DOUBTFUL, DOUBTFUL, 4),
+            HASH,
+            RegistrationDecision(Action.REPLACE_OBJECTS, 3),
+            id="same as doubtful",
         ),
         pytest.param(
             ExistingModel(CURRENT, NEWEST, 4), NEW_HASH, RegistrationDecision(Action.REFUSE_PATH), id="other content"
@@ -187,6 +195,7 @@ def test_decide_registration_at_path(existing: ExistingModel, file_hash: str, de
             RegistrationDecision(Action.REPAIR, 3, True),
             id="damaged content again that was never current",
         ),
+        pytest.param(DOUBTFUL, HASH, 2, RegistrationDecision(Action.REPLACE_OBJECTS, 3), id="doubtful content again"),
     ],
 )
 def test_decide_registration_of_new_version(
@@ -241,6 +250,12 @@ def test_decide_registration_other_size_of_content_that_was_never_verified_repai
             BlobDecision(True, None, True),
             id="stored, without any metadata",
         ),
+        pytest.param(
+            build_content(),
+            ExistingBlob(STORED_METADATA, is_doubtful=True),
+            BlobDecision(False, METADATA, False),
+            id="stored, but doubtful",
+        ),
     ],
 )
 def test_decide_blob_of_uploaded_file(
@@ -249,8 +264,10 @@ def test_decide_blob_of_uploaded_file(
     assert decide_blob(content, existing, was_presigned_as_stored=False) == decision
 
 
-def test_decide_blob_presigned_as_stored_uses_the_existing_blob() -> None:
-    decision = decide_blob(build_content(), ExistingBlob(STORED_METADATA), was_presigned_as_stored=True)
+@pytest.mark.parametrize("is_doubtful", [False, True])
+def test_decide_blob_presigned_as_stored_uses_the_existing_blob(is_doubtful: bool) -> None:
+    existing = ExistingBlob(STORED_METADATA, is_doubtful)
+    decision = decide_blob(build_content(), existing, was_presigned_as_stored=True)
     assert decision.use_existing
 
 

@@ -15,6 +15,7 @@ from modelyard.server.models.objects.verification_state import set_verification_
 from modelyard.server.models.repair import repair_damaged_versions
 from modelyard.server.storage.blob_store import BlobStore, StoredObject, StoreUnavailable
 from modelyard.server.storage.byte_ranges import check_store_answers
+from modelyard.server.uploads.content_states import Failed, Verified
 from modelyard.server.uploads.operations import find_verified_blob
 from modelyard.server.uploads.tables import BlobRow
 
@@ -95,7 +96,7 @@ def mark_damaged(database: Database, seen: BlobRow, error: str) -> bool:
         blob = session.get(BlobRow, seen.id, with_for_update=True)
         if blob is None or (blob.verification, blob.store_key) != ("verified", seen.store_key):
             return False
-        set_verification_state(session, blob, error, "model.corrupted")
+        set_verification_state(session, blob, Failed(error), "model.corrupted")
         intact_copy = find_verified_blob(session, blob.team_id, blob.sha256, blob.size)
         if intact_copy is not None:
             repair_damaged_versions(session, intact_copy, audit.SYSTEM)
@@ -104,8 +105,8 @@ def mark_damaged(database: Database, seen: BlobRow, error: str) -> bool:
     return True
 
 
-def mark_repaired(database: Database, seen: BlobRow, version: str | None) -> None:
-    """Mark a damaged blob and its versions as verified again, after its object in this ``version`` was read.
+def mark_repaired(database: Database, seen: BlobRow, state: Verified) -> None:
+    """Mark a damaged blob and its versions as verified again, after its object was read.
 
     This happens after a disk or a backup was restored. Does nothing if the blob was deleted, got another object or is
     not failed any more.
@@ -113,8 +114,7 @@ def mark_repaired(database: Database, seen: BlobRow, version: str | None) -> Non
     with database.writing(seen.team_id) as session:
         blob = session.get(BlobRow, seen.id, with_for_update=True)
         if blob is not None and (blob.verification, blob.store_key) == ("failed", seen.store_key):
-            blob.stored_version = version
-            set_verification_state(session, blob, None, "model.repaired")
+            set_verification_state(session, blob, state, "model.repaired")
             # Versions that got another upload meanwhile, which turned out wrong.
             repair_damaged_versions(session, blob, audit.SYSTEM)
             revisions.increment_revision(session, blob.team_id)

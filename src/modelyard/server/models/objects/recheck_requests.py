@@ -32,6 +32,11 @@ class RecheckRequests:
             if blob.recheck_since is None and len(self._requests) < MAX_REQUESTS:
                 self._requests[blob.id] = blob.team_id
 
+    def has(self, blob: BlobRow) -> bool:
+        """Return whether a request for the blob waits to be written to the database."""
+        with self._lock:
+            return blob.id in self._requests
+
     def flush(self, database: Database) -> None:
         """Write the requests to the database and clear them, also if that fails: the next download adds them again.
 

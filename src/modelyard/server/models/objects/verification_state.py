@@ -9,39 +9,32 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
-from modelyard.server.database.base import now
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.folder_states import update_folder_versions
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
-from modelyard.server.uploads.operations import queue_for_verification
+from modelyard.server.uploads.content_states import Failed, Pending, Verified, set_content_state
 from modelyard.server.uploads.tables import BlobRow
 
 
 def set_verification_state(
     session: Session,
     blob: BlobRow,
-    error: str | None,
+    state: Verified | Failed,
     action: str,
     metadata: Mapping[UUID, dict[str, Any]] | None = None,
 ) -> bool:
-    """Mark a blob that was just checked, and its versions, as verified or, with an ``error``, failed.
+    """Mark a blob that was just checked, and its versions, as verified or failed.
 
     Returns whether a version changed: a folder does not with each of its files.
 
-    A verified version that is the pending one of its model becomes current. A request for a recheck is cleared. Each
-    version gets an audit event ``action`` and, if its model has an entry by its id, new ``metadata``. The caller
-    increments the team's revision. If a verified blob is damaged, ``verified_at`` and the BLAKE3 hash stay, so that
-    machines keep their intact copies.
+    A verified version that is the pending one of its model becomes current. Each version gets an audit event ``action``
+    and, if its model has an entry by its id, new ``metadata``. The caller increments the team's revision. If a verified
+    blob is damaged, ``verified_at`` and the BLAKE3 hash stay, so that machines keep their intact copies.
     """
-    blob.verification = "failed" if error else "verified"
-    blob.verification_error = error
-    blob.checked_at = now()
-    blob.recheck_since = None
-    if error is None:
-        blob.verified_at = blob.verified_at or blob.checked_at
+    set_content_state(session, blob, state)
     versions = _list_versions_of_one_file(session, blob.id)
     for version in versions:
-        version.verification, version.verification_error = blob.verification, error
+        version.verification, version.verification_error = blob.verification, blob.verification_error
         version.blake3_hash = blob.blake3_hash or version.blake3_hash
         version.verified_at = version.verified_at or blob.verified_at
         version.facts = (metadata or {}).get(version.model_id, version.facts)
@@ -77,9 +70,7 @@ def verify_again(session: Session, blob: BlobRow) -> None:
 
     The caller increments the team's revision.
     """
-    queue_for_verification(session, blob)
-    blob.verification_error = blob.lease = blob.leased_until = None
-    blob.tries = 0
+    set_content_state(session, blob, Pending())
     for version in _list_versions_of_one_file(session, blob.id):
         version.verification, version.verification_error = blob.verification, None
         update_shown_content(session, session.get_one(ModelRow, version.model_id))

@@ -128,6 +128,8 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
             _add_version(session, team, registration, model)
         if decision.version is not None and decision.action is RegistrationAction.REPAIR:
             _repair_version(session, team, registration, model, decision.version)
+        if decision.action is RegistrationAction.REPLACE_OBJECTS:
+            _replace_objects(session, team, registration, model)
         if not registration.keeps_record:
             set_sent_fields(session, team, model, registration.new, decision.version)
         number = decision.version or model.latest_version
@@ -224,7 +226,10 @@ def _create_model(session: Session, team: TeamContext, registration: Registratio
 
 
 def _repair_others(session: Session, team: TeamContext, used: _Content) -> None:
-    """Repair the team's damaged versions that have content of this registration; does nothing for pending content."""
+    """Repair the team's damaged versions that have content of this registration, and replace doubtful blobs with it.
+
+    Does nothing for pending content.
+    """
     repair_with_blobs(session, [used.blob, *(used.folder.inserted if used.folder else ())], team.actor)
 
 
@@ -303,6 +308,19 @@ def _repair_version(
         # Of content that was never verified, the size was that of other bytes.
         changed = {"storage_key": upload.storage_key, "file_size": used.blob.size, "facts": used.metadata}
         repair_versions_of_blob(session, used.blob, team.actor, failed.blob_id, changed)
+    _repair_others(session, team, used)
+    revisions.increment_revision(session, team.team_id, stored_bytes=used.added_bytes)
+
+
+def _replace_objects(session: Session, team: TeamContext, registration: Registration, model: ModelRow) -> None:
+    """Keep the uploaded content, and use it instead of the doubtful objects of a version: at once where it is verified.
+
+    Else verification does: until then the version keeps its state and objects, since the new bytes may be wrong.
+
+    Raises:
+        UploadUsed, UploadIncomplete: see ``apply_registration``.
+    """
+    used = _use_content(session, team, registration, model.id)
     _repair_others(session, team, used)
     revisions.increment_revision(session, team.team_id, stored_bytes=used.added_bytes)
 

@@ -14,8 +14,8 @@ from modelyard.server.models.registration.decide import ExistingBlob, UploadedCo
 from modelyard.server.models.tables import ModelVersionRow
 from modelyard.server.models.trusted_files.rules import check_known_content
 from modelyard.server.models.versions.folder_states import find_folder_facts, is_in_folder
-from modelyard.server.storage.blob_store import StoredObject
 from modelyard.server.uploads import operations as uploads
+from modelyard.server.uploads.content_states import Pending, set_content_state
 from modelyard.server.uploads.discards import DiscardedObject, discard
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire import problems
@@ -60,13 +60,14 @@ def get_or_insert_blob(session: Session, checked: CheckedUpload, new: NewModel) 
     upload, content = checked.upload, checked.content
     sha256 = strip_hash_prefix(new.file_hash)
     blob = uploads.find_verified_blob(session, upload.team_id, sha256, new.file_size)
-    existing = None if blob is None else ExistingBlob(content.metadata or _find_metadata(session, blob))
+    existing = (
+        None if blob is None else ExistingBlob(content.metadata or _find_metadata(session, blob), blob.is_doubtful)
+    )
     decision = decide_blob(content, existing, was_presigned_as_stored=upload.blob_id is not None)
     metadata = decision.metadata or inspector.build_uninspected_metadata(new.model_path)
     if blob is None or not decision.use_existing:
-        digest = None if decision.needs_verification else content.digest
-        stored = StoredObject(content.size, digest, content.version)
-        return uploads.insert_blob(session, upload, sha256, stored), metadata
+        state = Pending() if decision.needs_verification else content.build_state()
+        return uploads.insert_blob(session, upload, sha256, state), metadata
     check_known_content(session, blob, metadata)
     blob.unused_since = None
     if decision.needs_verification and is_in_folder(session, blob.id):
@@ -75,7 +76,7 @@ def get_or_insert_blob(session: Session, checked: CheckedUpload, new: NewModel) 
             "The team stores this content as a file of a folder, where it is no model file.", "file of a folder"
         )
     if decision.needs_verification:
-        uploads.queue_for_verification(session, blob)
+        set_content_state(session, blob, Pending())
     return blob, metadata
 
 

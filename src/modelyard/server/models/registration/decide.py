@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 from modelyard.server.storage.blob_store import Digest
+from modelyard.server.uploads.content_states import ContentState, Pending, Verified
 from modelyard.wire import problems
 
 
@@ -13,7 +14,7 @@ class UploadedContent:
     """The stored content of an upload; sizes in bytes.
 
     ``digest`` is None if the store has not hashed the content yet; ``metadata`` is None if its inspection is too
-    expensive for a request. Both are then left to verification.
+    expensive for a request. Both are then left to verification. ``autov1`` is that of verified content above 1 MiB.
     """
 
     store_key: str
@@ -21,6 +22,11 @@ class UploadedContent:
     digest: Digest | None
     version: str | None = None
     metadata: dict[str, Any] | None = None
+    autov1: str | None = None
+
+    def build_state(self) -> ContentState:
+        """Return the state of the content: verified if the store has hashed it, else pending."""
+        return Pending() if self.digest is None else Verified(self.version, self.autov1, self.digest.blake3)
 
     @property
     def is_verified(self) -> bool:
@@ -34,6 +40,7 @@ class RegistrationAction(Enum):
     ADD_VERSION = "add version"
     RETURN_EXISTING = "return existing"
     REPAIR = "repair"
+    REPLACE_OBJECTS = "replace objects"
     REFUSE_PATH = "refuse path"
     REFUSE_VERSION = "refuse version"
 
@@ -43,6 +50,7 @@ class ExistingVersion:
     """A version of the model that a registration is about.
 
     ``was_verified`` and ``was_current``: at any time, also if its content has been found damaged since.
+    ``is_doubtful``: see ``BlobRow.is_doubtful``.
     """
 
     number: int
@@ -51,6 +59,7 @@ class ExistingVersion:
     verification: str
     was_verified: bool
     was_current: bool
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class ExistingBlob:
     """The team's verified blob of the registered content; ``metadata`` is None if no model of the blob has any."""
 
     metadata: dict[str, Any] | None
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,10 +218,7 @@ def decide_registration(existing: ExistingModel, wanted: WantedContent) -> Regis
     for version in candidates:
         if version.file_hash == wanted.file_hash:
             check_size_of_hash(version, wanted)
-            if version.verification != "failed":
-                return RegistrationDecision(RegistrationAction.RETURN_EXISTING, version.number)
-            becomes_current = not version.was_verified or (wanted.is_new_version and not version.was_current)
-            return RegistrationDecision(RegistrationAction.REPAIR, version.number, changes_model=becomes_current)
+            return _decide_on_same_content(version, wanted)
     if not wanted.is_new_version:
         return RegistrationDecision(RegistrationAction.REFUSE_PATH)
     # A version that was deleted since is newer than all that there are.
@@ -221,18 +228,29 @@ def decide_registration(existing: ExistingModel, wanted: WantedContent) -> Regis
     return RegistrationDecision(RegistrationAction.ADD_VERSION, changes_model=True)
 
 
+def _decide_on_same_content(version: ExistingVersion, wanted: WantedContent) -> RegistrationDecision:
+    """Return what a registration does with a version that has its content already."""
+    if version.verification == "failed":
+        becomes_current = not version.was_verified or (wanted.is_new_version and not version.was_current)
+        return RegistrationDecision(RegistrationAction.REPAIR, version.number, changes_model=becomes_current)
+    action = RegistrationAction.REPLACE_OBJECTS if version.is_doubtful else RegistrationAction.RETURN_EXISTING
+    return RegistrationDecision(action, version.number)
+
+
 def decide_blob(
     content: UploadedContent, existing: ExistingBlob | None, *, was_presigned_as_stored: bool
 ) -> BlobDecision:
     """Return which blob a version gets: the team's existing one if the content is proven to equal it, else a new one.
 
-    The content is proven by its digest, or because presign has answered that the team has it already.
+    The content is proven by its digest, or because presign has answered that the team has it already. Uploaded content
+    is preferred to a doubtful blob.
 
     Raises:
         UploadIncomplete: presign has answered so, but the blob was found damaged since, and nothing was uploaded.
     """
     is_proven = was_presigned_as_stored or content.digest is not None
-    if existing is not None and is_proven:
+    is_better = existing is not None and existing.is_doubtful and not was_presigned_as_stored
+    if existing is not None and is_proven and not is_better:
         metadata = content.metadata or existing.metadata
         return BlobDecision(use_existing=True, metadata=metadata, needs_verification=metadata is None)
     if was_presigned_as_stored:

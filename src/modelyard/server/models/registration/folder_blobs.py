@@ -16,8 +16,8 @@ from modelyard.server.models.registration.decide import build_incomplete
 from modelyard.server.models.registration.folder_contents import CheckedFile
 from modelyard.server.models.tables import FolderFileRow, ModelVersionRow
 from modelyard.server.models.trusted_files.rules import check_known_pickle, load_pickle_trust
-from modelyard.server.storage.blob_store import StoredObject
 from modelyard.server.uploads import operations as uploads
+from modelyard.server.uploads.content_states import Pending
 from modelyard.server.uploads.discards import DiscardedObject, discard
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire import problems
@@ -43,7 +43,7 @@ def use_file_uploads(session: Session, team_id: UUID, files: Sequence[CheckedFil
     """Get or insert the blob of each file, and mark all of their uploads as registered.
 
     Content that the team has in another blob is used from there, if it was checked as the same kind of file; the
-    uploaded object is discarded then.
+    uploaded object is discarded then. Of a doubtful blob, only a file is made of which nothing was uploaded.
 
     Raises:
         UploadUsed: another request has registered an upload, or it was deleted.
@@ -59,8 +59,11 @@ def use_file_uploads(session: Session, team_id: UUID, files: Sequence[CheckedFil
     blobs, rows, inserted = dict[UUID, BlobRow](), list[dict[str, Any]](), list[BlobRow]()
     new = dict[tuple[str, int], BlobRow]()
     for position, file in enumerate(files):
-        is_proven = file.upload.blob_id is not None or file.content.digest is not None
+        was_presigned_as_stored = file.upload.blob_id is not None
         stored = existing.get(_key(file))
+        if stored is not None and stored.is_doubtful and not was_presigned_as_stored:
+            stored = None
+        is_proven = was_presigned_as_stored or file.content.digest is not None
         facts = file.content.metadata
         if stored is not None and is_proven:
             try:
@@ -75,7 +78,7 @@ def use_file_uploads(session: Session, team_id: UUID, files: Sequence[CheckedFil
         elif file.content.digest is not None and _key(file) in new:
             blob = new[_key(file)]
         else:
-            blob = _build_blob(file, is_checked=_key(file) not in unchecked)
+            blob = _build_blob(session, file, is_checked=_key(file) not in unchecked)
             inserted.append(blob)
             if file.content.digest is not None:
                 new[_key(file)] = blob
@@ -113,13 +116,14 @@ def _mark_registered(session: Session, files: Sequence[CheckedFile], model_id: U
 
 
 def _load_verified_blobs(session: Session, team_id: UUID, hashes: Iterable[str]) -> dict[tuple[str, int], BlobRow]:
-    """Return the team's verified blobs with these hashes, by hash and size."""
+    """Return the team's verified blobs with these hashes, by hash and size; of several, one that is not doubtful."""
     found = dict[tuple[str, int], BlobRow]()
     for part in split_ids(sorted(hashes)):
         query = select(BlobRow).where(
             BlobRow.team_id == team_id, BlobRow.sha256.in_(part), BlobRow.verification == "verified"
         )
-        found |= {(blob.sha256, blob.size): blob for blob in session.scalars(query)}
+        blobs = sorted(session.scalars(query), key=lambda blob: blob.is_doubtful, reverse=True)
+        found |= {(blob.sha256, blob.size): blob for blob in blobs}
     return found
 
 
@@ -152,7 +156,7 @@ def _find_facts(file: CheckedFile, facts: dict[str, Any] | None, known: Mapping[
     )
 
 
-def _build_blob(file: CheckedFile, *, is_checked: bool) -> BlobRow:
+def _build_blob(session: Session, file: CheckedFile, *, is_checked: bool) -> BlobRow:
     """Build the blob of the uploaded content of a file: verified if it was checked for all files that share it.
 
     Raises:
@@ -160,9 +164,8 @@ def _build_blob(file: CheckedFile, *, is_checked: bool) -> BlobRow:
     """
     if file.upload.blob_id is not None:
         raise file.name_in(build_incomplete(0, file.file.size))
-    content = file.content
-    stored = StoredObject(content.size, content.digest if is_checked else None, content.version)
-    return uploads.build_blob(file.upload, file.file.sha256, stored)
+    state = file.content.build_state() if is_checked else Pending()
+    return uploads.build_blob(session, file.upload, file.file.sha256, state)
 
 
 def _build_row(

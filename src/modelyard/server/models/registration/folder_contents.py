@@ -18,7 +18,7 @@ from modelyard.server.models.registration.decide import (
     check_digest,
     check_stored_size,
 )
-from modelyard.server.models.registration.load import LoadedUpload, find_content
+from modelyard.server.models.registration.load import LoadedUpload, complete_content, find_content
 from modelyard.server.storage.blob_store import BlobStore, is_storage_key
 from modelyard.server.storage.byte_ranges import ObjectRangeReader
 from modelyard.server.teams.context import TeamContext
@@ -93,7 +93,8 @@ def load_folder(
     for sha256, size in {(file.sha256, file.size) for file in files}:
         objects.check_blobs_with_content(team.team_id, sha256, size, wait_for_store=True)
     checked = check_contents(objects.store, files, file_list, uploads_by_key)
-    return replace(content, metadata=asdict(ModelMetadata("folder"))), checked
+    manifest = replace(content, metadata=asdict(ModelMetadata("folder")))
+    return complete_content(objects.store, loaded, manifest), checked
 
 
 def load_manifest(store: BlobStore, content: UploadedContent, new: NewModel, path: ModelPath) -> list[FolderFile]:
@@ -271,7 +272,7 @@ def _inspect(
     except problems.NotAModelFile as refused:
         raise _name_file(refused, file.path, position) from None
     inspected = replace(content, metadata=_build_metadata(is_checked, metadata))
-    return CheckedFile(file, kind, loaded.upload, inspected, position)
+    return CheckedFile(file, kind, loaded.upload, complete_content(store, loaded, inspected), position)
 
 
 def _build_metadata(is_checked: bool, metadata: ModelMetadata | None) -> dict[str, Any] | None:

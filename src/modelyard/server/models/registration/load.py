@@ -1,6 +1,6 @@
 """Loading what a registration needs: the upload and its stored content."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from modelyard.server.storage.byte_ranges import ObjectRangeReader
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import get_team_row, parse_pickle_policy
 from modelyard.server.uploads import operations as uploads
+from modelyard.server.uploads.content_hashes import compute_autov1
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire.models import NewModel
 from modelyard.wire.teams import PicklePolicy
@@ -57,7 +58,15 @@ def load_content(store: BlobStore, loaded: LoadedUpload, new: NewModel) -> Uploa
     content = find_content(store, loaded, new.file_size)
     check_stored_size(content.size, new.file_size)
     metadata = _inspect(store, content, new.model_path, loaded.pickle_policy)
-    return UploadedContent(content.store_key, content.size, content.digest, content.version, metadata)
+    return complete_content(store, loaded, replace(content, metadata=metadata))
+
+
+def complete_content(store: BlobStore, loaded: LoadedUpload, content: UploadedContent) -> UploadedContent:
+    """Return content with its AutoV1 if it was uploaded and is verified: of a blob, verification has computed it."""
+    if loaded.blob is not None or not content.is_verified:
+        return content
+    reader = ObjectRangeReader(store, content.store_key, content.size, content.version)
+    return replace(content, autov1=compute_autov1(reader))
 
 
 def find_content(store: BlobStore, loaded: LoadedUpload, declared_size: int) -> UploadedContent:

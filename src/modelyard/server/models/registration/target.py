@@ -15,6 +15,7 @@ from modelyard.server.models.registration.decide import (
     decide_registration,
 )
 from modelyard.server.models.tables import ModelRow, ModelVersionRow, find_shown_version
+from modelyard.server.models.versions.folder_states import has_doubtful_content
 from modelyard.server.models.versions.states import find_newest_version
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
@@ -53,7 +54,7 @@ def decide_on_target(
     """
     newest = find_newest_version(session, model.id)
     shown = find_shown_version(session, model)
-    existing = ExistingModel(_build_existing(shown), _build_existing(newest), model.latest_version)
+    existing = ExistingModel(_build_existing(session, shown), _build_existing(session, newest), model.latest_version)
     decision = decide_registration(existing, wanted)
     if decision.action is RegistrationAction.REFUSE_PATH:
         raise build_path_taken(session, model, path, wanted.file_hash)
@@ -64,7 +65,7 @@ def decide_on_target(
     return decision
 
 
-def _build_existing(version: ModelVersionRow) -> ExistingVersion:
+def _build_existing(session: Session, version: ModelVersionRow) -> ExistingVersion:
     """Build the view of a version that decisions need."""
     return ExistingVersion(
         version.number,
@@ -73,6 +74,7 @@ def _build_existing(version: ModelVersionRow) -> ExistingVersion:
         version.verification,
         was_verified=version.verified_at is not None,
         was_current=version.promoted_at is not None,
+        is_doubtful=has_doubtful_content(session, version),
     )
 
 

@@ -12,7 +12,7 @@ from modelyard.server.database.base import now
 from modelyard.server.database.session import execute_and_count
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
-from modelyard.server.uploads.tables import FAILED, PENDING, BlobRow
+from modelyard.server.uploads.tables import DOUBTFUL, FAILED, PENDING, BlobRow
 
 # Of a folder that fails with these, the audit trail has the event; of one that is verified, all others.
 _FAILURES = ("model.failed", "model.corrupted")
@@ -79,6 +79,13 @@ def _select_blobs(version: ModelVersionRow, state: TextClause) -> Select[UUID]:
     of_version = FolderFileRow.model_id == version.model_id, FolderFileRow.number == version.number
     uses = select(FolderFileRow.position).where(FolderFileRow.blob_id == BlobRow.id, *of_version).exists()
     return select(BlobRow.id).where(BlobRow.team_id == version.team_id, state, uses)
+
+
+def has_doubtful_content(session: Session, version: ModelVersionRow) -> bool:
+    """Return whether a blob of a version is doubtful: its only one, or in a folder the manifest's or a file's."""
+    if session.get_one(BlobRow, version.blob_id).is_doubtful:
+        return True
+    return version.is_folder and session.scalar(_select_blobs(version, DOUBTFUL).limit(1)) is not None
 
 
 def _find_pending_reason(session: Session, version: ModelVersionRow, manifest: BlobRow) -> str | None:

@@ -19,6 +19,7 @@ from modelyard.server.models.versions.access import (
     find_readable_model,
     get_readable_version,
 )
+from modelyard.server.models.versions.folder_states import has_doubtful_content
 from modelyard.server.models.versions.previews import update_shown_preview
 from modelyard.server.models.versions.promotion import promote_version
 from modelyard.server.models.versions.states import get_version_status
@@ -105,7 +106,7 @@ def activate_version(session: Session, team: TeamContext, model_id: UUID, number
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow
-        ModelNotVerified: the version is not verified yet.
+        ModelNotVerified: the version is not verified yet, or its stored content is doubtful.
         ModelDamaged: its verification failed, or its stored content is damaged.
     """
     model, version = get_version_to_change(session, team, model_id, number)
@@ -119,6 +120,12 @@ def activate_version(session: Session, team: TeamContext, model_id: UUID, number
         raise build_model_damaged(version.verification_error)
     if number == model.current_version:
         return
+    if has_doubtful_content(session, version):
+        raise problems.ModelNotVerified(
+            "A stored file of this version was changed after its verification, and is verified again now. Try again in"
+            " a minute, or push the same file or folder again.",
+            verification="pending",
+        )
     facts = {"version": number, "before": model.current_version, "model_path": model.model_path}
     promote_version(session, model, version)
     revisions.increment_revision(session, team.team_id)
