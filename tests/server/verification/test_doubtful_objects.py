@@ -168,7 +168,12 @@ def test_push_after_restore_of_intact_object_leaves_one_copy_after_garbage_colle
 
     resources = team.resources
     for _ in range(2):
-        collect_garbage(resources.database, resources.store, resources.settings, RunOptions(RunOptions().grace * 0))
+        collect_garbage(
+            resources.database,
+            resources.store,
+            resources.settings,
+            RunOptions(RunOptions().grace * 0, is_thorough=False),
+        )
 
     assert count_blobs(team) == 1
     assert resources.store.stat(replaced) is None

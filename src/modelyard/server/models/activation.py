@@ -30,7 +30,7 @@ def activate_version(objects: ObjectChecks, team: TeamContext, model_id: UUID, n
     """
     # Before the transaction, since it calls the store.
     _check_objects(objects, team, model_id, number)
-    objects.record_doubts()
+    objects.record_doubts(team.team_id)
     with objects.database.writing(team.team_id) as session:
         operations.activate_version(session, team, model_id, number)
 

@@ -82,13 +82,13 @@ class ObjectChecks:
         """Request a new verification of a blob whose bytes were read and found to be others."""
         self._recheck_requests.add(blob)
 
-    def record_doubts(self) -> None:
-        """Write the requested verifications to the database, so that the blobs are doubtful for all from now on.
+    def record_doubts(self, team_id: UUID) -> None:
+        """Write a team's requested verifications to the database, so that the blobs are doubtful for all from now on.
 
         Raises:
             Unavailable: the database does not answer.
         """
-        self._recheck_requests.flush(self.database)
+        self._recheck_requests.flush(self.database, team_id)
 
     def check_blobs_with_content(self, team_id: UUID, sha256: str, size: int, *, wait_for_store: bool) -> None:
         """Check the objects of the team's verified blobs of this content, until one is intact and not doubtful.
@@ -114,7 +114,7 @@ class ObjectChecks:
             if self._record_check(blob, stored):
                 if blob.stored_version is None or not self._recheck_requests.has(blob):
                     return
-                self.record_doubts()
+                self.record_doubts(team_id)
 
     def check_before_sending(self, key: str, stored: StoredObject | None) -> None:
         """Check the object of a key before its content is sent; ``stored`` describes the open file, None if missing.

@@ -37,20 +37,23 @@ class RecheckRequests:
         with self._lock:
             return blob.id in self._requests
 
-    def flush(self, database: Database) -> None:
-        """Write the requests to the database and clear them, also if that fails: the next download adds them again.
+    def flush(self, database: Database, team_id: UUID | None = None) -> None:
+        """Write the requests, of one team or of all, to the database and clear them, also if that fails.
+
+        The next download adds them again.
 
         Raises:
             Unavailable: the database does not answer.
         """
         with self._lock:
-            requests, self._requests = self._requests, {}
+            requests = {blob: team for blob, team in self._requests.items() if team_id in (None, team)}
+            self._requests = {blob: team for blob, team in self._requests.items() if blob not in requests}
         teams = defaultdict[UUID, list[UUID]](list)
-        for blob_id, team_id in requests.items():
-            teams[team_id].append(blob_id)
-        for team_id, blob_ids in teams.items():
+        for blob_id, team in requests.items():
+            teams[team].append(blob_id)
+        for team, blob_ids in teams.items():
             unrecorded = (
                 BlobRow.id.in_(blob_ids) & (BlobRow.verification == "verified") & BlobRow.recheck_since.is_(None)
             )
-            with database.writing(team_id) as session:
+            with database.writing(team) as session:
                 execute_and_count(session, update(BlobRow).where(unrecorded).values(recheck_since=now()))
