@@ -126,17 +126,17 @@ def test_report_of_undesired_models_is_ignored(shared_registry: Harness, team: A
     assert list_agents(team)["render-07"]["models_ready"] == 1
 
 
-def test_heartbeat_with_invalid_fields_returns_422(machine: Machine) -> None:
+def test_heartbeat_whose_name_labels_or_order_is_invalid_returns_422(machine: Machine) -> None:
     unknown = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"
     for said in (
         {"model_list": build_states(*[unknown] * 1001)},
-        {"model_list": build_states(unknown, state="perhaps")},
-        {"sync_percent": 101},
-        {"disk_free": -1},
-        {"sync_detail": "a\x00b"},
+        {"model_list": "all"},
         {"agent_labels": ["two words"]},
         {"agent_id": "no such/name"},
-        {"agent_status": "unhealthy"},
+        {"removal_token": "all"},
+        {"report_number": -1},
+        {"sync_phase": "resting", "is_whole": "yes"},
+        {"model_list": build_states("ink"), "is_whole": True, "report_series": "one", "report_number": 1},
     ):
         refused = machine.send(**said)
         assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request"), said

@@ -8,6 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Path, Query, Request, Response, status
+from pydantic import WrapValidator
 
 from modelyard.server.agents import (
     assignments,
@@ -36,6 +37,7 @@ from modelyard.wire.agent_requests.models import ModelRequest, ModelRequestResul
 from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
 from modelyard.wire.agents.machines import AgentList, AgentUpdate, AssignmentDone
 from modelyard.wire.agents.manifests import Manifest
+from modelyard.wire.agents.partial_reading import read_heartbeat
 from modelyard.wire.agents.replicas import AgentModelList, ModelStatesList
 from modelyard.wire.agents.values import AGENT_ID_PATTERN, EXAMPLE_AGENT, AgentId, AgentStatus, MachineState, ModelState
 from modelyard.wire.model_filter import SEARCH_HELP, FilterText, ModelFilter, SearchText
@@ -305,12 +307,15 @@ async def get_manifest(
 
 @router.post("/agent/heartbeat", responses=answers(*ACCESS_PROBLEMS, problems.AgentTaken, problems.TooManyMachines))
 def record_heartbeat(
-    beat: Heartbeat,
+    beat: Annotated[Heartbeat, WrapValidator(read_heartbeat)],
     team: Annotated[TeamContext, require_permission(Operation.AGENT_HEARTBEAT)],
     database: Db,
     settings: CurrentSettings,
 ) -> HeartbeatResponse:
-    """Report a machine's description, activity and model states."""
+    """Report a machine's description, activity and model states.
+
+    What the registry cannot read of it costs no other value: `unread_list` of the response names it.
+    """
     return heartbeats.record_heartbeat(database, team, beat, settings.max_machines)
 
 

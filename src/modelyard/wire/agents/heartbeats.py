@@ -1,6 +1,6 @@
 """API schemas of heartbeats: what a machine reports, and what the registry answers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -9,6 +9,7 @@ from modelyard.wire.agents.values import (
     EXAMPLE_AGENT,
     MAX_HEARTBEAT_STATES,
     MAX_REASON_LENGTH,
+    MAX_UNREAD_FIELDS,
     AgentId,
     Count,
     ModelState,
@@ -18,8 +19,9 @@ from modelyard.wire.agents.values import (
     ShortText,
     SyncPhase,
 )
+from modelyard.wire.long_lists import LongList
 from modelyard.wire.models import Labels
-from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_TIME, Schema
+from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_TIME, FieldError, Schema
 from modelyard.wire.uses.reports import MAX_HEARTBEAT_USES, ModelUse, ReportedTime
 from modelyard.wire.versions import VersionNumber
 
@@ -56,6 +58,11 @@ class Heartbeat(Schema):
 
     The registry deletes states of models that a machine should not have. Therefore a model is reported again when its
     manifest entry changed, or was removed and added again, even if its state is unchanged.
+
+    The agent may be newer or older than the registry. A value that the registry does not know costs no other one: a
+    model with an unknown state or an invalid version counts as `queued`, invalid texts and numbers that only describe
+    the machine are shortened or left out, and an entry without a valid model id does not count. The response names
+    them in `unread_list`.
     """
 
     agent_id: AgentId = Field(description="The machine's name, which its agent chooses.", examples=[EXAMPLE_AGENT])
@@ -140,9 +147,8 @@ class Heartbeat(Schema):
         description="Since when the machine has counted which models its ComfyUI uses; null if it does not count.",
         examples=[EXAMPLE_TIME],
     )
-    use_list: list[ModelUse] = Field(
+    use_list: Annotated[LongList[ModelUse], Field(max_length=MAX_HEARTBEAT_USES)] = Field(
         default_factory=list,
-        max_length=MAX_HEARTBEAT_USES,
         description="Uses that the registry may not know yet. Repeated ones, earlier ones than the registry knows, and "
         "those of models of other teams change nothing.",
         examples=[[]],
@@ -157,8 +163,8 @@ class Heartbeat(Schema):
         description="Number of the last report of the series, from 1: this heartbeat's report, or the previous one.",
         examples=[3],
     )
-    model_list: list[ReportedModel] = Field(
-        default_factory=list, max_length=MAX_HEARTBEAT_STATES, description="Models whose state changed.", examples=[[]]
+    model_list: Annotated[LongList[ReportedModel], Field(max_length=MAX_HEARTBEAT_STATES)] = Field(
+        default_factory=list, description="Models whose state changed.", examples=[[]]
     )
     is_whole: bool = Field(
         default=False,
@@ -171,6 +177,14 @@ class Heartbeat(Schema):
     )
     is_last: bool = Field(
         default=False, strict=True, description="Whether this is the last part of a full report.", examples=[False]
+    )
+
+
+class UnreadField(FieldError):
+    """A value of a heartbeat that the registry could not read, and what counts in its place."""
+
+    model_id: UUID | None = Field(
+        default=None, description="The model that the value is about, if known.", examples=[EXAMPLE_ID]
     )
 
 
@@ -190,3 +204,10 @@ class HeartbeatResponse(Schema):
     may_request_models: bool = Field(
         default=False, description="Whether the team lets machines request models.", examples=[True]
     )
+    unread_list: list[UnreadField] = Field(
+        default_factory=list,
+        description=f"The first {MAX_UNREAD_FIELDS} values of the heartbeat that the registry could not read; all "
+        "others count.",
+        examples=[[]],
+    )
+    unread_count: int = Field(default=0, description="How many values it could not read.", examples=[0])

@@ -11,13 +11,17 @@ AGENT_ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 MAX_HEARTBEAT_STATES = 1000
 # The number of characters of a state's reason that the registry stores.
 MAX_REASON_LENGTH = 500
+# The number of characters of a sentence in a heartbeat, and of a short text.
+MAX_SENTENCE_LENGTH, MAX_SHORT_TEXT_LENGTH = 2000, 100
+# The maximum number of values in a heartbeat's response that the registry could not read.
+MAX_UNREAD_FIELDS = 20
 # The maximum number of states in one response about several models on all machines.
 MAX_STATES_IN_RESPONSE = 20_000
 
 AgentId = Annotated[str, StringConstraints(strict=True, pattern=AGENT_ID_PATTERN)]
-ShortText = Annotated[str, StringConstraints(strict=True, max_length=100, pattern=LINE_PATTERN)]
+ShortText = Annotated[str, StringConstraints(strict=True, max_length=MAX_SHORT_TEXT_LENGTH, pattern=LINE_PATTERN)]
 # Long enough for a sentence with two paths and two hashes.
-Sentence = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=LINE_PATTERN)]
+Sentence = Annotated[str, StringConstraints(strict=True, max_length=MAX_SENTENCE_LENGTH, pattern=LINE_PATTERN)]
 # The digest of a set of files whose removal waits for approval.
 RemovalToken = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
 SeriesName = Annotated[str, StringConstraints(strict=True, max_length=64, pattern=r"^[A-Za-z0-9._-]*$")]

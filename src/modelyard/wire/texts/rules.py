@@ -44,6 +44,7 @@ EMAIL_PATTERN = rf"^[^@{INVISIBLE}]+@[^@{INVISIBLE}]+$"
 
 Text = TypeVar("Text")
 
+_control_character = re.compile(r"[\x00-\x1f\x7f]")
 _unreadable = re.compile(f"[{UNREADABLE}]")
 _visible = re.compile(f"[^{INVISIBLE}{_BLANK_ABOVE}]")
 
@@ -63,6 +64,12 @@ def check_is_readable(value: object) -> object:
     if not _visible.search(value):
         raise PydanticCustomError("invisible_name", "It has no visible characters")
     return value
+
+
+def clean_line(text: str, max_length: int) -> str:
+    """Return the first characters of a text as a line: what ``LINE_PATTERN`` or UTF-8 does not allow is replaced."""
+    line = text[:max_length].encode(errors="replace").decode()
+    return _control_character.sub("\N{REPLACEMENT CHARACTER}", line)
 
 
 def clean_name(text: str) -> str:

@@ -17,6 +17,7 @@ from modelyard.server.models.replicas.labels import has_all_labels
 from modelyard.server.models.replicas.pins import find_pins
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.wire.agents.heartbeats import ReportedModel
+from modelyard.wire.agents.partial_reading import UnreadModel
 from modelyard.wire.agents.values import MAX_REASON_LENGTH
 
 _states = get_table(AgentModelRow)
@@ -82,7 +83,7 @@ def compute_report_changes(
     new = {
         model.model_id: _truncate_reason(model)
         for model in reported
-        if model.model_id in may_have and may_have[model.model_id].is_meant_by(model.version)
+        if model.model_id in may_have and _is_about(model, may_have[model.model_id])
     }
     known = _load_states(session, agent, new.keys(), id_range)
     return ReportChanges(
@@ -100,6 +101,11 @@ def compute_report_changes(
         ready=CountChanges.between(_list_ready(known), _list_ready(new)),
         unloaded=CountChanges.between(_list_unloaded(known), _list_unloaded(new)),
     )
+
+
+def _is_about(model: ReportedModel, version: DesiredVersion) -> bool:
+    """Return whether a reported state is about this version; one whose version could not be read counts for any."""
+    return isinstance(model, UnreadModel) or version.is_meant_by(model.version)
 
 
 class _State(Protocol):
