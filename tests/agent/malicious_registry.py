@@ -98,6 +98,11 @@ def generate_hostile_manifests(count: int, good: list[EntryJson]) -> list[Canned
     return responses
 
 
+def to_response(answer: dict[str, Any] | CannedResponse) -> CannedResponse:
+    """Return a scripted response as it is, or one with this JSON."""
+    return answer if isinstance(answer, CannedResponse) else CannedResponse(json.dumps(answer).encode())
+
+
 class MaliciousRegistry:
     """A registry whose manifest requests get the responses of ``script`` in order.
 
@@ -135,7 +140,7 @@ class MaliciousRegistry:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 answer = registry_server.answer_post(self.path, body)
-                self._send(CannedResponse(json.dumps(answer).encode()))
+                self._send(to_response(answer))
 
             def _send(self, response: CannedResponse) -> None:
                 if response.hold is not None:
@@ -161,7 +166,7 @@ class MaliciousRegistry:
         url = self._download_urls.get(model_id, f"{self.url}/bytes/{model_id}")
         return {"download_url": url, "expires_at": "2099-01-01T00:00:00Z"}
 
-    def answer_post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def answer_post(self, path: str, body: dict[str, Any]) -> "dict[str, Any] | CannedResponse":
         """Answer a request for several download tickets; any other is recorded as a heartbeat."""
         if path.endswith("/models/download-batch"):
             tickets = [self.build_ticket(each["model_id"]) for each in body["download_list"]]

@@ -1,6 +1,9 @@
+import logging
+
 import pytest
 
-from modelyard.agent.reconciliation.log_deduplication import MAX_OLD_LINES, LoggedLines
+from modelyard.agent.reconciliation.log_deduplication import MAX_OLD_LINES, LoggedLines, LoggedUnreadValues
+from modelyard.wire.agents.heartbeats import HeartbeatResponse, UnreadField
 
 pytestmark = pytest.mark.slow
 
@@ -26,3 +29,27 @@ def test_take_new_lines_beyond_maximum_remembers_newest() -> None:
         logged.take_new_lines({"lasting"} | lines, is_complete=False)
     assert logged.take_new_lines({"lasting", f"{MAX_OLD_LINES} bytes free"}, is_complete=False) == []
     assert logged.take_new_lines({"0 bytes free"}, is_complete=False) == ["0 bytes free"]
+
+
+def build_answer(*unread: UnreadField) -> HeartbeatResponse:
+    """Build the answer of a registry that could not read some values."""
+    return HeartbeatResponse(
+        resend_all=False,
+        paused=False,
+        approved_removal=None,
+        sync_now=False,
+        interval_seconds=30,
+        unread_list=list(unread),
+        unread_count=len(unread),
+    )
+
+
+def test_unread_values_of_one_kind_are_logged_once_with_the_first_as_example(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "modelyard.agent")
+    unknown = [UnreadField(field=f"model_list.{number}.state", message="Unknown.") for number in range(2)]
+    logged = LoggedUnreadValues()
+    for answer in (build_answer(*unknown), build_answer(), build_answer(*unknown)):
+        logged.update(answer)
+    assert [record.message for record in caplog.records] == [
+        "The registry could not read 2 values of a report, such as model_list.0.state: Unknown."
+    ]

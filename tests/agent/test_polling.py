@@ -14,14 +14,23 @@ pytestmark = pytest.mark.slow
 CONTENT = b"good" * 6
 DESIRED = build_entry("loras/ink.pt", CONTENT)
 UNCHANGED = CannedResponse(b"", 304)
+ACCEPTED = {
+    "resend_all": False,
+    "paused": False,
+    "approved_removal": None,
+    "sync_now": False,
+    "interval_seconds": 30,
+}
 
 
 class FullRegistry(MaliciousRegistry):
     """A registry without a place for long polls, whose heartbeats are answered without instructions."""
 
-    def answer_post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = super().answer_post(path, body)
-        return answer | {"resend_all": False, "approved_removal": None, "sync_now": False, "interval_seconds": 30}
+    def answer_post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | CannedResponse:
+        if path.endswith("/models/download-batch"):
+            return super().answer_post(path, body)
+        self.heartbeats.append(body)
+        return ACCEPTED
 
 
 async def test_agent_polls_answered_at_once_wait_the_interval_until_a_poll_is_requested(tmp_path: Path) -> None:

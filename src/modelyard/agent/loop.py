@@ -155,13 +155,19 @@ class Agent:
         await self.evictions.run(self._runner.request_reconcile)
 
     async def _report_all_states(self) -> None:
-        """Send heartbeats until all states are reported or the connection is lost.
+        """Send heartbeats until all states are reported, the connection is lost or the registry refuses them.
 
         Ends also after the registry has asked ``_MAX_RESENDS`` times for all states again.
         """
-        status, resends = self.status, 0
-        while status.connection.is_up and status.reports.has_unreported and resends < _MAX_RESENDS:
+        resends = 0
+        while self._can_report and resends < _MAX_RESENDS:
             resends += await self.poller.send_heartbeat()
+
+    @property
+    def _can_report(self) -> bool:
+        """Whether there are unreported states that the registry may take now."""
+        status = self.status
+        return status.connection.is_up and status.rejections.reason is None and status.reports.has_unreported
 
     async def run_status_file(self) -> None:
         """Each second, write the status file if the status changed, and read local approvals; runs until cancelled."""

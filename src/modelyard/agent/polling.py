@@ -7,15 +7,17 @@ from collections.abc import Callable
 from datetime import datetime
 
 from modelyard.agent.reconcile_result import ReconcileResult
+from modelyard.agent.reconciliation.log_deduplication import LoggedUnreadValues
 from modelyard.agent.reconciliation.runner import ReconcileRunner
 from modelyard.agent.registry.connection import LONG_POLL_SECONDS, REFUSED_RETRY_SECONDS, RegistryCalls
+from modelyard.agent.registry.rejections import is_rejection
 from modelyard.agent.schedule import EARLY_POLL_SECONDS, Backoff, PollSchedule
 from modelyard.agent.status import AgentStatus, MachineInfo, TeamFacts
-from modelyard.agent.status_documents import build_heartbeat
+from modelyard.agent.status_documents import build_heartbeat, build_minimal_heartbeat
 from modelyard.agent.timers import HeartbeatTimer, wait_for_event
 from modelyard.comfyui.quoting import counted
 from modelyard.transfer.errors import TransferFailed
-from modelyard.wire.agents.heartbeats import HeartbeatResponse
+from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
 from modelyard.wire.problems import AgentUnknown, Problem
 from modelyard.wire.uses.reports import MAX_HEARTBEAT_USES
 
@@ -45,6 +47,7 @@ class RegistryPoller:
         self._read_machine_info = read_machine_info
         self.backoff = Backoff()
         self.schedule = PollSchedule()
+        self._logged_unread = LoggedUnreadValues()
         self._poll_now = asyncio.Event()
         self._etag: str | None = None
 
@@ -137,30 +140,73 @@ class RegistryPoller:
 
         A failed request is recorded in the connection and not raised.
         """
-        status, schedule = self._status, self._heartbeat_timer.schedule
+        status = self._status
         status.machine_info = await asyncio.to_thread(self._read_machine_info, status.result)
         status.measure_rate(time.monotonic())
+        if status.rejections.is_holding:
+            await self._send_minimal_heartbeat()
+            return False
         report = status.reports.get_next_report()
         uses = [] if status.use_log is None else status.use_log.list_unreported()
-        try:
-            answer = await self._registry.send_heartbeat(build_heartbeat(status, report, uses))
-        except (Problem, TransferFailed) as failure:
-            self._record_failure(failure)
-            schedule.record_failure(time.monotonic())
+        answer = await self._send(build_heartbeat(status, report, uses))
+        if answer is None:
             return False
+        if status.rejections.reason is not None:
+            log.info("The registry takes what this machine reports again.")
+        status.rejections.record_acceptance()
+        status.reports.record_answer(report, resend_all=answer.resend_all)
+        if status.use_log is not None:
+            status.use_log.record_reported(uses, resend_all=answer.resend_all)
+        has_more_uses = len(uses) == MAX_HEARTBEAT_USES
+        self._finish_heartbeat(answer, is_busy=status.reports.has_unreported or has_more_uses)
+        return answer.resend_all
+
+    async def _send_minimal_heartbeat(self) -> None:
+        """Send a heartbeat without states, whose numbers are not expected to match those of the registry."""
+        heartbeat = build_minimal_heartbeat(self._status, self._status.reports.get_last_number())
+        if (answer := await self._send(heartbeat, is_minimal=True)) is not None:
+            self._finish_heartbeat(answer, is_busy=False)
+
+    async def _send(self, heartbeat: Heartbeat, *, is_minimal: bool = False) -> HeartbeatResponse | None:
+        """Send a heartbeat and record its outcome; None if it failed or was rejected."""
+        schedule = self._heartbeat_timer.schedule
+        try:
+            answer = await self._registry.send_heartbeat(heartbeat)
+        except (Problem, TransferFailed) as failure:
+            if is_rejection(failure):
+                self._record_rejection(failure, is_minimal=is_minimal)
+            else:
+                self._record_failure(failure)
+                schedule.record_failure(time.monotonic())
+            return None
         if self._record_success():
             if schedule.has_failed:
                 self.backoff.reset()
             self.poll_now()
+        return answer
+
+    def _finish_heartbeat(self, answer: HeartbeatResponse, *, is_busy: bool) -> None:
+        """Apply the answer to a heartbeat, and schedule the next one: soon if actions run or it is busy besides."""
+        status = self._status
         status.last_heartbeat = datetime.now().astimezone()
-        status.reports.record_answer(report, resend_all=answer.resend_all)
-        if status.use_log is not None:
-            status.use_log.record_reported(uses, resend_all=answer.resend_all)
         self._apply_answer(answer)
-        has_more_uses = len(uses) == MAX_HEARTBEAT_USES
-        is_busy = status.has_running_actions or status.reports.has_unreported or has_more_uses
-        schedule.record_success(time.monotonic(), answer.interval_seconds, is_busy=is_busy)
-        return answer.resend_all
+        is_busy = is_busy or status.has_running_actions
+        self._heartbeat_timer.schedule.record_success(time.monotonic(), answer.interval_seconds, is_busy=is_busy)
+
+    def _record_rejection(self, failure: Exception, *, is_minimal: bool) -> None:
+        """Record that the registry refuses what a heartbeat contains: it answers, and reconciliations go on.
+
+        The reason is logged when it begins.
+        """
+        status = self._status
+        if self._record_success():
+            self.poll_now()
+        known = status.rejections.reason
+        wait = status.rejections.record(failure, was_minimal=is_minimal)
+        if status.rejections.reason != known:
+            log.warning("%s", status.rejections.reason)
+        status.reports.start_new_series()
+        self._heartbeat_timer.schedule.record_rejection(time.monotonic(), wait)
 
     def set_approval(self, source: str, token: str | None) -> None:
         """Record in the status the removal approved in a source (``machine``, ``registry``); None withdraws it.
@@ -185,6 +231,7 @@ class RegistryPoller:
             if answer.paused:
                 self._runner.stop_actions()
             self._runner.request_reconcile()
+        self._logged_unread.update(answer)
         status.team_facts = TeamFacts(answer.team_name, answer.may_request_models, answer.team_id)
         self.set_approval("registry", answer.approved_removal)
         if answer.sync_now:

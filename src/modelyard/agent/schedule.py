@@ -161,6 +161,11 @@ class HeartbeatSchedule:
         """Record a heartbeat that failed: the next one is due after the backoff's wait, whatever is requested."""
         self._last = self._due = now + self.backoff.next_wait()
 
+    def record_rejection(self, now: float, wait: float) -> None:
+        """Record a heartbeat whose content was refused: the next one is due after ``wait``, whatever is requested."""
+        self.backoff.reset()
+        self._last = self._due = now + wait
+
     @property
     def has_failed(self) -> bool:
         """Whether the last heartbeat failed; False after ``request_now``."""

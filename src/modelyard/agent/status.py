@@ -9,6 +9,7 @@ from uuid import UUID
 
 from modelyard.agent.reconcile_result import PAUSED, ReconcileResult
 from modelyard.agent.registry.connection import RegistryConnection
+from modelyard.agent.registry.rejections import Rejections
 from modelyard.agent.registry.reports import Reports
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.state_folder import ModelStatus, StatusSnapshot
@@ -67,6 +68,7 @@ class AgentStatus:
     previous: StatusSnapshot | None = None  # of an earlier start; valid until the folders were scanned
     connection: RegistryConnection = field(default_factory=RegistryConnection)
     reports: Reports = field(default_factory=Reports)
+    rejections: Rejections = field(default_factory=Rejections)
     machine_info: MachineInfo = field(default_factory=MachineInfo)
     team_facts: TeamFacts = field(default_factory=TeamFacts)
     manifest: ReceivedManifest | None = None

@@ -56,6 +56,24 @@ def build_heartbeat(status: AgentStatus, report: Report, uses: Sequence[ModelUse
     )
 
 
+def build_minimal_heartbeat(status: AgentStatus, report: Report) -> Heartbeat:
+    """Return the heartbeat while the registry refuses what the machine reports: no states, and few other values."""
+    held, reason = status.result.held, status.rejections.reason
+    return Heartbeat(
+        agent_id=status.settings.agent_id,
+        agent_labels=list(status.settings.labels),
+        agent_version=__version__,
+        places_folders=True,
+        problem=None if reason is None else to_report_text(reason),
+        is_stopping=status.is_stopping,
+        removal_waiting=0 if held is None else len(held.removals),
+        removal_token=None if held is None else held.token,
+        use_counted_since=None if status.use_log is None else status.use_log.counted_since,
+        report_series=report.series,
+        report_number=report.number,
+    )
+
+
 def build_snapshot(status: AgentStatus) -> StatusSnapshot:
     """Return the content of the status file."""
     settings, connection, held, counts = status.settings, status.connection, status.result.held, status.count_states()
@@ -67,7 +85,7 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
         written_at=datetime.now(UTC),
         url=status.url,
         link=connection.state,
-        link_reason=connection.reason,
+        link_reason=connection.reason or status.rejections.reason,
         last_heartbeat=status.last_heartbeat,
         phase=status.phase,
         detail=status.detail,

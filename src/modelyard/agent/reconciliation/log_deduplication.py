@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Collection
 
-from modelyard.comfyui.quoting import quoted
+from modelyard.comfyui.quoting import counted, printable, quoted
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding
+from modelyard.wire.agents.heartbeats import HeartbeatResponse
 
 log = logging.getLogger("modelyard.agent")
 
@@ -59,3 +60,17 @@ class LoggedFailures:
             log.warning("%s: %s", self._problem, failure.strerror or failure)
         else:
             log.error("%s because of an unexpected error.", self._problem, exc_info=failure)
+
+
+class LoggedUnreadValues:
+    """The kinds of values of heartbeats that the registry could not read; each is logged once."""
+
+    def __init__(self) -> None:
+        self._lines = LoggedLines()
+
+    def update(self, answer: HeartbeatResponse) -> None:
+        """Log each kind of value that an answer names and that was not logged before, with one example."""
+        examples = {printable(each.message): each.field for each in reversed(answer.unread_list)}
+        for message in self._lines.take_new_lines(examples.keys(), is_complete=False):
+            count, example = counted(answer.unread_count, "value"), printable(examples[message])
+            log.warning("The registry could not read %s of a report, such as %s: %s", count, example, message)

@@ -133,8 +133,12 @@ class Reports:
         elif self._changed:
             self._pending = self._build_report(self._select_fitting_states(sorted(self._changed, key=_to_number)))
         else:
-            return replace(self._answered, models=(), is_new=False, is_whole=False, whole_after=None, is_last=False)
+            return self.get_last_number()
         return self._pending
+
+    def get_last_number(self) -> Report:
+        """Return a report without states that repeats the number of the last answered one."""
+        return replace(self._answered, models=(), is_new=False, is_whole=False, whole_after=None, is_last=False)
 
     def record_answer(self, report: Report, *, resend_all: bool) -> None:
         """Record that the registry has a report, or asks for all states again.

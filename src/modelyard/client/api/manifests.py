@@ -15,6 +15,9 @@ from modelyard.wire.versions import MAX_VERSION
 MOST_REPORTED = 1000
 _NOT_REPORTED = "The registry's entry for it is invalid, like many others."
 
+# What registries of 0.3.0 and earlier do not send: their models have one version each. Nor may others send it one day.
+_DEFAULTS: dict[str, Any] = {"version": 1, "blake3_hash": None, "keep": False}
+
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEntry:
@@ -57,9 +60,9 @@ def read_manifest(text: bytes) -> ReceivedManifest:
 
 
 def _parse_entry(value: Any, validate: ValidatorFunctionWrapHandler) -> ManifestEntry | UnreadableEntry:
-    """Validate one entry of a manifest; an invalid one becomes an ``UnreadableEntry``."""
+    """Validate one entry of a manifest, with ``_DEFAULTS``; an invalid one becomes an ``UnreadableEntry``."""
     try:
-        entry: ManifestEntry = validate(value)
+        entry: ManifestEntry = validate(_DEFAULTS | value if isinstance(value, dict) else value)
     except ValidationError as failure:
         return _build_unreadable(value, failure)
     return entry
