@@ -44,7 +44,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-all test test-check test-stores test-extended test-random test-large flaky fix lint types imports budgets journeys journeys-extended page browser browser-extended screenshots kills hf-clients manager-models torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-neighbours bench-page lock clean
+.PHONY: help setup check check-all test test-check test-stores test-extended test-random test-large flaky fix lint types imports budgets journeys journeys-extended page browser browser-extended screenshots kills hf-clients manager-models older-release torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-neighbours bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -155,6 +155,11 @@ hf-clients: $(READY) $(HF_READY)  ## clients of Hugging Face against a running r
 
 manager-models: $(READY) $(MANAGER_READY)  ## the table of ComfyUI-Manager's models against its list: which pickle policy each needs
 	$(RUN) -m pytest tests/manager_models $(PYTEST)
+
+# Not part of `make check`: it downloads the packages of that release, once.
+older-release: $(READY)  ## agents of the last release with this registry, agents of this one with that registry, and upgrades
+	$(RUN) -m tools.older_release
+	$(RUN) -m pytest tests/older_release $(PYTEST)
 
 # Not part of `make check`: torch is up to 3 GB, and no lock can pin it (requirements/torch.in says why).
 torch: $(READY) $(TORCH_READY)  ## what the pickle scanner calls clean, loaded by torch.load(weights_only=True)

@@ -21,10 +21,10 @@ from typing import Any
 from bench.table import Goal, Table, build_goals_table, describe_machine
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller, make_model_file
+from tools.older_release import install_commit
 
 # The median may be so many times that of the older commit.
 MAX_RATIO = 1.2
-REPOSITORY = Path(__file__).parents[1]
 AGENT_ID = "render-07"
 TRANSFER_ROUNDS = 7
 FILE_BYTES = 256 * 2**20
@@ -110,25 +110,12 @@ def main() -> None:
 
 
 @contextmanager
-def set_up_commit(home: Path, commit: str) -> Iterator[Path]:
-    """Set up another commit in a worktree with an environment of its own; yield the interpreter of that."""
-    older = home / "older"
-    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", older, commit], cwd=REPOSITORY, check=True)
-    try:
-        subprocess.run(["make", "--silent", "setup"], cwd=older, check=True)
-        yield older / ".venv/bin/python"
-    finally:
-        subprocess.run(["git", "worktree", "remove", "--force", older], cwd=REPOSITORY, check=True)
-
-
-@contextmanager
 def _open_both(home: Path, commit: str) -> Iterator[tuple[Registry, Registry]]:
     """Run the servers of both commits."""
-    with set_up_commit(home, commit) as python:
-        old, new = RunningServer(home / "old"), RunningServer(home / "new")
-        old.python = python
-        with old, new:
-            yield Registry(old), Registry(new)
+    old, new = RunningServer(home / "old"), RunningServer(home / "new")
+    old.python = install_commit(commit)
+    with old, new:
+        yield Registry(old), Registry(new)
 
 
 def _measure(old: Registry, new: Registry, commit: str, count: int) -> tuple[Table, list[Goal]]:

@@ -39,6 +39,7 @@ REST: Final[dict[str, Runner]] = {
     "packaging": "pytest",
     "hf-clients": "pytest",
     "manager-models": "pytest",
+    "older-release": "pytest",
     "kills": "pytest",
     "torch": "pytest",
     "container": "pytest",

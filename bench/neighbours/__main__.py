@@ -15,12 +15,12 @@ from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 
-from bench.compare_commits import set_up_commit
 from bench.neighbours.flood import FloodFailedError
 from bench.neighbours.floods import FLOODS, FROM_MANY_TEAMS
 from bench.neighbours.latency import RequestFailedError
 from bench.neighbours.measure import Measurement, Program, measure_flood, open_databases
 from bench.table import Table, describe_machine
+from tools.older_release import install_commit
 
 DATABASES = ("SQLite", "PostgreSQL")
 COLUMNS = ("flood", "teams", "database", "request", "quiet", "loaded", "ratio", "flood's responses")
@@ -63,7 +63,7 @@ def _measure_all(home: Path, options: argparse.Namespace, failures: list[str]) -
     with ExitStack() as stack:
         programs = [Program("this checkout", Path(sys.executable))]
         if options.commit:
-            programs.append(Program(options.commit, stack.enter_context(set_up_commit(home, options.commit))))
+            programs.append(Program(options.commit, install_commit(options.commit)))
         databases = stack.enter_context(open_databases([options.on] if options.on else list(DATABASES)))
         for flood, database, number in product(_list_floods(options), databases.items(), range(rounds)):
             for program in programs[:: -1 if number % 2 else 1]:

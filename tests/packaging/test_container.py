@@ -10,11 +10,10 @@ from tests.journeys.command_line import CommandLine
 from tests.packaging.container import Buildah, RunningContainer
 from tests.running import RunningServer
 from tests.server.harness import make_model_file
+from tools.older_release import COMMIT
 from tools.repository import ROOT
 
 pytestmark = pytest.mark.container
-# The last commit of release 0.3.0.
-RELEASE = "7b96001"
 CONTENT = make_model_file("ink", 200_000)
 
 
@@ -89,7 +88,7 @@ def test_container_takes_over_the_data_of_release_0_3_0(
 ) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    archive = subprocess.run(["git", "archive", RELEASE, "src"], cwd=ROOT, check=True, capture_output=True).stdout
+    archive = subprocess.run(["git", "archive", COMMIT, "src"], cwd=ROOT, check=True, capture_output=True).stdout
     subprocess.run(["tar", "--extract", "--directory", str(source)], input=archive, check=True)
     with monkeypatch.context() as patched:
         patched.setenv("PYTHONPATH", str(source / "src"))

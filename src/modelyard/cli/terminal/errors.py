@@ -39,7 +39,13 @@ class Explanation:
 
 # The exit code and remedies of each class; a subclass takes precedence. `{…}` is filled from the failure's facts, and a
 # line whose fact is missing is omitted.
+_OTHER_RELEASE = (
+    "The registry is perhaps of another release than this command line: upgrade the older of the two. To see yours: "
+    "modelyard --version",
+)
 _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
+    problems.RouteNotFound: (REFUSED, _OTHER_RELEASE),
+    problems.MethodNotAllowed: (REFUSED, _OTHER_RELEASE),
     problems.Unauthenticated: (NOT_SIGNED_IN, (SIGN_IN,)),
     problems.SessionEnded: (NOT_SIGNED_IN, ("Sign in again: modelyard login",)),
     problems.SignInRefused: (

@@ -77,7 +77,8 @@ def build_bad_address(url: str, failure: Exception) -> BadAddress:
 def build_not_a_registry(url: str, response: httpx2.Response) -> BadResponse:
     """Build the error for a response that no Modelyard registry sends."""
     return BadResponse(
-        f"{url} answered {response.status_code}, but not as a Modelyard registry does. Check the address."
+        f"{url} answered {response.status_code}, but not as a Modelyard registry of this release does. Check the "
+        "address, and whether the registry or this program is older: upgrade that one."
     )
 
 
