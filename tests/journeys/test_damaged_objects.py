@@ -63,8 +63,17 @@ def test_machine_keeps_its_copy_of_truncated_object_until_push_repairs_it(
     assert modelyard.run("pull", "ink", "-o", tmp_path / "pulled").code == 0
 
 
+def flip_first_bit(file: Path) -> None:
+    """Flip a bit of a file, which keeps its size."""
+    content = bytearray(file.read_bytes())
+    content[0] ^= 1
+    file.write_bytes(content)
+
+
 @pytest.mark.parametrize(
-    "damage", [lambda file: os.truncate(file, MEBIBYTE), Path.unlink], ids=["truncated", "deleted"]
+    "damage",
+    [lambda file: os.truncate(file, MEBIBYTE), Path.unlink, flip_first_bit],
+    ids=["truncated", "deleted", "other bytes"],
 )
 def test_push_damaged_object_before_any_download_repairs_it(
     registry: RunningServer,

@@ -126,23 +126,22 @@ async def _find_at_path(calls: BatchedCalls, name: str) -> Model | None:
 
 
 async def is_served(calls: BatchedCalls, model: Model) -> bool:
-    """Return whether the registry serves a model's content, or will once it has verified it.
+    """Return whether the registry serves a model's content without a doubt, or will once it has verified it.
 
     Asks for a download URL, because that makes the registry check the stored object. With a key that may not download,
-    a verified model counts as served.
+    a verified model counts as served. Of a doubtful object, which was changed, a new upload is preferred.
     """
     if model.verification != "verified":
         return model.verification == "pending"
     try:
         if model.is_folder:
-            await list_all_files(calls.registry, model.id)
-        else:
-            await calls.download_ticket(model.id)
+            files = await list_all_files(calls.registry, model.id)
+            return not any(file.is_doubtful for file in files)
+        return not (await calls.download_ticket(model.id)).is_doubtful
     except ModelDamaged:
         return False
     except KeyNotAllowed:
         return True  # a key that may only write gets no download URL
-    return True
 
 
 async def _build_ambiguous(registry: RegistryApi, name: str, matches: list[Model], *, deleted: bool) -> ModelAmbiguous:

@@ -128,7 +128,16 @@ class DownloadResults(Schema):
     result_list: list[DownloadResult | ProblemBody] = Field(
         description="One for each model, in their order: the answer of `GET /models/{model_id}/download`, or its "
         "problem.",
-        examples=[[{"status": 200, "download_url": "http://127.0.0.1:8400/blobs/…", "expires_at": EXAMPLE_TIME}]],
+        examples=[
+            [
+                {
+                    "status": 200,
+                    "download_url": "http://127.0.0.1:8400/blobs/…",
+                    "expires_at": EXAMPLE_TIME,
+                    "is_doubtful": False,
+                }
+            ]
+        ],
     )
 
 

@@ -367,3 +367,9 @@ class DownloadTicket(Schema):
         description="A URL for GET requests; supports ranges.", examples=["http://127.0.0.1:8400/blobs/…"]
     )
     expires_at: datetime = Field(description="When the URL expires.", examples=[EXAMPLE_TIME])
+    is_doubtful: bool = Field(
+        False,
+        description="Whether the stored file was changed since its verification: it is served, and verified again. "
+        "Push the same file again to replace it.",
+        examples=[False],
+    )

@@ -83,6 +83,23 @@ def test_presign_for_object_in_which_a_reader_found_other_bytes_takes_the_bytes(
     assert not presign(unverified)
 
 
+def test_link_says_whether_the_stored_file_is_doubtful(unverified: UnverifiedTeam) -> None:
+    model_id = register_verified(unverified)
+    files = folder_push.make_folder("other")
+    folder_id = register_folder(unverified, files)
+    unverified.verify_all()
+    broken = register_verified(unverified, OTHER, "loras/broken.safetensors")
+    break_object(unverified, unverified.blob(broken).store_key, OTHER)
+    break_object(unverified, get_store_key(unverified, folder_id, WEIGHTS), files[WEIGHTS])
+
+    def is_doubtful(model_id: str) -> bool:
+        return bool(unverified.owner.get(f"/models/{model_id}/download", redirect="false").json()["is_doubtful"])
+
+    listed = unverified.owner.get(f"/models/{folder_id}/files").json()["file_list"]
+    assert [is_doubtful(model_id), is_doubtful(broken)] == [False, True]
+    assert [file["path"] for file in listed if file["is_doubtful"]] == [WEIGHTS]
+
+
 @pytest.mark.parametrize(
     ("path", "replaces"),
     [(INK, False), ("loras/other.safetensors", False), (INK, True)],

@@ -16,7 +16,7 @@ from modelyard.wire.versions import ModelVersion
 # What the registry has at the path of a file:
 #   unused        no model
 #   same          the model has the content, or will have it once the newest version is verified
-#   damaged       the model has the content, but the registry's copy is damaged or missing
+#   damaged       the model has the content, but the registry's copy is damaged, missing or doubtful
 #   failed        the newest version has the content, and failed verification
 #   not current   the newest version has the content, but the team went back to an earlier one
 #   other         the newest version has other content

@@ -201,7 +201,7 @@ def _respond_with_file(
     headers = _build_file_headers(repository, file)
     if public_url is None:
         return Response(headers=headers | {"Content-Length": str(file.size)}, media_type="application/octet-stream")
-    signed = presign_download(objects, team, file.model_id, file.version)
+    signed = presign_download(objects, team, file.model_id, file.version).request
     url = build_absolute_url(public_url, signed)
     return RedirectResponse(url, status.HTTP_307_TEMPORARY_REDIRECT, headers | {"Cache-Control": "no-store"})
 

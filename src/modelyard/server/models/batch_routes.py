@@ -79,9 +79,8 @@ def download_models(
 
     def presign(download: DownloadRequest) -> DownloadResult:
         """Presign one download."""
-        request = downloads.presign_download(objects, team, download.model_id, download.version)
-        return DownloadResult(
-            status=200, download_url=build_absolute_url(public_url, request), expires_at=request.expires_at
-        )
+        request, is_doubtful = downloads.presign_download(objects, team, download.model_id, download.version)
+        url = build_absolute_url(public_url, request)
+        return DownloadResult(status=200, download_url=url, expires_at=request.expires_at, is_doubtful=is_doubtful)
 
     return DownloadResults(result_list=run_each(batch.download_list, DownloadRequest, presign))

@@ -27,9 +27,14 @@ _MAX_CHECKS = 3
 _IN_ORDER = Order((FolderFileRow.number, FolderFileRow.position))
 
 
-def presign_download(
-    objects: ObjectChecks, team: TeamContext, model_id: UUID, number: int | None = None
-) -> SignedRequest:
+class Download(NamedTuple):
+    """A request that downloads a file, and whether its blob is doubtful."""
+
+    request: SignedRequest
+    is_doubtful: bool
+
+
+def presign_download(objects: ObjectChecks, team: TeamContext, model_id: UUID, number: int | None = None) -> Download:
     """Return a presigned GET request for a version whose content is verified and whose stored object passes the checks.
 
     Without a ``number`` it is the version that the model's record shows.
@@ -45,7 +50,8 @@ def presign_download(
     """
     model, blob = find_intact_version(objects, team, model_id, number)
     file_name = model.model_path.rsplit("/", 1)[-1]
-    return objects.store.presign_download(blob.store_key, file_name, blob.sha256, GET_URL_LIFETIME)
+    request = objects.store.presign_download(blob.store_key, file_name, blob.sha256, GET_URL_LIFETIME)
+    return Download(request, objects.is_doubtful(blob))
 
 
 def find_intact_version(
@@ -120,6 +126,7 @@ class DownloadableFile(NamedTuple):
     size: int
     sha256: str
     request: SignedRequest
+    is_doubtful: bool
 
 
 @dataclass(frozen=True)
@@ -197,4 +204,4 @@ def _presign(objects: ObjectChecks, file: _StoredFile) -> DownloadableFile:
     """Return a file with its presigned request."""
     blob, name = file.blob, file.path.rpartition("/")[2]
     request = objects.store.presign_download(blob.store_key, name, blob.sha256, GET_URL_LIFETIME)
-    return DownloadableFile(file.path, blob.size, blob.sha256, request)
+    return DownloadableFile(file.path, blob.size, blob.sha256, request, objects.is_doubtful(blob))

@@ -275,11 +275,11 @@ def download_model(
     version: WhichVersion = None,
 ) -> DownloadTicket | RedirectResponse:
     """Download a model."""
-    request = downloads.presign_download(objects, team, operations.parse_model_id(model_id), version)
+    request, is_doubtful = downloads.presign_download(objects, team, operations.parse_model_id(model_id), version)
     url = build_absolute_url(public_url, request)
     if redirect:
         return RedirectResponse(url, status.HTTP_307_TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})
-    return DownloadTicket(download_url=url, expires_at=request.expires_at)
+    return DownloadTicket(download_url=url, expires_at=request.expires_at, is_doubtful=is_doubtful)
 
 
 @router.get(
@@ -310,6 +310,7 @@ def list_model_files(
             file_size=file.size,
             file_hash=f"sha256:{file.sha256}",
             download_url=build_absolute_url(public_url, file.request),
+            is_doubtful=file.is_doubtful,
         )
         for file in found.files
     ]

@@ -34,6 +34,12 @@ class FolderFileEntry(Schema):
     download_url: str = Field(
         description="A URL for GET requests; supports ranges.", examples=["http://127.0.0.1:8400/blobs/…"]
     )
+    is_doubtful: bool = Field(
+        False,
+        description="Whether the stored file was changed since its verification: it is served, and verified again. "
+        "Push the same file again to replace it.",
+        examples=[False],
+    )
 
 
 class FolderFileList(Schema):

@@ -82,6 +82,10 @@ class ObjectChecks:
         """Request a new verification of a blob whose bytes were read and found to be others."""
         self._recheck_requests.add(blob)
 
+    def is_doubtful(self, blob: BlobRow) -> bool:
+        """Return whether a blob is doubtful (see ``BlobRow.is_doubtful``), or was found to be since it was loaded."""
+        return blob.is_doubtful or (blob.stored_version is not None and self._recheck_requests.has(blob))
+
     def record_doubts(self, team_id: UUID) -> None:
         """Write a team's requested verifications to the database, so that the blobs are doubtful for all from now on.
 
@@ -112,7 +116,7 @@ class ObjectChecks:
             except StatUnavailable:
                 return
             if self._record_check(blob, stored):
-                if blob.stored_version is None or not self._recheck_requests.has(blob):
+                if not self.is_doubtful(blob):
                     return
                 self.record_doubts(team_id)
 
