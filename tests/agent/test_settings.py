@@ -58,6 +58,7 @@ def test_read_settings_invalid_file_raises_settings_unreadable(file: Path, text:
     ("name", "value"),
     [
         ("agent_id", "two words"),
+        ("agent_id", ".."),
         ("hours", "late"),
         ("rate_limit", "0"),
         ("key", "sk-x"),
@@ -78,7 +79,7 @@ def test_settings_repr_does_not_contain_key(file: Path) -> None:
     assert "ak-secret" not in repr(settings)
 
 
-@pytest.mark.parametrize("name", ["Render 07", "", "räume", "x" * 100, "-"])
+@pytest.mark.parametrize("name", ["Render 07", "", "räume", "x" * 100, "-", ".", ".."])
 def test_default_agent_id_from_any_host_name_is_valid(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     import re
 

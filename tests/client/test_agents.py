@@ -13,6 +13,7 @@ from modelyard.wire.agents.heartbeats import Heartbeat
 from modelyard.wire.agents.machines import AgentUpdate
 from modelyard.wire.credentials import NewCredential
 from modelyard.wire.model_filter import ModelFilter
+from tests.client.scripted_server import Responses
 from tests.client.server_process import Team
 from tests.waiting import wait_until_async
 
@@ -41,6 +42,14 @@ async def test_send_heartbeat_returns_pause_approval_and_sync_request(
     answer = await machine.send_heartbeat(HEARTBEAT)
 
     assert (answer.paused, answer.approved_removal, answer.sync_now) == (True, HEARTBEAT.removal_token, True)
+
+
+async def test_unassign_model_from_a_machine_named_two_dots_sends_no_request(url: str, responses: Responses) -> None:
+    async with RegistryApi(url, "dk-key") as registry:
+        with pytest.raises(problems.InvalidRequest):
+            await registry.unassign_model("..", UUID(int=5))
+
+    assert responses.requests == []
 
 
 async def test_list_agents_by_label_returns_machine_with_own_and_central_labels(

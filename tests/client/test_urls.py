@@ -1,7 +1,16 @@
+from uuid import UUID
+
 import pytest
 
-from modelyard.client.api.urls import AddressRefused, check_download_url, is_unencrypted_remote, normalize_url
+from modelyard.client.api.urls import (
+    AddressRefused,
+    build_path,
+    check_download_url,
+    is_unencrypted_remote,
+    normalize_url,
+)
 from modelyard.transfer.errors import BadResponse
+from modelyard.wire import problems
 
 
 @pytest.mark.parametrize(
@@ -58,3 +67,18 @@ def test_check_download_url_as_secure_as_registry_is_returned_unchanged(url: str
 def test_check_download_url_http_from_https_registry_raises_bad_response() -> None:
     with pytest.raises(BadResponse, match="plain http"):
         check_download_url("http://s3.example/b/x", "https://models.example")
+
+
+def test_build_path_encodes_each_segment() -> None:
+    model_id = UUID("0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10")
+    assert build_path("agents", "a/b?c#d %..", "models", model_id) == f"/agents/a%2Fb%3Fc%23d%20%25../models/{model_id}"
+
+
+def test_build_path_names_with_dots_are_kept() -> None:
+    assert build_path("agents", "...", "v1.2", "sha256:00", 3) == "/agents/.../v1.2/sha256:00/3"
+
+
+@pytest.mark.parametrize("segment", ["", ".", ".."])
+def test_build_path_of_another_call_raises_invalid_request(segment: str) -> None:
+    with pytest.raises(problems.InvalidRequest):
+        build_path("agents", segment, "models", "x")

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from modelyard.client.api.urls import normalize_url
 from modelyard.client.settings import APPLICATION
 from modelyard.sync.apply.transfer_window import TransferWindow, parse_window
-from modelyard.wire.agents.values import AgentId
+from modelyard.wire.agents.values import AGENT_ID_PATTERN, AgentId
 from modelyard.wire.models import Labels
 from modelyard.wire.search.sizes import parse_size
 
@@ -155,7 +155,8 @@ class AgentSettings(BaseModel):
 
 def get_default_agent_id() -> str:
     """Return this machine's host name, restricted to the characters and length of an agent id, or else "machine"."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-")[:64] or "machine"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-")[:64]
+    return name if re.fullmatch(AGENT_ID_PATTERN, name) else "machine"
 
 
 def get_settings_path(environment: Mapping[str, str]) -> Path:

@@ -137,6 +137,8 @@ def test_heartbeat_whose_name_labels_or_order_is_invalid_returns_422(machine: Ma
         {"report_number": -1},
         {"sync_phase": "resting", "is_whole": "yes"},
         {"model_list": build_states("ink"), "is_whole": True, "report_series": "one", "report_number": 1},
+        {"agent_id": "."},
+        {"agent_id": ".."},
     ):
         refused = machine.send(**said)
         assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request"), said

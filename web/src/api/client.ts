@@ -3,12 +3,13 @@
 //     const page = await unwrap(api.GET('/api/v1/models', { params: { query: { q: 'ink' } } }))
 
 import createClient from 'openapi-fetch'
+import { buildPath } from '@/api/paths'
 import { Problem, unreachable } from '@/api/problem'
 import { clearSession, currentTeamId, getAccessToken, isProblemBody, loadUser, refreshAccessToken } from '@/api/session'
 import type { paths } from '@/generated/schema'
 
 /** All operations by path, with typed parameters, bodies and responses. */
-export const api = createClient<paths>({ baseUrl: '', fetch: fetchAndCheckRole })
+export const api = createClient<paths>({ baseUrl: '', fetch: fetchAndCheckRole, pathSerializer: buildPath })
 
 /**
  * Return the body of a successful response.

@@ -1,7 +1,11 @@
 """Check and normalize the addresses of registries and of downloads."""
 
+from urllib.parse import quote
+from uuid import UUID
+
 from modelyard.transfer.errors import BadResponse
 from modelyard.transfer.http import proxy
+from modelyard.wire import problems
 from modelyard.wire.texts.web_addresses import AddressInvalid, parse_address
 
 API_PREFIX = "/api/v1"
@@ -25,6 +29,19 @@ def normalize_url(url: str) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise AddressRefused("Write the address without a user name, password, query or fragment.")
     return text
+
+
+def build_path(*segments: str | int | UUID) -> str:
+    """Return the path of an API call from its segments, each percent-encoded.
+
+    Raises:
+        InvalidRequest: a segment is empty, "." or "..": the path would be that of another call.
+    """
+    texts = [str(segment) for segment in segments]
+    for text in texts:
+        if text in {"", ".", ".."}:
+            raise problems.InvalidRequest(f"'{text}' cannot be used as a name or id in a request to the registry.")
+    return "/" + "/".join(quote(text, safe=":") for text in texts)
 
 
 def is_unencrypted_remote(url: str) -> bool:

@@ -6,7 +6,8 @@ from pydantic import Field, StringConstraints
 
 from modelyard.wire.texts.rules import LINE_PATTERN
 
-AGENT_ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+# Not "." and "..", which clients and proxies remove from the path of an address, with the segment before them.
+AGENT_ID_PATTERN = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}|\.\.[A-Za-z0-9._-]{1,62})$"
 # The maximum number of model states in one heartbeat.
 MAX_HEARTBEAT_STATES = 1000
 # The number of characters of a state's reason that the registry stores.

@@ -5,6 +5,7 @@ from uuid import UUID
 from modelyard.client.api.calls.channel import ChannelCalls
 from modelyard.client.api.http import Call
 from modelyard.client.api.paging import Paging
+from modelyard.client.api.urls import build_path
 from modelyard.wire import accounts
 from modelyard.wire.schemas import Done, Updated
 
@@ -37,7 +38,7 @@ class AccountCalls(ChannelCalls):
 
     async def end_session(self, session_id: UUID) -> None:
         """End one of the user's sessions, with its access tokens."""
-        await self._channel.send(Call("DELETE", f"/users/me/sessions/{session_id}", repeatable=True))
+        await self._channel.send(Call("DELETE", build_path("users", "me", "sessions", session_id), repeatable=True))
 
     async def change_password(self, change: accounts.PasswordChange) -> Done:
         return await self._channel.request(Done, Call("PUT", "/users/me/password", change))

@@ -5,6 +5,7 @@ from uuid import UUID
 from modelyard.client.api.calls.channel import ChannelCalls
 from modelyard.client.api.http import Call
 from modelyard.client.api.paging import Paging
+from modelyard.client.api.urls import build_path
 from modelyard.wire import credentials
 from modelyard.wire.schemas import Done
 
@@ -47,7 +48,9 @@ class CredentialCalls(ChannelCalls):
         self, credential_id: UUID, rotation: credentials.Rotation
     ) -> credentials.RotatedCredential:
         """Replace the secret of a key and return the new one; the old one works for ``rotation.grace_hours``."""
-        return await self._post(credentials.RotatedCredential, f"/credentials/{credential_id}/rotate", rotation)
+        return await self._post(
+            credentials.RotatedCredential, build_path("credentials", credential_id, "rotate"), rotation
+        )
 
     async def revoke_credential(self, credential_id: UUID) -> None:
-        await self._channel.send(Call("DELETE", f"/credentials/{credential_id}"))
+        await self._channel.send(Call("DELETE", build_path("credentials", credential_id)))

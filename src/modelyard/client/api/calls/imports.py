@@ -1,12 +1,12 @@
 """The calls of a registry about imports."""
 
 from collections.abc import Sequence
-from urllib.parse import quote
 from uuid import UUID
 
 from modelyard.client.api.calls.channel import ChannelCalls, unpack_result
 from modelyard.client.api.http import Call
 from modelyard.client.api.paging import Paging
+from modelyard.client.api.urls import build_path
 from modelyard.wire import batches, problems
 from modelyard.wire.imports.drafts import ImportDraft, ImportLink
 from modelyard.wire.imports.jobs import ImportList, ModelImport, NewImport
@@ -40,21 +40,21 @@ class ImportCalls(ChannelCalls):
         return await self._get(ImportList, "/imports", paging.build_query())
 
     async def get_import(self, import_id: UUID) -> ModelImport:
-        return await self._get(ModelImport, f"/imports/{import_id}")
+        return await self._get(ModelImport, build_path("imports", import_id))
 
     async def cancel_import(self, import_id: UUID) -> Done:
-        return await self._post(Done, f"/imports/{import_id}/cancel", repeatable=True)
+        return await self._post(Done, build_path("imports", import_id, "cancel"), repeatable=True)
 
     async def convert_model(self, model_id: UUID) -> Conversion:
         """Convert a pickle file to safetensors; repeated, it returns the same import, or the converted model."""
-        return await self._post(Conversion, f"/models/{model_id}/convert", repeatable=True)
+        return await self._post(Conversion, build_path("models", model_id, "convert"), repeatable=True)
 
     async def retry_import(self, import_id: UUID) -> Done:
-        return await self._post(Done, f"/imports/{import_id}/retry", repeatable=True)
+        return await self._post(Done, build_path("imports", import_id, "retry"), repeatable=True)
 
     async def check_source(self, model_id: UUID) -> SourceCheck:
         """Ask the source of a model whether it has a newer version."""
-        return await self._post(SourceCheck, f"/models/{model_id}/check-source", repeatable=True)
+        return await self._post(SourceCheck, build_path("models", model_id, "check-source"), repeatable=True)
 
     async def start_source_checks(self) -> SourceCheckRun:
         """Ask the sources of all models for newer versions; return the check that runs already, if there is one."""
@@ -70,10 +70,8 @@ class ImportCalls(ChannelCalls):
 
     async def set_source_token(self, host: str, new: NewSourceToken) -> Done:
         """Set the token that imports send to a host."""
-        return await self._channel.request(
-            Done, Call("PUT", f"/source-tokens/{quote(host, safe='')}", new, repeatable=True)
-        )
+        return await self._channel.request(Done, Call("PUT", build_path("source-tokens", host), new, repeatable=True))
 
     async def delete_source_token(self, host: str) -> None:
         """Delete the token for a host."""
-        await self._channel.send(Call("DELETE", f"/source-tokens/{quote(host, safe='')}", repeatable=True))
+        await self._channel.send(Call("DELETE", build_path("source-tokens", host), repeatable=True))

@@ -6,6 +6,7 @@ from uuid import UUID
 from modelyard.client.api.calls.channel import ChannelCalls, unpack_result
 from modelyard.client.api.http import Call
 from modelyard.client.api.paging import Paging
+from modelyard.client.api.urls import build_path
 from modelyard.wire import batches, models, problems
 from modelyard.wire.folders.schemas import FolderFileList
 from modelyard.wire.hashes import lookups
@@ -40,7 +41,7 @@ class ModelCalls(ChannelCalls):
         return await self._get(FacetList, "/models/facets", (query or FacetQuery()).build_query())
 
     async def get_model(self, model_id: UUID) -> models.Model:
-        return await self._get(models.Model, f"/models/{model_id}")
+        return await self._get(models.Model, build_path("models", model_id))
 
     async def look_up_models(self, lookup: lookups.ModelLookup) -> lookups.LookupResult:
         """Return the models that up to 1,000 hashes, paths and ids mean."""
@@ -52,28 +53,34 @@ class ModelCalls(ChannelCalls):
 
     async def get_model_hashes(self, model_id: UUID) -> lookups.ModelHashes:
         """Return the known hashes of a model's content, and those that its file claims."""
-        return await self._get(lookups.ModelHashes, f"/models/{model_id}/hashes")
+        return await self._get(lookups.ModelHashes, build_path("models", model_id, "hashes"))
 
     async def update_model(self, model_id: UUID, change: models.ModelUpdate) -> Updated:
-        return await self._channel.request(Updated, Call("PUT", f"/models/{model_id}", change, repeatable=True))
+        return await self._channel.request(
+            Updated, Call("PUT", build_path("models", model_id), change, repeatable=True)
+        )
 
     async def delete_model(self, model_id: UUID) -> None:
-        await self._channel.send(Call("DELETE", f"/models/{model_id}"))
+        await self._channel.send(Call("DELETE", build_path("models", model_id)))
 
     async def restore_model(self, model_id: UUID) -> None:
-        await self._channel.send(Call("POST", f"/models/{model_id}/restore"))
+        await self._channel.send(Call("POST", build_path("models", model_id, "restore")))
 
     async def list_model_files(
         self, model_id: UUID, paging: Paging = _START, version: int | None = None
     ) -> FolderFileList:
         """Return one page of the files of a version, by default the current one. Raises as ``_request_urls``."""
         query = paging.build_query() | ({} if version is None else {"version": str(version)})
-        return await self._request_urls(FolderFileList, Call("GET", f"/models/{model_id}/files", query=query))
+        return await self._request_urls(
+            FolderFileList, Call("GET", build_path("models", model_id, "files"), query=query)
+        )
 
     async def download_ticket(self, model_id: UUID, version: int | None = None) -> models.DownloadTicket:
         """Return a presigned URL for the file of a version, by default the current one. Raises as ``_request_urls``."""
         query = {"redirect": "false"} | ({} if version is None else {"version": str(version)})
-        return await self._request_urls(models.DownloadTicket, Call("GET", f"/models/{model_id}/download", query=query))
+        return await self._request_urls(
+            models.DownloadTicket, Call("GET", build_path("models", model_id, "download"), query=query)
+        )
 
     async def download_tickets(
         self, downloads: Sequence[batches.DownloadRequest]

@@ -6,6 +6,7 @@ from modelyard.client.api.calls.channel import ChannelCalls
 from modelyard.client.api.filters import AuditFilter
 from modelyard.client.api.http import Call
 from modelyard.client.api.paging import Paging
+from modelyard.client.api.urls import build_path
 from modelyard.wire import teams
 from modelyard.wire.schemas import Created, Done, Updated
 
@@ -43,12 +44,14 @@ class TeamCalls(ChannelCalls):
             KeysWouldStop: neither is given, and keys of the member require an admin.
         """
         query = _build_keys_query(keys_to, stop_keys=stop_keys)
-        return await self._channel.request(Done, Call("PUT", f"/members/{user_id}", change, query, repeatable=True))
+        return await self._channel.request(
+            Done, Call("PUT", build_path("members", user_id), change, query, repeatable=True)
+        )
 
     async def remove_member(self, user_id: UUID, *, keys_to: UUID | None = None, stop_keys: bool = False) -> None:
         """Remove a member from the team; ``keys_to`` and ``stop_keys`` are as in ``change_role``."""
         query = _build_keys_query(keys_to, stop_keys=stop_keys)
-        await self._channel.send(Call("DELETE", f"/members/{user_id}", query=query))
+        await self._channel.send(Call("DELETE", build_path("members", user_id), query=query))
 
     async def create_invitation(self, new: teams.NewInvitation) -> teams.CreatedInvitation:
         return await self._post(teams.CreatedInvitation, "/invitations", new)
@@ -57,7 +60,7 @@ class TeamCalls(ChannelCalls):
         return await self._get(teams.InvitationList, "/invitations", paging.build_query())
 
     async def delete_invitation(self, invitation_id: UUID) -> None:
-        await self._channel.send(Call("DELETE", f"/invitations/{invitation_id}"))
+        await self._channel.send(Call("DELETE", build_path("invitations", invitation_id)))
 
     async def preview_invitation(self, token: teams.InvitationToken) -> teams.InvitationPreview:
         return await self._post(teams.InvitationPreview, "/invitations/preview", token)
