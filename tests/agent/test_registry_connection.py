@@ -28,6 +28,13 @@ def test_registry_connection_refusal_is_not_a_revocation(kind: type[KeyNotAllowe
     assert not connection.is_revoked
 
 
+def test_registry_connection_taken_name_does_not_advise_another_key() -> None:
+    connection = RegistryConnection("connected")
+    connection.record_failure(AgentTaken("Choose another name."))
+    assert "Choose another name." in (connection.reason or "")
+    assert "another key" not in (connection.reason or "")
+
+
 def test_registry_connection_unauthenticated_is_a_revocation() -> None:
     connection = RegistryConnection("connected")
     connection.record_failure(Unauthenticated("The key is unknown."))

@@ -109,6 +109,10 @@ function memberEvent(did: string, more: (facts: Facts) => string = () => ''): De
   return (facts) => ({ verb: did, object: text(facts, 'display_name') || 'a person', detail: more(facts) })
 }
 
+function formatKey(facts: Facts, which: '' | 'before_'): string {
+  return `${text(facts, `${which}key_name`)} ${text(facts, `${which}key_prefix`)}…`
+}
+
 export const DESCRIBERS: Record<string, Describer> = {
   'model.registered': modelEvent('registered'),
   'model.replaced': modelEvent('replaced the file of'),
@@ -197,6 +201,10 @@ export const DESCRIBERS: Record<string, Describer> = {
   'agent.first_seen': machineEvent('saw the machine', () => 'for the first time'),
   'agent.unhealthy': machineEvent('lost contact with the machine'),
   'agent.recovered': machineEvent('regained contact with the machine'),
+  'agent.key_changed': machineEvent(
+    'changed the key of the machine',
+    (facts) => `to ${formatKey(facts, '')} (was ${formatKey(facts, 'before_')})`,
+  ),
   'agent.labelled': machineEvent(
     'labelled the machine',
     (facts) => `: ${formatList(facts.agent_labels) || 'no labels'}`,

@@ -83,14 +83,17 @@ class RegistryConnection:
             return False  # a refusal holds until the registry answers otherwise
         before = self.state
         self.state = "refused" if is_refusal else "lost"
-        self.reason = (
-            f"{describe_refusal(failure)} Nothing is downloaded or removed. Pair the machine again (modelyard agent"
-            " pair), or give it another key."
-            if is_refusal
-            else str(failure)
-        )
+        self.reason = _describe_refused_connection(failure) if is_refusal else str(failure)
         self.is_revoked = isinstance(failure, Unauthenticated)
         return before != self.state
+
+
+def _describe_refused_connection(failure: Problem | TransferFailed) -> str:
+    """Return the reason of a refused connection with its remedy, which a name that is taken has in its own text."""
+    reason = f"{describe_refusal(failure)} Nothing is downloaded or removed."
+    if isinstance(failure, AgentTaken):
+        return reason
+    return f"{reason} Pair the machine again (modelyard agent pair), or give it another key."
 
 
 def describe_refusal(failure: Problem | TransferFailed) -> str:

@@ -11,12 +11,12 @@ from modelyard.server.agents.operations import find_agent, update_label_set
 from modelyard.server.audit.operations import record
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database, get_table
-from modelyard.server.identity.authentication import is_valid_key
 from modelyard.server.identity.operations import bind_key_to_agent
 from modelyard.server.models.replicas import reports, states
 from modelyard.server.models.replicas.labels import FOLDERS
+from modelyard.server.models.replicas.name_owners import check_takeover, record_key_change
 from modelyard.server.models.replicas.tables import AgentRow
-from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy, record_unhealthy_agent
+from modelyard.server.models.replicas.unhealthy import is_unhealthy, record_unhealthy_agent
 from modelyard.server.models.replicas.uses import record_uses
 from modelyard.server.revisions import get_totals
 from modelyard.server.teams.context import TeamContext
@@ -52,7 +52,7 @@ def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max
 
     Raises:
         KeyNotAllowed: the key belongs to another machine.
-        AgentTaken: another key, which is still valid, has sent a heartbeat with this agent id less than 90 seconds ago.
+        AgentTaken: see ``check_takeover``.
         TooManyMachines: the machine is new, and the team has ``max_machines`` already.
         InvalidRequest: a part of a complete report has ids that an earlier part covers.
     """
@@ -62,8 +62,10 @@ def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max
         agent = find_agent(session, team.team_id, beat.agent_id)
         if agent is None or agent.credential_id != team.caller.credential_id:
             if agent is not None:
-                _check_takeover(session, agent, moment)
+                check_takeover(session, team, agent, moment)
             bind_key_to_agent(session, team.caller, beat.agent_id)
+            if agent is not None:
+                record_key_change(session, team, agent)
         if agent is None:
             _check_machine_limit(session, team.team_id, max_machines)
             agent = _create_agent(session, team, beat, moment)
@@ -110,22 +112,6 @@ def _get_key_id(team: TeamContext) -> UUID:
     """Return the id of the machine's key."""
     assert team.caller.credential_id is not None  # noqa: S101 - an agent's key has been required
     return team.caller.credential_id
-
-
-def _check_takeover(session: Session, agent: AgentRow, moment: datetime) -> None:
-    """Check that an agent id may be used with a new key: its machine was stopped, or silent, or has an invalid key.
-
-    Raises:
-        AgentTaken: it is in use; two machines would overwrite each other's states.
-    """
-    is_running = agent.stopped_at is None and not is_unhealthy(agent, moment)
-    if is_running and is_valid_key(session, agent.credential_id):
-        seconds = int(UNHEALTHY_AFTER.total_seconds())
-        raise problems.AgentTaken(
-            f"A machine with another key sent a heartbeat as '{agent.agent_id}' within the last {seconds} seconds. If "
-            "it was this machine, revoke its old key or wait; otherwise give one of the two another name.",
-            agent_id=agent.agent_id,
-        )
 
 
 def _check_machine_limit(session: Session, team_id: UUID, max_machines: int) -> None:

@@ -100,7 +100,7 @@ class AgentUnknown(Problem):
 
 
 class AgentTaken(Problem):
-    """Another machine with another key uses this name. Give this machine another name."""
+    """Another machine uses this name, or it belongs to another person's machine. The detail says what to do."""
 
     status, slug, title = 409, "agent-taken", "Another machine has this name"
 

@@ -1,0 +1,63 @@
+"""Who may use a machine's name with another key: the person whose key it used last, and admins.
+
+A key counts as the person's who is responsible for it. With the name come the machine's central labels, its
+subscriptions and its assignments.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from modelyard.server.audit.operations import record
+from modelyard.server.identity.authentication import is_valid_key
+from modelyard.server.identity.tables import CredentialRow
+from modelyard.server.models.replicas.tables import AgentRow
+from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy
+from modelyard.server.teams.context import TeamContext, find_role
+from modelyard.server.teams.permissions import EDIT_EVERY_ROLE
+from modelyard.wire import problems
+
+
+def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment: datetime) -> None:
+    """Check that the caller's key may replace that of a machine.
+
+    It must be a key of the same person or of an admin, unless that person is not known; and the machine must have been
+    stopped, or be silent, or have an invalid key.
+
+    Raises:
+        AgentTaken: it may not.
+    """
+    if not _may_take_over(session, team, agent):
+        raise problems.AgentTaken(
+            f"The machine '{agent.agent_id}' was set up with a key of another person, so only they or an admin can set "
+            f"it up again. Ask an admin to remove it (modelyard machine rm {agent.agent_id}), or choose another name "
+            "for this machine (modelyard agent run --agent-id NAME).",
+            agent_id=agent.agent_id,
+        )
+    is_running = agent.stopped_at is None and not is_unhealthy(agent, moment)
+    if is_running and is_valid_key(session, agent.credential_id):
+        # Two machines would overwrite each other's states.
+        seconds = int(UNHEALTHY_AFTER.total_seconds())
+        raise problems.AgentTaken(
+            f"A machine with another key sent a heartbeat as '{agent.agent_id}' within the last {seconds} seconds. If "
+            "it was this machine, revoke its old key or wait; otherwise give one of the two another name.",
+            agent_id=agent.agent_id,
+        )
+
+
+def _may_take_over(session: Session, team: TeamContext, agent: AgentRow) -> bool:
+    """Return whether the person of the caller's key may replace the machine's key, whether it runs or not."""
+    person_id = team.caller.responsible_user_id
+    if session.get_one(CredentialRow, agent.credential_id).user_id in (None, person_id):
+        return True
+    role = None if person_id is None else find_role(session, team.team_id, person_id)
+    return role is not None and role.rank >= EDIT_EVERY_ROLE.rank
+
+
+def record_key_change(session: Session, team: TeamContext, agent: AgentRow) -> None:
+    """Record that a machine uses the caller's key from now on, with both keys as ``modelyard key ls`` shows them."""
+    before = session.get_one(CredentialRow, agent.credential_id)
+    after = session.get_one(CredentialRow, team.caller.credential_id)
+    facts = {"key_name": after.display_name, "key_prefix": after.key_prefix}
+    facts |= {"before_key_name": before.display_name, "before_key_prefix": before.key_prefix}
+    record(session, team.actor, team.team_id, "agent.key_changed", agent.agent_id, **facts)

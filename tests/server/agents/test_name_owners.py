@@ -1,0 +1,95 @@
+"""Whose key may use a machine's name after the machine was stopped."""
+
+from typing import Any
+
+import pytest
+
+from tests.server.agents.machine import Machine, list_agent_events, list_agents
+from tests.server.harness import ApiCaller, Harness
+
+
+def pair_agent(registry: Harness, user: ApiCaller) -> ApiCaller:
+    """Pair a machine as a user, and return the caller with its agent's key."""
+    started = registry.anonymous.post("/desktop/pair/start").json()
+    assert user.post("/desktop/pair/confirm", user_code=started["user_code"]).status_code == 200
+    polled = registry.anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()
+    return ApiCaller(registry.client, polled["agent_key"])
+
+
+def stop_machine_of(registry: Harness, user: ApiCaller) -> Machine:
+    """Return a machine that a user has paired, and that was stopped."""
+    machine = Machine(pair_agent(registry, user))
+    machine.beat()
+    machine.beat(is_stopping=True)
+    return machine
+
+
+def get_key_change(team: ApiCaller) -> dict[str, Any]:
+    """Return the newest event of the team, which is a change of a machine's key."""
+    event: dict[str, Any] = team.get("/audit-events", per_page=1).json()["audit_event_list"][0]
+    assert (event["action"], event["object_id"]) == ("agent.key_changed", "render-07")
+    return event
+
+
+@pytest.mark.parametrize("role", ["viewer", "member"])
+def test_key_of_another_person_below_admin_does_not_take_over_a_stopped_machine(
+    shared_registry: Harness, team: ApiCaller, machine: Machine, role: str
+) -> None:
+    machine.beat(is_stopping=True)
+    other = Machine(pair_agent(shared_registry, shared_registry.create_member(role, team)))
+    refused = other.send()
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "agent_taken")
+    assert "modelyard machine rm render-07" in refused.json()["detail"]
+    assert machine.beat()["paused"] is False
+    assert "agent.key_changed" not in list_agent_events(team)
+
+
+def test_refused_key_may_use_another_name(shared_registry: Harness, team: ApiCaller, machine: Machine) -> None:
+    machine.beat(is_stopping=True)
+    key = pair_agent(shared_registry, shared_registry.create_member("viewer", team))
+    assert Machine(key).send().status_code == 409
+    Machine(key, "render-08").beat()
+    assert list(list_agents(team)) == ["render-07", "render-08"]
+
+
+def test_removed_machine_leaves_its_name_to_the_next_key(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    machine.beat(is_stopping=True)
+    other = Machine(pair_agent(shared_registry, shared_registry.create_member("viewer", team)))
+    assert other.send().status_code == 409
+    assert team.delete("/agents/render-07").status_code == 204
+    other.beat()
+
+
+def test_new_pairing_of_the_same_person_takes_over_and_is_recorded(shared_registry: Harness, team: ApiCaller) -> None:
+    viewer = shared_registry.create_member("viewer", team)
+    stop_machine_of(shared_registry, viewer)
+    Machine(pair_agent(shared_registry, viewer)).beat()
+    facts = get_key_change(team)["facts"]
+    assert facts["before_key_prefix"].startswith("ak-")
+    assert facts["key_prefix"].startswith("ak-")
+    assert facts["key_prefix"] != facts["before_key_prefix"]
+
+
+def test_key_of_an_admin_takes_over_a_machine_of_another_person(shared_registry: Harness, team: ApiCaller) -> None:
+    stop_machine_of(shared_registry, shared_registry.create_member("viewer", team))
+    Machine(shared_registry.create_key("agent", team)).beat()
+    assert get_key_change(team)["facts"]["key_name"] == "agent"
+
+
+def test_person_who_is_no_admin_any_more_does_not_take_over(shared_registry: Harness, team: ApiCaller) -> None:
+    stop_machine_of(shared_registry, shared_registry.create_member("member", team))
+    admin = shared_registry.create_member("admin", team)
+    other = Machine(pair_agent(shared_registry, admin))
+    assert team.put(f"/members/{admin.user_id}", member_role="member").status_code == 200
+    assert other.send().json()["error_code"] == "agent_taken"
+
+
+def test_key_that_is_refused_is_not_bound_to_the_name(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    machine.beat(is_stopping=True)
+    key = pair_agent(shared_registry, shared_registry.create_member("viewer", team))
+    Machine(key).send()
+    assert Machine(key, "render-08").send().status_code == 200
