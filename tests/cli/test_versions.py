@@ -159,6 +159,15 @@ def test_rollback_activates_previous_version_and_prints_command_that_undoes_it(p
     assert list_versions(pushed) == [(2, "current"), (1, "replaced")]
 
 
+def test_rollback_after_another_push_does_not_return_to_what_was_rolled_back(pushed: Command, files: Files) -> None:
+    pushed("push", files[2], "--replace")
+    assert json.loads(pushed("rollback", "ink", "--json").out)["version"] == 2
+    pushed("push", write_model_file(files[2], seed=4), "--replace")
+    rolled_back = [json.loads(pushed("rollback", "ink", "--json").out)["version"] for _ in range(2)]
+    assert rolled_back == [2, 1]
+    assert list_versions(pushed) == [(4, "replaced"), (3, "replaced"), (2, "replaced"), (1, "current")]
+
+
 def test_rollback_without_earlier_version_exits_4_and_to_unknown_one_too(signed_in: Command, files: Files) -> None:
     signed_in("push", files[0])
     assert "no earlier version" in signed_in("rollback", "ink").err

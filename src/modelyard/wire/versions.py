@@ -58,6 +58,12 @@ class ModelVersion(Schema):
         "`superseded`: a newer version or an activation overtook it. `failed`: verification failed.",
         examples=["replaced"],
     )
+    is_previous: bool = Field(
+        default=False,
+        description="Whether a roll-back goes to it: of the versions that can be current, it was the current one last "
+        "before the current version. One that was left by going back to an earlier version does not count.",
+        examples=[True],
+    )
     file_hash: str = Field(
         description="`sha256:` and the hex digest; of a folder, of its manifest.", examples=[EXAMPLE_HASH]
     )

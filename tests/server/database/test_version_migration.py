@@ -14,6 +14,7 @@ from modelyard.server.database.migrations import migrate
 from modelyard.server.database.session import Database
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.versions.history import load_previous_version
 from modelyard.server.models.versions.states import get_version_status
 from modelyard.server.uploads.tables import UploadRow
 from tests.server.database.first_release import FirstRelease, format_uuid, new_id, upgrade_to
@@ -178,6 +179,8 @@ def test_upgrade_replaced_models_become_versions_of_the_last_one(released: Relea
     assert model is not None
     assert (model.version_count, model.latest_version, model.pending_version) == (3, 3, None)
     assert (load_model(released, first), load_model(released, second)) == (None, None)
+    with released.database.reading() as session:
+        assert load_previous_version(session, session.get_one(ModelRow, UUID(third))) == 2
 
 
 @pytest.mark.parametrize(("verification", "state"), [("pending", "pending"), ("failed", "failed")])

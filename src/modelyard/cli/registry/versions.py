@@ -100,8 +100,9 @@ def rollback(
 ) -> None:
     """Make an earlier version of a model the current one, which machines get.
 
-    Without --to, that is the newest verified version below the current one that was current before. With --to it may
-    be any verified version, also a newer one. It can be undone in the same way.
+    Without --to, that is the version that was current before the current one. Versions that a roll-back has left, and
+    those in the trash, do not count: a second roll-back goes one further back. With --to it may be any verified
+    version, also a newer one. It can be undone in the same way.
 
     Examples: modelyard rollback ink; modelyard rollback ink --to 3
     """
@@ -146,7 +147,7 @@ def _get_current_version(model: Model) -> int | None:
 
 
 async def _find_previous_version(registry: RegistryApi, model: Model) -> int:
-    """Return the newest verified version below the current one that was current before.
+    """Return the number of the version that was current before the current one.
 
     Raises:
         VersionNotFound: there is none.
@@ -154,11 +155,14 @@ async def _find_previous_version(registry: RegistryApi, model: Model) -> int:
     from modelyard.client.api.models import list_all_versions
     from modelyard.wire.problems import VersionNotFound
 
-    for each in await list_all_versions(registry, model.id):
-        is_earlier = each.version < model.version and each.version_status == "replaced"
-        if is_earlier and each.verification == "verified":
-            return each.version
-    raise VersionNotFound(f"'{model.model_path}' has no earlier version that was current and can be downloaded.")
+    listed = await list_all_versions(registry, model.id)
+    previous = next((each.version for each in listed if each.is_previous), None)
+    if previous is None:
+        raise VersionNotFound(
+            f"'{model.model_path}' has no earlier version to go back to: none that was current before this one can be"
+            f" downloaded. See all: modelyard versions {model.id}"
+        )
+    return previous
 
 
 def _note_consequences(terminal: Terminal, before: Model, current: int | None) -> None:

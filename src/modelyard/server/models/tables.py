@@ -220,6 +220,7 @@ class ModelVersionRow(Row):
     creator_name: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
     promoted_at: Mapped[datetime | None]  # when it became current for the first time
+    history_position: Mapped[int | None]  # see ``versions.history``
     kept_from: Mapped[datetime] = mapped_column(default=now)  # from when the days of its retention count
     deleted_at: Mapped[datetime | None]  # moved to the trash by itself, not with its model
     is_model_deleted: Mapped[bool] = mapped_column(default=False, server_default=false())  # its model is in the trash

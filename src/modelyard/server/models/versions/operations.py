@@ -20,6 +20,7 @@ from modelyard.server.models.versions.access import (
     get_readable_version,
 )
 from modelyard.server.models.versions.folder_states import has_doubtful_content
+from modelyard.server.models.versions.history import load_previous_version
 from modelyard.server.models.versions.previews import update_shown_preview
 from modelyard.server.models.versions.promotion import promote_version
 from modelyard.server.models.versions.states import get_version_status
@@ -29,7 +30,7 @@ from modelyard.wire.versions import Creator, ModelVersion, VersionList, VersionU
 
 # Fields of the API's version that have the same name as their column.
 _SAME_NAMES = set(ModelVersion.model_fields) - {
-    *("version", "version_status", "created_by", "metadata", "restorable_until")
+    *("version", "version_status", "is_previous", "created_by", "metadata", "restorable_until")
 }
 
 
@@ -60,7 +61,9 @@ def list_versions(
     if team.caller.kind == "agent":
         query = query.where(ModelVersionRow.number == model.shown_version)
     rows, meta = list_page(session, query, page, Order((ModelVersionRow.number,), is_descending=True))
-    return VersionList(version_list=[_build_version(model, row[0], trash_days) for row in rows], page_meta=meta)
+    previous = load_previous_version(session, model)
+    listed = [_build_version(model, row[0], previous, trash_days) for row in rows]
+    return VersionList(version_list=listed, page_meta=meta)
 
 
 def get_version(session: Session, team: TeamContext, model_id: UUID, number: int, trash_days: int) -> ModelVersion:
@@ -70,14 +73,16 @@ def get_version(session: Session, team: TeamContext, model_id: UUID, number: int
         ModelNotFound, VersionNotFound: see ``find_readable_model`` and ``get_readable_version``.
     """
     model = find_readable_model(session, team, model_id)
-    return _build_version(model, get_readable_version(session, team, model, number), trash_days)
+    version = get_readable_version(session, team, model, number)
+    return _build_version(model, version, load_previous_version(session, model), trash_days)
 
 
-def _build_version(model: ModelRow, version: ModelVersionRow, trash_days: int) -> ModelVersion:
-    """Return the API's representation of a version."""
+def _build_version(model: ModelRow, version: ModelVersionRow, previous: int | None, trash_days: int) -> ModelVersion:
+    """Return the API's representation of a version; ``previous`` is the one that a roll-back makes current."""
     return ModelVersion(
         version=version.number,
         version_status=get_version_status(model, version),
+        is_previous=version.number == previous,
         created_by=Creator(kind=version.creator_kind, id=version.creator_id, display_name=version.creator_name),
         metadata=build_record_metadata(version.facts),
         restorable_until=version.deleted_at and version.deleted_at + timedelta(days=trash_days),

@@ -11,6 +11,7 @@ from modelyard.server.database.base import now
 from modelyard.server.models.details import update_details
 from modelyard.server.models.replicas import states
 from modelyard.server.models.tables import CONTENT_COLUMNS, ModelRow, ModelVersionRow, find_shown_version
+from modelyard.server.models.versions.history import update_history
 from modelyard.server.models.versions.previews import copy_shown_preview
 
 
@@ -38,6 +39,7 @@ def promote_version(session: Session, model: ModelRow, version: ModelVersionRow)
     if previous is not None:
         # What was in use until now can be activated again for as long as a new upload.
         session.get_one(ModelVersionRow, (model.id, previous)).kept_from = now()
+    update_history(session, model, version.number)
     model.current_version, model.pending_version = version.number, None
     model.updated_at = now()
     version.promoted_at = version.promoted_at or model.updated_at
