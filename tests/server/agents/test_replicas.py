@@ -38,6 +38,30 @@ def test_agents_desired_counts_machines_with_the_required_labels(team: ApiCaller
     assert {name: shown["models_desired"] for name, shown in list_agents(team).items()} == {"render-07": 1, "big": 2}
 
 
+def test_renamed_model_is_queued_until_reported_again(team: ApiCaller, machine: Machine) -> None:
+    renamed, other = register_model(team, "one"), register_model(team, "two")
+    machine.begin(build_states(renamed, other))
+
+    team.put(f"/models/{renamed}", model_path="loras/renamed.safetensors")
+
+    assert list_states_on(team) == {renamed: "queued", other: "ready"}
+    assert (get_replica_counts(team, renamed), list_missing(team)) == ((0, 1), [renamed])
+    for search in ("missing:render-07", "is:missing", "state:queued"):
+        assert [model["id"] for model in team.get("/models", q=search).json()["model_list"]] == [renamed], search
+    shown = list_agents(team)["render-07"]
+    assert (shown["models_ready"], shown["models_desired"]) == (1, 2)
+    assert shown["machine_state"] != "up_to_date"
+    machine.report(build_states(renamed))
+    assert (get_replica_counts(team, renamed), list_missing(team)) == ((1, 1), [])
+
+
+def test_model_with_another_name_or_the_same_path_stays_ready(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team, "one")
+    machine.begin(build_states(model_id))
+    team.put(f"/models/{model_id}", display_name="Another", model_path="loras/one.safetensors")
+    assert get_replica_counts(team, model_id) == (1, 1)
+
+
 def test_model_disabled_or_deleted_and_restored_is_queued_until_reported_again(
     team: ApiCaller, machine: Machine
 ) -> None:

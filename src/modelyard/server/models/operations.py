@@ -215,6 +215,8 @@ def _apply_change(session: Session, model: ModelRow, changed: dict[str, Any]) ->
         recount_model(session, model)
     if "model_status" in changed or "required_labels" in changed:
         states.delete_undesired_states(session, model)
+    if "model_path" in changed:
+        states.delete_states_of_moved_model(session, model)
 
 
 def _set_path(session: Session, model: ModelRow) -> None:

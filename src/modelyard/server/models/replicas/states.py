@@ -7,7 +7,7 @@ change in the same transaction as the states. The module ``reports`` computes wh
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.session import get_table
@@ -105,19 +105,31 @@ def delete_undesired_states(session: Session, model: ModelRow) -> None:
     _recount_ready_agents(session, [model.id])
 
 
-def delete_states_of_model(session: Session, model: ModelRow) -> None:
+def delete_states_of_replaced_content(session: Session, model: ModelRow) -> None:
     """Delete the replica states of a model, whose content is another now, and update the counts of ready replicas.
 
     States of machines stay on which another version is pinned. The caller holds the team's write lock.
     """
+    _delete_states_of_model(session, model, _states.c.agent_number.not_in(select_pinned_agents(model.id)))
+
+
+def delete_states_of_moved_model(session: Session, model: ModelRow) -> None:
+    """Delete all replica states of a model, whose path is another now, and update the counts of ready replicas.
+
+    The caller holds the team's write lock.
+    """
+    _delete_states_of_model(session, model, true())
+
+
+def _delete_states_of_model(session: Session, model: ModelRow, condition: ColumnElement[bool]) -> None:
+    """Delete the states of a model that meet a condition, and update the counts of ready replicas."""
     connection = session.connection()
-    pinned = select_pinned_agents(model.id)
-    of_model = _states.c.model_id == model.id, _states.c.agent_number.not_in(pinned)
-    ready = select(_states.c.agent_number).where(*of_model, _is_ready)
+    of_model = and_(_states.c.model_id == model.id, condition)
+    ready = select(_states.c.agent_number).where(of_model, _is_ready)
     connection.execute(
         update(_agents).where(_agents.c.number.in_(ready)).values(models_ready=_agents.c.models_ready - 1)
     )
-    connection.execute(delete(_states).where(*of_model))
+    connection.execute(delete(_states).where(of_model))
     _recount_ready_agents(session, [model.id])
     session.refresh(model, ["agents_ready", "agents_unloaded"])
 

@@ -45,7 +45,7 @@ def promote_version(session: Session, model: ModelRow, version: ModelVersionRow)
     version.promoted_at = version.promoted_at or model.updated_at
     if previous is not None:
         session.flush()
-        states.delete_states_of_model(session, model)
+        states.delete_states_of_replaced_content(session, model)
     update_shown_content(session, model)
 
 
