@@ -289,6 +289,38 @@ def test_import_next_user_was_removed_fails(stopped: Stopped, fakes: FakeSources
     assert stopped.create_importer().import_next() is True
     failed = stopped.owner.get(f"/imports/{import_id}").json()
     assert (failed["import_state"], failed["error_code"]) == ("failed", "not_a_member")
+    assert "who started this, is not a member of the team now" in failed["error"]
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize(
+    ("roles", "is_own"),
+    [
+        pytest.param(("admin", "viewer"), False, id="an admin who is a viewer now"),
+        pytest.param(("admin", "member"), False, id="an admin who may not change the model as a member"),
+        pytest.param(("member", "viewer"), True, id="a member who is a viewer now"),
+    ],
+)
+def test_import_next_user_is_demoted_during_download_changes_no_model(
+    stopped: Stopped, fakes: FakeSources, link: str, roles: tuple[str, str], is_own: bool
+) -> None:
+    owner, person = stopped.owner, stopped.registry.create_member(roles[0], stopped.owner)
+    model_id = (person if is_own else owner).register(make_model_file("first"))
+    import_id = start(person, link, replaces=model_id)
+    demoted = list[int]()
+
+    def demote() -> None:
+        if not demoted:
+            demoted.append(owner.put(f"/members/{person.user_id}", member_role=roles[1]).status_code)
+
+    fakes.storage.on_bytes = _call_after(PART + 1, demote)
+    assert stopped.create_importer().import_next() is True
+    assert demoted == [200]
+    failed = owner.get(f"/imports/{import_id}").json()
+    assert (failed["import_state"], failed["error_code"], failed["model_id"]) == ("failed", "role_too_low", None)
+    assert "started this, and does not have the permission for it now" in failed["error"]
+    model = owner.get(f"/models/{model_id}").json()
+    assert (model["version"], model["version_count"], model["pending_version"]) == (1, 1, None)
 
 
 def test_import_next_key_was_revoked_fails(stopped: Stopped, fakes: FakeSources, link: str) -> None:

@@ -4,9 +4,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from modelyard.server.identity.authentication import Caller
-from modelyard.server.teams.context import TeamContext, resolve_team_context_by_id
+from modelyard.server.teams.context import (
+    TeamContext,
+    reload_team_context,
+    resolve_team_context,
+    resolve_team_context_by_id,
+)
 from modelyard.server.teams.permissions import Operation
-from modelyard.wire.problems import KeyNotAllowed, NotAMember, RoleTooLow
+from modelyard.wire.problems import KeyNotAllowed, NotAMember, RoleTooLow, Unauthenticated
 from modelyard.wire.teams import Role
 from tests.server.accounts_support.answers import Answer, refusal
 from tests.server.harness import ApiCaller, Harness
@@ -123,3 +128,37 @@ def test_resolve_team_context_by_id_other_team_raises_not_a_member(registry: Har
                 resolve_team_context_by_id(session, caller, team_id, Operation.MODELS_UPLOAD)
         with pytest.raises(KeyNotAllowed):
             resolve_team_context_by_id(session, _caller("agent", team_id), team_id, Operation.MODELS_UPLOAD)
+
+
+def _resolve(registry: Harness, caller: ApiCaller) -> TeamContext:
+    """Return the context of a caller, as a request gets it at its beginning."""
+    with registry.resources.database.reading() as session:
+        return resolve_team_context(session, registry.resources.identity, caller.token or "", [registry.team_id])
+
+
+def _reload(registry: Harness, team: TeamContext) -> TeamContext:
+    with registry.resources.database.writing(team.team_id) as session:
+        return reload_team_context(session, team, Operation.MODELS_UPLOAD)
+
+
+@pytest.mark.parametrize("with_device", [False, True], ids=["user", "device"])
+def test_reload_team_context_user_with_another_role_has_that_one(registry: Harness, with_device: bool) -> None:
+    person = registry.create_member("admin")
+    team = _resolve(registry, registry.create_device(person) if with_device else person)
+    assert _reload(registry, team) == team
+    registry.owner.put(f"/members/{person.user_id}", member_role="member")
+    assert _reload(registry, team).role is Role.MEMBER
+    registry.owner.put(f"/members/{person.user_id}", member_role="viewer")
+    with pytest.raises(RoleTooLow):
+        _reload(registry, team)
+    registry.owner.delete(f"/members/{person.user_id}")
+    with pytest.raises(NotAMember):
+        _reload(registry, team)
+
+
+def test_reload_team_context_revoked_key_raises_unauthenticated(registry: Harness) -> None:
+    team = _resolve(registry, registry.create_key("integration"))
+    assert _reload(registry, team) == team
+    registry.owner.delete(f"/credentials/{team.caller.credential_id}")
+    with pytest.raises(Unauthenticated):
+        _reload(registry, team)

@@ -13,7 +13,8 @@ from modelyard.server.database.session import Database, get_table
 from modelyard.server.http.waiting.places import WaitingPlaces
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.revisions import TeamTotalsRow
-from modelyard.server.teams.context import TeamContext, check_still_authorized
+from modelyard.server.teams.context import TeamContext, reload_team_context
+from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
 
 # Least recently used manifests are dropped above this size. One of 100,000 models has about 11 MB.
@@ -96,7 +97,7 @@ class ManifestCache:
                 "This key belongs to another machine. Pair this machine to get a key of its own."
             )
         with self._database.reading() as session:
-            check_still_authorized(session, team)
+            reload_team_context(session, team, Operation.AGENT_MANIFEST)
             row = session.execute(_SNAPSHOT, {"of_team": team.team_id, "of_agent": agent_id}).one_or_none()
         if row is None or row.credential_id != team.caller.credential_id:
             raise problems.AgentUnknown("No machine of this name uses this key yet. Send a heartbeat first.")

@@ -9,7 +9,7 @@ from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.imports.tables import ImportRow, SourceCheckRunRow
 from modelyard.server.teams.context import TeamContext, build_not_a_member_problem, find_role
 from modelyard.server.teams.permissions import Operation, check_permission
-from modelyard.wire.problems import Unauthenticated
+from modelyard.wire import problems
 
 
 def load_team_context(session: Session, row: ImportRow | SourceCheckRunRow) -> TeamContext:
@@ -46,5 +46,16 @@ def _get_credential(session: Session, credential_id: UUID | None) -> CredentialR
         return None
     credential = session.get(CredentialRow, credential_id)
     if credential is None or credential.revoked_at is not None or credential.suspended_at is not None:
-        raise Unauthenticated("The key that started this was revoked.")
+        raise problems.Unauthenticated("The key that started this was revoked.")
     return credential
+
+
+def describe_problem(row: ImportRow | SourceCheckRunRow, problem: problems.Problem) -> str:
+    """Return why an import or a check has failed, for everybody in the team: a permission is that of its starter."""
+    if isinstance(problem, problems.NotAMember):
+        return f"{row.creator_name}, who started this, is not a member of the team now."
+    if isinstance(problem, problems.Unauthenticated):
+        return "The key that started this was revoked or has expired."
+    if isinstance(problem, problems.RoleTooLow | problems.KeyNotAllowed):
+        return f"{row.creator_name} started this, and does not have the permission for it now. {problem.detail}"
+    return problem.detail

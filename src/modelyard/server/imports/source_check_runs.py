@@ -18,7 +18,7 @@ from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database, announce
 from modelyard.server.encryption import SecretCipher
-from modelyard.server.imports.callers import load_team_context
+from modelyard.server.imports.callers import describe_problem, load_team_context
 from modelyard.server.imports.import_leases import FIRST_PAUSE
 from modelyard.server.imports.source_checks import check_source
 from modelyard.server.imports.sources.lookup import Sources
@@ -196,7 +196,7 @@ class SourceChecker:
                 problems.Unauthenticated,
                 problems.KeyNotAllowed,
             ) as problem:
-                _end_run(row, moment, problem.detail)
+                _end_run(row, moment, describe_problem(row, problem))
                 return None
             row.asked_at = moment
             until = _find_pause_end(row, model.host)

@@ -16,7 +16,8 @@ from modelyard.server.previews.decoder import Picture
 from modelyard.server.previews.pictures import PictureStorage, find_picture, use_picture, write_picture
 from modelyard.server.previews.tables import PreviewRow
 from modelyard.server.settings import Settings
-from modelyard.server.teams.context import TeamContext, check_still_authorized
+from modelyard.server.teams.context import TeamContext, reload_team_context
+from modelyard.server.teams.permissions import Operation
 from modelyard.server.uploads.operations import check_quota
 from modelyard.wire import problems
 from modelyard.wire.versions import Preview, build_preview_url
@@ -44,7 +45,7 @@ def set_preview(
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow: see ``get_version_to_change``.
         QuotaExceeded: it does not fit into the team's quota.
-        NotAMember, Unauthenticated: see ``check_still_authorized``.
+        NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
         Unavailable, StoreFull, StoreUnavailable
     """
     database = storage.database
@@ -55,7 +56,7 @@ def set_preview(
         _check_quota(session, team, storage.settings, picture)
     key = write_picture(database, storage.store, team.team_id, picture)
     with database.writing(team.team_id) as session:
-        check_still_authorized(session, team)
+        team = reload_team_context(session, team, Operation.MODELS_EDIT)
         model, version = get_version_to_change(session, team, *place)
         if replace or not _is_decided(version):
             _check_quota(session, team, storage.settings, picture)
@@ -80,7 +81,7 @@ def set_source_preview(
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow: see ``get_version_to_change``.
         QuotaExceeded: it does not fit into the team's quota.
-        NotAMember, Unauthenticated: see ``check_still_authorized``.
+        NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
         Unavailable, StoreFull, StoreUnavailable
     """
     database = storage.database
@@ -88,7 +89,7 @@ def set_source_preview(
         _check_quota(session, team, storage.settings, picture)
     key = write_picture(database, storage.store, team.team_id, picture)
     with database.writing(team.team_id) as session:
-        check_still_authorized(session, team)
+        team = reload_team_context(session, team, Operation.MODELS_EDIT)
         place = _find_undecided(session, team, model_id, file_hash)
         if place is None:
             return False

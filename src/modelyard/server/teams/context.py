@@ -4,7 +4,7 @@ The team comes from a membership or from the key's row, never from the header al
 a user's memberships, and for keys it is not even read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -212,22 +212,26 @@ def find_role(session: Session, team_id: UUID, user_id: UUID) -> Role | None:
     return None if row is None else Role(row)
 
 
-def check_still_authorized(session: Session, team: TeamContext) -> None:
-    """Check inside the team's write transaction that the caller has not lost access since the request began.
+def reload_team_context(session: Session, team: TeamContext, operation: Operation) -> TeamContext:
+    """Check inside the team's write transaction that the caller may still do an operation; return the context of now.
 
-    Needed by requests that run long between authentication and their write. A user's role and session are not checked
-    again.
+    Needed by requests that run long between authentication and their write, and by jobs that act for a person later:
+    a member who became a viewer meanwhile changes nothing. A user's session is not checked again.
 
     Raises:
         NotAMember: the user left the team or was removed, or the team was deleted.
+        RoleTooLow, KeyNotAllowed: see ``check_permission``.
         Unauthenticated: the key was revoked, was rotated and its grace is over, or has expired; its creator is no admin
             any more; or its team was deleted.
     """
-    if team.user_id is not None and find_role(session, team.team_id, team.user_id) is None:
+    role = None if team.user_id is None else find_role(session, team.team_id, team.user_id)
+    if team.user_id is not None and role is None:
         raise build_not_a_member_problem()
     secret = team.caller.key_hash
     if secret is not None and not list_valid_key_hashes(session, [secret]):
         raise build_unauthenticated_problem()
+    check_permission(operation, team.caller, role)
+    return replace(team, role=role)
 
 
 def build_not_a_member_problem() -> problems.NotAMember:

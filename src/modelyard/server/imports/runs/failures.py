@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from modelyard.server.audit import operations as audit
 from modelyard.server.audit.operations import SYSTEM
+from modelyard.server.imports.callers import describe_problem
 from modelyard.server.imports.import_leases import LeasedImport, finish_import, postpone_import
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.storage.blob_store import StoreError
@@ -49,14 +50,14 @@ def try_later(objects: ObjectChecks, leased: LeasedImport, problem: problems.Pro
 
 def record_failure(objects: ObjectChecks, leased: LeasedImport, problem: problems.Problem) -> None:
     """Record that an import has failed for good, and free the quota that it reserves."""
-    code, key = problem.slug.replace("-", "_"), leased.row.storage_key
+    code, key, error = problem.slug.replace("-", "_"), leased.row.storage_key, describe_problem(leased.row, problem)
     with objects.database.writing(leased.row.team_id) as session:
-        if not finish_import(session, leased, "failed", error=problem.detail, error_code=code):
+        if not finish_import(session, leased, "failed", error=error, error_code=code):
             return
-        facts = {"model_path": leased.row.request["model_path"], "error": problem.detail}
+        facts = {"model_path": leased.row.request["model_path"], "error": error}
         audit.record(session, SYSTEM, leased.row.team_id, "import.failed", leased.row.id, **facts)
         multipart_id = release_own_upload(session, leased.row.team_id, key)
     with suppress(StoreError):
         if multipart_id is not None:
             objects.store.abort_multipart(key, multipart_id)
-    log.info("an import failed", extra={"import": str(leased.row.id), "why": problem.detail})
+    log.info("an import failed", extra={"import": str(leased.row.id), "why": error})

@@ -11,7 +11,10 @@ from modelyard.wire.models import NewModel
 
 
 def register_content(run: ImportRun, sha256: str) -> UUID:
-    """Register the complete file as a model, and return the model's id; raises as ``register_model``."""
+    """Register the complete file as a model, and return the model's id; raises as ``register_model``.
+
+    That checks the permissions that the person or key which started the import has by then.
+    """
     new, source = _build_new_model(run, sha256), run.converted_file
     keeps_record = run.leased.row.keeps_record
     return register_model(run.objects, run.team, run.settings, new, source, keeps_record=keeps_record).id

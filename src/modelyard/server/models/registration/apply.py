@@ -38,7 +38,8 @@ from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.folder_states import update_folder_version
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
 from modelyard.server.models.versions.states import find_version_with_hash
-from modelyard.server.teams.context import TeamContext, check_still_authorized
+from modelyard.server.teams.context import TeamContext, reload_team_context
+from modelyard.server.teams.permissions import Operation
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
 from modelyard.wire.models import IgnoredField, NewModel
@@ -110,11 +111,11 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
         NotAModelFile: see ``check_known_content``.
         RoleTooLow: it would change a model that the caller may not change; see ``decide_registration``.
         ModelNotFound, InvalidRequest: the model to replace does not exist, or the request has another path.
-        NotAMember, Unauthenticated: see ``check_still_authorized``.
+        NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
         IntegrityError: another server registered the same path or upload at the same time.
     """
     with database.writing(team.team_id) as session:
-        check_still_authorized(session, team)
+        team = reload_team_context(session, team, Operation.MODELS_UPLOAD)
         model = find_target(session, team, registration.path, registration.new.replaces)
         if model is None:
             is_folder = registration.new.file_list is not None
@@ -156,7 +157,7 @@ def apply_repeated_registration(
         ModelNotFound, RoleTooLow, InvalidRequest: see ``apply_registration``.
     """
     with database.writing(team.team_id) as session:
-        check_still_authorized(session, team)
+        team = reload_team_context(session, team, Operation.MODELS_UPLOAD)
         model = find_target(session, team, path, new.replaces)
         version = None if model is None else find_version_with_hash(session, model.id, new.file_hash)
         if model is None or version is None:
