@@ -74,9 +74,12 @@ def test_push_other_content_without_terminal_exits_4_unless_replace(
     assert ", version 2  " in replaced.out
 
 
-def test_push_other_spelling_of_path_says_that_the_model_keeps_its_own(signed_in: Command, files: Files) -> None:
+@pytest.mark.parametrize("number", [0, 1], ids=["the same content", "the next version"])
+def test_push_other_spelling_of_path_says_that_the_model_keeps_its_own(
+    signed_in: Command, files: Files, number: int
+) -> None:
     signed_in("push", files[0])
-    ran = signed_in("push", files[1], "--path", "models/loras/INK.safetensors", "--replace", "--json")
+    ran = signed_in("push", files[number], "--path", "models/loras/INK.safetensors", "--replace", "--json")
     kept, sent = "models/loras/ink.safetensors", "models/loras/INK.safetensors"
     [done] = json.loads(ran.out)["files"]
     assert done["ignored"] == [{"field": "model_path", "sent": sent, "kept": kept}]

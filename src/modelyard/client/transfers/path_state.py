@@ -10,7 +10,7 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.client.resolve_models import is_served
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.wire import problems
-from modelyard.wire.models import Model
+from modelyard.wire.models import IgnoredField, Model
 from modelyard.wire.versions import ModelVersion
 
 # What the registry has at the path of a file:
@@ -59,6 +59,14 @@ class PathState:
     def next_version(self) -> int:
         """The number that the file would get as the next version; a deleted version may have used it already."""
         return 1 if self.newest is None else self.newest.version + 1
+
+
+def list_kept_fields(request: PushRequest, model: Model) -> list[IgnoredField]:
+    """Return how a request spells the path of a model otherwise; the registry answers the same to a registration."""
+    sent, kept = request.model_path, model.model_path
+    if sent.removeprefix("models/") == kept.removeprefix("models/"):
+        return []
+    return [IgnoredField(field="model_path", sent=sent, kept=kept)]
 
 
 async def compare_with_registry(

@@ -17,6 +17,7 @@ from modelyard.client.transfers.path_state import (
     build_path_taken,
     check_same_kind,
     compare_with_registry,
+    list_kept_fields,
 )
 from modelyard.client.transfers.resume_store import ResumeStore
 from modelyard.client.transfers.sidecars import (
@@ -213,7 +214,8 @@ class Pusher:
         model, newest = found.model, found.newest
         if found.status == "same" and model is not None:
             same_hash = model.file_hash if newest is None else newest.file_hash
-            return await self._wait_until_verified(request, "already there", model, same_hash)
+            pushed = await self._wait_until_verified(request, "already there", model, same_hash)
+            return replace(pushed, ignored=list_kept_fields(request, model))
         if found.status == "not current" and model is not None and newest is not None:
             raise VersionNotCurrent(model, newest.version)
         if found.status == "other" and model is not None and newest is not None and not request.replace:
