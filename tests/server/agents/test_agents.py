@@ -76,6 +76,25 @@ def test_approve_removal_applies_to_the_waiting_files_only(team: ApiCaller, mach
     assert list_agent_events(team) == ["agent.first_seen", "agent.removal_approved"]
 
 
+def test_approve_removal_of_other_files_than_those_shown_returns_409(team: ApiCaller, machine: Machine) -> None:
+    machine.beat(removal_waiting=3, removal_token=TOKEN)
+    shown = list_agents(team)["render-07"]["removal_token"]
+    machine.beat(removal_waiting=400, removal_token=OTHER_TOKEN)
+    refused = team.post("/agents/render-07/approve-removal", removal_token=shown)
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "removal_changed")
+    assert refused.json()["removal_waiting"] == 400
+    now_waiting = {"removal_waiting": 400, "removal_token": OTHER_TOKEN}
+    assert machine.beat(**now_waiting)["approved_removal"] is None
+    assert team.post("/agents/render-07/approve-removal", removal_token=OTHER_TOKEN).status_code == 200
+    assert machine.beat(**now_waiting)["approved_removal"] == OTHER_TOKEN
+
+
+def test_approve_removal_with_invalid_token_returns_422(team: ApiCaller, machine: Machine) -> None:
+    machine.beat(removal_waiting=3, removal_token=TOKEN)
+    refused = team.post("/agents/render-07/approve-removal", removal_token="three")
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request")
+
+
 def test_heartbeat_returns_a_requested_sync_once(team: ApiCaller, machine: Machine) -> None:
     assert team.post("/agents/render-07/sync").status_code == 200
     assert [machine.beat()["sync_now"] for _ in range(2)] == [True, False]

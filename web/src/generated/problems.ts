@@ -44,6 +44,7 @@ export type ProblemCode =
   | 'agent_unknown'
   | 'agent_taken'
   | 'removal_not_waiting'
+  | 'removal_changed'
   | 'keys_would_stop'
   | 'key_not_rotatable'
   | 'already_member'

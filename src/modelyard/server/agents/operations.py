@@ -211,17 +211,26 @@ def update_label_set(session: Session, agent: AgentRow) -> None:
     update_subscribed_models(session, agent.team_id, [agent])
 
 
-def approve_removal(session: Session, team: TeamContext, agent_id: str) -> None:
+def approve_removal(session: Session, team: TeamContext, agent_id: str, token: str | None) -> None:
     """Approve the removal of exactly the files that the machine holds back now; does nothing if they are approved.
+
+    ``token`` is the ``removal_token`` that the caller was shown; None for whatever waits now.
 
     Raises:
         AgentNotFound: see ``get_agent``.
         RemovalNotWaiting: it holds none back.
+        RemovalChanged: it holds other files back than those of ``token``.
     """
     agent = get_agent(session, team, agent_id)
     if agent.removal_token is None:
         raise problems.RemovalNotWaiting(
             "This machine has no removal that waits for approval. Its state may be up to a minute old: check again."
+        )
+    if token not in (None, agent.removal_token):
+        raise problems.RemovalChanged(
+            f"Nothing is approved: the removals that wait on this machine have changed, {agent.removal_waiting} files "
+            f"wait now. Look at the machine and approve them again: modelyard machine show {agent.agent_id}",
+            removal_waiting=agent.removal_waiting,
         )
     if agent.approved_removal == agent.removal_token:
         return

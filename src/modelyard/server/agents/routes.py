@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query, Request, Response, status
+from fastapi import Body, Depends, Header, Path, Query, Request, Response, status
 from pydantic import WrapValidator
 
 from modelyard.server.agents import (
@@ -35,7 +35,7 @@ from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
 from modelyard.wire.agent_requests.models import ModelRequest, ModelRequestResult, RequestableModelList
 from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
-from modelyard.wire.agents.machines import AgentList, AgentUpdate, AssignmentDone
+from modelyard.wire.agents.machines import AgentList, AgentUpdate, AssignmentDone, RemovalApproval
 from modelyard.wire.agents.manifests import Manifest
 from modelyard.wire.agents.partial_reading import read_heartbeat
 from modelyard.wire.agents.replicas import AgentModelList, ModelStatesList
@@ -66,6 +66,8 @@ AgentName = Annotated[str, Path(description="The machine's agent id.", examples=
 OwnAgentId = Annotated[
     str, Query(pattern=AGENT_ID_PATTERN, description="The machine's agent id.", examples=[EXAMPLE_AGENT])
 ]
+Approval = Annotated[RemovalApproval, Body(description="May be absent.")]
+_ANY_REMOVAL = RemovalApproval()
 IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of the response that the caller has.", examples=['"5f2a"'])
 ]
@@ -248,12 +250,18 @@ def unassign_model(agent_id: AgentName, model_id: PathId, team: Assigning, datab
 
 @router.post(
     "/agents/{agent_id}/approve-removal",
-    responses=answers(*ACCESS_PROBLEMS, problems.AgentNotFound, problems.RemovalNotWaiting),
+    responses=answers(
+        *ACCESS_PROBLEMS,
+        problems.AgentNotFound,
+        problems.RemovalNotWaiting,
+        problems.RemovalChanged,
+        problems.InvalidRequest,
+    ),
 )
-def approve_removal(agent_id: AgentName, team: Managing, database: Db) -> Done:
+def approve_removal(agent_id: AgentName, team: Managing, database: Db, approval: Approval = _ANY_REMOVAL) -> Done:
     """Approve the removal of the files that a machine holds back."""
     with database.writing(team.team_id) as session:
-        operations.approve_removal(session, team, agent_id)
+        operations.approve_removal(session, team, agent_id, approval.removal_token)
     return Done()
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from modelyard.wire.agents.values import EXAMPLE_AGENT, AgentStatus, DiskBudget, MachineState
+from modelyard.wire.agents.values import EXAMPLE_AGENT, AgentStatus, DiskBudget, MachineState, RemovalToken
 from modelyard.wire.models import Labels
 from modelyard.wire.schemas import EXAMPLE_PAGE, EXAMPLE_TIME, Done, PageMeta, PartialUpdate, Schema
 
@@ -73,6 +73,11 @@ class Agent(Schema):
         description="What the machine is waiting for.", examples=["Downloads start at 22:00."]
     )
     removal_waiting: int = Field(description="Files whose removal waits for an approval.", examples=[0])
+    removal_token: str | None = Field(
+        default=None,
+        description="Identifies exactly those files: an approval that names it approves no others. Null if none wait.",
+        examples=[None],
+    )
     use_counted_since: datetime | None = Field(
         description="Since when the machine has counted which models its ComfyUI uses; null if it does not count.",
         examples=[EXAMPLE_TIME],
@@ -104,4 +109,15 @@ class AgentUpdate(PartialUpdate):
         description="Bytes that models may use. The machine evicts the least recently used models that are not "
         "assigned to it.",
         examples=[500_000_000_000],
+    )
+
+
+class RemovalApproval(Schema):
+    """Which held removals of a machine are approved."""
+
+    removal_token: RemovalToken | None = Field(
+        default=None,
+        description="The machine's `removal_token` that was shown; if other files wait now, nothing is approved. "
+        "Without it, what waits now is approved.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )

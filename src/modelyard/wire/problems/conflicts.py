@@ -111,6 +111,12 @@ class RemovalNotWaiting(Problem):
     status, slug, title = 409, "removal-not-waiting", "No removal waits"
 
 
+class RemovalChanged(Problem):
+    """Other files wait for approval now than those that the request names. Fact ``removal_waiting``: how many."""
+
+    status, slug, title = 409, "removal-changed", "Other files wait for approval now"
+
+
 class KeysWouldStop(Problem):
     """The user is responsible for keys that require an admin. Facts: ``key_list`` (at most 100), ``key_count``."""
 

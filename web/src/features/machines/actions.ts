@@ -37,7 +37,8 @@ export async function syncNow(agent: Agent): Promise<void> {
 }
 
 export async function approveRemoval(agent: Agent): Promise<void> {
-  await unwrap(api.POST('/api/v1/agents/{agent_id}/approve-removal', pathOf(agent)))
+  const body = { removal_token: agent.removal_token }
+  await unwrap(api.POST('/api/v1/agents/{agent_id}/approve-removal', { ...pathOf(agent), body }))
   notify(`The removal of ${formatCount(agent.removal_waiting, 'file')} on ${agent.agent_id} is approved.`)
   await refreshMachines()
 }

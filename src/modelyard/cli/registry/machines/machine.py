@@ -175,7 +175,7 @@ def approve_removals(context: typer.Context, machine: MachineName) -> None:
     agent = find_and_change(
         terminal,
         lambda registry: find_agent(registry, machine),
-        lambda registry, found: registry.approve_removal(found.agent_id),
+        lambda registry, found: registry.approve_removal(found.agent_id, found.removal_token),
     )
     files = counted(agent.removal_waiting, "file")
     terminal.output.done(

@@ -7,7 +7,7 @@ from modelyard.client.api.filters import AgentFilter
 from modelyard.client.api.http import Call
 from modelyard.client.api.paging import Paging
 from modelyard.client.api.urls import build_path
-from modelyard.wire.agents.machines import AgentList, AgentUpdate, AssignmentDone
+from modelyard.wire.agents.machines import AgentList, AgentUpdate, AssignmentDone, RemovalApproval
 from modelyard.wire.agents.replicas import AgentModelList
 from modelyard.wire.agents.values import ModelState
 from modelyard.wire.schemas import Done
@@ -60,9 +60,14 @@ class AgentCalls(ChannelCalls):
         """End the assignment of a model to a machine."""
         await self._channel.send(Call("DELETE", build_path("agents", agent_id, "models", model_id), repeatable=True))
 
-    async def approve_removal(self, agent_id: str) -> Done:
-        """Approve the removals that a machine has reported as held back by its removal limit."""
-        return await self._post(Done, build_path("agents", agent_id, "approve-removal"), repeatable=True)
+    async def approve_removal(self, agent_id: str, removal_token: str | None = None) -> Done:
+        """Approve the removals that a machine has reported as held back by its removal limit.
+
+        With the ``removal_token`` of the machine's record, only those that it names.
+        """
+        approval = None if removal_token is None else RemovalApproval(removal_token=removal_token)
+        path = build_path("agents", agent_id, "approve-removal")
+        return await self._post(Done, path, approval, repeatable=True)
 
     async def sync_agent(self, agent_id: str) -> Done:
         """Make a machine sync at its next heartbeat."""
