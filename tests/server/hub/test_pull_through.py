@@ -249,3 +249,14 @@ def test_file_is_served_only_when_it_is_verified(stopped: Stopped, fakes: FakeSo
     assert done["import_state"] == "done"
     waiting = ask(owner, f"{REPOSITORY}/resolve/main/ink.ckpt")
     assert (waiting.status_code, "verifying" in waiting.json()["detail"]) == (503, True)
+
+
+def test_file_that_another_caller_imports_is_being_imported_for_both(
+    team: ApiCaller, writer: ApiCaller, fakes: FakeSources
+) -> None:
+    fakes.storage.pause()
+    answers = [ask(caller, f"{REPOSITORY}/resolve/main/{INK}") for caller in (writer, team)]
+    fakes.storage.resume()
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert get_file(team, INK).status_code == 307
+    assert len(list_imports(team)) == 1

@@ -113,6 +113,55 @@ def test_import_repeated_request_returns_the_running_import(team: ApiCaller, fak
     wait(team, first.json()["id"])
 
 
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"tags": ["second"]}, "tags"),
+        ({"description": "Other."}, "description"),
+        ({"license": "MIT"}, "license"),
+        ({"file_hash": None}, "file_hash"),
+    ],
+    ids=["tags", "description", "license", "hash"],
+)
+def test_import_of_running_link_with_other_details_returns_409_that_names_the_field(
+    team: ApiCaller, fakes: FakeSources, link: str, changed: dict[str, Any], named: str
+) -> None:
+    fakes.storage.pause()
+    draft = team.post("/imports/resolve", url=link).json()
+    running = team.post("/imports", **confirm(draft, tags=["first"])).json()["id"]
+    refused = team.post("/imports", **confirm(draft, **{"tags": ["first"]} | changed))
+    again = team.post("/imports", **confirm(draft, tags=["first"], description=None))
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "import_running")
+    assert (refused.json()["field"], refused.json()["import_id"]) == ("model_path", running)
+    assert f"with other values of {named}." in refused.json()["detail"]
+    assert (again.status_code, again.json()["id"]) == (200, running)
+    assert len(team.get("/imports").json()["import_list"]) == 1
+    fakes.storage.resume()
+    assert team.get(f"/models/{wait(team, running)['model_id']}").json()["tags"] == ["first"]
+
+
+def test_import_of_link_that_another_person_imports_returns_409_that_names_them(
+    module_registry: Harness, team: ApiCaller, fakes: FakeSources, link: str
+) -> None:
+    fakes.storage.pause()
+    member = module_registry.create_member("member", team)
+    draft = team.post("/imports/resolve", url=link).json()
+    running = team.post("/imports", **confirm(draft)).json()["id"]
+    refused = member.post("/imports", **confirm(draft))
+    batch = member.post("/imports/start-batch", import_list=[confirm(draft)]).json()["result_list"]
+    elsewhere = start(member, link, model_path="loras/elsewhere.safetensors")
+    fakes.storage.resume()
+    record = team.get(f"/imports/{running}").json()
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "import_running")
+    assert (refused.json()["import_id"], refused.json()["created_by"]) == (
+        running,
+        record["created_by"]["display_name"],
+    )
+    assert [(result["status"], result["error_code"]) for result in batch] == [(409, "import_running")]
+    for import_id in (running, elsewhere):
+        wait(team, import_id)
+
+
 def test_import_connection_cut_continues_by_range(team: ApiCaller, fakes: FakeSources, link: str, large: bytes) -> None:
     fakes.storage.cut_after = [PART + 500, PART + 500]
     done = wait(team, start(team, link))

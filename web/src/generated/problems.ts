@@ -102,6 +102,7 @@ export type ProblemCode =
   | 'source_token_limit_reached'
   | 'import_not_found'
   | 'import_finished'
+  | 'import_running'
   | 'signature_refused'
   | 'url_expired'
   | 'length_required'

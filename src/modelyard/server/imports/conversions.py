@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.database.session import Database
 from modelyard.server.imports.download import Progress, Reporter, check_continued, iterate_parts
-from modelyard.server.imports.operations import ImportOrigin, find_running_import, queue_import
+from modelyard.server.imports.operations import ImportOrigin, queue_import
 from modelyard.server.inspection.conversion import ConversionPlan, plan_conversion
 from modelyard.server.inspection.readers import Reader
 from modelyard.server.inspection.sandbox import SandboxFailed, log_failure, never_stop
@@ -105,9 +105,9 @@ def start_conversion(
     stored = find_source(objects.database, objects.store, team.team_id, source)
     plan = _plan(stored.open(), stored.blob)
     new = _build_import(candidate.model, candidate.version, path, plan.size, candidate.existing)
-    with objects.database.reading() as session:
-        running = find_running_import(session, team.team_id, new)
     origin = ImportOrigin(f"model:{team.team_id}", derived_from=source.model_dump(mode="json"))
+    with objects.database.reading() as session:
+        running = origin.find_running(session, team, new)
     started = running or queue_import(objects, team, settings, new, origin).id
     names, count = list(plan.left_out.names), plan.left_out.count
     return Conversion(import_id=started, model_id=None, model_path=path, left_out_list=names, left_out_count=count)

@@ -17,12 +17,13 @@ from modelyard.server.database.session import Database, announce, execute_and_co
 from modelyard.server.encryption import SecretCipher
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.http.params import parse_uuid
+from modelyard.server.imports.running import dump_request, find_running_import, find_same_import
 from modelyard.server.imports.sources.drafts import clean_file_name, guess_model_type
 from modelyard.server.imports.sources.found import FoundFile, FoundModel
 from modelyard.server.imports.sources.links import parse_link
 from modelyard.server.imports.sources.lookup import Sources, find_model
 from modelyard.server.imports.sources.requests import translate_outbound_errors
-from modelyard.server.imports.tables import WAITING, ImportRow
+from modelyard.server.imports.tables import ImportRow
 from modelyard.server.imports.tokens.operations import read_source_tokens
 from modelyard.server.imports.unsized_download import choose_first_size
 from modelyard.server.models.objects.checks import ObjectChecks
@@ -64,6 +65,19 @@ class ImportOrigin:
     host: str
     derived_from: dict[str, Any] | None = None
     keeps_record: bool = False
+
+    def find_running(self, session: Session, team: TeamContext, new: NewImport) -> UUID | None:
+        """Return the id of the queued or running import that a request of this origin is answered with, or None.
+
+        A read, and a conversion, only needs the content: whatever import brings it is right.
+
+        Raises:
+            ImportRunning: see ``find_same_import``.
+        """
+        if self.derived_from is None and not self.keeps_record:
+            return find_same_import(session, team, new)
+        row = find_running_import(session, team.team_id, new)
+        return None if row is None else row.id
 
 
 def resolve_link(
@@ -116,12 +130,13 @@ def start_import(
     *,
     keeps_record: bool = False,
 ) -> StartedImport:
-    """Queue an import, whose size is reserved in the team's quota; return one that runs for the same path and link.
+    """Queue an import, whose size is reserved in the team's quota; return the same one if it is queued already.
 
     ``keeps_record``: see ``ImportOrigin``.
 
     Raises:
         LinkRefused: the link is none.
+        ImportRunning: see ``ImportOrigin.find_running``.
         ModelPathRefused, ModelTypeUnknown, ModelPathTaken, QuotaExceeded, TooManyUploads, StorageFull: see
             ``presign_upload``.
     """
@@ -130,21 +145,23 @@ def start_import(
         url = parse_url(new.url)
     if url.scheme not in ("https", "http") or not url.host:
         raise problems.LinkRefused("Look the link up first, and send the `url` of the draft.")
+    origin = ImportOrigin(url.host, keeps_record=keeps_record)
     with objects.database.reading() as session:
-        running = find_running_import(session, team.team_id, new)
+        running = origin.find_running(session, team, new)
     if running is not None:
         return StartedImport(running, is_new=False)
-    return queue_import(objects, team, settings, new, ImportOrigin(url.host, keeps_record=keeps_record))
+    return queue_import(objects, team, settings, new, origin)
 
 
 def queue_import(
     objects: ObjectChecks, team: TeamContext, settings: Settings, new: NewImport, origin: ImportOrigin
 ) -> StartedImport:
-    """Queue an import or a conversion, whose size is reserved in the quota; return one that was queued meanwhile.
+    """Queue an import or a conversion, whose size is reserved in the quota; return the same one if it is queued.
 
     Of requests for the same path and link at the same time, one queues the import.
 
     Raises:
+        ImportRunning: see ``ImportOrigin.find_running``.
         ModelPathRefused, ModelTypeUnknown, ModelPathTaken, QuotaExceeded, TooManyUploads, StorageFull: see
             ``presign_upload``.
     """
@@ -156,7 +173,7 @@ def queue_import(
         host=origin.host,
         derived_from=origin.derived_from,
         keeps_record=origin.keeps_record,
-        request=new.model_dump(mode="json", exclude_unset=True),
+        request=dump_request(new),
         storage_key=upload.storage_key,
         file_size=upload.file_size,
         file_hash=new.file_hash,
@@ -166,24 +183,29 @@ def queue_import(
         credential_id=team.caller.credential_id,
         person_id=team.caller.person_id,
     )
-    with objects.database.writing(team.team_id) as session:
-        running = find_running_import(session, team.team_id, new)
-        if running is None:
-            session.add(row)
-            facts = {"url": new.url, "model_path": new.model_path}
-            audit.record(session, team.actor, team.team_id, "import.started", row.id, **facts)
-            announce(session, IMPORT_QUEUED)
+    try:
+        running = _insert_unless_running(objects.database, team, row, new, origin)
+    except problems.ImportRunning:
+        abort_own_upload(objects.database, objects.store, team.team_id, upload.storage_key)
+        raise
     if running is not None:
         abort_own_upload(objects.database, objects.store, team.team_id, upload.storage_key)
         return StartedImport(running, is_new=False)
     return StartedImport(row.id, is_new=True)
 
 
-def find_running_import(session: Session, team_id: UUID, new: NewImport) -> UUID | None:
-    """Return the id of a queued or running import of the same link to the same path."""
-    same_link = select(ImportRow).where(WAITING, ImportRow.team_id == team_id, ImportRow.url == new.url)
-    rows = session.scalars(same_link)
-    return next((row.id for row in rows if row.request["model_path"] == new.model_path), None)
+def _insert_unless_running(
+    database: Database, team: TeamContext, row: ImportRow, new: NewImport, origin: ImportOrigin
+) -> UUID | None:
+    """Insert an import and return None; or return the id of the one that its request is answered with."""
+    with database.writing(team.team_id) as session:
+        running = origin.find_running(session, team, new)
+        if running is None:
+            session.add(row)
+            facts = {"url": new.url, "model_path": new.model_path}
+            audit.record(session, team.actor, team.team_id, "import.started", row.id, **facts)
+            announce(session, IMPORT_QUEUED)
+        return running
 
 
 def _open_upload(objects: ObjectChecks, team: TeamContext, settings: Settings, new: NewImport) -> UploadRow:

@@ -75,6 +75,7 @@ async def resolve_link(
     responses=answers(
         *ACCESS_PROBLEMS,
         problems.LinkRefused,
+        problems.ImportRunning,
         problems.QuotaExceeded,
         problems.ModelPathTaken,
         problems.ModelPathRefused,

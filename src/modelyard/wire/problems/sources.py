@@ -61,3 +61,9 @@ class ImportFinished(Problem):
     """The import has another state than this needs. Fact: ``import_state``."""
 
     status, slug, title = 409, "import-finished", "The import has another state"
+
+
+class ImportRunning(Problem):
+    """Another import of this link to this path is running. Facts: ``field``, ``import_id``, ``created_by`` (a name)."""
+
+    status, slug, title = 409, "import-running", "Another import of this link is running"
