@@ -1,6 +1,6 @@
 from uuid import UUID
 
-from modelyard.client.short_ids import shorten_ids
+from modelyard.client.references.short_ids import shorten_ids
 
 ONE = UUID("0199f3a1-9d3c-7000-8000-000000000001")
 

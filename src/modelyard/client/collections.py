@@ -7,6 +7,7 @@ from uuid import UUID
 
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.references.matching import Kind, get_only_match
 from modelyard.client.workflow_checks import check_workflows, is_loadable
 from modelyard.wire.collections import (
     Collection,
@@ -88,16 +89,15 @@ async def find_collection_named(registry: RegistryApi, name: str) -> CollectionS
 
 
 async def find_collection(registry: RegistryApi, name: str) -> Collection:
-    """Return the collection with this id or name, with its newest models; spellings as in ``build_name_key``.
+    """Return the collection with this id, start of the id or name, with its newest models.
+
+    Spellings of names are as in ``build_name_key``.
 
     Raises:
-        CollectionNotFound: none matches.
+        CollectionNotFound: none matches, or several do.
     """
-    wanted = build_name_key(name)
-    for each in await list_all_collections(registry):
-        if wanted in (str(each.id), build_name_key(each.name)):
-            return await registry.get_collection(each.id)
-    raise CollectionNotFound(f"There is no collection '{name}'.")
+    found = get_only_match(_COLLECTION, name, await list_all_collections(registry), CollectionNotFound)
+    return await registry.get_collection(found.id)
 
 
 class WorkflowModels(NamedTuple):
@@ -186,24 +186,32 @@ def select_models(collection: Collection, names: Sequence[str]) -> set[UUID]:
     """Return the ids of the collection's models with these ids, paths or file names; case does not matter. Pure.
 
     Raises:
-        ModelNotFound: a name matches none of its models.
-        ValueError: a name matches several.
+        ModelNotFound: a name matches none of its models, or several.
     """
-    return {_select_model(collection, name) for name in names}
+    return {get_only_match(_ENTRY, name, collection.model_list, ModelNotFound).model_id for name in names}
 
 
-def _select_model(collection: Collection, name: str) -> UUID:
-    """Return the id of the collection's only model with this name; raises as ``select_models``."""
-    wanted = build_name_key(name).removeprefix("models/")
-    matches = [each.model_id for each in collection.model_list if wanted in _list_names(each)]
-    if not matches:
-        raise ModelNotFound(f"'{collection.name}' has no model '{name}'.")
-    if len(matches) > 1:
-        raise ValueError(f"'{name}' matches {len(matches)} models of '{collection.name}'. Use a path or an id.")
-    return matches[0]
+def _build_relative_path(path: str) -> PurePosixPath:
+    """Return a path below the models folder, as ``build_name_key`` writes it."""
+    return PurePosixPath(build_name_key(path).removeprefix("models/"))
 
 
-def _list_names(model: CollectionModel) -> set[str]:
-    """Return the id, the path, and the file name with and without its extension, as ``build_name_key`` writes them."""
-    path = PurePosixPath(build_name_key(model.model_path.removeprefix("models/")))
-    return {str(model.model_id), str(path), path.name, path.stem}
+def _has_file_name(model: CollectionModel, text: str) -> bool:
+    """Return whether a text is the file name of a model, with or without its extension."""
+    path = _build_relative_path(model.model_path)
+    return build_name_key(text) in (path.name, path.stem)
+
+
+_COLLECTION = Kind[CollectionSummary](
+    name="collection",
+    get_id=lambda collection: collection.id,
+    has_name=lambda collection, text: build_name_key(collection.name) == build_name_key(text),
+    show=lambda collection: collection.name,
+)
+_ENTRY = Kind[CollectionModel](
+    name="model of the collection",
+    get_id=lambda model: model.model_id,
+    is_unique_value=lambda model, text: _build_relative_path(model.model_path) == _build_relative_path(text),
+    has_name=_has_file_name,
+    show=lambda model: model.model_path,
+)

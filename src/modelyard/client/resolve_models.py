@@ -1,27 +1,26 @@
-"""Find a model by its id, path or name, and a version by its number."""
+"""Find a model by its id, path, start of the id or name, and a version by its number."""
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from uuid import UUID
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from modelyard.client.api.batched_calls import BatchedCalls
-from modelyard.client.api.models import list_all_files, list_all_models, replace_content
+from modelyard.client.api.models import list_all_models, replace_content
 from modelyard.client.api.registry import RegistryApi
-from modelyard.client.short_ids import SHORT_ID_LENGTH, shorten_ids
+from modelyard.client.references.matching import Kind, has_short_id, is_short_id, match_readings, parse_id
 from modelyard.transfer.thread_pool import run_all
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid, get_canonical_type, parse_model_path
-from modelyard.wire.problems import KeyNotAllowed, ModelDamaged, ModelNotFound, RouteNotFound
+from modelyard.wire.problems import ModelNotFound, RouteNotFound
 from modelyard.wire.search.grammar import quote_word
 from modelyard.wire.search.values import MAX_SEARCH_VALUES
 
 _MAX_SIMILAR = 5
-_SHORT_ID = re.compile(rf"[0-9a-f]{{{SHORT_ID_LENGTH}}}[0-9a-f-]{{0,28}}")
 # An id begins with the milliseconds of its creation, which the registry records a moment later.
 _CLOCK_TOLERANCE_MILLISECONDS = 60_000
 # Of the names that are no paths, so many are searched for at once.
@@ -30,67 +29,102 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class ModelAmbiguous(ValueError):
-    """A name matches several models, which are in ``candidates``; ``short_ids`` has a unique short id for each id."""
+    """A name matches several models or versions, ``candidates``; ``references`` has what means each of them only."""
 
-    def __init__(self, name: str, candidates: list[Model], short_ids: Mapping[UUID, str]) -> None:
-        super().__init__(f"'{name}' matches {len(candidates)} models. Use the path or the short id of one of them.")
-        self.candidates = candidates
-        self.short_ids = short_ids
+    def __init__(self, name: str, matches: Mapping[str, Model]) -> None:
+        super().__init__(f"'{name}' matches {len(matches)} models. Use the path or the id of one of them.")
+        self.candidates = list(matches.values())
+        self.references = list(matches)
+
+
+class _Reading(NamedTuple):
+    """One of the meanings of a name, ``MODEL`` or ``MODEL@N``: the model's name, the version, and models to look at."""
+
+    text: str
+    version: int | None
+    models: list[Model]
 
 
 async def find_model(registry: RegistryApi, name: str, *, deleted: bool = False) -> Model:
-    """Return the model with this id, path, display name or file name, the latter with or without its extension.
+    """Return the model with this id, path, start of the id, display name or file name, with or without its extension.
 
-    An id takes precedence over a path, a path over a name, and a name over the start of an id (8 digits or more). Case
-    does not matter, see ``_has_path`` and ``_has_name``. With ``deleted``, only the trash is searched.
+    See ``references.matching`` for the order, and ``_has_path`` and ``_has_name`` for spellings. With ``deleted``, only
+    the trash is searched.
 
     Raises:
         ModelNotFound: none matches; unless the name is an id, the fact ``similar`` lists up to five paths of models
-            that contain the words of the name.
-        ModelAmbiguous: several models have this name, or in the trash this path.
+            that contain the words of the name. Also if the name means a version, as ``MODEL@N`` does.
+        ModelAmbiguous: several models match, one of which may be that of ``MODEL@N``.
     """
-    model_id = _parse_id(name)
-    if model_id is not None and not deleted:
-        return await registry.get_model(model_id)
-    # A deleted model is in the list of the trash only, not at its id.
-    words = None if model_id is not None else PurePosixPath(name).name
-    candidates = [model async for model in _search_models(registry, words, deleted=deleted)]
-    for is_match in (_has_id, _has_path, _has_name):
-        matches = [model for model in candidates if is_match(model, name)]
-        if (found := await _get_only_match(registry, name, matches, deleted=deleted)) is not None:
-            return found
-    if _SHORT_ID.fullmatch(name.casefold()):
-        matches = await _list_with_short_id(registry, name, deleted=deleted)
-        if (found := await _get_only_match(registry, name, matches, deleted=deleted)) is not None:
-            return found
-    similar = [] if model_id is not None else [model.model_path for model in candidates[:_MAX_SIMILAR]]
-    raise ModelNotFound(f"There is no model '{name}'.", similar=similar)
-
-
-async def _get_only_match(registry: RegistryApi, name: str, matches: list[Model], *, deleted: bool) -> Model | None:
-    """Return the only match, or None if there is none; raise ``ModelAmbiguous`` if there are several."""
-    if len(matches) > 1:
-        raise await _build_ambiguous(registry, name, matches, deleted=deleted)
-    return matches[0] if matches else None
+    readings = await _load_readings(registry, name, deleted=deleted)
+    model, version = _choose(name, readings, takes_version=False)
+    if version is None:
+        return model
+    reason = f"'{name}' is a version of a model. Here, name the model, without '@{version}'."
+    raise ModelNotFound(reason, similar=[model.model_path])
 
 
 async def find_model_version(registry: RegistryApi, name: str) -> Model:
     """Return the model with this name, or with ``MODEL@N`` the record of that model with the content of version N.
 
-    A model whose name contains the ``@`` takes precedence.
-
     Raises:
         ModelNotFound, ModelAmbiguous: see ``find_model``.
         VersionNotFound: the model has no such version.
     """
+    model, version = _choose(name, await _load_readings(registry, name), takes_version=True)
+    return model if version is None else replace_content(model, await registry.get_version(model.id, version))
+
+
+def _choose(name: str, readings: Sequence[_Reading], *, takes_version: bool) -> tuple[Model, int | None]:
+    """Return the model that a name means, and the version if it names one. Pure.
+
+    Raises:
+        ModelNotFound, ModelAmbiguous: see ``find_model``. Without ``takes_version``, the candidates are the models.
+    """
+    found = match_readings(_MODEL, [(reading.text, reading.models) for reading in readings])
+    matches = [(model, reading.version) for reading, models in zip(readings, found, strict=True) for model in models]
+    chosen = {_refer(model, version if takes_version else None): (model, version) for model, version in matches}
+    if not chosen:
+        raise ModelNotFound(f"There is no model '{name}'.", similar=_list_similar(readings[0]))
+    if len(chosen) > 1:
+        raise ModelAmbiguous(name, {reference: model for reference, (model, _) in chosen.items()})
+    return next((match for match in matches if match[1] is None), matches[0])
+
+
+def _refer(model: Model, version: int | None) -> str:
+    """Return what means this model or version only: its path, or its id in the trash, where several have a path."""
+    has_own_path = model.deleted_at is None and _compute_path_key(model) is not None
+    reference = model.model_path if has_own_path else str(model.id)
+    return reference if version is None else f"{reference}@{version}"
+
+
+def _list_similar(reading: _Reading) -> list[str]:
+    """Return the paths of the first models that have the words of a name; none for an id."""
+    return [] if parse_id(reading.text) else [model.model_path for model in reading.models[:_MAX_SIMILAR]]
+
+
+async def _load_readings(registry: RegistryApi, name: str, *, deleted: bool = False) -> list[_Reading]:
+    """Return the meanings of a name, each with the models that may match it."""
     base, _, number = name.rpartition("@")
-    try:
-        return await find_model(registry, name)
-    except ModelNotFound:
-        if not base or not _NUMBER.fullmatch(number):
-            raise
-    model = await find_model(registry, base)
-    return replace_content(model, await registry.get_version(model.id, int(number)))
+    texts = [(name, None), (base, int(number))] if base and _NUMBER.fullmatch(number) else [(name, None)]
+    return [_Reading(text, version, await _load_models(registry, text, deleted=deleted)) for text, version in texts]
+
+
+async def _load_models(registry: RegistryApi, text: str, *, deleted: bool) -> list[Model]:
+    """Return the models that may match an id, a path, the start of an id or a name.
+
+    Raises:
+        ModelNotFound: the text is an id, and no model has it.
+    """
+    model_id = parse_id(text)
+    if model_id is not None and not deleted:
+        return [await registry.get_model(model_id)]
+    # A deleted model is in the list of the trash only, not at its id.
+    words = None if model_id is not None else PurePosixPath(text).name
+    models = [model async for model in _search_models(registry, words, deleted=deleted)]
+    if is_short_id(text) and model_id is None:
+        models += await _list_with_short_id(registry, text, deleted=deleted)
+    return models
 
 
 async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> list[Model]:
@@ -125,33 +159,6 @@ async def _find_at_path(calls: BatchedCalls, name: str) -> Model | None:
         return None
 
 
-async def is_served(calls: BatchedCalls, model: Model) -> bool:
-    """Return whether the registry serves a model's content without a doubt, or will once it has verified it.
-
-    Asks for a download URL, because that makes the registry check the stored object. With a key that may not download,
-    a verified model counts as served. Of a doubtful object, which was changed, a new upload is preferred.
-    """
-    if model.verification != "verified":
-        return model.verification == "pending"
-    try:
-        if model.is_folder:
-            files = await list_all_files(calls.registry, model.id)
-            return not any(file.is_doubtful for file in files)
-        return not (await calls.download_ticket(model.id)).is_doubtful
-    except ModelDamaged:
-        return False
-    except KeyNotAllowed:
-        return True  # a key that may only write gets no download URL
-
-
-async def _build_ambiguous(registry: RegistryApi, name: str, matches: list[Model], *, deleted: bool) -> ModelAmbiguous:
-    """Build the error for several matches, with short ids that no other model of the team has."""
-    ids = {model.id for model in matches}
-    for start in {str(model.id)[:SHORT_ID_LENGTH] for model in matches}:
-        ids |= {model.id for model in await _list_with_short_id(registry, start, deleted=deleted)}
-    return ModelAmbiguous(name, matches, shorten_ids(ids))
-
-
 async def _list_with_short_id(registry: RegistryApi, short_id: str, *, deleted: bool) -> list[Model]:
     """Return the models whose ids begin with this text.
 
@@ -162,7 +169,7 @@ async def _list_with_short_id(registry: RegistryApi, short_id: str, *, deleted: 
     async for model in _search_models(registry, None, deleted=deleted):
         if model.created_at.timestamp() * 1000 < earliest:
             break
-        if _has_short_id(model, short_id):
+        if has_short_id(model.id, short_id):
             found.append(model)
     return found
 
@@ -180,24 +187,6 @@ async def _search_models(registry: RegistryApi, words: str | None, *, deleted: b
         return
     async for model in list_all_models(registry, model_filter):
         yield model
-
-
-def _parse_id(name: str) -> UUID | None:
-    """Parse a UUID; None for any other text."""
-    try:
-        return UUID(name)
-    except ValueError:
-        return None
-
-
-def _has_id(model: Model, name: str) -> bool:
-    """Return whether ``name`` is the model's id."""
-    return model.id == _parse_id(name)
-
-
-def _has_short_id(model: Model, name: str) -> bool:
-    """Return whether the model's id starts with ``name``, with or without its dashes."""
-    return model.id.hex.startswith(name.casefold().replace("-", ""))
 
 
 def _has_path(model: Model, name: str) -> bool:
@@ -228,3 +217,12 @@ def _compute_path_key(model: Model) -> str | None:
         return parse_model_path(model.model_type, model.model_path).key
     except ModelPathInvalid:
         return None
+
+
+_MODEL = Kind[Model](
+    name="model",
+    get_id=lambda model: model.id,
+    is_unique_value=_has_path,
+    has_name=_has_name,
+    show=lambda model: model.display_name,
+)

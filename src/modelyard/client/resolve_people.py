@@ -1,24 +1,22 @@
 """List and find members, invitations, keys and webhooks of the team, over all pages of the registry's lists."""
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 from modelyard.client.api.paging import list_pages
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.references.matching import Kind, get_only_match
 from modelyard.wire.accounts import AccountSession
 from modelyard.wire.credentials import Credential
 from modelyard.wire.problems import (
     CredentialNotFound,
     InvitationNotFound,
     MemberNotFound,
-    Problem,
     SessionNotFound,
     WebhookNotFound,
 )
 from modelyard.wire.teams import Invitation, Member
 from modelyard.wire.webhooks import Webhook
 
-Row = TypeVar("Row")
+_KEY_PREFIXES = ("sk-", "ak-", "dk-")
+_PREFIX_LENGTH = 11  # of a key, which is no secret
 
 
 async def list_all_members(registry: RegistryApi) -> list[Member]:
@@ -42,17 +40,12 @@ async def list_all_webhooks(registry: RegistryApi) -> list[Webhook]:
 
 
 async def find_webhook(registry: RegistryApi, name: str) -> Webhook:
-    """Return the webhook with this id, name or address, ignoring case.
+    """Return the webhook with this id, start of the id, name or address, ignoring case; see ``references.matching``.
 
     Raises:
         WebhookNotFound: no webhook matches, or several do.
     """
-    matches = [
-        webhook
-        for webhook in await list_all_webhooks(registry)
-        if _equals_any(name, str(webhook.id), webhook.display_name, webhook.url)
-    ]
-    return _get_only(matches, WebhookNotFound(_explain("webhook", name, len(matches))))
+    return get_only_match(_WEBHOOK, name, await list_all_webhooks(registry), WebhookNotFound)
 
 
 async def list_all_sessions(registry: RegistryApi) -> list[AccountSession]:
@@ -61,59 +54,43 @@ async def list_all_sessions(registry: RegistryApi) -> list[AccountSession]:
 
 
 async def find_session(registry: RegistryApi, name: str) -> AccountSession:
-    """Return the signed-in user's session with this id.
+    """Return the signed-in user's session with this id or start of the id.
 
     Raises:
-        SessionNotFound: there is none.
+        SessionNotFound: there is none, or several match.
     """
-    matches = [session for session in await list_all_sessions(registry) if _equals_any(name, str(session.id))]
-    return _get_only(matches, SessionNotFound(_explain("session", name, len(matches))))
+    return get_only_match(_SESSION, name, await list_all_sessions(registry), SessionNotFound)
 
 
 async def find_member(registry: RegistryApi, name: str) -> Member:
-    """Return the member with this e-mail address, user id or display name, ignoring case.
+    """Return the member with this e-mail address, user id, start of that or display name, ignoring case.
 
     Raises:
         MemberNotFound: no member matches, or several do.
     """
-    matches = [
-        member
-        for member in await list_all_members(registry)
-        if _equals_any(name, member.email_address, str(member.user_id), member.display_name)
-    ]
-    return _get_only(matches, MemberNotFound(_explain("member", name, len(matches))))
+    return get_only_match(_MEMBER, name, await list_all_members(registry), MemberNotFound)
 
 
 async def find_invitation(registry: RegistryApi, name: str) -> Invitation:
-    """Return the open invitation with this id or for this e-mail address, ignoring case.
+    """Return the open invitation with this id or start of the id, or for this e-mail address, ignoring case.
 
     Raises:
         InvitationNotFound: no open invitation matches, or several do.
     """
-    matches = [
-        invitation
-        for invitation in await list_all_invitations(registry)
-        if _equals_any(name, str(invitation.id), invitation.email_address)
-    ]
-    return _get_only(matches, InvitationNotFound(_explain("open invitation", name, len(matches))))
+    return get_only_match(_INVITATION, name, await list_all_invitations(registry), InvitationNotFound)
 
 
 async def find_credential(registry: RegistryApi, name: str) -> Credential:
-    """Return the key with this prefix, or the active or stopped key with this id or name, ignoring case.
+    """Return the key with this id, prefix or start of the id, or the active or stopped key with this name.
 
-    Case matters for the prefix, the first 11 characters of the key. ``name`` may be a whole raw key: it is
+    Case matters only for the prefix, the first 11 characters of the key. ``name`` may be a whole raw key: it is
     compared on this machine and not sent, and messages have its prefix only.
 
     Raises:
         CredentialNotFound: no key matches, or several do.
     """
-    matches = [
-        key
-        for key in await list_all_credentials(registry)
-        if name.startswith(key.key_prefix)
-        or (key.key_status in ("active", "stopped") and _equals_any(name, str(key.id), key.display_name))
-    ]
-    return _get_only(matches, CredentialNotFound(_explain("key", name[:11], len(matches))))
+    shown = name[:_PREFIX_LENGTH] if name.startswith(_KEY_PREFIXES) else name
+    return get_only_match(_KEY, name, await list_all_credentials(registry), CredentialNotFound, shown=shown)
 
 
 def _equals_any(name: str, *values: str) -> bool:
@@ -121,13 +98,39 @@ def _equals_any(name: str, *values: str) -> bool:
     return name.casefold() in {value.casefold() for value in values}
 
 
-def _explain(kind: str, name: str, count: int) -> str:
-    """Return a sentence that no object of this kind matches a name, or that ``count`` do."""
-    return f"'{name}' matches {count} {kind}s. Use the id." if count else f"There is no {kind} '{name}'."
+def _is_usable(key: Credential) -> bool:
+    """Return whether a key is neither revoked nor expired."""
+    return key.key_status in ("active", "stopped")
 
 
-def _get_only(matches: Sequence[Row], otherwise: Problem) -> Row:
-    """Return the only match; raise ``otherwise`` if there is none or more than one."""
-    if len(matches) != 1:
-        raise otherwise
-    return matches[0]
+_WEBHOOK = Kind[Webhook](
+    name="webhook",
+    get_id=lambda webhook: webhook.id,
+    has_name=lambda webhook, text: _equals_any(text, webhook.display_name, webhook.url),
+    show=lambda webhook: webhook.display_name,
+)
+_SESSION = Kind[AccountSession](
+    name="session",
+    get_id=lambda session: session.id,
+    show=lambda session: session.user_agent or "unknown program",
+)
+_MEMBER = Kind[Member](
+    name="member",
+    get_id=lambda member: member.user_id,
+    is_unique_value=lambda member, text: _equals_any(text, member.email_address),
+    has_name=lambda member, text: _equals_any(text, member.display_name),
+    show=lambda member: member.email_address,
+)
+_INVITATION = Kind[Invitation](
+    name="open invitation",
+    get_id=lambda invitation: invitation.id,
+    is_unique_value=lambda invitation, text: _equals_any(text, invitation.email_address),
+    show=lambda invitation: invitation.email_address,
+)
+_KEY = Kind[Credential](
+    name="key",
+    get_id=lambda key: key.id,
+    is_unique_value=lambda key, text: text.startswith(key.key_prefix),
+    has_name=lambda key, text: _is_usable(key) and _equals_any(text, key.display_name),
+    show=lambda key: key.display_name,
+)

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from uuid import UUID
 
 from modelyard.client.api.auth import Key, Session, TokenSource
 from modelyard.client.api.http import DEFAULT_RETRY_SECONDS
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.api.urls import normalize_url
 from modelyard.client.profile import Profile, ProfileFile
+from modelyard.client.references.matching import Kind, match_reference, parse_id
 from modelyard.client.settings import ClientSettings
 from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.accounts import Logout, OwnTeam
@@ -58,7 +58,7 @@ async def build_registry(
     # The team of a profile does not apply to a token from the environment.
     profile_team = None if saved is None or settings.token else saved.team_id
     team = str(profile_team) if settings.team is None and profile_team else settings.team
-    if team is not None and not _is_uuid(team):
+    if team is not None and parse_id(team) is None:
         team = str((await _load_team(RegistryApi(url, token_source), team)).id)
     return RegistryApi(url, token_source, team, retry_seconds=retry_seconds, notify=notify)
 
@@ -99,23 +99,22 @@ async def _load_team(registry: RegistryApi, name: str) -> OwnTeam:
 
 
 def find_team(teams: list[OwnTeam], name: str) -> OwnTeam:
-    """Return the team with this id (in lower case) or with this display name, ignoring case.
+    """Return the team with this id, start of the id or display name, ignoring case; see ``references.matching``.
 
     Raises:
-        NotAMember: no team matches, or several have this name.
+        NotAMember: no team matches, or several do.
     """
-    matches = [team for team in teams if str(team.id) == name or team.display_name.casefold() == name.casefold()]
+    matches = match_reference(_TEAM, name, teams)
     if len(matches) != 1:
         names = ", ".join(f"'{team.display_name}' ({team.id})" for team in teams)
-        reason = "is the name of several of your teams; use an id" if matches else "is not one of your teams"
+        reason = "matches several of your teams; use an id" if matches else "is not one of your teams"
         raise NotAMember(f"'{name}' {reason}: {names or 'you are in none'}.")
     return matches[0]
 
 
-def _is_uuid(text: str) -> bool:
-    """Return whether a text is a UUID."""
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+_TEAM = Kind[OwnTeam](
+    name="team",
+    get_id=lambda team: team.id,
+    has_name=lambda team, text: team.display_name.casefold() == text.casefold(),
+    show=lambda team: team.display_name,
+)

@@ -98,7 +98,7 @@ def _format_list(
     terminal: Terminal, models: Sequence[Model], names: Sequence[str], output_format: Format
 ) -> Sequence[str | Line]:
     """Return the lines of a list in a format; of an empty one, a sentence or the headings."""
-    from modelyard.client.short_ids import shorten_ids
+    from modelyard.client.references.short_ids import shorten_ids
 
     if output_format == "csv":
         return format_csv(models, names)

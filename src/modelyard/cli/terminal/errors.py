@@ -3,6 +3,7 @@
 0 ok   1 other   2 usage   3 not signed in   4 refused   5 unreachable   6 bytes wrong   124 timed out   130 interrupted
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
 from modelyard.transfer import errors as transfer_errors
 from modelyard.wire import problems
+from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid
 from modelyard.wire.problems import Problem
 
@@ -288,13 +290,17 @@ def _list_candidates(error: BaseException) -> list[str]:
     """Return a line for each model that an ambiguous or unknown name may have meant; empty for other failures."""
     match error:
         case ModelAmbiguous():
-            return [
-                f"{error.short_ids[model.id]}  {model.model_path}  '{model.display_name}'" for model in error.candidates
-            ]
+            matches = zip(error.references, error.candidates, strict=True)
+            return [f"{shlex.quote(reference)}  ({_describe(model)})" for reference, model in matches]
         case problems.ModelNotFound() if isinstance(similar := error.facts.get("similar"), list):
             return [f"Similar: {path}" for path in similar]
         case _:
             return []
+
+
+def _describe(model: Model) -> str:
+    """Return what a person recognizes a model by: its name, path and who pushed it."""
+    return f"'{model.display_name}', {model.model_path}, of {model.created_by.display_name}"
 
 
 def _build_document(error: BaseException, facts: Mapping[str, Any], exit_code: int) -> dict[str, Any]:
@@ -303,6 +309,7 @@ def _build_document(error: BaseException, facts: Mapping[str, Any], exit_code: i
     document = {"error_code": code, "detail": _get_message(error), "exit_code": exit_code} | dict(facts)
     if isinstance(error, ModelAmbiguous):
         document["candidates"] = [
-            model.model_dump(mode="json") | {"short_id": error.short_ids[model.id]} for model in error.candidates
+            model.model_dump(mode="json") | {"reference": reference}
+            for reference, model in zip(error.references, error.candidates, strict=True)
         ]
     return document

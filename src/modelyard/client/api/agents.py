@@ -5,6 +5,7 @@ from uuid import UUID
 from modelyard.client.api.filters import AgentFilter
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.references.matching import Kind, get_only_match
 from modelyard.wire.agents.machines import Agent, AgentList
 from modelyard.wire.agents.replicas import AgentModel, AgentModelList
 from modelyard.wire.problems import AgentNotFound
@@ -26,13 +27,7 @@ async def find_agent(registry: RegistryApi, name: str) -> Agent:
     Raises:
         AgentNotFound: no machine matches, or several differ from ``name`` only in case.
     """
-    agents = await list_all_agents(registry)
-    matches = [agent for agent in agents if agent.agent_id == name] or [
-        agent for agent in agents if agent.agent_id.casefold() == name.casefold()
-    ]
-    if len(matches) != 1:
-        raise AgentNotFound(f"There is no machine '{name}'.")
-    return matches[0]
+    return get_only_match(_MACHINE, name, await list_all_agents(registry), AgentNotFound)
 
 
 async def list_models_on_agent(registry: RegistryApi, agent_id: str) -> list[AgentModel]:
@@ -66,3 +61,12 @@ async def list_all_unused_models(
 
     pages = [page async for page in list_pages(load_page)]
     return pages[0], [model for page in pages for model in page.unused_model_list]
+
+
+_MACHINE = Kind[Agent](
+    name="machine",
+    get_id=lambda _: None,
+    is_unique_value=lambda agent, text: agent.agent_id == text,
+    has_name=lambda agent, text: agent.agent_id.casefold() == text.casefold(),
+    show=lambda agent: agent.agent_id,
+)

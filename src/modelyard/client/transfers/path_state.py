@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelyard.client.api.batched_calls import BatchedCalls
+from modelyard.client.api.models import list_all_files
 from modelyard.client.api.paging import Paging
 from modelyard.client.api.registry import RegistryApi
-from modelyard.client.resolve_models import is_served
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.wire import problems
 from modelyard.wire.models import IgnoredField, Model
@@ -86,7 +86,7 @@ async def compare_with_registry(
     if file_hash is None and model.file_size == size:
         file_hash = await compute_hash()
     if model.file_hash == file_hash and not (request.replace and _is_overtaken(model)):
-        is_intact = await is_served(calls, model)
+        is_intact = await _is_served(calls, model)
         return PathState("same" if is_intact else "damaged", model, file_hash=file_hash)
 
     newest = await get_newest_version(calls.registry, model)
@@ -147,3 +147,22 @@ def _get_status(newest: ModelVersion) -> PathStatus:
             return "failed"
         case _:
             return "not current"
+
+
+async def _is_served(calls: BatchedCalls, model: Model) -> bool:
+    """Return whether the registry serves a model's content without a doubt, or will once it has verified it.
+
+    Asks for a download URL, because that makes the registry check the stored object. With a key that may not download,
+    a verified model counts as served. Of a doubtful object, which was changed, a new upload is preferred.
+    """
+    if model.verification != "verified":
+        return model.verification == "pending"
+    try:
+        if model.is_folder:
+            files = await list_all_files(calls.registry, model.id)
+            return not any(file.is_doubtful for file in files)
+        return not (await calls.download_ticket(model.id)).is_doubtful
+    except problems.ModelDamaged:
+        return False
+    except problems.KeyNotAllowed:
+        return True  # a key that may only write gets no download URL

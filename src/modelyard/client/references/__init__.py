@@ -1,0 +1,5 @@
+"""How a user refers to an object of the team.
+
+matching.py     which objects a reference means: the order of ids, unique values and names
+short_ids.py    starts of ids that a person can type
+"""

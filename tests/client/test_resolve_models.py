@@ -1,0 +1,197 @@
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from modelyard.client.api.batched_calls import BatchedCalls
+from modelyard.client.api.registry import RegistryApi
+from modelyard.client.resolve_models import ModelAmbiguous, find_model, find_model_version
+from modelyard.client.settings import ClientSettings
+from modelyard.client.transfers.collect import Notes, PushRequest
+from modelyard.client.transfers.pull import Destination
+from modelyard.client.transfers.push import Pusher
+from modelyard.wire.models import Model
+from modelyard.wire.problems import ModelNotFound, VersionNotFound
+from tests.client.model_files import write_model_file
+from tests.client.pushed_models import pull_one, push_model
+
+
+@pytest.fixture
+async def ink(registry: RegistryApi, settings: ClientSettings, tmp_path: Path) -> Model:
+    return await push_model(
+        registry, settings, tmp_path / "source" / "ink.safetensors", "models/loras/sd/ink.safetensors"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "models/loras/sd/ink.safetensors",
+        "loras/sd/ink.safetensors",
+        "loras/sd/INK.safetensors",
+        "Ink",
+        "ink.safetensors",
+    ],
+)
+async def test_find_model_by_path_display_name_or_file_name_returns_it(
+    registry: RegistryApi, ink: Model, name: str
+) -> None:
+    assert (await find_model(registry, name)).id == ink.id
+
+
+async def test_find_model_by_id_returns_it(registry: RegistryApi, ink: Model) -> None:
+    assert (await find_model(registry, str(ink.id))).id == ink.id
+
+
+async def test_find_model_at_path_with_alias_of_type_folder_returns_it(
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path
+) -> None:
+    flux = await push_model(registry, settings, tmp_path / "flux.safetensors", "models/unet/flux.safetensors", "Flux")
+    found = await BatchedCalls(registry).find_model_at("diffusion_models", "diffusion_models/flux.safetensors")
+    assert found is not None
+    assert found.id == flux.id
+
+
+async def test_find_model_with_file_name_of_nine_words_returns_it(
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path
+) -> None:
+    path = "models/loras/one two three four five six seven eight nine.safetensors"
+    model = await push_model(registry, settings, tmp_path / "long.safetensors", path)
+    assert (await find_model(registry, path)).id == model.id
+    found = await BatchedCalls(registry).find_model_at("loras", path)
+    assert found is not None
+    assert found.id == model.id
+
+
+async def test_find_model_by_name_of_two_models_raises_ambiguous_with_both(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    other = await push_model(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", "Ink")
+    with pytest.raises(ModelAmbiguous) as refused:
+        await find_model(registry, "ink")
+    assert {model.id for model in refused.value.candidates} == {ink.id, other.id}
+    assert set(refused.value.references) == {ink.model_path, other.model_path}
+    with pytest.raises(ModelAmbiguous) as refused:
+        await find_model(registry, str(ink.id)[:8].upper())
+    assert {model.id for model in refused.value.candidates} == {ink.id, other.id}
+
+
+@pytest.mark.parametrize("name", ["0199a1de", "ffffffff", "00000000-0000"])
+async def test_find_model_by_short_id_of_no_model_raises_not_found(
+    registry: RegistryApi, ink: Model, name: str
+) -> None:
+    with pytest.raises(ModelNotFound):
+        await find_model(registry, name)
+
+
+async def test_find_model_by_part_of_name_raises_not_found_with_similar_path(registry: RegistryApi, ink: Model) -> None:
+    with pytest.raises(ModelNotFound) as refused:
+        await find_model(registry, "in")
+    assert refused.value.facts["similar"] == [ink.model_path]
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "bell\x07"])
+async def test_find_model_by_name_that_no_model_can_have_raises_not_found(registry: RegistryApi, name: str) -> None:
+    with pytest.raises(ModelNotFound):
+        await find_model(registry, name)
+
+
+async def test_find_model_deleted_is_found_only_with_deleted_option(registry: RegistryApi, ink: Model) -> None:
+    await registry.delete_model(ink.id)
+    with pytest.raises(ModelNotFound):
+        await find_model(registry, "ink")
+    for name in ("ink", str(ink.id), ink.model_path):
+        assert (await find_model(registry, name, deleted=True)).id == ink.id
+
+
+async def test_find_model_deleted_unknown_id_raises_not_found_without_similar_paths(
+    registry: RegistryApi, ink: Model
+) -> None:
+    await registry.delete_model(ink.id)
+    with pytest.raises(ModelNotFound) as refused:
+        await find_model(registry, str(uuid4()), deleted=True)
+    assert refused.value.facts["similar"] == []
+
+
+async def test_find_model_by_start_of_id_returns_it(registry: RegistryApi, ink: Model) -> None:
+    for short in (str(ink.id)[:8], str(ink.id)[:20].upper(), ink.id.hex[:16]):
+        assert (await find_model(registry, short)).id == ink.id
+    with pytest.raises(ModelNotFound):
+        await find_model(registry, str(ink.id)[:7])
+
+
+async def test_find_model_version_with_number_returns_record_with_content_of_version(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    file = await asyncio.to_thread(write_model_file, tmp_path / "new.safetensors", 500)
+    request = PushRequest(file, ink.model_type, ink.model_path, None, Notes(), replace=True)
+    await Pusher(registry, settings, lambda _: None).push(request)
+    first = await find_model_version(registry, "ink@1")
+    assert (first.id, first.version, first.file_hash, first.file_size) == (ink.id, 1, ink.file_hash, ink.file_size)
+    assert (await find_model_version(registry, "ink")).version == 2
+    pulled = await pull_one(registry, first, Destination(tmp_path / "old"))
+    assert pulled.file.read_bytes() == (tmp_path / "source" / "ink.safetensors").read_bytes()
+    with pytest.raises(VersionNotFound):
+        await find_model_version(registry, "ink@3")
+
+
+async def test_find_model_version_of_a_name_with_at_sign_returns_that_model(
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path
+) -> None:
+    model = await push_model(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", "Ink@1")
+    assert (await find_model_version(registry, "ink@1")).id == model.id
+    with pytest.raises(ModelNotFound):
+        await find_model_version(registry, "ink@first")
+
+
+async def test_find_model_version_of_id_or_path_is_never_a_model_with_that_name(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    for index, exact in enumerate((str(ink.id), "loras/sd/ink.safetensors")):
+        for suffix in ("", "@1"):
+            path = f"models/loras/other{index}{len(suffix)}.safetensors"
+            await push_model(registry, settings, tmp_path / "other.safetensors", path, f"{exact}{suffix}")
+            assert (await find_model_version(registry, f"{exact}{suffix}")).id == ink.id
+        with pytest.raises(ModelNotFound) as refused:
+            await find_model(registry, f"{exact}@1")
+        assert refused.value.facts["similar"] == [ink.model_path]
+
+
+async def test_find_model_version_that_is_a_name_too_raises_ambiguous_with_a_reference_to_each(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    other = await push_model(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", "Ink@1")
+    with pytest.raises(ModelAmbiguous) as refused:
+        await find_model_version(registry, "ink@1")
+    first, second = refused.value.references
+    assert (await find_model_version(registry, first)).id == other.id
+    assert (await find_model_version(registry, second)).id == ink.id
+    assert second == f"{ink.model_path}@1"
+    with pytest.raises(ModelAmbiguous) as refused:
+        await find_model(registry, "ink@1")
+    assert refused.value.references == [other.model_path, ink.model_path]
+
+
+async def test_find_model_named_like_a_short_id_is_ambiguous_and_like_an_id_is_not_found_by_it(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    short_id = str(ink.id)[:20]
+    other = await push_model(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", short_id)
+    await push_model(registry, settings, tmp_path / "c.safetensors", "models/loras/c.safetensors", str(ink.id))
+    with pytest.raises(ModelAmbiguous) as refused:
+        await find_model(registry, short_id)
+    assert {model.id for model in refused.value.candidates} == {ink.id, other.id}
+    assert (await find_model(registry, str(ink.id))).id == ink.id
+
+
+async def test_find_model_deleted_with_path_of_two_raises_ambiguous_with_ids(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    await registry.delete_model(ink.id)
+    other = await push_model(registry, settings, tmp_path / "b.safetensors", ink.model_path, "Other")
+    await registry.delete_model(other.id)
+    with pytest.raises(ModelAmbiguous) as refused:
+        await find_model(registry, ink.model_path, deleted=True)
+    assert set(refused.value.references) == {str(ink.id), str(other.id)}
+    assert (await find_model(registry, str(ink.id), deleted=True)).id == ink.id
