@@ -291,9 +291,26 @@ def test_list_unused_models_next_page_reads_by_index_and_sums_nothing(
     assert not [statement for statement, _ in statements.sent if "sum(" in statement]
     if is_sqlite(engine):
         with engine.connect() as connection:
-            [plan] = [plan for plan in statements.plans(connection) if "ix_models_team_id_file_size" in plan]
+            [plan] = [plan for plan in statements.plans(connection) if "ix_models_team_id_content_size" in plan]
         assert "SCAN" not in plan
         assert "TEMP B-TREE" not in plan
+
+
+def test_list_unused_models_folder_counts_with_all_of_its_files(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    folder, file = register_model(team, "oil"), register_model(team, "ink", 5000)
+    with shared_registry.resources.database.writing() as session:
+        of_folder = update(ModelRow).where(ModelRow.id == UUID(folder))
+        session.execute(of_folder.values(total_size=800_000, file_count=2))
+    machine.begin(build_states(folder, file))
+    make_old(shared_registry, team)
+    beat_counting(shared_registry, team, machine)
+    unused = list_unused(team)
+    sizes = {model["model_id"]: model["file_size"] for model in unused["unused_model_list"]}
+    assert sizes == {folder: 800_000, file: team.get(f"/models/{file}").json()["file_size"]}
+    assert list(sizes) == [folder, file]
+    assert unused["total_bytes"] == sum(sizes.values())
 
 
 def test_list_unused_models_recently_placed_one_is_left_out(

@@ -48,7 +48,7 @@ def _matches_value(model: Mapping[str, Any], key: str, value: str) -> bool:
         case "trigger":
             return folded in map(fold, triggers)
         case "size":
-            return _is_between(model["file_size"], *parse_size_condition(value))
+            return _is_between(model.get("total_size") or model["file_size"], *parse_size_condition(value))
         case "added":
             return _is_between(model["created_at"], *parse_time_condition(value))
         case "is" if folded == "unpreviewed":

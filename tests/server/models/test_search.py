@@ -74,6 +74,7 @@ def _draw_model(draw: st.DrawFn, number: int, second: int) -> ModelSpec:
         "model_status": draw(st.sampled_from(["active", "disabled"])),
         "verification": draw(st.sampled_from(["verified", "pending", "failed"])),
         "file_size": draw(st.sampled_from([1, 999, 2_000_000, 2_100_000_000])),
+        "total_size": draw(st.sampled_from([None, None, 2_000_000, 2_100_000_000])),
     }
     tags = tuple(draw(st.lists(words, max_size=2, unique=True)))
     return ModelSpec(f"{draw(texts)} {number}", second, tags, draw(st.sampled_from(TYPES)), columns)

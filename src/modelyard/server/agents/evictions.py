@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.agents.operations import get_agent
@@ -13,7 +13,7 @@ from modelyard.server.models.replicas.assignments import select_models_of
 from modelyard.server.models.replicas.desired import is_desired_on
 from modelyard.server.models.replicas.pins import find_pins
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow, ModelUseRow
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import CONTENT_SIZE, ModelRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
 from modelyard.wire.uses.eviction import MIN_COUNTED, BudgetedModel, choose_evicted
@@ -102,8 +102,7 @@ def _select_desired(session: Session, agent: AgentRow) -> Select[*tuple[Any, ...
     of_state = and_(AgentModelRow.model_id == ModelRow.id, AgentModelRow.agent_number == agent.number)
     of_use = and_(ModelUseRow.model_id == ModelRow.id, ModelUseRow.agent_number == agent.number)
     names = (ModelRow.id, ModelRow.display_name, ModelRow.model_path)
-    size = func.coalesce(ModelRow.total_size, ModelRow.file_size).label("file_size")
-    columns = (*names, size, ModelRow.file_count, ModelRow.updated_at, ModelRow.verification)
+    columns = (*names, CONTENT_SIZE.label("file_size"), ModelRow.file_count, ModelRow.updated_at, ModelRow.verification)
     return (
         select(
             *columns, ModelRow.verification, AgentModelRow.state, AgentModelRow.reported_at, ModelUseRow.last_used_at

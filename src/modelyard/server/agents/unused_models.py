@@ -14,7 +14,7 @@ from modelyard.server.database.session import get_table
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.replicas.uses import is_safe_to_remove, list_counted_agents
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import CONTENT_SIZE, ModelRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.uses.lists import MAX_UNUSED_MACHINES, UnusedModel, UnusedModelList
 
@@ -40,7 +40,7 @@ def list_unused_models(
         session,
         select(ModelRow).where(ModelRow.team_id == team.team_id, ModelRow.deleted_at.is_(None), is_unused),
         page,
-        Order((ModelRow.file_size, ModelRow.id), is_descending=True),
+        Order((CONTENT_SIZE, ModelRow.id), is_descending=True),
     )
     models: list[ModelRow] = [row[0] for row in rows]
     machines = _load_machines(session, condition, [model.id for model in models])
@@ -51,7 +51,8 @@ def list_unused_models(
                 agent_ids=machines[model.id].agent_ids,
                 agent_count=machines[model.id].count,
                 model_id=model.id,
-                **{name: getattr(model, name) for name in ("display_name", "model_path", "file_size", "last_used_at")},
+                file_size=model.content_size,
+                **{name: getattr(model, name) for name in ("display_name", "model_path", "last_used_at")},
             )
             for model in models
         ],
@@ -66,7 +67,7 @@ def list_unused_models(
 def _sum_replicas(session: Session, condition: ColumnElement[bool]) -> tuple[int, int, int]:
     """Return how many models and machines the replicas that meet a condition have, and how many bytes they are."""
     counted = func.count(distinct(_states.c.model_id)), func.count(distinct(_states.c.agent_number))
-    total = func.coalesce(func.sum(_models.c.file_size), 0)
+    total = func.coalesce(func.sum(CONTENT_SIZE), 0)
     source = _states.join(_models, _models.c.id == _states.c.model_id)
     models, machines, size = session.execute(select(*counted, total).select_from(source).where(condition)).one()
     return models, machines, int(size)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.wire.problems import InvalidRequest
@@ -103,7 +103,7 @@ PageParams = Annotated[Page, Depends(get_page_params)]
 # Counting stops at this number; longer lists are read by cursor.
 MAX_COUNTED = 10_000
 
-Columns = tuple[InstrumentedAttribute[Any], ...]
+Columns = tuple[InstrumentedAttribute[Any] | ColumnElement[Any], ...]
 Rows = list[ResultRow[*tuple[Any, ...]]]
 
 
@@ -178,7 +178,7 @@ def _parse_values(position: list[Any], columns: Columns) -> list[Any]:
         raise build_cursor_error() from None
 
 
-def _parse_value(text: str, column: InstrumentedAttribute[Any]) -> Any:
+def _parse_value(text: str, column: InstrumentedAttribute[Any] | ColumnElement[Any]) -> Any:
     """Parse one value of a cursor, a UUID, a text, a number or an aware time by the column's type, into a bound value.
 
     Raises:

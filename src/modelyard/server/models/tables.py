@@ -10,7 +10,19 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, Uuid, event, false, inspect, text
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    TextClause,
+    Uuid,
+    event,
+    false,
+    func,
+    inspect,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from modelyard.server.database.base import SORTED_TEXT, Row, new_id, now
@@ -33,7 +45,7 @@ CONTENT_COLUMNS = (
 )
 
 
-def _living(name: str, *columns: str, unique: bool = False) -> Index:
+def _living(name: str, *columns: str | TextClause, unique: bool = False) -> Index:
     """Return an index that contains only models outside the trash."""
     return Index(name, *columns, unique=unique, sqlite_where=LIVING, postgresql_where=LIVING)
 
@@ -57,7 +69,7 @@ class ModelRow(Row):
         # deleted_at, which is NULL in all of their rows, SQLite can count in the index alone.
         _living("ix_models_team_id_created_at", "team_id", "created_at", "id"),
         _living("ix_models_team_id_display_name", "team_id", "display_name", "id"),
-        _living("ix_models_team_id_file_size", "team_id", "file_size", "id"),
+        _living("ix_models_team_id_content_size", "team_id", text("coalesce(total_size, file_size)"), "id"),
         _living("ix_models_team_id_last_used", "team_id", "last_used_second", "id"),
         _living("ix_models_team_id_type", "team_id", "canonical_type", "created_at", "id", "deleted_at"),
         _living("ix_models_team_id_status", "team_id", "model_status", "created_at", "id", "deleted_at"),
@@ -156,6 +168,11 @@ class ModelRow(Row):
         return datetime.fromtimestamp(self.last_used_second, UTC) if self.last_used_second else None
 
     @property
+    def content_size(self) -> int:
+        """Bytes of its file, or of all files of a folder; in queries ``CONTENT_SIZE``."""
+        return self.file_size if self.total_size is None else self.total_size
+
+    @property
     def is_folder(self) -> bool:
         """Whether it is a model of many files."""
         return self.file_count is not None
@@ -174,6 +191,10 @@ class ModelRow(Row):
         version = self.current_version or self.pending_version
         assert version is not None  # noqa: S101 - see above
         return version
+
+
+# SQLite uses the index of sizes only for this exact expression.
+CONTENT_SIZE = func.coalesce(ModelRow.total_size, ModelRow.file_size)
 
 
 class ModelVersionRow(Row):

@@ -19,7 +19,7 @@ from modelyard.server.models.lookups.by_hash import find_versions_by_hash
 from modelyard.server.models.replicas.assignments import load_assigned_agents
 from modelyard.server.models.replicas.pins import find_pins
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import CONTENT_SIZE, ModelRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.uploads.hashes import HASH_COLUMNS, has_hash
 from modelyard.server.uploads.tables import BlobRow
@@ -118,7 +118,13 @@ def load_needed_models(
 ) -> list[NeededModel]:
     """Return what machines need to know of these models, each once; ``versions`` has those that must be the ones."""
     ids = list(dict.fromkeys(content.model_id for content in contents))
-    columns = (_models.c.id, _models.c.display_name, _models.c.file_size, _models.c.label_set, _models.c.model_status)
+    columns = (
+        _models.c.id,
+        _models.c.display_name,
+        CONTENT_SIZE.label("file_size"),
+        _models.c.label_set,
+        _models.c.model_status,
+    )
     query = select(*columns, _models.c.verification, _models.c.verified_at).where(_models.c.id.in_(ids))
     rows = {row.id: row for row in session.connection().execute(query)}
     return [_build_needed(rows[model_id], versions.get(model_id)) for model_id in ids if model_id in rows]

@@ -23,7 +23,7 @@ class UnusedModel(Schema):
     model_id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
     display_name: str = Field(description="The model's name.", examples=["Ink"])
     model_path: str = Field(description="Where it belongs.", examples=["loras/ink.safetensors"])
-    file_size: int = Field(description="Bytes of the file.", examples=[151_000_000])
+    file_size: int = Field(description="Bytes of the file, or of all files of a folder.", examples=[151_000_000])
     last_used_at: datetime | None = Field(
         description="When a prompt of any machine used it last; null if none is known.", examples=[EXAMPLE_TIME]
     )
@@ -67,7 +67,7 @@ class EvictedModel(Schema):
     model_id: UUID = Field(description="The model's id.", examples=[EXAMPLE_ID])
     display_name: str = Field(description="The model's name.", examples=["Ink"])
     model_path: str = Field(description="Where it belongs.", examples=["loras/ink.safetensors"])
-    file_size: int = Field(description="Bytes of the file.", examples=[151_000_000])
+    file_size: int = Field(description="Bytes of the file, or of all files of a folder.", examples=[151_000_000])
     is_here: bool = Field(description="Whether the machine has it, so that it would be removed.", examples=[True])
     last_used_at: datetime | None = Field(
         description="When a prompt of this machine used it last; null if none is known.", examples=[EXAMPLE_TIME]

@@ -10,11 +10,14 @@ from modelyard.server.http.paging import build_cursor_error
 from modelyard.server.models.tables import ModelRow
 from modelyard.wire.model_filter import Sort
 
+# Sorts by another attribute of a model than the one of their name.
+_ATTRIBUTES = {"file_size": "content_size", "last_used_at": "last_used_second"}
+
 
 def build_cursor_position(row: ModelRow, sort: Sort) -> list[Any]:
     """Return the position after a row as JSON values: the sort, the value of its column, and the row's id."""
     name = sort.lstrip("-")
-    value = row.last_used_second if name == "last_used_at" else getattr(row, name)
+    value = getattr(row, _ATTRIBUTES.get(name, name))
     return [sort, value.isoformat() if isinstance(value, datetime) else value, str(row.id)]
 
 

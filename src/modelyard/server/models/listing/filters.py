@@ -8,15 +8,15 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from modelyard.server.database.search import prevent_index_use
 from modelyard.server.models.listing.hash_matches import HashMatches, build_id_condition
-from modelyard.server.models.tables import ModelRow, ModelTagRow
+from modelyard.server.models.tables import CONTENT_SIZE, ModelRow, ModelTagRow
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.paths import get_canonical_type
 
-SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
-    "created_at": ModelRow.created_at,
-    "display_name": ModelRow.display_name,
-    "file_size": ModelRow.file_size,
-    "last_used_at": ModelRow.last_used_second,
+SORT_COLUMNS: dict[str, ColumnElement[Any]] = {
+    "created_at": ModelRow.created_at.expression,
+    "display_name": ModelRow.display_name.expression,
+    "file_size": CONTENT_SIZE,
+    "last_used_at": ModelRow.last_used_second.expression,
 }
 
 

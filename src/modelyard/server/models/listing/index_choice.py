@@ -75,7 +75,7 @@ def choose_query_plan(
     scope = SearchScope(session, team_id, team.creator.id, hash_matches)
     terms = compile_terms(scope, model_filter.search_terms)
     conditions |= {name: term.condition for name, term in terms.items()}
-    order: Columns = (SORT_COLUMNS[model_filter.sort.lstrip("-")].expression, _models.c.id)
+    order: Columns = (SORT_COLUMNS[model_filter.sort.lstrip("-")], _models.c.id)
     in_team = build_team_condition(team_id, model_filter)
     by_sort_index = _build_plan(_models, [in_team, *conditions.values()], order, after)
     if model_filter.deleted:

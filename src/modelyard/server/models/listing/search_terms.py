@@ -19,7 +19,7 @@ from modelyard.server.models.replicas.conditions import (
 from modelyard.server.models.replicas.missing import ANY, Missing, find_missing
 from modelyard.server.models.replicas.uses import build_unused_condition
 from modelyard.server.models.search_text import build_first_words, build_word_part, fold_value, list_parts
-from modelyard.server.models.tables import ModelRow
+from modelyard.server.models.tables import CONTENT_SIZE, ModelRow
 from modelyard.wire.search.grammar import SearchTerm
 from modelyard.wire.search.values import (
     Property,
@@ -92,7 +92,7 @@ def _compile_values(scope: SearchScope, term: SearchTerm, agent_ids: list[str] |
             return CompiledTerm(_build_id_condition(scope, ids), ids=ids)
         case "size":
             ranges = [parse_size_condition(value) for value in term.values]
-            return _compile_ranges(scope, ModelRow.file_size.expression, ranges)
+            return _compile_ranges(scope, CONTENT_SIZE, ranges)
         case "added":
             times = [parse_time_condition(value) for value in term.values]
             compiled = _compile_ranges(scope, ModelRow.created_at.expression, times)
