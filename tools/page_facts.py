@@ -84,6 +84,7 @@ def build_paths() -> str:
     """Return the names and limits of the rules of model paths."""
     from modelyard.wire.paths import (
         DEVICE_NAME_PATTERN,
+        INVISIBLE_LETTERS,
         MAX_PATH_BYTES,
         MAX_SEGMENT_BYTES,
         MAX_SEGMENTS,
@@ -104,6 +105,10 @@ def build_paths() -> str:
         (
             "A regular expression of the names that Windows reserves for devices, in any letter case.",
             build_string("DEVICE_NAME_PATTERN", DEVICE_NAME_PATTERN),
+        ),
+        (
+            "A regular expression of each letter that is rendered as nothing.",
+            build_string("INVISIBLE_LETTER_PATTERN", f"[{ascii(INVISIBLE_LETTERS)[1:-1]}]"),
         ),
     )
 

@@ -26,6 +26,7 @@ ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
         ("\x9b31m", "\\x9b31m"),
         ("gpj.\u202eknı", "gpj.\\u202eknı"),
         ("\udc80", "\\udc80"),
+        ("in\u3164k\u2800", "in\\u3164k\\u2800"),
         ("墨 ink é", "墨 ink é"),
         ("👩\u200d🚀", "👩\u200d🚀"),
         ("می\u200cخواهم", "می\u200cخواهم"),
@@ -35,7 +36,7 @@ ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
         ("ink\U000e0067\U000e007f", "ink\\U000e0067\\U000e007f"),
     ],
 )
-def test_escape_unprintable_replaces_control_characters_and_direction_marks(text: str, escaped: str) -> None:
+def test_escape_unprintable_replaces_control_characters_and_what_is_invisible(text: str, escaped: str) -> None:
     assert escape_unprintable(text) == escaped
 
 

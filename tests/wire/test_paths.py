@@ -17,6 +17,7 @@ from modelyard.wire.paths import (
     exceeds_windows_limit,
     parse_model_path,
 )
+from modelyard.wire.texts.invisible_characters import has_invisible_characters
 
 # The page's tests read the same file: web/tests/upload-paths.spec.ts.
 CASES = json.loads(Path(__file__).with_name("model_path_cases.json").read_text(encoding="utf-8"))
@@ -68,6 +69,14 @@ def test_parse_model_path_shared_valid_case_gives_the_recorded_path(
 )
 def test_path_key_paths_of_one_file_on_some_file_system_are_equal(one: str, other: str) -> None:
     assert parse_model_path("loras", one).key == parse_model_path("loras", other).key
+
+
+def test_parse_model_path_with_any_invisible_character_is_rejected() -> None:
+    hidden = [chr(code) for code in range(0x110000) if has_invisible_characters(chr(code))]
+    assert len(hidden) > 100
+    for character in hidden:
+        with pytest.raises(ModelPathInvalid):
+            parse_model_path("loras", f"loras/in{character}k.safetensors")
 
 
 def test_path_key_type_alias_and_canonical_type_are_equal() -> None:

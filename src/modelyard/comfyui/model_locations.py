@@ -13,6 +13,7 @@ from modelyard.comfyui.type_detection import detect_type
 from modelyard.wire.formats import find_format
 from modelyard.wire.model_folders import CORE_FOLDERS, DIFFUSERS_FOLDER, KEY_BY_FOLDER, find_node_folder
 from modelyard.wire.paths import (
+    INVISIBLE_LETTERS,
     MAX_SEGMENT_BYTES,
     ModelPathInvalid,
     get_canonical_type,
@@ -22,7 +23,7 @@ from modelyard.wire.paths import (
 
 _CORE_FOLDERS = frozenset(CORE_FOLDERS)
 
-_invalid_characters = re.compile(r"[^\w.\- ]+")
+_invalid_characters = re.compile(rf"(?:[^\w.\- ]|[{INVISIBLE_LETTERS}])+")
 
 
 class TypeUnknown(ValueError):

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from modelyard.wire.texts.invisible_characters import BLANKS
+
 # Copied from the source API. Use fullmatch: `$` alone would accept a trailing newline.
 SOURCE_PATTERN = r"^(?!/)(?!.*\.\.)(?!.*\\)[\w./ -]+$"
 TYPE_ALIASES = {"unet": "diffusion_models", "clip": "text_encoders"}
@@ -23,11 +25,15 @@ MAX_PATH_BYTES = 400
 # Namespaces").
 DEVICE_NAME_PATTERN = r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])"
 
+# The letters that `\w` permits and that are rendered as nothing: Hangul fillers.
+INVISIBLE_LETTERS = "".join(sorted(letter for letter in BLANKS if letter.isalnum()))
+
 # Of a file's whole path in UTF-16 units, with the NUL at its end, unless long paths are allowed (learn.microsoft.com,
 # "Maximum Path Length Limitation").
 WINDOWS_PATH_LIMIT = 260
 
 _source = re.compile(SOURCE_PATTERN)
+_invisible = re.compile(f"[{INVISIBLE_LETTERS}]")
 _device = re.compile(DEVICE_NAME_PATTERN, re.IGNORECASE)
 
 
@@ -130,6 +136,9 @@ def _check_segment(segment: str, field: str) -> None:
     """
     if not segment or segment in (".", ".."):
         raise ModelPathInvalid(field, "A segment must not be empty, `.` or `..`.")
+    if not segment.isascii() and (invisible := _invisible.search(segment)) is not None:
+        letter = f"U+{ord(invisible[0]):04X}"
+        raise ModelPathInvalid(field, f"A segment must not have invisible characters, such as {letter}.")
     if segment[0] in ". " or segment[-1] in ". ":
         raise ModelPathInvalid(
             field, f"'{segment}' begins or ends with a dot or a space, which some file systems remove."

@@ -105,7 +105,18 @@ def test_change_type_without_matching_path_returns_422(team: ApiCaller) -> None:
     assert len(team.get("/models", model_type="vae").json()["model_list"]) == 1
 
 
-@pytest.mark.parametrize("path", ["loras/../x.safetensors", "loras/con.safetensors", "loras/x.py", "loras/x.ckpt", "x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "loras/../x.safetensors",
+        "loras/con.safetensors",
+        "loras/in\u3164k.safetensors",
+        "loras/x.py",
+        "loras/x.ckpt",
+        "x",
+    ],
+    ids=ascii,
+)
 def test_change_path_to_invalid_one_returns_422(team: ApiCaller, path: str) -> None:
     model_id = team.register(CONTENT)
     refused = team.put(f"/models/{model_id}", model_path=path)

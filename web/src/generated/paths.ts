@@ -18,3 +18,6 @@ export const MAX_PATH_BYTES = 400
 
 /** A regular expression of the names that Windows reserves for devices, in any letter case. */
 export const DEVICE_NAME_PATTERN = '(con|prn|aux|nul|conin\\$|conout\\$|(com|lpt)[0-9¹²³])'
+
+/** A regular expression of each letter that is rendered as nothing. */
+export const INVISIBLE_LETTER_PATTERN = '[\\u115f\\u1160\\u3164\\uffa0]'

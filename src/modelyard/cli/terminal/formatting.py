@@ -12,7 +12,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def escape_unprintable(text: str) -> str:
-    """Replace unprintable characters, such as newlines, control codes and direction marks, by Python escapes.
+    """Replace unprintable and invisible characters, such as newlines and direction marks, by Python escapes.
 
     The joiners of emoji and words, and the tags of flags, stay.
     """

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 # Letters, marks and symbols by category that are rendered as nothing: Hangul, Khmer, Khitan and Mongolian fillers, the
 # Braille blank, the null notehead.
-_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U00016fe4\U0001d159")
+BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U00016fe4\U0001d159")
 # Persian and Indic scripts need these to spell words, and they join emoji.
 _JOINERS = frozenset("\u200c\u200d")
 _WESTERN = ("LATIN", "GREEK", "CYRILLIC")
@@ -29,23 +29,25 @@ def has_invisible_characters(text: str) -> bool:
     Joiners are allowed only between letters or symbols of scripts that need them, and tags only in flags. Spaces,
     control characters (such as newlines) and variation selectors do not count as invisible.
     """
-    return bool(_find_format_characters(text)) or not _BLANKS.isdisjoint(text)
+    return bool(_find_format_characters(text)) or not BLANKS.isdisjoint(text)
 
 
 def replace_unprintable(text: str, replace: Callable[[str], str]) -> str:
-    """Return a text with each unprintable character replaced, such as newlines, control codes and direction marks.
+    """Return a text with each unprintable or invisible character replaced, such as newlines and direction marks.
 
     Joiners and tags stay where ``has_invisible_characters`` allows them.
     """
-    if text.isprintable():
+    if text.isprintable() and BLANKS.isdisjoint(text):
         return text
     hidden = _find_format_characters(text)
     return "".join(
-        letter
-        if letter.isprintable() or (unicodedata.category(letter) == "Cf" and place not in hidden)
-        else replace(letter)
-        for place, letter in enumerate(text)
+        letter if place not in hidden and _is_visible(letter) else replace(letter) for place, letter in enumerate(text)
     )
+
+
+def _is_visible(letter: str) -> bool:
+    """Return whether a character is rendered, or is a format character."""
+    return letter not in BLANKS and (letter.isprintable() or unicodedata.category(letter) == "Cf")
 
 
 def _find_format_characters(text: str) -> set[int]:

@@ -4,6 +4,7 @@
 
 import {
   DEVICE_NAME_PATTERN,
+  INVISIBLE_LETTER_PATTERN,
   MAX_PATH_BYTES,
   MAX_SEGMENT_BYTES,
   MAX_SEGMENTS,
@@ -15,6 +16,8 @@ import {
 const ALLOWED = /^[\p{L}\p{N}_./ -]+$/u
 const NEVER_MODELS = new Set(NON_MODEL_FOLDERS)
 export const DEVICE_NAME = new RegExp(`^${DEVICE_NAME_PATTERN}$`, 'iu')
+
+export const INVISIBLE_LETTER = new RegExp(INVISIBLE_LETTER_PATTERN, 'u')
 
 export class PathRefused extends Error {
   constructor(
@@ -85,6 +88,11 @@ function hasAllowedCharacters(text: string): boolean {
 function checkSegment(segment: string, field: PathRefused['field']): void {
   if (!segment || segment === '.' || segment === '..')
     throw new PathRefused(field, 'A segment must not be empty, `.` or `..`.')
+  const invisible = INVISIBLE_LETTER.exec(segment)?.[0].codePointAt(0)
+  if (invisible !== undefined) {
+    const letter = `U+${invisible.toString(16).toUpperCase().padStart(4, '0')}`
+    throw new PathRefused(field, `A segment must not have invisible characters, such as ${letter}.`)
+  }
   if ('. '.includes(segment[0] ?? '') || '. '.includes(segment.at(-1) ?? '')) {
     throw new PathRefused(field, `'${segment}' begins or ends with a dot or a space, which some file systems remove.`)
   }

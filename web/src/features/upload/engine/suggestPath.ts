@@ -4,13 +4,13 @@
 
 import { byteLength, checkPath, DEVICE_NAME, PathRefused } from '@/features/upload/engine/checkPath'
 import { KEY_BY_FOLDER, MODEL_TYPES, NODE_FOLDERS } from '@/generated/modelTypes'
-import { MAX_SEGMENT_BYTES } from '@/generated/paths'
+import { INVISIBLE_LETTER_PATTERN, MAX_SEGMENT_BYTES } from '@/generated/paths'
 
 const KNOWN_TYPES = new Set(MODEL_TYPES)
 // Lower case. They count only below a models folder: elsewhere a name such as `onnx` has no meaning.
 const NODE_TYPES = new Set(NODE_FOLDERS.map((name) => name.toLowerCase()))
 /** Characters that are not allowed in model paths. */
-export const INVALID_CHARACTERS = /[^\p{L}\p{N}_.\-/ ]+/gu
+export const INVALID_CHARACTERS = new RegExp(`(?:[^\\p{L}\\p{N}_.\\-/ ]|${INVISIBLE_LETTER_PATTERN})+`, 'gu')
 
 /** Return the extension in lower case with its dot, or ''. */
 export function getExtension(name: string): string {

@@ -1,7 +1,7 @@
 // Validates drafts before the upload: everything that can be checked without sending the file.
 
 import type { Model, Team } from '@/api/types'
-import { checkPath } from '@/features/upload/engine/checkPath'
+import { checkPath, INVISIBLE_LETTER } from '@/features/upload/engine/checkPath'
 import { getNextVersion, type Item, isActive } from '@/features/upload/engine/items'
 import {
   findPathProblem,
@@ -93,7 +93,7 @@ function invalidPath(one: Item, why: string, suggestion: string | undefined): Va
 /** Return a character, or its code point if it is invisible or changes the text direction. */
 function toVisibleCharacter(letter: string): string {
   const code = letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')
-  return /[\p{C}\p{Z}\p{M}]/u.test(letter) ? `U+${code}` : letter
+  return /[\p{C}\p{Z}\p{M}]/u.test(letter) || INVISIBLE_LETTER.test(letter) ? `U+${code}` : letter
 }
 
 /** Replace control characters, which could change the direction of the surrounding text. */
