@@ -35,7 +35,7 @@ class ReportingMachine:
         with self._database.reading() as session:
             key_id = session.scalars(select(AgentRow.credential_id).where(AgentRow.team_id == UUID(team.team_id))).one()
         caller = Caller("agent", None, key_id, None, UUID(team.team_id), "write", "Machines", None)
-        self._team = TeamContext(caller, UUID(team.team_id), Role.MEMBER)
+        self._team = TeamContext(caller, UUID(team.team_id), None, responsible_role=Role.OWNER)
 
     def report(self, model_ids: list[str]) -> tuple[list[str], list[str]]:
         """Report these models as ready; return the statements before the team's lock is held, and those after."""

@@ -4,16 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.server.agents.machine import Machine, list_agent_events, list_agents
+from tests.server.agents.machine import Machine, list_agent_events, list_agents, pair_agent
 from tests.server.harness import ApiCaller, Harness
-
-
-def pair_agent(registry: Harness, user: ApiCaller) -> ApiCaller:
-    """Pair a machine as a user, and return the caller with its agent's key."""
-    started = registry.anonymous.post("/desktop/pair/start").json()
-    assert user.post("/desktop/pair/confirm", user_code=started["user_code"]).status_code == 200
-    polled = registry.anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()
-    return ApiCaller(registry.client, polled["agent_key"])
 
 
 def stop_machine_of(registry: Harness, user: ApiCaller) -> Machine:

@@ -24,8 +24,11 @@ from modelyard.server.teams.tables import TeamRow
 from modelyard.wire import problems
 from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
 from modelyard.wire.agents.partial_reading import get_unread
+from modelyard.wire.teams import Role
 
 IDLE_SECONDS, BUSY_SECONDS = 30.0, 2.0
+# Who may decide with the labels of a machine of theirs which models of collections it gets.
+LABELLING_ROLE = Role.MEMBER
 _teams = get_table(TeamRow)
 _SELECT_TEAM = select(_teams.c.display_name, _teams.c.machines_may_request).where(_teams.c.id == bindparam("of_team"))
 _IDLE_PHASES = ("idle", "waiting")
@@ -90,7 +93,7 @@ def _prepare_report(database: Database, team: TeamContext, beat: Heartbeat) -> _
         agent = find_agent(session, team.team_id, beat.agent_id)
         if agent is None or agent.credential_id != team.caller.credential_id or not _is_expected(agent, beat):
             return None
-        if agent.own_labels != _list_own_labels(beat):
+        if _has_other_labels(agent, team, beat):
             # New labels delete states, which is done under the team's lock.
             return None
         moment = get_database_time(session)
@@ -138,6 +141,7 @@ def _create_agent(session: Session, team: TeamContext, beat: Heartbeat, moment: 
         credential_id=_get_key_id(team),
         central_labels=[],
         own_labels=[],
+        trusts_own_labels=_trusts_own_labels(team),
         label_set="",
         orders=0,
         report_series="",
@@ -173,12 +177,22 @@ def _update_agent(session: Session, team: TeamContext, agent: AgentRow, beat: He
     session.add(agent)
     # Gives a new machine its number.
     session.flush()
-    if agent.own_labels != (own_labels := _list_own_labels(beat)):
-        agent.own_labels = own_labels
+    if _has_other_labels(agent, team, beat):
+        agent.own_labels, agent.trusts_own_labels = _list_own_labels(beat), _trusts_own_labels(team)
         update_label_set(session, agent)
     if agent.approved_removal != agent.removal_token:
         # The approval was used, or other files wait now, which are not approved.
         agent.approved_removal = None
+
+
+def _has_other_labels(agent: AgentRow, team: TeamContext, beat: Heartbeat) -> bool:
+    """Return whether a machine's own labels, or whether they count for collections, differ from what is stored."""
+    return (agent.own_labels, agent.trusts_own_labels) != (_list_own_labels(beat), _trusts_own_labels(team))
+
+
+def _trusts_own_labels(team: TeamContext) -> bool:
+    """Return whether the labels that the caller's machine gives itself count for collections: not a viewer's."""
+    return team.responsible_role is not None and team.responsible_role.rank >= LABELLING_ROLE.rank
 
 
 def _list_own_labels(beat: Heartbeat) -> list[str]:

@@ -37,7 +37,7 @@ _FIND_AGENT = select(AgentRow).where(
 )
 _PROGRESS_FIELDS = ("sync_bytes_done", "sync_bytes_total", "sync_seconds_left")
 _COPIED_FIELDS = set(Agent.model_fields) - {
-    *("agent_status", "machine_state", "state_reason", "agent_labels", "tool", "models_desired"),
+    *("agent_status", "machine_state", "state_reason", "agent_labels", "ignored_labels", "tool", "models_desired"),
     *_PROGRESS_FIELDS,
 }
 
@@ -154,11 +154,13 @@ def _build_agent(
 ) -> Agent:
     """Build the API's view of a machine; its status is ``unhealthy`` 90 seconds after its last heartbeat."""
     status = "unhealthy" if is_unhealthy(agent, moment) else agent.agent_status
+    labels = [label for label in agent.label_set.split() if label != FOLDERS]
     return Agent(
         agent_status=cast(AgentStatus, status),
         machine_state=machine_state.state,
         state_reason=machine_state.reason,
-        agent_labels=[label for label in agent.label_set.split() if label != FOLDERS],
+        agent_labels=labels,
+        ignored_labels=[label for label in labels if not has_all_labels(label, agent.collection_label_set)],
         models_desired=desired_counts.count_for(agent),
         **{name: getattr(agent, name) for name in _COPIED_FIELDS},
         **{name: getattr(agent, name) if machine_state.state == "syncing" else None for name in _PROGRESS_FIELDS},
@@ -195,19 +197,18 @@ def update_agent(session: Session, team: TeamContext, agent_id: str, change: Age
 def update_label_set(session: Session, agent: AgentRow) -> None:
     """Combine own and central labels; delete the states of models that the machine should not hold any more.
 
-    Subscriptions of labels end or begin by that too.
+    Subscriptions of labels end or begin by that too, also if only which of the labels count for collections changed.
 
     If states were deleted, the machine has to report all states again: it may not see that the labels were away.
     """
     label_set = build_label_set(agent.own_labels, agent.central_labels)
-    if label_set == agent.label_set:
-        return
-    before, agent.label_set = agent.label_set, label_set
-    recount_relabelled_agent(session, agent, before)
-    agent.orders += 1
-    if states.delete_states_without_labels(session, agent):
-        # The machine has to start a new report series.
-        agent.report_series = ""
+    if label_set != agent.label_set:
+        before, agent.label_set = agent.label_set, label_set
+        recount_relabelled_agent(session, agent, before)
+        agent.orders += 1
+        if states.delete_states_without_labels(session, agent):
+            # The machine has to start a new report series.
+            agent.report_series = ""
     update_subscribed_models(session, agent.team_id, [agent])
 
 

@@ -81,13 +81,13 @@ def list_subscribed_agents(session: Session, collection: CollectionRow) -> list[
     if not rows:
         return []
     agents = session.scalars(select(AgentRow).where(AgentRow.team_id == collection.team_id))
-    return [agent for agent in agents if agent.number in numbers or labels & set(agent.label_set.split())]
+    return [agent for agent in agents if agent.number in numbers or labels & set(agent.collection_label_set.split())]
 
 
 def list_agents_with_label(session: Session, team_id: UUID, label: str) -> list[AgentRow]:
-    """Return the team's machines that have a label."""
+    """Return the team's machines that have a label which counts for collections."""
     agents = session.scalars(select(AgentRow).where(AgentRow.team_id == team_id))
-    return [agent for agent in agents if has_all_labels(label, agent.label_set)]
+    return [agent for agent in agents if has_all_labels(label, agent.collection_label_set)]
 
 
 def update_subscribed_models(session: Session, team_id: UUID, agents: Iterable[AgentRow]) -> None:
@@ -101,7 +101,9 @@ def update_subscribed_models(session: Session, team_id: UUID, agents: Iterable[A
     entries = _load_entries(session, [*collections])
     has_changed = False
     for group, members in groups.items():
-        versions = [(each, collections[each].get_version_for(group.label_set)) for each in group.collection_ids]
+        versions = [
+            (each, collections[each].get_version_for(group.collection_label_set)) for each in group.collection_ids
+        ]
         wanted = decide_pins(entry for each in versions for entry in entries.get(each, ()))
         pin_set = build_pin_set(wanted)
         for part in split_ids(members):
@@ -141,6 +143,7 @@ class _Group(NamedTuple):
     """What machines have in common that get the same models and count in the same way."""
 
     label_set: str
+    collection_label_set: str
     collection_ids: tuple[UUID, ...]
 
 
@@ -168,10 +171,10 @@ def _group_agents(agents: Iterable[AgentRow], subscriptions: _Subscriptions) -> 
     groups = defaultdict[_Group, list[AgentRow]](list)
     for agent in agents:
         ids = {*subscriptions.by_agent.get(agent.number, ())}
-        for label in agent.label_set.split():
+        for label in agent.collection_label_set.split():
             ids.update(subscriptions.by_label.get(label, ()))
         # In an order, so that machines with the same collections have the same texts.
-        groups[_Group(agent.label_set, tuple(sorted(ids)))].append(agent)
+        groups[_Group(agent.label_set, agent.collection_label_set, tuple(sorted(ids)))].append(agent)
     return groups
 
 

@@ -49,7 +49,7 @@ class CollectionRow(Row):
         return self.rolled_out_version == self.latest_version and self.rollout_version is None
 
     def get_version_for(self, label_set: str) -> int:
-        """Return the version that a subscribed machine with these labels gets."""
+        """Return the version that a subscribed machine gets whose ``collection_label_set`` is this."""
         if self.rollout_version is not None and has_all_labels(self.rollout_label or "", label_set):
             return self.rollout_version
         return self.rolled_out_version

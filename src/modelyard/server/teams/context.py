@@ -61,11 +61,15 @@ TeamHeader = Annotated[
 
 @dataclass(frozen=True)
 class TeamContext:
-    """A caller in a team. ``role`` is the role of the user behind the caller; None for integrations and agents."""
+    """A caller in a team. ``role`` is the role of the user behind the caller; None for integrations and agents.
+
+    ``responsible_role`` is the role of the user who is responsible for a key; None if the caller is no key.
+    """
 
     caller: Caller
     team_id: UUID
     role: Role | None
+    responsible_role: Role | None = None
 
     @property
     def user_id(self) -> UUID | None:
@@ -184,7 +188,7 @@ def resolve_team_context(session: Session, identity: Identity, token: str, team_
         return TeamContext(caller, _get_user_team(requested_team_id, team_headers, role), role)
     if caller.team_id is None or (caller.kind == "device" and role is None):
         raise build_unauthenticated_problem()
-    return TeamContext(caller, caller.team_id, role if caller.kind == "device" else None)
+    return TeamContext(caller, caller.team_id, role if caller.kind == "device" else None, responsible_role=role)
 
 
 def resolve_team_context_by_id(session: Session, caller: Caller, team_id: UUID, operation: Operation) -> TeamContext:

@@ -30,6 +30,12 @@ class Agent(Schema):
         examples=[None],
     )
     agent_labels: list[str] = Field(description="The machine's own labels and the central ones.", examples=[["gpu24"]])
+    ignored_labels: list[str] = Field(
+        default_factory=list,
+        description="Own labels that do not count for subscriptions and roll-outs of collections, since the machine's "
+        "key belongs to a viewer.",
+        examples=[[]],
+    )
     central_labels: list[str] = Field(description="The labels that the team set in the registry.", examples=[["night"]])
     last_heartbeat: datetime = Field(description="Time of the last heartbeat.", examples=[EXAMPLE_TIME])
     connected_at: datetime = Field(description="Time of the first heartbeat.", examples=[EXAMPLE_TIME])

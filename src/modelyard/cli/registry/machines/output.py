@@ -76,6 +76,7 @@ def build_fields(agent: Agent) -> list[tuple[str, str]]:
         ("to remove", removals),
         ("labels", ", ".join(agent.agent_labels)),
         ("set here", ", ".join(agent.central_labels)),
+        ("ignored", _format_ignored_labels(agent)),
         ("free", "" if agent.disk_free is None else format_size(agent.disk_free)),
         ("budget", "" if agent.disk_budget is None else format_size(agent.disk_budget)),
         ("budget set", "" if agent.disk_budget_bytes is None else format_size(agent.disk_budget_bytes)),
@@ -85,6 +86,14 @@ def build_fields(agent: Agent) -> list[tuple[str, str]]:
         ("version", f"{agent.agent_version} on {agent.platform_arch}"),
         ("comfyui", agent.comfyui_version or ""),
     ]
+
+
+def _format_ignored_labels(agent: Agent) -> str:
+    """Format the own labels that do not count for collections, and what to do; empty without any."""
+    if not agent.ignored_labels:
+        return ""
+    labels = ", ".join(agent.ignored_labels)
+    return f"{labels}: not for collections, since its key is a viewer's. Set them here: modelyard machine label"
 
 
 def format_progress(model: AgentModel) -> str:

@@ -66,7 +66,9 @@ def _load_facts(
     """Return what decides the states of machines, by name; of those with another version, no reports are read."""
     collection, rollout = of
     total = _count_models(session, collection, rollout.version)
-    with_version = [agent.number for agent in agents if collection.get_version_for(agent.label_set) == rollout.version]
+    with_version = [
+        agent.number for agent in agents if collection.get_version_for(agent.collection_label_set) == rollout.version
+    ]
     moment = get_database_time(session)
     reported = _load_reported(session, _of_version(collection, rollout.version), with_version, moment)
     return [
@@ -82,7 +84,7 @@ def _is_offline(agent: AgentRow, moment: datetime) -> bool:
 
 def is_canary(rollout: RolloutRow, agent: AgentRow) -> bool:
     """Return whether a machine gets the version before others do."""
-    return rollout.canary_label is not None and has_all_labels(rollout.canary_label, agent.label_set)
+    return rollout.canary_label is not None and has_all_labels(rollout.canary_label, agent.collection_label_set)
 
 
 def _build_facts(
@@ -96,7 +98,7 @@ def _build_facts(
     return MachineFacts(
         agent_id=agent.agent_id,
         is_canary=is_canary(rollout, agent),
-        has_version=collection.get_version_for(agent.label_set) == rollout.version,
+        has_version=collection.get_version_for(agent.collection_label_set) == rollout.version,
         models_total=total,
         models_ready=reported.ready,
         is_offline=_is_offline(agent, moment),

@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, UniqueConstraint,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import SORTED_TEXT, Row, now
+from modelyard.server.models.replicas.labels import build_label_set
 
 # The condition of an index: blocked, conflict, downloading, evicted and failed. A range, since SQLite's planner prefers
 # the primary key to an index whose condition is a list.
@@ -34,6 +35,8 @@ class AgentRow(Row):
     credential_id: Mapped[UUID] = mapped_column(ForeignKey("credentials.id"), index=True)
     own_labels: Mapped[list[str]] = mapped_column(default=list)
     central_labels: Mapped[list[str]] = mapped_column(default=list)
+    # Whether own labels count for collections too; not if the machine's key is a viewer's.
+    trusts_own_labels: Mapped[bool] = mapped_column(default=True, server_default=true())
     label_set: Mapped[str] = mapped_column(default="")
     # A digest of the pins of its assignments; equal for machines with equal pins, empty without any.
     pin_set: Mapped[str] = mapped_column(default="", server_default=text("''"))
@@ -71,6 +74,11 @@ class AgentRow(Row):
     use_counted_since: Mapped[datetime | None]
     # When the agent reported that it is being stopped; null while it runs, and after a crash.
     stopped_at: Mapped[datetime | None]
+
+    @property
+    def collection_label_set(self) -> str:
+        """The labels that count for subscriptions and canaries of collections, as one string."""
+        return self.label_set if self.trusts_own_labels else build_label_set(self.central_labels)
 
 
 class AssignmentRow(Row):
