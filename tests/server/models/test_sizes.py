@@ -1,5 +1,8 @@
 """Models of many files are found and sorted by the size that is shown: that of all their files."""
 
+
+from typing import Any
+
 import pytest
 
 from tests.server.models.model_factory import ModelSpec, TeamModels
@@ -7,7 +10,7 @@ from tests.server.models.model_factory import ModelSpec, TeamModels
 pytestmark = pytest.mark.slow
 
 MANIFEST, FILE = {"file_size": 300, "file_count": 2}, {"total_size": None, "file_count": None}
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "folder of 800 kB": MANIFEST | {"total_size": 800_000},
     "folder of 2 GB": MANIFEST | {"total_size": 2_000_000_000},
     "folder of 20 kB": MANIFEST | {"total_size": 20_000},
