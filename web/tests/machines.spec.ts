@@ -282,6 +282,18 @@ test('a machine is removed after a confirmation', async ({ page, registry, signI
   await expect(page).not.toHaveURL(/machine=/)
 })
 
+test('an approval covers the files that the question names, and no others', async ({ page, registry, signIn }) => {
+  const held = { removal_waiting: 3, removal_token: 'a'.repeat(64) }
+  const machine = await ReportingMachine.create(registry, 'holds-more', held)
+  await signIn(registry.owner, '/machines?machine=holds-more')
+  await drawer(page).getByRole('button', { name: 'Approve removal of 3 files…' }).click()
+  const question = page.getByRole('dialog', { name: 'Approve this removal?' })
+  await machine.report({ removal_waiting: 400, removal_token: 'b'.repeat(64) })
+  await expect(page.getByText('The removal of 400 files is held').first()).toBeVisible()
+  await question.getByRole('button', { name: 'Remove 3 files' }).click()
+  await expect(page.getByText(/Nothing is approved: .* 400 files wait now/)).toBeVisible()
+})
+
 test('a viewer sees machines without buttons for actions that they may not use', async ({ page, registry, signIn }) => {
   await ReportingMachine.create(registry, 'only-looked-at', { removal_waiting: 12, removal_token: 'a'.repeat(64) })
   await signIn(await registry.person('viewer'), '/machines?machine=only-looked-at')

@@ -3,7 +3,7 @@
 import { Badge, Group } from '@mantine/core'
 import { IconUsers } from '@tabler/icons-react'
 import type { Agent } from '@/api/types'
-import { splitLabels } from '@/features/machines/useMachines'
+import { describeIgnored, splitLabels } from '@/features/machines/useMachines'
 
 export function Labels({ agent }: { agent: Agent }) {
   const { own, central } = splitLabels(agent)
@@ -11,7 +11,7 @@ export function Labels({ agent }: { agent: Agent }) {
   return (
     <Group gap={4} role="list" aria-label="Labels">
       {own.map((label) => (
-        <Label key={label} text={label} title="Label set on the machine" />
+        <Label key={label} text={label} title={`Label set on the machine${describeIgnored(agent, [label])}`} />
       ))}
       {central.map((label) => (
         <Label key={label} text={label} title="Label set by the team" isCentral />

@@ -6,7 +6,7 @@ import { asProblem } from '@/api/problem'
 import type { Agent } from '@/api/types'
 import { TagsField } from '@/components/TagsField'
 import { setLabels } from '@/features/machines/actions'
-import { splitLabels } from '@/features/machines/useMachines'
+import { describeIgnored, splitLabels } from '@/features/machines/useMachines'
 
 export function LabelsForm({ agent }: { agent: Agent }) {
   const { own, central } = splitLabels(agent)
@@ -31,7 +31,7 @@ export function LabelsForm({ agent }: { agent: Agent }) {
         <TagsField
           w="100%"
           label="Labels set by the team"
-          description={`Labels set on the machine: ${own.join(', ') || 'none'}. A model with required labels goes only to machines that have all of them.`}
+          description={`Labels set on the machine: ${own.join(', ') || 'none'}${describeIgnored(agent, own)}. A model with required labels goes only to machines that have all of them.`}
           value={labels}
           onChange={setTyped}
           error={refusal}

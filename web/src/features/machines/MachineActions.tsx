@@ -15,6 +15,8 @@ type Action = Confirmation | 'pause' | 'sync'
 
 export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => void }) {
   const [openConfirmation, setOpenConfirmation] = useState<Confirmation>()
+  // The machine as it was when the question was asked: what is approved is what the question names.
+  const [asked, setAsked] = useState(agent)
   const [pendingAction, setPendingAction] = useState<Action>()
   const runPending = async (name: Action, request: () => Promise<void>) => {
     setPendingAction(name)
@@ -35,7 +37,10 @@ export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => 
         <Button
           variant="default"
           leftSection={<IconAlertTriangle size={16} color={getTextColour('orange')} aria-hidden />}
-          onClick={() => setOpenConfirmation('approve')}
+          onClick={() => {
+            setAsked(agent)
+            setOpenConfirmation('approve')
+          }}
         >
           Approve removal of {formatCount(agent.removal_waiting, 'file')}…
         </Button>
@@ -70,13 +75,13 @@ export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => 
       </Group>
       <Confirm
         title="Approve this removal?"
-        verb={`Remove ${formatCount(agent.removal_waiting, 'file')}`}
+        verb={`Remove ${formatCount(asked.removal_waiting, 'file')}`}
         isOpen={openConfirmation === 'approve'}
         isBusy={pendingAction === 'approve'}
-        onConfirm={() => void runPending('approve', () => approveRemoval(agent))}
+        onConfirm={() => void runPending('approve', () => approveRemoval(asked))}
         onClose={() => setOpenConfirmation(undefined)}
       >
-        {formatCount(agent.removal_waiting, 'model file')} on <bdi>{agent.agent_id}</bdi> should no longer be there,
+        {formatCount(asked.removal_waiting, 'model file')} on <bdi>{asked.agent_id}</bdi> should no longer be there,
         which is more than the machine removes without approval. Removed files stay in its trash for{' '}
         {formatCount(MACHINE_TRASH_HOURS, 'hour')}, or until the disk space is needed; enabling a model restores its
         file from there.

@@ -72,3 +72,11 @@ export function splitLabels(agent: Agent): { own: string[]; central: string[] } 
   const central = agent.central_labels
   return { own: agent.agent_labels.filter((label) => !central.includes(label)), central }
 }
+
+/** Return that some of these own labels do not count for collections, to be added to a sentence; '' if all count. */
+export function describeIgnored({ ignored_labels = [] }: Agent, own: string[]): string {
+  const ignored = own.filter((label) => ignored_labels.includes(label))
+  return ignored.length > 0
+    ? ` (not for collections, since the machine's key is a viewer's: ${ignored.join(', ')})`
+    : ''
+}
