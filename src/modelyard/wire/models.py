@@ -84,7 +84,7 @@ class ModelNotes(Schema):
     )
 
 
-class NamedContent(ModelNotes):
+class ModelDescription(ModelNotes):
     """What registrations and imports say of the model that the content is for, or becomes."""
 
     display_name: LongName = Field(description="1 to 255 characters, kept as sent.", examples=["SDXL Base 1.0"])
@@ -96,7 +96,7 @@ class NamedContent(ModelNotes):
     )
 
 
-class NewModel(NamedContent):
+class NewModel(ModelDescription):
     """A model to register after its file was uploaded."""
 
     model_type: ModelType = Field(description="The ComfyUI models sub-directory.", examples=["checkpoints"])

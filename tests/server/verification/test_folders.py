@@ -18,7 +18,7 @@ from modelyard.server.models.tables import FolderFileRow
 from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.wire import problems
 from modelyard.wire.folders.manifest import FolderFile, build_manifest
-from tests.server.harness import hash_of
+from tests.server.harness import ApiCaller, hash_of
 from tests.server.inspection import builders
 from tests.server.models.folders.folder_push import download, list_files, make_folder
 from tests.server.query_plans import record_queries
@@ -34,20 +34,25 @@ WEIGHTS = "unet/model.safetensors"
 
 def register(team: UnverifiedTeam, files: dict[str, bytes], path: str = "diffusers/sdxl", **changed: Any) -> str:
     """Upload each file without a digest of the store, and register the folder; return its id."""
-    keys = [{"path": name, "storage_key": team.send(content)} for name, content in files.items()]
+    answer = push(team, team.owner, files, path, **changed)
+    assert answer.status_code in (200, 201), answer.text
+    return str(answer.json()["id"])
+
+
+def push(team: UnverifiedTeam, caller: ApiCaller, files: dict[str, bytes], path: str, **changed: Any) -> Any:
+    """Upload each file without a digest of the store, and register the folder; return the response."""
+    keys = [{"path": name, "storage_key": team.send(content, caller)} for name, content in files.items()]
     manifest = build_manifest(list_files(files))
     body = {
         "display_name": "Folder",
         "model_type": path.split("/", maxsplit=1)[0],
         "model_path": path,
-        "storage_key": team.send(manifest),
+        "storage_key": team.send(manifest, caller),
         "file_size": len(manifest),
         "file_hash": hash_of(manifest),
         "file_list": keys,
     }
-    answer = team.owner.post("/models", **(body | changed))
-    assert answer.status_code in (200, 201), answer.text
-    return str(answer.json()["id"])
+    return caller.post("/models", **(body | changed))
 
 
 def get_store_key(team: UnverifiedTeam, model_id: str, path: str) -> str:

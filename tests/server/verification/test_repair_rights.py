@@ -113,9 +113,9 @@ def test_push_content_of_damaged_current_version_of_someone_elses_model_repairs_
     assert unverified.download(old) == OLD
 
 
-def test_push_damaged_version_that_was_never_current_as_next_version_of_someone_elses_model_returns_403(
-    unverified: UnverifiedTeam, member: ApiCaller, old: str
-) -> None:
+@pytest.fixture
+def never_current(unverified: UnverifiedTeam, old: str) -> str:
+    """A model whose damaged version 3 was verified after another version was made current."""
     unverified.register(NEW, replaces=old)
     unverified.verify()
     unverified.register(NEWER, replaces=old)
@@ -123,6 +123,75 @@ def test_push_damaged_version_that_was_never_current_as_next_version_of_someone_
     unverified.verify_all()
     unverified.resources.store.delete(unverified.find_store_key(old, 3))
     assert unverified.owner.get(f"/models/{old}/download", version=3, redirect="false").status_code == 409
-    check_refused(push(unverified, member, NEWER, replaces=old))
+    return old
+
+
+@pytest.fixture
+def failed_again(unverified: UnverifiedTeam, never_current: str) -> str:
+    """A model whose version 3 its owner has pushed again as the next one, with wrong bytes."""
+    answer = push(unverified, unverified.owner, OTHER, replaces=never_current, file_hash=hash_of(NEWER))
+    assert answer.status_code == 200, answer.text
+    unverified.verify_all()
+    assert get_status(unverified, never_current) == "failed"
+    return never_current
+
+
+def get_status(unverified: UnverifiedTeam, model_id: str) -> str:
+    """Return the verification of version 3."""
+    versions = unverified.owner.get(f"/models/{model_id}/versions").json()["version_list"]
+    return next(str(each["verification"]) for each in versions if each["version"] == 3)
+
+
+def test_push_damaged_version_that_was_never_current_as_next_version_of_someone_elses_model_returns_403(
+    unverified: UnverifiedTeam, member: ApiCaller, never_current: str
+) -> None:
+    check_refused(push(unverified, member, NEWER, replaces=never_current))
+
+
+def test_push_content_of_damaged_version_that_was_never_current_repairs_it(
+    unverified: UnverifiedTeam, member: ApiCaller, never_current: str
+) -> None:
     assert push(unverified, member, NEWER).status_code == 200
-    assert get_shown(unverified, old) == (1, hash_of(OLD))
+    assert get_shown(unverified, never_current) == (1, hash_of(OLD))
+    assert get_status(unverified, never_current) == "verified"
+
+
+def test_push_content_of_pending_version_that_failed_of_someone_elses_model_returns_403(
+    unverified: UnverifiedTeam, member: ApiCaller, failed_again: str
+) -> None:
+    check_refused(member.presign(NEWER, PATH, file_hash=hash_of(NEWER)))
+    check_refused(push(unverified, member, NEWER))
+    assert get_shown(unverified, failed_again) == (1, hash_of(OLD))
+
+
+def test_push_content_of_pending_version_that_failed_by_an_admin_makes_it_current(
+    unverified: UnverifiedTeam, failed_again: str
+) -> None:
+    admin = unverified.registry.create_member("admin", unverified.owner)
+    assert push(unverified, admin, NEWER).status_code == 200
+    assert get_shown(unverified, failed_again) == (3, hash_of(NEWER))
+
+
+def test_register_content_of_pending_version_that_failed_as_another_model_leaves_it_failed(
+    unverified: UnverifiedTeam, member: ApiCaller, failed_again: str
+) -> None:
+    unverified.register(NEWER, "loras/other.safetensors", owner=member)
+    assert get_shown(unverified, failed_again) == (1, hash_of(OLD))
+    assert get_status(unverified, failed_again) == "failed"
+
+
+def test_repair_model_that_shares_the_content_of_a_pending_version_leaves_that_failed(
+    unverified: UnverifiedTeam, member: ApiCaller, never_current: str
+) -> None:
+    shared = "loras/shared.safetensors"
+    other = unverified.register(NEWER, shared, owner=member)
+    unverified.verify_all()
+    unverified.resources.store.delete(unverified.find_store_key(other, 1))
+    assert unverified.owner.get(f"/models/{other}/download", redirect="false").status_code == 409
+    push(unverified, unverified.owner, OTHER, replaces=never_current, file_hash=hash_of(NEWER))
+    unverified.verify_all()
+    assert (unverified.state(other), get_status(unverified, never_current)) == ("failed", "failed")
+    unverified.register(NEWER, shared, owner=member)
+    assert get_shown(unverified, other) == (1, hash_of(NEWER))
+    assert unverified.state(other) == "verified"
+    assert get_shown(unverified, never_current) == (1, hash_of(OLD))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
@@ -15,6 +14,13 @@ from modelyard.server.models.versions.folder_states import repair_folder_files, 
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
 from modelyard.server.uploads.tables import DOUBTFUL, FAILED, BlobRow, UploadRow
 
+# A failed version that is its model's pending one has wrong bytes of its own: only who may change the model says that
+# others make it current.
+_IS_PENDING = (
+    select(ModelRow.id)
+    .where(ModelRow.id == ModelVersionRow.model_id, ModelRow.pending_version == ModelVersionRow.number)
+    .exists()
+)
 # These were verified once, so their content has the format of their path, and only the hash must be equal.
 _DAMAGED = select(ModelVersionRow).where(
     ModelVersionRow.team_id == bindparam("team"),
@@ -23,35 +29,44 @@ _DAMAGED = select(ModelVersionRow).where(
     ModelVersionRow.verified_at.is_not(None),
     ModelVersionRow.blob_id != bindparam("blob"),
     ModelVersionRow.file_count.is_(None),
+    ~_IS_PENDING,
 )
 # The manifest of such a folder was verified once; whether the folder is whole is another question.
-_DAMAGED_FOLDERS = select(ModelVersionRow).where(
-    ModelVersionRow.team_id == bindparam("team"),
-    ModelVersionRow.file_hash == bindparam("file_hash"),
-    ModelVersionRow.verification == "failed",
-    ModelVersionRow.blob_id != bindparam("blob"),
-    ModelVersionRow.file_count.is_not(None),
+_DAMAGED_FOLDERS = (
+    select(ModelVersionRow)
+    .join(BlobRow, BlobRow.id == ModelVersionRow.blob_id)
+    .where(
+        ModelVersionRow.team_id == bindparam("team"),
+        ModelVersionRow.file_hash == bindparam("file_hash"),
+        ModelVersionRow.verification == "failed",
+        ModelVersionRow.blob_id != bindparam("blob"),
+        ModelVersionRow.file_count.is_not(None),
+        BlobRow.verified_at.is_not(None),
+    )
 )
 
 
-def repair_versions_of_blob(
-    session: Session, blob: BlobRow, actor: audit.Actor, damaged_blob_id: UUID, changed: Mapping[str, Any]
+def repair_with_same_blob(
+    session: Session, repaired: ModelVersionRow, blob: BlobRow, actor: audit.Actor, changed: Mapping[str, Any]
 ) -> None:
-    """Give each version of a damaged blob the new ``blob``, which may be pending, and set the fields of ``changed``.
+    """Give a version and those that share its blob the new ``blob``, which may be pending, with ``changed`` fields.
 
-    The caller increments the team's revision.
+    If ``repaired`` is verified and the model's pending version, it becomes current. Other pending versions stay failed:
+    the caller may have no right to change their models. The caller increments the team's revision.
     """
-    of_blob = select(ModelVersionRow).where(ModelVersionRow.blob_id == damaged_blob_id)
-    for version in session.scalars(of_blob).all():
+    of_blob = select(ModelVersionRow).where(ModelVersionRow.blob_id == repaired.blob_id, ~_IS_PENDING)
+    for version in {repaired, *session.scalars(of_blob).all()}:
         for name, value in changed.items():
             setattr(version, name, value)
         _repair(session, version, blob, actor)
+    promote_if_pending(session, session.get_one(ModelRow, repaired.model_id), repaired, actor)
 
 
 def repair_damaged_versions(session: Session, blob: BlobRow, actor: audit.Actor) -> bool:
     """Give the team's damaged versions with the same content the verified ``blob``, also those in the trash.
 
-    Returns whether a version changed. The caller increments the team's revision.
+    None becomes current by that, but for a pending folder of which all own uploads were right. Returns whether one
+    changed. The caller increments the team's revision.
     """
     values = {"team": blob.team_id, "file_hash": f"sha256:{blob.sha256}", "blob": blob.id}
     damaged = session.scalars(_DAMAGED, values).all()
@@ -109,4 +124,3 @@ def _repair(session: Session, version: ModelVersionRow, blob: BlobRow, actor: au
     facts = {"model_path": model.model_path, "version": version.number}
     audit.record(session, actor, model.team_id, "model.repaired", model.id, **facts)
     update_shown_content(session, model)
-    promote_if_pending(session, model, version, actor)

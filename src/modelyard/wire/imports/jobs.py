@@ -8,7 +8,7 @@ from pydantic import Field
 
 from modelyard.wire.imports.drafts import EXAMPLE_PINNED, Link
 from modelyard.wire.model_details import Sidecar
-from modelyard.wire.models import Labels, NamedContent, Tags
+from modelyard.wire.models import Labels, ModelDescription, Tags
 from modelyard.wire.schemas import (
     EXAMPLE_HASH,
     EXAMPLE_ID,
@@ -25,7 +25,7 @@ from modelyard.wire.versions import Creator
 ImportState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
-class NewImport(NamedContent):
+class NewImport(ModelDescription):
     """A draft as it was confirmed: the file to download, and the model to register."""
 
     url: Link = Field(

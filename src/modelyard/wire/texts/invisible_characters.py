@@ -29,7 +29,7 @@ def has_invisible_characters(text: str) -> bool:
     Joiners are allowed only between letters or symbols of scripts that need them, and tags only in flags. Spaces,
     control characters (such as newlines) and variation selectors do not count as invisible.
     """
-    return bool(_find_format_characters(text)) or not BLANKS.isdisjoint(text)
+    return bool(_find_hidden_characters(text)) or not BLANKS.isdisjoint(text)
 
 
 def replace_unprintable(text: str, replace: Callable[[str], str]) -> str:
@@ -39,7 +39,7 @@ def replace_unprintable(text: str, replace: Callable[[str], str]) -> str:
     """
     if text.isprintable() and BLANKS.isdisjoint(text):
         return text
-    hidden = _find_format_characters(text)
+    hidden = _find_hidden_characters(text)
     return "".join(
         letter if place not in hidden and _is_visible(letter) else replace(letter) for place, letter in enumerate(text)
     )
@@ -50,7 +50,7 @@ def _is_visible(letter: str) -> bool:
     return letter not in BLANKS and (letter.isprintable() or unicodedata.category(letter) == "Cf")
 
 
-def _find_format_characters(text: str) -> set[int]:
+def _find_hidden_characters(text: str) -> set[int]:
     """Return the places of format characters that are no valid joiners, and not the tags of a flag."""
     tags = {place for match in _flag_tags.finditer(text) for place in range(*match.span())}
     return {

@@ -11,8 +11,8 @@ from modelyard.server.models.registration.decide import (
     ExistingModel,
     ExistingVersion,
     RegistrationDecision,
+    RequestedContent,
     UploadedContent,
-    WantedContent,
     build_incomplete,
     check_declared_sizes,
     check_digest,
@@ -88,9 +88,11 @@ def build_version(number: int, file_hash: str, verification: str, *, verified: b
 CURRENT = build_version(2, HASH, "verified", verified=True, current=True)
 NEWEST = build_version(3, OTHER_HASH, "pending", verified=False, current=False)
 NEVER_VERIFIED = build_version(3, HASH, "failed", verified=False, current=False)
-DAMAGED = build_version(3, HASH, "failed", verified=True, current=True)
-DOUBTFUL = replace(DAMAGED, verification="verified", is_doubtful=True)
-NEVER_CURRENT = build_version(3, HASH, "failed", verified=True, current=False)
+DAMAGED = replace(build_version(3, HASH, "failed", verified=True, current=True), is_damaged=True)
+DOUBTFUL = replace(DAMAGED, verification="verified", is_damaged=False, is_doubtful=True)
+NEVER_CURRENT = replace(build_version(3, HASH, "failed", verified=True, current=False), is_damaged=True)
+PUSHED_AGAIN = replace(NEVER_CURRENT, is_pending=True, is_damaged=False)
+DAMAGED_FOLDER = replace(NEVER_VERIFIED, is_pending=True, is_damaged=True)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +113,29 @@ NEVER_CURRENT = build_version(3, HASH, "failed", verified=True, current=False)
         pytest.param(
             ExistingModel(NEVER_VERIFIED, NEVER_VERIFIED, 4),
             HASH,
-            RegistrationDecision(Action.REPAIR, 3, changes_model=True),
+            RegistrationDecision(Action.REPAIR, 3, needs_change_right=True),
             id="same as failed",
         ),
         pytest.param(
             ExistingModel(DAMAGED, DAMAGED, 4), HASH, RegistrationDecision(Action.REPAIR, 3), id="same as damaged"
+        ),
+        pytest.param(
+            ExistingModel(replace(DAMAGED, is_damaged=False), NEWEST, 4),
+            HASH,
+            RegistrationDecision(Action.REPAIR, 3),
+            id="same as one that was current, which got wrong bytes",
+        ),
+        pytest.param(
+            ExistingModel(PUSHED_AGAIN, PUSHED_AGAIN, 4),
+            HASH,
+            RegistrationDecision(Action.REPAIR, 3, needs_change_right=True),
+            id="same as pending, which got wrong bytes after it had been verified",
+        ),
+        pytest.param(
+            ExistingModel(DAMAGED_FOLDER, DAMAGED_FOLDER, 4),
+            HASH,
+            RegistrationDecision(Action.REPAIR, 3),
+            id="same as pending folder, whose files were all verified",
         ),
         pytest.param(
             ExistingModel(CURRENT, NEVER_CURRENT, 4),
@@ -135,7 +155,7 @@ NEVER_CURRENT = build_version(3, HASH, "failed", verified=True, current=False)
     ],
 )
 def test_decide_registration_at_path(existing: ExistingModel, file_hash: str, decision: RegistrationDecision) -> None:
-    assert decide_registration(existing, WantedContent(file_hash, SIZE, is_new_version=False)) == decision
+    assert decide_registration(existing, RequestedContent(file_hash, SIZE, is_new_version=False)) == decision
 
 
 @pytest.mark.parametrize(
@@ -201,25 +221,25 @@ def test_decide_registration_at_path(existing: ExistingModel, file_hash: str, de
 def test_decide_registration_of_new_version(
     newest: ExistingVersion, file_hash: str, expected_version: int | None, decision: RegistrationDecision
 ) -> None:
-    wanted = WantedContent(file_hash, SIZE, is_new_version=True, expected_version=expected_version)
-    assert decide_registration(ExistingModel(CURRENT, newest, 4), wanted) == decision
+    requested = RequestedContent(file_hash, SIZE, is_new_version=True, expected_version=expected_version)
+    assert decide_registration(ExistingModel(CURRENT, newest, 4), requested) == decision
 
 
 @pytest.mark.parametrize("version", [CURRENT, DAMAGED])
 def test_decide_registration_other_size_of_content_that_was_verified_raises_size_mismatch(
     version: ExistingVersion,
 ) -> None:
-    wanted = WantedContent(version.file_hash, SIZE + 1, is_new_version=False)
+    requested = RequestedContent(version.file_hash, SIZE + 1, is_new_version=False)
     with pytest.raises(problems.SizeMismatch) as raised:
-        decide_registration(ExistingModel(version, version, 3), wanted)
+        decide_registration(ExistingModel(version, version, 3), requested)
     facts = raised.value.facts
     assert (facts["known"], facts["registered"]) == (SIZE, SIZE + 1)
     assert [error["field"] for error in facts["errors"]] == ["file_size"]
 
 
 def test_decide_registration_other_size_of_content_that_was_never_verified_repairs_it() -> None:
-    wanted = WantedContent(HASH, SIZE + 1, is_new_version=False)
-    decision = decide_registration(ExistingModel(NEVER_VERIFIED, NEVER_VERIFIED, 3), wanted)
+    requested = RequestedContent(HASH, SIZE + 1, is_new_version=False)
+    decision = decide_registration(ExistingModel(NEVER_VERIFIED, NEVER_VERIFIED, 3), requested)
     assert decision.action is Action.REPAIR
 
 

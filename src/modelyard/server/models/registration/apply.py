@@ -21,7 +21,7 @@ from modelyard.server.models.details import (
 from modelyard.server.models.listing.tags import insert_tag_rows
 from modelyard.server.models.paths import check_no_folder_overlaps
 from modelyard.server.models.registration.blobs import CheckedUpload, get_or_insert_blob, use_upload
-from modelyard.server.models.registration.decide import RegistrationAction, WantedContent
+from modelyard.server.models.registration.decide import RegistrationAction, RequestedContent
 from modelyard.server.models.registration.folder_blobs import (
     FolderBlobs,
     insert_folder_files,
@@ -31,7 +31,7 @@ from modelyard.server.models.registration.folder_blobs import (
 from modelyard.server.models.registration.folder_contents import CheckedFile
 from modelyard.server.models.registration.sent_fields import find_ignored_fields, set_sent_fields
 from modelyard.server.models.registration.target import decide_on_target, find_target
-from modelyard.server.models.repair import repair_versions_of_blob, repair_with_blobs
+from modelyard.server.models.repair import repair_with_blobs, repair_with_same_blob
 from modelyard.server.models.replicas.labels import build_model_label_set
 from modelyard.server.models.search_text import build_search_text
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
@@ -66,10 +66,10 @@ class Registration:
     keeps_record: bool = False
 
     @property
-    def wanted(self) -> WantedContent:
+    def requested_content(self) -> RequestedContent:
         """The content that the request has for a model that exists."""
         new = self.new
-        return WantedContent(new.file_hash, new.file_size, new.replaces is not None, new.expected_version)
+        return RequestedContent(new.file_hash, new.file_size, new.replaces is not None, new.expected_version)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class _Content:
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegistrationResult:
     """The id of a registered model, whether this request created it, and which of its fields were not applied."""
 
     id: UUID
@@ -96,7 +96,7 @@ class Registered:
     ignored: Sequence[IgnoredField] = ()
 
 
-def apply_registration(database: Database, team: TeamContext, registration: Registration) -> Registered:
+def apply_registration(database: Database, team: TeamContext, registration: Registration) -> RegistrationResult:
     """Create the model or version of a registration, or repair or return the existing one; all in one transaction.
 
     Fields of an existing model that the request has are set, unless the registration keeps its record. If existing
@@ -122,9 +122,9 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
             check_no_folder_overlaps(session, team.team_id, registration.path, is_folder=is_folder)
             model_id = _create_model(session, team, registration)
             _record_source(session, team, session.get_one(ModelRow, model_id), 1, registration.derived_from)
-            return Registered(model_id, is_new=True)
+            return RegistrationResult(model_id, is_new=True)
         _check_same_kind(model, registration)
-        decision = decide_on_target(session, team, model, registration.path, registration.wanted)
+        decision = decide_on_target(session, team, model, registration.path, registration.requested_content)
         if decision.action is RegistrationAction.ADD_VERSION:
             _add_version(session, team, registration, model)
         if decision.version is not None and decision.action is RegistrationAction.REPAIR:
@@ -136,7 +136,7 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
         number = decision.version or model.latest_version
         _record_source(session, team, model, number, registration.derived_from)
         version = session.get_one(ModelVersionRow, (model.id, number))
-        return Registered(model.id, is_new=False, ignored=find_ignored_fields(model, version, registration.new))
+        return RegistrationResult(model.id, is_new=False, ignored=find_ignored_fields(model, version, registration.new))
 
 
 def apply_repeated_registration(
@@ -147,7 +147,7 @@ def apply_repeated_registration(
     registered_model_id: UUID | None,
     *,
     keeps_record: bool = False,
-) -> Registered:
+) -> RegistrationResult:
     """Return the model of an upload that was registered before, and set the fields that the request has.
 
     The model may have got the content from another upload.
@@ -166,7 +166,7 @@ def apply_repeated_registration(
             )
         if not keeps_record:
             set_sent_fields(session, team, model, new, version.number)
-        return Registered(model.id, is_new=False, ignored=find_ignored_fields(model, version, new))
+        return RegistrationResult(model.id, is_new=False, ignored=find_ignored_fields(model, version, new))
 
 
 def _check_same_kind(model: ModelRow, registration: Registration) -> None:
@@ -288,7 +288,7 @@ def _add_version(session: Session, team: TeamContext, registration: Registration
 def _repair_version(
     session: Session, team: TeamContext, registration: Registration, model: ModelRow, number: int
 ) -> None:
-    """Give the uploaded content to a version that failed, and to all others with its blob.
+    """Give the uploaded content to a version that failed, and to others with its blob.
 
     If the content is verified, it also repairs the team's other damaged versions with this hash; else verification
     does.
@@ -309,7 +309,7 @@ def _repair_version(
     else:
         # Of content that was never verified, the size was that of other bytes.
         changed = {"storage_key": upload.storage_key, "file_size": used.blob.size, "facts": used.metadata}
-        repair_versions_of_blob(session, used.blob, team.actor, failed.blob_id, changed)
+        repair_with_same_blob(session, failed, used.blob, team.actor, changed)
     _repair_others(session, team, used)
     revisions.increment_revision(session, team.team_id, stored_bytes=used.added_bytes)
 

@@ -49,8 +49,9 @@ class RegistrationAction(Enum):
 class ExistingVersion:
     """A version of the model that a registration is about.
 
-    ``was_verified`` and ``was_current``: at any time, also if its content has been found damaged since.
-    ``is_doubtful``: see ``BlobRow.is_doubtful``.
+    ``was_verified`` and ``was_current``: at any time, also if its content has been found damaged since. ``is_pending``:
+    it is the one that becomes current once it is verified. ``is_damaged``: it failed, although all of its content had
+    been verified before, in a folder also for other models. ``is_doubtful``: see ``BlobRow.is_doubtful``.
     """
 
     number: int
@@ -59,6 +60,8 @@ class ExistingVersion:
     verification: str
     was_verified: bool
     was_current: bool
+    is_pending: bool = False
+    is_damaged: bool = False
     is_doubtful: bool = False
 
 
@@ -76,7 +79,7 @@ class ExistingModel:
 
 
 @dataclass(frozen=True)
-class WantedContent:
+class RequestedContent:
     """The content that a request has for a model; ``file_size`` is None before it is known for certain.
 
     ``is_new_version``: it names the model that the content is the next version of, and may name the newest version that
@@ -93,12 +96,12 @@ class WantedContent:
 class RegistrationDecision:
     """What a registration does with an existing model; ``version`` is the existing version that it returns or repairs.
 
-    ``changes_model``: it changes which content the model has, for which the caller needs the right to change it.
+    ``needs_change_right``: the caller needs the right to change the model, also to be told why it is refused.
     """
 
     action: RegistrationAction
     version: int | None = None
-    changes_model: bool = False
+    needs_change_right: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,19 +154,19 @@ def check_declared_sizes(presigned: int, registered: int) -> None:
     )
 
 
-def check_size_of_hash(version: ExistingVersion, wanted: WantedContent) -> None:
+def check_size_of_hash(version: ExistingVersion, requested: RequestedContent) -> None:
     """Check that content with the hash of a version has its size, if the registry has read that content.
 
     Raises:
         SizeMismatch: it has another.
     """
-    if wanted.file_size in (None, version.file_size) or not version.was_verified:
+    if requested.file_size in (None, version.file_size) or not version.was_verified:
         return
-    message = f"The content with this hash has {version.file_size} bytes, not {wanted.file_size}."
+    message = f"The content with this hash has {version.file_size} bytes, not {requested.file_size}."
     raise problems.SizeMismatch(
         f"{message} Check the size and the hash of your file.",
         known=version.file_size,
-        registered=wanted.file_size,
+        registered=requested.file_size,
         errors=[{"field": "file_size", "message": message}],
     )
 
@@ -202,37 +205,40 @@ def check_digest(digest: Digest | None, file_hash: str) -> None:
     )
 
 
-def decide_registration(existing: ExistingModel, wanted: WantedContent) -> RegistrationDecision:
+def decide_registration(existing: ExistingModel, requested: RequestedContent) -> RegistrationDecision:
     """Return what a registration does with the model that it names, or else the one at its path.
 
     The newest version of a model that the request names counts as the same registration if it has this hash, even if
     the caller expected an older one: the response to it may have been lost.
 
-    Good bytes for content that was verified once leave the model what it is. A failed version that was never verified,
-    or that was never current and is pushed as the next version again, becomes current by its repair.
+    Repairing damaged content needs no right to change the model: stored bytes that were right are right again. A
+    repair of a version whose own bytes were wrong needs it if that makes the version current, or verified for the first
+    time; so does a push, as the next version, of one that was never current.
 
     Raises:
         SizeMismatch: see ``check_size_of_hash``.
     """
-    candidates = [existing.newest] if wanted.is_new_version else [existing.shown, existing.newest]
+    candidates = [existing.newest] if requested.is_new_version else [existing.shown, existing.newest]
     for version in candidates:
-        if version.file_hash == wanted.file_hash:
-            check_size_of_hash(version, wanted)
-            return _decide_on_same_content(version, wanted)
-    if not wanted.is_new_version:
+        if version.file_hash == requested.file_hash:
+            check_size_of_hash(version, requested)
+            return _decide_on_same_content(version, requested)
+    if not requested.is_new_version:
         return RegistrationDecision(RegistrationAction.REFUSE_PATH)
-    # A version that was deleted since is newer than all that there are.
+    # The caller may have seen a version that was deleted since, whose number is above the newest one's.
     expected_versions = range(existing.newest.number, existing.latest_version + 1)
-    if wanted.expected_version is not None and wanted.expected_version not in expected_versions:
-        return RegistrationDecision(RegistrationAction.REFUSE_VERSION, changes_model=True)
-    return RegistrationDecision(RegistrationAction.ADD_VERSION, changes_model=True)
+    if requested.expected_version is not None and requested.expected_version not in expected_versions:
+        return RegistrationDecision(RegistrationAction.REFUSE_VERSION, needs_change_right=True)
+    return RegistrationDecision(RegistrationAction.ADD_VERSION, needs_change_right=True)
 
 
-def _decide_on_same_content(version: ExistingVersion, wanted: WantedContent) -> RegistrationDecision:
+def _decide_on_same_content(version: ExistingVersion, requested: RequestedContent) -> RegistrationDecision:
     """Return what a registration does with a version that has its content already."""
     if version.verification == "failed":
-        becomes_current = not version.was_verified or (wanted.is_new_version and not version.was_current)
-        return RegistrationDecision(RegistrationAction.REPAIR, version.number, changes_model=becomes_current)
+        replaces_wrong_bytes = not version.is_damaged and (version.is_pending or not version.was_verified)
+        is_next_version = requested.is_new_version and not version.was_current
+        needs_right = replaces_wrong_bytes or is_next_version
+        return RegistrationDecision(RegistrationAction.REPAIR, version.number, needs_change_right=needs_right)
     action = RegistrationAction.REPLACE_OBJECTS if version.is_doubtful else RegistrationAction.RETURN_EXISTING
     return RegistrationDecision(action, version.number)
 

@@ -9,14 +9,14 @@ from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.operations import check_may_change
 from modelyard.server.models.paths import check_model_type, check_no_folder_overlaps, validate_model_path
 from modelyard.server.models.registration.apply import (
-    Registered,
     Registration,
+    RegistrationResult,
     apply_registration,
     apply_repeated_registration,
 )
 from modelyard.server.models.registration.blobs import CheckedUpload
 from modelyard.server.models.registration.decide import (
-    WantedContent,
+    RequestedContent,
     check_declared_sizes,
     check_digest,
     strip_hash_prefix,
@@ -81,8 +81,8 @@ def _check_target(session: Session, team: TeamContext, path: ModelPath, new: Upl
         return
     if new.file_hash is not None:
         # Imports presign a guess of the size if their source does not say it.
-        wanted = WantedContent(new.file_hash, None, new.replaces is not None)
-        decide_on_target(session, team, existing, path, wanted)
+        requested = RequestedContent(new.file_hash, None, new.replaces is not None)
+        decide_on_target(session, team, existing, path, requested)
     elif new.replaces is not None:
         check_may_change(team, existing)
 
@@ -95,7 +95,7 @@ def register_model(
     derived_from: DerivedFrom | None = None,
     *,
     keeps_record: bool = False,
-) -> Registered:
+) -> RegistrationResult:
     """Register an uploaded file or folder as a model or as a model's next version; a repeated request returns its id.
 
     A request with a file list is of a folder; the upload is that of its manifest.
@@ -154,7 +154,7 @@ def register_model(
     return _apply_with_retry(objects, team, registration)
 
 
-def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Registration) -> Registered:
+def _apply_with_retry(objects: ObjectChecks, team: TeamContext, registration: Registration) -> RegistrationResult:
     """Apply a registration, once more if another request registers the same path or upload at the same time."""
     try:
         return apply_registration(objects.database, team, registration)

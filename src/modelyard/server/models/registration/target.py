@@ -11,11 +11,11 @@ from modelyard.server.models.registration.decide import (
     ExistingVersion,
     RegistrationAction,
     RegistrationDecision,
-    WantedContent,
+    RequestedContent,
     decide_registration,
 )
 from modelyard.server.models.tables import ModelRow, ModelVersionRow, find_shown_version
-from modelyard.server.models.versions.folder_states import has_doubtful_content
+from modelyard.server.models.versions.folder_states import has_doubtful_content, has_unverified_content
 from modelyard.server.models.versions.states import find_newest_version
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
@@ -42,7 +42,7 @@ def find_target(session: Session, team: TeamContext, path: ModelPath, replaces: 
 
 
 def decide_on_target(
-    session: Session, team: TeamContext, model: ModelRow, path: ModelPath, wanted: WantedContent
+    session: Session, team: TeamContext, model: ModelRow, path: ModelPath, requested: RequestedContent
 ) -> RegistrationDecision:
     """Return what the registration of content does with an existing model, if it may.
 
@@ -54,18 +54,19 @@ def decide_on_target(
     """
     newest = find_newest_version(session, model.id)
     shown = find_shown_version(session, model)
-    existing = ExistingModel(_build_existing(session, shown), _build_existing(session, newest), model.latest_version)
-    decision = decide_registration(existing, wanted)
+    versions = _build_existing(session, model, shown), _build_existing(session, model, newest)
+    existing = ExistingModel(*versions, model.latest_version)
+    decision = decide_registration(existing, requested)
     if decision.action is RegistrationAction.REFUSE_PATH:
-        raise build_path_taken(session, model, path, wanted.file_hash)
-    if decision.changes_model:
+        raise build_path_taken(session, model, path, requested.file_hash)
+    if decision.needs_change_right:
         check_may_change(team, model)
     if decision.action is RegistrationAction.REFUSE_VERSION:
-        raise _build_version_conflict(newest, wanted.expected_version)
+        raise _build_version_conflict(newest, requested.expected_version)
     return decision
 
 
-def _build_existing(session: Session, version: ModelVersionRow) -> ExistingVersion:
+def _build_existing(session: Session, model: ModelRow, version: ModelVersionRow) -> ExistingVersion:
     """Build the view of a version that decisions need."""
     return ExistingVersion(
         version.number,
@@ -74,6 +75,8 @@ def _build_existing(session: Session, version: ModelVersionRow) -> ExistingVersi
         version.verification,
         was_verified=version.verified_at is not None,
         was_current=version.promoted_at is not None,
+        is_pending=version.number == model.pending_version,
+        is_damaged=version.verification == "failed" and not has_unverified_content(session, version),
         is_doubtful=has_doubtful_content(session, version),
     )
 

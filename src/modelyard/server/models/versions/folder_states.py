@@ -88,6 +88,14 @@ def has_doubtful_content(session: Session, version: ModelVersionRow) -> bool:
     return version.is_folder and session.scalar(_select_blobs(version, DOUBTFUL).limit(1)) is not None
 
 
+def has_unverified_content(session: Session, version: ModelVersionRow) -> bool:
+    """Return whether a blob of a version was never verified: its only one, the manifest's, or that of a file."""
+    if session.get_one(BlobRow, version.blob_id).verified_at is None:
+        return True
+    never_verified = (_select_blobs(version, state).where(BlobRow.verified_at.is_(None)) for state in (FAILED, PENDING))
+    return version.is_folder and any(session.scalar(query.limit(1)) is not None for query in never_verified)
+
+
 def _find_pending_reason(session: Session, version: ModelVersionRow, manifest: BlobRow) -> str | None:
     """Return why the manifest, or else the first such file, has to be verified again; None if no attempt failed."""
     if manifest.verification_error is not None:
