@@ -83,7 +83,8 @@ def test_push_other_spelling_of_path_says_that_the_model_keeps_its_own(
     kept, sent = "models/loras/ink.safetensors", "models/loras/INK.safetensors"
     [done] = json.loads(ran.out)["files"]
     assert done["ignored"] == [{"field": "model_path", "sent": sent, "kept": kept}]
-    assert f'the model keeps its path "{kept}". "{sent}" is not used.' in ran.err
+    assert f'The model keeps its path "{kept}", so "{sent}" was not used.' in ran.err
+    assert f"modelyard edit {done['model']['id']} --path {sent}" in ran.err
 
 
 @pytest.mark.parametrize(("answer", "code", "count"), [("y", 0, 2), ("n", 4, 1)])

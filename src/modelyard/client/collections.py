@@ -150,7 +150,7 @@ async def change_models(
     """Make these models the next version of a collection, and return the collection then.
 
     Raises:
-        VersionConflict: someone else made a newer version than that of ``collection`` meanwhile.
+        VersionConflict: the version of ``collection`` is not the newest one any more.
     """
     new = NewCollectionVersion(model_list=list(models), note=note, expected_version=collection.version)
     await registry.add_collection_version(collection.id, new)

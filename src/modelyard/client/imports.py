@@ -11,6 +11,7 @@ from uuid import UUID
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.models import list_all_models
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.names import build_name_fields
 from modelyard.client.resolve_models import find_model
 from modelyard.client.waiting.polling import generate_pauses
 from modelyard.wire import problems
@@ -80,8 +81,8 @@ async def resolve_links(registry: RegistryApi, urls: Sequence[str]) -> list[Impo
     return [await registry.resolve_link(ImportLink(url=url)) for url in urls]
 
 
-def confirm_draft(draft: ImportDraft, changes: DraftChanges) -> NewImport:
-    """Return the import of a draft with a person's changes."""
+def confirm_draft(draft: ImportDraft, changes: DraftChanges, replaces: Model | None = None) -> NewImport:
+    """Return the import of a draft with a person's changes, as a new model or the next version of ``replaces``."""
     model_type = changes.model_type or draft.model_type
     if changes.model_path is not None:
         model_type = changes.model_type or PurePosixPath(changes.model_path.removeprefix("models/")).parts[0]
@@ -89,13 +90,13 @@ def confirm_draft(draft: ImportDraft, changes: DraftChanges) -> NewImport:
         url=draft.url,
         file_size=draft.size,
         file_hash=draft.hashes.sha256,
-        display_name=changes.display_name or draft.display_name,
-        keeps_name=changes.display_name is None,
+        **build_name_fields(changes.display_name, draft.display_name if replaces is None else replaces.display_name),
         model_type=model_type,
         model_path=changes.model_path or f"{model_type}/{draft.file_name}",
         license=draft.license,
         source_url=draft.source.page_url,
         sidecar=Sidecar(base_model=draft.base_model, trigger_words=draft.trigger_words),
+        **({} if replaces is None else {"replaces": replaces.id}),
     )
 
 
@@ -160,8 +161,7 @@ def _list_names(draft: ImportDraft) -> str:
 
 def confirm_next_version(draft: ImportDraft, model: Model, display_name: str | None = None) -> NewImport:
     """Return the import of a draft as the next version of a model, which keeps its path, and its name without one."""
-    new = confirm_draft(draft, DraftChanges(model.model_type, model.model_path, display_name))
-    return new.model_copy(update={"replaces": model.id, "display_name": display_name or model.display_name})
+    return confirm_draft(draft, DraftChanges(model.model_type, model.model_path, display_name), replaces=model)
 
 
 async def wait_for_import(

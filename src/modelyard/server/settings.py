@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from modelyard.wire.schemas import Name
 from modelyard.wire.texts.web_addresses import parse_address
 
 ENVIRONMENT_PREFIX = "MODELYARD_"
@@ -158,7 +157,7 @@ class Settings(BaseModel):
         max_length=128,
         description="First start only: the owner's password, not easily guessed; generated and printed once if absent.",
     )
-    team_name: Name = Field(default="Studio", description="First start only: the name of the first team.")
+    team_name: str = Field(default="Studio", description="First start only: the name of the first team.")
     single_put_limit: int = Field(
         default=500_000_000, ge=0, le=5_000_000_000, description="Files above this many bytes need a multipart upload."
     )

@@ -94,7 +94,8 @@ NODE_FOLDERS = (
 )
 
 _separators = re.compile(r"[-_. ]+")
-# Shorter names are too similar to each other: `doras` need not be a typo of `loras`. But letters get swapped.
+# Shorter names are too similar to each other: `doras` need not be a typo of `loras`. Swapped letters count at any
+# length.
 _MIN_TYPO_LENGTH = 6
 _node_folders = {folder.name.casefold(): folder for folder in NODE_FOLDERS}
 

@@ -85,13 +85,13 @@ class ModelNotes(Schema):
 
 
 class ModelDescription(ModelNotes):
-    """What registrations and imports say of the model that the content is for, or becomes."""
+    """Fields that registrations and imports have in common: the name and notes of the model."""
 
     display_name: LongName = Field(description="1 to 255 characters, kept as sent.", examples=["SDXL Base 1.0"])
     keeps_name: StrictBool = Field(
         default=False,
-        description="`display_name` is only for a new model: one that exists already keeps its own. For names that no "
-        "person has entered, so that they do not undo a rename.",
+        description="`display_name` is only for a new model: one that exists already keeps its own. Set it if no "
+        "person entered the name, so that a push does not undo a rename.",
         examples=[True],
     )
 
@@ -144,20 +144,22 @@ class NewModel(ModelDescription):
 class IgnoredField(Schema):
     """A field of a registration that was not applied, because the model exists already with another value."""
 
-    field: Literal["model_path", "model_type", "file_size"] = Field(
-        description="The field of the request.", examples=["model_path"]
+    field: str = Field(
+        description="The field of the request: `model_path`, `model_type`, `file_size`, or one that later releases "
+        "add.",
+        examples=["model_path"],
     )
     sent: str | int = Field(description="The value that was sent.", examples=["loras/INK.safetensors"])
     kept: str | int = Field(description="The value that the model has.", examples=["loras/ink.safetensors"])
 
 
 class RegisteredModel(Created):
-    """The id of a registered model, and which fields of the request were not applied."""
+    """The id of a registered model, and what it keeps although the request has another value."""
 
     ignored_list: list[IgnoredField] = Field(
         default_factory=list,
-        description="What the model keeps although the request has another value: the spelling of its path and type, "
-        "and the size of a version that is not verified yet. Absent if all of the request was applied.",
+        description="Fields whose value differs from the model's and that a registration never changes: the spelling "
+        "of its path and type, and the size of a version that is being verified. Absent if there is none.",
         examples=[[{"field": "model_path", "sent": "loras/INK.safetensors", "kept": "loras/ink.safetensors"}]],
         exclude_if=lambda ignored: not ignored,
     )

@@ -4,10 +4,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import ValidationError
 
 from modelyard.server.models.tables import ModelRow
-from modelyard.server.settings import Settings
 from modelyard.server.teams.tables import TeamRow
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
@@ -65,20 +63,15 @@ def test_model_unreadable_name_or_tag_returns_422_in_registration_and_change(tea
     assert list_error_fields(team.put(f"/models/{model_id}", tags=[name])) == ["tags.0"]
 
 
-@NAMES
-def test_setting_of_the_first_teams_name_unreadable_is_rejected(name: str) -> None:
-    with pytest.raises(ValidationError) as refused:
-        Settings(team_name=name)
-    assert [error["loc"] for error in refused.value.errors()] == [("team_name",)]
-
-
 @pytest.mark.parametrize("name", READABLE, ids=ascii)
-def test_name_with_joiners_or_variation_selectors_is_stored_as_sent(team: ApiCaller, name: str) -> None:
+def test_name_with_joiners_variation_selectors_or_tags_is_stored_as_sent(team: ApiCaller, name: str) -> None:
     model = team.get(f"/models/{team.register(CONTENT, display_name=name, tags=[name])}").json()
     assert (model["display_name"], model["tags"]) == (name, [name])
     assert team.put("/teams/current", display_name=name).status_code == 200
     assert team.get("/teams/current").json()["display_name"] == name
     assert team.post("/credentials", kind="agent", display_name=name).status_code == 201
+    keys = team.get("/credentials").json()["credentials"]
+    assert name in [key["display_name"] for key in keys]
 
 
 def test_rows_with_unreadable_names_are_returned_listed_and_changed(shared_registry: Harness, team: ApiCaller) -> None:

@@ -12,7 +12,7 @@ from tests.server.harness import Harness
 
 def test_first_start_with_existing_users_creates_nothing(registry: Harness) -> None:
     again = first_start(
-        registry.resources.database, CHEAP, email="x@y.test", password="long enough", team_name="Second"
+        registry.resources.database, CHEAP, email="x@y.test", password="long enough", team_name="\u200d"
     )
     assert again is None
     answer = registry.anonymous.post("/auth/login", email_address="x@y.test", user_password="long enough")
@@ -35,3 +35,14 @@ def test_first_start_invalid_owner_email_names_the_setting(environments: Environ
     ):
         first_start(database, CHEAP, email="no address", password="long enough", team_name="x")
     assert refused.value.facts["errors"][0]["field"] == "owner_email"
+
+
+@pytest.mark.parametrize("name", ["", "   ", "a\nb", "in\u200dk"], ids=ascii)
+def test_first_start_invalid_team_name_names_the_setting(environments: Environments, tmp_path: Path, name: str) -> None:
+    with (
+        environments.create_settings(tmp_path) as settings,
+        open_database(settings) as database,
+        pytest.raises(InvalidRequest) as refused,
+    ):
+        first_start(database, CHEAP, email="x@y.test", password="long enough", team_name=name)
+    assert [error["field"] for error in refused.value.facts["errors"]] == ["team_name"]

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.server.agents.machine import Machine
 from tests.server.harness import ApiCaller, hash_of, make_model_file
-from tests.server.verification.machine_content import NEW, NEWER, OLD, OTHER, PATH
+from tests.server.verification.machine_content import NEW, NEWER, OLD, OTHER, PATH, download_as_machine
 from tests.server.verification.unverified_team import UnverifiedTeam
 
 pytestmark = pytest.mark.slow
@@ -85,13 +86,18 @@ def test_push_failed_version_again_by_an_admin_makes_it_current(unverified: Unve
     assert get_shown(unverified, failed) == (2, hash_of(NEW))
 
 
-def test_push_failed_version_again_with_another_size_serves_that_size(unverified: UnverifiedTeam, old: str) -> None:
+def test_push_failed_version_again_with_another_size_lists_and_sends_that_size(
+    unverified: UnverifiedTeam, machine: Machine, old: str
+) -> None:
     wrong = make_model_file("wrong", 1000)
     unverified.register(wrong, PATH, file_hash=hash_of(NEW), replaces=old)
     unverified.verify_all()
     assert push(unverified, unverified.owner, NEW, replaces=old).status_code == 200
     assert get_shown(unverified, old) == (2, hash_of(NEW))
-    assert unverified.model(old)["file_size"] == len(NEW)
+    [listed] = unverified.owner.get("/models").json()["model_list"]
+    [desired] = machine.manifest().json()["model_list"]
+    assert (unverified.model(old)["file_size"], listed["file_size"], desired["file_size"]) == (len(NEW),) * 3
+    assert download_as_machine(unverified, machine, old) == NEW
 
 
 def test_push_pending_content_again_with_another_size_says_which_size_is_kept(

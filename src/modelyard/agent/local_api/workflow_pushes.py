@@ -138,7 +138,7 @@ async def _save_collection(
 
     Raises:
         LocalProblem: there is one, and it is not expected, or models that the team lacks are not to be left out.
-        VersionConflict: it has a newer version than expected, with other models.
+        VersionConflict: its newest version is not the expected one, and has other models.
     """
     models = merge_entries([], required.models)
     try:

@@ -161,7 +161,11 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         ),
     ),
     problems.HashMismatch: (BYTES_WRONG, ("Push the file again; it is read and sent from the start.",)),
-    problems.SizeMismatch: (BYTES_WRONG, ("Push the file again, and do not change it meanwhile.",)),
+    problems.SizeMismatch: (
+        BYTES_WRONG,
+        # Not for content whose size is known: the same file would be refused again.
+        ("The upload was requested for {presigned} bytes. Push the file again, and do not change it meanwhile.",),
+    ),
     problems.UploadIncomplete: (REFUSED, ("Push the file again: it continues, or is sent from the start.",)),
     problems.ChecksumWrong: (BYTES_WRONG, ("Push the file again; it is read and sent from the start.",)),
     problems.ModelDamaged: (BYTES_WRONG, ("Push an intact copy to repair it: modelyard push FILE",)),

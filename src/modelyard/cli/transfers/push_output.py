@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from modelyard.cli.terminal.formatting import escape_unprintable, format_size
 from modelyard.cli.transfers.summary import format_summary
-from modelyard.comfyui.quoting import counted
+from modelyard.comfyui.quoting import counted, printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.transfers.collect import PushRequest, RejectedFile
@@ -44,7 +46,7 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             terminal.output.warn("\n  ".join([f"{file}: {explanation.sentence}", *explanation.fix]))
         case PushSucceeded(file, outcome, model, version, status, size, picture):
             for ignored in result.ignored:
-                terminal.output.warn(f"{file}: {_describe_ignored(ignored)}")
+                terminal.output.warn(f"{file}: {_describe_ignored(ignored, model.id)}")
             if picture is not None and picture.error is not None:
                 terminal.output.warn(f"{picture.file}: not used as the preview. {picture.error}")
             if terminal.output.style == "json":
@@ -57,10 +59,17 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
 
 
-def _describe_ignored(ignored: IgnoredField) -> str:
-    """Return the sentence for a value that the model keeps although another was sent."""
-    name = {"model_path": "path", "model_type": "type", "file_size": "size"}[ignored.field]
-    return f'the model keeps its {name} "{ignored.kept}". "{ignored.sent}" is not used.'
+def _describe_ignored(ignored: IgnoredField, model_id: UUID) -> str:
+    """Return what a model keeps, although another value was sent, and what to do; the field may be any other."""
+    kept, sent = ignored.kept, ignored.sent
+    if ignored.field == "file_size" and isinstance(kept, int) and isinstance(sent, int):
+        happened = f"Content with this hash and {kept:,} bytes is being verified. Your {sent:,} bytes were not used."
+        return f"{happened} If verification fails, push the file again."
+    name = ignored.field.removeprefix("model_")
+    happened = f"The model keeps its {name} {quoted(str(kept))}, so {quoted(str(sent))} was not used."
+    if ignored.field not in ("model_path", "model_type"):
+        return happened
+    return f"{happened} To change it: modelyard edit {model_id} --{name} {shlex.quote(printable(str(sent)))}"
 
 
 def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: float) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.names import build_name_fields
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.client.transfers.path_state import (
@@ -336,17 +337,15 @@ def _build_upload_request(request: PushRequest, size: int, file_hash: str | None
 def _build_new_model(prepared: PreparedPush, stored: StoredContent, details: SidecarDetails | None) -> NewModel:
     """Build the registration of an uploaded file; details that are not set are left out.
 
-    Only a next version has ``replaces``: content that repairs the current version is registered as before. Registries
-    that do not know ``keeps_name`` set the name that an existing model had when the push began.
+    Only a next version has ``replaces``: content that repairs the current version is registered as before.
     """
     request, model, newest = prepared.request, prepared.found.model, prepared.found.newest
     next_version = {} if model is None or newest is None else {"replaces": model.id, "expected_version": newest.version}
     sidecar = {} if details is None else {"sidecar": details.build_sidecar()}
-    name = request.display_name or (clean_name(request.file.stem) if model is None else model.display_name)
+    fallback = clean_name(request.file.stem) if model is None else model.display_name
     return NewModel(
         **request.notes.model_dump(exclude_unset=True),
-        display_name=name,
-        keeps_name=request.display_name is None,
+        **build_name_fields(request.display_name, fallback),
         model_type=request.model_type,
         model_path=request.model_path,
         storage_key=stored.storage_key,

@@ -72,9 +72,15 @@ def add_version(session: Session, team: TeamContext, collection_id: UUID, new: N
     newest = find_version(session, collection, collection.latest_version)
     if [entry.key for entry in entries] == _list_keys(session, newest) and new.note in (None, newest.note):
         return AddedVersion(newest.number, is_new=False)
-    if new.expected_version not in (None, newest.number):
+    if new.expected_version is not None and new.expected_version != newest.number:
+        happened = f"'{collection.name}' has version {newest.number} now, made by {newest.creator_name}."
+        if new.expected_version > newest.number:
+            happened = (
+                f"'{collection.name}' has no version {new.expected_version}: its newest is {newest.number}, "
+                f"by {newest.creator_name}."
+            )
         raise problems.VersionConflict(
-            f"'{collection.name}' has version {newest.number} now, made by {newest.creator_name}. Read it first.",
+            f"{happened} Read it first.",
             version=newest.number,
             created_by=newest.creator_name,
             collection_id=str(collection.id),

@@ -137,8 +137,8 @@ def start_import(
     Raises:
         LinkRefused: the link is none.
         ImportRunning: see ``ImportOrigin.find_running``.
-        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, QuotaExceeded, TooManyUploads, StorageFull: see
-            ``presign_upload``.
+        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, ModelNotFound, InvalidRequest, RoleTooLow, QuotaExceeded,
+            TooManyUploads, StorageFull: see ``presign_upload``.
     """
     with translate_outbound_errors():
         parse_link(new.url, sources.endpoints)
@@ -162,8 +162,8 @@ def queue_import(
 
     Raises:
         ImportRunning: see ``ImportOrigin.find_running``.
-        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, QuotaExceeded, TooManyUploads, StorageFull: see
-            ``presign_upload``.
+        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, ModelNotFound, InvalidRequest, RoleTooLow, QuotaExceeded,
+            TooManyUploads, StorageFull: see ``presign_upload``.
     """
     upload = _open_upload(objects, team, settings, new)
     row = ImportRow(
@@ -315,7 +315,8 @@ def retry_import(objects: ObjectChecks, team: TeamContext, settings: Settings, i
     Raises:
         ImportNotFound, RoleTooLow: see ``_find_import_to_change``.
         ImportFinished: it is done.
-        ModelPathTaken, QuotaExceeded, TooManyUploads, StorageFull: see ``presign_upload``.
+        ModelPathTaken, ModelNotFound, InvalidRequest, QuotaExceeded, TooManyUploads, StorageFull: see
+            ``presign_upload``, which also raises RoleTooLow.
     """
     with objects.database.writing(team.team_id) as session:
         row = _find_import_to_change(session, team, import_id)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from modelyard.server.identity.passwords import PasswordHasher
 from modelyard.server.identity.tables import UserRow
 from modelyard.server.teams.operations import create_team
 from modelyard.wire.problems import InvalidRequest
+from modelyard.wire.schemas import Name
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def first_start(
     """Create the owner and the first team; return None and change nothing if the registry has users.
 
     Raises:
-        InvalidRequest: ``email`` is not a valid address, or ``password`` is easily guessed.
+        InvalidRequest: ``email`` is not a valid address, ``password`` is easily guessed, or ``team_name`` is no name.
     """
     with database.reading() as session:
         if _has_users(session):
@@ -43,6 +45,7 @@ def first_start(
         raise InvalidRequest(
             "The owner's e-mail address is not valid.", errors=[{"field": "owner_email", "message": "Not an address"}]
         )
+    _check_team_name(team_name)
     check_new_password(password, "owner_password", (email, team_name))
     password_hash = passwords.hash(password)
     with database.writing() as session:
@@ -51,6 +54,21 @@ def first_start(
         owner = create_user(session, email, "Registry", "Owner", password_hash)
         team = create_team(session, owner.id, SYSTEM, team_name)
     return FirstLogin(email, password, owner.id, team.id, team_name)
+
+
+def _check_team_name(name: str) -> None:
+    """Check the name by the rule of the API: only here, since a registry that has its team starts with any name.
+
+    Raises:
+        InvalidRequest: the rule does not allow it.
+    """
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError as refused:
+        raise InvalidRequest(
+            "The name of the first team is not valid.",
+            errors=[{"field": "team_name", "message": each["msg"]} for each in refused.errors()],
+        ) from None
 
 
 def _has_users(session: Session) -> bool:

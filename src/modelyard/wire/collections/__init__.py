@@ -91,7 +91,7 @@ class NewCollectionVersion(Schema):
     note: Note | None = Field(default=None, description="What is new in it.", examples=["New LoRA for shot 12."])
     expected_version: VersionNumber | None = Field(
         default=None,
-        description="The newest version that the caller has seen: 409 if the collection has another newest one.",
+        description="The newest version that the caller has seen: 409 if this is not the collection's newest version.",
         examples=[1],
     )
 

@@ -113,9 +113,12 @@ class HashMismatch(Problem):
 
 
 class SizeMismatch(Problem):
-    """Not the presigned or known size. Facts: ``presigned`` or ``known``; ``registered`` or ``initiated``."""
+    """The size differs from the presigned one, or from that of the verified content with this hash.
 
-    status, slug, title = 422, "size-mismatch", "The declared sizes differ"
+    Facts: ``presigned`` or ``known``; ``registered`` or, for parts, ``initiated``.
+    """
+
+    status, slug, title = 422, "size-mismatch", "The size does not match"
 
 
 class PasswordRefused(Problem):

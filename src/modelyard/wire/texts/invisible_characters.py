@@ -51,7 +51,7 @@ def _is_visible(letter: str) -> bool:
 
 
 def _find_hidden_characters(text: str) -> set[int]:
-    """Return the places of format characters that are no valid joiners, and not the tags of a flag."""
+    """Return the places of those format characters that are no valid joiners, and not the tags of a flag."""
     tags = {place for match in _flag_tags.finditer(text) for place in range(*match.span())}
     return {
         place
@@ -68,7 +68,10 @@ def _is_valid_joiner(text: str, place: int) -> bool:
 
 
 def _allows_joiners(character: str) -> bool:
-    """Return False for ASCII, spaces, control and format characters, and Latin, Greek and Cyrillic ones; else True."""
-    if character.isascii() or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs"):
+    """Return False for ASCII and unprintable characters, spaces, and Latin, Greek and Cyrillic characters; else True.
+
+    Unprintable are also unassigned characters and those for private use: ``replace_unprintable`` replaces them.
+    """
+    if character.isascii() or not character.isprintable():
         return False
     return not unicodedata.name(character, "").startswith(_WESTERN)

@@ -84,7 +84,7 @@ async function showFailure({ name }: Collection, error: unknown): Promise<void> 
   }
   const { created_by, version } = error.facts
   notifyUntilClosed(
-    `${created_by} made version ${version} of “${name}” meanwhile. It is shown now, and your change was not saved. Repeat it if it is still needed.`,
+    `The newest version of “${name}” is ${version}, by ${created_by}. It is shown now, and your change was not saved. Repeat it if it is still needed.`,
   )
   await refreshCollections()
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.names import build_name_fields
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.dry_run import DryRunEntry, describe_action
 from modelyard.client.transfers.folders.contents import FolderChanged, FolderRequest, check_unchanged
@@ -304,10 +305,10 @@ def _build_new_model(prepared: _Prepared, storage_keys: dict[str, str]) -> NewMo
     push, model, newest = prepared.request.push, prepared.found.model, prepared.found.newest
     next_version = {} if model is None or newest is None else {"replaces": model.id, "expected_version": newest.version}
     file_hash = get_file_hash(prepared.manifest)
+    fallback = clean_name(push.file.name) if model is None else model.display_name
     return NewModel(
         **push.notes.model_dump(exclude_unset=True),
-        display_name=push.display_name or (clean_name(push.file.name) if model is None else model.display_name),
-        keeps_name=push.display_name is None,
+        **build_name_fields(push.display_name, fallback),
         model_type=push.model_type,
         model_path=push.model_path,
         storage_key=storage_keys[file_hash.removeprefix("sha256:")],

@@ -54,7 +54,9 @@ def _iterate_similar(session: Session, team: TeamContext, token: SearchToken) ->
         case "" if SHORTEST_WORD <= len(value) <= LONGEST_WORD:
             yield from _list_similar_words(session, team, fold_value(value))
         case "type" | "base" | "tag" | "by":
-            if token.key == "type" and (folder := suggest_folder(value)) is not None:
+            # The folder is no guess from what the team has: it is what a registration would name for this type.
+            folder = suggest_folder(value) if token.key == "type" else None
+            if folder is not None:
                 yield write_condition("type", folder)
             query = FacetQuery(facet=token.key)
             begun = count_facets(session, team, query.model_copy(update={"prefix": value})).facet_list[0]
@@ -62,7 +64,7 @@ def _iterate_similar(session: Session, team: TeamContext, token: SearchToken) ->
             known = [one.value for one in (*begun.value_list[:1], *common.value_list)]
             folded = {fold_value(one): one for one in reversed(known)}
             names = [fold_value(one.value) for one in begun.value_list[:1]] + _find_similar(fold_value(value), folded)
-            yield from (write_condition(token.key, folded[name]) for name in names)
+            yield from (write_condition(token.key, folded[name]) for name in names if folded[name] != folder)
 
 
 def _list_similar_words(session: Session, team: TeamContext, word: str) -> list[str]:

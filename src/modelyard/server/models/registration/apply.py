@@ -89,7 +89,7 @@ class _Content:
 
 @dataclass(frozen=True)
 class RegistrationResult:
-    """The id of a registered model, whether this request created it, and which of its fields were not applied."""
+    """The id of a registered model, whether this request created it, and see ``find_ignored_fields``."""
 
     id: UUID
     is_new: bool
@@ -136,7 +136,8 @@ def apply_registration(database: Database, team: TeamContext, registration: Regi
         number = decision.version or model.latest_version
         _record_source(session, team, model, number, registration.derived_from)
         version = session.get_one(ModelVersionRow, (model.id, number))
-        return RegistrationResult(model.id, is_new=False, ignored=find_ignored_fields(model, version, registration.new))
+        ignored = find_ignored_fields(model, version, registration.path, registration.new)
+        return RegistrationResult(model.id, is_new=False, ignored=ignored)
 
 
 def apply_repeated_registration(
@@ -166,7 +167,8 @@ def apply_repeated_registration(
             )
         if not keeps_record:
             set_sent_fields(session, team, model, new, version.number)
-        return RegistrationResult(model.id, is_new=False, ignored=find_ignored_fields(model, version, new))
+        ignored = find_ignored_fields(model, version, path, new)
+        return RegistrationResult(model.id, is_new=False, ignored=ignored)
 
 
 def _check_same_kind(model: ModelRow, registration: Registration) -> None:

@@ -12,6 +12,7 @@ from modelyard.server.models.operations import check_may_change, get_changed_fie
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.models import IgnoredField, ModelNotes, NewModel
+from modelyard.wire.paths import ModelPath
 
 # Fields of the record that every registration sets, also one that adds a version or is repeated, if it has them.
 _RECORD_FIELDS = {"display_name", "tags", "required_labels", *ModelNotes.model_fields}
@@ -44,14 +45,16 @@ def set_sent_fields(session: Session, team: TeamContext, model: ModelRow, new: N
         audit.record(session, team.actor, team.team_id, "version.changed", model.id, **facts)
 
 
-def find_ignored_fields(model: ModelRow, version: ModelVersionRow, new: NewModel) -> list[IgnoredField]:
-    """Return the fields that the request has otherwise than the model and its version, and that no registration sets.
+def find_ignored_fields(
+    model: ModelRow, version: ModelVersionRow, path: ModelPath, new: NewModel
+) -> list[IgnoredField]:
+    """Return path, type and file size of the request if they differ, since no registration changes these of a model.
 
-    The optional ``models/`` before a path does not count. The name is none of them: a request says if it is to stay.
+    The optional ``models/`` before a path does not count: ``path`` is that of the request without it.
     """
-    is_path_kept = model.model_path.removeprefix("models/") == new.model_path.removeprefix("models/")
-    path = model.model_path if not is_path_kept else new.model_path
-    kept = {"model_path": path, "model_type": model.model_type, "file_size": version.file_size}
+    kept: dict[str, str | int] = {"model_type": model.model_type, "file_size": version.file_size}
+    if model.model_path not in (path.relative, f"models/{path.relative}"):
+        kept = {"model_path": model.model_path, **kept}
     fields = ((name, getattr(new, name), value) for name, value in kept.items())
     return [IgnoredField(field=name, sent=sent, kept=value) for name, sent, value in fields if sent != value]
 

@@ -133,7 +133,8 @@ export async function registerModel(
 ): Promise<string> {
   const name = cleanName(one.folder ? one.file.name : one.file.name.replace(/(.)\.[^.]*$/, '$1'))
   const body = {
-    display_name: name,
+    // A registry that does not know `keeps_name` sets the name that is sent.
+    display_name: (one.replaces && one.existing?.display_name) || name,
     keeps_name: true,
     storage_key,
     file_hash,

@@ -7,7 +7,7 @@ import { MODEL_TYPES, NODE_FOLDERS } from '@/generated/modelTypes'
 const CORE_TYPES = new Set(MODEL_TYPES)
 // Lower case: nodes that share a folder spell it differently.
 const NODE_TYPES = new Set(NODE_FOLDERS.map((name) => name.toLowerCase()))
-// Shorter names are too similar to each other: `doras` need not be a typo of `loras`. But letters get swapped.
+// Shorter names are too similar to each other: `doras` need not be a typo of `loras`. Swapped letters count at any length.
 const MIN_TYPO_LENGTH = 6
 
 /** Return whether ComfyUI itself or a known custom node has this models folder. */

@@ -64,7 +64,8 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
     run.record = undefined
     return { modelId, outcome: run.item.replaces ? 'new version' : 'registered' }
   } catch (error) {
-    if (error instanceof Problem && error.is(...RESTART_CODES)) restart(run, error)
+    // Content whose size is known would be refused again, after all of it was sent.
+    if (error instanceof Problem && error.is(...RESTART_CODES) && error.facts.known === undefined) restart(run, error)
     throw error
   }
 }
