@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from modelyard.agent.reconcile_result import ReconcileResult
-from modelyard.agent.reconciliation.log_deduplication import LoggedUnreadValues
+from modelyard.agent.reconciliation.log_deduplication import LoggedUnreadableValues
 from modelyard.agent.reconciliation.runner import ReconcileRunner
 from modelyard.agent.registry.connection import LONG_POLL_SECONDS, REFUSED_RETRY_SECONDS, RegistryCalls
 from modelyard.agent.registry.rejections import is_rejection
@@ -47,7 +47,7 @@ class RegistryPoller:
         self._read_machine_info = read_machine_info
         self.backoff = Backoff()
         self.schedule = PollSchedule()
-        self._logged_unread = LoggedUnreadValues()
+        self._logged_unreadable = LoggedUnreadableValues()
         self._poll_now = asyncio.Event()
         self._etag: str | None = None
 
@@ -231,7 +231,7 @@ class RegistryPoller:
             if answer.paused:
                 self._runner.stop_actions()
             self._runner.request_reconcile()
-        self._logged_unread.update(answer)
+        self._logged_unreadable.update(answer)
         status.team_facts = TeamFacts(answer.team_name, answer.may_request_models, answer.team_id)
         self.set_approval("registry", answer.approved_removal)
         if answer.sync_now:

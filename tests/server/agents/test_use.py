@@ -135,8 +135,24 @@ def test_report_uses_of_which_some_are_invalid_counts_the_others_and_names_those
         "ink",
     ]
     answer = machine.beat(use_list=uses)
-    assert [each["field"] for each in answer["unread_list"]] == [f"use_list.{index}" for index in (0, 2, 3, 4)]
+    assert [each["field"] for each in answer["unreadable_list"]] == [f"use_list.{index}" for index in (0, 2, 3, 4)]
     assert get_use(team, ink) == YEAR_AGO
+
+
+def test_report_of_an_invalid_use_counts_use_anew_and_names_no_unused_model_as_safe(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    ink = register_model(team, "ink")
+    machine.begin(build_states(ink))
+    make_old(shared_registry, team)
+    beat_counting(shared_registry, team, machine)
+    assert [row["model_id"] for row in list_unused(team)["unused_model_list"]] == [ink]
+    answer = beat_counting(shared_registry, team, machine, use_list=[{"model_id": ink, "last_used_at": "yesterday"}])
+    assert [each["field"] for each in answer["unreadable_list"]] == ["use_list.0"]
+    assert get_counting_start(team) is None
+    assert list_unused(team)["unused_model_list"] == []
+    machine.beat(use_counted_since=YEAR_AGO.isoformat())
+    assert list_unused(team)["unused_model_list"] == []
 
 
 def test_list_models_by_last_use_pages_through_models_that_were_never_used(team: ApiCaller, machine: Machine) -> None:

@@ -11,6 +11,8 @@ log = logging.getLogger("modelyard.agent")
 
 # How many logged lines that are not current are remembered.
 MAX_OLD_LINES = 10_000
+# How many kinds of values that the registry could not read are logged from start to end of an agent.
+MAX_UNREADABLE_KINDS = 100
 
 
 class LoggedLines:
@@ -62,15 +64,23 @@ class LoggedFailures:
             log.error("%s because of an unexpected error.", self._problem, exc_info=failure)
 
 
-class LoggedUnreadValues:
-    """The kinds of values of heartbeats that the registry could not read; each is logged once."""
+class LoggedUnreadableValues:
+    """The kinds of values that the registry could not read; the first ``MAX_UNREADABLE_KINDS`` are logged.
+
+    A kind is a message, which the registry chooses.
+    """
 
     def __init__(self) -> None:
-        self._lines = LoggedLines()
+        self._logged: set[str] = set()
 
     def update(self, answer: HeartbeatResponse) -> None:
         """Log each kind of value that an answer names and that was not logged before, with one example."""
-        examples = {printable(each.message): each.field for each in reversed(answer.unread_list)}
-        for message in self._lines.take_new_lines(examples.keys(), is_complete=False):
-            count, example = counted(answer.unread_count, "value"), printable(examples[message])
-            log.warning("The registry could not read %s of a report, such as %s: %s", count, example, message)
+        for each in answer.unreadable_list:
+            message = printable(each.message)
+            if message in self._logged or len(self._logged) == MAX_UNREADABLE_KINDS:
+                continue
+            self._logged.add(message)
+            count, example = counted(answer.unreadable_count, "value"), printable(each.field)
+            log.warning(
+                "The registry could not read %s of a report. The first of this kind: %s: %s", count, example, message
+            )

@@ -23,7 +23,7 @@ from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.tables import TeamRow
 from modelyard.wire import problems
 from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
-from modelyard.wire.agents.partial_reading import get_unread
+from modelyard.wire.agents.partial_reading import get_unreadable
 from modelyard.wire.teams import Role
 
 IDLE_SECONDS, BUSY_SECONDS = 30.0, 2.0
@@ -259,7 +259,7 @@ def _build_response(session: Session, agent: AgentRow, beat: Heartbeat, *, is_ac
     """Build the response, and clear a request for an immediate sync, which is delivered once."""
     sync_now, agent.sync_asked = agent.sync_asked, False
     team = session.connection().execute(_SELECT_TEAM, {"of_team": agent.team_id}).one()
-    unread_list, unread_count = get_unread(beat)
+    unreadable_list, unreadable_count = get_unreadable(beat)
     return HeartbeatResponse(
         resend_all=not is_accepted,
         paused=agent.paused,
@@ -269,6 +269,6 @@ def _build_response(session: Session, agent: AgentRow, beat: Heartbeat, *, is_ac
         team_name=team.display_name,
         team_id=agent.team_id,
         may_request_models=team.machines_may_request,
-        unread_list=unread_list,
-        unread_count=unread_count,
+        unreadable_list=unreadable_list,
+        unreadable_count=unreadable_count,
     )

@@ -322,7 +322,7 @@ def record_heartbeat(
 ) -> HeartbeatResponse:
     """Report a machine's description, activity and model states.
 
-    What the registry cannot read of it costs no other value: `unread_list` of the response names it.
+    `unreadable_list` of the response names values that the registry could not read; the others count.
     """
     return heartbeats.record_heartbeat(database, team, beat, settings.max_machines)
 

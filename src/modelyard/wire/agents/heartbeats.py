@@ -1,15 +1,16 @@
 """API schemas of heartbeats: what a machine reports, and what the registry answers."""
 
-from typing import Annotated, Literal
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationError
 
 from modelyard.wire.agents.values import (
     EXAMPLE_AGENT,
     MAX_HEARTBEAT_STATES,
     MAX_REASON_LENGTH,
-    MAX_UNREAD_FIELDS,
+    MAX_UNREADABLE_FIELDS,
     AgentId,
     Count,
     ModelState,
@@ -59,10 +60,13 @@ class Heartbeat(Schema):
     The registry deletes states of models that a machine should not have. Therefore a model is reported again when its
     manifest entry changed, or was removed and added again, even if its state is unchanged.
 
-    The agent may be newer or older than the registry. A value that the registry does not know costs no other one: a
-    model with an unknown state or an invalid version counts as `queued`, invalid texts and numbers that only describe
-    the machine are shortened or left out, and an entry without a valid model id does not count. The response names
-    them in `unread_list`.
+    The agent may be newer or older than the registry, which reads what it can of a heartbeat: a model with an unknown
+    state or an invalid version counts as `queued`, invalid texts and numbers that only describe the machine are
+    shortened or left out, an entry without a valid model id does not count, and after an invalid use the machine counts
+    use anew. The response names them in `unreadable_list`. A heartbeat is refused as a whole (422) if its `agent_id`,
+    `agent_labels`, `places_folders`, `is_stopping`, `removal_token`, `report_series`, `report_number`, `is_whole`,
+    `whole_after` or `is_last` is invalid, if a list is none or too long, or if a part of a full report that is not the
+    last one ends with an entry without a valid model id.
     """
 
     agent_id: AgentId = Field(description="The machine's name, which its agent chooses.", examples=[EXAMPLE_AGENT])
@@ -180,12 +184,21 @@ class Heartbeat(Schema):
     )
 
 
-class UnreadField(FieldError):
+class UnreadableField(FieldError):
     """A value of a heartbeat that the registry could not read, and what counts in its place."""
 
     model_id: UUID | None = Field(
         default=None, description="The model that the value is about, if known.", examples=[EXAMPLE_ID]
     )
+
+
+def _select_readable(value: Any) -> list[UnreadableField]:
+    """Return the first entries without those that cannot be read: they only explain, and cost no instruction."""
+    readable: list[UnreadableField] = []
+    for entry in value[:MAX_UNREADABLE_FIELDS] if isinstance(value, list) else []:
+        with suppress(ValidationError):
+            readable.append(UnreadableField.model_validate(entry))
+    return readable
 
 
 class HeartbeatResponse(Schema):
@@ -204,10 +217,10 @@ class HeartbeatResponse(Schema):
     may_request_models: bool = Field(
         default=False, description="Whether the team lets machines request models.", examples=[True]
     )
-    unread_list: list[UnreadField] = Field(
+    unreadable_list: Annotated[list[UnreadableField], BeforeValidator(_select_readable)] = Field(
         default_factory=list,
-        description=f"The first {MAX_UNREAD_FIELDS} values of the heartbeat that the registry could not read; all "
+        description=f"The first {MAX_UNREADABLE_FIELDS} values of the heartbeat that the registry could not read; all "
         "others count.",
         examples=[[]],
     )
-    unread_count: int = Field(default=0, description="How many values it could not read.", examples=[0])
+    unreadable_count: Count = Field(default=0, description="How many values it could not read.", examples=[0])

@@ -15,7 +15,7 @@ MAX_REASON_LENGTH = 500
 # The number of characters of a sentence in a heartbeat, and of a short text.
 MAX_SENTENCE_LENGTH, MAX_SHORT_TEXT_LENGTH = 2000, 100
 # The maximum number of values in a heartbeat's response that the registry could not read.
-MAX_UNREAD_FIELDS = 20
+MAX_UNREADABLE_FIELDS = 20
 # The maximum number of states in one response about several models on all machines.
 MAX_STATES_IN_RESPONSE = 20_000
 

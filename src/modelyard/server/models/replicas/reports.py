@@ -17,7 +17,7 @@ from modelyard.server.models.replicas.labels import has_all_labels
 from modelyard.server.models.replicas.pins import find_pins
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.wire.agents.heartbeats import ReportedModel
-from modelyard.wire.agents.partial_reading import UnreadModel
+from modelyard.wire.agents.partial_reading import ModelOfUnreadableVersion
 from modelyard.wire.agents.values import MAX_REASON_LENGTH
 
 _states = get_table(AgentModelRow)
@@ -105,7 +105,7 @@ def compute_report_changes(
 
 def _is_about(model: ReportedModel, version: DesiredVersion) -> bool:
     """Return whether a reported state is about this version; one whose version could not be read counts for any."""
-    return isinstance(model, UnreadModel) or version.is_meant_by(model.version)
+    return isinstance(model, ModelOfUnreadableVersion) or version.is_meant_by(model.version)
 
 
 class _State(Protocol):
