@@ -14,7 +14,7 @@ from tools.repository import ROOT
 
 # The last release; set both when the next one is published (docs/release.md).
 RELEASE: Final = "0.3.0"
-COMMIT: Final = "7b96001"
+COMMIT: Final = "7b960018daca9e2347ee4e8915e0aa7ea162159b"
 
 
 class NotInstalled(Exception):

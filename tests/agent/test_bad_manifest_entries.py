@@ -93,8 +93,7 @@ def test_agent_malformed_manifest_entry_fails_only_its_model(tmp_path: Path, ove
 
 
 def test_agent_manifest_entry_of_release_0_3_0_is_placed(tmp_path: Path) -> None:
-    # Of these fields, 0.3.0 sends no version; releases before it none of them.
-    newer = {"version", "blake3_hash", "keep", "preview_sha256", "is_folder", "pin_conflict"}
+    newer = {"version", "preview_sha256", "is_folder", "pin_conflict"}
     entry = {name: value for name, value in build_entry("loras/good.pt", GOOD).items() if name not in newer}
 
     machine, result = reconcile_with_responses(tmp_path / "machine", build_manifest_response(entry))

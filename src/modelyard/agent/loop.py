@@ -160,11 +160,11 @@ class Agent:
         Ends also after the registry has asked ``_MAX_RESENDS`` times for all states again.
         """
         resends = 0
-        while self._can_report and resends < _MAX_RESENDS:
+        while self._should_report and resends < _MAX_RESENDS:
             resends += await self.poller.send_heartbeat()
 
     @property
-    def _can_report(self) -> bool:
+    def _should_report(self) -> bool:
         """Whether there are unreported states that the registry may take now."""
         status = self.status
         return status.connection.is_up and status.rejections.reason is None and status.reports.has_unreported
@@ -202,7 +202,7 @@ class Agent:
         if status.connection.is_up:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_HEARTBEAT_SECONDS):
-                    await self.poller.send_heartbeat()
+                    await self.poller.send_last_heartbeat()
         status.connection.state = "stopped"
         with suppress(OSError):
             await asyncio.to_thread(self._folder.write_status, build_snapshot(status))

@@ -5,15 +5,16 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import get_args
 
 from modelyard.agent.reconcile_result import ReconcileResult
 from modelyard.agent.reconciliation.log_deduplication import LoggedUnreadableValues
 from modelyard.agent.reconciliation.runner import ReconcileRunner
 from modelyard.agent.registry.connection import LONG_POLL_SECONDS, REFUSED_RETRY_SECONDS, RegistryCalls
-from modelyard.agent.registry.rejections import is_rejection
+from modelyard.agent.registry.rejections import HeartbeatContent, is_rejection
 from modelyard.agent.schedule import EARLY_POLL_SECONDS, Backoff, PollSchedule
 from modelyard.agent.status import AgentStatus, MachineInfo, TeamFacts
-from modelyard.agent.status_documents import build_heartbeat, build_minimal_heartbeat
+from modelyard.agent.status_documents import build_heartbeat, reduce_heartbeat
 from modelyard.agent.timers import HeartbeatTimer, wait_for_event
 from modelyard.comfyui.quoting import counted
 from modelyard.transfer.errors import TransferFailed
@@ -143,38 +144,44 @@ class RegistryPoller:
         status = self._status
         status.machine_info = await asyncio.to_thread(self._read_machine_info, status.result)
         status.measure_rate(time.monotonic())
-        if status.rejections.is_holding:
-            await self._send_minimal_heartbeat()
-            return False
-        report = status.reports.get_next_report()
-        uses = [] if status.use_log is None else status.use_log.list_unreported()
-        answer = await self._send(build_heartbeat(status, report, uses))
+        content = status.rejections.get_content()
+        report = status.reports.get_next_report() if content == "all" else status.reports.get_last_number()
+        uses = [] if status.use_log is None or content == "few_values" else status.use_log.list_unreported()
+        answer = await self._send(build_heartbeat(status, report, uses), content)
         if answer is None:
             return False
-        if status.rejections.reason is not None:
-            log.info("The registry takes what this machine reports again.")
-        status.rejections.record_acceptance()
-        status.reports.record_answer(report, resend_all=answer.resend_all)
+        # Without states, the numbers are not expected to match those of the registry.
+        resend_all = answer.resend_all and content == "all"
+        status.reports.record_answer(report, resend_all=resend_all)
         if status.use_log is not None:
-            status.use_log.record_reported(uses, resend_all=answer.resend_all)
-        has_more_uses = len(uses) == MAX_HEARTBEAT_USES
-        self._finish_heartbeat(answer, is_busy=status.reports.has_unreported or has_more_uses)
-        return answer.resend_all
+            status.use_log.record_reported(uses, resend_all=resend_all)
+        is_busy = len(uses) == MAX_HEARTBEAT_USES or (content == "all" and status.reports.has_unreported)
+        if content == "all" and not is_busy and not resend_all:
+            self._record_acceptance()
+        self._finish_heartbeat(answer, is_busy=is_busy)
+        return resend_all
 
-    async def _send_minimal_heartbeat(self) -> None:
-        """Send a heartbeat without states, whose numbers are not expected to match those of the registry."""
-        heartbeat = build_minimal_heartbeat(self._status, self._status.reports.get_last_number())
-        if (answer := await self._send(heartbeat, is_minimal=True)) is not None:
-            self._finish_heartbeat(answer, is_busy=False)
+    async def send_last_heartbeat(self) -> None:
+        """Send the status, with less in it each time that the registry refuses it for its content."""
+        rejections = self._status.rejections
+        for _ in get_args(HeartbeatContent):
+            rejected = rejections.count
+            await self.send_heartbeat()
+            if rejections.count == rejected:
+                return
 
-    async def _send(self, heartbeat: Heartbeat, *, is_minimal: bool = False) -> HeartbeatResponse | None:
-        """Send a heartbeat and record its outcome; None if it failed or was rejected."""
+    async def _send(self, heartbeat: Heartbeat, content: HeartbeatContent) -> HeartbeatResponse | None:
+        """Send a heartbeat, reduced to few values if it is to have no more, and record its outcome.
+
+        None if it failed or was rejected.
+        """
+        heartbeat = reduce_heartbeat(heartbeat) if content == "few_values" else heartbeat
         schedule = self._heartbeat_timer.schedule
         try:
             answer = await self._registry.send_heartbeat(heartbeat)
         except (Problem, TransferFailed) as failure:
             if is_rejection(failure):
-                self._record_rejection(failure, is_minimal=is_minimal)
+                self._record_rejection(failure, content)
             else:
                 self._record_failure(failure)
                 schedule.record_failure(time.monotonic())
@@ -193,7 +200,13 @@ class RegistryPoller:
         is_busy = is_busy or status.has_running_actions
         self._heartbeat_timer.schedule.record_success(time.monotonic(), answer.interval_seconds, is_busy=is_busy)
 
-    def _record_rejection(self, failure: Exception, *, is_minimal: bool) -> None:
+    def _record_acceptance(self) -> None:
+        """Record that the registry has everything that the machine reports, and log it if it refused that before."""
+        if self._status.rejections.reason is not None:
+            log.info("The registry takes what this machine reports again.")
+        self._status.rejections.record_acceptance()
+
+    def _record_rejection(self, failure: Exception, content: HeartbeatContent) -> None:
         """Record that the registry refuses what a heartbeat contains: it answers, and reconciliations go on.
 
         The reason is logged when it begins.
@@ -201,9 +214,9 @@ class RegistryPoller:
         status = self._status
         if self._record_success():
             self.poll_now()
-        known = status.rejections.reason
-        wait = status.rejections.record(failure, was_minimal=is_minimal)
-        if status.rejections.reason != known:
+        is_first = status.rejections.reason is None
+        wait = status.rejections.record(failure, content)
+        if is_first:
             log.warning("%s", status.rejections.reason)
         status.reports.start_new_series()
         self._heartbeat_timer.schedule.record_rejection(time.monotonic(), wait)

@@ -14,11 +14,16 @@ from modelyard.sync.planning.actions import HeldRemovals
 from modelyard.wire.agents.heartbeats import Heartbeat
 from modelyard.wire.uses.reports import ModelUse
 
+_FEW_VALUES = (
+    *("agent_id", "agent_labels", "agent_version", "places_folders", "is_stopping", "problem"),
+    *("removal_waiting", "removal_token", "report_series", "report_number"),
+)
+
 
 def build_heartbeat(status: AgentStatus, report: Report, uses: Sequence[ModelUse] = ()) -> Heartbeat:
     """Return the heartbeat that carries the status, a report of model states, and uses of models."""
     held, info, waiting = status.result.held, status.machine_info, status.find_waiting_reason()
-    problem, progress = status.find_problem(), status.get_progress()
+    progress = status.get_progress()
     of_team = None if status.manifest is None else status.manifest.disk_budget_bytes
     return Heartbeat(
         agent_id=status.settings.agent_id,
@@ -38,7 +43,7 @@ def build_heartbeat(status: AgentStatus, report: Report, uses: Sequence[ModelUse
         models_unloaded=status.count_states().unloaded,
         models_evicted=status.count_states().evicted,
         waiting_for=None if waiting is None else to_report_text(waiting),
-        problem=None if problem is None else to_report_text(problem),
+        problem=_build_problem(status, is_last=report.is_last),
         sync_bytes_done=None if progress is None else progress.done,
         sync_bytes_total=None if progress is None else progress.total,
         sync_seconds_left=status.seconds_left,
@@ -56,22 +61,19 @@ def build_heartbeat(status: AgentStatus, report: Report, uses: Sequence[ModelUse
     )
 
 
-def build_minimal_heartbeat(status: AgentStatus, report: Report) -> Heartbeat:
-    """Return the heartbeat while the registry refuses what the machine reports: no states, and few other values."""
-    held, reason = status.result.held, status.rejections.reason
-    return Heartbeat(
-        agent_id=status.settings.agent_id,
-        agent_labels=list(status.settings.labels),
-        agent_version=__version__,
-        places_folders=True,
-        problem=None if reason is None else to_report_text(reason),
-        is_stopping=status.is_stopping,
-        removal_waiting=0 if held is None else len(held.removals),
-        removal_token=None if held is None else held.token,
-        use_counted_since=None if status.use_log is None else status.use_log.counted_since,
-        report_series=report.series,
-        report_number=report.number,
-    )
+def reduce_heartbeat(heartbeat: Heartbeat) -> Heartbeat:
+    """Return a heartbeat of few values: by what the registry knows the machine, and what waits for a person.
+
+    The machine does not count use meanwhile, since its uses are missing.
+    """
+    return Heartbeat(**{name: getattr(heartbeat, name) for name in _FEW_VALUES})
+
+
+def _build_problem(status: AgentStatus, *, is_last: bool) -> str | None:
+    """Return what a person has to do: until the last part of a report is sent, also why the registry refuses it."""
+    reason = None if is_last else status.rejections.reason
+    problems = [problem for problem in (reason, status.find_problem()) if problem is not None]
+    return to_report_text(" ".join(problems)) if problems else None
 
 
 def build_snapshot(status: AgentStatus) -> StatusSnapshot:

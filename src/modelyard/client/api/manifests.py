@@ -15,8 +15,8 @@ from modelyard.wire.versions import MAX_VERSION
 MOST_REPORTED = 1000
 _NOT_REPORTED = "The registry's entry for it is invalid, like many others."
 
-# What registries of 0.3.0 and earlier do not send: their models have one version each. Nor may others send it one day.
-_DEFAULTS: dict[str, Any] = {"version": 1, "blake3_hash": None, "keep": False}
+# Registries of 0.3.0 send no version: each of their models has one.
+_DEFAULTS: dict[str, Any] = {"version": 1}
 
 
 @dataclass(frozen=True, slots=True)
