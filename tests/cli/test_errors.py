@@ -56,6 +56,18 @@ def test_explain_path_taken_offers_replace_and_free_path() -> None:
     assert "'loras/ink_2.safetensors'" in explanation.fix[2]
 
 
+def test_explain_path_taken_for_restored_or_moved_model_names_their_ids_and_no_file() -> None:
+    known = {"model_id": "7", "free_path": "loras/ink_2.safetensors"}
+    restoring = explain_failure(problems.ModelPathTaken("Taken.", restored_id="9", **known))
+    moving = explain_failure(problems.ModelPathTaken("Taken.", moved_id="9", **known))
+    assert restoring is not None
+    assert moving is not None
+    assert not any("FILE" in line for line in restoring.fix + moving.fix)
+    assert "modelyard edit 7 --path 'loras/ink_2.safetensors' (then: modelyard restore 9)" in restoring.fix[1]
+    assert "modelyard rm 7 (then: modelyard restore 9)" in restoring.fix[2]
+    assert moving.fix[1] == "Use another path: modelyard edit 9 --path 'loras/ink_2.safetensors'"
+
+
 def test_explain_version_conflict_names_command_that_lists_versions() -> None:
     conflict = problems.VersionConflict("Ada has uploaded version 4.", model_id="7", version=4, created_by="Ada")
     explanation = explain_failure(conflict)

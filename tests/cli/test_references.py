@@ -75,3 +75,13 @@ def test_webhook_named_like_the_id_of_another_is_not_found_by_it(signed_in: Comm
     assert set(list_ids(refused.err)) == {first, second}
     assert signed_in("webhook", "rm", first, "--yes").code == 0
     assert list_ids(signed_in("webhook", "ls", "--json").out)[:1] == [second]
+
+
+def test_team_by_name_with_a_key_of_a_team_says_that_it_acts_in_its_own(
+    signed_in: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = signed_in("key", "create", "nightly", "-q").out.strip()
+    monkeypatch.setenv("MODELYARD_TOKEN", key)
+    refused = signed_in("--team", "Studio", "ls")
+    assert refused.code == 4
+    assert "own team only" in refused.err

@@ -14,6 +14,9 @@ from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.accounts import Logout, OwnTeam
 from modelyard.wire.problems import NotAMember, Problem, Unauthenticated
 
+# Keys that act for no user, and so have no list of teams.
+_TEAM_KEYS = ("sk-", "ak-")
+
 
 def get_saved_profile(settings: ClientSettings, profiles: ProfileFile) -> Profile | None:
     """Return the profile that the settings select; None if there is none, or the settings have a token. Blocking."""
@@ -46,7 +49,8 @@ async def build_registry(
         AddressRefused: see ``get_selected_url``.
         ProfileUnreadable: see ``ProfileFile.find``.
         Problem, TransferFailed: the registry refused the request for the teams, or did not answer.
-        NotAMember: the team is given by a name that none or several of the user's teams have.
+        NotAMember: the team is given by a name that none or several of the user's teams have, or with a key that acts
+            for no user.
     """
     saved = await asyncio.to_thread(profiles.find, get_selected_url(settings))
     url = get_selected_url(settings) or (None if saved is None else saved.url)
@@ -58,6 +62,8 @@ async def build_registry(
     # The team of a profile does not apply to a token from the environment.
     profile_team = None if saved is None or settings.token else saved.team_id
     team = str(profile_team) if settings.team is None and profile_team else settings.team
+    if team is not None and parse_id(team) is None and (settings.token or "").startswith(_TEAM_KEYS):
+        raise NotAMember(f"A key acts in its own team only, whose name it cannot look up. Leave out the team '{team}'.")
     if team is not None and parse_id(team) is None:
         team = str((await _load_team(RegistryApi(url, token_source), team)).id)
     return RegistryApi(url, token_source, team, retry_seconds=retry_seconds, notify=notify)

@@ -94,6 +94,7 @@ def test_change_path_to_taken_one_returns_409_and_changes_nothing(team: ApiCalle
     refused = team.put(f"/models/{model_id}", display_name="lost?", model_path="loras/TAKEN.safetensors")
     problem = refused.json()
     assert (refused.status_code, problem["error_code"], problem["model_id"]) == (409, "model_path_taken", other_id)
+    assert problem["moved_id"] == model_id
     assert team.get(f"/models/{model_id}").json()["display_name"] == "ink.safetensors"
 
 

@@ -54,7 +54,7 @@ def test_restore_model_at_taken_path_returns_409_until_the_path_is_free(team: Ap
     refused = team.post(f"/models/{model_id}/restore")
     problem = refused.json()
     assert (refused.status_code, problem["error_code"], problem["model_id"]) == (409, "model_path_taken", new)
-    assert problem["free_path"] == "loras/ink_2.safetensors"
+    assert (problem["free_path"], problem["restored_id"]) == ("loras/ink_2.safetensors", model_id)
     team.delete(f"/models/{new}")
     assert team.post(f"/models/{model_id}/restore").status_code == 200
 

@@ -60,7 +60,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     ),
     problems.TeamHeaderMalformed: (REFUSED, ("Select a team: modelyard team switch NAME",)),
     problems.NotAMember: (REFUSED, ("List your teams: modelyard team ls", "Select one: modelyard team switch NAME")),
-    problems.RoleTooLow: (REFUSED, ("Ask an admin or the owner of the team. To see your role: modelyard whoami",)),
+    problems.RoleTooLow: (REFUSED, ("See your role: modelyard whoami",)),
     problems.KeyNotAllowed: (REFUSED, ("Sign in with your account instead: modelyard login URL EMAIL",)),
     problems.OwnerStays: (REFUSED, ("Make another member the owner first: modelyard team transfer MEMBER",)),
     problems.KeysWouldStop: (
@@ -101,8 +101,11 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         REFUSED,
         (
             "Show the model that is there: modelyard show {model_id}",
-            "Upload yours as its next version: modelyard push --replace FILE",
-            "Or keep both: modelyard push --path '{free_path}' FILE",
+            "Upload yours as its next version: modelyard push --replace {FILE}",
+            "Or keep both: modelyard push --path '{free_path}' {FILE}",
+            "Move that one: modelyard edit {model_id} --path '{free_path}' (then: modelyard restore {restored_id})",
+            "Or remove it: modelyard rm {model_id} (then: modelyard restore {restored_id})",
+            "Use another path: modelyard edit {moved_id} --path '{free_path}'",
         ),
     ),
     problems.VersionConflict: (
@@ -199,7 +202,14 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         ),
     ),
     transfer_errors.BadResponse: (UNREACHABLE, ()),
-    transfer_errors.DigestMismatch: (BYTES_WRONG, ()),
+    transfer_errors.DigestMismatch: (
+        BYTES_WRONG,
+        (
+            "Run the same command again. If that fails too, the file is damaged at the registry or on the way from it.",
+            "The registry reads its files again regularly: modelyard show MODEL says whether this one is damaged.",
+            "If it is, ask who pushed it to push it again: modelyard push FILE",
+        ),
+    ),
     transfer_errors.TargetExists: (REFUSED, ("Replace it: modelyard pull --force MODEL",)),
     transfer_errors.OtherFilesInFolder: (REFUSED, ()),
     transfer_errors.TransferFailed: (OTHER, ()),
@@ -263,6 +273,8 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
 def _format_fix(fix: str, facts: Mapping[str, Any]) -> str | None:
     """Fill a remedy from the facts; None if a fact is missing. ``retry_in`` is ``retry_after`` as a duration."""
     known = {name: value for name, value in facts.items() if value is not None}
+    if known.keys().isdisjoint(("moved_id", "restored_id")):
+        known["FILE"] = "FILE"  # the command was about a file
     if isinstance(seconds := known.get("retry_after"), int | float):
         known["retry_in"] = format_duration(seconds)
     try:

@@ -14,7 +14,7 @@ from modelyard.server.http.params import parse_uuid
 from modelyard.server.models.details import OVERRIDES, update_details
 from modelyard.server.models.listing.tags import replace_tag_rows, update_tag_rows
 from modelyard.server.models.paths import (
-    build_path_taken,
+    build_path_occupied,
     check_folder_paths,
     check_model_type,
     check_no_folder_overlaps,
@@ -229,7 +229,7 @@ def _set_path(session: Session, model: ModelRow) -> None:
     with session.no_autoflush:
         holder = find_model_at_path(session, model.team_id, path)
         if holder is not None and holder.id != model.id:
-            raise build_path_taken(session, holder, path, model.file_hash)
+            raise build_path_occupied(session, holder, path, model)
         check_no_folder_overlaps(session, model.team_id, path, is_folder=model.is_folder, model_id=model.id)
         if model.is_folder:
             check_folder_paths(session, model, path)
@@ -300,7 +300,7 @@ def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelR
     path = validate_model_path(model.model_type, model.model_path)
     holder = find_model_at_path(session, team.team_id, path)
     if holder is not None:
-        raise build_path_taken(session, holder, path, model.file_hash)
+        raise build_path_occupied(session, holder, path, model)
     check_no_folder_overlaps(session, team.team_id, path, is_folder=model.is_folder, model_id=model.id)
     model.deleted_at = None
     model.etag_counter += 1

@@ -125,6 +125,22 @@ def build_path_taken(
     )
 
 
+def build_path_occupied(
+    session: Session, holder: ModelRow, path: ModelPath, model: ModelRow
+) -> problems.ModelPathTaken:
+    """Build the problem for a model that exists, or is in the trash, and that cannot be moved to a path of ``holder``.
+
+    Its facts are the holder, the model and a free path.
+    """
+    return problems.ModelPathTaken(
+        f"'{holder.model_path}' is taken by another model. Move or remove that one, or use another path.",
+        model_id=str(holder.id),
+        model_path=holder.model_path,
+        free_path=_find_free_path(session, holder.team_id, path),
+        **{"moved_id" if model.deleted_at is None else "restored_id": str(model.id)},
+    )
+
+
 def _find_free_path(session: Session, team_id: UUID, path: ModelPath) -> str | None:
     """Return the same path with ``_2``, ``_3``, … below ``MAX_SUGGESTIONS`` before its extension.
 

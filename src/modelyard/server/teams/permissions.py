@@ -174,4 +174,6 @@ def check_grant(caller: Caller, role: Role) -> None:
 
 def build_role_too_low_problem(needed: Role) -> RoleTooLow:
     """Build the problem for a user whose role is below ``needed``."""
+    if needed == Role.OWNER:
+        return RoleTooLow("Only the owner of the team can do this. Ask the owner.", needed_role=str(needed))
     return RoleTooLow(f"This needs the role '{needed}' or higher. Ask an admin of the team.", needed_role=str(needed))
