@@ -4,7 +4,7 @@ from modelyard.wire.problems.base import Problem
 
 
 class ModelPathTaken(Problem):
-    """Another model of the team uses this path. Facts: both hashes, the id of that model, a free path."""
+    """Another model of the team uses this path. Facts: ids of the models, both hashes of a file, a free path."""
 
     status, slug, title = 409, "model-path-taken", "This model path is taken"
 
