@@ -1,6 +1,5 @@
 """Models of many files are found and sorted by the size that is shown: that of all their files."""
 
-
 from typing import Any
 
 import pytest
