@@ -59,8 +59,10 @@ class UnverifiedTeam:
 
     def new_verifier(self, **options: Any) -> Verifier:
         """Return a verifier that shares no state with the first, like that of another process."""
+        resources = self.resources
         return Verifier(
-            self.resources.database, self.resources.store, self.resources.capabilities, self.metrics, **options
+            *(resources.database, resources.store, resources.capabilities, self.metrics, resources.recheck_requests),
+            **options,
         )
 
     def send(self, content: bytes, owner: ApiCaller | None = None) -> str:

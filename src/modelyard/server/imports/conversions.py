@@ -16,6 +16,7 @@ from modelyard.server.inspection.conversion import ConversionPlan, plan_conversi
 from modelyard.server.inspection.readers import Reader
 from modelyard.server.inspection.sandbox import SandboxFailed, log_failure, never_stop
 from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.objects.recheck_requests import record_wrong_bytes
 from modelyard.server.models.operations import find_model
 from modelyard.server.models.paths import find_model_at_path, validate_model_path
 from modelyard.server.models.tables import ModelRow, ModelVersionRow, find_shown_version
@@ -273,7 +274,7 @@ def _check_undamaged(objects: ObjectChecks, source: StoredSource, raise_if_stopp
     """
     if source.compute_sha256(raise_if_stopped) == source.blob.sha256:
         return
-    objects.request_recheck(source.blob)
+    record_wrong_bytes(objects.database, source.blob)
     raise problems.ConversionRefused(
         "The stored file is damaged. It was not converted: push the original file again, then convert it.",
         found="damaged content",

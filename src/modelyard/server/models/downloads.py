@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard.server.http.paging import Order, Page, build_cursor_error, list_page
-from modelyard.server.models.objects.checks import ObjectChecks
+from modelyard.server.models.objects.checks import ObjectCheck, ObjectChecks
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.versions.access import build_model_damaged, find_readable_model, get_readable_version
 from modelyard.server.storage.blob_store import SignedRequest
@@ -21,8 +21,6 @@ from modelyard.wire.schemas import PageMeta
 from modelyard.wire.versions import MAX_VERSION
 
 GET_URL_LIFETIME = timedelta(minutes=15)
-# If an object is damaged and the team has an intact copy, the model changes to that copy, which is checked next.
-_MAX_CHECKS = 3
 # With the version first, so that the cursor of a page has it.
 _IN_ORDER = Order((FolderFileRow.number, FolderFileRow.position))
 
@@ -45,35 +43,21 @@ def presign_download(objects: ObjectChecks, team: TeamContext, model_id: UUID, n
         ModelIsFolder: it has many files.
         ModelNotVerified: verification is not done yet.
         ModelDamaged: the stored content is wrong or missing, as this check or an earlier one showed.
-        StoreUnavailable: see ``ObjectChecks.is_intact``.
+        StoreUnavailable: see ``ObjectChecks.check``.
         Unavailable: the stored objects changed during each of three checks.
     """
-    model, blob = find_intact_version(objects, team, model_id, number)
+    (model, blob), doubtful = objects.check_until_undamaged(
+        lambda: _get_verified_version(objects, team, model_id, number)
+    )
     file_name = model.model_path.rsplit("/", 1)[-1]
     request = objects.store.presign_download(blob.store_key, file_name, blob.sha256, GET_URL_LIFETIME)
-    return Download(request, objects.is_doubtful(blob))
-
-
-def find_intact_version(
-    objects: ObjectChecks, team: TeamContext, model_id: UUID, number: int | None
-) -> tuple[ModelRow, BlobRow]:
-    """Return a model, and the blob of a version of it whose stored object passes the checks; mark a damaged one.
-
-    Raises:
-        ModelNotFound, VersionNotFound, ModelIsFolder, ModelNotVerified, ModelDamaged, StoreUnavailable, Unavailable:
-            see ``presign_download``.
-    """
-    for _ in range(_MAX_CHECKS):
-        model, blob = _get_verified_version(objects, team, model_id, number)
-        if objects.is_intact(blob):
-            return model, blob
-    raise problems.Unavailable("The stored content of this model is changing. Try again.", retry_after=2)
+    return Download(request, bool(doubtful))
 
 
 def _get_verified_version(
     objects: ObjectChecks, team: TeamContext, model_id: UUID, number: int | None
-) -> tuple[ModelRow, BlobRow]:
-    """Return a model, and the blob of a verified version of it that the caller may download.
+) -> tuple[tuple[ModelRow, BlobRow], list[BlobRow]]:
+    """Return a model with the blob of a verified version of it that the caller may download, and that blob to check.
 
     Raises:
         ModelNotFound, VersionNotFound, ModelIsFolder, ModelNotVerified, ModelDamaged: see ``presign_download``.
@@ -89,7 +73,7 @@ def _get_verified_version(
             files_path=build_files_path(model.id),
         )
     check_is_verified(version)
-    return model, blob
+    return (model, blob), [blob]
 
 
 def check_is_verified(version: ModelVersionRow) -> None:
@@ -156,10 +140,8 @@ def presign_files(
         version = get_readable_version(session, team, model, model.shown_version if number is None else number)
         check_is_verified(version)
         files, meta = _load_files(session, model, version, page)
-    for file in files:
-        if not objects.is_intact(file.blob):
-            raise build_model_damaged(f"'{file.path}' is missing or damaged. Push the folder again to repair it.")
-    return FilesPage(version.number, version.file_hash, [_presign(objects, file) for file in files], meta)
+    presigned = [_check_and_presign(objects, file) for file in files]
+    return FilesPage(version.number, version.file_hash, presigned, meta)
 
 
 def _find_version_number(page: Page, number: int | None) -> int | None:
@@ -200,8 +182,16 @@ def _load_files(
     return [_StoredFile(row[0], row[1]) for row in rows], meta
 
 
-def _presign(objects: ObjectChecks, file: _StoredFile) -> DownloadableFile:
-    """Return a file with its presigned request."""
+def _check_and_presign(objects: ObjectChecks, file: _StoredFile) -> DownloadableFile:
+    """Return a file with its presigned request.
+
+    Raises:
+        ModelDamaged: its object is missing or damaged.
+        StoreUnavailable: see ``ObjectChecks.check``.
+    """
     blob, name = file.blob, file.path.rpartition("/")[2]
+    check = objects.check(blob)
+    if check is ObjectCheck.DAMAGED:
+        raise build_model_damaged(f"'{file.path}' is missing or damaged. Push the folder again to repair it.")
     request = objects.store.presign_download(blob.store_key, name, blob.sha256, GET_URL_LIFETIME)
-    return DownloadableFile(file.path, blob.size, blob.sha256, request, objects.is_doubtful(blob))
+    return DownloadableFile(file.path, blob.size, blob.sha256, request, check is ObjectCheck.DOUBTFUL)

@@ -60,7 +60,8 @@ def _build_verification(resources: Resources, metrics: Metrics) -> list[Job]:
     workers = resources.settings.verification_workers
     if workers == 0:
         return []
-    verifier = Verifier(resources.database, resources.store, resources.capabilities, metrics, workers=workers)
+    database, store, requests = resources.database, resources.store, resources.recheck_requests
+    verifier = Verifier(database, store, resources.capabilities, metrics, requests, workers=workers)
     return [
         Job("verification", 1.0, verifier.verify_next, threads=workers, stop=verifier.stop, wakes_on=BLOB_PENDING),
     ]

@@ -1,7 +1,7 @@
 """Operations on uploads and blobs: open an upload within the team's limits, find and insert blobs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.server import revisions
 from modelyard.server.database.base import new_id, now
-from modelyard.server.database.session import get_table, insert_rows
+from modelyard.server.database.session import get_table, insert_rows, split_ids
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest, is_storage_key
 from modelyard.server.teams.context import TeamContext
@@ -371,6 +371,16 @@ def find_trusted_blob(session: Session, team_id: UUID, sha256: str, size: int) -
     """Return a verified blob of the team with this hash and size that is not doubtful, or None."""
     blob = find_verified_blob(session, team_id, sha256, size)
     return None if blob is None or blob.is_doubtful else blob
+
+
+def list_trusted_blobs(session: Session, team_id: UUID, contents: Collection[tuple[str, int]]) -> list[BlobRow]:
+    """Return the team's verified blobs with these contents, each a SHA-256 and a size, that are not doubtful."""
+    found = list[BlobRow]()
+    for part in split_ids(sorted({sha256 for sha256, _ in contents})):
+        is_verified = BlobRow.team_id == team_id, BlobRow.sha256.in_(part), BlobRow.verification == "verified"
+        blobs = session.scalars(select(BlobRow).where(*is_verified)).all()
+        found += [blob for blob in blobs if (blob.sha256, blob.size) in contents and not blob.is_doubtful]
+    return found
 
 
 def find_verified_size(session: Session, team_id: UUID, sha256: str) -> int | None:

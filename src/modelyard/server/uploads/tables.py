@@ -18,7 +18,9 @@ PENDING = text("verification = 'pending'")
 PENDING_ORDER = "team_id", "person_id", "tries", "created_at"
 FAILED = text("verification = 'failed'")
 RECHECK = text("recheck_since IS NOT NULL")
-# See ``BlobRow.is_doubtful``.
+# As ``stored_version``: no object has it.
+NO_VERSION = ""
+# ``BlobRow.is_doubtful`` in SQL.
 DOUBTFUL = text("verification = 'verified' AND recheck_since IS NOT NULL AND stored_version IS NOT NULL")
 # The release of the inspection whose results are stored. Raised when it finds more in a file: files that were inspected
 # by an older one are inspected again, see ``verification.reinspection``.
@@ -82,9 +84,11 @@ class BlobRow(Row):
     )  # attempts in a row that had no result: the store did not answer, or the inspection failed
     checked_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]  # for the first time; stays if the content is damaged later
-    # ``StoredObject.version`` of the object at its last successful verification; None if an older release verified it.
+    # ``StoredObject.version`` of the object at its last successful verification; None if an older release verified it,
+    # ``NO_VERSION`` if a reader has found other bytes since.
     stored_version: Mapped[str | None]
-    recheck_since: Mapped[datetime | None]  # the object has another version now: it is verified again before others
+    # The object has another version now, or other bytes: it is verified again, in the order of this time.
+    recheck_since: Mapped[datetime | None]
     unused_since: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -93,7 +97,8 @@ class BlobRow(Row):
         """Whether the object may have other bytes than the verified ones: it was changed, or a reader found others.
 
         It is served until the next verification has decided, but new bytes of the content are preferred to it. An
-        object whose version an older release did not record is not doubtful by that.
+        object whose version an older release did not record is doubtful only if a reader has found other bytes. In SQL
+        it is ``DOUBTFUL``.
         """
         return self.verification == "verified" and self.recheck_since is not None and self.stored_version is not None
 

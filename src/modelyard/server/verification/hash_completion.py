@@ -17,7 +17,7 @@ from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError
 from modelyard.server.storage.byte_ranges import check_store_answers
 from modelyard.server.storage.digest import ObjectHasher, ReadStopped
 from modelyard.server.uploads.content_hashes import ContentHasher, ContentHashes
-from modelyard.server.uploads.tables import UNHASHED, BlobRow
+from modelyard.server.uploads.tables import NO_VERSION, UNHASHED, BlobRow
 
 # After this time a blob that could not be read, or was not what it should be, is tried again.
 RETRY_PAUSE = timedelta(hours=1)
@@ -80,7 +80,9 @@ class HashCompleter:
             check_store_answers(self._store)
             return _postpone(blob, error.detail)
         if hashes.sha256 != blob.sha256:
-            return _postpone(blob, "its bytes are not those that were verified", is_suspect=True)
+            return _postpone(blob, "its bytes are not those that were verified", is_suspect=True) | {
+                "stored_version": NO_VERSION
+            }
         return {"autov1": hashes.autov1, "autov3": hashes.autov3, "crc32": hashes.crc32, "hash_retry_at": None}
 
     def _compute(self, blob: BlobRow) -> ContentHashes:

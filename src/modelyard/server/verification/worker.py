@@ -64,12 +64,13 @@ class Verifier:
         store: BlobStore,
         capabilities: StoreCapabilities,
         metrics: Metrics,
+        recheck_requests: RecheckRequests,
         *,
         workers: int = 1,
         life: timedelta = LEASE_LIFE,
     ) -> None:
         self._database, self._store, self._capabilities, self._metrics = database, store, capabilities, metrics
-        self._objects = ObjectChecks(database, store, metrics, RecheckRequests())
+        self._objects = ObjectChecks(database, store, metrics, recheck_requests)
         self._life = life
         # One team may occupy all workers but one: if its reads stall, the last one serves other teams.
         most = max(workers - 1, 1)
@@ -192,9 +193,8 @@ class Verifier:
         while True:
             try:
                 # The object is discarded if the team has the same content already: only if that is not damaged.
-                self._objects.check_blobs_with_content(
-                    leased.blob.team_id, leased.blob.sha256, leased.blob.size, wait_for_store=True
-                )
+                content = leased.blob.sha256, leased.blob.size
+                self._objects.check_contents(leased.blob.team_id, {content}, wait_for_store=True)
                 return record_result(self._database, leased, examination)
             except (Unavailable, StoreUnavailable):
                 if time.monotonic() > deadline or self._stopping.wait(1.0):

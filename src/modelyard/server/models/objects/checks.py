@@ -3,6 +3,9 @@
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from enum import Enum
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,17 +14,29 @@ from modelyard.server.database.session import Database
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.models.objects.damage import DamageRecorder, find_damage
 from modelyard.server.models.objects.known_failures import KnownFailures
-from modelyard.server.models.objects.recheck_requests import RecheckRequests
+from modelyard.server.models.objects.recheck_requests import RecheckRequests, request_rechecks
 from modelyard.server.models.versions.access import build_model_damaged
 from modelyard.server.storage.blob_store import BlobStore, StoredObject, StoreError
 from modelyard.server.storage.stat_cache import CACHE_SECONDS, MAX_ENTRIES, StatCache, StatUnavailable
 from modelyard.server.uploads.content_states import ObjectStateChanged
-from modelyard.server.uploads.operations import find_verified_blob
+from modelyard.server.uploads.operations import list_trusted_blobs
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
 
-# A team has several verified blobs of one content only if an older release created them.
-_MAX_COPIES = 3
+# Rounds in which each time a damaged object was replaced by a copy.
+_MAX_ROUNDS = 3
+Loaded = TypeVar("Loaded")
+
+
+class ObjectCheck(Enum):
+    """What a check has found: the object that was verified, one that may have other bytes (see ``is_doubtful``), none.
+
+    An object without a recorded version counts as the verified one, unless a reader has found other bytes in it.
+    """
+
+    INTACT = "intact"
+    DOUBTFUL = "doubtful"
+    DAMAGED = "damaged"
 
 
 class ObjectChecks:
@@ -29,7 +44,7 @@ class ObjectChecks:
 
     A blob whose object is missing or has another size is marked as damaged. An object that was written again, or whose
     version was not recorded (by an older release), is served, and its verification is requested again. With a
-    ``stat_cache``, ``is_intact`` asks the store through it. Objects in a bucket without a recorded version are not
+    ``stat_cache``, ``check`` asks the store through it. Objects in a bucket without a recorded version are not
     verified again, since reading them may cost money.
     """
 
@@ -57,16 +72,16 @@ class ObjectChecks:
                 if self._stat_cache is not None:
                     self._stat_cache.invalidate(change.store_key)
 
-    def is_intact(self, blob: BlobRow, *, is_cached: bool = True) -> bool:
-        """Return whether a verified blob's object may be served, without reading it; mark the blob as damaged if not.
+    def check(self, blob: BlobRow, *, use_cache: bool = True) -> ObjectCheck:
+        """Check a verified blob's object without reading it; mark the blob as damaged, or request a verification.
 
-        Returns True if the store does not answer in time: an outage is no damage. Without ``is_cached``, an answer that
-        the cache has is not used.
+        An outage is no damage: while the store does not answer in time, the object counts as present. Without
+        ``use_cache``, an answer that the cache has is not used.
 
         Raises:
             StoreUnavailable: several objects in a row are missing, so the store itself may be.
         """
-        if self._stat_cache is not None and not is_cached:
+        if self._stat_cache is not None and not use_cache:
             self._stat_cache.invalidate(blob.store_key)
         try:
             stored = (
@@ -75,50 +90,50 @@ class ObjectChecks:
                 else self._stat_quickly(blob.store_key)
             )
         except StatUnavailable:
-            return True
+            return ObjectCheck.DOUBTFUL if blob.is_doubtful else ObjectCheck.INTACT
         return self._record_check(blob, stored)
 
-    def request_recheck(self, blob: BlobRow) -> None:
-        """Request a new verification of a blob whose bytes were read and found to be others."""
-        self._recheck_requests.add(blob)
+    def check_until_undamaged(
+        self, load: Callable[[], tuple[Loaded, Sequence[BlobRow]]], *, use_cache: bool = True
+    ) -> tuple[Loaded, list[BlobRow]]:
+        """Load blobs, and check all of them; return what was loaded with them, and which of them are doubtful.
 
-    def is_doubtful(self, blob: BlobRow) -> bool:
-        """Return whether a blob is doubtful (see ``BlobRow.is_doubtful``), or was found to be since it was loaded."""
-        return blob.is_doubtful or (blob.stored_version is not None and self._recheck_requests.has(blob))
-
-    def record_doubts(self, team_id: UUID) -> None:
-        """Write a team's requested verifications to the database, so that the blobs are doubtful for all from now on.
+        A damaged object of which the team has an intact copy is replaced by that copy, so the blobs are loaded and
+        checked again then.
 
         Raises:
+            StoreUnavailable: see ``check``.
+            Unavailable: the stored objects changed during each of ``_MAX_ROUNDS``.
+        """
+        for _ in range(_MAX_ROUNDS):
+            loaded, blobs = load()
+            checks = [(self.check(blob, use_cache=use_cache), blob) for blob in blobs]
+            if all(check is not ObjectCheck.DAMAGED for check, _ in checks):
+                return loaded, [blob for check, blob in checks if check is ObjectCheck.DOUBTFUL]
+        raise problems.Unavailable("The stored content of this model is changing. Try again.", retry_after=2)
+
+    def check_contents(self, team_id: UUID, contents: Collection[tuple[str, int]], *, wait_for_store: bool) -> None:
+        """Check the objects of the team's verified blobs with these contents, each a SHA-256 and a size.
+
+        Damaged and changed ones are marked as such in the database, so that a new upload can replace them. The cache
+        is not used: on an outdated answer, the upload that repairs an object would be discarded. A caller that would
+        discard it passes ``wait_for_store``; without it, the check ends silently if the store does not answer in time.
+
+        Raises:
+            StoreUnavailable: see ``check``; with ``wait_for_store`` also if the store does not answer.
             Unavailable: the database does not answer.
         """
-        self._recheck_requests.flush(self.database, team_id)
-
-    def check_blobs_with_content(self, team_id: UUID, sha256: str, size: int, *, wait_for_store: bool) -> None:
-        """Check the objects of the team's verified blobs of this content, until one is intact and not doubtful.
-
-        Damaged and doubtful blobs are marked as such, so that a new upload can replace them. At most ``_MAX_COPIES``
-        are checked. The cache is not used: on an outdated answer, the upload that repairs an object would be discarded.
-        A caller that would discard it passes ``wait_for_store``; without it, the check ends silently if the store does
-        not answer in time.
-
-        Raises:
-            StoreUnavailable: see ``is_intact``; with ``wait_for_store`` also if the store does not answer.
-            Unavailable: see ``record_doubts``.
-        """
-        for _ in range(_MAX_COPIES):
-            with self.database.reading() as session:
-                blob = find_verified_blob(session, team_id, sha256, size)
-            if blob is None or blob.is_doubtful:
-                return
+        with self.database.reading() as session:
+            blobs = list_trusted_blobs(session, team_id, contents)
+        changed = list[UUID]()
+        for blob in blobs:
             try:
                 stored = self.store.stat(blob.store_key) if wait_for_store else self._stat_quickly(blob.store_key)
             except StatUnavailable:
-                return
-            if self._record_check(blob, stored):
-                if not self.is_doubtful(blob):
-                    return
-                self.record_doubts(team_id)
+                break
+            if self._record_check(blob, stored) is ObjectCheck.DOUBTFUL:
+                changed.append(blob.id)
+        request_rechecks(self.database, team_id, changed)
 
     def check_before_sending(self, key: str, stored: StoredObject | None) -> None:
         """Check the object of a key before its content is sent; ``stored`` describes the open file, None if missing.
@@ -130,7 +145,7 @@ class ObjectChecks:
         Raises:
             ModelDamaged: it is missing or has another size than the verified one, or its blob was marked as failed
                 before.
-            StoreUnavailable: see ``is_intact``.
+            StoreUnavailable: see ``check``.
         """
         failure = self._failures.find(key)
         if failure is None and stored is not None and self._recent.has(key, stored):
@@ -141,7 +156,8 @@ class ObjectChecks:
             if failure is not None:
                 raise build_model_damaged("its stored file is missing or corrupt.") from None
             return
-        if blob is not None and blob.verification == "verified" and not self._record_check(blob, stored):
+        is_verified = blob is not None and blob.verification == "verified"
+        if blob is not None and is_verified and self._record_check(blob, stored) is ObjectCheck.DAMAGED:
             blob = self._find_blob(key)
         if blob is not None and blob.verification == "failed":
             self._failures.add(key)
@@ -162,20 +178,20 @@ class ObjectChecks:
         except (StoreError, OSError) as error:
             raise StatUnavailable(str(error)) from error
 
-    def _record_check(self, blob: BlobRow, stored: StoredObject | None) -> bool:
-        """Return whether an object is intact; mark its blob as damaged if not, request verification if changed."""
+    def _record_check(self, blob: BlobRow, stored: StoredObject | None) -> ObjectCheck:
+        """Return what an object is; mark its blob as damaged, or request a verification if it was changed."""
         damage = find_damage(blob, stored)
         if damage is not None:
             self._recorder.record(blob, damage)
             if self._stat_cache is not None:
                 # The blob may have been marked before: then nothing is announced.
                 self._stat_cache.invalidate(blob.store_key)
-            return False
+            return ObjectCheck.DAMAGED
         self._recorder.note_present()
-        is_trusted = blob.stored_version is None and self.store.is_remote
-        if stored is not None and stored.version != blob.stored_version and not is_trusted:
+        is_changed = stored is not None and blob.stored_version not in (None, stored.version)
+        if is_changed or (blob.stored_version is None and not self.store.is_remote):
             self._recheck_requests.add(blob)
-        return True
+        return ObjectCheck.DOUBTFUL if is_changed or blob.is_doubtful else ObjectCheck.INTACT
 
     def _find_blob(self, key: str) -> BlobRow | None:
         """Return the blob whose object has this key, or None."""

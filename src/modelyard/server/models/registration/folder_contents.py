@@ -90,8 +90,7 @@ def load_folder(
     files = load_manifest(objects.store, content, new, path)
     with objects.database.reading() as session:
         uploads_by_key = load_uploads(session, team, file_list)
-    for sha256, size in {(file.sha256, file.size) for file in files}:
-        objects.check_blobs_with_content(team.team_id, sha256, size, wait_for_store=True)
+    objects.check_contents(team.team_id, {(file.sha256, file.size) for file in files}, wait_for_store=True)
     checked = check_contents(objects.store, files, file_list, uploads_by_key)
     manifest = replace(content, metadata=asdict(ModelMetadata("folder")))
     return complete_content(objects.store, loaded, manifest), checked

@@ -49,15 +49,15 @@ def presign_upload(
         RoleTooLow: the registration would change a model that the caller may not change; see ``decide_registration``.
         ModelNotFound, InvalidRequest: the model to replace does not exist, or the request has another path.
         QuotaExceeded, TooManyUploads, StorageFull: see ``open_upload``.
-        StoreUnavailable: see ``ObjectChecks.is_intact``.
+        StoreUnavailable: see ``ObjectChecks.check``.
     """
     path = validate_model_path(new.model_type, new.model_path)
     if new.is_folder:
         check_folder_upload(path, new.file_name)
     free_bytes = objects.store.get_free_bytes()
     if new.file_hash is not None:
-        sha256 = strip_hash_prefix(new.file_hash)
-        objects.check_blobs_with_content(team.team_id, sha256, new.file_size, wait_for_store=False)
+        content = strip_hash_prefix(new.file_hash), new.file_size
+        objects.check_contents(team.team_id, {content}, wait_for_store=False)
     with objects.database.writing(team.team_id) as session:
         check_model_type(session, team.team_id, new.model_type)
         _check_target(session, team, path, new)
@@ -125,7 +125,8 @@ def register_model(
     if new.file_list is not None and derived_from is not None:
         raise problems.InvalidRequest.for_field("file_list", "A converted file is no folder")
     # Without this check, an upload that could repair a damaged object would be discarded as already stored.
-    objects.check_blobs_with_content(team.team_id, strip_hash_prefix(new.file_hash), new.file_size, wait_for_store=True)
+    content_key = strip_hash_prefix(new.file_hash), new.file_size
+    objects.check_contents(team.team_id, {content_key}, wait_for_store=True)
     with objects.database.reading() as session:
         loaded = load_upload(session, team, new.storage_key)
         if loaded.upload.registered_at is None:

@@ -127,8 +127,8 @@ def activate_version(session: Session, team: TeamContext, model_id: UUID, number
         return
     if has_doubtful_content(session, version):
         raise problems.ModelNotVerified(
-            "A stored file of this version was changed after its verification, and is verified again now. Try again in"
-            " a minute, or push the same file or folder again.",
+            "A stored file of this version was changed since its verification and waits to be read again. Try again "
+            "later, or push the file or folder as a new version.",
             verification="pending",
         )
     facts = {"version": number, "before": model.current_version, "model_path": model.model_path}
