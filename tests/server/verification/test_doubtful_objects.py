@@ -251,12 +251,38 @@ def test_push_whose_doubtful_object_turns_out_intact_first_keeps_that_one(unveri
     assert (unverified.blob(model_id).id, count_blobs(unverified)) == (before.id, 1)
 
 
-def test_register_stored_content_whose_object_was_changed_since_presign_succeeds(unverified: UnverifiedTeam) -> None:
+@pytest.mark.parametrize("replaces", [False, True])
+def test_register_stored_content_whose_object_was_changed_since_presign_asks_for_the_upload(
+    unverified: UnverifiedTeam, replaces: bool
+) -> None:
     model_id = register_verified(unverified)
-    ticket = unverified.owner.presign(CONTENT, "loras/more.safetensors", file_hash=hash_of(CONTENT)).json()
+    other_id = register_verified(unverified, OTHER, "loras/other.safetensors")
+    path, changed = ("loras/other.safetensors", {"replaces": other_id}) if replaces else ("loras/more.safetensors", {})
+    ticket = unverified.owner.presign(CONTENT, path, file_hash=hash_of(CONTENT), **changed).json()
+    assert ticket["already_stored"]
     replace_stored_object(unverified.resources, unverified.blob(model_id).store_key, CONTENT)
-    body = unverified.owner.new_model(CONTENT, "loras/more.safetensors", storage_key=ticket["storage_key"])
-    assert unverified.owner.post("/models", **body).status_code == 201
+    body = unverified.owner.new_model(CONTENT, path, storage_key=ticket["storage_key"], **changed)
+    assert unverified.owner.post("/models", **body).json()["error_code"] == "upload_incomplete"
+    assert unverified.download(other_id) == OTHER
+    assert not is_presigned_as_stored(unverified)
+
+
+def test_garbage_collection_keeps_a_replacement_that_is_not_verified_yet(unverified: UnverifiedTeam) -> None:
+    model_id = register_verified(unverified)
+    broken = unverified.blob(model_id).store_key
+    break_object(unverified, broken)
+    unverified.register(CONTENT, INK)
+    resources = unverified.resources
+    for _ in range(2):
+        collect_garbage(
+            resources.database,
+            resources.store,
+            resources.settings,
+            RunOptions(RunOptions().grace * 0, is_thorough=True),
+        )
+    unverified.verify_all()
+    assert unverified.blob(model_id).store_key != broken
+    assert unverified.download(model_id) == CONTENT
 
 
 def test_activate_version_with_changed_object_returns_409_until_it_is_known_to_be_good(

@@ -119,6 +119,7 @@ def build_uploading_condition(after_run: CollectionRun | None) -> ColumnElement[
 def _is_unreferenced(after_run: CollectionRun | None = None) -> ColumnElement[bool]:
     """Build the condition that no version, in the trash or not, no file of one and no open upload references a blob.
 
+    A pending one is in use too: once it is verified, it may replace a doubtful blob.
     With ``after_run``, as it will be after that run has removed what has expired, except by the retention of versions.
     """
     versions = select(ModelVersionRow.model_id).where(ModelVersionRow.blob_id == BlobRow.id)
@@ -128,7 +129,8 @@ def _is_unreferenced(after_run: CollectionRun | None = None) -> ColumnElement[bo
         remains = build_remaining_condition(after_run)
         versions = versions.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(remains)
         files = files.join(ModelRow, ModelRow.id == ModelVersionRow.model_id).where(remains)
-    return ~versions.exists() & ~files.exists() & ~build_uploading_condition(after_run)
+    is_pending = BlobRow.verification == "pending"
+    return ~is_pending & ~versions.exists() & ~files.exists() & ~build_uploading_condition(after_run)
 
 
 def list_blobs_of_versions(session: Session, condition: ColumnElement[bool]) -> list[UUID]:

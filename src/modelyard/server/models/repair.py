@@ -74,6 +74,7 @@ def repair_damaged_versions(session: Session, blob: BlobRow, actor: audit.Actor)
         _repair(session, version, blob, actor)
     for folder in session.scalars(_DAMAGED_FOLDERS, values).all():
         folder.blob_id = blob.id
+    blob.unused_since = None
     repair_folder_files(session, blob)
     return update_folder_versions(session, blob, "model.repaired", actor) or bool(damaged)
 

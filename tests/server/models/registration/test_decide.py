@@ -270,12 +270,6 @@ def test_decide_registration_other_size_of_content_that_was_never_verified_repai
             BlobDecision(True, None, True),
             id="stored, without any metadata",
         ),
-        pytest.param(
-            build_content(),
-            ExistingBlob(STORED_METADATA, is_doubtful=True),
-            BlobDecision(False, METADATA, False),
-            id="stored, but doubtful",
-        ),
     ],
 )
 def test_decide_blob_of_uploaded_file(
@@ -284,9 +278,8 @@ def test_decide_blob_of_uploaded_file(
     assert decide_blob(content, existing, was_presigned_as_stored=False) == decision
 
 
-@pytest.mark.parametrize("is_doubtful", [False, True])
-def test_decide_blob_presigned_as_stored_uses_the_existing_blob(is_doubtful: bool) -> None:
-    existing = ExistingBlob(STORED_METADATA, is_doubtful)
+def test_decide_blob_presigned_as_stored_uses_the_existing_blob() -> None:
+    existing = ExistingBlob(STORED_METADATA)
     decision = decide_blob(build_content(), existing, was_presigned_as_stored=True)
     assert decision.use_existing
 

@@ -59,10 +59,8 @@ def get_or_insert_blob(session: Session, checked: CheckedUpload, new: NewModel) 
     """
     upload, content = checked.upload, checked.content
     sha256 = strip_hash_prefix(new.file_hash)
-    blob = uploads.find_verified_blob(session, upload.team_id, sha256, new.file_size)
-    existing = (
-        None if blob is None else ExistingBlob(content.metadata or _find_metadata(session, blob), blob.is_doubtful)
-    )
+    blob = uploads.find_trusted_blob(session, upload.team_id, sha256, new.file_size)
+    existing = None if blob is None else ExistingBlob(content.metadata or _find_metadata(session, blob))
     decision = decide_blob(content, existing, was_presigned_as_stored=upload.blob_id is not None)
     metadata = decision.metadata or inspector.build_uninspected_metadata(new.model_path)
     if blob is None or not decision.use_existing:

@@ -106,10 +106,9 @@ class RegistrationDecision:
 
 @dataclass(frozen=True)
 class ExistingBlob:
-    """The team's verified blob of the registered content; ``metadata`` is None if no model of the blob has any."""
+    """The team's verified blob of the content that is not doubtful; ``metadata`` is None if no model of it has any."""
 
     metadata: dict[str, Any] | None
-    is_doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -248,15 +247,14 @@ def decide_blob(
 ) -> BlobDecision:
     """Return which blob a version gets: the team's existing one if the content is proven to equal it, else a new one.
 
-    The content is proven by its digest, or because presign has answered that the team has it already. Uploaded content
-    is preferred to a doubtful blob.
+    The content is proven by its digest, or because presign has answered that the team has it already.
 
     Raises:
-        UploadIncomplete: presign has answered so, but the blob was found damaged since, and nothing was uploaded.
+        UploadIncomplete: presign has answered so, but the blob was found damaged or changed since, and nothing was
+            uploaded.
     """
     is_proven = was_presigned_as_stored or content.digest is not None
-    is_better = existing is not None and existing.is_doubtful and not was_presigned_as_stored
-    if existing is not None and is_proven and not is_better:
+    if existing is not None and is_proven:
         metadata = content.metadata or existing.metadata
         return BlobDecision(use_existing=True, metadata=metadata, needs_verification=metadata is None)
     if was_presigned_as_stored:

@@ -43,11 +43,11 @@ def use_file_uploads(session: Session, team_id: UUID, files: Sequence[CheckedFil
     """Get or insert the blob of each file, and mark all of their uploads as registered.
 
     Content that the team has in another blob is used from there, if it was checked as the same kind of file; the
-    uploaded object is discarded then. Of a doubtful blob, only a file is made of which nothing was uploaded.
+    uploaded object is discarded then. A doubtful blob is not used.
 
     Raises:
         UploadUsed: another request has registered an upload, or it was deleted.
-        UploadIncomplete: presign has found the content stored, but it was found damaged since.
+        UploadIncomplete: presign has found the content stored, but it was found damaged or changed since.
         NotAModelFile: see ``_find_facts`` and ``check_known_pickle``; it names the file.
     """
     moment = now()
@@ -61,8 +61,6 @@ def use_file_uploads(session: Session, team_id: UUID, files: Sequence[CheckedFil
     for position, file in enumerate(files):
         was_presigned_as_stored = file.upload.blob_id is not None
         stored = existing.get(_key(file))
-        if stored is not None and stored.is_doubtful and not was_presigned_as_stored:
-            stored = None
         is_proven = was_presigned_as_stored or file.content.digest is not None
         facts = file.content.metadata
         if stored is not None and is_proven:
@@ -116,14 +114,13 @@ def _mark_registered(session: Session, files: Sequence[CheckedFile], model_id: U
 
 
 def _load_verified_blobs(session: Session, team_id: UUID, hashes: Iterable[str]) -> dict[tuple[str, int], BlobRow]:
-    """Return the team's verified blobs with these hashes, by hash and size; of several, one that is not doubtful."""
+    """Return the team's verified blobs with these hashes that are not doubtful, by hash and size."""
     found = dict[tuple[str, int], BlobRow]()
     for part in split_ids(sorted(hashes)):
         query = select(BlobRow).where(
             BlobRow.team_id == team_id, BlobRow.sha256.in_(part), BlobRow.verification == "verified"
         )
-        blobs = sorted(session.scalars(query), key=lambda blob: blob.is_doubtful, reverse=True)
-        found |= {(blob.sha256, blob.size): blob for blob in blobs}
+        found |= {(blob.sha256, blob.size): blob for blob in session.scalars(query) if not blob.is_doubtful}
     return found
 
 
