@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from modelyard.server.database.base import now
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.identity.state import Identity
+from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
@@ -60,10 +61,9 @@ class UnverifiedTeam:
     def new_verifier(self, **options: Any) -> Verifier:
         """Return a verifier that shares no state with the first, like that of another process."""
         resources = self.resources
-        return Verifier(
-            *(resources.database, resources.store, resources.capabilities, self.metrics, resources.recheck_requests),
-            **options,
-        )
+        database, store, requests = resources.database, resources.store, resources.recheck_requests
+        objects = ObjectChecks(database, store, self.metrics, requests)
+        return Verifier(objects, resources.capabilities, self.metrics, **options)
 
     def send(self, content: bytes, owner: ApiCaller | None = None) -> str:
         """Upload the content without registering it; return the storage key."""

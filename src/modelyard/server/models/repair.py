@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
-from modelyard.server.database.session import execute_and_count, split_ids
+from modelyard.server.database.session import get_table, split_ids
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.versions.folder_states import repair_folder_files, update_folder_versions
 from modelyard.server.models.versions.promotion import promote_if_pending, update_shown_content
@@ -98,21 +98,28 @@ def replace_doubtful_blobs(session: Session, blobs: Sequence[BlobRow]) -> None:
     No state changes by that. Garbage collection deletes the doubtful blobs, also if their objects turn out intact.
     """
     by_content = {(blob.sha256, blob.size): blob for blob in blobs}
+    replaced: list[tuple[BlobRow, BlobRow]] = []
     for part in split_ids(sorted({blob.sha256 for blob in blobs})):
         doubtful = select(BlobRow).where(BlobRow.team_id == blobs[0].team_id, BlobRow.sha256.in_(part), DOUBTFUL)
         for blob in session.scalars(doubtful).all():
             kept = by_content.get((blob.sha256, blob.size))
             if kept is not None and kept.id != blob.id:
-                use_other_blob(session, blob, kept)
+                replaced.append((blob, kept))
                 blob.unused_since = now()
+    use_other_blobs(session, replaced)
 
 
-def use_other_blob(session: Session, blob: BlobRow, kept: BlobRow) -> None:
-    """Point the versions, files and uploads with a blob to ``kept``, which has the same content."""
+def use_other_blobs(session: Session, replaced: Sequence[tuple[BlobRow, BlobRow]]) -> None:
+    """Point the versions, files and uploads with a blob to the other one of its pair, which has the same content."""
+    if not replaced:
+        return
     session.flush()
-    for table in (ModelVersionRow, ModelRow, UploadRow, FolderFileRow):
-        execute_and_count(session, update(table).where(table.blob_id == blob.id).values(blob_id=kept.id))
-    kept.unused_since = None
+    pairs = [{"replaced": blob.id, "kept": kept.id} for blob, kept in replaced]
+    for table in map(get_table, (ModelVersionRow, ModelRow, UploadRow, FolderFileRow)):
+        use_kept = update(table).where(table.c.blob_id == bindparam("replaced")).values(blob_id=bindparam("kept"))
+        session.connection().execute(use_kept, pairs)
+    for _, kept in replaced:
+        kept.unused_since = None
 
 
 def _repair(session: Session, version: ModelVersionRow, blob: BlobRow, actor: audit.Actor) -> None:

@@ -61,7 +61,8 @@ def _build_verification(resources: Resources, metrics: Metrics) -> list[Job]:
     if workers == 0:
         return []
     database, store, requests = resources.database, resources.store, resources.recheck_requests
-    verifier = Verifier(database, store, resources.capabilities, metrics, requests, workers=workers)
+    objects = ObjectChecks(database, store, metrics, requests)
+    verifier = Verifier(objects, resources.capabilities, metrics, workers=workers)
     return [
         Job("verification", 1.0, verifier.verify_next, threads=workers, stop=verifier.stop, wakes_on=BLOB_PENDING),
     ]

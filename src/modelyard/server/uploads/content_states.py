@@ -51,8 +51,8 @@ class ObjectStateChanged:
 def set_content_state(session: Session, blob: BlobRow, state: ContentState) -> None:
     """Set the state of a content that was just checked, or is to be; announced at commit. The only writer of states.
 
-    ``verified_at`` stays that of the first time, also if the content fails later. A request for a recheck is cleared.
-    The versions that show the state are left to the caller.
+    ``verified_at`` stays that of the first time, also if the content fails later; pending content has none. A request
+    for a recheck is cleared. The versions that show the state are left to the caller.
 
     Raises:
         ValueError: verified content has no AutoV1 although it is larger than 1 MiB.

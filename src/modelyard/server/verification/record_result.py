@@ -13,7 +13,7 @@ from modelyard.server.audit import operations as audit
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database, announce
 from modelyard.server.models.objects.verification_state import set_pending_reason, set_verification_state
-from modelyard.server.models.repair import repair_damaged_versions, replace_doubtful_blobs, use_other_blob
+from modelyard.server.models.repair import repair_damaged_versions, replace_doubtful_blobs, use_other_blobs
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.trusted_files.rules import get_pickle_rule
 from modelyard.server.models.versions.folder_states import set_folder_facts
@@ -99,7 +99,7 @@ def record_inspection_failure(database: Database, leased: LeasedBlob) -> bool:
 
 def _merge(session: Session, blob: BlobRow, kept: BlobRow) -> None:
     """Point the blob's versions and uploads to ``kept``, delete the blob, and discard its stored object."""
-    use_other_blob(session, blob, kept)
+    use_other_blobs(session, [(blob, kept)])
     discard(session, [DiscardedObject(blob.team_id, blob.store_key)], get_database_time(session))
     revisions.change_stored_bytes(session, blob.team_id, stored_bytes=-blob.size)
     session.delete(blob)

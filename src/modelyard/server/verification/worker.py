@@ -11,16 +11,14 @@ from uuid import UUID
 
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
-from modelyard.server.database.session import Database
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.fair_order import FairOrder
 from modelyard.server.fairness.usage import UNLIMITED, Usage
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.leases import LEASE_LIFE, renew_periodically
 from modelyard.server.models.objects.checks import ObjectChecks
-from modelyard.server.models.objects.recheck_requests import RecheckRequests
 from modelyard.server.models.trusted_files.rules import get_pickle_rule
-from modelyard.server.storage.blob_store import BlobStore, NoSuchKey, StoreError, StoreUnavailable
+from modelyard.server.storage.blob_store import NoSuchKey, StoreError, StoreUnavailable
 from modelyard.server.storage.byte_ranges import check_store_answers
 from modelyard.server.storage.capabilities import StoreCapabilities
 from modelyard.server.storage.digest import ObjectHasher, ReadStopped
@@ -60,17 +58,15 @@ class Verifier:
 
     def __init__(
         self,
-        database: Database,
-        store: BlobStore,
+        objects: ObjectChecks,
         capabilities: StoreCapabilities,
         metrics: Metrics,
-        recheck_requests: RecheckRequests,
         *,
         workers: int = 1,
         life: timedelta = LEASE_LIFE,
     ) -> None:
-        self._database, self._store, self._capabilities, self._metrics = database, store, capabilities, metrics
-        self._objects = ObjectChecks(database, store, metrics, recheck_requests)
+        self._objects, self._capabilities, self._metrics = objects, capabilities, metrics
+        self._database, self._store = objects.database, objects.store
         self._life = life
         # One team may occupy all workers but one: if its reads stall, the last one serves other teams.
         most = max(workers - 1, 1)

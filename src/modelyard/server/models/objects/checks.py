@@ -69,6 +69,8 @@ class ObjectChecks:
             if isinstance(change, ObjectStateChanged):
                 if change.is_failed:
                     self._failures.add(change.store_key)
+                else:
+                    self._failures.remove(change.store_key)
                 if self._stat_cache is not None:
                     self._stat_cache.invalidate(change.store_key)
 

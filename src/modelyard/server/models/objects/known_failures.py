@@ -11,7 +11,7 @@ from sqlalchemy import select
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
 from modelyard.server.storage.stat_cache import MAX_ENTRIES
-from modelyard.server.uploads.tables import WAS_VERIFIED, BlobRow
+from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
 
 LOOK_SECONDS = 1.0
@@ -50,6 +50,11 @@ class KnownFailures:
         with self._lock:
             return self._marks.get(key)
 
+    def remove(self, key: str) -> None:
+        """Drop a key whose object was verified again."""
+        with self._lock:
+            self._marks.pop(key, None)
+
     def discard(self, key: str, mark: object) -> None:
         """Drop a key whose blob was read as verified after ``mark`` was found, unless it has failed again since."""
         with self._lock:
@@ -74,7 +79,7 @@ class KnownFailures:
         """Add the objects that have failed since the last look that succeeded."""
         moment = now()
         # With a parameter, so that a database does not prefer the index of a team's failed contents.
-        is_failed = BlobRow.verification == "failed", WAS_VERIFIED, BlobRow.checked_at > self._since - _OVERLAP
+        is_failed = BlobRow.verification == "failed", BlobRow.checked_at > self._since - _OVERLAP
         failed = select(BlobRow.store_key).where(*is_failed)
         try:
             with self._database.reading() as session:

@@ -54,8 +54,8 @@ def decide_on_target(
     """
     newest = find_newest_version(session, model.id)
     shown = find_shown_version(session, model)
-    versions = _build_existing(session, model, shown), _build_existing(session, model, newest)
-    existing = ExistingModel(*versions, model.latest_version)
+    versions = [_build_existing(session, model, version, requested) for version in (shown, newest)]
+    existing = ExistingModel(versions[0], versions[1], model.latest_version)
     decision = decide_registration(existing, requested)
     if decision.action is RegistrationAction.REFUSE_PATH:
         raise build_path_taken(session, model, path, requested.file_hash)
@@ -66,8 +66,12 @@ def decide_on_target(
     return decision
 
 
-def _build_existing(session: Session, model: ModelRow, version: ModelVersionRow) -> ExistingVersion:
-    """Build the view of a version that decisions need."""
+def _build_existing(
+    session: Session, model: ModelRow, version: ModelVersionRow, requested: RequestedContent
+) -> ExistingVersion:
+    """Build the view of a version that decisions need; its blobs are looked at only if it has the requested content."""
+    has_content = version.file_hash == requested.file_hash
+    is_failed, is_verified = (version.verification == state for state in ("failed", "verified"))
     return ExistingVersion(
         version.number,
         version.file_hash,
@@ -76,8 +80,8 @@ def _build_existing(session: Session, model: ModelRow, version: ModelVersionRow)
         was_verified=version.verified_at is not None,
         was_current=version.promoted_at is not None,
         is_pending=version.number == model.pending_version,
-        is_damaged=version.verification == "failed" and not has_unverified_content(session, version),
-        is_doubtful=has_doubtful_content(session, version),
+        is_damaged=has_content and is_failed and not has_unverified_content(session, version),
+        is_doubtful=has_content and is_verified and has_doubtful_content(session, version),
     )
 
 
