@@ -58,10 +58,11 @@ class ModelVersion(Schema):
         "`superseded`: a newer version or an activation overtook it. `failed`: verification failed.",
         examples=["replaced"],
     )
-    is_previous: bool = Field(
-        default=False,
+    is_previous: bool | None = Field(
+        default=None,
         description="Whether a roll-back goes to it: of the versions that can be current, it was the current one last "
-        "before the current version. One that was left by going back to an earlier version does not count.",
+        "before the current version. One that was left by going back to an earlier version does not count. "
+        "Never null in a response of this release.",
         examples=[True],
     )
     file_hash: str = Field(

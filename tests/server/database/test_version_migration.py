@@ -24,6 +24,7 @@ CASE = pytest.mark.extended(reason="another case of one old migration; replaced 
 
 # The schema of release 0.3.0.
 RELEASED = "0006"
+BEFORE_HISTORY = "0060"
 PATH = "loras/nightly.safetensors"
 OTHER_PATH = "loras/other.safetensors"
 
@@ -70,6 +71,17 @@ class ReleasedDatabase:
             self.add_event("model.replaced", replaces)
         self.add_event("model.registered", model_id, **facts)
         return model_id
+
+    def add_versions(self, model_id: str, promoted: list[int], current: int | None) -> None:
+        """Insert versions 2 and 3 of a model in a later schema; ``promoted`` were current once."""
+        for number in (2, 3):
+            self._insert("model_versions", model_id=model_id, number=number)
+        self.change("models", model_id, "current_version = :current", current=current)
+        statement = text("UPDATE model_versions SET promoted_at = :at WHERE model_id = :id AND number = :number")
+        with self._begin() as connection:
+            for number in (1, 2, 3):
+                at = self._format_time() if number in promoted else None
+                connection.execute(statement, {"at": at, "id": model_id, "number": number})
 
     def add_trashed(self, word: str, **changed: Any) -> str:
         return self.add_model(word, deleted_at=self._format_time(), **changed)
@@ -181,6 +193,26 @@ def test_upgrade_replaced_models_become_versions_of_the_last_one(released: Relea
     assert (load_model(released, first), load_model(released, second)) == (None, None)
     with released.database.reading() as session:
         assert load_previous_version(session, session.get_one(ModelRow, UUID(third))) == 2
+
+
+def test_upgrade_history_has_the_versions_that_were_current_up_to_the_current_one(released: ReleasedDatabase) -> None:
+    # What was current once, the current version, and the positions of versions 1 to 3.
+    cases: dict[str, tuple[list[int], int | None, list[int | None]]] = {
+        "newest is current": ([1, 2, 3], 3, [1, 2, 3]),
+        "rolled back": ([1, 2, 3], 2, [1, 2, None]),
+        "one was never current": ([1, 3], 3, [1, None, 3]),
+        "newest is pending": ([1, 2], 2, [1, 2, None]),
+        "none was current": ([], None, [None, None, None]),
+    }
+    models = {name: released.add_model(name, path=f"loras/{name}.safetensors") for name in cases}
+    upgrade_to(released.database, BEFORE_HISTORY)
+    for name, (promoted, current, _) in cases.items():
+        released.add_versions(models[name], promoted, current)
+    upgrade(released)
+    with released.database.reading() as session:
+        rows = session.query(ModelVersionRow).order_by(ModelVersionRow.number).all()
+    for name, (_, _, positions) in cases.items():
+        assert [row.history_position for row in rows if row.model_id == UUID(models[name])] == positions, name
 
 
 @pytest.mark.parametrize(("verification", "state"), [("pending", "pending"), ("failed", "failed")])

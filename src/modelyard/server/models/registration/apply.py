@@ -213,7 +213,7 @@ def _create_model(session: Session, team: TeamContext, registration: Registratio
     insert_row(session, ModelRow, **model, searched=build_search_text(model))
     promoted_at = content["created_at"] if is_verified else None
     version = content | {"note": new.note, "sidecar": build_sidecar(new.sidecar), "promoted_at": promoted_at}
-    version["history_position"] = model["current_version"]
+    version["history_position"] = 1 if is_verified else None
     # A folder has no picture of its own.
     picture = {"preview_source": "none"} if used.folder is not None else {}
     insert_row(session, ModelVersionRow, **version, **picture, model_id=model_id, number=1)
