@@ -294,7 +294,8 @@ async def test_imports_started_together_share_a_request_and_a_refused_one_has_it
 
     before = await count_requests(registry.url)
     paths = ("loras/a.safetensors", "loras/../b.safetensors", "loras/c.safetensors")
-    first, refused, last = await run_imports(registry, [build_import(path) for path in paths], lambda: lambda _: None)
+    imports = [build_import(path) for path in paths]
+    first, refused, last = await run_imports(registry, imports, lambda: lambda _: None, lambda *_: None)
     assert isinstance(refused, RefusedImport)
     assert isinstance(refused.problem, problems.ModelPathRefused)
     for ended, path in ((first, paths[0]), (last, paths[2])):

@@ -184,25 +184,39 @@ async def wait_for_import(
 
 
 async def run_imports(
-    registry: RegistryApi, imports: Sequence[NewImport], build_reporter: Callable[[], Callable[[ModelImport], None]]
+    registry: RegistryApi,
+    imports: Sequence[NewImport],
+    build_reporter: Callable[[], Callable[[ModelImport], None]],
+    on_followed: Callable[[NewImport, str], None],
 ) -> list[EndedImport | RefusedImport]:
     """Start imports with as few requests as possible; return them, in their order, when each has ended or is refused.
 
     A refusal does not stop the others. The registry continues without this program. An import that is tried again
     later is waited for. ``build_reporter`` is called for each import; what it returns gets its state meanwhile.
+    ``on_followed`` gets the import and the person whose equal import runs already, and is waited for instead.
     """
     calls = BatchedCalls(registry)
-    return list(await asyncio.gather(*(_run_import(calls, new, build_reporter()) for new in imports)))
+
+    async def run(new: NewImport) -> EndedImport | RefusedImport:
+        """Start an import, and wait until its model is verified, or it has failed; return a refusal."""
+        try:
+            import_id = await _start_or_follow(calls, new, on_followed)
+            return await wait_for_import(registry, import_id, build_reporter())
+        except Problem as problem:
+            return RefusedImport(new.model_path, problem)
+
+    return list(await asyncio.gather(*(run(new) for new in imports)))
 
 
-async def _run_import(
-    calls: BatchedCalls, new: NewImport, on_poll: Callable[[ModelImport], None]
-) -> EndedImport | RefusedImport:
-    """Start an import, and wait until its model is verified, or it has failed; return a refusal."""
+async def _start_or_follow(calls: BatchedCalls, new: NewImport, on_followed: Callable[[NewImport, str], None]) -> UUID:
+    """Start an import and return its id, or that of another person's running import that differs in nothing else."""
     try:
-        return await wait_for_import(calls.registry, (await calls.start_import(new)).id, on_poll)
-    except Problem as problem:
-        return RefusedImport(new.model_path, problem)
+        return (await calls.start_import(new)).id
+    except problems.ImportRunning as running:
+        if running.facts.get("other_fields") != []:
+            raise
+        on_followed(new, running.facts["created_by"])
+        return UUID(running.facts["import_id"])
 
 
 class CheckedModel(Schema):

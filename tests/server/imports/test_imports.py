@@ -1,14 +1,21 @@
 """Imports: the jobs that download a source's file and register it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
 
+from modelyard.server.database.base import now
+from modelyard.server.identity import keys
+from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.imports import import_leases
 from modelyard.server.imports.import_leases import lease_next_import
+from modelyard.server.imports.running import list_other_fields
 from modelyard.server.imports.runs.failures import MAX_TRIES
+from modelyard.wire.imports.jobs import NewImport
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.imports.conftest import PART
 from tests.server.imports.fake_sources import FakeSources
@@ -106,7 +113,7 @@ def test_import_repeated_request_returns_the_running_import(team: ApiCaller, fak
     fakes.storage.pause()
     draft = team.post("/imports/resolve", url=link).json()
     first = team.post("/imports", **confirm(draft))
-    second = team.post("/imports", **confirm(draft))
+    second = team.post("/imports", **confirm(draft, tags=[], required_labels=[], keeps_name=False, description=None))
     fakes.storage.resume()
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json() == second.json()
@@ -130,14 +137,21 @@ def test_import_of_running_link_with_other_details_returns_409_that_names_the_fi
     draft = team.post("/imports/resolve", url=link).json()
     running = team.post("/imports", **confirm(draft, tags=["first"])).json()["id"]
     refused = team.post("/imports", **confirm(draft, **{"tags": ["first"]} | changed))
-    again = team.post("/imports", **confirm(draft, tags=["first"], description=None))
+    again = team.post("/imports", **confirm(draft, tags=["first"]))
     assert (refused.status_code, refused.json()["error_code"]) == (409, "import_running")
     assert (refused.json()["field"], refused.json()["import_id"]) == ("model_path", running)
-    assert f"with other values of {named}." in refused.json()["detail"]
+    assert refused.json()["other_fields"] == [named]
     assert (again.status_code, again.json()["id"]) == (200, running)
     assert len(team.get("/imports").json()["import_list"]) == 1
     fakes.storage.resume()
     assert team.get(f"/models/{wait(team, running)['model_id']}").json()["tags"] == ["first"]
+
+
+def test_list_other_fields_empty_list_differs_from_absent_one_only_for_an_existing_model() -> None:
+    names = {"url": "https://models.example/a", "display_name": "a", "model_type": "loras", "model_path": "loras/a.pt"}
+    for replaces, other_fields in ((None, []), (UUID(int=1), ["tags"])):
+        absent, empty = NewImport(**names, replaces=replaces), NewImport(**names, replaces=replaces, tags=[])
+        assert list_other_fields(absent, empty) == other_fields
 
 
 def test_import_of_link_that_another_person_imports_returns_409_that_names_them(
@@ -149,6 +163,7 @@ def test_import_of_link_that_another_person_imports_returns_409_that_names_them(
     running = team.post("/imports", **confirm(draft)).json()["id"]
     refused = member.post("/imports", **confirm(draft))
     batch = member.post("/imports/start-batch", import_list=[confirm(draft)]).json()["result_list"]
+    other = member.post("/imports", **confirm(draft, tags=["second"]))
     elsewhere = start(member, link, model_path="loras/elsewhere.safetensors")
     fakes.storage.resume()
     record = team.get(f"/imports/{running}").json()
@@ -157,7 +172,11 @@ def test_import_of_link_that_another_person_imports_returns_409_that_names_them(
         running,
         record["created_by"]["display_name"],
     )
-    assert [(result["status"], result["error_code"]) for result in batch] == [(409, "import_running")]
+    assert [(result["status"], result["error_code"], result["other_fields"]) for result in batch] == [
+        (409, "import_running", [])
+    ]
+    assert (refused.json()["other_fields"], other.json()["other_fields"]) == ([], ["tags"])
+    assert "or an admin to cancel it" in refused.json()["detail"]
     for import_id in (running, elsewhere):
         wait(team, import_id)
 
@@ -367,7 +386,7 @@ def test_import_next_user_is_demoted_during_download_changes_no_model(
     assert demoted == [200]
     failed = owner.get(f"/imports/{import_id}").json()
     assert (failed["import_state"], failed["error_code"], failed["model_id"]) == ("failed", "role_too_low", None)
-    assert "started this, and does not have the permission for it now" in failed["error"]
+    assert "started this, and does not have the permission for this" in failed["error"]
     model = owner.get(f"/models/{model_id}").json()
     assert (model["version"], model["version_count"], model["pending_version"]) == (1, 1, None)
 
@@ -379,6 +398,44 @@ def test_import_next_key_was_revoked_fails(stopped: Stopped, fakes: FakeSources,
     owner.delete(f"/credentials/{owner.get('/credentials').json()['credentials'][0]['id']}")
     assert stopped.create_importer().import_next() is True
     assert owner.get(f"/imports/{import_id}").json()["error_code"] == "unauthenticated"
+
+
+def _find_key(stopped: Stopped, key: ApiCaller) -> CredentialRow:
+    with stopped.resources.database.reading() as session:
+        return session.query(CredentialRow).filter_by(key_hash=keys.digest(str(key.token))).one()
+
+
+def test_import_next_key_has_expired_fails_before_the_download(stopped: Stopped, fakes: FakeSources, link: str) -> None:
+    key = stopped.registry.create_key("integration", stopped.owner)
+    import_id, key_id = start(key, link), _find_key(stopped, key).id
+    with stopped.resources.database.writing() as session:
+        session.get_one(CredentialRow, key_id).expires_at = now() - timedelta(seconds=1)
+    assert stopped.create_importer().import_next() is True
+    failed = stopped.owner.get(f"/imports/{import_id}").json()
+    assert (failed["import_state"], failed["error_code"], fakes.storage.ranges) == ("failed", "unauthenticated", [])
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize(
+    ("is_rotated", "state"), [(True, "done"), (False, "failed")], ids=["key is rotated", "key is revoked"]
+)
+def test_import_next_key_changes_during_download_ends_by_whether_the_key_is_valid_then(
+    stopped: Stopped, fakes: FakeSources, link: str, is_rotated: bool, state: str
+) -> None:
+    owner, key = stopped.owner, stopped.registry.create_key("integration", stopped.owner)
+    import_id, address = start(key, link), f"/credentials/{_find_key(stopped, key).id}"
+    changed = list[int]()
+
+    def change() -> None:
+        if not changed:
+            answer = owner.post(f"{address}/rotate", grace_hours=0) if is_rotated else owner.delete(address)
+            assert answer.is_success, answer.text
+            changed.append(answer.status_code)
+
+    fakes.storage.on_bytes = _call_after(PART + 1, change)
+    assert stopped.create_importer().import_next() is True
+    assert len(changed) == 1
+    assert owner.get(f"/imports/{import_id}").json()["import_state"] == state
 
 
 def test_import_next_source_that_never_answers_right_fails_after_its_tries(

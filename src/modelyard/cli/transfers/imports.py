@@ -70,9 +70,17 @@ def run_imports(terminal: Terminal, imports: Sequence[NewImport]) -> list[EndedI
     async def run(registry: RegistryApi) -> list[EndedImport | RefusedImport]:
         """Start all imports and wait for them."""
         with show_progress(terminal.output) as view:
-            return await client.run_imports(registry, imports, lambda: build_reporter(view))
+            return await client.run_imports(
+                registry, imports, lambda: build_reporter(view), lambda new, name: _print_followed(view, new, name)
+            )
 
     return terminal.call_registry(run, retry_until_give_up=True)
+
+
+def _print_followed(view: ProgressView, new: NewImport, name: str) -> None:
+    """Print whose import is waited for instead of starting another one."""
+    message = f"{new.model_path}: {name} imports it already. Waiting for that import."
+    view.print_above(lambda: typer.echo(message, err=True))
 
 
 def build_reporter(view: ProgressView) -> Callable[[ModelImport], None]:

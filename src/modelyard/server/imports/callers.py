@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from modelyard.server.identity.authentication import Caller
+from modelyard.server.identity.authentication import Caller, build_unauthenticated_problem, is_valid_key
 from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.imports.tables import ImportRow, SourceCheckRunRow
 from modelyard.server.teams.context import TeamContext, build_not_a_member_problem, find_role
@@ -17,7 +17,7 @@ def load_team_context(session: Session, row: ImportRow | SourceCheckRunRow) -> T
 
     Raises:
         NotAMember, RoleTooLow: the user left the team, or may not import any more.
-        Unauthenticated, KeyNotAllowed: the key does not exist any more, or has read access only now.
+        Unauthenticated, KeyNotAllowed: the key is not valid any more, or has read access only now.
     """
     credential = _get_credential(session, row.credential_id)
     acts_for_user = row.creator_kind in ("user", "device")
@@ -30,7 +30,8 @@ def load_team_context(session: Session, row: ImportRow | SourceCheckRunRow) -> T
         access="read" if credential and credential.access == "read" else "write",
         display_name=row.creator_name,
         agent_id=None,
-        key_hash=credential.key_hash if credential else None,
+        # A job has no secret: its key may be rotated meanwhile.
+        key_hash=None,
         responsible_user_id=credential.user_id if credential else None,
     )
     role = find_role(session, row.team_id, caller.user_id) if caller.user_id else None
@@ -41,12 +42,16 @@ def load_team_context(session: Session, row: ImportRow | SourceCheckRunRow) -> T
 
 
 def _get_credential(session: Session, credential_id: UUID | None) -> CredentialRow | None:
-    """Return the key that started an import; None if a signed-in user did. Raises ``Unauthenticated`` if it is gone."""
+    """Return the key that started an import; None if a signed-in user did.
+
+    Raises:
+        Unauthenticated: the key is not valid any more.
+    """
     if credential_id is None:
         return None
     credential = session.get(CredentialRow, credential_id)
-    if credential is None or credential.revoked_at is not None or credential.suspended_at is not None:
-        raise problems.Unauthenticated("The key that started this was revoked.")
+    if credential is None or not is_valid_key(session, credential_id):
+        raise build_unauthenticated_problem()
     return credential
 
 
@@ -55,7 +60,10 @@ def describe_problem(row: ImportRow | SourceCheckRunRow, problem: problems.Probl
     if isinstance(problem, problems.NotAMember):
         return f"{row.creator_name}, who started this, is not a member of the team now."
     if isinstance(problem, problems.Unauthenticated):
-        return "The key that started this was revoked or has expired."
+        return (
+            "The key that started this is not accepted now: it was revoked or has expired, or its creator is no admin"
+            " any more."
+        )
     if isinstance(problem, problems.RoleTooLow | problems.KeyNotAllowed):
-        return f"{row.creator_name} started this, and does not have the permission for it now. {problem.detail}"
+        return f"{row.creator_name} started this, and does not have the permission for this. {problem.detail}"
     return problem.detail

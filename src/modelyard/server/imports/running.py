@@ -27,10 +27,10 @@ def find_same_import(session: Session, team: TeamContext, new: NewImport) -> UUI
     row = find_running_import(session, team.team_id, new)
     if row is None:
         return None
-    is_own, other_fields = row.creator_id == team.creator.id, list_other_fields(row.request, dump_request(new))
-    if is_own and not other_fields:
+    other_fields = list_other_fields(NewImport(**row.request), new)
+    if row.creator_id == team.creator.id and not other_fields:
         return row.id
-    raise _build_problem(row, other_fields if is_own else [])
+    raise _build_problem(team, row, other_fields)
 
 
 def dump_request(new: NewImport) -> dict[str, Any]:
@@ -38,26 +38,31 @@ def dump_request(new: NewImport) -> dict[str, Any]:
     return new.model_dump(mode="json", exclude_unset=True)
 
 
-def list_other_fields(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Return the names of the fields in which two stored requests differ; null is the same as an absent field. Pure."""
-    one, other = _drop_nulls(one), _drop_nulls(other)
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+def list_other_fields(one: NewImport, other: NewImport) -> list[str]:
+    """Return the names of the fields in which two requests differ; a default is the same as an absent field. Pure.
+
+    Of a model that exists, an empty list clears a field that an absent one keeps, so these differ.
+    """
+    sent, others = _dump_meaning(one), _dump_meaning(other)
+    return sorted(name for name in sent.keys() | others.keys() if sent.get(name) != others.get(name))
 
 
-def _drop_nulls(value: Any) -> Any:
-    """Return JSON without the members of objects that are null."""
-    if not isinstance(value, dict):
-        return value
-    return {name: _drop_nulls(member) for name, member in value.items() if member is not None}
+def _dump_meaning(new: NewImport) -> dict[str, Any]:
+    """Return the fields that a request sets. No field sets null."""
+    sent = new.model_dump(mode="json", exclude_none=True, exclude_unset=new.replaces is not None)
+    return sent | {"keeps_name": new.keeps_name}
 
 
-def _build_problem(row: ImportRow, other_fields: list[str]) -> problems.ImportRunning:
-    """Build the problem for a request that a running import is in the way of; of an own one, name the other fields."""
+def _build_problem(team: TeamContext, row: ImportRow, other_fields: list[str]) -> problems.ImportRunning:
+    """Build the problem for a request that a running import is in the way of."""
     differing = f", with other values of {', '.join(other_fields)}" if other_fields else ""
+    may_cancel = team.may_change(row.creator_kind, row.creator_id)
+    cancel = "cancel it" if may_cancel else f"ask {row.creator_name} or an admin to cancel it"
     return problems.ImportRunning(
         f"{row.creator_name} is importing this link to '{row.request['model_path']}' already{differing}. "
-        "Wait until that import has ended, cancel it, or choose another path.",
+        f"Wait until that import has ended, {cancel}, or choose another path.",
         field="model_path",
         import_id=str(row.id),
         created_by=row.creator_name,
+        other_fields=other_fields,
     )

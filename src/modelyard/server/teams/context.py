@@ -23,6 +23,7 @@ from modelyard.server.identity.authentication import (
     CallerQueries,
     authenticate,
     build_unauthenticated_problem,
+    is_valid_key,
     list_valid_key_hashes,
     run_authentication,
 )
@@ -225,17 +226,23 @@ def reload_team_context(session: Session, team: TeamContext, operation: Operatio
     Raises:
         NotAMember: the user left the team or was removed, or the team was deleted.
         RoleTooLow, KeyNotAllowed: see ``check_permission``.
-        Unauthenticated: the key was revoked, was rotated and its grace is over, or has expired; its creator is no admin
-            any more; or its team was deleted.
+        Unauthenticated: the key was revoked or has expired, or a request's secret was rotated and its grace is over;
+            its creator is no admin any more; or its team was deleted.
     """
     role = None if team.user_id is None else find_role(session, team.team_id, team.user_id)
     if team.user_id is not None and role is None:
         raise build_not_a_member_problem()
-    secret = team.caller.key_hash
-    if secret is not None and not list_valid_key_hashes(session, [secret]):
+    if not _has_valid_key(session, team.caller):
         raise build_unauthenticated_problem()
     check_permission(operation, team.caller, role)
     return replace(team, role=role)
+
+
+def _has_valid_key(session: Session, caller: Caller) -> bool:
+    """Return whether the secret of a caller is accepted now, or of a job, which has none, its key; true of a user."""
+    if caller.key_hash is not None:
+        return bool(list_valid_key_hashes(session, [caller.key_hash]))
+    return caller.credential_id is None or is_valid_key(session, caller.credential_id)
 
 
 def build_not_a_member_problem() -> problems.NotAMember:

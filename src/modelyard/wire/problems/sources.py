@@ -64,6 +64,6 @@ class ImportFinished(Problem):
 
 
 class ImportRunning(Problem):
-    """Another import of this link to this path is running. Facts: ``field``, ``import_id``, ``created_by`` (a name)."""
+    """An import of this link to this path runs. Facts: ``field``, ``import_id``, ``created_by``, ``other_fields``."""
 
     status, slug, title = 409, "import-running", "Another import of this link is running"
