@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modelyard.client.python_api.async_registry import AsyncRegistry
     from modelyard.client.python_api.registry import Registry, pull, push
+    from modelyard.client.resolve_models import ModelAmbiguous
     from modelyard.client.transfers.collect import Notes
     from modelyard.transfer.errors import TransferFailed
     from modelyard.wire import problems
@@ -23,6 +24,7 @@ __version__ = "0.3.0"
 __all__ = [
     "AsyncRegistry",
     "Model",
+    "ModelAmbiguous",
     "ModelUpdate",
     "Notes",
     "Problem",
@@ -38,6 +40,7 @@ __all__ = [
 _HOMES = {
     "AsyncRegistry": "modelyard.client.python_api.async_registry",
     "Model": "modelyard.wire.models",
+    "ModelAmbiguous": "modelyard.client.resolve_models",
     "ModelUpdate": "modelyard.wire.models",
     "Notes": "modelyard.client.transfers.collect",
     "Problem": "modelyard.wire.problems",

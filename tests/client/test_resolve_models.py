@@ -1,12 +1,13 @@
 import asyncio
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
 
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.registry import RegistryApi
-from modelyard.client.resolve_models import ModelAmbiguous, find_model, find_model_version
+from modelyard.client.resolve_models import ModelAmbiguous, find_model, find_model_version, find_model_versions
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import Notes, PushRequest
 from modelyard.client.transfers.pull import Destination
@@ -15,6 +16,7 @@ from modelyard.wire.models import Model
 from modelyard.wire.problems import ModelNotFound, VersionNotFound
 from tests.client.model_files import write_model_file
 from tests.client.pushed_models import pull_one, push_model
+from tests.client.scripted_server import Responses
 
 
 @pytest.fixture
@@ -97,6 +99,68 @@ async def test_find_model_by_name_that_no_model_can_have_raises_not_found(regist
         await find_model(registry, name)
 
 
+async def test_find_model_version_of_part_of_name_raises_not_found_with_similar_path(
+    registry: RegistryApi, ink: Model
+) -> None:
+    with pytest.raises(ModelNotFound) as refused:
+        await find_model_version(registry, "in@2")
+    assert refused.value.facts["similar"] == [ink.model_path]
+
+
+async def test_find_model_version_named_like_its_own_version_raises_ambiguous_with_both(
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path
+) -> None:
+    path = "models/loras/ink.safetensors"
+    model = await push_model(registry, settings, tmp_path / "ink.safetensors", path, "Ink@1")
+    with pytest.raises(ModelAmbiguous) as refused:
+        await find_model_version(registry, "ink@1")
+    assert refused.value.references == [path, f"{path}@1"]
+    assert (await find_model(registry, "ink@1")).id == model.id
+
+
+@pytest.mark.parametrize(("name", "searches"), [("00001000", 2), ("01234567", 2), ("deadbeef", 1)])
+async def test_find_model_by_name_like_a_short_id_never_lists_the_whole_team(
+    responses: Responses, url: str, name: str, searches: int
+) -> None:
+    responses.add(200, {"model_list": [], "page_meta": {"per_page": 100}})
+    async with RegistryApi(url, "sk-x", None) as registry:
+        with pytest.raises(ModelNotFound):
+            await find_model(registry, name)
+    queries = [parse_qs(urlsplit(path).query)["q"][0] for _, path, *_ in responses.requests]
+    assert len(queries) == searches
+    assert queries[1:] == [each for each in queries if each.startswith("added:")]
+
+
+async def test_find_model_version_of_id_sends_no_search(responses: Responses, url: str) -> None:
+    model_id = uuid4()
+    responses.add(404, ModelNotFound("The team has no such model.").to_json(), content_type="application/problem+json")
+    async with RegistryApi(url, "sk-x", None) as registry:
+        with pytest.raises(ModelNotFound):
+            await find_model_version(registry, f"{model_id}@1")
+    assert [path for _, path, *_ in responses.requests] == [f"/api/v1/models/{model_id}"]
+
+
+async def test_find_model_versions_of_paths_share_a_lookup_and_send_no_search(
+    responses: Responses, url: str, ink: Model
+) -> None:
+    match = {"asked": "loras/sd/ink.safetensors", "id": str(ink.id), "matched_by": "path", "version": 1}
+    found = {"match_list": [match | {"model_path": ink.model_path}], "model_list": [ink.model_dump(mode="json")]}
+    responses.add(200, found)
+    responses.add(404, VersionNotFound("No such version.").to_json(), content_type="application/problem+json")
+    async with RegistryApi(url, "sk-x", None) as registry:
+        with pytest.raises(VersionNotFound):
+            await find_model_versions(registry, [f"{ink.model_path}@{number}" for number in (1, 2, 3)])
+    methods = [method for method, *_ in responses.requests]
+    assert (methods[0], set(methods[1:])) == ("POST", {"GET"})
+    assert not [path for _, path, *_ in responses.requests if "q=" in path]
+
+
+def test_model_ambiguous_of_many_lists_ten_references_and_counts_the_others(ink: Model) -> None:
+    refused = ModelAmbiguous("ink", {f"models/loras/{number}.bin": ink for number in range(10, 22)})
+    assert [f"/{number}.bin" in str(refused) for number in range(10, 22)] == [True] * 10 + [False] * 2
+    assert "2 more" in str(refused)
+
+
 async def test_find_model_deleted_is_found_only_with_deleted_option(registry: RegistryApi, ink: Model) -> None:
     await registry.delete_model(ink.id)
     with pytest.raises(ModelNotFound):
@@ -145,14 +209,13 @@ async def test_find_model_version_of_a_name_with_at_sign_returns_that_model(
         await find_model_version(registry, "ink@first")
 
 
-async def test_find_model_version_of_id_or_path_is_never_a_model_with_that_name(
+async def test_find_model_version_of_id_or_path_with_number_is_never_a_model_with_that_name(
     registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
 ) -> None:
     for index, exact in enumerate((str(ink.id), "loras/sd/ink.safetensors")):
-        for suffix in ("", "@1"):
-            path = f"models/loras/other{index}{len(suffix)}.safetensors"
-            await push_model(registry, settings, tmp_path / "other.safetensors", path, f"{exact}{suffix}")
-            assert (await find_model_version(registry, f"{exact}{suffix}")).id == ink.id
+        path = f"models/loras/other{index}.safetensors"
+        await push_model(registry, settings, tmp_path / "other.safetensors", path, f"{exact}@1")
+        assert (await find_model_version(registry, f"{exact}@1")).id == ink.id
         with pytest.raises(ModelNotFound) as refused:
             await find_model(registry, f"{exact}@1")
         assert refused.value.facts["similar"] == [ink.model_path]
@@ -173,16 +236,14 @@ async def test_find_model_version_that_is_a_name_too_raises_ambiguous_with_a_ref
     assert refused.value.references == [other.model_path, ink.model_path]
 
 
-async def test_find_model_named_like_a_short_id_is_ambiguous_and_like_an_id_is_not_found_by_it(
+async def test_find_model_named_like_the_short_id_of_another_raises_ambiguous_with_both(
     registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
 ) -> None:
     short_id = str(ink.id)[:20]
     other = await push_model(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", short_id)
-    await push_model(registry, settings, tmp_path / "c.safetensors", "models/loras/c.safetensors", str(ink.id))
     with pytest.raises(ModelAmbiguous) as refused:
         await find_model(registry, short_id)
     assert {model.id for model in refused.value.candidates} == {ink.id, other.id}
-    assert (await find_model(registry, str(ink.id))).id == ink.id
 
 
 async def test_find_model_deleted_with_path_of_two_raises_ambiguous_with_ids(

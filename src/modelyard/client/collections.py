@@ -1,13 +1,14 @@
 """List and find the team's collections, and change which models they have."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from uuid import UUID
 
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
-from modelyard.client.references.matching import Kind, get_only_match
+from modelyard.client.references.matching import ReferenceKind, get_only_match
 from modelyard.client.workflow_checks import check_workflows, is_loadable
 from modelyard.wire.collections import (
     Collection,
@@ -83,9 +84,7 @@ async def list_collections_with(registry: RegistryApi, model_id: UUID) -> list[C
 
 async def find_collection_named(registry: RegistryApi, name: str) -> CollectionSummary | None:
     """Return the collection with this name, without its models; None if the team has none."""
-    wanted = build_name_key(name)
-    listed = await list_all_collections(registry)
-    return next((each for each in listed if build_name_key(each.name) == wanted), None)
+    return next((each for each in await list_all_collections(registry) if _has_name(each, name)), None)
 
 
 async def find_collection(registry: RegistryApi, name: str) -> Collection:
@@ -98,6 +97,10 @@ async def find_collection(registry: RegistryApi, name: str) -> Collection:
     """
     found = get_only_match(_COLLECTION, name, await list_all_collections(registry), CollectionNotFound)
     return await registry.get_collection(found.id)
+
+
+class ModelNotInCollection(ModelNotFound):
+    """A name matches none of the models of the collection ``collection_id``, or several."""
 
 
 class WorkflowModels(NamedTuple):
@@ -186,9 +189,16 @@ def select_models(collection: Collection, names: Sequence[str]) -> set[UUID]:
     """Return the ids of the collection's models with these ids, paths or file names; case does not matter. Pure.
 
     Raises:
-        ModelNotFound: a name matches none of its models, or several.
+        ModelNotInCollection: a name matches none of its models, or several.
     """
-    return {get_only_match(_ENTRY, name, collection.model_list, ModelNotFound).model_id for name in names}
+    not_found = partial(ModelNotInCollection, collection_id=str(collection.id))
+    rows = collection.model_list
+    return {get_only_match(_ENTRY, name, rows, not_found, owner=collection.name).model_id for name in names}
+
+
+def _has_name(collection: CollectionSummary, name: str) -> bool:
+    """Return whether this is a spelling of a collection's name."""
+    return build_name_key(collection.name) == build_name_key(name)
 
 
 def _build_relative_path(path: str) -> PurePosixPath:
@@ -202,14 +212,14 @@ def _has_file_name(model: CollectionModel, text: str) -> bool:
     return build_name_key(text) in (path.name, path.stem)
 
 
-_COLLECTION = Kind[CollectionSummary](
+_COLLECTION = ReferenceKind[CollectionSummary](
     name="collection",
     get_id=lambda collection: collection.id,
-    has_name=lambda collection, text: build_name_key(collection.name) == build_name_key(text),
+    has_name=_has_name,
     show=lambda collection: collection.name,
 )
-_ENTRY = Kind[CollectionModel](
-    name="model of the collection",
+_ENTRY = ReferenceKind[CollectionModel](
+    name="model",
     get_id=lambda model: model.model_id,
     is_unique_value=lambda model, text: _build_relative_path(model.model_path) == _build_relative_path(text),
     has_name=_has_file_name,

@@ -1,7 +1,6 @@
 """Find a model by its id, path, start of the id or name, and a version by its number."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -11,33 +10,40 @@ from pydantic import ValidationError
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.models import list_all_models, replace_content
 from modelyard.client.api.registry import RegistryApi
-from modelyard.client.references.matching import Kind, has_short_id, is_short_id, match_readings, parse_id
+from modelyard.client.references.matching import (
+    MAX_LISTED,
+    has_short_id,
+    is_short_id,
+    match_interpretations,
+    parse_id,
+)
+from modelyard.client.references.models import MODEL, build_reference, compute_creation_times, split_version
 from modelyard.transfer.thread_pool import run_all
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model
-from modelyard.wire.paths import ModelPathInvalid, get_canonical_type, parse_model_path
+from modelyard.wire.paths import ModelPathInvalid, get_canonical_type
 from modelyard.wire.problems import ModelNotFound, RouteNotFound
 from modelyard.wire.search.grammar import quote_word
 from modelyard.wire.search.values import MAX_SEARCH_VALUES
 
 _MAX_SIMILAR = 5
-# An id begins with the milliseconds of its creation, which the registry records a moment later.
-_CLOCK_TOLERANCE_MILLISECONDS = 60_000
 # Of the names that are no paths, so many are searched for at once.
 _SEARCHES_AT_ONCE = 4
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class ModelAmbiguous(ValueError):
-    """A name matches several models or versions, ``candidates``; ``references`` has what means each of them only."""
+    """A name means several models or versions, ``candidates``; ``references`` has what means each of them only."""
 
     def __init__(self, name: str, matches: Mapping[str, Model]) -> None:
-        super().__init__(f"'{name}' matches {len(matches)} models. Use the path or the id of one of them.")
         self.candidates = list(matches.values())
         self.references = list(matches)
+        self.reason = _explain_ambiguity(name, self.references, self.candidates)
+        more = len(matches) - MAX_LISTED
+        listed = ", ".join(f"'{reference}'" for reference in self.references[:MAX_LISTED])
+        super().__init__(f"{self.reason} Use one of these: {listed}" + (f", and {more} more." if more > 0 else "."))
 
 
-class _Reading(NamedTuple):
+class _Interpretation(NamedTuple):
     """One of the meanings of a name, ``MODEL`` or ``MODEL@N``: the model's name, the version, and models to look at."""
 
     text: str
@@ -48,19 +54,19 @@ class _Reading(NamedTuple):
 async def find_model(registry: RegistryApi, name: str, *, deleted: bool = False) -> Model:
     """Return the model with this id, path, start of the id, display name or file name, with or without its extension.
 
-    See ``references.matching`` for the order, and ``_has_path`` and ``_has_name`` for spellings. With ``deleted``, only
-    the trash is searched.
+    See ``references.matching`` for the order, and ``references.models`` for spellings. With ``deleted``, only the trash
+    is searched.
 
     Raises:
-        ModelNotFound: none matches; unless the name is an id, the fact ``similar`` lists up to five paths of models
-            that contain the words of the name. Also if the name means a version, as ``MODEL@N`` does.
+        ModelNotFound: none matches, or the name means a version, as ``MODEL@N`` does. Unless the name is an id, the
+            fact ``similar`` lists up to five paths of models that contain its words.
         ModelAmbiguous: several models match, one of which may be that of ``MODEL@N``.
     """
-    readings = await _load_readings(registry, name, deleted=deleted)
-    model, version = _choose(name, readings, takes_version=False)
+    interpretations = await _load_interpretations(BatchedCalls(registry), name, deleted=deleted)
+    model, version = _get_only_interpretation(name, interpretations, takes_version=False)
     if version is None:
         return model
-    reason = f"'{name}' is a version of a model. Here, name the model, without '@{version}'."
+    reason = f"'{name}' names a version. This command takes the whole model: '{build_reference(model, None)}'."
     raise ModelNotFound(reason, similar=[model.model_path])
 
 
@@ -71,43 +77,84 @@ async def find_model_version(registry: RegistryApi, name: str) -> Model:
         ModelNotFound, ModelAmbiguous: see ``find_model``.
         VersionNotFound: the model has no such version.
     """
-    model, version = _choose(name, await _load_readings(registry, name), takes_version=True)
-    return model if version is None else replace_content(model, await registry.get_version(model.id, version))
+    interpretations = await _load_interpretations(BatchedCalls(registry), name)
+    return await _load_version(registry, *_get_only_interpretation(name, interpretations, takes_version=True))
 
 
-def _choose(name: str, readings: Sequence[_Reading], *, takes_version: bool) -> tuple[Model, int | None]:
+async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> list[Model]:
+    """Return what ``find_model_version`` returns for each name, in their order; paths share requests.
+
+    Raises:
+        ModelNotFound, ModelAmbiguous, VersionNotFound: see ``find_model_version``, for the first name that fails.
+    """
+    calls, searches = BatchedCalls(registry), asyncio.Semaphore(_SEARCHES_AT_ONCE)
+
+    async def find(name: str) -> Model:
+        """Return the model or version at the path ``name``, or search for the name."""
+        text, version = split_version(name)
+        if (model := await _find_at_path(calls, text)) is not None:
+            return await _load_version(registry, model, version)
+        async with searches:
+            return await find_model_version(registry, name)
+
+    return await run_all([find(name) for name in names])
+
+
+def _get_only_interpretation(
+    name: str, interpretations: Sequence[_Interpretation], *, takes_version: bool
+) -> tuple[Model, int | None]:
     """Return the model that a name means, and the version if it names one. Pure.
 
     Raises:
-        ModelNotFound, ModelAmbiguous: see ``find_model``. Without ``takes_version``, the candidates are the models.
+        ModelNotFound: no model matches.
+        ModelAmbiguous: several models match; with ``takes_version``, a model and its version are two, otherwise one.
     """
-    found = match_readings(_MODEL, [(reading.text, reading.models) for reading in readings])
-    matches = [(model, reading.version) for reading, models in zip(readings, found, strict=True) for model in models]
-    chosen = {_refer(model, version if takes_version else None): (model, version) for model, version in matches}
+    found = match_interpretations(MODEL, [(each.text, each.models) for each in interpretations])
+    chosen: dict[str, tuple[Model, int | None]] = {}
+    for each, models in zip(interpretations, found, strict=True):
+        for model in models:
+            chosen.setdefault(build_reference(model, each.version if takes_version else None), (model, each.version))
     if not chosen:
-        raise ModelNotFound(f"There is no model '{name}'.", similar=_list_similar(readings[0]))
+        last = interpretations[-1]
+        raise ModelNotFound(f"There is no model '{last.text}'.", similar=_list_similar(last))
     if len(chosen) > 1:
         raise ModelAmbiguous(name, {reference: model for reference, (model, _) in chosen.items()})
-    return next((match for match in matches if match[1] is None), matches[0])
+    return next(iter(chosen.values()))
 
 
-def _refer(model: Model, version: int | None) -> str:
-    """Return what means this model or version only: its path, or its id in the trash, where several have a path."""
-    has_own_path = model.deleted_at is None and _compute_path_key(model) is not None
-    reference = model.model_path if has_own_path else str(model.id)
-    return reference if version is None else f"{reference}@{version}"
+def _explain_ambiguity(name: str, references: Sequence[str], models: Sequence[Model]) -> str:
+    """Return a sentence that says what a name may mean."""
+    if len({model.id for model in models}) == 1:
+        return f"'{name}' is the name of '{references[0]}' and also its version {split_version(name)[1]}."
+    has_version = any(split_version(reference)[1] is not None for reference in references)
+    return f"'{name}' may mean {len(models)} {'models or versions' if has_version else 'models'}."
 
 
-def _list_similar(reading: _Reading) -> list[str]:
+def _list_similar(interpretation: _Interpretation) -> list[str]:
     """Return the paths of the first models that have the words of a name; none for an id."""
-    return [] if parse_id(reading.text) else [model.model_path for model in reading.models[:_MAX_SIMILAR]]
+    models = [] if parse_id(interpretation.text) else interpretation.models
+    return [model.model_path for model in models[:_MAX_SIMILAR]]
 
 
-async def _load_readings(registry: RegistryApi, name: str, *, deleted: bool = False) -> list[_Reading]:
-    """Return the meanings of a name, each with the models that may match it."""
-    base, _, number = name.rpartition("@")
-    texts = [(name, None), (base, int(number))] if base and _NUMBER.fullmatch(number) else [(name, None)]
-    return [_Reading(text, version, await _load_models(registry, text, deleted=deleted)) for text, version in texts]
+async def _load_interpretations(calls: BatchedCalls, name: str, *, deleted: bool = False) -> list[_Interpretation]:
+    """Return the meanings of a name, each with the models that may match it.
+
+    An id or a path before ``@N`` leaves no other meaning, and is not searched for.
+
+    Raises:
+        ModelNotFound: the model's id is in the name, and no model has it.
+    """
+    registry = calls.registry
+    text, version = split_version(name)
+    if version is None:
+        return [_Interpretation(name, None, await _load_models(registry, name, deleted=deleted))]
+    if parse_id(text) is not None:
+        return [_Interpretation(text, version, await _load_models(registry, text, deleted=deleted))]
+    if not deleted and (model := await _find_at_path(calls, text)) is not None:
+        return [_Interpretation(text, version, [model])]
+    both = [_load_models(registry, each, deleted=deleted) for each in (name, text)]
+    whole, of_version = await run_all(both)
+    return [_Interpretation(name, None, whole), _Interpretation(text, version, of_version)]
 
 
 async def _load_models(registry: RegistryApi, text: str, *, deleted: bool) -> list[Model]:
@@ -120,33 +167,20 @@ async def _load_models(registry: RegistryApi, text: str, *, deleted: bool) -> li
     if model_id is not None and not deleted:
         return [await registry.get_model(model_id)]
     # A deleted model is in the list of the trash only, not at its id.
-    words = None if model_id is not None else PurePosixPath(text).name
-    models = [model async for model in _search_models(registry, words, deleted=deleted)]
+    q = None if model_id is not None else _quote_words(PurePosixPath(text).name)
+    models = [model async for model in _search_models(registry, q, deleted=deleted)]
     if is_short_id(text) and model_id is None:
         models += await _list_with_short_id(registry, text, deleted=deleted)
     return models
 
 
-async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> list[Model]:
-    """Return what ``find_model_version`` returns for each name, in their order; paths share requests.
-
-    Raises:
-        ModelNotFound, ModelAmbiguous, VersionNotFound: see ``find_model_version``, for the first name that fails.
-    """
-    calls, searches = BatchedCalls(registry), asyncio.Semaphore(_SEARCHES_AT_ONCE)
-
-    async def find(name: str) -> Model:
-        """Return the model at the path ``name``, or search for the name."""
-        if (model := await _find_at_path(calls, name)) is not None:
-            return model
-        async with searches:
-            return await find_model_version(registry, name)
-
-    return await run_all([find(name) for name in names])
+async def _load_version(registry: RegistryApi, model: Model, version: int | None) -> Model:
+    """Return a model's record, with the content of a version if one is given."""
+    return model if version is None else replace_content(model, await registry.get_version(model.id, version))
 
 
 async def _find_at_path(calls: BatchedCalls, name: str) -> Model | None:
-    """Return the model whose path ``name`` is a spelling of, see ``_has_path``.
+    """Return the model whose path ``name`` is a spelling of, see ``references.models``.
 
     None if there is none, or the registry looks up no paths.
     """
@@ -162,67 +196,35 @@ async def _find_at_path(calls: BatchedCalls, name: str) -> Model | None:
 async def _list_with_short_id(registry: RegistryApi, short_id: str, *, deleted: bool) -> list[Model]:
     """Return the models whose ids begin with this text.
 
-    Reads the team's models from the newest one to the time that the text begins with.
+    Reads only models that were added on the days in which such ids begin, and of these the newest ones: names of eight
+    hexadecimal digits, such as numbers of steps, must not cost a list of the whole team.
     """
-    earliest = int(short_id.replace("-", "")[:12].ljust(12, "0"), 16) - _CLOCK_TOLERANCE_MILLISECONDS
+    times = compute_creation_times(short_id)
+    if times is None:
+        return []
+    first, last = times
     found = []
-    async for model in _search_models(registry, None, deleted=deleted):
-        if model.created_at.timestamp() * 1000 < earliest:
+    async for model in _search_models(registry, f"added:{first.date()}..{last.date()}", deleted=deleted):
+        if model.created_at < first:
             break
         if has_short_id(model.id, short_id):
             found.append(model)
     return found
 
 
-async def _search_models(registry: RegistryApi, words: str | None, *, deleted: bool = False) -> AsyncIterator[Model]:
-    """Yield the models whose name, path or tags contain the first ``MAX_SEARCH_VALUES`` of these words.
+def _quote_words(text: str) -> str:
+    """Return a search for the first ``MAX_SEARCH_VALUES`` words of a text."""
+    return " ".join(quote_word(word) for word in text.split()[:MAX_SEARCH_VALUES])
 
-    If ``words`` is None, all models are yielded. ``deleted``: those in the trash instead. Pages are loaded when needed.
-    Words that no name can have, such as control characters, match nothing.
+
+async def _search_models(registry: RegistryApi, q: str | None, *, deleted: bool = False) -> AsyncIterator[Model]:
+    """Yield the models that a search finds, or all if it is None; ``deleted``: those in the trash instead.
+
+    Pages are loaded when needed. What cannot be searched for, such as control characters, matches nothing.
     """
-    q = None if words is None else " ".join(quote_word(word) for word in words.split()[:MAX_SEARCH_VALUES])
     try:
         model_filter = ModelFilter(q=q, deleted=deleted)
     except ValidationError:
         return
     async for model in list_all_models(registry, model_filter):
         yield model
-
-
-def _has_path(model: Model, name: str) -> bool:
-    """Return whether ``name`` is a spelling of the model's path; False for an invalid path or a name without a slash.
-
-    Case (except that of ``models/`` and of an alias of the type folder), such an alias and a leading ``models/`` do
-    not matter.
-    """
-    path = name.removeprefix("models/")
-    first, slash, _ = path.partition("/")
-    if not slash:
-        return False
-    try:
-        return _compute_path_key(model) == parse_model_path(get_canonical_type(first), path).key
-    except ModelPathInvalid:
-        return False
-
-
-def _has_name(model: Model, name: str) -> bool:
-    """Return whether ``name`` is the display name, or the file name with or without its extension, ignoring case."""
-    file_name = PurePosixPath(model.model_path)
-    return name.casefold() in {model.display_name.casefold(), file_name.name.casefold(), file_name.stem.casefold()}
-
-
-def _compute_path_key(model: Model) -> str | None:
-    """Return the key that all spellings of the model's path share; None if the path is not valid for this client."""
-    try:
-        return parse_model_path(model.model_type, model.model_path).key
-    except ModelPathInvalid:
-        return None
-
-
-_MODEL = Kind[Model](
-    name="model",
-    get_id=lambda model: model.id,
-    is_unique_value=_has_path,
-    has_name=_has_name,
-    show=lambda model: model.display_name,
-)

@@ -2,7 +2,7 @@
 
 from modelyard.client.api.paging import list_pages
 from modelyard.client.api.registry import RegistryApi
-from modelyard.client.references.matching import Kind, get_only_match
+from modelyard.client.references.matching import ReferenceKind, get_only_match
 from modelyard.wire.accounts import AccountSession
 from modelyard.wire.credentials import Credential
 from modelyard.wire.problems import (
@@ -15,8 +15,8 @@ from modelyard.wire.problems import (
 from modelyard.wire.teams import Invitation, Member
 from modelyard.wire.webhooks import Webhook
 
-_KEY_PREFIXES = ("sk-", "ak-", "dk-")
-_PREFIX_LENGTH = 11  # of a key, which is no secret
+# Of a key, so much is no secret.
+_PREFIX_LENGTH = 11
 
 
 async def list_all_members(registry: RegistryApi) -> list[Member]:
@@ -84,13 +84,15 @@ async def find_credential(registry: RegistryApi, name: str) -> Credential:
     """Return the key with this id, prefix or start of the id, or the active or stopped key with this name.
 
     Case matters only for the prefix, the first 11 characters of the key. ``name`` may be a whole raw key: it is
-    compared on this machine and not sent, and messages have its prefix only.
+    compared on this machine and not sent. Messages have the first 11 characters of any text, since a key may be pasted
+    with something before it.
 
     Raises:
         CredentialNotFound: no key matches, or several do.
     """
-    shown = name[:_PREFIX_LENGTH] if name.startswith(_KEY_PREFIXES) else name
-    return get_only_match(_KEY, name, await list_all_credentials(registry), CredentialNotFound, shown=shown)
+    text = name if len(name) <= _PREFIX_LENGTH else f"{name[:_PREFIX_LENGTH]}…"
+    keys = await list_all_credentials(registry)
+    return get_only_match(_KEY, name, keys, CredentialNotFound, text_in_messages=text)
 
 
 def _equals_any(name: str, *values: str) -> bool:
@@ -103,31 +105,31 @@ def _is_usable(key: Credential) -> bool:
     return key.key_status in ("active", "stopped")
 
 
-_WEBHOOK = Kind[Webhook](
+_WEBHOOK = ReferenceKind[Webhook](
     name="webhook",
     get_id=lambda webhook: webhook.id,
     has_name=lambda webhook, text: _equals_any(text, webhook.display_name, webhook.url),
     show=lambda webhook: webhook.display_name,
 )
-_SESSION = Kind[AccountSession](
+_SESSION = ReferenceKind[AccountSession](
     name="session",
     get_id=lambda session: session.id,
     show=lambda session: session.user_agent or "unknown program",
 )
-_MEMBER = Kind[Member](
+_MEMBER = ReferenceKind[Member](
     name="member",
     get_id=lambda member: member.user_id,
     is_unique_value=lambda member, text: _equals_any(text, member.email_address),
     has_name=lambda member, text: _equals_any(text, member.display_name),
     show=lambda member: member.email_address,
 )
-_INVITATION = Kind[Invitation](
+_INVITATION = ReferenceKind[Invitation](
     name="open invitation",
     get_id=lambda invitation: invitation.id,
     is_unique_value=lambda invitation, text: _equals_any(text, invitation.email_address),
     show=lambda invitation: invitation.email_address,
 )
-_KEY = Kind[Credential](
+_KEY = ReferenceKind[Credential](
     name="key",
     get_id=lambda key: key.id,
     is_unique_value=lambda key, text: text.startswith(key.key_prefix),

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from uuid import UUID
 
 from modelyard.client.api.auth import Key, Session, TokenSource
 from modelyard.client.api.http import DEFAULT_RETRY_SECONDS
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.api.urls import normalize_url
 from modelyard.client.profile import Profile, ProfileFile
-from modelyard.client.references.matching import Kind, match_reference, parse_id
+from modelyard.client.references.matching import ReferenceKind, match_reference
 from modelyard.client.settings import ClientSettings
 from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.accounts import Logout, OwnTeam
@@ -62,10 +63,13 @@ async def build_registry(
     # The team of a profile does not apply to a token from the environment.
     profile_team = None if saved is None or settings.token else saved.team_id
     team = str(profile_team) if settings.team is None and profile_team else settings.team
-    if team is not None and parse_id(team) is None and (settings.token or "").startswith(_TEAM_KEYS):
-        raise NotAMember(f"A key acts in its own team only, whose name it cannot look up. Leave out the team '{team}'.")
-    if team is not None and parse_id(team) is None:
-        team = str((await _load_team(RegistryApi(url, token_source), team)).id)
+    if team is not None:
+        team_id = _parse_team_id(team)
+        if team_id is None and (settings.token or "").startswith(_TEAM_KEYS):
+            raise NotAMember(
+                f"A key acts in its own team only, whose name it cannot look up. Leave out the team '{team}'."
+            )
+        team = str(team_id or (await _load_team(RegistryApi(url, token_source), team)).id)
     return RegistryApi(url, token_source, team, retry_seconds=retry_seconds, notify=notify)
 
 
@@ -98,6 +102,14 @@ def _build_token_source(settings: ClientSettings, profiles: ProfileFile, saved: 
     return Key(saved.token) if saved.refresh_token is None else Session(profiles, saved)
 
 
+def _parse_team_id(text: str) -> UUID | None:
+    """Return the id that a text is, with or without dashes; None if it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
 async def _load_team(registry: RegistryApi, name: str) -> OwnTeam:
     """Enter and leave the registry client, and return the caller's team, see ``find_team``."""
     async with registry:
@@ -112,13 +124,13 @@ def find_team(teams: list[OwnTeam], name: str) -> OwnTeam:
     """
     matches = match_reference(_TEAM, name, teams)
     if len(matches) != 1:
-        names = ", ".join(f"'{team.display_name}' ({team.id})" for team in teams)
+        names = ", ".join(f"'{team.display_name}' ({team.id})" for team in matches or teams)
         reason = "matches several of your teams; use an id" if matches else "is not one of your teams"
         raise NotAMember(f"'{name}' {reason}: {names or 'you are in none'}.")
     return matches[0]
 
 
-_TEAM = Kind[OwnTeam](
+_TEAM = ReferenceKind[OwnTeam](
     name="team",
     get_id=lambda team: team.id,
     has_name=lambda team, text: team.display_name.casefold() == text.casefold(),

@@ -13,8 +13,10 @@ from pydantic import ValidationError
 from modelyard.cli.terminal.formatting import format_duration
 from modelyard.client.api.urls import AddressRefused
 from modelyard.client.atomic_file import LockHeld
+from modelyard.client.collections import ModelNotInCollection
 from modelyard.client.locks import LockedModelsMissing
 from modelyard.client.profile import KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
+from modelyard.client.references.matching import MAX_LISTED
 from modelyard.client.resolve_models import ModelAmbiguous
 from modelyard.client.transfers.collect import DuplicateModelPath, NothingToPush
 from modelyard.client.transfers.path_state import VersionNotCurrent
@@ -146,6 +148,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         ),
     ),
     problems.ModelNotFound: (REFUSED, ("List the models: modelyard ls",)),
+    ModelNotInCollection: (REFUSED, ("List its models: modelyard collection show {collection_id}",)),
     problems.MemberNotFound: (REFUSED, ("List the members: modelyard member ls",)),
     problems.InvitationNotFound: (REFUSED, ("Ask an admin for a new one: modelyard invite create EMAIL",)),
     problems.AgentNotFound: (REFUSED, ("List the machines: modelyard machine ls",)),
@@ -290,6 +293,8 @@ def _get_message(error: BaseException) -> str:
             return "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         case Problem() if error.facts.get("errors"):
             return "\n".join([error.detail, *_format_field_errors(error.facts["errors"])])
+        case ModelAmbiguous():
+            return f"{error.reason} Use one of these:"
         case OSError() if error.filename is not None:
             return f'"{error.filename}": {error.strerror}.'
         case _:
@@ -306,8 +311,9 @@ def _list_candidates(error: BaseException) -> list[str]:
     """Return a line for each model that an ambiguous or unknown name may have meant; empty for other failures."""
     match error:
         case ModelAmbiguous():
-            matches = zip(error.references, error.candidates, strict=True)
-            return [f"{shlex.quote(reference)}  ({_describe(model)})" for reference, model in matches]
+            matches = [*zip(error.references, error.candidates, strict=True)]
+            lines = [f"{shlex.quote(reference)}  ({_describe(model)})" for reference, model in matches[:MAX_LISTED]]
+            return lines if len(matches) <= MAX_LISTED else [*lines, f"… and {len(matches) - MAX_LISTED} more"]
         case problems.ModelNotFound() if isinstance(similar := error.facts.get("similar"), list):
             return [f"Similar: {path}" for path in similar]
         case _:
@@ -324,8 +330,7 @@ def _build_document(error: BaseException, facts: Mapping[str, Any], exit_code: i
     code = error.slug.replace("-", "_") if isinstance(error, Problem) else type(error).__name__
     document = {"error_code": code, "detail": _get_message(error), "exit_code": exit_code} | dict(facts)
     if isinstance(error, ModelAmbiguous):
-        document["candidates"] = [
-            model.model_dump(mode="json") | {"reference": reference}
-            for reference, model in zip(error.references, error.candidates, strict=True)
-        ]
+        matches = [*zip(error.references, error.candidates, strict=True)]
+        listed = [model.model_dump(mode="json") | {"reference": reference} for reference, model in matches[:MAX_LISTED]]
+        document |= {"candidates": listed, "candidate_count": len(matches)}
     return document

@@ -5,7 +5,7 @@ from uuid import UUID
 from modelyard.client.api.filters import AgentFilter
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
-from modelyard.client.references.matching import Kind, get_only_match
+from modelyard.client.references.matching import ReferenceKind, get_only_match
 from modelyard.wire.agents.machines import Agent, AgentList
 from modelyard.wire.agents.replicas import AgentModel, AgentModelList
 from modelyard.wire.problems import AgentNotFound
@@ -63,7 +63,7 @@ async def list_all_unused_models(
     return pages[0], [model for page in pages for model in page.unused_model_list]
 
 
-_MACHINE = Kind[Agent](
+_MACHINE = ReferenceKind[Agent](
     name="machine",
     get_id=lambda _: None,
     is_unique_value=lambda agent, text: agent.agent_id == text,
