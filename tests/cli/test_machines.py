@@ -1,12 +1,17 @@
 """``machine`` and ``unused``: what people see and set of machines."""
 
+import asyncio
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from modelyard.client.api.registry import RegistryApi
+from modelyard.wire.agents.heartbeats import Heartbeat
 from tests.cli.conftest import Command
+from tests.client.server_process import Team
 from tests.comfyui.comfyui_server import ComfyUIServer
 
 pytestmark = pytest.mark.slow
@@ -62,8 +67,58 @@ def test_machine_approve_and_agent_approve_without_held_removals_are_refused(
     run_once: Callable[[], None], as_agent: Command
 ) -> None:
     run_once()
-    assert as_agent("machine", "approve", "render-07").code == 4
+    assert as_agent("machine", "approve", "render-07", "--yes").code == 4
     assert as_agent("agent", "approve").err == "No removal is waiting for approval.\n"
+
+
+def hold_removal(team: Team, files: int) -> None:
+    """Report a removal of so many files that waits for approval, as the machine with the agent key."""
+
+    async def send() -> None:
+        held = Heartbeat(agent_id="render-07", removal_waiting=files, removal_token=f"{files:064x}")
+        async with RegistryApi(team.url, os.environ["MODELYARD_AGENT_KEY"]) as machine:
+            await machine.send_heartbeat(held)
+
+    asyncio.run(send())
+
+
+class Answers:
+    """A terminal at which a person answers the question with yes, after something else has happened."""
+
+    def __init__(self, before_answer: Callable[[], None]) -> None:
+        self._before_answer = before_answer
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        self._before_answer()
+        return "y\n"
+
+
+def test_machine_approve_without_a_terminal_asks_for_yes_and_names_the_number(
+    process: Command, as_agent: Command, team: Team
+) -> None:
+    hold_removal(team, 3)
+    refused = process("machine", "approve", "render-07")
+    assert refused.code == 2
+    assert "3 files on render-07" in refused.err
+    assert "--yes" in refused.err
+    approved = process("machine", "approve", "render-07", "--yes", "--json")
+    assert (approved.code, json.loads(approved.out)["count"]) == (0, 3)
+
+
+def test_machine_approve_approves_nothing_if_other_files_wait_when_it_is_answered(
+    as_agent: Command, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_removal(team, 3)
+    monkeypatch.setattr("sys.stdin", Answers(lambda: hold_removal(team, 400)))
+    refused = as_agent("machine", "approve", "render-07")
+    assert refused.code == 4
+    assert "Approve the removal of 3 files on render-07?" in refused.err
+    assert "400 files wait now" in refused.err
+    monkeypatch.setattr("sys.stdin", Answers(lambda: None))
+    assert as_agent("machine", "approve", "render-07").code == 0
 
 
 def test_machine_ls_shows_count_of_models_not_loaded_by_comfyui(

@@ -292,6 +292,10 @@ test('an approval covers the files that the question names, and no others', asyn
   await expect(page.getByText('The removal of 400 files is held').first()).toBeVisible()
   await question.getByRole('button', { name: 'Remove 3 files' }).click()
   await expect(page.getByText(/Nothing is approved: .* 400 files wait now/)).toBeVisible()
+  await expect(question).toHaveCount(0)
+  await drawer(page).getByRole('button', { name: 'Approve removal of 400 files…' }).click()
+  await question.getByRole('button', { name: 'Remove 400 files' }).click()
+  await expect(page.getByText('The removal of 400 files on holds-more is approved.')).toBeVisible()
 })
 
 test('a viewer sees machines without buttons for actions that they may not use', async ({ page, registry, signIn }) => {

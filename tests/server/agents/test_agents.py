@@ -89,10 +89,13 @@ def test_approve_removal_of_other_files_than_those_shown_returns_409(team: ApiCa
     assert machine.beat(**now_waiting)["approved_removal"] == OTHER_TOKEN
 
 
-def test_approve_removal_with_invalid_token_returns_422(team: ApiCaller, machine: Machine) -> None:
+def test_approve_removal_with_invalid_token_or_unknown_field_returns_422(team: ApiCaller, machine: Machine) -> None:
     machine.beat(removal_waiting=3, removal_token=TOKEN)
-    refused = team.post("/agents/render-07/approve-removal", removal_token="three")
-    assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request")
+    for body in ({"removal_token": "three"}, {"removal_token": ""}, {"removal_token": None}, {"token": TOKEN}):
+        refused = team.post("/agents/render-07/approve-removal", **body)
+        assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request"), body
+        assert [error["field"] for error in refused.json()["errors"]] == [*body]
+    assert machine.beat(removal_waiting=3, removal_token=TOKEN)["approved_removal"] is None
 
 
 def test_heartbeat_returns_a_requested_sync_once(team: ApiCaller, machine: Machine) -> None:

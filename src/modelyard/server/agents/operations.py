@@ -230,7 +230,7 @@ def approve_removal(session: Session, team: TeamContext, agent_id: str, token: s
     if token not in (None, agent.removal_token):
         raise problems.RemovalChanged(
             f"Nothing is approved: the removals that wait on this machine have changed, {agent.removal_waiting} files "
-            f"wait now. Look at the machine and approve them again: modelyard machine show {agent.agent_id}",
+            f"wait now. Look at the machine again before you approve them (modelyard machine show {agent.agent_id}).",
             removal_waiting=agent.removal_waiting,
         )
     if agent.approved_removal == agent.removal_token:

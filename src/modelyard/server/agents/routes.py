@@ -261,7 +261,7 @@ def unassign_model(agent_id: AgentName, model_id: PathId, team: Assigning, datab
 def approve_removal(agent_id: AgentName, team: Managing, database: Db, approval: Approval = _ANY_REMOVAL) -> Done:
     """Approve the removal of the files that a machine holds back."""
     with database.writing(team.team_id) as session:
-        operations.approve_removal(session, team, agent_id, approval.removal_token)
+        operations.approve_removal(session, team, agent_id, approval.removal_token or None)
     return Done()
 
 

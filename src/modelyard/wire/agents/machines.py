@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from modelyard.wire.agents.values import EXAMPLE_AGENT, AgentStatus, DiskBudget, MachineState, RemovalToken
 from modelyard.wire.models import Labels
@@ -118,11 +118,14 @@ class AgentUpdate(PartialUpdate):
     )
 
 
-class RemovalApproval(Schema):
-    """Which held removals of a machine are approved."""
+class RemovalApproval(PartialUpdate):
+    """Which held removals of a machine are approved. An unknown field is refused: it may be a misspelt token."""
 
-    removal_token: RemovalToken | None = Field(
-        default=None,
+    model_config = ConfigDict(extra="forbid")
+
+    removal_token: RemovalToken = Field(
+        default="",
+        exclude_if=lambda token: not token,
         description="The machine's `removal_token` that was shown; if other files wait now, nothing is approved. "
         "Without it, what waits now is approved.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],

@@ -100,7 +100,7 @@ class AgentUnknown(Problem):
 
 
 class AgentTaken(Problem):
-    """Another machine uses this name, or it belongs to another person's machine. The detail says what to do."""
+    """Another machine or another person's machine has this name. The detail says what to do."""
 
     status, slug, title = 409, "agent-taken", "Another machine has this name"
 
@@ -112,7 +112,7 @@ class RemovalNotWaiting(Problem):
 
 
 class RemovalChanged(Problem):
-    """Other files wait for approval now than those that the request names. Fact ``removal_waiting``: how many."""
+    """The files that wait for approval are not those that were shown. Fact ``removal_waiting``: how many wait now."""
 
     status, slug, title = 409, "removal-changed", "Other files wait for approval now"
 

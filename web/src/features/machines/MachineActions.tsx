@@ -33,7 +33,7 @@ export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => 
   })
   return (
     <Stack gap="xs">
-      {agent.removal_waiting > 0 && (
+      {agent.removal_waiting > 0 && agent.removal_token !== null && (
         <Button
           variant="default"
           leftSection={<IconAlertTriangle size={16} color={getTextColour('orange')} aria-hidden />}
@@ -78,7 +78,9 @@ export function MachineActions({ agent, onGone }: { agent: Agent; onGone: () => 
         verb={`Remove ${formatCount(asked.removal_waiting, 'file')}`}
         isOpen={openConfirmation === 'approve'}
         isBusy={pendingAction === 'approve'}
-        onConfirm={() => void runPending('approve', () => approveRemoval(asked))}
+        onConfirm={() =>
+          void runPending('approve', () => approveRemoval(asked)).then(() => setOpenConfirmation(undefined))
+        }
         onClose={() => setOpenConfirmation(undefined)}
       >
         {formatCount(asked.removal_waiting, 'model file')} on <bdi>{asked.agent_id}</bdi> should no longer be there,

@@ -36,11 +36,16 @@ export async function syncNow(agent: Agent): Promise<void> {
   notify(`${agent.agent_id} syncs at its next heartbeat, within ${IDLE_HEARTBEAT_SECONDS} seconds.`)
 }
 
+/** Approve the removal that `agent` had when it was shown, and no other; the list is refreshed also after a refusal. */
 export async function approveRemoval(agent: Agent): Promise<void> {
+  if (agent.removal_token === null) return
   const body = { removal_token: agent.removal_token }
-  await unwrap(api.POST('/api/v1/agents/{agent_id}/approve-removal', { ...pathOf(agent), body }))
-  notify(`The removal of ${formatCount(agent.removal_waiting, 'file')} on ${agent.agent_id} is approved.`)
-  await refreshMachines()
+  try {
+    await unwrap(api.POST('/api/v1/agents/{agent_id}/approve-removal', { ...pathOf(agent), body }))
+    notify(`The removal of ${formatCount(agent.removal_waiting, 'file')} on ${agent.agent_id} is approved.`)
+  } finally {
+    await refreshMachines()
+  }
 }
 
 export async function removeMachine(agent: Agent): Promise<void> {

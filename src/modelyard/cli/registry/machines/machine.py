@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.commands import CLIENT_COMMANDS
-from modelyard.cli.registry.listing import ListFormat, find_and_change, print_list
+from modelyard.cli.registry.listing import ListFormat, print_list
 from modelyard.cli.registry.machines import assignments, budgets
 from modelyard.cli.registry.machines.arguments import MachineName
 from modelyard.cli.registry.machines.output import build_fields, build_row, format_progress
 from modelyard.cli.terminal.formatting import format_fields
 from modelyard.cli.terminal.table import Column, format_table
-from modelyard.cli.terminal.terminal import terminal_of
+from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
@@ -167,21 +167,39 @@ def sync_machine(context: typer.Context, machine: MachineName) -> None:
 
 
 @machine.command("approve")
-def approve_removals(context: typer.Context, machine: MachineName) -> None:
-    """Approve removals that a machine holds back because there are so many at once."""
+def approve_removals(context: typer.Context, machine: MachineName, yes: Yes = False) -> None:
+    """Approve removals that a machine holds back because there are so many at once.
+
+    Says how many files wait and asks; a script passes --yes. If other files wait by then, nothing is approved.
+    """
     from modelyard.client.api.agents import find_agent
+    from modelyard.wire.problems import RemovalNotWaiting
 
     terminal = terminal_of(context)
-    agent = find_and_change(
-        terminal,
-        lambda registry: find_agent(registry, machine),
-        lambda registry, found: registry.approve_removal(found.agent_id, found.removal_token),
-    )
+    agent = terminal.call_registry(lambda registry: find_agent(registry, machine))
+    if not agent.removal_waiting:
+        raise RemovalNotWaiting(f"No removal waits for approval on {agent.agent_id}.")
     files = counted(agent.removal_waiting, "file")
+    if not yes:
+        _confirm_approval(terminal, f"the removal of {files} on {agent.agent_id}")
+    # Registries before 0.4 have no token; they approve what waits.
+    terminal.call_registry(lambda registry: registry.approve_removal(agent.agent_id, agent.removal_token))
     terminal.output.done(
         f"Approved: {agent.agent_id} may remove {files}. Removed files stay in its trash for a day.",
         count=agent.removal_waiting,
     )
+
+
+def _confirm_approval(terminal: Terminal, removal: str) -> None:
+    """Ask whether to approve a removal.
+
+    Raises:
+        BadParameter: standard input is not a terminal, or the output is JSON, so that no question can be asked.
+        Abort: the answer is no.
+    """
+    if not terminal.can_ask:
+        raise typer.BadParameter(f"This approves {removal}. To approve it without a question, add --yes.")
+    typer.confirm(f"Approve {removal}?", abort=True, err=True)
 
 
 @machine.command("rm")
