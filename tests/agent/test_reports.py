@@ -166,7 +166,21 @@ def test_reports_changed_version_sends_unchanged_state_again() -> None:
     reports.set_all_states([first, replace(build_replica_state(2), version=1)])
     send_all_reports(reports, registry)
     reports.set_state(replace(first, version=2))
-    assert reports.get_next_report().models == (ReportedModel(model_id=UUID(int=1), version=2, state="ready"),)
+    ready = ReportedModel(model_id=UUID(int=1), version=2, model_path="loras/1.sft", state="ready")
+    assert reports.get_next_report().models == (ready,)
+
+
+def test_reports_ready_model_has_the_path_of_its_plan_until_the_next_one() -> None:
+    reports, registry = new_reports(), SimulatedRegistry()
+    reports.set_manifest_entries({UUID(int=1): THEN})
+    reports.set_all_states([build_replica_state(1, path="loras/old.sft")])
+    send_all_reports(reports, registry)
+    reports.set_manifest_entries({UUID(int=1): NOW})
+    send_all_reports(reports, registry)
+    assert registry.states[UUID(int=1)].model_path == "loras/old.sft"
+    reports.set_all_states([build_replica_state(1, path="loras/new.sft")])
+    send_all_reports(reports, registry)
+    assert registry.states[UUID(int=1)].model_path == "loras/new.sft"
 
 
 def test_reports_entry_removed_from_manifest_and_added_again_sends_state_again() -> None:

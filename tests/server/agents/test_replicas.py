@@ -19,7 +19,7 @@ from tests.server.agents.machine import (
     register_model,
 )
 from tests.server.environments import only_on
-from tests.server.harness import ApiCaller, Harness
+from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.query_plans import record_queries
 
 pytestmark = pytest.mark.slow
@@ -53,6 +53,28 @@ def test_renamed_model_is_queued_until_reported_again(team: ApiCaller, machine: 
     assert shown["machine_state"] != "up_to_date"
     machine.report(build_states(renamed))
     assert (get_replica_counts(team, renamed), list_missing(team)) == ((1, 1), [])
+
+
+def test_report_from_before_a_rename_does_not_count(team: ApiCaller, machine: Machine) -> None:
+    model_id = register_model(team, "one")
+    old, new = ([build_states(model_id)[0] | {"model_path": f"loras/{name}.safetensors"}] for name in ("one", "new"))
+    machine.begin(old)
+    assert get_replica_counts(team, model_id) == (1, 1)
+
+    team.put(f"/models/{model_id}", model_path="loras/new.safetensors")
+
+    machine.report(old)
+    assert (get_replica_counts(team, model_id), list_states_on(team)) == ((0, 1), {model_id: "queued"})
+    machine.begin(old, series="two")
+    assert (get_replica_counts(team, model_id), list_states_on(team)) == ((0, 1), {model_id: "queued"})
+    machine.report(new)
+    assert (get_replica_counts(team, model_id), list_states_on(team)) == ((1, 1), {model_id: "ready"})
+
+
+def test_report_of_a_path_in_the_models_folder_counts(team: ApiCaller, machine: Machine) -> None:
+    model_id = team.register(make_model_file("one"), "models/loras/one.safetensors")
+    machine.begin([build_states(model_id)[0] | {"model_path": "loras/one.safetensors"}])
+    assert get_replica_counts(team, model_id) == (1, 1)
 
 
 def test_model_with_another_name_or_the_same_path_stays_ready(team: ApiCaller, machine: Machine) -> None:

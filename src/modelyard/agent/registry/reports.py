@@ -17,7 +17,7 @@ from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES, ModelState
 from modelyard.wire.texts.invisible_characters import replace_unprintable
 
 _MAX_TEXT_LENGTH = 2000
-# A registry reads bodies of at most 1 MiB; a state takes this many bytes besides its reason.
+# A registry reads bodies of at most 1 MiB; a state takes this many bytes besides its path and reason.
 _MAX_REPORT_BYTES = 600_000
 _BYTES_PER_STATE = 200
 # A model on several installs of one machine is reported with the first of these that applies.
@@ -178,7 +178,7 @@ class Reports:
         bytes_left = _MAX_REPORT_BYTES
         for model_id in ids[:MAX_HEARTBEAT_STATES]:
             reported = self._states[model_id]
-            bytes_left -= _BYTES_PER_STATE + len((reported.reason or "").encode())
+            bytes_left -= _BYTES_PER_STATE + len(f"{reported.model_path or ''}{reported.reason or ''}".encode())
             if bytes_left < 0:
                 break
             fitting.append(reported)
@@ -216,6 +216,7 @@ def _to_reported_model(replica_state: ReplicaState) -> ReportedModel:
         model_id=replica_state.model_id,
         version=replica_state.version,
         state=replica_state.state,
+        model_path=replica_state.model_path if replica_state.state == "ready" else None,
         reason=reason,
         bytes_done=replica_state.bytes_done,
     )

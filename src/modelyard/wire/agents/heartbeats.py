@@ -39,6 +39,12 @@ class ReportedModel(Schema):
         examples=[3],
     )
     state: ModelState = Field(description="The replica state.", examples=["downloading"])
+    model_path: Sentence | None = Field(
+        default=None,
+        description="The path of a `ready` model in the manifest entry that this state is about, without a leading "
+        "`models/`. A state of another path than the model's does not count.",
+        examples=["loras/ink.safetensors"],
+    )
     reason: Sentence | None = Field(
         default=None,
         description=f"The reason for the state. The registry stores the first {MAX_REASON_LENGTH} characters.",

@@ -3,7 +3,7 @@
 A heartbeat that is refused as a whole is lost as a whole, and its agent may send it for as long as it runs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 from uuid import UUID
@@ -41,6 +41,7 @@ _NOT_READ = "The registry cannot read this value."
 _MESSAGES = {
     "state": "The registry does not know this state: the model counts as queued.",
     "version": "The registry cannot read the version: the model counts as queued.",
+    "model_path": "The registry cannot read the path: the model counts as queued.",
     "reason": "The registry cannot read this reason as it is, and shortens or replaces it.",
     "bytes_done": "The registry cannot read this number: it counts as 0.",
 }
@@ -144,7 +145,7 @@ def _read_model(place: str, entry: Any, unreadable: _Unreadable) -> ReportedMode
     return (ModelOfUnreadableVersion if "version" in invalid else ReportedModel).model_validate(replaced)
 
 
-def _replace_in_model(entry: Mapping[str, Any], invalid: Collection[str]) -> dict[str, Any]:
+def _replace_in_model(entry: Mapping[str, Any], invalid: Set[str]) -> dict[str, Any]:
     """Return valid values for the invalid ones of a model's state.
 
     A state that has a reason keeps one: without it, a ready model that ComfyUI does not load would look as it should.
@@ -157,7 +158,9 @@ def _replace_in_model(entry: Mapping[str, Any], invalid: Collection[str]) -> dic
         replaced["bytes_done"] = 0
     if "version" in invalid:
         replaced["version"] = None
-    if "version" in invalid or "state" in invalid:
+    if "model_path" in invalid:
+        replaced["model_path"] = None
+    if invalid & {"version", "state", "model_path"}:
         replaced |= {"state": "queued", "reason": reason or UNREADABLE_REASON}
     return replaced
 

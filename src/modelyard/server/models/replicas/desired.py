@@ -18,6 +18,7 @@ from modelyard.server.models.replicas.assignments import has_assignments, is_of_
 from modelyard.server.models.replicas.labels import has_all_labels
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.tables import ModelRow
+from modelyard.wire.agents.heartbeats import ReportedModel
 from modelyard.wire.agents.values import DesiredBy
 
 _models, _agents = get_table(ModelRow), get_table(AgentRow)
@@ -50,19 +51,22 @@ def is_desired_once_verified(model: ModelRow | ResultRow[*tuple[Any, ...]]) -> b
 
 @dataclass(frozen=True)
 class DesiredVersion:
-    """The current version of a desired model, the label set that machines need for it, and how many lack a label."""
+    """A desired model's current version, its path, the label set that machines need, and how many lack a label."""
 
     label_set: str
+    model_path: str
     number: int
     is_only_one: bool
     agents_assigned: int
 
-    def is_meant_by(self, reported: int | None) -> bool:
-        """Return whether a machine's report is about this version.
+    def is_meant_by(self, reported: ReportedModel) -> bool:
+        """Return whether a machine's report is about this version at this path.
 
-        Agents before 0.4 report no version: what they say counts as long as the model has had only one.
+        Agents before 0.4 report neither: what they say counts as long as the model has had only one version.
         """
-        return self.is_only_one if reported is None else reported == self.number
+        # A model may be stored with a leading "models/", which machines leave out.
+        is_at_path = reported.model_path in (None, self.model_path.removeprefix("models/"))
+        return is_at_path and (self.is_only_one if reported.version is None else reported.version == self.number)
 
 
 def find_desired_versions(session: Session, team_id: UUID, ids: Collection[UUID]) -> dict[UUID, DesiredVersion]:
@@ -71,10 +75,12 @@ def find_desired_versions(session: Session, team_id: UUID, ids: Collection[UUID]
         return {}
     # The conditions of ``is_desired`` are checked here: with them, SQLite would read all models of the team.
     columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.model_status, _models.c.label_set)
-    numbers = (_models.c.current_version, _models.c.latest_version, _models.c.agents_assigned)
+    numbers = (_models.c.current_version, _models.c.latest_version, _models.c.agents_assigned, _models.c.model_path)
     rows = session.execute(select(*columns, *numbers).where(_models.c.id.in_(ids)))
     return {
-        row.id: DesiredVersion(row.label_set, row.current_version, row.latest_version == 1, row.agents_assigned)
+        row.id: DesiredVersion(
+            row.label_set, row.model_path, row.current_version, row.latest_version == 1, row.agents_assigned
+        )
         for row in rows
         if row.team_id == team_id and is_desired_once_verified(row) and row.current_version is not None
     }

@@ -73,10 +73,10 @@ def compute_report_changes(
 ) -> ReportChanges:
     """Compare a report with the stored states and return the changes; writes nothing.
 
-    States of models that the machine should not hold, and of versions that are neither current nor pinned there, are
-    ignored. Without an ``id_range`` only the reported models change; with one, the states of its other models are
-    removed. May run before the team's write lock is taken, if the caller checks then that the data is still current.
-    Reasons are cut to ``MAX_REASON_LENGTH`` characters.
+    States of models that the machine should not hold, of versions that are neither current nor pinned there, and of
+    other paths, are ignored. Without an ``id_range`` only the reported models change; with one, the states of its other
+    models are removed. May run before the team's write lock is taken, if the caller checks then that the data is still
+    current. Reasons are cut to ``MAX_REASON_LENGTH`` characters.
     """
     desired = find_desired_versions(session, agent.team_id, {model.model_id for model in reported})
     may_have = _find_versions_for(session, agent, desired)
@@ -105,7 +105,7 @@ def compute_report_changes(
 
 def _is_about(model: ReportedModel, version: DesiredVersion) -> bool:
     """Return whether a reported state is about this version; one whose version could not be read counts for any."""
-    return isinstance(model, ModelOfUnreadableVersion) or version.is_meant_by(model.version)
+    return isinstance(model, ModelOfUnreadableVersion) or version.is_meant_by(model)
 
 
 class _State(Protocol):
