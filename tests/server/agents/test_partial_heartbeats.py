@@ -75,8 +75,8 @@ def test_invalid_reason_leaves_the_state_and_a_reason(
 def test_ready_at_an_unreadable_path_counts_as_queued(team: ApiCaller, machine: Machine) -> None:
     ink = register_model(team, "ink")
     answer = machine.begin([build_states(ink)[0] | {"model_path": 7}])
-    assert read_state(team, ink) == ("queued", UNREAD_REASON, 0)
-    assert list_unread(answer) == ["model_list.0.model_path"]
+    assert read_state(team, ink) == ("queued", UNREADABLE_REASON, 0)
+    assert list_unreadable(answer) == ["model_list.0.model_path"]
 
 
 def test_invalid_bytes_count_as_0_and_leave_the_state(team: ApiCaller, machine: Machine) -> None:

@@ -174,9 +174,7 @@ def _read_use(place: str, entry: Any, unreadable: _Unreadable) -> ModelUse | Non
         return None
 
 
-def _replace_descriptions(
-    value: Mapping[str, Any], invalid: Collection[str], unreadable: _Unreadable
-) -> dict[str, Any]:
+def _replace_descriptions(value: Mapping[str, Any], invalid: Set[str], unreadable: _Unreadable) -> dict[str, Any]:
     """Return valid values for the invalid descriptions of the machine.
 
     A machine whose number of models that ComfyUI does not load cannot be read has a problem, as it may have with one.
