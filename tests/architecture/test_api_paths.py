@@ -1,4 +1,7 @@
-"""Paths of API calls are built by ``build_path`` only, which encodes names and refuses "." and ".."."""
+"""Paths of API calls are built by ``build_path``, which encodes names and refuses "." and "..".
+
+Only f-strings are checked, and not other ways to join texts.
+"""
 
 import ast
 from pathlib import Path
@@ -21,7 +24,7 @@ def find_written_paths(file: Path) -> list[str]:
     ]
 
 
-def test_no_program_writes_names_into_paths_of_calls() -> None:
+def test_no_f_string_of_a_program_begins_with_a_slash_and_has_a_value() -> None:
     files = [file for file in tracked_files(".py") if any(file.is_relative_to(folder) for folder in PROGRAMS)]
     assert files
     assert [place for file in files for place in find_written_paths(file)] == []

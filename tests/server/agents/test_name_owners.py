@@ -1,9 +1,14 @@
 """Whose key may use a machine's name after the machine was stopped."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import select, update
 
+from modelyard.server.database.base import now
+from modelyard.server.identity.tables import CredentialRow
+from modelyard.server.models.replicas.tables import AgentRow
 from tests.server.agents.machine import Machine, list_agent_events, list_agents, pair_agent
 from tests.server.harness import ApiCaller, Harness
 
@@ -23,6 +28,21 @@ def get_key_change(team: ApiCaller) -> dict[str, Any]:
     return event
 
 
+def change_last_key(registry: Harness, team: ApiCaller, **values: Any) -> None:
+    """Change the key that ``render-07`` used last, in the database."""
+    assert team.team_id is not None
+    with registry.resources.database.writing(UUID(team.team_id)) as session:
+        last_key = select(AgentRow.credential_id).where(
+            AgentRow.team_id == UUID(team.team_id), AgentRow.agent_id == "render-07"
+        )
+        session.execute(
+            update(CredentialRow)
+            .where(CredentialRow.id.in_(last_key))
+            .values(values)
+            .execution_options(synchronize_session=False)
+        )
+
+
 @pytest.mark.parametrize("role", ["viewer", "member"])
 def test_key_of_another_person_below_admin_does_not_take_over_a_stopped_machine(
     shared_registry: Harness, team: ApiCaller, machine: Machine, role: str
@@ -34,6 +54,38 @@ def test_key_of_another_person_below_admin_does_not_take_over_a_stopped_machine(
     assert "modelyard machine rm render-07" in refused.json()["detail"]
     assert machine.beat()["paused"] is False
     assert "agent.key_changed" not in list_agent_events(team)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"revoked_at": now()}, {"expires_at": now()}, {"user_id": None}],
+    ids=["revoked", "expired", "without a person"],
+)
+def test_last_key_that_is_not_valid_keeps_the_name_for_its_person_and_admins(
+    shared_registry: Harness, team: ApiCaller, values: dict[str, Any]
+) -> None:
+    stop_machine_of(shared_registry, shared_registry.create_member("viewer", team))
+    change_last_key(shared_registry, team, **values)
+    other = Machine(pair_agent(shared_registry, shared_registry.create_member("member", team)))
+    assert other.send().json()["error_code"] == "agent_taken"
+    Machine(pair_agent(shared_registry, team)).beat()
+
+
+def test_name_of_a_person_who_left_the_team_is_not_taken_over_by_a_member(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    person = shared_registry.create_member("viewer", team)
+    stop_machine_of(shared_registry, person)
+    assert team.delete(f"/members/{person.user_id}").status_code == 204
+    other = Machine(pair_agent(shared_registry, shared_registry.create_member("member", team)))
+    assert other.send().json()["error_code"] == "agent_taken"
+
+
+def test_running_machine_is_not_taken_over_by_an_admin(shared_registry: Harness, team: ApiCaller) -> None:
+    machine = Machine(pair_agent(shared_registry, shared_registry.create_member("viewer", team)))
+    machine.beat()
+    assert Machine(pair_agent(shared_registry, team)).send().json()["error_code"] == "agent_taken"
+    machine.beat()
 
 
 def test_refused_key_may_use_another_name(shared_registry: Harness, team: ApiCaller, machine: Machine) -> None:
@@ -76,12 +128,3 @@ def test_person_who_is_no_admin_any_more_does_not_take_over(shared_registry: Har
     other = Machine(pair_agent(shared_registry, admin))
     assert team.put(f"/members/{admin.user_id}", member_role="member").status_code == 200
     assert other.send().json()["error_code"] == "agent_taken"
-
-
-def test_key_that_is_refused_is_not_bound_to_the_name(
-    shared_registry: Harness, team: ApiCaller, machine: Machine
-) -> None:
-    machine.beat(is_stopping=True)
-    key = pair_agent(shared_registry, shared_registry.create_member("viewer", team))
-    Machine(key).send()
-    assert Machine(key, "render-08").send().status_code == 200

@@ -55,7 +55,7 @@ def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max
 
     Raises:
         KeyNotAllowed: the key belongs to another machine.
-        AgentTaken: see ``check_takeover``.
+        AgentTaken: another person's machine has the name, or one that runs with another key, see ``check_takeover``.
         TooManyMachines: the machine is new, and the team has ``max_machines`` already.
         InvalidRequest: a part of a complete report has ids that an earlier part covers.
     """

@@ -21,17 +21,19 @@ from modelyard.wire import problems
 def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment: datetime) -> None:
     """Check that the caller's key may replace that of a machine.
 
-    It must be a key of the same person or of an admin, unless that person is not known; and the machine must have been
-    stopped, or be silent, or have an invalid key.
+    It must be a key of the same person or of an admin; and the machine must have been stopped, or be silent, or have an
+    invalid key.
 
     Raises:
-        AgentTaken: it may not.
+        AgentTaken: the caller's key is another person's, who is no admin; or the machine runs with its own key.
     """
     if not _may_take_over(session, team, agent):
         raise problems.AgentTaken(
             f"The machine '{agent.agent_id}' was set up with a key of another person, so only they or an admin can set "
-            f"it up again. Ask an admin to remove it (modelyard machine rm {agent.agent_id}), or choose another name "
-            "for this machine (modelyard agent run --agent-id NAME).",
+            "it up again. Choose another name for this machine (agent_id in its agent.toml, or --agent-id), and pair "
+            "it again if it had this name before (modelyard agent pair). Or ask an admin to remove the other machine "
+            f"(modelyard machine rm {agent.agent_id}), which deletes its central labels, disk budget, subscriptions "
+            "and assignments.",
             agent_id=agent.agent_id,
         )
     is_running = agent.stopped_at is None and not is_unhealthy(agent, moment)
@@ -48,9 +50,11 @@ def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment:
 def _may_take_over(session: Session, team: TeamContext, agent: AgentRow) -> bool:
     """Return whether the person of the caller's key may replace the machine's key, whether it runs or not."""
     person_id = team.caller.responsible_user_id
-    if session.get_one(CredentialRow, agent.credential_id).user_id in (None, person_id):
+    if person_id is None:
+        return False
+    if session.get_one(CredentialRow, agent.credential_id).user_id == person_id:
         return True
-    role = None if person_id is None else find_role(session, team.team_id, person_id)
+    role = find_role(session, team.team_id, person_id)
     return role is not None and role.rank >= EDIT_EVERY_ROLE.rank
 
 
