@@ -113,10 +113,7 @@ class HashMismatch(Problem):
 
 
 class SizeMismatch(Problem):
-    """The size differs from the presigned one, or from that of the verified content with this hash.
-
-    Facts: ``presigned`` or ``known``; ``registered`` or, for parts, ``initiated``.
-    """
+    """The size is not the presigned one, or not that of this hash. Facts: ``presigned`` or ``known``, ``registered``."""
 
     status, slug, title = 422, "size-mismatch", "The size does not match"
 
