@@ -113,7 +113,7 @@ class HashMismatch(Problem):
 
 
 class SizeMismatch(Problem):
-    """The size is not the presigned one, or not that of this hash. Facts: ``presigned`` or ``known``, ``registered``."""
+    """The size is not the presigned one, or not that of this hash. Facts: ``presigned``/``known``, ``registered``."""
 
     status, slug, title = 422, "size-mismatch", "The size does not match"
 
