@@ -118,7 +118,7 @@ async def test_find_model_version_named_like_its_own_version_raises_ambiguous_wi
     assert (await find_model(registry, "ink@1")).id == model.id
 
 
-@pytest.mark.parametrize(("name", "searches"), [("00001000", 2), ("01234567", 2), ("deadbeef", 1)])
+@pytest.mark.parametrize(("name", "searches"), [("00001000", 2), ("01234567", 2), ("deadbeef", 2), ("ffffffff", 1)])
 async def test_find_model_by_name_like_a_short_id_never_lists_the_whole_team(
     responses: Responses, url: str, name: str, searches: int
 ) -> None:
@@ -155,7 +155,7 @@ async def test_find_model_versions_of_paths_share_a_lookup_and_send_no_search(
     assert not [path for _, path, *_ in responses.requests if "q=" in path]
 
 
-def test_model_ambiguous_of_many_lists_ten_references_and_counts_the_others(ink: Model) -> None:
+async def test_model_ambiguous_of_many_lists_ten_references_and_counts_the_others(ink: Model) -> None:
     refused = ModelAmbiguous("ink", {f"models/loras/{number}.bin": ink for number in range(10, 22)})
     assert [f"/{number}.bin" in str(refused) for number in range(10, 22)] == [True] * 10 + [False] * 2
     assert "2 more" in str(refused)

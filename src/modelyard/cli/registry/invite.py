@@ -26,7 +26,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 InvitationName = Annotated[
-    str, typer.Argument(metavar="INVITATION", help="The address that was invited, or the invitation's id.")
+    str,
+    typer.Argument(
+        metavar="INVITATION", help="The address that was invited, or the invitation's id or its first 8 digits."
+    ),
 ]
 
 

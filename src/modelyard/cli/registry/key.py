@@ -24,7 +24,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 KeyName = Annotated[
-    str, typer.Argument(metavar="KEY", help="The key's id, its first 11 characters, or its name: modelyard key ls")
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help="The key's first 11 characters, its id or the first 8 digits of that, or its name: modelyard key ls",
+    ),
 ]
 
 

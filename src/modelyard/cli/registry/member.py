@@ -26,7 +26,9 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(member, name="member")
 
 
-MemberName = Annotated[str, typer.Argument(metavar="MEMBER", help="An e-mail address, a user's id or a name.")]
+MemberName = Annotated[
+    str, typer.Argument(metavar="MEMBER", help="An e-mail address, a user's id or its first 8 digits, or a name.")
+]
 
 
 @member.command("ls")

@@ -73,7 +73,7 @@ def _build_row(session: AccountSession) -> tuple[str, ...]:
 @account.command("end-session")
 def end_session(
     context: typer.Context,
-    session: Annotated[str, typer.Argument(help="The session's id: modelyard account sessions")],
+    session: Annotated[str, typer.Argument(help="The session's id or its first 8 digits: modelyard account sessions")],
 ) -> None:
     """End one of your sessions: the browser or machine has to sign in again."""
     from modelyard.client.resolve_people import find_session

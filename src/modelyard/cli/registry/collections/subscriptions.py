@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     Change = Callable[[RegistryApi, Collection, NewSubscription], Awaitable[object]]
 
-CollectionName = Annotated[str, typer.Argument(metavar="COLLECTION", help="Its name or id.")]
+CollectionName = Annotated[
+    str, typer.Argument(metavar="COLLECTION", help="Its name, its id or the first 8 digits of it.")
+]
 LabelOption = Annotated[str | None, typer.Option(metavar="LABEL", help="All machines with this label.")]
 MachineOption = Annotated[
     str | None, typer.Option(metavar="MACHINE", help="One machine.", autocompletion=complete_machine)

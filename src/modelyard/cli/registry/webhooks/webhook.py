@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 webhook = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["webhook"].help)
 
 WebhookName = Annotated[
-    str, typer.Argument(metavar="WEBHOOK", help="The webhook's name, address or id: modelyard webhook ls")
+    str,
+    typer.Argument(
+        metavar="WEBHOOK", help="The webhook's name, address, id or its first 8 digits: modelyard webhook ls"
+    ),
 ]
 Events = Annotated[
     list[str] | None,
