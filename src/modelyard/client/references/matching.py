@@ -4,7 +4,7 @@
    decides alone. A text in the form of an id is never a name, even if no object has it: a deleted one may have had it.
 2. The start of an id (8 digits or more), and names, which people choose: those of several objects are ambiguous.
 
-So nobody can name an object such that it is found in place of another by the id or the path of that one.
+So no object can be named such that it is found in place of another by the id or the path of that one.
 """
 
 import re
