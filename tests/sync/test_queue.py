@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from modelyard.sync.apply.queue import SMALL_BYTES, ActionQueue, Job
+from modelyard.sync.apply.queue import MAX_FAILING, SMALL_BYTES, ActionQueue, Job
+from modelyard.sync.apply.replica_states import ReplicaState, build_replica_state
 from modelyard.sync.planning.actions import Action, Fetch, Plan
 from modelyard.wire.agents.manifests import ManifestEntry
 from modelyard.wire.folders.manifest import FolderFile
@@ -36,6 +37,12 @@ def start_all(queue: ActionQueue, *, may_remove: bool = True) -> list[Job]:
     return jobs
 
 
+def build_state(job: Job, reason: str | None) -> ReplicaState:
+    """Build the state of a download that is in progress, or that fails for a reason."""
+    assert isinstance(job.action, Fetch)
+    return build_replica_state(job.action.desired, "downloading", reason=reason)
+
+
 def get_names(jobs: list[Job]) -> list[str]:
     return [job.action.target.path.stem for job in jobs]
 
@@ -54,11 +61,35 @@ def test_action_queue_removals_and_small_files_begin_beside_large_downloads() ->
     assert queue.get_waiting_reason(waiting) == "Queued: other downloads are running."
 
 
-def test_action_queue_small_files_begin_by_size_class_then_desired_order() -> None:
+def test_action_queue_each_size_class_has_slots_of_its_own_and_begins_in_desired_order() -> None:
     queue = build_queue(
-        SimulatedDisk().plan(build_small_entry(2), build_small_entry(1), build_small_entry(3, size=1000))
+        SimulatedDisk().plan(
+            *(build_small_entry(number) for number in (3, 2, 1)), build_small_entry(4, size=1000), build_large_entry(0)
+        )
     )
-    assert get_names(start_all(queue)) == ["small3", "small1"]
+    assert get_names(start_all(queue)) == ["small4", "small1", "small2", "large0"]
+
+
+def test_action_queue_failing_download_takes_no_slot_until_it_receives_again() -> None:
+    queue = build_queue(SimulatedDisk().plan(*map(build_large_entry, range(PARALLEL + 2))))
+    first, second = start_all(queue)
+    first.replica_state = build_state(first, "The store refused the request: 500.")
+
+    assert get_names(start_all(queue)) == ["large2"]
+    first.replica_state = build_state(first, None)
+    queue.finish(second)
+    assert start_all(queue) == []
+
+
+def test_action_queue_of_too_many_failing_downloads_the_first_is_in_excess() -> None:
+    queue = build_queue(SimulatedDisk().plan(*map(build_large_entry, range(MAX_FAILING + 1))))
+    started: list[Job] = []
+    while jobs := start_all(queue):
+        assert queue.find_excess_failing() is None
+        for job in jobs:
+            job.replica_state = build_state(job, "The store refused the request: 500.")
+        started += jobs
+    assert queue.find_excess_failing() is started[0]
 
 
 def test_action_queue_large_files_begin_in_desired_order() -> None:

@@ -1,61 +1,209 @@
-"""The order in which the limiter grants slots, and preemption."""
+"""The order in which the limiter grants slots: who pauses for whom, and what failing and stalled requests take."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import pytest
 
-from modelyard.transfer.limiter import Limiter, Rank, RequestQueue
-from tests.waiting import PATIENCE_SECONDS
+from modelyard.transfer.limiter import (
+    AGEING_SECONDS,
+    SIZE_CLASSES,
+    SLOW_BYTES,
+    STALLED_BYTES,
+    Limiter,
+    RequestQueue,
+    Slot,
+)
+
+TINY, SMALL, LARGE = 1000, SIZE_CLASSES[1], SIZE_CLASSES[-1] + 1
 
 
-async def test_limiter_grants_slots_by_rank_within_capacity() -> None:
+@dataclass
+class SettableClock:
+    """Seconds that a test sets."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class HeldRequest:
+    """A request that holds its slot until ``end`` is set; ``slot`` is None while it waits."""
+
+    transfer: RequestQueue
+    slot: Slot | None = None
+    end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        async with self.transfer.acquire_slot() as self.slot:
+            await self.end.wait()
+        self.slot = None
+
+
+@asynccontextmanager
+async def begin(*transfers: RequestQueue) -> AsyncIterator[list[HeldRequest]]:
+    """Begin one request of each transfer, one after the other; end them all afterwards."""
+    requests = [HeldRequest(transfer) for transfer in transfers]
+    tasks = []
+    for request in requests:
+        tasks.append(asyncio.create_task(request.run()))
+        await let_run()
+    try:
+        yield requests
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def let_run() -> None:
+    """Let every task run that can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def finish(request: HeldRequest) -> None:
+    request.end.set()
+    await let_run()
+
+
+def list_holders(requests: list[HeldRequest]) -> list[int]:
+    """Return the indices of the requests that have a slot."""
+    return [number for number, request in enumerate(requests) if request.slot is not None]
+
+
+def list_preempted(requests: list[HeldRequest]) -> list[int]:
+    return [number for number, request in enumerate(requests) if request.slot is not None and request.slot.is_preempted]
+
+
+async def test_limiter_grants_slots_to_who_has_least_left() -> None:
     limiter, order = Limiter(1), list[int]()
 
-    async def request(rank: int) -> None:
-        async with RequestQueue(limiter, Rank(rank)).acquire_slot():
-            order.append(rank)
+    async def request(remaining: int) -> None:
+        async with RequestQueue(limiter, remaining).acquire_slot():
+            order.append(remaining)
             await asyncio.sleep(0)
 
+    sizes = [*SIZE_CLASSES, LARGE]
     async with asyncio.TaskGroup() as group:
-        for rank in (2, 3, 1, 0):
-            group.create_task(request(rank))
+        for remaining in (LARGE, *reversed(sizes)):
+            group.create_task(request(remaining))
 
-    assert order == [2, 0, 1, 3]  # the first came when all was free
+    assert order == [LARGE, *sizes]  # the first came when all was free
 
 
 async def test_limiter_cancelled_waiter_slot_is_granted_to_next_waiter() -> None:
     limiter = Limiter(1)
-    slot = await limiter.acquire(Rank(0))
-    leaving, staying = asyncio.create_task(limiter.acquire(Rank(1))), asyncio.create_task(limiter.acquire(Rank(2)))
-    await asyncio.sleep(0)
-    assert limiter.has_waiters
+    transfers = [RequestQueue(limiter, TINY) for _ in range(3)]
+    async with begin(transfers[0]) as [first]:
+        leaving, staying = (asyncio.create_task(limiter.acquire(each)) for each in transfers[1:])
+        await let_run()
 
-    limiter.release(slot)
-    leaving.cancel()  # in the moment in which it got the turn
-    await asyncio.wait([leaving])
-    await asyncio.wait_for(staying, PATIENCE_SECONDS)
+        first.end.set()
+        leaving.cancel()  # in the moment in which it gets the turn
+        await asyncio.wait([leaving, staying])
 
-    assert not limiter.has_waiters
+        assert staying.result().transfer is transfers[2]
+        assert not limiter.has_next
 
 
-async def test_limiter_small_file_preempts_only_the_largest_file() -> None:
+async def test_limiter_tiny_file_preempts_one_of_the_largest() -> None:
     limiter = Limiter(2)
-    larger, large = [await limiter.acquire(Rank(size_class)) for size_class in (3, 2)]
-    small = asyncio.create_task(limiter.acquire(Rank(1)))
-    await asyncio.sleep(0)
-    assert (larger.is_preempted, large.is_preempted) == (True, False)
-    limiter.release(larger)
-    assert (await asyncio.wait_for(small, PATIENCE_SECONDS)).rank == Rank(1)
+    async with begin(*(RequestQueue(limiter, remaining) for remaining in (LARGE, SMALL + 1, TINY))) as requests:
+        assert list_preempted(requests) == [0]
+        await finish(requests[0])
+        assert list_holders(requests) == [1, 2]
 
 
-async def test_limiter_same_size_class_preempts_nothing() -> None:
+async def test_limiter_larger_transfers_pause_until_a_small_one_has_ended() -> None:
+    limiter = Limiter(3)
+    async with begin(*(RequestQueue(limiter, remaining) for remaining in (LARGE, LARGE, SMALL))) as requests:
+        assert list_preempted(requests) == [0, 1]
+        for request in requests[:2]:
+            await finish(request)
+        async with begin(RequestQueue(limiter, LARGE)) as [paused]:
+            assert paused.slot is None  # although two slots are free
+            await finish(requests[2])
+            assert paused.slot is not None
+
+
+async def test_limiter_one_size_class_preempts_nothing() -> None:
     limiter = Limiter(1)
-    slot = await limiter.acquire(Rank(2, (0.0, 9, "")))
-    waiting = asyncio.create_task(limiter.acquire(Rank(2, (0.0, 1, ""))))
-    await asyncio.sleep(0)
-    assert not slot.is_preempted
-    limiter.release(slot)
-    await asyncio.wait_for(waiting, PATIENCE_SECONDS)
+    async with begin(*(RequestQueue(limiter, SMALL, order=(0.0, number, "")) for number in (9, 1))) as requests:
+        assert list_preempted(requests) == []
+        await finish(requests[0])
+        assert list_holders(requests) == [1]
+
+
+async def test_limiter_failing_transfer_comes_after_all_others() -> None:
+    limiter = Limiter(1)
+    failing = RequestQueue(limiter, TINY, is_failing=True)
+    async with begin(RequestQueue(limiter, LARGE), failing, RequestQueue(limiter, LARGE)) as requests:
+        assert list_preempted(requests) == []
+        await finish(requests[0])
+        assert list_holders(requests) == [2]
+
+
+async def test_limiter_stalled_request_takes_no_slot_until_it_receives_again() -> None:
+    limiter, stalls = Limiter(1), list[bool]()
+    stalled = RequestQueue(limiter, SMALL, on_stalled=stalls.append)
+    transfers = (stalled, RequestQueue(limiter, LARGE), RequestQueue(limiter, LARGE))
+    async with begin(*transfers) as requests:
+        assert requests[0].slot is not None
+        for received, holders, expected in (
+            (0, [0], []),  # begins to count
+            (STALLED_BYTES - 1, [0, 1], [True]),
+            (STALLED_BYTES, [0, 1], [True, False]),
+        ):
+            requests[0].slot.received += received
+            limiter.check_progress()
+            await let_run()
+            assert (list_holders(requests), stalls) == (holders, expected)
+        await finish(requests[1])
+        assert list_holders(requests) == [0]
+
+
+async def test_limiter_stalled_requests_are_limited() -> None:
+    limiter = Limiter(1)
+    async with begin(*(RequestQueue(limiter, SMALL) for _ in range(20))) as requests:
+        for _ in range(40):
+            limiter.check_progress()
+            await let_run()
+        assert len(list_holders(requests)) == 9
+
+
+async def test_limiter_slow_small_file_does_not_pause_larger_ones() -> None:
+    limiter = Limiter(2)
+    async with begin(RequestQueue(limiter, SMALL), RequestQueue(limiter, LARGE)) as requests:
+        for received, holders in ((SLOW_BYTES, [0]), (SLOW_BYTES, [0]), (SLOW_BYTES - 1, [0, 1])):
+            assert requests[0].slot is not None
+            requests[0].slot.received += received
+            limiter.check_progress()
+            await let_run()
+            assert list_holders(requests) == holders
+
+
+async def test_limiter_transfer_that_waited_long_is_no_longer_paused_until_it_received_for_as_long() -> None:
+    clock = SettableClock()
+    limiter = Limiter(2, clock)
+    large = RequestQueue(limiter, LARGE)
+    async with begin(RequestQueue(limiter, SMALL), large) as requests:
+        assert requests[0].slot is not None
+        for holders in ([0], [0, 1]):
+            requests[0].slot.received += SLOW_BYTES
+            limiter.check_progress()
+            await let_run()
+            assert list_holders(requests) == holders
+            clock.seconds += AGEING_SECONDS * len(SIZE_CLASSES)
+        # Small ones are not made to pause by it, nor does another small one make it pause again before that time.
+        async with begin(RequestQueue(limiter, SMALL)) as [another]:
+            assert another.slot is None
+            await finish(requests[0])
+            assert another.slot is not None
 
 
 def test_limiter_capacity_zero_raises_value_error() -> None:

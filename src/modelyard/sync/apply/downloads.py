@@ -12,10 +12,9 @@ from modelyard.sync.apply.disk_reservations import DiskReservations
 from modelyard.sync.apply.errors import DiskSpaceLacking, NotPlaced, build_not_placed
 from modelyard.sync.apply.files.dir_handles import OpenFolder
 from modelyard.sync.apply.files.trash import make_disk_space
-from modelyard.sync.apply.queue import get_download_rank
 from modelyard.sync.apply.replica_states import OnReplicaState, build_replica_state
 from modelyard.sync.apply.transfer_window import TransferWindow, get_closed_reason, get_seconds_until_close
-from modelyard.sync.desired import DesiredModel
+from modelyard.sync.desired import DesiredModel, get_sort_key
 from modelyard.sync.planning.actions import Remove, Replace, Target
 from modelyard.transfer.download.download import DownloadTarget, FinishDownload, download_into_partial
 from modelyard.transfer.errors import DiskFull
@@ -23,6 +22,7 @@ from modelyard.transfer.limiter import Limiter, RequestQueue
 from modelyard.transfer.options import DEFAULT_OPTIONS, TransferOptions
 from modelyard.transfer.progress import ProgressEvent, Received, Resumed, Retrying
 from modelyard.transfer.thread_pool import ThreadPool
+from modelyard.wire.agents.values import ModelState
 from modelyard.wire.problems import KeyNotAllowed, NotAMember, Problem, Unauthenticated
 
 # Returns a presigned URL of a model's file by the model's id and the number of the version.
@@ -30,6 +30,8 @@ GetDownloadUrl = Callable[[UUID, int], Awaitable[str]]
 
 # Returns a presigned URL of one file of a folder.
 GetFileUrl = Callable[[DesiredModel], Awaitable[str]]
+
+STALLED = "The store sends next to nothing. The download goes on as soon as it sends more."
 
 # Problems of a revoked or invalid key: no other download can succeed either.
 _ACCESS_PROBLEMS = (Unauthenticated, NotAMember, KeyNotAllowed)
@@ -126,9 +128,11 @@ class Downloads:
         work: OpenFolder,
         finish: FinishDownload,
         on_progress: OnReplicaState,
+        following: int = 0,
     ) -> None:
         """Download a model into the work folder, and call ``finish`` in a thread to place the verified file.
 
+        ``following``: bytes of the same model that are downloaded after this file, if it is one of a folder.
         Files in the trash are deleted if the space is needed. After a lack of space, downloads to this disk are refused
         until ``set_options``.
 
@@ -152,7 +156,8 @@ class Downloads:
                     lambda: make_disk_space(work, partial.name, desired, keep_free, self.kept_trash_hashes),
                     timeout_seconds=None,
                 )
-            await self._run_unless_stopped(self._download_into(desired, device, target_bytes, finish, on_progress))
+            report = _ProgressReport(desired, call(self._reserve, device, desired), on_progress)
+            await self._run_unless_stopped(self._download_into(desired, target_bytes, finish, report, following))
         except (DiskSpaceLacking, DiskFull) as failure:
             self._full_disks.setdefault(device, build_not_placed(target.path, failure).reason)
             raise
@@ -162,6 +167,10 @@ class Downloads:
     def count_bytes_to_keep_free(self, desired: DesiredModel, device: int) -> int:
         """Return the bytes that one model must leave free: the operator's limit plus other downloads' needs."""
         return self.options.keep_free + self._reservations.sum_other_reservations(device, desired.id)
+
+    def _reserve(self, device: int, desired: DesiredModel, received: int) -> None:
+        """Reserve only the disk space that a download still needs."""
+        self._reservations.set_reservation(device, desired.id, desired.size - received)
 
     def _schedule_window_end(self) -> None:
         """Schedule stopping all downloads at the end of the transfer window, if it is open now."""
@@ -198,40 +207,21 @@ class Downloads:
     async def _download_into(
         self,
         desired: DesiredModel,
-        device: int,
         target_bytes: DownloadTarget,
         finish: FinishDownload,
-        on_progress: OnReplicaState,
+        report: "_ProgressReport",
+        following: int,
     ) -> None:
-        """Download into the partial file, call ``finish``, and report progress and retries as replica states."""
-        received = 0
-
-        def report(event: ProgressEvent) -> None:
-            """Report an event as a replica state, and reserve only the space that is still needed."""
-            nonlocal received
-            reason = None
-            if isinstance(event, Received | Resumed):
-                received = event.done if isinstance(event, Received) else event.kept
-                self._reservations.set_reservation(device, desired.id, desired.size - received)
-            elif isinstance(event, Retrying):
-                reason = f"{event.why} It will be tried again."
-            else:
-                return
-            on_progress(
-                build_replica_state(
-                    desired, "downloading" if received < desired.size else "verifying", received, reason
-                )
-            )
-
+        """Download into the partial file, call ``finish``, and report progress and failures as replica states."""
+        order, remaining = get_sort_key(desired), desired.size + following
+        queue = RequestQueue(self._limiter, remaining, following, order, on_stalled=report.handle_stall)
         await download_into_partial(
             call(self._get_url, desired),
             target_bytes,
             finish,
-            report,
+            report.handle_event,
             connections=self.options.parallel,
-            options=replace(
-                self.options.network, request_queue=RequestQueue(self._limiter, get_download_rank(desired))
-            ),
+            options=replace(self.options.network, request_queue=queue),
         )
 
     async def _get_url(self, desired: DesiredModel) -> str:
@@ -244,3 +234,40 @@ class Downloads:
             if isinstance(problem, _ACCESS_PROBLEMS):
                 self.stop_all(f"The registry refuses this machine: {problem}")
             raise
+
+
+class _ProgressReport:
+    """Reports the events of one download as replica states, and calls ``reserve`` with the bytes that have arrived.
+
+    The reason for which nothing arrives is reported until something does.
+    """
+
+    def __init__(self, desired: DesiredModel, reserve: Callable[[int], None], on_progress: OnReplicaState) -> None:
+        self._desired, self._reserve, self._on_progress = desired, reserve, on_progress
+        self._received = 0
+        self._reason: str | None = None
+        self._is_stalled = False
+
+    def handle_event(self, event: ProgressEvent) -> None:
+        """Report an event of the transfer."""
+        if isinstance(event, Received | Resumed):
+            received = event.done if isinstance(event, Received) else event.kept
+            if received != self._received:
+                self._received, self._reason = received, None
+                self._reserve(received)
+        elif isinstance(event, Retrying):
+            self._reason = f"{event.why} It will be tried again."
+        else:
+            return
+        self._report()
+
+    def handle_stall(self, is_stalled: bool) -> None:
+        """Report that the store sends next to nothing, or that it sends again."""
+        self._is_stalled = is_stalled
+        self._report()
+
+    def _report(self) -> None:
+        """Report the state now."""
+        state: ModelState = "downloading" if self._received < self._desired.size else "verifying"
+        reason = self._reason or (STALLED if self._is_stalled and state == "downloading" else None)
+        self._on_progress(build_replica_state(self._desired, state, self._received, reason))

@@ -245,7 +245,7 @@ class Executor:
     async def _run_job(self, job: Job) -> _Result:
         """Run a job and return its result, a failure as ``NotPlaced``, or None if it was stopped; a bug is recorded."""
         runner = ActionRunner(
-            self._machine, self._downloads, self._threads, job.stopped, partial(self.progress.report, job)
+            self._machine, self._downloads, self._threads, job.stopped, partial(self._report_progress, job)
         )
         try:
             return await runner.run(job.action)
@@ -257,12 +257,25 @@ class Executor:
             self._bug = bug
             return NotPlaced("failed", "An internal error occurred; the agent's log has details.")
 
+    def _report_progress(self, job: Job, replica_state: ReplicaState) -> None:
+        """Report a state of a running job; if its download fails now, others may begin in its slot.
+
+        If too many fail at once, the one that began first ends as failed: it is tried again with a later plan.
+        """
+        was_failing = job.is_failing
+        self.progress.report(job, replica_state)
+        if job.is_failing and not was_failing:
+            if (excess := self._queue.find_excess_failing()) is not None and excess.replica_state is not None:
+                excess.given_up = NotPlaced("failed", excess.replica_state.reason or "")
+                self._workers[excess].cancel()
+            self._start_ready_jobs()
+
     def _handle_end(self, job: Job, worker: "asyncio.Task[_Result]") -> None:
         """Record and report the result of a worker that ended, queue a blocked job again, and start others.
 
         This is a done callback, because a worker that is cancelled before it began runs no line of its coroutine.
         """
-        result = None if worker.cancelled() else worker.result()
+        result = job.given_up if worker.cancelled() else worker.result()
         del self._workers[job]
         if isinstance(result, ActionBlocked) and job.is_desired:
             job.blocked_reason = result.reason

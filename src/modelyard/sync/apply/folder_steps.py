@@ -92,6 +92,7 @@ class FolderSteps:
             staging.work,
             lambda partial: staging.place_partial(file, partial),
             report,
+            desired.size - done - file.size,
         )
 
     async def _run_in_thread(self, work: Callable[[], Result]) -> Result:

@@ -6,7 +6,8 @@ Actions are independent, with three exceptions:
 - One whose source another action of the plan creates runs after that action.
 - A removal runs after the actions that use its content.
 
-Removals, small downloads, large downloads and local copies have separate slots, so none of them waits for another.
+Removals, local copies and the downloads of each size class have separate slots, so none of them waits for another. A
+download whose store fails or sends nothing takes no slot.
 """
 
 import threading
@@ -20,16 +21,18 @@ from typing import Literal
 
 from modelyard.client.api.download_urls import ExpectedDownload
 from modelyard.comfyui.quoting import quoted
+from modelyard.sync.apply.errors import NotPlaced
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.desired import DesiredModel, get_sort_key
 from modelyard.sync.planning.actions import Action, Fetch, Plan, Remove, Replace, Source
-from modelyard.transfer.limiter import Rank
+from modelyard.transfer.limiter import SIZE_CLASSES, Rank
 
-Lane = Literal["removal", "local", "small", "large"]
+# Downloads have one for each size class.
+Lane = Literal["removal", "local"] | int
 
-# Upper bounds of the size classes: requests of a lower class have priority over those of a higher one.
-_SIZE_CLASSES = tuple(mebibytes * 1024 * 1024 for mebibytes in (1, 8, 64))
-SMALL_BYTES = _SIZE_CLASSES[-1]
+SMALL_BYTES = SIZE_CLASSES[2]
+# Failing downloads that wait beside those that have a slot; each keeps a few threads and an open file.
+MAX_FAILING = 32
 
 
 @dataclass(eq=False)
@@ -40,6 +43,7 @@ class Job:
     blocked_reason: str | None = None  # why it may not begin or continue, although it is due
     replica_state: ReplicaState | None = None
     is_desired: bool = True  # whether the newest plan contains it
+    given_up: NotPlaced | None = None  # why it was ended as failed
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @cached_property
@@ -48,14 +52,21 @@ class Job:
         path = str(self.action.target.path)
         return (Rank(0), path) if isinstance(self.action, Remove) else (get_download_rank(self.action.desired), path)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether it is a download that receives nothing now: its last state has the reason."""
+        state = self.replica_state
+        return state is not None and state.state == "downloading" and state.reason is not None
+
 
 class ActionQueue:
     """The waiting and the running jobs. ``parallel``: how many jobs of one lane run at once."""
 
     def __init__(self, parallel: int) -> None:
-        self._free_slots: dict[Lane, int] = {"removal": 1, "local": parallel, "small": parallel, "large": parallel}
-        self._waiting: dict[Lane, list[Job]] = {"removal": [], "local": [], "small": [], "large": []}
-        self.running: set[Job] = set()
+        downloads = range(len(SIZE_CLASSES) + 1)
+        self._slots: dict[Lane, int] = {"removal": 1, "local": parallel, **dict.fromkeys(downloads, parallel)}
+        self._waiting: dict[Lane, list[Job]] = {lane: [] for lane in self._slots}
+        self.running: dict[Job, None] = {}  # in the order in which they began
         self._in_use: Counter[Path | str] = Counter()  # paths and hashes that running jobs use
         self._paths_to_make: Counter[Path] = Counter()  # target paths of jobs that have not ended
         self._source_paths: Counter[Path] = Counter()  # source paths of jobs that have not ended
@@ -78,21 +89,19 @@ class ActionQueue:
     def start_next(self, *, may_remove: bool) -> Job | None:
         """Move the next job that may begin to the running ones and return it; None if there is none."""
         for lane, jobs in self._waiting.items():
-            if self._free_slots[lane] <= 0 or (lane == "removal" and not may_remove):
+            if not jobs or not self._has_free_slot(lane) or (lane == "removal" and not may_remove):
                 continue
             job = next((job for job in jobs if self._can_start(job)), None)
             if job is not None:
                 jobs.remove(job)
-                self._free_slots[lane] -= 1
                 self._in_use.update(_get_used(job.action))
-                self.running.add(job)
+                self.running[job] = None
                 return job
         return None
 
     def finish(self, job: Job) -> None:
         """Remove a running job that has ended, whatever its result, and free its slot."""
-        self.running.remove(job)
-        self._free_slots[get_lane(job.action)] += 1
+        del self.running[job]
         self._in_use.subtract(_get_used(job.action))
         self._count(job, -1)
 
@@ -112,9 +121,19 @@ class ActionQueue:
         source = _get_source(job.action)
         if source is not None and source.kind == "planned" and self._paths_to_make[source.path]:
             return f"Queued: waiting for {quoted(source.path.name)}, which has the same content."
-        if get_lane(job.action) in ("small", "large") and self._free_slots[get_lane(job.action)] <= 0:
+        lane = get_lane(job.action)
+        if isinstance(lane, int) and not self._has_free_slot(lane):
             return "Queued: other downloads are running."
         return "Queued."
+
+    def find_excess_failing(self) -> Job | None:
+        """Return the failing download that began first, if more of them wait than may; else None."""
+        failing = [job for job in self.running if job.is_failing]
+        return failing[0] if len(failing) > MAX_FAILING else None
+
+    def _has_free_slot(self, lane: Lane) -> bool:
+        """Return whether another job of a lane may begin; failing downloads take no slot."""
+        return sum(get_lane(job.action) == lane for job in self.running if not job.is_failing) < self._slots[lane]
 
     def _can_start(self, job: Job) -> bool:
         """Return whether a job is not blocked, uses no file in use, and waits for no other job."""
@@ -135,8 +154,8 @@ class ActionQueue:
 
 
 def get_download_rank(desired: DesiredModel) -> Rank:
-    """Return the priority of a download's requests: by size class (to 1, 8, 64 MiB, above), then most desired first."""
-    return Rank(bisect_left(_SIZE_CLASSES, desired.size), get_sort_key(desired))
+    """Return the order in which downloads begin: by size class, then most desired first."""
+    return Rank(bisect_left(SIZE_CLASSES, desired.size), get_sort_key(desired))
 
 
 def list_expected_downloads(plan: Plan) -> list[ExpectedDownload]:
@@ -147,12 +166,12 @@ def list_expected_downloads(plan: Plan) -> list[ExpectedDownload]:
 
 
 def get_lane(action: Action) -> Lane:
-    """Return the lane of which an action takes a slot; downloads above 64 MiB are large."""
+    """Return the lane of which an action takes a slot; that of a download is its size class."""
     if isinstance(action, Remove):
         return "removal"
     if _get_source(action) is not None:
         return "local"
-    return "small" if action.desired.size <= SMALL_BYTES else "large"
+    return get_download_rank(action.desired).size_class
 
 
 def get_action_key(action: Action) -> tuple[object, ...]:

@@ -213,9 +213,15 @@ class RangedDownload:
         if queue is None:
             yield None
             return
+        queue.remaining = queue.following + self.size - self._received.done
         async with queue.acquire_slot() as slot:
-            yield slot
-            if queue.limiter.has_waiters:
+            try:
+                yield slot
+            except TransferFailed:
+                queue.is_failing = True
+                raise
+            queue.is_failing = False
+            if queue.limiter.has_next:
                 # The next transfer opens its own, and there must never be more connections than slots.
                 connection.close()
 
@@ -233,17 +239,25 @@ class RangedDownload:
             if not self.file.matches_or_records_etag(response.getheader("ETag")):
                 raise ObjectChanged
             self._loop.call_soon_threadsafe(self._open.set)
-            self._copy(connection, response, requested, slot)
+            self._copy(connection, response, requested, slot, may_end_early=True)
 
-    def _read_whole(self, connection: Connection, url: str, _: Slot | None) -> None:
-        """Request the whole object and write it to the partial file; preemption is ignored. Blocking."""
+    def _read_whole(self, connection: Connection, url: str, slot: Slot | None) -> None:
+        """Request the whole object and write it to the partial file, also if the slot is preempted. Blocking."""
         with connection.get(url, {"Accept-Encoding": "identity"}) as response:
             check_whole(response, self.size)
             self.file.matches_or_records_etag(response.getheader("ETag"))
-            self._copy(connection, response, (0, self.size))
+            self._copy(connection, response, (0, self.size), slot)
 
-    def _copy(self, connection: Connection, response: HTTPResponse, span: ByteRange, slot: Slot | None = None) -> None:
-        """Write the body to the partial file; return early, with the body unread, if ``slot`` is preempted.
+    def _copy(
+        self,
+        connection: Connection,
+        response: HTTPResponse,
+        span: ByteRange,
+        slot: Slot | None,
+        *,
+        may_end_early: bool = False,
+    ) -> None:
+        """Write the body to the partial file; if it ``may_end_early``, only until ``slot`` is preempted.
 
         Raises:
             Unreachable: the body ends before ``span`` does.
@@ -258,8 +272,10 @@ class RangedDownload:
             self.file.write(buffer[:count], offset)
             offset += count
             self._received.set_done(self.file.received_bytes)
-            if slot is not None and slot.is_preempted and offset < end:
-                return
+            if slot is not None:
+                slot.received += count
+                if may_end_early and slot.is_preempted and offset < end:
+                    return
         # A body without a declared length may continue; one with a length has ended.
         if connection.read(response, memoryview(bytearray(1))):
             raise BadResponse("The server sent more bytes than the file should have.")

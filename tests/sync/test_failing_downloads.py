@@ -1,0 +1,117 @@
+"""Downloads whose store fails or sends nothing, beside others: they take no place, and say why nothing arrives."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from modelyard.sync.apply.downloads import STALLED
+from modelyard.sync.apply.queue import MAX_FAILING
+from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.wire.agents.manifests import ManifestEntry
+from tests.sync.real_machine import DEFAULT_OPTIONS, NETWORK_OPTIONS, ModelStore, RealMachine
+from tests.transfer.faults import respond, trickle_after
+from tests.transfer.faulty_server import Behavior, Exchange, serve_correctly
+
+pytestmark = pytest.mark.slow
+
+PARALLEL = 2
+OPTIONS = replace(DEFAULT_OPTIONS, parallel=PARALLEL, network=replace(NETWORK_OPTIONS, max_backoff_seconds=1))
+
+
+def serve_only(store: ModelStore, good: ManifestEntry, otherwise: Behavior) -> None:
+    """Let the store serve one model, and behave otherwise with all others."""
+
+    def answer(exchange: Exchange) -> None:
+        (serve_correctly if exchange.path == f"/{good.id}" else otherwise)(exchange)
+
+    store.server.always = answer
+
+
+def add_models(store: ModelStore, failing: int, size: int) -> tuple[ManifestEntry, list[ManifestEntry]]:
+    """Add a model, and others that are more desired."""
+    entries = [store.add_model(f"loras/{number}.sft", os.urandom(size)) for number in range(failing)]
+    return store.add_model("loras/good.sft", os.urandom(size)), entries
+
+
+def sync(
+    machine: RealMachine, good: ManifestEntry, entries: list[ManifestEntry], repair: Callable[[], None]
+) -> tuple[dict[str, ReplicaState], list[ReplicaState]]:
+    """Sync all models, and call ``repair`` when the good one is ready; return the last states, and all before that."""
+    before: list[ReplicaState] = []
+    is_ready = False
+
+    def handle(state: ReplicaState) -> None:
+        nonlocal is_ready
+        if state.model_id == good.id and state.state == "ready":
+            is_ready = True
+            repair()
+        elif not is_ready:
+            before.append(state)
+
+    return machine.apply(machine.plan(*entries, good), OPTIONS, handle), before
+
+
+@pytest.mark.parametrize("failing", [PARALLEL, 3 * PARALLEL])
+def test_apply_good_model_is_ready_while_the_store_refuses_more_models_than_are_downloaded_at_once(
+    machine: RealMachine, store: ModelStore, failing: int
+) -> None:
+    good, entries = add_models(store, failing, 20_000)
+    serve_only(store, good, respond(500))
+
+    def repair() -> None:
+        store.server.always = None
+
+    states, before = sync(machine, good, entries, repair)
+
+    assert {state.state for state in states.values()} == {"ready"}
+    assert {state.state for state in before} == {"queued", "downloading", "verifying"}
+
+
+@pytest.mark.parametrize("failing", [PARALLEL, 3 * PARALLEL])
+def test_apply_good_model_is_ready_while_the_store_stalls_for_more_models_than_are_downloaded_at_once(
+    machine: RealMachine, store: ModelStore, failing: int
+) -> None:
+    good, entries = add_models(store, failing, 20_000)
+    may_end = threading.Event()
+    serve_only(store, good, trickle_after(10, may_end))
+
+    states, before = sync(machine, good, entries, may_end.set)
+
+    assert {state.state for state in states.values()} == {"ready"}
+    assert STALLED in {state.reason for state in before}
+
+
+def test_apply_too_many_failing_downloads_end_as_failed_with_their_reason(
+    machine: RealMachine, store: ModelStore
+) -> None:
+    good, entries = add_models(store, MAX_FAILING + 3 * PARALLEL, 2000)
+    serve_only(store, good, respond(500))
+
+    def repair() -> None:
+        store.server.always = None
+
+    states, _ = sync(machine, good, entries, repair)
+
+    assert states.pop(good.model_path).state == "ready"
+    failed = [state for state in states.values() if state.state == "failed"]
+    assert failed
+    assert all("500" in (state.reason or "") for state in failed)
+
+
+def test_apply_reason_of_a_failing_store_stays_until_bytes_arrive(machine: RealMachine, store: ModelStore) -> None:
+    good, [entry] = add_models(store, 1, 20_000)
+    serve_only(store, good, respond(500))
+    reasons: list[str | None] = []
+
+    def handle(state: ReplicaState) -> None:
+        if state.state == "downloading":
+            reasons.append(state.reason)
+            if len(reasons) == 20:
+                store.server.always = None
+
+    machine.apply(machine.plan(entry), OPTIONS, handle)
+
+    assert None not in reasons[1:20]
