@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import (
     collection_rollout,
     fleet,
+    fleet_priority,
     hub,
     idle_fleet,
     imports,
@@ -47,6 +48,7 @@ REQUIRED_PROGRAMS_BY_BENCH = {
     **dict.fromkeys(MODEL_BENCHES, ()),
     "request-path": (),
     "migration": (),
+    "slow-line": (),
     "hf": (),
     "import": ("nginx", "curl", "sha256sum"),
     "fleet": ("aria2c", "sha256sum"),
@@ -90,6 +92,7 @@ def _build_parser() -> argparse.ArgumentParser:
         "--only",
         choices=[
             *("transfers", "requests", "request-path", "s3", "small-files", "migration", "fleet", "hf", "import"),
+            "slow-line",
             *MODEL_BENCHES,
         ],
     )
@@ -132,6 +135,8 @@ def _measure(home: Path, options: argparse.Namespace) -> Iterator[tuple[list[Tab
     for name, (measure, models) in MODEL_BENCHES.items():
         if options.only == name or (options.only is None and name in PART_OF_ALL):
             yield from measure(home, options.models or models)
+    if options.only == "slow-line":
+        yield from fleet_priority.measure(home)
     if options.only == "migration":
         yield migration.measure(home, options.models or 100_000)
     yield from _measure_requests_and_transfers(home, file_size, options)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import fleet_download, fleet_simulation, fleet_start
+from bench import fleet_download, fleet_priority, fleet_simulation, fleet_start
 from bench.table import Goal, Table
 from tests.postgres import RunningPostgres
 
@@ -26,6 +26,7 @@ def measure(home: Path, options: FleetOptions) -> Iterator[tuple[list[Table], li
     """Run the parts one after the other; yield the tables and goals of each."""
     yield fleet_start.measure(home, options.files, options.rounds)
     yield fleet_download.measure(home, options.size, options.rounds)
+    yield from fleet_priority.measure(home)
     size = fleet_simulation.FleetSize(models=options.models)
     yield fleet_simulation.measure(home / "sqlite", "SQLite", size)
     with RunningPostgres() as postgres, postgres.database() as url:

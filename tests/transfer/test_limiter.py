@@ -1,7 +1,7 @@
 """The order in which the limiter grants slots: who pauses for whom, and what failing and stalled requests take."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -9,6 +9,7 @@ import pytest
 
 from modelyard.transfer.limiter import (
     AGEING_SECONDS,
+    CHECKS_IN_WINDOW,
     SIZE_CLASSES,
     SLOW_BYTES,
     STALLED_BYTES,
@@ -148,20 +149,38 @@ async def test_limiter_failing_transfer_comes_after_all_others() -> None:
         assert list_holders(requests) == [2]
 
 
+async def check_window(limiter: Limiter, requests: Sequence[HeldRequest] = (), *received: int) -> None:
+    """Check the progress as often as a window has checks, in which the requests that have a slot receive so much."""
+    for request, count in zip(requests, received, strict=False):
+        if request.slot is not None:
+            request.slot.received += count
+    for _ in range(CHECKS_IN_WINDOW):
+        limiter.check_progress()
+        await let_run()
+
+
+async def test_limiter_request_without_first_byte_at_the_second_check_takes_no_slot() -> None:
+    limiter = Limiter(1)
+    async with begin(*(RequestQueue(limiter, SMALL) for _ in range(2))) as requests:
+        limiter.check_progress()
+        await let_run()
+        assert list_holders(requests) == [0]
+        limiter.check_progress()
+        await let_run()
+        assert list_holders(requests) == [0, 1]
+
+
 async def test_limiter_stalled_request_takes_no_slot_until_it_receives_again() -> None:
     limiter, stalls = Limiter(1), list[bool]()
     stalled = RequestQueue(limiter, SMALL, on_stalled=stalls.append)
     transfers = (stalled, RequestQueue(limiter, LARGE), RequestQueue(limiter, LARGE))
     async with begin(*transfers) as requests:
-        assert requests[0].slot is not None
         for received, holders, expected in (
-            (0, [0], []),  # begins to count
+            (STALLED_BYTES, [0], []),
             (STALLED_BYTES - 1, [0, 1], [True]),
             (STALLED_BYTES, [0, 1], [True, False]),
         ):
-            requests[0].slot.received += received
-            limiter.check_progress()
-            await let_run()
+            await check_window(limiter, requests, received, STALLED_BYTES)
             assert (list_holders(requests), stalls) == (holders, expected)
         await finish(requests[1])
         assert list_holders(requests) == [0]
@@ -170,9 +189,8 @@ async def test_limiter_stalled_request_takes_no_slot_until_it_receives_again() -
 async def test_limiter_stalled_requests_are_limited() -> None:
     limiter = Limiter(1)
     async with begin(*(RequestQueue(limiter, SMALL) for _ in range(20))) as requests:
-        for _ in range(40):
-            limiter.check_progress()
-            await let_run()
+        for _ in range(20):
+            await check_window(limiter)
         assert len(list_holders(requests)) == 9
 
 
@@ -180,10 +198,7 @@ async def test_limiter_slow_small_file_does_not_pause_larger_ones() -> None:
     limiter = Limiter(2)
     async with begin(RequestQueue(limiter, SMALL), RequestQueue(limiter, LARGE)) as requests:
         for received, holders in ((SLOW_BYTES, [0]), (SLOW_BYTES, [0]), (SLOW_BYTES - 1, [0, 1])):
-            assert requests[0].slot is not None
-            requests[0].slot.received += received
-            limiter.check_progress()
-            await let_run()
+            await check_window(limiter, requests, received, SLOW_BYTES)
             assert list_holders(requests) == holders
 
 
@@ -192,13 +207,11 @@ async def test_limiter_transfer_that_waited_long_is_no_longer_paused_until_it_re
     limiter = Limiter(2, clock)
     large = RequestQueue(limiter, LARGE)
     async with begin(RequestQueue(limiter, SMALL), large) as requests:
-        assert requests[0].slot is not None
         for holders in ([0], [0, 1]):
-            requests[0].slot.received += SLOW_BYTES
-            limiter.check_progress()
-            await let_run()
+            await check_window(limiter, requests, SLOW_BYTES, SLOW_BYTES)
             assert list_holders(requests) == holders
             clock.seconds += AGEING_SECONDS * len(SIZE_CLASSES)
+        await check_window(limiter, requests, SLOW_BYTES, SLOW_BYTES)
         # Small ones are not made to pause by it, nor does another small one make it pause again before that time.
         async with begin(RequestQueue(limiter, SMALL)) as [another]:
             assert another.slot is None

@@ -14,10 +14,12 @@ _MEBIBYTE = 1024 * 1024
 SIZE_CLASSES = tuple(mebibytes * _MEBIBYTE for mebibytes in (1, 8, 64, 512, 4096))
 # So many seconds of waiting lower a transfer's class by one, and so many of receiving raise it again.
 AGEING_SECONDS = 120.0
-# How often the progress of requests is looked at. One that has received less than ``STALLED_BYTES`` since then takes no
-# slot any more; one that has received less than ``SLOW_BYTES`` no longer pauses larger transfers, since it is not the
-# line that limits it.
-CHECK_SECONDS = 2.0
+# How often the progress of requests is looked at. One that has not received its first byte at the second check takes no
+# slot any more, nor does one that has received less than ``STALLED_BYTES`` in a window of checks. One that has received
+# less than ``SLOW_BYTES`` no longer pauses larger transfers, since it is not the line that limits it.
+CHECK_SECONDS = 0.5
+CHECKS_FOR_FIRST_BYTE = 2
+CHECKS_IN_WINDOW = 4
 STALLED_BYTES = _MEBIBYTE // 64
 SLOW_BYTES = _MEBIBYTE // 4
 # Stalled requests beside those that have a slot, as a multiple of the slots.
@@ -49,14 +51,17 @@ class Slot:
     received: int = 0
     is_slow: bool = False
     is_stalled: bool = False
-    _received_before: int | None = None
+    _checks: int = 0
+    _received_before: int = 0
 
     def check_progress(self) -> None:
-        """Note how much was received since the last check; the first one only begins to count."""
-        if self._received_before is not None:
-            count = self.received - self._received_before
+        """Note whether the first byte has come and, at the end of each window of checks, how many came in it."""
+        self._checks += 1
+        if self._checks % CHECKS_IN_WINDOW == 0:
+            count, self._received_before = self.received - self._received_before, self.received
             self.is_stalled, self.is_slow = count < STALLED_BYTES, count < SLOW_BYTES
-        self._received_before = self.received
+        elif self.received == 0:
+            self.is_stalled = self._checks >= CHECKS_FOR_FIRST_BYTE
 
 
 @dataclass(eq=False)
