@@ -9,6 +9,7 @@ import pytest
 
 from modelyard.transfer.limiter import (
     AGEING_SECONDS,
+    CHECKS_FOR_FIRST_BYTE,
     CHECKS_IN_WINDOW,
     SIZE_CLASSES,
     SLOW_BYTES,
@@ -159,15 +160,13 @@ async def check_window(limiter: Limiter, requests: Sequence[HeldRequest] = (), *
         await let_run()
 
 
-async def test_limiter_request_without_first_byte_at_the_second_check_takes_no_slot() -> None:
+async def test_limiter_request_without_first_byte_takes_no_slot() -> None:
     limiter = Limiter(1)
     async with begin(*(RequestQueue(limiter, SMALL) for _ in range(2))) as requests:
-        limiter.check_progress()
-        await let_run()
-        assert list_holders(requests) == [0]
-        limiter.check_progress()
-        await let_run()
-        assert list_holders(requests) == [0, 1]
+        for holders in (*[[0]] * (CHECKS_FOR_FIRST_BYTE - 1), [0, 1]):
+            limiter.check_progress()
+            await let_run()
+            assert list_holders(requests) == holders
 
 
 async def test_limiter_stalled_request_takes_no_slot_until_it_receives_again() -> None:

@@ -14,12 +14,12 @@ _MEBIBYTE = 1024 * 1024
 SIZE_CLASSES = tuple(mebibytes * _MEBIBYTE for mebibytes in (1, 8, 64, 512, 4096))
 # So many seconds of waiting lower a transfer's class by one, and so many of receiving raise it again.
 AGEING_SECONDS = 120.0
-# How often the progress of requests is looked at. One that has not received its first byte at the second check takes no
+# How often the progress of requests is looked at. One that has not received its first byte at the third check takes no
 # slot any more, nor does one that has received less than ``STALLED_BYTES`` in a window of checks. One that has received
 # less than ``SLOW_BYTES`` no longer pauses larger transfers, since it is not the line that limits it.
-CHECK_SECONDS = 0.5
-CHECKS_FOR_FIRST_BYTE = 2
-CHECKS_IN_WINDOW = 4
+CHECK_SECONDS = 0.25
+CHECKS_FOR_FIRST_BYTE = 3
+CHECKS_IN_WINDOW = 8
 STALLED_BYTES = _MEBIBYTE // 64
 SLOW_BYTES = _MEBIBYTE // 4
 # Stalled requests beside those that have a slot, as a multiple of the slots.
