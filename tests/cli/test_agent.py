@@ -13,6 +13,7 @@ from modelyard.wire.credentials import PairingPoll
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 from tests.client.server_process import Team
+from tests.mounts import mounted_read_only
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +62,17 @@ def test_agent_run_once_prints_result_as_text_and_json(process: Command, as_agen
     assert (document["is_done"], document["held"]) == (True, [])
     assert [(each["state"], each["outcome"]) for each in document["results"]] == [("ready", "kept")]
     assert as_agent("agent", "status").code == 1
+
+
+def test_agent_run_once_exits_1_and_counts_what_it_cannot_remove(
+    process: Command, as_agent: Command, folder: Path
+) -> None:
+    assert process("agent", "run", "--models-dir", folder, "--once").code == 0
+    assert as_agent("disable", "ink").code == 0
+    with mounted_read_only(folder / "loras"):
+        ran = process("agent", "run", "--models-dir", folder, "--once")
+    assert (ran.code, ran.out) == (1, "0 models in place. 1 file could not be removed.\n")
+    assert "not removed: The file system of" in ran.err
 
 
 def test_agent_doctor_on_healthy_machine_reports_ok(as_agent: Command, folder: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from modelyard.agent.roots import FoundRoots
+from modelyard.comfyui.quoting import counted
 from modelyard.sync.apply.progress import build_final_states
 from modelyard.sync.apply.replica_states import ReplicaState, build_replica_state
 from modelyard.sync.planning.actions import HeldRemovals, Plan
@@ -52,6 +53,14 @@ class ReconcileResult:
     blockers: tuple[str, ...] = ()  # why due actions cannot start
     is_active: bool = False  # actions are running
     has_failed: bool = False  # a model is failed or blocked, which may end later
+
+    @property
+    def stuck_reason(self) -> str | None:
+        """Why files that no model needs cannot be removed until a person acts, as a sentence; None for none."""
+        stuck = [each for each in self.replica_states if each.is_stuck]
+        if not stuck:
+            return None
+        return f"{counted(len(stuck), 'file')} that no model needs cannot be removed: {stuck[0].reason}"
 
     @property
     def is_blocked(self) -> bool:

@@ -174,14 +174,15 @@ class AgentStatus:
             if limit and self.phase == "downloading":
                 return f"Downloads take at most {in_bytes(limit)} a second here."
             return self._find_first_reason("blocked")
-        return self._find_first_reason("queued", "blocked") or next(iter(self.result.notes), None)
+        waiting = self.result.stuck_reason or self._find_first_reason("queued", "blocked")
+        return waiting or next(iter(self.result.notes), None)
 
     def find_problem(self) -> str | None:
         """Return why the desired state is not reached until a person acts, apart from single models; None for nothing.
 
         Held removals are not among them: the registry is told of them in fields of their own.
         """
-        return self.error or next(iter(self.result.notes), None)
+        return self.error or self.result.stuck_reason or next(iter(self.result.notes), None)
 
     def get_progress(self) -> Progress | None:
         """Return how many bytes of the running plan are here; None if no actions run or it has no bytes."""

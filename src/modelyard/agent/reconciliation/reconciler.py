@@ -157,7 +157,7 @@ class Reconciler:
     def build_result(self) -> ReconcileResult:
         """Return the current state of each model, the plan's held removals and notes, and what blocks its actions.
 
-        ``has_failed`` is True for blocked models too.
+        ``has_failed`` is True for blocked models too, and for files that cannot be removed.
         """
         replica_states = self.list_replica_states()
         return ReconcileResult(
@@ -167,7 +167,7 @@ class Reconciler:
             self._roots,
             blockers=self.executor.list_blocked_reasons(),
             is_active=self.executor.is_active,
-            has_failed=any(replica_state.state in {"failed", "blocked"} for replica_state in replica_states),
+            has_failed=any(each.is_stuck or each.state in {"failed", "blocked"} for each in replica_states),
         )
 
     def list_installs(self) -> list[Install]:

@@ -249,7 +249,7 @@ def _list_problems(result: ReconcileResult) -> set[str]:
     """
     passing = {"evicted", *(["queued", "downloading", "verifying"] if result.is_active else [])}
     lines = {
-        f"{replica_state.model_path}: {replica_state.state}: {replica_state.reason}"
+        f"{replica_state.model_path}: {replica_state.state or 'not removed'}: {replica_state.reason}"
         for replica_state in result.replica_states
         if replica_state.reason and replica_state.state not in passing
     }

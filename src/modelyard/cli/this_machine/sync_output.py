@@ -25,6 +25,8 @@ def list_plan_lines(plan: Plan) -> Iterable[str]:
         yield _format_replacement(replacement)
     for removal in plan.remove:
         yield f"remove   {removal.target.path}"
+    for stuck in plan.blocked_removals:
+        yield f"blocked  remove {stuck.placement.path}: {stuck.reason}"
     for blocked in plan.blocked:
         yield f"blocked  {blocked.model_path}: {blocked.reason}"
     for keep in plan.keep:
@@ -64,8 +66,10 @@ def list_result_lines(plan: Plan, replica_states: Sequence[ReplicaState], dry_ru
 
 
 def format_ready_count(replica_states: Sequence[ReplicaState]) -> str:
-    """Return a sentence with the number of models that are in place."""
-    return f"{counted(sum(each.state == 'ready' for each in replica_states), 'model')} in place."
+    """Return a sentence with the number of models that are in place, and of files that could not be removed."""
+    stuck = sum(each.is_stuck for each in replica_states)
+    not_removed = f" {counted(stuck, 'file')} could not be removed." if stuck else ""
+    return f"{counted(sum(each.state == 'ready' for each in replica_states), 'model')} in place.{not_removed}"
 
 
 def to_plan_document(plan: Plan) -> dict[str, object]:
@@ -85,6 +89,7 @@ def to_plan_document(plan: Plan) -> dict[str, object]:
             {"model_path": each.model_path, "version": each.version, "state": each.state, "reason": each.reason}
             for each in plan.blocked
         ],
+        "blocked_removals": [{"path": each.placement.path, "reason": each.reason} for each in plan.blocked_removals],
         "notes": plan.notes,
     }
 

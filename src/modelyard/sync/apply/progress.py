@@ -29,7 +29,7 @@ class Progress:
     def start_plan(self, plan: Plan, jobs: Iterable[Job]) -> None:
         """Track the jobs of a new plan instead of the last one's, and report the models that it keeps or blocks."""
         self._final_states, self._jobs = build_final_states(plan), list(jobs)
-        self._desired_ids = {replica_state.model_id for replica_state in self._final_states}
+        self._desired_ids = {each.model_id for each in self._final_states if each.state is not None}
         self._desired_ids |= {action.desired.id for action in plan.place_actions}
         for replica_state in self._final_states:
             self.on_progress(replica_state)
@@ -48,7 +48,9 @@ class Progress:
         """Report that a job failed, or may not begin, with the reason."""
         action = job.action
         if isinstance(action, Remove):
-            self.report(job, build_not_removed_state(action, failure))
+            is_stuck = failure.state != "queued"
+            state = build_not_removed_state(action.placement, action.target.name, failure.reason, is_stuck=is_stuck)
+            self.report(job, state)
         else:
             self.report(job, build_not_placed_state(action.desired, failure))
 
@@ -79,7 +81,7 @@ def _get_replica_state(job: Job) -> ReplicaState | None:
 
 
 def build_final_states(plan: Plan) -> list[ReplicaState]:
-    """Return the states of the models that a plan keeps in place or blocks."""
+    """Return the states of the models that a plan keeps in place or blocks, and of the files that it cannot remove."""
     kept = [
         build_ready_state(keep.desired, keep.path, "found" if keep.origin == "found" else "kept", keep.remark)
         for keep in plan.keep
@@ -88,4 +90,7 @@ def build_final_states(plan: Plan) -> list[ReplicaState]:
         ReplicaState(each.model_id, each.model_path, each.state, reason=each.reason, version=each.version)
         for each in plan.blocked
     ]
-    return kept + blocked
+    stuck = [
+        build_not_removed_state(each.placement, each.name, each.reason, is_stuck=True) for each in plan.blocked_removals
+    ]
+    return kept + blocked + stuck

@@ -9,7 +9,7 @@ from uuid import UUID
 from modelyard.sync.apply.errors import NotPlaced
 from modelyard.sync.apply.files.local_copies import CopyMethod
 from modelyard.sync.desired import DesiredModel
-from modelyard.sync.planning.actions import Remove
+from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.wire.agents.values import ModelState
 
 ReplicaOrigin = Literal["kept", "found", "fetched", "from trash", "removed"] | CopyMethod
@@ -32,6 +32,7 @@ class ReplicaState:
     origin: ReplicaOrigin | None = None
     path: Path | None = None
     version: int | None = None
+    is_stuck: bool = False  # a file that is to be removed, which a person has to make possible
 
     @property
     def is_as_desired(self) -> bool:
@@ -69,7 +70,6 @@ def build_not_placed_state(desired: DesiredModel, failure: NotPlaced) -> Replica
     return build_replica_state(desired, failure.state, reason=failure.reason)
 
 
-def build_not_removed_state(action: Remove, failure: NotPlaced) -> ReplicaState:
+def build_not_removed_state(placement: Placement, name: str, reason: str, *, is_stuck: bool) -> ReplicaState:
     """Build the state of a file that is kept for now although no model needs it."""
-    entry = action.placement
-    return ReplicaState(entry.model_id, action.target.name, None, reason=failure.reason, path=entry.path)
+    return ReplicaState(placement.model_id, name, None, reason=reason, path=placement.path, is_stuck=is_stuck)

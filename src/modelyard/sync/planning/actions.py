@@ -107,6 +107,15 @@ class Blocked:
 
 
 @dataclass(frozen=True)
+class BlockedRemoval:
+    """A placed file that no model needs, in a folder that cannot be written, with the reason in complete sentences."""
+
+    placement: Placement
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class HeldRemovals:
     """Removals that exceed the removal limit. ``token`` identifies exactly this set; an approval must quote it.
 
@@ -140,6 +149,7 @@ class Plan:
     copy_local: tuple[CopyLocal, ...] = ()
     replace: tuple[Replace, ...] = ()
     remove: tuple[Remove, ...] = ()
+    blocked_removals: tuple[BlockedRemoval, ...] = ()
     held_removals: HeldRemovals | None = None
     approved_removal_token: str | None = None  # of removals that exceed the limit and are in ``remove`` as approved
     keep: tuple[Keep, ...] = ()

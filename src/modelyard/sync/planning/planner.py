@@ -19,7 +19,18 @@ from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.sync.inventory.roots import RootOnDisk
 from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning import blockers
-from modelyard.sync.planning.actions import Blocked, CopyLocal, Fetch, HeldRemovals, Keep, Plan, Remove, Replace, Source
+from modelyard.sync.planning.actions import (
+    Blocked,
+    BlockedRemoval,
+    CopyLocal,
+    Fetch,
+    HeldRemovals,
+    Keep,
+    Plan,
+    Remove,
+    Replace,
+    Source,
+)
 from modelyard.sync.planning.candidates import SourceCandidates, SpaceBudget, get_latest_linkable_mtime
 from modelyard.sync.planning.nested_folders import find_outer_folder, resolve_nested_model
 from modelyard.sync.planning.ownership import RootLookup, determine_ownership
@@ -57,6 +68,7 @@ class _PlanParts:
     fetch: list[Fetch] = field(default_factory=list)
     copy_local: list[CopyLocal] = field(default_factory=list)
     replace: list[Replace] = field(default_factory=list)
+    blocked_removals: list[BlockedRemoval] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,7 @@ class _Planner:
             copy_local=tuple(parts.copy_local),
             replace=tuple(parts.replace),
             remove=removals.remove,
+            blocked_removals=tuple(parts.blocked_removals),
             held_removals=removals.held,
             approved_removal_token=removals.approved_token,
             keep=tuple(parts.keep),
@@ -271,7 +284,7 @@ class _Planner:
         return _Removals((*approved, *_approve(others)), approved_token=held.token)
 
     def _list_removals(self) -> list[Remove]:
-        """Return the removals of all placed files that are not desired any more, sorted by path."""
+        """Return the removals of placed files that are not desired any more, sorted by path; record blocked ones."""
         removals: list[Remove] = []
         for path, placement in sorted(self._ownership.owned.items(), key=lambda own: str(own[0])):
             if (
@@ -283,6 +296,8 @@ class _Planner:
             target = self._roots.find_target(path)
             if target is not None and target.root.problem is None:
                 removals.append(Remove(placement, target))
+            elif target is not None and target.root.problem is not None:
+                self._parts.blocked_removals.append(BlockedRemoval(placement, target.name, target.root.problem))
         return removals
 
     def _was_approved_before(self, removal: Remove) -> bool:

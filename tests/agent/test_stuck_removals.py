@@ -1,0 +1,30 @@
+"""Files that no model needs, in a folder that cannot be written: they are a problem of the machine, until it can be."""
+
+from tests.agent.agent_machine import AgentMachine, wait_until
+from tests.mounts import mounted_read_only
+from tests.server.harness import ApiCaller, make_model_file
+
+
+def get_state(team: ApiCaller) -> tuple[str, str]:
+    """Return the state of the team's only machine, and its reason; empty before its first heartbeat."""
+    agents = team.get("/agents").json()["agent_list"]
+    return (agents[0]["machine_state"], agents[0]["state_reason"] or "") if agents else ("", "")
+
+
+async def test_agent_reports_a_removal_in_a_read_only_folder_as_a_problem_and_removes_later(
+    team: ApiCaller, machine: AgentMachine
+) -> None:
+    model_id = team.register(make_model_file("ink"), "loras/ink.safetensors")
+    team.register(make_model_file("base"), "checkpoints/base.safetensors")
+    folder = machine.models / "loras"
+    async with machine.running():
+        await wait_until(lambda: get_state(team)[0] == "up_to_date")
+        with mounted_read_only(folder):
+            team.put(f"/models/{model_id}", model_status="disabled")
+            await wait_until(lambda: get_state(team)[0] == "problem")
+            reason = f'The file system of "{folder}" is mounted read-only. Mount it for writing.'
+            assert get_state(team)[1] == f"1 file that no model needs cannot be removed: {reason}"
+            assert machine.has_file("loras/ink.safetensors")
+        assert team.post(f"/agents/{machine.agent_id}/sync").status_code == 200
+        await wait_until(lambda: get_state(team)[0] == "up_to_date")
+        assert not machine.has_file("loras/ink.safetensors")
