@@ -201,24 +201,30 @@ def test_reconcile_unlisted_model_is_ready_with_reason(
     assert (machine["models_ready"], machine["models_unloaded"]) == (1, 1)
 
 
-async def test_agent_replacement_waits_for_rendering_and_frees_comfyui_memory(
+def build_prompt(lora: str) -> dict[str, object]:
+    return {"4": {"class_type": "LoraLoader", "inputs": {"lora_name": lora, "model": ["1", 0]}}}
+
+
+async def test_agent_replacement_waits_for_queued_prompts_that_use_the_model_and_frees_comfyui_memory(
     comfyui: ComfyUIServer, comfyui_machine: AgentMachine, team: ApiCaller
 ) -> None:
     old, new = make_model_file("old"), make_model_file("new", 100)
-    model_id = team.register(old, "loras/ink.safetensors")
+    ids = [team.register(old, f"loras/{name}.safetensors") for name in ("ink", "other")]
     await comfyui_machine.reconcile()
-    comfyui.is_rendering = True
-    team.register(new, "loras/ink.safetensors", replaces=model_id)
-    file = comfyui.listing.base / "models/loras/ink.safetensors"
+    comfyui.executed = [build_prompt("ink.safetensors")]
+    for name, model_id in zip(("ink", "other"), ids, strict=True):
+        team.register(new, f"loras/{name}.safetensors", replaces=model_id)
+    ink, other = (comfyui.listing.base / f"models/loras/{name}.safetensors" for name in ("ink", "other"))
     async with comfyui_machine.running():
-        await wait_until(lambda: "works on its queue" in comfyui_machine.waiting_for)
-        assert file.read_bytes() == old
-        assert comfyui.freed == []
-        comfyui.is_rendering = False
+        await wait_until(lambda: "queue uses" in comfyui_machine.waiting_for)
         # Between the old bytes and the new ones, nothing is there.
-        await wait_until(lambda: file.exists() and file.stat().st_size == len(new))
-        assert file.read_bytes() == new
-        await wait_until(lambda: comfyui.freed == [{"unload_models": True, "free_memory": True}])
+        await wait_until(lambda: other.exists() and other.read_bytes() == new)
+        assert ink.read_bytes() == old
+        # A prompt that is queued later uses the new bytes, so the queue need not become empty.
+        comfyui.queued = [build_prompt("ink.safetensors")]
+        comfyui.executed = []
+        await wait_until(lambda: ink.exists() and ink.read_bytes() == new)
+        await wait_until(lambda: {"unload_models": True, "free_memory": True} in comfyui.freed)
 
 
 @pytest.mark.parametrize("text", ["ink.safetensors", "a <lora:ink:0.8> cat"], ids=["loader", "text"])
@@ -229,7 +235,7 @@ async def test_agent_removal_waits_for_queued_prompt_that_uses_model(
     other_id = team.register(make_model_file("other"), "loras/other.safetensors")
     await comfyui_machine.reconcile()
     loras = comfyui.listing.base / "models/loras"
-    comfyui.queued = [{"4": {"class_type": "LoraLoader", "inputs": {"lora_name": text, "model": ["1", 0]}}}]
+    comfyui.queued = [build_prompt(text)]
     async with comfyui_machine.running():
         for each in (model_id, other_id):
             team.put(f"/models/{each}", model_status="disabled")

@@ -127,7 +127,7 @@ def test_sync_reports_model_that_running_comfyui_does_not_list(pushed: Command, 
     assert "does not list" in ran.out
 
 
-def test_sync_replaces_model_only_while_comfyui_is_idle_and_unloads_its_models(
+def test_sync_replaces_model_only_while_no_prompt_of_comfyui_uses_it_and_unloads_its_models(
     pushed: Command, comfyui: ComfyUIServer, tmp_path: Path
 ) -> None:
     def sync() -> int:
@@ -138,12 +138,12 @@ def test_sync_replaces_model_only_while_comfyui_is_idle_and_unloads_its_models(
     new = write_model_file(tmp_path / "again" / "loras" / "ink.safetensors", 3000)
     assert pushed("push", "--replace", new).code == 0
 
-    comfyui.is_rendering = True
+    comfyui.queued = [{"4": {"class_type": "LoraLoader", "inputs": {"lora_name": "ink.safetensors"}}}]
     assert sync() == 1
     assert (tmp_path / "node/loras/ink.safetensors").read_bytes() == old
     assert comfyui.freed == []
 
-    comfyui.is_rendering = False
+    comfyui.queued = []
     assert sync() == 0
     assert (tmp_path / "node/loras/ink.safetensors").read_bytes() == new.read_bytes()
     assert comfyui.freed == [{"unload_models": True, "free_memory": True}]

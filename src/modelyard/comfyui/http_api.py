@@ -16,7 +16,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from modelyard.comfyui.layout import Install, NamedModel
-from modelyard.comfyui.prompts import Prompt, parse_history, parse_queue_entries
+from modelyard.comfyui.prompts import Prompt, find_prompt_id, parse_history, parse_queue_entries
 from modelyard.comfyui.quoting import quoted
 from modelyard.wire.model_folders import find_node_folder
 
@@ -96,12 +96,18 @@ class ComfyUI:
         queue = self._get_queue()
         return queue is None or bool(queue.queue_running or queue.queue_pending)
 
-    def list_queued_texts(self) -> frozenset[str] | None:
-        """Return all strings in running and queued prompts; empty if it is not running, None if too busy to respond."""
+    def list_queued_texts(self) -> dict[str, frozenset[str]] | None:
+        """Return all strings in each running and queued prompt, by the prompt's id.
+
+        Empty if it is not running, None if it is too busy to respond.
+        """
         queue = self._get_queue()
         if queue is None:
             return None
-        return frozenset(_iter_texts([*queue.queue_running, *queue.queue_pending]))
+        return {
+            find_prompt_id(entry) or str(number): frozenset(_iter_texts(entry))
+            for number, entry in enumerate((*queue.queue_running, *queue.queue_pending))
+        }
 
     def list_running_prompts(self) -> list[Prompt]:
         """Return the prompts that it executes now; empty if it does not respond."""

@@ -39,10 +39,16 @@ def parse_queue_entries(entries: Sequence[object]) -> list[Prompt]:
     return [prompt for entry in entries if (prompt := _parse_prompt(entry)) is not None]
 
 
+def find_prompt_id(entry: object) -> str:
+    """Return the id of an entry of ``/queue``; empty if it is malformed."""
+    parts = as_list(entry)
+    return as_text(parts[_ID]) or "" if len(parts) > _ID else ""
+
+
 def _parse_prompt(entry: object) -> Prompt | None:
     """Return the prompt of an entry; None if it is malformed."""
-    parts = as_list(entry)
-    if len(parts) <= _NODES or not (prompt_id := as_text(parts[_ID])):
+    parts, prompt_id = as_list(entry), find_prompt_id(entry)
+    if len(parts) <= _NODES or not prompt_id:
         return None
     return Prompt(prompt_id, tuple(list_prompt_references(as_object(parts[_NODES]))))
 

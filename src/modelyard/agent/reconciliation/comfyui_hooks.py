@@ -1,8 +1,7 @@
 """Checks with a running ComfyUI before a sync changes files, and notifications and checks afterwards."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from modelyard.agent.roots import FoundRoots
 from modelyard.comfyui.http_api import ComfyUI, LoadCheck
@@ -12,51 +11,75 @@ from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.desired import DesiredModel, DesiredState
 from modelyard.sync.planning.actions import Remove, Replace
 
-RENDERING = "ComfyUI works on its queue; the file is replaced when the queue is empty."
+BUSY = "ComfyUI is too busy to list its queue; the file is changed when it answers."
+
+# What identifies a replacement: the path, and the hashes of the old and the new content.
+_ReplacementKey = tuple[Path, str, str]
 
 
-def make_comfyui_blocker(roots: FoundRoots) -> Callable[[Remove | Replace], str | None]:
-    """Return a function (blocking) that returns why ComfyUI's queue blocks an action, or None if it does not.
+class QueueBlocker:
+    """Says why prompts in the queues of running ComfyUIs block actions.
 
-    A replacement waits until no ComfyUI renders, a removal until no queued prompt uses the file.
+    A removal waits until no prompt uses the file, since later ones would fail too. A replacement waits only for the
+    prompts that were in a queue when it was looked at first: later ones may use the new content, or a queue that never
+    empties would keep the old one. Threads may share an object.
     """
 
-    def find_blocker(action: Remove | Replace) -> str | None:
-        """Return why the action has to wait, as a sentence; None if it may run now. Blocking: asks ComfyUI."""
+    def __init__(self) -> None:
+        self._waited_for: dict[_ReplacementKey, frozenset[str]] = {}  # ids of prompts
+
+    def find_reason(self, roots: FoundRoots, action: Remove | Replace) -> str | None:
+        """Return why the action has to wait, as a sentence; None if it may run now. Blocking: asks each ComfyUI."""
+        users: set[str] = set()
+        for comfyui, install in roots.running:
+            found = _find_users(comfyui, install, action)
+            if found is None:
+                return BUSY
+            users |= found
         if isinstance(action, Replace):
-            return RENDERING if any(comfyui.is_rendering() for comfyui, _ in roots.running) else None
-        reasons = (_find_removal_blocker(comfyui, install, action) for comfyui, install in roots.running)
-        return next((reason for reason in reasons if reason is not None), None)
+            users &= self._waited_for.setdefault(_get_key(action), frozenset(users))
+        if not users:
+            return None
+        what = "replaced" if isinstance(action, Replace) else "removed"
+        name = quoted(action.target.path.name)
+        return f"A prompt in ComfyUI's queue uses {name}; the file is {what} when that prompt is done."
 
-    return find_blocker
+    def forget(self, replacement: Replace) -> None:
+        """Forget the prompts for which a replacement has waited, because it is done."""
+        self._waited_for.pop(_get_key(replacement), None)
 
 
-def _find_removal_blocker(comfyui: ComfyUI, install: Install, removal: Remove) -> str | None:
-    """Return why a file cannot be removed yet, or None.
+def _get_key(replacement: Replace) -> _ReplacementKey:
+    """Return what identifies a replacement in later plans."""
+    return replacement.target.path, replacement.old_placement.sha256, replacement.desired.sha256
 
-    A prompt that runs or is queued names it and would fail, or this ComfyUI does not list its queue. Files outside the
-    install's roots are not blocked. Blocking.
+
+def _find_users(comfyui: ComfyUI, install: Install, action: Remove | Replace) -> frozenset[str] | None:
+    """Return the ids of running and queued prompts that use a file; None if this ComfyUI does not list its queue.
+
+    None use a file outside the install's roots. Blocking.
     """
-    path = removal.target.path
+    path = action.target.path
     names = {path.relative_to(root) for each in install.roots if path.is_relative_to(root := each.path.resolve())}
     if not names:
+        return frozenset()
+    prompts = comfyui.list_queued_texts()
+    if prompts is None:
         return None
-    texts = comfyui.list_queued_texts()
-    if texts is None:
-        return "ComfyUI is too busy to list its queue; the file is removed when it answers."
-    if any(_is_named_in(text, name) for text in texts for name in names):
-        return f"A prompt in ComfyUI's queue uses {quoted(path.name)}; the file is removed when that prompt is done."
-    return None
+    return frozenset(
+        prompt for prompt, texts in prompts.items() if any(_is_named_in(text, name) for text in texts for name in names)
+    )
 
 
 def _is_named_in(text: str, name: PurePath) -> bool:
-    """Return whether a prompt's input is this name, or a text that uses an embedding or a LoRA of this name.
+    """Return whether a prompt's input is this name or begins with this folder, or uses its embedding or LoRA.
 
     In a text, a longer name that begins with this one matches too.
     """
     stem = name.with_suffix("").as_posix()
     text = text.replace("\\", "/")
-    return text == name.as_posix() or any(f"{call}{stem}" in text for call in ("embedding:", "<lora:"))
+    is_named = text == name.as_posix() or text.startswith(f"{name.as_posix()}/")
+    return is_named or any(f"{call}{stem}" in text for call in ("embedding:", "<lora:"))
 
 
 def free_comfyui_memory(roots: FoundRoots) -> None:

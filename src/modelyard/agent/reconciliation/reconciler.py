@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from modelyard.agent.reconcile_result import (
     ReconcileResult,
     list_planned_states,
 )
-from modelyard.agent.reconciliation.comfyui_hooks import add_load_problems, free_comfyui_memory, make_comfyui_blocker
+from modelyard.agent.reconciliation.comfyui_hooks import QueueBlocker, add_load_problems, free_comfyui_memory
 from modelyard.agent.reconciliation.purge_after_revocation import purge_placed_files
 from modelyard.agent.registry.connection import RegistryCalls
 from modelyard.agent.roots import FoundRoots, RootFinder
@@ -82,6 +83,7 @@ class Reconciler:
         self._evicted: tuple[ReplicaState, ...] = ()
         self._is_paused = False
         self._approved_token: str | None = None
+        self._queue_blocker = QueueBlocker()
         self._load_problems: dict[Path, str] = {}  # why a running ComfyUI does not load a file that is here
         self.actions_changed = asyncio.Event()
         apply_options = self._build_apply_options(ReconcileOptions())
@@ -139,6 +141,9 @@ class Reconciler:
         replica_states = tuple(self._add_load_problem(replica_state) for _, replica_state in ended)
         for replica_state in replica_states:
             self._listener.update_replica(replica_state)
+        for action, _ in ended:
+            if isinstance(action, Replace):
+                self._queue_blocker.forget(action)
         removals = [action for action, _ in ended if isinstance(action, Remove)]
         used_approval = self._approved_token if any(removal.is_approved for removal in removals) else None
         has_removed_folder = any(removal.placement.is_folder for removal in removals)
@@ -256,7 +261,7 @@ class Reconciler:
             network=TransferOptions(bandwidth_limit=self.bandwidth_limit, no_progress_timeout_seconds=_GIVE_UP_SECONDS),
             keep_free=self._settings.keep_free,
             window=self._settings.window,
-            get_blocked_reason=make_comfyui_blocker(self._roots),
+            get_blocked_reason=partial(self._queue_blocker.find_reason, self._roots),
             may_remove=options.may_remove,
             get_file_url=self._get_file_url,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,9 +127,9 @@ async def _sync(
     import asyncio
 
     from modelyard.agent.reconciliation.comfyui_hooks import (
+        QueueBlocker,
         add_load_problems,
         free_comfyui_memory,
-        make_comfyui_blocker,
     )
     from modelyard.agent.roots import RootCache, find_roots_at
     from modelyard.sync.folder_state import open_folder_state
@@ -136,7 +137,7 @@ async def _sync(
     cache = RootCache(terminal.settings.state_dir / "sync" / "folders.json")
     roots = await asyncio.to_thread(find_roots_at, options.folder, options.comfyui_url, os.environ, cache)
     locked = await _get_desired_state(terminal, registry, options)
-    apply_options = replace(apply_options, get_blocked_reason=make_comfyui_blocker(roots))
+    apply_options = replace(apply_options, get_blocked_reason=partial(QueueBlocker().find_reason, roots))
     request = _build_request(roots, locked.desired, options, apply_options)
     async with open_folder_state(options.folder, terminal.settings.state_dir) as machine:
         plan, replica_states = await _reconcile(terminal, registry, machine, request, locked.model_ids)
