@@ -44,8 +44,12 @@ class AgentMachine:
         environment = {"MODELYARD_AGENT_CONFIG": str(self.folder / "agent.toml")}
         flags = {"agent_id": self.agent_id, "models_dir": [self.models], "keep_free": 1} | self.settings
         settings = read_settings(environment, **flags)
-        credentials = AgentCredentials(self.url, self.key)
-        return StartOptions(settings, credentials, self.folder / "state", environment, self.client)
+        state, client = self.folder / "state", self.client
+        return StartOptions(settings, self._read_credentials(), state, environment, client, self._read_credentials)
+
+    def _read_credentials(self) -> AgentCredentials:
+        """Return the key that the machine has now, as from the file of paired keys."""
+        return AgentCredentials(self.url, self.key)
 
     def reconcile_once(self) -> ReconcileResult | None:
         """Reconcile once, as ``agent run --once`` does."""

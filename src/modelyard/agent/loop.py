@@ -12,11 +12,13 @@
     LoaderReporter.run                      which inputs of ComfyUI's nodes name models
     LocalApiServer.run                      what ComfyUI's extension asks, unless it is turned off
     Agent.run_status_file                   the status file, and removals approved on this machine
+    Agent.run_key_watch                     a key that is stored later
 
 The tasks share ``AgentStatus`` and wake one another.
 """
 
 import asyncio
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +37,7 @@ from modelyard.agent.reconciliation.reconciler import Reconciler
 from modelyard.agent.reconciliation.runner import ReconcileRunner
 from modelyard.agent.reconciliation.use_counter import UseCounter
 from modelyard.agent.registry.connection import RegistryCalls
+from modelyard.agent.registry.current_key import CurrentKey
 from modelyard.agent.state_folder import StateFolder, StatusSnapshot
 from modelyard.agent.status import AgentStatus
 from modelyard.agent.status_documents import build_snapshot
@@ -42,8 +45,10 @@ from modelyard.agent.timers import HeartbeatTimer
 from modelyard.client.settings import ClientSettings
 
 _STATUS_FILE_SECONDS = 1.0
+_KEY_SECONDS = 2.0
 _LAST_HEARTBEAT_SECONDS = 5.0
 _MAX_RESENDS = 3
+log = logging.getLogger("modelyard.agent")
 
 
 class AgentCalls(RegistryCalls, LocalApiCalls, LoaderReportCalls, Protocol):
@@ -52,13 +57,14 @@ class AgentCalls(RegistryCalls, LocalApiCalls, LoaderReportCalls, Protocol):
 
 @dataclass(frozen=True)
 class LocalMachine:
-    """The agent's state folder, a function that reads facts about the machine, and the settings of its users' pushes.
+    """The agent's state folder, a function that reads facts about the machine, its key, and the settings of pushes.
 
-    Without a ``client``, they cannot push.
+    Without a ``client``, users of this machine cannot push.
     """
 
     folder: StateFolder
     read_info: ReadMachineInfo
+    key: CurrentKey
     client: ClientSettings | None
 
 
@@ -76,6 +82,7 @@ class Agent:
         self.status = status
         self.heartbeat_timer = heartbeat_timer
         self._folder = folder = machine.folder
+        self._key = machine.key
         self._reconciler = reconciler
         self.previews = PreviewWriter(
             status, reconciler.machine, registry, reconciler.list_installs, reconciler.bandwidth_limit
@@ -109,6 +116,7 @@ class Agent:
                     self.loader_reporter.run,
                     self.run_evictions,
                     self.run_status_file,
+                    self.run_key_watch,
                     *([self._local_api.run] if self.status.settings.local_api else []),
                 ):
                     tasks.create_task(task())
@@ -181,6 +189,15 @@ class Agent:
                     await asyncio.to_thread(self._folder.write_status, snapshot)
             await self._read_approval()
             await asyncio.sleep(_STATUS_FILE_SECONDS)
+
+    async def run_key_watch(self) -> None:
+        """Take up a key that ``modelyard agent pair`` has stored, soon after; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_KEY_SECONDS)
+            if await self._key.reload():
+                log.info("This machine has another key now, and uses it.")
+                self.poller.poll_now()
+                self.heartbeat_timer.request()
 
     async def _read_approval(self) -> None:
         """Record the removal that was approved on this machine; delete the file of an approval that was used."""

@@ -16,6 +16,7 @@ from modelyard.agent.loop import Agent, LocalMachine
 from modelyard.agent.reconcile_result import ReconcileResult
 from modelyard.agent.reconciliation.reconciler import Reconciler
 from modelyard.agent.registry.connection import REFUSALS, describe_refusal
+from modelyard.agent.registry.current_key import CurrentKey, ReadCredentials
 from modelyard.agent.registry.keys import AgentCredentials
 from modelyard.agent.roots import RootCache, RootFinder, list_counted_urls
 from modelyard.agent.settings import AgentSettings
@@ -48,6 +49,7 @@ class StartOptions:
     state_dir: Path
     environment: Mapping[str, str]
     client: ClientSettings | None = None  # with which users of this machine push; None: they cannot
+    read_credentials: ReadCredentials | None = None  # of the same registry, while the agent runs; None: they stay
 
     @property
     def folder(self) -> StateFolder:
@@ -122,7 +124,8 @@ async def _build_agent(options: StartOptions, machine: MachineState, root_finder
     """Construct the agent's parts, open its registry client and executor for the block, and yield the agent."""
     settings, credentials = options.settings, options.credentials
     # No retries in the client, because the agent has its own backoff.
-    async with RegistryApi(credentials.url, credentials.key, retry_seconds=0) as registry:
+    key = CurrentKey(credentials, options.read_credentials)
+    async with RegistryApi(credentials.url, key, retry_seconds=0) as registry:
         previous = await asyncio.to_thread(options.folder.read_status)
         heartbeat_timer = HeartbeatTimer()
         status = AgentStatus(settings, credentials.url, heartbeat_timer.request, previous)
@@ -132,7 +135,7 @@ async def _build_agent(options: StartOptions, machine: MachineState, root_finder
         reconciler = Reconciler(settings, root_finder, machine, registry, status)
         machine_info = partial(read_machine_info, settings, StallDeadline(_DISK_SECONDS))
         async with reconciler.executor:
-            local = LocalMachine(options.folder, machine_info, options.client)
+            local = LocalMachine(options.folder, machine_info, key, options.client)
             yield Agent(status, registry, reconciler, heartbeat_timer, local)
 
 

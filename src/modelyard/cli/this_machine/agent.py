@@ -224,7 +224,15 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
             raise
         _pair(terminal, settings.url)
         credentials = key_store.get_credentials(settings)
-    return StartOptions(settings, credentials, terminal.settings.state_dir, dict(os.environ), terminal.settings)
+    of_same_registry = settings.model_copy(update={"url": credentials.url})
+    return StartOptions(
+        settings,
+        credentials,
+        terminal.settings.state_dir,
+        dict(os.environ),
+        terminal.settings,
+        lambda: key_store.get_credentials(of_same_registry),
+    )
 
 
 def _pair(terminal: Terminal, url: str | None) -> Path:

@@ -1,0 +1,41 @@
+"""The key of a running agent, which ``modelyard agent pair`` may replace at any time."""
+
+import asyncio
+from collections.abc import Callable
+
+from modelyard.agent.registry.keys import AgentCredentials
+from modelyard.client.api.auth import Refresh
+from modelyard.client.profile import NoKey, ProfileUnreadable
+
+ReadCredentials = Callable[[], AgentCredentials]
+
+
+class CurrentKey:
+    """A ``TokenSource`` that begins with the key of the start, and takes over another that is stored later.
+
+    ``read`` returns the stored credentials for the same registry; blocking, and raises as
+    ``AgentKeyStore.get_credentials``. Without it, the key stays.
+    """
+
+    def __init__(self, credentials: AgentCredentials, read: ReadCredentials | None = None) -> None:
+        self._key, self._read = credentials.key, read
+
+    async def get_token(self, refresh: Refresh) -> str:  # noqa: ARG002 - as the protocol says
+        """Return the key."""
+        return self._key
+
+    async def replace_token(self, refused: str, refresh: Refresh) -> str | None:  # noqa: ARG002 - as the protocol says
+        """Return another key that was stored meanwhile; None if there is none."""
+        await self.reload()
+        return self._key if self._key != refused else None
+
+    async def reload(self) -> bool:
+        """Take over the stored key, and return whether it is another one; one that cannot be read changes nothing."""
+        if self._read is None:
+            return False
+        try:
+            stored = await asyncio.to_thread(self._read)
+        except (NoKey, ProfileUnreadable, OSError):
+            return False
+        before, self._key = self._key, stored.key
+        return before != stored.key
