@@ -282,7 +282,7 @@ def _list_open_files(machine: AgentMachine, pid: int) -> list[Path]:
     return [file for file in machine.models.rglob("*.part") if file.resolve() in opened]
 
 
-def test_agent_pair_stores_private_agent_key(team: ApiCaller, machine: AgentMachine) -> None:
+def test_agent_pair_stores_private_agent_key_and_leaves_no_other_and_uses_the_name(team: ApiCaller, machine: AgentMachine) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
     environment |= {
         "MODELYARD_CONFIG": str(machine.folder / "profiles.json"),
@@ -306,3 +306,5 @@ def test_agent_pair_stores_private_agent_key(team: ApiCaller, machine: AgentMach
     done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert machine.has_file("loras/ink.safetensors")
+    assert [agent["agent_id"] for agent in team.get("/agents").json()["agent_list"]] == ["machine"]
+    assert [key["kind"] for key in team.get("/credentials").json()["credentials"]] == ["agent", "agent"]

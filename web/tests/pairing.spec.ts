@@ -45,7 +45,7 @@ test('the pairing link keeps its code through the sign-in, and the machine recei
   const code = new URL(link).searchParams.get('code') ?? 'none'
   await expect(page.getByLabel(/^Code/)).toHaveValue(code)
   await expect(page.getByRole('main')).toContainText('The machine can then download the models of')
-  await page.getByLabel('Key name').fill('the one under the desk')
+  await page.getByLabel('Name').fill('the one under the desk')
   await page.getByRole('button', { name: 'Pair machine' }).click()
   await expect(page.getByText('The machine is paired')).toBeVisible()
   expect(await machine.exitCode).toBe(0)

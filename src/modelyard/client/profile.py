@@ -50,6 +50,7 @@ class Profile(BaseModel):
     team_id: UUID | None = None
     team_name: str | None = None
     agent_key: str | None = Field(default=None, repr=False)
+    agent_id: str | None = None  # of a paired machine: the name that it got
 
 
 class _Contents(BaseModel):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StrictInt, StringConstraints
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
 from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, Name, PageMeta, Schema
 
@@ -89,6 +89,17 @@ class CredentialList(Schema):
     page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])
 
 
+class PairingRequest(Schema):
+    """What a device asks for when it starts a pairing."""
+
+    is_for_agent: StrictBool = Field(
+        default=False,
+        description="Only the key of a machine's agent is made, and no device key; `device_name` of the confirmation "
+        "is then the machine's name.",
+        examples=[True],
+    )
+
+
 class PairingStarted(Schema):
     """A started pairing: the codes that the device shows and polls with."""
 
@@ -128,6 +139,9 @@ class PairingState(Schema):
         description="The machine's key (`ak-`).",
         examples=["ak-9Qd…"],
     )
+    device_name: str | None = Field(
+        default=None, description="The name that the user gave at the confirmation.", examples=["render-03"]
+    )
 
 
 class PairingConfirmation(Schema):
@@ -136,4 +150,9 @@ class PairingConfirmation(Schema):
     user_code: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=32)] = Field(
         description="The code on the device's screen; case and dashes do not matter.", examples=["AB7K-PNQ3"]
     )
-    device_name: Name | None = Field(default=None, description="A name for the device.", examples=["render-03"])
+    device_name: Name | None = Field(
+        default=None,
+        description="A name for the device. If its pairing is for an agent, the name of the machine: letters, digits "
+        "and `._-` only.",
+        examples=["render-03"],
+    )

@@ -73,6 +73,37 @@ def test_poll_confirmed_pairing_returns_both_keys_once(registry: Harness) -> Non
     assert (row["display_name"], row["kind"], row["user_id"]) == ("render-03", "device", user.user_id)
 
 
+def _start_for_agent(registry: Harness) -> dict[str, Any]:
+    started: dict[str, Any] = registry.anonymous.post("/desktop/pair/start", is_for_agent=True).json()
+    return started
+
+
+def test_poll_confirmed_pairing_of_agent_returns_its_key_and_name_and_makes_no_other_key(registry: Harness) -> None:
+    user = registry.create_member("member")
+    started, before = _start_for_agent(registry), _count_keys(registry)
+    assert _confirm(user, started["user_code"], device_name="render-03").status_code == 200
+
+    approved = _poll_again(registry, started).json()
+
+    assert approved == {"status": "approved", "agent_key": approved["agent_key"], "device_name": "render-03"}
+    assert _poll_again(registry, started).json() == approved
+    assert _count_keys(registry) == before + 1
+    agent = ApiCaller(registry.client, approved["agent_key"])
+    assert agent.post("/agent/heartbeat", agent_id="render-03").status_code == 200
+    # As of a device, the key is of one machine, and follows its user's membership.
+    other = agent.post("/agent/heartbeat", agent_id="render-04")
+    assert (other.status_code, other.json()["error_code"]) == (403, "key_not_allowed")
+
+
+def test_confirm_pairing_of_agent_with_a_name_that_no_machine_can_have_returns_422_and_stays_open(
+    registry: Harness,
+) -> None:
+    started = _start_for_agent(registry)
+    refused = _confirm(registry.owner, started["user_code"], device_name="GPU box 1")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "device_name")
+    assert _confirm(registry.owner, started["user_code"], device_name="gpu-box-1").status_code == 200
+
+
 def test_confirm_pairing_creates_no_key_before_poll(registry: Harness) -> None:
     started = _start(registry)
     before = _count_keys(registry)

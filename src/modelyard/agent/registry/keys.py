@@ -4,11 +4,14 @@ Pairing returns two keys, of which an agent stores only the machine's (``ak-``):
 person.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelyard.agent.settings import ENVIRONMENT_PREFIX, AgentSettings
+from modelyard.agent.state_folder import list_agent_ids
 from modelyard.client.profile import NoKey, Profile, ProfileFile, Warn
+from modelyard.wire.agents.values import AGENT_ID_PATTERN
 
 FILE_NAME = "agent-keys.json"
 
@@ -20,6 +23,7 @@ class AgentCredentials:
     url: str
     key: str = field(repr=False)
     source: str = ""
+    agent_id: str | None = None  # the name that the machine got when it was paired
 
 
 class AgentKeyStore:
@@ -45,7 +49,7 @@ class AgentKeyStore:
                 raise NoKey(f"Name the registry that the key is for: {ENVIRONMENT_PREFIX}URL or --url URL.")
             return AgentCredentials(url, settings.key, f"{ENVIRONMENT_PREFIX}KEY")
         if paired is not None:
-            return AgentCredentials(paired.url, paired.token, str(self._own.path))
+            return AgentCredentials(paired.url, paired.token, str(self._own.path), paired.agent_id)
         if profile is not None and profile.agent_key is not None:
             return AgentCredentials(profile.url, profile.agent_key, str(self._profiles.path))
         where = f" for {settings.url}" if settings.url else ""
@@ -54,7 +58,23 @@ class AgentKeyStore:
             f" (modelyard key create NAME --kind agent) and set {ENVIRONMENT_PREFIX}KEY."
         )
 
-    def save_key(self, url: str, key: str) -> Path:
-        """Store a key that pairing returned, and make its registry the current one; return the file."""
-        self._own.save(Profile(url=url, token=key))
+    def save_key(self, url: str, key: str, name: str | None = None) -> Path:
+        """Store a key that pairing returned, and make its registry the current one; return the file.
+
+        A ``name`` that no machine can have, as older registries return, is dropped.
+        """
+        agent_id = name if name is not None and re.fullmatch(AGENT_ID_PATTERN, name) else None
+        self._own.save(Profile(url=url, token=key, agent_id=agent_id))
         return self._own.path
+
+
+def use_paired_name(settings: AgentSettings, credentials: AgentCredentials, state_dir: Path) -> AgentSettings:
+    """Return the settings with the name from pairing, unless they have one or an agent of the host's name has run here.
+
+    That one has placed files under its own name.
+    """
+    known = list_agent_ids(state_dir)
+    name = credentials.agent_id
+    if name is None or "agent_id" in settings.model_fields_set or (settings.agent_id in known and name not in known):
+        return settings
+    return settings.model_copy(update={"agent_id": name})

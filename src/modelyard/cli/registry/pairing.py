@@ -10,13 +10,17 @@ if TYPE_CHECKING:
     from modelyard.wire.credentials import PairingStarted, PairingState
 
 
-async def request_paired_keys(terminal: Terminal, registry: RegistryApi) -> PairingState:
-    """Print a code on standard error, wait until it is confirmed, and return both keys of this machine.
+async def request_paired_keys(terminal: Terminal, registry: RegistryApi, *, is_for_agent: bool = False) -> PairingState:
+    """Print a code on standard error, wait until it is confirmed, and return this machine's keys: the agent's, or both.
+
+    A registry of an older release always makes both.
 
     Raises:
         PairingNotFound: the code expired before it was confirmed.
     """
-    started = await registry.start_pairing()
+    from modelyard.wire.credentials import PairingRequest
+
+    started = await registry.start_pairing(PairingRequest(is_for_agent=is_for_agent))
     # As a warning, so that --quiet shows it too: the code must be entered somewhere.
     terminal.output.warn(f"Code: {started.user_code}")
     terminal.output.warn(
@@ -46,7 +50,7 @@ async def _wait_for_confirmation(terminal: Terminal, registry: RegistryApi, star
         async with asyncio.timeout(2 * started.expires_in):
             while True:
                 answer = await ask_until_answered(lambda: registry.poll_pairing(poll), terminal.output.warn)
-                if answer.status == "approved" and answer.raw_key:
+                if answer.status == "approved" and (answer.raw_key or answer.agent_key):
                     return answer
                 await asyncio.sleep(max(1, started.interval))
     except TimeoutError:

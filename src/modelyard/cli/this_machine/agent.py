@@ -211,7 +211,7 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
     Raises:
         NoKey: the machine has no key, and ``pair_first`` is False.
     """
-    from modelyard.agent.registry.keys import AgentKeyStore
+    from modelyard.agent.registry.keys import AgentKeyStore, use_paired_name
     from modelyard.agent.startup import StartOptions
     from modelyard.client.profile import NoKey
 
@@ -224,6 +224,7 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
             raise
         _pair(terminal, settings.url)
         credentials = key_store.get_credentials(settings)
+    settings = use_paired_name(settings, credentials, terminal.settings.state_dir)
     of_same_registry = settings.model_copy(update={"url": credentials.url})
     return StartOptions(
         settings,
@@ -249,8 +250,8 @@ def _pair(terminal: Terminal, url: str | None) -> Path:
 
     if url is None:
         raise typer.BadParameter("Name the registry: modelyard agent pair --url URL")
-    keys = terminal.call_anonymously(url, lambda registry: request_paired_keys(terminal, registry))
+    keys = terminal.call_anonymously(url, lambda registry: request_paired_keys(terminal, registry, is_for_agent=True))
     if keys.agent_key is None:
         raise ValueError("The registry returned no key for an agent. Update the registry, then pair again.")
     key_store = AgentKeyStore(terminal.settings.profile_file, terminal.output.warn)
-    return key_store.save_key(normalize_url(url), keys.agent_key)
+    return key_store.save_key(normalize_url(url), keys.agent_key, keys.device_name)

@@ -140,7 +140,7 @@ def _check_rotatable(key: CredentialRow) -> None:
     ended = _get_end_status(key)
     if ended is not None:
         raise problems.KeyNotRotatable(f"This key is {ended}. Create a new one.")
-    if key.kind == "device" or key.paired_with is not None:
+    if key.is_paired:
         raise problems.KeyNotRotatable("This key came with a paired device. Pair the device again to renew it.")
 
 

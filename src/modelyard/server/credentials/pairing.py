@@ -3,11 +3,15 @@
 start    device  → device_code (its secret), user_code (on its screen)
 confirm  user    → the pairing gets a team and a user
 poll     device  → pending … approved with a dk- and an ak- key, once; with repeat the same two for five minutes
+
+A pairing that an agent starts gets an ak- key only.
 """
 
 import math
+import re
 import secrets
 from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, func, select
@@ -24,7 +28,18 @@ from modelyard.server.identity.state import Identity
 from modelyard.server.identity.tables import CredentialRow, UserRow
 from modelyard.server.teams.context import TeamContext, find_role
 from modelyard.wire import problems
-from modelyard.wire.credentials import PREFIXES, PairingConfirmation, PairingPoll, PairingStarted, PairingState
+from modelyard.wire.agents.values import AGENT_ID_PATTERN
+from modelyard.wire.credentials import (
+    PREFIXES,
+    Access,
+    PairingConfirmation,
+    PairingPoll,
+    PairingRequest,
+    PairingStarted,
+    PairingState,
+)
+
+PairedKind = Literal["device", "agent"]
 
 # Of an open pairing, and then of its keys' repetition.
 PAIRING_LIFETIME = timedelta(minutes=5)
@@ -34,9 +49,10 @@ MAX_OPEN = 10_000
 # 32 letters and digits that are not easily confused: 40 bits for five minutes.
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 CODE_LENGTH = 8
+_ACCESS: dict[PairedKind, Access] = {"device": "write", "agent": "read"}
 
 
-def start_pairing(session: Session, address: str, public_url: str) -> PairingStarted:
+def start_pairing(session: Session, address: str, public_url: str, request: PairingRequest) -> PairingStarted:
     """Start a pairing. If the address has 50 open ones, its oldest unconfirmed one is deleted.
 
     Expired pairings of all addresses are deleted first.
@@ -55,7 +71,13 @@ def start_pairing(session: Session, address: str, public_url: str) -> PairingSta
     token = keys.generate_token(keys.PAIRING)
     code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
     session.add(
-        PairingRow(device_code_hash=token.digest, user_code=code, address=address, expires_at=now() + PAIRING_LIFETIME)
+        PairingRow(
+            device_code_hash=token.digest,
+            user_code=code,
+            address=address,
+            is_for_agent=request.is_for_agent,
+            expires_at=now() + PAIRING_LIFETIME,
+        )
     )
     return PairingStarted(
         device_code=token.raw,
@@ -127,6 +149,7 @@ def _confirm_code(database: Database, team: TeamContext, confirmation: PairingCo
         pairing = _find_by_user_code(session, code)
         if pairing is None or pairing.user_id not in (None, team.user_id):
             raise build_pairing_not_found_problem()
+        _check_name(pairing, confirmation.device_name)
         if pairing.user_id is None:
             pairing.team_id = team.team_id
             pairing.user_id = team.user_id
@@ -140,6 +163,17 @@ def _confirm_code(database: Database, team: TeamContext, confirmation: PairingCo
                 device_name=pairing.device_name,
                 address=pairing.address,
             )
+
+
+def _check_name(pairing: PairingRow, name: str | None) -> None:
+    """Check that the name for an agent can be that of a machine.
+
+    Raises:
+        InvalidRequest: it has characters that names of machines cannot have.
+    """
+    if pairing.is_for_agent and name is not None and not re.fullmatch(AGENT_ID_PATTERN, name):
+        message = "The name of a machine has 1 to 64 letters, digits, dots, hyphens and underscores"
+        raise problems.InvalidRequest.for_field("device_name", message)
 
 
 def _find_by_user_code(session: Session, code: str) -> PairingRow | None:
@@ -156,7 +190,7 @@ def _find_by_user_code(session: Session, code: str) -> PairingRow | None:
 
 
 def poll_pairing(database: Database, poll: PairingPoll) -> PairingState:
-    """Return the state of a pairing, and both keys after its confirmation.
+    """Return the state of a pairing, and its keys after its confirmation: both, or for an agent the machine's.
 
     The first call after confirmation issues the keys; calls with ``repeat`` in the next five minutes return the same.
 
@@ -204,7 +238,7 @@ def build_pairing_not_found_problem() -> problems.PairingNotFound:
 
 
 def _get_keys(session: Session, pairing: PairingRow, device_code: str) -> PairingState | None:
-    """Return both keys of a confirmed pairing, which are issued if they were not yet.
+    """Return the keys of a confirmed pairing, which are issued if they were not yet.
 
     None if the user is no member of the team any more, or if a key has been revoked. Keys are created only now, so
     that unfetched keys never exist.
@@ -215,33 +249,38 @@ def _get_keys(session: Session, pairing: PairingRow, device_code: str) -> Pairin
     if pairing.key_seed is None:
         pairing.key_seed = secrets.token_urlsafe(32)
         pairing.expires_at = now() + PAIRING_LIFETIME
-        pair = _derive_key_pair(device_code, pairing.key_seed)
-        device_id = _issue_key_pair(session, pairing.team_id, user.id, pairing.device_name or "Device", pair)
+        tokens = _derive_keys(pairing, device_code, pairing.key_seed)
+        key_id = _issue_keys(session, pairing.team_id, user.id, pairing.device_name or "Device", tokens)
         actor = Actor("user", user.id, format_full_name(user.first_name, user.last_name))
-        record(session, actor, pairing.team_id, "device.paired", device_id, device_name=pairing.device_name)
-    device, agent = _derive_key_pair(device_code, pairing.key_seed)
-    if not _are_valid(session, device, agent):
+        record(session, actor, pairing.team_id, "device.paired", key_id, device_name=pairing.device_name)
+    tokens = _derive_keys(pairing, device_code, pairing.key_seed)
+    if not _are_valid(session, *tokens.values()):
         return None
-    return PairingState(status="approved", raw_key=device.raw, agent_key=agent.raw)
+    raw = {kind: token.raw for kind, token in tokens.items()}
+    return PairingState(
+        status="approved", raw_key=raw.get("device"), agent_key=raw["agent"], device_name=pairing.device_name
+    )
 
 
-def _derive_key_pair(device_code: str, key_seed: str) -> tuple[keys.NewToken, keys.NewToken]:
-    """Return the device's and its agent's key of a pairing; the same ones each time."""
-    device, agent = (keys.derive_token(PREFIXES[kind], device_code, key_seed) for kind in ("device", "agent"))
-    return device, agent
+def _derive_keys(pairing: PairingRow, device_code: str, key_seed: str) -> dict[PairedKind, keys.NewToken]:
+    """Return the keys of a pairing by their kind, the device's first; the same ones each time."""
+    kinds: tuple[PairedKind, ...] = ("agent",) if pairing.is_for_agent else ("device", "agent")
+    return {kind: keys.derive_token(PREFIXES[kind], device_code, key_seed) for kind in kinds}
 
 
-def _issue_key_pair(
-    session: Session, team_id: UUID, user_id: UUID, name: str, pair: tuple[keys.NewToken, keys.NewToken]
+def _issue_keys(
+    session: Session, team_id: UUID, user_id: UUID, name: str, tokens: dict[PairedKind, keys.NewToken]
 ) -> UUID:
-    """Create a device's key and its paired agent's key of the two tokens; return the id of the device's key."""
-    device, _ = issue_key(session, team_id, user_id, KeyRequest("device", name, "write"), pair[0])
-    # The agent's row points to the device's.
-    session.flush()
-    agent, _ = issue_key(session, team_id, user_id, KeyRequest("agent", name, "read"), pair[1])
-    agent.paired_with = device.id
-    session.flush()
-    return device.id
+    """Create the keys of these tokens, the agent's as paired with the device's if there is one; return the first id."""
+    ids: list[UUID] = []
+    for kind, token in tokens.items():
+        row, _ = issue_key(session, team_id, user_id, KeyRequest(kind, name, _ACCESS[kind]), token)
+        row.is_paired = True
+        row.paired_with = ids[0] if ids else None
+        # The agent's row points to the device's.
+        session.flush()
+        ids.append(row.id)
+    return ids[0]
 
 
 def _are_valid(session: Session, *pair: keys.NewToken) -> bool:

@@ -12,7 +12,7 @@ from modelyard.server.identity.state import IdentityState
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingStarted, PairingState
+from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingRequest, PairingStarted, PairingState
 from modelyard.wire.schemas import Done
 
 router = ApiRouter("pairing")
@@ -23,10 +23,12 @@ router = ApiRouter("pairing")
     operation_id="start_pairing",
     responses=answers(problems.TooManyAttempts, problems.HostNotAllowed),
 )
-def start_pairing(address: ClientAddress, public_url: PublicUrl, database: Db) -> PairingStarted:
-    """Start pairing a device."""
+def start_pairing(
+    address: ClientAddress, public_url: PublicUrl, database: Db, body: PairingRequest | None = None
+) -> PairingStarted:
+    """Start pairing a device, or the agent of a machine."""
     with database.writing() as session:
-        return pairing.start_pairing(session, address, public_url)
+        return pairing.start_pairing(session, address, public_url, body or PairingRequest())
 
 
 @router.post(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import Row, new_id, now
@@ -13,6 +13,7 @@ class PairingRow(Row):
     """A pairing of a device. ``team_id`` and ``user_id`` are set when a user confirms it.
 
     ``key_seed`` is set when the keys are issued: with the device code, which is not stored, it gives them again.
+    ``is_for_agent``: only a machine's key is issued, and ``device_name`` is the machine's.
     """
 
     __tablename__ = "pairings"
@@ -22,6 +23,7 @@ class PairingRow(Row):
     user_code: Mapped[str] = mapped_column(unique=True)
     address: Mapped[str] = mapped_column(index=True)
     device_name: Mapped[str | None]
+    is_for_agent: Mapped[bool] = mapped_column(default=False, server_default=false())
     team_id: Mapped[UUID | None] = mapped_column(ForeignKey("teams.id"))
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     key_seed: Mapped[str | None]

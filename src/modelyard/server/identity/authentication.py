@@ -107,8 +107,8 @@ _is_live = and_(
     _keys.c.suspended_at.is_(None),
     or_(_keys.c.expires_at.is_(None), _keys.c.expires_at > bindparam("moment")),
 )
-# Keys for programs and machines. Devices and the agents paired with them follow their user's membership instead.
-depends_on_creator: ColumnElement[bool] = and_(_keys.c.kind != "device", _keys.c.paired_with.is_(None))
+# Keys for programs and machines. Keys that came by pairing follow their user's membership instead.
+depends_on_creator: ColumnElement[bool] = not_(_keys.c.is_paired)
 has_authorized_creator: ColumnElement[bool] = or_(
     not_(depends_on_creator),
     exists().where(

@@ -168,7 +168,7 @@ def bind_key_to_agent(session: Session, caller: Caller, agent_id: str) -> None:
             update(CredentialRow)
             .where(
                 CredentialRow.id == caller.credential_id,
-                CredentialRow.paired_with.is_not(None),
+                CredentialRow.is_paired,
                 CredentialRow.agent_id.is_(None),
             )
             .values(agent_id=agent_id)

@@ -9,7 +9,7 @@ credentials ──< retired_secrets          secrets that a rotation replaced, d
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelyard.server.database.base import Row, new_id, now
@@ -77,6 +77,7 @@ class CredentialRow(Row):
     access: Mapped[str]
     agent_id: Mapped[str | None]
     paired_with: Mapped[UUID | None] = mapped_column(ForeignKey("credentials.id"), index=True)
+    is_paired: Mapped[bool] = mapped_column(default=False, server_default=false())  # it came by pairing, or by a device
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_used_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]

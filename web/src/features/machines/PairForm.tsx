@@ -48,8 +48,8 @@ export function PairForm({ code = '', onDone }: { code?: string; onDone?: () => 
         />
         <TextInput
           name="name"
-          label="Key name"
-          description="Shown in the list of keys. It can differ from the machine's name."
+          label="Name"
+          description="The machine's name if modelyard agent pair shows the code, and that of its key. Without it, the machine has its host name."
           placeholder="render-03"
           error={refusal?.fields.device_name}
           maxLength={MAX_NAME_LENGTH}

@@ -15,10 +15,10 @@ _START = Paging()
 class CredentialCalls(ChannelCalls):
     """The methods of ``RegistryApi`` about keys and pairing; they raise the same."""
 
-    async def start_pairing(self) -> credentials.PairingStarted:
+    async def start_pairing(self, request: credentials.PairingRequest) -> credentials.PairingStarted:
         """Start to pair this machine: return a code for a person to confirm, and a device code to poll with."""
         return await self._channel.request(
-            credentials.PairingStarted, Call("POST", "/desktop/pair/start", anonymous=True)
+            credentials.PairingStarted, Call("POST", "/desktop/pair/start", request, anonymous=True)
         )
 
     async def poll_pairing(self, poll: credentials.PairingPoll) -> credentials.PairingState:
