@@ -282,7 +282,9 @@ def _list_open_files(machine: AgentMachine, pid: int) -> list[Path]:
     return [file for file in machine.models.rglob("*.part") if file.resolve() in opened]
 
 
-def test_agent_pair_stores_private_agent_key_and_leaves_no_other_and_uses_the_name(team: ApiCaller, machine: AgentMachine) -> None:
+def test_agent_pair_stores_private_agent_key_and_leaves_no_other_and_uses_the_name(
+    team: ApiCaller, machine: AgentMachine
+) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
     environment |= {
         "MODELYARD_CONFIG": str(machine.folder / "profiles.json"),

@@ -1,3 +1,4 @@
+import asyncio
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,9 +11,12 @@ import pytest
 from modelyard.agent.doctor.checks import DoctorContext, check_machine
 from modelyard.agent.doctor.findings import Finding
 from modelyard.agent.registry.keys import AgentCredentials
+from modelyard.agent.roots import ROOT_CACHE, RootCache
 from modelyard.agent.settings import read_settings
 from modelyard.agent.state_folder import StateFolder, StatusSnapshot
+from modelyard.client.atomic_file import locked
 from modelyard.client.profile import NoKey
+from modelyard.comfyui.layout import build_plain_install
 from tests.comfyui.comfyui_server import ComfyUIServer
 
 
@@ -54,6 +58,16 @@ def run_doctor(
     return list(
         check_machine(DoctorContext(read, lambda: AgentCredentials(url, "ak-x", "a test"), state, environment or {}))
     )
+
+
+def write_status(base: Path, **facts: object) -> StateFolder:
+    """Write the status of an agent of this machine, and return its folder."""
+    folder = StateFolder(base.parent / "state", "render-07")
+    now = datetime.now(UTC)
+    fields = {"agent_id": "render-07", "version": "1", "pid": 1, "started_at": now, "written_at": now}
+    fields |= {"url": "http://127.0.0.1:9", "link": "connected", "phase": "waiting"}
+    folder.write_status(StatusSnapshot.model_validate(fields | facts))
+    return folder
 
 
 def select_findings(findings: list[Finding], subject: str) -> list[tuple[str, str]]:
@@ -164,8 +178,45 @@ def test_doctor_comfyui_with_models_in_other_folders_is_a_warning(base: Path, tm
     assert "warning" in [level for level, _ in findings]
 
 
-def test_doctor_comfyui_not_running_is_ok(base: Path) -> None:
-    assert [level for level, _ in select_findings(run_doctor(base), "comfyui")] == ["ok"]
+def test_doctor_comfyui_not_running_is_ok_and_names_the_address(base: Path) -> None:
+    [(level, sentence)] = select_findings(run_doctor(base), "comfyui")
+    assert level == "ok"
+    assert "No ComfyUI of these folders answers at http://127.0.0.1:9." in sentence
+
+
+def test_doctor_comfyui_with_another_base_directory_reports_where_models_go(base: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "data"
+    (elsewhere / "models").mkdir(parents=True)
+    with ComfyUIServer(elsewhere) as server:
+        findings = select_findings(run_doctor(base, comfyui_url=[server.url]), "folders")
+    assert ("ok", f'Models go to "{elsewhere}/models".') in findings
+
+
+def test_doctor_uses_the_folders_that_comfyui_reported_to_the_agent_when_it_ran_last(
+    base: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "data"
+    (elsewhere / "models").mkdir(parents=True)
+    file = base.parent / "state/agents/render-07" / ROOT_CACHE
+    RootCache(file).save(base, build_plain_install(elsewhere / "models"))
+    before = file.read_bytes()
+    assert ("ok", f'Models go to "{elsewhere}/models".') in select_findings(run_doctor(base), "folders")
+    with ComfyUIServer(base) as server:
+        run_doctor(base, comfyui_url=[server.url])
+    assert file.read_bytes() == before
+
+
+async def test_doctor_models_that_the_agent_cannot_place_are_a_problem(base: Path) -> None:
+    reason = "The disk is full. Free some space."
+    model = {"model_path": "loras/ink.sft", "state": "blocked", "reason": reason}
+    counts = {"ready": 3, "blocked": 2}
+    waiting = f"2 of 5 models wait: {reason}"
+    folder = await asyncio.to_thread(lambda: write_status(base, counts=counts, models=[model], waiting_for=waiting))
+    async with locked(folder.lock, wait_seconds=0) as is_held:
+        assert is_held
+        findings = await asyncio.to_thread(run_doctor, base)
+    assert select_findings(findings, "models") == [("problem", f"The agent cannot place 2 models. {reason}")]
+    assert [finding for finding in findings if "waiting" in finding.sentence] == []
 
 
 def test_doctor_existing_comfyui_folder_reports_where_models_go(base: Path) -> None:
@@ -190,12 +241,8 @@ def test_doctor_mode_of_registry_data_folder_sets_level(base: Path, mode: int, l
 
 
 def test_write_status_removes_access_of_other_users_to_folder(tmp_path: Path) -> None:
-    folder = StateFolder(tmp_path, "render-07")
+    folder = StateFolder(tmp_path / "state", "render-07")
     folder.path.mkdir(parents=True)
     folder.path.chmod(0o777)
-    now = datetime.now(UTC)
-    fields = {"version": "1", "pid": 1, "started_at": now, "written_at": now, "url": "http://127.0.0.1:9"}
-    folder.write_status(
-        StatusSnapshot.model_validate(fields | {"agent_id": "render-07", "link": "connected", "phase": "idle"})
-    )
+    write_status(tmp_path / "ComfyUI")
     assert folder.path.stat().st_mode & 0o077 == 0

@@ -16,6 +16,9 @@ from modelyard.comfyui.layout import ComfyUIFoldersUnknown, Install, Root, build
 from modelyard.comfyui.quoting import quoted
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
 
+# The file of a ``RootCache`` in an agent's state folder.
+ROOT_CACHE = "folders.json"
+
 
 class RootsNotFound(ValueError):
     """No folder is configured, or none of the configured folders can be used."""
@@ -38,11 +41,13 @@ class RootCache:
     of its ComfyUI changes.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, *, is_read_only: bool = False) -> None:
+        self._file, self._is_read_only = file, is_read_only
 
     def save(self, folder: Path, install: Install) -> None:
         """Store the folders of the ComfyUI in ``folder``, instead of earlier ones; write only if they changed.
+
+        A cache that is read only stores nothing.
 
         Raises:
             OSError: the file cannot be written.
@@ -53,7 +58,7 @@ class RootCache:
             "roots": [[root.key, str(root.path)] for root in install.roots],
         }
         entries = self._read()
-        if entries.get(str(folder)) != entry:
+        if not self._is_read_only and entries.get(str(folder)) != entry:
             write_private_file(self._file, json.dumps(entries | {str(folder): entry}))
 
     def load(self, folder: Path) -> Install | None:

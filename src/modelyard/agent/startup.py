@@ -18,7 +18,7 @@ from modelyard.agent.reconciliation.reconciler import Reconciler
 from modelyard.agent.registry.connection import REFUSALS, describe_refusal
 from modelyard.agent.registry.current_key import CurrentKey, ReadCredentials
 from modelyard.agent.registry.keys import AgentCredentials
-from modelyard.agent.roots import RootCache, RootFinder, list_counted_urls
+from modelyard.agent.roots import ROOT_CACHE, RootCache, RootFinder, list_counted_urls
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.state_folder import StateFolder
 from modelyard.agent.status import AgentStatus, MachineInfo
@@ -104,7 +104,7 @@ async def open_agent(options: StartOptions) -> AsyncIterator[Agent]:
     """
     settings = options.settings
     # Checked before the start, because a user who starts the agent can correct the folders then.
-    root_finder = RootFinder(settings, options.environment, RootCache(options.folder.path / "folders.json"))
+    root_finder = RootFinder(settings, options.environment, RootCache(options.folder.path / ROOT_CACHE))
     await asyncio.to_thread(root_finder.find)
     async with locked(options.folder.lock, wait_seconds=0.5) as is_held:
         if not is_held:

@@ -27,8 +27,8 @@ _keys = TypeAdapter(list[_Key])
 def fetch_install(url: str, models: Path | None = None) -> Install:
     """Fetch the model folders of the ComfyUI at ``url``, for instance ``http://127.0.0.1:8188``.
 
-    ``models`` is its models folder, if known; otherwise it is inferred. Blocking; each step of the request times out
-    after 10 seconds. Proxies in the environment are not used.
+    ``models`` is the models folder beside its program, if known; see ``parse_install``. Blocking; each step of the
+    request times out after 10 seconds. Proxies in the environment are not used.
 
     Raises:
         ComfyUIFoldersUnknown: nothing responds, or not as ComfyUI does, or with more than 4 MiB.
@@ -50,7 +50,8 @@ def fetch_install(url: str, models: Path | None = None) -> Install:
 def parse_install(text: bytes, models: Path | None = None) -> Install:
     """Parse a response of ``/experiment/models``; relative folders and keys without models are skipped.
 
-    ``models`` is the models folder, if known; otherwise it is inferred.
+    ``models`` is the models folder beside its program, if known. It counts if a folder of the response is in it; else,
+    as with ``--base-directory``, the models folder is inferred.
 
     Raises:
         ComfyUIFoldersUnknown: it is not a list of keys and folders.
@@ -69,7 +70,9 @@ def parse_install(text: bytes, models: Path | None = None) -> Install:
             if path.is_absolute() and "\0" not in folder:
                 search.add(key.name, path)
     roots = search.roots()
-    return Install(models or _find_common_parent({root.key: root.path for root in reversed(roots)}), roots)
+    if models is not None and any(root.path.is_relative_to(models) for root in roots):
+        return Install(models, roots)
+    return Install(_find_common_parent({root.key: root.path for root in reversed(roots)}) or models, roots)
 
 
 def _find_common_parent(first_roots: dict[str, Path]) -> Path | None:

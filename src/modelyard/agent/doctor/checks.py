@@ -16,11 +16,11 @@ from modelyard.agent.doctor.findings import Finding, Level
 from modelyard.agent.doctor.folders import check_roots
 from modelyard.agent.private_folders import find_open_mode, list_private_folders
 from modelyard.agent.registry.keys import AgentCredentials
-from modelyard.agent.roots import RootFinder, RootsNotFound, add_folders_of_last_agent
+from modelyard.agent.roots import ROOT_CACHE, RootCache, RootFinder, RootsNotFound, add_folders_of_last_agent
 from modelyard.agent.settings import AgentSettings, get_settings_path
-from modelyard.agent.state_folder import StateFolder
+from modelyard.agent.state_folder import StateFolder, StatusSnapshot
 from modelyard.client.api.urls import API_PREFIX, is_unencrypted_remote
-from modelyard.comfyui.quoting import quoted
+from modelyard.comfyui.quoting import counted, quoted
 
 _TIMEOUT_SECONDS = 10.0
 # Presigned URLs are valid for minutes, and S3 refuses requests whose time differs by a quarter of an hour.
@@ -36,6 +36,11 @@ class DoctorContext:
     folder: StateFolder
     environment: Mapping[str, str]
 
+    @property
+    def root_cache(self) -> RootCache:
+        """Return the folders that each ComfyUI reported to the agent when it ran last."""
+        return RootCache(self.folder.path / ROOT_CACHE, is_read_only=True)
+
 
 def check_machine(context: DoctorContext) -> Iterator[Finding]:
     """Run all checks and yield their findings as they are made."""
@@ -46,7 +51,7 @@ def check_machine(context: DoctorContext) -> Iterator[Finding]:
     yield from findings
     yield from _check_registry(context)
     try:
-        roots = RootFinder(context.settings, context.environment).find()
+        roots = RootFinder(context.settings, context.environment, context.root_cache).find()
     except RootsNotFound as failure:
         yield Finding("problem", "folders", str(failure), "modelyard agent run --comfyui DIR")
     else:
@@ -133,12 +138,23 @@ def _check_private_folders(context: DoctorContext) -> Iterator[Finding]:
             yield Finding("problem", "privacy", sentence, f'chmod 700 "{folder}"')
 
 
+def _find_blocked_models(status: StatusSnapshot) -> Finding | None:
+    """Return how many models wait until a person acts, with the reason of the first; None for none."""
+    count = status.counts.get("blocked", 0)
+    if not count:
+        return None
+    reason = next((model.reason for model in status.models if model.state == "blocked" and model.reason), "")
+    return Finding("problem", "models", f"The agent cannot place {counted(count, 'model')}. {reason}".rstrip())
+
+
 def _check_agent(context: DoctorContext) -> Iterator[Finding]:
     """Yield whether the agent runs and what it waits for, and a finding if systemd is missing."""
     status = context.folder.read_status()
     if not context.folder.is_running():
         fix = "modelyard agent run, or permanently: modelyard agent install"
         yield Finding("warning", "agent", "No agent runs here.", fix)
+    elif status is not None and (finding := _find_blocked_models(status)) is not None:
+        yield finding
     elif status is not None and status.waiting_for:
         fix = "modelyard agent approve" if status.held else ""
         yield Finding("warning", "agent", f"The agent is waiting: {status.waiting_for}", fix)

@@ -135,5 +135,9 @@ def _check_comfyui(settings: AgentSettings, roots: FoundRoots) -> Iterator[Findi
         fix = "Add its folder (--comfyui), or set comfyui_url if it belongs to one of the configured folders."
         yield Finding("warning", "comfyui", sentence, fix)
     else:
-        sentence = "ComfyUI is not running; its folders are read from its layout and extra_model_paths.yaml."
-        yield Finding("ok", "comfyui", sentence)
+        urls = ", ".join(settings.comfyui_url or (DEFAULT_COMFYUI_URL,))
+        sentence = (
+            f"No ComfyUI of these folders answers at {urls}. Its folders are those that it reported when it ran last,"
+            " or else those of its layout and extra_model_paths.yaml."
+        )
+        yield Finding("ok", "comfyui", sentence, "If it runs at another address, set comfyui_url.")

@@ -102,14 +102,14 @@ async def _find_and_adopt(
         StateFileError: see ``StateFile``.
     """
     from modelyard.agent.reconciliation.adoption import adopt_files, find_adoptable_files
-    from modelyard.agent.roots import RootCache, RootFinder
+    from modelyard.agent.roots import ROOT_CACHE, RootCache, RootFinder
     from modelyard.agent.state_folder import StateFolder
     from modelyard.client.atomic_file import LockHeld, locked
     from modelyard.sync.machine_state import open_machine_state
     from modelyard.transfer.thread_pool import ThreadPool
 
     folder = StateFolder(state_dir, settings.agent_id)
-    root_finder = RootFinder(settings, os.environ, RootCache(folder.path / "folders.json"))
+    root_finder = RootFinder(settings, os.environ, RootCache(folder.path / ROOT_CACHE))
 
     async with locked(folder.lock, wait_seconds=0.5) as is_held, ThreadPool(1) as threads:
         if not is_held:
