@@ -1,4 +1,4 @@
-"""The order in which the limiter grants slots: who pauses for whom, and what failing and stalled requests take."""
+"""The order in which the limiter grants slots: which pause for others, and what failing and stalled requests take."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
