@@ -280,33 +280,3 @@ def _list_open_files(machine: AgentMachine, pid: int) -> list[Path]:
         with suppress(FileNotFoundError):
             opened.add(descriptor.readlink())
     return [file for file in machine.models.rglob("*.part") if file.resolve() in opened]
-
-
-def test_agent_pair_stores_private_agent_key_and_leaves_no_other_and_uses_the_name(
-    team: ApiCaller, machine: AgentMachine
-) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
-    environment |= {
-        "MODELYARD_CONFIG": str(machine.folder / "profiles.json"),
-        "XDG_STATE_HOME": str(machine.folder / "s"),
-    }
-    environment |= {"MODELYARD_AGENT_CONFIG": str(machine.folder / "agent.toml"), "MODELYARD_AGENT_KEEP_FREE": "0"}
-    command = [sys.executable, "-m", "modelyard", "--url", machine.url, "agent"]
-    pairing = subprocess.Popen(
-        [*command, "pair"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-    assert pairing.stderr is not None
-    code = pairing.stderr.readline().removeprefix("Code: ").strip()
-    assert team.post("/desktop/pair/confirm", user_code=code, device_name="machine").status_code == 200
-    _, stderr = pairing.communicate(timeout=PATIENCE_SECONDS)
-    assert pairing.returncode == 0, stderr
-    file = machine.folder / "agent-keys.json"
-    assert "dk-" not in file.read_text()
-    assert file.stat().st_mode & 0o777 == 0o600
-    team.register(make_model_file("ink"), "loras/ink.safetensors")
-    run = [*command, "run", "--once", "--models-dir", str(machine.models)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert machine.has_file("loras/ink.safetensors")
-    assert [agent["agent_id"] for agent in team.get("/agents").json()["agent_list"]] == ["machine"]
-    assert [key["kind"] for key in team.get("/credentials").json()["credentials"]] == ["agent", "agent"]

@@ -246,6 +246,14 @@ async def test_agent_removal_waits_for_queued_prompt_that_uses_model(
         await wait_until(lambda: not (loras / "ink.safetensors").exists())
 
 
+def test_texts_of_queued_prompts_with_the_same_id_are_all_listed(comfyui: ComfyUIServer) -> None:
+    comfyui.prompt_id = "chosen"
+    comfyui.queued = [build_prompt("ink.safetensors"), build_prompt("other.safetensors")]
+    texts = ComfyUI(comfyui.url).list_queued_texts()
+    assert texts is not None
+    assert texts["chosen"] >= {"ink.safetensors", "other.safetensors"}
+
+
 def test_root_finder_comfyui_off_uses_cache_until_config_changes(comfyui: ComfyUIServer, tmp_path: Path) -> None:
     comfyui.listing.folders["ipadapter"] = [str(tmp_path / "node" / "models")]
     cache = RootCache(tmp_path / "folders.json")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from modelyard.agent.registry.keys import AgentKeyStore
+from modelyard.agent.registry.keys import AgentKeyStore, choose_name, find_machine_name
 from modelyard.agent.settings import SettingsUnreadable, get_default_agent_id, read_settings
 from modelyard.client.profile import NoKey, Profile, ProfileFile
 from modelyard.wire.agents.values import AGENT_ID_PATTERN
@@ -102,7 +102,7 @@ def test_get_credentials_without_key_mentions_pairing(tmp_path: Path, file: Path
 
 def test_get_credentials_paired_key_is_used_only_for_its_registry(tmp_path: Path, file: Path) -> None:
     key_store = open_key_store(tmp_path)
-    key_store.save_key(FIRST, "ak-first")
+    key_store.save_key(FIRST, "ak-first", "render-07")
     environment = {"MODELYARD_AGENT_CONFIG": str(file)}
     assert key_store.get_credentials(read_settings(environment)).key == "ak-first"
     assert key_store.get_credentials(read_settings(environment, url=FIRST)).key == "ak-first"
@@ -112,7 +112,7 @@ def test_get_credentials_paired_key_is_used_only_for_its_registry(tmp_path: Path
 
 def test_get_credentials_environment_key_overrides_paired_key(tmp_path: Path, file: Path) -> None:
     key_store = open_key_store(tmp_path)
-    key_store.save_key(FIRST, "ak-paired")
+    key_store.save_key(FIRST, "ak-paired", "render-07")
     environment = {"MODELYARD_AGENT_CONFIG": str(file), "MODELYARD_AGENT_KEY": "ak-given"}
     credentials = key_store.get_credentials(read_settings(environment))
     assert (credentials.url, credentials.key) == (FIRST, "ak-given")
@@ -126,3 +126,44 @@ def test_get_credentials_uses_agent_key_of_command_line_profile(tmp_path: Path, 
         open_key_store(tmp_path).get_credentials(read_settings({"MODELYARD_AGENT_CONFIG": str(file)})).key
         == "ak-machine"
     )
+
+
+def test_damaged_profile_file_does_not_hide_the_paired_key(tmp_path: Path, file: Path) -> None:
+    key_store = open_key_store(tmp_path)
+    key_store.save_key(FIRST, "ak-paired", "render-07")
+    (tmp_path / "profiles.json").write_bytes(b"\xff{")
+    assert key_store.get_credentials(read_settings({"MODELYARD_AGENT_CONFIG": str(file)})).key == "ak-paired"
+
+
+def test_name_from_pairing_is_used_unless_settings_have_a_name_or_a_key(tmp_path: Path, file: Path) -> None:
+    key_store = open_key_store(tmp_path)
+    key_store.save_key(FIRST, "ak-paired", "render-07")
+
+    def get_name(**variables: str) -> str:
+        environment = {"MODELYARD_AGENT_CONFIG": str(file)} | variables
+        return key_store.use_paired_name(read_settings(environment)).agent_id
+
+    assert get_name() == "render-07"
+    assert get_name(MODELYARD_AGENT_URL=SECOND) == get_default_agent_id()
+    assert get_name(MODELYARD_AGENT_AGENT_ID="box") == "box"
+    assert get_name(MODELYARD_AGENT_KEY="ak-given") == get_default_agent_id()
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "known", "name"),
+    [
+        ("render-07", [], "render-07"),
+        (None, [], "before"),
+        ("render-07", ["before"], "before"),
+        ("render-07", ["another"], "render-07"),
+    ],
+)
+def test_machine_gets_the_confirmed_name_unless_it_has_run_before(
+    confirmed: str | None, known: list[str], name: str
+) -> None:
+    assert choose_name(confirmed, "before", known) == name
+
+
+def test_only_a_confirmed_name_that_a_machine_can_have_is_used() -> None:
+    assert find_machine_name("render-07") == "render-07"
+    assert [find_machine_name(name) for name in (None, "Device AB7K", "")] == [None, None, None]

@@ -25,6 +25,7 @@ class ComfyUIServer:
         self.is_rendering = False
         self.queued: list[dict[str, Any]] = []  # queued prompts
         self.executed: list[dict[str, Any]] = []  # prompts that it executes
+        self.prompt_id = ""  # that of each prompt, if their client chooses the same one again
         self.history: dict[str, Any] = {}
         self.extra_data: dict[str, Any] = {}
         self.object_info: dict[str, Any] | None = None
@@ -81,8 +82,11 @@ class ComfyUIServer:
         self._thread.join()
 
     def _build_entries(self, name: str, prompts: list[dict[str, Any]]) -> list[Any]:
-        """Return entries of the queue."""
-        return [[number, f"{name} {number}", prompt, self.extra_data, []] for number, prompt in enumerate(prompts)]
+        """Return entries of the queue, each with the id that its client chose, or else one of its own."""
+        return [
+            [number, self.prompt_id or f"{name} {number}", prompt, self.extra_data, []]
+            for number, prompt in enumerate(prompts)
+        ]
 
     def end_prompt(self, prompt: dict[str, Any], ended_at: datetime | None) -> None:
         """Add a prompt to its history, with the time at which it ended; None: without times, as old versions."""

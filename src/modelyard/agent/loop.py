@@ -194,10 +194,18 @@ class Agent:
         """Take up a key that ``modelyard agent pair`` has stored, soon after; runs until cancelled."""
         while True:
             await asyncio.sleep(_KEY_SECONDS)
-            if await self._key.reload():
-                log.info("This machine has another key now, and uses it.")
-                self.poller.poll_now()
-                self.heartbeat_timer.request()
+            if (key := await self._key.find_other()) is not None:
+                await self._change_key(key)
+
+    async def _change_key(self, key: str) -> None:
+        """Release this machine's name with the key in use, then use another one, to which the name is given."""
+        self.status.is_stopping = True
+        await self._send_last_heartbeat()
+        self.status.is_stopping = False
+        self._key.use(key)
+        log.info("This machine has another key now, and uses it.")
+        self.heartbeat_timer.request_now()
+        self.poller.poll_now()
 
     async def _read_approval(self) -> None:
         """Record the removal that was approved on this machine; delete the file of an approval that was used."""
@@ -216,10 +224,14 @@ class Agent:
         status.end_reconcile(status.error)
         status.set_phase("waiting")
         status.set_detail("The agent was stopped.")
-        if status.connection.is_up:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_HEARTBEAT_SECONDS):
-                    await self.poller.send_last_heartbeat()
+        await self._send_last_heartbeat()
         status.connection.state = "stopped"
         with suppress(OSError):
             await asyncio.to_thread(self._folder.write_status, build_snapshot(status))
+
+    async def _send_last_heartbeat(self) -> None:
+        """Send a heartbeat within 5 s if the registry is connected; failures are ignored."""
+        if self.status.connection.is_up:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_HEARTBEAT_SECONDS):
+                    await self.poller.send_last_heartbeat()

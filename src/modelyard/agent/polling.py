@@ -50,6 +50,7 @@ class RegistryPoller:
         self.schedule = PollSchedule()
         self._logged_unreadable = LoggedUnreadableValues()
         self._poll_now = asyncio.Event()
+        self._sending = asyncio.Lock()  # of a heartbeat, so that the last one with a key is the last
         self._etag: str | None = None
 
     def poll_now(self) -> None:
@@ -141,6 +142,11 @@ class RegistryPoller:
 
         A failed request is recorded in the connection and not raised.
         """
+        async with self._sending:
+            return await self._send_heartbeat()
+
+    async def _send_heartbeat(self) -> bool:
+        """Send the status as above; one heartbeat at a time."""
         status = self._status
         status.machine_info = await asyncio.to_thread(self._read_machine_info, status.result)
         status.measure_rate(time.monotonic())

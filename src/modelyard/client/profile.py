@@ -106,12 +106,12 @@ class ProfileFile:
             ProfileUnreadable: the file is not valid.
         """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            contents = self.path.read_bytes()
         except FileNotFoundError:
             return _Contents()
         self._restrict_mode()
         try:
-            return _Contents.model_validate_json(text)
+            return _Contents.model_validate_json(contents)
         except ValidationError:
             raise ProfileUnreadable(f'"{self.path}" is damaged. Remove it and sign in again.') from None
 

@@ -97,17 +97,18 @@ class ComfyUI:
         return queue is None or bool(queue.queue_running or queue.queue_pending)
 
     def list_queued_texts(self) -> dict[str, frozenset[str]] | None:
-        """Return all strings in each running and queued prompt, by the prompt's id.
+        """Return all strings in the running and queued prompts, by the prompts' ids; those without an id together.
 
         Empty if it is not running, None if it is too busy to respond.
         """
         queue = self._get_queue()
         if queue is None:
             return None
-        return {
-            find_prompt_id(entry) or str(number): frozenset(_iter_texts(entry))
-            for number, entry in enumerate((*queue.queue_running, *queue.queue_pending))
-        }
+        texts: dict[str, frozenset[str]] = {}
+        for entry in (*queue.queue_running, *queue.queue_pending):
+            prompt_id = find_prompt_id(entry)
+            texts[prompt_id] = texts.get(prompt_id, frozenset()).union(_iter_texts(entry))
+        return texts
 
     def list_running_prompts(self) -> list[Prompt]:
         """Return the prompts that it executes now; empty if it does not respond."""

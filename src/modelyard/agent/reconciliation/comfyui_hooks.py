@@ -18,7 +18,7 @@ _ReplacementKey = tuple[Path, str, str]
 
 
 class QueueBlocker:
-    """Says why prompts in the queues of running ComfyUIs block actions.
+    """Why prompts in the queues of running ComfyUIs block actions.
 
     A removal waits until no prompt uses the file, since later ones would fail too. A replacement waits only for the
     prompts that were in a queue when it was looked at first: later ones may use the new content, or a queue that never
@@ -30,15 +30,15 @@ class QueueBlocker:
 
     def find_reason(self, roots: FoundRoots, action: Remove | Replace) -> str | None:
         """Return why the action has to wait, as a sentence; None if it may run now. Blocking: asks each ComfyUI."""
-        users: set[str] = set()
+        prompts: set[str] = set()
         for comfyui, install in roots.running:
-            found = _find_users(comfyui, install, action)
+            found = _find_prompts_using(comfyui, install, action)
             if found is None:
                 return BUSY
-            users |= found
+            prompts |= found
         if isinstance(action, Replace):
-            users &= self._waited_for.setdefault(_get_key(action), frozenset(users))
-        if not users:
+            prompts &= self._waited_for.setdefault(_get_key(action), frozenset(prompts))
+        if not prompts:
             return None
         what = "replaced" if isinstance(action, Replace) else "removed"
         name = quoted(action.target.path.name)
@@ -54,10 +54,10 @@ def _get_key(replacement: Replace) -> _ReplacementKey:
     return replacement.target.path, replacement.old_placement.sha256, replacement.desired.sha256
 
 
-def _find_users(comfyui: ComfyUI, install: Install, action: Remove | Replace) -> frozenset[str] | None:
+def _find_prompts_using(comfyui: ComfyUI, install: Install, action: Remove | Replace) -> frozenset[str] | None:
     """Return the ids of running and queued prompts that use a file; None if this ComfyUI does not list its queue.
 
-    None use a file outside the install's roots. Blocking.
+    Empty for a file outside the install's roots. Blocking.
     """
     path = action.target.path
     names = {path.relative_to(root) for each in install.roots if path.is_relative_to(root := each.path.resolve())}

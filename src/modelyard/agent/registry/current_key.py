@@ -25,17 +25,20 @@ class CurrentKey:
         return self._key
 
     async def replace_token(self, refused: str, refresh: Refresh) -> str | None:  # noqa: ARG002 - as the protocol says
-        """Return another key that was stored meanwhile; None if there is none."""
-        await self.reload()
+        """Take over another key that was stored meanwhile, and return it; None if there is none."""
+        self._key = await self.find_other() or self._key
         return self._key if self._key != refused else None
 
-    async def reload(self) -> bool:
-        """Take over the stored key, and return whether it is another one; one that cannot be read changes nothing."""
+    async def find_other(self) -> str | None:
+        """Return the stored key if it is another one than that in use; None if not, or if it cannot be read."""
         if self._read is None:
-            return False
+            return None
         try:
             stored = await asyncio.to_thread(self._read)
         except (NoKey, ProfileUnreadable, OSError):
-            return False
-        before, self._key = self._key, stored.key
-        return before != stored.key
+            return None
+        return stored.key if stored.key != self._key else None
+
+    def use(self, key: str) -> None:
+        """Use this key from now on."""
+        self._key = key

@@ -1,16 +1,15 @@
 """The sources of an agent's key: the environment, its own pairing, or the pairing of this user's command line.
 
-Pairing returns two keys, of which an agent stores only the machine's (``ak-``): a machine needs no key that acts as a
-person.
+An agent stores only a machine's key (``ak-``), which cannot act as a person, and the machine's name.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelyard.agent.settings import ENVIRONMENT_PREFIX, AgentSettings
-from modelyard.agent.state_folder import list_agent_ids
-from modelyard.client.profile import NoKey, Profile, ProfileFile, Warn
+from modelyard.client.profile import NoKey, Profile, ProfileFile, Warn, ignore_warning
 from modelyard.wire.agents.values import AGENT_ID_PATTERN
 
 FILE_NAME = "agent-keys.json"
@@ -23,13 +22,12 @@ class AgentCredentials:
     url: str
     key: str = field(repr=False)
     source: str = ""
-    agent_id: str | None = None  # the name that the machine got when it was paired
 
 
 class AgentKeyStore:
     """The keys that this user's agents may use; blocking. ``profiles`` is the command line's profile file."""
 
-    def __init__(self, profiles: Path, warn: Warn) -> None:
+    def __init__(self, profiles: Path, warn: Warn = ignore_warning) -> None:
         self._own = ProfileFile(profiles.with_name(FILE_NAME), warn)
         self._profiles = ProfileFile(profiles, warn)
 
@@ -41,15 +39,11 @@ class AgentKeyStore:
         Raises:
             NoKey: there is none, or the settings have a key but nothing names its registry.
         """
-        paired = self._own.find(settings.url)
-        profile = self._profiles.find(settings.url)
         if settings.key is not None:
-            url = settings.url or (paired and paired.url) or (profile and profile.url)
-            if not url:
-                raise NoKey(f"Name the registry that the key is for: {ENVIRONMENT_PREFIX}URL or --url URL.")
-            return AgentCredentials(url, settings.key, f"{ENVIRONMENT_PREFIX}KEY")
-        if paired is not None:
-            return AgentCredentials(paired.url, paired.token, str(self._own.path), paired.agent_id)
+            return AgentCredentials(self._get_url(settings), settings.key, f"{ENVIRONMENT_PREFIX}KEY")
+        if (paired := self._own.find(settings.url)) is not None:
+            return AgentCredentials(paired.url, paired.token, str(self._own.path))
+        profile = self._profiles.find(settings.url)
         if profile is not None and profile.agent_key is not None:
             return AgentCredentials(profile.url, profile.agent_key, str(self._profiles.path))
         where = f" for {settings.url}" if settings.url else ""
@@ -58,23 +52,42 @@ class AgentKeyStore:
             f" (modelyard key create NAME --kind agent) and set {ENVIRONMENT_PREFIX}KEY."
         )
 
-    def save_key(self, url: str, key: str, name: str | None = None) -> Path:
-        """Store a key that pairing returned, and make its registry the current one; return the file.
+    def _get_url(self, settings: AgentSettings) -> str:
+        """Return the registry of the settings' key: theirs, or else the one that was paired or signed in to last.
 
-        A ``name`` that no machine can have, as older registries return, is dropped.
+        Raises:
+            NoKey: there is none.
         """
-        agent_id = name if name is not None and re.fullmatch(AGENT_ID_PATTERN, name) else None
+        if settings.url:
+            return settings.url
+        profile = self._own.find() or self._profiles.find()
+        if profile is None:
+            raise NoKey(f"Name the registry that the key is for: {ENVIRONMENT_PREFIX}URL or --url URL.")
+        return profile.url
+
+    def use_paired_name(self, settings: AgentSettings) -> AgentSettings:
+        """Return the settings with the machine's name from pairing, unless they have a name or a key of their own."""
+        if "agent_id" in settings.model_fields_set or settings.key is not None:
+            return settings
+        paired = self._own.find(settings.url)
+        name = None if paired is None else paired.agent_id
+        return settings if name is None else settings.model_copy(update={"agent_id": name})
+
+    def save_key(self, url: str, key: str, agent_id: str) -> None:
+        """Store a key that pairing returned for the machine of this name, and make its registry the current one."""
         self._own.save(Profile(url=url, token=key, agent_id=agent_id))
-        return self._own.path
 
 
-def use_paired_name(settings: AgentSettings, credentials: AgentCredentials, state_dir: Path) -> AgentSettings:
-    """Return the settings with the name from pairing, unless they have one or an agent of the host's name has run here.
+def find_machine_name(device_name: str | None) -> str | None:
+    """Return the name that was confirmed for a device; None if no machine can have it, such as ``Device X``."""
+    is_valid = device_name is not None and re.fullmatch(AGENT_ID_PATTERN, device_name)
+    return device_name if is_valid else None
 
-    That one has placed files under its own name.
+
+def choose_name(confirmed: str | None, before: str, known: Collection[str]) -> str:
+    """Return the name of a machine that was paired: the ``confirmed`` one, unless it has run as ``before``.
+
+    ``known`` agents have run here. One that has run keeps its name, under which it has placed files and is known to the
+    registry.
     """
-    known = list_agent_ids(state_dir)
-    name = credentials.agent_id
-    if name is None or "agent_id" in settings.model_fields_set or (settings.agent_id in known and name not in known):
-        return settings
-    return settings.model_copy(update={"agent_id": name})
+    return before if confirmed is None or before in known else confirmed

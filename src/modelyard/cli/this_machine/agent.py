@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -79,8 +78,8 @@ def pair_agent(context: typer.Context) -> None:
     Example: modelyard agent pair --url http://models.example:8400
     """
     terminal = terminal_of(context)
-    file = _pair(terminal, terminal.settings.url)
-    terminal.output.done(f'Paired. The key is in "{file}". Next: modelyard agent run --comfyui DIR')
+    name = _pair(terminal, terminal.settings.url)
+    terminal.output.done(f"Paired as {name}. A running agent takes up the key; else: modelyard agent run --comfyui DIR")
 
 
 @agent.command("status")
@@ -211,7 +210,7 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
     Raises:
         NoKey: the machine has no key, and ``pair_first`` is False.
     """
-    from modelyard.agent.registry.keys import AgentKeyStore, use_paired_name
+    from modelyard.agent.registry.keys import AgentKeyStore
     from modelyard.agent.startup import StartOptions
     from modelyard.client.profile import NoKey
 
@@ -223,8 +222,8 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
         if not pair_first:
             raise
         _pair(terminal, settings.url)
+        settings = read_agent_settings(terminal, **flags)
         credentials = key_store.get_credentials(settings)
-    settings = use_paired_name(settings, credentials, terminal.settings.state_dir)
     of_same_registry = settings.model_copy(update={"url": credentials.url})
     return StartOptions(
         settings,
@@ -232,26 +231,32 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
         terminal.settings.state_dir,
         dict(os.environ),
         terminal.settings,
-        lambda: key_store.get_credentials(of_same_registry),
+        lambda: AgentKeyStore(terminal.settings.profile_file).get_credentials(of_same_registry),
     )
 
 
-def _pair(terminal: Terminal, url: str | None) -> Path:
-    """Pair this machine with the registry at ``url``, store the agent's key, and return its file; waits for a user.
+def _pair(terminal: Terminal, url: str | None) -> str:
+    """Pair this machine with the registry at ``url``, store its key, and return the machine's name; waits for a user.
 
     Raises:
         BadParameter: ``url`` is None.
         PairingNotFound: the code expired before it was confirmed.
         ValueError: the registry returned no key for an agent.
     """
-    from modelyard.agent.registry.keys import AgentKeyStore
+    from modelyard.agent.registry.keys import AgentKeyStore, choose_name, find_machine_name
+    from modelyard.agent.state_folder import list_agent_ids
     from modelyard.cli.registry.pairing import request_paired_keys
     from modelyard.client.api.urls import normalize_url
 
     if url is None:
         raise typer.BadParameter("Name the registry: modelyard agent pair --url URL")
+    before = read_agent_settings(terminal).agent_id
     keys = terminal.call_anonymously(url, lambda registry: request_paired_keys(terminal, registry, is_for_agent=True))
     if keys.agent_key is None:
         raise ValueError("The registry returned no key for an agent. Update the registry, then pair again.")
+    confirmed, known = find_machine_name(keys.device_name), list_agent_ids(terminal.settings.state_dir)
     key_store = AgentKeyStore(terminal.settings.profile_file, terminal.output.warn)
-    return key_store.save_key(normalize_url(url), keys.agent_key, keys.device_name)
+    key_store.save_key(normalize_url(url), keys.agent_key, choose_name(confirmed, before, known))
+    if before in known and confirmed not in (None, before):
+        terminal.output.warn(f"This machine has run as {before} before, and keeps that name.")
+    return read_agent_settings(terminal).agent_id

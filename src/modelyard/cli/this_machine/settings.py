@@ -20,14 +20,15 @@ ModelsDir = Annotated[
     typer.Option("--models-dir", metavar="DIR", help="A models folder that belongs to no ComfyUI; may be repeated."),
 ]
 AgentId = Annotated[
-    str | None, typer.Option("--agent-id", metavar="ID", help="The machine's name; default: its host name.")
+    str | None,
+    typer.Option("--agent-id", metavar="ID", help="The machine's name; default: from pairing, else its host name."),
 ]
 KnownAgentId = Annotated[
     str | None,
     typer.Option(
         "--agent-id",
         metavar="ID",
-        help="The machine's name; default: that of the only agent that has run here, else the host name.",
+        help="The machine's name; default: from pairing, of the only agent that has run here, or its host name.",
     ),
 ]
 Label = Annotated[
@@ -38,12 +39,17 @@ Label = Annotated[
 def read_agent_settings(terminal: Terminal, **flags: object) -> AgentSettings:
     """Return the agent's settings from ``--url``, a command's flags, the environment and ``agent.toml``, in this order.
 
+    The machine's name is that from pairing, if none of them has one.
+
     Raises:
+        ProfileUnreadable: the file with the keys from pairing is not valid.
         SettingsUnreadable, pydantic.ValidationError: see ``modelyard.agent.settings.read_settings``.
     """
+    from modelyard.agent.registry.keys import AgentKeyStore
     from modelyard.agent.settings import read_settings
 
-    return read_settings(os.environ, url=terminal.url_option, **flags)
+    settings = read_settings(os.environ, url=terminal.url_option, **flags)
+    return AgentKeyStore(terminal.settings.profile_file, terminal.output.warn).use_paired_name(settings)
 
 
 def read_known_agent_settings(terminal: Terminal, **flags: object) -> AgentSettings:

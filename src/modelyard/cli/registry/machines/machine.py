@@ -100,7 +100,7 @@ def show_machine(context: typer.Context, machine: MachineName) -> None:
 def add_machine(
     context: typer.Context,
     code: Annotated[str, typer.Argument(help="The code that the machine shows.")],
-    name: Annotated[str | None, typer.Option(help="The machine's name; default: its host name.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name of a new machine; default: its host name.")] = None,
 ) -> None:
     """Confirm the pairing code that a machine shows. The machine then acts for you, in your current team.
 

@@ -1,0 +1,97 @@
+"""``modelyard agent pair``: the key that it stores, and the machine's name."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.client.server_process import Team
+from tests.waiting import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.slow
+
+Pair = Callable[[str | None], str]
+
+
+@pytest.fixture
+def pair(home: Path, team: Team, modelyard: Command, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """Return a function that pairs a machine, confirmed with a name or none, and returns what the command prints."""
+    monkeypatch.setenv("MODELYARD_AGENT_CONFIG", str(home / "agent.toml"))
+    monkeypatch.setenv("MODELYARD_AGENT_KEEP_FREE", "1")
+    monkeypatch.setenv("MODELYARD_AGENT_COMFYUI_URL", "http://127.0.0.1:9")
+
+    def run_pair(name: str | None) -> str:
+        command = [sys.executable, "-m", "modelyard", "--url", team.url, "agent", "pair"]
+        pairing = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert pairing.stderr is not None
+        code = pairing.stderr.readline().removeprefix("Code: ").strip()
+        with monkeypatch.context() as admin:
+            for variable, value in (("URL", team.url), ("TOKEN", team.token), ("TEAM", team.id)):
+                admin.setenv(f"MODELYARD_{variable}", value)
+            confirmed = modelyard("machine", "add", code, *(["--name", name] if name else []))
+            assert confirmed.code == 0, confirmed.err
+        output, errors = pairing.communicate(timeout=PATIENCE_SECONDS)
+        assert pairing.returncode == 0, errors
+        return output + errors
+
+    return run_pair
+
+
+def list_team(modelyard: Command, team: Team, monkeypatch: pytest.MonkeyPatch, *command: str) -> list[dict[str, str]]:
+    """Return the entries that a command of the team's owner lists."""
+    with monkeypatch.context() as admin:
+        for variable, value in (("URL", team.url), ("TOKEN", team.token), ("TEAM", team.id)):
+            admin.setenv(f"MODELYARD_{variable}", value)
+        (entries,) = [each for each in json.loads(modelyard(*command, "--json").out).values() if isinstance(each, list)]
+        return list(entries)
+
+
+def run_once(process: Command, tmp_path: Path) -> None:
+    ran = process("agent", "run", "--once", "--models-dir", tmp_path / "models")
+    assert ran.code == 0, ran.err
+
+
+def find_name_in_unit(modelyard: Command) -> str:
+    """Return the name with which ``modelyard agent install`` starts the agent."""
+    unit = modelyard("agent", "install", "--models-dir", "/srv/models", "--print").out
+    return unit.partition("--agent-id=")[2].partition("\n")[0]
+
+
+def test_pairing_an_agent_stores_its_key_privately_and_makes_no_other(
+    pair: Pair, home: Path, team: Team, modelyard: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair("render-07")
+    file = home / "agent-keys.json"
+    assert "dk-" not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [key["kind"] for key in list_team(modelyard, team, monkeypatch, "key", "ls")] == ["agent"]
+
+
+def test_confirmed_name_is_that_of_the_running_agent_and_of_its_unit(
+    pair: Pair, tmp_path: Path, team: Team, modelyard: Command, process: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    assert "Paired as render-07." in pair("render-07")
+    assert find_name_in_unit(modelyard) == "render-07"
+    run_once(process, tmp_path)
+    assert [each["agent_id"] for each in list_team(modelyard, team, monkeypatch, "machine", "ls")] == ["render-07"]
+
+
+@pytest.mark.parametrize("name", [None, "render-08"])
+def test_machine_that_has_run_keeps_its_name_when_it_is_paired_again(
+    name: str | None, pair: Pair, tmp_path: Path, modelyard: Command, process: Command
+) -> None:
+    (tmp_path / "models").mkdir()
+    pair("render-07")
+    run_once(process, tmp_path)
+
+    printed = pair(name)
+
+    assert "Paired as render-07." in printed
+    assert ("keeps that name" in printed) == (name is not None)
+    assert find_name_in_unit(modelyard) == "render-07"
+    run_once(process, tmp_path)
