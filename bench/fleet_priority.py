@@ -23,26 +23,30 @@ RATES = (5, 20)  # megabytes a second
 # What a model may take in addition to its bytes on the line.
 EXTRA_SECONDS = 5.0
 SMALL, MEDIUM, LARGE = 50 * MEGABYTE, 200 * MEGABYTE, 700 * MEGABYTE
-FAILING_BYTES = 100_000
 
 
 @dataclass(frozen=True)
 class Case:
-    """Models that are desired first, and one that is added while they are downloaded; sizes in bytes."""
+    """Models that are desired first, and one that is added while they are downloaded; sizes in bytes.
+
+    ``limit``: the machine's rate limit, as a share of the line; None for none.
+    """
 
     name: str
     sizes: Sequence[int]
     added: int
     fault: Fault | None = None
+    limit: float | None = None
 
 
 CASES = (
     Case("a small model beside a large one", [LARGE], SMALL),
     Case("a LoRA beside four large models", [LARGE] * 4, MEDIUM),
-    Case("a small model, the store refuses 4 others", [FAILING_BYTES] * 4, SMALL, "refuse"),
-    Case("a small model, the store refuses 20 others", [FAILING_BYTES] * 20, SMALL, "refuse"),
-    Case("a small model, the store stalls for 4 others", [FAILING_BYTES] * 4, SMALL, "stall"),
-    Case("a small model, the store stalls for 20 others", [FAILING_BYTES] * 20, SMALL, "stall"),
+    Case("a small model beside a large one, with a rate limit", [LARGE], SMALL, limit=0.8),
+    Case("a small model, the store refuses 4 others", [SMALL] * 4, SMALL, "refuse"),
+    Case("a small model, the store refuses 40 others", [SMALL] * 40, SMALL, "refuse"),
+    Case("a small model, the store stalls for 4 others", [SMALL] * 4, SMALL, "stall"),
+    Case("a small model, the store stalls for 20 others", [SMALL] * 20, SMALL, "stall"),
 )
 
 
@@ -54,7 +58,7 @@ def measure(home: Path) -> Iterator[tuple[list[Table], list[Goal]]]:
         for rate in RATES:
             with _open_registry(home) as registry:
                 seconds = registry.measure(case, rate * MEGABYTE)
-            wire = case.added / (rate * MEGABYTE)
+            wire = case.added / (rate * MEGABYTE * (case.limit or 1))
             rows.append([f"{rate} MB/s", f"{wire:.1f}", f"{seconds:.1f}"])
             goals.append(Goal(f"{case.name}, {rate} MB/s: seconds", seconds, wire + EXTRA_SECONDS, at_least=False))
         columns = ["line", "seconds on the line", "seconds until it is in place"]
@@ -78,6 +82,8 @@ class _Registry:
             if case.fault is not None:
                 line.faults = {self._find_key(model_id).encode(): case.fault for model_id in others}
             machine = MeasuredMachine(self.home / "machine", line.url, create_agent_key(self.owner))
+            if case.limit is not None:
+                machine.environment["MODELYARD_AGENT_RATE_LIMIT"] = f"{case.limit * bytes_per_second / MEGABYTE:g}MB"
             with RunningAgent(machine) as agent:
                 agent.wait_until(lambda: line.faults_met >= 4 if case.fault else line.bytes_sent > 2 * MEGABYTE, 0.05)
                 began = time.perf_counter()

@@ -15,7 +15,8 @@ from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushFailed, PushOptions, PushResult
 from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
 from modelyard.client.transfers.verification import find_verified_version
-from modelyard.transfer.limiter import Limiter, RequestQueue
+from modelyard.transfer.limited_transfer import LimitedTransfer
+from modelyard.transfer.limiter import Limiter
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
@@ -285,8 +286,8 @@ async def test_push_after_cancelled_push_sends_only_missing_parts(
             task.cancel()
 
     # One request at a time, so four parts are complete when the fifth begins.
-    one_by_one = RequestQueue(Limiter(1), remaining=0)
-    network = TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000), request_queue=one_by_one)
+    one_by_one = LimitedTransfer(Limiter(1), remaining=0)
+    network = TransferOptions(bandwidth_limit=BandwidthLimit(5_000_000), limited_transfer=one_by_one)
     slow = Pusher(registry, settings, report, PushOptions(network=network))
     task = asyncio.create_task(slow.push(build_request(file)))
     with pytest.raises(asyncio.CancelledError):

@@ -4,15 +4,16 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
 from modelyard.sync.apply.downloads import STALLED
-from modelyard.sync.apply.queue import MAX_FAILING
+from modelyard.sync.apply.queue import MAX_IDLE
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.real_machine import DEFAULT_OPTIONS, NETWORK_OPTIONS, ModelStore, RealMachine
-from tests.transfer.faults import respond, trickle_after
+from tests.transfer.faults import respond, send_slowly, trickle_after
 from tests.transfer.faulty_server import Behavior, Exchange, serve_correctly
 
 pytestmark = pytest.mark.slow
@@ -84,21 +85,56 @@ def test_apply_good_model_is_ready_while_the_store_stalls_for_more_models_than_a
     assert STALLED in {state.reason for state in before}
 
 
-def test_apply_too_many_failing_downloads_end_as_failed_with_their_reason(
+def test_apply_failing_downloads_are_limited_and_those_above_end_as_failed_with_their_reason(
     machine: RealMachine, store: ModelStore
 ) -> None:
-    good, entries = add_models(store, MAX_FAILING + 3 * PARALLEL, 2000)
+    good, entries = add_models(store, 5 * MAX_IDLE, 2000)
     serve_only(store, good, respond(500))
+    last: dict[UUID, str | None] = {}
+    counts: list[int] = []
 
-    def repair() -> None:
-        store.server.always = None
+    def handle(state: ReplicaState) -> None:
+        last[state.model_id] = state.state
+        counts.append(sum(each == "downloading" for each in last.values()))
+        if state.model_id == good.id and state.state == "ready":
+            store.server.always = None
 
-    states, _ = sync(machine, good, entries, repair)
+    states = machine.apply(machine.plan(*entries, good), OPTIONS, handle)
 
+    assert max(counts) <= MAX_IDLE + PARALLEL
     assert states.pop(good.model_path).state == "ready"
     failed = [state for state in states.values() if state.state == "failed"]
-    assert failed
+    assert len(failed) >= 3 * MAX_IDLE
     assert all("500" in (state.reason or "") for state in failed)
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_apply_small_model_whose_first_request_fails_is_ready_while_a_large_one_receives(
+    machine: RealMachine, store: ModelStore, status: int
+) -> None:
+    large = store.add_model("loras/large.sft", os.urandom(40_000_000))
+    small = store.add_model("loras/small.sft", os.urandom(2_000_000))
+    first = iter([respond(status)])
+    is_small_ready = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.path == f"/{small.id}":
+            next(first, serve_correctly)(exchange)
+        else:
+            (serve_correctly if is_small_ready.is_set() else send_slowly(64_000, 0.02))(exchange)
+
+    store.server.always = answer
+    ready: list[UUID] = []
+
+    def handle(state: ReplicaState) -> None:
+        if state.state == "ready":
+            ready.append(state.model_id)
+            is_small_ready.set()
+
+    network = replace(OPTIONS.network, range_size=1_000_000)
+    machine.apply(machine.plan(large, small), replace(OPTIONS, network=network), handle)
+
+    assert ready == [small.id, large.id]
 
 
 def test_apply_reason_of_a_failing_store_stays_until_bytes_arrive(machine: RealMachine, store: ModelStore) -> None:

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from modelyard.sync.apply.queue import MAX_FAILING, SMALL_BYTES, ActionQueue, Job
-from modelyard.sync.apply.replica_states import ReplicaState, build_replica_state
+import pytest
+
+from modelyard.sync.apply.errors import NotPlaced
+from modelyard.sync.apply.queue import MAX_IDLE, SMALL_BYTES, ActionQueue, Job
+from modelyard.sync.apply.replica_states import Hindrance, ReplicaState, build_replica_state
 from modelyard.sync.planning.actions import Action, Fetch, Plan
 from modelyard.wire.agents.manifests import ManifestEntry
 from modelyard.wire.folders.manifest import FolderFile
@@ -37,10 +40,10 @@ def start_all(queue: ActionQueue, *, may_remove: bool = True) -> list[Job]:
     return jobs
 
 
-def build_state(job: Job, reason: str | None) -> ReplicaState:
-    """Build the state of a download that is in progress, or that fails for a reason."""
+def build_state(job: Job, hindrance: Hindrance | None) -> ReplicaState:
+    """Build the state of a download that is in progress, with why it receives nothing."""
     assert isinstance(job.action, Fetch)
-    return build_replica_state(job.action.desired, "downloading", reason=reason)
+    return replace(build_replica_state(job.action.desired, "downloading"), hindrance=hindrance)
 
 
 def get_names(jobs: list[Job]) -> list[str]:
@@ -70,10 +73,14 @@ def test_action_queue_each_size_class_has_slots_of_its_own_and_begins_in_desired
     assert get_names(start_all(queue)) == ["small4", "small1", "small2", "large0"]
 
 
-def test_action_queue_failing_download_takes_no_slot_until_it_receives_again() -> None:
+@pytest.mark.parametrize("hindrance", ["failing", "stalled"])
+def test_action_queue_download_that_receives_nothing_takes_no_slot_until_it_receives_again(
+    hindrance: Hindrance,
+) -> None:
     queue = build_queue(SimulatedDisk().plan(*map(build_large_entry, range(PARALLEL + 2))))
+
     first, second = start_all(queue)
-    first.replica_state = build_state(first, "The store refused the request: 500.")
+    first.replica_state = build_state(first, hindrance)
 
     assert get_names(start_all(queue)) == ["large2"]
     first.replica_state = build_state(first, None)
@@ -81,15 +88,35 @@ def test_action_queue_failing_download_takes_no_slot_until_it_receives_again() -
     assert start_all(queue) == []
 
 
-def test_action_queue_of_too_many_failing_downloads_the_first_is_in_excess() -> None:
-    queue = build_queue(SimulatedDisk().plan(*map(build_large_entry, range(MAX_FAILING + 1))))
+def start_idle(queue: ActionQueue, hindrance: Hindrance) -> list[Job]:
+    """Start downloads that receive nothing until no other begins, and return them."""
     started: list[Job] = []
     while jobs := start_all(queue):
-        assert queue.find_excess_failing() is None
         for job in jobs:
-            job.replica_state = build_state(job, "The store refused the request: 500.")
+            job.replica_state = build_state(job, hindrance)
         started += jobs
-    assert queue.find_excess_failing() is started[0]
+    return started
+
+
+def test_action_queue_too_many_downloads_that_receive_nothing_take_the_slots() -> None:
+    queue = build_queue(SimulatedDisk().plan(*map(build_large_entry, range(MAX_IDLE + 3 * PARALLEL))))
+    started = start_idle(queue, "stalled")
+    assert len(started) == MAX_IDLE + PARALLEL
+    assert queue.list_excess_failing() == []
+    started[0].replica_state = build_state(started[0], None)
+    assert start_all(queue) == []
+    queue.finish(started[1])
+    assert len(start_all(queue)) == 1
+
+
+def test_action_queue_the_first_of_too_many_failing_downloads_are_in_excess_until_given_up() -> None:
+    queue = build_queue(SimulatedDisk().plan(*map(build_large_entry, range(MAX_IDLE + 3 * PARALLEL))))
+    started = start_idle(queue, "failing")
+    assert queue.list_excess_failing() == started[:PARALLEL]
+    for job in started[:PARALLEL]:
+        job.given_up = NotPlaced("failed", "The store refused the request: 500.")
+    assert queue.list_excess_failing() == []
+    assert start_all(queue) == []
 
 
 def test_action_queue_large_files_begin_in_desired_order() -> None:

@@ -7,36 +7,30 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from modelyard.transfer.limiter import (
-    AGEING_SECONDS,
+from modelyard.transfer.limited_transfer import (
     CHECKS_FOR_FIRST_BYTE,
     CHECKS_IN_WINDOW,
+    CHECKS_UNTIL_AGED,
+    CHECKS_UNTIL_STALLED,
+    PROVING_BYTES,
+    QUIET_BYTES,
     SIZE_CLASSES,
     SLOW_BYTES,
-    STALLED_BYTES,
-    Limiter,
-    RequestQueue,
+    LimitedTransfer,
     Slot,
 )
+from modelyard.transfer.limiter import MAX_STALLED, Limiter
+from tests.waiting import wait_until_async
 
 TINY, SMALL, LARGE = 1000, SIZE_CLASSES[1], SIZE_CLASSES[-1] + 1
-
-
-@dataclass
-class SettableClock:
-    """Seconds that a test sets."""
-
-    seconds: float = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
+FAST = SLOW_BYTES  # bytes between two checks of a request that is not slow
 
 
 @dataclass
 class HeldRequest:
-    """A request that holds its slot until ``end`` is set; ``slot`` is None while it waits."""
+    """A request that holds its slot until ``end`` is set; ``slot`` is None while it waits and after its end."""
 
-    transfer: RequestQueue
+    transfer: LimitedTransfer
     slot: Slot | None = None
     end: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -47,7 +41,7 @@ class HeldRequest:
 
 
 @asynccontextmanager
-async def begin(*transfers: RequestQueue) -> AsyncIterator[list[HeldRequest]]:
+async def begin(*transfers: LimitedTransfer) -> AsyncIterator[list[HeldRequest]]:
     """Begin one request of each transfer, one after the other; end them all afterwards."""
     requests = [HeldRequest(transfer) for transfer in transfers]
     tasks = []
@@ -64,29 +58,51 @@ async def begin(*transfers: RequestQueue) -> AsyncIterator[list[HeldRequest]]:
 
 async def let_run() -> None:
     """Let every task run that can."""
-    for _ in range(5):
+    for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def finish(request: HeldRequest) -> None:
-    request.end.set()
+async def finish(*requests: HeldRequest) -> None:
+    for request in requests:
+        request.end.set()
     await let_run()
 
 
-def list_holders(requests: list[HeldRequest]) -> list[int]:
+async def receive(requests: Sequence[HeldRequest], count: int = FAST) -> None:
+    """Let the requests that have a slot receive so many bytes, and read again."""
+    for request in requests:
+        if request.slot is not None:
+            request.slot.add_received(count)
+            request.slot.is_reading = True
+    await let_run()
+
+
+async def check(limiter: Limiter, requests: Sequence[HeldRequest] = (), count: int = FAST, times: int = 1) -> None:
+    """Check the progress so many times; between two checks, these requests receive so many bytes each."""
+    for _ in range(times):
+        await receive(requests, count)
+        limiter.check_progress()
+        await let_run()
+
+
+def list_holders(requests: Sequence[HeldRequest]) -> list[int]:
     """Return the indices of the requests that have a slot."""
     return [number for number, request in enumerate(requests) if request.slot is not None]
 
 
-def list_preempted(requests: list[HeldRequest]) -> list[int]:
+def list_preempted(requests: Sequence[HeldRequest]) -> list[int]:
     return [number for number, request in enumerate(requests) if request.slot is not None and request.slot.is_preempted]
 
 
-async def test_limiter_grants_slots_to_who_has_least_left() -> None:
+def build_transfers(limiter: Limiter, *sizes: int) -> list[LimitedTransfer]:
+    return [LimitedTransfer(limiter, size) for size in sizes]
+
+
+async def test_slots_are_granted_to_who_has_least_left() -> None:
     limiter, order = Limiter(1), list[int]()
 
     async def request(remaining: int) -> None:
-        async with RequestQueue(limiter, remaining).acquire_slot():
+        async with LimitedTransfer(limiter, remaining).acquire_slot():
             order.append(remaining)
             await asyncio.sleep(0)
 
@@ -98,9 +114,9 @@ async def test_limiter_grants_slots_to_who_has_least_left() -> None:
     assert order == [LARGE, *sizes]  # the first came when all was free
 
 
-async def test_limiter_cancelled_waiter_slot_is_granted_to_next_waiter() -> None:
+async def test_slot_of_a_request_that_is_cancelled_when_it_gets_it_goes_to_the_next() -> None:
     limiter = Limiter(1)
-    transfers = [RequestQueue(limiter, TINY) for _ in range(3)]
+    transfers = build_transfers(limiter, TINY, TINY, TINY)
     async with begin(transfers[0]) as [first]:
         leaving, staying = (asyncio.create_task(limiter.acquire(each)) for each in transfers[1:])
         await let_run()
@@ -113,111 +129,232 @@ async def test_limiter_cancelled_waiter_slot_is_granted_to_next_waiter() -> None
         assert not limiter.has_next
 
 
-async def test_limiter_tiny_file_preempts_one_of_the_largest() -> None:
-    limiter = Limiter(2)
-    async with begin(*(RequestQueue(limiter, remaining) for remaining in (LARGE, SMALL + 1, TINY))) as requests:
-        assert list_preempted(requests) == [0]
-        await finish(requests[0])
-        assert list_holders(requests) == [1, 2]
+async def test_transfer_has_one_request_until_bytes_arrive() -> None:
+    limiter = Limiter(4)
+    transfer = LimitedTransfer(limiter, LARGE)
+    async with begin(*[transfer] * 3) as requests:
+        assert list_holders(requests) == [0]
+        await receive(requests, PROVING_BYTES - 1)
+        assert list_holders(requests) == [0]
+        await receive(requests, 1)
+        assert list_holders(requests) == [0, 1, 2]
 
 
-async def test_limiter_larger_transfers_pause_until_a_small_one_has_ended() -> None:
+async def test_larger_transfers_pause_once_a_small_one_receives_until_it_has_ended() -> None:
     limiter = Limiter(3)
-    async with begin(*(RequestQueue(limiter, remaining) for remaining in (LARGE, LARGE, SMALL))) as requests:
+    async with begin(*build_transfers(limiter, LARGE, LARGE, SMALL)) as requests:
+        await receive(requests[:2])
+        assert list_preempted(requests) == []
+        await receive(requests[2:])
         assert list_preempted(requests) == [0, 1]
-        for request in requests[:2]:
-            await finish(request)
-        async with begin(RequestQueue(limiter, LARGE)) as [paused]:
+        await finish(*requests[:2])
+        async with begin(LimitedTransfer(limiter, LARGE)) as [paused]:
             assert paused.slot is None  # although two slots are free
             await finish(requests[2])
             assert paused.slot is not None
 
 
-async def test_limiter_one_size_class_preempts_nothing() -> None:
-    limiter = Limiter(1)
-    async with begin(*(RequestQueue(limiter, SMALL, order=(0.0, number, "")) for number in (9, 1))) as requests:
+@pytest.mark.parametrize("size", [TINY, SMALL])
+async def test_one_request_of_a_larger_transfer_gives_way_to_each_transfer_that_begins(size: int) -> None:
+    limiter = Limiter(4)
+    first, second = build_transfers(limiter, LARGE, LARGE)
+    async with begin(first, second) as begun:
+        await receive(begun)
+        # The last ones wait for a slot themselves.
+        async with begin(first, second, first, second) as others:
+            large = [*begun, *others]
+            async with begin(*[LimitedTransfer(limiter, size)] * 2) as [small, _]:
+                await check(limiter, large)
+                assert len(list_preempted(large)) == 1
+                await finish(large[list_preempted(large)[0]])
+                assert small.slot is not None
+
+
+async def test_tiny_file_pauses_nothing() -> None:
+    limiter = Limiter(2)
+    async with begin(*build_transfers(limiter, LARGE, TINY)) as requests:
+        await check(limiter, requests, times=CHECKS_IN_WINDOW)
         assert list_preempted(requests) == []
-        await finish(requests[0])
-        assert list_holders(requests) == [1]
 
 
-async def test_limiter_failing_transfer_comes_after_all_others() -> None:
+async def test_request_that_cannot_pause_is_not_preempted() -> None:
+    limiter = Limiter(2)
+    async with begin(*build_transfers(limiter, LARGE, LARGE - 1)) as requests:
+        for request in requests:
+            assert request.slot is not None
+            request.slot.can_pause = request is requests[1]
+        async with begin(LimitedTransfer(limiter, TINY)):
+            assert list_preempted(requests) == [1]
+
+
+async def test_transfers_of_one_size_class_preempt_nothing_and_go_by_their_order() -> None:
     limiter = Limiter(1)
-    failing = RequestQueue(limiter, TINY, is_failing=True)
-    async with begin(RequestQueue(limiter, LARGE), failing, RequestQueue(limiter, LARGE)) as requests:
+    transfers = [LimitedTransfer(limiter, SMALL, order=(0.0, number, "")) for number in (9, 5, 1)]
+    async with begin(*transfers) as requests:
+        await check(limiter, requests)
         assert list_preempted(requests) == []
         await finish(requests[0])
         assert list_holders(requests) == [2]
 
 
-async def check_window(limiter: Limiter, requests: Sequence[HeldRequest] = (), *received: int) -> None:
-    """Check the progress as often as a window has checks, in which the requests that have a slot receive so much."""
-    for request, count in zip(requests, received, strict=False):
-        if request.slot is not None:
-            request.slot.received += count
-    for _ in range(CHECKS_IN_WINDOW):
-        limiter.check_progress()
-        await let_run()
+async def test_transfer_that_fails_pauses_nothing_and_has_one_request_until_bytes_arrive() -> None:
+    limiter = Limiter(4)
+    small, large = build_transfers(limiter, SMALL, LARGE)
+    async with begin(small) as begun:
+        await receive(begun)
+        async with begin(*[small] * 2, large) as requests:
+            assert list_holders(requests) == [0, 1]
+            small.note_failure()
+            await finish(*begun, *requests[:2])
+            assert list_holders(requests) == [2]
+            await receive(requests)
+            async with begin(*[small] * 2) as again:
+                assert (list_holders(again), list_preempted(requests)) == ([0], [])
+                await receive(again)
+                assert (list_holders(again), list_preempted(requests)) == ([0, 1], [2])
 
 
-async def test_limiter_request_without_first_byte_takes_no_slot() -> None:
+async def test_failing_small_transfer_takes_over_one_request_of_a_large_one_that_receives() -> None:
+    limiter = Limiter(2)
+    small, large = build_transfers(limiter, SMALL, LARGE)
+    small.note_failure()
+    async with begin(large) as first:
+        await receive(first)
+        async with begin(large, small) as [second, failing]:
+            assert len(list_preempted([*first, second])) == 1
+            await finish(*first, second)
+            assert failing.slot is not None
+
+
+async def test_request_without_first_byte_takes_no_slot() -> None:
     limiter = Limiter(1)
-    async with begin(*(RequestQueue(limiter, SMALL) for _ in range(2))) as requests:
-        for holders in (*[[0]] * (CHECKS_FOR_FIRST_BYTE - 1), [0, 1]):
-            limiter.check_progress()
-            await let_run()
-            assert list_holders(requests) == holders
+    async with begin(*build_transfers(limiter, SMALL, SMALL)) as requests:
+        await check(limiter, times=CHECKS_FOR_FIRST_BYTE - 1)
+        assert list_holders(requests) == [0]
+        await check(limiter)
+        assert list_holders(requests) == [0, 1]
 
 
-async def test_limiter_stalled_request_takes_no_slot_until_it_receives_again() -> None:
+async def test_stalled_request_takes_no_slot_until_it_receives_again() -> None:
     limiter, stalls = Limiter(1), list[bool]()
-    stalled = RequestQueue(limiter, SMALL, on_stalled=stalls.append)
-    transfers = (stalled, RequestQueue(limiter, LARGE), RequestQueue(limiter, LARGE))
-    async with begin(*transfers) as requests:
-        for received, holders, expected in (
-            (STALLED_BYTES, [0], []),
-            (STALLED_BYTES - 1, [0, 1], [True]),
-            (STALLED_BYTES, [0, 1], [True, False]),
-        ):
-            await check_window(limiter, requests, received, STALLED_BYTES)
-            assert (list_holders(requests), stalls) == (holders, expected)
+    stalled = LimitedTransfer(limiter, SMALL, on_stalled=stalls.append)
+    async with begin(stalled, *build_transfers(limiter, LARGE, LARGE)) as requests:
+        await receive(requests[:1])
+        await check(limiter, requests[:1], QUIET_BYTES, CHECKS_UNTIL_STALLED)
+        assert (list_holders(requests), stalls) == ([0], [])
+        await check(limiter, requests[:1], QUIET_BYTES - 1, CHECKS_UNTIL_STALLED)
+        assert (list_holders(requests), stalls) == ([0, 1], [True])
+        await check(limiter, requests[:2], QUIET_BYTES)
+        assert (list_holders(requests), stalls) == ([0, 1], [True, False])
         await finish(requests[1])
         assert list_holders(requests) == [0]
 
 
-async def test_limiter_stalled_requests_are_limited() -> None:
+async def test_request_that_receives_late_is_stalled_no_more_at_once() -> None:
     limiter = Limiter(1)
-    async with begin(*(RequestQueue(limiter, SMALL) for _ in range(20))) as requests:
-        for _ in range(20):
-            await check_window(limiter)
-        assert len(list_holders(requests)) == 9
+    async with begin(*build_transfers(limiter, SMALL, SMALL, SMALL)) as requests:
+        await check(limiter, times=CHECKS_FOR_FIRST_BYTE)
+        assert list_holders(requests) == [0, 1]
+        await check(limiter, requests)
+        await check(limiter, requests, times=CHECKS_UNTIL_STALLED)
+        assert list_holders(requests) == [0, 1]
 
 
-async def test_limiter_slow_small_file_does_not_pause_larger_ones() -> None:
+async def test_request_whose_holder_does_not_read_is_not_stalled() -> None:
+    limiter, stalls = Limiter(1), list[bool]()
+    async with begin(LimitedTransfer(limiter, SMALL, on_stalled=stalls.append)) as [request]:
+        assert request.slot is not None
+        request.slot.add_received(1)  # then it waits for a bandwidth limit, or for its disk
+        await check(limiter, times=CHECKS_UNTIL_STALLED + 1)
+        assert stalls == []
+
+
+async def test_stalled_transfer_gets_no_other_request() -> None:
     limiter = Limiter(2)
-    async with begin(RequestQueue(limiter, SMALL), RequestQueue(limiter, LARGE)) as requests:
-        for received, holders in ((SLOW_BYTES, [0]), (SLOW_BYTES, [0]), (SLOW_BYTES - 1, [0, 1])):
-            await check_window(limiter, requests, received, SLOW_BYTES)
-            assert list_holders(requests) == holders
+    transfer = LimitedTransfer(limiter, SMALL)
+    async with begin(transfer) as requests:
+        await receive(requests)
+        await check(limiter, times=CHECKS_UNTIL_STALLED + 1)
+        async with begin(transfer, *build_transfers(limiter, SMALL, SMALL)) as others:
+            assert list_holders(others) == [1, 2]
 
 
-async def test_limiter_transfer_that_waited_long_is_no_longer_paused_until_it_received_for_as_long() -> None:
-    clock = SettableClock()
-    limiter = Limiter(2, clock)
-    large = RequestQueue(limiter, LARGE)
-    async with begin(RequestQueue(limiter, SMALL), large) as requests:
-        for holders in ([0], [0, 1]):
-            await check_window(limiter, requests, SLOW_BYTES, SLOW_BYTES)
-            assert list_holders(requests) == holders
-            clock.seconds += AGEING_SECONDS * len(SIZE_CLASSES)
-        await check_window(limiter, requests, SLOW_BYTES, SLOW_BYTES)
-        # Small ones are not made to pause by it, nor does another small one make it pause again before that time.
-        async with begin(RequestQueue(limiter, SMALL)) as [another]:
-            assert another.slot is None
-            await finish(requests[0])
-            assert another.slot is not None
+async def test_paused_transfer_is_not_stalled() -> None:
+    limiter, stalls = Limiter(1), list[bool]()
+    large, small = LimitedTransfer(limiter, LARGE, on_stalled=stalls.append), LimitedTransfer(limiter, SMALL)
+    async with begin(large, small) as requests:
+        await check(limiter, times=CHECKS_FOR_FIRST_BYTE)
+        assert stalls == [True]
+        await finish(requests[0])
+        assert stalls == [True, False]
 
 
-def test_limiter_capacity_zero_raises_value_error() -> None:
+async def test_stalled_requests_are_limited() -> None:
+    limiter = Limiter(1)
+    async with begin(*build_transfers(limiter, *[SMALL] * (MAX_STALLED + 5))) as requests:
+        await check(limiter, times=CHECKS_FOR_FIRST_BYTE * (MAX_STALLED + 5))
+        assert len(list_holders(requests)) == MAX_STALLED + 1
+
+
+async def test_slow_small_file_does_not_pause_larger_ones() -> None:
+    limiter = Limiter(2)
+    async with begin(*build_transfers(limiter, SMALL, LARGE)) as requests:
+        await receive(requests[:1], PROVING_BYTES)
+        assert list_holders(requests) == [0, 1]
+        await check(limiter, requests)
+        assert list_preempted(requests) == [1]
+        await finish(requests[1])
+        async with begin(LimitedTransfer(limiter, LARGE)) as [large]:
+            await check(limiter, requests, SLOW_BYTES // CHECKS_IN_WINDOW, CHECKS_IN_WINDOW)
+            assert large.slot is None
+            await check(limiter, requests, SLOW_BYTES // CHECKS_IN_WINDOW - 1, CHECKS_IN_WINDOW)
+            assert large.slot is not None
+
+
+async def test_transfer_that_waited_long_has_one_request_beside_smaller_ones_for_as_long() -> None:
+    limiter = Limiter(2)
+    small, large = build_transfers(limiter, SMALL, LARGE)
+    async with begin(small, *[large] * 2) as requests:
+        await receive(requests[:1])
+        await finish(requests[1])
+        async with begin(large) as [again]:
+            aged = [requests[2], again]
+            await check(limiter, requests[:1], times=CHECKS_UNTIL_AGED - 1)
+            assert list_holders(aged) == []
+            await check(limiter, requests[:1])
+            assert list_holders(aged) == [0]
+            await check(limiter, [*requests[:1], *aged], times=CHECKS_UNTIL_AGED - 1)
+            assert (list_holders(aged), list_preempted(aged)) == ([0], [])
+            await check(limiter, [*requests[:1], *aged])
+            assert list_preempted(aged) == [0]
+
+
+async def test_time_of_waiting_counts_also_if_it_is_interrupted() -> None:
+    limiter = Limiter(2)
+    small, large = build_transfers(limiter, SMALL, LARGE)
+    for _ in range(2):
+        async with begin(small, large) as requests:
+            await receive(requests[:1])
+            await finish(requests[1])
+            async with begin(large):
+                await check(limiter, requests[:1], times=CHECKS_UNTIL_AGED // 2)
+                await finish(requests[0])
+    assert large.is_aged
+
+
+async def test_error_in_a_listener_does_not_end_the_checks() -> None:
+    limiter = Limiter(1)
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
+
+    def fail(_: bool) -> None:
+        raise BrokenPipeError
+
+    async with begin(LimitedTransfer(limiter, SMALL, on_stalled=fail), LimitedTransfer(limiter, SMALL)) as requests:
+        await wait_until_async(lambda: list_holders(requests) == [0, 1])
+    assert {type(error) for error in errors} == {BrokenPipeError}
+
+
+def test_capacity_of_zero_raises_value_error() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Limiter(0)

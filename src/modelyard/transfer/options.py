@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-from modelyard.transfer.limiter import RequestQueue
+from modelyard.transfer.limited_transfer import LimitedTransfer
 
 MAX_CHUNK_SIZE = 1024 * 1024
 
@@ -81,7 +81,7 @@ class TransferOptions:
     # them; large enough that the round trips do not matter.
     range_size: int = 32 * 1024 * 1024
     bandwidth_limit: BandwidthLimit | None = None
-    request_queue: RequestQueue | None = None  # set if transfers share a limit of concurrent requests
+    limited_transfer: LimitedTransfer | None = None  # set if transfers share a limit of concurrent requests
     idle_connections: IdleConnections | None = None  # set if transfers one after the other share connections
     tls: ssl.SSLContext | None = None  # None: the system's certificates
 

@@ -12,17 +12,17 @@ from modelyard.sync.apply.disk_reservations import DiskReservations
 from modelyard.sync.apply.errors import DiskSpaceLacking, NotPlaced, build_not_placed
 from modelyard.sync.apply.files.dir_handles import OpenFolder
 from modelyard.sync.apply.files.trash import make_disk_space
-from modelyard.sync.apply.replica_states import OnReplicaState, build_replica_state
+from modelyard.sync.apply.replica_states import Hindrance, OnReplicaState, build_replica_state
 from modelyard.sync.apply.transfer_window import TransferWindow, get_closed_reason, get_seconds_until_close
 from modelyard.sync.desired import DesiredModel, get_sort_key
 from modelyard.sync.planning.actions import Remove, Replace, Target
 from modelyard.transfer.download.download import DownloadTarget, FinishDownload, download_into_partial
 from modelyard.transfer.errors import DiskFull
-from modelyard.transfer.limiter import Limiter, RequestQueue
+from modelyard.transfer.limited_transfer import LimitedTransfer
+from modelyard.transfer.limiter import Limiter
 from modelyard.transfer.options import DEFAULT_OPTIONS, TransferOptions
 from modelyard.transfer.progress import ProgressEvent, Received, Resumed, Retrying
 from modelyard.transfer.thread_pool import ThreadPool
-from modelyard.wire.agents.values import ModelState
 from modelyard.wire.problems import KeyNotAllowed, NotAMember, Problem, Unauthenticated
 
 # Returns a presigned URL of a model's file by the model's id and the number of the version.
@@ -214,14 +214,14 @@ class Downloads:
     ) -> None:
         """Download into the partial file, call ``finish``, and report progress and failures as replica states."""
         order, remaining = get_sort_key(desired), desired.size + following
-        queue = RequestQueue(self._limiter, remaining, following, order, on_stalled=report.handle_stall)
+        limited = LimitedTransfer(self._limiter, remaining, following, order, on_stalled=report.handle_stall)
         await download_into_partial(
             call(self._get_url, desired),
             target_bytes,
             finish,
             report.handle_event,
             connections=self.options.parallel,
-            options=replace(self.options.network, request_queue=queue),
+            options=replace(self.options.network, limited_transfer=limited),
         )
 
     async def _get_url(self, desired: DesiredModel) -> str:
@@ -268,6 +268,10 @@ class _ProgressReport:
 
     def _report(self) -> None:
         """Report the state now."""
-        state: ModelState = "downloading" if self._received < self._desired.size else "verifying"
-        reason = self._reason or (STALLED if self._is_stalled and state == "downloading" else None)
-        self._on_progress(build_replica_state(self._desired, state, self._received, reason))
+        if self._received >= self._desired.size:
+            self._on_progress(build_replica_state(self._desired, "verifying", self._received, self._reason))
+            return
+        reason = self._reason or (STALLED if self._is_stalled else None)
+        state = build_replica_state(self._desired, "downloading", self._received, reason)
+        hindrance: Hindrance | None = "failing" if self._reason else "stalled" if self._is_stalled else None
+        self._on_progress(replace(state, hindrance=hindrance))

@@ -258,15 +258,15 @@ class Executor:
             return NotPlaced("failed", "An internal error occurred; the agent's log has details.")
 
     def _report_progress(self, job: Job, replica_state: ReplicaState) -> None:
-        """Report a state of a running job; if its download fails now, others may begin in its slot.
+        """Report a state of a running job; if its download receives nothing now, others may begin in its slot.
 
-        If too many fail at once, the one that began first ends as failed: it is tried again with a later plan.
+        If too many fail at once, those that began first end as failed: they are tried again with a later plan.
         """
-        was_failing = job.is_failing
+        before = job.hindrance
         self.progress.report(job, replica_state)
-        if job.is_failing and not was_failing:
-            if (excess := self._queue.find_excess_failing()) is not None and excess.replica_state is not None:
-                excess.given_up = NotPlaced("failed", excess.replica_state.reason or "")
+        if job.hindrance not in (None, before):
+            for excess in self._queue.list_excess_failing():
+                excess.given_up = NotPlaced("failed", (excess.replica_state and excess.replica_state.reason) or "")
                 self._workers[excess].cancel()
             self._start_ready_jobs()
 

@@ -48,7 +48,7 @@ class Progress:
         """Report that a job failed, or may not begin, with the reason."""
         action = job.action
         if isinstance(action, Remove):
-            is_stuck = failure.state != "queued"
+            is_stuck = failure.state == "blocked"
             state = build_not_removed_state(action.placement, action.target.name, failure.reason, is_stuck=is_stuck)
             self.report(job, state)
         else:

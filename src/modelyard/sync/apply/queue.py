@@ -7,32 +7,33 @@ Actions are independent, with three exceptions:
 - A removal runs after the actions that use its content.
 
 Removals, local copies and the downloads of each size class have separate slots, so none of them waits for another. A
-download whose store fails or sends nothing takes no slot.
+download whose store fails or sends nothing takes no slot, if not too many do so.
 """
 
 import threading
-from bisect import bisect_left, insort
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from modelyard.client.api.download_urls import ExpectedDownload
 from modelyard.comfyui.quoting import quoted
 from modelyard.sync.apply.errors import NotPlaced
-from modelyard.sync.apply.replica_states import ReplicaState
-from modelyard.sync.desired import DesiredModel, get_sort_key
+from modelyard.sync.apply.replica_states import Hindrance, ReplicaState
+from modelyard.sync.desired import get_sort_key
 from modelyard.sync.planning.actions import Action, Fetch, Plan, Remove, Replace, Source
-from modelyard.transfer.limiter import SIZE_CLASSES, Rank
+from modelyard.transfer.limited_transfer import SIZE_CLASSES, get_size_class
 
 # Downloads have one for each size class.
 Lane = Literal["removal", "local"] | int
 
 SMALL_BYTES = SIZE_CLASSES[2]
-# Failing downloads that wait beside those that have a slot; each keeps a few threads and an open file.
-MAX_FAILING = 32
+# Downloads that receive nothing beside those that take a slot; each keeps a few threads and an open file.
+MAX_IDLE = 32
 
 
 @dataclass(eq=False)
@@ -47,16 +48,15 @@ class Job:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @cached_property
-    def rank(self) -> tuple[Rank, str]:
+    def rank(self) -> tuple[float, int, str]:
         """Return the order in which actions of one lane begin."""
         path = str(self.action.target.path)
-        return (Rank(0), path) if isinstance(self.action, Remove) else (get_download_rank(self.action.desired), path)
+        return (0.0, 0, path) if isinstance(self.action, Remove) else get_sort_key(self.action.desired)
 
     @property
-    def is_failing(self) -> bool:
-        """Whether it is a download that receives nothing now: its last state has the reason."""
-        state = self.replica_state
-        return state is not None and state.state == "downloading" and state.reason is not None
+    def hindrance(self) -> Hindrance | None:
+        """Return why a download receives nothing now; None if it does, or if the action is no download."""
+        return None if self.replica_state is None else self.replica_state.hindrance
 
 
 class ActionQueue:
@@ -126,14 +126,15 @@ class ActionQueue:
             return "Queued: other downloads are running."
         return "Queued."
 
-    def find_excess_failing(self) -> Job | None:
-        """Return the failing download that began first, if more of them wait than may; else None."""
-        failing = [job for job in self.running if job.is_failing]
-        return failing[0] if len(failing) > MAX_FAILING else None
+    def list_excess_failing(self) -> list[Job]:
+        """Return the failing downloads above ``MAX_IDLE``, those that began first, without those already given up."""
+        failing = [job for job in self.running if job.hindrance == "failing" and job.given_up is None]
+        return failing[: max(0, len(failing) - MAX_IDLE)]
 
     def _has_free_slot(self, lane: Lane) -> bool:
-        """Return whether another job of a lane may begin; failing downloads take no slot."""
-        return sum(get_lane(job.action) == lane for job in self.running if not job.is_failing) < self._slots[lane]
+        """Return whether another job of a lane may begin; the first ``MAX_IDLE`` idle downloads take no slot."""
+        idle = set(islice((job for job in self.running if job.hindrance is not None), MAX_IDLE))
+        return sum(get_lane(job.action) == lane for job in self.running if job not in idle) < self._slots[lane]
 
     def _can_start(self, job: Job) -> bool:
         """Return whether a job is not blocked, uses no file in use, and waits for no other job."""
@@ -153,15 +154,11 @@ class ActionQueue:
             self._paths_to_make[job.action.target.path] += step
 
 
-def get_download_rank(desired: DesiredModel) -> Rank:
-    """Return the order in which downloads begin: by size class, then most desired first."""
-    return Rank(bisect_left(SIZE_CLASSES, desired.size), get_sort_key(desired))
-
-
 def list_expected_downloads(plan: Plan) -> list[ExpectedDownload]:
     """Return the downloads of a plan in the order in which they begin."""
     # The URLs of a folder's files are requested one page after the other.
-    downloads = sorted((each for each in plan.downloads if not each.is_folder), key=get_download_rank)
+    files = (each for each in plan.downloads if not each.is_folder)
+    downloads = sorted(files, key=lambda each: (get_size_class(each.size), get_sort_key(each)))
     return [ExpectedDownload(each.id, each.version, each.size) for each in downloads]
 
 
@@ -171,7 +168,7 @@ def get_lane(action: Action) -> Lane:
         return "removal"
     if _get_source(action) is not None:
         return "local"
-    return get_download_rank(action.desired).size_class
+    return get_size_class(action.desired.size)
 
 
 def get_action_key(action: Action) -> tuple[object, ...]:

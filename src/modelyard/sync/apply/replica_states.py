@@ -12,6 +12,8 @@ from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.wire.agents.values import ModelState
 
+# Why a download receives nothing now: its last request failed, or its store sends next to nothing.
+Hindrance = Literal["failing", "stalled"]
 ReplicaOrigin = Literal["kept", "found", "fetched", "from trash", "removed"] | CopyMethod
 
 
@@ -32,6 +34,7 @@ class ReplicaState:
     origin: ReplicaOrigin | None = None
     path: Path | None = None
     version: int | None = None
+    hindrance: Hindrance | None = None
     is_stuck: bool = False  # a file that is to be removed, which a person has to make possible
 
     @property

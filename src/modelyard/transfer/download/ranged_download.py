@@ -17,7 +17,7 @@ from modelyard.transfer.errors import BadResponse, TransferFailed, Unreachable
 from modelyard.transfer.http.connection import Connection
 from modelyard.transfer.http.responses import ObjectChanged, check_range, check_whole, get_strong_etag
 from modelyard.transfer.http.shared_connections import open_connection
-from modelyard.transfer.limiter import Slot
+from modelyard.transfer.limited_transfer import Slot
 from modelyard.transfer.options import MAX_CHUNK_SIZE, TransferOptions
 from modelyard.transfer.progress import ByteCounter, OnProgress, Received, Verified, report_progress
 from modelyard.transfer.retry import RetryDeadline, RetryPolicy, get_store_address, is_url_expired, retry_until_done
@@ -209,19 +209,19 @@ class RangedDownload:
 
         If others wait for a slot, ``connection`` is closed after the block; its next request opens it again.
         """
-        queue = self.options.request_queue
-        if queue is None:
+        transfer = self.options.limited_transfer
+        if transfer is None:
             yield None
             return
-        queue.remaining = queue.following + self.size - self._received.done
-        async with queue.acquire_slot() as slot:
+        transfer.remaining = transfer.following + self.size - self._received.done
+        async with transfer.acquire_slot() as slot:
             try:
                 yield slot
-            except TransferFailed:
-                queue.is_failing = True
+            except TransferFailed as failure:
+                if not is_url_expired(failure):
+                    transfer.note_failure()
                 raise
-            queue.is_failing = False
-            if queue.limiter.has_next:
+            if transfer.limiter.has_next:
                 # The next transfer opens its own, and there must never be more connections than slots.
                 connection.close()
 
@@ -239,25 +239,19 @@ class RangedDownload:
             if not self.file.matches_or_records_etag(response.getheader("ETag")):
                 raise ObjectChanged
             self._loop.call_soon_threadsafe(self._open.set)
-            self._copy(connection, response, requested, slot, may_end_early=True)
+            self._copy(connection, response, requested, slot)
 
     def _read_whole(self, connection: Connection, url: str, slot: Slot | None) -> None:
         """Request the whole object and write it to the partial file, also if the slot is preempted. Blocking."""
+        if slot is not None:
+            slot.can_pause = slot.is_preempted = False
         with connection.get(url, {"Accept-Encoding": "identity"}) as response:
             check_whole(response, self.size)
             self.file.matches_or_records_etag(response.getheader("ETag"))
             self._copy(connection, response, (0, self.size), slot)
 
-    def _copy(
-        self,
-        connection: Connection,
-        response: HTTPResponse,
-        span: ByteRange,
-        slot: Slot | None,
-        *,
-        may_end_early: bool = False,
-    ) -> None:
-        """Write the body to the partial file; if it ``may_end_early``, only until ``slot`` is preempted.
+    def _copy(self, connection: Connection, response: HTTPResponse, span: ByteRange, slot: Slot | None) -> None:
+        """Write the body to the partial file; return early, with the body unread, if ``slot`` is preempted.
 
         Raises:
             Unreachable: the body ends before ``span`` does.
@@ -266,16 +260,16 @@ class RangedDownload:
         offset, end = span
         buffer = memoryview(bytearray(min(MAX_CHUNK_SIZE, end - offset)))
         while offset < end:
-            count = connection.read(response, buffer[: end - offset])
+            if slot is not None:
+                slot.is_reading = True
+            count = connection.read(response, buffer[: end - offset], None if slot is None else slot.add_received)
             if count == 0:
                 raise Unreachable(f"The connection was closed {end - offset} bytes early.")
             self.file.write(buffer[:count], offset)
             offset += count
             self._received.set_done(self.file.received_bytes)
-            if slot is not None:
-                slot.received += count
-                if may_end_early and slot.is_preempted and offset < end:
-                    return
+            if slot is not None and slot.is_preempted and offset < end:
+                return
         # A body without a declared length may continue; one with a length has ended.
         if connection.read(response, memoryview(bytearray(1))):
             raise BadResponse("The server sent more bytes than the file should have.")

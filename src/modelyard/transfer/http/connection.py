@@ -123,10 +123,16 @@ class Connection:
             if not complete:
                 self.close()
 
-    def read(self, response: http.client.HTTPResponse, buffer: memoryview) -> int:
+    def read(
+        self,
+        response: http.client.HTTPResponse,
+        buffer: memoryview,
+        on_received: Callable[[int], None] | None = None,
+    ) -> int:
         """Read available body bytes, at most 1 MiB, into ``buffer`` and return their number; 0 at the end of the body.
 
-        Blocks as long as the bandwidth limit requires; raises ``Unreachable`` after ``stop``. For blocks of ``get``.
+        Blocks as long as the bandwidth limit requires, after it has called ``on_received`` with the number; raises
+        ``Unreachable`` after ``stop``. For blocks of ``get``.
         """
         limited = buffer[: self._chunk_size()]
         if response.chunked or response.length is None or response.fp is None:
@@ -137,6 +143,8 @@ class Connection:
             response.length -= count
             if response.length == 0:
                 response.close()
+        if on_received is not None:
+            on_received(count)
         self._limit_bandwidth(count)
         return count
 
