@@ -254,8 +254,12 @@ class Harness:
 
     def create_device(self, user: ApiCaller) -> ApiCaller:
         """Pair a device that acts as ``user``, and return the caller with its ``dk-`` key."""
-        started = self.anonymous.post("/desktop/pair/start").json()
-        confirmed = user.post("/desktop/pair/confirm", user_code=started["user_code"])
+        return ApiCaller(self.client, self.pair(user)["raw_key"])
+
+    def pair(self, user: ApiCaller, *, is_for_agent: bool = False, **confirmation: Any) -> dict[str, Any]:
+        """Pair a device, or the agent of a machine, as ``user``; return the answer with the keys."""
+        started = self.anonymous.post("/desktop/pair/start", is_for_agent=is_for_agent).json()
+        confirmed = user.post("/desktop/pair/confirm", user_code=started["user_code"], **confirmation)
         assert confirmed.status_code == 200, confirmed.text
-        polled = self.anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()
-        return ApiCaller(self.client, polled["raw_key"])
+        polled: dict[str, Any] = self.anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()
+        return polled

@@ -64,7 +64,8 @@ class Credential(Schema):
     )
     access: Access = Field(description="The access that it grants.", examples=["write"])
     key_status: KeyStatus = Field(
-        description="active, expired, revoked, or stopped (the responsible user is no longer an admin).",
+        description="active, expired, revoked, or stopped (the responsible user is no longer an admin or, for a key "
+        "from pairing, no longer a member).",
         examples=["active"],
     )
     created_at: datetime = Field(description="When it was made.", examples=[EXAMPLE_TIME])

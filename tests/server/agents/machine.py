@@ -79,10 +79,7 @@ def add_machine(
 
 def pair_agent(registry: Harness, user: ApiCaller) -> ApiCaller:
     """Pair a machine as a user, and return the caller with its agent's key."""
-    started = registry.anonymous.post("/desktop/pair/start").json()
-    assert user.post("/desktop/pair/confirm", user_code=started["user_code"]).status_code == 200
-    polled = registry.anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()
-    return ApiCaller(registry.client, polled["agent_key"])
+    return ApiCaller(registry.client, registry.pair(user)["agent_key"])
 
 
 def set_last_heartbeat_ago(registry: Harness, team: ApiCaller, seconds: float) -> None:

@@ -76,7 +76,7 @@ def _select_secret_expiry() -> ScalarSelect[datetime]:
 
 
 def _build_credential(key: CredentialRow, has_authorized_creator: bool, previous_until: datetime | None) -> Credential:
-    """Return the API's representation of a key; a key whose creator is no admin any more is ``stopped``."""
+    """Return the API's representation of a key; it is ``stopped`` if its user has lost the role it depends on."""
     status = _get_end_status(key) or ("active" if has_authorized_creator else "stopped")
     return Credential(
         id=key.id,

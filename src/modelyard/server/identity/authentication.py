@@ -107,15 +107,12 @@ _is_live = and_(
     _keys.c.suspended_at.is_(None),
     or_(_keys.c.expires_at.is_(None), _keys.c.expires_at > bindparam("moment")),
 )
-# Keys for programs and machines. Keys that came by pairing follow their user's membership instead.
+# Keys that an admin made for programs and machines. Keys that came by pairing need their user's membership only.
 depends_on_creator: ColumnElement[bool] = not_(_keys.c.is_paired)
-has_authorized_creator: ColumnElement[bool] = or_(
-    not_(depends_on_creator),
-    exists().where(
-        _members.c.team_id == _keys.c.team_id,
-        _members.c.user_id == _keys.c.user_id,
-        _members.c.role.in_(KEY_CREATOR_ROLES),
-    ),
+has_authorized_creator: ColumnElement[bool] = exists().where(
+    _members.c.team_id == _keys.c.team_id,
+    _members.c.user_id == _keys.c.user_id,
+    or_(_keys.c.is_paired, _members.c.role.in_(KEY_CREATOR_ROLES)),
 )
 _is_valid = and_(_is_live, has_authorized_creator)
 
@@ -198,8 +195,8 @@ def authenticate(
     ``parameters`` are bound to the added columns. Notes in memory that a key was used.
 
     Raises:
-        Unauthenticated: the token is malformed, unknown, expired, revoked or suspended, its session has ended, or its
-            creator is no admin now.
+        Unauthenticated: the token is malformed, unknown, expired, revoked or suspended, its session has ended, or
+            its user has lost the role that it depends on.
     """
     verifier = VERIFIERS.get(token[:3])
     if verifier is None:
@@ -241,7 +238,8 @@ def _authenticate_key(
     """Find a key by the hash of its secret, and return it as the caller, with the row that was found.
 
     Raises:
-        Unauthenticated: the key is malformed, unknown, expired, revoked or suspended, or its creator is no admin now.
+        Unauthenticated: the key is malformed, unknown, expired, revoked or suspended, or its user has lost the role
+            that it depends on.
     """
     kind = keys.KIND_OF_PREFIX[token[:3]]
     if not keys.is_well_formed(token, PREFIXES[kind]):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -115,12 +115,12 @@ def revoke_key(session: Session, credential_id: UUID) -> None:
     _revoke(session, or_(CredentialRow.id == credential_id, CredentialRow.paired_with == credential_id))
 
 
-def revoke_device_keys(session: Session, team_id: UUID, user_id: UUID) -> None:
-    """Revoke a user's device keys in a team, and the agent keys paired with them."""
-    devices = select(CredentialRow.id).where(
-        CredentialRow.team_id == team_id, CredentialRow.user_id == user_id, CredentialRow.kind == "device"
+def revoke_paired_keys(session: Session, team_id: UUID, user_id: UUID) -> None:
+    """Revoke the keys of the devices and machines that a user has paired in a team."""
+    _revoke(
+        session,
+        and_(CredentialRow.team_id == team_id, CredentialRow.user_id == user_id, CredentialRow.is_paired),
     )
-    _revoke(session, or_(CredentialRow.id.in_(devices), CredentialRow.paired_with.in_(devices)))
 
 
 def _revoke(session: Session, condition: ColumnElement[bool]) -> None:

@@ -227,7 +227,7 @@ def reload_team_context(session: Session, team: TeamContext, operation: Operatio
         NotAMember: the user left the team or was removed, or the team was deleted.
         RoleTooLow, KeyNotAllowed: see ``check_permission``.
         Unauthenticated: the key was revoked or has expired, or a request's secret was rotated and its grace is over;
-            its creator is no admin any more; or its team was deleted.
+            its user has lost the role that it depends on; or its team was deleted.
     """
     role = None if team.user_id is None else find_role(session, team.team_id, team.user_id)
     if team.user_id is not None and role is None:

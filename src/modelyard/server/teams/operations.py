@@ -251,8 +251,8 @@ def change_role(session: Session, team: TeamContext, user_id: UUID, role: Role, 
 def remove_member(session: Session, team: TeamContext, user_id: UUID, keys: KeysChoice) -> None:
     """Remove a member from the team, or let the caller leave it.
 
-    Their device keys are revoked and their open invitations withdrawn; ``keys`` says whether the keys that they made
-    are handed over or revoked.
+    The keys of what they paired are revoked and their open invitations withdrawn; ``keys`` says whether the keys that
+    they made are handed over or revoked.
 
     Raises:
         RoleTooLow: the caller is below admin and removes another member.
@@ -268,7 +268,7 @@ def remove_member(session: Session, team: TeamContext, user_id: UUID, keys: Keys
     hand_over_or_revoke_keys(session, team, user_id, keys)
     withdraw_invitations_by(session, team, user_id)
     session.execute(delete(MemberRow).where(MemberRow.team_id == team.team_id, MemberRow.user_id == user_id))
-    identity_operations.revoke_device_keys(session, team.team_id, user_id)
+    identity_operations.revoke_paired_keys(session, team.team_id, user_id)
     action = "member.left" if user_id == team.user_id else "member.removed"
     record(session, team.actor, team.team_id, action, user_id, display_name=_get_user_name(session, user_id))
 
