@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.client.api.registry import RegistryApi
-from modelyard.wire.credentials import PairingPoll, PairingRequest
+from modelyard.wire.credentials import PairingPoll
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 from tests.client.server_process import Team
@@ -154,7 +154,7 @@ def pair_machine(signed_in: Command, url: str) -> str:
 
     async def pair() -> str:
         async with RegistryApi(url) as registry:
-            started = await registry.start_pairing(PairingRequest())
+            started = await registry.start_pairing()
             confirmed = await asyncio.to_thread(signed_in, "machine", "add", started.user_code)
             assert confirmed.code == 0, confirmed.err
             answer = await registry.poll_pairing(PairingPoll(device_code=started.device_code))

@@ -9,7 +9,6 @@ import pytest
 from modelyard.client.api.registry import RegistryApi
 from modelyard.transfer.errors import BadResponse, Unreachable
 from modelyard.wire import problems
-from modelyard.wire.credentials import PairingRequest
 from modelyard.wire.models import ModelUpdate
 from modelyard.wire.teams import NewTeam
 from tests.client.scripted_server import Responses
@@ -120,7 +119,7 @@ async def test_update_model_sends_only_set_fields_with_null_for_cleared_ones(res
 async def test_start_pairing_sends_no_authorization_header(responses: Responses, url: str) -> None:
     responses.add(200, {"device_code": "d", "user_code": "u", "verification_uri": "v"})
     async with RegistryApi(url, "sk-x") as registry:
-        await registry.start_pairing(PairingRequest())
+        await registry.start_pairing()
     assert "Authorization" not in responses.requests[0][2]
 
 

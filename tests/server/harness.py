@@ -258,7 +258,7 @@ class Harness:
 
     def pair(self, user: ApiCaller, *, is_for_agent: bool = False, **confirmation: Any) -> dict[str, Any]:
         """Pair a device, or the agent of a machine, as ``user``; return the answer with the keys."""
-        started = self.anonymous.post("/desktop/pair/start", is_for_agent=is_for_agent).json()
+        started = self.anonymous.post(f"/desktop/pair/start?is_for_agent={is_for_agent}").json()
         confirmed = user.post("/desktop/pair/confirm", user_code=started["user_code"], **confirmation)
         assert confirmed.status_code == 200, confirmed.text
         polled: dict[str, Any] = self.anonymous.post("/desktop/pair/poll", device_code=started["device_code"]).json()

@@ -174,12 +174,13 @@ test('rotating a key shows the new secret once, and the old one works for the ch
   expect([await status(old.raw_key), await status(second), await status(third)]).toEqual([401, 401, 200])
 })
 
-test('device keys can be revoked but not rotated', async ({ page, registry, signIn }) => {
-  await pairDevice(registry, registry.owner, 'the render box')
+test('keys from pairing can be revoked but not rotated', async ({ page, registry, signIn }) => {
+  await pairDevice(registry, registry.owner, 'the-render-box')
+  await pairDevice(registry, registry.owner, 'the-render-box', { is_for_agent: true })
   await signIn(registry.owner, '/team/keys')
-  const rows = page.getByRole('row', { name: 'the render box' })
-  await expect(rows).toHaveCount(2)
-  await expect(rows.getByRole('button', { name: /^Revoke/ })).toHaveCount(2)
+  const rows = page.getByRole('row', { name: 'the-render-box' })
+  await expect(rows).toHaveCount(3)
+  await expect(rows.getByRole('button', { name: /^Revoke/ })).toHaveCount(3)
   await expect(rows.getByRole('button', { name: /^Rotate/ })).toHaveCount(0)
 })
 
@@ -196,13 +197,13 @@ test('the key kind filter is kept in the URL', async ({ page, registry, signIn }
   await expect(page.getByRole('row', { name: 'one agent' })).toHaveCount(0)
 })
 
-test('a viewer sees only their own device keys and can revoke them', async ({ page, registry, signIn }) => {
+test('a viewer sees only the keys of what they paired and can revoke them', async ({ page, registry, signIn }) => {
   const viewer = await registry.person('viewer')
-  await pairDevice(registry, viewer, 'my laptop')
+  await pairDevice(registry, viewer, 'my-render-box', { is_for_agent: true })
   await pairDevice(registry, registry.owner, 'the desk of the owner')
   await signIn(viewer, '/team/keys')
-  const row = page.getByRole('row', { name: 'my laptop' })
-  await expect(row).toContainText(/dk-.*Device.*you/)
+  const row = page.getByRole('row', { name: 'my-render-box' })
+  await expect(row).toContainText(/ak-.*Agent.*you/)
   await expect(page.getByRole('button', { name: 'New key' })).toHaveCount(0)
   await expect(page.getByRole('row', { name: 'the desk of the owner' })).toHaveCount(0)
   await expectAccessible(page)
@@ -229,8 +230,14 @@ test('the key list is accessible in light and dark and fits wide and narrow scre
   }
 })
 
-async function pairDevice(registry: Registry, person: Registry['owner'], device_name: string): Promise<void> {
-  const start = await fetch(`${registry.url}/api/v1/desktop/pair/start`, { method: 'POST' })
+async function pairDevice(
+  registry: Registry,
+  person: Registry['owner'],
+  device_name: string,
+  request: { is_for_agent?: boolean } = {},
+): Promise<void> {
+  const query = new URLSearchParams(request.is_for_agent ? { is_for_agent: 'true' } : {})
+  const start = await fetch(`${registry.url}/api/v1/desktop/pair/start?${query}`, { method: 'POST' })
   const { device_code, user_code } = (await start.json()) as { device_code: string; user_code: string }
   await registry.call(person, 'POST', '/desktop/pair/confirm', { user_code, device_name })
   await fetch(`${registry.url}/api/v1/desktop/pair/poll`, {

@@ -45,7 +45,7 @@ test('the pairing link keeps its code through the sign-in, and the machine recei
   const code = new URL(link).searchParams.get('code') ?? 'none'
   await expect(page.getByLabel(/^Code/)).toHaveValue(code)
   await expect(page.getByRole('main')).toContainText('The machine can then download the models of')
-  await page.getByLabel('Name').fill('the one under the desk')
+  await page.getByLabel('Name').fill('under-the-desk')
   await page.getByRole('button', { name: 'Pair machine' }).click()
   await expect(page.getByText('The machine is paired')).toBeVisible()
   expect(await machine.exitCode).toBe(0)
@@ -53,7 +53,7 @@ test('the pairing link keeps its code through the sign-in, and the machine recei
   expect(kept).toContain('ak-')
   expect(kept).not.toContain('dk-')
   const keys = await registry.call<{ credentials: { display_name: string }[] }>(registry.owner, 'GET', '/credentials')
-  expect(keys.credentials.map((key) => key.display_name)).toContain('the one under the desk')
+  expect(keys.credentials.map((key) => key.display_name)).toContain('under-the-desk')
 })
 
 test('a viewer pairs a machine from the machine list with a code typed in lower case and with spaces', async ({

@@ -65,7 +65,7 @@ test('a removed member is told at their next navigation', async ({ page, browser
   const row = page.getByRole('row', { name: member.email })
   await row.getByRole('button', { name: `Remove ${display_name}` }).click()
   const question = page.getByRole('dialog', { name: 'Remove from the team?' })
-  await expect(question).toContainText('device keys end too')
+  await expect(question).toContainText('machines that they paired end too')
   await expectAccessible(page)
   await question.getByRole('button', { name: 'Remove' }).click()
   await expect(row).toHaveCount(0)

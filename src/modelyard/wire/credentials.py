@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+from pydantic import ConfigDict, Field, StrictInt, StringConstraints
 
 from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, Name, PageMeta, Schema
 
@@ -71,9 +71,14 @@ class Credential(Schema):
     created_at: datetime = Field(description="When it was made.", examples=[EXAMPLE_TIME])
     last_used_at: datetime | None = Field(description="When it was last used, to the minute.", examples=[EXAMPLE_TIME])
     expires_at: datetime | None = Field(description="When it ends; null for never.", examples=[None])
+    is_paired: bool = Field(
+        default=False,
+        description="Whether it came by pairing: such a key cannot be rotated, and ends with its user's membership.",
+        examples=[False],
+    )
     paired_with: UUID | None = Field(
         default=None,
-        description="The device key that was created with this agent key; null for a key from `/credentials`.",
+        description="The device key that was created with this agent key; null for an agent key of its own.",
         examples=[None],
     )
     previous_key_until: datetime | None = Field(
@@ -88,17 +93,6 @@ class CredentialList(Schema):
 
     credentials: list[Credential] = Field(description="The keys, newest first.", examples=[[]])
     page_meta: PageMeta = Field(description="Where this page stands.", examples=[EXAMPLE_PAGE])
-
-
-class PairingRequest(Schema):
-    """What a device asks for when it starts a pairing."""
-
-    is_for_agent: StrictBool = Field(
-        default=False,
-        description="Only the key of a machine's agent is made, and no device key; `device_name` of the confirmation "
-        "is then the machine's name.",
-        examples=[True],
-    )
 
 
 class PairingStarted(Schema):

@@ -242,7 +242,7 @@ ROWS = [
     ),
     Row("GET /credentials", 200, "1 y y y y  3 3  3 3 3  3  y 3  1 1 3 1"),
     Row("POST /credentials", 201, "1 3 3 y y  3 3  3 3 3  3  y 3  1 1 3 1", body="credential"),
-    # Below admin one sees one's own device keys only: every other key does not exist.
+    # Below admin one sees the keys of what one paired only: every other key does not exist.
     Row(
         "DELETE /credentials/{credential_id}",
         204,

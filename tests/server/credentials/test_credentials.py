@@ -37,7 +37,7 @@ def test_list_credentials_returns_fields_of_source_api(registry: Harness) -> Non
     row = registry.owner.get("/credentials").json()["credentials"][0]
     assert set(row) == {
         *("id", "kind", "display_name", "key_prefix", "user_id", "access", "key_status"),
-        *("created_at", "last_used_at", "expires_at", "paired_with", "previous_key_until"),
+        *("created_at", "last_used_at", "expires_at", "is_paired", "paired_with", "previous_key_until"),
     }
     assert (row["kind"], row["access"], row["key_status"]) == ("integration", "read", "active")
     assert row["user_id"] == registry.owner.user_id
@@ -120,7 +120,8 @@ def test_list_and_revoke_credentials_below_admin_covers_own_devices_only(registr
         registry.create_device(other),
         registry.create_key("integration"),
     )
-    assert [row["id"] for row in one.get("/credentials").json()["credentials"]] == [_id_of(registry, own)]
+    agent, device = one.get("/credentials").json()["credentials"]
+    assert (agent["paired_with"], device["id"]) == (device["id"], _id_of(registry, own))
     refused = [
         one.delete(f"/credentials/{key_id}") for key_id in (_id_of(registry, foreign), _id_of(registry, integration))
     ]

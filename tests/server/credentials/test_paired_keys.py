@@ -18,8 +18,13 @@ def pair_machine(registry: Harness, user: ApiCaller, *, is_for_agent: bool) -> A
 
 
 def beat(machine: ApiCaller) -> int:
-    """Send a heartbeat; return the status of the answer."""
-    return machine.post("/agent/heartbeat", agent_id="render-03").status_code
+    """Send a heartbeat under a name of the machine's own; return the status of the answer."""
+    return machine.post("/agent/heartbeat", agent_id=get_name(machine)).status_code
+
+
+def get_name(machine: ApiCaller) -> str:
+    """The name of a machine."""
+    return f"render-{str(machine.token)[3:11]}"
 
 
 def list_states(team: ApiCaller) -> list[str]:
@@ -40,7 +45,7 @@ def test_machine_of_a_user_who_leaves_the_team_is_refused(
 
     assert left.status_code == 204, left.text
     assert beat(machine) == 401
-    assert machine.get("/agent/manifest", agent_id="render-03").status_code == 401
+    assert machine.get("/agent/manifest", agent_id=get_name(machine)).status_code == 401
     assert set(list_states(team)) == {"revoked"}
 
 
@@ -65,3 +70,34 @@ def test_paired_key_of_no_member_that_was_not_revoked_is_refused_and_listed_as_s
         )
     assert beat(machine) == 401
     assert list_states(team) == ["stopped"]
+
+
+@pytest.mark.parametrize("role", ["viewer", "member"])
+@pytest.mark.parametrize("is_for_agent", [False, True], ids=["device", "agent"])
+def test_user_below_admin_lists_and_revokes_the_key_of_the_machine_that_they_paired(
+    shared_registry: Harness, team: ApiCaller, role: str, is_for_agent: bool
+) -> None:
+    user = shared_registry.create_member(role, team)
+    pair_machine(shared_registry, shared_registry.create_member(role, team), is_for_agent=is_for_agent)
+    machine = pair_machine(shared_registry, user, is_for_agent=is_for_agent)
+
+    keys = user.get("/credentials", kind="agent").json()["credentials"]
+
+    assert [(key["key_prefix"], key["user_id"]) for key in keys] == [(str(machine.token)[:11], user.user_id)]
+    assert user.delete(f"/credentials/{keys[0]['id']}").status_code == 204
+    assert beat(machine) == 401
+
+
+def test_user_below_admin_does_not_see_or_revoke_keys_that_they_did_not_pair(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    user = shared_registry.create_member("admin", team)
+    made = user.post("/credentials", kind="agent", display_name="farm").json()
+    query = f"?keys_to={team.user_id}"
+    assert team.call("PUT", f"/members/{user.user_id}{query}", json={"member_role": "member"}).status_code == 200
+    others = pair_machine(shared_registry, team, is_for_agent=True)
+    [paired, _] = team.get("/credentials").json()["credentials"]
+
+    assert user.get("/credentials").json()["credentials"] == []
+    assert [user.delete(f"/credentials/{key_id}").status_code for key_id in (paired["id"], made["id"])] == [404, 404]
+    assert beat(others) == 200

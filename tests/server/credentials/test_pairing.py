@@ -69,12 +69,13 @@ def test_poll_confirmed_pairing_returns_both_keys_once(registry: Harness) -> Non
     assert keys.is_well_formed(approved.json()["raw_key"], "dk-")
     assert keys.is_well_formed(approved.json()["agent_key"], "ak-")
     assert _poll(registry, started).status_code == 404
-    row = user.get("/credentials").json()["credentials"][0]
-    assert (row["display_name"], row["kind"], row["user_id"]) == ("render-03", "device", user.user_id)
+    rows = user.get("/credentials").json()["credentials"]
+    assert [row["kind"] for row in rows] == ["agent", "device"]
+    assert {(row["display_name"], row["user_id"]) for row in rows} == {("render-03", user.user_id)}
 
 
 def _start_for_agent(registry: Harness) -> dict[str, Any]:
-    started: dict[str, Any] = registry.anonymous.post("/desktop/pair/start", is_for_agent=True).json()
+    started: dict[str, Any] = registry.anonymous.post("/desktop/pair/start?is_for_agent=true").json()
     return started
 
 
@@ -102,6 +103,27 @@ def test_confirm_pairing_of_agent_with_a_name_that_no_machine_can_have_returns_4
     refused = _confirm(registry.owner, started["user_code"], device_name="GPU box 1")
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "device_name")
     assert _confirm(registry.owner, started["user_code"], device_name="gpu-box-1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("media_type", "content"),
+    [
+        ("application/json", b""),
+        ("application/json", b"null"),
+        ("application/json", b"[]"),
+        ("application/json", b'{"is_for_agent": null, "device_name": "x"}'),
+        ("application/x-www-form-urlencoded", b"a=b"),
+        ("text/plain", b"hello"),
+    ],
+)
+def test_start_pairing_with_any_body_returns_codes_of_a_device(
+    registry: Harness, media_type: str, content: bytes
+) -> None:
+    answer = registry.client.post("/api/v1/desktop/pair/start", content=content, headers={"Content-Type": media_type})
+    assert answer.status_code == 200, answer.text
+    started = answer.json()
+    _confirm(registry.owner, started["user_code"])
+    assert {"raw_key", "agent_key"} <= _poll(registry, started).json().keys()
 
 
 def test_confirm_pairing_creates_no_key_before_poll(registry: Harness) -> None:

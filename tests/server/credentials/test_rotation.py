@@ -121,9 +121,12 @@ def test_rotate_revoked_or_paired_key_returns_409(registry: Harness) -> None:
     revoked, device = registry.create_key("integration"), registry.create_device(registry.owner)
     revoked_id = get_key_id(registry, revoked)
     registry.owner.delete(f"/credentials/{revoked_id}")
-    paired = registry.owner.get("/credentials", kind="agent").json()["credentials"][0]
+    machine = ApiCaller(registry.client, registry.pair(registry.owner, is_for_agent=True)["agent_key"])
+    alone, paired = registry.owner.get("/credentials", kind="agent").json()["credentials"][:2]
+    assert (alone["id"], alone["paired_with"]) == (get_key_id(registry, machine), None)
     assert paired["paired_with"] == get_key_id(registry, device)
-    for key_id in (revoked_id, get_key_id(registry, device), paired["id"]):
+    assert (alone["is_paired"], paired["is_paired"]) == (True, True)
+    for key_id in (revoked_id, get_key_id(registry, device), paired["id"], alone["id"]):
         refused = registry.owner.post(f"/credentials/{key_id}/rotate")
         assert refused.status_code == 409
         assert refused.json()["error_code"] == "key_not_rotatable"

@@ -70,7 +70,7 @@ def list_keys(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Expired and revoked keys too.")] = False,
 ) -> None:
-    """List the team's keys, or only those of your own devices if you are not an admin."""
+    """List the team's keys, or only those of the devices and machines that you paired if you are not an admin."""
     from modelyard.client.resolve_people import list_all_credentials
 
     terminal = terminal_of(context)

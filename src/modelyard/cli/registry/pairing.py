@@ -18,9 +18,7 @@ async def request_paired_keys(terminal: Terminal, registry: RegistryApi, *, is_f
     Raises:
         PairingNotFound: the code expired before it was confirmed.
     """
-    from modelyard.wire.credentials import PairingRequest
-
-    started = await registry.start_pairing(PairingRequest(is_for_agent=is_for_agent))
+    started = await registry.start_pairing(is_for_agent=is_for_agent)
     # As a warning, so that --quiet shows it too: the code must be entered somewhere.
     terminal.output.warn(f"Code: {started.user_code}")
     terminal.output.warn(

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record
@@ -53,16 +53,23 @@ def create_credential(session: Session, team: TeamContext, new: NewCredential) -
 
 
 def list_credentials(session: Session, team: TeamContext, page: Page, kind: Kind | None) -> CredentialList:
-    """Return the team's keys, newest first, also ended ones; callers below admin see their own device keys only."""
-    query = select(CredentialRow, has_authorized_creator, _select_secret_expiry()).where(
-        CredentialRow.team_id == team.team_id
-    )
+    """Return the team's keys, newest first, also ended ones; callers below admin see their own only."""
+    query = select(CredentialRow, has_authorized_creator, _select_secret_expiry()).where(_is_visible(team))
     if kind is not None:
         query = query.where(CredentialRow.kind == kind)
-    if not team.is_at_least(Role.ADMIN):
-        query = query.where(CredentialRow.kind == "device", CredentialRow.user_id == team.user_id)
     rows, meta = list_page(session, query, page, Order((CredentialRow.id,), is_descending=True))
     return CredentialList(credentials=[_build_credential(*row[:3]) for row in rows], page_meta=meta)
+
+
+def _is_visible(team: TeamContext) -> ColumnElement[bool]:
+    """Build the SQL condition for the keys that the caller may list and revoke.
+
+    Admins may list and revoke all keys of the team, other users those of the devices and machines that they paired.
+    """
+    is_of_team = CredentialRow.team_id == team.team_id
+    if team.is_at_least(Role.ADMIN):
+        return is_of_team
+    return and_(is_of_team, CredentialRow.is_paired, CredentialRow.user_id == team.user_id)
 
 
 def _select_secret_expiry() -> ScalarSelect[datetime]:
@@ -89,6 +96,7 @@ def _build_credential(key: CredentialRow, has_authorized_creator: bool, previous
         created_at=key.created_at,
         last_used_at=key.last_used_at,
         expires_at=key.expires_at,
+        is_paired=key.is_paired,
         paired_with=key.paired_with,
         previous_key_until=previous_until if status == "active" else None,
     )
@@ -148,39 +156,25 @@ def _get_key(session: Session, team: TeamContext, credential_id: UUID) -> Creden
     """Return the team's key with this id.
 
     Raises:
-        CredentialNotFound: there is none.
+        CredentialNotFound: there is none, or the caller may not see it.
     """
-    key = session.scalar(
-        select(CredentialRow).where(CredentialRow.id == credential_id, CredentialRow.team_id == team.team_id)
-    )
+    key = session.scalar(select(CredentialRow).where(CredentialRow.id == credential_id, _is_visible(team)))
     if key is None:
-        raise _build_not_found_problem()
+        raise problems.CredentialNotFound("There is no such credential.")
     return key
-
-
-def _build_not_found_problem() -> problems.CredentialNotFound:
-    """Build the problem for a key that does not exist or that the caller may not see; both look the same."""
-    return problems.CredentialNotFound("There is no such credential.")
 
 
 def revoke_credential(session: Session, team: TeamContext, credential_id: UUID) -> None:
     """Revoke a key and the agent's key that was paired with it. Idempotent; the first revocation is recorded.
 
     Raises:
-        CredentialNotFound: the team has no such key, or the caller is below admin and it is not their own device key.
+        CredentialNotFound: the team has no such key, or the caller is below admin and did not pair its machine.
     """
     key = _get_key(session, team, credential_id)
-    if not _is_allowed_to_revoke(team, key):
-        raise _build_not_found_problem()
     if key.revoked_at is None:
         revoke_key(session, key.id)
         facts = {"kind": key.kind, "display_name": key.display_name, "key_prefix": key.key_prefix}
         record(session, team.actor, team.team_id, "credential.revoked", key.id, **facts)
-
-
-def _is_allowed_to_revoke(team: TeamContext, key: CredentialRow) -> bool:
-    """Return whether the caller may revoke a key: admins every one, other users their own device keys."""
-    return team.is_at_least(Role.ADMIN) or (key.kind == "device" and key.user_id == team.user_id)
 
 
 def revoke_own_device(session: Session, caller: Caller) -> None:

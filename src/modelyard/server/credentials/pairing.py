@@ -34,7 +34,6 @@ from modelyard.wire.credentials import (
     Access,
     PairingConfirmation,
     PairingPoll,
-    PairingRequest,
     PairingStarted,
     PairingState,
 )
@@ -52,7 +51,7 @@ CODE_LENGTH = 8
 _ACCESS: dict[PairedKind, Access] = {"device": "write", "agent": "read"}
 
 
-def start_pairing(session: Session, address: str, public_url: str, request: PairingRequest) -> PairingStarted:
+def start_pairing(session: Session, address: str, public_url: str, *, is_for_agent: bool) -> PairingStarted:
     """Start a pairing. If the address has 50 open ones, its oldest unconfirmed one is deleted.
 
     Expired pairings of all addresses are deleted first.
@@ -75,7 +74,7 @@ def start_pairing(session: Session, address: str, public_url: str, request: Pair
             device_code_hash=token.digest,
             user_code=code,
             address=address,
-            is_for_agent=request.is_for_agent,
+            is_for_agent=is_for_agent,
             expires_at=now() + PAIRING_LIFETIME,
         )
     )

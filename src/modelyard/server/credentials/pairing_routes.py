@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from fastapi import Query
+
 from modelyard.server.credentials import pairing
 from modelyard.server.database.session import Db
 from modelyard.server.http.api_route import ApiRouter
@@ -12,23 +14,33 @@ from modelyard.server.identity.state import IdentityState
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingRequest, PairingStarted, PairingState
+from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingStarted, PairingState
 from modelyard.wire.schemas import Done
 
 router = ApiRouter("pairing")
+
+# In the query, since clients of the source API may send any body.
+IsForAgent = Annotated[
+    bool,
+    Query(
+        description="Make only the key of a machine's agent, and no device key; `device_name` of the confirmation is "
+        "then the machine's name.",
+        examples=[True],
+    ),
+]
 
 
 @router.post(
     "/desktop/pair/start",
     operation_id="start_pairing",
-    responses=answers(problems.TooManyAttempts, problems.HostNotAllowed),
+    responses=answers(problems.TooManyAttempts, problems.HostNotAllowed, problems.InvalidRequest),
 )
 def start_pairing(
-    address: ClientAddress, public_url: PublicUrl, database: Db, body: PairingRequest | None = None
+    address: ClientAddress, public_url: PublicUrl, database: Db, is_for_agent: IsForAgent = False
 ) -> PairingStarted:
-    """Start pairing a device, or the agent of a machine."""
+    """Start pairing a device, or the agent of a machine; a body is not read."""
     with database.writing() as session:
-        return pairing.start_pairing(session, address, public_url, body or PairingRequest())
+        return pairing.start_pairing(session, address, public_url, is_for_agent=is_for_agent)
 
 
 @router.post(

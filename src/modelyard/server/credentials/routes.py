@@ -55,7 +55,7 @@ def list_credentials(
     database: Db,
     kind: Annotated[Kind | None, Query(description="Only this kind.", examples=["integration"])] = None,
 ) -> CredentialList:
-    """List the team's keys, newest first; below admin, your own device keys."""
+    """List the team's keys, newest first; below admin, those of what you paired."""
     with database.reading() as session:
         return operations.list_credentials(session, team, page, kind)
 

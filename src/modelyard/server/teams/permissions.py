@@ -36,7 +36,7 @@ class Operation(StrEnum):
     AGENT_HEARTBEAT = auto()
     AGENT_REQUEST = auto()  # list models, and assign some to the own machine: if the team lets machines do so
     CREDENTIALS_CREATE = auto()
-    CREDENTIALS_LIST = auto()  # below admin: one's own device keys
+    CREDENTIALS_LIST = auto()  # below admin: those of what one paired
     CREDENTIALS_REVOKE = auto()  # likewise
     CREDENTIALS_ROTATE = auto()
     PAIR = auto()

@@ -38,7 +38,7 @@ export function KeyTable({ keys }: { keys: Credential[] }) {
       cell: (key) =>
         isUsable(key) && (
           <Group gap={4} wrap="nowrap" justify="flex-end">
-            {may('credentials_rotate') && isRotatable(key) && (
+            {may('credentials_rotate') && !key.is_paired && (
               <KeyButton verb="Rotate" of={key} onClick={() => setRotating(key)} />
             )}
             <KeyButton verb="Revoke" of={key} onClick={() => setRevoking(key)} />
@@ -66,11 +66,6 @@ function Name({ of: key }: { of: Credential }) {
       <Code>{key.key_prefix}…</Code>
     </>
   )
-}
-
-/** Keys of paired devices are renewed by pairing again. */
-function isRotatable(key: Credential): boolean {
-  return key.kind !== 'device' && !key.paired_with
 }
 
 function State({ of: key }: { of: Credential }) {

@@ -27,7 +27,7 @@ export function Keys() {
   const isAdmin = may('credentials_create')
   return (
     <>
-      <Heading title={isAdmin ? 'Keys' : 'Your device keys'}>
+      <Heading title={isAdmin ? 'Keys' : 'Your keys'}>
         {isAdmin && (
           <Button leftSection={<IconPlus size={18} aria-hidden />} onClick={open}>
             New key
@@ -88,7 +88,7 @@ function NoKeys() {
     <Empty title="No keys">
       {may('credentials_create')
         ? 'Programs use integration keys, and machines use agent keys. Devices get their keys when they are paired.'
-        : 'A device that you pair (modelyard login --device) gets its own key, which is listed here.'}
+        : 'A machine that you pair (modelyard agent pair, modelyard login --device) gets its own key, which is listed here.'}
     </Empty>
   )
 }

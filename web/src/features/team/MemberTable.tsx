@@ -152,9 +152,9 @@ function RemoveDialog({ member, ask, onClose }: RemovalProps) {
       onConfirm={() => member && remove.mutate({ one: member })}
       onClose={onClose}
     >
-      <bdi>{member?.display_name}</bdi> loses all access within {REVOCATION_DELAY}. Their device keys end too, and with
-      them the keys of the machines that they paired. Open invitations that they made are withdrawn. Models that they
-      registered stay. To come back they need a new invitation.
+      <bdi>{member?.display_name}</bdi> loses all access within {REVOCATION_DELAY}. The keys of the devices and machines
+      that they paired end too. Open invitations that they made are withdrawn. Models that they registered stay. To come
+      back they need a new invitation.
     </Confirm>
   )
 }

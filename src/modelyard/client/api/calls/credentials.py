@@ -15,11 +15,14 @@ _START = Paging()
 class CredentialCalls(ChannelCalls):
     """The methods of ``RegistryApi`` about keys and pairing; they raise the same."""
 
-    async def start_pairing(self, request: credentials.PairingRequest) -> credentials.PairingStarted:
-        """Start to pair this machine: return a code for a person to confirm, and a device code to poll with."""
-        return await self._channel.request(
-            credentials.PairingStarted, Call("POST", "/desktop/pair/start", request, anonymous=True)
-        )
+    async def start_pairing(self, *, is_for_agent: bool = False) -> credentials.PairingStarted:
+        """Start to pair this machine: return a code for a person to confirm, and a device code to poll with.
+
+        With ``is_for_agent`` it gets only the key of its agent, except from registries of older releases.
+        """
+        query = {"is_for_agent": "true"} if is_for_agent else {}
+        call = Call("POST", "/desktop/pair/start", query=query, anonymous=True)
+        return await self._channel.request(credentials.PairingStarted, call)
 
     async def poll_pairing(self, poll: credentials.PairingPoll) -> credentials.PairingState:
         """Return whether the pairing is confirmed, with this machine's keys if it is.
