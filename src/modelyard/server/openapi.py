@@ -22,7 +22,7 @@ SCHEMA_REF = "#/components/schemas/"
 # One tag per resource, in the order of the API documentation.
 TAGS = {
     "accounts": "Sign-in, sessions, passwords and the current user.",
-    "credentials": "Keys for programs, machines and paired devices.",
+    "credentials": "Keys for programs and machines, also those that came by pairing.",
     "pairing": "Pairing a device with a user by a short code.",
     "teams": "Teams and their settings.",
     "members": "Members of a team and their roles.",

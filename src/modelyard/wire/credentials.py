@@ -59,7 +59,7 @@ class Credential(Schema):
     key_prefix: str = Field(description="Its first 11 characters.", examples=["sk-J3kPq0aZ"])
     user_id: UUID | None = Field(
         description="The user responsible for the key: its creator, the admin who took it over or rotated it last, "
-        "or the user on whose behalf a device acts.",
+        "or the user who paired the device or machine.",
         examples=[EXAMPLE_ID],
     )
     access: Access = Field(description="The access that it grants.", examples=["write"])
@@ -122,20 +122,24 @@ class PairingPoll(Schema):
 
 
 class PairingState(Schema):
-    """The state of a pairing; both keys are returned with the first `approved`, and again to polls with `repeat`."""
+    """The state of a pairing; its keys are returned with the first `approved`, and again to polls with `repeat`."""
 
     # A pending pairing has no keys, not even null.
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     status: Literal["pending", "approved"] = Field(description="pending or approved.", examples=["approved"])
-    raw_key: str | None = Field(default=None, description="The device key (`dk-`).", examples=["dk-J3k…"])
+    raw_key: str | None = Field(
+        default=None, description="The device key (`dk-`); absent if the pairing is for an agent.", examples=["dk-J3k…"]
+    )
     agent_key: str | None = Field(
         default=None,
         description="The machine's key (`ak-`).",
         examples=["ak-9Qd…"],
     )
     device_name: str | None = Field(
-        default=None, description="The name that the user gave at the confirmation.", examples=["render-03"]
+        default=None,
+        description="The name that the user gave at the confirmation, or `Device` and half of the code.",
+        examples=["render-03"],
     )
 
 
@@ -143,11 +147,12 @@ class PairingConfirmation(Schema):
     """A user's confirmation of a pairing."""
 
     user_code: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=32)] = Field(
-        description="The code on the device's screen; case and dashes do not matter.", examples=["AB7K-PNQ3"]
+        description="The code on the machine's screen; case and dashes do not matter.", examples=["AB7K-PNQ3"]
     )
     device_name: Name | None = Field(
         default=None,
         description="A name for the device. If its pairing is for an agent, the name of the machine: letters, digits "
-        "and `._-` only.",
+        "and `._-` only, and not that of another person's machine. Until the keys were fetched, another confirmation "
+        "changes it.",
         examples=["render-03"],
     )

@@ -72,6 +72,17 @@ def test_paired_key_of_no_member_that_was_not_revoked_is_refused_and_listed_as_s
     assert list_states(team) == ["stopped"]
 
 
+@pytest.mark.parametrize(
+    ("is_for_agent", "kind", "field"), [(False, "device", "raw_key"), (True, "agent", "agent_key")]
+)
+def test_event_of_a_pairing_has_the_kind_and_the_prefix_of_the_key(
+    shared_registry: Harness, team: ApiCaller, is_for_agent: bool, kind: str, field: str
+) -> None:
+    paired = shared_registry.pair(team, is_for_agent=is_for_agent, device_name="render-03")
+    [event] = team.get("/audit-events", action="device.paired").json()["audit_event_list"]
+    assert event["facts"] == {"kind": kind, "device_name": "render-03", "key_prefix": paired[field][:11]}
+
+
 @pytest.mark.parametrize("role", ["viewer", "member"])
 @pytest.mark.parametrize("is_for_agent", [False, True], ids=["device", "agent"])
 def test_user_below_admin_lists_and_revokes_the_key_of_the_machine_that_they_paired(

@@ -230,7 +230,12 @@ export const DESCRIBERS: Record<string, Describer> = {
     detail: `: ${formatBytes(Number(facts.stored_bytes))} of ${formatBytes(Number(facts.quota_bytes))}`,
   }),
   'device.confirmed': (facts) => ({ verb: 'confirmed the code of', object: text(facts, 'device_name') }),
-  'device.paired': (facts) => ({ verb: 'paired', object: text(facts, 'device_name') }),
+  'device.paired': (facts) => ({
+    verb: facts.kind === 'agent' ? 'paired the machine' : 'paired the device',
+    object: text(facts, 'device_name'),
+    // Events of earlier releases do not have it.
+    detail: facts.key_prefix ? `: key ${text(facts, 'key_prefix')}…` : '',
+  }),
   'credential.created': (facts) => ({
     verb: `created the ${text(facts, 'kind')} key`,
     object: text(facts, 'display_name'),

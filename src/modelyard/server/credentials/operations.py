@@ -119,7 +119,7 @@ def rotate_credential(
     Raises:
         RoleTooLow: the caller is no admin any more.
         CredentialNotFound: the team has no such key.
-        KeyNotRotatable: the key was revoked, has expired, or came with a paired device.
+        KeyNotRotatable: the key was revoked, has expired, or came by pairing.
     """
     if team.user_id is None or find_role(session, team.team_id, team.user_id) not in KEY_CREATOR_ROLES:
         raise build_role_too_low_problem(Role.ADMIN)
@@ -143,13 +143,13 @@ def _check_rotatable(key: CredentialRow) -> None:
     """Check that a key can be rotated.
 
     Raises:
-        KeyNotRotatable: it was revoked, has expired, or came with a paired device.
+        KeyNotRotatable: it was revoked, has expired, or came by pairing.
     """
     ended = _get_end_status(key)
     if ended is not None:
         raise problems.KeyNotRotatable(f"This key is {ended}. Create a new one.")
     if key.is_paired:
-        raise problems.KeyNotRotatable("This key came with a paired device. Pair the device again to renew it.")
+        raise problems.KeyNotRotatable("This key came by pairing. Pair the machine again to renew it.")
 
 
 def _get_key(session: Session, team: TeamContext, credential_id: UUID) -> CredentialRow:

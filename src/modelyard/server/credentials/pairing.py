@@ -1,14 +1,13 @@
-"""Pairing of a device: it shows a code, a user enters the code, and the device receives its keys.
+"""Pairing of a device or machine: it shows a code, a user enters the code, and it receives its keys.
 
 start    device  → device_code (its secret), user_code (on its screen)
-confirm  user    → the pairing gets a team and a user
+confirm  user    → the pairing gets a team, a user and a name, see ``confirmation``
 poll     device  → pending … approved with a dk- and an ak- key, once; with repeat the same two for five minutes
 
 A pairing that an agent starts gets an ak- key only.
 """
 
 import math
-import re
 import secrets
 from datetime import timedelta
 from typing import Literal
@@ -24,15 +23,12 @@ from modelyard.server.database.session import Database
 from modelyard.server.identity import keys
 from modelyard.server.identity.authentication import format_full_name
 from modelyard.server.identity.operations import KeyRequest, issue_key
-from modelyard.server.identity.state import Identity
 from modelyard.server.identity.tables import CredentialRow, UserRow
-from modelyard.server.teams.context import TeamContext, find_role
+from modelyard.server.teams.context import find_role
 from modelyard.wire import problems
-from modelyard.wire.agents.values import AGENT_ID_PATTERN
 from modelyard.wire.credentials import (
     PREFIXES,
     Access,
-    PairingConfirmation,
     PairingPoll,
     PairingStarted,
     PairingState,
@@ -119,72 +115,7 @@ def _check_limit(session: Session, limit: int, *conditions: ColumnElement[bool])
     first_end = session.scalar(select(func.min(PairingRow.expires_at)).where(*conditions))
     wait = 1 if first_end is None else max(1, math.ceil((first_end - now()).total_seconds()))
     raise problems.TooManyAttempts(
-        f"Too many devices are waiting to be paired. Try again in {wait} seconds.", retry_after=wait
-    )
-
-
-def confirm_pairing(
-    database: Database, identity: Identity, team: TeamContext, confirmation: PairingConfirmation, address: str
-) -> None:
-    """Confirm the pairing with this code, so that the device acts as the caller in the team. Idempotent for the caller.
-
-    Raises:
-        PairingNotFound: the code is unknown or expired, or another user has confirmed it.
-        TooManyAttempts: the caller or the address entered too many wrong codes.
-    """
-    account = f"pairing by {team.user_id}"
-    with identity.attempts.limit(database, account, address, problems.PairingNotFound):
-        _confirm_code(database, team, confirmation)
-
-
-def _confirm_code(database: Database, team: TeamContext, confirmation: PairingConfirmation) -> None:
-    """Set the team and user of the pairing with this code; codes may contain lower case, dashes and spaces.
-
-    Raises:
-        PairingNotFound: see ``confirm_pairing``.
-    """
-    code = confirmation.user_code.upper().replace("-", "").replace(" ", "")
-    with database.writing(team.team_id) as session:
-        pairing = _find_by_user_code(session, code)
-        if pairing is None or pairing.user_id not in (None, team.user_id):
-            raise build_pairing_not_found_problem()
-        _check_name(pairing, confirmation.device_name)
-        if pairing.user_id is None:
-            pairing.team_id = team.team_id
-            pairing.user_id = team.user_id
-            pairing.device_name = confirmation.device_name or f"Device {code[:4]}"
-            record(
-                session,
-                team.actor,
-                team.team_id,
-                "device.confirmed",
-                pairing.id,
-                device_name=pairing.device_name,
-                address=pairing.address,
-            )
-
-
-def _check_name(pairing: PairingRow, name: str | None) -> None:
-    """Check that the name for an agent can be that of a machine.
-
-    Raises:
-        InvalidRequest: it has characters that names of machines cannot have.
-    """
-    if pairing.is_for_agent and name is not None and not re.fullmatch(AGENT_ID_PATTERN, name):
-        message = "The name of a machine has 1 to 64 letters, digits, dots, hyphens and underscores"
-        raise problems.InvalidRequest.for_field("device_name", message)
-
-
-def _find_by_user_code(session: Session, code: str) -> PairingRow | None:
-    """Return the pairing with this code that has not expired, locked for this transaction; None if there is none.
-
-    The code is in upper case, without separators.
-    """
-    if len(code) != CODE_LENGTH or not set(code) <= set(ALPHABET):
-        return None
-    # Locked: writes of different teams run in parallel, and two users may enter the same code.
-    return session.scalar(
-        select(PairingRow).where(PairingRow.user_code == code, PairingRow.expires_at > now()).with_for_update()
+        f"Too many machines are waiting to be paired. Try again in {wait} seconds.", retry_after=wait
     )
 
 
@@ -233,7 +164,7 @@ def _get_by_device_code(session: Session, device_code: str) -> PairingRow:
 
 def build_pairing_not_found_problem() -> problems.PairingNotFound:
     """Build the problem for a code that is unknown, expired or of another user; all look the same."""
-    return problems.PairingNotFound("This code is unknown, used or too old. Start again on the device.")
+    return problems.PairingNotFound("This code is unknown, used or too old. Start again on the machine.")
 
 
 def _get_keys(session: Session, pairing: PairingRow, device_code: str) -> PairingState | None:
@@ -249,9 +180,10 @@ def _get_keys(session: Session, pairing: PairingRow, device_code: str) -> Pairin
         pairing.key_seed = secrets.token_urlsafe(32)
         pairing.expires_at = now() + PAIRING_LIFETIME
         tokens = _derive_keys(pairing, device_code, pairing.key_seed)
-        key_id = _issue_keys(session, pairing.team_id, user.id, pairing.device_name or "Device", tokens)
+        key = _issue_keys(session, pairing.team_id, user.id, pairing.device_name or "Device", tokens)
         actor = Actor("user", user.id, format_full_name(user.first_name, user.last_name))
-        record(session, actor, pairing.team_id, "device.paired", key_id, device_name=pairing.device_name)
+        facts = {"kind": key.kind, "device_name": key.display_name, "key_prefix": key.key_prefix}
+        record(session, actor, pairing.team_id, "device.paired", key.id, **facts)
     tokens = _derive_keys(pairing, device_code, pairing.key_seed)
     if not _are_valid(session, *tokens.values()):
         return None
@@ -269,17 +201,17 @@ def _derive_keys(pairing: PairingRow, device_code: str, key_seed: str) -> dict[P
 
 def _issue_keys(
     session: Session, team_id: UUID, user_id: UUID, name: str, tokens: dict[PairedKind, keys.NewToken]
-) -> UUID:
-    """Create the keys of these tokens, the agent's as paired with the device's if there is one; return the first id."""
-    ids: list[UUID] = []
+) -> CredentialRow:
+    """Create the keys of these tokens, the agent's as paired with the device's if there is one; return the first."""
+    rows: list[CredentialRow] = []
     for kind, token in tokens.items():
         row, _ = issue_key(session, team_id, user_id, KeyRequest(kind, name, _ACCESS[kind]), token)
         row.is_paired = True
-        row.paired_with = ids[0] if ids else None
+        row.paired_with = rows[0].id if rows else None
         # The agent's row points to the device's.
         session.flush()
-        ids.append(row.id)
-    return ids[0]
+        rows.append(row)
+    return rows[0]
 
 
 def _are_valid(session: Session, *pair: keys.NewToken) -> bool:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from modelyard.server.credentials import pairing
+from modelyard.server.credentials import confirmation, pairing
 from modelyard.server.database.session import Db
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.params import ClientAddress
@@ -68,5 +68,5 @@ def confirm_pairing(
     address: ClientAddress,
 ) -> Done:
     """Confirm a device by its code, so that it acts as the caller in this team."""
-    pairing.confirm_pairing(database, identity, team, body, address)
+    confirmation.confirm_pairing(database, identity, team, body, address)
     return Done()

@@ -10,10 +10,10 @@ from modelyard.server.database.base import Row, new_id, now
 
 
 class PairingRow(Row):
-    """A pairing of a device. ``team_id`` and ``user_id`` are set when a user confirms it.
+    """A pairing of a device or an agent. ``team_id`` and ``user_id`` are set when a user confirms it.
 
     ``key_seed`` is set when the keys are issued: with the device code, which is not stored, it gives them again.
-    ``is_for_agent``: only a machine's key is issued, and ``device_name`` is the machine's.
+    ``is_for_agent``: only a machine's key is issued, and ``device_name`` is the machine's, unless it was invented.
     """
 
     __tablename__ = "pairings"

@@ -57,8 +57,8 @@ class SpentTokenRow(Row):
 class CredentialRow(Row):
     """A key. Only its first characters and its SHA-256 are stored.
 
-    ``user_id`` is the user that a device acts for; for other keys the admin who is responsible: the user who created,
-    rotated or took over the key.
+    ``user_id`` is the user who paired the device or machine; for other keys the admin who is responsible: the user who
+    created, rotated or took over the key.
     """
 
     __tablename__ = "credentials"
@@ -77,7 +77,8 @@ class CredentialRow(Row):
     access: Mapped[str]
     agent_id: Mapped[str | None]
     paired_with: Mapped[UUID | None] = mapped_column(ForeignKey("credentials.id"), index=True)
-    is_paired: Mapped[bool] = mapped_column(default=False, server_default=false())  # it came by pairing, or by a device
+    # Whether it came by pairing: it depends on its user's membership. False for keys from ``/credentials``.
+    is_paired: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_used_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]

@@ -124,7 +124,7 @@ class KeysWouldStop(Problem):
 
 
 class KeyNotRotatable(Problem):
-    """The key has expired or was revoked, or belongs to a paired device. Create a new key, or pair the device again."""
+    """The key has expired or was revoked, or came by pairing. Create a new key, or pair the machine again."""
 
     status, slug, title = 409, "key-not-rotatable", "This key cannot be rotated"
 

@@ -124,7 +124,7 @@ class SessionNotFound(Problem):
 
 
 class PairingNotFound(Problem):
-    """The pairing code is unknown, used or expired. Start again on the device."""
+    """The pairing code is unknown, used or expired. Start again on the machine."""
 
     status, slug, title = 404, "pairing-not-found", "There is no such pairing"
 

@@ -1,7 +1,6 @@
-"""Who may use a machine's name with another key: the person whose key it used last, and admins.
+"""Use of a machine's name with another key, see ``machine_names`` for who may do so.
 
-A key counts as the person's who is responsible for it. With the name come the machine's central labels, its
-subscriptions and its assignments.
+With the name come the machine's central labels, its subscriptions and its assignments.
 """
 
 from datetime import datetime
@@ -9,12 +8,12 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record
+from modelyard.server.credentials.machine_names import may_replace_key
 from modelyard.server.identity.authentication import is_valid_key
 from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy
-from modelyard.server.teams.context import TeamContext, find_role
-from modelyard.server.teams.permissions import EDIT_EVERY_ROLE
+from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
 
 
@@ -27,7 +26,7 @@ def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment:
     Raises:
         AgentTaken: the caller's key is another person's, who is no admin; or the machine runs with its own key.
     """
-    if not _may_take_over(session, team, agent):
+    if not may_replace_key(session, team.team_id, agent.credential_id, team.caller.responsible_user_id):
         raise problems.AgentTaken(
             f"The machine '{agent.agent_id}' was set up with a key of another person, so only they or an admin can set "
             "it up again. Choose another name for this machine (agent_id in its agent.toml, or --agent-id), and pair "
@@ -45,17 +44,6 @@ def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment:
             "it was this machine, revoke its old key or wait; otherwise give one of the two another name.",
             agent_id=agent.agent_id,
         )
-
-
-def _may_take_over(session: Session, team: TeamContext, agent: AgentRow) -> bool:
-    """Return whether the person of the caller's key may replace the machine's key, whether it runs or not."""
-    person_id = team.caller.responsible_user_id
-    if person_id is None:
-        return False
-    if session.get_one(CredentialRow, agent.credential_id).user_id == person_id:
-        return True
-    role = find_role(session, team.team_id, person_id)
-    return role is not None and role.rank >= EDIT_EVERY_ROLE.rank
 
 
 def record_key_change(session: Session, team: TeamContext, agent: AgentRow) -> None:
