@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -15,8 +16,14 @@ from tests.server.harness import ApiCaller, Harness
 
 
 @pytest.fixture(autouse=True)
-def no_open_pairings(registry: Harness) -> None:
-    """Delete open pairings before each test: their number is limited, and the registry is shared."""
+def no_open_pairings(registry: Harness) -> Iterator[None]:
+    """Delete open pairings before and after each test: their number is limited, and the registry is shared."""
+    _delete_pairings(registry)
+    yield
+    _delete_pairings(registry)
+
+
+def _delete_pairings(registry: Harness) -> None:
     with registry.resources.database.writing() as session:
         session.query(PairingRow).delete()
 
