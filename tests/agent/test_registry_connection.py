@@ -19,6 +19,12 @@ def test_registry_connection_unreachable_registry_is_lost(failure: Unreachable |
     assert (connection.state, connection.reason, connection.is_revoked) == ("lost", str(failure), False)
 
 
+def test_registry_connection_lost_reason_does_not_tell_a_person_to_try_again() -> None:
+    connection = RegistryConnection("connected")
+    connection.record_failure(Unavailable("The database does not answer. Try again.", retry_after=2))
+    assert connection.reason == "The database does not answer."
+
+
 @pytest.mark.parametrize("kind", [KeyNotAllowed, NotAMember, AgentTaken])
 def test_registry_connection_refusal_is_not_a_revocation(kind: type[KeyNotAllowed]) -> None:
     connection = RegistryConnection("connected")

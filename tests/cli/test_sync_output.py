@@ -26,6 +26,13 @@ def test_result_of_removal_says_removed() -> None:
     assert to_result_document(REMOVED)["state"] == "removed"
 
 
+def test_result_of_failed_download_says_how_to_try_again() -> None:
+    failed = ReplicaState(UUID(int=1), "loras/ink.safetensors", "failed", reason="The store does not answer.")
+    blocked = ReplicaState(UUID(int=1), "loras/ink.safetensors", "blocked", reason="The folder is read-only.")
+    assert "run the same command again" in list_result_lines(Plan(), [failed], False)[-1]
+    assert list_result_lines(Plan(), [blocked, REMOVED], False)[-1] == "0 models in place."
+
+
 def test_plan_names_the_version_of_each_model() -> None:
     disk = SimulatedDisk()
     disk.add_placed_file("loras/kept.pt", "kept")

@@ -1,5 +1,6 @@
 """Downloads whose store fails or sends nothing, beside others: they take no place, and say why nothing arrives."""
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from modelyard.sync.apply.downloads import STALLED
 from modelyard.sync.apply.queue import MAX_IDLE
 from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.transfer.retry import get_store_address
 from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.real_machine import DEFAULT_OPTIONS, NETWORK_OPTIONS, ModelStore, RealMachine
 from tests.transfer.faults import respond, send_slowly, trickle_after
@@ -135,6 +137,37 @@ def test_apply_small_model_whose_first_request_fails_is_ready_while_a_large_one_
     machine.apply(machine.plan(large, small), replace(OPTIONS, network=network), handle)
 
     assert ready == [small.id, large.id]
+
+
+def test_apply_reasons_of_a_failing_store_do_not_tell_a_person_to_try_again(
+    machine: RealMachine, store: ModelStore
+) -> None:
+    detail = json.dumps({"detail": "The store does not answer. Try again."}).encode()
+    good, entries = add_models(store, MAX_IDLE + PARALLEL, 2000)
+    serve_only(store, good, respond(503, detail))
+
+    def repair() -> None:
+        store.server.always = None
+
+    states, before = sync(machine, good, entries, repair)
+
+    reasons = [state.reason for state in (*states.values(), *before) if state.reason and "503" in state.reason]
+    assert {state.state for state in states.values()} == {"ready", "failed"}
+    assert reasons
+    assert [reason for reason in reasons if "Try again" in reason] == []
+
+
+def test_apply_redirected_download_fails_with_both_hosts_and_no_secret(machine: RealMachine, store: ModelStore) -> None:
+    entry = store.add_model("loras/ink.sft", os.urandom(2000))
+    store.server.always = respond(302, Location="https://login.example/start?back=%2F&signature=secret")
+
+    [state] = machine.apply(machine.plan(entry), OPTIONS).values()
+
+    reason = state.reason or ""
+    assert state.state == "failed"
+    assert f"redirected from http://{get_store_address(store.server.url('/'))} to https://login.example. " in reason
+    assert "MODELYARD_PUBLIC_URL" in reason
+    assert "secret" not in reason
 
 
 def test_apply_reason_of_a_failing_store_stays_until_bytes_arrive(machine: RealMachine, store: ModelStore) -> None:

@@ -5,6 +5,8 @@
     │   └── RetriesExhausted   retries made no progress within the time limit
     ├── BadAddress             the URL is unusable
     ├── BadResponse            the response does not match the request
+    │   ├── FileListMismatch   a list of a model's files does not match the model
+    │   └── Redirected         the response leads to another address
     ├── Refused                the response has an error status
     ├── DigestMismatch         the received content has another SHA-256
     ├── FileChanged            a file changed while it was read
@@ -61,6 +63,14 @@ class BadResponse(TransferFailed):
     """A response does not match the request, so none of it was used."""
 
 
+class FileListMismatch(BadResponse):
+    """The registry's list of a model's files does not match the model, which perhaps got a new version meanwhile."""
+
+
+class Redirected(BadResponse):
+    """A request was redirected, for example to a sign-in page. Redirects are not followed, and retrying is no help."""
+
+
 class Refused(TransferFailed):
     """The server refused a request.
 
@@ -80,9 +90,7 @@ class DigestMismatch(TransferFailed):
     """The SHA-256 of the received content is not the expected one; the content has been removed."""
 
     def __init__(self, expected: str, found: str) -> None:
-        super().__init__(
-            f"The received content has SHA-256 {found} instead of {expected}. It has been removed. Try again."
-        )
+        super().__init__(f"The received content has SHA-256 {found} instead of {expected}. It has been removed.")
         self.expected = expected
         self.found = found
 
@@ -91,7 +99,7 @@ class FileChanged(TransferFailed):
     """A file was modified, replaced or truncated while it was read."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f'"{path}" changed while it was read. Try again when nothing writes to it.')
+        super().__init__(f'"{path}" changed while it was read.')
         self.path = path
 
 
@@ -126,7 +134,7 @@ def build_disk_error(path: Path, failure: OSError) -> DiskFull | DiskFailed:
     """Return the error for an ``OSError`` on ``path``: ``DiskFull`` also over quota or beyond the largest file size."""
     reason = failure.strerror or type(failure).__name__
     if failure.errno in _DISK_FULL_ERRORS:
-        return DiskFull(f'There is not enough disk space for "{path}" ({reason}). Free some space and try again.')
+        return DiskFull(f'There is not enough disk space for "{path}" ({reason}). Free some space.')
     return DiskFailed(f'"{path}" could not be read or written: {reason}.{_explain_long_path(path)}')
 
 

@@ -122,9 +122,7 @@ def require_disk_space(folder: Path, needed: int, keep_free: int, file: int | No
         raise build_disk_error(folder, failure) from failure
     if needed + keep_free > free:
         reserve = f", and {keep_free} must stay free" if keep_free else ""
-        raise DiskFull(
-            f'"{folder}" has {free} bytes free; {needed} more are needed{reserve}. Free some space and try again.'
-        )
+        raise DiskFull(f'"{folder}" has {free} bytes free; {needed} more are needed{reserve}. Free some space.')
 
 
 def place(file: Path, target: Path, *, sha256: str, replace: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from modelyard.transfer.errors import BadResponse, Refused, RetriesExhausted, TransferFailed, Unreachable
+from modelyard.transfer.errors import BadResponse, Redirected, Refused, RetriesExhausted, TransferFailed, Unreachable
 from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ByteCounter, OnProgress, Retrying
 
@@ -25,6 +25,8 @@ _MAX_RETRY_AFTER_SECONDS = 300.0
 def is_retryable(failure: TransferFailed) -> bool:
     """Return whether the same request may succeed later: no or a wrong response, a temporary status, a bad checksum."""
     match failure:
+        case Redirected():
+            return False
         case Unreachable() | BadResponse():
             return True
         case Refused():

@@ -26,6 +26,7 @@ from modelyard.sync.inventory.scan import MachineState, ScanOptions, scan_roots
 from modelyard.sync.planning.actions import Remove
 from modelyard.sync.previews.apply import remove_preview, require_space, write_preview
 from modelyard.sync.previews.planner import PreviewPlan, WritePreview, plan_previews
+from modelyard.sync.retry_advice import omit_retry_advice
 from modelyard.transfer.errors import TransferFailed
 from modelyard.transfer.options import BandwidthLimit
 from modelyard.transfer.thread_pool import ThreadPool
@@ -140,7 +141,10 @@ class PreviewWriter:
         try:
             return failures, await self._write_all(plan, basis, threads)
         except (TransferFailed, *REFUSALS) as failure:
-            return [*failures, f"The pictures of models cannot be downloaded now: {failure}"], False
+            return [
+                *failures,
+                f"The pictures of models cannot be downloaded now: {omit_retry_advice(str(failure))}",
+            ], False
         finally:
             self._failures.keep_only(plan.write)
 

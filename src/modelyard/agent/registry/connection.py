@@ -7,6 +7,7 @@ from modelyard.agent.state_folder import ConnectionState
 from modelyard.client.api.download_urls import DownloadCalls
 from modelyard.client.api.manifests import ReceivedManifest
 from modelyard.sync.folder_sources import FileListCalls
+from modelyard.sync.retry_advice import omit_retry_advice
 from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
 from modelyard.wire.problems import AgentTaken, KeyNotAllowed, NotAMember, Problem, Unauthenticated
@@ -83,7 +84,7 @@ class RegistryConnection:
             return False  # a refusal holds until the registry answers otherwise
         before = self.state
         self.state = "refused" if is_refusal else "lost"
-        self.reason = _describe_refused_connection(failure) if is_refusal else str(failure)
+        self.reason = _describe_refused_connection(failure) if is_refusal else omit_retry_advice(str(failure))
         self.is_revoked = isinstance(failure, Unauthenticated)
         return before != self.state
 

@@ -205,6 +205,9 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         ),
     ),
     transfer_errors.BadResponse: (UNREACHABLE, ()),
+    transfer_errors.FileListMismatch: (UNREACHABLE, ("Run the same command again.",)),
+    transfer_errors.FileChanged: (OTHER, ("When nothing writes to the file any more, run the same command again.",)),
+    transfer_errors.DiskFull: (OTHER, ("Then run the same command again: it continues.",)),
     transfer_errors.DigestMismatch: (
         BYTES_WRONG,
         (

@@ -46,7 +46,9 @@ def _format_replacement(replacement: Replace) -> str:
 
 
 def list_result_lines(plan: Plan, replica_states: Sequence[ReplicaState], dry_run: bool) -> list[str]:
-    """Return the lines of the answer: what was done for each model, and a count; of a dry run only counts.
+    """Return the lines of the answer: what was done for each model, a count, and how to try again what failed.
+
+    Of a dry run, they are only counts.
 
     Kept models are listed only with a reason, blocked ones not at all: the plan has them.
     """
@@ -62,7 +64,9 @@ def list_result_lines(plan: Plan, replica_states: Sequence[ReplicaState], dry_ru
         for each in replica_states
         if (each.origin not in {"kept", "found"} or each.reason) and each.model_id not in blocked
     ]
-    return [*lines, format_ready_count(replica_states)]
+    retry = "To try again what failed, run the same command again: downloads continue."
+    has_failed = any(each.state == "failed" for each in replica_states)
+    return [*lines, format_ready_count(replica_states), *([retry] if has_failed else [])]
 
 
 def format_ready_count(replica_states: Sequence[ReplicaState]) -> str:

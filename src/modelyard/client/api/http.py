@@ -229,7 +229,7 @@ class HttpChannel:
             raise Unreachable(f"{self.url} cannot be reached: {describe_transport_error(failure)}.") from None
         except TimeoutError:
             raise Unreachable(
-                f"{self.url}: the response was not complete after {_MAX_RESPONSE_SECONDS:g} seconds. Try again."
+                f"{self.url}: the response was not complete after {_MAX_RESPONSE_SECONDS:g} seconds."
             ) from None
         except httpx2.DecodingError:
             raise BadResponse(f"{self.url} sent a response that cannot be decompressed.") from None

@@ -6,6 +6,7 @@ import re
 import httpx2
 
 from modelyard.transfer.errors import BadAddress, BadResponse
+from modelyard.transfer.http.redirects import build_registry_redirected
 from modelyard.wire.problems import Problem, TooManyAttempts, TooManyUploads, Unavailable, parse_problem
 
 # An endless response must not fill the memory. The largest one, a manifest of 200,000 models, has 100 MB.
@@ -38,13 +39,13 @@ def raise_unless_success(url: str, response: httpx2.Response) -> httpx2.Response
 
     Raises:
         Problem: the registry refused the call.
-        BadResponse: the response is a redirect, or has no JSON body; with status 502 to 504, ``Unavailable`` instead.
+        Redirected: the response is a redirect.
+        BadResponse: the response has no JSON body; with status 502 to 504, ``Unavailable`` instead.
     """
     if response.is_success:
         return response
     if response.is_redirect:
-        location = response.headers.get("Location", "another address")
-        raise BadResponse(f"{url} redirects to {location}. Use that address.")
+        raise build_registry_redirected(url, response.headers.get("Location"))
     raise _build_problem(url, response)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
-from modelyard.transfer.errors import BadResponse
+from modelyard.transfer.errors import FileListMismatch
 from modelyard.transfer.thread_pool import run_all
 from modelyard.wire.folders.names import MAX_FILES
 from modelyard.wire.folders.schemas import FolderFileEntry, FolderFileList
@@ -64,8 +64,8 @@ async def list_file_pages(
     """Yield the pages of the files of a version, of which no folder has more than ``MAX_FILES``.
 
     Raises:
-        BadResponse: there are more files than ``most_files``, a page without files is not the last, or a page is of
-            another version than the first. No registry is trusted to end its lists.
+        FileListMismatch: there are more files than ``most_files``, a page without files is not the last, or a page
+            is of another version than the first. No registry is trusted to end its lists.
         And what ``load_page`` raises.
     """
     count, content = 0, None
@@ -73,11 +73,11 @@ async def list_file_pages(
         count += len(page.file_list)
         content = content or (page.version, page.file_hash)
         if count > (MAX_FILES if most_files is None else min(most_files, MAX_FILES)):
-            raise BadResponse("The registry lists more files than this model has. Try again.")
+            raise FileListMismatch("The registry lists more files than this model has.")
         if not page.file_list and page.page_meta.next_cursor is not None:
-            raise BadResponse("The registry's list of the files of this model has an empty page. Try again.")
+            raise FileListMismatch("The registry's list of the files of this model has an empty page.")
         if (page.version, page.file_hash) != content:
-            raise BadResponse("The registry's list of the files of this model is of several versions. Try again.")
+            raise FileListMismatch("The registry's list of the files of this model is of several versions.")
         yield page
 
 

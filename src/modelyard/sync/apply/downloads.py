@@ -16,6 +16,7 @@ from modelyard.sync.apply.replica_states import Hindrance, OnReplicaState, build
 from modelyard.sync.apply.transfer_window import TransferWindow, get_closed_reason, get_seconds_until_close
 from modelyard.sync.desired import DesiredModel, get_sort_key
 from modelyard.sync.planning.actions import Remove, Replace, Target
+from modelyard.sync.retry_advice import omit_retry_advice
 from modelyard.transfer.download.download import DownloadTarget, FinishDownload, download_into_partial
 from modelyard.transfer.errors import DiskFull
 from modelyard.transfer.limited_transfer import LimitedTransfer
@@ -256,7 +257,7 @@ class _ProgressReport:
                 self._received, self._reason = received, None
                 self._reserve(received)
         elif isinstance(event, Retrying):
-            self._reason = f"{event.why} It will be tried again."
+            self._reason = f"{omit_retry_advice(event.why)} It will be tried again."
         else:
             return
         self._report()

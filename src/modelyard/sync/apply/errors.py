@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 
 from modelyard.comfyui.quoting import quoted
+from modelyard.sync.retry_advice import omit_retry_advice
 from modelyard.transfer.errors import DiskFull, TransferFailed
 from modelyard.wire.agents.values import ModelState
 from modelyard.wire.problems import Problem, VersionNotFound
@@ -41,13 +42,14 @@ def build_not_placed_from_os_error(path: Path, failure: OSError) -> NotPlaced:
     if failure.errno in {errno.EACCES, errno.EPERM}:
         reason = f"{quoted(path)} is not writable for this user. Change the owner or the mode of its folder."
         return NotPlaced("blocked", reason)
-    return NotPlaced(
-        "failed", f"{quoted(path)} could not be read or written: {failure.strerror}. It will be tried again later."
-    )
+    return NotPlaced("failed", f"{quoted(path)} could not be read or written: {failure.strerror}.")
 
 
 def build_not_placed(path: Path, failure: NotPlaced | TransferFailed | Problem | OSError) -> NotPlaced:
-    """Convert any error of one model's action into what is reported for the model."""
+    """Convert any error of one model's action into what is reported for the model.
+
+    The reason does not say that a person has to try again: an agent does it, and a command says it once for all models.
+    """
     match failure:
         case NotPlaced():
             return failure
@@ -59,4 +61,4 @@ def build_not_placed(path: Path, failure: NotPlaced | TransferFailed | Problem |
             reason = f"The registry does not have this version of {quoted(path)} any more. The machine will plan again."
             return NotPlaced("queued", reason)
         case TransferFailed() | Problem():
-            return NotPlaced("failed", str(failure))
+            return NotPlaced("failed", omit_retry_advice(str(failure)))

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult
 
 from modelyard.transfer.errors import BadResponse, TransferFailed, Unreachable
 from modelyard.transfer.http import proxy
+from modelyard.transfer.http.redirects import REDIRECTS, build_transfer_redirected
 from modelyard.transfer.http.responses import read_refusal
 from modelyard.transfer.options import MAX_CHUNK_SIZE, TransferOptions
 from modelyard.transfer.part_plan import Part
@@ -83,6 +84,7 @@ class Connection:
             BadAddress: the URL is unusable; retrying does not help.
             Unreachable: the connection failed, timed out or was stopped.
             TransferFailed: the certificate of the server is not trusted.
+            Redirected: the response is a redirect, which is not followed.
             BadResponse: the server reported success before it had received the whole part.
             Refused: the server answered with a status outside 200-299.
             FileChanged: the file is too short for the part.
@@ -96,6 +98,7 @@ class Connection:
             is_sent = self._send(http.sock, source, part, on_sent)
             http.sock.settimeout(self._options.response_timeout_seconds)
             with http.getresponse() as response:
+                _require_no_redirect(response, "upload", request.url)
                 if not 200 <= response.status < 300:
                     raise read_refusal(response)
                 if not is_sent:
@@ -105,19 +108,21 @@ class Connection:
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
-        """Send a GET request and yield the response, whatever its status, before its body is read.
+        """Send a GET request and yield the response, whatever its status but a redirect, before its body is read.
 
         The connection is closed if the block does not read the whole body. An ``OSError``, ``HTTPException`` or
-        ``ValueError`` of the block is re-raised as ``Unreachable``. Redirects are not followed.
+        ``ValueError`` of the block is re-raised as ``Unreachable``.
 
         Raises:
             BadAddress: the URL is unusable; retrying does not help.
+            Redirected: the response is a redirect, which is not followed.
             Unreachable: the connection failed, also while the block reads the body.
             TransferFailed: the certificate of the server is not trusted.
         """
         with self._open_exchange(url) as (http, parts):
             http.request("GET", proxy.build_request_target(http, parts), headers={"Host": parts.netloc, **headers})
             with http.getresponse() as response:
+                _require_no_redirect(response, "download", url)
                 yield response
                 complete = response.isclosed()
             if not complete:
@@ -267,6 +272,12 @@ def _add_required_headers(headers: Mapping[str, str], url: SplitResult, size: in
     given = {name.lower() for name in headers}
     added = {"Host": url.netloc, "Content-Length": str(size)}
     return {name: value for name, value in added.items() if name.lower() not in given} | dict(headers)
+
+
+def _require_no_redirect(response: http.client.HTTPResponse, what: str, url: str) -> None:
+    """Raise ``Redirected`` if a response to a request of ``url`` is a redirect; ``what`` was requested."""
+    if response.status in REDIRECTS:
+        raise build_transfer_redirected(what, url, response.getheader("Location"))
 
 
 def _has_input(sock: socket.socket) -> bool:

@@ -28,7 +28,7 @@ from modelyard.client.transfers.folders.replacing import (
 from modelyard.client.transfers.folders.urls import FolderUrls
 from modelyard.transfer import filesystem
 from modelyard.transfer.download.download import DownloadTarget, download_file
-from modelyard.transfer.errors import BadResponse, TargetExists, build_disk_error
+from modelyard.transfer.errors import FileListMismatch, TargetExists, build_disk_error
 from modelyard.transfer.folder_placement import place_folder
 from modelyard.transfer.hashing import compute_sha256
 from modelyard.transfer.options import DEFAULT_OPTIONS, TransferOptions
@@ -79,8 +79,8 @@ async def download_folder(
     continues. ``report`` gets the progress of all files as that of the folder.
 
     Raises:
-        BadResponse, FolderInvalid: the registry lists other files than the model's hash says, or names that no folder
-            may have.
+        FileListMismatch, FolderInvalid: the registry lists other files than the model's hash says, or names that no
+            folder may have.
         TargetExists: something else is there, and ``target.replace`` is false or it is not a folder.
         OtherFilesInFolder: see there.
         ModelNotVerified, ModelDamaged: the registry cannot serve it.
@@ -117,11 +117,11 @@ def check_is_manifest_of(model: Model, files: Sequence[FolderFile]) -> None:
     """Check that the listed files are those of the model, and that their names are safe: no registry is trusted.
 
     Raises:
-        BadResponse: they have another hash than the model.
+        FileListMismatch: they have another hash than the model.
         FolderInvalid, ModelPathInvalid: a name is not allowed.
     """
     if get_file_hash(build_manifest(files)) != model.file_hash:
-        raise BadResponse(f"The registry lists other files than '{model.model_path}' has. Try again.")
+        raise FileListMismatch(f"The registry lists other files than '{model.model_path}' has.")
     path = parse_model_path(model.model_type, model.model_path)
     check_files(path.canonical_type, path.relative, files)
 

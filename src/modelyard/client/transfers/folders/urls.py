@@ -6,7 +6,7 @@ import time
 from modelyard.client.api.models import list_file_pages
 from modelyard.client.api.paging import Paging
 from modelyard.client.api.registry import RegistryApi
-from modelyard.transfer.errors import BadResponse
+from modelyard.transfer.errors import FileListMismatch
 from modelyard.wire.folders.schemas import FolderFileEntry, FolderFileList
 from modelyard.wire.models import Model
 from modelyard.wire.problems import ModelNotFound
@@ -31,13 +31,13 @@ class FolderUrls:
         """Return all files, in the order of the manifest.
 
         Raises:
-            BadResponse: see ``list_file_pages``; or the list is that of another version.
+            FileListMismatch: see ``list_file_pages``; or the list is that of another version.
             Problem, Unreachable: as ``RegistryApi.list_model_files``.
         """
         files: list[FolderFileEntry] = []
         async for page in list_file_pages(self._load_page, self._model.file_count):
             if (page.version, page.file_hash) != (self._model.version, self._model.file_hash):
-                raise BadResponse(f"The registry lists other files than '{self._model.model_path}' has. Try again.")
+                raise FileListMismatch(f"The registry lists other files than '{self._model.model_path}' has.")
             files += page.file_list
         return files
 

@@ -67,7 +67,7 @@ class StagedFolder:
             if path not in unchanged:
                 raise NotPlaced(
                     "failed",
-                    f"{quoted(path)} was written while the folder was being completed. It will be tried again later.",
+                    f"{quoted(path)} was written while the folder was being completed.",
                 )
 
     def _verify_again(self, parent: OpenFolder, path: str, status: os.stat_result, stopped: threading.Event) -> bool:

@@ -209,9 +209,7 @@ class Placer:
         copy_path = folder.path / self._get_temporary_name(name)
         descriptor = filesystem.open_locked_single_link(copy_path, folder.descriptor)
         if descriptor is None:
-            raise NotPlaced(
-                "queued", f"Another process is placing {quoted(folder.path / name)}. It will be tried again."
-            )
+            raise NotPlaced("queued", f"Another process is placing {quoted(folder.path / name)}.")
         try:
             os.ftruncate(descriptor, 0)
             if hash_descriptor(staged.descriptor, self.stopped, copy_descriptor=descriptor) != desired.sha256:
