@@ -209,7 +209,7 @@ def build_openapi_file() -> str:
 
 def build_model_folders_page() -> str:
     """List the models folders that are recognised by name."""
-    from modelyard.wire.model_folders import CORE_FOLDERS, NODE_FOLDERS
+    from modelyard.wire.model_folders import CORE_FOLDERS, FORMAT_NODES, NODE_FOLDERS
 
     rows = [
         (f"`{folder.name}`", folder.custom_node, "directly" if folder.is_read_directly else "through ComfyUI's list")
@@ -222,7 +222,14 @@ def build_model_folders_page() -> str:
         " folder directly, ComfyUI's API need not list its files, so a machine cannot see whether they are loaded, and"
         " does not warn."
     )
-    return build_page("Model folders", introduction, build_table(("folder", "custom node", "read"), rows))
+    by_format = [
+        (f"`{node.extension}`", " ".join(f"`{name}`" for name in node.folders), node.custom_node, node.loader)
+        for node in FORMAT_NODES
+    ]
+    formats = "ComfyUI itself does not list every format. What lists and loads the others, by folder:\n\n"
+    formats += build_table(("format", "folders", "custom node", "its loader node"), by_format)
+    table = build_table(("folder", "custom node", "read"), rows)
+    return build_page("Model folders", introduction, f"{table}\n\n{formats}")
 
 
 # By path below the repository.

@@ -8,7 +8,8 @@ import pytest
 from modelyard.agent.roots import RootCache, RootFinder
 from modelyard.agent.settings import AgentSettings, read_settings
 from modelyard.comfyui.folders_api import fetch_install
-from modelyard.comfyui.http_api import ComfyUI, LoadCheck
+from modelyard.comfyui.http_api import ComfyUI
+from modelyard.comfyui.load_check import LoadCheck
 from modelyard.sync.desired import DesiredModel, build_desired_state
 from tests.agent.agent_machine import AgentMachine, wait_until
 from tests.comfyui.comfyui_server import ComfyUIServer
@@ -91,11 +92,32 @@ def test_load_check_file_in_subfolder_returns_none(comfyui: ComfyUIServer) -> No
     assert find_load_problem(comfyui, "loras/flux/ink.safetensors", file) is None
 
 
-def test_load_check_unlisted_extension_returns_not_listed(comfyui: ComfyUIServer) -> None:
-    file = write_model(comfyui.listing.base, "diffusion_models/ink.gguf")
-    problem = find_load_problem(comfyui, "diffusion_models/ink.gguf", file)
+# What the message about an unlisted file names, and what it does not.
+UNLISTED = {
+    "diffusion_models/ink.gguf": (["ComfyUI-GGUF", "'Unet Loader (GGUF)'"], "folders changed"),
+    "text_encoders/t5.GGUF": (["ComfyUI-GGUF", "'CLIPLoader (GGUF)'"], "folders changed"),
+    "loras/ink.gguf": (["'diffusion_models' (Unet Loader (GGUF))", "'text_encoders' (CLIPLoader (GGUF))"], "restart"),
+    "vae/ink.onnx": ([".onnx", "custom node"], "ComfyUI-GGUF"),
+}
+
+
+@pytest.mark.parametrize("path", UNLISTED)
+def test_load_check_extension_that_comfyui_does_not_list_names_what_loads_it(comfyui: ComfyUIServer, path: str) -> None:
+    named, not_named = UNLISTED[path]
+    problem = find_load_problem(comfyui, path, write_model(comfyui.listing.base, path))
     assert problem is not None
     assert "does not list" in problem
+    assert [text for text in named if text not in problem] == []
+    assert not_named not in problem
+
+
+def test_load_check_gguf_unlisted_although_its_node_is_installed_advises_restart(comfyui: ComfyUIServer) -> None:
+    comfyui.listing.folders["unet_gguf"] = list(comfyui.listing.folders["diffusion_models"])
+    comfyui.listing.extensions["unet_gguf"] = frozenset({".other"})
+    problem = find_load_problem(comfyui, "diffusion_models/a.gguf", write_model(comfyui.listing.base, "unet/a.gguf"))
+    assert problem is not None
+    assert "restart ComfyUI. The node 'Unet Loader (GGUF)'" in problem
+    assert "Install" not in problem
 
 
 def test_load_check_gguf_listed_under_other_key_of_same_folder_returns_none(comfyui: ComfyUIServer) -> None:

@@ -58,6 +58,29 @@ class NodeFolder:
     is_read_directly: bool = False
 
 
+# The extensions of the files that ComfyUI itself lists (``folder_paths.supported_pt_extensions``).
+COMFYUI_EXTENSIONS = frozenset({".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"})
+
+
+@dataclass(frozen=True)
+class FormatNode:
+    """A custom node that lists files of an extension that ComfyUI itself does not, under a ``key`` of its own.
+
+    ``loader`` is the title of its node that loads such files of ``folders``.
+    """
+
+    extension: str
+    custom_node: str
+    key: str
+    folders: tuple[str, ...]
+    loader: str
+
+
+FORMAT_NODES = (
+    FormatNode(".gguf", "ComfyUI-GGUF", "unet_gguf", ("diffusion_models", "unet"), "Unet Loader (GGUF)"),
+    FormatNode(".gguf", "ComfyUI-GGUF", "clip_gguf", ("text_encoders", "clip"), "CLIPLoader (GGUF)"),
+)
+
 # A folder that several nodes read names the best-known one.
 NODE_FOLDERS = (
     NodeFolder("animatediff_models", "ComfyUI-AnimateDiff-Evolved"),
@@ -106,6 +129,11 @@ def find_node_folder(name: str) -> NodeFolder | None:
     Letter case is ignored: nodes that share a folder spell it differently (``LLM`` and ``llm``).
     """
     return _node_folders.get(name.casefold())
+
+
+def find_format_nodes(extension: str) -> list[FormatNode]:
+    """Return the known custom nodes that list files of an extension in lower case; empty for ComfyUI's own."""
+    return [node for node in FORMAT_NODES if node.extension == extension]
 
 
 def _normalize(name: str) -> str:

@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from modelyard.agent.roots import FoundRoots
-from modelyard.comfyui.http_api import ComfyUI, LoadCheck
+from modelyard.comfyui.http_api import ComfyUI
 from modelyard.comfyui.layout import Install
+from modelyard.comfyui.load_check import LoadCheck
 from modelyard.comfyui.quoting import quoted
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.desired import DesiredModel, DesiredState
