@@ -93,6 +93,8 @@ async def test_agent_restart_during_outage_shows_previous_counts(own_registry: R
             before.bytes_held,
             before.counted_at,
         )
+        assert own_registry.url in (status.link_reason or "")
+        assert status.link_since == agent.status.connection.since
 
 
 async def test_agent_one_missing_folder_syncs_others_and_reports_waiting_count(

@@ -25,6 +25,20 @@ def test_registry_connection_lost_reason_does_not_tell_a_person_to_try_again() -
     assert connection.reason == "The database does not answer."
 
 
+def test_registry_connection_since_is_the_time_of_the_change_of_state() -> None:
+    connection = RegistryConnection()
+    connection.record_success()
+    connected = connection.since
+    connection.record_failure(Unreachable("It does not answer."))
+    lost = connection.since
+    connection.record_failure(Unreachable("The name is unknown."))
+    assert connected is not None
+    assert lost is not None
+    assert lost >= connected
+    assert lost is not connected
+    assert (connection.since, connection.reason) == (lost, "The name is unknown.")
+
+
 @pytest.mark.parametrize("kind", [KeyNotAllowed, NotAMember, AgentTaken])
 def test_registry_connection_refusal_is_not_a_revocation(kind: type[KeyNotAllowed]) -> None:
     connection = RegistryConnection("connected")

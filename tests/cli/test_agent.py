@@ -141,6 +141,32 @@ def test_agent_adopt_after_lost_state_adopts_placed_version_and_no_user_file(
     assert user_file.exists()
 
 
+@pytest.mark.parametrize("has_token", [True, False], ids=["agent key as token", "no token"])
+def test_agent_adopt_with_only_the_key_of_the_machine_exits_3_and_says_which_credential_it_needs(
+    as_agent: Command, team: Team, folder: Path, monkeypatch: pytest.MonkeyPatch, has_token: bool
+) -> None:
+    monkeypatch.delenv("MODELYARD_TOKEN")
+    monkeypatch.delenv("MODELYARD_TEAM")
+    if has_token:
+        monkeypatch.setenv("MODELYARD_TOKEN", os.environ["MODELYARD_AGENT_KEY"])
+    ran = as_agent("agent", "adopt", "--models-dir", folder)
+    assert ran.code == 3
+    assert "a machine's key cannot list" in ran.err
+    assert f"modelyard login {team.url} EMAIL" in ran.err
+    assert "modelyard key create NAME --access read" in ran.err
+
+
+def test_agent_adopt_takes_a_key_that_only_reads(
+    as_agent: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = as_agent("key", "create", "adopt", "--access", "read", "--quiet").out.strip()
+    monkeypatch.setenv("MODELYARD_TOKEN", key)
+    monkeypatch.delenv("MODELYARD_TEAM")
+    ran = as_agent("agent", "adopt", "--models-dir", folder)
+    assert ran.code == 0, ran.err
+    assert ran.out == "Adopted 0 files.\n"
+
+
 def test_agent_doctor_with_revoked_key_exits_1_with_pair_command(as_agent: Command, folder: Path) -> None:
     as_agent("key", "rm", os.environ["MODELYARD_AGENT_KEY"])
     ran = as_agent("agent", "doctor", "--models-dir", folder)

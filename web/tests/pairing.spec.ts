@@ -80,7 +80,7 @@ test('an unknown pairing code is refused at its field and stays editable', async
   await signIn(registry.owner, '/pair?code=ab7kpnq3')
   await expect(page.getByLabel(/^Code/)).toHaveValue('AB7K-PNQ3')
   await page.getByRole('button', { name: 'Pair machine' }).click()
-  await expect(page.getByText('This code is unknown, used or too old. Start again on the machine.')).toBeVisible()
+  await expect(page.getByText('This code is wrong, already used, or older than five minutes.')).toBeVisible()
   await expect(page.getByLabel(/^Code/)).toHaveValue('AB7K-PNQ3')
   await expect(page.getByLabel(/^Code/)).toHaveAttribute('aria-invalid', 'true')
 })

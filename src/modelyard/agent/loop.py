@@ -225,7 +225,7 @@ class Agent:
         status.set_phase("waiting")
         status.set_detail("The agent was stopped.")
         await self._send_last_heartbeat()
-        status.connection.state = "stopped"
+        status.connection.record_stop()
         with suppress(OSError):
             await asyncio.to_thread(self._folder.write_status, build_snapshot(status))
 

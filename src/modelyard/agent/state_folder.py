@@ -62,6 +62,7 @@ class StatusSnapshot(BaseModel):
     url: str
     link: ConnectionState
     link_reason: str | None = None
+    link_since: datetime | None = None  # when it became ``link``; None: unknown
     last_heartbeat: datetime | None = None
     phase: SyncPhase
     detail: str | None = None

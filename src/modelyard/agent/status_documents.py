@@ -88,6 +88,7 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
         url=status.url,
         link=connection.state,
         link_reason=connection.reason or status.rejections.reason,
+        link_since=connection.since,
         last_heartbeat=status.last_heartbeat,
         phase=status.phase,
         detail=status.detail,

@@ -33,6 +33,17 @@ class KeyRefused(NoKey):
     """The registry refused this machine's key."""
 
 
+class AccountRequired(NoKey):
+    """A command needs a person's account, or a key for programs; a machine's key is not enough.
+
+    ``url``: the registry's address, if it is known.
+    """
+
+    def __init__(self, message: str, url: str | None) -> None:
+        super().__init__(message)
+        self.url = url
+
+
 class RegistryUnreachable(Unreachable):
     """The registry of this machine's agent cannot be reached."""
 

@@ -1,6 +1,7 @@
 """The state of an agent's connection to its registry, the calls it makes, and the meaning of refusals."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from modelyard.agent.state_folder import ConnectionState
@@ -61,6 +62,7 @@ class RegistryConnection:
 
     state: ConnectionState = "connecting"
     reason: str | None = None
+    since: datetime | None = None  # when it got into this state; None before the first outcome
     is_revoked: bool = False  # the registry does not know the key at all, rather than denying it something
 
     @property
@@ -70,8 +72,8 @@ class RegistryConnection:
 
     def record_success(self) -> bool:
         """Record a successful response; return whether the connection was not up before, as at the first."""
-        was_down, self.state, self.reason, self.is_revoked = not self.is_up, "connected", None, False
-        return was_down
+        self.reason, self.is_revoked = None, False
+        return self._set_state("connected")
 
     def record_failure(self, failure: Problem | TransferFailed) -> bool:
         """Record a failed request; return whether that changed the state.
@@ -82,11 +84,20 @@ class RegistryConnection:
         is_refusal = isinstance(failure, REFUSALS)
         if self.state == "refused" and not is_refusal:
             return False  # a refusal holds until the registry answers otherwise
-        before = self.state
-        self.state = "refused" if is_refusal else "lost"
         self.reason = _describe_refused_connection(failure) if is_refusal else omit_retry_advice(str(failure))
         self.is_revoked = isinstance(failure, Unauthenticated)
-        return before != self.state
+        return self._set_state("refused" if is_refusal else "lost")
+
+    def record_stop(self) -> None:
+        """Record that the agent has ended the connection; the reason of an earlier failure stays."""
+        self._set_state("stopped")
+
+    def _set_state(self, state: ConnectionState) -> bool:
+        """Set the state, and the time if it is another one; return whether it is."""
+        if state == self.state:
+            return False
+        self.state, self.since = state, datetime.now(UTC)
+        return True
 
 
 def _describe_refused_connection(failure: Problem | TransferFailed) -> str:

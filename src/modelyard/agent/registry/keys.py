@@ -52,18 +52,21 @@ class AgentKeyStore:
             f" (modelyard key create NAME --kind agent) and set {ENVIRONMENT_PREFIX}KEY."
         )
 
+    def find_url(self) -> str | None:
+        """Return the address of the registry that was paired last, or else signed in to; None without either."""
+        saved = self._own.find() or self._profiles.find()
+        return None if saved is None else saved.url
+
     def _get_url(self, settings: AgentSettings) -> str:
         """Return the registry of the settings' key: theirs, or else the one that was paired or signed in to last.
 
         Raises:
             NoKey: there is none.
         """
-        if settings.url:
-            return settings.url
-        profile = self._own.find() or self._profiles.find()
-        if profile is None:
+        url = settings.url or self.find_url()
+        if url is None:
             raise NoKey(f"Name the registry that the key is for: {ENVIRONMENT_PREFIX}URL or --url URL.")
-        return profile.url
+        return url
 
     def use_paired_name(self, settings: AgentSettings) -> AgentSettings:
         """Return the settings with the machine's name from pairing, unless they have a name or a key of their own."""

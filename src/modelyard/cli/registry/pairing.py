@@ -16,8 +16,10 @@ async def request_paired_keys(terminal: Terminal, registry: RegistryApi, *, is_f
     A registry of an older release always makes both.
 
     Raises:
-        PairingNotFound: the code expired before it was confirmed.
+        PairingNotFound: the code expired before it was confirmed; its fact ``command`` starts again.
     """
+    from modelyard.wire.problems import PairingNotFound
+
     started = await registry.start_pairing(is_for_agent=is_for_agent)
     # As a warning, so that --quiet shows it too: the code must be entered somewhere.
     terminal.output.warn(f"Code: {started.user_code}")
@@ -25,7 +27,14 @@ async def request_paired_keys(terminal: Terminal, registry: RegistryApi, *, is_f
         f"Confirm it at {started.verification_uri}?code={started.user_code}"
         f" or with: modelyard machine add {started.user_code}"
     )
-    return await _wait_for_confirmation(terminal, registry, started)
+    try:
+        return await _wait_for_confirmation(terminal, registry, started)
+    except PairingNotFound as failure:
+        url = registry.url
+        failure.facts["command"] = (
+            f"modelyard agent pair --url {url}" if is_for_agent else f"modelyard login {url} --device"
+        )
+        raise
 
 
 async def _wait_for_confirmation(terminal: Terminal, registry: RegistryApi, started: PairingStarted) -> PairingState:

@@ -15,7 +15,7 @@ from modelyard.client.api.urls import AddressRefused
 from modelyard.client.atomic_file import LockHeld
 from modelyard.client.collections import ModelNotInCollection
 from modelyard.client.locks import LockedModelsMissing
-from modelyard.client.profile import KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
+from modelyard.client.profile import AccountRequired, KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
 from modelyard.client.references.matching import MAX_LISTED
 from modelyard.client.resolve_models import ModelAmbiguous
 from modelyard.client.transfers.collect import DuplicateModelPath, NothingToPush
@@ -156,7 +156,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     problems.SourceTokenLimitReached: (REFUSED, ("Remove one: modelyard source-token rm HOST",)),
     problems.CredentialNotFound: (REFUSED, ("List your keys: modelyard key ls",)),
     problems.SessionNotFound: (REFUSED, ("List your sessions: modelyard account sessions",)),
-    problems.PairingNotFound: (REFUSED, ("Start again on the machine: modelyard login URL --device",)),
+    problems.PairingNotFound: (REFUSED, ("Start again: {command}",)),
     problems.AccountExists: (REFUSED, ("Sign in with it, then accept the invitation: modelyard login URL EMAIL",)),
     problems.TooManyAttempts: (REFUSED, ("Try again in {retry_in}.",)),
     problems.TooManyUploads: (
@@ -240,6 +240,15 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         NOT_SIGNED_IN,
         ("Pair this machine again: modelyard agent pair --url URL", "Find other problems: modelyard agent doctor"),
     ),
+    AccountRequired: (
+        NOT_SIGNED_IN,
+        (
+            "Sign in here with your account: modelyard login {url} EMAIL",
+            "Or confirm this machine's sign-in elsewhere: modelyard login {url} --device",
+            "Or set MODELYARD_TOKEN to a key that only reads (sk-), which an admin makes: modelyard key create NAME"
+            " --access read",
+        ),
+    ),
     NoKey: (NOT_SIGNED_IN, ()),
     OSError: (OTHER, ()),
 }
@@ -270,6 +279,8 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
             return {"suggestion": error.suggestion}
         case LockedModelsMissing():
             return {"missing": [{"model_path": each.path.relative, "sha256": each.sha256} for each in error.models]}
+        case AccountRequired():
+            return {"url": error.url or "URL"}
         case VersionNotCurrent():
             return {"model_id": str(error.model_id), "version": error.version}
         case _:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal.terminal import require_posix, terminal_of
+from modelyard.cli.terminal.terminal import Terminal, require_posix, terminal_of
 from modelyard.cli.this_machine.settings import AgentId, ComfyUI, ModelsDir, read_agent_settings
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from modelyard.agent.reconciliation.adoption import AdoptableFile
@@ -36,7 +36,8 @@ def adopt_files(
     """Let this machine's agent manage the files that it placed before its state was lost. Stop the agent first.
 
     A file is adopted if it is in a model's place and has the content of a version that the team has, also in its
-    trash. The agent replaces and removes adopted files. You must be signed in, or have a key in MODELYARD_TOKEN.
+    trash. The agent replaces and removes adopted files. The machine's own key cannot list the versions: sign in, or set
+    MODELYARD_TOKEN to another key (sk- or dk-), which may be one that only reads.
 
     Example: modelyard agent adopt --comfyui ~/ComfyUI --dry-run
     """
@@ -50,7 +51,7 @@ def adopt_files(
         versions = await _list_all_versions(registry)
         return await _find_and_adopt(settings, state_dir, versions, dry_run=dry_run)
 
-    files = terminal.call_registry(adopt, retry_until_give_up=True)
+    files = _call_with_account(terminal, adopt)
     count = counted(len(files), "file")
     terminal.output.answer(
         document={
@@ -68,6 +69,36 @@ def adopt_files(
         lines=[*(str(each.path) for each in files), f"{'Would adopt' if dry_run else 'Adopted'} {count}."],
         quiet=[str(each.path) for each in files],
     )
+
+
+def _call_with_account(
+    terminal: Terminal, adopt: Callable[[RegistryApi], Awaitable[list[AdoptableFile]]]
+) -> list[AdoptableFile]:
+    """Call the registry, not with the machine's key.
+
+    Raises:
+        AccountRequired: this user is not signed in, or MODELYARD_TOKEN is a machine's key or is not accepted.
+    """
+    from modelyard.client.profile import AccountRequired
+    from modelyard.wire.problems import KeyNotAllowed, Unauthenticated
+
+    try:
+        return terminal.call_registry(adopt, retry_until_give_up=True)
+    except (Unauthenticated, KeyNotAllowed) as refusal:
+        is_agent_key = (terminal.settings.token or "").startswith("ak-")
+        reason = "A machine's key (ak-) cannot do this." if is_agent_key else str(refusal)
+        raise AccountRequired(
+            f"{reason} To adopt files, they are compared with all versions of the team's models, which a machine's key"
+            " cannot list.",
+            _find_url(terminal),
+        ) from None
+
+
+def _find_url(terminal: Terminal) -> str | None:
+    """Return the address of the registry in the settings, or of the one that this machine was paired with last."""
+    from modelyard.agent.registry.keys import AgentKeyStore
+
+    return terminal.settings.url or AgentKeyStore(terminal.settings.profile_file, terminal.output.warn).find_url()
 
 
 async def _list_all_versions(registry: RegistryApi) -> list[Model]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import format_age, format_fields, format_size
+from modelyard.cli.terminal.formatting import format_age, format_fields, format_size, format_time
 from modelyard.cli.terminal.table import format_table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -
     phase = f"{status.phase}{percent}" + (f": {status.detail}" if status.detail else "")
     pairs = [
         ("agent", f"{status.agent_id} ({'running' if is_running else 'not running'}, version {status.version})"),
-        ("registry", f"{status.url}: {status.link if is_running else 'not connected'}"),
+        ("registry", f"{status.url}: {_format_link(status) if is_running else 'not connected'}"),
         ("", status.link_reason or ""),
         ("heartbeat", format_age(status.last_heartbeat)),
         ("phase", phase if is_running else f"ended, last seen {format_age(status.written_at)}"),
@@ -41,6 +41,13 @@ def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -
             ("MODEL", "STATE", "DOWNLOADED", "REASON"), [_build_model_row(model) for model in status.models], width
         )
     return lines
+
+
+def _format_link(status: StatusSnapshot) -> str:
+    """Return the state of the connection to the registry, with the time since which it is in this state."""
+    if status.link_since is None:
+        return status.link
+    return f"{status.link} since {format_time(status.link_since)} ({format_age(status.link_since)})"
 
 
 def _format_counts(status: StatusSnapshot) -> str:

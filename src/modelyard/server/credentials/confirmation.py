@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record
 from modelyard.server.credentials.machine_names import is_name_of_another_person
-from modelyard.server.credentials.pairing import ALPHABET, CODE_LENGTH, build_pairing_not_found_problem
+from modelyard.server.credentials.pairing import ALPHABET, CODE_LENGTH, build_wrong_code_problem
 from modelyard.server.credentials.tables import PairingRow
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
@@ -46,7 +46,7 @@ def _confirm_code(database: Database, team: TeamContext, confirmation: PairingCo
         pairing = _find_by_user_code(session, code)
         owners = (None, None), (team.team_id, team.user_id)
         if pairing is None or (pairing.team_id, pairing.user_id) not in owners:
-            raise build_pairing_not_found_problem()
+            raise build_wrong_code_problem()
         name = confirmation.device_name or pairing.device_name or f"Device {code[:4]}"
         if name == pairing.device_name:
             return

@@ -162,9 +162,17 @@ def _get_by_device_code(session: Session, device_code: str) -> PairingRow:
     raise build_pairing_not_found_problem()
 
 
+def build_wrong_code_problem() -> problems.PairingNotFound:
+    """Build the problem for a user's code that is unknown, expired or another user's; all look the same."""
+    return problems.PairingNotFound(
+        "This code is wrong, already used, or older than five minutes. For a new code, run modelyard agent pair on the"
+        " machine again, or the command that showed this one."
+    )
+
+
 def build_pairing_not_found_problem() -> problems.PairingNotFound:
-    """Build the problem for a code that is unknown, expired or of another user; all look the same."""
-    return problems.PairingNotFound("This code is unknown, used or too old. Start again on the machine.")
+    """Build the problem for a device code that is unknown, expired or of no use any more; all look the same."""
+    return problems.PairingNotFound("This pairing has ended, or was not confirmed within five minutes.")
 
 
 def _get_keys(session: Session, pairing: PairingRow, device_code: str) -> PairingState | None:

@@ -1,0 +1,45 @@
+"""The text of ``agent status`` about the connection to the registry."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from modelyard.agent.state_folder import StatusSnapshot, to_json_document
+from modelyard.cli.terminal.formatting import format_time
+from modelyard.cli.this_machine.status import format_status
+
+URL = "http://models.example:8400"
+REASON = f"{URL} cannot be reached: the connection was refused."
+
+
+def build_status(link: str, since: datetime | None, reason: str | None = None) -> StatusSnapshot:
+    now = datetime.now(UTC)
+    fields = {"agent_id": "render-07", "version": "1", "pid": 1, "started_at": now, "written_at": now, "url": URL}
+    return StatusSnapshot.model_validate(
+        fields | {"phase": "idle", "link": link, "link_since": since, "link_reason": reason}
+    )
+
+
+def get_link_lines(status: StatusSnapshot, *, is_running: bool = True) -> list[str]:
+    """Return the line about the registry and the one below it, without the name of the field."""
+    lines = [str(line) for line in format_status(status, is_running, 80)]
+    at = next(number for number, line in enumerate(lines) if line.startswith("registry"))
+    return [line.removeprefix("registry").strip() for line in lines[at : at + 2]]
+
+
+def test_status_of_lost_connection_has_reason_and_local_time() -> None:
+    since = datetime.now(UTC) - timedelta(minutes=12, seconds=30)
+    status = build_status("lost", since, REASON)
+    assert get_link_lines(status) == [f"{URL}: lost since {format_time(since)} (12 minutes ago)", REASON]
+    document = to_json_document(status, is_running=True)
+    assert (document["link"], document["link_reason"]) == ("lost", REASON)
+    assert datetime.fromisoformat(str(document["link_since"])) == since
+
+
+def test_status_of_agent_without_time_of_its_connection_shows_the_state() -> None:
+    assert get_link_lines(build_status("connecting", None))[0] == f"{URL}: connecting"
+
+
+@pytest.mark.parametrize("link", ["lost", "stopped"])
+def test_status_of_ended_agent_says_not_connected(link: str) -> None:
+    assert get_link_lines(build_status(link, datetime.now(UTC)), is_running=False)[0] == f"{URL}: not connected"
