@@ -268,7 +268,7 @@ def test_download_temporary_refusal_reports_retrying_event(
     download(events.append)
 
     retry_events = [event for event in events if isinstance(event, Retrying)]
-    assert [event.why for event in retry_events] == ["Restarting. (HTTP 503)"]
+    assert [event.why for event in retry_events] == ["The server answered 503: Restarting."]
 
 
 def test_download_bandwidth_limit_applies_to_all_connections_together(

@@ -159,7 +159,7 @@ class AgentStatus:
     def find_waiting_reason(self) -> str | None:
         """Return the most serious reason why the desired state is not reached, as a sentence; None if nothing waits.
 
-        While downloads run at a limited rate, the limit is the reason.
+        While downloads run at a limited rate, the limit is the reason, unless none of them receives anything.
         """
         if self.paused:
             return PAUSED
@@ -170,10 +170,10 @@ class AgentStatus:
         if self.result.blockers:
             return self.result.blockers[0]
         if self.has_running_actions:
-            limit = self.settings.rate_limit
-            if limit and self.phase == "downloading":
+            limit, stall = self.settings.rate_limit, self._find_stall()
+            if limit and stall is None and self.phase == "downloading":
                 return f"Downloads take at most {in_bytes(limit)} a second here."
-            return self._find_first_reason("blocked")
+            return self._find_first_reason("blocked") or stall
         waiting = self.result.stuck_reason or self._find_first_reason("queued", "blocked")
         return waiting or next(iter(self.result.notes), None)
 
@@ -267,6 +267,11 @@ class AgentStatus:
         }
         self._held_bytes = sum(ready.values())
         self._counted_at = datetime.now(UTC)
+
+    def _find_stall(self) -> str | None:
+        """Return why the first download receives nothing, if none of them does; None if one does, or none runs."""
+        reasons = [each.reason for each in self._in_progress.values() if each.state == "downloading"]
+        return reasons[0] if reasons and all(reasons) else None
 
     def _find_first_reason(self, *states: ModelState) -> str | None:
         """Return the reason of the first model that is in one of these states, looked for state by state; else None.

@@ -79,7 +79,7 @@ class Refused(TransferFailed):
     """
 
     def __init__(self, status: int, detail: str, *, code: str | None = None, retry_after: float | None = None) -> None:
-        super().__init__(f"{detail} (HTTP {status})")
+        super().__init__(f"The server answered {status}: {detail.rstrip('.')}.")
         self.status = status
         self.detail = detail
         self.code = code

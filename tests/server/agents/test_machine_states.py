@@ -64,6 +64,12 @@ CASES = {
     "complete and scanning": (SCANNING, {}, "up_to_date", None),
     "lacks models and scans": (LACKS_TWO | SCANNING, {}, "syncing", "Scanning"),
     "downloads": (LACKS_TWO | DOWNLOADING, {}, "syncing", "Downloading ink.safetensors"),
+    "downloads nothing": (
+        LACKS_TWO | DOWNLOADING | {"waiting_for": "The store does not answer."},
+        {},
+        "syncing",
+        "Downloading ink.safetensors. The store does not answer.",
+    ),
     "removes": ({"agent_status": "syncing", "sync_phase": "placing"}, {}, "syncing", "Placing"),
     "lacks models": (LACKS_TWO, {}, "waiting", "2 models are queued."),
     "lacks one": ({"models_ready": 13}, {}, "waiting", "1 model is queued."),

@@ -90,7 +90,8 @@ def _find_activity(agent: AgentRow, models_desired: int) -> StateAndReason | Non
     if agent.agent_status != "syncing" and not is_preparing:
         return None
     detail = f" {agent.sync_detail}" if agent.sync_detail else ""
-    return StateAndReason("syncing", f"{agent.sync_phase.capitalize()}{detail}")
+    activity = f"{agent.sync_phase.capitalize()}{detail}"
+    return StateAndReason("syncing", activity if agent.waiting_for is None else f"{activity}. {agent.waiting_for}")
 
 
 def _find_failure(reasons: Mapping[ModelState, str]) -> StateAndReason | None:

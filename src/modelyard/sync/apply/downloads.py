@@ -237,6 +237,11 @@ class Downloads:
             raise
 
 
+def _name_peer(event: Retrying) -> str:
+    """Return who is tried again, as the beginning of a sentence."""
+    return "The registry" if event.store is None else f"The store at {event.store}"
+
+
 class _ProgressReport:
     """Reports the events of one download as replica states, and calls ``reserve`` with the bytes that have arrived.
 
@@ -257,7 +262,7 @@ class _ProgressReport:
                 self._received, self._reason = received, None
                 self._reserve(received)
         elif isinstance(event, Retrying):
-            self._reason = f"{omit_retry_advice(event.why)} It will be tried again."
+            self._reason = f"{_name_peer(event)} is tried again. {omit_retry_advice(event.why)}"
         else:
             return
         self._report()
