@@ -40,6 +40,12 @@ def test_status_of_agent_without_time_of_its_connection_shows_the_state() -> Non
     assert get_link_lines(build_status("connecting", None))[0] == f"{URL}: connecting"
 
 
+def test_status_of_refused_connection_says_the_reason_once() -> None:
+    status = build_status("refused", datetime.now(UTC), "The key was revoked.")
+    lines = format_status(status.model_copy(update={"waiting_for": "The key was revoked."}), True, 80)
+    assert sum("The key was revoked." in str(line) for line in lines) == 1
+
+
 @pytest.mark.parametrize("link", ["lost", "stopped"])
 def test_status_of_ended_agent_says_not_connected(link: str) -> None:
     assert get_link_lines(build_status(link, datetime.now(UTC)), is_running=False)[0] == f"{URL}: not connected"

@@ -24,6 +24,8 @@ from pathlib import Path
 
 from modelyard.wire.paths import exceeds_windows_limit
 
+# What to do in each message about lack of disk space.
+FREE_SPACE = "Free some space."
 _DISK_FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -134,7 +136,7 @@ def build_disk_error(path: Path, failure: OSError) -> DiskFull | DiskFailed:
     """Return the error for an ``OSError`` on ``path``: ``DiskFull`` also over quota or beyond the largest file size."""
     reason = failure.strerror or type(failure).__name__
     if failure.errno in _DISK_FULL_ERRORS:
-        return DiskFull(f'There is not enough disk space for "{path}" ({reason}). Free some space.')
+        return DiskFull(f'There is not enough disk space for "{path}" ({reason}). {FREE_SPACE}')
     return DiskFailed(f'"{path}" could not be read or written: {reason}.{_explain_long_path(path)}')
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from modelyard.transfer.errors import DigestMismatch, DiskFull, TargetExists, build_disk_error
+from modelyard.transfer.errors import FREE_SPACE, DigestMismatch, DiskFull, TargetExists, build_disk_error
 from modelyard.transfer.portable.files import fsync_folder, open_unfollowed
 from modelyard.transfer.portable.locks import try_lock
 
@@ -122,7 +122,7 @@ def require_disk_space(folder: Path, needed: int, keep_free: int, file: int | No
         raise build_disk_error(folder, failure) from failure
     if needed + keep_free > free:
         reserve = f", and {keep_free} must stay free" if keep_free else ""
-        raise DiskFull(f'"{folder}" has {free} bytes free; {needed} more are needed{reserve}. Free some space.')
+        raise DiskFull(f'"{folder}" has {free} bytes free; {needed} more are needed{reserve}. {FREE_SPACE}')
 
 
 def place(file: Path, target: Path, *, sha256: str, replace: bool) -> None:

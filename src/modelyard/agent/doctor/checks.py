@@ -1,10 +1,8 @@
-"""The checks of ``modelyard agent doctor``: registry, key, clock, privacy and agent. They block, and change nothing.
+"""The checks of ``modelyard agent doctor``: registry, key, clock and privacy. They block, and change nothing.
 
-Checks of folders and ComfyUI are in ``folders``.
+Checks of folders and ComfyUI are in ``folders``, those of the running agent in ``agent``.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,19 +10,23 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from modelyard.agent.doctor.findings import Finding, Level
+from modelyard.agent.doctor.agent import KEY, REGISTRY, check_agent
+from modelyard.agent.doctor.findings import Finding, Level, fold_findings
 from modelyard.agent.doctor.folders import check_roots
 from modelyard.agent.private_folders import find_open_mode, list_private_folders
 from modelyard.agent.registry.keys import AgentCredentials
 from modelyard.agent.roots import ROOT_CACHE, RootCache, RootFinder, RootsNotFound, add_folders_of_last_agent
 from modelyard.agent.settings import AgentSettings, get_settings_path
-from modelyard.agent.state_folder import StateFolder, StatusSnapshot
+from modelyard.agent.state_folder import StateFolder
+from modelyard.client.api.http_responses import describe_transport_error
 from modelyard.client.api.urls import API_PREFIX, is_unencrypted_remote
-from modelyard.comfyui.quoting import counted, quoted
+from modelyard.comfyui.quoting import quoted
+from modelyard.transfer.http.redirects import build_registry_redirected
 
 _TIMEOUT_SECONDS = 10.0
 # Presigned URLs are valid for minutes, and S3 refuses requests whose time differs by a quarter of an hour.
 _CLOCK_WARNING_SECONDS, _CLOCK_PROBLEM_SECONDS = 60.0, 600.0
+_KEY, _REGISTRY = frozenset({KEY}), frozenset({REGISTRY})
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,13 @@ class DoctorContext:
         return RootCache(self.folder.path / ROOT_CACHE, is_read_only=True)
 
 
-def check_machine(context: DoctorContext) -> Iterator[Finding]:
-    """Run all checks and yield their findings as they are made."""
+def check_machine(context: DoctorContext) -> list[Finding]:
+    """Run all checks and return what they found, one finding for each cause."""
+    return fold_findings(_run_checks(context))
+
+
+def _run_checks(context: DoctorContext) -> Iterator[Finding]:
+    """Yield the findings of all checks, a cause before what follows from it."""
     file = get_settings_path(context.environment)
     exists = f"The settings file is {quoted(file)}." if file.exists() else f"There is no settings file {quoted(file)}."
     yield Finding("ok", "settings", exists)
@@ -53,11 +60,12 @@ def check_machine(context: DoctorContext) -> Iterator[Finding]:
     try:
         roots = RootFinder(context.settings, context.environment, context.root_cache).find()
     except RootsNotFound as failure:
-        yield Finding("problem", "folders", str(failure), "modelyard agent run --comfyui DIR")
+        reason = str(failure)
+        yield Finding("problem", "folders", reason, "modelyard agent run --comfyui DIR", frozenset({reason}))
     else:
         yield from check_roots(context.settings, roots)
     yield from _check_private_folders(context)
-    yield from _check_agent(context)
+    yield from check_agent(context.folder)
 
 
 def _add_folders_of_last_agent(context: DoctorContext) -> tuple[DoctorContext, list[Finding]]:
@@ -75,7 +83,7 @@ def _check_registry(context: DoctorContext) -> Iterator[Finding]:
     try:
         credentials = context.get_credentials()
     except ValueError as failure:
-        yield Finding("problem", "key", str(failure), "modelyard agent pair --url URL")
+        yield Finding("problem", "key", str(failure), "modelyard agent pair --url URL", _KEY)
         return
     url = credentials.url
     if is_unencrypted_remote(url):
@@ -87,12 +95,19 @@ def _check_registry(context: DoctorContext) -> Iterator[Finding]:
             headers = {"Authorization": f"Bearer {credentials.key}"}
             response = http.get(f"{url}{API_PREFIX}/agent/manifest", params=query, headers=headers)
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as failure:
-        sentence = f"{url} cannot be reached: {str(failure) or type(failure).__name__}."
+        sentence = f"{url} cannot be reached: {_describe_failure(failure)}."
         fix = "Check that the registry runs, and that the network and its proxy allow the connection."
-        yield Finding("problem", "registry", sentence, fix)
+        yield Finding("problem", "registry", sentence, fix, _REGISTRY)
         return
     yield _check_key(credentials, response)
     yield from _check_clock(response)
+
+
+def _describe_failure(failure: Exception) -> str:
+    """Return why there is no response, as the end of a sentence, without a period."""
+    if isinstance(failure, httpx2.TransportError):
+        return describe_transport_error(failure)
+    return str(failure).rstrip(".") or type(failure).__name__
 
 
 def _check_key(credentials: AgentCredentials, response: httpx2.Response) -> Finding:
@@ -104,12 +119,16 @@ def _check_key(credentials: AgentCredentials, response: httpx2.Response) -> Find
     pair_again = f"modelyard agent pair --url {url}"
     if status == 401:
         sentence = f"{url} does not recognize the key ({source}): it was revoked, or belongs to another registry."
-        return Finding("problem", "key", sentence, pair_again)
+        return Finding("problem", "key", sentence, pair_again, _KEY)
     if status == 403:
         sentence = f"{url} refuses the key ({source}): it is another machine's, or its owner has left the team."
-        return Finding("problem", "key", sentence, f"Use the agent's name: --agent-id ID; or: {pair_again}")
+        return Finding("problem", "key", sentence, f"Use the agent's name: --agent-id ID; or: {pair_again}", _KEY)
+    if response.is_redirect:
+        redirected = build_registry_redirected(url, response.headers.get("Location"))
+        return Finding("problem", "registry", str(redirected), explains=_REGISTRY)
     sentence = f"{url} answers the request for this machine's manifest with status {status}."
-    return Finding("problem", "registry", sentence, "Check that it is a Modelyard registry of this version or later.")
+    fix = "Check that it is a Modelyard registry of this version or later."
+    return Finding("problem", "registry", sentence, fix, _REGISTRY)
 
 
 def _check_clock(response: httpx2.Response) -> Iterator[Finding]:
@@ -136,29 +155,3 @@ def _check_private_folders(context: DoctorContext) -> Iterator[Finding]:
         else:
             sentence = f"Other users of this machine can enter {quoted(folder)} (mode {mode}), the {purpose}."
             yield Finding("problem", "privacy", sentence, f'chmod 700 "{folder}"')
-
-
-def _find_blocked_models(status: StatusSnapshot) -> Finding | None:
-    """Return how many models wait until a person acts, with the reason of the first; None for none."""
-    count = status.counts.get("blocked", 0)
-    if not count:
-        return None
-    reason = next((model.reason for model in status.models if model.state == "blocked" and model.reason), "")
-    return Finding("problem", "models", f"The agent cannot place {counted(count, 'model')}. {reason}".rstrip())
-
-
-def _check_agent(context: DoctorContext) -> Iterator[Finding]:
-    """Yield whether the agent runs and what it waits for, and a finding if systemd is missing."""
-    status = context.folder.read_status()
-    if not context.folder.is_running():
-        fix = "modelyard agent run, or permanently: modelyard agent install"
-        yield Finding("warning", "agent", "No agent runs here.", fix)
-    elif status is not None and (finding := _find_blocked_models(status)) is not None:
-        yield finding
-    elif status is not None and status.waiting_for:
-        fix = "modelyard agent approve" if status.held else ""
-        yield Finding("warning", "agent", f"The agent is waiting: {status.waiting_for}", fix)
-    else:
-        yield Finding("ok", "agent", "The agent runs.")
-    if os.name == "posix" and shutil.which("systemctl") is None:
-        yield Finding("ok", "agent", "systemd is not available; start the agent with your system's service manager.")

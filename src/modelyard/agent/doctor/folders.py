@@ -1,10 +1,13 @@
 """The checks of ``modelyard agent doctor`` on model folders, links, file names, disk space and ComfyUI."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from modelyard.agent.doctor.findings import Finding, Level
+from modelyard.agent.doctor.agent import SPACE
+from modelyard.agent.doctor.findings import Finding
 from modelyard.agent.roots import FoundRoots, has_root_in
 from modelyard.agent.settings import DEFAULT_COMFYUI_URL, AgentSettings
 from modelyard.comfyui.http_api import ComfyUI
@@ -16,10 +19,17 @@ from modelyard.sync.inventory.filesystem import get_filesystem_space, inspect_ro
 _MAX_SHOWN = 5
 
 
+class MissingRoot(NamedTuple):
+    """A model folder that does not exist: its key, and what an agent says of it."""
+
+    key: str
+    problem: str
+
+
 def check_roots(settings: AgentSettings, roots: FoundRoots) -> Iterator[Finding]:
     """Yield findings on the folders, their files, the free disk space and the running ComfyUIs; blocking."""
     for problem in roots.problems:
-        yield Finding("problem", "folders", problem)
+        yield Finding("problem", "folders", problem, explains=frozenset({problem}))
     for install in roots.installs:
         yield from _check_folders(install)
         yield from _check_names(install)
@@ -28,10 +38,11 @@ def check_roots(settings: AgentSettings, roots: FoundRoots) -> Iterator[Finding]
 
 
 def _check_folders(install: Install) -> Iterator[Finding]:
-    """Yield where models go, problems of the roots, each folder once, and the links that lead to a root."""
+    """Yield where models go, problems of the roots, each cause once, and the links that lead to a root."""
     if install.models is not None:
         yield Finding("ok", "folders", f"Models go to {quoted(install.models)}.")
     checked: set[Path] = set()
+    missing: dict[Path, list[MissingRoot]] = defaultdict(list)
     for root in install.roots:
         ground = inspect_root(root, install)
         if ground.path in checked:
@@ -39,11 +50,30 @@ def _check_folders(install: Install) -> Iterator[Finding]:
         checked.add(ground.path)
         if not root.path.exists() and root.path.parent.name == "output":
             continue  # ComfyUI creates it when a workflow saves a model
-        if ground.problem is not None:
-            level: Level = "problem" if root.path.exists() else "warning"
-            yield Finding(level, "folders", f"{root.key}: {ground.problem}")
+        if ground.problem is not None and not root.path.exists():
+            missing[find_missing_ancestor(root.path)].append(MissingRoot(root.key, ground.problem))
+        elif ground.problem is not None:
+            problem = frozenset({ground.problem})
+            yield Finding("problem", "folders", f"{root.key}: {ground.problem}", explains=problem)
         elif ground.path != root.path.absolute() and root.path.is_symlink():
             yield Finding("ok", "links", f"{quoted(root.path)} is a link to {quoted(ground.path)}; it is followed.")
+    yield from (describe_missing(folder, roots) for folder, roots in missing.items())
+
+
+def find_missing_ancestor(path: Path) -> Path:
+    """Return the uppermost of a missing folder and the folders above it that does not exist."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    return missing[-1] if missing else path
+
+
+def describe_missing(folder: Path, roots: Sequence[MissingRoot]) -> Finding:
+    """Return one finding for all roots that are missing because ``folder`` is. Pure."""
+    explains = frozenset(root.problem for root in roots)
+    keys = ", ".join(root.key for root in roots)
+    if len(roots) == 1:
+        return Finding("warning", "folders", f"{keys}: {roots[0].problem}", explains=explains)
+    sentence = f"{keys}: The folder {quoted(folder)} does not exist. Create it, or mount its disk."
+    return Finding("warning", "folders", sentence, explains=explains)
 
 
 def _check_names(install: Install) -> Iterator[Finding]:
@@ -104,7 +134,7 @@ def _check_disk_space(settings: AgentSettings, roots: FoundRoots) -> Iterator[Fi
         free = f"The disk of {quoted(path)} has {in_bytes(space.free_bytes)} of {in_bytes(space.total_bytes)} free"
         if space.free_bytes < settings.keep_free:
             sentence = f"{free}, less than the {in_bytes(settings.keep_free)} kept free."
-            yield Finding("problem", "space", sentence, "Free some space, or lower keep_free.")
+            yield Finding("problem", "space", sentence, "Free some space, or lower keep_free.", frozenset({SPACE}))
         else:
             sentence = f"{free}, which is enough: the agent keeps {in_bytes(settings.keep_free)} free."
             yield Finding("ok", "space", sentence)

@@ -50,7 +50,7 @@ def answer_findings(terminal: Terminal, findings: Sequence[Finding], **facts: st
     """Print facts about the machine and what was found, and exit with 1 if there is a problem."""
     problem_count = sum(finding.level == "problem" for finding in findings)
     terminal.output.answer(
-        document={**facts, "findings": [finding.__dict__ for finding in findings], "problems": problem_count},
+        document={**facts, "findings": [finding.to_document() for finding in findings], "problems": problem_count},
         lines=[
             *(f"{name:<8} {fact}" for name, fact in facts.items()),
             *(line for finding in findings for line in _format_finding(finding)),

@@ -25,7 +25,7 @@ def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -
         ("", status.link_reason or ""),
         ("heartbeat", format_age(status.last_heartbeat)),
         ("phase", phase if is_running else f"ended, last seen {format_age(status.written_at)}"),
-        ("waiting for", status.waiting_for or ""),
+        ("waiting for", (status.waiting_for or "") if status.waiting_for != status.link_reason else ""),
         ("models", _format_counts(status)),
         ("free", "" if status.disk_free is None else format_size(status.disk_free)),
         ("comfyui", "" if status.comfyui is None else f"running, version {status.comfyui or 'unknown'}"),

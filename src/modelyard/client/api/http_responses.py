@@ -96,7 +96,7 @@ def describe_transport_error(failure: httpx2.TransportError) -> str:
         case httpx2.TimeoutException():
             return "it does not answer in time"
         case httpx2.ConnectError():
-            return str(failure).rstrip(".") or "the connection was refused"
+            return re.sub(r"^\[Errno -?\d+\] ", "", str(failure)).rstrip(".") or "the connection was refused"
         case httpx2.UnsupportedProtocol():
             return "only http and https are supported"
         case _:

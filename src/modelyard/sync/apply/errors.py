@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modelyard.comfyui.quoting import quoted
 from modelyard.sync.retry_advice import omit_retry_advice
-from modelyard.transfer.errors import DiskFull, TransferFailed
+from modelyard.transfer.errors import FREE_SPACE, DiskFull, TransferFailed
 from modelyard.wire.agents.values import ModelState
 from modelyard.wire.problems import Problem, VersionNotFound
 
@@ -34,7 +34,7 @@ def build_not_placed_from_os_error(path: Path, failure: OSError) -> NotPlaced:
     if failure.errno is None:
         return NotPlaced("failed", str(failure))  # raised by this program with its own text
     if failure.errno in _NO_SPACE_ERRORS:
-        return DiskSpaceLacking(f"There is not enough disk space for {quoted(path)}. Free some space.")
+        return DiskSpaceLacking(f"There is not enough disk space for {quoted(path)}. {FREE_SPACE}")
     if failure.errno in _ABSENT_ERRORS:
         return NotPlaced("blocked", f"The folder {quoted(path.parent)} does not exist. Create it, or mount its disk.")
     if failure.errno == errno.EROFS:

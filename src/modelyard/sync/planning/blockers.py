@@ -5,6 +5,7 @@ from pathlib import Path
 from modelyard.comfyui.quoting import in_bytes, quoted
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.listing import FolderEntry
+from modelyard.transfer.errors import FREE_SPACE
 
 
 def describe_different_content(desired: DesiredModel, file: FolderEntry, *, was_placed: bool) -> str:
@@ -91,7 +92,7 @@ def describe_full_disk(desired: DesiredModel, needed: int, free: int, keep_free:
     reserve = f", of which {in_bytes(keep_free)} must stay free" if keep_free else ""
     left = in_bytes(max(free, 0))
     need = f"{quoted(desired.model_path)} needs {in_bytes(needed)}"
-    return f"{need}, and the disk of {quoted(folder)} has {left} left{reserve}. Free some space."
+    return f"{need}, and the disk of {quoted(folder)} has {left} left{reserve}. {FREE_SPACE}"
 
 
 def describe_too_small_disk(desired: DesiredModel, total: int, folder: Path) -> str:

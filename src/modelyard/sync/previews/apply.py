@@ -21,6 +21,7 @@ from modelyard.sync.inventory.filesystem import get_filesystem_space
 from modelyard.sync.inventory.scan import MachineState, ScanOptions, scan_roots
 from modelyard.sync.planning.actions import Remove
 from modelyard.sync.previews.planner import WritePreview, get_picture_id, plan_previews
+from modelyard.transfer.errors import FREE_SPACE
 from modelyard.transfer.portable.files import write_at
 from modelyard.wire.formats import LARGE_BOX
 
@@ -33,7 +34,7 @@ def require_space(action: WritePreview, keep_free: int) -> None:
     """Raise ``NotPlaced`` if a picture may not fit on its disk while ``keep_free`` bytes stay free."""
     space = get_filesystem_space(action.target.root.path)
     if space is not None and space.free_bytes < keep_free + MAX_PNG_BYTES:
-        raise DiskSpaceLacking(f"There is not enough disk space for {quoted(action.target.path)}. Free some space.")
+        raise DiskSpaceLacking(f"There is not enough disk space for {quoted(action.target.path)}. {FREE_SPACE}")
 
 
 def _is_preview_png(content: bytes) -> bool:

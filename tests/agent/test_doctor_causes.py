@@ -1,0 +1,108 @@
+"""One finding for one cause: what follows from another finding is folded into it."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from modelyard.agent.doctor.findings import Finding, fold_findings
+from modelyard.client.atomic_file import locked
+from tests.agent.test_doctor import SkewedRegistry, base, run_doctor, select_findings, write_status
+
+__all__ = ["base"]  # a fixture
+
+CAUSE = frozenset({"key"})
+
+
+def test_fold_findings_adds_the_consequence_to_the_cause() -> None:
+    cause = Finding("problem", "key", "The key is refused.", "Pair.", CAUSE)
+    first = Finding("warning", "agent", "The agent waits for a key.", follows="key")
+    second = Finding("problem", "models", "2 models: no key.", follows="key", consequence="2 models wait.")
+    [folded] = fold_findings([cause, first, second])
+    assert (folded.sentence, folded.fix) == ("The key is refused. 2 models wait.", "Pair.")
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [Finding("ok", "key", "The key is accepted.", "", CAUSE), Finding("problem", "space", "The disk is full.")],
+    ids=["cause is ok", "another cause"],
+)
+def test_fold_findings_keeps_a_finding_that_no_problem_explains(cause: Finding) -> None:
+    follower = Finding("warning", "agent", "The agent waits for a key.", follows="key")
+    independent = Finding("warning", "agent", "No agent runs here.")
+    assert fold_findings([cause, follower, independent]) == [cause, follower, independent]
+
+
+async def list_wrong(
+    base: Path, status: Mapping[str, object], answer: int | None = 200, keep_free: object = 1
+) -> list[Finding]:
+    """Return what the doctor finds wrong while an agent with this status runs, and the registry answers that status."""
+    folder = await asyncio.to_thread(lambda: write_status(base, **status))
+    registry = None if answer is None else SkewedRegistry(timedelta(0), answer)
+    url = "http://127.0.0.1:9" if registry is None else registry.url
+    try:
+        async with locked(folder.lock, wait_seconds=0) as is_held:
+            assert is_held
+            findings = await asyncio.to_thread(lambda: run_doctor(base, url, keep_free=keep_free))
+    finally:
+        if registry is not None:
+            registry.close()
+    return [finding for finding in findings if finding.level != "ok"]
+
+
+async def test_doctor_refused_key_is_one_finding(base: Path) -> None:
+    reason = "The registry refuses this machine: its key was revoked."
+    status = {"link": "refused", "link_reason": reason, "waiting_for": reason}
+    wrong = await list_wrong(base, status, 401)
+    assert [finding.subject for finding in wrong] == ["key"]
+
+
+async def test_doctor_accepted_key_while_the_agent_is_refused_is_the_finding_of_the_agent(base: Path) -> None:
+    status = {"link": "refused", "link_reason": "The registry refuses this machine.", "waiting_for": None}
+    wrong = await list_wrong(base, status)
+    assert [(finding.subject, "refuses this machine" in finding.sentence) for finding in wrong] == [("agent", True)]
+
+
+async def test_doctor_unreachable_registry_is_one_finding(base: Path) -> None:
+    status = {"link": "lost", "link_reason": "http://127.0.0.1:9 cannot be reached: the connection was refused."}
+    [finding] = await list_wrong(base, status, None)
+    assert finding.subject == "registry"
+    assert "Errno" not in finding.sentence
+
+
+async def test_doctor_redirected_registry_is_one_finding_that_says_so(base: Path) -> None:
+    [finding] = await list_wrong(base, {"link": "lost", "link_reason": "It redirects."}, 302)
+    assert finding.subject == "registry"
+    assert "redirects to" in finding.sentence
+
+
+async def test_doctor_full_disk_is_one_finding_that_counts_the_models(base: Path) -> None:
+    reason = "'ink.sft' needs 5 GB, and the disk of \"/models\" has 1 GB left. Free some space."
+    model = {"model_path": "loras/ink.sft", "state": "blocked", "reason": reason}
+    status = {"counts": {"blocked": 2}, "models": [model], "waiting_for": f"2 of 5 models wait: {reason}"}
+    [finding] = await list_wrong(base, status, keep_free="500PB")
+    assert finding.subject == "space"
+    assert finding.sentence.endswith("kept free. The agent cannot place 2 models.")
+
+
+async def test_doctor_missing_disk_is_one_finding_that_names_its_folders_and_counts_the_models(base: Path) -> None:
+    (base / "extra_model_paths.yaml").write_text("disk:\n  base_path: gone\n  loras: loras\n  vae: nested/vae\n")
+    folder = base / "gone" / "loras"
+    reason = f'The folder "{folder}" does not exist. Create it, or mount its disk.'
+    model = {"model_path": "loras/ink.sft", "state": "blocked", "reason": reason}
+    status = {"counts": {"blocked": 1}, "models": [model], "waiting_for": reason}
+    [finding] = await list_wrong(base, status)
+    assert finding.sentence == (
+        f'loras, vae: The folder "{base / "gone"}" does not exist. Create it, or mount its disk.'
+        " The agent cannot place 1 model."
+    )
+
+
+async def test_doctor_failed_models_are_a_problem_with_the_reason(base: Path) -> None:
+    model = {"model_path": "loras/ink.sft", "state": "failed", "reason": "The store at files.example does not work."}
+    wrong = await list_wrong(base, {"counts": {"failed": 1}, "models": [model]})
+    assert select_findings(wrong, "models") == [
+        ("problem", "The agent could not place 1 model, and tries again. The store at files.example does not work.")
+    ]
