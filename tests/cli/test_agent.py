@@ -149,6 +149,9 @@ def test_agent_adopt_with_only_the_key_of_the_machine_exits_3_and_says_which_cre
     monkeypatch.delenv("MODELYARD_TEAM")
     if has_token:
         monkeypatch.setenv("MODELYARD_TOKEN", os.environ["MODELYARD_AGENT_KEY"])
+    else:
+        monkeypatch.delenv("MODELYARD_URL")
+        monkeypatch.setenv("MODELYARD_AGENT_URL", team.url)
     ran = as_agent("agent", "adopt", "--models-dir", folder)
     assert ran.code == 3
     assert "a machine's key cannot list" in ran.err

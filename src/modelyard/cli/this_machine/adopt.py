@@ -51,7 +51,7 @@ def adopt_files(
         versions = await _list_all_versions(registry)
         return await _find_and_adopt(settings, state_dir, versions, dry_run=dry_run)
 
-    files = _call_with_account(terminal, adopt)
+    files = _call_with_account(terminal, settings, adopt)
     count = counted(len(files), "file")
     terminal.output.answer(
         document={
@@ -72,7 +72,7 @@ def adopt_files(
 
 
 def _call_with_account(
-    terminal: Terminal, adopt: Callable[[RegistryApi], Awaitable[list[AdoptableFile]]]
+    terminal: Terminal, settings: AgentSettings, adopt: Callable[[RegistryApi], Awaitable[list[AdoptableFile]]]
 ) -> list[AdoptableFile]:
     """Call the registry, not with the machine's key.
 
@@ -90,15 +90,16 @@ def _call_with_account(
         raise AccountRequired(
             f"{reason} To adopt files, they are compared with all versions of the team's models, which a machine's key"
             " cannot list.",
-            _find_url(terminal),
+            _find_url(terminal, settings),
         ) from None
 
 
-def _find_url(terminal: Terminal) -> str | None:
+def _find_url(terminal: Terminal, settings: AgentSettings) -> str | None:
     """Return the address of the registry in the settings, or of the one that this machine was paired with last."""
     from modelyard.agent.registry.keys import AgentKeyStore
 
-    return terminal.settings.url or AgentKeyStore(terminal.settings.profile_file, terminal.output.warn).find_url()
+    named = terminal.settings.url or settings.url
+    return named or AgentKeyStore(terminal.settings.profile_file, terminal.output.warn).find_url()
 
 
 async def _list_all_versions(registry: RegistryApi) -> list[Model]:
