@@ -8,13 +8,14 @@ from modelyard.agent.reconcile_result import ReconcileResult
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.status import AgentStatus
 from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.wire.agents.values import ModelState
 
 REASON = "The store at files.example is tried again. The server answered 500: Internal Server Error."
 LIMIT = "Downloads take at most 5.0 MB a second here."
 
 
-def build_state(number: int, reason: str | None, state: str = "downloading") -> ReplicaState:
-    return ReplicaState(UUID(int=number), f"loras/{number}.sft", state, 1000, 0, reason)  # type: ignore[arg-type]  # any
+def build_state(number: int, reason: str | None, state: ModelState = "downloading") -> ReplicaState:
+    return ReplicaState(UUID(int=number), f"loras/{number}.sft", state, 1000, 0, reason)
 
 
 def build_status(*reasons: str | None, rate_limit: int | None = None) -> AgentStatus:
