@@ -181,7 +181,16 @@ def test_doctor_comfyui_with_models_in_other_folders_is_a_warning(base: Path, tm
 def test_doctor_comfyui_not_running_is_ok_and_names_the_address(base: Path) -> None:
     [(level, sentence)] = select_findings(run_doctor(base), "comfyui")
     assert level == "ok"
-    assert "No ComfyUI of these folders answers at http://127.0.0.1:9." in sentence
+    assert f'No ComfyUI of "{base}" answers at http://127.0.0.1:9.' in sentence
+
+
+def test_doctor_of_two_comfyuis_names_the_one_that_does_not_run(base: Path, tmp_path: Path) -> None:
+    other = tmp_path / "Other"
+    (other / "models" / "loras").mkdir(parents=True)
+    with ComfyUIServer(base) as server:
+        report = run_doctor(base, comfyui=[base, other], comfyui_url=[server.url, "http://127.0.0.1:9"])
+    [sentence] = [sentence for _, sentence in select_findings(report, "comfyui") if "No ComfyUI" in sentence]
+    assert f'No ComfyUI of "{other}" answers' in sentence
 
 
 def test_doctor_comfyui_with_another_base_directory_reports_where_models_go(base: Path, tmp_path: Path) -> None:

@@ -4,10 +4,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from modelyard.transfer.limiter import Limiter
+from typing import Protocol
 
 _KIBIBYTE = 1024
 _MEBIBYTE = 1024 * 1024
@@ -35,6 +32,26 @@ def get_size_class(remaining: int) -> int:
 
 def _do_nothing(_: bool) -> None:
     """Do nothing: the default of ``on_stalled``."""
+
+
+class RequestLimit(Protocol):
+    """What a transfer needs of the limiter of its requests, ``transfer.limiter.Limiter``."""
+
+    async def acquire(self, transfer: "LimitedTransfer") -> "Slot":
+        """Wait for a slot and return it."""
+
+    def release(self, slot: "Slot") -> None:
+        """Release a slot."""
+
+    def update(self) -> None:
+        """Grant and preempt slots as the transfers' states require."""
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call a function in the event loop. Thread-safe."""
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a request that waits would get a slot that is released now."""
 
 
 @dataclass(eq=False)
@@ -87,7 +104,7 @@ class LimitedTransfer:
     requests are stalled, and with False when they are not any more. Bound to the limiter's event loop.
     """
 
-    limiter: "Limiter"
+    limiter: RequestLimit
     remaining: int
     following: int = 0
     order: tuple[float, int, str] = (0.0, 0, "")

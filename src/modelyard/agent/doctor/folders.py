@@ -158,7 +158,9 @@ def _check_comfyui(settings: AgentSettings, roots: FoundRoots) -> Iterator[Findi
         if not any(has_root_in(install, folder) for folder in settings.comfyui):
             sentence = f"The ComfyUI at {comfyui.url} looks for models in none of the configured folders."
             yield Finding("warning", "comfyui", sentence, "Check comfyui_url, or add its folder (--comfyui).")
-    if not settings.comfyui or len(roots.running) == len(settings.comfyui):
+    installs = [install for _, install in roots.running]
+    silent = [folder for folder in settings.comfyui if not any(has_root_in(each, folder) for each in installs)]
+    if not silent:
         return
     if not settings.comfyui_url and not roots.running and ComfyUI(DEFAULT_COMFYUI_URL).get_version() is not None:
         sentence = f"The ComfyUI at {DEFAULT_COMFYUI_URL} looks for models in none of the configured folders."
@@ -167,7 +169,7 @@ def _check_comfyui(settings: AgentSettings, roots: FoundRoots) -> Iterator[Findi
     else:
         urls = ", ".join(settings.comfyui_url or (DEFAULT_COMFYUI_URL,))
         sentence = (
-            f"No ComfyUI of these folders answers at {urls}. Its folders are those that it reported when it ran last,"
-            " or else those of its layout and extra_model_paths.yaml."
+            f"No ComfyUI of {' or '.join(map(quoted, silent))} answers at {urls}. Its folders are those that it reported"
+            " when it ran last, or else those of its layout and extra_model_paths.yaml."
         )
         yield Finding("ok", "comfyui", sentence, "If it runs at another address, set comfyui_url.")
