@@ -169,7 +169,7 @@ def _check_comfyui(settings: AgentSettings, roots: FoundRoots) -> Iterator[Findi
     else:
         urls = ", ".join(settings.comfyui_url or (DEFAULT_COMFYUI_URL,))
         sentence = (
-            f"No ComfyUI of {' or '.join(map(quoted, silent))} answers at {urls}. Its folders are those that it reported"
-            " when it ran last, or else those of its layout and extra_model_paths.yaml."
+            f"No ComfyUI of {' or '.join(map(quoted, silent))} answers at {urls}. Its folders are those that it"
+            " reported when it ran last, or else those of its layout and extra_model_paths.yaml."
         )
         yield Finding("ok", "comfyui", sentence, "If it runs at another address, set comfyui_url.")
