@@ -73,6 +73,22 @@ def test_apply_good_model_is_ready_while_the_store_refuses_more_models_than_are_
     assert {state.state for state in before} == {"queued", "downloading", "verifying"}
 
 
+def test_apply_good_model_is_ready_while_the_store_refuses_the_files_of_as_many_folders(
+    machine: RealMachine, store: ModelStore
+) -> None:
+    folders = [store.add_folder(f"diffusers/{number}", {"a.json": b"{}"}) for number in range(PARALLEL)]
+    good = store.add_model("loras/good.sft", os.urandom(1000))
+    serve_only(store, good, respond(500))
+
+    def repair() -> None:
+        store.server.always = None
+
+    states, before = sync(machine, good, folders, repair)
+
+    assert {state.state for state in states.values()} == {"ready"}
+    assert {state.state for state in before} == {"queued", "downloading", "verifying"}
+
+
 @pytest.mark.parametrize("failing", [PARALLEL, 3 * PARALLEL])
 def test_apply_good_model_is_ready_while_the_store_stalls_for_more_models_than_are_downloaded_at_once(
     machine: RealMachine, store: ModelStore, failing: int

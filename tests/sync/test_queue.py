@@ -109,11 +109,14 @@ def test_action_queue_too_many_downloads_that_receive_nothing_take_the_slots() -
     assert len(start_all(queue)) == 1
 
 
-def test_action_queue_the_first_of_too_many_failing_downloads_are_in_excess_until_given_up() -> None:
+def test_action_queue_of_too_many_failing_downloads_those_with_least_are_in_excess_until_given_up() -> None:
     queue = build_queue(SimulatedDisk().plan(*map(build_large_entry, range(MAX_IDLE + 3 * PARALLEL))))
     started = start_idle(queue, "failing")
-    assert queue.list_excess_failing() == started[:PARALLEL]
-    for job in started[:PARALLEL]:
+    last = started[-1]
+    last.replica_state = replace(build_state(last, "failing"), bytes_done=1)
+    excess = queue.list_excess_failing()
+    assert excess == list(reversed(started[-PARALLEL - 1 : -1]))
+    for job in excess:
         job.given_up = NotPlaced("failed", "The store refused the request: 500.")
     assert queue.list_excess_failing() == []
     assert start_all(queue) == []

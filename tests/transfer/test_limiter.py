@@ -26,6 +26,11 @@ TINY, SMALL, LARGE = 1000, SIZE_CLASSES[1], SIZE_CLASSES[-1] + 1
 FAST = SLOW_BYTES  # bytes between two checks of a request that is not slow
 
 
+def build_limiter(capacity: int) -> Limiter:
+    """Build a limiter that checks the progress only when a test does."""
+    return Limiter(capacity, check_seconds=3600)
+
+
 @dataclass
 class HeldRequest:
     """A request that holds its slot until ``end`` is set; ``slot`` is None while it waits and after its end."""
@@ -36,6 +41,7 @@ class HeldRequest:
 
     async def run(self) -> None:
         async with self.transfer.acquire_slot() as self.slot:
+            self.slot.is_reading = True
             await self.end.wait()
         self.slot = None
 
@@ -99,7 +105,7 @@ def build_transfers(limiter: Limiter, *sizes: int) -> list[LimitedTransfer]:
 
 
 async def test_slots_are_granted_to_who_has_least_left() -> None:
-    limiter, order = Limiter(1), list[int]()
+    limiter, order = build_limiter(1), list[int]()
 
     async def request(remaining: int) -> None:
         async with LimitedTransfer(limiter, remaining).acquire_slot():
@@ -115,7 +121,7 @@ async def test_slots_are_granted_to_who_has_least_left() -> None:
 
 
 async def test_slot_of_a_request_that_is_cancelled_when_it_gets_it_goes_to_the_next() -> None:
-    limiter = Limiter(1)
+    limiter = build_limiter(1)
     transfers = build_transfers(limiter, TINY, TINY, TINY)
     async with begin(transfers[0]) as [first]:
         leaving, staying = (asyncio.create_task(limiter.acquire(each)) for each in transfers[1:])
@@ -130,7 +136,7 @@ async def test_slot_of_a_request_that_is_cancelled_when_it_gets_it_goes_to_the_n
 
 
 async def test_transfer_has_one_request_until_bytes_arrive() -> None:
-    limiter = Limiter(4)
+    limiter = build_limiter(4)
     transfer = LimitedTransfer(limiter, LARGE)
     async with begin(*[transfer] * 3) as requests:
         assert list_holders(requests) == [0]
@@ -141,7 +147,7 @@ async def test_transfer_has_one_request_until_bytes_arrive() -> None:
 
 
 async def test_larger_transfers_pause_once_a_small_one_receives_until_it_has_ended() -> None:
-    limiter = Limiter(3)
+    limiter = build_limiter(3)
     async with begin(*build_transfers(limiter, LARGE, LARGE, SMALL)) as requests:
         await receive(requests[:2])
         assert list_preempted(requests) == []
@@ -156,7 +162,7 @@ async def test_larger_transfers_pause_once_a_small_one_receives_until_it_has_end
 
 @pytest.mark.parametrize("size", [TINY, SMALL])
 async def test_one_request_of_a_larger_transfer_gives_way_to_each_transfer_that_begins(size: int) -> None:
-    limiter = Limiter(4)
+    limiter = build_limiter(4)
     first, second = build_transfers(limiter, LARGE, LARGE)
     async with begin(first, second) as begun:
         await receive(begun)
@@ -171,14 +177,14 @@ async def test_one_request_of_a_larger_transfer_gives_way_to_each_transfer_that_
 
 
 async def test_tiny_file_pauses_nothing() -> None:
-    limiter = Limiter(2)
+    limiter = build_limiter(2)
     async with begin(*build_transfers(limiter, LARGE, TINY)) as requests:
         await check(limiter, requests, times=CHECKS_IN_WINDOW)
         assert list_preempted(requests) == []
 
 
 async def test_request_that_cannot_pause_is_not_preempted() -> None:
-    limiter = Limiter(2)
+    limiter = build_limiter(2)
     async with begin(*build_transfers(limiter, LARGE, LARGE - 1)) as requests:
         for request in requests:
             assert request.slot is not None
@@ -188,7 +194,7 @@ async def test_request_that_cannot_pause_is_not_preempted() -> None:
 
 
 async def test_transfers_of_one_size_class_preempt_nothing_and_go_by_their_order() -> None:
-    limiter = Limiter(1)
+    limiter = build_limiter(1)
     transfers = [LimitedTransfer(limiter, SMALL, order=(0.0, number, "")) for number in (9, 5, 1)]
     async with begin(*transfers) as requests:
         await check(limiter, requests)
@@ -198,7 +204,7 @@ async def test_transfers_of_one_size_class_preempt_nothing_and_go_by_their_order
 
 
 async def test_transfer_that_fails_pauses_nothing_and_has_one_request_until_bytes_arrive() -> None:
-    limiter = Limiter(4)
+    limiter = build_limiter(4)
     small, large = build_transfers(limiter, SMALL, LARGE)
     async with begin(small) as begun:
         await receive(begun)
@@ -214,20 +220,20 @@ async def test_transfer_that_fails_pauses_nothing_and_has_one_request_until_byte
                 assert (list_holders(again), list_preempted(requests)) == ([0, 1], [2])
 
 
-async def test_failing_small_transfer_takes_over_one_request_of_a_large_one_that_receives() -> None:
-    limiter = Limiter(2)
+async def test_first_request_after_a_failure_takes_no_slot_until_bytes_arrive() -> None:
+    limiter = build_limiter(1)
     small, large = build_transfers(limiter, SMALL, LARGE)
     small.note_failure()
-    async with begin(large) as first:
-        await receive(first)
-        async with begin(large, small) as [second, failing]:
-            assert len(list_preempted([*first, second])) == 1
-            await finish(*first, second)
-            assert failing.slot is not None
+    async with begin(large, small, small) as requests:
+        assert (list_holders(requests), list_preempted(requests)) == ([0, 1], [])
+        await check(limiter, requests[:1], times=CHECKS_UNTIL_STALLED)
+        assert (list_holders(requests), list_preempted(requests)) == ([0, 1], [])
+        await receive(requests)
+        assert list_preempted(requests) == [0]
 
 
 async def test_request_without_first_byte_takes_no_slot() -> None:
-    limiter = Limiter(1)
+    limiter = build_limiter(1)
     async with begin(*build_transfers(limiter, SMALL, SMALL)) as requests:
         await check(limiter, times=CHECKS_FOR_FIRST_BYTE - 1)
         assert list_holders(requests) == [0]
@@ -236,7 +242,7 @@ async def test_request_without_first_byte_takes_no_slot() -> None:
 
 
 async def test_stalled_request_takes_no_slot_until_it_receives_again() -> None:
-    limiter, stalls = Limiter(1), list[bool]()
+    limiter, stalls = build_limiter(1), list[bool]()
     stalled = LimitedTransfer(limiter, SMALL, on_stalled=stalls.append)
     async with begin(stalled, *build_transfers(limiter, LARGE, LARGE)) as requests:
         await receive(requests[:1])
@@ -251,7 +257,7 @@ async def test_stalled_request_takes_no_slot_until_it_receives_again() -> None:
 
 
 async def test_request_that_receives_late_is_stalled_no_more_at_once() -> None:
-    limiter = Limiter(1)
+    limiter = build_limiter(1)
     async with begin(*build_transfers(limiter, SMALL, SMALL, SMALL)) as requests:
         await check(limiter, times=CHECKS_FOR_FIRST_BYTE)
         assert list_holders(requests) == [0, 1]
@@ -261,7 +267,7 @@ async def test_request_that_receives_late_is_stalled_no_more_at_once() -> None:
 
 
 async def test_request_whose_holder_does_not_read_is_not_stalled() -> None:
-    limiter, stalls = Limiter(1), list[bool]()
+    limiter, stalls = build_limiter(1), list[bool]()
     async with begin(LimitedTransfer(limiter, SMALL, on_stalled=stalls.append)) as [request]:
         assert request.slot is not None
         request.slot.add_received(1)  # then it waits for a bandwidth limit, or for its disk
@@ -269,18 +275,34 @@ async def test_request_whose_holder_does_not_read_is_not_stalled() -> None:
         assert stalls == []
 
 
-async def test_stalled_transfer_gets_no_other_request() -> None:
-    limiter = Limiter(2)
+async def test_stalled_transfer_keeps_one_request_and_gets_no_other() -> None:
+    limiter = build_limiter(2)
     transfer = LimitedTransfer(limiter, SMALL)
-    async with begin(transfer) as requests:
-        await receive(requests)
-        await check(limiter, times=CHECKS_UNTIL_STALLED + 1)
-        async with begin(transfer, *build_transfers(limiter, SMALL, SMALL)) as others:
-            assert list_holders(others) == [1, 2]
+    async with begin(transfer) as begun:
+        await receive(begun)
+        async with begin(transfer, transfer) as others:
+            await check(limiter, times=CHECKS_UNTIL_STALLED + 1)
+            assert list_preempted([*begun, *others]) == [1, 2]
+            async with begin(transfer) as [another]:
+                await finish(*others)
+                assert another.slot is None
+
+
+async def test_first_byte_may_take_twice_as_long_as_the_last_one() -> None:
+    limiter = build_limiter(1)
+    async with begin(*build_transfers(limiter, SMALL, SMALL)) as requests:
+        await check(limiter, times=CHECKS_UNTIL_STALLED)
+        await check(limiter, requests[:1])
+        await finish(*requests)
+        async with begin(*build_transfers(limiter, SMALL, SMALL)) as later:
+            await check(limiter, times=2 * CHECKS_UNTIL_STALLED - 1)
+            assert list_holders(later) == [0]
+            await check(limiter)
+            assert list_holders(later) == [0, 1]
 
 
 async def test_paused_transfer_is_not_stalled() -> None:
-    limiter, stalls = Limiter(1), list[bool]()
+    limiter, stalls = build_limiter(1), list[bool]()
     large, small = LimitedTransfer(limiter, LARGE, on_stalled=stalls.append), LimitedTransfer(limiter, SMALL)
     async with begin(large, small) as requests:
         await check(limiter, times=CHECKS_FOR_FIRST_BYTE)
@@ -290,14 +312,14 @@ async def test_paused_transfer_is_not_stalled() -> None:
 
 
 async def test_stalled_requests_are_limited() -> None:
-    limiter = Limiter(1)
+    limiter = build_limiter(1)
     async with begin(*build_transfers(limiter, *[SMALL] * (MAX_STALLED + 5))) as requests:
         await check(limiter, times=CHECKS_FOR_FIRST_BYTE * (MAX_STALLED + 5))
         assert len(list_holders(requests)) == MAX_STALLED + 1
 
 
 async def test_slow_small_file_does_not_pause_larger_ones() -> None:
-    limiter = Limiter(2)
+    limiter = build_limiter(2)
     async with begin(*build_transfers(limiter, SMALL, LARGE)) as requests:
         await receive(requests[:1], PROVING_BYTES)
         assert list_holders(requests) == [0, 1]
@@ -306,13 +328,17 @@ async def test_slow_small_file_does_not_pause_larger_ones() -> None:
         await finish(requests[1])
         async with begin(LimitedTransfer(limiter, LARGE)) as [large]:
             await check(limiter, requests, SLOW_BYTES // CHECKS_IN_WINDOW, CHECKS_IN_WINDOW)
-            assert large.slot is None
+            assert list_holders([large]) == []
             await check(limiter, requests, SLOW_BYTES // CHECKS_IN_WINDOW - 1, CHECKS_IN_WINDOW)
-            assert large.slot is not None
+            assert list_holders([large]) == [0]
+            await check(limiter, requests, 2 * SLOW_BYTES // CHECKS_IN_WINDOW - 1, CHECKS_IN_WINDOW)
+            assert list_preempted([large]) == []
+            await check(limiter, [*requests, large], 2 * SLOW_BYTES // CHECKS_IN_WINDOW, CHECKS_IN_WINDOW)
+            assert list_preempted([large]) == [0]
 
 
-async def test_transfer_that_waited_long_has_one_request_beside_smaller_ones_for_as_long() -> None:
-    limiter = Limiter(2)
+async def test_transfer_that_paused_long_has_one_request_beside_smaller_ones_for_as_long() -> None:
+    limiter = build_limiter(2)
     small, large = build_transfers(limiter, SMALL, LARGE)
     async with begin(small, *[large] * 2) as requests:
         await receive(requests[:1])
@@ -329,8 +355,24 @@ async def test_transfer_that_waited_long_has_one_request_beside_smaller_ones_for
             assert list_preempted(aged) == [0]
 
 
-async def test_time_of_waiting_counts_also_if_it_is_interrupted() -> None:
-    limiter = Limiter(2)
+async def test_one_transfer_at_a_time_receives_beside_smaller_ones() -> None:
+    limiter = build_limiter(3)
+    transfers = build_transfers(limiter, SMALL, LARGE, LARGE)
+    async with begin(*transfers) as requests:
+        await receive(requests[:1])
+        await finish(*requests[1:])
+        async with begin(*transfers[1:]) as large:
+            await check(limiter, requests[:1], times=CHECKS_UNTIL_AGED)
+            assert list_holders(large) == [0]
+            await check(limiter, [*requests, *large], times=CHECKS_UNTIL_AGED)
+            assert list_preempted(large) == [0]
+            await finish(large[0])
+            await check(limiter, requests[:1])
+            assert list_holders(large) == [1]
+
+
+async def test_time_of_pausing_counts_also_if_it_is_interrupted() -> None:
+    limiter = build_limiter(2)
     small, large = build_transfers(limiter, SMALL, LARGE)
     for _ in range(2):
         async with begin(small, large) as requests:
@@ -339,7 +381,7 @@ async def test_time_of_waiting_counts_also_if_it_is_interrupted() -> None:
             async with begin(large):
                 await check(limiter, requests[:1], times=CHECKS_UNTIL_AGED // 2)
                 await finish(requests[0])
-    assert large.is_aged
+    assert large.has_waited_long
 
 
 async def test_error_in_a_listener_does_not_end_the_checks() -> None:

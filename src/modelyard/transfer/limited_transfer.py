@@ -18,10 +18,10 @@ CHECKS_UNTIL_STALLED = 8
 CHECKS_FOR_FIRST_BYTE = 3
 # What a request has to receive until its transfer gets others beside it.
 PROVING_BYTES = 16 * _KIBIBYTE
-# A transfer that receives less in so many checks is slow.
+# A transfer that receives less in so many checks is slow, until it receives twice as much.
 SLOW_BYTES = 256 * _KIBIBYTE
 CHECKS_IN_WINDOW = 8
-# So long has a transfer to wait until it may receive beside smaller ones, for as long.
+# So long has a transfer to pause until it may receive beside smaller ones, for as long.
 CHECKS_UNTIL_AGED = round(120 / CHECK_SECONDS)
 
 
@@ -36,6 +36,8 @@ def _do_nothing(_: bool) -> None:
 
 class RequestLimit(Protocol):
     """What a transfer needs of the limiter of its requests, ``transfer.limiter.Limiter``."""
+
+    first_byte_checks: int  # how many checks the first byte of a request took last
 
     async def acquire(self, transfer: "LimitedTransfer") -> "Slot":
         """Wait for a slot and return it."""
@@ -59,17 +61,23 @@ class Slot:
     """Permission for one request of a transfer.
 
     Its holder, perhaps in another thread, sets ``is_reading`` before it waits for bytes, adds those that arrive, and
-    releases the slot after a chunk if ``is_preempted``, unless it has cleared ``can_pause``.
+    releases the slot after a chunk if ``is_preempted``, unless it has cleared ``can_pause``. A probe, the first request
+    after a failure, counts as stalled until it receives something.
     """
 
     transfer: "LimitedTransfer"
+    is_probe: bool = False
     can_pause: bool = True
     is_preempted: bool = False
-    is_reading: bool = True
+    is_reading: bool = False
     received: int = 0
     is_stalled: bool = False
+    _checks: int = 0
     _quiet_checks: int = 0
     _counted: int = 0
+
+    def __post_init__(self) -> None:
+        self.is_stalled = self.is_probe
 
     def add_received(self, count: int) -> None:
         """Count bytes that have arrived, before the holder waits for anything else. Thread-safe."""
@@ -84,14 +92,21 @@ class Slot:
         One whose holder does other things, such as waiting for a bandwidth limit or its disk, is not.
         """
         count = self.take_count()
+        self._checks += 1
         is_quiet = self.is_reading and count < QUIET_BYTES
         self._quiet_checks = self._quiet_checks + 1 if is_quiet else 0
-        self.is_stalled = self._quiet_checks >= (CHECKS_UNTIL_STALLED if self.received else CHECKS_FOR_FIRST_BYTE)
+        if self.received:
+            self.is_stalled = self._quiet_checks >= CHECKS_UNTIL_STALLED
+        else:
+            usual = self.transfer.limiter.first_byte_checks
+            self.is_stalled = self.is_probe or self._quiet_checks >= max(CHECKS_FOR_FIRST_BYTE, 2 * usual)
         return count
 
     def take_count(self) -> int:
-        """Return the bytes received since the last call."""
+        """Return the bytes received since the last call, and note how long the first one took."""
         before, self._counted = self._counted, self.received
+        if before == 0 and self._counted:
+            self.transfer.limiter.first_byte_checks = self._checks
         return self._counted - before
 
 
@@ -111,10 +126,11 @@ class LimitedTransfer:
     on_stalled: Callable[[bool], None] = _do_nothing
     slots: list[Slot] = field(default_factory=list, init=False)
     is_proven: bool = field(default=False, init=False)  # the store sends: bytes arrived since the last failure
-    is_aged: bool = field(default=False, init=False)
+    has_failed: bool = field(default=False, init=False)  # since bytes arrived
+    is_aged: bool = field(default=False, init=False)  # it has paused for long, and receives beside smaller ones
     _is_slow: bool = field(default=False, init=False)
     _is_stalled: bool = field(default=False, init=False)
-    _checks_waited: int = field(default=0, init=False)
+    _checks_paused: int = field(default=0, init=False)
     _window: list[int] = field(default_factory=list, init=False)  # bytes received, for each check
 
     @property
@@ -124,8 +140,13 @@ class LimitedTransfer:
 
     @property
     def has_all_requests(self) -> bool:
-        """Whether it may have no other request now: one at a time, until its store has shown that it sends."""
+        """Whether it has as many requests as it may now: one at a time, until its store has shown that it sends."""
         return bool(self.slots) and (not self.is_proven or self.size_class == 0)
+
+    @property
+    def has_waited_long(self) -> bool:
+        """Whether it has paused for so long that it may receive beside smaller ones."""
+        return self._checks_paused >= CHECKS_UNTIL_AGED
 
     @property
     def pauses_larger(self) -> bool:
@@ -145,7 +166,7 @@ class LimitedTransfer:
         """Add a slot for another request; called by the limiter."""
         if not self.slots:
             self._window, self._is_slow = [], False
-        self.slots.append(Slot(self))
+        self.slots.append(Slot(self, is_probe=self.has_failed))
         return self.slots[-1]
 
     def remove_slot(self, slot: Slot) -> None:
@@ -157,7 +178,7 @@ class LimitedTransfer:
 
     def note_failure(self) -> None:
         """Note that a request failed: until bytes arrive again, there is one request at a time, and none pauses."""
-        self.is_proven = False
+        self.is_proven, self.has_failed = False, True
 
     def prove_later(self) -> None:
         """Note on the event loop that the store sends. Thread-safe."""
@@ -168,24 +189,27 @@ class LimitedTransfer:
         receiving = [slot for slot in self.slots if slot.can_pause and not slot.is_preempted and not slot.is_stalled]
         return receiving[1:] if self.is_aged else receiving
 
-    def check_progress(self) -> None:
-        """Count what its requests receive and how long it waits; called at each check while it has any request."""
+    def check_progress(self, *, is_paused: bool) -> None:
+        """Count what its requests receive, and how long it pauses; called at each check while it has any request."""
         received = sum(slot.check_progress() for slot in self.slots)
         is_stalled = bool(self.slots) and all(slot.is_stalled for slot in self.slots)
         if is_stalled:
             self.is_proven = False
-        self._note_stalled(is_stalled=is_stalled)
-        self._count_waiting()
+            for slot in self.slots[1:]:
+                slot.is_preempted = True  # it ends with the next bytes, if any come
+        self._note_stalled(is_stalled=is_stalled and not self.has_failed)
+        self._count_pause(is_paused=is_paused)
         if self.slots:
             self._window.append(0)
             self._add_to_window(received)
             del self._window[:-CHECKS_IN_WINDOW]
-            self._is_slow = len(self._window) == CHECKS_IN_WINDOW and sum(self._window) < SLOW_BYTES
+            enough = 2 * SLOW_BYTES if self._is_slow else SLOW_BYTES
+            self._is_slow = len(self._window) == CHECKS_IN_WINDOW and sum(self._window) < enough
 
     def _prove(self) -> None:
         """Note that the store sends, unless all requests have ended meanwhile."""
         if self.slots and not self.is_proven:
-            self.is_proven = True
+            self.is_proven, self.has_failed = True, False
             self.limiter.update()
 
     def _add_to_window(self, count: int) -> None:
@@ -193,13 +217,13 @@ class LimitedTransfer:
         if self._window:
             self._window[-1] += count
 
-    def _count_waiting(self) -> None:
-        """Count a check of waiting, or one of receiving, which takes one back."""
-        self._checks_waited = max(0, self._checks_waited - 1) if self.slots else self._checks_waited + 1
-        if self._checks_waited >= CHECKS_UNTIL_AGED:
-            self._checks_waited, self.is_aged = CHECKS_UNTIL_AGED, True
-        elif self._checks_waited == 0:
-            self.is_aged = False
+    def _count_pause(self, *, is_paused: bool) -> None:
+        """Count a check of pausing, or one of receiving, which takes one back."""
+        if self.slots:
+            self._checks_paused = max(0, self._checks_paused - 1)
+        elif is_paused:
+            self._checks_paused = min(CHECKS_UNTIL_AGED, self._checks_paused + 1)
+        self.is_aged = self.is_aged and self._checks_paused > 0
 
     def _note_stalled(self, *, is_stalled: bool) -> None:
         """Call ``on_stalled`` if that has changed."""

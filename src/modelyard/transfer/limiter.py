@@ -26,23 +26,27 @@ class _Waiter:
 
 
 class Limiter:
-    """``capacity`` slots for requests, in the order of ``_Waiter.place``. Not thread-safe, except ``call_soon``.
+    """``capacity`` slots for requests: for those of the lowest size class first. Not thread-safe, except ``call_soon``.
 
     - While a transfer receives, those of higher size classes pause: their requests are preempted, and wait.
     - A request that may begin takes over the slot of one of a higher class, if no slot is free.
-    - An aged transfer has one request beside those for which it would pause.
-    - Stalled requests take no slot.
+    - One transfer at a time that has paused for long has a request beside those for which it would pause.
+    - Stalled requests take no slot, and preempt none.
+
+    ``check_seconds``: how often it checks what requests receive.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, check_seconds: float = CHECK_SECONDS) -> None:
         if capacity < 1:
             raise ValueError("The capacity must be at least 1.")
         self._capacity = capacity
+        self._check_seconds = check_seconds
         self._numbers = itertools.count()
         self._waiting: list[_Waiter] = []
         self._held: list[Slot] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.first_byte_checks = 0
 
     @property
     def has_next(self) -> bool:
@@ -78,13 +82,18 @@ class Limiter:
 
     def check_progress(self) -> None:
         """Note which requests are stalled, and which transfers are slow or have waited long; then ``update``."""
-        for transfer in dict.fromkeys((*self._list_active(), *(waiter.transfer for waiter in self._waiting))):
-            transfer.check_progress()
+        transfers = dict.fromkeys((*self._list_active(), *(waiter.transfer for waiter in self._waiting)))
+        for transfer in transfers:
+            transfer.check_progress(is_paused=self._is_paused(transfer))
+        # One at a time, so that most of the line stays with smaller ones; with one slot in all, none.
+        aged = [each for each in transfers if each.has_waited_long]
+        if aged and self._capacity > 1 and not any(each.is_aged for each in transfers):
+            min(aged, key=_get_rank).is_aged = True
         self.update()
 
     def update(self) -> None:
         """Grant free slots, and preempt requests of transfers that have to pause or to give way."""
-        while self._count_free() > 0 and (waiter := next(self._iter_next(), None)) is not None:
+        while (waiter := self._find_next()) is not None:
             self._waiting.remove(waiter)
             if not waiter.granted.done():
                 self._grant(waiter)
@@ -103,20 +112,29 @@ class Limiter:
     def _make_room(self) -> None:
         """Preempt one request of a higher class for each that may begin, as long as no slot becomes free soon."""
         free_soon = self._count_free() + sum(slot.is_preempted and not slot.is_stalled for slot in self._held)
-        for waiter in itertools.islice(self._iter_next(), max(0, free_soon), None):
+        waiters = [waiter for waiter in self._iter_next() if not waiter.transfer.has_failed]
+        for waiter in waiters[max(0, free_soon) :]:
             larger = [each for each in self._list_active() if each.size_class > waiter.transfer.size_class]
             slots = [slot for each in sorted(larger, key=_get_rank) for slot in each.list_preemptible()]
             if slots:
                 slots[-1].is_preempted = True
 
+    def _find_next(self) -> _Waiter | None:
+        """Return the first request that gets a slot now; None if there is none, or none is free."""
+        stalled = sum(slot.is_stalled for slot in self._held)
+        if self._count_free() > 0:
+            return next(self._iter_next(), None)
+        # A probe counts as stalled.
+        return next((each for each in self._iter_next() if each.transfer.has_failed and stalled < MAX_STALLED), None)
+
     def _iter_next(self) -> Iterator[_Waiter]:
-        """Yield the requests that may begin now, in their order."""
+        """Yield the requests that may begin now, in their order; only one of a transfer that may have only one."""
         single = set[LimitedTransfer]()
         for waiter in sorted(self._waiting, key=lambda waiter: waiter.place):
             transfer = waiter.transfer
             if transfer in single or not self._may_begin(transfer):
                 continue
-            if not transfer.is_proven or self._is_paused(transfer):
+            if not transfer.is_proven or transfer.is_aged:
                 single.add(transfer)
             yield waiter
 
@@ -140,9 +158,9 @@ class Limiter:
         return self._capacity - len(self._held) + min(stalled, MAX_STALLED)
 
     def _check_later(self) -> None:
-        """Check the progress after ``CHECK_SECONDS``, again and again as long as requests wait or have a slot."""
+        """Check the progress after ``check_seconds``, again and again as long as requests wait or have a slot."""
         if self._timer is None and (self._waiting or self._held):
-            self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check_now)
+            self._timer = asyncio.get_running_loop().call_later(self._check_seconds, self._check_now)
 
     def _check_now(self) -> None:
         """Check the progress, and schedule the next check."""
@@ -154,5 +172,5 @@ class Limiter:
 
 
 def _get_rank(transfer: LimitedTransfer) -> tuple[int, tuple[float, int, str]]:
-    """Return the order of transfers that wait equally long; the lowest goes first."""
+    """Return the order of transfers; the lowest goes first."""
     return transfer.size_class, transfer.order

@@ -260,7 +260,7 @@ class Executor:
     def _report_progress(self, job: Job, replica_state: ReplicaState) -> None:
         """Report a state of a running job; if its download receives nothing now, others may begin in its slot.
 
-        If too many fail at once, those that began first end as failed: they are tried again with a later plan.
+        If too many fail at once, those that received least end as failed: they are tried again with a later plan.
         """
         before = job.hindrance
         self.progress.report(job, replica_state)
@@ -275,7 +275,7 @@ class Executor:
 
         This is a done callback, because a worker that is cancelled before it began runs no line of its coroutine.
         """
-        result = job.given_up if worker.cancelled() else worker.result()
+        result = (job.given_up if job.is_desired else None) if worker.cancelled() else worker.result()
         del self._workers[job]
         if isinstance(result, ActionBlocked) and job.is_desired:
             job.blocked_reason = result.reason

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelyard.sync.apply.downloads import Downloads
 from modelyard.sync.apply.files.dir_handles import OpenFolder, open_work_folder
@@ -84,7 +84,8 @@ class FolderSteps:
 
         def report(state: ReplicaState) -> None:
             """Report a file's progress as that of the folder."""
-            self.on_progress(build_replica_state(desired, "downloading", done + state.bytes_done, state.reason))
+            of_folder = build_replica_state(desired, "downloading", done + state.bytes_done, state.reason)
+            self.on_progress(replace(of_folder, hindrance=state.hindrance))
 
         await self.downloads.download(
             build_file_model(desired, file),

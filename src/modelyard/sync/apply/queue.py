@@ -127,9 +127,12 @@ class ActionQueue:
         return "Queued."
 
     def list_excess_failing(self) -> list[Job]:
-        """Return the failing downloads above ``MAX_IDLE``, those that began first, without those already given up."""
-        failing = [job for job in self.running if job.hindrance == "failing" and job.given_up is None]
-        return failing[: max(0, len(failing) - MAX_IDLE)]
+        """Return the failing downloads above ``MAX_IDLE`` that have received least, without those already given up.
+
+        Of those with as much, the ones that began last.
+        """
+        failing = [job for job in reversed(self.running) if job.hindrance == "failing" and job.given_up is None]
+        return sorted(failing, key=_get_bytes_done)[: max(0, len(failing) - MAX_IDLE)]
 
     def _has_free_slot(self, lane: Lane) -> bool:
         """Return whether another job of a lane may begin; the first ``MAX_IDLE`` idle downloads take no slot."""
@@ -200,6 +203,11 @@ def _get_used(action: Action) -> frozenset[Path | str]:
         return get_touched(action)
     large = (file.sha256 for file in action.desired.files if file.size > SMALL_BYTES)
     return get_touched(action).union(large)
+
+
+def _get_bytes_done(job: Job) -> int:
+    """Return how many bytes of a job's download have been received."""
+    return 0 if job.replica_state is None else job.replica_state.bytes_done
 
 
 def _get_source(action: Action) -> Source | None:

@@ -195,6 +195,8 @@ class RangedDownload:
         """
         async with self._acquire_slot(connection) as slot:
             url = await self._url_source.get()
+            if slot is not None:
+                slot.is_reading = True
             try:
                 await self.pool.run(partial(read, url, slot), connection.stop)
             except TransferFailed as failure:
@@ -244,7 +246,7 @@ class RangedDownload:
     def _read_whole(self, connection: Connection, url: str, slot: Slot | None) -> None:
         """Request the whole object and write it to the partial file, also if the slot is preempted. Blocking."""
         if slot is not None:
-            slot.can_pause = slot.is_preempted = False
+            slot.can_pause = False
         with connection.get(url, {"Accept-Encoding": "identity"}) as response:
             check_whole(response, self.size)
             self.file.matches_or_records_etag(response.getheader("ETag"))
@@ -268,7 +270,7 @@ class RangedDownload:
             self.file.write(buffer[:count], offset)
             offset += count
             self._received.set_done(self.file.received_bytes)
-            if slot is not None and slot.is_preempted and offset < end:
+            if slot is not None and slot.is_preempted and slot.can_pause and offset < end:
                 return
         # A body without a declared length may continue; one with a length has ended.
         if connection.read(response, memoryview(bytearray(1))):
