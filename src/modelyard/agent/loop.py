@@ -43,6 +43,7 @@ from modelyard.agent.status import AgentStatus
 from modelyard.agent.status_documents import build_snapshot
 from modelyard.agent.timers import HeartbeatTimer
 from modelyard.client.settings import ClientSettings
+from modelyard.wire.problems import AgentUnknown
 
 _STATUS_FILE_SECONDS = 1.0
 _KEY_SECONDS = 2.0
@@ -130,11 +131,16 @@ class Agent:
         Ends by reporting that the agent was stopped.
 
         Raises:
-            Problem, TransferFailed: the registry refused the request for the manifest, or did not answer.
+            Problem, TransferFailed: the registry refused the heartbeat of a machine that it does not know yet, or the
+                request for the manifest, or did not answer.
         """
         status = self.status
         await self.poller.send_heartbeat()
-        await self.poller.poll_manifest(0)
+        try:
+            await self.poller.poll_manifest(0)
+        except AgentUnknown as unknown:
+            # That the heartbeat was refused is why the registry does not know the machine.
+            raise status.connection.failure or unknown from None
         await self._read_approval()
         await self.reconcile_and_wait()
         await self.use_counter.count()

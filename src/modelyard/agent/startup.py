@@ -33,6 +33,7 @@ from modelyard.sync.inventory.filesystem import FilesystemSpace, get_filesystem_
 from modelyard.sync.inventory.scan import MachineState
 from modelyard.sync.machine_state import open_machine_state
 from modelyard.transfer.errors import Unreachable
+from modelyard.wire.problems import AgentTaken
 
 log = logging.getLogger("modelyard.agent")
 
@@ -82,7 +83,7 @@ async def run_agent_once(options: StartOptions) -> ReconcileResult | None:
 
     Raises:
         LockHeld, RootsNotFound, StateFileError: see ``run_agent``.
-        KeyRefused: the registry refuses this machine's key.
+        KeyRefused: the registry refuses this machine's key, or its name with this key.
         RegistryUnreachable: the registry did not answer.
         Problem, TransferFailed: the registry answered with another error.
     """
@@ -90,7 +91,9 @@ async def run_agent_once(options: StartOptions) -> ReconcileResult | None:
         try:
             return await agent.run_once()
         except REFUSALS as refusal:
-            raise KeyRefused(describe_refusal(refusal)) from refusal
+            # A name that is taken needs another name, and its text says so.
+            url = None if isinstance(refusal, AgentTaken) else options.credentials.url
+            raise KeyRefused(describe_refusal(refusal), url) from refusal
         except Unreachable as failure:
             raise RegistryUnreachable(str(failure)) from failure
 

@@ -30,7 +30,14 @@ class NoKey(ValueError):
 
 
 class KeyRefused(NoKey):
-    """The registry refused this machine's key."""
+    """The registry refused this machine's key.
+
+    ``url``: the registry's address, with which the machine can be paired again; None if that would not help.
+    """
+
+    def __init__(self, message: str, url: str | None) -> None:
+        super().__init__(message)
+        self.url = url
 
 
 class AccountRequired(NoKey):

@@ -63,7 +63,12 @@ class RegistryConnection:
     state: ConnectionState = "connecting"
     reason: str | None = None
     since: datetime | None = None  # when it got into this state; None before the first outcome
-    is_revoked: bool = False  # the registry does not know the key at all, rather than denying it something
+    failure: Problem | TransferFailed | None = None  # that led to this state; None after a success
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether the registry does not know the key at all, rather than denying it something."""
+        return isinstance(self.failure, Unauthenticated)
 
     @property
     def is_up(self) -> bool:
@@ -72,7 +77,7 @@ class RegistryConnection:
 
     def record_success(self) -> bool:
         """Record a successful response; return whether the connection was not up before, as at the first."""
-        self.reason, self.is_revoked = None, False
+        self.reason = self.failure = None
         return self._set_state("connected")
 
     def record_failure(self, failure: Problem | TransferFailed) -> bool:
@@ -85,7 +90,7 @@ class RegistryConnection:
         if self.state == "refused" and not is_refusal:
             return False  # a refusal holds until the registry answers otherwise
         self.reason = _describe_refused_connection(failure) if is_refusal else omit_retry_advice(str(failure))
-        self.is_revoked = isinstance(failure, Unauthenticated)
+        self.failure = failure
         return self._set_state("refused" if is_refusal else "lost")
 
     def record_stop(self) -> None:

@@ -238,7 +238,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     LockHeld: (OTHER, ()),
     KeyRefused: (
         NOT_SIGNED_IN,
-        ("Pair this machine again: modelyard agent pair --url URL", "Find other problems: modelyard agent doctor"),
+        ("Pair this machine again: modelyard agent pair --url {url}", "Find other problems: modelyard agent doctor"),
     ),
     AccountRequired: (
         NOT_SIGNED_IN,
@@ -281,6 +281,8 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
             return {"missing": [{"model_path": each.path.relative, "sha256": each.sha256} for each in error.models]}
         case AccountRequired():
             return {"url": error.url or "URL"}
+        case KeyRefused():
+            return {"url": error.url}
         case VersionNotCurrent():
             return {"model_id": str(error.model_id), "version": error.version}
         case _:

@@ -75,10 +75,12 @@ def run_agent(
 def pair_agent(context: typer.Context) -> None:
     """Get a key for this machine's agent: show a code, and wait until a signed-in user confirms it.
 
+    Without --url, a machine that is paired already is paired again with the same registry.
+
     Example: modelyard agent pair --url http://models.example:8400
     """
     terminal = terminal_of(context)
-    name = _pair(terminal, terminal.settings.url)
+    name = _pair(terminal)
     terminal.output.done(f"Paired as {name}. A running agent takes up the key; else: modelyard agent run --comfyui DIR")
 
 
@@ -221,7 +223,7 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
     except NoKey:
         if not pair_first:
             raise
-        _pair(terminal, settings.url)
+        _pair(terminal)
         settings = read_agent_settings(terminal, **flags)
         credentials = key_store.get_credentials(settings)
     of_same_registry = settings.model_copy(update={"url": credentials.url})
@@ -235,11 +237,13 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
     )
 
 
-def _pair(terminal: Terminal, url: str | None) -> str:
-    """Pair this machine with the registry at ``url``, store its key, and return the machine's name; waits for a user.
+def _pair(terminal: Terminal) -> str:
+    """Pair this machine, store its key, and return the machine's name; waits for a user.
+
+    The registry is that of the settings, or else the one that the machine was paired with last.
 
     Raises:
-        BadParameter: ``url`` is None.
+        BadParameter: neither names a registry.
         PairingNotFound: the code expired before it was confirmed.
         ValueError: the registry returned no key for an agent.
     """
@@ -248,15 +252,16 @@ def _pair(terminal: Terminal, url: str | None) -> str:
     from modelyard.cli.registry.pairing import request_paired_keys
     from modelyard.client.api.urls import normalize_url
 
+    before = read_agent_settings(terminal)
+    key_store = AgentKeyStore(terminal.settings.profile_file, terminal.output.warn)
+    url = before.url or key_store.find_url()
     if url is None:
         raise typer.BadParameter("Name the registry: modelyard agent pair --url URL")
-    before = read_agent_settings(terminal).agent_id
     keys = terminal.call_anonymously(url, lambda registry: request_paired_keys(terminal, registry, is_for_agent=True))
     if keys.agent_key is None:
         raise ValueError("The registry returned no key for an agent. Update the registry, then pair again.")
     confirmed, known = find_machine_name(keys.device_name), list_agent_ids(terminal.settings.state_dir)
-    key_store = AgentKeyStore(terminal.settings.profile_file, terminal.output.warn)
-    key_store.save_key(normalize_url(url), keys.agent_key, choose_name(confirmed, before, known))
-    if before in known and confirmed not in (None, before):
-        terminal.output.warn(f"This machine has run as {before} before, and keeps that name.")
+    key_store.save_key(normalize_url(url), keys.agent_key, choose_name(confirmed, before.agent_id, known))
+    if before.agent_id in known and confirmed not in (None, before.agent_id):
+        terminal.output.warn(f"This machine has run as {before.agent_id} before, and keeps that name.")
     return read_agent_settings(terminal).agent_id
