@@ -5,9 +5,10 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from modelyard.server.database.base import now
+from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.models.replicas.tables import AgentRow
 from tests.server.harness import ApiCaller, Harness, make_model_file
 
@@ -90,6 +91,21 @@ def set_last_heartbeat_ago(registry: Harness, team: ApiCaller, seconds: float) -
             update(AgentRow)
             .where(AgentRow.team_id == UUID(team.team_id))
             .values(last_heartbeat=now() - timedelta(seconds=seconds))
+            .execution_options(synchronize_session=False)
+        )
+
+
+def change_last_key(registry: Harness, team: ApiCaller, **values: Any) -> None:
+    """Change the key that ``render-07`` used last, in the database."""
+    assert team.team_id is not None
+    with registry.resources.database.writing(UUID(team.team_id)) as session:
+        last_key = select(AgentRow.credential_id).where(
+            AgentRow.team_id == UUID(team.team_id), AgentRow.agent_id == "render-07"
+        )
+        session.execute(
+            update(CredentialRow)
+            .where(CredentialRow.id.in_(last_key))
+            .values(values)
             .execution_options(synchronize_session=False)
         )
 

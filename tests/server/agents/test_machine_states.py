@@ -125,7 +125,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_decide_machine_state(case: tuple[dict[str, Any], dict[Any, str], str, str | None]) -> None:
     changed, reasons, state, reason = case
-    decided = decide_machine_state(build_agent(**changed), MOMENT, 14, reasons)
+    decided = decide_machine_state(build_agent(**changed), MOMENT, 14, reasons, None)
     assert (decided.state, decided.reason) == (state, reason)
 
 

@@ -1,15 +1,11 @@
 """Whose key may use a machine's name after the machine was stopped."""
 
 from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
 
 from modelyard.server.database.base import now
-from modelyard.server.identity.tables import CredentialRow
-from modelyard.server.models.replicas.tables import AgentRow
-from tests.server.agents.machine import Machine, list_agent_events, list_agents, pair_agent
+from tests.server.agents.machine import Machine, change_last_key, list_agent_events, list_agents, pair_agent
 from tests.server.harness import ApiCaller, Harness
 
 
@@ -26,21 +22,6 @@ def get_key_change(team: ApiCaller) -> dict[str, Any]:
     event: dict[str, Any] = team.get("/audit-events", per_page=1).json()["audit_event_list"][0]
     assert (event["action"], event["object_id"]) == ("agent.key_changed", "render-07")
     return event
-
-
-def change_last_key(registry: Harness, team: ApiCaller, **values: Any) -> None:
-    """Change the key that ``render-07`` used last, in the database."""
-    assert team.team_id is not None
-    with registry.resources.database.writing(UUID(team.team_id)) as session:
-        last_key = select(AgentRow.credential_id).where(
-            AgentRow.team_id == UUID(team.team_id), AgentRow.agent_id == "render-07"
-        )
-        session.execute(
-            update(CredentialRow)
-            .where(CredentialRow.id.in_(last_key))
-            .values(values)
-            .execution_options(synchronize_session=False)
-        )
 
 
 @pytest.mark.parametrize("role", ["viewer", "member"])

@@ -28,15 +28,17 @@ class StateAndReason:
 
 
 def decide_machine_state(
-    agent: AgentRow, moment: datetime, models_desired: int, reasons: Mapping[ModelState, str]
+    agent: AgentRow, moment: datetime, models_desired: int, reasons: Mapping[ModelState, str], refusal: str | None
 ) -> StateAndReason:
     """Return the state of a machine at ``moment``, the first of these that applies.
 
     Offline, waiting because it is paused, a problem that a person has to solve, syncing, a problem that it tries to
     solve itself, waiting, up to date. ``reasons`` has the reason of one model in each problematic state.
+
+    ``refusal`` says why the registry refuses the machine's key; None if it does not.
     """
     return (
-        _find_offline(agent, moment)
+        _find_offline(agent, moment, refusal)
         or _find_pause(agent)
         or _find_problem(agent, reasons)
         or _find_activity(agent, models_desired)
@@ -46,8 +48,10 @@ def decide_machine_state(
     )
 
 
-def _find_offline(agent: AgentRow, moment: datetime) -> StateAndReason | None:
-    """Return the state of a machine that was stopped, or has sent no heartbeat for too long."""
+def _find_offline(agent: AgentRow, moment: datetime, refusal: str | None) -> StateAndReason | None:
+    """Return the state of a machine that is refused, was stopped, or has sent no heartbeat for too long."""
+    if refusal is not None:
+        return StateAndReason("offline", refusal)
     if agent.stopped_at is not None:
         return StateAndReason("offline", "The agent was stopped.")
     if is_unhealthy(agent, moment):

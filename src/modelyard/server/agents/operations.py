@@ -23,6 +23,7 @@ from modelyard.server.models.replicas.assignments import delete_assignments_of_a
 from modelyard.server.models.replicas.desired import MachineCounts
 from modelyard.server.models.replicas.labels import FOLDERS, build_label_set, has_all_labels
 from modelyard.server.models.replicas.problems import load_problem_reasons
+from modelyard.server.models.replicas.refused_keys import load_key_refusals
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy
 from modelyard.server.teams.context import TeamContext
@@ -120,11 +121,16 @@ def count_machine_states(session: Session, desired_counts: DesiredCounts) -> Cou
     is_counted = AgentRow.team_id.in_(select(TeamRow.id).where(TeamRow.deleted_at.is_(None)))
     only_state_columns = load_only(*STATE_COLUMNS, raiseload=True)
     agents = session.scalars(select(AgentRow).where(is_counted).options(only_state_columns)).all()
-    reasons = load_problem_reasons(session, select(AgentRow.number).where(is_counted))
+    numbers = select(AgentRow.number).where(is_counted)
+    reasons, refusals = load_problem_reasons(session, numbers), load_key_refusals(session, numbers)
     counts_by_team = desired_counts.get_all(session, {agent.team_id for agent in agents})
     return Counter(
         decide_machine_state(
-            agent, moment, counts_by_team[agent.team_id].count_for(agent), reasons.get(agent.number, {})
+            agent,
+            moment,
+            counts_by_team[agent.team_id].count_for(agent),
+            reasons.get(agent.number, {}),
+            refusals.get(agent.number),
         ).state
         for agent in agents
     )
@@ -134,10 +140,15 @@ def _load_machine_states(
     session: Session, agents: Sequence[AgentRow], moment: datetime, desired_counts: TeamDesiredCounts
 ) -> dict[int, StateAndReason]:
     """Return the ``machine_state`` of each machine, and its reason, by the machine's number."""
-    reasons = load_problem_reasons(session, [agent.number for agent in agents])
+    numbers = [agent.number for agent in agents]
+    reasons, refusals = load_problem_reasons(session, numbers), load_key_refusals(session, numbers)
     return {
         agent.number: decide_machine_state(
-            agent, moment, desired_counts.count_for(agent), reasons.get(agent.number, {})
+            agent,
+            moment,
+            desired_counts.count_for(agent),
+            reasons.get(agent.number, {}),
+            refusals.get(agent.number),
         )
         for agent in agents
     }

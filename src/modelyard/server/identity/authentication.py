@@ -114,7 +114,8 @@ has_authorized_creator: ColumnElement[bool] = exists().where(
     _members.c.user_id == _keys.c.user_id,
     or_(_keys.c.is_paired, _members.c.role.in_(KEY_CREATOR_ROLES)),
 )
-_is_valid = and_(_is_live, has_authorized_creator)
+# Whether a key is accepted at ``moment``.
+is_valid: ColumnElement[bool] = and_(_is_live, has_authorized_creator)
 
 
 CALLER_QUERIES = CallerQueries(
@@ -151,18 +152,18 @@ CALLER_QUERIES = CallerQueries(
             .scalar_subquery(),
         ),
         CredentialRow.kind == bindparam("kind"),
-        _is_valid,
+        is_valid,
     ),
 )
 
 
 _key_hashes: BindParameter[Any] = bindparam("digests", expanding=True)
-_VALID_KEY = select(_keys.c.id).where(_keys.c.id == bindparam("key"), _is_valid)
+_VALID_KEY = select(_keys.c.id).where(_keys.c.id == bindparam("key"), is_valid)
 _VALID_SECRETS = union_all(
-    select(_keys.c.key_hash).where(_keys.c.key_hash.in_(_key_hashes), _is_valid),
+    select(_keys.c.key_hash).where(_keys.c.key_hash.in_(_key_hashes), is_valid),
     select(_retired.c.key_hash)
     .join(_keys, _keys.c.id == _retired.c.credential_id)
-    .where(_retired.c.key_hash.in_(_key_hashes), _retired.c.expires_at > bindparam("moment"), _is_valid),
+    .where(_retired.c.key_hash.in_(_key_hashes), _retired.c.expires_at > bindparam("moment"), is_valid),
 )
 
 

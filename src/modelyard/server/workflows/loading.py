@@ -18,6 +18,7 @@ from modelyard.server.models.listing.index_choice import choose_query_plan
 from modelyard.server.models.lookups.by_hash import find_versions_by_hash
 from modelyard.server.models.replicas.assignments import load_assigned_agents
 from modelyard.server.models.replicas.pins import find_pins
+from modelyard.server.models.replicas.refused_keys import load_key_refusals
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.tables import CONTENT_SIZE, ModelRow
 from modelyard.server.teams.context import TeamContext
@@ -163,11 +164,12 @@ def load_machines(session: Session, team: TeamContext, needed: Sequence[NeededMo
     ids = [model.id for model in needed]
     replicas, assigned = _load_replicas(session, ids), load_assigned_agents(session, ids)
     pins = _load_pins(session, agents, [model.id for model in needed if model.version is not None])
+    refusals = load_key_refusals(session, [agent.number for agent in agents])
     return [
         MachineFacts(
             agent_id=agent.agent_id,
             label_set=agent.label_set,
-            absent=_find_absence(agent, moment),
+            absent=_find_absence(agent, moment, refusals.get(agent.number)),
             disk_free=agent.disk_free,
             bytes_per_second=_get_rate(agent),
             assigned=frozenset(model_id for model_id, numbers in assigned.items() if agent.number in numbers),
@@ -178,9 +180,9 @@ def load_machines(session: Session, team: TeamContext, needed: Sequence[NeededMo
     ]
 
 
-def _find_absence(agent: AgentRow, moment: datetime) -> str | None:
-    """Return why a machine does nothing now: it is offline or paused; None if it works."""
-    state = decide_machine_state(agent, moment, 0, {})
+def _find_absence(agent: AgentRow, moment: datetime, refusal: str | None) -> str | None:
+    """Return why a machine does nothing now: it is refused, offline or paused; None if it works."""
+    state = decide_machine_state(agent, moment, 0, {}, refusal)
     return state.reason if state.state == "offline" or agent.paused else None
 
 

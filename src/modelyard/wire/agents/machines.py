@@ -18,7 +18,7 @@ class Agent(Schema):
         description="Sums up what the machine reports. `up_to_date`: it holds every model that it should; `syncing`: "
         "it downloads, verifies or places models; `waiting`: it will go on by itself, or once it is resumed; "
         "`problem`: a person has to do something, or an attempt failed, which is repeated; `offline`: its agent was "
-        "stopped, or has sent no heartbeat for 90 seconds.",
+        "stopped, has sent no heartbeat for 90 seconds, or has a key that the registry refuses.",
         examples=["syncing"],
     )
     state_reason: str | None = Field(
