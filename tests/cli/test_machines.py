@@ -17,7 +17,7 @@ from tests.comfyui.comfyui_server import ComfyUIServer
 pytestmark = pytest.mark.slow
 
 
-def test_machine_ls_and_show_after_agent_run_once_have_model_ready(
+def test_machine_ls_and_show_after_agent_run_once_have_model_ready_and_key(
     run_once: Callable[[], None], as_agent: Command, folder: Path
 ) -> None:
     run_once()
@@ -26,6 +26,8 @@ def test_machine_ls_and_show_after_agent_run_once_have_model_ready(
     assert (agent["agent_id"], agent["models_ready"], agent["models_desired"]) == ("render-07", 1, 1)
     shown = json.loads(as_agent("machine", "show", "RENDER-07", "--json").out)
     assert [model["state"] for model in shown["agent_model_list"]] == ["ready"]
+    key = os.environ["MODELYARD_AGENT_KEY"][:11]
+    assert f"{key}… (render-07)" in as_agent("machine", "show", "render-07").out
     assert "render-07  ready" in as_agent("show", "ink").out
 
 

@@ -22,8 +22,8 @@ from modelyard.server.models.replicas import states
 from modelyard.server.models.replicas.assignments import delete_assignments_of_agent, recount_relabelled_agent
 from modelyard.server.models.replicas.desired import MachineCounts
 from modelyard.server.models.replicas.labels import FOLDERS, build_label_set, has_all_labels
+from modelyard.server.models.replicas.machine_keys import MachineKey, load_key_refusals, load_machine_keys
 from modelyard.server.models.replicas.problems import load_problem_reasons
-from modelyard.server.models.replicas.refused_keys import load_key_refusals
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy
 from modelyard.server.teams.context import TeamContext
@@ -31,6 +31,7 @@ from modelyard.server.teams.tables import TeamRow
 from modelyard.wire import problems
 from modelyard.wire.agents.machines import Agent, AgentList, AgentUpdate
 from modelyard.wire.agents.values import AGENT_ID_PATTERN, AgentStatus, MachineState
+from modelyard.wire.teams import Role
 
 _ID = re.compile(AGENT_ID_PATTERN)
 _FIND_AGENT = select(AgentRow).where(
@@ -39,6 +40,7 @@ _FIND_AGENT = select(AgentRow).where(
 _PROGRESS_FIELDS = ("sync_bytes_done", "sync_bytes_total", "sync_seconds_left")
 _COPIED_FIELDS = set(Agent.model_fields) - {
     *("agent_status", "machine_state", "state_reason", "agent_labels", "ignored_labels", "tool", "models_desired"),
+    *("key_name", "key_prefix"),
     *_PROGRESS_FIELDS,
 }
 
@@ -111,7 +113,12 @@ def list_agents(
     rows, meta = list_page(session, statement, page, Order((AgentRow.agent_id,)))
     agents = [row[0] for row in rows]
     machine_states = _load_machine_states(session, agents, moment, desired_counts)
-    shown = [_build_agent(agent, moment, desired_counts, machine_states[agent.number]) for agent in agents]
+    numbers = [agent.number for agent in agents]
+    keys = load_machine_keys(session, numbers) if team.is_at_least(Role.ADMIN) else {}
+    shown = [
+        _build_agent(agent, moment, desired_counts, machine_states[agent.number], keys.get(agent.number))
+        for agent in agents
+    ]
     return AgentList(agent_list=shown, page_meta=meta)
 
 
@@ -161,9 +168,16 @@ def _build_status_condition(status: AgentStatus, moment: datetime) -> ColumnElem
 
 
 def _build_agent(
-    agent: AgentRow, moment: datetime, desired_counts: TeamDesiredCounts, machine_state: StateAndReason
+    agent: AgentRow,
+    moment: datetime,
+    desired_counts: TeamDesiredCounts,
+    machine_state: StateAndReason,
+    key: MachineKey | None,
 ) -> Agent:
-    """Build the API's view of a machine; its status is ``unhealthy`` 90 seconds after its last heartbeat."""
+    """Build the API's view of a machine; its status is ``unhealthy`` 90 seconds after its last heartbeat.
+
+    ``key`` is None for callers who may not list the team's keys.
+    """
     status = "unhealthy" if is_unhealthy(agent, moment) else agent.agent_status
     labels = [label for label in agent.label_set.split() if label != FOLDERS]
     return Agent(
@@ -173,6 +187,8 @@ def _build_agent(
         agent_labels=labels,
         ignored_labels=[label for label in labels if not has_all_labels(label, agent.collection_label_set)],
         models_desired=desired_counts.count_for(agent),
+        key_name=key and key.display_name,
+        key_prefix=key and key.key_prefix,
         **{name: getattr(agent, name) for name in _COPIED_FIELDS},
         **{name: getattr(agent, name) if machine_state.state == "syncing" else None for name in _PROGRESS_FIELDS},
     )

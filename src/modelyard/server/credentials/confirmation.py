@@ -11,6 +11,7 @@ from modelyard.server.credentials.pairing import ALPHABET, CODE_LENGTH, build_wr
 from modelyard.server.credentials.tables import PairingRow
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database
+from modelyard.server.identity.operations import INVENTED_NAME
 from modelyard.server.identity.state import Identity
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
@@ -47,7 +48,7 @@ def _confirm_code(database: Database, team: TeamContext, confirmation: PairingCo
         owners = (None, None), (team.team_id, team.user_id)
         if pairing is None or (pairing.team_id, pairing.user_id) not in owners:
             raise build_wrong_code_problem()
-        name = confirmation.device_name or pairing.device_name or f"Device {code[:4]}"
+        name = confirmation.device_name or pairing.device_name or INVENTED_NAME.format(half_code=code[:4])
         if name == pairing.device_name:
             return
         if confirmation.device_name is not None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -30,6 +30,11 @@ from modelyard.wire.problems import AccountExists, KeyNotAllowed
 
 # Ended sessions are kept this long, so that an old refresh token is still recognised as used.
 ENDED_SESSION_RETENTION = timedelta(days=30)
+# The name of a key whose pairing was confirmed without one has half of the code.
+INVENTED_NAME = "Device {half_code}"
+_has_machine_name = or_(
+    CredentialRow.paired_with.is_(None), CredentialRow.display_name.like(INVENTED_NAME.format(half_code="____"))
+)
 
 
 def find_user_by_email_key(session: Session, key: str) -> UserRow | None:
@@ -154,7 +159,9 @@ def _set_suspended(session: Session, team_id: UUID, moment: datetime | None) -> 
 
 
 def bind_key_to_agent(session: Session, caller: Caller, agent_id: str) -> None:
-    """Bind an agent key from pairing to the first machine that uses it.
+    """Bind an agent key from pairing to the first machine that uses it, and name it after that.
+
+    One that was paired with a device's key keeps a name that a person gave the device.
 
     Does nothing if it is bound to this machine, or was created with ``/credentials``: such keys serve many machines.
 
@@ -164,6 +171,7 @@ def bind_key_to_agent(session: Session, caller: Caller, agent_id: str) -> None:
     if caller.agent_id == agent_id:
         return
     if caller.agent_id is None:
+        name = case((_has_machine_name, agent_id), else_=CredentialRow.display_name)
         session.execute(
             update(CredentialRow)
             .where(
@@ -171,7 +179,7 @@ def bind_key_to_agent(session: Session, caller: Caller, agent_id: str) -> None:
                 CredentialRow.is_paired,
                 CredentialRow.agent_id.is_(None),
             )
-            .values(agent_id=agent_id)
+            .values(agent_id=agent_id, display_name=name)
             .execution_options(synchronize_session=False)
         )
     bound = session.scalar(select(CredentialRow.agent_id).where(CredentialRow.id == caller.credential_id))

@@ -17,8 +17,8 @@ from modelyard.server.database.session import get_table
 from modelyard.server.models.listing.index_choice import choose_query_plan
 from modelyard.server.models.lookups.by_hash import find_versions_by_hash
 from modelyard.server.models.replicas.assignments import load_assigned_agents
+from modelyard.server.models.replicas.machine_keys import load_key_refusals
 from modelyard.server.models.replicas.pins import find_pins
-from modelyard.server.models.replicas.refused_keys import load_key_refusals
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.tables import CONTENT_SIZE, ModelRow
 from modelyard.server.teams.context import TeamContext

@@ -88,6 +88,14 @@ class Agent(Schema):
         description="Since when the machine has counted which models its ComfyUI uses; null if it does not count.",
         examples=[EXAMPLE_TIME],
     )
+    key_name: str | None = Field(
+        default=None,
+        description="The name of the key that the machine used last; null for people below admin.",
+        examples=["render-07"],
+    )
+    key_prefix: str | None = Field(
+        default=None, description="The first 11 characters of that key; null like that.", examples=["ak-J3kPq0aZ"]
+    )
 
 
 class AgentList(Schema):

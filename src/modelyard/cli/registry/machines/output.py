@@ -83,6 +83,7 @@ def build_fields(agent: Agent) -> list[tuple[str, str]]:
         ("evicted", counted(agent.models_evicted, "model") if agent.models_evicted else ""),
         ("counts use", "no" if agent.use_counted_since is None else f"since {format_time(agent.use_counted_since)}"),
         ("heartbeat", f"{format_age(agent.last_heartbeat)}, first {format_time(agent.connected_at)}"),
+        ("key", f"{agent.key_prefix}… ({agent.key_name})" if agent.key_prefix else ""),
         ("version", f"{agent.agent_version} on {agent.platform_arch}"),
         ("comfyui", agent.comfyui_version or ""),
     ]

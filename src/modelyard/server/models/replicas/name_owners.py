@@ -7,9 +7,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from modelyard.server.audit.operations import record
+from modelyard.server.audit.operations import SYSTEM, record
 from modelyard.server.credentials.machine_names import may_replace_key
 from modelyard.server.identity.authentication import is_valid_key
+from modelyard.server.identity.operations import revoke_key
 from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy
@@ -47,9 +48,26 @@ def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment:
 
 
 def record_key_change(session: Session, team: TeamContext, agent: AgentRow) -> None:
-    """Record that a machine uses the caller's key from now on, with both keys as ``modelyard key ls`` shows them."""
+    """Record that a machine uses the caller's key from now on, with both keys as ``modelyard key ls`` shows them.
+
+    Revokes the key that a new pairing replaces.
+    """
     before = session.get_one(CredentialRow, agent.credential_id)
     after = session.get_one(CredentialRow, team.caller.credential_id)
     facts = {"key_name": after.display_name, "key_prefix": after.key_prefix}
     facts |= {"before_key_name": before.display_name, "before_key_prefix": before.key_prefix}
+    _revoke_replaced_key(session, agent, before, after)
     record(session, team.actor, team.team_id, "agent.key_changed", agent.agent_id, **facts)
+
+
+def _revoke_replaced_key(session: Session, agent: AgentRow, before: CredentialRow, after: CredentialRow) -> None:
+    """Revoke the machine's key from an earlier pairing by the same person, and record that; no other machine uses it.
+
+    Keys from ``/credentials`` may serve other machines, and another person's key is theirs to revoke.
+    """
+    is_of_machine = before.is_paired and before.agent_id == agent.agent_id
+    is_replaced = after.is_paired and after.user_id == before.user_id
+    if is_of_machine and is_replaced and before.revoked_at is None:
+        revoke_key(session, before.id)
+        facts = {"kind": before.kind, "display_name": before.display_name, "key_prefix": before.key_prefix}
+        record(session, SYSTEM, agent.team_id, "credential.revoked", before.id, agent_id=agent.agent_id, **facts)

@@ -1,4 +1,4 @@
-"""Machines whose key the registry refuses: what the list of machines says at once."""
+"""The keys of machines: the one that is shown, those that a new pairing replaces, and what a refused key looks like."""
 
 from datetime import timedelta
 from typing import Any
@@ -93,3 +93,63 @@ def test_number_of_queries_for_a_list_does_not_depend_on_the_number_of_machines(
     for number in range(3):
         add_machine(shared_registry, team, f"render-1{number}")
     assert count_queries() == before
+
+
+def pair_machine(registry: Harness, user: ApiCaller, **confirmation: Any) -> Machine:
+    """Return ``render-07`` with the key of a new pairing that a user confirmed."""
+    key = registry.pair(user, is_for_agent=True, **confirmation)["agent_key"]
+    return Machine(ApiCaller(registry.client, key))
+
+
+def list_key_states(team: ApiCaller) -> list[tuple[str, str]]:
+    """Return the names and states of the keys of machines, oldest first."""
+    keys = reversed(team.get("/credentials").json()["credentials"])
+    return [(key["display_name"], key["key_status"]) for key in keys if key["kind"] == "agent"]
+
+
+def test_machine_that_is_paired_three_times_has_one_active_key_with_its_name(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    for confirmation in ({"device_name": "render-07"}, {"device_name": "render-08"}, {}):
+        machine = pair_machine(shared_registry, team, **confirmation)
+        machine.beat()
+        machine.beat(is_stopping=True)
+    assert list_key_states(team) == [("render-07", "revoked"), ("render-07", "revoked"), ("render-07", "active")]
+    shown = list_agents(team)["render-07"]
+    [key] = [key for key in team.get("/credentials").json()["credentials"] if key["key_status"] == "active"]
+    assert (shown["key_name"], shown["key_prefix"]) == ("render-07", key["key_prefix"])
+    assert team.delete(f"/credentials/{key['id']}").status_code == 204
+    assert machine.send().status_code == 401
+    events = team.get("/audit-events", action="credential.revoked").json()["audit_event_list"]
+    assert [event["actor_kind"] for event in events] == ["user", "system", "system"]
+    assert events[1]["facts"]["agent_id"] == "render-07"
+
+
+def test_machine_that_takes_up_a_key_leaves_those_of_other_people_and_of_no_pairing_active(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    person = shared_registry.create_member("member", team)
+    for key in (
+        pair_agent(shared_registry, person),
+        shared_registry.create_key("agent", team),
+        pair_agent(shared_registry, team),
+        shared_registry.create_key("agent", team),
+    ):
+        machine = Machine(key)
+        machine.beat()
+        machine.beat(is_stopping=True)
+    assert {state for _, state in list_key_states(team)} == {"active"}
+
+
+def test_key_of_a_device_that_a_person_named_keeps_its_name(shared_registry: Harness, team: ApiCaller) -> None:
+    named = shared_registry.pair(team, device_name="Ada's laptop")["agent_key"]
+    unnamed = shared_registry.pair(team)["agent_key"]
+    Machine(ApiCaller(shared_registry.client, named)).beat()
+    Machine(ApiCaller(shared_registry.client, unnamed), "render-08").beat()
+    assert list_key_states(team) == [("Ada's laptop", "active"), ("render-08", "active")]
+
+
+def test_key_of_a_machine_is_shown_to_admins_only(shared_registry: Harness, team: ApiCaller, machine: Machine) -> None:
+    assert list_agents(team)["render-07"]["key_prefix"].startswith("ak-")
+    shown = list_agents(shared_registry.create_member("member", team))["render-07"]
+    assert (shown["key_name"], shown["key_prefix"]) == (None, None)

@@ -1,8 +1,8 @@
-"""Why the registry refuses the keys that machines used last, in words that a person can act on."""
+"""The keys that machines used last: their names, and why the registry refuses one, in words for people."""
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, not_, select
 from sqlalchemy.orm import Session
@@ -18,6 +18,23 @@ _COLUMNS = (
     *(_agents.c.number, _agents.c.agent_id, _keys.c.is_paired, _keys.c.revoked_at, _keys.c.expires_at),
     has_authorized_creator.label("has_authorized_creator"),
 )
+
+
+class MachineKey(NamedTuple):
+    """The name and the first characters of a machine's key, as ``modelyard key ls`` shows them."""
+
+    display_name: str
+    key_prefix: str
+
+
+def load_machine_keys(session: Session, numbers: Collection[int]) -> dict[int, MachineKey]:
+    """Return for each machine, by its number, the key that it used last."""
+    query = (
+        select(_agents.c.number, _keys.c.display_name, _keys.c.key_prefix)
+        .join_from(_agents, _keys, _keys.c.id == _agents.c.credential_id)
+        .where(_agents.c.number.in_(numbers))
+    )
+    return {number: MachineKey(*key) for number, *key in session.connection().execute(query)}
 
 
 def load_key_refusals(session: Session, numbers: Collection[int] | Select[int]) -> dict[int, str]:
