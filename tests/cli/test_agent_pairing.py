@@ -1,5 +1,6 @@
 """``modelyard agent pair``: the key that it stores, and the machine's name."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.api.registry import RegistryApi
 from tests.cli.conftest import Command
 from tests.client.server_process import Team
 from tests.waiting import PATIENCE_SECONDS
@@ -79,6 +81,26 @@ def test_confirmed_name_is_that_of_the_running_agent_and_of_its_unit(
     assert find_name_in_unit(modelyard) == "render-07"
     run_once(process, tmp_path)
     assert [each["agent_id"] for each in list_team(modelyard, team, monkeypatch, "machine", "ls")] == ["render-07"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (None, "The machine at 127.0.0.1 is paired. It acts for you."),
+        ("render-07", "The machine at 127.0.0.1 is paired as render-07; one that has run before keeps its name."),
+    ],
+)
+def test_machine_add_prints_the_name_that_was_given_and_the_address_that_asked(
+    team: Team, signed_in: Command, name: str | None, said: str
+) -> None:
+    code = asyncio.run(start_pairing(team.url))
+    added = signed_in("machine", "add", code, *(["--name", name] if name else []))
+    assert said in added.err + added.out
+
+
+async def start_pairing(url: str) -> str:
+    async with RegistryApi(url) as registry:
+        return (await registry.start_pairing(is_for_agent=True)).user_code
 
 
 @pytest.mark.parametrize("name", [None, "render-08"])

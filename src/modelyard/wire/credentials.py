@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StrictInt, StringConstraints
 
-from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, Name, PageMeta, Schema
+from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, Done, Name, PageMeta, Schema
 
 Kind = Literal["integration", "agent", "device"]
 Access = Literal["read", "write"]
@@ -140,6 +140,14 @@ class PairingState(Schema):
         default=None,
         description="The name that the user gave at the confirmation, or `Device` and half of the code.",
         examples=["render-03"],
+    )
+
+
+class PairingConfirmed(Done):
+    """The response to the confirmation of a pairing."""
+
+    address: str | None = Field(
+        default=None, description="The address from which the machine asked for the code.", examples=["192.0.2.7"]
     )
 
 

@@ -69,7 +69,8 @@ def test_poll_confirmed_pairing_returns_both_keys_once(registry: Harness) -> Non
     user = registry.create_member("member")
     started = _start(registry)
     assert _poll(registry, started).json() == {"status": "pending"}
-    assert _confirm(user, started["user_code"], device_name="render-03").json() == {"is_success": True}
+    confirmed = _confirm(user, started["user_code"], device_name="render-03").json()
+    assert confirmed == {"is_success": True, "address": "testclient"}
     approved = _poll(registry, started)
     assert approved.status_code == 200
     assert approved.json()["status"] == "approved"

@@ -16,12 +16,12 @@ from modelyard.server.identity.state import Identity
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
 from modelyard.wire.agents.values import AGENT_ID_PATTERN
-from modelyard.wire.credentials import PairingConfirmation
+from modelyard.wire.credentials import PairingConfirmation, PairingConfirmed
 
 
 def confirm_pairing(
     database: Database, identity: Identity, team: TeamContext, confirmation: PairingConfirmation, address: str
-) -> None:
+) -> PairingConfirmed:
     """Confirm the pairing with this code, so that the device acts as the caller in the team.
 
     Idempotent for the caller and the team; another name replaces the first one until the keys were fetched.
@@ -33,11 +33,13 @@ def confirm_pairing(
     """
     account = f"pairing by {team.user_id}"
     with identity.attempts.limit(database, account, address, problems.PairingNotFound):
-        _confirm_code(database, team, confirmation)
+        return PairingConfirmed(address=_confirm_code(database, team, confirmation))
 
 
-def _confirm_code(database: Database, team: TeamContext, confirmation: PairingConfirmation) -> None:
-    """Set the team, user and name of the pairing with this code; codes may contain lower case, dashes and spaces.
+def _confirm_code(database: Database, team: TeamContext, confirmation: PairingConfirmation) -> str:
+    """Set the team, user and name of the pairing with this code, and return the address that started it.
+
+    Codes may contain lower case, dashes and spaces.
 
     Raises:
         PairingNotFound, InvalidRequest: see ``confirm_pairing``.
@@ -50,12 +52,13 @@ def _confirm_code(database: Database, team: TeamContext, confirmation: PairingCo
             raise build_wrong_code_problem()
         name = confirmation.device_name or pairing.device_name or INVENTED_NAME.format(half_code=code[:4])
         if name == pairing.device_name:
-            return
+            return pairing.address
         if confirmation.device_name is not None:
             _check_name(session, team, pairing, confirmation.device_name)
         pairing.team_id, pairing.user_id, pairing.device_name = team.team_id, team.user_id, name
         facts = {"device_name": name, "address": pairing.address}
         record(session, team.actor, team.team_id, "device.confirmed", pairing.id, **facts)
+        return pairing.address
 
 
 def _find_by_user_code(session: Session, code: str) -> PairingRow | None:

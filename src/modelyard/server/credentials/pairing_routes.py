@@ -14,8 +14,7 @@ from modelyard.server.identity.state import IdentityState
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
-from modelyard.wire.credentials import PairingConfirmation, PairingPoll, PairingStarted, PairingState
-from modelyard.wire.schemas import Done
+from modelyard.wire.credentials import PairingConfirmation, PairingConfirmed, PairingPoll, PairingStarted, PairingState
 
 router = ApiRouter("pairing")
 
@@ -66,7 +65,6 @@ def confirm_pairing(
     database: Db,
     identity: IdentityState,
     address: ClientAddress,
-) -> Done:
+) -> PairingConfirmed:
     """Confirm a device by its code, so that it acts as the caller in this team."""
-    confirmation.confirm_pairing(database, identity, team, body, address)
-    return Done()
+    return confirmation.confirm_pairing(database, identity, team, body, address)

@@ -110,10 +110,13 @@ def add_machine(
 
     confirmation = PairingConfirmation(user_code=code, **({} if name is None else {"device_name": name}))
     terminal = terminal_of(context)
-    terminal.call_registry(lambda registry: registry.confirm_pairing(confirmation))
+    confirmed = terminal.call_registry(lambda registry: registry.confirm_pairing(confirmation))
+    # Registries before 0.4 do not say the address.
+    where = f" at {confirmed.address}" if confirmed.address else ""
+    named = "" if name is None else f" as {name}; one that has run before keeps its name"
     terminal.output.done(
-        "The machine is paired and acts for you. To unpair it, revoke its key: modelyard key rm KEY (modelyard key ls"
-        " lists the keys)"
+        f"The machine{where} is paired{named}. It acts for you. To unpair it, revoke its key: modelyard key rm KEY"
+        " (modelyard key ls lists the keys)"
     )
 
 

@@ -32,9 +32,9 @@ class CredentialCalls(ChannelCalls):
         call = Call("POST", "/desktop/pair/poll", poll, repeatable=poll.repeat, anonymous=True)
         return await self._channel.request(credentials.PairingState, call)
 
-    async def confirm_pairing(self, confirmation: credentials.PairingConfirmation) -> Done:
+    async def confirm_pairing(self, confirmation: credentials.PairingConfirmation) -> credentials.PairingConfirmed:
         """Confirm the code that another machine shows; it gets keys of the caller's current team."""
-        return await self._post(Done, "/desktop/pair/confirm", confirmation, repeatable=True)
+        return await self._post(credentials.PairingConfirmed, "/desktop/pair/confirm", confirmation, repeatable=True)
 
     async def revoke_device(self) -> Done:
         """Revoke the device key that this client uses."""
