@@ -1,6 +1,7 @@
 """One finding for one cause: what follows from another finding is folded into it."""
 
 import asyncio
+import shutil
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from modelyard.agent.doctor.findings import Finding, fold_findings
 from modelyard.client.atomic_file import locked
 from tests.agent.test_doctor import SkewedRegistry, base, run_doctor, select_findings, write_status
+from tests.sync.factories import SimulatedDisk, build_entry
 
 __all__ = ["base"]  # a fixture
 
@@ -82,9 +84,19 @@ async def test_doctor_full_disk_is_one_finding_that_counts_the_models(base: Path
     reason = "'ink.sft' needs 5 GB, and the disk of \"/models\" has 1 GB left. Free some space."
     model = {"model_path": "loras/ink.sft", "state": "blocked", "reason": reason}
     status = {"counts": {"blocked": 2}, "models": [model], "waiting_for": f"2 of 5 models wait: {reason}"}
-    [finding] = await list_wrong(base, status, keep_free="500PB")
+    [finding] = await list_wrong(base, status, keep_free=shutil.disk_usage(base).total - 1)
     assert finding.subject == "space"
     assert finding.sentence.endswith("kept free. The agent cannot place 2 models.")
+
+
+async def test_doctor_keep_free_above_the_whole_disk_is_one_finding_with_the_setting_to_lower(base: Path) -> None:
+    plan = SimulatedDisk().plan(build_entry("loras/ink.pt", file_size=9), keep_free_bytes=500_000 * 10**12)
+    reason = plan.blocked[0].reason
+    model = {"model_path": "loras/ink.pt", "state": "blocked", "reason": reason}
+    status = {"counts": {"blocked": 1}, "models": [model], "waiting_for": reason}
+    [finding] = await list_wrong(base, status, keep_free="500PB")
+    assert finding.fix == "Lower keep_free in agent.toml, or MODELYARD_AGENT_KEEP_FREE."
+    assert finding.sentence.endswith("in all, not more than the 500000.0 TB kept free. The agent cannot place 1 model.")
 
 
 async def test_doctor_missing_disk_is_one_finding_that_names_its_folders_and_counts_the_models(base: Path) -> None:

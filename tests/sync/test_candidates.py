@@ -207,6 +207,16 @@ def test_plan_model_larger_than_disk_is_blocked_with_reason() -> None:
     assert "more than the whole disk" in list_blocked_reasons(plan)[0]
 
 
+@pytest.mark.parametrize(
+    ("keep_free", "begin"), [(3000, "3.0 TB must stay free"), (1999, '"loras/x.pt" has 7.0 GB and')]
+)
+def test_plan_disk_too_small_for_keep_free_is_blocked_with_the_setting_to_lower(keep_free: int, begin: str) -> None:
+    plan = SimulatedDisk().plan(build_entry("loras/x.pt", file_size=7 * GB), keep_free_bytes=keep_free * GB)
+    [reason] = list_blocked_reasons(plan)
+    assert reason.startswith(begin)
+    assert reason.endswith("Lower keep_free in agent.toml, or MODELYARD_AGENT_KEEP_FREE.")
+
+
 @pytest.mark.parametrize(("can_clone", "hard_links"), [(True, False), (False, True)], ids=["reflinks", "hard-links"])
 def test_plan_full_disk_shares_local_content_and_downloads_nothing(can_clone: bool, hard_links: bool) -> None:
     disk = SimulatedDisk(free=0, can_clone=can_clone)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from modelyard.agent.doctor.findings import Finding
 from modelyard.agent.state_folder import StateFolder, StatusSnapshot
 from modelyard.comfyui.quoting import counted
+from modelyard.sync.planning.blockers import LOWER_KEEP_FREE
 from modelyard.transfer.errors import FREE_SPACE
 from modelyard.wire.agents.values import ModelState
 
@@ -51,7 +52,7 @@ def _check_models(status: StatusSnapshot) -> Iterator[Finding]:
     if count := status.counts.get("blocked", 0):
         reason = _find_reason(status, "blocked")
         sentence = f"The agent cannot place {counted(count, 'model')}."
-        follows = SPACE if FREE_SPACE in reason else reason
+        follows = SPACE if reason.endswith((FREE_SPACE, LOWER_KEEP_FREE)) else reason
         yield Finding(
             "problem", "models", f"{sentence} {reason}".rstrip(), follows=follows or None, consequence=sentence
         )

@@ -13,7 +13,9 @@ from modelyard.agent.settings import DEFAULT_COMFYUI_URL, AgentSettings
 from modelyard.comfyui.http_api import ComfyUI
 from modelyard.comfyui.layout import Install
 from modelyard.comfyui.quoting import in_bytes, quoted
-from modelyard.sync.inventory.filesystem import get_filesystem_space, inspect_root
+from modelyard.sync.inventory.filesystem import FilesystemSpace, get_filesystem_space, inspect_root
+from modelyard.sync.planning.blockers import LOWER_KEEP_FREE
+from modelyard.transfer.errors import FREE_SPACE
 
 # Most findings of one kind.
 _MAX_SHOWN = 5
@@ -131,13 +133,21 @@ def _check_disk_space(settings: AgentSettings, roots: FoundRoots) -> Iterator[Fi
         space = get_filesystem_space(path)
         if space is None:
             continue
-        free = f"The disk of {quoted(path)} has {in_bytes(space.free_bytes)} of {in_bytes(space.total_bytes)} free"
-        if space.free_bytes < settings.keep_free:
-            sentence = f"{free}, less than the {in_bytes(settings.keep_free)} kept free."
-            yield Finding("problem", "space", sentence, "Free some space, or lower keep_free.", frozenset({SPACE}))
-        else:
-            sentence = f"{free}, which is enough: the agent keeps {in_bytes(settings.keep_free)} free."
-            yield Finding("ok", "space", sentence)
+        yield describe_disk_space(path, space, settings.keep_free)
+
+
+def describe_disk_space(path: Path, space: FilesystemSpace, keep_free: int) -> Finding:
+    """Return the finding about the free space of the disk of ``path``. Pure."""
+    disk, kept, total = f"The disk of {quoted(path)} has", in_bytes(keep_free), in_bytes(space.total_bytes)
+    free = f"{disk} {in_bytes(space.free_bytes)} of {total} free"
+    if space.total_bytes <= keep_free:
+        sentence = f"{disk} {total} in all, not more than the {kept} kept free."
+        return Finding("problem", "space", sentence, LOWER_KEEP_FREE, frozenset({SPACE}))
+    if space.free_bytes < keep_free:
+        sentence = f"{free}, less than the {kept} kept free."
+        fix = f"{FREE_SPACE} Or: {LOWER_KEEP_FREE}"
+        return Finding("problem", "space", sentence, fix, frozenset({SPACE}))
+    return Finding("ok", "space", f"{free}, which is enough: the agent keeps {kept} free.")
 
 
 def _list_one_folder_per_disk(roots: FoundRoots) -> Iterator[Path]:

@@ -7,6 +7,9 @@ from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.listing import FolderEntry
 from modelyard.transfer.errors import FREE_SPACE
 
+# The remedy if a disk is too small for what must stay free on it.
+LOWER_KEEP_FREE = "Lower keep_free in agent.toml, or MODELYARD_AGENT_KEEP_FREE."
+
 
 def describe_different_content(desired: DesiredModel, file: FolderEntry, *, was_placed: bool) -> str:
     """Describe a user's file, or one changed by a user, that has the model's name but other content."""
@@ -95,10 +98,15 @@ def describe_full_disk(desired: DesiredModel, needed: int, free: int, keep_free:
     return f"{need}, and the disk of {quoted(folder)} has {left} left{reserve}. {FREE_SPACE}"
 
 
-def describe_too_small_disk(desired: DesiredModel, total: int, folder: Path) -> str:
-    """Describe a model that is larger than the whole disk, which freeing space does not change."""
+def describe_too_small_disk(desired: DesiredModel, total: int, keep_free: int, folder: Path) -> str:
+    """Describe a disk that is too small for a model and ``keep_free``, which freeing space does not change."""
+    disk = f"more than the whole disk of {quoted(folder)} ({in_bytes(total)})"
     size = f"{quoted(desired.model_path)} has {in_bytes(desired.size)}"
-    return f"{size}, more than the whole disk of {quoted(folder)} ({in_bytes(total)}). Use a larger disk."
+    if desired.size > total:
+        return f"{size}, {disk}. Use a larger disk."
+    if keep_free >= total:
+        return f"{in_bytes(keep_free)} must stay free (keep_free), {disk}. {LOWER_KEEP_FREE}"
+    return f"{size} and {in_bytes(keep_free)} must stay free (keep_free), together {disk}. {LOWER_KEEP_FREE}"
 
 
 def describe_exceeded_budget(desired: DesiredModel, used: int, budget: int) -> str:

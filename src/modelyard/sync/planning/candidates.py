@@ -115,7 +115,7 @@ class SpaceBudget:
         present = self._count_present_bytes(need, source)
         space = self._inventory.spaces.get(device)
         if space is not None and size > space.total_bytes - self._keep_free:
-            return blockers.describe_too_small_disk(need.desired, space.total_bytes, space.folder)
+            return blockers.describe_too_small_disk(need.desired, space.total_bytes, self._keep_free, space.folder)
         if space is not None and size - present > max(self._left_bytes[device], 0):
             left = self._left_bytes[device] + self._keep_free
             return blockers.describe_full_disk(need.desired, size - present, left, self._keep_free, space.folder)
