@@ -11,6 +11,7 @@ import pytest
 from modelyard.agent.doctor.findings import Finding, fold_findings
 from modelyard.client.atomic_file import locked
 from tests.agent.test_doctor import SkewedRegistry, base, run_doctor, select_findings, write_status
+from tests.mounts import mounted_read_only
 from tests.sync.factories import SimulatedDisk, build_entry
 
 __all__ = ["base"]  # a fixture
@@ -110,6 +111,34 @@ async def test_doctor_missing_disk_is_one_finding_that_names_its_folders_and_cou
         f'loras, vae: The folder "{base / "gone"}" does not exist. Create it, or mount its disk.'
         " The agent cannot place 1 model."
     )
+
+
+async def test_doctor_read_only_models_folder_is_one_finding_with_the_remedy(base: Path) -> None:
+    (base / "models/vae").mkdir()
+    folder = base / "models"
+    reason = f'The file system of "{folder / "loras"}" is mounted read-only. Mount it for writing.'
+    model = {"model_path": "loras/ink.sft", "state": "blocked", "reason": reason}
+    with mounted_read_only(folder):
+        [finding] = await list_wrong(base, {"counts": {"blocked": 2}, "models": [model], "waiting_for": reason})
+        findings = await asyncio.to_thread(run_doctor, base)
+    assert (finding.level, finding.fix) == ("problem", "Mount it for writing.")
+    assert [level for level, _ in select_findings(findings, "folders")] == ["problem"]
+    consequence = f'more: The file system of "{folder}" is mounted read-only. The agent cannot place 2 models.'
+    assert finding.sentence.endswith(consequence)
+
+
+def test_doctor_two_models_folders_on_a_read_only_file_system_are_one_finding(base: Path) -> None:
+    with mounted_read_only(base.parent):
+        findings = run_doctor(base, models_dir=[base / "models", base / "models/loras"])
+    assert [level for level, _ in select_findings(findings, "folders")] == ["problem"]
+
+
+async def test_doctor_removal_in_a_read_only_folder_is_the_finding_of_the_folder(base: Path) -> None:
+    folder = base / "models/loras"
+    waiting = f'1 file that no model needs cannot be removed: loras/ink.sft: The file system of "{folder}" is mounted'
+    with mounted_read_only(folder):
+        [finding] = await list_wrong(base, {"waiting_for": f"{waiting} read-only. Mount it for writing."})
+    assert finding.sentence == f'loras: The file system of "{folder}" is mounted read-only.'
 
 
 async def test_doctor_failed_models_are_a_problem_with_the_reason(base: Path) -> None:

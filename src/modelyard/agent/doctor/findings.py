@@ -12,8 +12,8 @@ class Finding:
     """What one check found, and how to fix it; empty if nothing is to be done, or if ``sentence`` says it.
 
     ``explains`` names the causes that this finding is about, such as ``key``, or the reason that an agent reports for
-    it. ``follows`` is the cause of this finding, if that may be another finding; ``consequence`` is the sentence that
-    it adds to that one.
+    it. ``follows`` is the cause of this finding, if that may be another finding, or a sentence that ends with it;
+    ``consequence`` is the sentence that it adds to that one.
     """
 
     level: Level
@@ -36,11 +36,14 @@ def fold_findings(findings: Iterable[Finding]) -> list[Finding]:
     """
     folded: list[Finding] = []
     for finding in findings:
-        at = next(
-            (at for at, each in enumerate(folded) if each.level != "ok" and finding.follows in each.explains), None
-        )
+        at = next((at for at, each in enumerate(folded) if _is_cause(each, finding)), None)
         if at is None:
             folded.append(finding)
         elif finding.consequence:
             folded[at] = replace(folded[at], sentence=f"{folded[at].sentence} {finding.consequence}")
     return folded
+
+
+def _is_cause(earlier: Finding, finding: Finding) -> bool:
+    """Return whether a finding follows from an earlier one that is not ``ok``."""
+    return earlier.level != "ok" and finding.follows is not None and finding.follows.endswith(tuple(earlier.explains))

@@ -1,13 +1,12 @@
 """The checks of ``modelyard agent doctor`` on model folders, links, file names, disk space and ComfyUI."""
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from modelyard.agent.doctor.agent import SPACE
 from modelyard.agent.doctor.findings import Finding
+from modelyard.agent.doctor.unusable_roots import UnusableRoot, describe_cause, find_cause
 from modelyard.agent.roots import FoundRoots, has_root_in
 from modelyard.agent.settings import DEFAULT_COMFYUI_URL, AgentSettings
 from modelyard.comfyui.http_api import ComfyUI
@@ -21,61 +20,36 @@ from modelyard.transfer.errors import FREE_SPACE
 _MAX_SHOWN = 5
 
 
-class MissingRoot(NamedTuple):
-    """A model folder that does not exist: its key, and what an agent says of it."""
-
-    key: str
-    problem: str
-
-
 def check_roots(settings: AgentSettings, roots: FoundRoots) -> Iterator[Finding]:
     """Yield findings on the folders, their files, the free disk space and the running ComfyUIs; blocking."""
     for problem in roots.problems:
         yield Finding("problem", "folders", problem, explains=frozenset({problem}))
+    yield from _check_folders(roots.installs)
     for install in roots.installs:
-        yield from _check_folders(install)
         yield from _check_names(install)
     yield from _check_disk_space(settings, roots)
     yield from _check_comfyui(settings, roots)
 
 
-def _check_folders(install: Install) -> Iterator[Finding]:
-    """Yield where models go, problems of the roots, each cause once, and the links that lead to a root."""
-    if install.models is not None:
-        yield Finding("ok", "folders", f"Models go to {quoted(install.models)}.")
+def _check_folders(installs: Sequence[Install]) -> Iterator[Finding]:
+    """Yield where models go, the links that lead to a root, and problems of the roots, each cause once."""
+    for install in installs:
+        if install.models is not None and os.access(install.models, os.W_OK | os.X_OK):
+            yield Finding("ok", "folders", f"Models go to {quoted(install.models)}.")
     checked: set[Path] = set()
-    missing: dict[Path, list[MissingRoot]] = defaultdict(list)
-    for root in install.roots:
-        ground = inspect_root(root, install)
+    unusable: list[UnusableRoot] = []
+    for root, ground in [(root, inspect_root(root, install)) for install in installs for root in install.roots]:
         if ground.path in checked:
             continue
         checked.add(ground.path)
         if not root.path.exists() and root.path.parent.name == "output":
             continue  # ComfyUI creates it when a workflow saves a model
-        if ground.problem is not None and not root.path.exists():
-            missing[find_missing_ancestor(root.path)].append(MissingRoot(root.key, ground.problem))
-        elif ground.problem is not None:
-            problem = frozenset({ground.problem})
-            yield Finding("problem", "folders", f"{root.key}: {ground.problem}", explains=problem)
+        if ground.problem is not None:
+            unusable.append(UnusableRoot(root.key, ground.path, ground.problem, find_cause(ground)))
         elif ground.path != root.path.absolute() and root.path.is_symlink():
             yield Finding("ok", "links", f"{quoted(root.path)} is a link to {quoted(ground.path)}; it is followed.")
-    yield from (describe_missing(folder, roots) for folder, roots in missing.items())
-
-
-def find_missing_ancestor(path: Path) -> Path:
-    """Return the uppermost of a missing folder and the folders above it that does not exist."""
-    missing = [each for each in (path, *path.parents) if not each.exists()]
-    return missing[-1] if missing else path
-
-
-def describe_missing(folder: Path, roots: Sequence[MissingRoot]) -> Finding:
-    """Return one finding for all roots that are missing because ``folder`` is. Pure."""
-    explains = frozenset(root.problem for root in roots)
-    keys = ", ".join(root.key for root in roots)
-    if len(roots) == 1:
-        return Finding("warning", "folders", f"{keys}: {roots[0].problem}", explains=explains)
-    sentence = f"{keys}: The folder {quoted(folder)} does not exist. Create it, or mount its disk."
-    return Finding("warning", "folders", sentence, explains=explains)
+    for cause in dict.fromkeys(root.cause for root in unusable):
+        yield describe_cause(cause, [root for root in unusable if root.cause == cause])
 
 
 def _check_names(install: Install) -> Iterator[Finding]:

@@ -155,6 +155,11 @@ def _get_write_problem(path: Path) -> str | None:
     """Return why this user cannot create files in a folder, as a sentence; None if they can."""
     if os.access(path, os.W_OK | os.X_OK):
         return None
-    if sys.platform != "win32" and os.statvfs(path).f_flag & os.ST_RDONLY:
+    if is_read_only(path):
         return f"The file system of {quoted(path)} is mounted read-only. Mount it for writing."
     return f"The folder {quoted(path)} is not writable for this user. Change its owner or its mode."
+
+
+def is_read_only(path: Path) -> bool:
+    """Return whether the file system of a folder, which exists, is mounted read-only."""
+    return sys.platform != "win32" and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
