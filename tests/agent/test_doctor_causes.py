@@ -147,3 +147,22 @@ async def test_doctor_failed_models_are_a_problem_with_the_reason(base: Path) ->
     assert select_findings(wrong, "models") == [
         ("problem", "The agent could not place 1 model, and tries again. The store at files.example does not work.")
     ]
+
+
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "ended"])
+async def test_doctor_reports_each_kind_of_model_that_is_not_placed(base: Path, is_running: bool) -> None:
+    reasons = {"blocked": "It is blocked.", "failed": "The store does not work.", "conflict": "Another file is there."}
+    models = [{"model_path": f"loras/{state}.sft", "state": state, "reason": reasons[state]} for state in reasons]
+    status = {"counts": {"blocked": 1, "failed": 8, "conflict": 1, "ready": 3}, "models": models}
+    if is_running:
+        findings = await list_wrong(base, status)
+    else:
+        await asyncio.to_thread(lambda: write_status(base, **status))
+        findings = await asyncio.to_thread(run_doctor, base)
+    found = select_findings(findings, "models")
+    assert {level for level, _ in found} == {"problem"}
+    assert [sentence.startswith("At its last run") for _, sentence in found] == [not is_running] * 3
+    assert [sentence.endswith(reason) for (_, sentence), reason in zip(found, reasons.values(), strict=True)] == [
+        True
+    ] * 3
+    assert "8 models" in found[1][1]

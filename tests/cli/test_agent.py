@@ -170,6 +170,17 @@ def test_agent_adopt_takes_a_key_that_only_reads(
     assert ran.out == "Adopted 0 files.\n"
 
 
+def test_agent_doctor_after_a_run_that_did_not_place_a_model_exits_1_with_the_reason(
+    process: Command, as_agent: Command, folder: Path
+) -> None:
+    (folder / "loras").mkdir()
+    (folder / "loras" / "ink.safetensors").write_bytes(b"a file of the user")
+    assert process("agent", "run", "--models-dir", folder, "--once").code == 1
+    ran = as_agent("agent", "doctor")
+    assert ran.code == 1
+    assert "At its last run, the agent could not place 1 model because of a conflict." in ran.out
+
+
 def test_agent_doctor_with_revoked_key_exits_1_with_pair_command(as_agent: Command, folder: Path) -> None:
     as_agent("key", "rm", os.environ["MODELYARD_AGENT_KEY"])
     ran = as_agent("agent", "doctor", "--models-dir", folder)

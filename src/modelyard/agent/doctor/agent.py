@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from modelyard.agent.doctor.findings import Finding
 from modelyard.agent.state_folder import StateFolder, StatusSnapshot
@@ -13,6 +13,17 @@ from modelyard.wire.agents.values import ModelState
 
 # Causes that other checks may have found.
 KEY, REGISTRY, SPACE = "key", "registry", "space"
+# What is said of models in a state, with their number: while an agent runs, and after it has ended.
+_NOW: Mapping[ModelState, str] = {
+    "blocked": "The agent cannot place {}.",
+    "failed": "The agent could not place {}, and tries again.",
+    "conflict": "The agent cannot place {} because of a conflict.",
+}
+_AT_LAST_RUN: Mapping[ModelState, str] = {
+    "blocked": "At its last run, the agent could not place {}.",
+    "failed": "At its last run, the agent failed to place {}.",
+    "conflict": "At its last run, the agent could not place {} because of a conflict.",
+}
 
 
 def check_agent(folder: StateFolder) -> Iterator[Finding]:
@@ -21,6 +32,8 @@ def check_agent(folder: StateFolder) -> Iterator[Finding]:
     if not folder.is_running():
         fix = "modelyard agent run, or permanently: modelyard agent install"
         yield Finding("warning", "agent", "No agent runs here.", fix)
+        if status is not None:
+            yield from check_last_run(status)
     else:
         found = [] if status is None else list(check_status(status))
         yield from found or [Finding("ok", "agent", "The agent runs.")]
@@ -28,12 +41,22 @@ def check_agent(folder: StateFolder) -> Iterator[Finding]:
         yield Finding("ok", "agent", "systemd is not available; start the agent with your system's service manager.")
 
 
+def check_last_run(status: StatusSnapshot) -> Iterator[Finding]:
+    """Yield what the last status of an agent that has ended says is wrong with its models and removals. Pure."""
+    yield from _check_models(status, _AT_LAST_RUN)
+    if status.held is not None:
+        sentence = f"At its last run, removals waited: {status.held.reason}"
+        yield Finding("warning", "agent", sentence, "modelyard agent approve")
+
+
 def check_status(status: StatusSnapshot) -> Iterator[Finding]:
     """Yield what the status of a running agent says is wrong: connection, models, and what it waits for. Pure."""
-    others = [*_check_connection(status), *_check_models(status)]
-    yield from others
+    lacks_connection = list(_check_connection(status))
+    yield from lacks_connection
+    yield from _check_models(status, _NOW)
     # What one model waits for is the reason of the machine too, so that would be the same again.
-    if status.waiting_for and (status.held is not None or not others):
+    is_said = lacks_connection or status.counts.get("blocked") or status.counts.get("failed")
+    if status.waiting_for and (status.held is not None or not is_said):
         fix = "modelyard agent approve" if status.held else ""
         sentence = f"The agent is waiting: {status.waiting_for}"
         yield Finding("warning", "agent", sentence, fix, follows=status.waiting_for)
@@ -47,18 +70,15 @@ def _check_connection(status: StatusSnapshot) -> Iterator[Finding]:
         yield Finding("warning", "agent", f"The agent has lost the registry: {status.link_reason}", follows=REGISTRY)
 
 
-def _check_models(status: StatusSnapshot) -> Iterator[Finding]:
-    """Yield how many models wait until a person acts, and how many attempts failed, each with the first reason."""
-    if count := status.counts.get("blocked", 0):
-        reason = _find_reason(status, "blocked")
-        sentence = f"The agent cannot place {counted(count, 'model')}."
-        follows = SPACE if reason.endswith((FREE_SPACE, LOWER_KEEP_FREE)) else reason
-        yield Finding(
-            "problem", "models", f"{sentence} {reason}".rstrip(), follows=follows or None, consequence=sentence
-        )
-    if count := status.counts.get("failed", 0):
-        sentence = f"The agent could not place {counted(count, 'model')}, and tries again."
-        yield Finding("problem", "models", f"{sentence} {_find_reason(status, 'failed')}".rstrip())
+def _check_models(status: StatusSnapshot, sentences: Mapping[ModelState, str]) -> Iterator[Finding]:
+    """Yield for each state in ``sentences`` how many models are in it, with the first reason."""
+    for state, sentence in sentences.items():
+        if not (count := status.counts.get(state, 0)):
+            continue
+        reason, consequence = _find_reason(status, state), sentence.format(counted(count, "model"))
+        follows = SPACE if reason.endswith((FREE_SPACE, LOWER_KEEP_FREE)) else reason or None
+        sentence_with_reason = f"{consequence} {reason}".rstrip()
+        yield Finding("problem", "models", sentence_with_reason, follows=follows, consequence=consequence)
 
 
 def _find_reason(status: StatusSnapshot, state: ModelState) -> str:
