@@ -170,12 +170,13 @@ def test_agent_adopt_takes_a_key_that_only_reads(
     assert ran.out == "Adopted 0 files.\n"
 
 
-def test_agent_doctor_after_a_run_that_did_not_place_a_model_exits_1_with_the_reason(
+def test_agent_run_once_and_doctor_after_it_exit_1_and_count_a_model_in_conflict(
     process: Command, as_agent: Command, folder: Path
 ) -> None:
     (folder / "loras").mkdir()
     (folder / "loras" / "ink.safetensors").write_bytes(b"a file of the user")
-    assert process("agent", "run", "--models-dir", folder, "--once").code == 1
+    failed = process("agent", "run", "--models-dir", folder, "--once")
+    assert (failed.code, failed.out) == (1, "0 models in place, 1 in conflict.\n")
     ran = as_agent("agent", "doctor")
     assert ran.code == 1
     assert "At its last run, the agent could not place 1 model because of a conflict." in ran.out

@@ -2,6 +2,7 @@ from pathlib import Path
 from uuid import UUID
 
 from modelyard.cli.this_machine.sync_output import (
+    format_ready_count,
     list_plan_lines,
     list_result_lines,
     to_plan_document,
@@ -9,6 +10,7 @@ from modelyard.cli.this_machine.sync_output import (
 )
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.planning.actions import Plan
+from modelyard.wire.agents.values import ModelState
 from tests.sync.factories import SimulatedDisk, build_entry
 
 PATH = Path("/models/loras/ink.safetensors")
@@ -30,7 +32,7 @@ def test_result_of_failed_download_says_how_to_try_again() -> None:
     failed = ReplicaState(UUID(int=1), "loras/ink.safetensors", "failed", reason="The store does not answer.")
     blocked = ReplicaState(UUID(int=1), "loras/ink.safetensors", "blocked", reason="The folder is read-only.")
     assert "run the same command again" in list_result_lines(Plan(), [failed], False)[-1]
-    assert list_result_lines(Plan(), [blocked, REMOVED], False)[-1] == "0 models in place."
+    assert list_result_lines(Plan(), [blocked, REMOVED], False)[-1] == "0 models in place, 1 blocked."
 
 
 def test_plan_names_the_version_of_each_model() -> None:
@@ -50,3 +52,10 @@ def test_plan_names_the_version_of_each_model() -> None:
         model.model_path: model.version for model in models
     }
     assert "replace  loras/replaced.pt  by version 3  8 B" in list_plan_lines(plan)
+
+
+def test_ready_count_names_the_states_of_the_other_models() -> None:
+    states: list[ModelState | None] = ["blocked", "conflict", None, "failed", "failed"]
+    replica_states = [ReplicaState(UUID(int=number), "loras/ink.pt", state) for number, state in enumerate(states)]
+    assert format_ready_count(replica_states) == "0 models in place, 2 failed, 1 in conflict, 1 blocked."
+    assert format_ready_count([]) == "0 models in place."

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from modelyard.cli.terminal.formatting import format_size
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from modelyard.sync.apply.replica_states import ReplicaState
     from modelyard.sync.desired import DesiredModel
     from modelyard.sync.planning.actions import Plan, Replace
+    from modelyard.wire.agents.values import ModelState
+
+
+# The states of models that are not in place, as they are counted in a sentence, the most serious first.
+_OTHER_STATES: Mapping[ModelState, str] = {
+    "failed": "failed",
+    "conflict": "in conflict",
+    "blocked": "blocked",
+    "downloading": "downloading",
+    "verifying": "verifying",
+    "queued": "queued",
+    "evicted": "evicted",
+}
 
 
 def list_plan_lines(plan: Plan) -> Iterable[str]:
@@ -70,10 +84,12 @@ def list_result_lines(plan: Plan, replica_states: Sequence[ReplicaState], dry_ru
 
 
 def format_ready_count(replica_states: Sequence[ReplicaState]) -> str:
-    """Return a sentence with the number of models that are in place, and of files that could not be removed."""
+    """Return a sentence with the number of models in place and in each other state, and of files that are stuck."""
+    counts = Counter(each.state for each in replica_states)
+    others = [f", {count} {text}" for state, text in _OTHER_STATES.items() if (count := counts[state])]
     stuck = sum(each.is_stuck for each in replica_states)
     not_removed = f" {counted(stuck, 'file')} could not be removed." if stuck else ""
-    return f"{counted(sum(each.state == 'ready' for each in replica_states), 'model')} in place.{not_removed}"
+    return f"{counted(counts['ready'], 'model')} in place{''.join(others)}.{not_removed}"
 
 
 def to_plan_document(plan: Plan) -> dict[str, object]:
