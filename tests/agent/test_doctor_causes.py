@@ -135,9 +135,9 @@ def test_doctor_two_models_folders_on_a_read_only_file_system_are_one_finding(ba
 
 async def test_doctor_removal_in_a_read_only_folder_is_the_finding_of_the_folder(base: Path) -> None:
     folder = base / "models/loras"
-    waiting = f'1 file that no model needs cannot be removed: loras/ink.sft: The file system of "{folder}" is mounted'
+    waiting = f'1 file that no model needs, "loras/ink.sft", cannot be removed: The file system of "{folder}" is'
     with mounted_read_only(folder):
-        [finding] = await list_wrong(base, {"waiting_for": f"{waiting} read-only. Mount it for writing."})
+        [finding] = await list_wrong(base, {"waiting_for": f"{waiting} mounted read-only. Mount it for writing."})
     assert finding.sentence == f'loras: The file system of "{folder}" is mounted read-only.'
 
 

@@ -23,7 +23,8 @@ async def test_agent_reports_a_removal_in_a_read_only_folder_as_a_problem_and_re
             team.put(f"/models/{model_id}", model_status="disabled")
             await wait_until(lambda: get_state(team)[0] == "problem")
             reason = f'The file system of "{folder}" is mounted read-only. Mount it for writing.'
-            assert get_state(team)[1] == f"1 file that no model needs cannot be removed: {reason}"
+            expected = f'1 file that no model needs, "loras/ink.safetensors", cannot be removed: {reason}'
+            assert get_state(team)[1] == expected
             assert machine.has_file("loras/ink.safetensors")
         assert team.post(f"/agents/{machine.agent_id}/sync").status_code == 200
         await wait_until(lambda: get_state(team)[0] == "up_to_date")

@@ -72,7 +72,8 @@ def test_agent_run_once_exits_1_and_counts_what_it_cannot_remove(
     with mounted_read_only(folder / "loras"):
         ran = process("agent", "run", "--models-dir", folder, "--once")
     assert (ran.code, ran.out) == (1, "0 models in place. 1 file could not be removed.\n")
-    assert "not removed: The file system of" in ran.err
+    assert "loras/ink.safetensors: not removed: The file system of" in ran.err
+    assert 'needs, "loras/ink.safetensors", cannot be removed' in as_agent("agent", "status").out
 
 
 def test_agent_doctor_on_healthy_machine_reports_ok(as_agent: Command, folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_apply_removal_that_cannot_be_recorded_is_not_made(machine: RealMachine,
     with StateFile(get_state_file(machine)) as state, state.transaction() as database:
         database.execute("CREATE TRIGGER full BEFORE INSERT ON removals BEGIN SELECT RAISE(ABORT, 'no room'); END")
     done = machine.sync(*five[1:])
-    assert "cannot be used: no room" in (done["0.sft"].reason or "")
+    assert "cannot be used: no room" in (done["loras/0.sft"].reason or "")
     assert list(machine.read_files()) == NAMES
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from modelyard.agent.roots import FoundRoots
-from modelyard.comfyui.quoting import counted
+from modelyard.comfyui.quoting import counted, quoted
 from modelyard.sync.apply.progress import build_final_states
 from modelyard.sync.apply.replica_states import ReplicaState, build_replica_state
 from modelyard.sync.planning.actions import HeldRemovals, Plan
@@ -56,11 +56,13 @@ class ReconcileResult:
 
     @property
     def stuck_reason(self) -> str | None:
-        """Why files that no model needs cannot be removed until a person acts, as a sentence; None for none."""
+        """Why files that no model needs cannot be removed until a person acts, with the first file; None for none."""
         stuck = [each for each in self.replica_states if each.is_stuck]
         if not stuck:
             return None
-        return f"{counted(len(stuck), 'file')} that no model needs cannot be removed: {stuck[0].reason}"
+        files = f"{counted(len(stuck), 'file')} that no model needs"
+        example = f"{'' if len(stuck) == 1 else 'such as '}{quoted(stuck[0].model_path)}"
+        return f"{files}, {example}, cannot be removed: {stuck[0].reason}"
 
     @property
     def is_blocked(self) -> bool:

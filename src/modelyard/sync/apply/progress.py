@@ -49,7 +49,9 @@ class Progress:
         action = job.action
         if isinstance(action, Remove):
             is_stuck = failure.state == "blocked"
-            state = build_not_removed_state(action.placement, action.target.name, failure.reason, is_stuck=is_stuck)
+            state = build_not_removed_state(
+                action.placement, action.target.model_path, failure.reason, is_stuck=is_stuck
+            )
             self.report(job, state)
         else:
             self.report(job, build_not_placed_state(action.desired, failure))
@@ -91,6 +93,7 @@ def build_final_states(plan: Plan) -> list[ReplicaState]:
         for each in plan.blocked
     ]
     stuck = [
-        build_not_removed_state(each.placement, each.name, each.reason, is_stuck=True) for each in plan.blocked_removals
+        build_not_removed_state(each.placement, each.model_path, each.reason, is_stuck=True)
+        for each in plan.blocked_removals
     ]
     return kept + blocked + stuck

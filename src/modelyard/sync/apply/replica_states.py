@@ -73,6 +73,6 @@ def build_not_placed_state(desired: DesiredModel, failure: NotPlaced) -> Replica
     return build_replica_state(desired, failure.state, reason=failure.reason)
 
 
-def build_not_removed_state(placement: Placement, name: str, reason: str, *, is_stuck: bool) -> ReplicaState:
+def build_not_removed_state(placement: Placement, model_path: str, reason: str, *, is_stuck: bool) -> ReplicaState:
     """Build the state of a file that is kept for now although no model needs it."""
-    return ReplicaState(placement.model_id, name, None, reason=reason, path=placement.path, is_stuck=is_stuck)
+    return ReplicaState(placement.model_id, model_path, None, reason=reason, path=placement.path, is_stuck=is_stuck)

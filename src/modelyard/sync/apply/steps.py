@@ -129,7 +129,9 @@ class ActionRunner:
         """
         await self._run_in_thread(lambda: self._remove(action))
         entry = action.placement
-        return ReplicaState(entry.model_id, action.target.name, None, entry.size, origin="removed", path=entry.path)
+        return ReplicaState(
+            entry.model_id, action.target.model_path, None, entry.size, origin="removed", path=entry.path
+        )
 
     def _require_not_blocked(self, action: Remove | Replace) -> None:
         """Raise ``ActionBlocked`` if the file may not be replaced or removed now."""

@@ -23,6 +23,11 @@ class Target:
         """Return the absolute path without links up to the root, as in a journal row."""
         return self.root.path / self.name
 
+    @property
+    def model_path(self) -> str:
+        """Return the name below the key of its root, such as ``loras/ink.safetensors``: a model's path on a machine."""
+        return f"{self.root.key}/{self.name}"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -111,7 +116,7 @@ class BlockedRemoval:
     """A placed file that no model needs, in a folder that cannot be written, with the reason in complete sentences."""
 
     placement: Placement
-    name: str
+    model_path: str
     reason: str
 
 

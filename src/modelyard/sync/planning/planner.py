@@ -297,7 +297,7 @@ class _Planner:
             if target is not None and target.root.problem is None:
                 removals.append(Remove(placement, target))
             elif target is not None and target.root.problem is not None:
-                self._parts.blocked_removals.append(BlockedRemoval(placement, target.name, target.root.problem))
+                self._parts.blocked_removals.append(BlockedRemoval(placement, target.model_path, target.root.problem))
         return removals
 
     def _was_approved_before(self, removal: Remove) -> bool:
