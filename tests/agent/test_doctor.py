@@ -112,9 +112,14 @@ def test_doctor_missing_key_is_a_problem(base: Path) -> None:
     assert select_findings(findings, "key") == [("problem", "This machine has no key.")]
 
 
-def test_doctor_missing_folder_is_a_problem(base: Path) -> None:
-    findings = run_doctor(base, comfyui=[base.parent / "nowhere"])
-    assert [level for level, _ in select_findings(findings, "folders")] == ["problem"]
+@pytest.mark.parametrize("option", ["--comfyui", "--models-dir"])
+def test_doctor_missing_folder_is_a_problem_with_the_remedy(base: Path, option: str) -> None:
+    missing = [base.parent / "nowhere"]
+    comfyui, models_dir = (missing, []) if option == "--comfyui" else ([], missing)
+    findings = run_doctor(base, comfyui=comfyui, comfyui_url=[], models_dir=models_dir)
+    [finding] = [finding for finding in findings if finding.subject == "folders"]
+    remedy = f"Create the folder, or mount its disk, or name another: {option} DIR"
+    assert (finding.level, finding.fix) == ("problem", remedy)
 
 
 def test_doctor_less_free_space_than_keep_free_is_a_problem(base: Path) -> None:

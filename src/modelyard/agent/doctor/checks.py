@@ -61,11 +61,19 @@ def _run_checks(context: DoctorContext) -> Iterator[Finding]:
         roots = RootFinder(context.settings, context.environment, context.root_cache).find()
     except RootsNotFound as failure:
         reason = str(failure)
-        yield Finding("problem", "folders", reason, "modelyard agent run --comfyui DIR", frozenset({reason}))
+        yield Finding("problem", "folders", reason, _suggest_folder(context.settings), frozenset({reason}))
     else:
         yield from check_roots(context.settings, roots)
     yield from _check_private_folders(context)
     yield from check_agent(context.folder)
+
+
+def _suggest_folder(settings: AgentSettings) -> str:
+    """Return what to do if no folder of the settings can be used. Pure: a folder may not respond."""
+    if not settings.comfyui and not settings.models_dir:
+        return "modelyard agent run --comfyui DIR"
+    option = "--comfyui" if settings.comfyui else "--models-dir"
+    return f"Create the folder, or mount its disk, or name another: {option} DIR"
 
 
 def _add_folders_of_last_agent(context: DoctorContext) -> tuple[DoctorContext, list[Finding]]:
