@@ -183,6 +183,19 @@ def test_agent_run_once_and_doctor_after_it_exit_1_and_count_a_model_in_conflict
     assert "At its last run, the agent could not place 1 model because of a conflict." in ran.out
 
 
+def test_agent_doctor_after_a_run_with_keep_free_above_the_whole_disk_names_it_once(
+    process: Command, as_agent: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELYARD_AGENT_KEEP_FREE", "500PB")
+    ran = process("agent", "run", "--models-dir", folder, "--once")
+    assert ran.out == "0 models in place, 1 blocked.\n"
+    assert "Lower keep_free in agent.toml" in ran.err
+    findings = json.loads(as_agent("agent", "doctor", "--json").out)["findings"]
+    [problem] = [finding for finding in findings if finding["level"] == "problem"]
+    assert problem["subject"] == "space"
+    assert problem["sentence"].endswith("At its last run, the agent could not place 1 model.")
+
+
 def test_agent_doctor_with_revoked_key_exits_1_with_pair_command(as_agent: Command, folder: Path) -> None:
     as_agent("key", "rm", os.environ["MODELYARD_AGENT_KEY"])
     ran = as_agent("agent", "doctor", "--models-dir", folder)

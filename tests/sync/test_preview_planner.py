@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from modelyard.sync.apply.errors import NotPlaced
 from modelyard.sync.inventory.roots import RootOnDisk
+from modelyard.sync.previews.apply import require_space
 from modelyard.sync.previews.planner import (
     SIDECAR_SUFFIXES,
     PreviewPlan,
@@ -49,6 +51,12 @@ def disk() -> SimulatedDisk:
 def test_plan_writes_pictures_of_models_that_have_one(disk: SimulatedDisk) -> None:
     planned = plan(disk, (INK, RED), (OIL, None))
     assert [(each.target.path, each.picture_sha256) for each in planned.write] == [(MODELS / INK_PREVIEW, RED)]
+
+
+def test_require_space_with_keep_free_above_the_whole_disk_names_the_setting_to_lower(disk: SimulatedDisk) -> None:
+    [action] = plan(disk, (INK, RED)).write
+    with pytest.raises(NotPlaced, match="Lower keep_free in agent"):
+        require_space(action, 500_000 * 10**12)
 
 
 def test_plan_with_all_pictures_in_place_changes_nothing(disk: SimulatedDisk) -> None:

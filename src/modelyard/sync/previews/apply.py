@@ -20,6 +20,7 @@ from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.filesystem import get_filesystem_space
 from modelyard.sync.inventory.scan import MachineState, ScanOptions, scan_roots
 from modelyard.sync.planning.actions import Remove
+from modelyard.sync.planning.blockers import LOWER_KEEP_FREE
 from modelyard.sync.previews.planner import WritePreview, get_picture_id, plan_previews
 from modelyard.transfer.errors import FREE_SPACE
 from modelyard.transfer.portable.files import write_at
@@ -34,7 +35,8 @@ def require_space(action: WritePreview, keep_free: int) -> None:
     """Raise ``NotPlaced`` if a picture may not fit on its disk while ``keep_free`` bytes stay free."""
     space = get_filesystem_space(action.target.root.path)
     if space is not None and space.free_bytes < keep_free + MAX_PNG_BYTES:
-        raise DiskSpaceLacking(f"There is not enough disk space for {quoted(action.target.path)}. {FREE_SPACE}")
+        remedy = LOWER_KEEP_FREE if space.total_bytes < keep_free + MAX_PNG_BYTES else FREE_SPACE
+        raise DiskSpaceLacking(f"There is not enough disk space for {quoted(action.target.path)}. {remedy}")
 
 
 def _is_preview_png(content: bytes) -> bool:
