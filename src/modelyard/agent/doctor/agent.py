@@ -13,7 +13,7 @@ from modelyard.wire.agents.values import ModelState
 
 # Causes that other checks may have found.
 KEY, REGISTRY, SPACE = "key", "registry", "space"
-# What is said of models in a state, with their number: while an agent runs, and after it has ended.
+# Sentences about models in a state, with a place for their number: while an agent runs, and after it has ended.
 _NOW: Mapping[ModelState, str] = {
     "blocked": "The agent cannot place {}.",
     "failed": "The agent could not place {}, and tries again.",
