@@ -129,7 +129,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     const { id } = await registerModel(registry, `loras/looks-${colorScheme}-${'long'.repeat(20)}.safetensors`)
     await page.emulateMedia({ colorScheme })
     await signIn(registry.owner, `/models/${id}`)
-    await expect(page.getByRole('region', { name: 'History' })).toContainText('registered it')
+    await expect(page.getByRole('region', { name: 'History' })).toContainText('registered loras/')
     for (const width of [380, 1440, 3840]) {
       await page.setViewportSize({ width, height: 900 })
       await expectAccessible(page)

@@ -51,7 +51,7 @@ for (const scheme of ['light', 'dark'] as const) {
     await page.keyboard.press('Escape')
     await page.getByRole('button', { name: 'Clear selection' }).click()
     await page.getByRole('link', { name: word }).click()
-    await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('registered it')
+    await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('registered loras/')
     await expectAccessible(page)
     await page.screenshot({ path: `results/screenshots/models-details-${scheme}.png` })
     await chooseModelAction(page, 'Edit')
@@ -106,7 +106,7 @@ test('hostile model metadata runs no script and fits the layout on wide and narr
     await expectNoOverflow(page)
     for (const id of created) {
       await page.goto(`${registry.url}/models?q=hostile_&model=${id}`)
-      await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('registered it')
+      await expect(page.getByRole('dialog').getByRole('region', { name: 'History' })).toContainText('registered loras/')
       await expectNoOverflow(page)
     }
   }

@@ -72,7 +72,7 @@ test('filters and sort order are kept in the URL, and the back button restores t
   await expect(rows).toHaveCount(2)
   await filters.getByRole('checkbox', { name: 'VAE' }).click()
   await expect(rows).toHaveCount(1)
-  await filters.getByRole('checkbox', { name: 'Damaged' }).click()
+  await filters.getByRole('checkbox', { name: 'Verification failed' }).click()
   await expect(page.getByRole('heading', { name: 'No models match' })).toBeVisible()
   await page.goBack()
   await expect(rows).toHaveCount(1)
@@ -242,15 +242,16 @@ test('a refused path is explained at its field, and a free path is offered', asy
 })
 
 test('disabling a model can be undone, and its history shows both', async ({ page, registry, signIn }) => {
-  const model = await registerModel(registry, `loras/${createUniqueName('off')}.safetensors`)
+  const path = `loras/${createUniqueName('off')}.safetensors`
+  const model = await registerModel(registry, path)
   await signIn(registry.owner, `/models?model=${model.id}`)
   const details = page.getByRole('dialog')
   await chooseModelAction(page, 'Disable')
   await expect(details.getByText('Machines remove a disabled model')).toBeVisible()
-  await expect(details.getByRole('region', { name: 'History' })).toContainText('Registry Owner disabled it')
+  await expect(details.getByRole('region', { name: 'History' })).toContainText(`Registry Owner disabled ${path}`)
   await page.getByRole('button', { name: 'Undo' }).click()
   await expect(details.getByText('Machines remove a disabled model')).toHaveCount(0)
-  await expect(details.getByRole('region', { name: 'History' })).toContainText('enabled it')
+  await expect(details.getByRole('region', { name: 'History' })).toContainText(`enabled ${path}`)
 })
 
 test('a deleted model is restored by undo or from the trash, which shows the date of deletion', {

@@ -54,8 +54,8 @@ test('the details list the versions with the current one first, and activating a
   await page.getByRole('button', { name: 'Undo' }).click()
   await expect(rows.nth(0)).toContainText('More steps.')
   const history = page.getByRole('dialog').getByRole('region', { name: 'History' })
-  await expect(history).toContainText('Registry Owner activated version 1 of it in place of version 3')
-  await expect(history).toContainText('Registry Owner uploaded version 2 of it')
+  await expect(history).toContainText(`Registry Owner activated version 1 of ${PATH('steps')} in place of version 3`)
+  await expect(history).toContainText(`Registry Owner uploaded version 2 of ${PATH('steps')}`)
 })
 
 test('a deleted version is restored by undo or from the trash of versions', async ({ page, registry, signIn }) => {

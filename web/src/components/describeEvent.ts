@@ -42,10 +42,10 @@ function assignmentEvent(did: string): Describer {
   })
 }
 
-/** An event about one version, such as "uploaded version 3 of ink.safetensors". */
+/** An event about one version, such as "uploaded version 3 of ink.safetensors"; old events may not name the version. */
 function versionEvent(did: string, more: (facts: Facts) => string = () => ''): Describer {
   return (facts) => ({
-    verb: `${did} version ${text(facts, 'version')} of`,
+    verb: facts.version ? `${did} version ${text(facts, 'version')} of` : did,
     object: text(facts, 'model_path') || SOME_MODEL,
     detail: more(facts),
   })
@@ -132,13 +132,13 @@ export const DESCRIBERS: Record<string, Describer> = {
   'model.disabled': modelEvent('disabled'),
   'model.deleted': modelEvent('moved', 'to the trash'),
   'model.restored': modelEvent('restored', 'from the trash'),
-  'model.verified': modelEvent('verified'),
-  'model.failed': modelEvent('could not verify', ': it is refused, or not what was declared'),
-  'model.corrupted': modelEvent('found damage in', ': the stored file has changed since it was verified'),
-  'model.repaired': modelEvent('repaired', ': the stored file is correct again'),
+  'model.verified': versionEvent('verified'),
+  'model.failed': versionEvent('could not verify', () => ': it is refused, or not what was declared'),
+  'model.corrupted': versionEvent('found damage in', () => ': the stored file has changed since it was verified'),
+  'model.repaired': versionEvent('repaired', () => ': the stored file is correct again'),
   'model.converted': modelEvent('converted a pickle file to'),
   'version.created': versionEvent('uploaded'),
-  'version.promoted': versionEvent('verified', () => ': it is the current version'),
+  'version.promoted': versionEvent('made', () => 'the current version'),
   'version.activated': versionEvent('activated', (facts) =>
     facts.before ? `in place of version ${facts.before}` : '',
   ),

@@ -3,6 +3,7 @@
 import { IconAlertTriangle, IconCheck, IconClock, IconPlayerPause, IconTrash } from '@tabler/icons-react'
 import type { CollectionModel, Model } from '@/api/types'
 import type { Mark } from '@/components/statusMarks'
+import { isDamaged } from '@/features/models/refusals'
 
 const MARKS = {
   available: { icon: IconCheck, label: 'Available', colour: 'green', meaning: 'The registry has this version.' },
@@ -14,9 +15,15 @@ const MARKS = {
   },
   failed: {
     icon: IconAlertTriangle,
+    label: 'Verification failed',
+    colour: 'red',
+    meaning: 'The content was never verified and cannot be downloaded.',
+  },
+  damaged: {
+    icon: IconAlertTriangle,
     label: 'Damaged',
     colour: 'red',
-    meaning: 'The content failed verification and cannot be downloaded.',
+    meaning: 'The stored content has changed since it was verified and cannot be downloaded.',
   },
   pending: {
     icon: IconClock,
@@ -36,6 +43,9 @@ const MARKS = {
 export function findMark(entry: CollectionModel, model: Model | undefined): Mark {
   if (!entry.is_available) return MARKS.deleted
   if (!model) return MARKS.available
-  if (model.version === entry.version && model.verification !== 'verified') return MARKS[model.verification]
+  if (model.version === entry.version) {
+    if (isDamaged(model)) return MARKS.damaged
+    if (model.verification !== 'verified') return MARKS[model.verification]
+  }
   return model.model_status === 'disabled' ? MARKS.disabled : MARKS.available
 }

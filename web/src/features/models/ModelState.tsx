@@ -14,6 +14,7 @@ import type { ReactNode } from 'react'
 import type { Model } from '@/api/types'
 import { formatCount } from '@/components/format'
 import classes from '@/features/models/models.module.css'
+import { isDamaged } from '@/features/models/refusals'
 import { type KeptFile, useKeptFile } from '@/features/models/useKeptFile'
 
 interface Mark {
@@ -22,11 +23,12 @@ interface Mark {
   className: string | undefined
 }
 
-export const VERIFICATION_MARKS: Record<Model['verification'], Mark> = {
+const VERIFICATION_MARKS: Record<Model['verification'], Mark> = {
   verified: { word: 'Verified', icon: IconCircleCheck, className: classes.good },
   pending: { word: 'Being verified', icon: IconClock, className: classes.waiting },
-  failed: { word: 'Damaged', icon: IconAlertTriangle, className: classes.bad },
+  failed: { word: 'Verification failed', icon: IconAlertTriangle, className: classes.bad },
 }
+const DAMAGED_MARK: Mark = { word: 'Damaged', icon: IconAlertTriangle, className: classes.bad }
 const NOT_VERIFIED_MARK: Mark = { word: 'Not verified yet', icon: IconClock, className: classes.waiting }
 const NOT_ACCEPTED_MARK: Mark = { word: 'Not accepted', icon: IconTransform, className: classes.waiting }
 const KEPT_MARKS: Record<KeptFile, Mark> = {
@@ -47,6 +49,7 @@ export function Verification({ model }: { model: Model }) {
 function useVerificationMark(model: Model): Mark {
   const kept = useKeptFile(model)
   if (kept) return KEPT_MARKS[kept]
+  if (isDamaged(model)) return DAMAGED_MARK
   const isWaiting = model.verification === 'pending' && model.verification_error
   return isWaiting ? NOT_VERIFIED_MARK : VERIFICATION_MARKS[model.verification]
 }

@@ -1,6 +1,18 @@
-// Why the registry has refused the content of a version, as its metadata says.
+// Why the content of a version failed verification.
 
 import type { Model, ModelVersion } from '@/api/types'
+
+/**
+ * Whether content that was verified once has changed in the store since. A model that has never had a current version
+ * shows its pending one: that was never verified.
+ */
+export function isDamaged({
+  verification,
+  version,
+  pending_version: pending,
+}: Pick<Model, 'verification' | 'version' | 'pending_version'>): boolean {
+  return verification === 'failed' && pending?.version !== version
+}
 
 /** Return what the pickle scan said of content that was refused; undefined if it is no pickle or was not refused. */
 function getScanResult({ verification, metadata }: Pick<ModelVersion, 'verification' | 'metadata'>) {

@@ -41,13 +41,13 @@ export function ModelHistory({ model: { id, model_path } }: { model: Model }) {
   )
 }
 
-/** An event about this model ("it") or about the path that it had then. */
+/** An event with the path that the model had then; one that names none has the path of today. */
 function HistoryEntry({ event, path }: { event: AuditEvent; path: string }) {
   const { verb, object, detail } = describeEvent(event)
   return (
     <li>
       <Text size="sm">
-        <bdi>{event.actor_name}</bdi> {verb} {object === path || object === SOME_MODEL ? 'it' : <bdi>{object}</bdi>}
+        <bdi>{event.actor_name}</bdi> {verb} <bdi>{object === SOME_MODEL ? path : object}</bdi>
         <bdi>{detail}</bdi>
       </Text>
       <Text size="xs" c="dimmed">

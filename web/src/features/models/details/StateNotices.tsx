@@ -5,6 +5,7 @@ import { IconAlertTriangle, IconClock, IconPlayerPause, IconTransform } from '@t
 import { usePermissions } from '@/api/permissions'
 import type { Model } from '@/api/types'
 import { ConvertButton } from '@/features/models/details/ConvertButton'
+import { isDamaged } from '@/features/models/refusals'
 import { type KeptFile, useKeptFile } from '@/features/models/useKeptFile'
 
 export function StateNotices({ model }: { model: Model }) {
@@ -64,10 +65,17 @@ function KeptFileNotice({ model, kept }: { model: Model; kept: KeptFile }) {
 function FailureNotice({ model }: { model: Model }) {
   const kept = useKeptFile(model)
   if (kept) return <KeptFileNotice model={model} kept={kept} />
+  const wasVerified = isDamaged(model)
   return (
-    <Alert color="red" icon={<IconAlertTriangle aria-hidden />} title="Verification failed">
-      <bdi>{model.verification_error}</bdi> The model cannot be downloaded. Machines that have a correct copy keep it.
-      To repair the model, upload the correct file at this path; machines then download it.
+    <Alert
+      color="red"
+      icon={<IconAlertTriangle aria-hidden />}
+      title={wasVerified ? 'The stored file is damaged' : 'Verification failed'}
+    >
+      <bdi>{model.verification_error}</bdi>{' '}
+      {wasVerified
+        ? 'The model cannot be downloaded. Machines that have a correct copy keep it. To repair the model, upload the correct file at this path; machines then download it.'
+        : 'No machine gets the model, and it cannot be downloaded. Upload the correct file at this path.'}
     </Alert>
   )
 }

@@ -14,6 +14,7 @@ import { Section } from '@/features/models/details/Section'
 import { unassignWithUndo } from '@/features/models/places/assignments'
 import classes from '@/features/models/places/places.module.css'
 import { useMachinesOfModel } from '@/features/models/places/useMachinesOfModel'
+import { isDamaged } from '@/features/models/refusals'
 
 export function WhereItIs({ model }: { model: Model }) {
   const { data, error, refetch } = useMachinesOfModel(model)
@@ -78,13 +79,18 @@ function Machine({ model }: { model: AgentModel }) {
 function NoMachines({ model }: { model: Model }) {
   return (
     <Text size="sm" c="dimmed">
-      {model.model_status === 'disabled'
-        ? 'The model is disabled, so no machine should have it.'
-        : model.verification === 'pending'
-          ? 'None yet. Machines download the model after it is verified.'
-          : model.required_labels.length
-            ? `No machine has all of its labels: ${model.required_labels.join(', ')}.`
-            : 'No machine is paired with this team yet.'}
+      {explainNoMachines(model)}
     </Text>
   )
+}
+
+/** Why no machine should have the model. One whose current version is damaged is still on the machines that have it. */
+function explainNoMachines(model: Model): string {
+  if (model.model_status === 'disabled') return 'The model is disabled, so no machine should have it.'
+  if (model.verification === 'pending') return 'None yet. Machines download the model after it is verified.'
+  if (model.verification === 'failed' && !isDamaged(model)) {
+    return 'No machine gets the model, because its verification failed.'
+  }
+  if (model.required_labels.length) return `No machine has all of its labels: ${model.required_labels.join(', ')}.`
+  return 'No machine is paired with this team yet.'
 }
