@@ -2,7 +2,7 @@
 
 import { Stack, Text } from '@mantine/core'
 import type { ReactNode } from 'react'
-import { DropOverlay } from '@/features/upload/DropOverlay'
+import { DropHint } from '@/features/upload/DropHint'
 import type { PickedFile } from '@/features/upload/engine/readFiles'
 import classes from '@/features/upload/upload.module.css'
 import { useDrop } from '@/features/upload/useDrop'
@@ -24,7 +24,7 @@ export function DropFrame({ label, title, icon, children, onFiles }: DropFramePr
         <Text fw={600}>{title}</Text>
         {children}
       </Stack>
-      {isOver && <DropOverlay />}
+      {isOver && <DropHint />}
     </section>
   )
 }

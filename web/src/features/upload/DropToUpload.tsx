@@ -1,7 +1,7 @@
 // Takes files that are dropped anywhere on another view to the uploads view.
 
 import { useNavigate } from '@tanstack/react-router'
-import { DropOverlay } from '@/features/upload/DropOverlay'
+import { DropHint } from '@/features/upload/DropHint'
 import { keepDroppedFiles } from '@/features/upload/droppedFiles'
 import { useDrop } from '@/features/upload/useDrop'
 
@@ -11,5 +11,5 @@ export function DropToUpload() {
     keepDroppedFiles(files)
     void navigate({ to: '/upload' })
   })
-  return isOver && <DropOverlay />
+  return isOver && <DropHint />
 }

@@ -1,15 +1,18 @@
 // Files that are dropped anywhere on a view.
 
-import { useEffectEvent, useLayoutEffect, useState } from 'react'
+import { useEffectEvent, useLayoutEffect, useRef, useState } from 'react'
 import { notifyError } from '@/components/notify'
 import { type PickedFile, readDroppedFiles } from '@/features/upload/engine/readFiles'
+
+// A browser repeats `dragover` several times a second, and does not report each drag that ends outside the page.
+const DRAG_END_MILLISECONDS = 2_000
 
 /**
  * Handle drops on the whole window, because the browser would otherwise open a dropped file; returns whether files
  * are dragged over it.
  */
 export function useDrop(onFiles: (files: PickedFile[]) => void): boolean {
-  const [isOver, setOver] = useState(false)
+  const [isOver, setOver] = useDragState()
   const onDrop = useEffectEvent((event: DragEvent) => {
     if (!hasFiles(event)) return
     event.preventDefault()
@@ -22,11 +25,12 @@ export function useDrop(onFiles: (files: PickedFile[]) => void): boolean {
     event.dataTransfer.dropEffect = 'copy'
     setOver(true)
   })
+  const onLeave = useEffectEvent((event: DragEvent) => event.relatedTarget === null && setOver(false))
   // Before the view is painted, so that no drop on it is lost.
   useLayoutEffect(() => {
     const drag = (event: DragEvent) => onDrag(event)
     const drop = (event: DragEvent) => onDrop(event)
-    const leave = (event: DragEvent) => event.relatedTarget === null && setOver(false)
+    const leave = (event: DragEvent) => onLeave(event)
     // If the element below the pointer changes just before the drop, only `dragenter` accepts it.
     addEventListener('dragenter', drag)
     addEventListener('dragover', drag)
@@ -40,6 +44,18 @@ export function useDrop(onFiles: (files: PickedFile[]) => void): boolean {
     }
   }, [])
   return isOver
+}
+
+/** Whether files are over the page; false again if no event says so for some time. */
+function useDragState(): [boolean, (isOver: boolean) => void] {
+  const [isOver, setOver] = useState(false)
+  const ending = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const change = (next: boolean) => {
+    clearTimeout(ending.current)
+    if (next) ending.current = setTimeout(() => setOver(false), DRAG_END_MILLISECONDS)
+    setOver(next)
+  }
+  return [isOver, change]
 }
 
 /** Text that is dropped on a field is left to the browser. */

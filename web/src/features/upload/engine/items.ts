@@ -36,6 +36,7 @@ export interface Item {
   teamId: string
   userId: string
   stage: Stage
+  /** Where the file becomes a model; once it is one, where that is. */
   path: string
   /** Why the registry would refuse these bytes under any name. */
   refusal?: string | undefined

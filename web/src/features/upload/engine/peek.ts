@@ -82,7 +82,8 @@ export async function compareContent(run: UploadRun, existing: Model): Promise<v
   const same = hash === existing.file_hash ? existing : (run.item.newest ?? (await lookUpNewestVersion(run, existing)))
   const isSame = same?.file_hash === hash && same.verification !== 'failed'
   if (isSame && run.item.stage === 'draft') {
-    run.change({ stage: 'done', outcome: 'here already', modelId: existing.id, version: same.version })
+    const { id: modelId, model_path: path } = existing
+    run.change({ stage: 'done', outcome: 'here already', modelId, path, version: same.version })
     await sendPicture(run, existing.id, same.version)
   } else if (hash !== existing.file_hash) run.change({ freePath: await findFreePath(run) })
 }

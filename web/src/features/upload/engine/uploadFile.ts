@@ -38,8 +38,8 @@ export class PathTaken extends Error {}
 /** The model has a newer version than the person has seen: the person has to decide. */
 export class VersionOvertaken extends Error {}
 
-/** The result of an upload with the id of the model. */
-type UploadResult = { modelId: string; outcome: 'registered' | 'new version' | 'here already' }
+/** The result of an upload with the id of the model; `path` if the model was there, maybe spelled otherwise. */
+type UploadResult = { modelId: string; path?: string; outcome: 'registered' | 'new version' | 'here already' }
 
 /**
  * Upload a file and register it as a model, sending only bytes that the registry does not have.
@@ -52,7 +52,7 @@ type UploadResult = { modelId: string; outcome: 'registered' | 'new version' | '
 export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefined): Promise<UploadResult> {
   await waitForOtherTab(run)
   const held = await findSameContent(run)
-  if (held) return { modelId: held, outcome: 'here already' }
+  if (held) return { modelId: held.id, path: held.model_path, outcome: 'here already' }
   try {
     const storageKey = run.item.storedKey ?? (await storeContent(run, vetted))
     if (!run.item.hash) run.setActivity('reading on')
@@ -70,27 +70,27 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
   }
 }
 
-/** Return the id of the model at this path if its current or its newest version has the same content. */
-async function findSameContent(run: UploadRun): Promise<string | undefined> {
+/** Return the model at this path if its current or its newest version has the same content. */
+async function findSameContent(run: UploadRun): Promise<Model | undefined> {
   const existing =
     run.item.existing === undefined ? await withRetry(run, () => findExisting(run.item)) : run.item.existing
   run.change({ existing })
   if (!existing || existing.verification === 'failed') return undefined
   if ((existing.total_size ?? existing.file_size) === run.item.file.size) {
     run.setActivity('comparing')
-    if (existing.file_hash === (await run.hash())) return existing.id
+    if (existing.file_hash === (await run.hash())) return existing
   }
   if (existing.id !== run.item.replaces) throw new PathTaken()
   return findSameNewestVersion(run, existing)
 }
 
-/** Return the id of the model if its newest version has the same content, and check that this is the expected one. */
-async function findSameNewestVersion(run: UploadRun, existing: Model): Promise<string | undefined> {
+/** Return the model if its newest version has the same content, and check that this is the expected one. */
+async function findSameNewestVersion(run: UploadRun, existing: Model): Promise<Model | undefined> {
   const newest = await lookUpNewestVersion(run, existing)
   if (!newest) return undefined
   if ((newest.total_size ?? newest.file_size) === run.item.file.size && newest.verification !== 'failed') {
     run.setActivity('comparing')
-    if (newest.file_hash === (await run.hash())) return existing.id
+    if (newest.file_hash === (await run.hash())) return existing
   }
   if (newest.version !== run.item.expectedVersion) throw new VersionOvertaken()
   return undefined

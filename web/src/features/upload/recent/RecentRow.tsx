@@ -63,12 +63,14 @@ function getOtherFileName({ display_name, model_path }: DeliveredRow['model']): 
   return name === display_name || name.startsWith(`${display_name}.`) ? '' : name
 }
 
-/** Return which version the file became, or that the registry had it. */
+/** Return which version the file became, or as what and where the registry had it. */
 function describeVersion({ model }: Pick<DeliveredRow, 'model'>, item: Item | undefined): string {
   const version = item?.version ?? model.version
   if (item?.isSuperseded && item.outcome !== 'here already') return `version ${version}, superseded by a newer version`
   const which = version > 1 ? `version ${version}` : ''
-  if (item?.outcome === 'here already') return ['already in the registry', which].filter(Boolean).join(' as ')
+  if (item?.outcome === 'here already') {
+    return `${['already in the registry', which].filter(Boolean).join(' as ')} at ${model.model_path}`
+  }
   return which
 }
 
