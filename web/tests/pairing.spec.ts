@@ -85,7 +85,7 @@ test('an unknown pairing code is refused at its field and stays editable', async
   await expect(page.getByLabel(/^Code/)).toHaveAttribute('aria-invalid', 'true')
 })
 
-test('a team without machines sees the commands that pair the first, and can copy them', async ({
+test('a team without machines sees the commands of the documentation that pair the first, and can copy them', async ({
   page,
   registry,
   signIn,
@@ -96,7 +96,14 @@ test('a team without machines sees the commands that pair the first, and can cop
   await signIn(registry.owner, '/machines')
   const steps = page.getByRole('main')
   await expect(steps.getByRole('heading', { name: 'Pair the first machine' })).toBeVisible()
-  for (const command of ['pip install modelyard', 'modelyard agent run --comfyui ~/ComfyUI']) {
+  const documented = readCommands('docs/fleet.md')
+  const commands = documented.slice(0, 3).map((line) => line.replace(/http:\S+/, registry.url))
+  expect(commands.map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
+    'uv tool install',
+    'modelyard agent pair',
+    'modelyard agent run',
+  ])
+  for (const command of commands) {
     await steps.getByRole('button', { name: `Copy “${command}”` }).click()
     await expect.poll(() => readClipboard(page)).toBe(command)
   }
@@ -122,6 +129,12 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await expectAccessible(page)
     await expectNoHorizontalScroll(page)
   })
+}
+
+/** Read the lines of all shell blocks of a page of the documentation. */
+function readCommands(name: string): string[] {
+  const text = readFileSync(join(import.meta.dirname, '../..', name), 'utf8')
+  return Array.from(text.matchAll(/^```sh\n(.*?)^```/gms), (block) => block[1]?.trim().split('\n') ?? []).flat()
 }
 
 /** Create a new team and make the page use it, as other tests share the registry. */

@@ -211,6 +211,7 @@ test('describeDelivery names what is left, problems first', () => {
   const cases: [Partial<DeliveredModel>, ModelStates | undefined, string, string][] = [
     [{}, states, 'problem', 'On 2 of 5; d: The disk is full; c at 62 %; 1 more'],
     [{}, buildStates(['a'], [{ agent_id: 'e' }]), 'moving', 'On 1 of 2; e: offline'],
+    [{}, buildStates([], [{ agent_id: 'c', state: 'downloading' }]), 'moving', 'On 0 of 1; c: downloading'],
     [{}, buildStates(['a', 'b'], []), 'done', 'On 2 of 2 machines'],
     [
       {},

@@ -30,6 +30,7 @@ from tests.server.query_plans import record_queries
 pytestmark = pytest.mark.slow
 
 MOMENT = now()
+SILENT_SINCE = MOMENT - timedelta(seconds=91)
 TOKEN = "a" * 64
 # Of a machine that lacks two of its 14 models.
 LACKS_TWO = {"models_ready": 12}
@@ -57,6 +58,11 @@ def build_agent(**changed: Any) -> AgentRow:
     return AgentRow(**(values | changed))
 
 
+def _queued(models: str) -> str:
+    """Return the reason of a machine that lacks these models and reports nothing that it waits for."""
+    return f"{models} queued. The agent begins once it has read its new list, within about a minute."
+
+
 CASES = {
     "complete": ({}, {}, "up_to_date", None),
     "complete but for evicted models": (LACKS_TWO | {"models_evicted": 2}, {}, "up_to_date", None),
@@ -71,8 +77,8 @@ CASES = {
         "Downloading ink.safetensors. The store does not answer.",
     ),
     "removes": ({"agent_status": "syncing", "sync_phase": "placing"}, {}, "syncing", "Placing"),
-    "lacks models": (LACKS_TWO, {}, "waiting", "2 models are queued."),
-    "lacks one": ({"models_ready": 13}, {}, "waiting", "1 model is queued."),
+    "lacks models": (LACKS_TWO, {}, "waiting", _queued("2 models are")),
+    "lacks one": ({"models_ready": 13}, {}, "waiting", _queued("1 model is")),
     "lacks models until night": (
         LACKS_TWO | {"sync_phase": "waiting", "waiting_for": "Downloads start at 22:00."},
         {},
@@ -105,19 +111,25 @@ CASES = {
         "problem",
         "ComfyUI does not load 2 models; the states of its models say why.",
     ),
-    "stopped": ({"stopped_at": MOMENT}, {"conflict": "It is yours."}, "offline", "The agent was stopped."),
+    "stopped": (
+        {"stopped_at": MOMENT},
+        {"conflict": "It is yours."},
+        "offline",
+        f"The agent was stopped at {MOMENT:%Y-%m-%d %H:%M} UTC.",
+    ),
     "stopped long ago": (
         {"stopped_at": MOMENT, "last_heartbeat": MOMENT - timedelta(days=1)},
         {},
         "offline",
-        "The agent was stopped.",
+        f"The agent was stopped at {MOMENT:%Y-%m-%d %H:%M} UTC.",
     ),
     "silent for 90 seconds": ({"last_heartbeat": MOMENT - timedelta(seconds=90)}, {}, "up_to_date", None),
     "silent": (
-        {"last_heartbeat": MOMENT - timedelta(seconds=91), "paused": True},
+        {"last_heartbeat": SILENT_SINCE, "paused": True},
         {},
         "offline",
-        "No heartbeat for more than 90 seconds: the machine is off, has no network, or its agent crashed.",
+        f"No heartbeat since {SILENT_SINCE:%Y-%m-%d %H:%M} UTC: the machine is off, has no network, or its agent "
+        "crashed.",
     ),
 }
 
@@ -137,11 +149,11 @@ def get_state(team: ApiCaller) -> tuple[str, str | None]:
 def test_machine_with_conflict_or_undelivered_model_is_never_up_to_date(team: ApiCaller, machine: Machine) -> None:
     assert get_state(team) == ("up_to_date", None)
     one, two = register_model(team, "one"), register_model(team, "two")
-    assert get_state(team) == ("waiting", "2 models are queued.")
+    assert get_state(team) == ("waiting", _queued("2 models are"))
     machine.begin([*build_states(one), *build_states(two, state="conflict", reason="It is yours.")])
     assert get_state(team) == ("problem", "It is yours.")
     machine.report(build_states(two, state="downloading"))
-    assert get_state(team) == ("waiting", "1 model is queued.")
+    assert get_state(team) == ("waiting", _queued("1 model is"))
     machine.report(build_states(two))
     assert get_state(team) == ("up_to_date", None)
 
@@ -163,7 +175,8 @@ def test_stopped_machine_is_offline_until_its_next_heartbeat_and_not_recorded_as
 ) -> None:
     machine.beat(is_stopping=True)
     shown = list_agents(team)["render-07"]
-    assert (shown["machine_state"], shown["state_reason"]) == ("offline", "The agent was stopped.")
+    assert shown["machine_state"] == "offline"
+    assert shown["state_reason"].startswith("The agent was stopped at ")
     assert shown["stopped_at"] == shown["last_heartbeat"]
     set_last_heartbeat_ago(shared_registry, team, 91)
     record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))

@@ -10,7 +10,7 @@ import {
   type TablerIcon,
 } from '@tabler/icons-react'
 import type { Agent } from '@/api/types'
-import { formatAgo, formatBytes, formatDuration } from '@/components/format'
+import { formatAgo, formatBytes, formatCount, formatDuration } from '@/components/format'
 
 interface Mark {
   icon: TablerIcon
@@ -48,7 +48,7 @@ export function MachineReason({ agent: { state_reason }, isCut = false }: { agen
   )
 }
 
-/** `Syncing, 12.4 GB of 31.0 GB, 4 min left`, `Offline, last heard from yesterday`. */
+/** `Syncing, 12.4 GB of 31.0 GB, 4 min left`, `Syncing, 3 of 12 models`, `Offline, last heartbeat yesterday`. */
 export function describeMachineState(agent: Agent): string {
   const { label } = MACHINE_STATE_MARKS[agent.machine_state]
   if (agent.machine_state === 'offline') {
@@ -57,10 +57,18 @@ export function describeMachineState(agent: Agent): string {
       : `${label}, last heartbeat ${formatAgo(agent.last_heartbeat)}`
   }
   if (agent.machine_state !== 'syncing') return label
-  const { sync_bytes_done: done, sync_bytes_total: total, sync_seconds_left: left } = agent
-  const parts = [
-    done !== null && total !== null && total > 0 && `${formatBytes(done)} of ${formatBytes(total)}`,
-    left !== null && `${formatDuration(left)} left`,
-  ]
+  const left = agent.sync_seconds_left
+  const parts = [describeProgress(agent), left !== null && `${formatDuration(left)} left`]
   return [label, ...parts.filter(Boolean)].join(', ')
+}
+
+/** How many bytes are done; before the first of them, how many models are; '' if neither is known. */
+function describeProgress({
+  sync_bytes_done: done,
+  sync_bytes_total: total,
+  models_ready: ready,
+  models_desired: desired,
+}: Agent): string {
+  if (done && total) return `${formatBytes(done)} of ${formatBytes(total)}`
+  return ready < desired ? `${ready.toLocaleString('en')} of ${formatCount(desired, 'model')}` : ''
 }

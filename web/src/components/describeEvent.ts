@@ -199,7 +199,7 @@ export const DESCRIBERS: Record<string, Describer> = {
   'source_token.set': (facts) => ({ verb: 'set the token for', object: text(facts, 'host') }),
   'source_token.deleted': (facts) => ({ verb: 'removed the token for', object: text(facts, 'host') }),
   'agent.first_seen': machineEvent('saw the machine', () => 'for the first time'),
-  'agent.unhealthy': machineEvent('lost contact with the machine'),
+  'agent.unhealthy': machineEvent('lost contact with the machine', () => ': it sent no heartbeat for 90 seconds'),
   'agent.recovered': machineEvent('regained contact with the machine'),
   'agent.key_changed': machineEvent(
     'changed the key of the machine',

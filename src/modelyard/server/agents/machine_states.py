@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from modelyard.comfyui.quoting import counted
-from modelyard.server.models.replicas.tables import AgentRow
-from modelyard.server.models.replicas.unhealthy import UNHEALTHY_AFTER, is_unhealthy
+from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
+from modelyard.server.models.replicas.unhealthy import is_unhealthy
 from modelyard.wire.agents.values import MachineState, ModelState
 
 _WAITING_PHASES = ("idle", "waiting")
+_UNREAD = "The agent begins once it has read its new list, within about a minute."
+_UNFINISHED = ("queued", "downloading", "verifying")
 # The columns that ``decide_machine_state`` reads, and those that find its other arguments.
 STATE_COLUMNS = (
     *(AgentRow.number, AgentRow.team_id, AgentRow.label_set, AgentRow.agent_status, AgentRow.sync_phase),
@@ -48,17 +50,39 @@ def decide_machine_state(
     )
 
 
+def explain_unfinished(agent: AgentRow, moment: datetime, reported: AgentModelRow | None) -> str | None:
+    """Return why a replica that the machine gave no reason for is not there yet; None if it is, or is being placed.
+
+    ``reported`` is its stored state, None for one that the machine has not reported.
+    """
+    if reported is not None and reported.state not in _UNFINISHED:
+        return None
+    if agent.stopped_at is not None:
+        return f"The machine is offline: its agent was stopped at {_format_time(agent.stopped_at)}."
+    if is_unhealthy(agent, moment):
+        return f"The machine is offline: its last heartbeat was at {_format_time(agent.last_heartbeat)}."
+    if pause := _find_pause(agent):
+        return pause.reason
+    if reported is None:
+        return agent.waiting_for or _UNREAD
+    return agent.waiting_for if reported.state == "queued" else None
+
+
+def _format_time(moment: datetime) -> str:
+    """Format a time for a sentence, to the minute."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _find_offline(agent: AgentRow, moment: datetime, refusal: str | None) -> StateAndReason | None:
     """Return the state of a machine that is refused, was stopped, or has sent no heartbeat for too long."""
     if refusal is not None:
         return StateAndReason("offline", refusal)
     if agent.stopped_at is not None:
-        return StateAndReason("offline", "The agent was stopped.")
+        return StateAndReason("offline", f"The agent was stopped at {_format_time(agent.stopped_at)}.")
     if is_unhealthy(agent, moment):
-        seconds = int(UNHEALTHY_AFTER.total_seconds())
+        since = _format_time(agent.last_heartbeat)
         return StateAndReason(
-            "offline",
-            f"No heartbeat for more than {seconds} seconds: the machine is off, has no network, or its agent crashed.",
+            "offline", f"No heartbeat since {since}: the machine is off, has no network, or its agent crashed."
         )
     return None
 
@@ -111,7 +135,8 @@ def _find_wait(agent: AgentRow, models_desired: int) -> StateAndReason | None:
     if missing <= 0:
         return None
     is_are = "is" if missing == 1 else "are"
-    return StateAndReason("waiting", agent.waiting_for or f"{counted(missing, 'model')} {is_are} queued.")
+    queued = f"{counted(missing, 'model')} {is_are} queued. {_UNREAD}"
+    return StateAndReason("waiting", agent.waiting_for or queued)
 
 
 def _count_missing(agent: AgentRow, models_desired: int) -> int:

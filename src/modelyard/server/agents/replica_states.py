@@ -11,7 +11,9 @@ from sqlalchemy import FromClause, Select, and_, false, func, or_, select
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.orm import Session
 
+from modelyard.server.agents.machine_states import explain_unfinished
 from modelyard.server.agents.operations import get_agent
+from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.search import SELECTIVE_LIMIT, is_sqlite_session, join_left_to_right
 from modelyard.server.database.session import get_table
 from modelyard.server.http.paging import Order, Page, list_page
@@ -136,8 +138,12 @@ def list_model_agents(session: Session, team: TeamContext, model_id: UUID, page:
 
 @dataclass(frozen=True)
 class _PairFacts:
-    """What is stored of machines and models: which are assigned by a subscription only, pinned versions, last uses."""
+    """What is stored of machines and models: which are assigned by a subscription only, pinned versions, last uses.
 
+    ``moment`` is when that was read.
+    """
+
+    moment: datetime
     subscribed: Collection[tuple[int, UUID]]
     pins: Mapping[tuple[int, UUID], PinnedVersion]
     last_uses: Mapping[tuple[int, UUID], datetime]
@@ -146,7 +152,10 @@ class _PairFacts:
 def _load_pair_facts(session: Session, numbers: Sequence[int], ids: Sequence[UUID]) -> _PairFacts:
     """Load the facts of these machines and models."""
     return _PairFacts(
-        find_subscribed_pairs(session, numbers, ids), find_pins(session, numbers, ids), load_uses(session, numbers, ids)
+        get_database_time(session),
+        find_subscribed_pairs(session, numbers, ids),
+        find_pins(session, numbers, ids),
+        load_uses(session, numbers, ids),
     )
 
 
@@ -165,7 +174,7 @@ def _build_agent_model(
         model_path=model.model_path,
         file_size=version.file_size,
         state="queued" if reported is None else cast(ModelState, reported.state),
-        reason=None if reported is None else reported.reason,
+        reason=(reported and reported.reason) or explain_unfinished(agent, facts.moment, reported),
         bytes_done=0 if reported is None else reported.bytes_done,
         reported_at=None if reported is None else reported.reported_at,
         last_used_at=facts.last_uses.get(pair),

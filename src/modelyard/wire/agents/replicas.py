@@ -28,7 +28,11 @@ class AgentModel(Schema):
     model_path: str = Field(description="Where it belongs.", examples=["loras/ink.safetensors"])
     file_size: int = Field(description="Bytes of the file.", examples=[151_000_000])
     state: ModelState = Field(description="The replica state.", examples=["ready"])
-    reason: str | None = Field(description="The reason for the state.", examples=[None])
+    reason: str | None = Field(
+        description="The reason for the state: as the machine reports it, or why it does not go on: the machine is "
+        "offline, paused, waits, or has not reported the model.",
+        examples=[None],
+    )
     bytes_done: int = Field(description="Bytes already on the machine.", examples=[151_000_000])
     reported_at: datetime | None = Field(
         description="When the machine reported the state; null if it has not reported the model yet.",

@@ -8,7 +8,8 @@ export function DiskUsage({ agent }: { agent: Agent }) {
   const { disk_free: free, disk_budget: budget, bytes_held: bytesHeld } = agent
   const total = budget ?? (free === null ? null : bytesHeld + free)
   const words = [
-    budget !== null && `${formatBytes(bytesHeld)} of ${formatBytes(budget)}`,
+    budget !== null &&
+      (bytesHeld > 0 ? `${formatBytes(bytesHeld)} of ${formatBytes(budget)}` : `${formatBytes(budget)} budget`),
     free !== null && `${formatBytes(free)} free`,
   ]
   return (

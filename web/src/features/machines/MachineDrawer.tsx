@@ -17,7 +17,7 @@ import { LabelsForm } from '@/features/machines/LabelsForm'
 import { MachineActions } from '@/features/machines/MachineActions'
 import { MachineActivity } from '@/features/machines/MachineActivity'
 import { MachineModels } from '@/features/machines/MachineModels'
-import { describeReady, formatVersions } from '@/features/machines/MachineRow'
+import { describeReady, formatVersions, isReasonInActivity } from '@/features/machines/MachineRow'
 import classes from '@/features/machines/machines.module.css'
 import type { MachineList } from '@/features/machines/useMachines'
 
@@ -56,7 +56,7 @@ function Content({ id, fleet, onGone }: { id: string; fleet: MachineList; onGone
       <Group gap="md">
         <div>
           <MachineState agent={agent} />
-          <MachineReason agent={agent} />
+          {!isReasonInActivity(agent) && <MachineReason agent={agent} />}
         </div>
         {agent.agent_status === 'busy' && <MachineMark mark="busy" />}
         {agent.paused && <MachineMark mark="paused" />}
@@ -76,7 +76,8 @@ function Facts({ agent }: { agent: Agent }) {
     <dl className={classes.facts}>
       <dt>Models</dt>
       <dd>
-        {describeReady(agent)}, {formatBytes(agent.bytes_held)}
+        {describeReady(agent)}
+        {agent.bytes_held > 0 && `, ${formatBytes(agent.bytes_held)}`}
         {agent.models_evicted > 0 && `, ${agent.models_evicted} evicted`}
       </dd>
       <dt>Disk</dt>

@@ -41,9 +41,11 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
       </Stack>
       <Stack gap={2}>
         <Text size="sm">{describeReady(agent)}</Text>
-        <Text size="sm" c="dimmed">
-          {formatBytes(agent.bytes_held)} stored
-        </Text>
+        {agent.bytes_held > 0 && (
+          <Text size="sm" c="dimmed">
+            {formatBytes(agent.bytes_held)} stored
+          </Text>
+        )}
       </Stack>
       <DiskUsage agent={agent} />
       <div className={classes.wide}>
@@ -62,7 +64,7 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
 })
 
 /** Return whether the activity of the machine, which is beside its state, says the reason for it already. */
-function isReasonInActivity({ machine_state, state_reason, waiting_for }: Agent): boolean {
+export function isReasonInActivity({ machine_state, state_reason, waiting_for }: Agent): boolean {
   return machine_state === 'syncing' || machine_state === 'offline' || state_reason === waiting_for
 }
 

@@ -1,4 +1,4 @@
-// Commands to run on a new machine, with this registry's address.
+// Commands to run on a new machine, with this registry's address: those of docs/fleet.md.
 
 import { List, Stack, Text } from '@mantine/core'
 import { Copyable } from '@/components/Copyable'
@@ -12,7 +12,10 @@ export function PairSteps() {
       center={false}
       styles={{ itemWrapper: { display: 'block' } }}
     >
-      <Step words="On the machine, install modelyard:" command="pip install modelyard" />
+      <Step
+        words="Build Modelyard's package with make dist in a checkout, copy the folder dist to the machine, and install it there (pipx install does it too):"
+        command="uv tool install dist/modelyard-*.whl"
+      />
       <Step
         words="Request a key. The command shows a code and a link:"
         command={`modelyard agent pair --url ${window.location.origin}`}

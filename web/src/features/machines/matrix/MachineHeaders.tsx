@@ -49,7 +49,8 @@ const MachineHeader = memo(function Head({
   isActive: boolean
 }) {
   const { icon: Icon, label, colour } = MACHINE_STATE_MARKS[agent.machine_state]
-  const words = `${agent.agent_id}, ${label.toLowerCase()}${agent.paused ? ', paused' : ''}`
+  const state = `${agent.agent_id}, ${label.toLowerCase()}${agent.paused ? ', paused' : ''}`
+  const words = [state, agent.state_reason].filter(Boolean).join('. ')
   return (
     <Link
       from="/machines"

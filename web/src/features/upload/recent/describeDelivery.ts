@@ -79,8 +79,6 @@ function describeReplica(
   if (PROBLEMS.includes(state)) return `${agent_id}: ${reason?.replace(/\.$/, '') || state}`
   if (offline.has(agent_id)) return `${agent_id}: offline`
   if (state === 'verifying') return `${agent_id}: verifying`
-  if (state === 'downloading' || bytes_done > 0) {
-    return `${agent_id} at ${Math.min(100, Math.floor((100 * bytes_done) / Math.max(1, size)))} %`
-  }
-  return `${agent_id}: ${reason?.replace(/\.$/, '') || 'queued'}`
+  if (bytes_done > 0) return `${agent_id} at ${Math.min(100, Math.floor((100 * bytes_done) / Math.max(1, size)))} %`
+  return `${agent_id}: ${reason?.replace(/\.$/, '') || state}`
 }
