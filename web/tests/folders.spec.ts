@@ -154,6 +154,7 @@ test('a folder that is the newest version already is not uploaded again', async 
   writeModelFile(registry, 'twice/model.safetensors', weights)
   await signIn(registry.owner, `/models/${id}`)
   await page.getByRole('link', { name: 'Upload new version' }).click()
+  await expect(page.getByRole('heading', { name: 'Uploads', exact: true })).toBeVisible()
   await drop(page, folder)
   await expect(page.getByText('Becomes version 2 of “twice”.')).toBeVisible()
   await registerFolder(registry, 'diffusers/twice', { 'model.safetensors': weights }, id)

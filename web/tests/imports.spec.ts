@@ -1,7 +1,8 @@
 // Adding models from links, with sources on loopback that the registry may reach.
 
 import type { Locator, Page } from '@playwright/test'
-import type { SourceFile } from '../src/api/types'
+import type { ModelImport, SourceFile } from '../src/api/types'
+import { describeImport } from '../src/features/imports/describeImport'
 import { findSharedPath } from '../src/features/imports/draftFields'
 import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
 import type { Person, Registry } from './registry'
@@ -228,4 +229,11 @@ test('files of a draft that would share a path, whose case machines may ignore, 
   const files = [build('ink.safetensors', 'loras'), build('ink.safetensors', 'vae')]
   expect(findSharedPath(files)).toBeUndefined()
   expect(findSharedPath([...files, build('Ink.safetensors', 'vae')])).toBe('models/vae/Ink.safetensors')
+})
+
+test('describeImport names the bytes that have come, and no size that is not known', () => {
+  const running = { import_state: 'running', bytes_done: 0, file_size: null } as ModelImport
+  expect(describeImport(running)).toBe('Downloading')
+  expect(describeImport({ ...running, bytes_done: 2_000 })).toBe('Downloading, 2.0 kB so far')
+  expect(describeImport({ ...running, bytes_done: 2_000, file_size: 9_000 })).toBe('Downloading, 2.0 kB of 9.0 kB')
 })

@@ -228,10 +228,20 @@ test('describeDelivery names what is left, problems first', () => {
       'Verifying version 2',
     ],
     [
-      { verification: 'failed', verification_error: 'It is no model.' },
+      {
+        verification: 'failed',
+        verification_error: 'It is no model.',
+        pending_version: { version: 1, verification: 'failed', verification_error: 'It is no model.' },
+      },
       undefined,
       'problem',
       'Verification failed: It is no model.',
+    ],
+    [
+      { verification: 'failed', verification_error: 'Its bytes have changed.' },
+      undefined,
+      'problem',
+      'Damaged: Its bytes have changed.',
     ],
     [
       { verification: 'pending', verification_error: 'Its inspection failed.' },

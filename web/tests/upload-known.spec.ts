@@ -32,3 +32,13 @@ test('a file that the registry has is said to be at the path of its model, also 
   goOn()
   await expect(await expectUploaded(page, path)).toContainText(`already in the registry at ${path}`)
 })
+
+test('a new version says which spelling of the path its model keeps', async ({ page, registry, signIn }) => {
+  const path = 'models/loras/kept.safetensors'
+  await registerModel(registry, path)
+  await signIn(registry.owner, '/upload')
+  await dropModel(page, registry, 'loras/KEPT.safetensors')
+  await page.getByRole('button', { name: 'Upload as version 2' }).click()
+  await page.getByRole('button', { name: /^Upload \d/ }).click()
+  await expect(await expectUploaded(page, path)).toContainText(`version 2 · keeps the path ${path}`)
+})

@@ -42,6 +42,14 @@ def test_explain_unfinished(case: tuple[dict[str, Any], str | None, str | None])
     assert reason is None if begin is None else (reason or "").startswith(begin)
 
 
+def test_explain_unfinished_names_damaged_content_of_machines_that_could_go_on() -> None:
+    queued = AgentModelRow(state="queued")
+    for reported in (None, queued):
+        reason = explain_unfinished(build_agent(), MOMENT, reported, is_damaged=True)
+        assert (reason or "").startswith("The registry's copy is damaged")
+    assert explain_unfinished(build_agent(paused=True), MOMENT, queued, is_damaged=True) == "The machine is paused."
+
+
 def test_replica_on_a_machine_without_heartbeats_says_so_in_both_lists(
     shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:

@@ -11,6 +11,7 @@ from modelyard.wire.agents.values import MachineState, ModelState
 
 _WAITING_PHASES = ("idle", "waiting")
 _UNREAD = "The agent begins once it has read its new list, within about a minute."
+_DAMAGED = "The registry's copy is damaged: no machine downloads it until it is repaired."
 _UNFINISHED = ("queued", "downloading", "verifying")
 # The columns that ``decide_machine_state`` reads, and those that find its other arguments.
 STATE_COLUMNS = (
@@ -50,10 +51,13 @@ def decide_machine_state(
     )
 
 
-def explain_unfinished(agent: AgentRow, moment: datetime, reported: AgentModelRow | None) -> str | None:
+def explain_unfinished(
+    agent: AgentRow, moment: datetime, reported: AgentModelRow | None, *, is_damaged: bool = False
+) -> str | None:
     """Return why a replica that the machine gave no reason for is not there yet; None if it is, or is being placed.
 
-    ``reported`` is its stored state, None for one that the machine has not reported.
+    ``reported`` is its stored state, None for one that the machine has not reported; ``is_damaged`` says that the
+    registry's copy of the content is.
     """
     if reported is not None and reported.state not in _UNFINISHED:
         return None
@@ -63,6 +67,8 @@ def explain_unfinished(agent: AgentRow, moment: datetime, reported: AgentModelRo
         return f"The machine is offline: its last heartbeat was at {_format_time(agent.last_heartbeat)}."
     if pause := _find_pause(agent):
         return pause.reason
+    if is_damaged:
+        return _DAMAGED
     if reported is None:
         return agent.waiting_for or _UNREAD
     return agent.waiting_for if reported.state == "queued" else None

@@ -165,6 +165,7 @@ def _build_agent_model(
     """Build the API's view of one replica; ``queued`` without a stored state."""
     pair = agent.number, model.id
     version = facts.pins.get(pair) or PinnedVersion(model.shown_version, model.file_size)
+    is_damaged = version.number == model.shown_version and model.verification == "failed"
     return AgentModel(
         model_id=model.id,
         agent_id=agent.agent_id,
@@ -174,7 +175,8 @@ def _build_agent_model(
         model_path=model.model_path,
         file_size=version.file_size,
         state="queued" if reported is None else cast(ModelState, reported.state),
-        reason=(reported and reported.reason) or explain_unfinished(agent, facts.moment, reported),
+        reason=(reported and reported.reason)
+        or explain_unfinished(agent, facts.moment, reported, is_damaged=is_damaged),
         bytes_done=0 if reported is None else reported.bytes_done,
         reported_at=None if reported is None else reported.reported_at,
         last_used_at=facts.last_uses.get(pair),

@@ -14,7 +14,8 @@ export function describeImport(one: ModelImport): string {
   if (state === 'cancelled') return 'Cancelled'
   if (state === 'failed') return error ?? 'It failed.'
   if (state === 'running') {
-    return `Downloading, ${formatBytes(bytes_done)} of ${file_size === null ? 'unknown' : formatBytes(file_size)}`
+    if (bytes_done === 0) return 'Downloading'
+    return `Downloading, ${formatBytes(bytes_done)} ${file_size === null ? 'so far' : `of ${formatBytes(file_size)}`}`
   }
   return error && retry_at ? `${error} Trying again ${formatAgo(retry_at)}.` : 'Queued'
 }

@@ -12,9 +12,9 @@ import { MAX_BATCH_ITEMS } from '@/generated/paging'
 
 export type RefusedFile = BatchResult<SourceFile>['refused'][number]
 
+/** Start an import. One that is refused because another person's is running shows that one in the list. */
 export async function startImport(body: NewImport): Promise<void> {
-  await unwrap(api.POST('/api/v1/imports', { body }))
-  await refreshImports()
+  await unwrap(api.POST('/api/v1/imports', { body })).finally(refreshImports)
 }
 
 /** Start an import of each file of a draft, and return those that were refused, which does not stop the others. */

@@ -18,6 +18,7 @@ const PHASES: Record<string, string> = {
 
 export function MachineActivity({ agent }: { agent: Agent }) {
   if (agent.machine_state === 'offline') return <Offline agent={agent} />
+  const reason = agent.waiting_for ?? (isWaiting(agent) ? agent.state_reason : null)
   return (
     <Stack gap={4}>
       <Phase agent={agent} />
@@ -26,11 +27,14 @@ export function MachineActivity({ agent }: { agent: Agent }) {
           The removal of {formatCount(agent.removal_waiting, 'file')} is held until an admin approves it.
         </Note>
       )}
-      {agent.waiting_for && (
-        <Note icon={<IconHourglass size={16} color={getTextColour('gray')} aria-hidden />}>{agent.waiting_for}</Note>
-      )}
+      {reason && <Note icon={<IconHourglass size={16} color={getTextColour('gray')} aria-hidden />}>{reason}</Note>}
     </Stack>
   )
+}
+
+/** A paused machine has its own mark. */
+function isWaiting({ machine_state, paused }: Agent): boolean {
+  return machine_state === 'waiting' && !paused
 }
 
 function Offline({ agent }: { agent: Agent }) {

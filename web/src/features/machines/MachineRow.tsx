@@ -65,7 +65,7 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
 
 /** Return whether the activity of the machine, which is beside its state, says the reason for it already. */
 export function isReasonInActivity({ machine_state, state_reason, waiting_for }: Agent): boolean {
-  return machine_state === 'syncing' || machine_state === 'offline' || state_reason === waiting_for
+  return ['syncing', 'waiting', 'offline'].includes(machine_state) || state_reason === waiting_for
 }
 
 export function describeReady(agent: Agent): string {

@@ -1,6 +1,7 @@
 // Commands to run on a new machine, with this registry's address: those of docs/fleet.md.
 
-import { List, Stack, Text } from '@mantine/core'
+import { Code, List, Stack, Text } from '@mantine/core'
+import type { ReactNode } from 'react'
 import { Copyable } from '@/components/Copyable'
 
 export function PairSteps() {
@@ -13,7 +14,12 @@ export function PairSteps() {
       styles={{ itemWrapper: { display: 'block' } }}
     >
       <Step
-        words="Build Modelyard's package with make dist in a checkout, copy the folder dist to the machine, and install it there (pipx install does it too):"
+        words={
+          <>
+            Build Modelyard's package with <Code>make dist</Code> in a checkout, copy the folder <Code>dist</Code> to
+            the machine, and install it there, with uv or with <Code>pipx install</Code>:
+          </>
+        }
         command="uv tool install dist/modelyard-*.whl"
       />
       <Step
@@ -28,7 +34,7 @@ export function PairSteps() {
   )
 }
 
-function Step({ words, command }: { words: string; command: string }) {
+function Step({ words, command }: { words: ReactNode; command: string }) {
   return (
     <List.Item>
       <Stack gap={4}>

@@ -1,7 +1,7 @@
 // The store of drafts and uploads. It is small, because the header of every view imports it.
 
 import { useSyncExternalStore } from 'react'
-import type { Model, ModelVersion } from '@/api/types'
+import type { IgnoredField, Model, ModelVersion } from '@/api/types'
 
 /**
  * The stage of a file.
@@ -74,6 +74,8 @@ export interface Item {
   note: string
   problem?: { title: string; message: string } | undefined
   modelId?: string | undefined
+  /** What of the registration was not applied, because the model keeps what it has. */
+  ignored?: IgnoredField[] | undefined
   outcome?: 'registered' | 'new version' | 'here already' | undefined
   /** The version of the model that has this content, and whether another one became current before it. */
   version?: number | undefined

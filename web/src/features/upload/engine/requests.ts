@@ -124,13 +124,13 @@ export async function abortMultipart(upload: Multipart): Promise<void> {
   await unwrap(api.POST('/api/v1/uploads/multipart/abort', { body: upload }))
 }
 
-/** Register the stored file. Idempotent: repeating it returns the same id. */
+/** Register the stored file. Idempotent: repeating it returns the same id. The response says what was not applied. */
 export async function registerModel(
   one: Item,
   storage_key: string,
   file_hash: string,
   notes: SharedDetails,
-): Promise<string> {
+): Promise<components['schemas']['RegisteredModel']> {
   const name = cleanName(one.folder ? one.file.name : one.file.name.replace(/(.)\.[^.]*$/, '$1'))
   const body = {
     // A registry that does not know `keeps_name` sets the name that is sent.
@@ -147,7 +147,7 @@ export async function registerModel(
     ...(notes.requiredLabels.length > 0 && { required_labels: notes.requiredLabels }),
     ...(notes.description && { description: notes.description }),
   }
-  return (await unwrap(api.POST('/api/v1/models', { params: teamHeader(one.teamId), body }))).id
+  return unwrap(api.POST('/api/v1/models', { params: teamHeader(one.teamId), body }))
 }
 
 export function getModel(teamId: string, model_id: string): Promise<Model> {

@@ -39,7 +39,7 @@ export class PathTaken extends Error {}
 export class VersionOvertaken extends Error {}
 
 /** The result of an upload with the id of the model; `path` if the model was there, maybe spelled otherwise. */
-type UploadResult = { modelId: string; path?: string; outcome: 'registered' | 'new version' | 'here already' }
+type UploadResult = { modelId: string } & Pick<Item, 'outcome' | 'ignored'> & { path?: string }
 
 /**
  * Upload a file and register it as a model, sending only bytes that the registry does not have.
@@ -58,11 +58,12 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
     if (!run.item.hash) run.setActivity('reading on')
     const hash = await run.hash()
     run.setActivity('registering')
-    const modelId = await withRetry(run, () => registerModel(run.item, storageKey, hash, run.notes))
+    const registered = await withRetry(run, () => registerModel(run.item, storageKey, hash, run.notes))
     deleteResumeRecordOf(run.item)
     forgetStored(run.item.id)
     run.record = undefined
-    return { modelId, outcome: run.item.replaces ? 'new version' : 'registered' }
+    const outcome = run.item.replaces ? 'new version' : 'registered'
+    return { modelId: registered.id, ignored: registered.ignored_list, outcome }
   } catch (error) {
     // Content whose size is known would be refused again, after all of it was sent.
     if (error instanceof Problem && error.is(...RESTART_CODES) && error.facts.known === undefined) restart(run, error)

@@ -21,7 +21,10 @@ import { TransferRow } from '@/features/upload/recent/TransferRow'
 import type { DeliveredRow } from '@/features/upload/recent/useDeliveries'
 
 export function RecentRow({ row: { item, delivered } }: { row: UploadRow }) {
-  if (delivered) return <DeliveryRow row={delivered} note={describeVersion(delivered, item)} />
+  if (delivered) {
+    const notes = [describeVersion(delivered, item), describeIgnored(item)]
+    return <DeliveryRow row={delivered} note={notes.filter(Boolean).join(' · ')} />
+  }
   return item && <TransferRow one={item} />
 }
 
@@ -72,6 +75,14 @@ function describeVersion({ model }: Pick<DeliveredRow, 'model'>, item: Item | un
     return `${['already in the registry', which].filter(Boolean).join(' as ')} at ${model.model_path}`
   }
   return which
+}
+
+const IGNORED_FIELDS: Record<string, string> = { model_path: 'path', model_type: 'type', file_size: 'size' }
+
+/** Return what the model keeps although the file was registered with another value. */
+function describeIgnored(item: Item | undefined): string {
+  const kept = item?.ignored?.map(({ field, kept }) => `the ${IGNORED_FIELDS[field] ?? field} ${kept}`) ?? []
+  return kept.length > 0 ? `keeps ${kept.join(' and ')}` : ''
 }
 
 const MARKS: Record<Delivery['kind'], { icon: TablerIcon; className: string | undefined }> = {

@@ -4,6 +4,7 @@ import type { AgentState, Model, ModelStates } from '@/api/types'
 import { formatCount } from '@/components/format'
 import { isInProgress } from '@/components/isInProgress'
 import { isLoaded } from '@/components/isLoaded'
+import { isDamaged } from '@/features/models/refusals'
 
 export interface Delivery {
   /** `done`: on each machine that should have it. `problem`: a person has to act. */
@@ -61,11 +62,12 @@ export function isMoving({ state_list }: ModelStates, offline: ReadonlySet<strin
 
 function describeVerification({ version, pending_version: pending, ...model }: DeliveredModel): Delivery | undefined {
   const newer = pending && pending.version !== version ? pending : undefined
+  const wasVerified = isDamaged({ ...model, version, pending_version: pending })
   const { verification, verification_error: reason } = newer ?? model
   if (verification === 'verified') return undefined
   const name = newer ? `version ${newer.version}` : ''
   if (verification === 'pending' && !reason) return { kind: 'moving', text: `Verifying ${name}`.trim() }
-  const failed = name ? `Verification of ${name} failed` : 'Verification failed'
+  const failed = name ? `Verification of ${name} failed` : wasVerified ? 'Damaged' : 'Verification failed'
   const waits = newer ? `Version ${newer.version} is not verified yet` : 'Not verified yet'
   return { kind: 'problem', text: `${verification === 'failed' ? failed : waits}: ${reason ?? ''}` }
 }
