@@ -23,7 +23,7 @@ def test_first_start_in_terminal_shows_login_in_a_box_that_fits(tmp_path: Path, 
     options = ("--port", "0", "--data-dir", tmp_path / "yard")
     shown = run_in_terminal("serve", *options, columns=columns, interrupt_at="listens on", environment=LOGIN)
     box = [row for row in shown.rows if row[0] in "┏┃┗"]
-    assert box[0].strip("┏━┓ ") == "First start: team Studio"
+    assert box[0].strip("┏━┓ ") == "First login: team Studio"
     assert max(map(len, box)) <= columns
     assert len({len(row) for row in box}) == 1
     assert any(EMAIL in row for row in box)

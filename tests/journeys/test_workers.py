@@ -263,4 +263,4 @@ def test_worker_with_metrics_port_in_use_exits_with_error(storage: DatabaseAndBu
     with socket.create_server(("127.0.0.1", 0)) as listener:
         worker = Worker(storage.folder / "one", storage.settings | {"metrics_port": str(listener.getsockname()[1])})
         assert worker.wait() != 0
-        assert "address already in use" in worker.log.read_text()
+        assert "is taken by another program" in worker.log.read_text()

@@ -4,10 +4,11 @@
 """
 
 import json
-import secrets
 import signal
+import socket
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -26,7 +27,7 @@ from modelyard.server.garbage.run_state import GRACE, CollectionResult, RunOptio
 from modelyard.server.http.descriptors import raise_max_connections
 from modelyard.server.http.log_output import start_logging
 from modelyard.server.http.middleware.metrics import Metrics
-from modelyard.server.http.server import build_http_server
+from modelyard.server.http.server import bind_sockets, build_http_server
 from modelyard.server.resources import Resources, open_database, open_resources, open_store_beside_server, parse_bucket
 from modelyard.server.scheduler.scheduler import Scheduler
 from modelyard.server.settings import Settings
@@ -47,35 +48,60 @@ def run_registry(*, no_http: bool, **flags: Any) -> None:
     if no_http and parse_bucket(settings) is None:
         typer.echo(f"modelyard: {_FOLDER_HAS_NO_WORKERS}", err=True)
         raise typer.Exit(2)
-    with exit_on_operator_errors(), open_resources(settings) as resources:
-        if no_http:
-            _run_jobs(resources)
-            return
-        _print_first_login(settings, _create_first_team(resources))
-        max_connections = raise_max_connections()
-        app = create_app(resources, max_connections)
-        _run(build_http_server(app, settings, max_connections, partial(begin_stop, app)))
+    with exit_on_operator_errors():
+        # Before anything is created or shown: a taken port must leave no trace.
+        sockets = _bind_port(settings, no_http=no_http)
+        with open_resources(settings) as resources:
+            if no_http:
+                _run_jobs(resources, sockets)
+            else:
+                _serve(resources, sockets)
+
+
+def _bind_port(settings: Settings, *, no_http: bool) -> Sequence[socket.socket]:
+    """Return sockets that are bound to the port of the settings; none for a worker without a metrics port.
+
+    Raises:
+        CannotListen: see ``bind_sockets``.
+    """
+    if not no_http:
+        return bind_sockets(settings.host, settings.port, "port")
+    if settings.metrics_port is None:
+        return ()
+    return bind_sockets(settings.metrics_host, settings.metrics_port, "metrics-port")
+
+
+def _serve(resources: Resources, sockets: Sequence[socket.socket]) -> None:
+    """Create the first team if there is none, show its login, and serve the API until a signal stops it."""
+    login = _create_first_team(resources)
+    max_connections = raise_max_connections()
+    app = create_app(resources, max_connections)
+    server = build_http_server(app, resources.settings, max_connections, partial(begin_stop, app))
+    _print_first_login(resources.settings, login)
+    _run(server, sockets)
 
 
 def _create_first_team(resources: Resources) -> FirstLogin | None:
-    """Create the owner and the first team if the registry has no users; return the login, or None."""
+    """Create the owner and the first team if the registry has no users; return the login until it is used, or None."""
     settings = resources.settings
     return first_start(
         resources.database,
         resources.identity.passwords,
         email=settings.owner_email or "owner@modelyard.local",
-        password=settings.owner_password or secrets.token_urlsafe(15),
+        password=settings.owner_password,
         team_name=settings.team_name,
     )
 
 
 def _print_first_login(settings: Settings, login: FirstLogin | None) -> None:
-    """Print the login of the first start, if there was one; the password only if it was generated."""
+    """Print the login of the first start, if there is one; the password only if it was generated."""
     if login is None:
         return
-    shown = "(from MODELYARD_OWNER_PASSWORD)" if settings.owner_password else login.password
-    lines = [f"e-mail    {login.email}", f"password  {shown}", "", "Shown once. Then change it:", "modelyard password"]
-    print_box(f"First start: team {login.team_name}", lines)
+    shown = login.password or "(from MODELYARD_OWNER_PASSWORD)"
+    lines = [f"e-mail    {login.email}", f"password  {shown}", "", "Sign in, then change it:"]
+    print_box(f"First login: team {login.team_name}", [*lines, "modelyard password"])
+    if login.password is not None:
+        typer.echo("Each start shows this login until it is used.")
     typer.echo(f"Team id {login.team_id}")
     if settings.database_url is None or settings.storage_url is None:
         readers = "this user and the folder's group" if settings.data_dir_shared else "this user only"
@@ -83,23 +109,24 @@ def _print_first_login(settings: Settings, login: FirstLogin | None) -> None:
     sys.stdout.flush()
 
 
-def _run(server: uvicorn.Server) -> None:
-    """Run the server until a signal stops it; exit with code 1 if it could not start."""
+def _run(server: uvicorn.Server, sockets: Sequence[socket.socket]) -> None:
+    """Run the server on these sockets until a signal stops it; exit with code 1 if it could not start."""
     # When uvicorn ends, it raises the received signal again; by default that would end the process before its resources
     # are closed.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    server.run()
+    server.run([*sockets])
     if not server.started:
         raise typer.Exit(1)
 
 
-def _run_jobs(resources: Resources) -> None:
-    """Run the jobs until SIGTERM or SIGINT, and serve monitoring if a metrics port is set."""
-    if resources.settings.metrics_port is not None:
+def _run_jobs(resources: Resources, sockets: Sequence[socket.socket]) -> None:
+    """Run the jobs until SIGTERM or SIGINT, and serve monitoring on the sockets, if there are any."""
+    if sockets:
         typer.echo(_RUNS_JOBS)
-        worker, settings = create_worker_app(resources), _build_worker_settings(resources.settings)
-        max_connections = raise_max_connections()
-        _run(build_http_server(worker, settings, max_connections, partial(begin_stop, worker)))
+        # Metrics have no TLS.
+        settings = resources.settings.model_copy(update={"tls_cert": None, "tls_key": None})
+        worker, max_connections = create_worker_app(resources), raise_max_connections()
+        _run(build_http_server(worker, settings, max_connections, partial(begin_stop, worker)), sockets)
         return
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -110,12 +137,6 @@ def _run_jobs(resources: Resources) -> None:
     sys.stdout.flush()
     stopping.wait()
     scheduler.stop()
-
-
-def _build_worker_settings(settings: Settings) -> Settings:
-    """Return the settings with the address of a worker's metrics as the listening address."""
-    listening = {"host": settings.metrics_host, "port": settings.metrics_port, "tls_cert": None, "tls_key": None}
-    return settings.model_copy(update=listening)
 
 
 def migrate_database(data_dir: Path | None) -> None:

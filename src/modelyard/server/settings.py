@@ -155,7 +155,8 @@ class Settings(BaseModel):
         repr=False,
         min_length=8,
         max_length=128,
-        description="First start only: the owner's password, not easily guessed; generated and printed once if absent.",
+        description="First start only: the owner's password, not easily guessed. "
+        "Without it, one is generated, and printed at each start until it is used.",
     )
     team_name: str = Field(default="Studio", description="First start only: the name of the first team.")
     single_put_limit: int = Field(

@@ -16,6 +16,7 @@ from modelyard.server.database.session import Database
 from modelyard.server.identity import keys
 from modelyard.server.identity.authentication import Caller, format_full_name
 from modelyard.server.identity.email import email_key, is_valid_email
+from modelyard.server.identity.initial_password import delete_initial_password
 from modelyard.server.identity.operations import end_sessions, find_user_by_email_key
 from modelyard.server.identity.password_rules import check_new_password
 from modelyard.server.identity.state import Identity
@@ -141,8 +142,12 @@ def _build_wrong_password_problem() -> problems.PasswordRefused:
 
 
 def _set_password(session: Session, user: UserRow, password_hash: str, *, keep: UUID | None) -> None:
-    """Store a new password hash, end the user's sessions but for ``keep``, and delete their reset links."""
+    """Store a new password hash, end the user's sessions but for ``keep``, and delete their reset links.
+
+    A generated password that they never used is deleted too.
+    """
     user.password_hash = password_hash
+    delete_initial_password(session, user.id)
     end_sessions(session, user.id, except_id=keep)
     session.execute(delete(PasswordResetRow).where(PasswordResetRow.user_id == user.id))
 

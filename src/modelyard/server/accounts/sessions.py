@@ -16,6 +16,7 @@ from modelyard.server.database.session import Database
 from modelyard.server.identity import keys
 from modelyard.server.identity.access_tokens import Claims
 from modelyard.server.identity.email import email_key, is_valid_email
+from modelyard.server.identity.initial_password import delete_initial_password
 from modelyard.server.identity.operations import end_sessions, find_user_by_email_key
 from modelyard.server.identity.passwords import PasswordHasher
 from modelyard.server.identity.state import Identity
@@ -84,6 +85,7 @@ def _sign_in(database: Database, identity: Identity, login: Login, client: Clien
         if unchanged is None:
             raise _build_sign_in_refused_problem()
         unchanged.password_hash = new_hash
+        delete_initial_password(session, user.id)
         return _start_session(session, identity, user.id, client)
 
 

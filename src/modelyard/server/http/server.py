@@ -1,10 +1,14 @@
-"""The HTTP server: uvicorn, which prints its address."""
+"""The HTTP server: uvicorn, which prints its address, and the sockets that it gets."""
 
+import errno
 import logging
 import os
+import shlex
+import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -22,12 +26,87 @@ STOP_SECONDS = 29.0
 GRACE_SECONDS = 24
 # A proxy in front has to be the first to close an idle connection: see docs/deploy/nginx.conf.
 KEEP_ALIVE_SECONDS = 75
+# So many ports after a taken one are tried for the command that is suggested.
+_NEIGHBOURS = 20
+
+
+class CannotListen(OSError):
+    """The address or the port of the settings cannot be used; the text says what to do."""
+
+
+def bind_sockets(host: str, port: int, option: str) -> Sequence[socket.socket]:
+    """Bind one socket to each address of the host, as asyncio would; nobody can connect until the server listens.
+
+    ``option`` is the name of the port's option. It is part of the command that the error suggests.
+
+    Raises:
+        CannotListen: the port is taken, or this machine has no such address.
+    """
+    try:
+        return _bind_all(host, port)
+    except OSError as error:
+        raise _build_cannot_listen(error, host, port, option) from None
+
+
+def _bind_all(host: str, port: int) -> Sequence[socket.socket]:
+    """Return a bound socket for each address of the host; raise OSError, with none bound, if one cannot be."""
+    bound: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            bound.append(socket.socket(family, kind, protocol))
+            bound[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                bound[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound[-1].bind(address)
+    except OSError:
+        _close_all(bound)
+        raise
+    return bound
+
+
+def _close_all(sockets: Sequence[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def _build_cannot_listen(error: OSError, host: str, port: int, option: str) -> CannotListen:
+    """Return the error with what to do: for a taken port the command that was typed, with a free one."""
+    if error.errno != errno.EADDRINUSE:
+        return CannotListen(
+            f"This machine cannot listen on {host}:{port}: {error.strerror}. Name another address with --host, or "
+            f"another port with --{option}."
+        )
+    return CannotListen(
+        f"Port {port} of {host} is taken by another program; perhaps this registry runs already. Nothing was started. "
+        f"To use another port:\n  {_suggest_command(option, _find_free_port(host, port))}"
+    )
+
+
+def _find_free_port(host: str, taken: int) -> int:
+    """Return one of the ports after a taken one that is free now, or else 0, by which a free one is taken."""
+    for port in range(taken + 1, min(taken + _NEIGHBOURS, 65536)):
+        with suppress(OSError):
+            _close_all(_bind_all(host, port))
+            return port
+    return 0
+
+
+def _suggest_command(option: str, port: int) -> str:
+    """Return the command that was typed with this port instead of its own, as a shell reads it."""
+    words, typed = [], iter(sys.argv[1:])
+    for word in typed:
+        if word == f"--{option}":
+            next(typed, None)
+        elif not word.startswith(f"--{option}="):
+            words.append(word)
+    return shlex.join(["modelyard", *words, f"--{option}", str(port)])
 
 
 def build_http_server(
     app: ASGIApp, settings: Settings, max_connections: int, begin_stop: Callable[[], None]
 ) -> uvicorn.Server:
-    """Build a server for this application, not yet running; after ``run``, ``started`` tells whether it ever listened.
+    """Build a server for this application; ``run`` takes its sockets; then ``started`` tells whether it ever listened.
 
     ``begin_stop`` is called first when the server stops; it ends requests and jobs that the shutdown would wait for.
     """
@@ -36,8 +115,6 @@ def build_http_server(
         begin_stop,
         uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
             http=partial(Connection, table),  # type: ignore[arg-type]  # uvicorn calls it and asks for no class
             ws="none",
             log_config=None,
@@ -70,7 +147,12 @@ class _AddressPrintingServer(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         """Listen, print the addresses to standard output, log the start, and keep memory trimmed from now on."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            # Between bind and listen, another program that did the same may have been first.
+            await self.lifespan.shutdown()
+            raise CannotListen(f"The port cannot be listened on: {error.strerror}. Start the server again.") from None
         if not self.started:
             return
         keep_memory_trimmed()
