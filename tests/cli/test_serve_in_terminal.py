@@ -37,6 +37,7 @@ def test_serve_in_terminal_logs_no_json_and_ctrl_c_ends_it_without_a_stack_trace
     assert "INFO modelyard: started" in shown.raw
     assert "Traceback" not in shown.raw
     assert '{"' not in shown.raw
+    assert "uvicorn.error" not in shown.raw
 
 
 def test_log_format_of_the_option_holds_in_terminal_too(tmp_path: Path) -> None:

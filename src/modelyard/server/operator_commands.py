@@ -8,7 +8,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -22,13 +23,22 @@ import uvicorn
 from modelyard.server.accounts.operations import create_reset_token
 from modelyard.server.app import begin_stop, create_app, create_worker_app
 from modelyard.server.console import exit_on_operator_errors, print_box, read_settings_or_exit
+from modelyard.server.database.session import Database
 from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import GRACE, CollectionResult, RunOptions
 from modelyard.server.http.descriptors import raise_max_connections
 from modelyard.server.http.log_output import start_logging
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.server import bind_sockets, build_http_server
-from modelyard.server.resources import Resources, open_database, open_resources, open_store_beside_server, parse_bucket
+from modelyard.server.resources import (
+    Resources,
+    check_database_file_exists,
+    check_registry_exists,
+    open_database,
+    open_resources,
+    open_store_beside_server,
+    parse_bucket,
+)
 from modelyard.server.scheduler.scheduler import Scheduler
 from modelyard.server.settings import Settings
 from modelyard.server.teams.first_start import FirstLogin, first_start
@@ -140,15 +150,28 @@ def _run_jobs(resources: Resources, sockets: Sequence[socket.socket]) -> None:
 
 
 def migrate_database(data_dir: Path | None) -> None:
-    """Migrate the database's schema to this version."""
-    with exit_on_operator_errors(), open_database(read_settings_or_exit(data_dir=data_dir)):
-        typer.echo("The schema is current.")
+    """Migrate the database's schema to this version; an empty PostgreSQL database gets it, a new folder does not."""
+    settings = read_settings_or_exit(data_dir=data_dir)
+    start_logging(settings)
+    with exit_on_operator_errors():
+        check_database_file_exists(settings)
+        with open_database(settings):
+            typer.echo("The schema is current.")
+
+
+@contextmanager
+def _open_existing_database(settings: Settings) -> Iterator[Database]:
+    """Open the database of a registry that exists; errors that the operator can act on end the program."""
+    with exit_on_operator_errors():
+        check_registry_exists(settings)
+        with open_database(settings) as database:
+            yield database
 
 
 def print_reset_link(email: str, data_dir: Path | None) -> None:
     """Print a one-time link, and a command, with which a user sets a new password."""
     settings = read_settings_or_exit(data_dir=data_dir)
-    with exit_on_operator_errors(), open_database(settings) as database, database.writing() as session:
+    with _open_existing_database(settings) as database, database.writing() as session:
         token = create_reset_token(session, email)
     address = settings.public_url or f"http://{settings.host}:{settings.port}"
     typer.echo(f"{address}/reset-password?token={token}")
@@ -158,7 +181,7 @@ def print_reset_link(email: str, data_dir: Path | None) -> None:
 def restore_deleted_team(team_id: UUID, data_dir: Path | None) -> None:
     """Restore a team that was deleted within the trash days."""
     settings = read_settings_or_exit(data_dir=data_dir)
-    with exit_on_operator_errors(), open_database(settings) as database, database.writing(team_id) as session:
+    with _open_existing_database(settings) as database, database.writing(team_id) as session:
         team = restore_team(session, team_id, trash_days=settings.trash_days)
     typer.echo(f"Restored the team '{team.display_name}' with its models, members and keys.")
 
@@ -168,8 +191,10 @@ def collect_garbage_now(data_dir: Path | None, grace_seconds: int | None, *, dry
     settings = read_settings_or_exit(data_dir=data_dir)
     start_logging(settings.model_copy(update={"log_level": "warning"}))
     grace = GRACE if grace_seconds is None else timedelta(seconds=grace_seconds)
-    with exit_on_operator_errors(), open_store_beside_server(settings) as (database, store):
-        collected = collect_garbage(database, store, settings, RunOptions(grace, is_dry=dry_run))
+    with exit_on_operator_errors():
+        check_registry_exists(settings)
+        with open_store_beside_server(settings) as (database, store):
+            collected = collect_garbage(database, store, settings, RunOptions(grace, is_dry=dry_run))
     typer.echo(json.dumps(asdict(collected)) if as_json else _format_collected(collected, is_dry=dry_run))
     if collected.failures or collected.failed_teams or not collected.is_complete:
         raise typer.Exit(1)

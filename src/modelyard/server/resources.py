@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from modelyard.server.data_folder import DATABASE_FILE, create_database_file, prepare_data_folder
 from modelyard.server.database.engine import Limits
-from modelyard.server.database.migrations import migrate
+from modelyard.server.database.migrations import migrate, read_schema_version
 from modelyard.server.database.session import Database
 from modelyard.server.encryption import SecretCipher, read_cipher
 from modelyard.server.identity.operations import get_or_create_shared_secret
@@ -22,6 +22,10 @@ from modelyard.server.storage.local.store import LocalStore
 from modelyard.server.storage.s3.store import Bucket, S3Store
 
 log = logging.getLogger("modelyard.resources")
+
+
+class RegistryNotFound(FileNotFoundError):
+    """The settings name no registry; the text says where one was looked for, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,40 @@ def parse_bucket(settings: Settings) -> Bucket | None:
         access_key=settings.storage_access_key,
         secret_key=settings.storage_secret_key,
     )
+
+
+def check_registry_exists(settings: Settings) -> None:
+    """Check that the settings name a registry, for a command that must not create one. It creates nothing itself.
+
+    Raises:
+        RegistryNotFound: the data folder has no database, or the database that is set has no tables.
+        Unavailable: the database does not answer.
+    """
+    if settings.database_url is None:
+        check_database_file_exists(settings)
+        return
+    database = Database(settings.database_url)
+    try:
+        if read_schema_version(database.engine) is None:
+            raise RegistryNotFound(
+                "The database of MODELYARD_DATABASE_URL is empty: there is no registry in it. Set the address of "
+                "another one, or create the registry with modelyard migrate."
+            )
+    finally:
+        database.close()
+
+
+def check_database_file_exists(settings: Settings) -> None:
+    """Check that the data folder has a database; does nothing if another database is set.
+
+    Raises:
+        RegistryNotFound: it has none.
+    """
+    if settings.database_url is None and not (settings.data_dir / DATABASE_FILE).is_file():
+        raise RegistryNotFound(
+            f'There is no registry in the folder "{settings.data_dir.absolute()}". Name its folder with --data-dir '
+            "FOLDER, or set MODELYARD_DATA_DIR; modelyard serve creates a new registry."
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from modelyard.server.console import exit_on_operator_errors, read_settings_or_exit
-from modelyard.server.resources import open_store, parse_bucket
+from modelyard.server.resources import check_registry_exists, open_store, parse_bucket
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, Capabilities
 from modelyard.server.storage.s3 import bucket_rules
@@ -148,11 +148,13 @@ def _open_store(settings: Settings) -> Iterator[BlobStore]:
 
     Raises:
         BucketAccessError: the bucket does not exist or denies access.
+        RegistryNotFound: the folder has no registry, and the probe creates none.
         FolderInUse: a server uses the folder.
         StoreUnavailable: the bucket does not respond.
     """
     bucket = parse_bucket(settings)
     if bucket is None:
+        check_registry_exists(settings)
         with open_store(settings) as (_, folder):
             yield folder
         return

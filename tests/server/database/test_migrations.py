@@ -12,9 +12,10 @@ from sqlalchemy import CheckConstraint, Engine, inspect
 import modelyard.server.app  # noqa: F401 - imports every slice, so that every table is known
 from modelyard.server.database import migrations
 from modelyard.server.database.base import Row
-from modelyard.server.database.migrations import SchemaTooNew, migrate, schema_state
+from modelyard.server.database.migrations import SchemaTooNew, migrate, read_schema_version, schema_state
 from modelyard.server.database.search import is_row_table
 from modelyard.server.database.session import Database
+from tests.server.database.first_release import upgrade_to
 
 pytestmark = pytest.mark.slow
 
@@ -98,3 +99,17 @@ def test_migrate_newer_schema_raises_and_changes_nothing(engine: Engine) -> None
     with pytest.raises(SchemaTooNew):
         migrate(engine)
     assert schema_state(engine) == "too new"
+
+
+def test_migrate_older_schema_logs_both_versions_and_the_end(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade_to(database, "0050")
+    with caplog.at_level("INFO", logger="modelyard.database"):
+        migrate(database.engine)
+        migrate(database.engine)
+    newest = read_schema_version(database.engine)
+    begun, done = [record.getMessage() for record in caplog.records if record.name == "modelyard.database"]
+    assert f"from 0050 to {newest}" in begun
+    assert "may take minutes" in begun
+    assert f"is now {newest}" in done

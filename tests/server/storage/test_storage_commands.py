@@ -92,7 +92,10 @@ def test_probe_command_json_prints_object(operator: Operator) -> None:
 
 
 def test_probe_command_folder_exits_0(tmp_path: Path) -> None:
-    said = Operator({"data_dir": str(tmp_path / "data")}).runs("probe")
+    settings = Settings(data_dir=tmp_path / "data")
+    with open_resources(settings):
+        pass
+    said = Operator({"data_dir": str(settings.data_dir)}).runs("probe")
     assert said.code == 0
     assert str(tmp_path) in said.out
 

@@ -38,7 +38,9 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as the base class does, followed by the extra fields; secrets are truncated."""
         extra = " ".join(f"{name}={value}" for name, value in vars(record).items() if name not in STANDARD_FIELDS)
-        return redact(f"{super().format(record)} {extra}".rstrip())
+        # Uvicorn calls the logger of all that it does ``uvicorn.error``; people look for an error then.
+        text = super().format(record).replace(" uvicorn.error: ", " uvicorn: ", 1)
+        return redact(f"{text} {extra}".rstrip())
 
 
 def redact(text: str) -> str:

@@ -1,5 +1,7 @@
 """The schema migrations; run by ``modelyard migrate`` and at start."""
 
+import logging
+import time
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from modelyard.server.database.engine import DatabaseUnfit, is_sqlite, open_migr
 from modelyard.server.database.failures import translate_failures
 
 HERE = Path(__file__).parent
+log = logging.getLogger("modelyard.database")
 
 
 class SchemaTooNew(Exception):
@@ -27,6 +30,8 @@ def _config() -> Config:
 
 def migrate(engine: Engine) -> None:
     """Upgrade the schema to the current version. Idempotent, and safe when several servers start at once.
+
+    Logs what it does, from which version to which, and when it is done.
 
     Raises:
         SchemaTooNew: the schema is newer than this program.
@@ -44,7 +49,26 @@ def migrate(engine: Engine) -> None:
                     "This database was written by a newer modelyard. Start that version, or restore a backup."
                 )
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _upgrade(config, _read_version(connection))
+
+
+def _upgrade(config: Config, before: str | None) -> None:
+    """Upgrade from this version to the newest, between two lines in the log; another server may have done it."""
+    newest, _ = _list_revisions()
+    if before == newest:
+        return
+    if before is None:
+        log.info("Creating the database's schema %s.", newest)
+    else:
+        log.info(
+            "Migrating the database's schema from %s to %s. With many models this may take minutes; the server listens "
+            "when it is done. If it is interrupted, the database stays as it was.",
+            before,
+            newest,
+        )
+    started = time.monotonic()
+    command.upgrade(config, "head")
+    log.info("The database's schema is now %s, after %.1f seconds.", newest, time.monotonic() - started)
 
 
 def _check_encoding(engine: Engine) -> None:
@@ -65,9 +89,23 @@ def schema_state(engine: Engine) -> str:
         return _read_state(connection)
 
 
+def read_schema_version(engine: Engine) -> str | None:
+    """Return the version of the schema, or None for a database without one.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    with translate_failures(), engine.connect() as connection:
+        return _read_version(connection)
+
+
+def _read_version(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def _read_state(connection: Connection) -> str:
     newest, known = _list_revisions()
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = _read_version(connection)
     if found == newest:
         return "current"
     return "behind" if found is None or found in known else "too new"

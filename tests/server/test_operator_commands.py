@@ -1,0 +1,50 @@
+"""The operator's commands where there is no registry: they say where they looked, and create nothing."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from typer.testing import CliRunner
+
+from modelyard.server.database.migrations import read_schema_version
+from modelyard.server.database.session import Database
+from modelyard.server.main import app
+from tests.postgres import RunningPostgres
+
+pytestmark = pytest.mark.slow
+
+COMMANDS = {
+    "collect-garbage --dry-run": ("collect-garbage", "--dry-run"),
+    "collect-garbage": ("collect-garbage",),
+    "reset-password": ("reset-password", "ada@studio.example"),
+    "restore-team": ("restore-team", str(uuid4())),
+}
+FOLDER_COMMANDS = COMMANDS | {"migrate": ("migrate",), "storage probe": ("storage", "probe")}
+
+
+@pytest.mark.parametrize("command", FOLDER_COMMANDS.values(), ids=FOLDER_COMMANDS)
+def test_command_without_a_registry_in_the_folder_creates_nothing_and_names_the_folder(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1, result.output
+    assert [*tmp_path.iterdir()] == []
+    assert f'no registry in the folder "{tmp_path / "modelyard-data"}"' in result.stderr
+    assert "--data-dir" in result.stderr
+    assert "MODELYARD_DATA_DIR" in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_command_on_an_empty_postgresql_database_creates_nothing(
+    command: tuple[str, ...], postgres_server: RunningPostgres, tmp_path: Path
+) -> None:
+    with postgres_server.database() as url:
+        environment = {"MODELYARD_DATABASE_URL": url, "MODELYARD_DATA_DIR": str(tmp_path / "data")}
+        result = CliRunner().invoke(app, command, env=environment)
+        assert result.exit_code == 1, result.output
+        assert "MODELYARD_DATABASE_URL is empty" in result.stderr
+        database = Database(url)
+        assert read_schema_version(database.engine) is None
+        database.close()
+    assert not (tmp_path / "data").exists()
