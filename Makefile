@@ -7,9 +7,6 @@ TORCH_VENV := .venv-torch
 CLIENTS_VENV := .venv-clients
 READY := $(VENV)/.ready
 NODE := $(RUN) -m tools.node
-PAGE := src/modelyard/server/page/built/index.html
-PAGE_SOURCES := $(shell find web extension -type d \( -name node_modules -o -path web/results -o -path web/tests -o -path web/bench \
-	-o -path web/screenshots -o -path web/comfyui -o -name __pycache__ \) -prune -o -type f ! -name schema.d.ts -print)
 BENCH_READY := .venv-bench/.ready
 TORCH_READY := $(TORCH_VENV)/.ready
 DOCS_READY := .venv-docs/.ready
@@ -44,7 +41,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-all test test-check test-stores test-extended test-random test-large flaky fix lint types imports budgets journeys journeys-extended page browser browser-extended screenshots kills hf-clients manager-models older-release torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-neighbours bench-page lock clean
+.PHONY: help setup check check-all test test-check test-stores test-extended test-random test-large flaky fix lint types imports budgets journeys journeys-extended page page-built browser browser-extended screenshots kills hf-clients manager-models older-release torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-neighbours bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -130,20 +127,20 @@ journeys: $(READY)  ## the main job with real processes, some of them killed: pu
 journeys-extended: $(READY) $(CLIENTS_READY)  ## the other tests of the whole product: outages, floods, kills at every step
 	$(RUN) -m pytest tests/journeys -n 2 --dist loadfile -m "not core" $(PYTEST)
 
-page: $(READY) $(PAGE)  ## the web page, checked and built into the package
-
-$(PAGE): $(PAGE_SOURCES) docs/reference/openapi.json | $(READY)
+page: $(READY) page-built  ## the web page, checked and built into the package
 	$(NODE) npm run check
-	$(NODE) npm run build
-	@touch $@
 
-browser: $(READY) $(PAGE)  ## each view and each main flow of the page in a real browser, against real servers
+# Does nothing if the page was built from the same sources.
+page-built: $(READY)
+	@$(RUN) -m tools.page
+
+browser: $(READY) page-built  ## each view and each main flow of the page in a real browser, against real servers
 	$(NODE) npx playwright test --grep @core $(PLAYWRIGHT)
 
-browser-extended: $(READY) $(PAGE)  ## the other tests of the page
+browser-extended: $(READY) page-built  ## the other tests of the page
 	$(NODE) npx playwright test --grep-invert @core $(PLAYWRIGHT)
 
-screenshots: $(READY) $(PAGE)  ## the pictures in docs/images, taken anew
+screenshots: $(READY) page-built  ## the pictures in docs/images, taken anew
 	$(NODE) npx playwright test --config screenshots.config.ts
 
 kills: $(READY)  ## agents killed KILLS times (200) on each set-up, the server while it promotes versions, and syncs of folders
@@ -183,18 +180,18 @@ extension: $(READY)  ## the ComfyUI extension as a zip in dist/; for Comfy's reg
 extension-test: $(READY) $(COMFYUI_READY)  ## the extension in a real ComfyUI with two of its pages: MODELYARD_COMFYUI_ARCHIVE=comfyui.tar.xz
 	MODELYARD_COMFYUI_VENV=$(abspath $(COMFYUI_VENV)) $(NODE) npx playwright test --config comfyui $(PLAYWRIGHT)
 
-packaging: $(READY) $(PAGE) $(DIST_READY) $(INSTALLERS_READY)  ## install the packages of `make dist` on Python 3.11 and 3.13, as users do
+packaging: $(READY) page-built $(DIST_READY) $(INSTALLERS_READY)  ## install the packages of `make dist` on Python 3.11 and 3.13, as users do
 	$(RUN) -m pytest tests/packaging -m "not container" $(PYTEST)
 
 # Not part of `make check`: as root, with Debian's mmdebstrap and buildah.
-container: $(READY) $(PAGE) $(DIST_READY)  ## the container image: build it on a minimal Debian, run it read-only, upgrade 0.3.0
+container: $(READY) page-built $(DIST_READY)  ## the container image: build it on a minimal Debian, run it read-only, upgrade 0.3.0
 	@test "$$(id -u)" = 0 || { echo "Run make container as root: buildah builds without namespaces for root only." >&2; exit 1; }
 	$(RUN) -m pytest tests/packaging -m container $(PYTEST)
 
-demo: $(READY) $(PAGE)  ## the whole story on real bytes: serve, push, list, pull; leaves the registry running
-	$(RUN) -m tools.demo
+demo: $(READY) page-built  ## the whole story on real bytes: serve, push, list, pull; leaves the registry running
+	@$(RUN) -m tools.demo
 
-run: $(READY) $(PAGE)  ## a registry with SQLite and a folder, in ./.data
+run: $(READY) page-built  ## a registry with SQLite and a folder, in ./.data
 	$(VENV)/bin/modelyard serve --data-dir .data
 
 # With RESULTS=FILE, the benches add their goals to a file, from which bench-chart draws all of them.
@@ -222,7 +219,7 @@ bench-compare: $(READY)  ## medians of requests against those of an older commit
 bench-neighbours: $(READY)  ## latencies of a team while another sends floods; in turn with another commit: COMMIT=7b96001
 	$(RUN) -m bench.neighbours $(if $(COMMIT),--commit $(COMMIT)) $(if $(ONLY),--only $(ONLY)) $(if $(TEAMS),--teams $(TEAMS))
 
-bench-page: $(READY) $(PAGE)  ## the page at BENCH_MODELS (100,000) models: paints, pictures, scrolling, reactions; a push of 2 GiB
+bench-page: $(READY) page-built  ## the page at BENCH_MODELS (100,000) models: paints, pictures, scrolling, reactions; a push of 2 GiB
 	$(NODE) npx playwright test --config bench
 
 # An environment of its own from the lock of its name: .venv-docs from requirements/docs.txt.

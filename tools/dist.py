@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from modelyard import __version__
 from tools.node import WEB, install_packages, prepare_environment
+from tools.page import BUILT
 from tools.repository import ROOT
 
 DIST_PYTHON = ROOT / ".venv-dist" / "bin" / "python"
@@ -65,7 +67,8 @@ def read_commit_time() -> str:
 
 
 def build_packages(folder: Path) -> None:
-    """Build sdist and wheel; both contain the page, which is built first."""
+    """Build sdist and wheel; both contain the page, which is built first, in any case."""
+    shutil.rmtree(BUILT, ignore_errors=True)
     environment = os.environ | {"SOURCE_DATE_EPOCH": read_commit_time()}
     # The wheel first: it builds the page, which the sdist then takes along.
     for target in ("wheel", "sdist"):

@@ -62,8 +62,17 @@ def install_packages(environment: dict[str, str]) -> None:
     lock, installed_lock = WEB / "package-lock.json", WEB / "node_modules" / ".installed"
     if installed_lock.exists() and installed_lock.read_bytes() == lock.read_bytes():
         return
-    subprocess.run(["npm", "ci", "--no-fund", "--no-audit", "--loglevel=error"], cwd=WEB, env=environment, check=True)
+    print("Installing the packages that build the web page …", flush=True)
+    run_quietly(["npm", "ci", "--no-fund", "--no-audit", "--loglevel=error"], environment)
     shutil.copyfile(lock, installed_lock)
+
+
+def run_quietly(command: list[str], environment: dict[str, str]) -> None:
+    """Run a command in web/ without its output; if it fails, print that and exit with its code."""
+    done = subprocess.run(command, cwd=WEB, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        print(f"\n{done.stdout}{done.stderr}{' '.join(command)} failed.", file=sys.stderr, flush=True)
+        sys.exit(done.returncode)
 
 
 if __name__ == "__main__":

