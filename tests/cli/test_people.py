@@ -127,8 +127,6 @@ def _key_of_new_admin(signed_in: Command, process: Command, email: str, monkeypa
             invited.delenv(name)
         typed = "another long sentence\n"
         assert process("invite", "accept", token, *names, typed=typed).code == 0
-        signed = process("login", os.environ["MODELYARD_URL"], email, "--password-stdin", typed=typed)
-        assert signed.code == 0, signed.err
         created = signed_in("key", "create", "of ann", "-q")
         assert signed_in("logout").code == 0
     return created.out.strip()
@@ -165,6 +163,7 @@ def test_invited_person_accepts_once_gets_role_and_is_removed(
         options = ("--first-name", "Joe", "--last-name", "Doe", "--password-stdin")
         joined = process("invite", "accept", token, *options, typed="another long sentence\n")
         assert joined.code == 0, joined.err
+        assert process("logout").code == 0
         again = process("invite", "accept", token, *options, typed="another long sentence\n")
         assert again.code == 4
     assert signed_in("member", "role", email, "admin").code == 0
@@ -172,6 +171,46 @@ def test_invited_person_accepts_once_gets_role_and_is_removed(
     assert signed_in("member", "rm", email).code == 0
     assert email not in signed_in("member", "ls").out
     assert "invitation.created" in signed_in("audit").out
+
+
+def test_invite_accept_names_team_and_registry_before_it_asks_and_signs_in(
+    signed_in: Command, process: Command, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    email = f"joe{time.monotonic_ns()}@studio.example"
+    team = json.loads(signed_in("team", "rename", "Studio Süd", "--json").out)["display_name"]
+    token = signed_in("invite", "create", email, "--role", "viewer", "-q").out.strip()
+    for name in ("MODELYARD_TOKEN", "MODELYARD_TEAM"):
+        monkeypatch.delenv(name)
+    joined = process("invite", "accept", token, "--password-stdin", typed="Joe\nDoe\nanother long sentence\n")
+    assert joined.code == 0, joined.err
+    before, _, _ = joined.err.partition("First name")
+    assert all(text in before for text in (f"'{team}'", server.url, email, "viewer"))
+    me = json.loads(process("whoami", "--json").out)
+    assert (me["email_address"], me["url"]) == (email, server.url)
+    assert f"{team}  viewer" in process("whoami").out
+
+
+def test_invite_accept_with_an_account_asks_for_its_password_and_signs_in(
+    signed_in: Command, process: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    email = f"joe{time.monotonic_ns()}@studio.example"
+    secret = "another long sentence\n"
+    names = ("--first-name", "Joe", "--last-name", "Doe", "--password-stdin")
+    first = signed_in("invite", "create", email, "-q").out.strip()
+    with monkeypatch.context() as invited:
+        for name in ("MODELYARD_TOKEN", "MODELYARD_TEAM"):
+            invited.delenv(name)
+        assert process("invite", "accept", first, *names, typed=secret).code == 0
+        assert process("logout").code == 0
+    assert signed_in("member", "rm", email).code == 0
+    again = signed_in("invite", "create", email, "--role", "viewer", "-q").out.strip()
+    for name in ("MODELYARD_TOKEN", "MODELYARD_TEAM"):
+        monkeypatch.delenv(name)
+    wrong = process("invite", "accept", again, "--password-stdin", typed="a wrong sentence\n")
+    assert wrong.code == 3
+    joined = process("invite", "accept", again, "--password-stdin", typed=secret)
+    assert joined.code == 0, joined.err
+    assert "  viewer  " in process("whoami").out
 
 
 def test_invite_rm_removes_invitation_from_list(signed_in: Command) -> None:

@@ -11,10 +11,13 @@ from modelyard.cli.terminal.formatting import format_fields
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.api.registry import RegistryApi
     from modelyard.client.profile import Profile
     from modelyard.wire.accounts import Me, OwnTeam, Tokens
+    from modelyard.wire.teams import Acceptance
 
 PasswordFromInput = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
@@ -83,16 +86,46 @@ def _log_in_by_password(
 
     E-mail address and team default to those of the profile ``last``; what is missing is prompted for.
     """
-    from modelyard.client.api.auth import build_session_profile
-    from modelyard.client.api.urls import is_unencrypted_remote
-    from modelyard.client.profile import Profile
-
     name = email or (last.email_address if last else None) or typer.prompt("E-mail", err=True)
+    note_if_unencrypted(terminal, address)
+    secret = read_password(password_stdin)
+    profile = save_session(terminal, address, name, secret, lambda me: _select_team(me, terminal.settings.team, last))
+    lines = [f"Signed in to {profile.url} as {profile.email_address}."]
+    if profile.team_name is None:
+        terminal.output.note("No team is selected. To select one: modelyard team switch NAME")
+    else:
+        lines.append(f"Team: {profile.team_name}")
+    document = {"url": profile.url, "email_address": profile.email_address, "team_id": profile.team_id}
+    terminal.output.answer(document=document, lines=lines)
+
+
+def note_if_unencrypted(terminal: Terminal, address: str) -> None:
+    """Say so if others on the network can read the password that will be sent to this address."""
+    from modelyard.client.api.urls import is_unencrypted_remote
+
     if is_unencrypted_remote(address):
         terminal.output.note(f"{address} is not encrypted (http): others on the network can read password and files.")
-    secret = read_password(password_stdin)
-    tokens, me = terminal.call_anonymously(address, lambda registry: _request_session(registry, name, secret))
-    team = _select_team(me, terminal.settings.team, last)
+
+
+def save_session(
+    terminal: Terminal,
+    address: str,
+    email: str,
+    secret: str,
+    select_team: Callable[[Me], OwnTeam | None],
+    invitation: Acceptance | None = None,
+) -> Profile:
+    """Sign in with a password; store the session with the selected team as the current profile, and return it.
+
+    The ``invitation`` is accepted in between.
+    """
+    from modelyard.client.api.auth import build_session_profile
+    from modelyard.client.profile import Profile
+
+    tokens, me = terminal.call_anonymously(
+        address, lambda registry: _request_session(registry, email, secret, invitation)
+    )
+    team = select_team(me)
     profile = build_session_profile(
         Profile(
             url=address,
@@ -104,22 +137,23 @@ def _log_in_by_password(
         tokens,
     )
     terminal.profiles.save(profile)
-    lines = [f"Signed in to {profile.url} as {profile.email_address}."]
-    if profile.team_name is None:
-        terminal.output.note("No team is selected. To select one: modelyard team switch NAME")
-    else:
-        lines.append(f"Team: {profile.team_name}")
-    document = {"url": profile.url, "email_address": profile.email_address, "team_id": profile.team_id}
-    terminal.output.answer(document=document, lines=lines)
+    return profile
 
 
-async def _request_session(registry: RegistryApi, email: str, secret: str) -> tuple[Tokens, Me]:
-    """Sign in with an anonymous client, and return the session's tokens and the user; stores nothing."""
+async def _request_session(
+    registry: RegistryApi, email: str, secret: str, invitation: Acceptance | None
+) -> tuple[Tokens, Me]:
+    """Sign in with an anonymous client, accept the invitation if there is one, and return tokens and user.
+
+    Stores nothing on this machine.
+    """
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.accounts import Login
 
     tokens = await registry.log_in(Login(email_address=email, user_password=secret))
     async with RegistryApi(registry.url, tokens.access_token) as signed_in:
+        if invitation is not None:
+            await signed_in.accept_invitation(invitation)
         return tokens, await signed_in.me()
 
 

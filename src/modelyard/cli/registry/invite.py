@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelyard.cli.commands import CLIENT_COMMANDS
-from modelyard.cli.registry.accounts import PasswordFromInput, read_password
+from modelyard.cli.registry.accounts import PasswordFromInput, note_if_unencrypted, read_password, save_session
 from modelyard.cli.registry.listing import ListFormat, find_and_change, print_details, print_list
 from modelyard.cli.registry.team import find_saved_profile
 from modelyard.cli.terminal.formatting import format_time
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
+    from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.api.registry import RegistryApi
+    from modelyard.wire.accounts import Me, OwnTeam
     from modelyard.wire.teams import Invitation
 
 invite = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["invite"].help)
@@ -124,27 +127,74 @@ def accept_invitation(
     last_name: Annotated[str | None, typer.Option(help="For a new account; prompted for if left out.")] = None,
     password_stdin: PasswordFromInput = False,
 ) -> None:
-    """Join a team: with your account if you are signed in to that registry, else with a new one.
+    """Join a team: with the account that you are signed in with, or else with the one of the invited address.
+
+    It names the team and the registry. If the address has no account yet, it asks for your name and a new password;
+    else for its password. Then you are signed in.
 
     Example: modelyard --url http://models.example:8400 invite accept in-7Yq…
     """
     from modelyard.client.session import get_selected_url
-    from modelyard.wire.teams import Acceptance
 
     terminal = terminal_of(context)
     saved = find_saved_profile(terminal)
     if saved is not None and saved.refresh_token is not None:
-        terminal.call_registry(lambda registry: registry.accept_invitation(Acceptance(invitation_token=token)))
-        terminal.output.done("You have joined the team. To switch to it: modelyard team switch NAME")
+        _accept_signed_in(terminal, token)
         return
     url = get_selected_url(terminal.settings)
     if url is None:
         raise typer.BadParameter("No registry is given. Add its address: modelyard --url URL invite accept TOKEN")
-    acceptance = Acceptance(
-        invitation_token=token,
-        first_name=first_name or typer.prompt("First name", err=True),
-        last_name=last_name or typer.prompt("Last name", err=True),
-        user_password=read_password(password_stdin, "A new password", twice=True),
+    _accept_signed_out(terminal, url, token, (first_name, last_name), password_stdin)
+
+
+def _accept_signed_in(terminal: Terminal, token: str) -> None:
+    """Accept as the signed-in user, and say which team it is; an invitation that they have accepted is no error."""
+    from modelyard.wire.problems import InvitationNotFound
+    from modelyard.wire.teams import Acceptance, InvitationPreview, InvitationToken
+
+    async def accept(registry: RegistryApi) -> InvitationPreview | None:
+        """Return what the invitation is for, or None if it was used before, and accept it."""
+        try:
+            preview = await registry.preview_invitation(InvitationToken(invitation_token=token))
+        except InvitationNotFound:
+            preview = None
+        await registry.accept_invitation(Acceptance(invitation_token=token))
+        return preview
+
+    joined = terminal.call_registry(accept)
+    name = "NAME" if joined is None else shlex.quote(joined.team_name)
+    team = "the team" if joined is None else f"the team '{joined.team_name}' as {joined.invitation_role}"
+    terminal.output.done(f"You have joined {team}. To switch to it: modelyard team switch {name}")
+
+
+def _accept_signed_out(
+    terminal: Terminal, url: str, token: str, names: tuple[str | None, str | None], password_stdin: bool
+) -> None:
+    """Say what the invitation is for, accept it with the account of its address or a new one, and sign in."""
+    from modelyard.wire.teams import Acceptance, InvitationToken
+
+    invitation = InvitationToken(invitation_token=token)
+    preview = terminal.call_anonymously(url, lambda registry: registry.preview_invitation(invitation))
+    terminal.output.note(
+        f"Invitation to the team '{preview.team_name}' as {preview.invitation_role}, for {preview.email_address}, at "
+        f"the registry {url}"
     )
-    terminal.call_anonymously(url, lambda registry: registry.accept_invitation(acceptance))
-    terminal.output.done(f"Your account is created. To sign in: modelyard login {url} EMAIL")
+    note_if_unencrypted(terminal, url)
+
+    def find_team(me: Me) -> OwnTeam | None:
+        return next((team for team in me.team_list if team.id == preview.team_id), None)
+
+    acceptance = Acceptance(invitation_token=token)
+    if preview.has_account:
+        secret = read_password(password_stdin, f"Password of {preview.email_address}")
+        save_session(terminal, url, preview.email_address, secret, find_team, acceptance)
+    else:
+        first, last = (
+            name or typer.prompt(question, err=True)
+            for name, question in zip(names, ("First name", "Last name"), strict=True)
+        )
+        secret = read_password(password_stdin, "A new password", twice=True)
+        new = Acceptance(invitation_token=token, first_name=first, last_name=last, user_password=secret)
+        terminal.call_anonymously(url, lambda registry: registry.accept_invitation(new))
+        save_session(terminal, url, preview.email_address, secret, find_team)
+    terminal.output.done(f"You have joined the team '{preview.team_name}', and are signed in.", url=url)
