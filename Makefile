@@ -130,8 +130,7 @@ journeys-extended: $(READY) $(CLIENTS_READY)  ## the other tests of the whole pr
 page: $(READY) page-built  ## the web page, checked and built into the package
 	$(NODE) npm run check
 
-# Does nothing if the page was built from the same sources.
-page-built: $(READY)
+page-built: $(READY)  ## the web page, built into the package unless it is built from the same sources already
 	@$(RUN) -m tools.page
 
 browser: $(READY) page-built  ## each view and each main flow of the page in a real browser, against real servers

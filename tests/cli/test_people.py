@@ -220,6 +220,24 @@ def test_invite_rm_removes_invitation_from_list(signed_in: Command) -> None:
     assert "eve" not in signed_in("invite", "ls").out
 
 
+def test_invite_create_at_loopback_address_warns_that_others_cannot_use_the_link(signed_in: Command) -> None:
+    invited = signed_in("invite", "create", "eve@studio.example")
+    assert "http://127.0.0.1:" in invited.err
+    assert "MODELYARD_PUBLIC_URL" in invited.err
+    assert "MODELYARD_PUBLIC_URL" not in invited.out
+
+
+def test_quota_below_what_is_stored_warns_with_a_quota_that_suffices(signed_in: Command, ink: Path) -> None:
+    assert signed_in("push", ink).code == 0
+    ran = signed_in("team", "settings", "--quota", "1")
+    assert ran.code == 0
+    assert "more than its quota" in ran.err
+    command = ran.err.splitlines()[-1].split()
+    assert command[:2] == ["modelyard", "team"]
+    assert "quota" not in signed_in(*command[1:]).err
+    assert "quota" not in signed_in("team", "show").err
+
+
 def test_team_rename_and_settings_change_what_is_shown(signed_in: Command) -> None:
     assert signed_in("team", "rename", "Studio North").code == 0
     ran = signed_in("team", "settings", "--quota", "2TB", "--pickle-policy", "scan", "--json")

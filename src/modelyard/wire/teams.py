@@ -194,6 +194,12 @@ class CreatedInvitation(Schema):
     invitation_token: str = Field(
         description="Give this, or a link with it, to the invited person.", examples=["in-7Yq…"]
     )
+    public_url: str | None = Field(
+        default=None,
+        description="The address of the registry for such a link, `MODELYARD_PUBLIC_URL`; null if it is not set. Then "
+        "the address of this request is the best guess, which others cannot reach if it is a loopback address.",
+        examples=["https://models.example"],
+    )
 
 
 class Inviter(Schema):

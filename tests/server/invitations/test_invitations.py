@@ -35,7 +35,8 @@ def test_accept_invitation_creates_account_and_membership(registry: Harness) -> 
     email = _new_address()
     made = _invite(registry.owner, email, "admin")
     assert made.status_code == 201
-    assert set(made.json()) == {"id", "invitation_token"}
+    assert set(made.json()) == {"id", "invitation_token", "public_url"}
+    assert made.json()["public_url"] == registry.resources.settings.public_url == "http://registry.test"
     assert _accept(registry.anonymous, made.json()["invitation_token"]).json() == {"is_success": True}
     someone = registry.sign_in(email, registry.team_id)
     assert someone.get("/users/me").json()["team_list"][0]["member_role"] == "admin"

@@ -43,12 +43,14 @@ def create_invitation(
     role: Annotated[str, typer.Option(help="admin, member or viewer.")] = "member",
 ) -> None:
     """Invite a person, and print a link and a command to send to them. Either works once, for 7 days."""
+    from modelyard.client.api.urls import is_loopback
     from modelyard.wire.teams import CreatedInvitation, NewInvitation
 
     async def create(registry: RegistryApi) -> tuple[str, CreatedInvitation]:
-        """Create the invitation, and return the registry's address and the invitation with its token."""
+        """Create the invitation, and return its address for others and the invitation with its token."""
         new = NewInvitation.model_validate({"email_address": email, "invitation_role": role})
-        return registry.url, await registry.create_invitation(new)
+        created = await registry.create_invitation(new)
+        return created.public_url or registry.url, created
 
     terminal = terminal_of(context)
     url, created = terminal.call_registry(create)
@@ -58,6 +60,12 @@ def create_invitation(
         f"  modelyard --url {url} invite accept {created.invitation_token}",
     ]
     terminal.output.answer(document=created, lines=lines, quiet=[created.invitation_token])
+    if is_loopback(url):
+        terminal.output.warn(
+            f"On other computers, neither works: {url} is this computer's address for itself. Put an address that they "
+            "reach in its place. The operator of the registry makes it the address of all links with "
+            "MODELYARD_PUBLIC_URL, and has it listen there with --host."
+        )
 
 
 @invite.command("ls")

@@ -46,9 +46,13 @@ def build_path(*segments: str | int | UUID) -> str:
 
 def is_unencrypted_remote(url: str) -> bool:
     """Return whether a valid address is plain http to another computer, so that others on the network can read."""
-    parts = parse_address(url)
-    host = parts.hostname or ""
-    return parts.scheme == "http" and host not in {"localhost", "::1"} and not host.startswith("127.")
+    return parse_address(url).scheme == "http" and not is_loopback(url)
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether a valid address is reached from this computer only."""
+    host = parse_address(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def check_download_url(url: str, registry: str) -> str:

@@ -38,8 +38,12 @@ from modelyard.wire.teams import (
 INVITATION_LIFETIME = timedelta(days=7)
 
 
-def create_invitation(session: Session, team: TeamContext, new: NewInvitation) -> CreatedInvitation:
+def create_invitation(
+    session: Session, team: TeamContext, new: NewInvitation, public_url: str | None
+) -> CreatedInvitation:
     """Create an invitation. Only this response contains its token, which the caller has to pass on.
+
+    It has the ``public_url`` too, for the link.
 
     Raises:
         AlreadyMember: the address belongs to a member.
@@ -73,7 +77,7 @@ def create_invitation(session: Session, team: TeamContext, new: NewInvitation) -
         raise problems.AlreadyInvited("An open invitation for this address exists. Withdraw it first.") from None
     facts = {"email_address": new.email_address, "role": str(new.invitation_role)}
     record(session, team.actor, team_row.id, "invitation.created", invitation.id, **facts)
-    return CreatedInvitation(id=invitation.id, invitation_token=token.raw)
+    return CreatedInvitation(id=invitation.id, invitation_token=token.raw, public_url=public_url)
 
 
 def _end_invalid_invitations(session: Session, team_id: UUID, key: str) -> None:

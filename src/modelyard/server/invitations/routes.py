@@ -5,7 +5,7 @@ from typing import Annotated
 from modelyard.server.database.session import Db
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
-from modelyard.server.http.params import PathId, parse_uuid
+from modelyard.server.http.params import CurrentSettings, PathId, parse_uuid
 from modelyard.server.http.problems import answers
 from modelyard.server.identity.authentication import OptionalCaller
 from modelyard.server.identity.state import IdentityState
@@ -39,11 +39,14 @@ router = ApiRouter("invitations", prefix="/invitations")
     ),
 )
 def create_invitation(
-    new: NewInvitation, team: Annotated[TeamContext, require_permission(Operation.INVITE)], database: Db
+    new: NewInvitation,
+    team: Annotated[TeamContext, require_permission(Operation.INVITE)],
+    database: Db,
+    settings: CurrentSettings,
 ) -> CreatedInvitation:
     """Invite a user. The registry sends no mail: pass the returned token on."""
     with database.writing(team.team_id) as session:
-        return operations.create_invitation(session, team, new)
+        return operations.create_invitation(session, team, new, settings.public_url)
 
 
 @router.get("", operation_id="list_invitations", responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))
