@@ -169,6 +169,8 @@ test('an invitation shows a link and a command, and is listed until it is withdr
   await expect(dialog.getByRole('group', { name: 'Command' })).toContainText(
     `modelyard --url ${registry.url} invite accept in-`,
   )
+  // The registry of the tests listens on a loopback address, and has no other.
+  await expect(dialog.getByRole('status')).toContainText('MODELYARD_PUBLIC_URL')
   // It says so for a moment only, so each frame is looked at.
   const copied = page.waitForFunction(() => document.querySelector('[role=dialog] [aria-label="Copied"]') !== null)
   await link.getByRole('button', { name: 'Copy Link' }).click()

@@ -1,6 +1,6 @@
 // Invites a person by e-mail address and role; the link is shown only once.
 
-import { Button, Group, Modal, Radio, Stack, Text, TextInput } from '@mantine/core'
+import { Alert, Button, Group, Modal, Radio, Stack, Text, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { api, unwrap } from '@/api/client'
@@ -10,6 +10,7 @@ import { formatCount } from '@/components/format'
 import { notifyError } from '@/components/notify'
 import { type AssignableRole, INVITATIONS, ROLE_OPTIONS } from '@/features/team/members'
 import { INVITATION_DAYS } from '@/generated/durations'
+import type { components } from '@/generated/schema'
 
 interface InvitationRequest {
   email_address: string
@@ -38,7 +39,7 @@ export function Invite({ isOpen, onClose }: { isOpen: boolean; onClose: () => vo
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
       {invite.data && invite.variables ? (
-        <InvitationLink token={invite.data.invitation_token} asked={invite.variables} onClose={close} />
+        <InvitationLink created={invite.data} asked={invite.variables} onClose={close} />
       ) : (
         <Form refusal={refusal} isBusy={invite.isPending} onAsk={invite.mutate} />
       )}
@@ -100,14 +101,27 @@ function Form({ refusal, isBusy, onAsk }: FormProps) {
   )
 }
 
-function InvitationLink({ token, asked, onClose }: { token: string; asked: InvitationRequest; onClose: () => void }) {
-  const origin = window.location.origin
+interface InvitationLinkProps {
+  created: components['schemas']['CreatedInvitation']
+  asked: InvitationRequest
+  onClose: () => void
+}
+
+function InvitationLink({ created, asked, onClose }: InvitationLinkProps) {
+  const token = created.invitation_token
+  const origin = created.public_url ?? window.location.origin
   return (
     <Stack>
       <Text>
         Send the link or the command to <bdi>{asked.email_address}</bdi>. It is shown only now, works once, and expires
         in {formatCount(INVITATION_DAYS, 'day')}.
       </Text>
+      {isLoopback(origin) && (
+        <Alert color="orange" role="status">
+          On other computers, neither works: {origin} is this computer's address for itself. Put an address that they
+          reach in its place. The operator of the registry makes it the address of all links with MODELYARD_PUBLIC_URL.
+        </Alert>
+      )}
       {/* After the #, since no browser sends that part and no server logs it. */}
       <CopyField label="Link" text={`${origin}/join#${token}`} />
       <CopyField label="Command" text={`modelyard --url ${origin} invite accept ${token}`} />
@@ -116,4 +130,9 @@ function InvitationLink({ token, asked, onClose }: { token: string; asked: Invit
       </Group>
     </Stack>
   )
+}
+
+/** Returns whether an address is reached from this computer only. */
+function isLoopback(origin: string): boolean {
+  return /^https?:\/\/(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(origin)
 }

@@ -83,6 +83,12 @@ export function Storage({ team }: { team: Team }) {
       {share !== undefined && (
         <Progress value={share} color={share > 90 ? 'red' : 'yard'} aria-label="Share of the quota in use" />
       )}
+      {team.quota_bytes !== null && team.stored_bytes > team.quota_bytes && (
+        <Text size="sm" c="red" role="status">
+          {formatBytes(team.stored_bytes - team.quota_bytes)} more than the quota: new content is refused until models
+          leave the trash or the quota is raised. Nothing is removed, and machines keep their models.
+        </Text>
+      )}
       <Text size="sm" c="dimmed">
         The same file under several names counts once. The team was created on {formatDay(team.created_at)}.
       </Text>
