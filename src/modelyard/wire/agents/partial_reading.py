@@ -25,7 +25,7 @@ UNREADABLE_REASON = (
     "upgrade the registry."
 )
 UNREADABLE_PROBLEM = "The machine reports a problem that the registry cannot read: see the agent's log."
-_SHORT_TEXTS = frozenset({"agent_version", "comfyui_version", "platform_arch"})
+_SHORT_TEXTS = frozenset({"agent_version", "agent_build", "comfyui_version", "platform_arch"})
 _SENTENCES = frozenset({"sync_detail", "waiting_for", "problem"})
 # Fields that only describe the machine. The others decide what is stored of its models.
 _DESCRIPTIONS = (

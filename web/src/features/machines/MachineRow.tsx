@@ -77,7 +77,8 @@ export function describeReady(agent: Agent): string {
 
 export function formatVersions(agent: Agent): string {
   const comfyui = agent.comfyui_version && `ComfyUI ${agent.comfyui_version}`
-  return [agent.agent_version && `modelyard ${agent.agent_version}`, comfyui, agent.platform_arch]
+  const build = agent.agent_build ? ` (${agent.agent_build})` : ''
+  return [agent.agent_version && `modelyard ${agent.agent_version}${build}`, comfyui, agent.platform_arch]
     .filter(Boolean)
     .join(' · ')
 }

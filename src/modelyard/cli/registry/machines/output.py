@@ -84,9 +84,15 @@ def build_fields(agent: Agent) -> list[tuple[str, str]]:
         ("counts use", "no" if agent.use_counted_since is None else f"since {format_time(agent.use_counted_since)}"),
         ("heartbeat", f"{format_age(agent.last_heartbeat)}, first {format_time(agent.connected_at)}"),
         ("key", f"{agent.key_prefix}… ({agent.key_name})" if agent.key_prefix else ""),
-        ("version", f"{agent.agent_version} on {agent.platform_arch}"),
+        ("version", _format_version(agent)),
         ("comfyui", agent.comfyui_version or ""),
     ]
+
+
+def _format_version(agent: Agent) -> str:
+    """Format the version of modelyard on a machine, its build if it is known, and the platform."""
+    build = f" (build {agent.agent_build})" if agent.agent_build else ""
+    return f"{agent.agent_version}{build} on {agent.platform_arch}"
 
 
 def _format_ignored_labels(agent: Agent) -> str:

@@ -42,6 +42,7 @@ class AgentRow(Row):
     pin_set: Mapped[str] = mapped_column(default="", server_default=text("''"))
     agent_status: Mapped[str]
     agent_version: Mapped[str]
+    agent_build: Mapped[str | None]
     comfyui_version: Mapped[str | None]
     platform_arch: Mapped[str]
     sync_phase: Mapped[str]

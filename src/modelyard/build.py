@@ -1,0 +1,46 @@
+"""Which build of the version this is: builds between two releases have the same version."""
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+# Written into wheel and sdist by tools/wheel.py; a checkout has none.
+BUILD_FILE = "BUILD"
+_GIT_SECONDS = 5
+
+
+@cache
+def get_build_id() -> str | None:
+    """Return the commit that this package was built from, shortened, with ``-dirty`` after local changes.
+
+    In a checkout, git is asked once; without an answer the text is ``checkout``. None if the package was built without
+    git, for example from an archive of the source.
+    """
+    recorded = Path(__file__).with_name(BUILD_FILE)
+    if recorded.is_file():
+        return recorded.read_text(encoding="ascii").strip()[:100] or None
+    root = Path(__file__).parents[2]
+    return (read_commit(root) or "checkout") if _is_checkout(root) else None
+
+
+def _is_checkout(folder: Path) -> bool:
+    """Return whether the folder itself is a checkout, and not one in a checkout of something else."""
+    return (folder / ".git").exists()
+
+
+def read_commit(root: Path) -> str | None:
+    """Return the id of a checkout's commit, see ``get_build_id``; None without a checkout, or if git refuses."""
+    if not _is_checkout(root):
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def format_version(version: str) -> str:
+    """Return the version, and beside it the build if it is known, such as ``0.3.0 (build 1f2e3d4c5b6a)``."""
+    build = get_build_id()
+    return version if build is None else f"{version} (build {build})"
