@@ -3,11 +3,12 @@ from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 
 from modelyard.cli.terminal.formatting import count_columns
 from modelyard.cli.terminal.output import Output
 from modelyard.cli.terminal.progress import Lines, NoProgress, Stage, format_progress_line, show_progress
-from modelyard.cli.terminal.progress_bars import format_bar_row
+from modelyard.cli.terminal.progress_bars import choose_rows, format_bar_row
 from modelyard.cli.terminal.totals import Totals
 from modelyard.cli.transfers.summary import format_summary
 from modelyard.client.transfers.push import AwaitingVerification
@@ -101,6 +102,24 @@ def test_bar_row_is_as_wide_as_the_terminal(name: str, width: int) -> None:
     assert row.plain.rstrip().endswith("25 %   110 MB/s     52 s")
 
 
+def test_total_row_of_80_columns_has_bytes_rate_and_time_left() -> None:
+    row = format_bar_row(("total", "38/40"), (500_000_000, 2_000_000_000), (110_000_000.0, 52.0), 79)
+    assert row.plain.startswith("total 38/40  ")
+    assert row.plain.endswith("500 MB of    2 GB   25 %   110 MB/s     52 s")
+    assert count_columns(row.plain) == 79
+
+
+def test_choose_rows_more_than_the_screen_keeps_total_and_files_in_work() -> None:
+    progress = Progress(disable=True)
+    for _number in range(30):
+        progress.add_task("", total=10, completed=3)
+    for task in progress.tasks[1:27]:
+        progress.update(task.id, completed=10)
+    assert [task.id for task in choose_rows(progress.tasks, 7)] == [0, 1, 27, 28, 29]
+    assert len(choose_rows(progress.tasks, 50)) == 11
+    assert [task.id for task in choose_rows(progress.tasks, 2)] == [0]
+
+
 def test_bar_row_of_unknown_size_has_no_numbers() -> None:
     assert format_bar_row(("waiting", "ink"), (0, 1), (None, None), 60).plain.rstrip() == "waiting ink"
 
@@ -123,5 +142,5 @@ def test_summary_counts_outcomes_of_several_files() -> None:
     assert format_summary(outcomes, 6_800_000_000, 62.0) == (
         "3 files: 2 registered, 1 already there. 6.8 GB in 1:02, 110 MB/s."
     )
-    assert format_summary(["failed", "failed"], 0, 1.0) == "2 files: 2 failed."
+    assert format_summary(["failed", "failed"], 0, 1.0) == "2 files: 2 failed. Nothing transferred in 1 s."
     assert format_summary(["registered"], 1, 1.0) is None

@@ -1,5 +1,6 @@
 """Progress, summaries and Ctrl-C of transfers in a real pseudo-terminal."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from modelyard.cli.terminal.formatting import count_columns
 from tests.cli.conftest import Command
 from tests.cli.terminal_process import run_in_terminal
+from tests.cli.terminal_screen import Screen
 from tests.client.model_files import write_model_file
 
 pytestmark = pytest.mark.slow
@@ -66,3 +68,23 @@ def test_ctrl_c_during_a_pull_says_what_is_kept_and_how_to_continue(signed_in: C
     again = run_in_terminal(*options[:-2], columns=80)
     assert again.code == 0
     assert "already stored" in again.raw
+
+
+def test_push_of_more_files_than_rows_leaves_whole_results_and_no_bar_on_the_screen(
+    signed_in: Command, tmp_path: Path
+) -> None:
+    folder = tmp_path / "loras"
+    for number in range(30):
+        write_model_file(folder / f"portrait-of-a-lady-in-her-garden-{number:02}.safetensors", seed=number)
+    (folder / "page.safetensors").write_text("<!DOCTYPE html><html><body>Sign in</body></html>")
+    screen = Screen(columns=80, rows=24)
+    shown = run_in_terminal("push", folder, columns=80)
+    screen.feed(shown.raw)
+    wrapped = "".join(row.ljust(80) for row in screen.rows)
+    assert shown.code == 4
+    for model in json.loads(signed_in("ls", "--json", "--all").out)["model_list"]:
+        assert f"{model['model_path']}  1.09 kB  {model['id']}" in wrapped
+    assert "page.safetensors: " in wrapped
+    assert not [row for row in screen.rows if row.startswith(("total ", "hashing ", "sending ", "registry "))]
+    assert len(screen.rows) < 70
+    assert screen.rows[-1].startswith("31 files: 30 registered, 1 refused. 32.7 kB in ")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from modelyard.cli.terminal.formatting import format_duration, format_size
 from modelyard.cli.terminal.interrupting import set_stop_description
 from modelyard.cli.terminal.output import Output
-from modelyard.cli.terminal.totals import Totals
+from modelyard.cli.terminal.totals import TOTAL, Totals
 from modelyard.client.transfers.push import AwaitingVerification, PushEvent
 from modelyard.transfer.progress import Hashed, Received, Resumed, Retrying, Sent, Verified
 
@@ -117,9 +117,8 @@ class Bars:
 
     def print_above(self, write: Callable[[], None]) -> None:
         """Hide the bars while ``write`` prints: a line beside bars would be cut to the width of the screen."""
-        self._rows.progress.stop()
-        write()
-        self._rows.progress.start()
+        with self._rows.progress.hidden():
+            write()
 
     def _show_stage(self, path: Path, stage: Stage) -> None:
         """Show the stage in the bar of a file."""
@@ -130,7 +129,7 @@ class Bars:
         totals = self._totals
         if totals.files > 1:
             files = f"{totals.files_ended}/{totals.files}"
-            self._rows.set_row(None, "total", files, (totals.bytes_done, totals.bytes_total))
+            self._rows.set_row(None, TOTAL, files, (totals.bytes_done, totals.bytes_total))
 
 
 class Lines:

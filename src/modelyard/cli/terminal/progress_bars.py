@@ -1,8 +1,9 @@
-"""Progress bars on standard error: a row for each file and one for all, none wider than the terminal."""
+"""Progress bars on standard error: a row for each file in work and one for all, never more than the screen shows."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,13 +12,56 @@ from rich.text import Text
 
 from modelyard.cli.terminal.formatting import count_columns, escape_unprintable, format_duration, format_size
 from modelyard.cli.terminal.table import cut_path
+from modelyard.cli.terminal.totals import TOTAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import RenderableType
     from rich.progress import TaskID
 
-# From these widths on, a row has a bar, and the numbers of bytes.
-_WITH_BAR, _WITH_BYTES = 56, 96
+# From these widths on, a row has a bar, and the numbers of bytes; that for all files has a short label.
+_WITH_BAR, _WITH_BYTES, _TOTAL_WITH_BYTES = 56, 96, 76
 _MAX_BAR = 40
+# Besides the row for all files.
+_MAX_ROWS = 10
+
+
+class FittedProgress(Progress):
+    """A display of fewer rows than the screen has: the terminal could not erase rows that have scrolled off."""
+
+    def __init__(self, console: Console) -> None:
+        # The base class asks for its rows before it has these.
+        self._screen, self._is_hidden = console, False
+        # Answers that go to a file or a pipe must not land on the terminal.
+        is_terminal = sys.stdout.isatty()
+        super().__init__(
+            Row(console), console=console, transient=True, redirect_stdout=is_terminal, speed_estimate_period=15
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the table of the rows that are shown, if any are."""
+        if not self._is_hidden:
+            yield self.make_tasks_table(choose_rows(self.tasks, self._screen.height))
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Show no rows while the block prints."""
+        # A display that is stopped with rows on the screen would erase as many lines when it starts again.
+        self._is_hidden = True
+        self.stop()
+        try:
+            yield
+        finally:
+            self._is_hidden = False
+            self.start()
+
+
+def choose_rows(tasks: Sequence[Task], height: int) -> list[Task]:
+    """Return the first row, and those of files on which something is done before those that wait, in their order."""
+    most = min(1 + _MAX_ROWS, max(1, height - 2))
+    shown = [*tasks[:1], *sorted(tasks[1:], key=lambda task: task.finished)][:most]
+    return sorted(shown, key=lambda task: task.id)
 
 
 class Row(ProgressColumn):
@@ -48,7 +92,8 @@ def format_bar_row(
     """
     verb, name = label
     done, total = count
-    numbers = _format_numbers(done, total, pace, width) if total > 1 else ""
+    has_bytes = width >= (_TOTAL_WITH_BYTES if verb == TOTAL else _WITH_BYTES)
+    numbers = _format_numbers(done, total, pace, has_bytes=has_bytes) if total > 1 else ""
     bar_width = min(_MAX_BAR, width // 5) if numbers and width >= _WITH_BAR else 0
     free = width - count_columns(numbers) - (bar_width + 2 if bar_width else 0) - (2 if numbers else 0)
     text = f"{verb} {cut_path(escape_unprintable(name), max(1, free - len(verb) - 1))}"
@@ -59,26 +104,23 @@ def format_bar_row(
     return row.append(f"  {numbers}" if numbers else "")
 
 
-def _format_numbers(done: int, total: int, pace: tuple[float | None, float | None], width: int) -> str:
-    """Return share, rate and time left in columns of fixed widths, after the bytes where there is space."""
+def _format_numbers(done: int, total: int, pace: tuple[float | None, float | None], *, has_bytes: bool) -> str:
+    """Return share, rate and time left in columns of fixed widths, with ``has_bytes`` after the bytes."""
     rate, seconds = pace
     share = f"{100 * done // total:>3} %"
     speed = f"{format_size(round(rate))}/s" if rate else ""
     left = format_duration(seconds) if rate and seconds is not None else ""
-    count = f"{format_size(done):>7} of {format_size(total):>7}  " if width >= _WITH_BYTES else ""
+    count = f"{format_size(done):>7} of {format_size(total):>7}  " if has_bytes else ""
     return f"{count}{share}  {speed:>9}  {left:>7}"
 
 
 class BarRows:
-    """The rows on the screen, each under a key; they disappear at the end."""
+    """Rows, each under a key; they disappear at the end. ``choose_rows`` tells which of them are on the screen."""
 
     def __init__(self) -> None:
         console = Console(file=sys.stderr)
         self.console = console
-        # Answers that go to a file or a pipe must not land on the terminal.
-        self.progress = Progress(
-            Row(console), console=console, transient=True, redirect_stdout=sys.stdout.isatty(), speed_estimate_period=15
-        )
+        self.progress = FittedProgress(console)
         self._tasks: dict[object, TaskID] = {}
         self._verbs: dict[object, str] = {}
 

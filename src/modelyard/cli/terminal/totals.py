@@ -7,6 +7,9 @@ from modelyard.cli.terminal.formatting import escape_unprintable
 from modelyard.client.transfers.push import PushEvent
 from modelyard.transfer.progress import Received, Sent
 
+# What the row for all files begins with.
+TOTAL = "total"
+
 
 class Totals:
     """The files of one command: which have ended, and the bytes that were sent or received.

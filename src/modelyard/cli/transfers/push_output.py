@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from modelyard.wire.models import IgnoredField
 
 
+# In the order of the summary.
+_OUTCOMES = ("registered", "new version", "already there", "refused", "failed")
+
+
 def report_rejected(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile]) -> list[PushFailed]:
     """Print why the rejected files among ``selected`` cannot be pushed, and return their results."""
     from modelyard.client.transfers.collect import RejectedFile
@@ -77,10 +81,20 @@ def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: fl
     from modelyard.client.transfers.push import PushSucceeded
 
     succeeded = [result for result in results if isinstance(result, PushSucceeded)]
-    outcomes = [result.outcome for result in succeeded] + ["failed"] * (len(results) - len(succeeded))
-    sent = sum(result.size for result in succeeded if result.outcome != "already there")
+    outcomes = sorted(map(_get_outcome, results), key=_OUTCOMES.index)
+    sent = sum(result.sent_bytes for result in succeeded)
     if (summary := format_summary(outcomes, sent, seconds)) is not None:
         terminal.output.note(summary)
+
+
+def _get_outcome(result: PushResult) -> str:
+    """Return what became of a file: ``refused`` if the same push would be again, ``failed`` if it need not be."""
+    from modelyard.cli.terminal.errors import REFUSED, USAGE
+    from modelyard.client.transfers.push import PushSucceeded
+
+    if isinstance(result, PushSucceeded):
+        return result.outcome
+    return "refused" if get_exit_code(result) in (REFUSED, USAGE) else "failed"
 
 
 def get_exit_code(result: PushResult) -> int:

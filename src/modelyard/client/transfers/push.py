@@ -84,6 +84,7 @@ class PushSucceeded:
     picture: SentPicture | None = None
     sidecar: Path | None = None  # whose base model and trigger words were sent
     ignored: Sequence[IgnoredField] = ()  # what the model kept although the registration had another value
+    sent_bytes: int = 0  # 0 if the registry had the content
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,9 @@ class Pusher:
         outcome: PushOutcome = "registered" if prepared.found.newest is None else "new version"
         pushed = await self._wait_until_verified(prepared.request, outcome, model, stored.file_hash)
         sidecar = details.file if details else None
-        return await self._send_picture(replace(pushed, sidecar=sidecar, ignored=registered.ignored_list))
+        pushed = replace(pushed, sidecar=sidecar, ignored=registered.ignored_list)
+        is_sent = not isinstance(prepared.plan, StoredContent)
+        return await self._send_picture(replace(pushed, sent_bytes=pushed.size if is_sent else 0))
 
     async def _compute_hash(self, file: Path) -> str:
         """Return the hash of a file as ``sha256:<hex>``, from the cache if the file is unchanged."""
