@@ -63,11 +63,11 @@ def build_formats() -> str:
 
 def build_inspection() -> str:
     """Return the limits of the inspection of files that the page inspects before it sends them."""
-    from modelyard.server.inspection.safetensors import MAX_HEADER, REFERENCE_MAX_HEADER
-    from modelyard.server.inspection.unexpected_files import HEAD
+    from modelyard.comfyui.model_files.safetensors import MAX_HEADER, REFERENCE_MAX_HEADER
+    from modelyard.comfyui.model_files.unexpected_files import HEAD
 
     return build_module(
-        ["server/inspection/safetensors.py", "server/inspection/unexpected_files.py"],
+        ["comfyui/model_files/safetensors.py", "comfyui/model_files/unexpected_files.py"],
         ("The number of bytes at the start of a file that show its format.", build_number("HEAD_BYTES", HEAD)),
         (
             "The largest header of a safetensors file that the registry reads.",

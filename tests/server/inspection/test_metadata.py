@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from modelyard.server.inspection.metadata import clean_entries, clean_text
+from modelyard.server.inspection.metadata import clean_entries
+from modelyard.wire.texts.cleaning import clean_text
 from tests.server.inspection.builders import build_named_tensors, inspect_content, safetensors
 
 SDXL = ("model.diffusion_model.input_blocks.0.0.weight", "conditioner.embedders.1.model.ln_final.weight")

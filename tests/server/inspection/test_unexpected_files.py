@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from modelyard.server.inspection import unexpected_files
+from modelyard.comfyui.model_files import unexpected_files
 from modelyard.server.inspection.inspector import inspect_file
 from modelyard.wire.formats import EXTENSIONS
 from modelyard.wire.problems import NotAModelFile

@@ -1,6 +1,6 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
-//     server/inspection/safetensors.py
-//     server/inspection/unexpected_files.py
+//     comfyui/model_files/safetensors.py
+//     comfyui/model_files/unexpected_files.py
 
 /** The number of bytes at the start of a file that show its format. */
 export const HEAD_BYTES = 4_096

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from modelyard.client.api.registry import RegistryApi
     from modelyard.client.transfers.collect import ModelOverrides, PushRequest, RejectedFile
+    from modelyard.client.transfers.dry_run import DryRunEntry
     from modelyard.client.transfers.push import PushResult
 
 Name = Annotated[
@@ -277,12 +278,20 @@ def _print_dry_run(terminal: Terminal, selected: Sequence[PushRequest | Rejected
     failed = report_rejected(terminal, selected)
     terminal.output.answer(
         document={"plan": [plan._asdict() for plan in plans], "files": [build_document(result) for result in failed]},
-        lines=[
-            f"would {plan.action}  {plan.file}  as {plan.model_path}  ({plan.model_type}, {format_size(plan.size)})"
-            + "".join(f" with {each.name}" for each in (plan.picture, plan.sidecar) if each)
-            for plan in plans
-        ],
+        lines=[line for plan in plans for line in _format_plan(plan)],
         quiet=[plan.model_path for plan in plans],
     )
+    if any(not plan.is_refused for plan in plans):
+        terminal.output.note(
+            "Only names and the first bytes were checked: the registry reads each whole file, and has quotas."
+        )
     codes = [get_exit_code(result) for result in failed] + [4 for plan in plans if plan.is_refused]
     return max(codes, default=0)
+
+
+def _format_plan(plan: DryRunEntry) -> list[str]:
+    """Return what a push would do with a file, and below it why it would be refused."""
+    beside = "".join(f" with {each.name}" for each in (plan.picture, plan.sidecar) if each)
+    size = format_size(plan.size)
+    line = f"would {plan.action}  {plan.file}  as {plan.model_path}  ({plan.model_type}, {size}){beside}"
+    return [line] if plan.reason is None else [line, f"  {plan.reason}"]

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from modelyard.comfyui.model_files.readers import Reader
 from modelyard.server.database.session import Database
 from modelyard.server.imports.download import Progress, Reporter, check_continued, iterate_parts
 from modelyard.server.imports.operations import ImportOrigin, queue_import
 from modelyard.server.inspection.conversion import ConversionPlan, plan_conversion
-from modelyard.server.inspection.readers import Reader
 from modelyard.server.inspection.sandbox import SandboxFailed, log_failure, never_stop
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.objects.recheck_requests import record_wrong_bytes

@@ -8,6 +8,6 @@ readers.py              bounded reads of byte ranges of a file
 json_limits.py          parsing of untrusted JSON
 metadata.py             the result of an inspection, made safe to store and display
 description/            what a model is: architecture, base model, trigger words, details of its training
-unexpected_files.py     web pages, Git LFS pointers and archives, recognised and named in the refusal
-refusals.py             the problem with which a file is refused
+
+What needs the first bytes only is in ``modelyard.comfyui.model_files``, since clients check it too.
 """

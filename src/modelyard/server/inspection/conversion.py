@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from modelyard.server.inspection.metadata import clean_text
-from modelyard.server.inspection.readers import Reader
+from modelyard.comfyui.model_files.readers import Reader
 from modelyard.server.inspection.safetensors import DTYPE_BITS, check_header
 from modelyard.server.inspection.sandbox import (
     DEFAULT_LIMITS,
@@ -23,6 +22,7 @@ from modelyard.server.inspection.sandbox import (
     run_in_sandbox,
 )
 from modelyard.wire.problems import ConversionRefused, NotAModelFile
+from modelyard.wire.texts.cleaning import clean_text
 
 PLANNER = SandboxProgram(
     boot="import sys; sys.path.append(sys.argv[1]); from pickle_scanner.conversion import main; main(sys.argv[2:])",

@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from modelyard.comfyui.model_files.readers import Reader
+from modelyard.comfyui.model_files.refusals import build_refusal
+from modelyard.comfyui.model_files.unexpected_files import find_unexpected_file
 from modelyard.server.inspection.inspector import inspect_file, inspect_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
 from modelyard.server.inspection.pickles import PickleRule
-from modelyard.server.inspection.readers import Reader
-from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.inspection.sandbox import never_stop
-from modelyard.server.inspection.unexpected_files import find_unexpected_file
 from modelyard.server.strict_json import JsonLimits, JsonRejected, build_unique_object, check_size
 from modelyard.wire.folders.names import MAX_JSON_BYTES, find_file_kind
 

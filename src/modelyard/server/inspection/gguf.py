@@ -11,14 +11,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard.comfyui.model_files.readers import Reader
+from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.server.inspection.description.architectures import describe_model
 from modelyard.server.inspection.description.base_models import Claim
 from modelyard.server.inspection.description.layers import Layers
 from modelyard.server.inspection.gguf_types import TENSOR_TYPES
-from modelyard.server.inspection.metadata import ModelMetadata, clean_entries, clean_text
-from modelyard.server.inspection.readers import Cursor, Reader
-from modelyard.server.inspection.refusals import build_refusal
+from modelyard.server.inspection.metadata import ModelMetadata, clean_entries
+from modelyard.server.inspection.readers import Cursor
 from modelyard.wire.problems import NotAModelFile
+from modelyard.wire.texts.cleaning import clean_text
 
 MAX_HEADER = 64 * 1024 * 1024
 MAX_KEYS = 65_536

@@ -3,16 +3,18 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from modelyard.comfyui.model_files.formats import detect_format
+from modelyard.comfyui.model_files.readers import Reader
+from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.server.inspection.gguf import validate_gguf
 from modelyard.server.inspection.metadata import ModelMetadata
 from modelyard.server.inspection.onnx import validate_onnx
 from modelyard.server.inspection.pickles import PickleRule, check_policy, inspect_pickle
-from modelyard.server.inspection.readers import LimitedReader, Reader, TooExpensive
-from modelyard.server.inspection.refusals import build_refusal
-from modelyard.server.inspection.safetensors import looks_like_safetensors, validate_safetensors
+from modelyard.server.inspection.readers import LimitedReader, TooExpensive
+from modelyard.server.inspection.safetensors import validate_safetensors
 from modelyard.server.inspection.sandbox import (
     DEFAULT_LIMITS,
     WORKER_SLOTS,
@@ -23,16 +25,9 @@ from modelyard.server.inspection.sandbox import (
     never_stop,
     run_in_sandbox,
 )
-from modelyard.server.inspection.unexpected_files import HEAD, find_unexpected_file
-from modelyard.wire.formats import EXTENSIONS, FORMAT_BY_EXTENSION, find_format
+from modelyard.wire.formats import find_format
 from modelyard.wire.problems import NotAModelFile
 
-_EXTENSIONS_BY_FORMAT = {
-    "safetensors": ".safetensors",
-    "gguf": ".gguf",
-    "onnx": ".onnx",
-    "pickle": ".ckpt, .pt or .pth",
-}
 VALIDATORS: dict[str, Callable[[Reader], ModelMetadata]] = {
     "safetensors": validate_safetensors,
     "gguf": validate_gguf,
@@ -68,7 +63,7 @@ def inspect_within_request(reader: Reader, file_name: str, rule: PickleRule) -> 
         NotAModelFile: this is not a complete model of the format that its extension stands for, or it is a pickle and
             the rule blocks pickles. Errors of the store pass through.
     """
-    format_name = _detect_format(reader, file_name)
+    format_name = detect_format(reader, file_name)
     if format_name == "pickle":
         check_policy(rule)
         return None
@@ -93,7 +88,7 @@ def inspect_file(
             says what the file is and what to do. Errors of the store pass through.
         SandboxFailed: the process did not start, or failed: no fault of the file; try again later.
     """
-    format_name = _detect_format(reader, file_name)
+    format_name = detect_format(reader, file_name)
     if format_name == "pickle":
         return inspect_pickle(reader, rule, raise_if_stopped=raise_if_stopped)
     try:
@@ -145,70 +140,3 @@ def _validate_in_sandbox(
     except (KeyError, TypeError) as error:
         raise SandboxFailed(f"The sandbox sent an invalid verdict ({type(error).__name__}).") from error
     raise refusal
-
-
-def _detect_format(reader: Reader, file_name: str) -> str:
-    """Return the format by the first bytes, if it is the one that the extension (in any case) stands for.
-
-    Raises:
-        NotAModelFile: the content has no known format, or another than the extension stands for.
-    """
-    extension = PurePosixPath(file_name).suffix.lower()
-    expected = FORMAT_BY_EXTENSION.get(extension)
-    if expected is None or reader.size == 0:
-        raise _build_unknown_refusal(reader, extension)
-    format_name = _detect_format_by_magic(reader, expected)
-    if format_name is None:
-        raise _build_unknown_refusal(reader, extension)
-    if format_name != expected:
-        raise build_refusal(
-            f"The content is {format_name}, but the extension '{extension}' stands for {expected}: programs choose "
-            f"how to load a file by its extension. Rename it to {_EXTENSIONS_BY_FORMAT[format_name]}.",
-            f"{format_name} file",
-            extension=extension,
-        )
-    return format_name
-
-
-def _detect_format_by_magic(reader: Reader, expected: str) -> str | None:
-    """Return the format by the first bytes, or None for any other content.
-
-    Safetensors and ONNX have no magic number. The header length of safetensors may spell any two-byte magic, so its
-    test comes first. A zip or tar is a pickle if ``expected`` is one. Content that no test recognises is left to the
-    validator of ONNX or safetensors if ``expected``, the format of the extension, is one of them.
-    """
-    head = reader.read(0, HEAD)
-    if looks_like_safetensors(head):
-        return "safetensors"
-    if head.startswith((b"GGUF", b"FUGG")):
-        return "gguf"
-    if head[:1] == b"\x80" and head[1:2] in (b"\0", b"\1", b"\2", b"\3", b"\4", b"\5"):
-        return "pickle"
-    if expected == "pickle" and (head.startswith(b"PK") or head[257:262] == b"ustar"):
-        return "pickle"
-    if find_unexpected_file(reader) is not None:
-        return None
-    if expected == "onnx" or (expected == "safetensors" and reader.size > 8):
-        return expected
-    return None
-
-
-def _build_unknown_refusal(reader: Reader, extension: str) -> NotAModelFile:
-    """Build the refusal of a file of no known format: by its recognised content, its extension, or neither."""
-    unexpected = find_unexpected_file(reader)
-    if unexpected is not None:
-        return build_refusal(unexpected.explanation, unexpected.name, extension=extension)
-    extensions = " ".join(EXTENSIONS)
-    if extension not in EXTENSIONS:
-        return build_refusal(
-            f"A model is one file with one of these extensions: {extensions}. Folders in the diffusers layout are not "
-            "accepted; convert them to one file.",
-            "unknown extension",
-            extension=extension[:20],
-        )
-    return build_refusal(
-        f"The content is not of a format that '{extension}' stands for: it may be damaged, encrypted or of another "
-        "kind. Check where it came from and upload the model file itself.",
-        "unknown content",
-        extension=extension,
-    )

@@ -2,18 +2,14 @@
 
 import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_TEXT = 1_000
+from modelyard.wire.texts.cleaning import clean_text
+
 MAX_EXTRA_BYTES = 64 * 1024
 MAX_EXTRA_ENTRIES = 100
-
-# Categories that no label needs: controls (they end log lines and header fields), surrogates (UTF-8 cannot encode
-# them), private use and unassigned. Format characters are removed too: they reverse the direction of text or hide it.
-_REMOVED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cn", "Cf"})
 
 
 @dataclass(frozen=True)
@@ -39,19 +35,6 @@ class ModelMetadata:
     details: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     imports: dict[str, Any] = field(default_factory=dict)
-
-
-def clean_text(text: str, limit: int = MAX_TEXT) -> str:
-    """Return the text as one printable line of at most ``limit`` characters; only the first ``4 * limit`` are read.
-
-    White space is collapsed; controls, surrogates, direction marks and other invisible characters are removed.
-    """
-    # Truncated first, generously: a 16 MiB title must not cost 16 MiB of lookups.
-    text = " ".join(text[: limit * 4].split())
-    if not text.isprintable():
-        kept = (character for character in text if unicodedata.category(character) not in _REMOVED_CATEGORIES)
-        text = " ".join("".join(kept).split())
-    return text[:limit].strip()
 
 
 def clean_entries(entries: Mapping[str, str | int | float | bool]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from modelyard.comfyui.model_files.readers import Reader
+from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.server.inspection.metadata import ModelMetadata, clean_entries
-from modelyard.server.inspection.readers import FIRST_CHUNK, Cursor, Reader
-from modelyard.server.inspection.refusals import build_refusal
+from modelyard.server.inspection.readers import FIRST_CHUNK, Cursor
 from modelyard.wire.problems import NotAModelFile
 
 MAX_READ = 64 * 1024 * 1024

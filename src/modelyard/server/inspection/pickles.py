@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from modelyard.comfyui.model_files.readers import Reader
+from modelyard.comfyui.model_files.refusals import build_pickle_refusal, build_refusal
 from modelyard.server.inspection.description.architectures import describe_model
 from modelyard.server.inspection.description.layers import Layers
-from modelyard.server.inspection.metadata import ModelMetadata, clean_entries, clean_text
-from modelyard.server.inspection.readers import Reader
-from modelyard.server.inspection.refusals import build_refusal
+from modelyard.server.inspection.metadata import ModelMetadata, clean_entries
 from modelyard.server.inspection.sandbox import (
     DEFAULT_LIMITS,
     WORKER_SLOTS,
@@ -23,6 +23,7 @@ from modelyard.server.inspection.sandbox import (
     run_in_sandbox,
 )
 from modelyard.wire.problems import NotAModelFile
+from modelyard.wire.texts.cleaning import clean_text
 
 # What applies to one file. ``block``: refused unread. ``scan``: accepted if the scan finds nothing. ``allow``: accepted
 # whatever the scan finds, since an admin has allowed it. ``convert``: scanned, and refused also if it is clean.
@@ -45,13 +46,7 @@ def check_policy(rule: PickleRule) -> None:
         NotAModelFile: the rule is ``block``.
     """
     if rule == "block":
-        raise build_refusal(
-            "This is a pickle file, and pickle files can run code on every machine that loads them; this team's "
-            "setting 'pickle_policy' is 'block'. Convert it to .safetensors, or ask an admin of the team to set "
-            "'pickle_policy' to 'scan' or 'convert'.",
-            "pickle file",
-            setting="pickle_policy",
-        )
+        raise build_pickle_refusal()
 
 
 def inspect_pickle(

@@ -11,17 +11,20 @@ import struct
 from collections import Counter
 from typing import Any, NamedTuple, TypeGuard
 
+from modelyard.comfyui.model_files.readers import Reader, read_exactly
+from modelyard.comfyui.model_files.safetensors import (
+    MAX_HEADER,
+    build_broken_refusal,
+    check_declared_bytes,
+    looks_like_safetensors,
+    read_header_length,
+)
 from modelyard.server.inspection import json_limits
 from modelyard.server.inspection.description.architectures import describe_model
 from modelyard.server.inspection.description.layers import Layers
 from modelyard.server.inspection.description.training_metadata import add_tensor_details, parse_training_metadata
 from modelyard.server.inspection.metadata import ModelMetadata, clean_entries
-from modelyard.server.inspection.readers import Reader, read_exactly
-from modelyard.server.inspection.refusals import build_refusal
-from modelyard.wire.problems import NotAModelFile
 
-MAX_HEADER = 16 * 1024 * 1024
-REFERENCE_MAX_HEADER = 100_000_000
 LARGEST = 2**64 - 1
 
 DTYPE_BITS = {
@@ -60,11 +63,6 @@ class Tensor(NamedTuple):
     elements: int
 
 
-def looks_like_safetensors(head: bytes) -> bool:
-    """Return whether ``head`` starts with a plausible header length, followed by a brace."""
-    return len(head) > 8 and 2 <= struct.unpack_from("<Q", head)[0] <= REFERENCE_MAX_HEADER and head[8:9] == b"{"
-
-
 def find_data_start(head: bytes) -> int | None:
     """Return the offset at which the header ends and the tensors begin; None if ``head`` is of another format."""
     return 8 + int(struct.unpack_from("<Q", head)[0]) if looks_like_safetensors(head) else None
@@ -76,7 +74,7 @@ def validate_safetensors(reader: Reader) -> ModelMetadata:
     Raises:
         NotAModelFile: a rule of the format is broken; the detail names the rule.
     """
-    header_length = _read_header_length(reader)
+    header_length = read_header_length(reader)
     header = _read_header(reader, header_length)
     metadata = _check_metadata(header.pop("__metadata__", None))
     tensors = {name: _parse_tensor(name, entry) for name, entry in header.items()}
@@ -107,37 +105,11 @@ def check_header(raw: bytes) -> None:
         NotAModelFile: it would be refused as a file's.
     """
     if len(raw) > MAX_HEADER:
-        raise _build_invalid_refusal("its header is too large")
+        raise build_broken_refusal("its header is too large")
     header = _parse_header(raw)
     _check_metadata(header.pop("__metadata__", None))
     for name, entry in header.items():
         _parse_tensor(name, entry)
-
-
-def _read_header_length(reader: Reader) -> int:
-    """Read the header length and check the byte after it.
-
-    Raises:
-        NotAModelFile: it is above ``MAX_HEADER``, exceeds the file, or no JSON object follows.
-    """
-    if reader.size < 8:
-        raise _build_invalid_refusal("it is shorter than the 8 bytes with which one begins")
-    head = read_exactly(reader, 0, min(9, reader.size))
-    length: int = struct.unpack_from("<Q", head)[0]
-    if length > REFERENCE_MAX_HEADER:
-        raise _build_invalid_refusal("its first 8 bytes are not the length of a header")
-    if length > reader.size - 8:
-        raise _build_invalid_refusal("its header reaches past the end of the file, so it is truncated")
-    if length > MAX_HEADER:
-        raise build_refusal(
-            f"The header of this safetensors file has {length} bytes; this registry reads at most {MAX_HEADER} "
-            f"({MAX_HEADER >> 20} MiB). Remove pictures and other large metadata from it.",
-            "oversized header",
-            header_size=length,
-        )
-    if length == 0 or head[8:] != b"{":
-        raise _build_invalid_refusal("its header does not start with '{'")
-    return length
 
 
 def _read_header(reader: Reader, length: int) -> dict[str, Any]:
@@ -154,7 +126,7 @@ def _parse_header(raw: bytes) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json_limits.parse(raw)
     except json_limits.JsonRejected as refused:
-        raise _build_invalid_refusal(f"in its header, {refused}") from None
+        raise build_broken_refusal(f"in its header, {refused}") from None
     return header
 
 
@@ -167,7 +139,7 @@ def _check_metadata(metadata: Any) -> dict[str, str]:
     if metadata is None:
         return {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _build_invalid_refusal("its __metadata__ is not an object of strings")
+        raise build_broken_refusal("its __metadata__ is not an object of strings")
     return metadata
 
 
@@ -178,18 +150,18 @@ def _parse_tensor(name: str, entry: Any) -> Tensor:
         NotAModelFile: a field is missing or invalid, or shape, dtype and offsets disagree.
     """
     if not name.isprintable() and any(character < " " or character == "\x7f" for character in name):
-        raise _build_invalid_refusal("a tensor's name contains control characters")
+        raise build_broken_refusal("a tensor's name contains control characters")
     if not isinstance(entry, dict):
-        raise _build_invalid_refusal("a tensor's entry is not an object")
+        raise build_broken_refusal("a tensor's entry is not an object")
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
-        raise _build_invalid_refusal("a tensor's dtype is missing or unknown")
+        raise build_broken_refusal("a tensor's dtype is missing or unknown")
     if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
-        raise _build_invalid_refusal("a tensor's shape or data_offsets is missing or not a list of sizes")
+        raise build_broken_refusal("a tensor's shape or data_offsets is missing or not a list of sizes")
     start, end = offsets
     elements = _count_elements(shape, DTYPE_BITS[dtype])
     if elements * DTYPE_BITS[dtype] != 8 * (end - start):
-        raise _build_invalid_refusal("a tensor's shape and dtype do not agree with its data_offsets")
+        raise build_broken_refusal("a tensor's shape and dtype do not agree with its data_offsets")
     return Tensor(start, end, dtype, tuple(shape), elements)
 
 
@@ -217,9 +189,9 @@ def _count_elements(shape: list[int], bits: int) -> int:
     for size in shape:
         product *= size
         if product > LARGEST:
-            raise _build_invalid_refusal("a tensor's size overflows")
+            raise build_broken_refusal("a tensor's size overflows")
     if product * bits > LARGEST:
-        raise _build_invalid_refusal("a tensor's size overflows")
+        raise build_broken_refusal("a tensor's size overflows")
     return product
 
 
@@ -232,22 +204,8 @@ def _check_contiguous(tensors: list[Tensor], available: int) -> None:
     position = 0
     for tensor in sorted(tensors):
         if tensor.start != position:
-            raise _build_invalid_refusal("its tensors overlap or leave a gap")
+            raise build_broken_refusal("its tensors overlap or leave a gap")
         position = tensor.end
-    if position > available:
-        raise build_refusal(
-            f"This safetensors file is truncated: its header declares {position} bytes of tensors and the file has "
-            f"{available}. Download the complete file again, then upload it.",
-            "truncated file",
-            missing=position - available,
-        )
+    check_declared_bytes(position, available)
     if position < available:
-        raise _build_invalid_refusal(f"{available - position} bytes follow after its last tensor")
-
-
-def _build_invalid_refusal(reason: str) -> NotAModelFile:
-    """Build the refusal of a file that breaks a rule; ``reason`` completes "not a valid safetensors file: ..."."""
-    return build_refusal(
-        f"This is not a valid safetensors file: {reason}. Download it again from its source, or save it again.",
-        "broken safetensors file",
-    )
+        raise build_broken_refusal(f"{available - position} bytes follow after its last tensor")

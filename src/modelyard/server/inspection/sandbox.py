@@ -20,9 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard.comfyui.model_files.readers import Reader
 from modelyard.server.inspection.error_output import ErrorOutput
 from modelyard.server.inspection.pickle_scanner.program import OUT_OF_MEMORY
-from modelyard.server.inspection.readers import Reader
 
 MAX_READ = 1 << 20
 MAX_VERDICT = 4 << 20

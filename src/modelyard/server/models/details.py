@@ -17,9 +17,10 @@ from modelyard.server.inspection.description.base_models import (
     refine_base_model,
 )
 from modelyard.server.inspection.description.trigger_words import has_declared_phrase
-from modelyard.server.inspection.metadata import clean_list, clean_text
+from modelyard.server.inspection.metadata import clean_list
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.wire.model_details import MAX_TRIGGER_WORDS, Sidecar, TrainingTag
+from modelyard.wire.texts.cleaning import clean_text
 
 # Fields of requests whose values are stored in other columns: the columns of these names have the derived values.
 OVERRIDES = {"base_model": "base_model_override", "trigger_words": "trigger_words_override"}

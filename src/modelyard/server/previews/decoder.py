@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from modelyard.server.inspection.readers import BytesReader
+from modelyard.comfyui.model_files.readers import BytesReader
 from modelyard.server.inspection.sandbox import (
     LimitExceeded,
     SandboxFailed,

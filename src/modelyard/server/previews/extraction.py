@@ -12,11 +12,11 @@ from uuid import UUID
 from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from modelyard.comfyui.model_files.readers import Reader
+from modelyard.comfyui.model_files.safetensors import MAX_HEADER, looks_like_safetensors
 from modelyard.server.database.base import now
 from modelyard.server.database.session import Database, execute_and_count
 from modelyard.server.http.middleware.metrics import Metrics
-from modelyard.server.inspection.readers import Reader
-from modelyard.server.inspection.safetensors import MAX_HEADER, looks_like_safetensors
 from modelyard.server.leases import Interruption
 from modelyard.server.models.tables import UNPREVIEWED, ModelRow, ModelVersionRow
 from modelyard.server.models.versions.previews import set_version_preview

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from typing_extensions import Buffer
 
-from modelyard.server.inspection.readers import Reader
+from modelyard.comfyui.model_files.readers import Reader
 from modelyard.server.inspection.safetensors import find_data_start
 
 AUTOV1_START, AUTOV1_LENGTH, AUTOV1_DIGITS = 0x100000, 0x10000, 8

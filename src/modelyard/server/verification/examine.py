@@ -9,10 +9,10 @@ from uuid import UUID
 
 from blake3 import blake3
 
+from modelyard.comfyui.model_files.readers import BytesReader, Reader
 from modelyard.server.inspection.folder_files import inspect_folder_file
 from modelyard.server.inspection.inspector import build_refused_metadata, inspect_file
 from modelyard.server.inspection.pickles import PickleRule
-from modelyard.server.inspection.readers import BytesReader, Reader
 from modelyard.server.inspection.sandbox import SandboxFailed, log_failure
 from modelyard.server.storage.blob_store import (
     BlobStore,

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 
+from modelyard.comfyui.model_files.readers import BytesReader
 from modelyard.comfyui.workflows.references import ExpansionTooLarge, ModelReference, WorkflowUnreadable
 from modelyard.comfyui.workflows.rewriting import SLASHES, Slash, System
 from modelyard.server.database.session import Database, Db
 from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.json_body import BodyBudget, receive_file
 from modelyard.server.http.operation_limiter import OperationLimiter
-from modelyard.server.inspection.readers import BytesReader
 from modelyard.server.inspection.sandbox import (
     LimitExceeded,
     SandboxFailed,

@@ -129,7 +129,7 @@ async def plan_folder(registry: RegistryApi, settings: ClientSettings, request: 
         action = "be refused (a model of one file is there)"
     is_refused = action.startswith("be refused")
     size = request.contents.total_size
-    return DryRunEntry(push.file, push.model_type, push.model_path, size, action, is_refused, None, None)
+    return DryRunEntry(push.file, push.model_type, push.model_path, size, action, is_refused, None, None, None)
 
 
 class _FolderPusher(Pusher):

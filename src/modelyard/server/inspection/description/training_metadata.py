@@ -18,7 +18,8 @@ from modelyard.server.inspection.description.training_sets import (
     parse_training_sets,
 )
 from modelyard.server.inspection.description.trigger_words import find_trigger_words
-from modelyard.server.inspection.metadata import clean_entries, clean_list, clean_text
+from modelyard.server.inspection.metadata import clean_entries, clean_list
+from modelyard.wire.texts.cleaning import clean_text
 
 TOP_TAGS = 20
 # Entries in which a file claims a hash of its content.

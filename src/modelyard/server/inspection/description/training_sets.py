@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelyard.server.inspection import json_limits
-from modelyard.server.inspection.metadata import clean_text
+from modelyard.wire.texts.cleaning import clean_text
 
 # Above this a table is not parsed: the largest real ones have some hundred KiB.
 MAX_TABLE = 2 * 1024 * 1024

@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.server.database.base import now
 from modelyard.server.inspection import inspector
-from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.models.registration.decide import ExistingBlob, UploadedContent, decide_blob, strip_hash_prefix
 from modelyard.server.models.tables import ModelVersionRow
 from modelyard.server.models.trusted_files.rules import check_known_content

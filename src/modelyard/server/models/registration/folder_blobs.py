@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.server.database.base import now
 from modelyard.server.database.session import execute_and_count, get_table, split_ids
-from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.models.registration.decide import build_incomplete
 from modelyard.server.models.registration.folder_contents import CheckedFile
 from modelyard.server.models.tables import FolderFileRow, ModelVersionRow

@@ -7,11 +7,11 @@ from typing import Any, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.server.database.session import split_ids
 from modelyard.server.inspection.folder_files import inspect_folder_file_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
 from modelyard.server.inspection.pickles import PickleRule, build_conversion_refusal
-from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.registration.decide import (
     UploadedContent,

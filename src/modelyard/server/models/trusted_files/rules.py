@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.server.database.session import split_ids
 from modelyard.server.inspection.pickles import ALLOWED, PickleRule
-from modelyard.server.inspection.refusals import build_refusal
 from modelyard.server.models.tables import FolderFileRow, ModelVersionRow
 from modelyard.server.models.trusted_files.tables import TrustedFileRow
 from modelyard.server.teams.operations import load_pickle_policy

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from modelyard.server.inspection.metadata import clean_text
-from modelyard.server.inspection.readers import Reader
+from modelyard.comfyui.model_files.readers import Reader
+from modelyard.wire.texts.cleaning import clean_text
 
 HEAD = 4096
 

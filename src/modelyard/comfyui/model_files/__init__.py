@@ -1,0 +1,1 @@
+"""What the first bytes of a file tell: its format, or why it is no model."""
