@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_push_other_spelling_of_path_says_that_the_model_keeps_its_own(
     [done] = json.loads(ran.out)["files"]
     assert done["ignored"] == [{"field": "model_path", "sent": sent, "kept": kept}]
     assert f'The model keeps its path "{kept}", so "{sent}" was not used.' in ran.err
-    assert f"modelyard edit {done['model']['id']} --path {sent}" in ran.err
+    assert f"modelyard edit loras/ink.safetensors --path {sent}" in ran.err
 
 
 @pytest.mark.parametrize(("answer", "code", "count"), [("y", 0, 2), ("n", 4, 1)])
@@ -100,6 +101,55 @@ def test_push_other_content_in_terminal_asks_and_uploads_only_after_yes(
     assert ("Upload yours as its next version" in ran.stderr) == (answer == "n")
     assert len(list_versions(signed_in)) == count
     assert len(signed_in("ls", "-q").out.splitlines()) == 2
+
+
+def test_push_same_content_with_other_note_and_details_says_what_is_not_used_and_how_to_set_it(
+    pushed: Command, files: Files
+) -> None:
+    ran = pushed("push", files[1], "--note", "It's sharper", "--license", "MIT", "--tag", "a b", "--tag", "c")
+    assert ran.out.startswith("already there ")
+    assert f"{files[1]}: Version 2 keeps its note" in ran.err
+    assert f'{files[1]}: The model is not changed and has no licence, so "MIT" was not used.' in ran.err
+    commands = re.findall(r"To change it: modelyard (.*)", ran.err)
+    assert len(commands) == 3
+    for command in commands:
+        assert pushed(*shlex.split(command)).code == 0
+    shown = json.loads(pushed("show", "ink", "--json").out)
+    assert (shown["license"], shown["tags"]) == ("MIT", ["a b", "c"])
+    assert json.loads(pushed("versions", "ink", "--json").out)["version_list"][0]["note"] == "It's sharper"
+    again = pushed("push", files[1], "--note", "It's sharper", "--license", "MIT", "--tag", "c", "--tag", "a b")
+    assert again.err == ""
+
+
+def test_push_content_of_earlier_version_without_replace_offers_rollback(pushed: Command, files: Files) -> None:
+    ran = pushed("push", files[0])
+    assert ran.code == 4
+    assert "This file is the same as its version 1." in ran.err
+    command = next(line for line in ran.err.splitlines() if "modelyard rollback" in line)
+    assert pushed(*command.partition("modelyard ")[2].split()).code == 0
+    assert list_versions(pushed) == [(2, "replaced"), (1, "current")]
+
+
+def test_push_content_of_earlier_version_in_terminal_asks_with_rollback_command(pushed: Command, files: Files) -> None:
+    ran = run_in_terminal("push", files[0], typed="n")
+    assert ran.returncode == 4
+    command = "modelyard rollback loras/ink.safetensors --to 1"
+    assert f"ink.safetensors is the same as version 1. To go back to that one: {command}" in ran.stderr
+    assert list_versions(pushed) == [(2, "current"), (1, "replaced")]
+
+
+def test_push_content_of_earlier_version_with_replace_makes_a_version_and_says_which_it_equals(
+    pushed: Command, files: Files
+) -> None:
+    dry = pushed("push", files[0], "--replace", "--dry-run")
+    assert dry.out.startswith("would make version 3 (the same as version 1)  ")
+    ran = pushed("push", files[0], "--replace")
+    assert (ran.code, list_versions(pushed)[0]) == (0, (3, "current"))
+    back, removal = re.findall(r"modelyard ((?:rollback|version rm) [^,\n]*)", ran.err)
+    assert "Version 3 is the same as version 1." in ran.err
+    assert pushed(*back.split()).code == 0
+    assert pushed(*removal.split()).code == 0
+    assert list_versions(pushed) == [(2, "replaced"), (1, "current")]
 
 
 def test_push_newest_content_after_rollback_exits_4_with_command_that_makes_it_current(

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelyard.cli.terminal.formatting import format_duration
+from modelyard.cli.terminal.formatting import format_duration, quote_reference
 from modelyard.client.api.urls import AddressRefused
 from modelyard.client.atomic_file import LockHeld
 from modelyard.client.collections import ModelNotInCollection
@@ -102,18 +102,19 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     problems.ModelPathTaken: (
         REFUSED,
         (
-            "Show the model that is there: modelyard show {model_id}",
+            "Go back to that version instead: modelyard rollback {model} --to {same_version}",
+            "Show the model that is there: modelyard show {model}",
             "Upload yours as its next version: modelyard push --replace {FILE}",
             "Or keep both: modelyard push --path '{free_path}' {FILE}",
-            "Move that one: modelyard edit {model_id} --path '{free_path}' (then: modelyard restore {restored_id})",
-            "Or remove it: modelyard rm {model_id} (then: modelyard restore {restored_id})",
+            "Move that one: modelyard edit {model} --path '{free_path}' (then: modelyard restore {restored_id})",
+            "Or remove it: modelyard rm {model} (then: modelyard restore {restored_id})",
             "Use another path: modelyard edit {moved_id} --path '{free_path}'",
         ),
     ),
     problems.VersionConflict: (
         REFUSED,
         (
-            "List its versions: modelyard versions {model_id}",
+            "List its versions: modelyard versions {model}",
             "Show it: modelyard collection show {collection_id}",
             "Make yours the next one: run the same command again.",
         ),
@@ -130,7 +131,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
         REFUSED,
         ("List what is missing: modelyard lock --check LOCK", "Upload a file with that content: modelyard push FILE"),
     ),
-    VersionNotCurrent: (REFUSED, ("Make it the current one: modelyard rollback {model_id} --to {version}",)),
+    VersionNotCurrent: (REFUSED, ("Make it the current one: modelyard rollback {model} --to {version}",)),
     problems.ModelTypeUnknown: (REFUSED, ("Use the known type: --type {suggestion}",)),
     problems.ModelNotVerified: (REFUSED, ("See the state of its verification: modelyard show MODEL",)),
     problems.CollectionNotFound: (REFUSED, ("List the collections: modelyard collection ls",)),
@@ -284,14 +285,21 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
         case KeyRefused():
             return {"url": error.url}
         case VersionNotCurrent():
-            return {"model_id": str(error.model_id), "version": error.version}
+            return {"model_id": str(error.model_id), "model_path": error.model_path, "version": error.version}
         case _:
             return {}
 
 
 def _format_fix(fix: str, facts: Mapping[str, Any]) -> str | None:
-    """Fill a remedy from the facts; None if a fact is missing. ``retry_in`` is ``retry_after`` as a duration."""
+    """Fill a remedy from the facts; None if a fact is missing.
+
+    ``retry_in`` is ``retry_after`` as a duration, and ``model`` the path of the model as a word, or else its id.
+    """
     known = {name: value for name, value in facts.items() if value is not None}
+    if isinstance(path := known.get("model_path"), str):
+        known["model"] = quote_reference(path)
+    elif "model_id" in known:
+        known["model"] = known["model_id"]
     if known.keys().isdisjoint(("moved_id", "restored_id")):
         known["FILE"] = "FILE"  # the command was about a file
     if isinstance(seconds := known.get("retry_after"), int | float):

@@ -1,5 +1,6 @@
 """Format values for a terminal: sizes, times, fields, and untrusted text with unprintable characters escaped."""
 
+import shlex
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,11 @@ def format_size(count: int) -> str:
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
+
+
+def quote_reference(model_path: str) -> str:
+    """Return a model's path as a word of a command, without ``models/``: only one model has it."""
+    return shlex.quote(escape_unprintable(model_path.removeprefix("models/")))
 
 
 class Content(Protocol):

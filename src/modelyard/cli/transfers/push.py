@@ -16,9 +16,9 @@ from modelyard.cli.terminal.terminal import Terminal, terminal_of
 from modelyard.cli.transfers.options import MOST_JOBS, GiveUpAfter, LimitRate, PushSettings, build_network
 from modelyard.cli.transfers.push_output import (
     build_document,
+    build_question,
     get_exit_code,
     get_next_version,
-    get_taken_path,
     print_result,
     print_summary,
     report_rejected,
@@ -228,8 +228,7 @@ def _push_confirmed(
     confirmed: list[PushRequest] = []
     refused: list[PushResult] = []
     for result in taken:
-        question = f"Upload {result.file.name} as version {get_next_version(result)} of {get_taken_path(result)}?"
-        if typer.confirm(question, err=True):
+        if typer.confirm(build_question(result), err=True):
             confirmed += [dataclasses.replace(each, replace=True) for each in requests if each.file == result.file]
         else:
             refused.append(result)

@@ -11,9 +11,9 @@ from modelyard.cli.terminal.formatting import escape_unprintable, format_size
 from modelyard.cli.terminal.new_types import confirm_new_types
 from modelyard.cli.transfers.push_output import (
     build_document,
+    build_question,
     get_exit_code,
     get_next_version,
-    get_taken_path,
     print_result,
 )
 from modelyard.comfyui.quoting import counted
@@ -45,12 +45,10 @@ def run_folder_push(terminal: Terminal, push: PushRequest, settings: PushSetting
     is_accepted = settings.accepts_new_types or push.model_type == DIFFUSERS_FOLDER
     confirm_new_types(terminal, [push.model_type], is_accepted=is_accepted)
     result = _push(terminal, request, settings)
-    number = get_next_version(result)
-    if number is not None and terminal.can_ask:
-        question = f"Upload {push.file.name} as version {number} of {get_taken_path(result)}?"
-        if typer.confirm(question, err=True):
-            replacing = dataclasses.replace(push, replace=True)
-            result = _push(terminal, dataclasses.replace(request, push=replacing), settings)
+    can_replace = get_next_version(result) is not None and terminal.can_ask
+    if can_replace and typer.confirm(build_question(result), err=True):
+        replacing = dataclasses.replace(push, replace=True)
+        result = _push(terminal, dataclasses.replace(request, push=replacing), settings)
     print_result(terminal, result)
     if terminal.output.style == "json":
         left_out = [dataclasses.asdict(each) for each in request.contents.left_out]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import escape_unprintable, format_size
+from modelyard.cli.terminal.formatting import escape_unprintable, format_size, quote_reference
+from modelyard.cli.transfers.ignored_fields import describe_ignored
 from modelyard.cli.transfers.summary import format_summary
-from modelyard.comfyui.quoting import counted, printable, quoted
+from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.transfers.collect import PushRequest, RejectedFile
-    from modelyard.client.transfers.push import PushFailed, PushResult
-    from modelyard.wire.models import IgnoredField
+    from modelyard.client.transfers.push import PushFailed, PushResult, PushSucceeded
 
 
 # In the order of the summary.
@@ -50,7 +48,9 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             terminal.output.warn("\n  ".join([f"{file}: {explanation.sentence}", *explanation.fix]))
         case PushSucceeded(file, outcome, model, version, status, size, picture):
             for ignored in result.ignored:
-                terminal.output.warn(f"{file}: {_describe_ignored(ignored, model.id)}")
+                terminal.output.warn(f"{file}: {describe_ignored(ignored, model, version)}")
+            if result.same_version is not None:
+                terminal.output.warn(f"{file}: {_describe_same_version(result)}")
             if picture is not None and picture.error is not None:
                 terminal.output.warn(f"{picture.file}: not used as the preview. {picture.error}")
             if terminal.output.style == "json":
@@ -63,17 +63,13 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
 
 
-def _describe_ignored(ignored: IgnoredField, model_id: UUID) -> str:
-    """Return what a model keeps, although another value was sent, and what to do; the field may be any other."""
-    kept, sent = ignored.kept, ignored.sent
-    if ignored.field == "file_size" and isinstance(kept, int) and isinstance(sent, int):
-        happened = f"Content with this hash and {kept:,} bytes is being verified. Your {sent:,} bytes were not used."
-        return f"{happened} If verification fails, push the file again."
-    name = ignored.field.removeprefix("model_")
-    happened = f"The model keeps its {name} {quoted(str(kept))}, so {quoted(str(sent))} was not used."
-    if ignored.field not in ("model_path", "model_type"):
-        return happened
-    return f"{happened} To change it: modelyard edit {model_id} --{name} {shlex.quote(printable(str(sent)))}"
+def _describe_same_version(result: PushSucceeded) -> str:
+    """Return that a new version has the content of an earlier one, and how to go back to that instead."""
+    reference, same = quote_reference(result.model.model_path), result.same_version
+    return (
+        f"Version {result.version} is the same as version {same}. To go back to that one instead: "
+        f"modelyard rollback {reference} --to {same}, then: modelyard version rm {reference} {result.version}"
+    )
 
 
 def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: float) -> None:
@@ -142,10 +138,18 @@ def get_next_version(result: PushResult) -> int | None:
     return None
 
 
-def get_taken_path(result: PushResult) -> str:
-    """Return the path of the model for which a file was refused, with unprintable characters escaped."""
+def build_question(result: PushResult) -> str:
+    """Return the question whether a file becomes the next version of the model for which it was refused.
+
+    If it is the same as an earlier version, the question has the command that goes back to that one.
+    """
     from modelyard.client.transfers.push import PushFailed
     from modelyard.wire.problems import Problem
 
     facts = result.error.facts if isinstance(result, PushFailed) and isinstance(result.error, Problem) else {}
-    return escape_unprintable(str(facts.get("model_path", "")))
+    name, path = escape_unprintable(result.file.name), str(facts.get("model_path", ""))
+    upload = f"as version {get_next_version(result)} of {escape_unprintable(path)}?"
+    if (same := facts.get("same_version")) is None:
+        return f"Upload {name} {upload}"
+    back = f"modelyard rollback {quote_reference(path)} --to {same}"
+    return f"{name} is the same as version {same}. To go back to that one: {back}\nUpload it {upload}"

@@ -122,7 +122,11 @@ def describe_action(found: PathState, *, replace: bool) -> str:
             return "send again (it failed verification)"
         case "not current":
             return "be refused (a version with this content is there, but not current)"
+        case "other" if replace and found.same_version:
+            return f"make version {found.next_version} (the same as version {found.same_version})"
         case "other" if replace:
             return f"upload version {found.next_version}"
+        case "other" if found.same_version:
+            return f"be refused (other content is there, and this is version {found.same_version} of it)"
         case "other":
             return "be refused (other content is there)"

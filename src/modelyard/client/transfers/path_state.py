@@ -6,7 +6,6 @@ from typing import Literal
 
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.models import list_all_files
-from modelyard.client.api.paging import Paging
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.wire import problems
@@ -34,7 +33,7 @@ class VersionNotCurrent(ValueError):
             f"Version {version} of '{model.model_path}' has this content already, but version {model.version} is the"
             " current one."
         )
-        self.model_id = model.id
+        self.model_id, self.model_path = model.id, model.model_path
         self.version = version
 
 
@@ -47,13 +46,15 @@ class PathState:
     """What the registry has at the model path of a file.
 
     ``newest`` is the model's newest version; None without a model, or if the current version has the file's content.
-    ``file_hash`` is None if no comparison needed it.
+    ``file_hash`` is None if no comparison needed it. ``same_version``: with other content in the newest version, the
+    number of an earlier verified one, among the 100 newest, that has the file's content.
     """
 
     status: PathStatus
     model: Model | None = None
     newest: ModelVersion | None = None
     file_hash: str | None = None
+    same_version: int | None = None
 
     @property
     def next_version(self) -> int:
@@ -61,12 +62,30 @@ class PathState:
         return 1 if self.newest is None else self.newest.version + 1
 
 
-def list_kept_fields(request: PushRequest, model: Model) -> list[IgnoredField]:
-    """Return how a request spells the path of a model otherwise; the registry answers the same to a registration."""
-    sent, kept = request.model_path, model.model_path
-    if sent.removeprefix("models/") == kept.removeprefix("models/"):
-        return []
-    return [IgnoredField(field="model_path", sent=sent, kept=kept)]
+def list_kept_fields(request: PushRequest, model: Model, note: str | None) -> list[IgnoredField]:
+    """Return what a request says otherwise than a model that has its content already and is not changed.
+
+    ``note`` is that of the version with the content. The registry answers the same about the path to a registration.
+    """
+    fields: list[tuple[str, object, object]] = []
+    if request.model_path.removeprefix("models/") != model.model_path.removeprefix("models/"):
+        fields.append(("model_path", request.model_path, model.model_path))
+    sent = {"display_name": request.display_name, "note": request.note}
+    sent |= request.notes.model_dump(exclude_unset=True)
+    kept = model.model_dump(include=set(sent)) | {
+        "note": note,
+        "trigger_words": [word.text for word in model.trigger_words],
+    }
+    fields += [(name, value, kept.get(name)) for name, value in sent.items() if value is not None]
+    texts = [(name, _join(value), _join(kept)) for name, value, kept in fields]
+    return [IgnoredField(field=name, sent=value, kept=kept) for name, value, kept in texts if value != kept]
+
+
+def _join(value: object) -> str:
+    """Return a value as one text: words sorted, nothing for None."""
+    if isinstance(value, list):
+        return ", ".join(sorted(map(str, value)))
+    return "" if value is None else str(value)
 
 
 async def compare_with_registry(
@@ -89,33 +108,37 @@ async def compare_with_registry(
         is_intact = await _is_served(calls, model)
         return PathState("same" if is_intact else "damaged", model, file_hash=file_hash)
 
-    newest = await get_newest_version(calls.registry, model)
-    if file_hash is None and newest.file_size == size:
+    newest, *earlier = await get_newest_versions(calls.registry, model)
+    if file_hash is None and size in (each.file_size for each in (newest, *earlier)):
         file_hash = await compute_hash()
-    status = _get_status(newest) if newest.file_hash == file_hash else "other"
-    return PathState(status, model, newest, file_hash)
+    if newest.file_hash == file_hash:
+        return PathState(_get_status(newest), model, newest, file_hash)
+    same = (each.version for each in earlier if each.file_hash == file_hash and each.verification == "verified")
+    return PathState("other", model, newest, file_hash, next(same, None))
 
 
-async def get_newest_version(registry: RegistryApi, model: Model) -> ModelVersion:
-    """Return the version of a model with the highest number, without those in the trash.
+async def get_newest_versions(registry: RegistryApi, model: Model) -> list[ModelVersion]:
+    """Return the 100 versions of a model with the highest numbers, newest first, without those in the trash.
 
     Raises:
         ModelNotFound: the model was deleted meanwhile.
     """
-    versions = (await registry.list_versions(model.id, Paging(per_page=1))).version_list
+    versions = (await registry.list_versions(model.id)).version_list
     if not versions:
         raise problems.ModelNotFound(f"'{model.model_path}' was deleted meanwhile.")
-    return versions[0]
+    return versions
 
 
-def build_path_taken(model: Model, newest: ModelVersion) -> problems.ModelPathTaken:
+def build_path_taken(model: Model, found: PathState) -> problems.ModelPathTaken:
     """Build the problem that the registry itself would raise, but only after the upload."""
+    same = f" This file is the same as its version {found.same_version}." if found.same_version else ""
     return problems.ModelPathTaken(
-        f"A model with other content is at '{model.model_path}'.",
+        f"A model with other content is at '{model.model_path}'.{same}",
         model_id=str(model.id),
         model_path=model.model_path,
         held_hash=model.file_hash,
-        version=newest.version,
+        version=found.next_version - 1,
+        same_version=found.same_version,
     )
 
 

@@ -85,6 +85,7 @@ class PushSucceeded:
     sidecar: Path | None = None  # whose base model and trigger words were sent
     ignored: Sequence[IgnoredField] = ()  # what the model kept although the registration had another value
     sent_bytes: int = 0  # 0 if the registry had the content
+    same_version: int | None = None  # an earlier version with the content of this new one
 
 
 @dataclass(frozen=True)
@@ -217,11 +218,12 @@ class Pusher:
         if found.status == "same" and model is not None:
             same_hash = model.file_hash if newest is None else newest.file_hash
             pushed = await self._wait_until_verified(request, "already there", model, same_hash)
-            return replace(pushed, ignored=list_kept_fields(request, model))
+            note = (await self._registry.get_version(model.id, pushed.version)).note if request.note else None
+            return replace(pushed, ignored=list_kept_fields(request, model, note))
         if found.status == "not current" and model is not None and newest is not None:
             raise VersionNotCurrent(model, newest.version)
         if found.status == "other" and model is not None and newest is not None and not request.replace:
-            raise build_path_taken(model, newest)
+            raise build_path_taken(model, found)
         return None
 
     async def _plan(self, request: PushRequest, found: PathState, upload: Upload) -> PreparedPush:
@@ -253,7 +255,8 @@ class Pusher:
         sidecar = details.file if details else None
         pushed = replace(pushed, sidecar=sidecar, ignored=registered.ignored_list)
         is_sent = not isinstance(prepared.plan, StoredContent)
-        return await self._send_picture(replace(pushed, sent_bytes=pushed.size if is_sent else 0))
+        pushed = replace(pushed, sent_bytes=pushed.size if is_sent else 0, same_version=prepared.found.same_version)
+        return await self._send_picture(pushed)
 
     async def _compute_hash(self, file: Path) -> str:
         """Return the hash of a file as ``sha256:<hex>``, from the cache if the file is unchanged."""
