@@ -72,7 +72,7 @@ def test_explain_version_conflict_names_command_that_lists_versions() -> None:
     conflict = problems.VersionConflict("Ada has uploaded version 4.", model_id="7", version=4, created_by="Ada")
     explanation = explain_failure(conflict)
     assert explanation is not None
-    assert explanation.fix[0] == "List its versions: modelyard versions 7"
+    assert explanation.fix[0] == "List its versions: modelyard version ls 7"
     assert explanation.facts.items() >= {"error_code": "version_conflict", "version": 4, "exit_code": 4}.items()
 
 

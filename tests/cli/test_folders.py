@@ -37,7 +37,7 @@ def test_pushed_folder_is_listed_shown_pulled_and_replaced(signed_in: Command, t
         signed_in("ls", "--columns", "path,files", "--format", "csv").out.splitlines()[1] == "models/diffusers/tiny,5"
     )
     assert re.search(r"^folder +5 files$", signed_in("show", "tiny").out, re.MULTILINE)
-    versions = signed_in("versions", "tiny").out
+    versions = signed_in("version", "ls", "tiny").out
     assert "1.19 kB, 4 files" in versions
     assert "5 files" in versions
 

@@ -107,3 +107,29 @@ def test_ls_csv_has_no_formula_and_json_the_exact_name(listed: Command) -> None:
     query = ("ls", "ink.safetensors")
     assert listed(*query, "--columns", "name,size", "--format", "csv").out.splitlines()[1].startswith("'=1+1,")
     assert json.loads(listed(*query, "--json").out)["model_list"][0]["display_name"] == "=1+1"
+
+
+def test_version_ls_in_terminal_shows_all_words_of_a_long_note(pushed: Command) -> None:
+    note = "Trained on 40 more pictures of hands and faces, with captions that a person wrote; 2,000 steps of batch 4."
+    assert pushed("version", "note", "ink", 1, note).code == 0
+    shown = run_in_terminal("version", "ls", "ink", columns=80)
+    assert max(map(count_columns, shown.rows)) <= 80
+    assert note in " ".join(" ".join(shown.rows).split())
+
+
+def test_versions_is_an_earlier_spelling_of_version_ls(pushed: Command) -> None:
+    assert pushed("versions", "ink").out == pushed("version", "ls", "ink").out
+    assert "  versions " not in pushed("--help").out
+
+
+@pytest.mark.parametrize("asked", ["lora", "LoRAs", "loars"])
+def test_ls_near_miss_of_a_type_lists_the_known_type_and_says_so(pushed: Command, asked: str) -> None:
+    ran = pushed("ls", "--type", asked)
+    assert "loras/ink.safetensors" in ran.out
+    assert ran.err == f"There is no type '{asked}'. These are the models of the type 'loras'.\n"
+
+
+def test_ls_unknown_type_names_those_of_the_team(pushed: Command) -> None:
+    ran = pushed("ls", "--type", "our_masks")
+    assert ran.out == "No models.\n"
+    assert ran.err == "No model is of the type 'our_masks'. The team's types: loras.\n"

@@ -11,7 +11,7 @@ from typer.main import get_command, get_group
 from modelyard import __version__
 from modelyard.build import get_build_id
 from modelyard.cli.command_tree import move_global_options_first
-from modelyard.cli.commands import CLIENT_COMMANDS, SERVER_COMMANDS
+from modelyard.cli.commands import CLIENT_COMMANDS, HIDDEN_COMMANDS, SERVER_COMMANDS
 from modelyard.cli.registry.machines.machine import machine
 from modelyard.server.main import app as server_app
 from tests.cli.conftest import Command
@@ -147,7 +147,10 @@ def test_client_commands_are_those_that_their_modules_add() -> None:
         app = typer.Typer()
         import_module(f"modelyard.cli.{module}").add_to(app)
         added = get_group(app).commands
-        assert set(added) == {name for name, each in CLIENT_COMMANDS.items() if each.module == module}
+        assert set(added) == {
+            *(name for name, each in CLIENT_COMMANDS.items() if each.module == module),
+            *(name for name, hidden in HIDDEN_COMMANDS.items() if hidden == module),
+        }
         groups = {name: command.help for name, command in added.items() if hasattr(command, "commands")}
         assert groups == {name: CLIENT_COMMANDS[name].help for name in groups}
 

@@ -38,7 +38,7 @@ def pushed(signed_in: Command, files: Files) -> Command:
 
 
 def list_versions(command: Command, *options: str) -> list[tuple[int, str]]:
-    document = json.loads(command("versions", "ink", "--json", *options).out)
+    document = json.loads(command("version", "ls", "ink", "--json", *options).out)
     return [(each["version"], each["version_status"]) for each in document["version_list"]]
 
 
@@ -116,7 +116,7 @@ def test_push_same_content_with_other_note_and_details_says_what_is_not_used_and
         assert pushed(*shlex.split(command)).code == 0
     shown = json.loads(pushed("show", "ink", "--json").out)
     assert (shown["license"], shown["tags"]) == ("MIT", ["a b", "c"])
-    assert json.loads(pushed("versions", "ink", "--json").out)["version_list"][0]["note"] == "It's sharper"
+    assert json.loads(pushed("version", "ls", "ink", "--json").out)["version_list"][0]["note"] == "It's sharper"
     again = pushed("push", files[1], "--note", "It's sharper", "--license", "MIT", "--tag", "c", "--tag", "a b")
     assert again.err == ""
 
@@ -164,13 +164,13 @@ def test_push_newest_content_after_rollback_exits_4_with_command_that_makes_it_c
 
 
 def test_versions_table_fits_80_columns_and_has_notes(pushed: Command) -> None:
-    ran = pushed("versions", "ink")
+    ran = pushed("version", "ls", "ink")
     heading, newest, oldest = ran.out.splitlines()
     assert heading.split() == ["VERSION", "STATUS", "SIZE", "HASH", "CREATED", "BY", "CREATED", "NOTE"]
     assert newest.split()[:2] == ["2", "current"]
     assert newest.endswith("Better hands.")
     assert oldest.split()[:2] == ["1", "replaced"]
-    assert pushed("versions", "ink", "-q").out == "2\n1\n"
+    assert pushed("version", "ls", "ink", "-q").out == "2\n1\n"
 
 
 def build_version(**changed: Any) -> ModelVersion:
@@ -195,11 +195,11 @@ def build_version(**changed: Any) -> ModelVersion:
     )
 
 
-def test_format_versions_cuts_notes_to_given_columns() -> None:
+def test_format_versions_wraps_notes_to_given_columns() -> None:
     each = build_version()
     table = list(map(str, format_versions([each], 80)))
     assert max(map(count_columns, table)) <= 80
-    assert table[1].endswith("…")
+    assert " ".join(" ".join(table[2:]).split()) == " ".join((each.note or "").split())
     assert str(format_versions([each], None)[1]).endswith("of hands.")
 
 
@@ -258,9 +258,9 @@ def test_pull_version_downloads_its_content(pushed: Command, files: Files, tmp_p
 
 def test_version_note_changes_and_clears_note(pushed: Command) -> None:
     assert pushed("version", "note", "ink", 1, "Only a test.").code == 0
-    assert "Only a test." in pushed("versions", "ink").out
+    assert "Only a test." in pushed("version", "ls", "ink").out
     assert pushed("version", "note", "ink", 1, "").code == 0
-    assert "Only a test." not in pushed("versions", "ink").out
+    assert "Only a test." not in pushed("version", "ls", "ink").out
 
 
 def test_version_rm_prints_restore_command_that_restores_it(pushed: Command) -> None:
@@ -295,7 +295,7 @@ def test_failed_version_is_shown_with_reason_and_marked_in_list(signed_in: Comma
     assert re.search(r"^hugging face +team/checkpoints__ink\.", shown, re.MULTILINE)
     assert re.search(r"^new version +2, failed: This file names 'os.system'", shown, re.MULTILINE)
     assert "verified, v2 failed" in signed_in("ls").out
-    listed = signed_in("versions", "ink").out
+    listed = signed_in("version", "ls", "ink").out
     assert "Version 2 failed: This file names 'os.system'" in listed
     assert list_versions(signed_in) == [(2, "failed"), (1, "current")]
 

@@ -28,7 +28,6 @@ CLIENT_COMMANDS = {
     "disable": ClientCommand("registry.models", "Disable models, so that machines remove them."),
     "rm": ClientCommand("registry.models", "Move models to the trash."),
     "restore": ClientCommand("registry.models", "Restore models from the trash."),
-    "versions": ClientCommand("registry.versions", "List the versions of a model, newest first."),
     "rollback": ClientCommand("registry.versions", "Make an earlier version of a model the current one."),
     "lookup": ClientCommand("registry.lookup", "Find the models with the content of a file, a hash or a path."),
     "check": ClientCommand("this_machine.check", "Check which models workflows need, and where they run."),
@@ -36,7 +35,7 @@ CLIENT_COMMANDS = {
     "facets": ClientCommand("registry.lookup", "Count the models that a search finds by type, tag and others."),
     "sync": ClientCommand("this_machine.sync", "Print a plan, then place the team's models in a folder."),
     "audit": ClientCommand("registry.audit", "List the team's audit events, newest first; for admins."),
-    "version": ClientCommand("registry.versions", "One version of a model: set its note, remove, restore."),
+    "version": ClientCommand("registry.versions", "Versions of a model: list, set the note, remove, restore."),
     "convert": ClientCommand("transfers.convert", "Convert a pickle file to safetensors, in the registry."),
     "trust": ClientCommand("registry.pickles.trust", "Pickle files that the scan refused: allow one, list, withdraw."),
     "collection": ClientCommand("registry.collections.collection", "Named lists of models: create, change, show, …"),
@@ -51,6 +50,8 @@ CLIENT_COMMANDS = {
     "webhook": ClientCommand("registry.webhooks.webhook", "Send the team's events to other systems; for admins."),
     "key": ClientCommand("registry.key", "Keys for programs and machines: list, create, rotate, …"),
 }
+# Earlier spellings that scripts may use, with the module that adds them; the help does not list them.
+HIDDEN_COMMANDS = {"versions": "registry.versions"}
 # In the order of the server's own help. A base installation lacks what they import.
 SERVER_COMMANDS = {
     "serve": "Run the registry.",

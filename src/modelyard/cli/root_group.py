@@ -11,7 +11,9 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from modelyard.cli.commands import CLIENT_COMMANDS, SERVER_COMMANDS
+from modelyard.cli.commands import CLIENT_COMMANDS, HIDDEN_COMMANDS, SERVER_COMMANDS
+
+_MODULES = {name: command.module for name, command in CLIENT_COMMANDS.items()} | HIDDEN_COMMANDS
 
 
 @cache
@@ -31,10 +33,11 @@ class RootGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
         """Import and build a command; None if there is none of this name."""
-        if cmd_name not in CLIENT_COMMANDS:
+        module = _MODULES.get(cmd_name)
+        if module is None:
             return None
         if cmd_name not in self.commands:
-            self.commands.update(_build_commands(CLIENT_COMMANDS[cmd_name].module))
+            self.commands.update(_build_commands(module))
         return self.commands[cmd_name]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -44,7 +47,7 @@ class RootGroup(TyperGroup):
             UsageError: there is none of that name; the message has up to three similar names, the server's included.
         """
         name = args[0]
-        if name not in CLIENT_COMMANDS:
+        if name not in _MODULES:
             similar = get_close_matches(name, [*CLIENT_COMMANDS, *SERVER_COMMANDS])
             if similar:
                 ctx.fail(f"No such command '{name}'. Did you mean {' or '.join(map(repr, similar))}?")

@@ -77,14 +77,21 @@ def ls(
     model_filter = ModelFilter.model_validate({name: value for name, value in options.items() if value is not None})
     names = parse_columns(columns) if columns is not None else _get_default_columns(deleted=deleted)
     terminal = terminal_of(context)
-    listed = terminal.call_registry(lambda registry: _list_models(registry, model_filter, everything))
+    listed = terminal.call_registry(lambda registry: _list_models_of_type(registry, model_filter, everything))
     terminal.output.answer(
-        document=listed._asdict(),
+        document={name: value for name, value in listed._asdict().items() if name != "hint"},
         lines=_format_list(terminal, listed.model_list, names, output_format),
         quiet=[str(model.id) for model in listed.model_list],
     )
+    _print_hints(terminal, listed)
+
+
+def _print_hints(terminal: Terminal, listed: _Listed) -> None:
+    """Print what to know about a list: that there are more, of which type they are, and a similar search."""
     if listed.has_more:
         terminal.output.note(f"These are the first {len(listed.model_list)}. To list all: --all")
+    if listed.hint:
+        terminal.output.note(listed.hint)
     if listed.did_you_mean:
         terminal.output.note(f"Did you mean: {listed.did_you_mean}")
 
@@ -109,11 +116,35 @@ def _format_list(
 
 
 class _Listed(NamedTuple):
-    """Models, whether there are more, and a similar search if a search finds none."""
+    """Models, whether there are more, a similar search if a search finds none, and what to know about the type."""
 
     model_list: list[Model]
     has_more: bool
     did_you_mean: str | None
+    hint: str | None = None
+
+
+async def _list_models_of_type(registry: RegistryApi, model_filter: ModelFilter, everything: bool) -> _Listed:
+    """List models; those of the known type if there are none of the one that is asked for, a near miss such as lora."""
+    from modelyard.wire.model_folders import is_known_folder, suggest_folder
+
+    asked = model_filter.model_type
+    listed = await _list_models(registry, model_filter, everything)
+    if asked is None or listed.model_list or is_known_folder(asked):
+        return listed
+    if (known := suggest_folder(asked)) is None:
+        return listed._replace(hint=await _describe_types(registry, asked))
+    listed = await _list_models(registry, model_filter.model_copy(update={"model_type": known}), everything)
+    return listed._replace(hint=f"There is no type '{asked}'. These are the models of the type '{known}'.")
+
+
+async def _describe_types(registry: RegistryApi, asked: str) -> str:
+    """Return that no model is of a type that ComfyUI does not know, and which types the team has."""
+    from modelyard.wire.model_filter import FacetQuery
+
+    found = await registry.count_facets(FacetQuery(facet="type"))
+    types = ", ".join(each.value for facet in found.facet_list for each in facet.value_list)
+    return f"No model is of the type '{asked}'." + (f" The team's types: {types}." if types else "")
 
 
 async def _list_models(registry: RegistryApi, model_filter: ModelFilter, everything: bool) -> _Listed:

@@ -1,14 +1,15 @@
-"""``versions``, ``rollback`` and the group ``version``: list the versions of a model, and change them."""
+"""``rollback`` and the group ``version``: list the versions of a model, and change them."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.models import ModelName
-from modelyard.cli.terminal.formatting import format_age, format_content_size
+from modelyard.cli.terminal.formatting import count_columns, format_age, format_content_size, quote_reference
 from modelyard.cli.terminal.table import cut_text, format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
@@ -27,24 +28,27 @@ _MAX_NAME_COLUMNS = 14
 
 VersionNumber = Annotated[int, typer.Argument(metavar="N", min=1, help="The number of a version.")]
 
+Deleted = Annotated[bool, typer.Option("--deleted", help="List those in the trash instead.")]
+
 version = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["version"].help)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    app.command()(versions)
+    app.command(hidden=True)(versions)
     app.command()(rollback)
     app.add_typer(version, name="version")
 
 
-def versions(
+@version.command()
+def ls(
     context: typer.Context,
     model: ModelName,
-    deleted: Annotated[bool, typer.Option("--deleted", help="List those in the trash instead.")] = False,
+    deleted: Deleted = False,
 ) -> None:
     """List the versions of a model, newest first.
 
-    Examples: modelyard versions ink; modelyard versions ink --deleted
+    Examples: modelyard version ls ink; modelyard version ls ink --deleted
     """
     from modelyard.client.api.models import list_all_versions
     from modelyard.client.resolve_models import find_model
@@ -63,13 +67,31 @@ def versions(
     )
 
 
+def versions(context: typer.Context, model: ModelName, deleted: Deleted = False) -> None:
+    """List the versions of a model: the earlier spelling of ``version ls``, which scripts may use."""
+    ls(context, model, deleted)
+
+
 def format_versions(listed: Sequence[ModelVersion], width: int | None) -> list[str | Line]:
-    """Format versions as a table, and below it why some failed or wait; ``width`` is as in ``format_table``."""
+    """Format versions as a table, and below it why some failed or wait; ``width`` is as in ``format_table``.
+
+    Notes that do not fit beside the other columns are below the row of their version, on as many lines as they need.
+    """
     headings = (*_HEADINGS, "DELETED" if any(each.deleted_at for each in listed) else "CREATED", "NOTE")
-    return [
-        *format_table(headings, [_build_row(each) for each in listed], width),
-        *(_format_reason(each) for each in listed if each.verification_error),
-    ]
+    rows = [_build_row(each) for each in listed]
+    reasons = [_format_reason(each) for each in listed if each.verification_error]
+    whole = format_table(headings, rows)
+    if width is None or all(count_columns(str(line)) <= width for line in whole):
+        return [*whole, *reasons]
+    heading, *lines = format_table(headings[:-1], [row[:-1] for row in rows], width)
+    noted = [[line, *_wrap_note(row[-1], width)] for line, row in zip(lines, rows, strict=True)]
+    return [heading, *(line for block in noted for line in block), *reasons]
+
+
+def _wrap_note(note: str, width: int) -> list[str]:
+    """Return a note as indented lines of at most ``width`` characters."""
+    indent = " " * 9
+    return textwrap.wrap(note, max(20, width), initial_indent=indent, subsequent_indent=indent)
 
 
 def _format_reason(each: ModelVersion) -> str:
@@ -160,7 +182,7 @@ async def _find_previous_version(registry: RegistryApi, model: Model) -> int:
     if previous is None:
         raise VersionNotFound(
             f"'{model.model_path}' has no earlier version to go back to: none that was current before this one can be"
-            f" downloaded. See all: modelyard versions {model.id}"
+            f" downloaded. See all: modelyard version ls {quote_reference(model.model_path)}"
         )
     return previous
 
@@ -174,7 +196,7 @@ def get_previous_version(listed: Sequence[ModelVersion]) -> int | None:
     if all(each.is_previous is None for each in listed):
         raise typer.BadParameter(
             "This registry does not say which version was current before: use --to N, with a number that"
-            " 'modelyard versions MODEL' lists."
+            " 'modelyard version ls MODEL' lists."
         )
     return next((each.version for each in listed if each.is_previous), None)
 
@@ -185,7 +207,7 @@ def _note_consequences(terminal: Terminal, before: Model, current: int | None) -
     terminal.output.note("Machines replace the file at their next sync.")
     if pending is not None and pending.verification == "pending":
         terminal.output.note(f"Version {pending.version}, which is being verified, will not become current by itself.")
-    terminal.output.note(f"To undo: modelyard rollback {before.id} --to {current}")
+    terminal.output.note(f"To undo: modelyard rollback {quote_reference(before.model_path)} --to {current}")
 
 
 @version.command()
@@ -223,12 +245,12 @@ def rm(context: typer.Context, model: ModelName, number: VersionNumber) -> None:
     terminal.output.note(
         "The registry keeps removed versions for 7 days, unless its operator has set another time. To restore it:"
     )
-    terminal.output.note(f"  modelyard version restore {removed.id} {number}")
+    terminal.output.note(f"  modelyard version restore {quote_reference(removed.model_path)} {number}")
 
 
 @version.command()
 def restore(context: typer.Context, model: ModelName, number: VersionNumber) -> None:
-    """Restore a version from the trash, which modelyard versions MODEL --deleted lists.
+    """Restore a version from the trash, which modelyard version ls MODEL --deleted lists.
 
     It does not become current by that: modelyard rollback MODEL --to N
     """

@@ -114,7 +114,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     problems.VersionConflict: (
         REFUSED,
         (
-            "List its versions: modelyard versions {model}",
+            "List its versions: modelyard version ls {model}",
             "Show it: modelyard collection show {collection_id}",
             "Make yours the next one: run the same command again.",
         ),
@@ -126,7 +126,7 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
             "Or remove the whole model: modelyard rm MODEL",
         ),
     ),
-    problems.VersionNotFound: (REFUSED, ("List those in the trash: modelyard versions MODEL --deleted",)),
+    problems.VersionNotFound: (REFUSED, ("List those in the trash: modelyard version ls MODEL --deleted",)),
     LockedModelsMissing: (
         REFUSED,
         ("List what is missing: modelyard lock --check LOCK", "Upload a file with that content: modelyard push FILE"),

@@ -10,13 +10,14 @@ import typer
 
 from modelyard.cli.terminal.completion import complete_model
 from modelyard.cli.terminal.formatting import format_content_size
-from modelyard.cli.terminal.terminal import terminal_of
+from modelyard.cli.terminal.terminal import Terminal, terminal_of
 from modelyard.cli.transfers.options import MOST_JOBS, GiveUpAfter, LimitRate, build_network
 from modelyard.cli.transfers.summary import format_summary
+from modelyard.wire.formats import find_format
 
 if TYPE_CHECKING:
     from modelyard.client.api.registry import RegistryApi
-    from modelyard.client.transfers.pull import Pulled
+    from modelyard.client.transfers.pull import Destination, Pulled
     from modelyard.wire.models import Model
 
 ModelVersions = Annotated[
@@ -39,6 +40,9 @@ Jobs = Annotated[
 ]
 
 
+_FOLDER_NEEDED = "'{0}' is the name of one file. For a folder of that name, end it with a slash: -o '{0}/'"
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command()(pull)
@@ -48,8 +52,15 @@ def pull(
     context: typer.Context,
     models: ModelVersions,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the files; by default this one.")
-    ] = Path(),
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR|FILE",
+            help="The folder for the files, or for one model a file such as new.safetensors; by default this folder.",
+            show_default=False,
+        ),
+    ] = "",
     tree: Annotated[
         bool, typer.Option("--tree", help="Place each at its model path below DIR, as below ComfyUI/models.")
     ] = False,
@@ -63,20 +74,22 @@ def pull(
     A file that is here already is not downloaded again. After an interruption, the same command continues where it
     stopped. A model of many files becomes a folder, which appears whole or not at all.
 
-    Examples: modelyard pull ink; modelyard pull ink@2 -o old;
+    Examples: modelyard pull ink; modelyard pull ink@2 -o old/; modelyard pull ink@2 -o ink-old.safetensors;
     modelyard pull loras/ink.safetensors -o ~/ComfyUI/models --tree
     """
     from modelyard.cli.terminal.progress import show_progress
     from modelyard.client.resolve_models import find_model_versions
-    from modelyard.client.transfers.pull import Destination, PullOptions, pull_all
+    from modelyard.client.transfers.pull import PullOptions, pull_all
 
     terminal = terminal_of(context)
     options = PullOptions(build_network(terminal, limit_rate, give_up_after), jobs)
-    destination = Destination(output, tree, force)
+    destination = _build_destination(output, models, tree=tree, force=force)
 
     async def pull_models(registry: RegistryApi) -> list[Pulled]:
         """Find all models first, then download them; the first failure ends it."""
         found = await find_model_versions(registry, models)
+        if destination.file_name is not None and found[0].is_folder:
+            raise typer.BadParameter(_FOLDER_NEEDED.format(output))
         with show_progress(terminal.output) as view:
             view.expect({destination.get_file(model): model.content_size for model in found})
             return await pull_all(
@@ -85,6 +98,26 @@ def pull(
 
     started = time.monotonic()
     results = terminal.call_registry(pull_models, retry_until_give_up=True)
+    _print_results(terminal, results, time.monotonic() - started)
+
+
+def _build_destination(output: str, models: list[str], *, tree: bool, force: bool) -> Destination:
+    """Return where the models are placed: in a folder, or one of them as a file.
+
+    Raises:
+        BadParameter: ``output`` is the name of a file, but there are several models, or ``tree`` needs a folder.
+    """
+    from modelyard.client.transfers.pull import Destination
+
+    if not names_file(output):
+        return Destination(Path(output), tree, force)
+    if tree or len(models) > 1:
+        raise typer.BadParameter(_FOLDER_NEEDED.format(output))
+    return Destination(Path(output).parent, tree, force, Path(output).name)
+
+
+def _print_results(terminal: Terminal, results: list[Pulled], seconds: float) -> None:
+    """Print the files that are here now, and of several a summary."""
     terminal.output.answer(
         document={
             "files": [
@@ -98,9 +131,14 @@ def pull(
         if each.kept is not None:
             terminal.output.note(f'The folder that was there is no version of this model. It is kept: "{each.kept}".')
     sizes = [each.model.content_size for each in results if each.outcome == "pulled"]
-    summary = format_summary([each.outcome for each in results], sum(sizes), time.monotonic() - started)
+    summary = format_summary([each.outcome for each in results], sum(sizes), seconds)
     if summary is not None:
         terminal.output.note(summary)
+
+
+def names_file(output: str) -> bool:
+    """Return whether ``--output`` names a file: it ends with the extension of a model file, and is no folder yet."""
+    return find_format(output) is not None and not Path(output).is_dir()
 
 
 def _format_version(model: Model) -> str:

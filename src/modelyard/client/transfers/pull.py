@@ -26,12 +26,14 @@ DEFAULT_PULL_JOBS = 4
 class Destination:
     """Where pulled files are placed: directly in ``folder``, or with ``tree`` at their model path below it.
 
-    ``replace`` allows replacing a different file of the same name.
+    ``replace`` allows replacing a different file of the same name. ``file_name``: that of the only file in ``folder``,
+    instead of the model's.
     """
 
     folder: Path
     tree: bool = False
     replace: bool = False
+    file_name: str | None = None
 
     def get_file(self, model: Model) -> Path:
         """Return the path at which a model's file is placed.
@@ -40,7 +42,7 @@ class Destination:
             ModelPathInvalid: the registry's path for it is unsafe here. The client checks it and trusts no registry.
         """
         relative = PurePosixPath(parse_model_path(model.model_type, model.model_path).relative)
-        return self.folder / relative if self.tree else self.folder / relative.name
+        return self.folder / (relative if self.tree else self.file_name or relative.name)
 
 
 @dataclass(frozen=True)
