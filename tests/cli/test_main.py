@@ -1,8 +1,10 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -10,6 +12,7 @@ from typer.main import get_command, get_group
 
 from modelyard import __version__
 from modelyard.build import get_build_id
+from modelyard.cli.command_tree import app as client_app
 from modelyard.cli.command_tree import move_global_options_first
 from modelyard.cli.commands import CLIENT_COMMANDS, HIDDEN_COMMANDS, SERVER_COMMANDS
 from modelyard.cli.registry.machines.machine import machine
@@ -153,6 +156,26 @@ def test_client_commands_are_those_that_their_modules_add() -> None:
         }
         groups = {name: command.help for name, command in added.items() if hasattr(command, "commands")}
         assert groups == {name: CLIENT_COMMANDS[name].help for name in groups}
+
+
+def list_helps(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the words of each command below a group, itself included."""
+    yield words
+    context: Any = None
+    names = command.list_commands(context) if hasattr(command, "commands") else []
+    for name in names:
+        yield from list_helps(command.get_command(context, name), (*words, name))
+
+
+@pytest.mark.parametrize("words", [*list_helps(get_command(client_app))], ids=" ".join)
+def test_help_fits_80_columns_with_whole_summaries_and_no_types_of_lists(
+    modelyard: Command, words: tuple[str, ...]
+) -> None:
+    ran = modelyard(*words, "--help")
+    assert ran.code == 0
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert not [line for line in ran.out.splitlines() if line.endswith("...") and not line.startswith("Usage")]
+    assert "list[" not in ran.out
 
 
 def test_run_again_in_one_process_adds_no_command_twice(modelyard: Command) -> None:

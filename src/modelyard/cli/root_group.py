@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -21,7 +23,25 @@ def _build_commands(module: str) -> dict[str, Any]:
     """Import a module of commands and build them, once in a process: modules add commands to their own groups."""
     app = typer.Typer(rich_markup_mode=None)
     import_module(f"modelyard.cli.{module}").add_to(app)
-    return dict(get_group(app).commands)
+    root: Any = get_group(app)
+    _complete_help(root)
+    return dict(root.commands)
+
+
+def _complete_help(command: Any) -> None:
+    """Make the help of a command, and of all below it, show whole summaries, and types as people call them."""
+    for parameter in command.params:
+        show_type = parameter.display_type
+        parameter.display_type = partial(_display_element_type, show_type)
+    for below in getattr(command, "commands", {}).values():
+        # Typer cuts a help text in a list to one line, but not a short one.
+        below.short_help = below.short_help or " ".join((below.help or "").partition("\n\n")[0].split())
+        _complete_help(below)
+
+
+def _display_element_type(show_type: Callable[[Any], str], ctx: Any) -> str:
+    """Return the type of a parameter, such as ``<str>``; for one that may be repeated, that of each value."""
+    return re.sub(r"^<list\[(.*)\]>$", r"<\1>", show_type(ctx))
 
 
 class RootGroup(TyperGroup):

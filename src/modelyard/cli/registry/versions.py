@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,8 +85,9 @@ def format_versions(listed: Sequence[ModelVersion], width: int | None) -> list[s
     if width is None or all(count_columns(str(line)) <= width for line in whole):
         return [*whole, *reasons]
     heading, *lines = format_table(headings[:-1], [row[:-1] for row in rows], width)
-    noted = [[line, *_wrap_note(row[-1], width)] for line, row in zip(lines, rows, strict=True)]
-    return [heading, *(line for block in noted for line in block), *reasons]
+    lines_of_notes = [_wrap_note(row[-1], width) for row in rows]
+    blocks: list[list[str | Line]] = [[line, *notes] for line, notes in zip(lines, lines_of_notes, strict=True)]
+    return [heading, *chain.from_iterable(blocks), *reasons]
 
 
 def _wrap_note(note: str, width: int) -> list[str]:
