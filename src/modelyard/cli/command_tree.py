@@ -17,6 +17,7 @@ from modelyard.cli.root_group import RootGroup
 from modelyard.cli.terminal.interrupting import INTERRUPTED, build_interruption_text
 from modelyard.cli.terminal.output import Output
 from modelyard.cli.terminal.terminal import Terminal
+from modelyard.cli.terminal.typed_words import forget_typed_words
 
 EPILOG = "The options --url, --team, --json and --quiet can be anywhere in a command."
 # The global options, and how many values follow each.
@@ -70,6 +71,7 @@ def start(
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; print failures that a user can act on, and raise bugs."""
     words = move_global_options_first(arguments)
+    forget_typed_words()
     _escape_unencodable_output()
     try:
         app(words, prog_name="modelyard", standalone_mode=True)

@@ -6,11 +6,13 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from modelyard.cli.terminal.formatting import format_duration, quote_reference
+from modelyard.cli.terminal.typed_words import fill_placeholders
 from modelyard.client.api.urls import AddressRefused
 from modelyard.client.atomic_file import LockHeld
 from modelyard.client.collections import ModelNotInCollection
@@ -122,11 +124,14 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
     problems.VersionInUse: (
         REFUSED,
         (
-            "Make another version the current one first: modelyard rollback MODEL --to N",
+            "Make the version before it the current one first: modelyard rollback MODEL",
             "Or remove the whole model: modelyard rm MODEL",
         ),
     ),
-    problems.VersionNotFound: (REFUSED, ("List those in the trash: modelyard version ls MODEL --deleted",)),
+    problems.VersionNotFound: (
+        REFUSED,
+        ("List them: modelyard version ls MODEL", "List those in the trash: modelyard version ls MODEL --deleted"),
+    ),
     LockedModelsMissing: (
         REFUSED,
         ("List what is missing: modelyard lock --check LOCK", "Upload a file with that content: modelyard push FILE"),
@@ -255,8 +260,11 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
 }
 
 
-def explain_failure(error: BaseException) -> Explanation | None:
-    """Return the message, remedies and exit code of a failure; None for an unknown class, which is a bug."""
+def explain_failure(error: BaseException, file: Path | None = None) -> Explanation | None:
+    """Return the message, remedies and exit code of a failure; None for an unknown class, which is a bug.
+
+    Remedies have the words of the running command; ``file`` is the one that failed, if the command has several.
+    """
     row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
     if row is None:
         return None
@@ -266,7 +274,8 @@ def explain_failure(error: BaseException) -> Explanation | None:
         exit_code = UNREACHABLE if error.status >= 500 and not is_full else REFUSED
         fixes = _TABLE[problems.StorageFull][1] if is_full else fixes
     facts = _get_facts(error)
-    lines = [line for fix in fixes if (line := _format_fix(fix, facts)) is not None]
+    known = {} if file is None else {"FILE": str(file)}
+    lines = [fill_placeholders(line, known) for fix in fixes if (line := _format_fix(fix, facts)) is not None]
     document = _build_document(error, facts, exit_code)
     return Explanation(_get_message(error), exit_code, lines + _list_candidates(error), document)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from modelyard.cli.terminal.output import Output
+from modelyard.cli.terminal.typed_words import remember_typed_words
 
 if TYPE_CHECKING:
     from modelyard.client.api.registry import RegistryApi
@@ -102,4 +103,5 @@ def terminal_of(context: typer.Context) -> Terminal:
     terminal = context.find_root().obj
     if not isinstance(terminal, Terminal):
         raise TypeError("The program was not started through its global options.")
+    remember_typed_words(context)
     return terminal

@@ -42,7 +42,7 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
 
     match result:
         case PushFailed(file, error):
-            explanation = explain_failure(error)
+            explanation = explain_failure(error, file)
             if explanation is None:
                 raise error
             terminal.output.warn("\n  ".join([f"{file}: {explanation.sentence}", *explanation.fix]))

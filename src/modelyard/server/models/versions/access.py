@@ -43,7 +43,7 @@ def get_readable_version(session: Session, team: TeamContext, model: ModelRow, n
 
 def build_version_not_found() -> problems.VersionNotFound:
     """Build the problem for a version that does not exist, is in the trash, or is not visible to the caller."""
-    return problems.VersionNotFound("The model has no such version. List them: modelyard version ls MODEL.")
+    return problems.VersionNotFound("The model has no such version.")
 
 
 def build_model_damaged(error: str | None) -> problems.ModelDamaged:
