@@ -8,6 +8,7 @@ from modelyard.client.transfers.collect import NothingToPush
 from modelyard.comfyui.model_locations import NameInvalid
 from modelyard.transfer import errors as transfer_errors
 from modelyard.wire import problems
+from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.teams import NewTeam
 
 
@@ -97,6 +98,18 @@ def test_explain_local_validation_error_exits_2_with_field_name() -> None:
     assert explanation is not None
     assert explanation.exit_code == 2
     assert explanation.sentence.startswith("display_name: ")
+
+
+def test_explain_invalid_values_has_no_words_of_the_validator() -> None:
+    with pytest.raises(ValidationError) as refused:
+        ModelFilter.model_validate({"model_status": "on"})
+    local = explain_failure(refused.value)
+    errors = [{"field": "quota", "message": "Input should be greater than 0"}]
+    remote = explain_failure(problems.InvalidRequest("Not valid.", errors=errors))
+    assert local is not None
+    assert remote is not None
+    assert local.sentence == "model_status: Use 'active' or 'disabled'"
+    assert remote.sentence == "Not valid.\n  quota: Use a number greater than 0"
 
 
 def test_explain_unknown_exception_returns_none() -> None:

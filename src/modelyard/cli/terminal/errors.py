@@ -260,6 +260,18 @@ _TABLE: dict[type[BaseException], tuple[int, tuple[str, ...]]] = {
 }
 
 
+# How pydantic begins its messages, and what people read instead. The first that fits counts.
+_REWORDED = (
+    ("Value error, ", ""),
+    ("Input should be greater", "Use a number greater"),
+    ("Input should be less", "Use a number less"),
+    ("Input should be ", "Use "),
+    ("String should ", "The text should "),
+    ("Field required", "This is missing"),
+    ("Extra inputs are not permitted", "There is no such field"),
+)
+
+
 def explain_failure(error: BaseException, file: Path | None = None) -> Explanation | None:
     """Return the message, remedies and exit code of a failure; None for an unknown class, which is a bug.
 
@@ -323,7 +335,7 @@ def _get_message(error: BaseException) -> str:
     """Return a failure's message; invalid fields are listed one a line."""
     match error:
         case ValidationError():
-            return "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            return "\n".join(f"{'.'.join(map(str, each['loc']))}: {_reword(each['msg'])}" for each in error.errors())
         case Problem() if error.facts.get("errors"):
             return "\n".join([error.detail, *_format_field_errors(error.facts["errors"])])
         case ModelAmbiguous():
@@ -337,7 +349,15 @@ def _get_message(error: BaseException) -> str:
 def _format_field_errors(errors: object) -> list[str]:
     """Return an indented line for each invalid field of a 422 response; entries of an unexpected form are omitted."""
     rows = errors if isinstance(errors, list) else []
-    return [f"  {row.get('field')}: {row.get('message')}" for row in rows if isinstance(row, dict)]
+    return [f"  {row.get('field')}: {_reword(str(row.get('message')))}" for row in rows if isinstance(row, dict)]
+
+
+def _reword(message: str) -> str:
+    """Return a validator's message in plain words, such as ``Use 'active' or 'disabled'``; others as they are."""
+    for start, words in _REWORDED:
+        if message.startswith(start):
+            return words + message.removeprefix(start)
+    return message
 
 
 def _list_candidates(error: BaseException) -> list[str]:
