@@ -71,7 +71,6 @@ def start(
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; print failures that a user can act on, and raise bugs."""
     words = move_global_options_first(arguments)
-    forget_typed_words()
     _escape_unencodable_output()
     try:
         app(words, prog_name="modelyard", standalone_mode=True)
@@ -83,6 +82,8 @@ def run(arguments: Sequence[str]) -> int:
         return _report_interruption(words)
     except Exception as error:  # noqa: BLE001 - failures that are not in the table are raised again
         return _report_failure(error, "json" if "--json" in words else "human")
+    finally:
+        forget_typed_words()
     return 0
 
 

@@ -28,7 +28,7 @@ def remember_typed_words(context: typer.Context) -> None:
 
 
 def forget_typed_words() -> None:
-    """Forget those of an earlier command in this process."""
+    """Forget those of a command that has ended, since a program may run several."""
     _typed.clear()
 
 
