@@ -29,7 +29,7 @@ from modelyard.server.garbage.run_state import GRACE, CollectionResult, RunOptio
 from modelyard.server.http.descriptors import raise_max_connections
 from modelyard.server.http.log_output import start_logging
 from modelyard.server.http.middleware.metrics import Metrics
-from modelyard.server.http.server import bind_sockets, build_http_server
+from modelyard.server.http.server import build_http_server, open_sockets
 from modelyard.server.resources import (
     Resources,
     check_database_file_exists,
@@ -60,7 +60,7 @@ def run_registry(*, no_http: bool, **flags: Any) -> None:
         raise typer.Exit(2)
     with exit_on_operator_errors():
         # Before anything is created or shown: a taken port must leave no trace.
-        sockets = _bind_port(settings, no_http=no_http)
+        sockets = _open_port(settings, no_http=no_http)
         with open_resources(settings) as resources:
             if no_http:
                 _run_jobs(resources, sockets)
@@ -68,17 +68,17 @@ def run_registry(*, no_http: bool, **flags: Any) -> None:
                 _serve(resources, sockets)
 
 
-def _bind_port(settings: Settings, *, no_http: bool) -> Sequence[socket.socket]:
-    """Return sockets that are bound to the port of the settings; none for a worker without a metrics port.
+def _open_port(settings: Settings, *, no_http: bool) -> Sequence[socket.socket]:
+    """Return sockets that listen on the port of the settings; none for a worker without a metrics port.
 
     Raises:
-        CannotListen: see ``bind_sockets``.
+        CannotListen: see ``open_sockets``.
     """
     if not no_http:
-        return bind_sockets(settings.host, settings.port, "port")
+        return open_sockets(settings.host, settings.port, "port")
     if settings.metrics_port is None:
         return ()
-    return bind_sockets(settings.metrics_host, settings.metrics_port, "metrics-port")
+    return open_sockets(settings.metrics_host, settings.metrics_port, "metrics-port")
 
 
 def _serve(resources: Resources, sockets: Sequence[socket.socket]) -> None:

@@ -26,6 +26,8 @@ STOP_SECONDS = 29.0
 GRACE_SECONDS = 24
 # A proxy in front has to be the first to close an idle connection: see docs/deploy/nginx.conf.
 KEEP_ALIVE_SECONDS = 75
+# A machine without IPv6 has no address for a host name that has one of IPv4 and one of IPv6.
+_NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
 # So many ports after a taken one are tried for the command that is suggested.
 _NEIGHBOURS = 20
 
@@ -34,8 +36,10 @@ class CannotListen(OSError):
     """The address or the port of the settings cannot be used; the text says what to do."""
 
 
-def bind_sockets(host: str, port: int, option: str) -> Sequence[socket.socket]:
-    """Bind one socket to each address of the host, as asyncio would; nobody can connect until the server listens.
+def open_sockets(host: str, port: int, option: str) -> Sequence[socket.socket]:
+    """Return a listening socket for each address of the host; connections wait until a server takes them.
+
+    They listen at once, so that a second server that starts meanwhile finds the port taken.
 
     ``option`` is the name of the port's option. It is part of the command that the error suggests.
 
@@ -43,26 +47,27 @@ def bind_sockets(host: str, port: int, option: str) -> Sequence[socket.socket]:
         CannotListen: the port is taken, or this machine has no such address.
     """
     try:
-        return _bind_all(host, port)
+        return _open_all(host, port)
     except OSError as error:
         raise _build_cannot_listen(error, host, port, option) from None
 
 
-def _bind_all(host: str, port: int) -> Sequence[socket.socket]:
-    """Return a bound socket for each address of the host; raise OSError, with none bound, if one cannot be."""
-    bound: list[socket.socket] = []
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            bound.append(socket.socket(family, kind, protocol))
-            bound[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                bound[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            bound[-1].bind(address)
-    except OSError:
-        _close_all(bound)
-        raise
-    return bound
+def _open_all(host: str, port: int) -> Sequence[socket.socket]:
+    """Open a socket for each address of the host; raise OSError, with none open, if one is taken or none is there."""
+    opened: list[socket.socket] = []
+    missing: OSError | None = None
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
+            opened.append(socket.create_server(address, family=family))
+        except OSError as error:
+            if error.errno not in _NO_SUCH_ADDRESS:
+                _close_all(opened)
+                raise
+            missing = error
+    if missing is not None and not opened:
+        raise missing
+    return opened
 
 
 def _close_all(sockets: Sequence[socket.socket]) -> None:
@@ -73,8 +78,9 @@ def _close_all(sockets: Sequence[socket.socket]) -> None:
 def _build_cannot_listen(error: OSError, host: str, port: int, option: str) -> CannotListen:
     """Return the error with what to do: for a taken port the command that was typed, with a free one."""
     if error.errno != errno.EADDRINUSE:
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         return CannotListen(
-            f"This machine cannot listen on {host}:{port}: {error.strerror}. Name another address with --host, or "
+            f"This machine cannot listen on {host}:{port}: {reason}. Name another address with --host, or "
             f"another port with --{option}."
         )
     return CannotListen(
@@ -87,7 +93,7 @@ def _find_free_port(host: str, taken: int) -> int:
     """Return one of the ports after a taken one that is free now, or else 0, by which a free one is taken."""
     for port in range(taken + 1, min(taken + _NEIGHBOURS, 65536)):
         with suppress(OSError):
-            _close_all(_bind_all(host, port))
+            _close_all(_open_all(host, port))
             return port
     return 0
 
@@ -147,12 +153,7 @@ class _AddressPrintingServer(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         """Listen, print the addresses to standard output, log the start, and keep memory trimmed from now on."""
-        try:
-            await super().startup(sockets)
-        except OSError as error:
-            # Between bind and listen, another program that did the same may have been first.
-            await self.lifespan.shutdown()
-            raise CannotListen(f"The port cannot be listened on: {error.strerror}. Start the server again.") from None
+        await super().startup(sockets)
         if not self.started:
             return
         keep_memory_trimmed()
