@@ -24,6 +24,7 @@ from modelyard.agent.state_folder import StateFolder
 from modelyard.agent.status import AgentStatus, MachineInfo
 from modelyard.agent.timers import HeartbeatTimer
 from modelyard.agent.use.use_log import open_use_log
+from modelyard.build import get_build_id
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.atomic_file import LockHeld, locked
 from modelyard.client.profile import KeyRefused, RegistryUnreachable
@@ -143,9 +144,9 @@ async def _build_agent(options: StartOptions, machine: MachineState, root_finder
 
 
 def read_machine_info(settings: AgentSettings, deadline: StallDeadline, last: ReconcileResult) -> MachineInfo:
-    """Return facts about the ComfyUIs that ran at the last plan, and the least free space of configured folders.
+    """Return the agent's build, facts about the ComfyUIs that ran at the last plan, and the least free space.
 
-    Blocking, but a disk that does not respond in time is left out.
+    Blocking, as it may ask git for the build, but a disk that does not respond in time is left out.
     """
     versions = [version for comfyui, _ in last.roots.running if (version := comfyui.get_version()) is not None]
     spaces: list[FilesystemSpace | None] = []
@@ -153,6 +154,7 @@ def read_machine_info(settings: AgentSettings, deadline: StallDeadline, last: Re
         with contextlib.suppress(FilesystemNotResponding):
             spaces.append(deadline.run(folder, partial(_get_disk_space, folder)))
     return MachineInfo(
+        agent_build=get_build_id(),
         comfyui_version=versions[0] if versions else None,
         is_rendering=any(comfyui.is_rendering() for comfyui, _ in last.roots.running),
         disk_free=min((space.free_bytes for space in spaces if space is not None), default=None),

@@ -28,8 +28,9 @@ MAX_SHOWN = 200
 
 @dataclass(frozen=True)
 class MachineInfo:
-    """Facts about the machine that are read before each heartbeat."""
+    """Facts about the machine and its installed agent that are read before each heartbeat."""
 
+    agent_build: str | None = None
     comfyui_version: str | None = None
     is_rendering: bool = False
     disk_free: int | None = None

@@ -9,7 +9,6 @@ from modelyard import __version__
 from modelyard.agent.registry.reports import Report, to_report_text
 from modelyard.agent.state_folder import HeldStatus, StatusSnapshot
 from modelyard.agent.status import MAX_SHOWN, AgentStatus
-from modelyard.build import get_build_id
 from modelyard.comfyui.quoting import printable
 from modelyard.sync.planning.actions import HeldRemovals
 from modelyard.wire.agents.heartbeats import Heartbeat
@@ -31,7 +30,7 @@ def build_heartbeat(status: AgentStatus, report: Report, uses: Sequence[ModelUse
         agent_status="syncing" if status.has_running_actions else "busy" if info.is_rendering else "idle",
         agent_labels=list(status.settings.labels),
         agent_version=__version__,
-        agent_build=get_build_id(),
+        agent_build=info.agent_build,
         places_folders=True,
         comfyui_version=None if info.comfyui_version is None else printable(info.comfyui_version)[:100],
         platform_arch=f"{platform.system().lower()}-{platform.machine()}"[:100],
