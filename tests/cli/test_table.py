@@ -41,6 +41,30 @@ def test_table_never_cuts_an_id() -> None:
     assert line.endswith(UUID_TEXT)
 
 
+def test_table_shows_reasons_that_do_not_fit_below_their_rows_in_full() -> None:
+    reason = "The folder of checkpoints cannot be written: give its group write permission on this machine."
+    rows = [("render-01", "problem", reason), ("render-02", "up to date", "")]
+    lines = list(map(str, format_table(("MACHINE", "STATE", "REASON"), rows, 60)))
+    assert [lines[0], lines[1], lines[-1]] == [
+        "MACHINE    STATE",
+        "render-01  problem",
+        "render-02  up to date",
+    ]
+    assert all(line.startswith("    ") and len(line) <= 60 for line in lines[2:-1])
+    assert " ".join(" ".join(lines[2:-1]).split()) == reason
+
+
+def test_table_shows_reasons_that_fit_beside_the_other_columns() -> None:
+    lines = list(map(str, format_table(("MACHINE", "REASON"), [("render-01", "Paused.")], 60)))
+    assert lines == ["MACHINE    REASON", "render-01  Paused."]
+
+
+@given(st.text(), st.integers(min_value=20, max_value=100))
+def test_table_with_width_has_no_wider_line_for_any_reason(reason: str, width: int) -> None:
+    lines = format_table(("MACHINE", "REASON"), [("render-01", reason)], width)
+    assert max(count_columns(str(line)) for line in lines) <= width
+
+
 @pytest.mark.parametrize(
     ("text", "width", "cut"),
     [("ink", 3, "ink"), ("inkwash", 4, "ink…"), ("墨墨墨", 4, "墨…"), ("ink wash", 5, "ink…")],

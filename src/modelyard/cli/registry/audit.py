@@ -8,6 +8,7 @@ import typer
 
 from modelyard.cli.registry.listing import ListFormat, print_list
 from modelyard.cli.terminal.formatting import format_time
+from modelyard.cli.terminal.table import Column
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def audit(
     terminal = terminal_of(context)
     layout: ListFormat[AuditEvent] = ListFormat(
         "audit_event_list",
-        ("TIME", "ACTION", "ACTOR", "KIND", "OBJECT", "FACTS"),
+        ("TIME", "ACTION", "ACTOR", Column("KIND", 9), "OBJECT", "FACTS"),
         _build_row,
         lambda event: event.id,
         "No events.",

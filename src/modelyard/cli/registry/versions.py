@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.models import ModelName
-from modelyard.cli.terminal.formatting import count_columns, format_age, format_content_size, quote_reference
+from modelyard.cli.terminal.formatting import format_age, format_content_size, quote_reference
 from modelyard.cli.terminal.table import cut_text, format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
@@ -74,26 +72,10 @@ def versions(context: typer.Context, model: ModelName, deleted: Deleted = False)
 
 
 def format_versions(listed: Sequence[ModelVersion], width: int | None) -> list[str | Line]:
-    """Format versions as a table, and below it why some failed or wait; ``width`` is as in ``format_table``.
-
-    Notes that do not fit beside the other columns are below the row of their version, on as many lines as they need.
-    """
+    """Format versions as a table, and below it why some failed or wait; ``width`` is as in ``format_table``."""
     headings = (*_HEADINGS, "DELETED" if any(each.deleted_at for each in listed) else "CREATED", "NOTE")
-    rows = [_build_row(each) for each in listed]
     reasons = [_format_reason(each) for each in listed if each.verification_error]
-    whole = format_table(headings, rows)
-    if width is None or all(count_columns(str(line)) <= width for line in whole):
-        return [*whole, *reasons]
-    heading, *lines = format_table(headings[:-1], [row[:-1] for row in rows], width)
-    lines_of_notes = [_wrap_note(row[-1], width) for row in rows]
-    blocks: list[list[str | Line]] = [[line, *notes] for line, notes in zip(lines, lines_of_notes, strict=True)]
-    return [heading, *chain.from_iterable(blocks), *reasons]
-
-
-def _wrap_note(note: str, width: int) -> list[str]:
-    """Return a note as indented lines of at most ``width`` characters."""
-    indent = " " * 9
-    return textwrap.wrap(note, max(20, width), initial_indent=indent, subsequent_indent=indent)
+    return [*format_table(headings, [_build_row(each) for each in listed], width), *reasons]
 
 
 def _format_reason(each: ModelVersion) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -13,7 +15,10 @@ _GAP = "  "
 # Before a column is left out, cells are cut to this, and paths to three tenths of a wider row.
 _MIN_WIDTH = 12
 _PATHS = frozenset({"PATH", "MODEL", "FILE"})
-_NEVER_CUT = frozenset({"ID"})
+_NEVER_CUT = frozenset({"ID", "TIME", "ACTION"})
+# Sentences: as the last column they are below the rows, in full, if they do not fit beside the others.
+_SENTENCES = frozenset({"REASON", "NOTE", "FACTS"})
+_INDENT = " " * 4
 _STATES = frozenset({"STATE", "STATUS"})
 
 
@@ -29,15 +34,34 @@ def format_table(
 ) -> list[Line]:
     """Format rows as aligned columns below headings, with unprintable characters escaped.
 
-    With a ``width``, no line is wider: long cells are cut (paths in their middle, ids never), then columns are left
-    out, by default from the right. Without, nothing is cut, for ``grep``.
+    With a ``width``, no line is wider: reasons and notes in the last column are below their rows, long cells are cut
+    (paths in their middle, ids never), then columns are left out, by default from the right. Without, nothing is cut
+    and each row is one line, for ``grep``.
     """
     columns = [each if isinstance(each, Column) else Column(each, rank) for rank, each in enumerate(headings)]
     clean = [[escape_unprintable(cell) for cell in row] for row in rows]
     widths = [max(map(count_columns, cells)) for cells in zip([each.heading for each in columns], *clean, strict=True)]
-    fitted = dict(enumerate(widths)) if width is None else fit_widths(columns, widths, width)
-    heading = _build_line(["" for _ in columns], [each.heading for each in columns], fitted)
-    return [heading, *(_build_line([each.heading for each in columns], row, fitted) for row in clean)]
+    if width is None or _add_up(widths) <= width:
+        return _build_lines(columns, clean, dict(enumerate(widths)))
+    if columns[-1].heading not in _SENTENCES:
+        return _build_lines(columns, clean, fit_widths(columns, widths, width))
+    rows_above = [row[:-1] for row in clean]
+    heading, *lines = _build_lines(columns[:-1], rows_above, fit_widths(columns[:-1], widths[:-1], width))
+    below = [_wrap(row[-1], width) for row in clean]
+    return [heading, *chain.from_iterable([line, *wrapped] for line, wrapped in zip(lines, below, strict=True))]
+
+
+def _build_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], fitted: dict[int, int]) -> list[Line]:
+    """Return the line of the headings and those of the rows, with the columns that are shown."""
+    headings = [each.heading for each in columns]
+    return [_build_line([""] * len(columns), headings, fitted), *(_build_line(headings, row, fitted) for row in rows)]
+
+
+def _wrap(sentence: str, width: int) -> list[Line]:
+    """Return a sentence as indented lines of at most ``width`` columns; of half as many letters if some are wide."""
+    is_wide = count_columns(sentence) > len(sentence)
+    room = max(2, width - len(_INDENT)) // (2 if is_wide else 1)
+    return [Line([Span(_INDENT + line)]) for line in textwrap.wrap(sentence, room, break_on_hyphens=False)]
 
 
 def fit_widths(columns: Sequence[Column], widths: Sequence[int], total: int) -> dict[int, int]:
