@@ -68,6 +68,12 @@ def find_login(server: RunningServer) -> tuple[str, str]:
     return email, password
 
 
+def test_first_login_is_shown_with_the_command_that_signs_in_with_it(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "yard") as server:
+        email, _ = find_login(server)
+        assert f"modelyard login {server.url} {email} " in server.log.read_text()
+
+
 def sign_in(caller: ApiCaller, login: tuple[str, str]) -> int:
     return caller.post("/auth/login", email_address=login[0], user_password=login[1]).status_code
 

@@ -29,6 +29,7 @@ from modelyard.server.garbage.run_state import GRACE, CollectionResult, RunOptio
 from modelyard.server.http.descriptors import raise_max_connections
 from modelyard.server.http.log_output import start_logging
 from modelyard.server.http.middleware.metrics import Metrics
+from modelyard.server.http.public_url import find_own_url
 from modelyard.server.http.server import build_http_server, open_sockets
 from modelyard.server.resources import (
     Resources,
@@ -87,7 +88,7 @@ def _serve(resources: Resources, sockets: Sequence[socket.socket]) -> None:
     max_connections = raise_max_connections()
     app = create_app(resources, max_connections)
     server = build_http_server(app, resources.settings, max_connections, partial(begin_stop, app))
-    _print_first_login(resources.settings, login)
+    _print_first_login(resources.settings, login, port=sockets[0].getsockname()[1])
     _run(server, sockets)
 
 
@@ -103,13 +104,15 @@ def _create_first_team(resources: Resources) -> FirstLogin | None:
     )
 
 
-def _print_first_login(settings: Settings, login: FirstLogin | None) -> None:
+def _print_first_login(settings: Settings, login: FirstLogin | None, *, port: int) -> None:
     """Print the login of the first start, if there is one; the password only if it was generated."""
     if login is None:
         return
     shown = login.password or "(from MODELYARD_OWNER_PASSWORD)"
-    lines = [f"e-mail    {login.email}", f"password  {shown}", "", "Sign in, then change it:"]
-    print_box(f"First login: team {login.team_name}", [*lines, "modelyard password"])
+    address = find_own_url(settings, port)
+    lines = [f"e-mail    {login.email}", f"password  {shown}", "", f"Open {address}, or sign in here and change it:"]
+    commands = [f"modelyard login {address} {login.email}", "modelyard password"]
+    print_box(f"First login: team {login.team_name}", [*lines, *commands])
     if login.password is not None:
         typer.echo("Each start shows this login until it is used.")
     typer.echo(f"Team id {login.team_id}")
@@ -173,7 +176,7 @@ def print_reset_link(email: str, data_dir: Path | None) -> None:
     settings = read_settings_or_exit(data_dir=data_dir)
     with _open_existing_database(settings) as database, database.writing() as session:
         token = create_reset_token(session, email)
-    address = settings.public_url or f"http://{settings.host}:{settings.port}"
+    address = find_own_url(settings, settings.port)
     typer.echo(f"{address}/reset-password?token={token}")
     typer.echo(f"Valid once, for one hour. In a terminal: modelyard --url {address} password --reset-token {token}")
 

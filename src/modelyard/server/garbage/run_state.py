@@ -107,7 +107,8 @@ class CollectionRun(JobRun):
         return True
 
     def log_result(self) -> None:
-        """Log what the run removed, or would remove, and warn if there were stored files without a row."""
+        """Log what the run removed, or would remove, if anything, and warn of stored files without a row."""
         if self.collected.unknown_files:
             log.warning("stored files without a row in the database were kept", extra=asdict(self.collected))
-        log.info("garbage found" if self.options.is_dry else "garbage collected", extra=asdict(self.collected))
+        level = logging.DEBUG if self.collected == CollectionResult() else logging.INFO
+        log.log(level, "garbage found" if self.options.is_dry else "garbage collected", extra=asdict(self.collected))

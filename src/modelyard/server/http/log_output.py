@@ -38,9 +38,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as the base class does, followed by the extra fields; secrets are truncated."""
         extra = " ".join(f"{name}={value}" for name, value in vars(record).items() if name not in STANDARD_FIELDS)
-        # Uvicorn calls the logger of all that it does ``uvicorn.error``; people look for an error then.
-        text = super().format(record).replace(" uvicorn.error: ", " uvicorn: ", 1)
-        return redact(f"{text} {extra}".rstrip())
+        return redact(f"{super().format(record)} {extra}".rstrip())
 
 
 def redact(text: str) -> str:
@@ -55,8 +53,10 @@ def start_logging(settings: Settings) -> None:
         JsonLines() if _is_json(settings) else TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    # Uvicorn's access log would repeat ours, and Alembic logs every migration step.
+    # Uvicorn's access log and its lines about start and stop would repeat ours; Alembic logs every migration step.
     logging.getLogger("uvicorn.access").disabled = True
+    if settings.log_level != "debug":
+        logging.getLogger("uvicorn.error").setLevel("WARNING")
     logging.getLogger("alembic").setLevel("WARNING")
     # It logs the whole address of each request; those of webhooks and of signed links are secrets.
     logging.getLogger("httpx2").setLevel("WARNING")

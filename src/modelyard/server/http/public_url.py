@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from modelyard.server.http.params import get_settings
+from modelyard.server.settings import Settings
 from modelyard.wire.problems import HostNotAllowed
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
@@ -33,6 +34,14 @@ async def get_public_url(request: Request) -> str:
             "address that you use."
         )
     return f"{request.url.scheme}://{host}"
+
+
+def find_own_url(settings: Settings, port: int) -> str:
+    """Return the base URL for a person at this machine: the public one if it is set, or that of this port."""
+    if settings.public_url:
+        return settings.public_url
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
+    return f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
 
 
 @cache

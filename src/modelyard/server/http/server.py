@@ -148,8 +148,10 @@ class _AddressPrintingServer(uvicorn.Server):
         last_resort = threading.Timer(STOP_SECONDS, _exit_at_once)
         last_resort.daemon = True
         last_resort.start()
+        logging.getLogger("modelyard").info("stopping: requests in flight end first")
         self._begin_stop()
         await super().shutdown(sockets)
+        logging.getLogger("modelyard").info("stopped")
 
     async def startup(self, sockets: Any = None) -> None:
         """Listen, print the addresses to standard output, log the start, and keep memory trimmed from now on."""

@@ -33,6 +33,6 @@ class StoreCapabilities:
         except StoreError as error:
             log.warning("store could not be probed", extra={"why": error.detail})
             return False
-        level = logging.INFO if self.probed.enforces_all else logging.WARNING
+        level = logging.DEBUG if self.probed.enforces_all else logging.WARNING
         log.log(level, "store probed", extra=vars(self.probed))
         return True
