@@ -1,6 +1,7 @@
 """``make demo``: start a registry, push and pull real files, run two agents, and leave the registry running."""
 
 import atexit
+import contextlib
 import filecmp
 import json
 import os
@@ -11,7 +12,10 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tools.model_files import write_gguf, write_safetensors
 
@@ -53,21 +57,23 @@ def main() -> None:
     )
 
     print_step("5. Two machines with an agent each: both download the team's models.")
+    began = time.monotonic()
     machines = [start_agent(name, url) for name in ("render-01", "render-02")]
-    wait_for_files("loras/portraits/ink_lines.safetensors", "unet/ink_q.gguf")
+    wait_for_files(began, *(str(path.relative_to(library)) for path in library.rglob("*.*")))
+    wait_until("machine", "ls", is_reached=are_up_to_date)
     run_modelyard("machine", "ls")
 
     print_step("6. A model is pushed, and both download it.")
     write_safetensors(library / "loras" / "ink_wash.safetensors", 24 * MEBIBYTE)
-    run_modelyard("push", str(library / "loras" / "ink_wash.safetensors"))
-    wait_for_files("loras/ink_wash.safetensors")
+    began = run_modelyard("push", str(library / "loras" / "ink_wash.safetensors"))
+    wait_for_files(began, "loras/ink_wash.safetensors")
 
     print_step("7. It is disabled and removed from both; enabled again, it is restored from their trash.")
-    run_modelyard("disable", "ink_wash")
-    wait_for_files("loras/ink_wash.safetensors", is_there=False)
-    run_modelyard("enable", "ink_wash")
-    wait_for_files("loras/ink_wash.safetensors")
-    wait_until_ready_on_both("ink_wash")
+    began = run_modelyard("disable", "ink_wash")
+    wait_for_files(began, "loras/ink_wash.safetensors", is_there=False)
+    began = run_modelyard("enable", "ink_wash")
+    wait_for_files(began, "loras/ink_wash.safetensors")
+    wait_until("show", "ink_wash", is_reached=lambda model: model["agents_ready"] == 2)
     run_modelyard("show", "ink_wash")
     stop_agents(machines)
 
@@ -108,30 +114,34 @@ def start_agent(name: str, url: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def wait_for_files(*paths: str, is_there: bool = True) -> None:
-    """Wait until both machines have these files, or, with ``is_there=False``, until neither has any."""
+def wait_for_files(began: float, *paths: str, is_there: bool = True) -> None:
+    """Wait until both machines have these files, or, with ``is_there=False``, until neither has any; print how long."""
     files = [HOME / name / "ComfyUI" / "models" / path for name in ("render-01", "render-02") for path in paths]
-    began = time.monotonic()
+    deadline = time.monotonic() + ARRIVAL_SECONDS
     while any(file.exists() != is_there for file in files):
-        if time.monotonic() - began > ARRIVAL_SECONDS:
+        if time.monotonic() > deadline:
             sys.exit(f"The files did not change in time; for the cause see {HOME}/render-0*.log")
         time.sleep(0.05)
     change = "On both machines" if is_there else "Gone from both machines"
-    print(f"   {change} after {time.monotonic() - began:.1f} s: {', '.join(paths)}", flush=True)
+    seconds = time.monotonic() - began
+    print(f"   {change} {seconds:.1f} s after the command began: {', '.join(paths)}", flush=True)
 
 
-def wait_until_ready_on_both(model: str) -> None:
-    """Wait until the registry lists the model as ready on both machines, which report every two seconds."""
-    show_command: list[str | Path] = [MODELYARD, "show", model, "--json"]
+def wait_until(*arguments: str, is_reached: Callable[[Any], bool]) -> None:
+    """Wait until the JSON of a command shows what the machines report, which they do every two seconds."""
+    command: list[str | Path] = [MODELYARD, *arguments, "--json"]
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while time.monotonic() < deadline:
-        output = subprocess.run(
-            show_command, capture_output=True, text=True, check=True, env=build_owner_environment()
-        ).stdout
-        if json.loads(output)["agents_ready"] == 2:
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, env=build_owner_environment())
+        if is_reached(json.loads(ran.stdout)):
             return
         time.sleep(0.2)
-    sys.exit("The machines did not report the model as ready.")
+    sys.exit(f"The machines did not report in time; for the cause see {HOME}/render-0*.log")
+
+
+def are_up_to_date(listed: Any) -> bool:
+    """Return whether all listed machines have their models."""
+    return all(agent["machine_state"] == "up_to_date" for agent in listed["agent_list"])
 
 
 def build_owner_environment() -> dict[str, str]:
@@ -143,11 +153,13 @@ def print_step(text: str) -> None:
     print(f"\n{text}", flush=True)
 
 
-def run_modelyard(*arguments: str, stdin: str = "") -> None:
-    """Print a command as it would be typed, and run it."""
+def run_modelyard(*arguments: str, stdin: str = "") -> float:
+    """Print a command as it would be typed, and run it; return when it began."""
     shown = " ".join(arguments).replace(str(HOME), ".demo")
     print(f"\n$ modelyard {shown}", flush=True)
+    began = time.monotonic()
     subprocess.run([MODELYARD, *arguments], input=stdin or None, text=True, check=True, env=build_owner_environment())
+    return began
 
 
 def start_registry(port: int, password: str) -> subprocess.Popen[bytes]:
@@ -163,17 +175,16 @@ def start_registry(port: int, password: str) -> subprocess.Popen[bytes]:
         start_new_session=True,
     )
     (HOME / "registry.pid").write_text(str(process.pid))
-    wait_for_port(port, process)
+    wait_until_ready(port, process)
     return process
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the registry's port accepts connections; exit with its log if it does not in time."""
+def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the registry answers; exit with its log if it does not in time."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            return
         time.sleep(0.1)
     sys.exit(f"The registry did not start:\n{(HOME / 'registry.log').read_text()}")
 
