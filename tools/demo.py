@@ -38,9 +38,17 @@ def main() -> None:
     url = f"http://127.0.0.1:{port}"
     process = start_registry(port, password)
     print_step(f"   It listens on {url}.")
-
-    print_step("2. Model files of two real formats.")
     library = HOME / "ComfyUI" / "models"
+    push_and_pull(library, url, password)
+    run_machines(library, url)
+    print_step("The registry is left running; the two agents are stopped:")
+    print_step(f"   the page   {url}\n   e-mail     {EMAIL}\n   password   {password}")
+    print_step(f"   API        {url}/docs\n   its log    .demo/registry.log\n   stop it    kill {process.pid}")
+
+
+def push_and_pull(library: Path, url: str, password: str) -> None:
+    """Show a folder of models pushed, listed, and one of them pulled."""
+    print_step("2. Model files of two real formats.")
     write_safetensors(library / "checkpoints" / "ink_base.safetensors", 192 * MEBIBYTE)
     write_safetensors(library / "loras" / "portraits" / "ink_lines.safetensors", 48 * MEBIBYTE)
     write_gguf(library / "unet" / "ink_q.gguf", 128 * MEBIBYTE)
@@ -56,6 +64,9 @@ def main() -> None:
         library / "loras" / "portraits" / "ink_lines.safetensors", HOME / "other-machine" / "ink_lines.safetensors"
     )
 
+
+def run_machines(library: Path, url: str) -> None:
+    """Show two machines that get the team's models, a new one, and the effect of disabling it."""
     print_step("5. Two machines with an agent each: both download the team's models.")
     began = time.monotonic()
     machines = [start_agent(name, url) for name in ("render-01", "render-02")]
@@ -76,10 +87,6 @@ def main() -> None:
     wait_until("show", "ink_wash", is_reached=lambda model: model["agents_ready"] == 2)
     run_modelyard("show", "ink_wash")
     stop_agents(machines)
-
-    print_step("The registry is left running; the two agents are stopped:")
-    print_step(f"   the page   {url}\n   e-mail     {EMAIL}\n   password   {password}")
-    print_step(f"   API        {url}/docs\n   its log    .demo/registry.log\n   stop it    kill {process.pid}")
 
 
 def stop_agents(machines: list[subprocess.Popen[bytes]]) -> None:

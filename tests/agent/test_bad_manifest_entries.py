@@ -141,7 +141,7 @@ from datetime import datetime
 from modelyard.agent.registry.reports import Reports
 from modelyard.agent.reconcile_result import list_planned_states
 from modelyard.client.api.manifests import read_manifest
-from modelyard.sync.inventory.scan import Inventory
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.planning.planner import Policy, plan_sync
 from modelyard.sync.desired import build_desired_state
 

@@ -9,10 +9,10 @@ from uuid import UUID, uuid5
 from modelyard.comfyui.layout import LAYOUT
 from modelyard.sync.desired import DesiredModel, DesiredState, build_desired_state
 from modelyard.sync.inventory.filesystem import FilesystemSpace
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.listing import FolderEntry
 from modelyard.sync.inventory.placement_journal import Origin, Placement
 from modelyard.sync.inventory.roots import RootOnDisk
-from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning.actions import CopyLocal, Fetch, Plan, Replace, Source
 from modelyard.sync.planning.planner import Policy, plan_sync
 from modelyard.wire.agents.manifests import ManifestEntry

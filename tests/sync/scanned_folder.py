@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.comfyui.layout import Install, build_plain_install
+from modelyard.sync.inventory.file_hashes import ScanOptions
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.roots import RootOnDisk
-from modelyard.sync.inventory.scan import Inventory, MachineState, ScanOptions, scan_roots
+from modelyard.sync.inventory.scan import MachineState, scan_roots
 from modelyard.wire.agents.manifests import ManifestEntry
 from tests.sync.factories import build_desired
 

@@ -8,9 +8,10 @@ import pytest
 
 from modelyard.comfyui.layout import build_plain_install
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding, Result, StallDeadline, _Call
+from modelyard.sync.inventory.file_hashes import ScanOptions
 from modelyard.sync.inventory.hash_index import HashIndex
 from modelyard.sync.inventory.placement_journal import PlacementJournal
-from modelyard.sync.inventory.scan import MachineState, ScanOptions, scan_roots
+from modelyard.sync.inventory.scan import MachineState, scan_roots
 from modelyard.sync.inventory.state_db import StateFile
 from modelyard.sync.planning.planner import plan_sync
 from tests.sync.factories import build_desired, build_entry, build_policy

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.sync.desired import build_desired_state
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.listing import EntryKind
-from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning.actions import CopyLocal, Fetch, Plan, Replace
 from modelyard.sync.planning.planner import plan_sync
 from modelyard.wire.agents.manifests import ManifestEntry

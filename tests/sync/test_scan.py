@@ -8,10 +8,11 @@ import pytest
 
 from modelyard.comfyui.layout import build_plain_install
 from modelyard.sync.inventory.deadlines import StallDeadline
+from modelyard.sync.inventory.file_hashes import ScanOptions
 from modelyard.sync.inventory.hash_index import HashIndex
 from modelyard.sync.inventory.listing import RootListing
 from modelyard.sync.inventory.safe_open import ReadStopped
-from modelyard.sync.inventory.scan import ScanOptions, scan_roots
+from modelyard.sync.inventory.scan import scan_roots
 from modelyard.sync.planning.planner import plan_sync
 from tests.sync.factories import build_desired, build_entry, build_policy, hash_text
 from tests.sync.scanned_folder import ScannedFolder

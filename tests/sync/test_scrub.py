@@ -9,7 +9,7 @@ import pytest
 
 from modelyard.sync.inventory.deadlines import StallDeadline
 from modelyard.sync.inventory.safe_open import ReadStopped
-from modelyard.sync.inventory.scrub import Scrubber, find_next_due
+from modelyard.sync.scrub import Scrubber, find_next_due
 from tests.sync.blocked_models import get_only_blocked
 from tests.sync.real_machine import ModelStore, RealMachine, hash_bytes
 

@@ -6,4 +6,5 @@ planning/     desired state and inventory to a plan; pure
 apply/        the only code that writes in models folders
 previews/     pictures beside models, by the code of apply/
 reconcile.py  one reconciliation: scan, plan, apply
+scrub.py      read files again at intervals, to detect damage
 """

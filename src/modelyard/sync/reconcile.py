@@ -7,7 +7,9 @@ from modelyard.comfyui.layout import Install
 from modelyard.sync.apply.downloads import ApplyOptions
 from modelyard.sync.apply.executor import Executor
 from modelyard.sync.desired import DesiredState
-from modelyard.sync.inventory.scan import Inventory, MachineState, ScanOptions, scan_roots
+from modelyard.sync.inventory.file_hashes import ScanOptions
+from modelyard.sync.inventory.inventory import Inventory
+from modelyard.sync.inventory.scan import MachineState, scan_roots
 from modelyard.sync.planning.actions import Plan
 from modelyard.sync.planning.planner import Policy, plan_sync
 from modelyard.transfer.thread_pool import ThreadPool

@@ -11,7 +11,8 @@ import pytest
 
 from modelyard.sync.apply.files.dir_handles import OpenFolder
 from modelyard.sync.desired import build_desired_state
-from modelyard.sync.inventory.scan import ScanOptions, scan_roots
+from modelyard.sync.inventory.file_hashes import ScanOptions
+from modelyard.sync.inventory.scan import scan_roots
 from modelyard.sync.planning.actions import Plan
 from tests.sync.folders.folder_contents import CONFIG, NEW, OLD, PATH, WEIGHTS, get_expected_files
 from tests.sync.real_machine import ModelStore, RealMachine, hash_bytes

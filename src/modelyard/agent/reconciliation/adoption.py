@@ -6,8 +6,9 @@ from pathlib import Path
 
 from modelyard.comfyui.layout import Install
 from modelyard.sync.desired import DesiredModel, build_desired_state
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.placement_journal import Placement
-from modelyard.sync.inventory.scan import Inventory, MachineState, scan_roots
+from modelyard.sync.inventory.scan import MachineState, scan_roots
 from modelyard.wire.models import Model
 
 

@@ -22,7 +22,8 @@ from modelyard.sync.apply.errors import NotPlaced
 from modelyard.sync.apply.housekeeping import update_journal
 from modelyard.sync.apply.transfer_window import get_closed_reason
 from modelyard.sync.inventory.deadlines import StallDeadline
-from modelyard.sync.inventory.scan import MachineState, ScanOptions, scan_roots
+from modelyard.sync.inventory.file_hashes import ScanOptions
+from modelyard.sync.inventory.scan import MachineState, scan_roots
 from modelyard.sync.planning.actions import Remove
 from modelyard.sync.previews.apply import remove_preview, require_space, write_preview
 from modelyard.sync.previews.planner import PreviewPlan, WritePreview, plan_previews

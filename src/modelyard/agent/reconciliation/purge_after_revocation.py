@@ -14,7 +14,8 @@ from modelyard.sync.apply.files.dir_handles import open_work_folder
 from modelyard.sync.apply.files.trash import purge_trash
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.desired import DesiredState
-from modelyard.sync.inventory.scan import MachineState, ScanOptions
+from modelyard.sync.inventory.file_hashes import ScanOptions
+from modelyard.sync.inventory.scan import MachineState
 from modelyard.sync.planning.planner import Policy, plan_sync
 from modelyard.sync.previews.apply import remove_all_previews
 from modelyard.sync.reconcile import scan_folders

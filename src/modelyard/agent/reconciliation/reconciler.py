@@ -37,11 +37,12 @@ from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.desired import DesiredModel, DesiredState, FolderFiles
 from modelyard.sync.folder_sources import FolderSources
 from modelyard.sync.inventory.deadlines import StallDeadline
-from modelyard.sync.inventory.scan import MachineState, ScanOptions
-from modelyard.sync.inventory.scrub import Scrubber
+from modelyard.sync.inventory.file_hashes import ScanOptions
+from modelyard.sync.inventory.scan import MachineState
 from modelyard.sync.planning.actions import Plan, Remove, Replace
 from modelyard.sync.planning.planner import Policy
 from modelyard.sync.reconcile import ReconcileRequest, reconcile_once
+from modelyard.sync.scrub import Scrubber
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.thread_pool import ThreadPool
 from modelyard.wire.agents.manifests import ManifestEntry

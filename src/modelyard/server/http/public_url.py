@@ -40,7 +40,7 @@ def find_own_url(settings: Settings, port: int) -> str:
     """Return the base URL for a person at this machine: the public one if it is set, or that of this port."""
     if settings.public_url:
         return settings.public_url
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - nothing listens here
     return f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
 
 

@@ -15,7 +15,8 @@ from modelyard.sync.apply.replica_states import (
     build_ready_state,
     build_replica_state,
 )
-from modelyard.sync.inventory.scan import TRASH_FOLDER, MachineState
+from modelyard.sync.inventory.scan import MachineState
+from modelyard.sync.inventory.work_folders import TRASH_FOLDER
 from modelyard.sync.planning.actions import Fetch, Remove, Replace
 from modelyard.transfer.thread_pool import Result, ThreadPool
 from modelyard.wire.folders.manifest import FolderFile

@@ -1,11 +1,7 @@
 """Scan the roots of a machine and hash each file that could be a desired model or occupies a desired path."""
 
 import os
-import re
-import stat
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,39 +9,17 @@ from modelyard.comfyui.layout import Install, Root
 from modelyard.comfyui.quoting import quoted
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
-from modelyard.sync.inventory.filesystem import FilesystemSpace, detect_reflinks, get_filesystem_space, inspect_root
-from modelyard.sync.inventory.folder_lists import list_folder_paths
+from modelyard.sync.inventory.file_hashes import FileHashes, ScanOptions
+from modelyard.sync.inventory.filesystem import inspect_root
+from modelyard.sync.inventory.folder_comparison import compare_folders
 from modelyard.sync.inventory.folder_mtimes import FolderMtimes
 from modelyard.sync.inventory.hash_index import HashIndex
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.listing import FolderEntry, RootListing
-from modelyard.sync.inventory.model_times import has_placed_time
 from modelyard.sync.inventory.placement_journal import Placement, PlacementJournal
 from modelyard.sync.inventory.roots import RootOnDisk
-from modelyard.sync.inventory.safe_open import FileUnreadable, hash_file
-from modelyard.transfer.portable.files import get_allocated_bytes
+from modelyard.sync.inventory.work_folders import read_work_folders
 from modelyard.wire.folders.manifest import FolderFile
-
-TRASH_FOLDER = "trash"
-
-_trash_name = re.compile(r"([0-9a-f]{64})\.[^/]+")
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """What is on this machine's disks. Paths are absolute and contain no link up to the root."""
-
-    installs: tuple[tuple[RootOnDisk, ...], ...] = ()  # the roots of each, in its order
-    files: Mapping[Path, FolderEntry] = field(default_factory=dict)  # by the path at which it was found
-    placements: tuple[Placement, ...] = ()
-    spaces: Mapping[int, FilesystemSpace] = field(default_factory=dict)  # by device
-    trash_files: Mapping[tuple[int, str], Path] = field(default_factory=dict)  # by device and hash
-    partial_downloads: Mapping[tuple[int, str], int] = field(
-        default_factory=dict
-    )  # bytes on disk of unfinished downloads
-    recent_removals: frozenset[Path] = (
-        frozenset()
-    )  # within the last hour, see ``PlacementJournal.list_recent_removals``
-    partial_copies: Mapping[tuple[int, str], int] = field(default_factory=dict)  # bytes on disk of unfinished copies
 
 
 @dataclass(frozen=True)
@@ -74,18 +48,6 @@ class MachineState:
             return deadline.run(Path(self.agent_id), lambda _: self.folder_mtimes.has_changed())
         except FilesystemNotResponding:
             return False
-
-
-@dataclass(frozen=True)
-class ScanOptions:
-    """Progress callback, stop signal and stall deadline of a scan.
-
-    ``on_hash_progress(path, done_bytes, size)`` is called while a file is read; setting ``stopped`` ends the scan.
-    """
-
-    on_hash_progress: Callable[[Path, int, int], None] | None = None
-    stopped: threading.Event = field(default_factory=threading.Event)
-    deadline: StallDeadline = field(default_factory=StallDeadline)
 
 
 def scan_roots(
@@ -120,7 +82,7 @@ class _Scanner:
         self._files: dict[Path, FolderEntry] = {}
         self._occupying: set[Path] = set()
         self._paths_by_key: dict[tuple[str, str], set[Path]] = {}  # found at desired names, by type and name
-        self._hashes: dict[tuple[int, int], str] = {}
+        self._file_hashes = FileHashes(machine.index, options)
 
     def add_roots(self, install: Install) -> Install:
         """Return the install with the folders of types that its ComfyUI does not know.
@@ -140,17 +102,23 @@ class _Scanner:
         for roots in seen:
             self._find_desired(roots)
         self._find_placements()
-        sizes = {model.size for model in self._desired}
-        placed = {(placement.path, placement.size) for placement in self._placements}
-        for path, file in self._files.items():
-            is_possible = file.kind == "file" and (file.size in sizes or (path, file.size) in placed)
-            if is_possible or path in self._occupying:
-                self._files[path] = self._with_hash(file)
-        self._compare_folders()
+        self._hash_files()
+        lists = self._find_folder_lists()
+        compare_folders(self._files, self._listings, self._file_hashes, lists, self._placements)
         self._machine.index.prune({file.path for file in self._files.values()}, list(self._listings))
         self._machine.index.flush()
         seen = tuple(tuple(self._mark_if_unmounted(root) for root in roots) for roots in seen)
-        return self._build_inventory(seen)
+        work = read_work_folders((root for roots in seen for root in roots), self._machine.agent_id)
+        return Inventory(
+            installs=seen,
+            files=self._files,
+            placements=self._placements,
+            spaces=work.spaces,
+            trash_files=work.trash_files,
+            partial_downloads=work.partial_downloads,
+            recent_removals=self._machine.journal.list_recent_removals(),
+            partial_copies=work.partial_copies,
+        )
 
     def _scan_root(self, root: Root, install: Install) -> RootOnDisk:
         """Return the root, and list its files in ``self``; one that cannot be read gets a problem and is not listed."""
@@ -205,32 +173,14 @@ class _Scanner:
                     if file is not None and file.is_regular_file:
                         self._files[placement.path] = file
 
-    def _compare_folders(self) -> None:
-        """Compare each folder at the path of a folder model with the files of the desired and of the placed model."""
-        lists = self._find_folder_lists()
-        for path, possible in lists.items():
-            entry = self._files.get(path)
-            if entry is None or entry.kind != "folder" or entry.path != path:
-                continue
-            self._files[path] = compared = self._compare_folder(entry, possible)
-            folders = frozenset[str]().union(*map(list_folder_paths, possible.values()))
-            if compared.sha256 is None and not self._has_others(path, folders):
-                del self._files[path]  # files that were moved away leave empty folders
-        for placement in self._placements:
-            entry = self._files.get(placement.path)
-            if entry is not None and entry.kind == "model_folder" and placement.is_folder:
-                files = lists[placement.path].get(placement.sha256, ())
-                is_placed = [self._has_placed_time(placement, file) for file in files]
-                has_only_placed = (
-                    entry.sha256 == placement.sha256
-                    and all(is_placed)
-                    and not self._has_others(placement.path, list_folder_paths(files), {file.path for file in files})
-                )
-                self._files[placement.path] = replace(
-                    entry,
-                    has_placed_file=entry.has_placed_file or any(is_placed),
-                    has_only_placed_files=entry.has_only_placed_files or has_only_placed,
-                )
+    def _hash_files(self) -> None:
+        """Hash the files that could be desired or placed models, and those that occupy desired paths."""
+        sizes = {model.size for model in self._desired}
+        placed = {(placement.path, placement.size) for placement in self._placements}
+        for path, file in self._files.items():
+            is_possible = file.kind == "file" and (file.size in sizes or (path, file.size) in placed)
+            if is_possible or path in self._occupying:
+                self._files[path] = self._file_hashes.add_hash(file)
 
     def _find_folder_lists(self) -> dict[Path, dict[str, tuple[FolderFile, ...]]]:
         """Return the lists of files that the folder at each path may have, by hash; first that of the desired model."""
@@ -244,82 +194,6 @@ class _Scanner:
                 files = self._machine.journal.folder_lists.find(placement.sha256)
                 lists[placement.path] |= {} if files is None else {placement.sha256: files}
         return lists
-
-    def _has_others(self, folder: Path, folders: Collection[str], files: Collection[str] = ()) -> bool:
-        """Return whether a listed folder has anything in it but ``folders`` and ``files``, which are paths below it."""
-        for root, listing in self._listings.items():
-            if folder.is_relative_to(root):
-                prefix = f"{folder.relative_to(root).as_posix()}/"
-                return any(
-                    name.startswith(prefix)
-                    and name.removeprefix(prefix) not in (folders if each.kind == "folder" else files)
-                    for name, each in listing.entries.items()
-                )
-        return True
-
-    def _has_placed_time(self, placement: Placement, file: FolderFile) -> bool:
-        """Return whether a file of a placed folder is there and has the time that the agent gave it."""
-        entry = self._files.get(placement.path / file.path)
-        return entry is not None and has_placed_time(file.sha256, entry.mtime_ns)
-
-    def _compare_folder(self, folder: FolderEntry, lists: Mapping[str, tuple[FolderFile, ...]]) -> FolderEntry:
-        """Return the folder with the hash of the first list of which it has all files, or with what differs."""
-        reason: str | None = None
-        for sha256, files in lists.items():
-            for file in files:
-                path = folder.path / file.path
-                entry = self._files.get(path)
-                if entry is not None and entry.kind == "file" and entry.size == file.size:
-                    entry = self._files[path] = self._with_hash(entry)
-                if entry is not None and entry.kind == "unreadable":
-                    return replace(folder, kind="unreadable", reason=f"its file {quoted(file.path)}: {entry.reason}")
-                if entry is None or entry.sha256 != file.sha256 or entry.kind != "file":
-                    what = "is missing" if entry is None else "has other content"
-                    reason = reason or f"{quoted(file.path)} {what}"
-                    break
-            else:
-                return replace(folder, kind="model_folder", sha256=sha256)
-        return replace(folder, kind="model_folder", reason=reason)
-
-    def _with_hash(self, file: FolderEntry) -> FolderEntry:
-        """Return the entry with its hash, from the index or by reading the file; unreadable files get a reason.
-
-        A hash that is not from the index is added to it. Entries other than files and links to files are returned
-        unchanged.
-        """
-        is_linked = file.kind == "link" and file.link is not None
-        if file.kind != "file" and not is_linked:
-            return file
-        sha256 = self._machine.index.get_hash(file.path, file.identity) or self._hashes.get((file.device, file.inode))
-        if sha256 is None:
-            try:
-                sha256 = self._hash_file(file, through_links=is_linked)
-            except FileUnreadable as failure:
-                return replace(file, kind="unreadable", reason=str(failure))
-            except FilesystemNotResponding:
-                return replace(file, kind="unreadable", reason="its file system does not respond")
-            self._machine.index.add_hash(file.path, file.identity, sha256)
-        self._hashes[file.device, file.inode] = sha256
-        return replace(file, sha256=sha256)
-
-    def _hash_file(self, file: FolderEntry, *, through_links: bool) -> str:
-        """Return the SHA-256 of a file, read within the stall deadline, and report the progress."""
-        done = 0
-
-        def hash_file_bytes(on_progress: Callable[[], None]) -> str:
-            """Hash the file in the thread of the deadline."""
-
-            def on_chunk(count: int) -> None:
-                """Report progress to the deadline and to the caller of the scan."""
-                nonlocal done
-                done += count
-                on_progress()
-                if self._options.on_hash_progress is not None:
-                    self._options.on_hash_progress(file.path, done, file.size)
-
-            return hash_file(file.path, file.identity, on_chunk, self._options.stopped, through_links=through_links)
-
-        return self._options.deadline.run(file.path, hash_file_bytes)
 
     def _mark_if_unmounted(self, root: RootOnDisk) -> RootOnDisk:
         """Return the root, with a problem if its disk seems unmounted.
@@ -344,56 +218,6 @@ class _Scanner:
         )
         return replace(root, problem=reason, is_listed=False)
 
-    def _build_inventory(self, installs: tuple[tuple[RootOnDisk, ...], ...]) -> Inventory:
-        """Build the inventory of the listed files, with disk space, trash and partial files of each work folder."""
-        spaces: dict[int, FilesystemSpace] = {}
-        trash_files: dict[tuple[int, str], Path] = {}
-        partial_downloads: dict[tuple[int, str], int] = {}
-        partial_copies: dict[tuple[int, str], int] = {}
-        work_folders: dict[Path, RootOnDisk] = {
-            root.work_folder: root for roots in installs for root in roots if root.is_listed
-        }
-        for work_folder, root in work_folders.items():
-            space = spaces.get(root.device) or get_filesystem_space(root.path)
-            if space is not None:
-                space = replace(
-                    space, supports_reflinks=space.supports_reflinks or detect_reflinks(space.folder, root.device)
-                )
-                listed = list(_list_trash(work_folder))
-                trash_files.update(
-                    ((root.device, sha256), path) for path, sha256, is_folder, _ in listed if not is_folder
-                )
-                trash_bytes = _count_reclaimable_bytes(status for *_, files in listed for status in files)
-                spaces[root.device] = replace(space, trash_bytes=space.trash_bytes + trash_bytes)
-                for sha256, size, is_copy in self._list_partial_files(work_folder):
-                    (partial_copies if is_copy else partial_downloads)[root.device, sha256] = size
-        recent_removals = self._machine.journal.list_recent_removals()
-        return Inventory(
-            installs,
-            self._files,
-            self._placements,
-            spaces,
-            trash_files,
-            partial_downloads,
-            recent_removals,
-            partial_copies,
-        )
-
-    def _list_partial_files(self, work: Path) -> Iterator[tuple[str, int, bool]]:
-        """Yield hash, bytes on disk, and whether it is a copy, of each partial file of this agent.
-
-        A download always has one name, each copy a new one.
-        """
-        own = re.compile(rf"([0-9a-f]{{64}})\.{re.escape(self._machine.agent_id)}(\.[0-9a-f]+)?\.part")
-        for name, status in _list_files(work):
-            if (match := own.fullmatch(name)) is not None:
-                # A partial file may have its full length from the start; only allocated blocks count.
-                yield match[1], min(get_allocated_bytes(status), status.st_size), match[2] is not None
-        for folder in work.glob(f"*.{self._machine.agent_id}.folder"):
-            sha256 = folder.name.partition(".")[0]
-            if folder.name == f"{sha256}.{self._machine.agent_id}.folder":
-                yield sha256, sum(status.st_size for status in _list_tree_files(folder)), False
-
 
 def _group_by_folder(placements: Iterable[Placement]) -> dict[str, list[Placement]]:
     """Return placements by the folder of their file, spelled with a trailing separator."""
@@ -402,53 +226,3 @@ def _group_by_folder(placements: Iterable[Placement]) -> dict[str, list[Placemen
         path = str(placement.path)
         by_folder.setdefault(path[: path.rfind(os.sep) + 1], []).append(placement)
     return by_folder
-
-
-def _list_trash(work: Path) -> Iterator[tuple[Path, str, bool, list[os.stat_result]]]:
-    """Yield path and hash of each file and folder in the trash, whether it is a folder, and the status of its files."""
-    trash = work / TRASH_FOLDER
-    for name, status in _list_entries(trash):
-        if (match := _trash_name.fullmatch(name)) is None:
-            continue
-        if stat.S_ISDIR(status.st_mode):
-            yield trash / name, match.group(1), True, list(_list_tree_files(trash / name))
-        elif stat.S_ISREG(status.st_mode):
-            yield trash / name, match.group(1), False, [status]
-
-
-def _count_reclaimable_bytes(files: Iterable[os.stat_result]) -> int:
-    """Return how many bytes of disk space become free when these files are deleted: all names of a file are in them."""
-    by_inode: dict[tuple[int, int], list[os.stat_result]] = {}
-    for status in files:
-        by_inode.setdefault((status.st_dev, status.st_ino), []).append(status)
-    return sum(
-        min(get_allocated_bytes(names[0]), names[0].st_size)
-        for names in by_inode.values()
-        if names[0].st_nlink <= len(names)
-    )
-
-
-def _list_tree_files(folder: Path) -> Iterator[os.stat_result]:
-    """Yield the status of each file below a folder; unreadable ones are skipped."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                status = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - joined for each file of a folder
-                if stat.S_ISREG(status.st_mode):
-                    yield status
-
-
-def _list_files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the files of one folder by name, skipping unreadable ones."""
-    return (entry for entry in _list_entries(folder) if stat.S_ISREG(entry[1].st_mode))
-
-
-def _list_entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield everything in one folder by name, skipping what is unreadable.
-
-    Other processes may be changing the folder.
-    """
-    with suppress(OSError):
-        for name in sorted(os.listdir(folder)):  # noqa: PTH208 names are what is asked for
-            with suppress(OSError):
-                yield name, (folder / name).lstat()

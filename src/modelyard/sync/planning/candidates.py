@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from modelyard.sync.inventory.scan import Inventory
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.planning import blockers
 from modelyard.sync.planning.actions import Source
 from modelyard.sync.planning.ownership import Ownership, count_owned_bytes

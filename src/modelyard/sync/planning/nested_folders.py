@@ -6,9 +6,9 @@ from pathlib import Path
 
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.folder_lists import list_folder_paths
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.sync.inventory.roots import RootOnDisk
-from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning.actions import Blocked, Keep
 from modelyard.sync.planning.ownership import Ownership
 from modelyard.sync.planning.resolution import Need, resolve_model

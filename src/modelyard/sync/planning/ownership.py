@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.listing import FolderEntry
 from modelyard.sync.inventory.placement_journal import Placement, to_stored_inode
 from modelyard.sync.inventory.roots import RootOnDisk
-from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning.actions import Target
 
 

@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from modelyard.sync.desired import DesiredModel, DesiredState
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.sync.inventory.roots import RootOnDisk
-from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning import blockers
 from modelyard.sync.planning.actions import (
     Blocked,

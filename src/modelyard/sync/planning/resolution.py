@@ -6,10 +6,10 @@ from typing import Literal
 
 from modelyard.comfyui.quoting import quoted
 from modelyard.sync.desired import DesiredModel
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.listing import FolderEntry
 from modelyard.sync.inventory.placement_journal import Placement
 from modelyard.sync.inventory.roots import RootOnDisk, choose_root
-from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning import blockers
 from modelyard.sync.planning.actions import Blocked, Keep, Target
 from modelyard.sync.planning.ownership import Ownership

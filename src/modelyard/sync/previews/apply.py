@@ -17,8 +17,9 @@ from modelyard.sync.apply.files.placement import Placer
 from modelyard.sync.apply.files.rename import StagedFile
 from modelyard.sync.apply.housekeeping import update_journal
 from modelyard.sync.desired import DesiredModel
+from modelyard.sync.inventory.file_hashes import ScanOptions
 from modelyard.sync.inventory.filesystem import get_filesystem_space
-from modelyard.sync.inventory.scan import MachineState, ScanOptions, scan_roots
+from modelyard.sync.inventory.scan import MachineState, scan_roots
 from modelyard.sync.planning.actions import Remove
 from modelyard.sync.planning.blockers import LOWER_KEEP_FREE
 from modelyard.sync.previews.planner import WritePreview, get_picture_id, plan_previews

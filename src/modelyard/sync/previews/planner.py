@@ -13,8 +13,8 @@ from pathlib import Path
 from uuid import UUID
 
 from modelyard.comfyui.layout import LAYOUT
+from modelyard.sync.inventory.inventory import Inventory
 from modelyard.sync.inventory.placement_journal import Placement
-from modelyard.sync.inventory.scan import Inventory
 from modelyard.sync.planning.actions import Plan, Remove, Target
 from modelyard.sync.planning.ownership import Ownership, RootLookup, determine_ownership
 

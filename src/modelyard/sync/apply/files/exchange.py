@@ -10,7 +10,7 @@ from contextlib import suppress
 from modelyard.sync.apply.files.dir_handles import OpenFolder
 from modelyard.sync.apply.files.rename import StagedFile, exchange_names, rename_without_replacing
 from modelyard.sync.apply.files.trash import OwnedFile, choose_trash_name
-from modelyard.sync.inventory.scan import TRASH_FOLDER
+from modelyard.sync.inventory.work_folders import TRASH_FOLDER
 
 
 def exchange_with_staged(staged: StagedFile, owned: OwnedFile, work: OpenFolder, temporary_name: str) -> None:

@@ -20,7 +20,7 @@ from modelyard.sync.apply.files.folder_trees import FolderTree, find_foreign_ent
 from modelyard.sync.apply.files.rename import rename_folder_without_replacing
 from modelyard.sync.apply.files.trash import choose_trash_name
 from modelyard.sync.inventory.folder_lists import FolderLists
-from modelyard.sync.inventory.scan import TRASH_FOLDER
+from modelyard.sync.inventory.work_folders import TRASH_FOLDER
 
 # The end of the name of a folder in the work folder.
 STAGING_SUFFIX = ".folder"

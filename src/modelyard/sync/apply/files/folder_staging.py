@@ -23,7 +23,7 @@ from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.filesystem import clone_blocks
 from modelyard.sync.inventory.model_times import compute_folder_file_mtime_ns
 from modelyard.sync.inventory.placement_journal import PlacementJournal
-from modelyard.sync.inventory.scan import TRASH_FOLDER
+from modelyard.sync.inventory.work_folders import TRASH_FOLDER
 from modelyard.transfer.download.partial_file import PartialFile
 from modelyard.transfer.portable.files import set_mtime
 from modelyard.transfer.source_file import FileIdentity

@@ -22,7 +22,7 @@ from modelyard.sync.apply.files.folder_trees import count_tree_bytes, delete_tre
 from modelyard.sync.apply.files.rename import rename_without_replacing
 from modelyard.sync.apply.transfer_window import count_missing_bytes
 from modelyard.sync.desired import DesiredModel
-from modelyard.sync.inventory.scan import TRASH_FOLDER
+from modelyard.sync.inventory.work_folders import TRASH_FOLDER
 from modelyard.sync.planning.blockers import describe_full_disk
 from modelyard.transfer.portable.files import get_allocated_bytes
 
