@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.server.inspection import builders
-from tests.server.inspection.pickle_corpus import checkpoint
+from tests.server.inspection.pickle_parts import checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.running import RunningServer
 from tests.server.harness import make_model_file
+from tests.server.imports.calls import start, wait
 from tests.server.imports.fake_sources import REPOSITORY, run_fake_sources
-from tests.server.imports.test_imports import start, wait
 from tools.repository import ROOT
 
 TIMEOUT_SECONDS = 120

@@ -22,8 +22,8 @@ from tests.server.inspection.pickle_corpus import (
     INVALID_VALUES,
     UNUSABLE_TENSORS,
     VALID_VALUES,
-    checkpoint,
 )
+from tests.server.inspection.pickle_parts import checkpoint
 from tests.server.inspection.test_pickles import CLEAN_FILES
 from tools.repository import ROOT
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from modelyard.server.inspection.conversion import plan_conversion
 from modelyard.wire.problems import ConversionRefused
 from tests.server.inspection.builders import MemoryReader, table
-from tests.server.inspection.pickle_corpus import FALSE, VALID_VALUES, checkpoint, view_all_as
+from tests.server.inspection.pickle_corpus import VALID_VALUES
+from tests.server.inspection.pickle_parts import FALSE, checkpoint, view_all_as
 from tests.torch_loading.test_clean_loads import NOT_LOADABLE, REFUSED_THOUGH_LOADABLE, run_program, write_files
 
 # What safetensors cannot hold, or has no names.

@@ -8,14 +8,7 @@ import pytest
 from modelyard.server.inspection.pickle_scanner.allowed import DTYPES, UNTYPED_DTYPES
 from tests.server.inspection import builders
 from tests.server.inspection.builders import call, named, sequence, table
-from tests.server.inspection.pickle_corpus import (
-    FALSE,
-    HOOKS,
-    TRUE,
-    parameter,
-    place_storage,
-    view_all_as,
-)
+from tests.server.inspection.pickle_parts import FALSE, HOOKS, TRUE, parameter, place_storage, view_all_as
 from tests.torch_loading.test_clean_loads import load_in_torch, run_program, write_files
 
 METADATA = {

@@ -11,8 +11,8 @@ from modelyard.server.database.engine import is_sqlite
 from modelyard.server.models.repositories.tables import ImportedFileRow
 from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.hub.test_endpoint import ask
+from tests.server.imports.calls import start, wait
 from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
-from tests.server.imports.test_imports import start, wait
 from tests.server.query_plans import record_queries
 
 pytestmark = [

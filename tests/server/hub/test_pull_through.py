@@ -11,9 +11,9 @@ from modelyard.server.hub.earlier_imports import FAILURE_KEPT
 from modelyard.server.imports.tables import ImportRow
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.hub.test_endpoint import ask
+from tests.server.imports.calls import list_actions
 from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
 from tests.server.imports.stopped import Stopped
-from tests.server.imports.test_imports import list_actions
 from tests.server.inspection.builders import build_checkpoint
 from tests.waiting import wait_until
 

@@ -17,9 +17,9 @@ from modelyard.server.uploads.tables import BlobRow, UploadRow
 from tests.server.harness import ApiCaller, hash_of, make_model_file
 from tests.server.hub.test_endpoint import ask
 from tests.server.hub.test_pull_through import INK, get_file, list_imports, writer
+from tests.server.imports.calls import list_actions
 from tests.server.imports.fake_sources import COMMIT, REPOSITORY, FakeSources
 from tests.server.imports.stopped import Stopped
-from tests.server.imports.test_imports import list_actions
 from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
 from tests.server.conftest import CHEAP
 from tests.server.environments import PATIENT, Environments
-from tests.server.harness import ApiCaller, Harness
+from tests.server.harness import ApiCaller, Harness, make_model_file
 from tests.server.imports.fake_sources import FakeServers, FakeSources
 from tests.server.imports.stopped import Stopped, delete_idle_imports
 from tests.waiting import wait_until
@@ -88,3 +88,16 @@ def registry_without_jobs(
         Harness.without_jobs(resources) as registry,
     ):
         yield registry
+
+
+@pytest.fixture
+def large(fakes: FakeSources) -> bytes:
+    """The content of a file with three parts, at all sources."""
+    content = make_model_file("large", 2 * PART + 1000)
+    fakes.huggingface.files["ink.safetensors"] = fakes.civitai.content = content
+    return content
+
+
+@pytest.fixture
+def link(fakes: FakeSources) -> str:
+    return f"{fakes.huggingface_url}/studio/ink/blob/main/ink.safetensors"

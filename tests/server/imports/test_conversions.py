@@ -14,10 +14,10 @@ from modelyard.server.imports.tables import ImportRow
 from modelyard.server.models.tables import ModelVersionRow
 from modelyard.server.uploads.tables import BlobRow
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
-from tests.server.imports.test_imports import list_actions, wait
+from tests.server.imports.calls import list_actions, wait
 from tests.server.inspection import builders
 from tests.server.inspection.builders import ZipEntry, build_pickle, call, named, table, text
-from tests.server.inspection.pickle_corpus import checkpoint
+from tests.server.inspection.pickle_parts import checkpoint
 from tests.server.verification.test_scrub import flip_last_bit, replace_stored_object
 from tests.waiting import wait_until
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.server.harness import ApiCaller, make_model_file
+from tests.server.imports.calls import confirm, wait
 from tests.server.imports.fake_sources import FakeSources
-from tests.server.imports.test_imports import confirm, wait
 
 pytestmark = pytest.mark.slow
 

@@ -20,9 +20,9 @@ from modelyard.server.models.tables import ModelRow
 from modelyard.server.resources import build_database_url
 from modelyard.wire.problems import Unavailable
 from tests.server.harness import ApiCaller, make_model_file
+from tests.server.imports.calls import list_actions
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
-from tests.server.imports.test_imports import list_actions
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from modelyard.server.storage.local.store import LocalStore
 from tests.server.conftest import CHEAP
 from tests.server.environments import PATIENT
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
+from tests.server.imports.calls import confirm, wait
 from tests.server.imports.fake_sources import COMMIT, FakeSources
-from tests.server.imports.test_imports import confirm, wait
 from tests.server.verification.unverified_team import OTHER, UnverifiedTeam
 
 pytestmark = [

@@ -9,9 +9,9 @@ from sqlalchemy import update
 
 from modelyard.server.imports.tables import ImportRow
 from modelyard.wire.formats import MAX_PICTURE_BYTES
+from tests.server.imports.calls import list_actions, start
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
-from tests.server.imports.test_imports import list_actions, start
 from tests.server.previews.drawings import make_png
 
 pytestmark = pytest.mark.slow

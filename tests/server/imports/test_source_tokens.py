@@ -9,9 +9,9 @@ import pytest
 from modelyard.server.encryption import SecretCipher
 from modelyard.server.imports.tokens.tables import SourceTokenRow
 from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.imports.calls import start, wait
 from tests.server.imports.conftest import PART
 from tests.server.imports.fake_sources import FAR_FUTURE, FakeSources
-from tests.server.imports.test_imports import start, wait
 
 pytestmark = pytest.mark.slow
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.server.harness import ApiCaller, hash_of, make_model_file
+from tests.server.imports.calls import start, wait
 from tests.server.imports.conftest import PART
 from tests.server.imports.fake_sources import FakeSources
-from tests.server.imports.test_imports import start, wait
 
 pytestmark = pytest.mark.slow
 

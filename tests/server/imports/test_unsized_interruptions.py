@@ -14,10 +14,10 @@ from modelyard.server.imports.tables import ImportRow
 from modelyard.server.uploads.tables import UploadRow
 from tests.server.environments import only_on
 from tests.server.harness import ApiCaller, hash_of, make_model_file
+from tests.server.imports.calls import start, wait
 from tests.server.imports.conftest import PART
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.imports.stopped import Stopped
-from tests.server.imports.test_imports import start, wait
 from tests.server.imports.test_unsized_imports import check_imported
 
 pytestmark = pytest.mark.slow

@@ -24,7 +24,7 @@ from modelyard.server.storage.digest import ReadStopped
 from modelyard.wire.problems import ConversionRefused
 from tests.server.inspection import builders, pickle_corpus
 from tests.server.inspection.builders import ZipEntry, build_pickle, call, named, number, table, text
-from tests.server.inspection.pickle_corpus import HOOKS, checkpoint, numbers, view
+from tests.server.inspection.pickle_parts import HOOKS, checkpoint, numbers, view
 
 VALUES = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
 

@@ -12,15 +12,17 @@ from modelyard.server.inspection.pickle_scanner.values import Tensor
 from tests.server.inspection import builders
 from tests.server.inspection.builders import ZipEntry, build_pickle, call, named, number, sequence, table, text
 from tests.server.inspection.pickle_corpus import (
-    FALSE,
     INVALID_NUMPY,
     INVALID_TENSORS,
     INVALID_VALUES,
-    NONE,
     OVERSIZED_VALUES,
-    TRUE,
     UNUSABLE_TENSORS,
     VALID_VALUES,
+)
+from tests.server.inspection.pickle_parts import (
+    FALSE,
+    NONE,
+    TRUE,
     checkpoint,
     numbers,
     storage,

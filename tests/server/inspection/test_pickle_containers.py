@@ -18,7 +18,6 @@ from tests.server.inspection.builders import (
     get_scan_outcome,
     table,
 )
-from tests.server.inspection.pickle_corpus import place_storage, view_all_as
 from tests.server.inspection.pickle_files import (
     RAW,
     RUN_COMMAND,
@@ -27,6 +26,7 @@ from tests.server.inspection.pickle_files import (
     build_zip_of_another_writer,
     save_value,
 )
+from tests.server.inspection.pickle_parts import place_storage, view_all_as
 
 CLEAN_ENTRIES = builders.build_checkpoint_entries()
 HARMFUL_ENTRY = ZipEntry("archive/data/evil.pkl", build_pickle(RUN_COMMAND))
