@@ -2,12 +2,14 @@
 
 import json
 import pickle
+import struct
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
+from tests.client.model_folders import write_model_folder
 
 
 @pytest.fixture
@@ -37,7 +39,8 @@ def test_dry_run_refuses_what_a_push_refuses_for_the_same_reason(signed_in: Comm
     assert f"would be refused (html page)  {mixed / 'page.safetensors'}  as models/loras/page.safetensors" in dry.out
     assert "\n  This is an HTML page, not a model" in dry.out
     assert f"would push  {mixed / 'ink.safetensors'}" in dry.out
-    assert "the registry reads each whole file" in dry.err
+    assert "6 files: would push 1 (5.09 kB), refuse 5.\n" in dry.err
+    assert "The registry reads each whole file" in dry.err
 
 
 def test_dry_run_with_pickle_policy_scan_leaves_pickles_to_the_registry(signed_in: Command, mixed: Path) -> None:
@@ -45,3 +48,35 @@ def test_dry_run_with_pickle_policy_scan_leaves_pickles_to_the_registry(signed_i
     dry = signed_in("push", mixed / "old.ckpt", "--dry-run")
     assert dry.code == 0
     assert dry.out.startswith("would push ")
+
+
+def test_dry_run_of_files_in_every_state_counts_them_with_the_bytes_to_push(pushed: Command, mixed: Path) -> None:
+    (mixed / "link.safetensors").symlink_to(mixed / "absent")
+    write_model_file(mixed / "new.safetensors", 3000)
+    write_model_file(mixed / "ink.safetensors")  # the team has it
+    dry = pushed("push", mixed, "--dry-run")
+    assert dry.code == 4
+    assert 'link.safetensors" is a link to a file that is not there.' in dry.err
+    assert "8 files: would push 1 (3.09 kB), skip 1, refuse 6.\n" in dry.err
+
+
+def test_dry_run_of_broken_header_alone_says_why_and_exits_4(signed_in: Command, tmp_path: Path) -> None:
+    header = b'{"t":{"dtype":"U8","shape":[8],"data_offsets":[0,1e999]}}'
+    (tmp_path / "ink.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    dry = signed_in("push", tmp_path / "ink.safetensors", "--type", "loras", "--dry-run")
+    assert dry.code == 4
+    assert dry.out.startswith("would be refused (broken safetensors file)")
+    assert "it has a number that is too large" in dry.out
+    assert dry.err == ""
+
+
+def test_dry_run_as_folder_refuses_what_a_push_refuses_for_the_same_reason(signed_in: Command, tmp_path: Path) -> None:
+    folder = write_model_folder(tmp_path / "tiny")
+    (folder / "unet" / "model.safetensors").write_text("<!DOCTYPE html><html><body>Sign in</body></html>")
+    dry = signed_in("push", folder, "--as-folder", "--dry-run")
+    [plan] = json.loads(signed_in("push", folder, "--as-folder", "--dry-run", "--json").out)["plan"]
+    [pushed] = json.loads(signed_in("push", folder, "--as-folder", "--json").out)["files"]
+    assert dry.code == 4
+    assert dry.out.startswith(f"would be refused (html page)  {folder}  as models/diffusers/tiny  (diffusers, a folder")
+    assert plan["reason"] == pushed["error"]["detail"]
+    assert plan["reason"].startswith("'unet/model.safetensors': This is an HTML page")

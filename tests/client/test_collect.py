@@ -1,4 +1,7 @@
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,42 @@ def test_select_files_invalid_files_are_rejected_and_valid_one_is_selected(tmp_p
 def test_select_files_of_folder_without_models_raises_nothing_to_push(tmp_path: Path) -> None:
     with pytest.raises(NothingToPush):
         select_files([str(tmp_path)], LORA)
+
+
+def test_select_files_of_folder_rejects_what_is_no_file_and_selects_the_others(tmp_path: Path) -> None:
+    write_model_file(tmp_path / "a.safetensors")
+    (tmp_path / "b.safetensors").symlink_to(tmp_path / "absent.safetensors")
+    os.mkfifo(tmp_path / "c.safetensors")
+    (tmp_path / "d.safetensors").mkdir()
+    (tmp_path / "e.safetensors").symlink_to(tmp_path / "a.safetensors")
+    selected = select_files([str(tmp_path)], LORA)
+    assert get_paths(selected) == ["models/loras/a.safetensors", "models/loras/e.safetensors"]
+    assert get_errors(selected) == [NothingToPush, NothingToPush]
+
+
+def test_select_files_in_unreadable_folders_are_rejected_and_others_are_selected() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        root = Path(name)
+        for folder in ("closed", "listed", "open"):
+            write_model_file(root / folder / "ink.safetensors")
+        for path, mode in {root: 0o755, root / "closed": 0o000, root / "listed": 0o444}.items():
+            path.chmod(mode)
+        arguments = [root, root / "closed" / "ink.safetensors"]
+        with without_privileges():
+            selected = select_files([str(argument) for argument in arguments], LORA)
+        for folder in ("closed", "listed"):
+            (root / folder).chmod(0o755)
+    assert get_paths(selected) == ["models/loras/open/ink.safetensors"]
+    assert get_errors(selected) == [PermissionError] * 3
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Run the block without root's privilege to read every file."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

@@ -22,7 +22,8 @@ from modelyard.transfer.progress import Resumed, Sent
 from modelyard.wire import problems
 from modelyard.wire.models import ModelUpdate
 from modelyard.wire.teams import TeamUpdate
-from tests.client.model_files import write_model_file
+from tests.client import model_folders
+from tests.client.model_files import write_model_file, write_refused_file
 from tests.client.scripted_server import Responses
 from tests.server.inspection.builders import (
     build_checkpoint,
@@ -257,11 +258,39 @@ async def test_push_file_over_quota_raises_quota_exceeded_without_sending(
     assert count_sent_bytes(events) == 0
 
 
-async def test_push_html_page_raises_not_a_model_file(pusher: Pusher, tmp_path: Path) -> None:
+async def test_push_html_page_is_refused_before_an_upload_is_requested(
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path
+) -> None:
+    await registry.update_team(TeamUpdate(quota_bytes=10))  # the request of an upload would be refused for it
     file = tmp_path / "ink.safetensors"
     file.write_text("<!DOCTYPE html><html>Sign in first</html>")
     with pytest.raises(problems.NotAModelFile):
         await pusher.push(build_request(file))
+
+
+@pytest.mark.parametrize("kind", ["absent", "folder"])
+async def test_plan_push_of_unreadable_file_plans_the_others(
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path, kind: str
+) -> None:
+    unreadable = tmp_path / "a.safetensors"
+    if kind == "folder":
+        unreadable.mkdir()
+    ink = write_model_file(tmp_path / "ink.safetensors")
+    plan = await plan_push(
+        registry, settings, [build_request(unreadable), build_request(ink, "models/loras/b.safetensors")]
+    )
+    assert [entry.action for entry in plan.entries] == ["push"]
+    assert [(each.file, isinstance(each.error, OSError)) for each in plan.unreadable] == [(unreadable, True)]
+
+
+async def test_plan_push_to_the_path_of_a_folder_is_refused(
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path
+) -> None:
+    model = await model_folders.push(registry, settings, model_folders.write_model_folder(tmp_path / "tiny"))
+    file = write_model_file(tmp_path / "tiny.safetensors")
+    request = PushRequest(file, model.model_type, model.model_path, None, Notes(), True)
+    [entry] = (await plan_push(registry, settings, [request])).entries
+    assert (entry.action, entry.is_refused) == ("be refused (a model of many files is there)", True)
 
 
 async def test_push_unsafe_pickle_waits_for_scan_and_raises_not_a_model_file_with_reason(
@@ -337,8 +366,7 @@ async def test_push_with_resume_record_of_unknown_upload_starts_new_upload(
 async def test_push_that_fails_keeps_resume_record_of_other_process(
     pusher: Pusher, settings: ClientSettings, tmp_path: Path
 ) -> None:
-    file = tmp_path / "ink.safetensors"
-    file.write_bytes(b"<html>" + bytes(FIVE_PARTS))
+    file = write_refused_file(tmp_path / "ink.safetensors", FIVE_PARTS)
     prepared = await pusher.prepare(await pusher.identify(build_request(file)))
     assert isinstance(prepared, PreparedPush)
     key, store = prepared.upload.resume_key, ResumeStore(settings.state_dir / "uploads")
@@ -388,7 +416,7 @@ async def test_plan_push_returns_action_for_each_file_and_changes_nothing(
         build_request(other, replace=True),
         build_request(other, "models/loras/b.safetensors"),
     ]
-    plans = await plan_push(registry, settings, requests)
+    plans = (await plan_push(registry, settings, requests)).entries
     assert [plan.action for plan in plans] == [
         "skip (already there)",
         "be refused (other content is there)",

@@ -26,8 +26,9 @@ from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Sent
 from modelyard.wire import problems
 from modelyard.wire.folders.names import FolderInvalid
+from modelyard.wire.teams import TeamUpdate
 from modelyard.wire.uploads import PartsRequest, PartTickets
-from tests.client.model_files import write_model_file
+from tests.client.model_files import write_model_file, write_refused_file
 from tests.client.model_folders import TINY_FILES, write_model_folder
 from tests.client.server_process import Team
 from tests.transfer.limits import LiftableLimit
@@ -196,15 +197,34 @@ async def test_push_folder_after_refused_file_sends_only_that_file_again(
     registry: RegistryApi, settings: ClientSettings, tiny: Path, events: list[PushEvent]
 ) -> None:
     await asyncio.to_thread(write_model_file, tiny / "vae" / "model.safetensors", 100_000)
-    config = tiny / "unet" / "config.json"
-    right = await asyncio.to_thread(config.read_text)
-    await asyncio.to_thread(config.write_text, '{"auto_map": {"AutoModel": "model.Model"}}')
+    weights = tiny / "unet" / "model.safetensors"
+    await asyncio.to_thread(write_refused_file, weights)
     with pytest.raises(problems.NotAModelFile):
         await push(registry, settings, tiny)
-    await asyncio.to_thread(config.write_text, right)
+    await asyncio.to_thread(write_model_file, weights)
     pushed = await push(registry, settings, tiny, events.append)
     assert (pushed.outcome, pushed.model.file_count) == ("registered", 5)
     assert count_sent_bytes(events) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("unet/config.json", '{"auto_map": {"AutoModel": "model.Model"}}'),
+        ("unet/model.safetensors", "<!DOCTYPE html><html>Sign in</html>"),
+    ],
+    ids=["request for code", "page"],
+)
+async def test_push_folder_with_file_that_is_refused_names_it_before_an_upload_is_requested(
+    registry: RegistryApi, settings: ClientSettings, tiny: Path, path: str, content: str
+) -> None:
+    await registry.update_team(TeamUpdate(quota_bytes=10))  # the request of an upload would be refused for it
+    await asyncio.to_thread((tiny / path).write_text, content)
+    with pytest.raises(problems.NotAModelFile, match=f"^'{path}'") as refused:
+        await push(registry, settings, tiny)
+    request = await asyncio.to_thread(build_request, tiny)
+    plan = await plan_folder(registry, settings, request)
+    assert (plan.is_refused, plan.reason) == (True, refused.value.detail)
 
 
 class RegistryWithoutMultipart(RegistryApi):
@@ -217,15 +237,14 @@ class RegistryWithoutMultipart(RegistryApi):
 async def test_push_folder_whose_upload_fails_keeps_the_record_of_complete_ones(
     registry: RegistryApi, team: Team, settings: ClientSettings, tiny: Path
 ) -> None:
-    config = tiny / "unet" / "config.json"
-    right = await asyncio.to_thread(config.read_text)
-    await asyncio.to_thread(config.write_text, '{"auto_map": {"AutoModel": "model.Model"}}')
+    weights = tiny / "unet" / "model.safetensors"
+    await asyncio.to_thread(write_refused_file, weights)
     with pytest.raises(problems.NotAModelFile):
         await push(registry, settings, tiny)
     (record,) = await asyncio.to_thread(lambda: list((settings.state_dir / "uploads").glob("*.folder")))
     before = (await asyncio.to_thread(record.read_text)).splitlines()
     assert before
-    await asyncio.to_thread(config.write_text, right)
+    await asyncio.to_thread(write_model_file, weights)
     await asyncio.to_thread(write_model_file, tiny / "vae" / "model.safetensors", 2 * PART)
     async with RegistryWithoutMultipart(team.url, team.token, team.id) as without_multipart:
         with pytest.raises(problems.UploadNotFound):

@@ -117,9 +117,9 @@ async def test_dry_run_names_the_picture_and_sends_nothing(
 ) -> None:
     picture = file.with_name("ink.v2.png")
     picture.write_bytes(make_png())
-    [plan] = await plan_push(registry, settings, [build_request(file)])
+    [plan] = (await plan_push(registry, settings, [build_request(file)])).entries
     assert (plan.action, plan.picture) == ("push", picture)
-    [plan] = await plan_push(registry, settings, [build_request(file)], sidecars=False)
+    [plan] = (await plan_push(registry, settings, [build_request(file)], sidecars=False)).entries
     assert plan.picture is None
 
 
@@ -141,7 +141,7 @@ async def test_push_sends_base_model_and_trigger_words_beside_the_file(
     pusher: Pusher, registry: RegistryApi, settings: ClientSettings, file: Path
 ) -> None:
     sidecar = write_sidecar(file, CIVITAI_INFO, {"baseModel": "Pony", "trainedWords": ["inkwash"]})
-    [plan] = await plan_push(registry, settings, [build_request(file)])
+    [plan] = (await plan_push(registry, settings, [build_request(file)])).entries
     assert plan.sidecar == sidecar
     pushed = await pusher.push(build_request(file))
     assert pushed.sidecar == sidecar

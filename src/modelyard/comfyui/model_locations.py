@@ -131,25 +131,37 @@ def clean_path(model_path: str) -> str:
 def list_model_files(folder: Path) -> Iterator[Path]:
     """Yield the files with a model's extension below a folder, sorted in each folder.
 
-    Links are followed, each folder is visited once, and hidden names are skipped. Raises OSError for an unreadable
-    folder.
+    Links are followed, each folder is visited once, and hidden names are skipped. What has a model's name but is no
+    file, such as a broken link, is yielded too, and so is a folder that cannot be read, instead of what is in it.
     """
     yield from _walk(folder, set())
 
 
 def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     """Yield the model files below a folder, unless the folder is in ``seen``, a set of device and inode numbers."""
-    status = folder.stat()
+    try:
+        status, entries = folder.stat(), sorted(folder.iterdir())
+    except OSError:
+        yield folder
+        return
     if (status.st_dev, status.st_ino) in seen:
         return  # visited before, through a link
     seen.add((status.st_dev, status.st_ino))
-    for entry in sorted(folder.iterdir()):
+    for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if is_folder(entry):
             yield from _walk(entry, seen)
-        elif find_format(entry.name) is not None and entry.is_file():
+        elif find_format(entry.name) is not None:
             yield entry
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder or a link to one; False if that cannot be found out."""
+    try:
+        return path.is_dir()
+    except OSError:  # in a folder that may be listed only, or not even that
+        return False
 
 
 def _find_in_diffusers(folder: PurePath) -> ModelLocation | None:

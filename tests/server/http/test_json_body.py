@@ -5,8 +5,8 @@ import pytest
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.json_body import BodyBudget, parse_json
-from modelyard.server.strict_json import JsonLimits
 from modelyard.wire.problems import MalformedJson, Unavailable
+from modelyard.wire.texts.strict_json import JsonLimits
 
 LIMITS = JsonLimits(depth=4, brackets=100, separators=100)
 

@@ -17,7 +17,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-from modelyard.server.inspection.safetensors import DTYPE_BITS
+from modelyard.comfyui.model_files.safetensors import DTYPE_BITS
 from tests.server.inspection.builders import SparseReader
 from tests.server.inspection.header_layers import (
     AWQ,

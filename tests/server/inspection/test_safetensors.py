@@ -59,7 +59,7 @@ CASES = {
     "minus zero": (safetensors(b'{"t":{"dtype":"U8","shape":[1],"data_offsets":[-0,1]}}', bytes(1)), INVALID),
     "NaN": (safetensors(b'{"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":NaN}}', bytes(1)), INVALID),
     "no dtype": (safetensors({"a": {"shape": [2], "data_offsets": [0, 8]}}, bytes(8)), INVALID),
-    "unknown dtype": (safetensors({"a": entry("F128")}, bytes(8)), INVALID),
+    "unknown dtype": (safetensors({"a": entry("F128")}, bytes(8)), "unknown dtype"),
     "half a byte": (safetensors({"a": entry("F4", (3,), (0, 2))}, bytes(2)), INVALID),
     "trailing byte": (VALID + b"\0", INVALID),
     "truncated": (VALID[:-1], TRUNCATED),

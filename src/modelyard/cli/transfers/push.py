@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.cli.terminal.completion import complete_model
-from modelyard.cli.terminal.formatting import format_size
 from modelyard.cli.terminal.model_details import BaseModelOption, TriggerWordsOption, split_words
 from modelyard.cli.terminal.new_types import NewType, confirm_new_types
 from modelyard.cli.terminal.terminal import Terminal, terminal_of
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     from modelyard.client.api.registry import RegistryApi
     from modelyard.client.transfers.collect import ModelOverrides, PushRequest, RejectedFile
-    from modelyard.client.transfers.dry_run import DryRunEntry
     from modelyard.client.transfers.push import PushResult
 
 Name = Annotated[
@@ -63,7 +61,9 @@ To = Annotated[
 AsFolder = Annotated[
     bool, typer.Option("--as-folder", help="Push a folder as one model, without its hidden and empty files.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change and send nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check files, show what would be done; change and send nothing.")
+]
 Replace = Annotated[
     bool,
     typer.Option("--replace", help="If a model is at the same path, upload as its next version without asking."),
@@ -108,7 +108,8 @@ def push(
 ) -> None:
     """Push model files into the team's registry.
 
-    Content that the team has already is not sent. After an interruption, the same command continues where it stopped.
+    Content that the team has already is not sent, nor are files that are no whole model by their first bytes and
+    header. After an interruption, the same command continues where it stopped.
     A file at the path of a model that has other content becomes its next version: asked for on a terminal, else refused
     without --replace or --to. A picture with the file's name (ink.preview.png, ink.jpg, ...) becomes its preview. The
     exit code is the highest of all files.
@@ -144,7 +145,11 @@ def _run(
 
         return run_folder_push(terminal, _select_folder(terminal, files, overrides, to), settings)
     selected = _select(terminal, files, overrides, to)
-    return (_print_dry_run if settings.dry_run else _push_files)(terminal, selected, settings)
+    if settings.dry_run:
+        from modelyard.cli.transfers.push_plan import print_file_plans
+
+        return print_file_plans(terminal, selected, sidecars=settings.sidecars)
+    return _push_files(terminal, selected, settings)
 
 
 def _select(
@@ -265,32 +270,3 @@ def _push_requests(
             return await push_all(pusher, requests, report_result)
 
     return terminal.call_registry(push_requests, retry_until_give_up=True)
-
-
-def _print_dry_run(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile], settings: PushSettings) -> int:
-    """Print what a push would do with each file, and return the exit code that its checks and rejected files give."""
-    from modelyard.client.transfers.dry_run import plan_push
-
-    plans = terminal.call_registry(
-        lambda registry: plan_push(registry, terminal.settings, selected, sidecars=settings.sidecars)
-    )
-    failed = report_rejected(terminal, selected)
-    terminal.output.answer(
-        document={"plan": [plan._asdict() for plan in plans], "files": [build_document(result) for result in failed]},
-        lines=[line for plan in plans for line in _format_plan(plan)],
-        quiet=[plan.model_path for plan in plans],
-    )
-    if any(not plan.is_refused for plan in plans):
-        terminal.output.note(
-            "Only names and the first bytes were checked: the registry reads each whole file, and has quotas."
-        )
-    codes = [get_exit_code(result) for result in failed] + [4 for plan in plans if plan.is_refused]
-    return max(codes, default=0)
-
-
-def _format_plan(plan: DryRunEntry) -> list[str]:
-    """Return what a push would do with a file, and below it why it would be refused."""
-    beside = "".join(f" with {each.name}" for each in (plan.picture, plan.sidecar) if each)
-    size = format_size(plan.size)
-    line = f"would {plan.action}  {plan.file}  as {plan.model_path}  ({plan.model_type}, {size}){beside}"
-    return [line] if plan.reason is None else [line, f"  {plan.reason}"]

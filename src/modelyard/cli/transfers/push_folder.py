@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from modelyard.cli.terminal.formatting import escape_unprintable, format_size
+from modelyard.cli.terminal.formatting import escape_unprintable
 from modelyard.cli.terminal.new_types import confirm_new_types
 from modelyard.cli.transfers.push_output import (
     build_document,
@@ -16,7 +16,6 @@ from modelyard.cli.transfers.push_output import (
     get_next_version,
     print_result,
 )
-from modelyard.comfyui.quoting import counted
 from modelyard.wire.model_folders import DIFFUSERS_FOLDER
 
 if TYPE_CHECKING:
@@ -41,7 +40,9 @@ def run_folder_push(terminal: Terminal, push: PushRequest, settings: PushSetting
     request = build_folder_request(push)
     _note_left_out(terminal, request.contents)
     if settings.dry_run:
-        return _print_dry_run(terminal, request)
+        from modelyard.cli.transfers.push_plan import print_folder_plan
+
+        return print_folder_plan(terminal, request)
     is_accepted = settings.accepts_new_types or push.model_type == DIFFUSERS_FOLDER
     confirm_new_types(terminal, [push.model_type], is_accepted=is_accepted)
     result = _push(terminal, request, settings)
@@ -89,21 +90,3 @@ def _push(terminal: Terminal, request: FolderRequest, settings: PushSettings) ->
                 view.remove(folder)
 
     return terminal.call_registry(push, retry_until_give_up=True)
-
-
-def _print_dry_run(terminal: Terminal, request: FolderRequest) -> int:
-    """Print what a push would do with the folder, and return the exit code."""
-    from modelyard.client.transfers.folders.push import plan_folder
-
-    plan = terminal.call_registry(lambda registry: plan_folder(registry, terminal.settings, request))
-    count = counted(len(request.contents.files), "file")
-    left_out = [dataclasses.asdict(each) for each in request.contents.left_out]
-    terminal.output.answer(
-        document={"plan": [plan._asdict() | {"left_out": left_out}], "files": []},
-        lines=[
-            f"would {plan.action}  {plan.file}  as {plan.model_path}  "
-            f"({plan.model_type}, a folder, {format_size(plan.size)}, {count})"
-        ],
-        quiet=[plan.model_path],
-    )
-    return 4 if plan.is_refused else 0

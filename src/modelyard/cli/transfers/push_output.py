@@ -77,13 +77,13 @@ def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: fl
     from modelyard.client.transfers.push import PushSucceeded
 
     succeeded = [result for result in results if isinstance(result, PushSucceeded)]
-    outcomes = sorted(map(_get_outcome, results), key=_OUTCOMES.index)
+    outcomes = sorted(map(get_outcome, results), key=_OUTCOMES.index)
     sent = sum(result.sent_bytes for result in succeeded)
     if (summary := format_summary(outcomes, sent, seconds)) is not None:
         terminal.output.note(summary)
 
 
-def _get_outcome(result: PushResult) -> str:
+def get_outcome(result: PushResult) -> str:
     """Return what became of a file: ``refused`` if the same push would be again, ``failed`` if it need not be."""
     from modelyard.cli.terminal.errors import REFUSED, USAGE
     from modelyard.client.transfers.push import PushSucceeded

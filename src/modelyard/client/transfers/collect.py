@@ -1,6 +1,7 @@
 """Expand the arguments of a push (files, folders, patterns) to push requests and rejected files."""
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -12,6 +13,7 @@ from modelyard.comfyui.model_locations import (
     check_location,
     find_folder_location,
     find_location,
+    is_folder,
     list_model_files,
 )
 from modelyard.wire.model_folders import DIFFUSERS_FOLDER
@@ -170,9 +172,9 @@ def _expand_argument(argument: str) -> Iterator[tuple[Path, PurePath]]:
     it is yielded as it is.
     """
     path = Path(argument).expanduser()
-    if path.is_dir():
+    if is_folder(path):
         yield from ((file, file.relative_to(path)) for file in list_model_files(path))
-    elif not path.exists() and (matches := _expand_pattern(str(path))):
+    elif not os.path.lexists(path) and (matches := _expand_pattern(str(path))):
         for match in matches:
             yield from _expand_argument(match)
     else:
@@ -213,9 +215,14 @@ def _check_file(file: Path) -> None:
 
     Raises:
         NothingToPush: it is not.
+        OSError: it cannot be read.
     """
+    if file.is_symlink() and not file.exists():
+        raise NothingToPush(f'"{file}" is a link to a file that is not there.')
     if not file.exists():
         raise NothingToPush(f'There is no file "{file}".')
+    if file.is_dir():
+        next(file.iterdir(), None)  # raises why its files could not be listed
     if not file.is_file():
         raise NothingToPush(f'"{file}" is not a regular file.')
     if file.stat().st_size == 0:

@@ -10,14 +10,14 @@ from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest, RejectedFile
-from modelyard.client.transfers.local_checks import find_refusal, is_pickle
+from modelyard.client.transfers.local_checks import LocalChecks
 from modelyard.client.transfers.path_state import PathState, compare_with_registry
 from modelyard.client.transfers.push import PushOptions
 from modelyard.client.transfers.sidecars import find_sidecar_picture, read_sidecar_details
+from modelyard.transfer.errors import DiskFailed, FileChanged
 from modelyard.transfer.hashing import DigestCache, compute_sha256
 from modelyard.transfer.thread_pool import run_all
-from modelyard.wire import problems
-from modelyard.wire.teams import PicklePolicy
+from modelyard.wire.problems import NotAModelFile
 
 
 class DryRunEntry(NamedTuple):
@@ -33,6 +33,18 @@ class DryRunEntry(NamedTuple):
     picture: Path | None  # beside the file; sent too, unless the version has a preview
     sidecar: Path | None  # beside the file; its base model and trigger words are sent too
 
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the registry has the content already."""
+        return self.action.startswith("skip")
+
+
+class PushPlan(NamedTuple):
+    """What a push would do with each file, and the files that cannot be read, with the errors that say why."""
+
+    entries: list[DryRunEntry]
+    unreadable: list[RejectedFile]
+
 
 async def plan_push(
     registry: RegistryApi,
@@ -40,17 +52,14 @@ async def plan_push(
     selected: Sequence[PushRequest | RejectedFile],
     *,
     sidecars: bool = True,
-) -> list[DryRunEntry]:
-    """Return what a push would do with each file that is not rejected; changes nothing at the registry.
+) -> PushPlan:
+    """Return what a push would do with each file that is not rejected.
 
-    A file is hashed only if a model has its path and size; the hash is cached on this machine. Its content is checked
-    as far as ``find_refusal`` can; the registry may find more when it has the whole file.
+    Changes nothing at the registry. A file is hashed only if a model has its path and size; the hash is cached on this
+    machine. Its content is checked as far as ``LocalChecks`` can; the registry may find more in the whole file.
     """
     digests = DigestCache(settings.cache_dir / "digests.sqlite")
     requests = [request for request in selected if isinstance(request, PushRequest)]
-    calls = BatchedCalls(registry)
-    has_pickles = any(is_pickle(request.model_path) for request in requests)
-    pickle_policy = await _find_pickle_policy(registry) if has_pickles else None
     free_jobs = asyncio.Semaphore(PushOptions().jobs)
 
     async def compute_hash(file: Path) -> str:
@@ -58,59 +67,82 @@ async def plan_push(
         async with free_jobs:
             return f"sha256:{await compute_sha256(file, cache=digests)}"
 
-    checks = _Checks(calls, compute_hash, pickle_policy, sidecars)
-    return await run_all([_plan_file(checks, request) for request in requests])
-
-
-async def _find_pickle_policy(registry: RegistryApi) -> PicklePolicy | None:
-    """Return how the team handles pickle files; None with a key that may not read that."""
-    try:
-        return (await registry.current_team()).pickle_policy
-    except problems.KeyNotAllowed:
-        return None
+    planner = _Planner(BatchedCalls(registry), compute_hash, LocalChecks(registry), sidecars)
+    found = await run_all([_plan_file(planner, request) for request in requests])
+    return PushPlan(
+        [each for each in found if isinstance(each, DryRunEntry)],
+        [each for each in found if isinstance(each, RejectedFile)],
+    )
 
 
 @dataclass(frozen=True)
-class _Checks:
+class _Planner:
     """What the plan of each file needs."""
 
     calls: BatchedCalls
     compute_hash: Callable[[Path], Awaitable[str]]
-    pickle_policy: PicklePolicy | None
+    checks: LocalChecks
     sidecars: bool
 
 
-async def _plan_file(checks: _Checks, request: PushRequest) -> DryRunEntry:
+async def _plan_file(planner: _Planner, request: PushRequest) -> DryRunEntry | RejectedFile:
     """Compare a file with the team's model at its path, and return what a push would do; quotas are not checked."""
-    size = (await asyncio.to_thread(request.file.stat)).st_size
-    found = await compare_with_registry(checks.calls, request, size, None, lambda: checks.compute_hash(request.file))
-    action, picture, details = describe_action(found, replace=request.replace), None, None
+    try:
+        return await _plan_readable_file(planner, request)
+    except (DiskFailed, FileChanged, OSError) as failure:
+        return RejectedFile(request.file, failure)
+
+
+async def _plan_readable_file(planner: _Planner, request: PushRequest) -> DryRunEntry:
+    """Return what a push would do with a file.
+
+    Raises:
+        OSError, DiskFailed, FileChanged: it cannot be read, or was changed meanwhile.
+    """
+    file = request.file
+    size = (await asyncio.to_thread(file.stat)).st_size
+    found = await compare_with_registry(planner.calls, request, size, None, lambda: planner.compute_hash(file))
     refusal = None
     if found.status != "same":
-        refusal = await asyncio.to_thread(find_refusal, request.file, request.model_path, checks.pickle_policy)
-    if refusal is not None:
+        refusal = await find_refusal(planner.checks.check_file(file, request.model_path))
+    entry = build_entry(request, size, found, refusal)
+    if entry.is_refused or not planner.sidecars:
+        return entry
+    picture = await asyncio.to_thread(find_sidecar_picture, file)
+    # Content that is there already is not registered again.
+    is_sent = found.status != "same"
+    details = await asyncio.to_thread(read_sidecar_details, file, found.file_hash) if is_sent else None
+    return entry._replace(picture=picture, sidecar=details.file if details else None)
+
+
+async def find_refusal(check: Awaitable[None]) -> NotAModelFile | None:
+    """Await a check, and return the problem with which the registry would refuse the content; None if it passes."""
+    try:
+        await check
+    except NotAModelFile as refusal:
+        return refusal
+    return None
+
+
+def build_entry(
+    request: PushRequest, size: int, found: PathState, refusal: NotAModelFile | None, *, is_folder: bool = False
+) -> DryRunEntry:
+    """Build the plan of a file or folder, without what is beside it."""
+    if found.model is not None and found.model.is_folder != is_folder:
+        action, refusal = f"be refused (a model of {'one file' if is_folder else 'many files'} is there)", None
+    elif refusal is not None:
         action = f"be refused ({refusal.facts['found']})"
+    else:
+        action = _describe_action(found, replace=request.replace)
     is_refused = action.startswith("be refused")
-    if checks.sidecars and not is_refused:
-        picture = await asyncio.to_thread(find_sidecar_picture, request.file)
-        # Content that is there already is not registered again.
-        if found.status != "same":
-            details = await asyncio.to_thread(read_sidecar_details, request.file, found.file_hash)
+    reason = None if refusal is None else refusal.detail
     return DryRunEntry(
-        request.file,
-        request.model_type,
-        request.model_path,
-        size,
-        action,
-        is_refused,
-        None if refusal is None else refusal.detail,
-        picture,
-        details.file if details else None,
+        request.file, request.model_type, request.model_path, size, action, is_refused, reason, None, None
     )
 
 
-def describe_action(found: PathState, *, replace: bool) -> str:
-    """Return what a push would do, as a verb phrase after "would"."""
+def _describe_action(found: PathState, *, replace: bool) -> str:
+    """Return what a push would do with content that passes all checks, as a verb phrase after "would"."""
     match found.status:
         case "unused":
             return "push"

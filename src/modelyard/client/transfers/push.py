@@ -12,6 +12,7 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.client.names import build_name_fields
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest
+from modelyard.client.transfers.local_checks import LocalChecks
 from modelyard.client.transfers.path_state import (
     PathState,
     VersionNotCurrent,
@@ -153,6 +154,7 @@ class Pusher:
         self._report = report
         self._options = options
         self._free_jobs = asyncio.Semaphore(options.jobs)
+        self._checks = LocalChecks(registry)
         self._resume_store = ResumeStore(settings.state_dir / "uploads")
         self._digests = DigestCache(settings.cache_dir / "digests.sqlite")
         self._idle_connections = IdleConnections()
@@ -191,15 +193,19 @@ class Pusher:
         Raises:
             ModelPathTaken: a model with other content is at that path, and the request does not replace it.
             VersionNotCurrent: the content is the model's newest version, but not the current one.
+            OtherKindOfModel: the model at that path is a folder.
+            NotAModelFile: the registry would refuse the content.
             Problem: the registry refuses the upload, for instance because of the quota.
         """
         request, identity = identified.request, identified.identity
         found = await compare_with_registry(
             self._calls, request, identity.size, identified.known_hash, lambda: self._compute_hash(request.file)
         )
+        check_same_kind(request, found.model, is_folder=False)
+        if found.status != "same":
+            await self._checks.check_file(request.file, request.model_path)
         if (pushed := await self._find_pushed(request, found)) is not None:
             return pushed if pushed.model.preview_url else await self._send_picture(pushed)
-        check_same_kind(request, found.model, is_folder=False)
 
         upload_request = _build_upload_request(request, identity.size, found.file_hash, found.model)
         resume_key = self._resume_store.compute_key(

@@ -23,3 +23,14 @@ def build_pickle_refusal() -> NotAModelFile:
         "pickle file",
         setting="pickle_policy",
     )
+
+
+def build_folder_pickle_refusal() -> NotAModelFile:
+    """Build the problem of a pickle file inside a folder, in a team that keeps pickle files only to convert them."""
+    return build_refusal(
+        "This is a pickle file, and a file inside a folder cannot be converted at the registry; this team's setting "
+        "'pickle_policy' is 'convert'. Replace it with a .safetensors file, or ask an admin of the team to set "
+        "'pickle_policy' to 'scan'.",
+        "pickle file",
+        setting="pickle_policy",
+    )

@@ -14,7 +14,8 @@ from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import Limits, Usage
 from modelyard.server.http.execution.account import get_account
 from modelyard.server.http.operation_limiter import OperationLimiter
-from modelyard.server.strict_json import (
+from modelyard.wire.problems import BodyTooLarge, MalformedJson, RequestStalled, Unavailable, UnsupportedMediaType
+from modelyard.wire.texts.strict_json import (
     JsonLimits,
     build_unique_object,
     check_size,
@@ -22,7 +23,6 @@ from modelyard.server.strict_json import (
     parse_integer,
     reject_constant,
 )
-from modelyard.wire.problems import BodyTooLarge, MalformedJson, RequestStalled, Unavailable, UnsupportedMediaType
 
 MAX_BODY_BYTES = 1024 * 1024
 # Of a route that anybody may call.

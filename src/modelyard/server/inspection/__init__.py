@@ -5,7 +5,6 @@ safetensors.py  gguf.py  onnx.py      the validator of one format each
 pickles.py              pickle formats: refused, or scanned by pickle_scanner/ in a sandbox
 sandbox.py              a process that inspects one file; header_program.py runs in it for all formats but pickles
 readers.py              bounded reads of byte ranges of a file
-json_limits.py          parsing of untrusted JSON
 metadata.py             the result of an inspection, made safe to store and display
 description/            what a model is: architecture, base model, trigger words, details of its training
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelyard.comfyui.model_files.readers import Reader
-from modelyard.server.inspection.safetensors import DTYPE_BITS, check_header
+from modelyard.comfyui.model_files.safetensors import DTYPE_BITS, check_header
 from modelyard.server.inspection.sandbox import (
     DEFAULT_LIMITS,
     WORKER_SLOTS,

@@ -72,11 +72,11 @@ def inspect_pickle(
             return _build_allowed_metadata(refused)
         raise
     if rule == "convert":
-        raise build_conversion_refusal()
+        raise _build_conversion_refusal()
     return metadata
 
 
-def build_conversion_refusal() -> NotAModelFile:
+def _build_conversion_refusal() -> NotAModelFile:
     """Build the refusal of a clean pickle file of a team that keeps them only to convert them."""
     return build_refusal(
         "This pickle file holds tensors only. When it was checked, the team's setting 'pickle_policy' was 'convert', "

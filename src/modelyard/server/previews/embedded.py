@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from modelyard.server.inspection import json_limits
+from modelyard.comfyui.model_files import json_limits
 from modelyard.wire.formats import MAX_EMBEDDED_BYTES
 
 THUMBNAIL, COVERS = "modelspec.thumbnail", "ssmd_cover_images"

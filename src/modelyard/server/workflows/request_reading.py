@@ -22,12 +22,12 @@ from modelyard.server.inspection.sandbox import (
     log_failure,
     run_in_sandbox,
 )
-from modelyard.server.strict_json import JsonLimits, JsonRejected, check_size
 from modelyard.server.teams.context import TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.server.workflows import operations, rewriting
 from modelyard.server.workflows.reading import read_references
 from modelyard.wire.problems import Unavailable, WorkflowRefused
+from modelyard.wire.texts.strict_json import JsonLimits, JsonRejected, check_size
 from modelyard.wire.workflows import MAX_WORKFLOW_BYTES
 
 # A slow connection gets more time than for other bodies, and these bodies have a budget of their own.

@@ -12,7 +12,7 @@ from pathlib import Path
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.names import build_name_fields
 from modelyard.client.settings import ClientSettings
-from modelyard.client.transfers.dry_run import DryRunEntry, describe_action
+from modelyard.client.transfers.dry_run import DryRunEntry, build_entry, find_refusal
 from modelyard.client.transfers.folders.contents import FolderChanged, FolderRequest, check_unchanged
 from modelyard.client.transfers.folders.progress import FolderProgress
 from modelyard.client.transfers.folders.record import FolderRecord, open_record
@@ -88,6 +88,7 @@ async def push_folder(
     Raises:
         FolderChanged: a file was added, removed or changed meanwhile; nothing is registered.
         ModelPathTaken: a model with other content is at that path, and the request does not replace it.
+        NotAModelFile: the registry would refuse one of the files.
         OtherKindOfModel: the request replaces a model of one file.
         Problem: the registry refused the folder.
         TransferFailed: an upload failed; the next push of the folder sends only what is missing.
@@ -116,20 +117,20 @@ async def push_folder(
 
 
 async def plan_folder(registry: RegistryApi, settings: ClientSettings, request: FolderRequest) -> DryRunEntry:
-    """Return what a push would do with a folder; changes nothing at the registry, and caches hashes on this machine."""
+    """Return what a push would do with a folder; changes nothing at the registry, and caches hashes on this machine.
+
+    Raises:
+        FolderChanged: the folder was changed meanwhile.
+        TransferFailed, OSError: a file cannot be read.
+    """
     progress = FolderProgress(request.contents.folder, 0, ignore_progress)
     pusher = _FolderPusher(registry, settings, ignore_progress, progress, _DEFAULT_PUSH)
     try:
         found, _, _ = await pusher.compare(request)
+        refusal = None if found.status == "same" else await find_refusal(pusher.check_content(request))
     finally:
         await pusher.close()
-    push = request.push
-    action = describe_action(found, replace=push.replace)
-    if found.model is not None and not found.model.is_folder:
-        action = "be refused (a model of one file is there)"
-    is_refused = action.startswith("be refused")
-    size = request.contents.total_size
-    return DryRunEntry(push.file, push.model_type, push.model_path, size, action, is_refused, None, None, None)
+    return build_entry(request.push, request.contents.total_size, found, refusal, is_folder=True)
 
 
 class _FolderPusher(Pusher):
@@ -152,9 +153,11 @@ class _FolderPusher(Pusher):
         await self.delete_expired_records()
         found, files, manifest = await self.compare(request)
         push = request.push
+        check_same_kind(push, found.model, is_folder=True)
+        if found.status != "same":
+            await self.check_content(request)
         if (pushed := await self._find_pushed(push, found)) is not None:
             return pushed
-        check_same_kind(push, found.model, is_folder=True)
         registered = await self._deliver(_Prepared(request, found, files, manifest))
         model = await self._registry.get_model(registered.id)
         outcome: PushOutcome = "registered" if found.newest is None else "new version"
@@ -177,6 +180,15 @@ class _FolderPusher(Pusher):
 
         found = await compare_with_registry(self._calls, request.push, len(manifest), file_hash, get_hash)
         return found, files, manifest
+
+    async def check_content(self, request: FolderRequest) -> None:
+        """Check the files of the folder as far as ``LocalChecks`` can.
+
+        Raises:
+            NotAModelFile: the registry would refuse one of them.
+            OSError: one cannot be read.
+        """
+        await self._checks.check_folder({each.path: each.file for each in request.contents.files})
 
     async def _hash_files(self, request: FolderRequest) -> list[FolderFile]:
         """Hash all files; those that are unchanged since an earlier run are not read."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from modelyard.server.strict_json import JsonLimits
+from modelyard.wire.texts.strict_json import JsonLimits
 
 _MAX_DEPTH = 32
 # Clients of the hosted product, and newer clients, may send fields that the registry does not know.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelyard.server.inspection import json_limits
+from modelyard.comfyui.model_files import json_limits
 from modelyard.wire.texts.cleaning import clean_text
 
 # Above this a table is not parsed: the largest real ones have some hundred KiB.

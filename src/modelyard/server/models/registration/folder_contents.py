@@ -7,11 +7,12 @@ from typing import Any, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from modelyard.comfyui.model_files.refusals import build_refusal
+from modelyard.comfyui.model_files.folder_files import name_file
+from modelyard.comfyui.model_files.refusals import build_folder_pickle_refusal, build_refusal
 from modelyard.server.database.session import split_ids
 from modelyard.server.inspection.folder_files import inspect_folder_file_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
-from modelyard.server.inspection.pickles import PickleRule, build_conversion_refusal
+from modelyard.server.inspection.pickles import PickleRule
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.registration.decide import (
     UploadedContent,
@@ -208,7 +209,7 @@ def _name_file(
     ``errors`` names several such fields.
     """
     named = {"path": path, "errors": list(errors) or [_build_error(problem, position)]}
-    return type(problem)(f"'{path}': {problem.detail}", **(problem.facts | named))
+    return type(problem)(name_file(problem.detail, path), **(problem.facts | named))
 
 
 def _build_error(problem: problems.Problem, position: int) -> dict[str, str]:
@@ -264,7 +265,7 @@ def _inspect(
     kind = cast(FileKind, find_file_kind(file.path))
     try:
         if kind == "pickle" and loaded.pickle_policy == "convert":
-            raise build_conversion_refusal()
+            raise build_folder_pickle_refusal()
         # Of pickles that are accepted, verification decides on each file.
         rule: PickleRule = "block" if loaded.pickle_policy == "block" else "scan"
         is_checked, metadata = inspect_folder_file_within_request(reader, file.path, rule)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from modelyard.server.strict_json import JsonLimits, JsonRejected, build_unique_object, check_size, reject_constant
+from modelyard.wire.texts.strict_json import JsonLimits, JsonRejected, build_unique_object, check_size, reject_constant
 
 __all__ = ["LIMITS", "JsonRejected", "parse"]
 

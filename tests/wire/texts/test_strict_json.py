@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.server.strict_json import FIRST_BYTES, JsonLimits, JsonRejected, check_size, parse_integer
+from modelyard.wire.texts.strict_json import FIRST_BYTES, JsonLimits, JsonRejected, check_size, parse_integer
 
 LIMITS = JsonLimits(depth=4, brackets=50_000, separators=100_000)
 MEBIBYTE = 1 << 20

@@ -1,0 +1,95 @@
+"""``push --dry-run``: what a push would do, and what it would refuse."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from modelyard.cli.terminal.errors import REFUSED
+from modelyard.cli.terminal.formatting import format_size
+from modelyard.cli.transfers.push_output import build_document, get_exit_code, get_outcome, report_rejected
+from modelyard.client.transfers.collect import RejectedFile
+from modelyard.client.transfers.dry_run import DryRunEntry, plan_push
+from modelyard.client.transfers.folders.push import plan_folder
+from modelyard.comfyui.quoting import counted
+from modelyard.transfer.errors import DiskFailed, FileChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelyard.cli.terminal.terminal import Terminal
+    from modelyard.client.api.registry import RegistryApi
+    from modelyard.client.transfers.collect import PushRequest
+    from modelyard.client.transfers.folders.contents import FolderContents, FolderRequest
+    from modelyard.client.transfers.push import PushFailed
+
+
+def print_file_plans(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile], *, sidecars: bool) -> int:
+    """Print what a push would do with each file, and return the exit code that its checks and rejected files give."""
+    plan = terminal.call_registry(lambda registry: plan_push(registry, terminal.settings, selected, sidecars=sidecars))
+    failed = report_rejected(terminal, [*selected, *plan.unreadable])
+    return _print_plan(terminal, plan.entries, failed)
+
+
+def print_folder_plan(terminal: Terminal, request: FolderRequest) -> int:
+    """Print what a push would do with a folder as one model, and return the exit code."""
+
+    async def plan(registry: RegistryApi) -> DryRunEntry | RejectedFile:
+        try:
+            return await plan_folder(registry, terminal.settings, request)
+        except (DiskFailed, FileChanged, OSError) as failure:
+            return RejectedFile(request.push.file, failure)
+
+    found = terminal.call_registry(plan)
+    if isinstance(found, RejectedFile):
+        return _print_plan(terminal, [], report_rejected(terminal, [found]))
+    return _print_plan(terminal, [found], [], request.contents)
+
+
+def _print_plan(
+    terminal: Terminal,
+    plans: Sequence[DryRunEntry],
+    failed: Sequence[PushFailed],
+    contents: FolderContents | None = None,
+) -> int:
+    """Print what a push would do, of a folder with what it contains, and return the exit code."""
+    left_out = {} if contents is None else {"left_out": [dataclasses.asdict(each) for each in contents.left_out]}
+    facts = [] if contents is None else ["a folder", counted(len(contents.files), "file")]
+    terminal.output.answer(
+        document={
+            "plan": [plan._asdict() | left_out for plan in plans],
+            "files": [build_document(result) for result in failed],
+        },
+        lines=[line for plan in plans for line in _format_plan(plan, facts)],
+        quiet=[plan.model_path for plan in plans],
+    )
+    _note_totals(terminal, plans, failed)
+    codes = [get_exit_code(result) for result in failed]
+    return max([*codes, *(REFUSED for plan in plans if plan.is_refused)], default=0)
+
+
+def _format_plan(plan: DryRunEntry, facts: Sequence[str]) -> list[str]:
+    """Return what a push would do with a file or folder, and below it why it would be refused."""
+    beside = "".join(f" with {each.name}" for each in (plan.picture, plan.sidecar) if each)
+    about = ", ".join([plan.model_type, *facts[:1], format_size(plan.size), *facts[1:]])
+    line = f"would {plan.action}  {plan.file}  as {plan.model_path}  ({about}){beside}"
+    return [line] if plan.reason is None else [line, f"  {plan.reason}"]
+
+
+def _note_totals(terminal: Terminal, plans: Sequence[DryRunEntry], failed: Sequence[PushFailed]) -> None:
+    """Print how many of several files would be pushed, skipped and refused, and what was not checked."""
+    sent = [plan for plan in plans if not plan.is_refused and not plan.is_skipped]
+    outcomes = [get_outcome(result) for result in failed]
+    counts = {
+        f"push {len(sent)} ({format_size(sum(plan.size for plan in sent))})": len(sent),
+        f"skip {(skipped := sum(plan.is_skipped for plan in plans))}": skipped,
+        f"refuse {(refused := outcomes.count('refused') + sum(plan.is_refused for plan in plans))}": refused,
+        f"fail to read {(unread := outcomes.count('failed'))}": unread,
+    }
+    if len(plans) + len(failed) > 1:
+        parts = ", ".join(part for part, count in counts.items() if count)
+        terminal.output.note(f"{len(plans) + len(failed)} files: would {parts}.")
+    if sent:
+        terminal.output.note(
+            "Checked here: names, first bytes and headers. The registry reads each whole file, and has quotas."
+        )

@@ -1,0 +1,142 @@
+"""Checks of files before they are sent: what the registry accepts passes, and any other content gives a reason."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modelyard.client.transfers.local_checks import check_file, check_folder
+from modelyard.server.inspection.folder_files import inspect_folder_file
+from modelyard.wire.problems import NotAModelFile
+from tests.server.inspection import test_gguf, test_onnx, test_pickles, test_safetensors, test_unexpected_files
+from tests.server.inspection.builders import MemoryReader, build_named_tensors, inspect_content, safetensors
+from tests.server.inspection.header_shapes import HEADER_SHAPES
+
+CHANGED_HEADERS = 2_000
+NUMBERS = ["1e999", "-1e999", "NaN", "-Infinity", "-1", "-0", "1.5", "true", "null", '"8"', "{}", "[[8]]", "9" * 5_000]
+SAFETENSORS = {name: content for name, (content, _) in test_safetensors.CASES.items()}
+OTHER_FORMATS = {
+    f"{kind}: {name}": (content, f"model.{kind}")
+    for kind, cases in {"gguf": test_gguf.CASES, "onnx": test_onnx.CASES}.items()
+    for name, (content, outcome) in cases.items()
+    if outcome == "accepted"
+} | {f"pickle: {name}": (content, "model.ckpt") for name, content in test_pickles.CLEAN_FILES.items()}
+
+
+def build_entry(number: str) -> bytes:
+    return b'{"dtype":"U8","shape":[8],"data_offsets":[0,%s]}' % number.encode()
+
+
+HOSTILE_HEADERS = {f"offset {number[:9]}": b'{"t":' + build_entry(number) + b"}" for number in NUMBERS} | {
+    "5,000 lists": b'{"t":{"data_offsets":' + b"[" * 5_000 + b"]" * 5_000 + b"}}",
+    "5,000 objects": b'{"t":' * 5_000 + b"1" + b"}" * 5_000,
+    "a tensor twice": b'{"t":' + build_entry("8") + b',"t":' + build_entry("8") + b"}",
+    "half a surrogate pair": b'{"\\ud800":' + build_entry("8") + b"}",
+    "no object": b"{" + build_entry("8") + b"}",
+    "an entry that is text": b'{"t":"data_offsets"}',
+    "no offsets": b'{"t":{}}',
+}
+
+
+def find_detail(check: Callable[..., object], *arguments: object) -> str | None:
+    """Return the detail of the refusal of a check with these arguments; None if it passes."""
+    try:
+        check(*arguments)
+    except NotAModelFile as refused:
+        return refused.detail
+    return None
+
+
+def check_content(folder: Path, content: bytes, name: str = "model.safetensors") -> None:
+    (folder / name).write_bytes(content)
+    check_file(folder / name, f"models/loras/{name}", "scan")
+
+
+@pytest.mark.parametrize("case", HOSTILE_HEADERS)
+def test_check_file_hostile_header_is_refused(tmp_path: Path, case: str) -> None:
+    with pytest.raises(NotAModelFile):
+        check_content(tmp_path, safetensors(HOSTILE_HEADERS[case], bytes(8)))
+
+
+def test_check_file_randomly_changed_header_has_the_outcome_of_the_registry(tmp_path: Path) -> None:
+    rng = random.Random(2024)
+    whole = build_named_tensors("a.weight", "b.weight", metadata={"format": "pt"})
+    header, tensors = whole[8:-4], whole[-4:]
+    pieces = [number.encode() for number in NUMBERS] + [b"[", b"]", b"{", b"}", b",", b":", b'"', b"\\ud800", b"\xff"]
+    refused = 0
+    for _ in range(CHANGED_HEADERS):
+        changed = bytearray(header)
+        for _ in range(rng.randint(1, 3)):
+            start = rng.randrange(1, len(changed))
+            changed[start : start + rng.randrange(4)] = rng.choice([*pieces, rng.randbytes(1)])
+        content = safetensors(bytes(changed), tensors)
+        expected = find_detail(inspect_content, content)
+        if "dtype that this registry does not read" not in (expected or ""):
+            assert find_detail(check_content, tmp_path, content) == expected
+        refused += expected is not None
+    assert 0 < refused < CHANGED_HEADERS
+
+
+@pytest.mark.parametrize("case", [name for name in SAFETENSORS if name != "unknown dtype"])
+def test_check_file_safetensors_has_the_outcome_of_the_registry(tmp_path: Path, case: str) -> None:
+    content = SAFETENSORS[case]
+    assert find_detail(check_content, tmp_path, content) == find_detail(inspect_content, content)
+
+
+def test_check_file_of_unknown_dtype_is_left_to_the_registry(tmp_path: Path) -> None:
+    check_content(tmp_path, SAFETENSORS["unknown dtype"])
+
+
+@pytest.mark.parametrize("case", OTHER_FORMATS)
+def test_check_file_that_the_registry_accepts_passes(tmp_path: Path, case: str) -> None:
+    check_content(tmp_path, *OTHER_FORMATS[case])
+
+
+@pytest.mark.parametrize("name", HEADER_SHAPES)
+def test_check_file_of_real_shape_passes(tmp_path: Path, name: str) -> None:
+    shape = HEADER_SHAPES[name]()
+    with (tmp_path / name).open("wb") as stream:
+        stream.write(shape.head)
+        stream.truncate(shape.size)
+    check_file(tmp_path / name, f"models/loras/{name}", "block")
+
+
+@pytest.mark.parametrize("kind", test_unexpected_files.UNEXPECTED_FILES)
+@pytest.mark.parametrize("name", ["m.safetensors", "m.gguf", "m.onnx", "m.ckpt"])
+def test_check_file_of_another_kind_is_refused_as_by_the_registry(tmp_path: Path, name: str, kind: str) -> None:
+    content = test_unexpected_files.UNEXPECTED_FILES[kind]
+    expected = find_detail(inspect_content, content, name)
+    # Archives with the name of a pickle are one, which only the registry scans.
+    if not (name == "m.ckpt" and "archive" in kind):
+        assert expected is not None
+        assert find_detail(check_content, tmp_path, content, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("unet/model.safetensors", SAFETENSORS["truncated"]),
+        ("README.md", b"<!DOCTYPE html><html>Sign in</html>"),
+        ("config.json", b'{"auto_map": {"AutoModel": "model.Model"}}'),
+        ("config.json", b"{"),
+        ("config.json", b'{"a": 1e999}'),
+    ],
+    ids=["truncated weights", "page", "request for code", "broken json", "infinite number"],
+)
+def test_check_folder_has_the_outcome_of_the_registry_with_the_path(tmp_path: Path, path: str, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    expected = find_detail(inspect_folder_file, MemoryReader(content), path, "scan")
+    found = find_detail(check_folder, {path: tmp_path / "file"}, "scan")
+    assert (found or "").removeprefix(f"'{path}': ") == (expected or "").removeprefix(f"'{path}': ")
+
+
+def test_check_folder_with_pickle_is_refused_unless_the_team_scans_them(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(test_pickles.CLEAN_FILES["torch zip"])
+    files = {"unet/model.ckpt": tmp_path / "file"}
+    for policy in ("block", "convert"):
+        with pytest.raises(NotAModelFile, match=r"^'unet/model\.ckpt': This is a pickle file"):
+            check_folder(files, policy)
+    check_folder(files, "scan")
+    check_folder(files, "trusted")
+    check_folder(files, None)
