@@ -326,6 +326,7 @@ async def test_push_after_cancelled_push_sends_only_missing_parts(
     assert pushed.outcome == "registered"
     resumed_bytes = next(event.kept for event in events if isinstance(event, Resumed))
     assert resumed_bytes >= 4 * 5_242_880
+    assert pushed.sent_bytes == pushed.size - resumed_bytes
     assert min(event.done for event in events if isinstance(event, Sent)) >= resumed_bytes
     assert await asyncio.to_thread(lambda: list((settings.state_dir / "uploads").iterdir())) == []
 

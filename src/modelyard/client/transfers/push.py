@@ -41,7 +41,7 @@ from modelyard.client.transfers.uploads import (
 from modelyard.client.transfers.verification import find_verified_version
 from modelyard.transfer.hashing import DigestCache
 from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, TransferOptions
-from modelyard.transfer.progress import ProgressEvent
+from modelyard.transfer.progress import ProgressEvent, Resumed
 from modelyard.transfer.source_file import FileIdentity
 from modelyard.wire import problems
 from modelyard.wire.models import IgnoredField, Model, NewModel, RegisteredModel
@@ -85,7 +85,7 @@ class PushSucceeded:
     picture: SentPicture | None = None
     sidecar: Path | None = None  # whose base model and trigger words were sent
     ignored: Sequence[IgnoredField] = ()  # what the model kept although the registration had another value
-    sent_bytes: int = 0  # 0 if the registry had the content
+    sent_bytes: int = 0  # in this run; 0 if the registry had the content
     same_version: int | None = None  # an earlier version with the content of this new one
 
 
@@ -159,7 +159,10 @@ class Pusher:
         self._digests = DigestCache(settings.cache_dir / "digests.sqlite")
         self._idle_connections = IdleConnections()
         network = replace(options.network, idle_connections=self._idle_connections)
-        self._uploader = Uploader(registry, self._resume_store, self._digests, UploadOptions(report, network))
+        self._uploader = Uploader(
+            registry, self._resume_store, self._digests, UploadOptions(self._report_upload, network)
+        )
+        self._kept_bytes: dict[Path, int] = {}  # of resumed files, what earlier runs had sent
 
     async def push(self, request: PushRequest) -> PushSucceeded:
         """Upload a file and register it as a model; content that the registry has already is not sent.
@@ -261,8 +264,15 @@ class Pusher:
         sidecar = details.file if details else None
         pushed = replace(pushed, sidecar=sidecar, ignored=registered.ignored_list)
         is_sent = not isinstance(prepared.plan, StoredContent)
-        pushed = replace(pushed, sent_bytes=pushed.size if is_sent else 0, same_version=prepared.found.same_version)
+        sent_bytes = prepared.upload.request.file_size - self._kept_bytes.get(pushed.file, 0) if is_sent else 0
+        pushed = replace(pushed, sent_bytes=sent_bytes, same_version=prepared.found.same_version)
         return await self._send_picture(pushed)
+
+    def _report_upload(self, event: ProgressEvent) -> None:
+        """Report an event, and store how much of a resumed file is kept."""
+        if isinstance(event, Resumed):
+            self._kept_bytes[event.path] = event.kept
+        self._report(event)
 
     async def _compute_hash(self, file: Path) -> str:
         """Return the hash of a file as ``sha256:<hex>``, from the cache if the file is unchanged."""

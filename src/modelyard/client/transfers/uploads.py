@@ -220,6 +220,7 @@ class Uploader:
         try:
             if record.sent is not None:
                 await self._complete(multipart, record.sent)
+                self._report(Resumed(upload.file, upload.request.file_size, upload.request.file_size))
                 return record.storage_key
             stored = await self._registry.list_parts(multipart)
         except (problems.UploadNotFound, problems.PartsWrong):
