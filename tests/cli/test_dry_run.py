@@ -80,3 +80,19 @@ def test_dry_run_as_folder_refuses_what_a_push_refuses_for_the_same_reason(signe
     assert dry.out.startswith(f"would be refused (html page)  {folder}  as models/diffusers/tiny  (diffusers, a folder")
     assert plan["reason"] == pushed["error"]["detail"]
     assert plan["reason"].startswith("'unet/model.safetensors': This is an HTML page")
+
+
+def test_push_of_file_with_line_end_in_its_name_prints_one_line_and_clean_names_pushes_it(
+    signed_in: Command, tmp_path: Path
+) -> None:
+    file = write_model_file(tmp_path / "loras" / "new\nline.safetensors")
+    refused = signed_in("push", file)
+    assert refused.code == 2
+    assert "new\\nline.safetensors: " in refused.err.splitlines()[0]
+    cleaned = signed_in("push", file, "--clean-names")
+    assert cleaned.out.startswith("registered  models/loras/new_line.safetensors")
+
+
+def test_push_of_absent_file_names_it_once(signed_in: Command, tmp_path: Path) -> None:
+    refused = signed_in("push", tmp_path / "ink.safetensors")
+    assert refused.err == f'There is no file "{tmp_path / "ink.safetensors"}".\n'

@@ -424,6 +424,7 @@ async def test_plan_push_returns_action_for_each_file_and_changes_nothing(
         "upload version 2",
         "push",
     ]
+    assert [plan.reason is not None for plan in plans] == [False, True, False, False]
     assert len((await registry.list_models()).model_list) == 1
 
 

@@ -45,7 +45,9 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             explanation = explain_failure(error, file)
             if explanation is None:
                 raise error
-            terminal.output.warn("\n  ".join([f"{file}: {explanation.sentence}", *explanation.fix]))
+            is_named = f'"{file}"' in explanation.sentence
+            sentence = explanation.sentence if is_named else f"{escape_unprintable(str(file))}: {explanation.sentence}"
+            terminal.output.warn("\n  ".join([sentence, *map(escape_unprintable, explanation.fix)]))
         case PushSucceeded(file, outcome, model, version, status, size, picture):
             for ignored in result.ignored:
                 terminal.output.warn(f"{file}: {describe_ignored(ignored, model, version)}")

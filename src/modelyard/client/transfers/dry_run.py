@@ -128,14 +128,16 @@ def build_entry(
     request: PushRequest, size: int, found: PathState, refusal: NotAModelFile | None, *, is_folder: bool = False
 ) -> DryRunEntry:
     """Build the plan of a file or folder, without what is beside it."""
+    reason = None
     if found.model is not None and found.model.is_folder != is_folder:
-        action, refusal = f"be refused (a model of {'one file' if is_folder else 'many files'} is there)", None
+        action = f"be refused (a model of {'one file' if is_folder else 'many files'} is there)"
     elif refusal is not None:
-        action = f"be refused ({refusal.facts['found']})"
+        action, reason = f"be refused ({refusal.facts['found']})", refusal.detail
     else:
         action = _describe_action(found, replace=request.replace)
+        if found.status == "other" and not request.replace:
+            reason = "To upload it as the next version of that model, add --replace."
     is_refused = action.startswith("be refused")
-    reason = None if refusal is None else refusal.detail
     return DryRunEntry(
         request.file, request.model_type, request.model_path, size, action, is_refused, reason, None, None
     )

@@ -347,7 +347,7 @@ class Pusher:
 def _build_upload_request(request: PushRequest, size: int, file_hash: str | None, model: Model | None) -> UploadRequest:
     """Build the request for an upload ticket; ``model``, if not None, is the one at the path of the request."""
     return UploadRequest(
-        file_name=request.file.name,
+        file_name=clean_name(request.file.name),
         file_size=size,
         model_type=request.model_type,
         model_path=request.model_path,
