@@ -62,6 +62,9 @@ def test_ctrl_c_during_a_pull_says_what_is_kept_and_how_to_continue(signed_in: C
     shown = run_in_terminal(*options, columns=80, interrupt_at="B/s")
     assert shown.code == 130
     assert "Traceback" not in shown.raw
+    screen = Screen(columns=80, rows=24)
+    screen.feed(shown.raw)
+    assert not [row for row in screen.rows if row.startswith("pulling ")]
     message = shown.rows[-2] + shown.rows[-1]
     assert "Interrupted: ink.safetensors stopped at " in message
     assert message.endswith("Run the same command again to continue where it stopped.")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import TaskID
 
+# The terminal shows ^C behind the last row; if that wrapped, the rows above could not be erased any more.
+_FREE_COLUMNS = 3
 # From these widths on, a row has a bar, and the numbers of bytes; that for all files has a short label.
 _WITH_BAR, _WITH_BYTES, _TOTAL_WITH_BYTES = 56, 96, 76
 _MAX_BAR = 40
@@ -72,13 +74,13 @@ class Row(ProgressColumn):
         self._console = console
 
     def render(self, task: Task) -> Text:
-        """Return the row; the last column stays free, where some terminals would wrap."""
+        """Return the row; the last columns stay free, see ``_FREE_COLUMNS``; some terminals would wrap in the last."""
         seconds = task.time_remaining
         return format_bar_row(
             (str(task.fields["verb"]), str(task.fields["name"])),
             (int(task.completed), int(task.total or 0)),
             (task.speed, seconds),
-            self._console.width - 1,
+            self._console.width - _FREE_COLUMNS,
         )
 
 
