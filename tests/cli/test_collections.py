@@ -117,7 +117,8 @@ def test_create_collection_with_taken_name_names_the_other_one(pushed: Command) 
     ran = pushed("collection", "create", "WINTER", "kaori")
     assert ran.code == 4
     assert "modelyard collection show" in ran.err
-    assert "version 2: run the same command again with --replace." in ran.err
+    assert "version 2: modelyard collection create " in ran.err
+    assert ran.err.endswith(" --replace\n")
     assert list_models(pushed) == [("ink.safetensors", 2)]
 
 

@@ -2,8 +2,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from typer.main import get_command
 
+from modelyard.cli.command_tree import app
 from modelyard.cli.terminal.errors import explain_failure
+from modelyard.cli.terminal.remedies.typed_command import TypedCommand, read_typed_command
 from modelyard.client.transfers.collect import NothingToPush
 from modelyard.comfyui.model_locations import NameInvalid
 from modelyard.transfer import errors as transfer_errors
@@ -49,24 +52,34 @@ def test_explain_failure_returns_exit_code_of_class(error: Exception, code: int)
     assert explanation.exit_code == code
 
 
+def _type(*words: str) -> TypedCommand:
+    return read_typed_command(get_command(app), words, words)
+
+
 def test_explain_path_taken_offers_replace_and_free_path() -> None:
-    taken = problems.ModelPathTaken("Taken.", model_id="7", free_path="loras/ink_2.safetensors")
-    explanation = explain_failure(taken)
+    taken = problems.ModelPathTaken("Taken.", model_id="7", free_path="loras/ink 2.safetensors")
+    explanation = explain_failure(taken, _type("push", "a.gguf", "b.gguf", "--path", "loras/"), Path("b.gguf"))
     assert explanation is not None
-    assert "modelyard push --replace FILE" in explanation.fix[1]
-    assert "'loras/ink_2.safetensors'" in explanation.fix[2]
+    assert explanation.fix[1].endswith(": modelyard push b.gguf --path loras/ --replace")
+    assert explanation.fix[2].endswith(": modelyard push b.gguf --path 'loras/ink 2.safetensors'")
 
 
-def test_explain_path_taken_for_restored_or_moved_model_names_their_ids_and_no_file() -> None:
+def test_explain_path_taken_leaves_out_options_that_the_command_lacks() -> None:
+    taken = problems.ModelPathTaken("Taken.", model_id="7", free_path="loras/ink_2.safetensors")
+    explanation = explain_failure(taken, _type("edit", "7", "--path", "loras/ink.safetensors"))
+    assert explanation is not None
+    assert [line.partition(": ")[2] for line in explanation.fix] == [
+        "modelyard show 7",
+        "modelyard edit 7 --path loras/ink_2.safetensors",
+    ]
+
+
+def test_explain_path_taken_for_restored_model_names_both() -> None:
     known = {"model_id": "7", "free_path": "loras/ink_2.safetensors"}
-    restoring = explain_failure(problems.ModelPathTaken("Taken.", restored_id="9", **known))
-    moving = explain_failure(problems.ModelPathTaken("Taken.", moved_id="9", **known))
+    restoring = explain_failure(problems.ModelPathTaken("Taken.", restored_id="9", **known), _type("restore", "9"))
     assert restoring is not None
-    assert moving is not None
-    assert not any("FILE" in line for line in restoring.fix + moving.fix)
-    assert "modelyard edit 7 --path 'loras/ink_2.safetensors' (then: modelyard restore 9)" in restoring.fix[1]
+    assert "modelyard edit 7 --path loras/ink_2.safetensors (then: modelyard restore 9)" in restoring.fix[1]
     assert "modelyard rm 7 (then: modelyard restore 9)" in restoring.fix[2]
-    assert moving.fix[1] == "Use another path: modelyard edit 9 --path 'loras/ink_2.safetensors'"
 
 
 def test_explain_version_conflict_names_command_that_lists_versions() -> None:
@@ -78,9 +91,9 @@ def test_explain_version_conflict_names_command_that_lists_versions() -> None:
 
 
 def test_explain_invalid_name_suggests_valid_one_and_warns_of_workflows() -> None:
-    explanation = explain_failure(NameInvalid("x", "models/loras/ink_1.safetensors"))
+    explanation = explain_failure(NameInvalid("x", "models/loras/ink_1.safetensors"), _type("push", "ink?.safetensors"))
     assert explanation is not None
-    assert "models/loras/ink_1.safetensors" in explanation.fix[0]
+    assert "modelyard push 'ink?.safetensors' --path models/loras/ink_1.safetensors" in explanation.fix[0]
     assert "Workflows" in explanation.fix[1]
 
 

@@ -4,8 +4,18 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
+from modelyard.cli.terminal.formatting import quote_word
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
+from tests.client.server_process import Team
+
+
+def _find_command(text: str, start: str) -> list[str]:
+    """Return the words, after ``modelyard``, of the command on the line that begins with ``start``."""
+    line = next(each for each in text.splitlines() if each.strip().startswith(start) and "modelyard " in each)
+    return shlex.split(line.partition("modelyard ")[2])
 
 
 def test_remedies_name_the_model_that_was_typed(pushed: Command) -> None:
@@ -17,22 +27,78 @@ def test_remedies_name_the_model_that_was_typed(pushed: Command) -> None:
         assert pushed(*shlex.split(command)).code == 0
 
 
-def test_remedies_of_pull_leave_out_the_version(pushed: Command, tmp_path: Path) -> None:
+def test_remedy_of_pull_replaces_the_refused_file_and_no_other(pushed: Command, tmp_path: Path) -> None:
+    here, there = tmp_path / "ink.safetensors", tmp_path / "other folder"
+    there.mkdir()
+    for folder in (tmp_path, there):
+        (folder / "ink.safetensors").write_bytes(b"other")
+    ran = pushed("pull", "-o", there, "ink@1")
+    again = _find_command(ran.err, "Replace")
+    assert again == ["pull", "-o", str(there), "ink@1", "--force"]
+    assert pushed(*again).code == 0
+    assert here.read_bytes() == b"other"
+
+
+def test_remedy_of_pull_adds_its_option_before_the_end_of_options(pushed: Command, tmp_path: Path) -> None:
     (tmp_path / "ink.safetensors").write_bytes(b"other")
-    ran = pushed("pull", "ink@1", "-o", tmp_path)
-    assert "modelyard pull --force ink\n" in ran.err
+    ran = pushed("pull", "-o", tmp_path, "--", "ink")
+    again = _find_command(ran.err, "Replace")
+    assert again == ["pull", "-o", str(tmp_path), "--force", "--", "ink"]
+    assert pushed(*again).code == 0
 
 
 def test_remedies_of_a_push_name_each_file(pushed: Command, tmp_path: Path) -> None:
     folder = tmp_path / "my models" / "loras"
     write_model_file(folder / "ink.safetensors", seed=7)
     write_model_file(folder / "moss.safetensors", seed=8)
-    ran = pushed("push", folder)
-    command = next(line for line in ran.err.splitlines() if "push --replace" in line).partition("modelyard ")[2]
-    assert shlex.split(command)[-1] == str(folder / "ink.safetensors")
-    assert pushed(*shlex.split(command)).code == 0
+    ran = pushed("push", folder, "--tag", "own")
+    again = _find_command(ran.err, "Upload yours")
+    assert again == ["push", str(folder / "ink.safetensors"), "--tag", "own", "--replace"]
+    assert pushed(*again).code == 0
 
 
-def test_remedies_keep_placeholders_of_several_values(pushed: Command) -> None:
-    ran = pushed("edit", "nothing", "--name", "x")
-    assert "List the models: modelyard ls\n" in ran.err
+def test_remedies_of_a_push_keep_its_options(pushed: Command, tmp_path: Path) -> None:
+    file = write_model_file(tmp_path / "new.safetensors", seed=9)
+    ran = pushed("push", file, "--path", "loras/ink.safetensors", "--note", "a note", "--no-wait")
+    replace = _find_command(ran.err, "Upload yours")
+    assert replace[2:] == ["--path", "loras/ink.safetensors", "--note", "a note", "--no-wait", "--replace"]
+    assert pushed(*replace).code == 0
+
+
+def test_remedies_of_several_models_name_none(pushed: Command) -> None:
+    ran = pushed("pull", "ink@7", "loras/ink.safetensors")
+    assert _find_command(ran.err, "List them") == ["version", "ls", "MODEL"]
+
+
+def test_remedies_of_a_used_up_quota_do_not_remove_the_typed_model(pushed: Command, tmp_path: Path) -> None:
+    assert pushed("team", "settings", "--quota", 1).code == 0
+    ran = pushed("push", write_model_file(tmp_path / "new.safetensors", seed=9), "--to", "ink")
+    assert ran.code == 4
+    assert "modelyard rm" not in ran.err
+
+
+def test_remedy_signs_in_to_the_selected_registry(
+    signed_in: Command, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELYARD_TOKEN", "of nobody")
+    ran = signed_in("ls")
+    assert ran.code == 3
+    assert _find_command(ran.err, "Sign in") == ["login", team.url, "EMAIL"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ink", "ink"),
+        ("ink@2", "ink@2"),
+        (r"C:\models\ink.safetensors", r"C:\models\ink.safetensors"),
+        ("my ink", '"my ink"'),
+        ("a&b", '"a&b"'),
+        ("a,b", '"a,b"'),
+        ("", '""'),
+        ('say "hi"', r'"say \"hi\""'),
+        ("my models\\", '"my models\\\\"'),
+    ],
+)
+def test_quote_word_on_windows_uses_double_quotes(text: str, expected: str) -> None:
+    assert quote_word(text, "win32") == expected

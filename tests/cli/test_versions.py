@@ -69,7 +69,7 @@ def test_push_other_content_without_terminal_exits_4_unless_replace(
     signed_in("push", files[0])
     refused = process("push", files[1])
     assert refused.code == 4
-    assert f"modelyard push --replace {files[1]}" in refused.err
+    assert f"modelyard push {files[1]} --replace" in refused.err
     replaced = process("push", files[1], "--replace")
     assert replaced.code == 0, replaced.err
     assert replaced.out.startswith("new version  models/loras/ink.safetensors  ")

@@ -153,7 +153,7 @@ def test_push_to_full_disk_fails_and_resumes_after_space_is_freed(disk: Disk, tm
         refused = push.wait_for_exit()
         assert refused.code == 4
         assert "the disk is full" in refused.err.lower() or "bytes free" in refused.err or "has room for" in refused.err
-        assert "run the same command again" in refused.err
+        assert "continue: modelyard push" in refused.err
         disk.free()
         assert modelyard.run("push", file).code == 0
 

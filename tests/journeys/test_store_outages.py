@@ -59,7 +59,7 @@ def test_push_registry_killed_gives_up_after_option_and_repeated_push_succeeds(
     address = server.url.removeprefix("http://")
     assert f"waiting for the store at {address}" in result.err
     assert f"The store at {address} cannot be reached: no data was transferred for 3 seconds" in result.err
-    assert "Run the same command again: it continues." in result.err
+    assert "Continue where it stopped: modelyard push" in result.err
     server.start()
     assert modelyard.run("push", file).code == 0
 

@@ -6,18 +6,22 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.main import get_command
 
 from modelyard import __version__
 from modelyard.build import format_version
 from modelyard.cli.root_group import RootGroup
 from modelyard.cli.terminal.interrupting import INTERRUPTED, build_interruption_text
-from modelyard.cli.terminal.output import Output
+from modelyard.cli.terminal.output import Output, Style
 from modelyard.cli.terminal.terminal import Terminal
-from modelyard.cli.terminal.typed_words import forget_typed_words
+
+if TYPE_CHECKING:
+    from modelyard.cli.terminal.remedies.typed_command import TypedCommand
 
 EPILOG = "The options --url, --team, --json and --quiet can be anywhere in a command."
 # The global options, and how many values follow each.
@@ -63,17 +67,17 @@ def start(
         return
     from modelyard.client.settings import read_settings
 
-    context.obj = Terminal(
-        read_settings(os.environ, url, team), Output("json" if json else "quiet" if quiet else "human"), url
-    )
+    style: Style = "json" if json else "quiet" if quiet else "human"
+    context.obj = Terminal(read_settings(os.environ, url, team), Output(style), url, context.obj)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; print failures that a user can act on, and raise bugs."""
     words = move_global_options_first(arguments)
+    read_typed = partial(_read_typed, tuple(arguments))
     _escape_unencodable_output()
     try:
-        app(words, prog_name="modelyard", standalone_mode=True)
+        app(words, prog_name="modelyard", standalone_mode=True, obj=read_typed)
     except SystemExit as ended:
         # Typer ends with this code after Ctrl-C, and with 1 after a broken pipe; it prints nothing for either.
         exit_code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -81,9 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _report_interruption(words)
     except Exception as error:  # noqa: BLE001 - failures that are not in the table are raised again
-        return _report_failure(error, "json" if "--json" in words else "human")
-    finally:
-        forget_typed_words()
+        return _report_failure(error, "json" if "--json" in words else "human", read_typed())
     return 0
 
 
@@ -93,14 +95,21 @@ def _report_interruption(words: Sequence[str]) -> int:
     return INTERRUPTED
 
 
-def _report_failure(error: Exception, style: str) -> int:
+def _read_typed(arguments: Sequence[str]) -> TypedCommand:
+    """Return what the program takes the arguments for."""
+    from modelyard.cli.terminal.remedies.typed_command import read_typed_command
+
+    return read_typed_command(get_command(app), arguments, move_global_options_first(arguments))
+
+
+def _report_failure(error: Exception, style: Style, typed: TypedCommand) -> int:
     """Print a failure and its remedies, and return its exit code; re-raise an error of an unknown class."""
     from modelyard.cli.terminal.errors import explain_failure
 
-    explanation = explain_failure(error)
+    explanation = explain_failure(error, typed)
     if explanation is None:
         raise error
-    Output("json" if style == "json" else "human").fail(explanation.sentence, explanation.fix, explanation.facts)
+    Output(style).fail(explanation.sentence, explanation.fix, explanation.facts)
     return explanation.exit_code
 
 

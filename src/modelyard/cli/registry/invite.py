@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.accounts import PasswordFromInput, note_if_unencrypted, read_password, save_session
 from modelyard.cli.registry.listing import ListFormat, find_and_change, print_details, print_list
 from modelyard.cli.registry.team import find_saved_profile
-from modelyard.cli.terminal.formatting import format_time
+from modelyard.cli.terminal.formatting import format_time, quote_word
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ def _accept_signed_in(terminal: Terminal, token: str) -> None:
         return preview
 
     joined = terminal.call_registry(accept)
-    name = "NAME" if joined is None else shlex.quote(joined.team_name)
+    name = "NAME" if joined is None else quote_word(joined.team_name)
     team = "the team" if joined is None else f"the team '{joined.team_name}' as {joined.invitation_role}"
     terminal.output.done(f"You have joined {team}. To switch to it: modelyard team switch {name}")
 

@@ -1,6 +1,8 @@
 """Format values for a terminal: sizes, times, fields, and untrusted text with unprintable characters escaped."""
 
+import re
 import shlex
+import sys
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,9 +30,23 @@ def format_size(count: int) -> str:
     return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
 
 
+def quote_word(text: str, platform: str = sys.platform) -> str:
+    """Return a text as one word of a command that can be pasted into a shell of the platform.
+
+    Windows' shells share only double quotes. Within them, they replace ``%NAME%`` and ``$NAME`` all the same.
+    """
+    if platform != "win32":
+        return shlex.quote(text)
+    if re.fullmatch(r"[\w.:/\\+=-][\w.:/\\+=@~-]*", text):
+        return text
+    # Programs take backslashes before a quote for escapes.
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
+
+
 def quote_reference(model_path: str) -> str:
     """Return a model's path as a word of a command, without ``models/``: only one model has it."""
-    return shlex.quote(escape_unprintable(model_path.removeprefix("models/")))
+    return quote_word(escape_unprintable(model_path.removeprefix("models/")))
 
 
 class Content(Protocol):

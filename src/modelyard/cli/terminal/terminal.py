@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from modelyard.cli.terminal.output import Output
-from modelyard.cli.terminal.typed_words import remember_typed_words
 
 if TYPE_CHECKING:
+    from modelyard.cli.terminal.remedies.typed_command import TypedCommand
     from modelyard.client.api.registry import RegistryApi
     from modelyard.client.profile import ProfileFile
     from modelyard.client.settings import ClientSettings
@@ -23,13 +23,21 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for a confirm
 class Terminal:
     """One run of the program. Heavy modules are imported at their first use, so that ``--help`` is quick.
 
-    ``url_option`` is the value of ``--url``; ``settings.url`` may also come from the environment.
+    ``url_option`` is the value of ``--url``; ``settings.url`` may also come from the environment. ``read_typed``
+    returns the typed command, for remedies.
     """
 
-    def __init__(self, settings: ClientSettings, output: Output, url_option: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: ClientSettings,
+        output: Output,
+        url_option: str | None = None,
+        read_typed: Callable[[], TypedCommand | None] = lambda: None,
+    ) -> None:
         self.settings = settings
         self.output = output
         self.url_option = url_option
+        self.read_typed = read_typed
 
     @property
     def profiles(self) -> ProfileFile:
@@ -103,5 +111,4 @@ def terminal_of(context: typer.Context) -> Terminal:
     terminal = context.find_root().obj
     if not isinstance(terminal, Terminal):
         raise TypeError("The program was not started through its global options.")
-    remember_typed_words(context)
     return terminal

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import quote_reference
+from modelyard.cli.terminal.formatting import quote_reference, quote_word
 from modelyard.comfyui.quoting import printable, quoted
 
 if TYPE_CHECKING:
@@ -46,9 +45,9 @@ def _build_command(field: str, sent: str, model: Model, version: int) -> str | N
     """Return the command that sets a field of a model or its version; None for a field that no command sets."""
     reference = quote_reference(model.model_path)
     if field == "note":
-        return f"modelyard version note {reference} {version} {shlex.quote(printable(sent))}"
+        return f"modelyard version note {reference} {version} {quote_word(printable(sent))}"
     if field not in _EDITED:
         return None
     values = sent.split(", ") if field in _LISTS else [sent]
-    options = " ".join(f"{_EDITED[field][1]} {shlex.quote(printable(value))}" for value in values)
+    options = " ".join(f"{_EDITED[field][1]} {quote_word(printable(value))}" for value in values)
     return f"modelyard edit {reference} {options}"

@@ -42,7 +42,7 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
 
     match result:
         case PushFailed(file, error):
-            explanation = explain_failure(error, file)
+            explanation = explain_failure(error, terminal.read_typed(), file)
             if explanation is None:
                 raise error
             is_named = f'"{file}"' in explanation.sentence
@@ -87,7 +87,7 @@ def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: fl
 
 def get_outcome(result: PushResult) -> str:
     """Return what became of a file: ``refused`` if the same push would be again, ``failed`` if it need not be."""
-    from modelyard.cli.terminal.errors import REFUSED, USAGE
+    from modelyard.cli.terminal.remedies.exit_codes import REFUSED, USAGE
     from modelyard.client.transfers.push import PushSucceeded
 
     if isinstance(result, PushSucceeded):
@@ -97,7 +97,8 @@ def get_outcome(result: PushResult) -> str:
 
 def get_exit_code(result: PushResult) -> int:
     """Return 0 for a success, else the exit code of the failure."""
-    from modelyard.cli.terminal.errors import OTHER, explain_failure
+    from modelyard.cli.terminal.errors import explain_failure
+    from modelyard.cli.terminal.remedies.exit_codes import OTHER
     from modelyard.client.transfers.push import PushSucceeded
 
     if isinstance(result, PushSucceeded):

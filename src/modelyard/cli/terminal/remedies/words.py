@@ -1,0 +1,67 @@
+"""What the words in the braces of remedies stand for, as far as a command and the profile say it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from modelyard.cli.terminal.formatting import quote_word
+from modelyard.cli.terminal.remedies.typed_command import TypedCommand
+from modelyard.client.profile import ProfileFile, ProfileUnreadable
+from modelyard.client.session import get_selected_url
+from modelyard.client.settings import read_settings
+
+# What the help calls them: remedies have these names if nothing is known.
+_TYPED = ("MODEL", "COLLECTION", "LOCK")
+
+
+class NotRepeatable(ValueError):
+    """A remedy adds an option that the command does not have."""
+
+
+class Again:
+    """The typed command in a remedy: ``{again}`` as it is, ``{again:--path loras/ink.gguf}`` with an option."""
+
+    def __init__(self, typed: TypedCommand, file: Path | None) -> None:
+        self._typed = typed
+        self._file = file
+
+    def __format__(self, specification: str) -> str:
+        option, _, value = specification.partition(" ")
+        text = self._typed.repeat(option, value, self._file)
+        if text is None:
+            raise NotRepeatable(option)
+        return text
+
+
+def build_words(typed: TypedCommand | None, file: Path | None) -> dict[str, object]:
+    """Return the words of a command: itself, about ``file`` if that is given, its values, and where to sign in.
+
+    Values that are not known have their names in the help.
+    """
+    words: dict[str, object] = {
+        f"typed_{name.lower()}": _quote_or_name(typed.find_value(name) if typed else None, name) for name in _TYPED
+    }
+    registry, email = _find_account(typed) if typed else (None, None)
+    words |= {"registry": _quote_or_name(registry, "URL"), "email": _quote_or_name(email, "EMAIL")}
+    return words | {"again": Again(typed, file)} if typed else words
+
+
+def _quote_or_name(value: str | None, name: str) -> str:
+    """Return a value as a word of a command, or the name if there is none."""
+    return name if value is None else quote_word(value)
+
+
+def _find_account(typed: TypedCommand) -> tuple[str | None, str | None]:
+    """Return the address and the e-mail address to sign in with: of a command that signs in, or of the profile."""
+    signs_in = list(typed.names) in (["login"], ["agent", "pair"])
+    url = typed.find_value("URL") if signs_in else typed.find_option_value("--url")
+    email = typed.find_value("EMAIL") if signs_in else None
+    try:
+        settings = read_settings(os.environ, url)
+        profile = ProfileFile(settings.profile_file).find(get_selected_url(settings))
+    except (ValueError, ProfileUnreadable, OSError):
+        return url, email
+    if profile is None:
+        return settings.url, email
+    return profile.url, email or profile.email_address
