@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 from typer.main import get_command
 
 from modelyard.cli.command_tree import app
@@ -11,8 +10,6 @@ from modelyard.client.transfers.collect import NothingToPush
 from modelyard.comfyui.model_locations import NameInvalid
 from modelyard.transfer import errors as transfer_errors
 from modelyard.wire import problems
-from modelyard.wire.model_filter import ModelFilter
-from modelyard.wire.teams import NewTeam
 
 
 @pytest.mark.parametrize("kind", problems.list_problem_classes())
@@ -95,34 +92,6 @@ def test_explain_invalid_name_suggests_valid_one_and_warns_of_workflows() -> Non
     assert explanation is not None
     assert "modelyard push 'ink?.safetensors' --path models/loras/ink_1.safetensors" in explanation.fix[0]
     assert "Workflows" in explanation.fix[1]
-
-
-def test_explain_invalid_request_lists_every_invalid_field() -> None:
-    errors = [{"field": "file_size", "message": "Too large"}, {"field": "model_type", "message": "Too long"}]
-    explanation = explain_failure(problems.InvalidRequest("Not valid.", errors=errors))
-    assert explanation is not None
-    assert explanation.sentence.splitlines() == ["Not valid.", "  file_size: Too large", "  model_type: Too long"]
-
-
-def test_explain_local_validation_error_exits_2_with_field_name() -> None:
-    with pytest.raises(ValidationError) as refused:
-        NewTeam(display_name="")
-    explanation = explain_failure(refused.value)
-    assert explanation is not None
-    assert explanation.exit_code == 2
-    assert explanation.sentence.startswith("display_name: ")
-
-
-def test_explain_invalid_values_has_no_words_of_the_validator() -> None:
-    with pytest.raises(ValidationError) as refused:
-        ModelFilter.model_validate({"model_status": "on"})
-    local = explain_failure(refused.value)
-    errors = [{"field": "quota", "message": "Input should be greater than 0"}]
-    remote = explain_failure(problems.InvalidRequest("Not valid.", errors=errors))
-    assert local is not None
-    assert remote is not None
-    assert local.sentence == "model_status: Use 'active' or 'disabled'"
-    assert remote.sentence == "Not valid.\n  quota: Use a number greater than 0"
 
 
 def test_explain_unknown_exception_returns_none() -> None:

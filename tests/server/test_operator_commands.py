@@ -48,3 +48,19 @@ def test_command_on_an_empty_postgresql_database_creates_nothing(
         assert read_schema_version(database.engine) is None
         database.close()
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("PORT", "many", "Use a whole number."),
+        ("STORAGE_URL", "models", "It is: A bucket, and a prefix in it, such as `s3://models/studio`."),
+        ("METRICS_PORT", "-1", "Use a number greater than or equal to 0."),
+    ],
+)
+def test_command_with_an_invalid_setting_says_what_the_setting_is(
+    name: str, value: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ("migrate",), env={f"MODELYARD_{name}": value})
+    assert (result.exit_code, result.stderr) == (2, f"modelyard: MODELYARD_{name} is not valid. {reason}\n")

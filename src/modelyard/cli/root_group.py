@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from modelyard.cli.commands import CLIENT_COMMANDS, HIDDEN_COMMANDS, SERVER_COMMANDS
+from modelyard.wire.texts.validation_messages import reword_message
 
 _MODULES = {name: command.module for name, command in CLIENT_COMMANDS.items()} | HIDDEN_COMMANDS
 
@@ -78,9 +79,13 @@ class RootGroup(TyperGroup):
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed at a question.
+            BadParameter: a value is not valid; the message is in plain words.
         """
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as refused:
+            refused.message = reword_message(refused.message)
+            raise
         except typer.Abort as aborted:
             if not isinstance(aborted.__context__, KeyboardInterrupt):
                 raise

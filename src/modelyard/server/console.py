@@ -16,6 +16,7 @@ from modelyard.server.database.migrations import SchemaTooNew
 from modelyard.server.settings import Settings, read_settings
 from modelyard.server.storage.blob_store import StoreError
 from modelyard.wire.problems import Problem
+from modelyard.wire.texts.validation_messages import reword_message
 
 
 def read_settings_or_exit(**flags: Any) -> Settings:
@@ -24,9 +25,15 @@ def read_settings_or_exit(**flags: Any) -> Settings:
         return read_settings(**flags)
     except ValidationError as error:
         for found in error.errors():
-            name = ".".join(str(step) for step in found["loc"])
-            typer.echo(f"modelyard: the setting MODELYARD_{name.upper()} is not valid: {found['msg']}", err=True)
+            typer.echo(_describe_invalid_setting(str(found["loc"][0]) if found["loc"] else "", found["msg"]), err=True)
         raise typer.Exit(2) from None
+
+
+def _describe_invalid_setting(name: str, message: str) -> str:
+    """Return why a setting is not valid; of a text of a wrong form, what the setting is."""
+    field = Settings.model_fields.get(name)
+    rule = "" if field is None else f"It is: {(field.description or '').partition('. ')[0]}"
+    return f"modelyard: MODELYARD_{name.upper()} is not valid. {reword_message(message, rule).rstrip('.')}."
 
 
 @contextmanager

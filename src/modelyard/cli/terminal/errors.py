@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from modelyard.cli.terminal.formatting import format_duration, quote_reference, quote_word
 from modelyard.cli.terminal.remedies.exit_codes import REFUSED, UNREACHABLE, Table
+from modelyard.cli.terminal.remedies.invalid_values import list_invalid_values, list_refused_values
 from modelyard.cli.terminal.remedies.of_local_failures import LOCAL_FAILURES
 from modelyard.cli.terminal.remedies.of_problems import PROBLEMS
 from modelyard.cli.terminal.remedies.typed_command import TypedCommand
@@ -38,18 +39,6 @@ class Explanation:
     facts: dict[str, Any] = field(default_factory=dict)  # for JSON
 
 
-# How pydantic begins its messages, and what people read instead. The first that fits counts.
-_REWORDED = (
-    ("Value error, ", ""),
-    ("Input should be greater", "Use a number greater"),
-    ("Input should be less", "Use a number less"),
-    ("Input should be ", "Use "),
-    ("String should ", "The text should "),
-    ("Field required", "This is missing"),
-    ("Extra inputs are not permitted", "There is no such field"),
-)
-
-
 def explain_failure(
     error: BaseException, typed: TypedCommand | None = None, file: Path | None = None
 ) -> Explanation | None:
@@ -68,8 +57,9 @@ def explain_failure(
     facts = _get_facts(error)
     words = build_words(typed, file) | _get_words(error, facts)
     lines = [line for fix in fixes if (line := _fill(fix, words)) is not None]
-    document = _build_document(error, facts, exit_code)
-    return Explanation(_get_message(error), exit_code, lines + _list_candidates(error), document)
+    sentence = _get_message(error, typed)
+    document = _build_document(error, sentence, facts, exit_code)
+    return Explanation(sentence, exit_code, lines + _list_candidates(error), document)
 
 
 def _get_facts(error: BaseException) -> dict[str, Any]:
@@ -117,33 +107,19 @@ def _fill(fix: str, words: Mapping[str, object]) -> str | None:
         return None
 
 
-def _get_message(error: BaseException) -> str:
-    """Return a failure's message; invalid fields are listed one a line."""
+def _get_message(error: BaseException, typed: TypedCommand | None) -> str:
+    """Return a failure's message; invalid values are listed one a line."""
     match error:
         case ValidationError():
-            return "\n".join(f"{'.'.join(map(str, each['loc']))}: {_reword(each['msg'])}" for each in error.errors())
-        case Problem() if error.facts.get("errors"):
-            return "\n".join([error.detail, *_format_field_errors(error.facts["errors"])])
+            return "\n".join(list_invalid_values(error, typed))
+        case Problem() if lines := list_refused_values(error.facts.get("errors"), typed):
+            return "\n".join(lines)
         case ModelAmbiguous():
             return f"{error.reason} Use one of these:"
         case OSError() if error.filename is not None:
             return f'"{error.filename}": {error.strerror}.'
         case _:
             return str(error) or type(error).__name__
-
-
-def _format_field_errors(errors: object) -> list[str]:
-    """Return an indented line for each invalid field of a 422 response; entries of an unexpected form are omitted."""
-    rows = errors if isinstance(errors, list) else []
-    return [f"  {row.get('field')}: {_reword(str(row.get('message')))}" for row in rows if isinstance(row, dict)]
-
-
-def _reword(message: str) -> str:
-    """Return a validator's message in plain words, such as ``Use 'active' or 'disabled'``; others as they are."""
-    for start, words in _REWORDED:
-        if message.startswith(start):
-            return words + message.removeprefix(start)
-    return message
 
 
 def _list_candidates(error: BaseException) -> list[str]:
@@ -164,10 +140,10 @@ def _describe(model: Model) -> str:
     return f"'{model.display_name}', {model.model_path}, of {model.created_by.display_name}"
 
 
-def _build_document(error: BaseException, facts: Mapping[str, Any], exit_code: int) -> dict[str, Any]:
+def _build_document(error: BaseException, sentence: str, facts: Mapping[str, Any], exit_code: int) -> dict[str, Any]:
     """Return the JSON object of a failure; ``error_code`` is a problem's slug in snake_case, else the class's name."""
     code = error.slug.replace("-", "_") if isinstance(error, Problem) else type(error).__name__
-    document = {"error_code": code, "detail": _get_message(error), "exit_code": exit_code} | dict(facts)
+    document = {"error_code": code, "detail": sentence, "exit_code": exit_code} | dict(facts)
     if isinstance(error, ModelAmbiguous):
         matches = [*zip(error.references, error.candidates, strict=True)]
         listed = [model.model_dump(mode="json") | {"reference": reference} for reference, model in matches[:MAX_LISTED]]

@@ -38,11 +38,15 @@ class TypedCommand:
 
         That of a ``MODEL`` is without its version.
         """
-        found = [value for parameter, value in self.values if get_help_name(parameter) == name]
-        typed = [value for each in found for value in (each if isinstance(each, list) else [each]) if value is not None]
+        typed = [value for each, _ in self.values if get_help_name(each) == name for value in self.get_values(each)]
         if len(typed) != 1:
             return None
-        return re.sub(r"@\d+$", "", str(typed[0])) if name == "MODEL" else str(typed[0])
+        return re.sub(r"@\d+$", "", typed[0]) if name == "MODEL" else typed[0]
+
+    def get_values(self, parameter: Any) -> list[str]:
+        """Return the values of an argument or option as texts."""
+        value = next((value for each, value in self.values if each is parameter), None)
+        return [str(each) for each in (value if isinstance(value, list | tuple) else [value]) if each is not None]
 
     def find_option_value(self, option: str) -> Any:
         """Return the value of the first option of this name, the program's own before the command's; None without."""
