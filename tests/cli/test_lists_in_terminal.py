@@ -129,6 +129,14 @@ def test_ls_near_miss_of_a_type_lists_the_known_type_and_says_so(pushed: Command
     assert ran.err == f"There is no type '{asked}'. These are the models of the type 'loras'.\n"
 
 
+@pytest.mark.parametrize("option", ["-q", "--json"])
+def test_ls_near_miss_of_a_type_in_a_script_is_refused_with_the_command(pushed: Command, option: str) -> None:
+    ran = pushed("ls", option, "--type", "lora", "ink")
+    assert ran.code == 4
+    assert "loras/ink" not in ran.out
+    assert ran.err == (f"There is no type 'lora'.\n  Use the known type: modelyard ls {option} ink --type loras\n")
+
+
 def test_ls_unknown_type_names_those_of_the_team(pushed: Command) -> None:
     ran = pushed("ls", "--type", "our_masks")
     assert ran.out == "No models.\n"

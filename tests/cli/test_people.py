@@ -190,6 +190,26 @@ def test_invite_accept_names_team_and_registry_before_it_asks_and_signs_in(
     assert f"{team}  viewer" in process("whoami").out
 
 
+def test_invite_accept_that_cannot_sign_in_says_what_is_done_and_how_to_go_on(
+    signed_in: Command, process: Command, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    email = f"joe{time.monotonic_ns()}@studio.example"
+    token = signed_in("invite", "create", email, "-q").out.strip()
+    for name in ("MODELYARD_TOKEN", "MODELYARD_TEAM"):
+        monkeypatch.delenv(name)
+    secret = "another long sentence\n"
+    with monkeypatch.context() as unwritable:
+        # As long as a name may be: none is left for the temporary file beside it.
+        unwritable.setenv("MODELYARD_CONFIG", str(tmp_path / ("p" * 255)))
+        joined = process("invite", "accept", token, "--password-stdin", typed=f"Joe\nDoe\n{secret}")
+    assert joined.code == 1
+    assert f"Your account {email} is made, and you have joined the team" in joined.err
+    login = f"modelyard login {server.url} {email}"
+    assert f"to sign in later: {login}\n" in joined.err
+    assert process(*login.split()[1:], "--password-stdin", typed=secret).code == 0
+    assert len(json.loads(process("account", "sessions", "--json").out)["session_list"]) == 1
+
+
 def test_invite_accept_with_an_account_asks_for_its_password_and_signs_in(
     signed_in: Command, process: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,11 @@ def test_push_other_content_in_terminal_asks_and_uploads_only_after_yes(
     assert len(signed_in("ls", "-q").out.splitlines()) == 2
 
 
+def test_push_same_content_suggests_each_tag_as_typed(pushed: Command, files: Files) -> None:
+    ran = pushed("push", files[1], "--tag", "a, b", "--tag", "c")
+    assert ran.err.endswith("To change it: modelyard edit loras/ink.safetensors --tag 'a, b' --tag c\n")
+
+
 def test_push_same_content_with_other_note_and_details_says_what_is_not_used_and_how_to_set_it(
     pushed: Command, files: Files
 ) -> None:

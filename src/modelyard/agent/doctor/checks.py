@@ -91,7 +91,8 @@ def _check_registry(context: DoctorContext) -> Iterator[Finding]:
     try:
         credentials = context.get_credentials()
     except ValueError as failure:
-        yield Finding("problem", "key", str(failure), "modelyard agent pair --url URL", _KEY)
+        fix = f"modelyard agent pair --url {context.settings.url or 'URL'}"
+        yield Finding("problem", "key", str(failure), fix, _KEY)
         return
     url = credentials.url
     if is_unencrypted_remote(url):

@@ -48,7 +48,8 @@ class AgentKeyStore:
             return AgentCredentials(profile.url, profile.agent_key, str(self._profiles.path))
         where = f" for {settings.url}" if settings.url else ""
         raise NoKey(
-            f"This machine has no key{where}. Pair it (modelyard agent pair --url URL), or ask an admin to create one"
+            f"This machine has no key{where}. Pair it (modelyard agent pair --url {settings.url or 'URL'}), or ask an"
+            " admin to create one"
             f" (modelyard key create NAME --kind agent) and set {ENVIRONMENT_PREFIX}KEY."
         )
 

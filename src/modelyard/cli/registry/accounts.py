@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -117,10 +118,11 @@ def save_session(
 ) -> Profile:
     """Sign in with a password; store the session with the selected team as the current profile, and return it.
 
-    The ``invitation`` is accepted in between.
+    The ``invitation`` is accepted in between. A session that cannot be stored is ended.
     """
     from modelyard.client.api.auth import build_session_profile
     from modelyard.client.profile import Profile
+    from modelyard.client.session import sign_out
 
     tokens, me = terminal.call_anonymously(
         address, lambda registry: _request_session(registry, email, secret, invitation)
@@ -136,7 +138,11 @@ def save_session(
         ),
         tokens,
     )
-    terminal.profiles.save(profile)
+    try:
+        terminal.profiles.save(profile)
+    except OSError:
+        terminal.run(sign_out(profile))
+        raise
     return profile
 
 
@@ -145,16 +151,23 @@ async def _request_session(
 ) -> tuple[Tokens, Me]:
     """Sign in with an anonymous client, accept the invitation if there is one, and return tokens and user.
 
-    Stores nothing on this machine.
+    Stores nothing on this machine. If one of them fails, the session is ended again.
     """
     from modelyard.client.api.registry import RegistryApi
-    from modelyard.wire.accounts import Login
+    from modelyard.transfer.errors import TransferFailed
+    from modelyard.wire.accounts import Login, Logout
+    from modelyard.wire.problems import Problem
 
     tokens = await registry.log_in(Login(email_address=email, user_password=secret))
     async with RegistryApi(registry.url, tokens.access_token) as signed_in:
-        if invitation is not None:
-            await signed_in.accept_invitation(invitation)
-        return tokens, await signed_in.me()
+        try:
+            if invitation is not None:
+                await signed_in.accept_invitation(invitation)
+            return tokens, await signed_in.me()
+        except (Problem, TransferFailed):
+            with suppress(Problem, TransferFailed):
+                await registry.log_out(Logout(refresh_token=tokens.refresh_token))
+            raise
 
 
 def _select_team(me: Me, name: str | None, last: Profile | None) -> OwnTeam | None:

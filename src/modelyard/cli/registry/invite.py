@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.accounts import Me, OwnTeam
-    from modelyard.wire.teams import Invitation
+    from modelyard.wire.teams import Invitation, InvitationPreview
 
 invite = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["invite"].help)
 
@@ -157,7 +158,7 @@ def accept_invitation(
 def _accept_signed_in(terminal: Terminal, token: str) -> None:
     """Accept as the signed-in user, and say which team it is; an invitation that they have accepted is no error."""
     from modelyard.wire.problems import InvitationNotFound
-    from modelyard.wire.teams import Acceptance, InvitationPreview, InvitationToken
+    from modelyard.wire.teams import Acceptance, InvitationToken
 
     async def accept(registry: RegistryApi) -> InvitationPreview | None:
         """Return what the invitation is for, or None if it was used before, and accept it."""
@@ -188,20 +189,47 @@ def _accept_signed_out(
     )
     note_if_unencrypted(terminal, url)
 
-    def find_team(me: Me) -> OwnTeam | None:
-        return next((team for team in me.team_list if team.id == preview.team_id), None)
-
-    acceptance = Acceptance(invitation_token=token)
     if preview.has_account:
         secret = read_password(password_stdin, f"Password of {preview.email_address}")
-        save_session(terminal, url, preview.email_address, secret, find_team, acceptance)
+        acceptance = Acceptance(invitation_token=token)
+        save_session(terminal, url, preview.email_address, secret, partial(_find_team, preview), acceptance)
     else:
-        first, last = (
-            name or typer.prompt(question, err=True)
-            for name, question in zip(names, ("First name", "Last name"), strict=True)
-        )
-        secret = read_password(password_stdin, "A new password", twice=True)
-        new = Acceptance(invitation_token=token, first_name=first, last_name=last, user_password=secret)
-        terminal.call_anonymously(url, lambda registry: registry.accept_invitation(new))
-        save_session(terminal, url, preview.email_address, secret, find_team)
+        _create_account(terminal, url, token, preview, names, password_stdin)
     terminal.output.done(f"You have joined the team '{preview.team_name}', and are signed in.", url=url)
+
+
+def _find_team(preview: InvitationPreview, me: Me) -> OwnTeam | None:
+    """Return the team that the invitation is for; None if it is not among a person's."""
+    return next((team for team in me.team_list if team.id == preview.team_id), None)
+
+
+def _create_account(
+    terminal: Terminal,
+    url: str,
+    token: str,
+    preview: InvitationPreview,
+    names: tuple[str | None, str | None],
+    password_stdin: bool,
+) -> None:
+    """Ask for names and a password, accept the invitation with a new account, and sign in.
+
+    If only signing in fails, it says what is done and how to sign in, and raises the failure.
+    """
+    from modelyard.wire.teams import Acceptance
+
+    first, last = (
+        name or typer.prompt(question, err=True)
+        for name, question in zip(names, ("First name", "Last name"), strict=True)
+    )
+    secret = read_password(password_stdin, "A new password", twice=True)
+    new = Acceptance(invitation_token=token, first_name=first, last_name=last, user_password=secret)
+    terminal.call_anonymously(url, lambda registry: registry.accept_invitation(new))
+    try:
+        save_session(terminal, url, preview.email_address, secret, partial(_find_team, preview))
+    except Exception:
+        login = f"modelyard login {quote_word(url)} {quote_word(preview.email_address)}"
+        terminal.output.warn(
+            f"Your account {preview.email_address} is made, and you have joined the team '{preview.team_name}', but "
+            f"you are not signed in. The invitation is used up; to sign in later: {login}"
+        )
+        raise

@@ -77,7 +77,10 @@ def ls(
     model_filter = ModelFilter.model_validate({name: value for name, value in options.items() if value is not None})
     names = parse_columns(columns) if columns is not None else _get_default_columns(deleted=deleted)
     terminal = terminal_of(context)
-    listed = terminal.call_registry(lambda registry: _list_models_of_type(registry, model_filter, everything))
+    may_correct = terminal.output.style == "human"
+    listed = terminal.call_registry(
+        lambda registry: _list_models_of_type(registry, model_filter, everything, may_correct=may_correct)
+    )
     terminal.output.answer(
         document={name: value for name, value in listed._asdict().items() if name != "hint"},
         lines=_format_list(terminal, listed.model_list, names, output_format),
@@ -124,9 +127,16 @@ class _Listed(NamedTuple):
     hint: str | None = None
 
 
-async def _list_models_of_type(registry: RegistryApi, model_filter: ModelFilter, everything: bool) -> _Listed:
-    """List models; those of the known type if there are none of the one that is asked for, a near miss such as lora."""
+async def _list_models_of_type(
+    registry: RegistryApi, model_filter: ModelFilter, everything: bool, *, may_correct: bool
+) -> _Listed:
+    """List models; with ``may_correct`` those of the known type if the one that is asked for is a near miss of it.
+
+    Raises:
+        ModelTypeUnknown: it is one, such as lora, and has no models; only without ``may_correct``.
+    """
     from modelyard.wire.model_folders import is_known_folder, suggest_folder
+    from modelyard.wire.problems import ModelTypeUnknown
 
     asked = model_filter.model_type
     listed = await _list_models(registry, model_filter, everything)
@@ -134,6 +144,8 @@ async def _list_models_of_type(registry: RegistryApi, model_filter: ModelFilter,
         return listed
     if (known := suggest_folder(asked)) is None:
         return listed._replace(hint=await _describe_types(registry, asked))
+    if not may_correct:
+        raise ModelTypeUnknown(f"There is no type '{asked}'.", suggestion=known)
     listed = await _list_models(registry, model_filter.model_copy(update={"model_type": known}), everything)
     return listed._replace(hint=f"There is no type '{asked}'. These are the models of the type '{known}'.")
 

@@ -50,7 +50,7 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             terminal.output.warn("\n  ".join([sentence, *map(escape_unprintable, explanation.fix)]))
         case PushSucceeded(file, outcome, model, version, status, size, picture):
             for ignored in result.ignored:
-                terminal.output.warn(f"{file}: {describe_ignored(ignored, model, version)}")
+                terminal.output.warn(f"{file}: {describe_ignored(ignored, model, version, terminal.read_typed())}")
             if result.same_version is not None:
                 terminal.output.warn(f"{file}: {_describe_same_version(result)}")
             if picture is not None and picture.error is not None:

@@ -115,8 +115,8 @@ def add_machine(
     where = f" at {confirmed.address}" if confirmed.address else ""
     named = "" if name is None else f" as {name}; one that has run before keeps its name"
     terminal.output.done(
-        f"The machine{where} is paired{named}. It acts for you. To unpair it, revoke its key: modelyard key rm KEY"
-        " (modelyard key ls lists the keys)"
+        f"The machine{where} is paired{named}. It acts for you. To unpair it, revoke its key, which this"
+        " lists: modelyard key ls"
     )
 
 
@@ -210,4 +210,6 @@ def remove_machine(context: typer.Context, machine: MachineName) -> None:
     """Remove a machine from the list. Its files stay. A running agent reappears, unless its key is revoked."""
     terminal = terminal_of(context)
     terminal.call_registry(lambda registry: registry.delete_agent(machine))
-    terminal.output.done(f"Removed {machine}. If its agent still runs, revoke its key too: modelyard key rm KEY")
+    terminal.output.done(
+        f"Removed {machine}. If its agent still runs, revoke its key too, which this lists: modelyard key ls"
+    )

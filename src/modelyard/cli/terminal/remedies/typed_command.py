@@ -43,14 +43,15 @@ class TypedCommand:
             return None
         return re.sub(r"@\d+$", "", typed[0]) if name == "MODEL" else typed[0]
 
+    def list_option_values(self, option: str) -> list[str]:
+        """Return the values of an option that may be repeated; empty if it was not typed."""
+        parameter = self._find_option(option)
+        return [] if parameter is None else self.get_values(parameter)
+
     def get_values(self, parameter: Any) -> list[str]:
         """Return the values of an argument or option as texts."""
         value = next((value for each, value in self.values if each is parameter), None)
         return [str(each) for each in (value if isinstance(value, list | tuple) else [value]) if each is not None]
-
-    def find_option_value(self, option: str) -> Any:
-        """Return the value of the first option of this name, the program's own before the command's; None without."""
-        return next((value for parameter, value in self.values if option in parameter.opts), None)
 
     def repeat(self, option: str = "", value: str = "", file: Path | None = None) -> str | None:
         """Return the command as it can be pasted, with an option added or its value replaced.

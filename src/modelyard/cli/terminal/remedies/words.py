@@ -55,7 +55,7 @@ def _quote_or_name(value: str | None, name: str) -> str:
 def _find_account(typed: TypedCommand) -> tuple[str | None, str | None]:
     """Return the address and the e-mail address to sign in with: of a command that signs in, or of the profile."""
     signs_in = list(typed.names) in (["login"], ["agent", "pair"])
-    url = typed.find_value("URL") if signs_in else typed.find_option_value("--url")
+    url = typed.find_value("URL") if signs_in else next(iter(typed.list_option_values("--url")), None)
     email = typed.find_value("EMAIL") if signs_in else None
     try:
         settings = read_settings(os.environ, url)
