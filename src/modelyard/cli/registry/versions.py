@@ -67,7 +67,7 @@ def ls(
 
 
 def versions(context: typer.Context, model: ModelName, deleted: Deleted = False) -> None:
-    """List the versions of a model: the earlier spelling of ``version ls``, which scripts may use."""
+    """List the versions of a model: the earlier spelling of modelyard version ls, which scripts may use."""
     ls(context, model, deleted)
 
 
