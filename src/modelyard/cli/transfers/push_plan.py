@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.errors import REFUSED
 from modelyard.cli.terminal.formatting import format_size
+from modelyard.cli.terminal.remedies.exit_codes import REFUSED
 from modelyard.cli.transfers.push_output import build_document, get_exit_code, get_outcome, report_rejected
 from modelyard.client.transfers.collect import RejectedFile
 from modelyard.client.transfers.dry_run import DryRunEntry, plan_push
