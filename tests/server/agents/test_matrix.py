@@ -51,8 +51,10 @@ def test_list_states_of_models_has_every_machine_that_should_hold_them(team: Api
 
 def test_list_states_of_models_unreported_state_is_queued(team: ApiCaller, machine: Machine) -> None:
     model_id = register_model(team, "one")
-    queued = {"agent_id": "render-07", "state": "queued", "reason": None, "bytes_done": 0, **NOT_PINNED}
-    assert list_states(team, model_id) == [{"model_id": model_id, "version": 1, "ready": [], "state_list": [queued]}]
+    [listed] = list_states(team, model_id)
+    [queued] = listed["state_list"]
+    assert (listed["ready"], queued["agent_id"], queued["state"]) == ([], "render-07", "queued")
+    assert queued["reason"].startswith("The agent begins once it knows its new desired models")
 
 
 def test_list_states_of_models_leaves_out_undesired_and_foreign_models(

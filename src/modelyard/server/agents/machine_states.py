@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
 
 from modelyard.comfyui.quoting import counted
-from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
+from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import is_unhealthy
-from modelyard.wire.agents.values import MachineState, ModelState
+from modelyard.wire.agents.values import DAMAGED_REASON, MachineState, ModelState
 
 _WAITING_PHASES = ("idle", "waiting")
-_UNREAD = "The agent begins once it has read its new list, within about a minute."
-_DAMAGED = "The registry's copy is damaged: no machine downloads it until it is repaired."
+_UNREAD = "The agent begins once it knows its new desired models, within about a minute."
+_PAUSED = "The machine is paused."
 _UNFINISHED = ("queued", "downloading", "verifying")
 # The columns that ``decide_machine_state`` reads, and those that find its other arguments.
 STATE_COLUMNS = (
@@ -20,6 +23,10 @@ STATE_COLUMNS = (
     AgentRow.models_evicted,
     *(AgentRow.removal_waiting, AgentRow.removal_token, AgentRow.paused, AgentRow.last_heartbeat, AgentRow.stopped_at),
 )
+
+
+# A machine, or those of its columns that a function reads.
+Machine = AgentRow | Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -51,51 +58,56 @@ def decide_machine_state(
     )
 
 
-def explain_unfinished(
-    agent: AgentRow, moment: datetime, reported: AgentModelRow | None, *, is_damaged: bool = False
-) -> str | None:
-    """Return why a replica that the machine gave no reason for is not there yet; None if it is, or is being placed.
+def find_absence(agent: Machine, moment: datetime, refusal: str | None) -> str | None:
+    """Return why a machine does nothing at ``moment``: it is offline or paused; None if it works.
 
-    ``reported`` is its stored state, None for one that the machine has not reported; ``is_damaged`` says that the
-    registry's copy of the content is.
+    ``refusal`` is as in ``decide_machine_state``.
     """
-    if reported is not None and reported.state not in _UNFINISHED:
+    if offline := _find_offline(agent, moment, refusal):
+        return f"The machine is offline. {offline.reason}"
+    return _PAUSED if agent.paused else None
+
+
+def explain_replica(
+    agent: Machine, absence: str | None, reported: tuple[str, str | None] | None, *, is_damaged: bool
+) -> str | None:
+    """Return the reason for the state of a replica: the machine's, or why the machine does not go on.
+
+    ``absence`` is that of ``find_absence``. ``reported`` has the stored state and its reason, None if the machine has
+    not reported the model; ``is_damaged`` says that the registry's copy of the content is.
+    """
+    state, reason = reported or (None, None)
+    if state is not None and state not in _UNFINISHED:
+        return reason
+    # What the machine reported before it went offline or was paused is no longer why it does not go on.
+    if absence is not None:
+        return absence
+    if reason:
+        return reason
+    if is_damaged and state in (None, "queued"):
+        return DAMAGED_REASON
+    if state is not None:
+        # What the machine waits for may be another model.
         return None
-    if agent.stopped_at is not None:
-        return f"The machine is offline: its agent was stopped at {_format_time(agent.stopped_at)}."
-    if is_unhealthy(agent, moment):
-        return f"The machine is offline: its last heartbeat was at {_format_time(agent.last_heartbeat)}."
-    if pause := _find_pause(agent):
-        return pause.reason
-    if is_damaged:
-        return _DAMAGED
-    if reported is None:
-        return agent.waiting_for or _UNREAD
-    return agent.waiting_for if reported.state == "queued" else None
+    return _UNREAD if agent.waiting_for is None else f"The machine waits: {agent.waiting_for}"
 
 
-def _format_time(moment: datetime) -> str:
-    """Format a time for a sentence, to the minute."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _find_offline(agent: AgentRow, moment: datetime, refusal: str | None) -> StateAndReason | None:
+def _find_offline(agent: Machine, moment: datetime, refusal: str | None) -> StateAndReason | None:
     """Return the state of a machine that is refused, was stopped, or has sent no heartbeat for too long."""
     if refusal is not None:
         return StateAndReason("offline", refusal)
     if agent.stopped_at is not None:
-        return StateAndReason("offline", f"The agent was stopped at {_format_time(agent.stopped_at)}.")
+        return StateAndReason("offline", "The agent was stopped.")
     if is_unhealthy(agent, moment):
-        since = _format_time(agent.last_heartbeat)
         return StateAndReason(
-            "offline", f"No heartbeat since {since}: the machine is off, has no network, or its agent crashed."
+            "offline", "No heartbeats arrive: the machine is off, has no network, or its agent crashed."
         )
     return None
 
 
 def _find_pause(agent: AgentRow) -> StateAndReason | None:
     """Return the state of a machine that was paused."""
-    return StateAndReason("waiting", "The machine is paused.") if agent.paused else None
+    return StateAndReason("waiting", _PAUSED) if agent.paused else None
 
 
 def _find_problem(agent: AgentRow, reasons: Mapping[ModelState, str]) -> StateAndReason | None:

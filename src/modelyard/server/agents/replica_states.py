@@ -8,10 +8,9 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import FromClause, Select, and_, false, func, or_, select
-from sqlalchemy import Row as ResultRow
 from sqlalchemy.orm import Session
 
-from modelyard.server.agents.machine_states import explain_unfinished
+from modelyard.server.agents.machine_states import Machine, explain_replica, find_absence
 from modelyard.server.agents.operations import get_agent
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.search import SELECTIVE_LIMIT, is_sqlite_session, join_left_to_right
@@ -33,8 +32,9 @@ from modelyard.server.models.replicas.desired import (
     is_desired_on,
 )
 from modelyard.server.models.replicas.labels import has_all_labels
+from modelyard.server.models.replicas.machine_keys import load_key_refusals
 from modelyard.server.models.replicas.missing import find_missing
-from modelyard.server.models.replicas.pins import PinnedVersion, find_pins, load_pinned_versions
+from modelyard.server.models.replicas.pins import PinnedVersion, find_pins
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.replicas.uses import load_uses
 from modelyard.server.models.tables import ModelRow
@@ -44,10 +44,14 @@ from modelyard.wire.agents.replicas import AgentModel, AgentModelList, AgentStat
 from modelyard.wire.agents.values import MAX_REASON_LENGTH, MAX_STATES_IN_RESPONSE, ModelState
 
 _models, _agents, _states = get_table(ModelRow), get_table(AgentRow), get_table(AgentModelRow)
+# What ``find_absence`` and ``explain_replica`` read of a machine, and what decides which models it should hold.
+_MACHINE_COLUMNS = (
+    *(_agents.c.number, _agents.c.agent_id, _agents.c.label_set),
+    *(_agents.c.last_heartbeat, _agents.c.stopped_at, _agents.c.paused, _agents.c.waiting_for),
+)
 _UNREPORTED = ("queued", None, 0)
 
 StoredState = tuple[str, str | None, int]
-Machine = ResultRow[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,11 @@ def list_model_agents(session: Session, team: TeamContext, model_id: UUID, page:
 class _PairFacts:
     """What is stored of machines and models: which are assigned by a subscription only, pinned versions, last uses.
 
-    ``moment`` is when that was read.
+    ``moment`` is when that was read; ``refusals`` says why the keys of machines are refused.
     """
 
     moment: datetime
+    refusals: Mapping[int, str]
     subscribed: Collection[tuple[int, UUID]]
     pins: Mapping[tuple[int, UUID], PinnedVersion]
     last_uses: Mapping[tuple[int, UUID], datetime]
@@ -153,6 +158,7 @@ def _load_pair_facts(session: Session, numbers: Sequence[int], ids: Sequence[UUI
     """Load the facts of these machines and models."""
     return _PairFacts(
         get_database_time(session),
+        load_key_refusals(session, numbers),
         find_subscribed_pairs(session, numbers, ids),
         find_pins(session, numbers, ids),
         load_uses(session, numbers, ids),
@@ -164,8 +170,10 @@ def _build_agent_model(
 ) -> AgentModel:
     """Build the API's view of one replica; ``queued`` without a stored state."""
     pair = agent.number, model.id
-    version = facts.pins.get(pair) or PinnedVersion(model.shown_version, model.file_size)
-    is_damaged = version.number == model.shown_version and model.verification == "failed"
+    shown = PinnedVersion(model.shown_version, model.file_size, is_damaged=model.verification == "failed")
+    version = facts.pins.get(pair, shown)
+    absence = find_absence(agent, facts.moment, facts.refusals.get(agent.number))
+    stored = None if reported is None else (reported.state, reported.reason)
     return AgentModel(
         model_id=model.id,
         agent_id=agent.agent_id,
@@ -175,8 +183,7 @@ def _build_agent_model(
         model_path=model.model_path,
         file_size=version.file_size,
         state="queued" if reported is None else cast(ModelState, reported.state),
-        reason=(reported and reported.reason)
-        or explain_unfinished(agent, facts.moment, reported, is_damaged=is_damaged),
+        reason=explain_replica(agent, absence, stored, is_damaged=version.is_damaged),
         bytes_done=0 if reported is None else reported.bytes_done,
         reported_at=None if reported is None else reported.reported_at,
         last_used_at=facts.last_uses.get(pair),
@@ -194,24 +201,40 @@ def list_replica_states(session: Session, team: TeamContext, ids: Collection[UUI
     """
     desired = find_desired_versions(session, team.team_id, ids)
     _check_state_count(session, team.team_id, desired.values())
-    columns = (_agents.c.number, _agents.c.agent_id, _agents.c.label_set)
-    machines = session.execute(select(*columns).where(_agents.c.team_id == team.team_id).order_by(_agents.c.agent_id))
-    rows = machines.all()
-    reported, assigned = _load_states(session, desired), load_assigned_agents(session, desired)
-    pinned = load_pinned_versions(session, desired)
+    of_team = select(*_MACHINE_COLUMNS).where(_agents.c.team_id == team.team_id)
+    machines = session.execute(of_team.order_by(_agents.c.agent_id)).all()
+    assigned, facts = load_assigned_agents(session, desired), _load_matrix_facts(session, team, machines, desired)
     return ModelStatesList(
         model_list=[
             _build_model_states(
                 model_id,
-                desired[model_id].number,
-                _select_machines(rows, desired[model_id], assigned.get(model_id, ())),
-                reported,
-                pinned,
+                desired[model_id],
+                _select_machines(machines, desired[model_id], assigned.get(model_id, ())),
+                facts,
             )
             for model_id in dict.fromkeys(ids)
             if model_id in desired
         ]
     )
+
+
+@dataclass(frozen=True)
+class _MatrixFacts:
+    """Stored states by model and machine, pins by machine and model, and why machines do nothing, by machine."""
+
+    reported: Mapping[tuple[UUID, int], StoredState]
+    pins: Mapping[tuple[int, UUID], PinnedVersion]
+    absences: Mapping[int, str | None]
+
+
+def _load_matrix_facts(
+    session: Session, team: TeamContext, machines: Sequence[Machine], ids: Collection[UUID]
+) -> _MatrixFacts:
+    """Load the facts of these models on the machines of a team."""
+    moment = get_database_time(session)
+    refusals = load_key_refusals(session, select(_agents.c.number).where(_agents.c.team_id == team.team_id))
+    absences = {machine.number: find_absence(machine, moment, refusals.get(machine.number)) for machine in machines}
+    return _MatrixFacts(_load_states(session, ids), find_pins(session, None, ids), absences)
 
 
 def _select_machines(machines: Iterable[Machine], version: DesiredVersion, assigned: Collection[int]) -> list[Machine]:
@@ -252,24 +275,24 @@ def _load_states(session: Session, ids: Collection[UUID]) -> dict[tuple[UUID, in
 
 
 def _build_model_states(
-    model_id: UUID,
-    version: int,
-    machines: Iterable[Machine],
-    reported: Mapping[tuple[UUID, int], StoredState],
-    pinned: Mapping[tuple[UUID, int], int],
+    model_id: UUID, current: DesiredVersion, machines: Iterable[Machine], facts: _MatrixFacts
 ) -> ModelStates:
     """Build the states of one model on the machines that should hold it.
 
     Machines on which the current version is ready without a reason are only named, other states are in full.
     """
-    result = ModelStates(model_id=model_id, version=version, ready=[], state_list=[])
+    result = ModelStates(model_id=model_id, version=current.number, ready=[], state_list=[])
     for machine in machines:
-        state, reason, bytes_done = reported.get((model_id, machine.number), _UNREPORTED)
-        pin = pinned.get((model_id, machine.number), version)
-        if state == "ready" and reason is None and pin == version:
+        stored = facts.reported.get((model_id, machine.number))
+        pin = facts.pins.get((machine.number, model_id))
+        is_pinned = pin is not None and pin.number != current.number
+        if stored is not None and stored[:2] == ("ready", None) and not is_pinned:
             result.ready.append(machine.agent_id)
-        else:
-            values = {"agent_id": machine.agent_id, "state": state, "reason": reason, "bytes_done": bytes_done}
-            values["pinned_version"] = None if pin == version else pin
-            result.state_list.append(AgentState.model_validate(values))
+            continue
+        state, _, bytes_done = stored or _UNREPORTED
+        is_damaged = current.is_damaged if pin is None else pin.is_damaged
+        reason = explain_replica(machine, facts.absences[machine.number], stored and stored[:2], is_damaged=is_damaged)
+        values = {"agent_id": machine.agent_id, "state": state, "reason": reason, "bytes_done": bytes_done}
+        values["pinned_version"] = pin.number if pin is not None and is_pinned else None
+        result.state_list.append(AgentState.model_validate(values))
     return result

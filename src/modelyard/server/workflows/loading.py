@@ -1,7 +1,6 @@
 """Loading what a check needs from the database: contents by path and hash, similar names, machines."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Any, cast
@@ -11,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.orm import Session, load_only
 
 from modelyard.comfyui.workflows.references import ModelReference
-from modelyard.server.agents.machine_states import STATE_COLUMNS, decide_machine_state
+from modelyard.server.agents.machine_states import STATE_COLUMNS, find_absence
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import get_table
 from modelyard.server.models.listing.index_choice import choose_query_plan
@@ -169,7 +168,7 @@ def load_machines(session: Session, team: TeamContext, needed: Sequence[NeededMo
         MachineFacts(
             agent_id=agent.agent_id,
             label_set=agent.label_set,
-            absent=_find_absence(agent, moment, refusals.get(agent.number)),
+            absent=find_absence(agent, moment, refusals.get(agent.number)),
             disk_free=agent.disk_free,
             bytes_per_second=_get_rate(agent),
             assigned=frozenset(model_id for model_id, numbers in assigned.items() if agent.number in numbers),
@@ -178,12 +177,6 @@ def load_machines(session: Session, team: TeamContext, needed: Sequence[NeededMo
         )
         for agent in agents
     ]
-
-
-def _find_absence(agent: AgentRow, moment: datetime, refusal: str | None) -> str | None:
-    """Return why a machine does nothing now: it is refused, offline or paused; None if it works."""
-    state = decide_machine_state(agent, moment, 0, {}, refusal)
-    return state.reason if state.state == "offline" or agent.paused else None
 
 
 def _get_rate(agent: AgentRow) -> int | None:

@@ -72,11 +72,6 @@ def describe_obstacle(file: FolderEntry) -> str:
             return f"{quoted(file.path)} is not a regular file (a pipe, a socket or a device). Move it away."
 
 
-def describe_damaged_model() -> str:
-    """Describe a model that is not downloaded because the registry's copy is damaged."""
-    return "The registry's copy is damaged and cannot be downloaded. Push the file again from a machine that has it."
-
-
 def describe_missing_folder(desired: DesiredModel) -> str:
     """Describe a type for which ComfyUI has no folder and no models folder is known in which to create one."""
     return f"ComfyUI has no folder for models of type '{desired.model_type}'. Add one to its extra_model_paths.yaml."

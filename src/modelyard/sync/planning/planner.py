@@ -36,7 +36,7 @@ from modelyard.sync.planning.nested_folders import find_outer_folder, resolve_ne
 from modelyard.sync.planning.ownership import RootLookup, determine_ownership
 from modelyard.sync.planning.removal_limit import hold_removals
 from modelyard.sync.planning.resolution import Need
-from modelyard.wire.agents.values import ModelState
+from modelyard.wire.agents.values import DAMAGED_REASON, ModelState
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ class _Planner:
             # A folder takes what it can from other folders while it is completed.
             source = None if need.desired.is_folder else candidates.find_source(need)
             if source is None and need.desired.is_damaged:
-                self._add_blocked(need.desired, "blocked", blockers.describe_damaged_model())
+                self._add_blocked(need.desired, "blocked", DAMAGED_REASON)
                 continue
             if source is None or not candidates.needs_no_space(source, need):
                 blocked_reason = budget.reserve(need, source)

@@ -8,6 +8,11 @@ from pydantic import Field
 from modelyard.wire.agents.values import EXAMPLE_AGENT, DesiredBy, ModelState
 from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, PageMeta, Schema
 
+_REASON = (
+    "The reason for the state: as the machine reports it, or why it does not go on: the machine is offline, paused, "
+    "waits, or has not reported the model, or the registry's copy is damaged."
+)
+
 
 class AgentModel(Schema):
     """The replica state of one model on one machine."""
@@ -29,8 +34,7 @@ class AgentModel(Schema):
     file_size: int = Field(description="Bytes of the file.", examples=[151_000_000])
     state: ModelState = Field(description="The replica state.", examples=["ready"])
     reason: str | None = Field(
-        description="The reason for the state: as the machine reports it, or why it does not go on: the machine is "
-        "offline, paused, waits, or has not reported the model.",
+        description=_REASON,
         examples=[None],
     )
     bytes_done: int = Field(description="Bytes already on the machine.", examples=[151_000_000])
@@ -56,7 +60,7 @@ class AgentState(Schema):
 
     agent_id: str = Field(description="The machine.", examples=[EXAMPLE_AGENT])
     state: ModelState = Field(description="The replica state.", examples=["downloading"])
-    reason: str | None = Field(description="The reason for the state.", examples=[None])
+    reason: str | None = Field(description=_REASON, examples=[None])
     bytes_done: int = Field(description="Bytes already on the machine.", examples=[75_000_000])
     pinned_version: int | None = Field(
         description="The version that the machine should hold instead of the current one, since a collection pins it; "

@@ -34,4 +34,9 @@ ModelState = Literal["queued", "downloading", "verifying", "ready", "conflict", 
 MachineState = Literal["up_to_date", "syncing", "waiting", "problem", "offline"]
 DesiredBy = Literal["labels", "assignment", "subscription"]
 
+# Why a machine does not download a model, as the machine and the registry say it.
+DAMAGED_REASON = (
+    "The registry's copy is damaged and cannot be downloaded. Push the file again from a machine that has it."
+)
+
 EXAMPLE_AGENT = "render-07"

@@ -51,13 +51,17 @@ def is_desired_once_verified(model: ModelRow | ResultRow[*tuple[Any, ...]]) -> b
 
 @dataclass(frozen=True)
 class DesiredVersion:
-    """A desired model's current version, its path, the label set that machines need, and how many lack a label."""
+    """A desired model's current version, its path, the label set that machines need, and how many lack a label.
+
+    ``is_damaged`` says that the registry's copy is damaged.
+    """
 
     label_set: str
     model_path: str
     number: int
     is_only_one: bool
     agents_assigned: int
+    is_damaged: bool
 
     def is_meant_by(self, reported: ReportedModel) -> bool:
         """Return whether a machine's report is about this version at this path.
@@ -75,11 +79,13 @@ def find_desired_versions(session: Session, team_id: UUID, ids: Collection[UUID]
         return {}
     # The conditions of ``is_desired`` are checked here: with them, SQLite would read all models of the team.
     columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.model_status, _models.c.label_set)
-    numbers = (_models.c.current_version, _models.c.latest_version, _models.c.agents_assigned, _models.c.model_path)
-    rows = session.execute(select(*columns, *numbers).where(_models.c.id.in_(ids)))
+    numbers = (_models.c.current_version, _models.c.latest_version, _models.c.agents_assigned)
+    shown = (_models.c.model_path, _models.c.verification)
+    rows = session.execute(select(*columns, *numbers, *shown).where(_models.c.id.in_(ids)))
     return {
         row.id: DesiredVersion(
-            row.label_set, row.model_path, row.current_version, row.latest_version == 1, row.agents_assigned
+            *(row.label_set, row.model_path, row.current_version, row.latest_version == 1, row.agents_assigned),
+            is_damaged=row.verification == "failed",
         )
         for row in rows
         if row.team_id == team_id and is_desired_once_verified(row) and row.current_version is not None

@@ -37,10 +37,11 @@ NO_PIN = Pin()
 
 
 class PinnedVersion(NamedTuple):
-    """A version that is pinned on a machine, and its size in bytes."""
+    """A version that is pinned on a machine, its size in bytes, and whether the registry's copy of it is damaged."""
 
     number: int
     file_size: int
+    is_damaged: bool
 
 
 def build_pin_set(subscribed: Mapping[UUID, Pin]) -> str:
@@ -51,26 +52,27 @@ def build_pin_set(subscribed: Mapping[UUID, Pin]) -> str:
     return hashlib.sha256(repr(pins).encode()).hexdigest()[:32] if pins else ""
 
 
-def find_pins(session: Session, numbers: Sequence[int], ids: Sequence[UUID]) -> dict[tuple[int, UUID], PinnedVersion]:
-    """Return the versions that are pinned on these machines of these models, by machine and model."""
-    if not numbers or not ids:
+def find_pins(
+    session: Session, numbers: Sequence[int] | None, ids: Collection[UUID]
+) -> dict[tuple[int, UUID], PinnedVersion]:
+    """Return the versions of these models that are pinned on these machines, by machine and model.
+
+    ``numbers`` is None for all machines.
+    """
+    if numbers == [] or not ids:
         return {}
-    columns = _assignments.c.agent_number, _assignments.c.model_id, _versions.c.number, _versions.c.file_size
+    columns = (
+        *(_assignments.c.agent_number, _assignments.c.model_id),
+        *(_versions.c.number, _versions.c.file_size, _versions.c.verification == "failed"),
+    )
     is_version = and_(
         _versions.c.model_id == _assignments.c.model_id, _versions.c.number == _assignments.c.pinned_version
     )
-    of_pairs = _assignments.c.agent_number.in_(numbers), _assignments.c.model_id.in_(ids)
-    joined = _assignments.join(_versions, is_version)
-    rows = session.connection().execute(select(*columns).select_from(joined).where(*of_pairs))
-    return {(row[0], row[1]): PinnedVersion(row[2], row[3]) for row in rows}
-
-
-def load_pinned_versions(session: Session, ids: Collection[UUID]) -> dict[tuple[UUID, int], int]:
-    """Return the versions of these models that are pinned on machines, by model and the machine's number."""
-    columns = _assignments.c.model_id, _assignments.c.agent_number, _assignments.c.pinned_version
-    is_pinned = _assignments.c.model_id.in_(ids), _assignments.c.pinned_version.is_not(None)
-    rows = session.connection().execute(select(*columns).where(*is_pinned)) if ids else ()
-    return {(row[0], row[1]): row[2] for row in rows}
+    query = select(*columns).select_from(_assignments.join(_versions, is_version))
+    query = query.where(_assignments.c.model_id.in_(ids))
+    if numbers is not None:
+        query = query.where(_assignments.c.agent_number.in_(numbers))
+    return {(row[0], row[1]): PinnedVersion(*row[2:]) for row in session.connection().execute(query)}
 
 
 def is_pinned_for_key(session: Session, credential_id: UUID | None, model_id: UUID, version: int) -> bool:

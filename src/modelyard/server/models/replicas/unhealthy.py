@@ -33,7 +33,7 @@ _has_event = (
 )
 
 
-def is_unhealthy(agent: AgentRow, moment: datetime) -> bool:
+def is_unhealthy(agent: AgentRow | Row[Any], moment: datetime) -> bool:
     """Return whether the machine's last heartbeat is more than ``UNHEALTHY_AFTER`` before ``moment``."""
     return agent.last_heartbeat < moment - UNHEALTHY_AFTER
 
