@@ -92,6 +92,7 @@ def test_cut_path_leaves_out_extension_then_middle(width: int, cut: str) -> None
         ("verified", None),
         ("verified, v2 pending", "yellow"),
         ("verified, v3 failed", "red"),
+        ("damaged, v2 pending", "red"),
         ("disabled, v2 pending", "bright_black"),
         ("Up to date", "green"),
         ("Problem: disk full", "red"),

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from typer import BadParameter
 
+from modelyard.cli.registry.model_columns import describe_state
 from modelyard.cli.registry.versions import format_versions, get_previous_version
 from modelyard.cli.terminal.formatting import count_columns
-from modelyard.wire.versions import ModelVersion
+from modelyard.wire.models import Model
+from modelyard.wire.versions import ModelVersion, PendingVersion
 from tests.cli.conftest import Command
 from tests.cli.terminal_answers import run_in_terminal
 from tests.client.model_files import write_model_file
@@ -306,10 +308,33 @@ def test_failed_version_is_shown_with_reason_and_marked_in_list(signed_in: Comma
     assert list_versions(signed_in) == [(2, "failed"), (1, "current")]
 
 
-def test_format_versions_says_why_one_failed_and_why_one_waits() -> None:
-    failed = build_version(version=1, verification="failed", verification_error="It is no model.")
+def test_format_versions_says_why_one_failed_one_is_damaged_and_one_waits() -> None:
+    failed = build_version(
+        version=1, version_status="failed", verification="failed", verification_error="It is no model."
+    )
+    damaged = build_version(
+        version=3, version_status="current", verification="failed", verification_error="The file is missing."
+    )
     waiting = build_version(version=2, verification="pending", verification_error="The inspection failed.")
-    assert list(map(str, format_versions([waiting, failed], 80)))[-2:] == [
+    lines = list(map(str, format_versions([damaged, waiting, failed], 80)))
+    assert "current, damaged" in lines[1]
+    assert lines[-3:] == [
+        "Version 3 is damaged: The file is missing.",
         "Version 2 is not verified yet: The inspection failed.",
         "Version 1 failed: It is no model.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pending", "state"),
+    [
+        (None, "damaged"),
+        (PendingVersion(version=1, verification="failed", verification_error="It is no model."), "failed"),
+        (PendingVersion(version=2, verification="pending", verification_error=None), "damaged, v2 pending"),
+    ],
+    ids=["verified once", "never verified", "verified once, and pushed anew"],
+)
+def test_describe_state_calls_damaged_what_was_verified_once(pending: PendingVersion | None, state: str) -> None:
+    fields: dict[str, Any] = {"version": 1, "verification": "failed", "model_status": "active"}
+    model = Model.model_construct(**fields | {"pending_version": pending})
+    assert describe_state(model) == state

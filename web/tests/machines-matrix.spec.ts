@@ -48,7 +48,7 @@ test('a matrix cell shows the state of a model on a machine and the reason', asy
   await page.getByText('Matrix', { exact: true }).click()
   await expect(page).toHaveURL(/view=matrix/)
   await expect(cell(page, 'stuck', 'left')).toHaveAccessibleName('Blocked. The disk is full.')
-  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName('Queued')
+  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName(/^Queued\. The agent begins /)
   await expect(cell(page, 'labelled', 'left')).toHaveAccessibleName('Not sent to this machine')
   await expect(cell(page, 'labelled', 'right')).toHaveAccessibleName('Ready')
   await cell(page, 'stuck', 'left').hover()
@@ -67,11 +67,15 @@ test('what a machine had begun is offline while the machine is stopped', async (
   const { right, ready, labelled } = created ?? (await createFleet(registry))
   await signIn(registry.owner, '/machines?view=matrix')
   await right.report({ is_stopping: true })
-  await expect(page.getByRole('link', { name: 'right, offline' })).toBeVisible()
-  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName('Queued, the machine is offline')
+  await expect(
+    page.getByRole('link', { name: /^right, offline, last heartbeat .+\. The agent was stopped\. / }),
+  ).toBeVisible()
+  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName(
+    /^Queued\. The machine is offline\. The agent was stopped\. /,
+  )
   await expect(cell(page, 'labelled', 'right')).toHaveAccessibleName('Ready')
   await page.goto(`${registry.url}/machines`)
-  await expect(page.getByRole('listitem').filter({ hasText: 'right' })).toContainText('Its agent was stopped')
+  await expect(page.getByRole('listitem').filter({ hasText: 'right' })).toContainText('The agent was stopped.')
   await right.report({}, [...ready, { model_id: labelled.id, state: 'ready' }])
 })
 

@@ -50,9 +50,46 @@ test('the page of a model says why machines that are offline or idle do not have
   const machines = page.getByRole('list', { name: 'Machines of the model' }).getByRole('listitem')
   const why = (name: string) => machines.filter({ hasText: name })
   await expect(why('why-gone')).toContainText('The machine is offline. No heartbeats arrive')
-  await expect(why('why-idle')).toContainText('The agent begins once it knows its new desired models, within about a minute.')
+  await expect(why('why-idle')).toContainText('The agent begins within about a minute.')
   await expect(why('why-night')).toContainText('The machine waits: Downloads start at 22:00.')
   await page.goto(`${registry.url}/machines?view=matrix`)
-  await expect(page.getByRole('link', { name: /^why-gone, offline\. No heartbeats arrive: / })).toBeVisible()
+  await expect(
+    page.getByRole('link', { name: /^why-gone, offline, last heartbeat .+\. No heartbeats arrive: / }),
+  ).toBeVisible()
   await expect(page.getByRole('link', { name: /^why-idle, waiting\. 1 model is queued\. / })).toBeVisible()
+})
+
+test('the details of a machine say once why its models do not come, and not what they waited for before', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const required_labels = ['once']
+  const first = await registerModel(registry, 'loras/once-first.safetensors', { required_labels })
+  await registerModel(registry, 'loras/once-second.safetensors', { required_labels })
+  const machine = await ReportingMachine.create(registry, 'once', {}, ['once'])
+  await signIn(registry.owner, '/machines?machine=once')
+  const details = page.getByRole('dialog')
+  await expect(details.getByText('once-second', { exact: true })).toBeVisible()
+  await expect(details.getByText(/The agent begins within about a minute/)).toHaveCount(1)
+  const reason = 'The store does not answer.'
+  await machine.report({}, [{ model_id: first.id, state: 'downloading', reason }])
+  await expect(details.getByText(reason)).toBeVisible()
+  setLastHeartbeat(registry, 'once', 3600)
+  await expect(details.getByText('Offline, last heartbeat 1 hour ago')).toBeVisible()
+  await expect(details.getByText(/No heartbeats arrive/)).toHaveCount(1)
+  await expect(details.getByText(reason)).toHaveCount(0)
+})
+
+test('the details of a machine name its key to admins only', async ({ page, registry, signIn }) => {
+  await ReportingMachine.create(registry, 'has-key')
+  await signIn(registry.owner, '/machines?machine=has-key')
+  const details = page.getByRole('dialog')
+  await expect(details).toContainText(/Keyreporter, ak-.{8}…/)
+  const other = await page.context().browser()?.newPage({ baseURL: registry.url })
+  if (!other) throw new Error('no browser')
+  await signIn(await registry.person('viewer'), '/machines?machine=has-key', other)
+  await expect(other.getByRole('dialog')).toContainText('Last heartbeat')
+  await expect(other.getByRole('dialog')).not.toContainText('ak-')
+  await other.close()
 })

@@ -289,7 +289,7 @@ test('an approval covers the files that the question names, and no others', asyn
   await drawer(page).getByRole('button', { name: 'Approve removal of 3 files…' }).click()
   const question = page.getByRole('dialog', { name: 'Approve this removal?' })
   await machine.report({ removal_waiting: 400, removal_token: 'b'.repeat(64) })
-  await expect(page.getByText('The removal of 400 files is held').first()).toBeVisible()
+  await expect(page.getByText('The removal of 400 files waits for approval by an admin.').first()).toBeVisible()
   await question.getByRole('button', { name: 'Remove 3 files' }).click()
   await expect(page.getByText(/Nothing is approved: .* 400 files wait now/)).toBeVisible()
   await expect(question).toHaveCount(0)
@@ -301,7 +301,7 @@ test('an approval covers the files that the question names, and no others', asyn
 test('a viewer sees machines without buttons for actions that they may not use', async ({ page, registry, signIn }) => {
   await ReportingMachine.create(registry, 'only-looked-at', { removal_waiting: 12, removal_token: 'a'.repeat(64) })
   await signIn(await registry.person('viewer'), '/machines?machine=only-looked-at')
-  await expect(drawer(page)).toContainText('The removal of 12 files is held until an admin approves it.')
+  await expect(drawer(page)).toContainText('The removal of 12 files waits for approval by an admin.')
   for (const name of [/Pause/, /Sync now/, /Remove machine/, /Approve removal/, /Save/]) {
     await expect(drawer(page).getByRole('button', { name })).toHaveCount(0)
   }

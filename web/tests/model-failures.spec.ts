@@ -1,10 +1,10 @@
 // Models whose verification failed: what the page calls them, where it says that they are, and what their history says.
 
-import { readdirSync, truncateSync } from 'node:fs'
+import { readdirSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, withRegistry } from './fixtures'
 import { ReportingMachine } from './machines'
-import { buildExpensiveSafetensors, registerModel } from './modelFiles'
+import { buildExpensiveSafetensors, buildSafetensors, registerModel } from './modelFiles'
 import type { Registry } from './registry'
 
 const test = withRegistry()
@@ -22,12 +22,19 @@ async function waitForFailure(registry: Registry, id: string): Promise<void> {
   await expect.poll(async () => (await read()).verification).toBe('failed')
 }
 
-/** Cut the stored files of the registry short, and let it notice that at the download of this model. */
-async function damageStoredFiles(registry: Registry, id: string): Promise<void> {
-  for (const one of readdirSync(join(registry.home, 'data'), { recursive: true, withFileTypes: true })) {
-    if (one.isFile() && one.name === 'bytes') truncateSync(join(one.parentPath, one.name), 1)
-  }
+/** Register a model, cut its stored file short, and let the registry notice that at a download; returns its id. */
+async function registerDamagedModel(registry: Registry, path: string): Promise<string> {
+  const bytes = buildSafetensors(1024)
+  const { id } = await registerModel(registry, path, { bytes })
+  const stored = readdirSync(join(registry.home, 'data'), { recursive: true, withFileTypes: true })
+    .filter((one) => one.isFile() && one.name === 'bytes')
+    .map((one) => join(one.parentPath, one.name))
+    .filter((one) => readFileSync(one).equals(bytes))
+  expect(stored).toHaveLength(1)
+  for (const one of stored) truncateSync(one, 1)
   await expect(registry.call(registry.owner, 'GET', `/models/${id}/download`)).rejects.toThrow(/model-damaged/)
+  await waitForFailure(registry, id)
+  return id
 }
 
 test('a model that failed verification says so in place of machines, although the team has two', async ({
@@ -51,9 +58,7 @@ test('a model that failed verification says so in place of machines, although th
 
 test('only a model that was verified once is called damaged', async ({ page, registry, signIn }) => {
   const refused = await registerFailingModel(registry, 'loras/called-refused.safetensors')
-  const damaged = await registerModel(registry, 'loras/called-damaged.safetensors')
-  await damageStoredFiles(registry, damaged.id)
-  await waitForFailure(registry, damaged.id)
+  const damaged = await registerDamagedModel(registry, 'loras/called-damaged.safetensors')
   await signIn(registry.owner, '/models?q=called')
   const cards = page.getByRole('row')
   await expect(cards.filter({ hasText: 'called-refused' })).toContainText('Verification failed')
@@ -61,8 +66,12 @@ test('only a model that was verified once is called damaged', async ({ page, reg
   await page.goto(`${registry.url}/models/${refused}`)
   await expect(page.getByRole('alert')).toContainText('No machine gets the model')
   await expect(page.getByText(/damaged/i)).toHaveCount(0)
-  await page.goto(`${registry.url}/models/${damaged.id}`)
+  await page.goto(`${registry.url}/models/${damaged}`)
   await expect(page.getByRole('alert')).toContainText('Machines that have a correct copy keep it.')
+  await page.goto(`${registry.url}/models?q=called`)
+  await page.getByRole('checkbox', { name: 'Damaged or failed' }).click()
+  await expect(page).toHaveURL(/is%3Adamaged/)
+  for (const text of ['called-refused', 'called-damaged']) await expect(cards).toContainText(text)
 })
 
 test('the history of a model names it, and says that the registry verified it and who uploaded it', async ({

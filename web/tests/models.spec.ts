@@ -72,7 +72,7 @@ test('filters and sort order are kept in the URL, and the back button restores t
   await expect(rows).toHaveCount(2)
   await filters.getByRole('checkbox', { name: 'VAE' }).click()
   await expect(rows).toHaveCount(1)
-  await filters.getByRole('checkbox', { name: 'Verification failed' }).click()
+  await filters.getByRole('checkbox', { name: 'Damaged or failed' }).click()
   await expect(page.getByRole('heading', { name: 'No models match' })).toBeVisible()
   await page.goBack()
   await expect(rows).toHaveCount(1)

@@ -97,8 +97,8 @@ class FacetQuery(ModelConditions):
 
     facet: FacetName | None = Field(
         default=None,
-        description="Only this facet. `is` counts the models that are `missing` on machines, `pending`, `damaged` or "
-        "`disabled`, and only if it is requested.",
+        description="Only this facet. `is` counts the models that are `missing` on machines, `pending`, `damaged` "
+        "(also those that failed verification) or `disabled`, and only if it is requested.",
         examples=["tag"],
     )
     prefix: FilterText | None = Field(

@@ -347,6 +347,15 @@ class Model(Schema):
         """Bytes of its file, or of all files of a folder."""
         return self.file_size if self.total_size is None else self.total_size
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the content was verified once, and its stored bytes have changed or are missing since.
+
+        A model that has never had a current version shows its pending one, which was never verified.
+        """
+        shows_pending = self.pending_version is not None and self.pending_version.version == self.version
+        return self.verification == "failed" and not shows_pending
+
 
 class ModelList(Schema):
     """A page of models."""

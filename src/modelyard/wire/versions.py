@@ -109,6 +109,11 @@ class ModelVersion(Schema):
         """Bytes of its file, or of all files of a folder."""
         return self.file_size if self.total_size is None else self.total_size
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the content was verified once, and its stored bytes have changed or are missing since."""
+        return self.verification == "failed" and self.version_status != "failed"
+
 
 class VersionList(Schema):
     """A page of a model's versions."""

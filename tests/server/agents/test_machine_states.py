@@ -60,7 +60,7 @@ def build_agent(**changed: Any) -> AgentRow:
 
 def _queued(models: str) -> str:
     """Return the reason of a machine that lacks these models and reports nothing that it waits for."""
-    return f"{models} queued. The agent begins once it knows its new desired models, within about a minute."
+    return f"{models} queued. The agent begins within about a minute."
 
 
 CASES = {
@@ -102,7 +102,7 @@ CASES = {
         {"removal_token": TOKEN, "removal_waiting": 214},
         {},
         "problem",
-        "The removal of 214 files waits for approval.",
+        "The removal of 214 files waits for approval by an admin.",
     ),
     "folders not readable": ({"problem": "/data is not mounted."}, {}, "problem", "/data is not mounted."),
     "not loaded": (
@@ -115,20 +115,21 @@ CASES = {
         {"stopped_at": MOMENT},
         {"conflict": "It is yours."},
         "offline",
-        "The agent was stopped.",
+        "The agent was stopped. Start it, on the machine: modelyard agent run",
     ),
     "stopped long ago": (
         {"stopped_at": MOMENT, "last_heartbeat": MOMENT - timedelta(days=1)},
         {},
         "offline",
-        "The agent was stopped.",
+        "The agent was stopped. Start it, on the machine: modelyard agent run",
     ),
     "silent for 90 seconds": ({"last_heartbeat": MOMENT - timedelta(seconds=90)}, {}, "up_to_date", None),
     "silent": (
         {"last_heartbeat": SILENT_SINCE, "paused": True},
         {},
         "offline",
-        "No heartbeats arrive: the machine is off, has no network, or its agent crashed.",
+        "No heartbeats arrive: the machine is off, has no network, or its agent crashed. "
+        "Check that, on the machine: modelyard agent status",
     ),
 }
 
@@ -175,7 +176,7 @@ def test_stopped_machine_is_offline_until_its_next_heartbeat_and_not_recorded_as
     machine.beat(is_stopping=True)
     shown = list_agents(team)["render-07"]
     assert shown["machine_state"] == "offline"
-    assert shown["state_reason"] == "The agent was stopped."
+    assert shown["state_reason"] == "The agent was stopped. Start it, on the machine: modelyard agent run"
     assert shown["stopped_at"] == shown["last_heartbeat"]
     set_last_heartbeat_ago(shared_registry, team, 91)
     record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))

@@ -26,9 +26,10 @@ pytestmark = pytest.mark.slow
 
 SILENT, STOPPED = {"last_heartbeat": SILENT_SINCE}, {"stopped_at": MOMENT}
 NIGHT = {"waiting_for": "Downloads start at 22:00."}
-BEGINS = "The agent begins once it knows its new desired models, within about a minute."
+BEGINS = "The agent begins within about a minute."
 NO_HEARTBEATS = (
     "The machine is offline. No heartbeats arrive: the machine is off, has no network, or its agent crashed."
+    " Check that, on the machine: modelyard agent status"
 )
 STORE = "The store does not answer."
 UNFINISHED: dict[str, tuple[dict[str, Any], tuple[str, str | None] | None, str | None]] = {
@@ -42,7 +43,7 @@ UNFINISHED: dict[str, tuple[dict[str, Any], tuple[str, str | None] | None, str |
     "queued on a stopped machine": (
         STOPPED,
         ("queued", None),
-        "The machine is offline. The agent was stopped.",
+        "The machine is offline. The agent was stopped. Start it, on the machine: modelyard agent run",
     ),
     "queued on a paused machine": ({"paused": True}, ("queued", None), "The machine is paused."),
     "queued with a reason on a paused machine": ({"paused": True}, ("queued", STORE), "The machine is paused."),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from modelyard.cli.terminal.colors import Line
     from modelyard.wire.models import Model
-    from modelyard.wire.versions import PendingVersion
+    from modelyard.wire.versions import ModelVersion, PendingVersion
 
 
 class ModelColumn(NamedTuple):
@@ -33,9 +33,14 @@ def _of_text(rank: int, get: Callable[[Model], str]) -> ModelColumn:
 
 def describe_state(model: Model) -> str:
     """Return whether a model is disabled, or else its verification; and the state of a newer version, if any."""
-    state = "disabled" if model.model_status == "disabled" else model.verification
+    state = "disabled" if model.model_status == "disabled" else describe_verification(model)
     newer = find_newer_version(model)
     return state if newer is None else f"{state}, v{newer.version} {newer.verification}"
+
+
+def describe_verification(content: Model | ModelVersion) -> str:
+    """Return ``verified``, ``pending``, ``failed``, or ``damaged`` if it was verified once."""
+    return "damaged" if content.is_damaged else content.verification
 
 
 def find_newer_version(model: Model) -> PendingVersion | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli.registry.model_columns import find_newer_version
+from modelyard.cli.registry.model_columns import describe_verification, find_newer_version
 from modelyard.cli.terminal.completion import complete_model
 from modelyard.cli.terminal.formatting import escape_unprintable, format_fields, format_size, format_time
 from modelyard.cli.terminal.model_details import (
@@ -110,7 +110,7 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
         ("hash", model.file_hash),
         ("", model.blake3_hash or ""),
         *([] if hashes is None else _list_other_hashes(hashes)),
-        ("state", f"{model.model_status}, {model.verification}"),
+        ("state", f"{model.model_status}, {describe_verification(model)}"),
         ("reason", model.verification_error or ""),
         ("registered", f"{format_time(model.created_at)} by {model.created_by.display_name} ({model.created_by.kind})"),
         ("changed", format_time(model.updated_at)),

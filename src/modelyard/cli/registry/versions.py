@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.commands import CLIENT_COMMANDS
+from modelyard.cli.registry.model_columns import describe_verification
 from modelyard.cli.registry.models import ModelName
 from modelyard.cli.terminal.formatting import format_age, format_content_size, quote_reference
 from modelyard.cli.terminal.table import cut_text, format_table
@@ -79,8 +80,9 @@ def format_versions(listed: Sequence[ModelVersion], width: int | None) -> list[s
 
 
 def _format_reason(each: ModelVersion) -> str:
-    """Return why a version failed verification, or could not be verified yet."""
-    state = "failed" if each.verification == "failed" else "is not verified yet"
+    """Return why a version failed verification, is damaged, or could not be verified yet."""
+    states = {"damaged": "is damaged", "failed": "failed"}
+    state = states.get(describe_verification(each), "is not verified yet")
     return f"Version {each.version} {state}: {each.verification_error}"
 
 
@@ -88,7 +90,7 @@ def _build_row(each: ModelVersion) -> tuple[str, ...]:
     """Return the cells of a version: number, status, size, start of the hash, who, when, and note."""
     return (
         str(each.version),
-        each.version_status,
+        f"{each.version_status}, damaged" if each.is_damaged else each.version_status,
         format_content_size(each),
         each.file_hash.removeprefix("sha256:")[:_HASH_DIGITS],
         cut_text(each.created_by.display_name, _MAX_NAME_COLUMNS),

@@ -13,7 +13,7 @@ _COLORS: dict[Color, tuple[str, ...]] = {
     "green": ("ready", "up to date", "idle"),
     "cyan": ("syncing", "busy", "downloading", "verifying"),
     "yellow": ("pending", "queued", "waiting", "paused"),
-    "red": ("problem", "failed", "blocked", "conflict", "unhealthy"),
+    "red": ("problem", "failed", "damaged", "blocked", "conflict", "unhealthy"),
     "bright_black": ("disabled", "offline"),
 }
 _COLOR_OF = {state: color for color, states in _COLORS.items() for state in states}

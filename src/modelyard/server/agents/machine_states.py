@@ -13,7 +13,11 @@ from modelyard.server.models.replicas.unhealthy import is_unhealthy
 from modelyard.wire.agents.values import DAMAGED_REASON, MachineState, ModelState
 
 _WAITING_PHASES = ("idle", "waiting")
-_UNREAD = "The agent begins once it knows its new desired models, within about a minute."
+_UNREAD = "The agent begins within about a minute."
+_NO_HEARTBEATS = (
+    "No heartbeats arrive: the machine is off, has no network, or its agent crashed."
+    " Check that, on the machine: modelyard agent status"
+)
 _PAUSED = "The machine is paused."
 _UNFINISHED = ("queued", "downloading", "verifying")
 # The columns that ``decide_machine_state`` reads, and those that find its other arguments.
@@ -97,11 +101,9 @@ def _find_offline(agent: Machine, moment: datetime, refusal: str | None) -> Stat
     if refusal is not None:
         return StateAndReason("offline", refusal)
     if agent.stopped_at is not None:
-        return StateAndReason("offline", "The agent was stopped.")
+        return StateAndReason("offline", "The agent was stopped. Start it, on the machine: modelyard agent run")
     if is_unhealthy(agent, moment):
-        return StateAndReason(
-            "offline", "No heartbeats arrive: the machine is off, has no network, or its agent crashed."
-        )
+        return StateAndReason("offline", _NO_HEARTBEATS)
     return None
 
 
@@ -118,7 +120,7 @@ def _find_problem(agent: AgentRow, reasons: Mapping[ModelState, str]) -> StateAn
         return StateAndReason("problem", reasons["conflict"] or "A file of yours has the path of a model.")
     if agent.removal_token is not None:
         files = counted(agent.removal_waiting, "file")
-        return StateAndReason("problem", f"The removal of {files} waits for approval.")
+        return StateAndReason("problem", f"The removal of {files} waits for approval by an admin.")
     if "blocked" in reasons:
         return StateAndReason("problem", reasons["blocked"] or "Something on the machine prevents a model.")
     if agent.models_unloaded:

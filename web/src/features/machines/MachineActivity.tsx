@@ -4,7 +4,6 @@ import { Group, Progress, Stack, Text } from '@mantine/core'
 import { IconAlertTriangle, IconHourglass } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
 import type { Agent } from '@/api/types'
-import { Ago } from '@/components/Ago'
 import { formatCount } from '@/components/format'
 import { getTextColour } from '@/components/statusMarks'
 
@@ -17,40 +16,31 @@ const PHASES: Record<string, string> = {
 }
 
 export function MachineActivity({ agent }: { agent: Agent }) {
-  if (agent.machine_state === 'offline') return <Offline agent={agent} />
-  const reason = agent.waiting_for ?? (isWaiting(agent) ? agent.state_reason : null)
+  const { machine_state, state_reason } = agent
+  if (machine_state === 'offline') return <Text size="sm">{state_reason}</Text>
+  const reason = agent.waiting_for ?? (isWaiting(agent) ? state_reason : null)
+  const removal = describeRemoval(agent)
   return (
     <Stack gap={4}>
       <Phase agent={agent} />
-      {agent.removal_waiting > 0 && (
-        <Note icon={<IconAlertTriangle size={16} color={getTextColour('orange')} aria-hidden />}>
-          The removal of {formatCount(agent.removal_waiting, 'file')} is held until an admin approves it.
-        </Note>
+      {removal && removal !== state_reason && (
+        <Note icon={<IconAlertTriangle size={16} color={getTextColour('orange')} aria-hidden />}>{removal}</Note>
       )}
       {reason && <Note icon={<IconHourglass size={16} color={getTextColour('gray')} aria-hidden />}>{reason}</Note>}
     </Stack>
   )
 }
 
+/** What the registry gives as the reason of a machine that has no other problem. */
+function describeRemoval({ removal_waiting }: Agent): string | undefined {
+  return removal_waiting > 0
+    ? `The removal of ${formatCount(removal_waiting, 'file')} waits for approval by an admin.`
+    : undefined
+}
+
 /** A paused machine has its own mark. */
 function isWaiting({ machine_state, paused }: Agent): boolean {
   return machine_state === 'waiting' && !paused
-}
-
-function Offline({ agent }: { agent: Agent }) {
-  if (agent.stopped_at) {
-    return (
-      <Text size="sm">
-        Its agent was stopped <Ago time={agent.stopped_at} />. Run modelyard agent run on the machine to start it.
-      </Text>
-    )
-  }
-  return (
-    <Text size="sm">
-      Last heartbeat <Ago time={agent.last_heartbeat} />. The machine may be off, or its agent may not be running. Run
-      modelyard agent status on the machine to check.
-    </Text>
-  )
 }
 
 function Phase({ agent }: { agent: Agent }) {
@@ -74,11 +64,11 @@ function Phase({ agent }: { agent: Agent }) {
   )
 }
 
-function Note({ icon, children }: { icon: ReactNode; children: ReactNode }) {
+function Note({ icon, children }: { icon: ReactNode; children: string }) {
   return (
     <Group gap={6} wrap="nowrap" align="flex-start">
       <span style={{ flexShrink: 0, marginTop: 2 }}>{icon}</span>
-      <Text size="sm" component="bdi" lineClamp={4}>
+      <Text size="sm" component="bdi" lineClamp={4} title={children}>
         {children}
       </Text>
     </Group>

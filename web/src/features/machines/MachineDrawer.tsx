@@ -93,6 +93,14 @@ function Facts({ agent }: { agent: Agent }) {
       </dd>
       <dt>First connected</dt>
       <dd>{formatDateTime(agent.connected_at)}</dd>
+      {agent.key_prefix && (
+        <>
+          <dt>Key</dt>
+          <dd>
+            <bdi>{agent.key_name}</bdi>, {agent.key_prefix}…
+          </dd>
+        </>
+      )}
       <dt>Versions</dt>
       <dd>
         <Text size="sm">{formatVersions(agent) || 'Unknown'}</Text>

@@ -71,7 +71,10 @@ export function MachineModels({ agent, state, page }: MachineModelsProps) {
 
 /** Query a page of models: polled while they change, otherwise refreshed when the machine's numbers change. */
 function useModels(agent: Agent, state: StateFilter | undefined, current_page: number) {
-  const refreshKey = [agent.models_ready, agent.models_desired, agent.sync_phase, agent.waiting_for]
+  const refreshKey = [
+    ...[agent.models_ready, agent.models_desired, agent.sync_phase],
+    ...[agent.waiting_for, agent.machine_state, agent.paused],
+  ]
   const query = {
     current_page,
     per_page: PER_PAGE,
@@ -116,7 +119,7 @@ function Table({ models, agent }: { models: AgentModel[]; agent: Agent }) {
               </Text>
             </th>
             <td>
-              <ModelOnMachine model={model} />
+              <ModelOnMachine model={withoutSharedReason(model, agent)} />
             </td>
             <td>
               <Reason model={model} />
@@ -126,6 +129,14 @@ function Table({ models, agent }: { models: AgentModel[]; agent: Agent }) {
       </tbody>
     </table>
   )
+}
+
+/** Return a model that is not there yet without a reason that is the machine's, which is above. */
+function withoutSharedReason(model: AgentModel, { state_reason, waiting_for }: Agent): AgentModel {
+  const { reason } = model
+  if (!reason || !isInProgress(model)) return model
+  const isShared = [state_reason, waiting_for].some((text) => text && (reason.includes(text) || text.includes(reason)))
+  return isShared ? { ...model, reason: null } : model
 }
 
 /** Why the machine should have the model; an assignment can be ended here. */

@@ -1,4 +1,4 @@
-// Why the content of a version failed verification.
+// What is wrong with the content of a version: damaged since it was verified, or never verified, and why.
 
 import type { Model, ModelVersion } from '@/api/types'
 
@@ -12,6 +12,11 @@ export function isDamaged({
   pending_version: pending,
 }: Pick<Model, 'verification' | 'version' | 'pending_version'>): boolean {
   return verification === 'failed' && pending?.version !== version
+}
+
+/** The same for one version of a model. */
+export function isVersionDamaged({ verification, version_status }: ModelVersion): boolean {
+  return verification === 'failed' && version_status !== 'failed'
 }
 
 /** Return what the pickle scan said of content that was refused; undefined if it is no pickle or was not refused. */

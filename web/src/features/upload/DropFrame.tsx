@@ -2,7 +2,7 @@
 
 import { Stack, Text } from '@mantine/core'
 import type { ReactNode } from 'react'
-import { DropHint } from '@/features/upload/DropHint'
+import { DropHint } from '@/components/DropHint'
 import type { PickedFile } from '@/features/upload/engine/readFiles'
 import classes from '@/features/upload/upload.module.css'
 import { useDrop } from '@/features/upload/useDrop'
@@ -11,11 +11,13 @@ interface DropFrameProps {
   label: string
   title: string
   icon: ReactNode
+  /** What a drop does, while files are dragged over the window. */
+  hint: ReactNode
   children: ReactNode
   onFiles: (files: PickedFile[]) => void
 }
 
-export function DropFrame({ label, title, icon, children, onFiles }: DropFrameProps) {
+export function DropFrame({ label, title, icon, hint, children, onFiles }: DropFrameProps) {
   const isOver = useDrop(onFiles)
   return (
     <section className={`${classes.zone} ${isOver ? classes.over : ''}`} aria-label={label}>
@@ -24,7 +26,7 @@ export function DropFrame({ label, title, icon, children, onFiles }: DropFramePr
         <Text fw={600}>{title}</Text>
         {children}
       </Stack>
-      {isOver && <DropHint />}
+      {isOver && <DropHint>{hint}</DropHint>}
     </section>
   )
 }

@@ -1,7 +1,7 @@
 // Takes files that are dropped anywhere on another view to the uploads view.
 
 import { useNavigate } from '@tanstack/react-router'
-import { DropHint } from '@/features/upload/DropHint'
+import { DropHint } from '@/components/DropHint'
 import { keepDroppedFiles } from '@/features/upload/droppedFiles'
 import { useDrop } from '@/features/upload/useDrop'
 
@@ -11,5 +11,5 @@ export function DropToUpload() {
     keepDroppedFiles(files)
     void navigate({ to: '/upload' })
   })
-  return isOver && <DropHint />
+  return isOver && <DropHint>Drop models to add them to the team</DropHint>
 }

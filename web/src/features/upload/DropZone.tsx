@@ -2,6 +2,7 @@
 
 import { Button, Group, Text } from '@mantine/core'
 import { IconFile, IconFolder, IconLink, IconUpload } from '@tabler/icons-react'
+import type { Model } from '@/api/types'
 import { DropFrame } from '@/features/upload/DropFrame'
 import { PICTURE_EXTENSIONS } from '@/features/upload/engine/pictures'
 import type { PickedFile } from '@/features/upload/engine/readFiles'
@@ -10,17 +11,20 @@ import { EXTENSIONS } from '@/generated/formats'
 
 interface DropZoneProps {
   isSmall: boolean
+  /** The model of which a file becomes the next version; undefined to add models. */
+  target: Model | undefined
   onFiles: (files: PickedFile[]) => void
   /** Undefined if nothing can be added from a link. */
   onAddFromLink?: (() => void) | undefined
 }
 
-export function DropZone({ isSmall, onFiles, onAddFromLink }: DropZoneProps) {
+export function DropZone({ isSmall, target, onFiles, onAddFromLink }: DropZoneProps) {
   return (
     <DropFrame
       label="Add files"
       title="Drop models, pictures or your whole ComfyUI folder here"
       icon={!isSmall && <IconUpload size={40} stroke={1.25} aria-hidden />}
+      hint={target ? <NextVersionHint model={target} /> : 'Drop models, pictures or folders to add them'}
       onFiles={onFiles}
     >
       {!isSmall && (
@@ -46,5 +50,13 @@ export function DropZone({ isSmall, onFiles, onAddFromLink }: DropZoneProps) {
         )}
       </Group>
     </DropFrame>
+  )
+}
+
+function NextVersionHint({ model: { is_folder, display_name } }: { model: Model }) {
+  return (
+    <>
+      Drop a {is_folder ? 'folder' : 'file'} as the next version of <bdi>{display_name}</bdi>
+    </>
   )
 }

@@ -111,6 +111,7 @@ function UploadView() {
       {target.data && <TargetNotice model={target.data} onLeave={leaveTarget} />}
       <DropZone
         isSmall={items.length > 0 || target.data !== undefined}
+        target={target.data}
         onFiles={addFiles}
         onAddFromLink={mayImport && !target.data ? openLinks : undefined}
       />

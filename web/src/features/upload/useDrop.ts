@@ -1,64 +1,10 @@
-// Files that are dropped anywhere on a view.
+// Files and folders that are dropped anywhere on a view.
 
-import { useEffectEvent, useLayoutEffect, useRef, useState } from 'react'
 import { notifyError } from '@/components/notify'
+import { useFileDrop } from '@/components/useFileDrop'
 import { type PickedFile, readDroppedFiles } from '@/features/upload/engine/readFiles'
 
-// A browser repeats `dragover` several times a second, and does not report each drag that ends outside the page.
-const DRAG_END_MILLISECONDS = 2_000
-
-/**
- * Handle drops on the whole window, because the browser would otherwise open a dropped file; returns whether files
- * are dragged over it.
- */
+/** Read the files and folders of each drop; returns whether some are dragged over the window. */
 export function useDrop(onFiles: (files: PickedFile[]) => void): boolean {
-  const [isOver, setOver] = useDragState()
-  const onDrop = useEffectEvent((event: DragEvent) => {
-    if (!hasFiles(event)) return
-    event.preventDefault()
-    setOver(false)
-    if (event.dataTransfer) readDroppedFiles(event.dataTransfer).then(onFiles, notifyError)
-  })
-  const onDrag = useEffectEvent((event: DragEvent) => {
-    if (!event.dataTransfer || !hasFiles(event)) return
-    event.preventDefault()
-    event.dataTransfer.dropEffect = 'copy'
-    setOver(true)
-  })
-  const onLeave = useEffectEvent((event: DragEvent) => event.relatedTarget === null && setOver(false))
-  // Before the view is painted, so that no drop on it is lost.
-  useLayoutEffect(() => {
-    const drag = (event: DragEvent) => onDrag(event)
-    const drop = (event: DragEvent) => onDrop(event)
-    const leave = (event: DragEvent) => onLeave(event)
-    // If the element below the pointer changes just before the drop, only `dragenter` accepts it.
-    addEventListener('dragenter', drag)
-    addEventListener('dragover', drag)
-    addEventListener('drop', drop)
-    addEventListener('dragleave', leave)
-    return () => {
-      removeEventListener('dragenter', drag)
-      removeEventListener('dragover', drag)
-      removeEventListener('drop', drop)
-      removeEventListener('dragleave', leave)
-    }
-  }, [])
-  return isOver
-}
-
-/** Whether files are over the page; false again if no event says so for some time. */
-function useDragState(): [boolean, (isOver: boolean) => void] {
-  const [isOver, setOver] = useState(false)
-  const ending = useRef<ReturnType<typeof setTimeout>>(undefined)
-  const change = (next: boolean) => {
-    clearTimeout(ending.current)
-    if (next) ending.current = setTimeout(() => setOver(false), DRAG_END_MILLISECONDS)
-    setOver(next)
-  }
-  return [isOver, change]
-}
-
-/** Text that is dropped on a field is left to the browser. */
-function hasFiles({ dataTransfer }: DragEvent): boolean {
-  return dataTransfer?.types.includes('Files') ?? false
+  return useFileDrop((data) => void readDroppedFiles(data).then(onFiles, notifyError))
 }

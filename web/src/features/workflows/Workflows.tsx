@@ -28,6 +28,7 @@ export function Workflows() {
         <DropFrame
           label="Add workflows"
           title="Drop workflows here, or pictures, videos and sounds in which ComfyUI saved one"
+          hint="Drop workflows to check them"
           icon={isEmpty && <IconSchema size={40} stroke={1.25} aria-hidden />}
           onFiles={addFiles}
         >

@@ -52,9 +52,9 @@ def _count_models(agent: Agent) -> str:
 
 
 def _format_state(agent: Agent) -> str:
-    """Return a machine's state, while it syncs with bytes and time: ``syncing, 12.4 GB of 31 GB, 4:10 left``."""
+    """Return a machine's state, while it syncs with bytes and time: ``syncing, 2 GB of 31 GB, 4:10 left``."""
     words = [agent.machine_state.replace("_", " ")]
-    if agent.sync_bytes_done is not None and agent.sync_bytes_total is not None:
+    if agent.sync_bytes_done and agent.sync_bytes_total:
         words.append(f"{format_size(agent.sync_bytes_done)} of {format_size(agent.sync_bytes_total)}")
     if agent.sync_seconds_left is not None:
         words.append(f"{format_duration(agent.sync_seconds_left)} left")

@@ -119,7 +119,7 @@ def _find_wait(agent: AgentRow) -> Remark | None:
     if agent.paused:
         return Remark(None, "The machine is paused.")
     if agent.removal_token is not None:
-        return Remark(None, f"The removal of {counted(agent.removal_waiting, 'file')} waits for approval.")
+        return Remark(None, f"The removal of {counted(agent.removal_waiting, 'file')} waits for approval by an admin.")
     return None if agent.waiting_for is None else Remark(None, agent.waiting_for)
 
 

@@ -4,6 +4,7 @@ import { Link } from '@tanstack/react-router'
 import type { VirtualItem } from '@tanstack/react-virtual'
 import { memo } from 'react'
 import type { Agent } from '@/api/types'
+import { formatDateTime } from '@/components/format'
 import { MACHINE_STATE_MARKS } from '@/components/MachineState'
 import { GridElement } from '@/features/machines/matrix/GridElement'
 import classes from '@/features/machines/matrix/matrix.module.css'
@@ -49,7 +50,9 @@ const MachineHeader = memo(function Head({
   isActive: boolean
 }) {
   const { icon: Icon, label, colour } = MACHINE_STATE_MARKS[agent.machine_state]
-  const state = `${agent.agent_id}, ${label.toLowerCase()}${agent.paused ? ', paused' : ''}`
+  // A time of day, since the header is rendered again only if its machine changes.
+  const since = agent.machine_state === 'offline' ? `, last heartbeat ${formatDateTime(agent.last_heartbeat)}` : ''
+  const state = `${agent.agent_id}, ${label.toLowerCase()}${agent.paused ? ', paused' : ''}${since}`
   const words = [state, agent.state_reason].filter(Boolean).join('. ')
   return (
     <Link

@@ -118,11 +118,7 @@ interface CellProps {
 const Cell = memo(function Cell(props: CellProps) {
   const { status, isKnown, size, isOffline, row, column, isActive, start, width, isWide } = props
   const state = status && getCellState(status, isOffline)
-  const description = status
-    ? describeStatus(status, size, state === 'offline')
-    : isKnown
-      ? 'Not sent to this machine'
-      : 'Not known yet'
+  const description = status ? describeStatus(status, size) : isKnown ? 'Not sent to this machine' : 'Not known yet'
   return (
     <GridElement
       role="gridcell"
@@ -143,11 +139,10 @@ const Cell = memo(function Cell(props: CellProps) {
 })
 
 /** `Downloading, 40 %. …`: the state, how far, and why. */
-function describeStatus(status: ReplicaStatus, size: number, isStopped: boolean): string {
+function describeStatus(status: ReplicaStatus, size: number): string {
   const percent = getPercent(status, size)
-  const offline = isStopped ? 'the machine is offline' : ''
   const pinned = status.pinned_version === null ? '' : `version ${status.pinned_version}, which a collection pins`
-  const state = [STATE_MARKS[status.state].label, pinned, percent, offline].filter(Boolean).join(', ')
+  const state = [STATE_MARKS[status.state].label, pinned, percent].filter(Boolean).join(', ')
   return [state, status.reason].filter(Boolean).join('. ')
 }
 

@@ -18,7 +18,7 @@ const STATES: Record<string, string> = {
 const PROPERTIES: Record<string, string> = {
   missing: 'Missing on machines',
   pending: 'Being verified',
-  damaged: 'Verification failed',
+  damaged: 'Damaged or failed',
   disabled: 'Disabled',
   unpreviewed: 'Without a picture',
 }

@@ -5,6 +5,7 @@ import { IconPhotoPlus, IconTrash } from '@tabler/icons-react'
 import { useRef, useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import type { Model } from '@/api/types'
+import { DropHint } from '@/components/DropHint'
 import { ModelPicture } from '@/components/ModelPicture'
 import { notify } from '@/components/notify'
 import classes from '@/features/models/pictures/pictures.module.css'
@@ -32,6 +33,7 @@ export function PicturePanel({ model }: { model: Model }) {
         <ModelPicture model={model} isEager />
         {isBusy && <Loader className={classes.busy ?? ''} role="status" aria-label="Saving the picture" />}
       </div>
+      {isOver && <DropHint>Drop a picture for this model</DropHint>}
       {mayEdit && (
         <Controls
           hasPicture={hasOwnPicture ?? false}

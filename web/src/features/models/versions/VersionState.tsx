@@ -11,6 +11,7 @@ import {
 import type { ModelVersion } from '@/api/types'
 import { IconLabel } from '@/features/models/ModelState'
 import classes from '@/features/models/models.module.css'
+import { isVersionDamaged } from '@/features/models/refusals'
 
 interface State {
   word: string
@@ -46,10 +47,9 @@ export function VersionState({ version }: { version: ModelVersion }) {
   const { icon, className, meaning, ...state } = STATES[version.version_status]
   const isWaiting = version.version_status === 'pending' && version.verification_error
   const word = isWaiting ? 'Not verified yet' : state.word
-  const isDamaged = version.verification === 'failed' && version.version_status !== 'failed'
   return (
     <div title={meaning}>
-      {isDamaged ? (
+      {isVersionDamaged(version) ? (
         <IconLabel icon={IconAlertTriangle} word={`${word}, damaged`} className={classes.bad} />
       ) : (
         <IconLabel icon={icon} word={word} className={className} />
