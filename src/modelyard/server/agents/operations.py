@@ -174,7 +174,7 @@ def _build_agent(
     machine_state: StateAndReason,
     key: MachineKey | None,
 ) -> Agent:
-    """Build the API's view of a machine; its status is ``unhealthy`` 90 seconds after its last heartbeat.
+    """Build the API's view of a machine; its status is ``unhealthy`` if its heartbeats do not arrive.
 
     ``key`` is None for callers who may not list the team's keys.
     """

@@ -4,7 +4,14 @@ from datetime import datetime
 
 from pydantic import ConfigDict, Field
 
-from modelyard.wire.agents.values import EXAMPLE_AGENT, AgentStatus, DiskBudget, MachineState, RemovalToken
+from modelyard.wire.agents.values import (
+    EXAMPLE_AGENT,
+    UNHEALTHY_SECONDS,
+    AgentStatus,
+    DiskBudget,
+    MachineState,
+    RemovalToken,
+)
 from modelyard.wire.models import Labels
 from modelyard.wire.schemas import EXAMPLE_PAGE, EXAMPLE_TIME, Done, PageMeta, PartialUpdate, Schema
 
@@ -13,12 +20,14 @@ class Agent(Schema):
     """A machine with its last reported state."""
 
     agent_id: str = Field(description="The machine's name, which its agent chooses.", examples=[EXAMPLE_AGENT])
-    agent_status: AgentStatus = Field(description="`unhealthy`: no heartbeat for 90 seconds.", examples=["idle"])
+    agent_status: AgentStatus = Field(
+        description=f"`unhealthy`: no heartbeat for {UNHEALTHY_SECONDS} seconds.", examples=["idle"]
+    )
     machine_state: MachineState = Field(
         description="Sums up what the machine reports. `up_to_date`: it holds every model that it should; `syncing`: "
         "it downloads, verifies or places models; `waiting`: it will go on by itself, or once it is resumed; "
         "`problem`: a person has to do something, or an attempt failed, which is repeated; `offline`: its agent was "
-        "stopped, has sent no heartbeat for 90 seconds, or has a key that the registry refuses.",
+        f"stopped, has sent no heartbeat for {UNHEALTHY_SECONDS} seconds, or has a key that the registry refuses.",
         examples=["syncing"],
     )
     state_reason: str | None = Field(

@@ -10,6 +10,8 @@ from modelyard.wire.texts.rules import LINE_PATTERN
 AGENT_ID_PATTERN = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}|\.\.[A-Za-z0-9._-]{1,62})$"
 # The maximum number of model states in one heartbeat.
 MAX_HEARTBEAT_STATES = 1000
+# After how many seconds without a heartbeat a machine is unhealthy: three missed ones.
+UNHEALTHY_SECONDS = 90
 # The number of characters of a state's reason that the registry stores.
 MAX_REASON_LENGTH = 500
 # The number of characters of a sentence in a heartbeat, and of a short text.

@@ -23,7 +23,7 @@ export function MachineActivity({ agent }: { agent: Agent }) {
   return (
     <Stack gap={4}>
       <Phase agent={agent} />
-      {removal && removal !== state_reason && (
+      {removal && (
         <Note icon={<IconAlertTriangle size={16} color={getTextColour('orange')} aria-hidden />}>{removal}</Note>
       )}
       {reason && <Note icon={<IconHourglass size={16} color={getTextColour('gray')} aria-hidden />}>{reason}</Note>}
@@ -32,7 +32,7 @@ export function MachineActivity({ agent }: { agent: Agent }) {
 }
 
 /** What the registry gives as the reason of a machine that has no other problem. */
-function describeRemoval({ removal_waiting }: Agent): string | undefined {
+export function describeRemoval({ removal_waiting }: Agent): string | undefined {
   return removal_waiting > 0
     ? `The removal of ${formatCount(removal_waiting, 'file')} waits for approval by an admin.`
     : undefined

@@ -10,7 +10,7 @@ import { MachineReason, MachineState } from '@/components/MachineState'
 import { MachineMark } from '@/components/statusMarks'
 import { DiskUsage } from '@/features/machines/DiskUsage'
 import { Labels } from '@/features/machines/Labels'
-import { MachineActivity } from '@/features/machines/MachineActivity'
+import { describeRemoval, MachineActivity } from '@/features/machines/MachineActivity'
 import classes from '@/features/machines/machines.module.css'
 
 export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) {
@@ -64,8 +64,10 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
 })
 
 /** Return whether the activity of the machine, which is beside its state, says the reason for it already. */
-export function isReasonInActivity({ machine_state, state_reason, waiting_for }: Agent): boolean {
-  return ['syncing', 'waiting', 'offline'].includes(machine_state) || state_reason === waiting_for
+export function isReasonInActivity(agent: Agent): boolean {
+  const { machine_state, state_reason, waiting_for } = agent
+  if (['syncing', 'waiting', 'offline'].includes(machine_state)) return true
+  return state_reason === waiting_for || state_reason === describeRemoval(agent)
 }
 
 export function describeReady(agent: Agent): string {

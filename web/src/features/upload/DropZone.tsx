@@ -22,7 +22,7 @@ export function DropZone({ isSmall, target, onFiles, onAddFromLink }: DropZonePr
   return (
     <DropFrame
       label="Add files"
-      title="Drop models, pictures or your whole ComfyUI folder here"
+      title={target ? 'Drop the next version here' : 'Drop models, pictures or your whole ComfyUI folder here'}
       icon={!isSmall && <IconUpload size={40} stroke={1.25} aria-hidden />}
       hint={target ? <NextVersionHint model={target} /> : 'Drop models, pictures or folders to add them'}
       onFiles={onFiles}

@@ -1,4 +1,4 @@
-"""Unhealthy machines: those that sent no heartbeat for 90 seconds; recorded as an audit event once per outage.
+"""Unhealthy machines: those that sent no heartbeat for too long; recorded as an audit event once per outage.
 
 No event is recorded for a machine whose agent has reported that it was being stopped.
 """
@@ -17,9 +17,9 @@ from modelyard.server.audit.tables import AuditEventRow
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.job_run import JobRun
 from modelyard.server.models.replicas.tables import AgentRow
+from modelyard.wire.agents.values import UNHEALTHY_SECONDS
 
-# Three missed heartbeats.
-UNHEALTHY_AFTER = timedelta(seconds=90)
+UNHEALTHY_AFTER = timedelta(seconds=UNHEALTHY_SECONDS)
 _ACTION = "agent.unhealthy"
 _has_event = (
     select(AuditEventRow.id)

@@ -9,6 +9,7 @@ import {
   type TablerIcon,
 } from '@tabler/icons-react'
 import { memo } from 'react'
+import { formatBytes } from '@/components/format'
 import { AnchorLink } from '@/components/links'
 import { ModelPicture } from '@/components/ModelPicture'
 import { formatModelSize } from '@/components/modelSize'
@@ -81,8 +82,14 @@ const IGNORED_FIELDS: Record<string, string> = { model_path: 'path', model_type:
 
 /** Return what the model keeps although the file was registered with another value. */
 function describeIgnored(item: Item | undefined): string {
-  const kept = item?.ignored?.map(({ field, kept }) => `the ${IGNORED_FIELDS[field] ?? field} ${kept}`) ?? []
+  const kept =
+    item?.ignored?.map(({ field, kept }) => `the ${IGNORED_FIELDS[field] ?? field} ${formatKept(field, kept)}`) ?? []
   return kept.length > 0 ? `keeps ${kept.join(' and ')}` : ''
+}
+
+function formatKept(field: string, kept: string | number): string {
+  if (field === 'model_type') return formatModelType(String(kept))
+  return field === 'file_size' ? formatBytes(Number(kept)) : String(kept)
 }
 
 const MARKS: Record<Delivery['kind'], { icon: TablerIcon; className: string | undefined }> = {
