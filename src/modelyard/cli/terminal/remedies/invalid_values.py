@@ -30,6 +30,7 @@ _RULES = {
 _PARAMETERS = {
     "agent_id": ("agent_id", "machine"),
     "agent_labels": ("labels", "label"),
+    "canary_label": ("canary",),
     "display_name": ("name", "new_name"),
     "email_address": ("email",),
     "file_hash": ("file_hash",),
