@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.cli.terminal.formatting import quote_word
 from tests.cli.conftest import Command
 
 
@@ -40,5 +41,5 @@ def test_pull_several_models_or_a_tree_to_a_file_name_exits_2_with_the_folder_to
 ) -> None:
     ran = pushed("pull", *arguments, "-o", tmp_path / "new.safetensors")
     assert ran.code == 2
-    assert f"-o '{tmp_path}/new.safetensors/'" in ran.err.replace("\n", " ")
+    assert f"-o {quote_word(f'{tmp_path}/new.safetensors/')}" in ran.err.replace("\n", " ")
     assert not (tmp_path / "new.safetensors").exists()

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,53 @@ def test_remedy_of_pull_adds_its_option_before_the_end_of_options(pushed: Comman
     again = _find_command(ran.err, "Replace")
     assert again == ["pull", "-o", str(tmp_path), "--force", "--", "ink"]
     assert pushed(*again).code == 0
+
+
+def test_remedy_of_pull_of_several_models_replaces_nothing(pushed: Command, tmp_path: Path) -> None:
+    (tmp_path / "ink.safetensors").write_bytes(b"other")
+    ran = pushed("pull", "-o", tmp_path, "ink", "loras/ink.safetensors")
+    assert ran.code == 4
+    assert "pull this model alone, with --force" in ran.err
+    assert "modelyard" not in ran.err
+
+
+def test_remedies_and_undos_are_about_the_typed_team(pushed: Command, tmp_path: Path) -> None:
+    assert pushed("team", "create", "Team B").code == 0
+    for seed in (11, 12):
+        file = write_model_file(tmp_path / "ink.safetensors", seed=seed)
+        assert pushed("--team", "Team B", "push", file, "--type", "loras", "--replace").code == 0
+    refused = pushed("version", "rm", "ink", 2, "--team", "Team B")
+    assert _find_command(refused.err, "Make the version")[:2] == ["--team", "Team B"]
+    assert _find_command(refused.err, "Or remove")[:2] == ["--team", "Team B"]
+    moved = pushed("--team", "Team B", "rollback", "ink")
+    undo = _find_command(moved.err, "To undo")
+    assert undo == ["--team", "Team B", "rollback", "loras/ink.safetensors", "--to", "2"]
+    assert pushed(*undo).code == 0
+
+
+def test_remedy_of_a_file_whose_name_begins_with_a_hyphen_names_it_as_a_file(
+    pushed: Command, process: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_model_file(Path("-ink.safetensors"), seed=7)
+    write_model_file(Path("moss.safetensors"), seed=8)
+    assert pushed("push", tmp_path / "moss.safetensors", "--path", "loras/-ink.safetensors").code == 0
+    ran = process("push", ".", "--type", "loras", "--no-wait")
+    again = _find_command(ran.err, "Upload yours")
+    assert again[:2] == ["push", "./-ink.safetensors"]
+    assert process(*again).code == 0
+
+
+def test_command_that_sets_an_unused_note_repeats_it_exactly(pushed: Command, tmp_path: Path) -> None:
+    file = write_model_file(tmp_path / "new.safetensors", seed=9)
+    assert pushed("push", file, "--type", "loras").code == 0
+    note = "first line\nit's the \\ second\t" + "long " * 150
+    ran = pushed("push", file, "--type", "loras", "--note", note)
+    command = next(line for line in ran.err.splitlines() if "version note" in line).partition("modelyard ")[2]
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True
+    ).stdout.split("\0")[:-1]
+    assert words == ["version", "note", "loras/new.safetensors", "1", note]
 
 
 def test_remedies_of_a_push_name_each_file(pushed: Command, tmp_path: Path) -> None:

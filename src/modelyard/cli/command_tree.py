@@ -68,7 +68,7 @@ def start(
     from modelyard.client.settings import read_settings
 
     style: Style = "json" if json else "quiet" if quiet else "human"
-    context.obj = Terminal(read_settings(os.environ, url, team), Output(style), url, context.obj)
+    context.obj = Terminal(read_settings(os.environ, url, team), Output(style), url, context.obj, team)
 
 
 def run(arguments: Sequence[str]) -> int:

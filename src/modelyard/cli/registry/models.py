@@ -274,7 +274,7 @@ def rm(context: typer.Context, models: ModelNames, yes: Yes = False) -> None:
     terminal.output.note(
         "The registry keeps removed models for 7 days, unless its operator has set another time. To restore them:"
     )
-    terminal.output.note(f"  modelyard restore {' '.join(str(model.id) for model in removed)}")
+    terminal.output.note("  " + terminal.format_command("restore", *(model.id for model in removed)))
 
 
 def _note_collections(terminal: Terminal, names: list[str]) -> bool:

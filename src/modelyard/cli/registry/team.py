@@ -86,7 +86,7 @@ def _print_team(terminal: Terminal, shown: Team) -> None:
             f"The team stores {format_size(shown.stored_bytes - shown.quota_bytes)} more than its quota. Nothing is "
             "removed, and machines keep their models, but pushes and imports of new content are refused. Remove models "
             "(modelyard rm; they count until they leave the trash), or set a larger quota, as an admin:\n"
-            f"  modelyard team settings --quota {-(-shown.stored_bytes // 10**9)}GB"
+            "  " + terminal.format_command("team", "settings", "--quota", f"{-(-shown.stored_bytes // 10**9)}GB")
         )
 
 

@@ -9,7 +9,7 @@ import typer
 from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.model_columns import describe_verification
 from modelyard.cli.registry.models import ModelName
-from modelyard.cli.terminal.formatting import format_age, format_content_size, quote_reference
+from modelyard.cli.terminal.formatting import format_age, format_content_size, quote_word, shorten_path
 from modelyard.cli.terminal.table import cut_text, format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
@@ -168,7 +168,7 @@ async def _find_previous_version(registry: RegistryApi, model: Model) -> int:
     if previous is None:
         raise VersionNotFound(
             f"'{model.model_path}' has no earlier version to go back to: none that was current before this one can be"
-            f" downloaded. See all: modelyard version ls {quote_reference(model.model_path)}"
+            f" downloaded. See all: modelyard version ls {quote_word(shorten_path(model.model_path))}"
         )
     return previous
 
@@ -193,7 +193,9 @@ def _note_consequences(terminal: Terminal, before: Model, current: int | None) -
     terminal.output.note("Machines replace the file at their next sync.")
     if pending is not None and pending.verification == "pending":
         terminal.output.note(f"Version {pending.version}, which is being verified, will not become current by itself.")
-    terminal.output.note(f"To undo: modelyard rollback {quote_reference(before.model_path)} --to {current}")
+    terminal.output.note(
+        "To undo: " + terminal.format_command("rollback", shorten_path(before.model_path), "--to", current)
+    )
 
 
 @version.command()
@@ -231,7 +233,7 @@ def rm(context: typer.Context, model: ModelName, number: VersionNumber) -> None:
     terminal.output.note(
         "The registry keeps removed versions for 7 days, unless its operator has set another time. To restore it:"
     )
-    terminal.output.note(f"  modelyard version restore {quote_reference(removed.model_path)} {number}")
+    terminal.output.note("  " + terminal.format_command("version", "restore", shorten_path(removed.model_path), number))
 
 
 @version.command()

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelyard.cli.terminal.formatting import format_duration, quote_reference, quote_word
+from modelyard.cli.terminal.formatting import format_duration, quote_word, shorten_path
 from modelyard.cli.terminal.remedies.exit_codes import REFUSED, UNREACHABLE, Table
 from modelyard.cli.terminal.remedies.invalid_values import list_invalid_values, list_refused_values
 from modelyard.cli.terminal.remedies.of_local_failures import LOCAL_FAILURES
 from modelyard.cli.terminal.remedies.of_problems import PROBLEMS
 from modelyard.cli.terminal.remedies.typed_command import TypedCommand
-from modelyard.cli.terminal.remedies.words import NotRepeatable, build_words
+from modelyard.cli.terminal.remedies.words import NotRepeatable, add_scopes, build_words
 from modelyard.client.locks import LockedModelsMissing
 from modelyard.client.profile import AccountRequired, KeyRefused
 from modelyard.client.references.matching import MAX_LISTED
@@ -89,7 +89,7 @@ def _get_words(error: BaseException, facts: Mapping[str, Any]) -> dict[str, obje
     words = {name: quote_word(value) if isinstance(value, str) else value for name, value in known.items()}
     words["raw"] = known
     if isinstance(path := known.get("model_path"), str):
-        words["model"] = quote_reference(path)
+        words["model"] = quote_word(shorten_path(path))
     elif "model_id" in known:
         words["model"] = words["model_id"]
     if isinstance(seconds := known.get("retry_after"), int | float):
@@ -102,7 +102,7 @@ def _get_words(error: BaseException, facts: Mapping[str, Any]) -> dict[str, obje
 def _fill(fix: str, words: Mapping[str, object]) -> str | None:
     """Fill a remedy; None if one of its words is missing."""
     try:
-        return fix.format_map(words)
+        return add_scopes(fix).format_map(words)
     except (KeyError, NotRepeatable):
         return None
 

@@ -33,10 +33,11 @@ def format_size(count: int) -> str:
 def quote_word(text: str, platform: str = sys.platform) -> str:
     """Return a text as one word of a command that can be pasted into a shell of the platform.
 
-    Windows' shells share only double quotes. Within them, they replace ``%NAME%`` and ``$NAME`` all the same.
+    Windows' shells share only double quotes. Within them, they replace ``%NAME%`` and ``$NAME`` all the same. On other
+    platforms, unprintable characters are escaped as bash and zsh read them.
     """
     if platform != "win32":
-        return shlex.quote(text)
+        return shlex.quote(text) if escape_unprintable(text) == text else f"$'{''.join(map(_escape_letter, text))}'"
     if re.fullmatch(r"[\w.:/\\+=-][\w.:/\\+=@~-]*", text):
         return text
     # Programs take backslashes before a quote for escapes.
@@ -44,9 +45,27 @@ def quote_word(text: str, platform: str = sys.platform) -> str:
     return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
 
 
-def quote_reference(model_path: str) -> str:
-    """Return a model's path as a word of a command, without ``models/``: only one model has it."""
-    return quote_word(escape_unprintable(model_path.removeprefix("models/")))
+def _escape_letter(letter: str) -> str:
+    """Return a letter as it is written between ``$'`` and ``'``; the bytes of an undecodable file name too."""
+    if letter in "\\'":
+        return f"\\{letter}"
+    if escape_unprintable(letter) == letter:
+        return letter
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def format_scope(url: str | None, team: str | None) -> str:
+    """Return the typed global options with a space after each: with them, a command is about the same models."""
+    given = {"--url": url, "--team": team}
+    return "".join(f"{option} {quote_word(value)} " for option, value in given.items() if value is not None)
+
+
+def shorten_path(model_path: str) -> str:
+    """Return a model's path without ``models/``, by which commands find it: only one model has it."""
+    return model_path.removeprefix("models/")
 
 
 class Content(Protocol):

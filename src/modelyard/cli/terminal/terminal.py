@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from modelyard.cli.terminal.formatting import format_scope, quote_word
 from modelyard.cli.terminal.output import Output
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for a confirm
 class Terminal:
     """One run of the program. Heavy modules are imported at their first use, so that ``--help`` is quick.
 
-    ``url_option`` is the value of ``--url``; ``settings.url`` may also come from the environment. ``read_typed``
-    returns the typed command, for remedies.
+    ``url_option`` and ``team_option`` are the values of ``--url`` and ``--team``; those of ``settings`` may also come
+    from the environment. ``read_typed`` returns the typed command, for remedies.
     """
 
     def __init__(
@@ -33,11 +34,17 @@ class Terminal:
         output: Output,
         url_option: str | None = None,
         read_typed: Callable[[], TypedCommand | None] = lambda: None,
+        team_option: str | None = None,
     ) -> None:
         self.settings = settings
         self.output = output
         self.url_option = url_option
         self.read_typed = read_typed
+        self._scope = format_scope(url_option, team_option)
+
+    def format_command(self, *words: object) -> str:
+        """Return a command of this program that can be pasted: with the typed ``--url`` and ``--team``."""
+        return f"modelyard {self._scope}{' '.join(quote_word(str(word)) for word in words)}"
 
     @property
     def profiles(self) -> ProfileFile:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import quote_reference, quote_word
-from modelyard.comfyui.quoting import printable, quoted
+from modelyard.cli.terminal.formatting import shorten_path
+from modelyard.comfyui.quoting import quoted
 
 if TYPE_CHECKING:
-    from modelyard.cli.terminal.remedies.typed_command import TypedCommand
+    from modelyard.cli.terminal.terminal import Terminal
     from modelyard.wire.models import IgnoredField, Model
 
 # The name in a sentence, and the option of ``edit``, of each field that can be changed. Of tags and labels, which are
@@ -28,10 +29,10 @@ _EDITED = {
 _LISTS = ("tags", "required_labels")
 
 
-def describe_ignored(ignored: IgnoredField, model: Model, version: int, typed: TypedCommand | None = None) -> str:
+def describe_ignored(terminal: Terminal, ignored: IgnoredField, model: Model, version: int) -> str:
     """Return what a model keeps, although another value was sent, and what to do; the field may be any other.
 
-    Tags and labels come as one text. Those that were ``typed`` may have commas.
+    Tags and labels come as one text. Those that were typed may have commas.
     """
     kept, sent = str(ignored.kept), str(ignored.sent)
     if ignored.field == "file_size" and isinstance(ignored.kept, int) and isinstance(ignored.sent, int):
@@ -40,20 +41,19 @@ def describe_ignored(ignored: IgnoredField, model: Model, version: int, typed: T
     name, _ = _EDITED.get(ignored.field, (ignored.field.removeprefix("model_"), ""))
     keeps = f"keeps its {name} {quoted(kept)}" if kept else f"is not changed and has no {name}"
     subject = f"Version {version}" if ignored.field == "note" else "The model"
-    command = _build_command(ignored.field, sent, model, version, typed)
+    command = _build_command(terminal, ignored.field, sent, model, version)
     change = "" if command is None else f" To change it: {command}"
     return f"{subject} {keeps}, so {quoted(sent)} was not used.{change}"
 
 
-def _build_command(field: str, sent: str, model: Model, version: int, typed: TypedCommand | None) -> str | None:
+def _build_command(terminal: Terminal, field: str, sent: str, model: Model, version: int) -> str | None:
     """Return the command that sets a field of a model or its version; None for a field that no command sets."""
-    reference = quote_reference(model.model_path)
+    path = shorten_path(model.model_path)
     if field == "note":
-        return f"modelyard version note {reference} {version} {quote_word(printable(sent))}"
+        return terminal.format_command("version", "note", path, version, sent)
     if field not in _EDITED:
         return None
-    option = _EDITED[field][1]
+    option, typed = _EDITED[field][1], terminal.read_typed()
     given = typed.list_option_values(option) if typed is not None and field in _LISTS else []
     values = given or (sent.split(", ") if field in _LISTS else [sent])
-    options = " ".join(f"{option} {quote_word(printable(value))}" for value in values)
-    return f"modelyard edit {reference} {options}"
+    return terminal.format_command("edit", path, *chain.from_iterable((option, value) for value in values))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.terminal.completion import complete_model
-from modelyard.cli.terminal.formatting import format_content_size
+from modelyard.cli.terminal.formatting import format_content_size, quote_word
 from modelyard.cli.terminal.terminal import Terminal, terminal_of
 from modelyard.cli.transfers.options import MOST_JOBS, GiveUpAfter, LimitRate, build_network
 from modelyard.cli.transfers.summary import format_summary
+from modelyard.comfyui.quoting import quoted
 from modelyard.wire.formats import find_format
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ Jobs = Annotated[
 ]
 
 
-_FOLDER_NEEDED = "'{0}' is the name of one file. For a folder of that name, end it with a slash: -o '{0}/'"
+def _explain_folder_needed(output: str) -> str:
+    """Return that the output names one file, and how to name a folder instead."""
+    folder = quote_word(f"{output}/")
+    return f"{quoted(output)} is the name of one file. For a folder of that name, end it with a slash: -o {folder}"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -89,7 +93,7 @@ def pull(
         """Find all models first, then download them; the first failure ends it."""
         found = await find_model_versions(registry, models)
         if destination.file_name is not None and found[0].is_folder:
-            raise typer.BadParameter(_FOLDER_NEEDED.format(output))
+            raise typer.BadParameter(_explain_folder_needed(output))
         with show_progress(terminal.output) as view:
             view.expect({destination.get_file(model): model.content_size for model in found})
             return await pull_all(
@@ -112,7 +116,7 @@ def _build_destination(output: str, models: list[str], *, tree: bool, force: boo
     if not names_file(output):
         return Destination(Path(output), tree, force)
     if tree or len(models) > 1:
-        raise typer.BadParameter(_FOLDER_NEEDED.format(output))
+        raise typer.BadParameter(_explain_folder_needed(output))
     return Destination(Path(output).parent, tree, force, Path(output).name)
 
 

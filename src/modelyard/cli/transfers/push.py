@@ -233,7 +233,7 @@ def _push_confirmed(
     confirmed: list[PushRequest] = []
     refused: list[PushResult] = []
     for result in taken:
-        if typer.confirm(build_question(result), err=True):
+        if typer.confirm(build_question(terminal, result), err=True):
             confirmed += [dataclasses.replace(each, replace=True) for each in requests if each.file == result.file]
         else:
             refused.append(result)

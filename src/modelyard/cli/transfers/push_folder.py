@@ -47,7 +47,7 @@ def run_folder_push(terminal: Terminal, push: PushRequest, settings: PushSetting
     confirm_new_types(terminal, [push.model_type], is_accepted=is_accepted)
     result = _push(terminal, request, settings)
     can_replace = get_next_version(result) is not None and terminal.can_ask
-    if can_replace and typer.confirm(build_question(result), err=True):
+    if can_replace and typer.confirm(build_question(terminal, result), err=True):
         replacing = dataclasses.replace(push, replace=True)
         result = _push(terminal, dataclasses.replace(request, push=replacing), settings)
     print_result(terminal, result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import escape_unprintable, format_size, quote_reference
+from modelyard.cli.terminal.formatting import escape_unprintable, format_size, shorten_path
 from modelyard.cli.transfers.ignored_fields import describe_ignored
 from modelyard.cli.transfers.summary import format_summary
 from modelyard.comfyui.quoting import counted
@@ -50,9 +50,9 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             terminal.output.warn("\n  ".join([sentence, *map(escape_unprintable, explanation.fix)]))
         case PushSucceeded(file, outcome, model, version, status, size, picture):
             for ignored in result.ignored:
-                terminal.output.warn(f"{file}: {describe_ignored(ignored, model, version, terminal.read_typed())}")
+                terminal.output.warn(f"{file}: {describe_ignored(terminal, ignored, model, version)}")
             if result.same_version is not None:
-                terminal.output.warn(f"{file}: {_describe_same_version(result)}")
+                terminal.output.warn(f"{file}: {_describe_same_version(terminal, result)}")
             if picture is not None and picture.error is not None:
                 terminal.output.warn(f"{picture.file}: not used as the preview. {picture.error}")
             if terminal.output.style == "json":
@@ -65,13 +65,13 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
 
 
-def _describe_same_version(result: PushSucceeded) -> str:
+def _describe_same_version(terminal: Terminal, result: PushSucceeded) -> str:
     """Return that a new version has the content of an earlier one, and how to go back to that instead."""
-    reference, same = quote_reference(result.model.model_path), result.same_version
-    return (
-        f"Version {result.version} is the same as version {same}. To go back to that one instead: "
-        f"modelyard rollback {reference} --to {same}, then: modelyard version rm {reference} {result.version}"
-    )
+    path, same = shorten_path(result.model.model_path), result.same_version
+    back = terminal.format_command("rollback", path, "--to", same)
+    remove = terminal.format_command("version", "rm", path, result.version)
+    known = f"Version {result.version} is the same as version {same}."
+    return f"{known} To go back to that one instead: {back}, then: {remove}"
 
 
 def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: float) -> None:
@@ -141,7 +141,7 @@ def get_next_version(result: PushResult) -> int | None:
     return None
 
 
-def build_question(result: PushResult) -> str:
+def build_question(terminal: Terminal, result: PushResult) -> str:
     """Return the question whether a file becomes the next version of the model for which it was refused.
 
     If it is the same as an earlier version, the question has the command that goes back to that one.
@@ -154,5 +154,5 @@ def build_question(result: PushResult) -> str:
     upload = f"as version {get_next_version(result)} of {escape_unprintable(path)}?"
     if (same := facts.get("same_version")) is None:
         return f"Upload {name} {upload}"
-    back = f"modelyard rollback {quote_reference(path)} --to {same}"
+    back = terminal.format_command("rollback", shorten_path(path), "--to", same)
     return f"{name} is the same as version {same}. To go back to that one: {back}\nUpload it {upload}"

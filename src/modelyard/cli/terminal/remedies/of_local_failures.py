@@ -48,7 +48,13 @@ _TRANSFERS: Table = {
             "If it is, ask who pushed it to push it again: modelyard push FILE",
         ),
     ),
-    transfer_errors.TargetExists: (REFUSED, ("Replace what is there: {again:--force}",)),
+    transfer_errors.TargetExists: (
+        REFUSED,
+        (
+            "Replace what is there: {again_alone:--force}",
+            "{of_several}To replace what is there, pull this model alone, with --force.",
+        ),
+    ),
     transfer_errors.OtherFilesInFolder: (REFUSED, ()),
     transfer_errors.TransferFailed: (OTHER, ()),
 }

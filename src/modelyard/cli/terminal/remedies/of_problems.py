@@ -80,8 +80,8 @@ _LIMITS: Table = {
         REFUSED,
         (
             "List your teams: modelyard team ls",
-            "Delete one that is not used any more: modelyard team switch NAME, then modelyard team rm",
-            "Or make another member its owner: modelyard team transfer MEMBER",
+            "Delete one that is not used any more: modelyard --team TEAM team rm",
+            "Or make another member its owner: modelyard --team TEAM team transfer MEMBER",
             "The operator can allow more: MODELYARD_MAX_TEAMS",
         ),
     ),

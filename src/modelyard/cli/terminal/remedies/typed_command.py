@@ -36,12 +36,19 @@ class TypedCommand:
     def find_value(self, name: str) -> str | None:
         """Return the value of the argument or option that the help calls ``name``; None unless there is exactly one.
 
-        That of a ``MODEL`` is without its version.
+        That of a ``MODEL[@N]`` is without its version.
         """
-        typed = [value for each, _ in self.values if get_help_name(each) == name for value in self.get_values(each)]
-        if len(typed) != 1:
-            return None
-        return re.sub(r"@\d+$", "", typed[0]) if name == "MODEL" else typed[0]
+        typed = self.list_values(name)
+        return typed[0] if len(typed) == 1 else None
+
+    def list_values(self, name: str) -> list[str]:
+        """Return all values of what the help calls ``name``, see ``find_value``."""
+        return [
+            re.sub(r"@\d+$", "", value) if "@" in str(each.metavar) else value
+            for each, _ in self.values
+            if get_help_name(each) == name
+            for value in self.get_values(each)
+        ]
 
     def list_option_values(self, option: str) -> list[str]:
         """Return the values of an option that may be repeated; empty if it was not typed."""
@@ -60,7 +67,7 @@ class TypedCommand:
         """
         pieces = list(self._split())
         if file is not None:
-            pieces = self._replace_arguments(pieces, str(file))
+            pieces = self._replace_arguments(pieces, f"./{file}" if str(file).startswith("-") else str(file))
         if option:
             parameter = self._find_option(option)
             if parameter is None or is_flag(parameter) is bool(value):
