@@ -16,12 +16,18 @@ from tests.server.inspection.header_shapes import HEADER_SHAPES
 CHANGED_HEADERS = 2_000
 NUMBERS = ["1e999", "-1e999", "NaN", "-Infinity", "-1", "-0", "1.5", "true", "null", '"8"', "{}", "[[8]]", "9" * 5_000]
 SAFETENSORS = {name: content for name, (content, _) in test_safetensors.CASES.items()}
+LEFT_TO_THE_REGISTRY = {
+    "safetensors": SAFETENSORS["unknown dtype"],
+    "gguf": test_gguf.CASES["unknown type"][0],
+    "gguf of a version": test_gguf.CASES["version 4"][0],
+}
 OTHER_FORMATS = {
     f"{kind}: {name}": (content, f"model.{kind}")
     for kind, cases in {"gguf": test_gguf.CASES, "onnx": test_onnx.CASES}.items()
     for name, (content, outcome) in cases.items()
-    if outcome == "accepted"
+    if outcome not in ("unknown tensor type", "unknown gguf version")
 } | {f"pickle: {name}": (content, "model.ckpt") for name, content in test_pickles.CLEAN_FILES.items()}
+ZIPS = {name: content for name, content in test_pickles.CLEAN_FILES.items() if content.startswith(b"PK")}
 
 
 def build_entry(number: str) -> bytes:
@@ -84,13 +90,25 @@ def test_check_file_safetensors_has_the_outcome_of_the_registry(tmp_path: Path, 
     assert find_detail(check_content, tmp_path, content) == find_detail(inspect_content, content)
 
 
-def test_check_file_of_unknown_dtype_is_left_to_the_registry(tmp_path: Path) -> None:
-    check_content(tmp_path, SAFETENSORS["unknown dtype"])
+@pytest.mark.parametrize("case", LEFT_TO_THE_REGISTRY)
+def test_check_file_that_a_newer_registry_may_read_is_left_to_the_registry(tmp_path: Path, case: str) -> None:
+    check_content(tmp_path, LEFT_TO_THE_REGISTRY[case], f"model.{case.partition(' ')[0]}")
 
 
 @pytest.mark.parametrize("case", OTHER_FORMATS)
-def test_check_file_that_the_registry_accepts_passes(tmp_path: Path, case: str) -> None:
-    check_content(tmp_path, *OTHER_FORMATS[case])
+def test_check_file_of_other_format_has_the_outcome_of_the_registry(tmp_path: Path, case: str) -> None:
+    content, name = OTHER_FORMATS[case]
+    assert find_detail(check_content, tmp_path, content, name) == find_detail(inspect_content, content, name)
+
+
+@pytest.mark.parametrize("case", ZIPS)
+def test_check_file_truncated_zip_is_refused_unless_the_team_trusts_files(tmp_path: Path, case: str) -> None:
+    for length in (4, len(ZIPS[case]) // 2, len(ZIPS[case]) - 1):
+        (tmp_path / "model.ckpt").write_bytes(ZIPS[case][:length])
+        for policy in ("scan", "convert", None):
+            with pytest.raises(NotAModelFile, match="it is truncated"):
+                check_file(tmp_path / "model.ckpt", "models/checkpoints/model.ckpt", policy)
+        check_file(tmp_path / "model.ckpt", "models/checkpoints/model.ckpt", "trusted")
 
 
 @pytest.mark.parametrize("name", HEADER_SHAPES)
@@ -118,11 +136,23 @@ def test_check_file_of_another_kind_is_refused_as_by_the_registry(tmp_path: Path
     [
         ("unet/model.safetensors", SAFETENSORS["truncated"]),
         ("README.md", b"<!DOCTYPE html><html>Sign in</html>"),
+        ("README.md", b"#!/usr/bin/env python"),
+        ("vocab", b"\x7fELF" + bytes(60)),
+        ("merges.txt", b"MZ a text"),
         ("config.json", b'{"auto_map": {"AutoModel": "model.Model"}}'),
         ("config.json", b"{"),
         ("config.json", b'{"a": 1e999}'),
     ],
-    ids=["truncated weights", "page", "request for code", "broken json", "infinite number"],
+    ids=[
+        "truncated weights",
+        "page",
+        "script",
+        "program",
+        "text like a program",
+        "request for code",
+        "broken json",
+        "infinite number",
+    ],
 )
 def test_check_folder_has_the_outcome_of_the_registry_with_the_path(tmp_path: Path, path: str, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)

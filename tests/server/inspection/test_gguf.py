@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import pytest
 
-from modelyard.server.inspection.gguf_types import TENSOR_TYPES
+from modelyard.comfyui.model_files.gguf_types import TENSOR_TYPES
 from modelyard.server.inspection.inspector import inspect_file
 from modelyard.wire.problems import NotAModelFile
 from tests.server.inspection.builders import MemoryReader, SparseReader, get_outcome, inspect_content
@@ -63,7 +63,7 @@ CASES = {
     "no tensors": (build_gguf(tensors=0, weights=b""), "accepted"),
     "five dimensions": (build_gguf(describe_tensor("t", (1, 2, 2, 2, 1))), "accepted"),
     "version 1": (build_gguf(TENSOR, version=1), "gguf version 1"),
-    "version 4": (build_gguf(TENSOR, version=4), INVALID),
+    "version 4": (build_gguf(TENSOR, version=4), "unknown gguf version"),
     "big-endian version": (build_gguf(TENSOR, version=0x03000000), "big-endian gguf file"),
     "big-endian magic": (b"FUGG" + build_gguf(TENSOR)[4:], INVALID),
     "magic only": (b"GGUF", "truncated file"),
@@ -92,8 +92,8 @@ CASES = {
     "alignment 8": (build_gguf(build_key("general.alignment", 4, struct.pack("<I", 8)), TENSOR, keys=1), "accepted"),
     "nine dimensions": (build_gguf(describe_tensor("t", (1,) * 9)), INVALID),
     "size overflows": (build_gguf(describe_tensor("t", (2**32, 2**32))), INVALID),
-    "retired type": (build_gguf(describe_tensor("t", (8,), kind=4)), INVALID),
-    "unknown type": (build_gguf(describe_tensor("t", (8,), kind=99)), INVALID),
+    "retired type": (build_gguf(describe_tensor("t", (8,), kind=4)), "unknown tensor type"),
+    "unknown type": (build_gguf(describe_tensor("t", (8,), kind=99)), "unknown tensor type"),
     "rows no multiple of a block": (build_gguf(describe_tensor("t", (8,), kind=8)), INVALID),
     "not aligned": (build_gguf(describe_tensor("t", (8,), offset=4), weights=bytes(64)), INVALID),
     "tensor twice": (build_gguf(TENSOR, describe_tensor("t", (8,), offset=32), tensors=2, weights=bytes(64)), INVALID),

@@ -108,8 +108,8 @@ def push(
 ) -> None:
     """Push model files into the team's registry.
 
-    Content that the team has already is not sent, nor are files that are no whole model by their first bytes and
-    header. After an interruption, the same command continues where it stopped.
+    Content that the team has already is not sent, nor are files that are no whole model by their first bytes,
+    header and length. After an interruption, the same command continues where it stopped.
     A file at the path of a model that has other content becomes its next version: asked for on a terminal, else refused
     without --replace or --to. A picture with the file's name (ink.preview.png, ink.jpg, ...) becomes its preview. The
     exit code is the highest of all files.

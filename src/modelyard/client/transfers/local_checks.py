@@ -4,20 +4,31 @@ It is not all: the registry reads whole files, scans pickle files, and knows its
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from modelyard.client.api.registry import RegistryApi
 from modelyard.comfyui.model_files.folder_files import check_data, check_json, name_file
 from modelyard.comfyui.model_files.formats import detect_format
+from modelyard.comfyui.model_files.gguf import UNKNOWN_TYPE, UNKNOWN_VERSION, read_gguf_header
+from modelyard.comfyui.model_files.onnx import read_onnx_structure
 from modelyard.comfyui.model_files.readers import Reader
-from modelyard.comfyui.model_files.refusals import build_folder_pickle_refusal, build_pickle_refusal
+from modelyard.comfyui.model_files.refusals import build_folder_pickle_refusal, build_pickle_refusal, build_refusal
 from modelyard.comfyui.model_files.safetensors import UNKNOWN_DTYPE, read_tensors
 from modelyard.wire.folders.names import find_file_kind
 from modelyard.wire.formats import find_format
 from modelyard.wire.problems import KeyNotAllowed, NotAModelFile
 from modelyard.wire.teams import PicklePolicy
+
+_HEADER_CHECKS: dict[str, Callable[[Reader], object]] = {
+    "safetensors": read_tensors,
+    "gguf": read_gguf_header,
+    "onnx": read_onnx_structure,
+}
+_LEFT_TO_THE_REGISTRY = {UNKNOWN_DTYPE, UNKNOWN_VERSION, UNKNOWN_TYPE}
+# The last record of a zip without a comment; the registry accepts no other.
+_ZIP_END, _ZIP_END_BYTES = b"PK\5\6", 22
 
 
 class _FileReader:
@@ -64,9 +75,13 @@ class LocalChecks:
         """
         await asyncio.to_thread(check_folder, files, await self._find_policy(files))
 
+    def is_pickle_rule_unknown(self, paths: Iterable[str]) -> bool:
+        """Return whether a check of these paths needed the rule for pickle files, and the key may not read it."""
+        return self._is_policy_read and self._policy is None and _has_pickle(paths)
+
     async def _find_policy(self, paths: Iterable[str]) -> PicklePolicy | None:
         """Return how the team handles pickle files; None if none of the paths needs it, or the key may not read it."""
-        if all(find_format(path) != "pickle" for path in paths):
+        if not _has_pickle(paths):
             return None
         async with self._lock:
             if not self._is_policy_read:
@@ -78,8 +93,13 @@ class LocalChecks:
         return self._policy
 
 
+def _has_pickle(paths: Iterable[str]) -> bool:
+    """Return whether one of the paths is that of a pickle file."""
+    return any(find_format(path) == "pickle" for path in paths)
+
+
 def check_file(file: Path, model_path: str, pickle_policy: PicklePolicy | None) -> None:
-    """Check the first bytes of a file, and the header of safetensors. Blocking.
+    """Check the first bytes of a file, the description of its tensors and its length. Blocking.
 
     ``pickle_policy`` is None if it is not known.
 
@@ -119,17 +139,36 @@ def _check_in_folder(reader: Reader, path: str, pickle_policy: PicklePolicy | No
 
 
 def _check_weights(reader: Reader, path: str, pickle_policy: PicklePolicy | None) -> None:
-    """Check a model file. A dtype that is unknown here passes, since a newer registry may read it.
+    """Check the format of a model file and its header. What a newer registry may read passes.
 
     Raises:
         NotAModelFile: the registry would refuse it.
     """
     kind = detect_format(reader, path)
-    if kind == "pickle" and pickle_policy == "block":
+    if kind == "pickle":
+        _check_pickle(reader, pickle_policy)
+        return
+    try:
+        _HEADER_CHECKS[kind](reader)
+    except NotAModelFile as refused:
+        if refused.facts.get("found") not in _LEFT_TO_THE_REGISTRY:
+            raise
+
+
+def _check_pickle(reader: Reader, policy: PicklePolicy | None) -> None:
+    """Check that the team accepts pickle files, and that a zip, as which torch saves them, has an end.
+
+    With ``trusted``, the end is not checked: an admin can allow a file that the scan refuses.
+
+    Raises:
+        NotAModelFile: the registry would refuse it.
+    """
+    if policy == "block":
         raise build_pickle_refusal()
-    if kind == "safetensors":
-        try:
-            read_tensors(reader)
-        except NotAModelFile as refused:
-            if refused.facts.get("found") != UNKNOWN_DTYPE:
-                raise
+    is_zip = reader.read(0, 2) == b"PK"
+    if is_zip and policy != "trusted" and reader.read(max(0, reader.size - _ZIP_END_BYTES), 4) != _ZIP_END:
+        raise build_refusal(
+            "This file begins as a zip of torch.save, but does not end like one: it is truncated, or other data "
+            "follows it. Download it again from its source, or save it again.",
+            "truncated file",
+        )

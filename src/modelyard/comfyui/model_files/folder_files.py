@@ -19,7 +19,8 @@ _ASCII_ESCAPE = re.compile(rb"\\u00[4-7]")
 # Those of the largest tokenizers: 260,000 words, and 520,000 pairs of them. A list or an object takes up to 240 bytes
 # of memory, many times its two brackets.
 _LIMITS = JsonLimits(depth=32, brackets=2_000_000, separators=3_000_000)
-_NEVER_DATA = {"Linux program", "Windows program", "script", "git lfs pointer", "html page"}
+_PROGRAMS = {"linux program", "windows program", "script"}
+_NEVER_DATA = {"git lfs pointer", "html page"}
 
 
 def name_file(detail: str, path: str) -> str:
@@ -34,8 +35,21 @@ def check_data(reader: Reader, path: str) -> None:
         NotAModelFile: it is.
     """
     unexpected = find_unexpected_file(reader)
+    if unexpected is not None and unexpected.name in _PROGRAMS and _is_program(reader):
+        raise build_refusal(
+            f"'{path}' begins like a {unexpected.name}, and a folder model may not contain programs. Leave the file "
+            "out.",
+            unexpected.name,
+            path=path,
+        )
     if unexpected is not None and unexpected.name in _NEVER_DATA:
         raise build_refusal(f"'{path}': {unexpected.explanation}", unexpected.name, path=path)
+
+
+def _is_program(reader: Reader) -> bool:
+    """Return whether a file with the first bytes of a program or script is one, and no text that begins with MZ."""
+    head = reader.read(0, 64)
+    return head.startswith(b"#!") or b"\0" in head
 
 
 def check_json(reader: Reader, path: str) -> None:

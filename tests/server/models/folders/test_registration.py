@@ -103,6 +103,10 @@ def test_register_equal_files_of_one_upload_is_accepted(team: ApiCaller) -> None
     assert download(team, answer.json()["id"]) == files
 
 
+def test_register_folder_with_a_text_that_begins_like_a_windows_program_is_accepted(team: ApiCaller) -> None:
+    register(team, make_folder() | {"README.md": b"MZ 3 is a small model."}, "LLM/one")
+
+
 def test_register_large_tokenizer_twice_is_accepted(team: ApiCaller) -> None:
     tokenizer = json.dumps({"vocab": {f"word{number}": number for number in range(30_000)}}).encode()
     files = {"tokenizer.json": tokenizer, "model.safetensors": make_model_file()}
@@ -121,7 +125,9 @@ def test_register_large_tokenizer_twice_is_accepted(team: ApiCaller) -> None:
         pytest.param("config.json", b'{"auto_map": 1, "auto_map": null}', "JSON", id="key twice"),
         pytest.param("x.safetensors", b"no tensors in here", "x.safetensors", id="no safetensors"),
         pytest.param("x.bin", b"\x80\x02cos\nsystem\n.", "pickle", id="pickle under block"),
-        pytest.param("vocab.txt", b"#!/bin/sh\n", "vocab.txt", id="script"),
+        pytest.param("README.md", b"#!/bin/sh\n", "'README.md' begins like a script", id="script"),
+        pytest.param("vocab.txt", b"\x7fELF\2" + bytes(60), "Leave the file out.", id="Linux program"),
+        pytest.param("vocab.txt", b"MZ\x90\0" + bytes(60), "Leave the file out.", id="Windows program"),
     ],
 )
 def test_register_folder_with_a_bad_file_is_refused(team: ApiCaller, path: str, content: bytes, word: str) -> None:
