@@ -10,6 +10,9 @@ import pytest
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 from tests.client.model_folders import write_model_folder
+from tests.server.inspection.test_gguf import TENSOR, build_gguf
+from tests.server.inspection.test_onnx import VALID as ONNX_MODEL
+from tests.server.inspection.test_pickles import CLEAN_FILES
 
 
 @pytest.fixture
@@ -48,6 +51,39 @@ def test_dry_run_with_pickle_policy_scan_leaves_pickles_to_the_registry(signed_i
     dry = signed_in("push", mixed / "old.ckpt", "--dry-run")
     assert dry.code == 0
     assert dry.out.startswith("would push ")
+
+
+def test_dry_run_refuses_truncated_files_of_every_format_as_a_push_does(signed_in: Command, tmp_path: Path) -> None:
+    assert signed_in("team", "settings", "--pickle-policy", "scan").code == 0
+    big_endian = build_gguf(TENSOR, version=0x03000000)
+    whole = {"a.gguf": build_gguf(TENSOR), "b.onnx": ONNX_MODEL, "c.ckpt": CLEAN_FILES["torch zip"]}
+    files = {name: content[: len(content) - 10] for name, content in whole.items()} | {"d.gguf": big_endian}
+    folder = tmp_path / "models" / "unet"
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    planned = json.loads(signed_in("push", folder, "--dry-run", "--json").out)["plan"]
+    pushed = json.loads(signed_in("push", folder, "--json").out)["files"]
+    assert {Path(each["file"]).name for each in planned if each["is_refused"]} == set(files)
+    assert {each["file"]: each["reason"] for each in planned} == {
+        each["file"]: each["error"]["detail"] for each in pushed
+    }
+
+
+def test_dry_run_with_integration_key_says_that_the_rule_for_pickle_files_was_not_checked(
+    signed_in: Command, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = signed_in("key", "create", "trainer", "--access", "write", "-q").out.strip()
+    monkeypatch.setenv("MODELYARD_TOKEN", key)
+    dry = signed_in("push", mixed / "old.ckpt", "--dry-run")
+    assert (dry.code, dry.out.startswith("would push ")) == (0, True)
+    assert "Not checked: the team's rule for pickle files (1 here), which this key may not read." in dry.err
+    assert "Not checked" not in signed_in("push", mixed / "ink.safetensors", "--dry-run").err
+    folder = write_model_folder(mixed / "tiny")
+    (folder / "old.ckpt").write_bytes((mixed / "old.ckpt").read_bytes())
+    assert "Not checked" in signed_in("push", folder, "--as-folder", "--dry-run").err
+    [plan] = json.loads(signed_in("push", folder, "--as-folder", "--dry-run", "--json").out)["plan"]
+    assert plan["is_pickle_rule_unknown"] is True
 
 
 def test_dry_run_of_files_in_every_state_counts_them_with_the_bytes_to_push(pushed: Command, mixed: Path) -> None:

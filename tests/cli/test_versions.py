@@ -18,6 +18,7 @@ from tests.cli.conftest import Command
 from tests.cli.terminal_answers import run_in_terminal
 from tests.client.model_files import write_model_file
 from tests.server.inspection.builders import build_checkpoint, build_tensorless_checkpoint, call, named, text
+from tests.server.inspection.test_pickles import CLEAN_FILES
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +158,31 @@ def test_push_content_of_earlier_version_with_replace_makes_a_version_and_says_w
     assert pushed(*back.split()).code == 0
     assert pushed(*removal.split()).code == 0
     assert list_versions(pushed) == [(2, "replaced"), (1, "current")]
+
+
+def test_push_of_refused_content_that_is_an_older_version_offers_rollback_first(
+    signed_in: Command, tmp_path: Path
+) -> None:
+    """What is at the path comes before the checks of the content, of which the team's rule may have changed."""
+    assert signed_in("team", "settings", "--pickle-policy", "scan").code == 0
+    files = [tmp_path / f"{number}" / "checkpoints" / "ink.ckpt" for number in (1, 2)]
+    for file, content in zip(files, (CLEAN_FILES["torch zip"], CLEAN_FILES["one tensor"]), strict=True):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        pushed = signed_in("push", file, "--replace")
+        assert pushed.code == 0, pushed.err
+    assert signed_in("rollback", "ink").code == 0
+    assert signed_in("team", "settings", "--pickle-policy", "block").code == 0
+
+    newest, other = signed_in("push", files[1]), tmp_path / "3" / "checkpoints" / "ink.ckpt"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(CLEAN_FILES["torch zip"] + b" ")
+    assert "modelyard rollback checkpoints/ink.ckpt --to 2" in newest.err
+    assert "not current" in signed_in("push", files[1], "--dry-run").out
+    assert "other content is at" in signed_in("push", other).err
+    assert "other content is there" in signed_in("push", other, "--dry-run").out
+    assert "This is a pickle file" in signed_in("push", other, "--replace").err
+    assert "This is a pickle file" in signed_in("push", other, "--replace", "--dry-run").out
 
 
 def test_push_newest_content_after_rollback_exits_4_with_command_that_makes_it_current(

@@ -91,5 +91,10 @@ def _note_totals(terminal: Terminal, plans: Sequence[DryRunEntry], failed: Seque
         terminal.output.note(f"{len(plans) + len(failed)} files: would {parts}.")
     if sent:
         terminal.output.note(
-            "Checked here: names, first bytes and headers. The registry reads each whole file, and has quotas."
+            "Checked here: names, first bytes, headers and lengths. The registry reads each whole file, and has quotas."
+        )
+    if unknown := sum(plan.is_pickle_rule_unknown for plan in sent):
+        terminal.output.note(
+            f"Not checked: the team's rule for pickle files ({unknown} here), which this key may not read. A team that "
+            "blocks them refuses the push."
         )

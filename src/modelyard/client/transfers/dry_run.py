@@ -32,6 +32,7 @@ class DryRunEntry(NamedTuple):
     reason: str | None  # why it is refused, and what to do
     picture: Path | None  # beside the file; sent too, unless the version has a preview
     sidecar: Path | None  # beside the file; its base model and trigger words are sent too
+    is_pickle_rule_unknown: bool = False  # whether the team accepts the pickle files in it was not checked
 
     @property
     def is_skipped(self) -> bool:
@@ -102,15 +103,17 @@ async def _plan_readable_file(planner: _Planner, request: PushRequest) -> DryRun
     file = request.file
     size = (await asyncio.to_thread(file.stat)).st_size
     found = await compare_with_registry(planner.calls, request, size, None, lambda: planner.compute_hash(file))
-    refusal = None
-    if found.status != "same":
-        refusal = await find_refusal(planner.checks.check_file(file, request.model_path))
+    # Content that is there already is not registered again.
+    is_sent = found.needs_upload(request)
+    refusal = await find_refusal(planner.checks.check_file(file, request.model_path)) if is_sent else None
     entry = build_entry(request, size, found, refusal)
-    if entry.is_refused or not planner.sidecars:
+    if entry.is_refused:
+        return entry
+    is_rule_unknown = is_sent and planner.checks.is_pickle_rule_unknown([request.model_path])
+    entry = entry._replace(is_pickle_rule_unknown=is_rule_unknown)
+    if not planner.sidecars:
         return entry
     picture = await asyncio.to_thread(find_sidecar_picture, file)
-    # Content that is there already is not registered again.
-    is_sent = found.status != "same"
     details = await asyncio.to_thread(read_sidecar_details, file, found.file_hash) if is_sent else None
     return entry._replace(picture=picture, sidecar=details.file if details else None)
 

@@ -56,6 +56,10 @@ class PathState:
     file_hash: str | None = None
     same_version: int | None = None
 
+    def needs_upload(self, request: PushRequest) -> bool:
+        """Return whether a push sends the content; else the team has it, or the path is taken or has other content."""
+        return self.status in ("unused", "damaged", "failed") or (self.status == "other" and request.replace)
+
     @property
     def next_version(self) -> int:
         """The number that the file would get as the next version; a deleted version may have used it already."""

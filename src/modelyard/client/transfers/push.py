@@ -199,13 +199,14 @@ class Pusher:
             OtherKindOfModel: the model at that path is a folder.
             NotAModelFile: the registry would refuse the content.
             Problem: the registry refuses the upload, for instance because of the quota.
+            OSError, TransferFailed: the file cannot be read, or changed meanwhile.
         """
         request, identity = identified.request, identified.identity
         found = await compare_with_registry(
             self._calls, request, identity.size, identified.known_hash, lambda: self._compute_hash(request.file)
         )
         check_same_kind(request, found.model, is_folder=False)
-        if found.status != "same":
+        if found.needs_upload(request):
             await self._checks.check_file(request.file, request.model_path)
         if (pushed := await self._find_pushed(request, found)) is not None:
             return pushed if pushed.model.preview_url else await self._send_picture(pushed)

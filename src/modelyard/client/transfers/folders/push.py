@@ -127,10 +127,12 @@ async def plan_folder(registry: RegistryApi, settings: ClientSettings, request: 
     pusher = _FolderPusher(registry, settings, ignore_progress, progress, _DEFAULT_PUSH)
     try:
         found, _, _ = await pusher.compare(request)
-        refusal = None if found.status == "same" else await find_refusal(pusher.check_content(request))
+        needs_upload = found.needs_upload(request.push)
+        refusal = await find_refusal(pusher.check_content(request)) if needs_upload else None
     finally:
         await pusher.close()
-    return build_entry(request.push, request.contents.total_size, found, refusal, is_folder=True)
+    entry = build_entry(request.push, request.contents.total_size, found, refusal, is_folder=True)
+    return entry._replace(is_pickle_rule_unknown=not entry.is_refused and pusher.is_pickle_rule_unknown(request))
 
 
 class _FolderPusher(Pusher):
@@ -154,7 +156,7 @@ class _FolderPusher(Pusher):
         found, files, manifest = await self.compare(request)
         push = request.push
         check_same_kind(push, found.model, is_folder=True)
-        if found.status != "same":
+        if found.needs_upload(push):
             await self.check_content(request)
         if (pushed := await self._find_pushed(push, found)) is not None:
             return pushed
@@ -189,6 +191,10 @@ class _FolderPusher(Pusher):
             OSError: one cannot be read.
         """
         await self._checks.check_folder({each.path: each.file for each in request.contents.files})
+
+    def is_pickle_rule_unknown(self, request: FolderRequest) -> bool:
+        """Return whether a check of the folder needed the team's rule for pickle files, and the key may not read it."""
+        return self._checks.is_pickle_rule_unknown(each.path for each in request.contents.files)
 
     async def _hash_files(self, request: FolderRequest) -> list[FolderFile]:
         """Hash all files; those that are unchanged since an earlier run are not read."""
