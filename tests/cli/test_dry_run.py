@@ -78,6 +78,8 @@ def test_dry_run_with_integration_key_says_that_the_rule_for_pickle_files_was_no
     dry = signed_in("push", mixed / "old.ckpt", "--dry-run")
     assert (dry.code, dry.out.startswith("would push ")) == (0, True)
     assert "Not checked: the team's rule for pickle files (1 here), which this key may not read." in dry.err
+    pushed = signed_in("push", mixed / "old.ckpt")
+    assert (pushed.code, "This is a pickle file" in pushed.err) == (4, True)
     assert "Not checked" not in signed_in("push", mixed / "ink.safetensors", "--dry-run").err
     folder = write_model_folder(mixed / "tiny")
     (folder / "old.ckpt").write_bytes((mixed / "old.ckpt").read_bytes())

@@ -124,7 +124,6 @@ def test_register_large_tokenizer_twice_is_accepted(team: ApiCaller) -> None:
         pytest.param("config.json", b"{", "JSON", id="invalid JSON"),
         pytest.param("config.json", b'{"auto_map": 1, "auto_map": null}', "JSON", id="key twice"),
         pytest.param("x.safetensors", b"no tensors in here", "x.safetensors", id="no safetensors"),
-        pytest.param("x.bin", b"\x80\x02cos\nsystem\n.", "pickle", id="pickle under block"),
         pytest.param("README.md", b"#!/bin/sh\n", "'README.md' begins like a script", id="script"),
         pytest.param("vocab.txt", b"\x7fELF\2" + bytes(60), "Leave the file out.", id="Linux program"),
         pytest.param("vocab.txt", b"MZ\x90\0" + bytes(60), "Leave the file out.", id="Windows program"),
@@ -138,6 +137,20 @@ def test_register_folder_with_a_bad_file_is_refused(team: ApiCaller, path: str, 
     position = list(make_folder() | {path: content}).index(path)
     assert (answer.json()["path"], _list_fields(answer)) == (path, [f"file_list.{position}.storage_key"])
     assert team.get("/models").json()["model_list"] == []
+
+
+def test_register_folder_with_a_pickle_after_the_team_has_come_to_block_them_is_refused(team: ApiCaller) -> None:
+    assert team.put("/teams/current", pickle_policy="scan").status_code == 200
+    body = build_body(team, make_folder() | {"x.bin": b"\x80\x02cos\nsystem\n."})
+    assert team.put("/teams/current", pickle_policy="block").status_code == 200
+
+    answer = team.post("/models", **body)
+
+    assert (answer.status_code, answer.json()["type"], answer.json()["path"]) == (
+        *(422, "/problems/not-a-model-file"),
+        "x.bin",
+    )
+    assert "pickle" in answer.json()["detail"]
 
 
 def _list_fields(answer: httpx2.Response) -> list[str]:

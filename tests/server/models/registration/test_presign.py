@@ -32,6 +32,21 @@ def test_presign_returns_storage_key_of_the_team_and_url_valid_for_one_hour(
     assert (ticket["multipart_required"], ticket["already_stored"], ticket["hash_first"]) == (False, False, False)
 
 
+@pytest.mark.parametrize("key", ["integration", None])
+def test_presign_pickle_by_default_returns_422_that_names_pickle_policy(
+    shared_registry: Harness, team: ApiCaller, key: str | None
+) -> None:
+    caller = team if key is None else shared_registry.create_key("integration", team, access="write")
+    refused = caller.presign(CONTENT, "checkpoints/old.CKPT")
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/not-a-model-file")
+    assert (refused.json()["field"], refused.json()["setting"]) == ("model_path", "pickle_policy")
+    in_folder = caller.presign(CONTENT, "diffusers/old", is_folder=True, file_name="unet.bin")
+    assert in_folder.status_code == 422
+    assert in_folder.json()["detail"].startswith("'unet.bin': This is a pickle file")
+    assert team.put("/teams/current", pickle_policy="scan").status_code == 200
+    assert caller.presign(CONTENT, "checkpoints/old.CKPT").status_code == 200
+
+
 def test_presign_without_hash_requires_headers_content_length_and_if_none_match(team: ApiCaller) -> None:
     assert team.presign(CONTENT).json()["upload_headers"] == {
         "Content-Length": str(len(CONTENT)),

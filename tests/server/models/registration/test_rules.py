@@ -258,9 +258,13 @@ def test_register_same_content_at_two_paths_counts_its_size_once(team: ApiCaller
     assert team.get("/teams/current").json()["stored_bytes"] == len(CONTENT)
 
 
-def test_register_pickle_by_default_returns_422_and_the_detail_names_pickle_policy(team: ApiCaller) -> None:
-    pickle = b"\x80\x02}q\x00."
-    refused = team.post("/models", **team.new_model(pickle, "checkpoints/old.ckpt"))
+def test_register_pickle_after_the_team_has_come_to_block_them_returns_422_and_the_detail_names_pickle_policy(
+    team: ApiCaller,
+) -> None:
+    assert team.put("/teams/current", pickle_policy="scan").status_code == 200
+    new = team.new_model(b"\x80\x02}q\x00.", "checkpoints/old.ckpt")
+    assert team.put("/teams/current", pickle_policy="block").status_code == 200
+    refused = team.post("/models", **new)
     assert get_error(refused) == (422, "not_a_model_file")
     assert "pickle_policy" in refused.json()["detail"]
 

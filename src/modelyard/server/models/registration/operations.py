@@ -5,6 +5,8 @@ from dataclasses import replace
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from modelyard.comfyui.model_files.folder_files import name_file
+from modelyard.comfyui.model_files.refusals import build_pickle_refusal
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.operations import check_may_change
 from modelyard.server.models.paths import check_model_type, check_no_folder_overlaps, validate_model_path
@@ -27,9 +29,11 @@ from modelyard.server.models.registration.target import decide_on_target, find_t
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.operations import load_pickle_policy
 from modelyard.server.uploads import operations as uploads
 from modelyard.server.uploads.verification_queue import check_verification_queue
 from modelyard.wire import problems
+from modelyard.wire.formats import find_format
 from modelyard.wire.models import NewModel
 from modelyard.wire.paths import ModelPath
 from modelyard.wire.pickles.conversions import DerivedFrom
@@ -46,6 +50,7 @@ def presign_upload(
         ModelTypeUnknown: see ``check_model_type``.
         ModelPathTaken: the path is inside a folder model, or a model is inside the new folder; or a model with other
             content is at the path, which is only detected if the request has a hash.
+        NotAModelFile: the path is that of a pickle file, and the team blocks those; or no folder may have such a file.
         RoleTooLow: the registration would change a model that the caller may not change; see ``decide_registration``.
         ModelNotFound, InvalidRequest: the model to replace does not exist, or the request has another path.
         QuotaExceeded, TooManyUploads, StorageFull: see ``open_upload``.
@@ -61,6 +66,7 @@ def presign_upload(
     with objects.database.writing(team.team_id) as session:
         check_model_type(session, team.team_id, new.model_type)
         _check_target(session, team, path, new)
+        _check_pickle_policy(session, team, path, new)
         opened = uploads.open_upload(session, team, settings, new, free_bytes)
     return opened, uploads.presign_put(objects.store, opened.upload)
 
@@ -85,6 +91,19 @@ def _check_target(session: Session, team: TeamContext, path: ModelPath, new: Upl
         decide_on_target(session, team, existing, path, requested)
     elif new.replaces is not None:
         check_may_change(team, existing)
+
+
+def _check_pickle_policy(session: Session, team: TeamContext, path: ModelPath, new: UploadRequest) -> None:
+    """Check, before any byte is sent, that the team does not block the format that the file's extension stands for.
+
+    Raises:
+        NotAModelFile: it does; the registration would be refused whatever the content is.
+    """
+    field, name = ("file_name", new.file_name) if new.is_folder else ("model_path", path.relative)
+    if find_format(name) == "pickle" and load_pickle_policy(session, team.team_id) == "block":
+        refusal = build_pickle_refusal()
+        detail = name_file(refusal.detail, name) if new.is_folder else refusal.detail
+        raise problems.NotAModelFile(detail, **refusal.facts | {"field": field})
 
 
 def register_model(
