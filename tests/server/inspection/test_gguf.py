@@ -64,6 +64,7 @@ CASES = {
     "five dimensions": (build_gguf(describe_tensor("t", (1, 2, 2, 2, 1))), "accepted"),
     "version 1": (build_gguf(TENSOR, version=1), "gguf version 1"),
     "version 4": (build_gguf(TENSOR, version=4), "unknown gguf version"),
+    "version 781": (build_gguf(TENSOR, version=781), INVALID),
     "big-endian version": (build_gguf(TENSOR, version=0x03000000), "big-endian gguf file"),
     "big-endian magic": (b"FUGG" + build_gguf(TENSOR)[4:], INVALID),
     "magic only": (b"GGUF", "truncated file"),

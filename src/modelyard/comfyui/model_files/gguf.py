@@ -93,7 +93,9 @@ def _read_version(cursor: Cursor) -> int:
         raise build_refusal(
             "This is a GGUF file of version 1, which current readers refuse. Convert it to version 3.", "gguf version 1"
         )
-    raise build_invalid_refusal("its version is not 2 or 3", UNKNOWN_VERSION)
+    if 3 < version < 100:  # larger ones are damaged, not newer
+        raise build_invalid_refusal("its version is not 2 or 3", UNKNOWN_VERSION)
+    raise build_invalid_refusal("its version is not 2 or 3")
 
 
 def _get_alignment(values: dict[str, tuple[int, Any]]) -> int:
