@@ -165,8 +165,9 @@ def build_section(name: str, command: Any) -> str:
 def build_parameter_row(parameter: Any) -> tuple[str, str]:
     """Build the table row of a command's argument or option."""
     if is_argument(parameter):
-        name = (parameter.metavar or parameter.name).upper().strip("[]")
-        name = f"{name}..." if parameter.nargs == -1 and not name.endswith("...") else name
+        # The client's commands have no brackets and dots in it; see ``root_group``.
+        name = (parameter.metavar or parameter.name).upper()
+        name = f"{name}..." if parameter.nargs == -1 else name
         spelled = name if parameter.required else f"[{name}]"
     else:
         spelled = ", ".join([*parameter.opts, *parameter.secondary_opts])

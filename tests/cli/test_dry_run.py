@@ -88,6 +88,16 @@ def test_dry_run_with_integration_key_says_that_the_rule_for_pickle_files_was_no
     assert plan["is_pickle_rule_unknown"] is True
 
 
+def test_dry_run_of_a_blocked_pickle_names_the_command_that_permits_it_as_a_push_does(
+    signed_in: Command, mixed: Path
+) -> None:
+    dry, refused = signed_in("push", mixed / "old.ckpt", "--dry-run"), signed_in("push", mixed / "old.ckpt")
+    assert (dry.code, refused.code) == (4, 4)
+    for text in (dry.out, refused.err):
+        assert "pickle_policy" not in text
+        assert text.splitlines()[-1].endswith(": modelyard team settings --pickle-policy scan")
+
+
 def test_dry_run_of_files_in_every_state_counts_them_with_the_bytes_to_push(pushed: Command, mixed: Path) -> None:
     (mixed / "link.safetensors").symlink_to(mixed / "absent")
     write_model_file(mixed / "new.safetensors", 3000)

@@ -94,5 +94,23 @@ def test_explain_invalid_name_suggests_valid_one_and_warns_of_workflows() -> Non
     assert "Workflows" in explanation.fix[1]
 
 
+@pytest.mark.parametrize(("options", "count"), [((), 2), (("--give-up-after", "2h"), 1)])
+def test_explain_exhausted_retries_does_not_shorten_a_typed_time(options: tuple[str, ...], count: int) -> None:
+    exhausted = transfer_errors.RetriesExhausted(transfer_errors.Unreachable("x"), 60, 9)
+    explanation = explain_failure(exhausted, _type("pull", "ink", *options))
+    assert explanation is not None
+    assert len(explanation.fix) == count
+
+
+def test_explain_failure_document_has_the_remedies() -> None:
+    explanation = explain_failure(problems.ModelNotFound("x", similar=["loras/ink.safetensors"]))
+    assert explanation is not None
+    assert (
+        explanation.facts["fix"]
+        == explanation.fix
+        == ["List the models: modelyard ls", "Similar: loras/ink.safetensors"]
+    )
+
+
 def test_explain_unknown_exception_returns_none() -> None:
     assert explain_failure(KeyError("x")) is None

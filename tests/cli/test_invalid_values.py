@@ -15,27 +15,40 @@ _SHORT_NAME = "Use up to 64 letters, digits, dots, hyphens and underscores, with
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "code", "message"),
     [
-        (["edit", "ink", "--source-url", "ftp://x"], "--source-url: Use an address that begins with"),
-        (["edit", "ink", "--label", "a b"], f"--label: {_SHORT_NAME}"),
-        (["edit", "ink", "--tag", "ok", "--tag", "x" * 65], f"--tag {'x' * 65}: Use at most 64 characters"),
-        (["ls", "--status", "on"], "--status: Use 'active' or 'disabled'"),
-        (["ls", "--hash", "xyz"], "--hash: Use a hash, or at least its first 8 digits"),
-        (["audit", "--since", "foo"], "--since: A time is written like 2026-11-24T12:00:00Z"),
-        (["audit", "--action", ""], "--action: Use at least 1 character"),
-        (["invite", "create", "foo"], "EMAIL: It is not an e-mail address"),
-        (["invite", "create", "a@b.example", "--role", "king"], "--role: Use 'viewer', 'member' or 'admin'"),
-        (["team", "rename", ""], "NAME: Use at least 1 character"),
-        (["team", "settings", "--keep-versions", "0"], "--keep-versions: Use a number greater than or equal to 1"),
-        (["machine", "label", "render-07", "a b"], f"LABELS: {_SHORT_NAME}"),
-        (["version", "note", "ink", "1", "x" * 10_001], "TEXT: Use at most 10000 characters"),
+        (["edit", "ink", "--source-url", "ftp://x"], 2, "--source-url: Use an address that begins with"),
+        (["edit", "ink", "--name", ""], 2, "--name: Use at least 1 character"),
+        (["collection", "rename", "portraits", ""], 2, "NEW_NAME: Use at least 1 character"),
+        (["collection", "rollout", "start", "portraits"], 4, "version: Subscribed machines get this version already"),
+        (["collection", "rollout", "start", "portraits", "--version", "1"], 4, "--version: Subscribed machines"),
+        (["webhook", "edit", "chat", "--name", ""], 2, "--name: Use at least 1 character"),
+        (["webhook", "add", "https://1.1.1.1/", "--event", "x"], 2, "--event: Use 'model.registered'"),
+        (
+            ["audit", "--since", "1764720000"],
+            4,
+            "--since: A time is written like 2026-11-24T12:00:00Z, not as a number",
+        ),
+        (["edit", "ink", "--label", "a b"], 2, f"--label: {_SHORT_NAME}"),
+        (["edit", "ink", "--tag", "ok", "--tag", "x" * 65], 2, f"--tag {'x' * 65}: Use at most 64 characters"),
+        (["ls", "--status", "on"], 2, "--status: Use 'active' or 'disabled'"),
+        (["ls", "--hash", "xyz"], 2, "--hash: Use a hash, or at least its first 8 digits"),
+        (["audit", "--since", "foo"], 4, "--since: A time is written like 2026-11-24T12:00:00Z\n"),
+        (["audit", "--action", ""], 4, "--action: Use at least 1 character"),
+        (["invite", "create", "foo"], 2, "EMAIL: It is not an e-mail address"),
+        (["invite", "create", "a@b.example", "--role", "king"], 2, "--role: Use 'viewer', 'member' or 'admin'"),
+        (["team", "rename", ""], 2, "NAME: Use at least 1 character"),
+        (["team", "settings", "--keep-versions", "0"], 2, "--keep-versions: Use a number greater than or equal to 1"),
+        (["machine", "label", "render-07", "a b"], 2, f"LABELS: {_SHORT_NAME}"),
+        (["version", "note", "ink", "1", "x" * 10_001], 2, "TEXT: Use at most 10000 characters"),
+        (["version", "note", "ink", "1", "\x01"], 2, "TEXT: Use visible characters, tabs and line ends"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_message_begins_with_the_name_of_the_option(pushed: Command, words: list[str], message: str) -> None:
+def test_message_begins_with_the_name_of_the_option(pushed: Command, words: list[str], code: int, message: str) -> None:
+    assert pushed("collection", "create", "portraits", "ink").code == 0
     ran = pushed(*words)
-    assert ran.code in (2, 4)
+    assert ran.code == code
     assert ran.err.startswith(message), ran.err
     assert len(ran.err.splitlines()) == 1
 
@@ -79,6 +92,20 @@ def test_setting_of_the_agent_is_named_as_in_environment_and_file(
 def test_json_of_an_invalid_value_has_the_same_message(pushed: Command) -> None:
     ran = pushed("ls", "--status", "on", "--json")
     assert json.loads(ran.out)["error"]["detail"] == "--status: Use 'active' or 'disabled'"
+
+
+@pytest.mark.parametrize("errors", [[{}], [{"field": "name"}], [{"field": 1, "message": "x"}], ["x"], "x", None])
+def test_refused_values_without_texts_leave_the_detail(errors: object) -> None:
+    explanation = explain_failure(InvalidRequest("Not valid.", errors=errors))
+    assert explanation is not None
+    assert explanation.sentence == "Not valid."
+
+
+def test_webhook_without_an_address_blames_the_address(modelyard: Command) -> None:
+    ran = modelyard("webhook", "add", "chat")
+    assert ran.code == 2
+    assert "Invalid value for URL: Use an address that begins with https://." in ran.err
+    assert "--name" not in ran.err
 
 
 def test_refused_values_are_listed_once_each() -> None:

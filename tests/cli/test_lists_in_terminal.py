@@ -141,3 +141,11 @@ def test_ls_unknown_type_names_those_of_the_team(pushed: Command) -> None:
     ran = pushed("ls", "--type", "our_masks")
     assert ran.out == "No models.\n"
     assert ran.err == "No model is of the type 'our_masks'. The team's types: loras.\n"
+
+
+@pytest.mark.parametrize("columns", [80, 400])
+def test_audit_in_terminal_has_whole_ids_of_objects_as_its_option_needs_them(listed: Command, columns: int) -> None:
+    [event] = json.loads(listed("audit", "--action", "team.created", "--json").out)["audit_event_list"]
+    shown = run_in_terminal("audit", columns=columns)
+    assert event["object_id"] in "\n".join(shown.rows)
+    assert ("OBJECT" in shown.rows[0]) is (columns == 400)

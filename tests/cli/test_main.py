@@ -30,6 +30,12 @@ pytestmark = pytest.mark.slow
         (["ls", "--team=Studio"], ["--team=Studio", "ls"]),
         (["ls", "--", "--json"], ["ls", "--", "--json"]),
         (["ls", "--url"], ["--url", "ls"]),
+        (
+            ["webhook", "edit", "chat", "--team", "Studio", "--url=http://y"],
+            ["--team", "Studio", "webhook", "edit", "chat", "--url=http://y"],
+        ),
+        (["--url", "http://x", "webhook", "edit", "--url", "http://y"],) * 2,
+        (["webhook", "add", "http://y", "--url", "http://x"], ["--url", "http://x", "webhook", "add", "http://y"]),
         ([], []),
     ],
 )
@@ -87,6 +93,25 @@ def test_ls_json_failure_prints_error_document(modelyard: Command) -> None:
     ran = modelyard("ls", "--json")
     error = json.loads(ran.out)["error"]
     assert (error["error_code"], error["exit_code"]) == ("unauthenticated", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "detail"),
+    [
+        (["login", "http://x", "a@b", "--device", "--json"], "BadParameter", "--device takes no e-mail address"),
+        (["show", "--json"], "MissingParameter", "Missing argument 'MODEL'"),
+        (["nonsense", "--json"], "UsageError", "No such command 'nonsense'"),
+        (["ls", "--json", "--url"], "UsageError", "Missing command"),
+    ],
+)
+def test_usage_error_with_json_prints_one_document(
+    modelyard: Command, arguments: list[str], code: str, detail: str
+) -> None:
+    ran = modelyard(*arguments)
+    error = json.loads(ran.out)["error"]
+    assert (ran.code, error["error_code"], error["exit_code"], error["fix"]) == (2, code, 2, [])
+    assert detail in error["detail"]
+    assert detail in ran.err
 
 
 def test_serve_without_server_packages_names_pip_command() -> None:
@@ -176,6 +201,23 @@ def test_help_fits_80_columns_with_whole_summaries_and_no_types_of_lists(
     assert max(map(len, ran.out.splitlines())) <= 80
     assert not [line for line in ran.out.splitlines() if line.endswith("...") and not line.startswith("Usage")]
     assert "list[" not in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        (("invite", "create"), "EMAIL"),
+        (("login",), "[URL] [EMAIL]"),
+        (("show",), "MODEL"),
+        (("enable",), "MODEL..."),
+        (("pull",), "MODEL[@N]..."),
+        (("collection", "rename"), "COLLECTION NEW_NAME"),
+        (("ls",), "[QUERY...]"),
+    ],
+)
+def test_usage_line_names_arguments_as_messages_do(modelyard: Command, words: tuple[str, ...], arguments: str) -> None:
+    usage = modelyard(*words, "--help").out.splitlines()[0]
+    assert usage == f"Usage: modelyard {' '.join(words)} [OPTIONS] {arguments}"
 
 
 def test_run_again_in_one_process_adds_no_command_twice(modelyard: Command) -> None:

@@ -173,7 +173,7 @@ def test_invited_person_accepts_once_gets_role_and_is_removed(
     assert "invitation.created" in signed_in("audit").out
 
 
-def test_invite_accept_names_team_and_registry_before_it_asks_and_signs_in(
+def test_invite_accept_names_team_and_registry_before_it_needs_names_and_signs_in(
     signed_in: Command, process: Command, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     email = f"joe{time.monotonic_ns()}@studio.example"
@@ -181,9 +181,14 @@ def test_invite_accept_names_team_and_registry_before_it_asks_and_signs_in(
     token = signed_in("invite", "create", email, "--role", "viewer", "-q").out.strip()
     for name in ("MODELYARD_TOKEN", "MODELYARD_TEAM"):
         monkeypatch.delenv(name)
-    joined = process("invite", "accept", token, "--password-stdin", typed="Joe\nDoe\nanother long sentence\n")
+    secret = "another long sentence\n"
+    refused = process("invite", "accept", token, "--first-name", "Joe", "--password-stdin", typed=secret)
+    assert refused.code == 2
+    before, _, missing = refused.err.partition("Error: ")
+    assert "--first-name and --last-name" in missing
+    names = ("--first-name", "Joe", "--last-name", "Doe")
+    joined = process("invite", "accept", token, *names, "--password-stdin", typed=secret)
     assert joined.code == 0, joined.err
-    before, _, _ = joined.err.partition("First name")
     assert all(text in before for text in (f"'{team}'", server.url, email, "viewer"))
     me = json.loads(process("whoami", "--json").out)
     assert (me["email_address"], me["url"]) == (email, server.url)
@@ -201,7 +206,8 @@ def test_invite_accept_that_cannot_sign_in_says_what_is_done_and_how_to_go_on(
     with monkeypatch.context() as unwritable:
         # As long as a name may be: none is left for the temporary file beside it.
         unwritable.setenv("MODELYARD_CONFIG", str(tmp_path / ("p" * 255)))
-        joined = process("invite", "accept", token, "--password-stdin", typed=f"Joe\nDoe\n{secret}")
+        names = ("--first-name", "Joe", "--last-name", "Doe")
+        joined = process("invite", "accept", token, *names, "--password-stdin", typed=secret)
     assert joined.code == 1
     assert f"Your account {email} is made, and you have joined the team" in joined.err
     login = f"modelyard login {server.url} {email}"

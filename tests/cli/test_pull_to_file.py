@@ -1,5 +1,6 @@
 """``pull -o``: the name of a model file is a file, anything else a folder."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,14 @@ def test_pull_several_models_or_a_tree_to_a_file_name_exits_2_with_the_folder_to
     assert ran.code == 2
     assert f"-o {quote_word(f'{tmp_path}/new.safetensors/')}" in ran.err.replace("\n", " ")
     assert not (tmp_path / "new.safetensors").exists()
+
+
+def test_pull_to_a_file_name_of_another_format_is_refused_with_the_right_name(pushed: Command, tmp_path: Path) -> None:
+    ran = pushed("pull", "ink", "-o", tmp_path / "old ink.ckpt")
+    assert ran.code == 2
+    assert "is safetensors, but the extension '.ckpt' stands for pickle" in ran.err
+    assert not [*tmp_path.glob("old ink*")]
+    words = shlex.split(ran.err.splitlines()[1].partition("modelyard ")[2])
+    assert words == ["pull", "ink", "--output", str(tmp_path / "old ink.safetensors")]
+    assert pushed(*words).code == 0
+    assert (tmp_path / "old ink.safetensors").is_file()

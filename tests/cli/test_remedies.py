@@ -128,10 +128,34 @@ def test_remedies_of_a_used_up_quota_do_not_remove_the_typed_model(pushed: Comma
 def test_remedy_signs_in_to_the_selected_registry(
     signed_in: Command, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MODELYARD_TOKEN", "of nobody")
+    monkeypatch.delenv("MODELYARD_TOKEN")
     ran = signed_in("ls")
     assert ran.code == 3
     assert _find_command(ran.err, "Sign in") == ["login", team.url, "EMAIL"]
+
+
+def test_remedy_of_a_refused_token_names_its_variable(signed_in: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_TOKEN", "of nobody")
+    ran = signed_in("ls")
+    assert ran.code == 3
+    assert ran.err.splitlines()[1:] == ["  Unset MODELYARD_TOKEN, or set a valid key."]
+
+
+def test_remedy_of_an_address_that_is_invited_withdraws_its_invitation(signed_in: Command) -> None:
+    assert signed_in("invite", "create", "joe@studio.example").code == 0
+    ran = signed_in("invite", "create", "Joe@studio.example", "--role", "viewer")
+    assert ran.code == 4
+    withdraw, again = _find_command(ran.err, "Withdraw"), _find_command(ran.err, "Then")
+    assert again == ["invite", "create", "Joe@studio.example", "--role", "viewer"]
+    assert signed_in(*withdraw).code == 0
+    assert signed_in(*again).code == 0
+
+
+def test_remedy_of_pairing_with_a_dead_address_is_that_of_machines(modelyard: Command) -> None:
+    ran = modelyard("agent", "pair", "--url", "http://127.0.0.1:9")
+    assert ran.code == 5
+    assert "modelyard agent pair --url URL" in ran.err
+    assert "modelyard login" not in ran.err
 
 
 @pytest.mark.parametrize(

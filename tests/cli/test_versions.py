@@ -309,8 +309,19 @@ def test_version_rm_prints_restore_command_that_restores_it(pushed: Command) -> 
 def test_version_rm_current_version_exits_4_with_rollback_command(pushed: Command) -> None:
     ran = pushed("version", "rm", "ink", 2)
     assert ran.code == 4
-    assert "modelyard rollback ink\n" in ran.err
+    assert "modelyard rollback ink --to 1\n" in ran.err
     assert "modelyard rm ink\n" in ran.err
+
+
+def test_version_rm_only_version_advises_no_rollback(signed_in: Command, tmp_path: Path) -> None:
+    assert signed_in("push", write_model_file(tmp_path / "loras" / "ink.safetensors")).code == 0
+    ran = signed_in("version", "rm", "ink", 1)
+    assert ran.code == 4
+    assert "modelyard rollback" not in ran.err
+    assert "modelyard rm ink\n" in ran.err
+    back = signed_in("rollback", "ink")
+    assert (back.code, back.err.count("modelyard version ls")) == (4, 2)
+    assert "no earlier version" in back.err.splitlines()[0]
 
 
 def test_failed_version_is_shown_with_reason_and_marked_in_list(signed_in: Command, tmp_path: Path) -> None:

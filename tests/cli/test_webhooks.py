@@ -26,6 +26,9 @@ def test_webhook_is_added_shown_changed_and_removed(signed_in: Command) -> None:
     rotated = signed_in("webhook", "rotate-secret", "chat")
     assert (rotated.code, rotated.out.startswith("whsec_"), rotated.out == added.out) == (0, True, False)
     assert signed_in("webhook", "deliveries", "chat").out == "No deliveries.\n"
+    moved = f"{URL}/moved"
+    assert signed_in("webhook", "edit", "chat", "--url", moved).code == 0
+    assert json.loads(signed_in("webhook", "show", "chat", "--json").out)["url"] == moved
     assert signed_in("webhook", "rm", "chat", "--yes").code == 0
     assert signed_in("webhook", "ls", "-q").out == ""
 

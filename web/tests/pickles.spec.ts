@@ -44,7 +44,7 @@ test('a file is not allowed if the policy changes while its dialog is open', asy
   await dialog.getByLabel('Reason').fill('Ours.')
   await setPicklePolicy(registry, 'block')
   await dialog.getByRole('button', { name: 'Allow this file' }).click()
-  await expect(page.getByRole('alert').filter({ hasText: 'pickle_policy' })).toBeVisible()
+  await expect(page.getByRole('alert').filter({ hasText: 'permits no exceptions. To allow files' })).toBeVisible()
   await expect(dialog.getByLabel('Reason')).toHaveValue('Ours.')
 })
 

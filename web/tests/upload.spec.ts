@@ -127,7 +127,7 @@ test('files that the registry would refuse are marked before anything is uploade
   await expect(row('long.safetensors')).toContainText('4 bytes follow')
   await expect(row('embedded.sft')).toContainText('the registry reads at most 16 MiB')
   await expect(row('empty.safetensors')).toContainText('empty')
-  await expect(row('old.ckpt')).toContainText('pickle_policy')
+  await expect(row('old.ckpt')).toContainText('this team takes none')
   await expect(row('a..b.safetensors')).toContainText('no `..`')
   await expect(row('loras2.safetensors')).toContainText('The model type is unknown')
   await expect(page.getByRole('button', { name: 'Upload', exact: true })).toBeDisabled()

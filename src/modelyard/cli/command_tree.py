@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -114,20 +114,34 @@ def _report_failure(error: Exception, style: Style, typed: TypedCommand) -> int:
 
 
 def move_global_options_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the global options and their values moved to the front, except after ``--``."""
+    """Return the arguments with the global options and their values moved to the front, except after ``--``.
+
+    An option that follows a command with an option of the same name is the command's.
+    """
     front: list[str] = []
     remaining: list[str] = []
     words = iter(arguments)
+    command: Any = get_command(app)
     for word in words:
+        name, separator, _ = word.partition("=")
         if word == "--":
             remaining += [word, *words]
-        elif word in _GLOBAL:
-            front += [word, *islice(words, _GLOBAL[word])]
-        elif word.startswith(("--url=", "--team=")):
-            front.append(word)
+        elif name in _GLOBAL and (_GLOBAL[name] or not separator) and not _has_option(command, name):
+            front += [word, *islice(words, 0 if separator else _GLOBAL[name])]
         else:
             remaining.append(word)
+            command = _find_below(command, word)
     return front + remaining
+
+
+def _find_below(command: Any, name: str) -> Any:
+    """Return the command of this name in a group; the command itself if it is none, or has no such command."""
+    return (command.get_command(None, name) if hasattr(command, "commands") else None) or command
+
+
+def _has_option(command: Any, name: str) -> bool:
+    """Return whether a command, which is no group, has an option of this name."""
+    return not hasattr(command, "commands") and any(name in each.opts for each in command.params)
 
 
 def _escape_unencodable_output() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache, partial
 from importlib import import_module
@@ -11,9 +12,11 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_group
 
 from modelyard.cli.commands import CLIENT_COMMANDS, HIDDEN_COMMANDS, SERVER_COMMANDS
+from modelyard.cli.terminal.output import Output
 from modelyard.wire.texts.validation_messages import reword_message
 
 _MODULES = {name: command.module for name, command in CLIENT_COMMANDS.items()} | HIDDEN_COMMANDS
@@ -32,6 +35,10 @@ def _build_commands(module: str) -> dict[str, Any]:
 def _complete_help(command: Any) -> None:
     """Make the help of a command, and of all below it, show whole summaries, and types as people call them."""
     for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            name = (parameter.metavar or parameter.name).upper().removesuffix("...")
+            parameter.metavar = re.sub(r"^\[(.*)\]$", r"\1", name)
+            parameter.get_usage_pieces = partial(_build_usage_pieces, parameter)
         show_type = parameter.display_type
         parameter.display_type = partial(_display_element_type, show_type)
     for below in getattr(command, "commands", {}).values():
@@ -40,9 +47,29 @@ def _complete_help(command: Any) -> None:
         _complete_help(below)
 
 
+def _build_usage_pieces(argument: Any, ctx: Any) -> list[str]:  # noqa: ARG001 - Typer's signature
+    """Return what an argument is in the usage line: its name as messages have it, in brackets if it may be left out."""
+    name = argument.metavar if argument.nargs == 1 else f"{argument.metavar}..."
+    return [name if argument.required else f"[{name}]"]
+
+
 def _display_element_type(show_type: Callable[[Any], str], ctx: Any) -> str:
     """Return the type of a parameter, such as ``<str>``; for one that may be repeated, that of each value."""
     return re.sub(r"^<list\[(.*)\]>$", r"<\1>", show_type(ctx))
+
+
+@contextmanager
+def _printing_usage_errors(*, is_json: bool) -> Iterator[None]:
+    """Reword usage errors, and with ``is_json`` print them as JSON on standard output; Typer prints them for people."""
+    try:
+        yield
+    except TyperException as refused:
+        refused.message = reword_message(refused.message)
+        if is_json:
+            error = {"error_code": type(refused).__name__, "detail": refused.format_message()}
+            document = {"error": error | {"exit_code": refused.exit_code, "fix": []}}
+            Output("json").answer(document=document, lines=[])
+        raise
 
 
 class RootGroup(TyperGroup):
@@ -74,6 +101,11 @@ class RootGroup(TyperGroup):
                 ctx.fail(f"No such command '{name}'. Did you mean {' or '.join(map(repr, similar))}?")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the global options; a usage error is printed as JSON too, with ``--json``."""
+        with _printing_usage_errors(is_json="--json" in args):
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; Ctrl-C at a question ends it as Ctrl-C does elsewhere, not as an aborted command.
 
@@ -82,10 +114,8 @@ class RootGroup(TyperGroup):
             BadParameter: a value is not valid; the message is in plain words.
         """
         try:
-            return super().invoke(ctx)
-        except typer.BadParameter as refused:
-            refused.message = reword_message(refused.message)
-            raise
+            with _printing_usage_errors(is_json=bool(ctx.params.get("json"))):
+                return super().invoke(ctx)
         except typer.Abort as aborted:
             if not isinstance(aborted.__context__, KeyboardInterrupt):
                 raise

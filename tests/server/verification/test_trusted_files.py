@@ -252,7 +252,7 @@ def test_register_kept_pickle_again_after_policy_changed_accepts_it(unverified: 
     unverified.verify()
     refusal = unverified.model(model_id)["verification_error"]
     # The record keeps these words when the policy changes.
-    assert "setting 'pickle_policy' was 'convert'" in refusal
+    assert "the team kept pickle files only to convert them" in refusal
     set_policy(unverified, "scan")
     assert unverified.register(CLEAN, PATH) == model_id
     unverified.verify_all()

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.registry.listing import ListFormat, print_list
-from modelyard.cli.terminal.formatting import format_time
-from modelyard.cli.terminal.table import Column
+from modelyard.cli.terminal.formatting import count_columns, format_time
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelyard.client.api.filters import AuditFilter
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.teams import AuditEvent, AuditEventList
 
 _SHOWN = 50
+_HEADINGS = ("TIME", "ACTION", "ACTOR", "KIND", "OBJECT", "FACTS")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,15 +42,21 @@ def audit(
 
     audit_filter = AuditFilter(action, object_id, actor_id, since, until)
     terminal = terminal_of(context)
-    layout: ListFormat[AuditEvent] = ListFormat(
+    events = terminal.call_registry(lambda registry: _list_events(registry, audit_filter, everything))
+    print_list(terminal, events, _choose_layout(events, terminal.output.width))
+
+
+def _choose_layout(events: Sequence[AuditEvent], width: int | None) -> ListFormat[AuditEvent]:
+    """Return the table of events; where it is too narrow for whole ids of objects, they are first in the facts."""
+    rows = [_HEADINGS, *map(_build_row, events)]
+    whole_width = sum(max(map(count_columns, cells)) + 2 for cells in list(zip(*rows, strict=True))[:-1])
+    has_column = width is None or whole_width <= width
+    return ListFormat(
         "audit_event_list",
-        ("TIME", "ACTION", "ACTOR", Column("KIND", 9), "OBJECT", "FACTS"),
-        _build_row,
+        _HEADINGS if has_column else ("TIME", "ACTION", "ACTOR", "KIND", "FACTS"),
+        _build_row if has_column else _build_narrow_row,
         lambda event: event.id,
         "No events.",
-    )
-    print_list(
-        terminal, terminal.call_registry(lambda registry: _list_events(registry, audit_filter, everything)), layout
     )
 
 
@@ -62,6 +70,12 @@ def _build_row(event: AuditEvent) -> tuple[str, ...]:
         event.object_id or "",
         ", ".join(f"{name}={value}" for name, value in event.facts.items()),
     )
+
+
+def _build_narrow_row(event: AuditEvent) -> tuple[str, ...]:
+    """Return the cells of an event: time, action, actor, kind, and facts that begin with the object."""
+    *cells, object_id, facts = _build_row(event)
+    return (*cells, ", ".join(part for part in (object_id and f"object={object_id}", facts) if part))
 
 
 async def _list_events(registry: RegistryApi, audit_filter: AuditFilter, everything: bool) -> list[AuditEvent]:

@@ -35,6 +35,11 @@ InvitationName = Annotated[
     ),
 ]
 
+NewName = Annotated[
+    str | None,
+    typer.Option(help="For a new account; prompted for if left out, and required with --password-stdin."),
+]
+
 
 @invite.command("create")
 def create_invitation(
@@ -131,8 +136,8 @@ def delete_invitation(context: typer.Context, invitation: InvitationName) -> Non
 def accept_invitation(
     context: typer.Context,
     token: Annotated[str, typer.Argument(help="The token of the invitation, which begins with in-.")],
-    first_name: Annotated[str | None, typer.Option(help="For a new account; prompted for if left out.")] = None,
-    last_name: Annotated[str | None, typer.Option(help="For a new account; prompted for if left out.")] = None,
+    first_name: NewName = None,
+    last_name: NewName = None,
     password_stdin: PasswordFromInput = False,
 ) -> None:
     """Join a team: with the account that you are signed in with, or else with the one of the invited address.
@@ -214,9 +219,14 @@ def _create_account(
     """Ask for names and a password, accept the invitation with a new account, and sign in.
 
     If only signing in fails, it says what is done and how to sign in, and raises the failure.
+
+    Raises:
+        BadParameter: a name is missing, and standard input has the password.
     """
     from modelyard.wire.teams import Acceptance
 
+    if password_stdin and not all(names):
+        raise typer.BadParameter("With --password-stdin, a new account needs --first-name and --last-name.")
     first, last = (
         name or typer.prompt(question, err=True)
         for name, question in zip(names, ("First name", "Last name"), strict=True)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     ModelAction = Callable[[RegistryApi, Model], Awaitable[None]]
 
+# Fields that cannot be cleared.
+_NEVER_NULL = ("display_name", "model_type", "model_path")
+
 ModelName = Annotated[
     str,
     typer.Argument(
@@ -193,7 +196,8 @@ def edit(
         "trigger_words": None if trigger_words is None else split_words(trigger_words),
         "required_labels": label,
     }
-    change = {field: _null_if_empty(value) for field, value in values.items() if value is not None}
+    given = {field: value for field, value in values.items() if value is not None}
+    change = {field: value if field in _NEVER_NULL else _null_if_empty(value) for field, value in given.items()}
     if no_trigger_words:
         change["trigger_words"] = []
     terminal = terminal_of(context)

@@ -9,7 +9,7 @@ import typer
 from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.model_columns import describe_verification
 from modelyard.cli.registry.models import ModelName
-from modelyard.cli.terminal.formatting import format_age, format_content_size, quote_word, shorten_path
+from modelyard.cli.terminal.formatting import format_age, format_content_size, shorten_path
 from modelyard.cli.terminal.table import cut_text, format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
@@ -168,7 +168,7 @@ async def _find_previous_version(registry: RegistryApi, model: Model) -> int:
     if previous is None:
         raise VersionNotFound(
             f"'{model.model_path}' has no earlier version to go back to: none that was current before this one can be"
-            f" downloaded. See all: modelyard version ls {quote_word(shorten_path(model.model_path))}"
+            " downloaded."
         )
     return previous
 

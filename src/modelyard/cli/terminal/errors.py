@@ -1,5 +1,6 @@
 """The messages, remedies and exit codes of failures."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from modelyard.cli.terminal.formatting import format_duration, quote_word, short
 from modelyard.cli.terminal.remedies.exit_codes import REFUSED, UNREACHABLE, Table
 from modelyard.cli.terminal.remedies.invalid_values import list_invalid_values, list_refused_values
 from modelyard.cli.terminal.remedies.of_local_failures import LOCAL_FAILURES
-from modelyard.cli.terminal.remedies.of_problems import PROBLEMS
+from modelyard.cli.terminal.remedies.of_problems import PROBLEMS, REFUSED_VARIABLE
 from modelyard.cli.terminal.remedies.typed_command import TypedCommand
 from modelyard.cli.terminal.remedies.words import NotRepeatable, add_scopes, build_words
 from modelyard.client.locks import LockedModelsMissing
@@ -19,6 +20,7 @@ from modelyard.client.profile import AccountRequired, KeyRefused
 from modelyard.client.references.matching import MAX_LISTED
 from modelyard.client.resolve_models import ModelAmbiguous
 from modelyard.client.transfers.path_state import VersionNotCurrent
+from modelyard.client.transfers.pull import FormatDiffers
 from modelyard.comfyui.model_locations import NameInvalid
 from modelyard.transfer import errors as transfer_errors
 from modelyard.wire import problems
@@ -49,17 +51,32 @@ def explain_failure(
     row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
     if row is None:
         return None
-    exit_code, fixes = row
-    if isinstance(error, transfer_errors.Refused):
-        is_full = error.status == problems.StorageFull.status
-        exit_code = UNREACHABLE if error.status >= 500 and not is_full else REFUSED
-        fixes = _TABLE[problems.StorageFull][1] if is_full else fixes
+    exit_code, fixes = _adjust(row, error, typed)
     facts = _get_facts(error)
     words = build_words(typed, file) | _get_words(error, facts)
     lines = [line for fix in fixes if (line := _fill(fix, words)) is not None]
     sentence = _get_message(error, typed)
-    document = _build_document(error, sentence, facts, exit_code)
-    return Explanation(sentence, exit_code, lines + _list_candidates(error), document)
+    lines += _list_candidates(error)
+    document = _build_document(error, sentence, facts, exit_code) | {"fix": lines}
+    return Explanation(sentence, exit_code, lines, document)
+
+
+def _adjust(
+    row: tuple[int, tuple[str, ...]], error: BaseException, typed: TypedCommand | None
+) -> tuple[int, tuple[str, ...]]:
+    """Return the exit code and the remedies of a failure, where they depend on more than its class."""
+    exit_code, fixes = row
+    match error:
+        case transfer_errors.Refused(status=problems.StorageFull.status):
+            return REFUSED, _TABLE[problems.StorageFull][1]
+        case transfer_errors.Refused():
+            return UNREACHABLE if error.status >= 500 else REFUSED, fixes
+        case problems.Unauthenticated() if os.environ.get("MODELYARD_TOKEN"):
+            return exit_code, REFUSED_VARIABLE
+        case transfer_errors.RetriesExhausted() if typed is not None and typed.list_option_values("--give-up-after"):
+            return exit_code, fixes[:1]
+        case _:
+            return row
 
 
 def _get_facts(error: BaseException) -> dict[str, Any]:
@@ -67,7 +84,7 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
     match error:
         case Problem():
             return error.facts
-        case NameInvalid():
+        case NameInvalid() | FormatDiffers():
             return {"suggestion": error.suggestion}
         case LockedModelsMissing():
             return {"missing": [{"model_path": each.path.relative, "sha256": each.sha256} for each in error.models]}

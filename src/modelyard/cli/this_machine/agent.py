@@ -245,19 +245,27 @@ def _pair(terminal: Terminal) -> str:
     Raises:
         BadParameter: neither names a registry.
         PairingNotFound: the code expired before it was confirmed.
+        RegistryUnreachable: the registry did not answer.
         ValueError: the registry returned no key for an agent.
     """
     from modelyard.agent.registry.keys import AgentKeyStore, choose_name, find_machine_name
     from modelyard.agent.state_folder import list_agent_ids
     from modelyard.cli.registry.pairing import request_paired_keys
     from modelyard.client.api.urls import normalize_url
+    from modelyard.client.profile import RegistryUnreachable
+    from modelyard.transfer.errors import Unreachable
 
     before = read_agent_settings(terminal)
     key_store = AgentKeyStore(terminal.settings.profile_file, terminal.output.warn)
     url = before.url or key_store.find_url()
     if url is None:
         raise typer.BadParameter("Name the registry: modelyard agent pair --url URL")
-    keys = terminal.call_anonymously(url, lambda registry: request_paired_keys(terminal, registry, is_for_agent=True))
+    try:
+        keys = terminal.call_anonymously(
+            url, lambda registry: request_paired_keys(terminal, registry, is_for_agent=True)
+        )
+    except Unreachable as failure:
+        raise RegistryUnreachable(str(failure)) from failure
     if keys.agent_key is None:
         raise ValueError("The registry returned no key for an agent. Update the registry, then pair again.")
     confirmed, known = find_machine_name(keys.device_name), list_agent_ids(terminal.settings.state_dir)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.cli.terminal.formatting import format_size
 from modelyard.cli.terminal.remedies.exit_codes import REFUSED
+from modelyard.cli.terminal.remedies.of_problems import PERMIT_PICKLES
 from modelyard.cli.transfers.push_output import build_document, get_exit_code, get_outcome, report_rejected
 from modelyard.client.transfers.collect import RejectedFile
 from modelyard.client.transfers.dry_run import DryRunEntry, plan_push
@@ -73,21 +74,22 @@ def _format_plan(plan: DryRunEntry, facts: Sequence[str]) -> list[str]:
     beside = "".join(f" with {each.name}" for each in (plan.picture, plan.sidecar) if each)
     about = ", ".join([plan.model_type, *facts[:1], format_size(plan.size), *facts[1:]])
     line = f"would {plan.action}  {plan.file}  as {plan.model_path}  ({about}){beside}"
-    return [line] if plan.reason is None else [line, f"  {plan.reason}"]
+    fix = None if plan.permitted_by is None else PERMIT_PICKLES.format(permitted_by=plan.permitted_by)
+    return [line, *(f"  {below}" for below in (plan.reason, fix) if below is not None)]
 
 
 def _note_totals(terminal: Terminal, plans: Sequence[DryRunEntry], failed: Sequence[PushFailed]) -> None:
     """Print how many of several files would be pushed, skipped and refused, and what was not checked."""
     sent = [plan for plan in plans if not plan.is_refused and not plan.is_skipped]
     outcomes = [get_outcome(result) for result in failed]
-    counts = {
-        f"push {len(sent)} ({format_size(sum(plan.size for plan in sent))})": len(sent),
-        f"skip {(skipped := sum(plan.is_skipped for plan in plans))}": skipped,
-        f"refuse {(refused := outcomes.count('refused') + sum(plan.is_refused for plan in plans))}": refused,
-        f"fail to read {(unread := outcomes.count('failed'))}": unread,
-    }
+    counts = [
+        ("push", len(sent), f" ({format_size(sum(plan.size for plan in sent))})"),
+        ("skip", sum(plan.is_skipped for plan in plans), ""),
+        ("refuse", outcomes.count("refused") + sum(plan.is_refused for plan in plans), ""),
+        ("fail to read", outcomes.count("failed"), ""),
+    ]
     if len(plans) + len(failed) > 1:
-        parts = ", ".join(part for part, count in counts.items() if count)
+        parts = ", ".join(f"{verb} {count}{size}" for verb, count, size in counts if count)
         terminal.output.note(f"{len(plans) + len(failed)} files: would {parts}.")
     if sent:
         terminal.output.note(

@@ -30,6 +30,7 @@ class DryRunEntry(NamedTuple):
     action: str  # a verb phrase after "would"
     is_refused: bool
     reason: str | None  # why it is refused, and what to do
+    permitted_by: str | None  # the team's policy for pickle files with which it may be accepted
     picture: Path | None  # beside the file; sent too, unless the version has a preview
     sidecar: Path | None  # beside the file; its base model and trigger words are sent too
     is_pickle_rule_unknown: bool = False  # whether the team accepts the pickle files in it was not checked
@@ -141,8 +142,9 @@ def build_entry(
         if found.status == "other" and not request.replace:
             reason = "To upload it as the next version of that model, add --replace."
     is_refused = action.startswith("be refused")
+    policy = None if refusal is None or reason != refusal.detail else refusal.facts.get("permitted_by")
     return DryRunEntry(
-        request.file, request.model_type, request.model_path, size, action, is_refused, reason, None, None
+        request.file, request.model_type, request.model_path, size, action, is_refused, reason, policy, None, None
     )
 
 

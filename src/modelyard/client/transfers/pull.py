@@ -16,10 +16,23 @@ from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, Transfe
 from modelyard.transfer.progress import OnProgress
 from modelyard.transfer.thread_pool import run_concurrently
 from modelyard.wire import problems
+from modelyard.wire.formats import find_format
 from modelyard.wire.models import Model
 from modelyard.wire.paths import parse_model_path
 
 DEFAULT_PULL_JOBS = 4
+
+
+class FormatDiffers(ValueError):
+    """The extension of the file to write stands for another format than the model's. ``suggestion``: a right name."""
+
+    def __init__(self, model: Model, file: Path, format_name: str) -> None:
+        extension = PurePosixPath(model.model_path).suffix
+        super().__init__(
+            f"The content of '{model.model_path}' is {format_name}, but the extension '{file.suffix}' stands for"
+            f" {find_format(file.name)}: programs choose how to load a file by its extension."
+        )
+        self.suggestion = str(file.with_suffix(extension))
 
 
 @dataclass(frozen=True)
@@ -39,10 +52,14 @@ class Destination:
         """Return the path at which a model's file is placed.
 
         Raises:
+            FormatDiffers: ``file_name`` is not of the model's format.
             ModelPathInvalid: the registry's path for it is unsafe here. The client checks it and trusts no registry.
         """
         relative = PurePosixPath(parse_model_path(model.model_type, model.model_path).relative)
-        return self.folder / (relative if self.tree else self.file_name or relative.name)
+        file, format_name = self.folder / (self.file_name or relative.name), find_format(relative.name)
+        if self.file_name is not None and format_name is not None and find_format(self.file_name) != format_name:
+            raise FormatDiffers(model, file, format_name)
+        return self.folder / relative if self.tree else file
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,9 @@ def create_invitation(
         with session.begin_nested():
             session.add(invitation)
     except IntegrityError:
-        raise problems.AlreadyInvited("An open invitation for this address exists. Withdraw it first.") from None
+        raise problems.AlreadyInvited(
+            "An open invitation for this address exists. Withdraw it first.", email_address=new.email_address
+        ) from None
     facts = {"email_address": new.email_address, "role": str(new.invitation_role)}
     record(session, team.actor, team_row.id, "invitation.created", invitation.id, **facts)
     return CreatedInvitation(id=invitation.id, invitation_token=token.raw, public_url=public_url)

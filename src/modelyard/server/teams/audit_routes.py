@@ -32,9 +32,10 @@ def _convert_to_utc(moment: datetime) -> datetime:
 
 def _check_iso_time(text: str) -> str:
     """Return the text; raise ValueError if it is shorter than a time: pydantic takes numbers for seconds since 1970."""
-    if len(text) < len("2026-11-24T12:00Z"):
-        raise ValueError("A time is written like 2026-11-24T12:00:00Z, not as a number")
-    return text
+    if len(text) >= len("2026-11-24T12:00Z"):
+        return text
+    form = "A time is written like 2026-11-24T12:00:00Z"
+    raise ValueError(f"{form}, not as a number" if text.isdecimal() else form)
 
 
 FilterText = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=LINE_PATTERN)]

@@ -46,7 +46,10 @@ class TrustNotAllowed(Problem):
 
 
 class VersionInUse(Problem):
-    """The version whose content the model's record shows cannot be deleted. Activate another version first."""
+    """The version whose content the model's record shows cannot be deleted. Activate another version first.
+
+    Fact ``previous_version``: the one that was current before, or null without one that can be current again.
+    """
 
     status, slug, title = 409, "version-in-use", "The version is in use"
 
@@ -136,7 +139,7 @@ class AlreadyMember(Problem):
 
 
 class AlreadyInvited(Problem):
-    """The team has an open invitation for this e-mail address."""
+    """The team has an open invitation for this e-mail address. Fact: ``email_address``."""
 
     status, slug, title = 409, "already-invited", "Already invited"
 

@@ -52,7 +52,11 @@ def add_webhook(
 
     from modelyard.wire.webhooks import EVENT_TYPES, NewWebhook
 
-    values = {"display_name": name or urlsplit(url).netloc[:100], "url": url, "event_list": event or EVENT_TYPES}
+    host = urlsplit(url).netloc
+    if not host:
+        raise typer.BadParameter("Use an address that begins with https://.", param_hint="URL")
+    given = host[:100] if name is None else name
+    values = {"display_name": given, "url": url, "event_list": event or EVENT_TYPES}
     new = NewWebhook.model_validate(values)
     terminal = terminal_of(context)
     created = terminal.call_registry(lambda registry: registry.create_webhook(new))

@@ -1,7 +1,7 @@
 """Messages about values that are not valid, with the names that a command has for them."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ from modelyard.wire.agents.values import AGENT_ID_PATTERN
 from modelyard.wire.hashes.texts import HASH_PATTERN
 from modelyard.wire.models import LABEL_PATTERN
 from modelyard.wire.schemas import FILE_HASH_PATTERN
-from modelyard.wire.texts.rules import EMAIL_PATTERN, INVISIBLE
+from modelyard.wire.texts.rules import EMAIL_PATTERN, INVISIBLE, NOTE_PATTERN
 from modelyard.wire.texts.validation_messages import reword_message
 
 _SHORT_NAME = "Use up to 64 letters, digits, dots, hyphens and underscores, without spaces"
@@ -24,32 +24,42 @@ _RULES = {
     HASH_PATTERN: "Use a hash, or at least its first 8 digits",
     FILE_HASH_PATTERN: "Use sha256: and 64 hexadecimal digits",
     EMAIL_PATTERN: "Use an e-mail address",
+    NOTE_PATTERN: "Use visible characters, tabs and line ends",
 }
 
-# The parameters of commands for fields of another name.
+# The parameters of commands for fields of another name. The first that a command has counts: ``name`` may be the
+# argument that says which object gets a ``new_name``.
 _PARAMETERS = {
     "agent_id": ("agent_id", "machine"),
     "agent_labels": ("labels", "label"),
     "canary_label": ("canary",),
-    "display_name": ("name", "new_name"),
+    "device_name": ("name",),
+    "disk_budget_bytes": ("size",),
+    "display_name": ("new_name", "name"),
     "email_address": ("email",),
+    "event_list": ("event",),
     "file_hash": ("file_hash",),
+    "input": ("input_name",),
     "invitation_role": ("role",),
     "invitation_token": ("token",),
+    "is_automatic": ("automatic",),
     "kept_version_days": ("keep_version_days",),
     "kept_versions": ("keep_versions",),
     "labels": ("label",),
     "license": ("license_name",),
     "member_role": ("role",),
+    "min_ready_seconds": ("min_ready",),
+    "model_list": ("models",),
     "model_path": ("path",),
     "model_status": ("status",),
-    "name": ("name", "new_name"),
+    "name": ("new_name", "name"),
     "node_type": ("node_type", "node"),
     "note": ("note", "text"),
     "q": ("words",),
     "quota_bytes": ("quota",),
     "required_labels": ("label",),
     "tags": ("tag",),
+    "user_code": ("code",),
 }
 # Fields that no command has a parameter for, but asks for or reads.
 _NAMES = {"user_password": "password", "current_password": "current password", "new_password": "new password"}
@@ -65,20 +75,27 @@ def list_invalid_values(error: ValidationError, typed: TypedCommand | None) -> l
 def list_refused_values(errors: object, typed: TypedCommand | None) -> list[str]:
     """Return a line for each invalid value in a registry's response; entries of an unexpected form are omitted."""
     rows: Iterable[Any] = errors if isinstance(errors, list) else []
-    return [
-        _format_value(str(row.get("field")), str(row.get("message")), typed) for row in rows if isinstance(row, dict)
-    ]
+    named = [(row.get("field"), row.get("message")) for row in rows if isinstance(row, dict)]
+    return [_format_value(field, message, typed) for field, message in named if _is_text(field) and _is_text(message)]
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Return whether a value is a text that is not empty."""
+    return isinstance(value, str) and value != ""
 
 
 def _format_value(field: str, message: str, typed: TypedCommand | None) -> str:
-    """Return what is not valid, by the name that the command has for it, and why; of a list, which of its values."""
+    """Return what is not valid, by the name that the command has for it, and why; of a list, which of its values.
+
+    A field whose option was not typed has its own name, unless its value is what is missing.
+    """
     name, *place = field.split(".")
     parameter = _find_parameter(name, typed)
-    if parameter is None:
+    typed_values = [] if typed is None or parameter is None else typed.get_values(parameter)
+    if parameter is None or not (typed_values or message.startswith("Field required")):
         shown = _NAMES.get(name, name.replace("_", " "))
     else:
         shown = max(parameter.opts, key=len) if parameter.opts[0].startswith("-") else get_help_name(parameter)
-    typed_values = [] if typed is None or parameter is None else typed.get_values(parameter)
     if len(place) == 1 and place[0].isdecimal() and 1 < len(typed_values) > int(place[0]):
         shown = f"{shown} {quote_word(typed_values[int(place[0])])}"
     return f"{shown}: {reword_message(message, rules=_RULES)}"
@@ -97,5 +114,13 @@ def _format_setting(field: str, message: str, typed: TypedCommand | None) -> str
 
 def _find_parameter(field: str, typed: TypedCommand | None) -> Any:
     """Return the parameter of the command that a field has its value from; None if there is none."""
-    names = _PARAMETERS.get(field, (field,))
-    return None if typed is None else next((each for each, _ in typed.values if each.name in names), None)
+    if typed is None:
+        return None
+    # Those of the program come before those of the command, such as the address of a webhook.
+    of_name = {each.name: each for each, _ in typed.values}
+    return next((of_name[name] for name in get_parameter_names(field) if name in of_name), None)
+
+
+def get_parameter_names(field: str) -> tuple[str, ...]:
+    """Return the names that the parameter of a field may have, the one that counts first at the front."""
+    return _PARAMETERS.get(field, (field,))

@@ -22,6 +22,7 @@ from modelyard.client.profile import AccountRequired, KeyRefused, NoKey, Profile
 from modelyard.client.resolve_models import ModelAmbiguous
 from modelyard.client.transfers.collect import DuplicateModelPath, NothingToPush
 from modelyard.client.transfers.path_state import VersionNotCurrent
+from modelyard.client.transfers.pull import FormatDiffers
 from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
 from modelyard.transfer import errors as transfer_errors
 from modelyard.wire.paths import ModelPathInvalid
@@ -76,6 +77,7 @@ _SELECTION: Table = {
             "Workflows that use the file by its old name have to be changed.",
         ),
     ),
+    FormatDiffers: (USAGE, ("Use its extension: {again:--output {raw[suggestion]}}",)),
     TypeUnknown: (USAGE, ()),
     NothingToPush: (USAGE, ()),
     DuplicateModelPath: (USAGE, ("Push one of them on its own, to another path: modelyard push FILE --path PATH",)),

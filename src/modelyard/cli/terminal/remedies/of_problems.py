@@ -17,6 +17,9 @@ from modelyard.wire import problems
 from modelyard.wire.problems import Problem
 
 _LOGIN = "modelyard login {registry} {email}"
+# Of a refused token that MODELYARD_TOKEN has: it precedes a sign-in.
+REFUSED_VARIABLE = ("Unset MODELYARD_TOKEN, or set a valid key.",)
+PERMIT_PICKLES = "Admins allow them with: modelyard team settings --pickle-policy {permitted_by}"
 _OTHER_RELEASE = (
     "The registry is perhaps of another release than this command line: upgrade the older of the two. To see yours: "
     "modelyard --version",
@@ -49,6 +52,7 @@ _ACCESS: Table = {
     ),
     problems.KeyNotRotatable: (REFUSED, ("List your keys: modelyard key ls",)),
     problems.MemberNotFound: (REFUSED, ("List the members: modelyard member ls",)),
+    problems.AlreadyInvited: (REFUSED, ("Withdraw it: modelyard invite rm {email_address}", "Then: {again}")),
     problems.InvitationNotFound: (
         REFUSED,
         ("Ask an admin of the team for a new one. Admins list the open ones with: modelyard invite ls",),
@@ -126,8 +130,9 @@ _MODELS: Table = {
     problems.VersionInUse: (
         REFUSED,
         (
-            "Make the version before it the current one first: modelyard rollback {typed_model}",
-            "Or remove the whole model: modelyard rm {typed_model}",
+            "Make the version before it the current one first: modelyard rollback {typed_model} --to"
+            " {previous_version}",
+            "Remove the whole model: modelyard rm {typed_model}",
         ),
     ),
     problems.VersionNotFound: (
@@ -137,6 +142,7 @@ _MODELS: Table = {
             "List those in the trash: modelyard version ls {typed_model} --deleted",
         ),
     ),
+    problems.NotAModelFile: (REFUSED, (PERMIT_PICKLES,)),
     problems.ModelTypeUnknown: (REFUSED, ("Use the known type: {again:--type {raw[suggestion]}}",)),
     problems.ModelNotVerified: (REFUSED, ("See the state of its verification: modelyard show {typed_model}",)),
     problems.ModelNotFound: (REFUSED, ("List the models: modelyard ls",)),

@@ -91,8 +91,8 @@ def allow_file(session: Session, team: TeamContext, sha256: str, reason: str) ->
         )
     if load_pickle_policy(session, team.team_id) != "trusted":
         raise problems.TrustNotAllowed(
-            "This team's setting 'pickle_policy' permits no exceptions. To allow files by their hash, set it to "
-            "'trusted': modelyard team settings --pickle-policy trusted"
+            "This team's policy for pickle files permits no exceptions. To allow files by their hash: "
+            "modelyard team settings --pickle-policy trusted"
         )
     if row is None or row.reason != reason:
         row = _write(session, team, row or _build_row(team, sha256, refused), reason)

@@ -82,7 +82,7 @@ def check_known_pickle(trust: PickleTrust, blob: BlobRow, metadata: Mapping[str,
         return
     if trust.policy == "convert":
         raise build_refusal(
-            "The team has this pickle file already, and its setting 'pickle_policy' is 'convert': it is not registered "
+            "The team has this pickle file already, and keeps pickle files only to convert them: it is not registered "
             "under another path. Convert the model that has it: modelyard convert MODEL",
             "pickle file",
             setting="pickle_policy",

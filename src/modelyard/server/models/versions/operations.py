@@ -147,7 +147,8 @@ def delete_version(session: Session, team: TeamContext, model_id: UUID, number: 
     model, version = get_version_to_change(session, team, model_id, number)
     if number == model.shown_version:
         raise problems.VersionInUse(
-            f"Version {number} is the one that the model has now. Activate another version first, or delete the model."
+            f"Version {number} is the one that the model has now. Activate another version first, or delete the model.",
+            previous_version=load_previous_version(session, model),
         )
     version.deleted_at = now()
     model.version_count -= 1

@@ -132,12 +132,12 @@ function pickleRefusal({ file, folder }: Item, team: Team | undefined): string |
   if (folder) {
     return (
       `'${toVisibleText(pickle)}' is a pickle file, and such files can run code on every machine that loads them; this ` +
-      "team's setting 'pickle_policy' is 'block'. Take it out of the folder, or ask an admin of the team."
+      'team takes none. Take it out of the folder, or ask an admin of the team to allow them.'
     )
   }
   return (
-    "This is a pickle file, and such files can run code on every machine that loads them; this team's setting " +
-    "'pickle_policy' is 'block'. Convert it to .safetensors, or ask an admin of the team to set it to 'scan'."
+    'This is a pickle file, and such files can run code on every machine that loads them; this team takes none. ' +
+    'Convert it to .safetensors, or ask an admin of the team to allow pickle files that a scan finds harmless.'
   )
 }
 
