@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.server.http.server import open_sockets
+from tests.ports import free_port
 from tests.running import RunningServer
 from tests.server.harness import ApiCaller
 from tests.waiting import PATIENCE_SECONDS
@@ -60,6 +62,46 @@ def test_serve_on_address_of_another_machine_says_which_option_to_change(tmp_pat
     assert "192.0.2.1:8400" in ran.stderr
     assert "--host" in ran.stderr
     assert not (tmp_path / "yard").exists()
+
+
+def test_serve_beside_a_start_that_does_not_listen_yet_creates_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    (reserved,) = open_sockets("127.0.0.1", port, "port")
+    with reserved:
+        ran = serve("--data-dir", tmp_path / "yard", "--port", port)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert f"Port {port} of 127.0.0.1 is taken" in ran.stderr
+    assert not (tmp_path / "yard").exists()
+
+
+@pytest.mark.parametrize("has_same_port", [True, False], ids=["same-port", "other-port"])
+def test_serve_of_a_registry_that_runs_names_its_process_and_no_other_port(
+    tmp_path: Path, *, has_same_port: bool
+) -> None:
+    with RunningServer(tmp_path / "yard") as server:
+        ran = serve("--data-dir", tmp_path / "yard", "--port", server.port if has_same_port else 0)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert f'runs already: process {server.pid} serves the folder "{tmp_path / "yard"}"' in ran.stderr
+        assert "--port" not in ran.stderr
+
+
+def test_serve_right_after_a_stop_with_open_connections_listens_on_the_same_port(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "yard", port=free_port()) as server:
+        address = server.url
+        assert server.client().get("/healthz").status_code == 200
+        # Its connection is still open, so the server closes it, and its port stays in use by that.
+        server.stop()
+        server.start()
+        assert server.url == address
+        assert server.client().get("/healthz").status_code == 200
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="This machine has no IPv6.")
+def test_serve_on_ipv6_shows_an_address_that_can_be_opened(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "yard", host="::1") as server:
+        assert server.url.startswith("http://[::1]:")
+        assert f"modelyard login {server.url} " in server.log.read_text()
+        assert server.client().get("/healthz").status_code == 200
 
 
 def find_login(server: RunningServer) -> tuple[str, str]:

@@ -34,6 +34,7 @@ from modelyard.server.http.server import build_http_server, open_sockets
 from modelyard.server.resources import (
     Resources,
     check_database_file_exists,
+    check_folder_is_free,
     check_registry_exists,
     open_database,
     open_resources,
@@ -60,7 +61,8 @@ def run_registry(*, no_http: bool, **flags: Any) -> None:
         typer.echo(f"modelyard: {_FOLDER_HAS_NO_WORKERS}", err=True)
         raise typer.Exit(2)
     with exit_on_operator_errors():
-        # Before anything is created or shown: a taken port must leave no trace.
+        # Before anything is created or shown: a registry that runs already or a taken port must leave no trace.
+        check_folder_is_free(settings)
         sockets = _open_port(settings, no_http=no_http)
         with open_resources(settings) as resources:
             if no_http:
@@ -70,7 +72,7 @@ def run_registry(*, no_http: bool, **flags: Any) -> None:
 
 
 def _open_port(settings: Settings, *, no_http: bool) -> Sequence[socket.socket]:
-    """Return sockets that listen on the port of the settings; none for a worker without a metrics port.
+    """Return sockets with the port of the settings; none for a worker without a metrics port.
 
     Raises:
         CannotListen: see ``open_sockets``.

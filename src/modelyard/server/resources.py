@@ -17,7 +17,7 @@ from modelyard.server.models.objects.recheck_requests import RecheckRequests
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, FolderInUse, StoreUnavailable
 from modelyard.server.storage.capabilities import StoreCapabilities
-from modelyard.server.storage.local.folder import lock_folder
+from modelyard.server.storage.local.folder import find_lock_holder, lock_folder
 from modelyard.server.storage.local.store import LocalStore
 from modelyard.server.storage.s3.store import Bucket, S3Store
 
@@ -99,6 +99,22 @@ def check_database_file_exists(settings: Settings) -> None:
         raise RegistryNotFound(
             f'There is no registry in the folder "{settings.data_dir.absolute()}". Name its folder with --data-dir '
             "FOLDER, or set MODELYARD_DATA_DIR; modelyard serve creates a new registry."
+        )
+
+
+def check_folder_is_free(settings: Settings) -> None:
+    """Check that no other server uses the data folder; does nothing for a bucket, which many may use. Creates nothing.
+
+    Raises:
+        FolderInUse: one does; the message says what to do.
+    """
+    process = None if parse_bucket(settings) is not None else find_lock_holder(settings.data_dir)
+    if process is not None:
+        raise FolderInUse(
+            f'This registry runs already: process {process} serves the folder "{settings.data_dir.absolute()}". '
+            "Nothing was started. To start it again, stop that process first; for another registry, name another folder with "
+            "--data-dir.",
+            process=process,
         )
 
 

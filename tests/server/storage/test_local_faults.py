@@ -19,7 +19,7 @@ from modelyard.server.storage.blob_store import (
     StoredPart,
     StoreFull,
 )
-from modelyard.server.storage.local.folder import lock_folder
+from modelyard.server.storage.local.folder import find_lock_holder, lock_folder
 from modelyard.server.storage.local.parts_journal import JOURNAL, PartsJournal
 from modelyard.server.storage.local.routes import build_blob_app
 from modelyard.server.storage.local.store import LocalStore
@@ -168,10 +168,18 @@ def test_lock_folder_locked_by_other_process_names_its_id(tmp_path: Path) -> Non
     with pytest.raises(FolderInUse) as refused:
         lock_folder(tmp_path)
     assert refused.value.facts == {"process": str(process.pid)}
+    assert find_lock_holder(tmp_path) == str(process.pid)
     process.kill()
     process.wait()
+    assert find_lock_holder(tmp_path) is None
     lock_folder(tmp_path).release()
     store.close()
+
+
+def test_find_lock_holder_in_a_folder_without_a_registry_creates_nothing(tmp_path: Path) -> None:
+    assert find_lock_holder(tmp_path / "new") is None
+    assert find_lock_holder(tmp_path) is None
+    assert [*tmp_path.iterdir()] == []
 
 
 # The journal of parts.

@@ -40,8 +40,14 @@ def find_own_url(settings: Settings, port: int) -> str:
     """Return the base URL for a person at this machine: the public one if it is set, or that of this port."""
     if settings.public_url:
         return settings.public_url
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - nothing listens here
+    every_address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens here
+    host = bracket_host(every_address.get(settings.host, settings.host))
     return f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
+
+
+def bracket_host(host: str) -> str:
+    """Return the host as URLs have it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 @cache

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from modelyard.server.http.connections import Connection, ConnectionTable
 from modelyard.server.http.memory import exclude_loaded_objects_from_collection, keep_memory_trimmed
+from modelyard.server.http.public_url import bracket_host
 from modelyard.server.settings import Settings
 
 # What docs/operate.md promises: a process has ended 30 seconds after SIGTERM, also when something hangs.
@@ -28,7 +29,7 @@ GRACE_SECONDS = 24
 KEEP_ALIVE_SECONDS = 75
 # A machine without IPv6 has no address for a host name that has one of IPv4 and one of IPv6.
 _NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
-# So many ports after a taken one are tried for the command that is suggested.
+# So many ports after a taken one are tried for the command that is suggested, and so many free ones for two addresses.
 _NEIGHBOURS = 20
 
 
@@ -37,29 +38,49 @@ class CannotListen(OSError):
 
 
 def open_sockets(host: str, port: int, option: str) -> Sequence[socket.socket]:
-    """Return a listening socket for each address of the host; connections wait until a server takes them.
+    """Return a socket for each address of the host; connections are refused until a server listens on them.
 
-    They listen at once, so that a second server that starts meanwhile finds the port taken.
-
-    ``option`` is the name of the port's option. It is part of the command that the error suggests.
+    All have the same port, which no other program can take meanwhile; see ``_reserve``. An empty host means every
+    address of this machine. ``option`` is the name of the port's option; the error tells what to change.
 
     Raises:
         CannotListen: the port is taken, or this machine has no such address.
     """
     try:
-        return _open_all(host, port)
+        return _reserve_all(host, port)
     except OSError as error:
         raise _build_cannot_listen(error, host, port, option) from None
 
 
-def _open_all(host: str, port: int) -> Sequence[socket.socket]:
-    """Open a socket for each address of the host; raise OSError, with none open, if one is taken or none is there."""
+def _reserve_all(host: str, port: int) -> Sequence[socket.socket]:
+    """Reserve a port on each address of the host; raise OSError, with none reserved, if one is taken or none is there.
+
+    A free port may be taken on a later address; then other free ones are tried.
+    """
+    addresses = _look_up(host, port)
+    for _ in range(_NEIGHBOURS if port == 0 else 0):
+        with suppress(OSError):
+            return _reserve_same_port(addresses)
+    return _reserve_same_port(addresses)
+
+
+def _look_up(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """Return the addresses of the host, each once, with their families; raise gaierror if there are none."""
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "not a valid host name") from None
+    return [*dict.fromkeys((family, address) for family, _, _, _, address in found)]
+
+
+def _reserve_same_port(addresses: Sequence[tuple[socket.AddressFamily, tuple[Any, ...]]]) -> Sequence[socket.socket]:
+    """Reserve the port of the addresses on each of them; instead of port 0, the one that the first address got."""
     opened: list[socket.socket] = []
     missing: OSError | None = None
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    for family, _, _, _, address in dict.fromkeys(found):
+    for family, (host, port, *scope) in addresses:
+        chosen = opened[0].getsockname()[1] if opened else port
         try:
-            opened.append(socket.create_server(address, family=family))
+            opened.append(_reserve(family, (host, chosen, *scope)))
         except OSError as error:
             if error.errno not in _NO_SUCH_ADDRESS:
                 _close_all(opened)
@@ -68,6 +89,30 @@ def _open_all(host: str, port: int) -> Sequence[socket.socket]:
     if missing is not None and not opened:
         raise missing
     return opened
+
+
+def _reserve(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+    """Return a socket that keeps a port from other programs, but refuses connections until it listens.
+
+    A restart needs SO_REUSEADDR, since old connections occupy the port for a minute. With it, Linux lets two programs
+    bind the port as long as neither listens. So the socket listens for a moment, which only the first one can, and
+    keeps the port without SO_REUSEADDR; ``_listen`` sets that again. HAProxy pauses its listeners in this way. Where
+    shutdown does not end listening (macOS), connections wait instead. So do those to a free port (0), which a shutdown
+    would give back; nobody knows its number yet.
+    """
+    reserved = socket.create_server(address, family=family)
+    if address[1] != 0:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        with suppress(OSError):
+            reserved.shutdown(socket.SHUT_RD)
+    return reserved
+
+
+def _listen(sockets: Sequence[socket.socket], backlog: int) -> None:
+    """Listen on sockets of ``open_sockets``."""
+    for each in sockets:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.listen(backlog)
 
 
 def _close_all(sockets: Sequence[socket.socket]) -> None:
@@ -79,26 +124,27 @@ def _build_cannot_listen(error: OSError, host: str, port: int, option: str) -> C
     """Return the error with what to do: for a taken port the command that was typed, with a free one."""
     if error.errno != errno.EADDRINUSE:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        host_option = "--host" if option == "port" else "MODELYARD_METRICS_HOST"
         return CannotListen(
-            f"This machine cannot listen on {host}:{port}: {reason}. Name another address with --host, or "
-            f"another port with --{option}."
+            f"This machine cannot listen on {bracket_host(host)}:{port}: {reason}. Name another address with "
+            f"{host_option}, or another port with --{option}."
         )
     return CannotListen(
-        f"Port {port} of {host} is taken by another program; perhaps this registry runs already. Nothing was started. "
-        f"To use another port:\n  {_suggest_command(option, _find_free_port(host, port))}"
+        f"Port {port} of {host or 'this machine'} is taken by another program; perhaps this registry runs already. "
+        f"Nothing was started. {_suggest_other_port(host, port, option)}"
     )
 
 
-def _find_free_port(host: str, taken: int) -> int:
-    """Return one of the ports after a taken one that is free now, or else 0, by which a free one is taken."""
+def _suggest_other_port(host: str, taken: int, option: str) -> str:
+    """Return the typed command with one of the ports after a taken one, free now; if none is, how to get any."""
     for port in range(taken + 1, min(taken + _NEIGHBOURS, 65536)):
         with suppress(OSError):
-            _close_all(_open_all(host, port))
-            return port
-    return 0
+            _close_all(_reserve_all(host, port))
+            return f"To use another port:\n  {_build_command(option, port)}"
+    return f"--{option} 0 takes any free port."
 
 
-def _suggest_command(option: str, port: int) -> str:
+def _build_command(option: str, port: int) -> str:
     """Return the command that was typed with this port instead of its own, as a shell reads it."""
     words, typed = [], iter(sys.argv[1:])
     for word in typed:
@@ -155,6 +201,7 @@ class _AddressPrintingServer(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         """Listen, print the addresses to standard output, log the start, and keep memory trimmed from now on."""
+        _listen(sockets, self.config.backlog)
         await super().startup(sockets)
         if not self.started:
             return
@@ -164,8 +211,7 @@ class _AddressPrintingServer(uvicorn.Server):
             for sock in server.sockets:
                 host, port = sock.getsockname()[:2]
                 scheme = "https" if self.config.is_ssl else "http"
-                shown = f"[{host}]" if ":" in host else host
-                typer.echo(f"modelyard listens on {scheme}://{shown}:{port}")
+                typer.echo(f"modelyard listens on {scheme}://{bracket_host(host)}:{port}")
         sys.stdout.flush()
         logging.getLogger("modelyard").info("started")
 

@@ -106,12 +106,46 @@ def lock_folder(root: Path) -> FolderLock:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        process = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        process = _read_process(descriptor)
         os.close(descriptor)
         raise FolderInUse(f'The folder "{root}" is in use by process {process}.', process=process) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return FolderLock(root, descriptor)
+
+
+def find_lock_holder(root: Path) -> str | None:
+    """Return the id of the process that has locked the folder, or None. Creates nothing."""
+    try:
+        descriptor = os.open(root / "lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        process = _read_process(descriptor)
+        # The test locks the file for a moment. Where a server may be about to lock it, this must not be in its way.
+        if _is_running(process):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return process
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _read_process(descriptor: int) -> str:
+    """Return the process id that a lock file has, or ``unknown``."""
+    return os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+
+
+def _is_running(process: str) -> bool:
+    """Return whether a process has this id."""
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return True
 
 
 class StorageFolder:
