@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from modelyard.build import read_commit
 
 
@@ -31,3 +33,15 @@ def test_commit_of_a_folder_inside_a_checkout_is_unknown(tmp_path: Path) -> None
     run_git(tmp_path, "init", "--quiet")
     (tmp_path / "source").mkdir()
     assert read_commit(tmp_path / "source") is None
+
+
+def test_commit_is_the_folders_also_where_the_environment_names_another_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ours", "other"):
+        run_git(tmp_path, "init", "--quiet", name)
+        run_git(tmp_path / name, "commit", "--quiet", "--allow-empty", "--message", name)
+    ours = run_git(tmp_path / "ours", "rev-parse", "--short=12", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
+    assert read_commit(tmp_path / "ours") == ours

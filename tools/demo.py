@@ -25,6 +25,7 @@ EMAIL = "owner@studio.example"
 MEBIBYTE = 1024 * 1024
 START_SECONDS = 30
 ARRIVAL_SECONDS = 120
+MACHINES = ("render-01", "render-02")
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def run_machines(library: Path, url: str) -> None:
     """Show two machines that get the team's models, a new one, and the effect of disabling it."""
     print_step("5. Two machines with an agent each: both download the team's models.")
     began = time.monotonic()
-    machines = [start_agent(name, url) for name in ("render-01", "render-02")]
+    machines = [start_agent(name, url) for name in MACHINES]
     wait_for_files(began, *(str(path.relative_to(library)) for path in library.rglob("*.*")))
     wait_until("machine", "ls", is_reached=are_up_to_date)
     run_modelyard("machine", "ls")
@@ -84,7 +85,7 @@ def run_machines(library: Path, url: str) -> None:
     wait_for_files(began, "loras/ink_wash.safetensors", is_there=False)
     began = run_modelyard("enable", "ink_wash")
     wait_for_files(began, "loras/ink_wash.safetensors")
-    wait_until("show", "ink_wash", is_reached=lambda model: model["agents_ready"] == 2)
+    wait_until("show", "ink_wash", is_reached=lambda model: model["agents_ready"] == len(MACHINES))
     run_modelyard("show", "ink_wash")
     stop_agents(machines)
 
@@ -123,7 +124,7 @@ def start_agent(name: str, url: str) -> subprocess.Popen[bytes]:
 
 def wait_for_files(began: float, *paths: str, is_there: bool = True) -> None:
     """Wait until both machines have these files, or, with ``is_there=False``, until neither has any; print how long."""
-    files = [HOME / name / "ComfyUI" / "models" / path for name in ("render-01", "render-02") for path in paths]
+    files = [HOME / name / "ComfyUI" / "models" / path for name in MACHINES for path in paths]
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while any(file.exists() != is_there for file in files):
         if time.monotonic() > deadline:
@@ -147,8 +148,9 @@ def wait_until(*arguments: str, is_reached: Callable[[Any], bool]) -> None:
 
 
 def are_up_to_date(listed: Any) -> bool:
-    """Return whether all listed machines have their models."""
-    return all(agent["machine_state"] == "up_to_date" for agent in listed["agent_list"])
+    """Return whether both machines are listed and have their models."""
+    states = {agent["agent_id"]: agent["machine_state"] for agent in listed["agent_list"]}
+    return all(states.get(name) == "up_to_date" for name in MACHINES)
 
 
 def build_owner_environment() -> dict[str, str]:

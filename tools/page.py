@@ -9,8 +9,8 @@ from tools.node import WEB, install_packages, prepare_environment, run_quietly
 from tools.repository import ROOT
 
 BUILT = ROOT / "src" / "modelyard" / "server" / "page" / "built"
-# The digest of what the page in BUILT was built from.
-STAMP = WEB / "node_modules" / ".page-built-from"
+# The digest of what the page beside it was built from. Each build empties the folder first, so one by hand removes it.
+STAMP = BUILT / ".built-from"
 # Of web/, what is in no page: tests and results of them, and types that only checks read.
 _NOT_SOURCES = frozenset({"node_modules", "results", "tests", "bench", "screenshots", "comfyui"})
 _CHECKED_ONLY = "schema.d.ts"
@@ -26,9 +26,9 @@ def main() -> None:
         build_page(digest)
 
 
-def is_built_from(digest: str) -> bool:
-    """Return whether the page was built from sources with this digest, and is still there."""
-    return (BUILT / "index.html").is_file() and STAMP.is_file() and STAMP.read_text() == digest
+def is_built_from(digest: str, stamp: Path = STAMP) -> bool:
+    """Return whether the page beside the stamp was built from sources with this digest."""
+    return stamp.is_file() and stamp.read_text() == digest
 
 
 def compute_digest(web: Path) -> str:
@@ -53,7 +53,6 @@ def build_page(digest: str) -> None:
     install_packages(environment)
     began = time.monotonic()
     print("Building the web page …", end=" ", flush=True)
-    STAMP.unlink(missing_ok=True)
     run_quietly(["npm", "run", "build"], environment)
     STAMP.write_text(digest)
     print(f"done in {time.monotonic() - began:.0f} s.", flush=True)

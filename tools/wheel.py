@@ -37,23 +37,30 @@ class PageHook(BuildHookInterface[Any]):
 
     def _include_build_id(self, build_data: dict[str, Any]) -> None:
         """Add the commit as a file of the package; an sdist has that file, and a checkout without git has none."""
-        commit = None if IS_SDIST else read_commit()
+        file_name, commit = ("", None) if IS_SDIST else read_build()
         if commit is None:
             return
         # Deleted with this object, after the build.
         self._folder = TemporaryDirectory()
-        file = Path(self._folder.name) / "BUILD"
+        file = Path(self._folder.name) / file_name
         file.write_text(f"{commit}\n", encoding="ascii")
         file.chmod(0o644)
         folder = "modelyard" if self.target_name == "wheel" else "src/modelyard"
-        build_data["force_include"][str(file)] = f"{folder}/BUILD"
+        build_data["force_include"][str(file)] = f"{folder}/{file_name}"
 
 
-def read_commit() -> str | None:
-    """Return the checkout's commit as ``modelyard.build`` reads it; pip's isolated build cannot import that here."""
-    program = "import sys, pathlib, modelyard.build as b; print(b.read_commit(pathlib.Path(sys.argv[1])) or '')"
+def read_build() -> tuple[str, str | None]:
+    """Return the name of the file for the commit, and the commit, both as ``modelyard.build`` has them.
+
+    Another process reads them: pip's isolated build cannot import the package here.
+    """
+    program = (
+        "import sys, pathlib, modelyard.build as b; print(b.BUILD_FILE, b.read_commit(pathlib.Path(sys.argv[1])) or '')"
+    )
     command = [sys.executable, "-c", program, str(ROOT)]
-    return subprocess.run(command, cwd=ROOT / "src", check=True, capture_output=True, text=True).stdout.strip() or None
+    done = subprocess.run(command, cwd=ROOT / "src", check=True, capture_output=True, text=True)
+    file_name, _, commit = done.stdout.strip().partition(" ")
+    return file_name, commit or None
 
 
 def run_page_tool(*options: str) -> int:

@@ -1,5 +1,6 @@
 """Which build of the version this is: builds between two releases have the same version."""
 
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -33,8 +34,12 @@ def read_commit(root: Path) -> str | None:
     if not _is_checkout(root):
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    # A hook of git has variables that name another repository than the folder's.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False, env=environment
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

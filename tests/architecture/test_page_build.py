@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.page import compute_digest
+from tools.page import BUILT, STAMP, compute_digest, is_built_from
 from tools.repository import ROOT
 
 
@@ -35,6 +35,14 @@ def test_digest_of_the_page_ignores_its_tests(web: Path) -> None:
     before = compute_digest(web)
     (web / "tests" / "models.spec.ts").write_text("changed")
     assert compute_digest(web) == before
+
+
+def test_page_is_current_only_with_the_digest_in_its_folder(tmp_path: Path) -> None:
+    stamp = tmp_path / STAMP.relative_to(BUILT)
+    assert not is_built_from("digest", stamp)
+    stamp.write_text("digest")
+    assert is_built_from("digest", stamp)
+    assert not is_built_from("another", stamp)
 
 
 def list_steps(target: str) -> str:

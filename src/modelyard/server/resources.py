@@ -112,8 +112,8 @@ def check_folder_is_free(settings: Settings) -> None:
     if process is not None:
         raise FolderInUse(
             f'This registry runs already: process {process} serves the folder "{settings.data_dir.absolute()}". '
-            "Nothing was started. To start it again, stop that process first; for another registry, name another folder with "
-            "--data-dir.",
+            "Nothing was started. To start it again, stop that process first; for another registry, name another "
+            "folder with --data-dir.",
             process=process,
         )
 

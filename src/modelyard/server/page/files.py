@@ -34,9 +34,14 @@ class PageFile:
 def read_page(folder: Path = BUILT) -> Mapping[str, PageFile]:
     """Return the page's files by URL path, such as ``/assets/main-3f2a.js``; empty if the page was not built.
 
-    They are read once in a process. Compressed variants belong to their file and have no path of their own.
+    They are read once in a process. Compressed variants belong to their file and have no path of their own. The build's
+    hidden file is no part of the page.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in ENCODINGS.values()]
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix not in ENCODINGS.values() and not path.name.startswith(".")
+    ]
     return {f"/{path.relative_to(folder).as_posix()}": _read_file(path) for path in files}
 
 

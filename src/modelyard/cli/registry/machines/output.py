@@ -90,9 +90,10 @@ def build_fields(agent: Agent) -> list[tuple[str, str]]:
 
 
 def _format_version(agent: Agent) -> str:
-    """Format the version of modelyard on a machine, its build if it is known, and the platform."""
+    """Format the version of modelyard on a machine, and its build and the platform if they are known."""
     build = f" (build {agent.agent_build})" if agent.agent_build else ""
-    return f"{agent.agent_version}{build} on {agent.platform_arch}"
+    platform = f" on {agent.platform_arch}" if agent.platform_arch else ""
+    return f"{agent.agent_version}{build}{platform}"
 
 
 def _format_ignored_labels(agent: Agent) -> str:

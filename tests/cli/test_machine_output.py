@@ -1,0 +1,26 @@
+"""What ``machine show`` prints of fields that a machine may leave empty."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from modelyard.cli.registry.machines.output import build_fields
+from modelyard.wire.agents.machines import Agent
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("platform", "shown"), [("linux-x86_64", "0.3.0 on linux-x86_64"), ("", "0.3.0")], ids=["known", "unknown"]
+)
+def test_build_fields_version_has_the_platform_if_it_is_known(platform: str, shown: str) -> None:
+    assert dict(build_fields(build_agent(platform)))["version"] == shown
+
+
+def build_agent(platform: str) -> Agent:
+    unused: dict[str, Any] = {name: None for name, field in Agent.model_fields.items() if field.is_required()}
+    texts = {"agent_id": "render-07", "machine_state": "up_to_date", "sync_phase": "idle", "agent_version": "0.3.0"}
+    lists = {"agent_labels": [], "central_labels": [], "ignored_labels": []}
+    rest: dict[str, Any] = {"bytes_held": 0, "last_heartbeat": NOW, "connected_at": NOW, "platform_arch": platform}
+    return Agent.model_construct(None, **(unused | texts | lists | rest))
