@@ -21,6 +21,6 @@ def test_build_fields_version_has_the_platform_if_it_is_known(platform: str, sho
 def build_agent(platform: str) -> Agent:
     unused: dict[str, Any] = {name: None for name, field in Agent.model_fields.items() if field.is_required()}
     texts = {"agent_id": "render-07", "machine_state": "up_to_date", "sync_phase": "idle", "agent_version": "0.3.0"}
-    lists = {"agent_labels": [], "central_labels": [], "ignored_labels": []}
+    lists: dict[str, Any] = {"agent_labels": [], "central_labels": [], "ignored_labels": []}
     rest: dict[str, Any] = {"bytes_held": 0, "last_heartbeat": NOW, "connected_at": NOW, "platform_arch": platform}
     return Agent.model_construct(None, **(unused | texts | lists | rest))

@@ -64,3 +64,37 @@ def test_command_with_an_invalid_setting_says_what_the_setting_is(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ("migrate",), env={f"MODELYARD_{name}": value})
     assert (result.exit_code, result.stderr) == (2, f"modelyard: MODELYARD_{name} is not valid. {reason}\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--port", "70000"), "--port is not valid. Use a number less than or equal to 65535."),
+        (("--log-format", "xml"), "--log-format is not valid. Use 'auto', 'json' or 'text'."),
+    ],
+)
+def test_serve_with_an_invalid_option_names_the_option_also_if_the_variable_is_set(
+    option: tuple[str, str], message: str
+) -> None:
+    result = CliRunner().invoke(app, ("serve", *option), env={"MODELYARD_PORT": "8400"})
+    assert (result.exit_code, result.stderr) == (2, f"modelyard: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--tls-cert", "nowhere"), 'The file "nowhere" of MODELYARD_TLS_CERT or --tls-cert cannot be read'),
+        (("--tls-cert", "text"), '"text" and its key do not belong together, or are no PEM files'),
+        (("--tls-cert", "text", "--tls-key", "nowhere"), "of MODELYARD_TLS_KEY or --tls-key cannot be read"),
+        (("--tls-key", "text"), "Set MODELYARD_TLS_CERT"),
+    ],
+)
+def test_serve_with_a_certificate_that_cannot_be_used_creates_nothing_and_says_which(
+    options: tuple[str, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("no certificate")
+    result = CliRunner().invoke(app, ("serve", "--port", "0", *options))
+    assert result.exit_code == 1, result.output
+    assert reason in result.stderr
+    assert not (tmp_path / "modelyard-data").exists()

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from modelyard.server.database.engine import DatabaseUnfit
 from modelyard.server.database.migrations import SchemaTooNew
-from modelyard.server.settings import Settings, read_settings
+from modelyard.server.settings import ENVIRONMENT_PREFIX, Settings, read_settings
 from modelyard.server.storage.blob_store import StoreError
 from modelyard.wire.problems import Problem
 from modelyard.wire.texts.validation_messages import reword_message
@@ -25,15 +25,18 @@ def read_settings_or_exit(**flags: Any) -> Settings:
         return read_settings(**flags)
     except ValidationError as error:
         for found in error.errors():
-            typer.echo(_describe_invalid_setting(str(found["loc"][0]) if found["loc"] else "", found["msg"]), err=True)
+            name = str(found["loc"][0]) if found["loc"] else ""
+            is_flag = flags.get(name) is not None
+            typer.echo(_describe_invalid_setting(name, found["msg"], is_flag=is_flag), err=True)
         raise typer.Exit(2) from None
 
 
-def _describe_invalid_setting(name: str, message: str) -> str:
-    """Return why a setting is not valid; of a text of a wrong form, what the setting is."""
+def _describe_invalid_setting(name: str, message: str, *, is_flag: bool) -> str:
+    """Return why a setting, named as it was set, is not valid; of a text of a wrong form, what the setting is."""
     field = Settings.model_fields.get(name)
     rule = "" if field is None else f"It is: {(field.description or '').partition('. ')[0]}"
-    return f"modelyard: MODELYARD_{name.upper()} is not valid. {reword_message(message, rule).rstrip('.')}."
+    shown = f"--{name.replace('_', '-')}" if is_flag else f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    return f"modelyard: {shown} is not valid. {reword_message(message, rule).rstrip('.')}."
 
 
 @contextmanager

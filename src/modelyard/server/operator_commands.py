@@ -30,7 +30,7 @@ from modelyard.server.http.descriptors import raise_max_connections
 from modelyard.server.http.log_output import start_logging
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.public_url import find_own_url
-from modelyard.server.http.server import build_http_server, open_sockets
+from modelyard.server.http.server import build_http_server, check_certificate, open_sockets
 from modelyard.server.resources import (
     Resources,
     check_database_file_exists,
@@ -61,8 +61,10 @@ def run_registry(*, no_http: bool, **flags: Any) -> None:
         typer.echo(f"modelyard: {_FOLDER_HAS_NO_WORKERS}", err=True)
         raise typer.Exit(2)
     with exit_on_operator_errors():
-        # Before anything is created or shown: a registry that runs already or a taken port must leave no trace.
+        # Before anything is created or shown: what cannot be served must leave no trace.
         check_folder_is_free(settings)
+        if not no_http:
+            check_certificate(settings)
         sockets = _open_port(settings, no_http=no_http)
         with open_resources(settings) as resources:
             if no_http:

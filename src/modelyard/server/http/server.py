@@ -5,6 +5,7 @@ import logging
 import os
 import shlex
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -35,6 +36,33 @@ _NEIGHBOURS = 20
 
 class CannotListen(OSError):
     """The address or the port of the settings cannot be used; the text says what to do."""
+
+
+class CertificateInvalid(OSError):
+    """The certificate or its key cannot be used; the text says what to change."""
+
+
+def check_certificate(settings: Settings) -> None:
+    """Check that the certificate of the settings and its key can be read and belong together, if there is one.
+
+    Raises:
+        CertificateInvalid: they do not, or one of them is missing.
+    """
+    if settings.tls_cert is None:
+        if settings.tls_key is not None:
+            raise CertificateInvalid("There is a key without a certificate. Set MODELYARD_TLS_CERT, or --tls-cert.")
+        return
+    for name, file in (("CERT", settings.tls_cert), ("KEY", settings.tls_key or settings.tls_cert)):
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            setting = f"MODELYARD_TLS_{name} or --tls-{name.lower()}"
+            raise CertificateInvalid(f'The file "{file}" of {setting} cannot be read: {error.strerror}.') from None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except ssl.SSLError:
+        reason = "and its key do not belong together, or are no PEM files: see MODELYARD_TLS_KEY."
+        raise CertificateInvalid(f'"{settings.tls_cert}" {reason}') from None
 
 
 def open_sockets(host: str, port: int, option: str) -> Sequence[socket.socket]:
