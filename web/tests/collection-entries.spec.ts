@@ -1,7 +1,7 @@
 // How the page builds the models of a collection's next version, and what it offers to subscribe.
 
 import { expect, test } from '@playwright/test'
-import type { Agent, CollectionModel, Subscription, WorkflowReference } from '../src/api/types'
+import type { Agent, CollectionModel, Model, Subscription, WorkflowReference } from '../src/api/types'
 import {
   describeLeftOut,
   listEntries,
@@ -9,6 +9,7 @@ import {
   mergeEntries,
   removeEntry,
 } from '../src/features/collections/entries'
+import { findMark } from '../src/features/collections/marks'
 import { collectionSearch } from '../src/features/collections/search'
 import { listChoices, listMachines, parseChoice } from '../src/features/collections/subscriptions/targets'
 import { listCollectionModels } from '../src/features/workflows/namedModels'
@@ -106,4 +107,16 @@ test('a subscribed label means all machines with it, and a subscribed machine it
   expect(names({ label: 'gpu24' })).toEqual(['render-01', 'render-02'])
   expect(names({ agent_id: 'render-02' })).toEqual(['render-02'])
   expect(names({ label: 'unused' })).toEqual([])
+})
+
+test('findMark tells apart what was damaged, never verified, and kept to be converted', () => {
+  const entry = { is_available: true, version: 1 } as CollectionModel
+  const mark = (facts: Partial<Model>) =>
+    findMark(entry, { verification: 'failed', version: 1, pending_version: null, metadata: {}, ...facts } as Model)
+      .label
+  const pending = { version: 1, verification: 'failed', verification_error: null } as const
+  expect(mark({})).toBe('Damaged')
+  expect(mark({ pending_version: pending })).toBe('Verification failed')
+  const metadata = { refusal: { pickle_scan: 'clean' } }
+  expect(mark({ pending_version: pending, metadata })).toBe('Kept to be converted')
 })

@@ -6,6 +6,7 @@ import { expect, withRegistry } from './fixtures'
 import { ReportingMachine } from './machines'
 import { buildExpensiveSafetensors, buildSafetensors, registerModel } from './modelFiles'
 import type { Registry } from './registry'
+import { drop, dropModel, writeModelFile } from './uploadActions'
 
 const test = withRegistry()
 
@@ -23,8 +24,11 @@ async function waitForFailure(registry: Registry, id: string): Promise<void> {
 }
 
 /** Register a model, cut its stored file short, and let the registry notice that at a download; returns its id. */
-async function registerDamagedModel(registry: Registry, path: string): Promise<string> {
-  const bytes = buildSafetensors(1024)
+async function registerDamagedModel(
+  registry: Registry,
+  path: string,
+  bytes: Buffer = buildSafetensors(1024),
+): Promise<string> {
   const { id } = await registerModel(registry, path, { bytes })
   const stored = readdirSync(join(registry.home, 'data'), { recursive: true, withFileTypes: true })
     .filter((one) => one.isFile() && one.name === 'bytes')
@@ -59,19 +63,74 @@ test('a model that failed verification says so in place of machines, although th
 test('only a model that was verified once is called damaged', async ({ page, registry, signIn }) => {
   const refused = await registerFailingModel(registry, 'loras/called-refused.safetensors')
   const damaged = await registerDamagedModel(registry, 'loras/called-damaged.safetensors')
-  await signIn(registry.owner, '/models?q=called')
-  const cards = page.getByRole('row')
-  await expect(cards.filter({ hasText: 'called-refused' })).toContainText('Verification failed')
-  await expect(cards.filter({ hasText: 'called-damaged' })).toContainText('Damaged')
+  await registerModel(registry, 'loras/called-healthy.safetensors')
+  await signIn(registry.owner, '/models?q=called&view=table')
+  const row = (name: string) => page.getByRole('row').filter({ has: page.getByText(name, { exact: true }) })
+  await expect(row('called-refused')).toContainText('Verification failed')
+  await expect(row('called-damaged')).toContainText('Damaged')
+  await expect(row('called-damaged')).not.toContainText('Verification failed')
+  await page.getByRole('checkbox', { name: 'Damaged or failed' }).click()
+  await expect(page).toHaveURL(/is%3Adamaged/)
+  await expect(row('called-healthy')).toHaveCount(0)
+  for (const name of ['called-refused', 'called-damaged']) await expect(row(name)).toBeVisible()
   await page.goto(`${registry.url}/models/${refused}`)
   await expect(page.getByRole('alert')).toContainText('No machine gets the model')
   await expect(page.getByText(/damaged/i)).toHaveCount(0)
   await page.goto(`${registry.url}/models/${damaged}`)
-  await expect(page.getByRole('alert')).toContainText('Machines that have a correct copy keep it.')
-  await page.goto(`${registry.url}/models?q=called`)
-  await page.getByRole('checkbox', { name: 'Damaged or failed' }).click()
-  await expect(page).toHaveURL(/is%3Adamaged/)
-  for (const text of ['called-refused', 'called-damaged']) await expect(cards).toContainText(text)
+  const alert = page.getByRole('alert')
+  await expect(alert).toContainText(/the stored file had 1 byte; the verified file has 1\.\d kB\./)
+  await expect(alert).toContainText('Machines that have a correct copy keep it. Upload the correct file below:')
+  await expect(alert).not.toContainText(/at this path|Push/)
+})
+
+test('the correct file that is dropped at the path of a damaged model repairs it, without a decision', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const bytes = buildSafetensors(1_500)
+  const path = 'models/loras/dropped-again.safetensors'
+  const id = await registerDamagedModel(registry, path, bytes)
+  await signIn(registry.owner, '/upload')
+  await dropModel(page, registry, 'loras/dropped-again.safetensors', bytes)
+  await expect(page.getByText('Repairs version 1 of “dropped-again”.')).toBeVisible()
+  await expect(page.getByLabel(/^Note for/)).toHaveCount(0)
+  await expect(page.getByText('A different file is at this path.')).toHaveCount(0)
+  await page.screenshot({ path: 'results/screenshots/repair-draft.png' })
+  await page.getByRole('button', { name: /^Upload \d/ }).click()
+  const rows = page.getByRole('region', { name: 'Recent uploads' }).getByRole('listitem')
+  await expect(rows.filter({ hasText: 'version 1 repaired' })).toBeVisible()
+  await page.screenshot({ path: 'results/screenshots/repair-done.png' })
+  const read = () => registry.call(registry.owner, 'GET', `/models/${id}`)
+  expect(await read()).toMatchObject({ verification: 'verified', version: 1, version_count: 1 })
+})
+
+test('the correct file repairs a damaged model from its page, and the alert of a failed version comes second', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const bytes = buildSafetensors(1_700)
+  const id = await registerDamagedModel(registry, 'loras/by-button.safetensors', bytes)
+  const wrong = Buffer.concat([buildExpensiveSafetensors(), Buffer.from('also more')])
+  await registerModel(registry, 'loras/by-button.safetensors', { bytes: wrong, replaces: id })
+  const read = () => registry.call<{ pending_version: object }>(registry.owner, 'GET', `/models/${id}`)
+  await expect.poll(async () => (await read()).pending_version).toMatchObject({ verification: 'failed' })
+  await signIn(registry.owner, `/models/${id}`)
+  const alerts = page.getByRole('main').getByRole('alert')
+  await expect(alerts).toHaveCount(2)
+  await expect(alerts.nth(0)).toContainText('The stored file is damaged')
+  await expect(alerts.nth(1)).toContainText('Version 2 failed verification')
+  await expect(alerts.nth(1)).not.toContainText('Machines keep')
+  await page.screenshot({ path: 'results/screenshots/repair-alerts.png' })
+  await page.getByRole('link', { name: 'Upload new version' }).click()
+  await expect(page.getByText('The correct file repairs version 1.')).toBeVisible()
+  await drop(page, writeModelFile(registry, 'from/a-backup.safetensors', bytes))
+  await expect(page.getByText('Repairs version 1 of “by-button”.')).toBeVisible()
+  await page.getByRole('button', { name: /^Upload \d/ }).click()
+  const row = page.getByRole('region', { name: 'Recent uploads' }).getByRole('listitem')
+  await expect(row.filter({ hasText: 'by-button' })).toContainText('version 1 repaired')
+  expect(await read()).toMatchObject({ verification: 'verified', version: 1, version_count: 2 })
 })
 
 test('the history of a model names it, and says that the registry verified it and who uploaded it', async ({

@@ -2,6 +2,7 @@
 
 import { checkLooks, expect, withRegistry } from './fixtures'
 import { buildPickle, registerPickle, setPicklePolicy } from './pickleFiles'
+import { dropModel } from './uploadActions'
 
 const test = withRegistry()
 
@@ -84,6 +85,9 @@ test('a file that the team keeps only to convert it says so, and is converted fr
   await page.context().clearCookies()
   await signIn(registry.owner, `/models/${id}`)
   await checkLooks(page, 'kept-to-convert')
+  await expect(page.getByRole('region', { name: 'Where it is' })).toContainText('keeps its file only to convert it.')
+  await expect(page.getByRole('listitem', { name: 'Version 1' })).toContainText('Kept to be converted')
+  await expect(page.getByRole('main')).not.toContainText(/Verification failed|convert MODEL/)
   await notice.getByRole('button', { name: 'Convert to .safetensors' }).click()
   await expect(page.getByText('The registry converts the file to upscale_models/kept.safetensors.')).toBeVisible()
   await expect(page.getByRole('button', { name: /^Allow the file/ })).toHaveCount(0)
@@ -105,4 +109,19 @@ test('a file that the scan refuses is not converted, and the page says why', asy
   await page.getByRole('menuitem', { name: 'Convert to .safetensors' }).click()
   await expect(page.getByRole('alert').filter({ hasText: 'os.system' }).last()).toBeVisible()
   await checkLooks(page, 'convert-refused')
+})
+
+test('the upload view does not call a file failed that the team keeps only to convert it', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  await setPicklePolicy(registry, 'convert')
+  await signIn(registry.owner, '/upload')
+  await dropModel(page, registry, 'upscale_models/dropped.pth', buildPickle('clean', 'dropped'))
+  await page.getByRole('button', { name: /^Upload \d/ }).click()
+  const row = page.getByRole('region', { name: 'Recent uploads' }).getByRole('listitem', { name: 'dropped' })
+  await expect(row).toContainText('Kept to be converted. Machines do not get it.')
+  await expect(page.getByText('This is not a model file')).toHaveCount(0)
+  await page.screenshot({ path: 'results/screenshots/kept-uploaded.png' })
 })

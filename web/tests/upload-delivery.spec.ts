@@ -7,6 +7,7 @@ import {
   type DeliveredModel,
   type Delivery,
   describeDelivery,
+  describeIgnored,
   isMoving,
 } from '../src/features/upload/recent/describeDelivery'
 import { mergeRows } from '../src/features/upload/recent/mergeRows'
@@ -183,6 +184,14 @@ test('listOlder begins with the latest new versions, and leaves out new models t
   expect(listOlder(own, false, many, [])).toEqual(many.slice(0, 20))
 })
 
+test('describeIgnored names the type and the size that a model keeps', () => {
+  const ignored = [
+    { field: 'model_type', sent: 'vae', kept: 'loras' },
+    { field: 'file_size', sent: 1, kept: 1_500 },
+  ] as const
+  expect(describeIgnored({ ignored: [...ignored] })).toBe('keeps the type LoRA and the size 1.5 kB')
+})
+
 const MODEL: DeliveredModel = {
   file_size: 1000,
   model_status: 'active',
@@ -190,6 +199,7 @@ const MODEL: DeliveredModel = {
   verification_error: null,
   version: 1,
   pending_version: null,
+  metadata: {},
 }
 
 function buildStates(ready: string[], state_list: Partial<AgentState>[]): ModelStates {

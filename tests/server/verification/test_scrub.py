@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from modelyard.server.database.base import now
+from modelyard.server.models.objects.damage import find_damage
 from modelyard.server.resources import Resources
 from modelyard.server.scheduler.jobs import build_jobs
-from modelyard.server.storage.blob_store import StoreUnavailable
+from modelyard.server.storage.blob_store import StoredObject, StoreUnavailable
 from modelyard.server.storage.digest import ReadStopped
 from modelyard.server.storage.local.store import LocalStore
 from modelyard.server.storage.s3.store import S3Store
+from modelyard.server.uploads.tables import BlobRow
 from modelyard.server.verification.scrub import Scrubber
 from tests.server.harness import hash_of, make_model_file
 from tests.server.verification.faulty_store import FaultyStore
@@ -94,6 +96,20 @@ def test_scrub_missing_object_states_that_it_is_missing(unverified: UnverifiedTe
     unverified.age(8)
     scrub(unverified)
     assert "missing from the store" in unverified.model(model_id)["verification_error"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "sizes"),
+    [
+        (1, "the stored file had 1 byte; the verified file has 1.1 kB."),
+        (1_099, "the stored file had 1099 bytes; the verified file has 1100 bytes."),
+    ],
+    ids=["other sizes", "sizes that look equal in kB"],
+)
+def test_find_damage_of_another_size_states_both_sizes(stored: int, sizes: str) -> None:
+    damage = find_damage(BlobRow(size=1_100), StoredObject(size=stored, digest=None))
+    assert damage is not None
+    assert damage.description == sizes
 
 
 def test_scrub_corrupt_model_keeps_verified_at_which_a_wrong_upload_never_has(

@@ -115,6 +115,7 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
         *([] if hashes is None else _list_other_hashes(hashes)),
         ("state", f"{model.model_status}, {describe_verification(model)}"),
         ("reason", model.verification_error or ""),
+        ("repair", "Push an intact copy: modelyard push FILE" if model.is_damaged else ""),
         ("registered", f"{format_time(model.created_at)} by {model.created_by.display_name} ({model.created_by.kind})"),
         ("changed", format_time(model.updated_at)),
         ("deleted", format_time(model.deleted_at)),

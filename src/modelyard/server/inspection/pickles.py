@@ -80,7 +80,7 @@ def _build_conversion_refusal() -> NotAModelFile:
     """Build the refusal of a clean pickle file of a team that keeps them only to convert them."""
     return build_refusal(
         "This pickle file holds tensors only. When it was checked, the team kept pickle files only to convert them, so "
-        "machines do not get it. Convert it on its page or with: modelyard convert MODEL. If the team accepts pickle "
+        "machines do not get it. Convert it on its page or with modelyard convert. If the team accepts pickle "
         "files now, pushing the file again accepts it.",
         "pickle file",
         setting="pickle_policy",

@@ -1,9 +1,9 @@
 // The state of a model in a collection, as icon and word.
 
-import { IconAlertTriangle, IconCheck, IconClock, IconPlayerPause, IconTrash } from '@tabler/icons-react'
+import { IconAlertTriangle, IconCheck, IconClock, IconPlayerPause, IconTransform, IconTrash } from '@tabler/icons-react'
 import type { CollectionModel, Model } from '@/api/types'
 import type { Mark } from '@/components/statusMarks'
-import { isDamaged } from '@/features/models/refusals'
+import { isDamaged, isKeptToConvert } from '@/features/models/refusals'
 
 const MARKS = {
   available: { icon: IconCheck, label: 'Available', colour: 'green', meaning: 'The registry has this version.' },
@@ -25,6 +25,12 @@ const MARKS = {
     colour: 'red',
     meaning: 'The stored content has changed since it was verified and cannot be downloaded.',
   },
+  kept: {
+    icon: IconTransform,
+    label: 'Kept to be converted',
+    colour: 'orange',
+    meaning: 'The pickle file is kept only to be converted. Machines do not get it.',
+  },
   pending: {
     icon: IconClock,
     label: 'Being verified',
@@ -44,6 +50,7 @@ export function findMark(entry: CollectionModel, model: Model | undefined): Mark
   if (!entry.is_available) return MARKS.deleted
   if (!model) return MARKS.available
   if (model.version === entry.version) {
+    if (isKeptToConvert(model)) return MARKS.kept
     if (isDamaged(model)) return MARKS.damaged
     if (model.verification !== 'verified') return MARKS[model.verification]
   }

@@ -31,7 +31,7 @@ const VERIFICATION_MARKS: Record<Model['verification'], Mark> = {
 const DAMAGED_MARK: Mark = { word: 'Damaged', icon: IconAlertTriangle, className: classes.bad }
 const NOT_VERIFIED_MARK: Mark = { word: 'Not verified yet', icon: IconClock, className: classes.waiting }
 const NOT_ACCEPTED_MARK: Mark = { word: 'Not accepted', icon: IconTransform, className: classes.waiting }
-const KEPT_MARKS: Record<KeptFile, Mark> = {
+export const KEPT_MARKS: Record<KeptFile, Mark> = {
   converts: { word: 'Kept to be converted', icon: IconTransform, className: classes.waiting },
   accepts: NOT_ACCEPTED_MARK,
   refuses: NOT_ACCEPTED_MARK,

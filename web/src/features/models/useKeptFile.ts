@@ -1,6 +1,6 @@
 // What the team's setting means for a pickle file that was refused since the team kept such files only to convert them.
 
-import type { Model, Team } from '@/api/types'
+import type { ModelVersion, Team } from '@/api/types'
 import { useTeam } from '@/api/useTeam'
 import { isKeptToConvert } from '@/features/models/refusals'
 
@@ -14,8 +14,8 @@ const BY_POLICY: Record<Team['pickle_policy'], KeptFile> = {
   block: 'refuses',
 }
 
-/** Return what the setting of today means for the model's file; undefined for files that were not kept so. */
-export function useKeptFile(model: Model): KeptFile | undefined {
+/** Return what the setting of today means for the file of a model or version; undefined for files that were not kept so. */
+export function useKeptFile(model: Pick<ModelVersion, 'verification' | 'metadata'>): KeptFile | undefined {
   const { data: team } = useTeam()
   return isKeptToConvert(model) ? BY_POLICY[team?.pickle_policy ?? 'convert'] : undefined
 }

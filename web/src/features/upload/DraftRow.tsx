@@ -5,7 +5,7 @@ import { IconAlertTriangle, IconBan, IconCheck, IconX } from '@tabler/icons-reac
 import { memo } from 'react'
 import { formatBytes, formatCount } from '@/components/format'
 import { acceptType, discard, makeNextVersion, removePicture, setPath, setType } from '@/features/upload/engine/draft'
-import type { Item } from '@/features/upload/engine/items'
+import { findRepaired, type Item } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
 import { buildTypeOptions } from '@/features/upload/engine/typeOptions'
 import type { Validation } from '@/features/upload/engine/validate'
@@ -116,7 +116,7 @@ function ValidationMessage({ draft, verdict }: { draft: Item; verdict: Validatio
           Use new type {newType}
         </Button>
       )}
-      {verdict.kind === 'valid' && draft.existing && <NextVersionFields draft={draft} />}
+      {verdict.kind === 'valid' && draft.existing && !findRepaired(draft) && <NextVersionFields draft={draft} />}
       {!isPathTaken && verdict.suggestion && (
         <Button
           className={classes.choice}

@@ -6,7 +6,7 @@ import type { Model } from '@/api/types'
 import { CopyButton } from '@/components/CopyButton'
 import { formatAgo, formatBytes } from '@/components/format'
 import { formatModelSize } from '@/components/modelSize'
-import { getNextVersion, type Item } from '@/features/upload/engine/items'
+import type { Item } from '@/features/upload/engine/items'
 import { ModelLink } from '@/features/upload/ModelLink'
 import classes from '@/features/upload/upload.module.css'
 import { VersionNote } from '@/features/upload/VersionNote'
@@ -21,7 +21,7 @@ interface PathConflictProps {
 export function PathConflict({ one, holder, onFree, onNextVersion }: PathConflictProps) {
   const { mayChange } = usePermissions()
   const { hash, freePath, newest } = one
-  const number = getNextVersion(one)
+  const number = newest?.next
   return (
     <Stack gap={4} mt={4}>
       <Text size="sm" component="div">

@@ -5,6 +5,7 @@ import { useQuery } from '@tanstack/react-query'
 import { usePermissions } from '@/api/permissions'
 import { asProblem } from '@/api/problem'
 import type { Model } from '@/api/types'
+import { isDamaged } from '@/features/models/refusals'
 import { getModel } from '@/features/upload/engine/requests'
 import { ModelLink } from '@/features/upload/ModelLink'
 
@@ -25,15 +26,17 @@ interface TargetProps {
 }
 
 export function TargetNotice({ model, onLeave }: TargetProps & { model: Model }) {
+  const what = model.is_folder ? 'folder' : 'file'
   return (
     <Alert color="yard" title="New version">
       <Stack gap="xs" align="flex-start">
         <Text size="sm" component="div">
-          Choose or drop one {model.is_folder ? 'folder' : 'file'}. It becomes the next version of{' '}
+          Choose or drop one {what}. It becomes the next version of{' '}
           <ModelLink id={model.id}>
             <bdi>{model.display_name}</bdi>
           </ModelLink>
           , and machines get it once it is verified.
+          {isDamaged(model) && ` The correct ${what} repairs version ${model.version}.`}
         </Text>
         <Button variant="default" size="compact-sm" onClick={onLeave}>
           Upload other models

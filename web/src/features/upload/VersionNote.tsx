@@ -2,11 +2,11 @@
 
 import { Textarea } from '@mantine/core'
 import { setVersionNote } from '@/features/upload/engine/draft'
-import { getNextVersion, type Item } from '@/features/upload/engine/items'
+import type { Item } from '@/features/upload/engine/items'
 import { MAX_DESCRIPTION_LENGTH } from '@/generated/fieldLimits'
 
 export function VersionNote({ one }: { one: Item }) {
-  const number = getNextVersion(one)
+  const number = one.newest?.next
   return (
     <Textarea
       label={number === undefined ? 'Note for the new version' : `Note for version ${number}`}

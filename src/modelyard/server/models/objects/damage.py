@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
+from modelyard.comfyui.quoting import counted, in_bytes
 from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.session import Database
@@ -41,8 +42,16 @@ def find_damage(blob: BlobRow, stored: StoredObject | None) -> Damage | None:
     if stored is None:
         return Damage("the verified file was missing from the store.", is_missing=True)
     if stored.size != blob.size:
-        return Damage(f"the stored file had {stored.size} bytes; the verified one had {blob.size}.")
+        return Damage(_describe_sizes(stored.size, blob.size))
     return None
+
+
+def _describe_sizes(stored: int, verified: int) -> str:
+    """Return both sizes in a clause; as numbers of bytes if they look equal otherwise."""
+    sizes = [counted(size, "byte") if size < 1000 else in_bytes(size) for size in (stored, verified)]
+    if sizes[0] == sizes[1]:
+        sizes = [counted(size, "byte") for size in (stored, verified)]
+    return f"the stored file had {sizes[0]}; the verified file has {sizes[1]}."
 
 
 class DamageRecorder:
@@ -71,9 +80,7 @@ class DamageRecorder:
                 "Several files in a row are missing from the store. Check that this is the registry's bucket or folder."
             )
         moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        if mark_damaged(
-            self._database, blob, f"On {moment}, {damage.description} Push the same file again to repair it."
-        ):
+        if mark_damaged(self._database, blob, f"On {moment}, {damage.description}"):
             self._metrics.corrupt_files.inc()
 
     def _list_other_blobs(self, blob: BlobRow) -> Sequence[BlobRow]:

@@ -11,8 +11,8 @@ import { type KeptFile, useKeptFile } from '@/features/models/useKeptFile'
 export function StateNotices({ model }: { model: Model }) {
   return (
     <>
-      <NewerVersionNotice model={model} />
       {model.verification === 'failed' && <FailureNotice model={model} />}
+      <NewerVersionNotice model={model} />
       {model.verification === 'pending' && <PendingNotice reason={model.verification_error} />}
       {model.model_status === 'disabled' && (
         <Alert color="gray" icon={<IconPlayerPause aria-hidden />} title="Disabled">
@@ -74,15 +74,26 @@ function FailureNotice({ model }: { model: Model }) {
     >
       <bdi>{model.verification_error}</bdi>{' '}
       {wasVerified
-        ? 'The model cannot be downloaded. Machines that have a correct copy keep it. To repair the model, upload the correct file at this path; machines then download it.'
-        : 'No machine gets the model, and it cannot be downloaded. Upload the correct file at this path.'}
+        ? 'The model cannot be downloaded. Machines that have a correct copy keep it.'
+        : 'No machine gets the model, and it cannot be downloaded.'}{' '}
+      <UploadRemedy model={model} />
     </Alert>
   )
 }
 
+/** How to get a correct file into the registry: by the button of the versions, for those who have it. */
+function UploadRemedy({ model }: { model: Model }) {
+  const { may, mayChange } = usePermissions()
+  if (model.deleted_at) return null
+  if (may('models_upload') && mayChange(model)) return 'Upload the correct file below: “Upload new version”.'
+  return 'Ask an admin or the person who registered it to upload the correct file.'
+}
+
 /** What happens to a version that is newer than the one that the record shows. */
-function NewerVersionNotice({ model: { version, pending_version: pending } }: { model: Model }) {
+function NewerVersionNotice({ model }: { model: Model }) {
+  const { version, pending_version: pending, verification } = model
   if (!pending || pending.version === version) return null
+  const isCurrentIntact = verification === 'verified'
   if (pending.verification === 'failed') {
     return (
       <Alert
@@ -90,8 +101,8 @@ function NewerVersionNotice({ model: { version, pending_version: pending } }: { 
         icon={<IconAlertTriangle aria-hidden />}
         title={`Version ${pending.version} failed verification`}
       >
-        <bdi>{pending.verification_error}</bdi> Machines keep version {version}. Upload the correct file as a new
-        version.
+        <bdi>{pending.verification_error}</bdi>{' '}
+        {isCurrentIntact ? `Machines keep version ${version}. Upload the correct file as a new version.` : null}
       </Alert>
     )
   }
@@ -100,7 +111,9 @@ function NewerVersionNotice({ model: { version, pending_version: pending } }: { 
   return (
     <Alert color={reason ? 'orange' : 'yellow'} icon={<IconClock aria-hidden />} title={title}>
       {reason ? <bdi>{reason} </bdi> : null}
-      Machines keep version {version} until it is verified.
+      {isCurrentIntact
+        ? `Machines keep version ${version} until it is verified.`
+        : 'Machines get it once it is verified.'}
     </Alert>
   )
 }

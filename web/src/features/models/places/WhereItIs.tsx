@@ -15,6 +15,7 @@ import { unassignWithUndo } from '@/features/models/places/assignments'
 import classes from '@/features/models/places/places.module.css'
 import { useMachinesOfModel } from '@/features/models/places/useMachinesOfModel'
 import { isDamaged } from '@/features/models/refusals'
+import { type KeptFile, useKeptFile } from '@/features/models/useKeptFile'
 
 export function WhereItIs({ model }: { model: Model }) {
   const { data, error, refetch } = useMachinesOfModel(model)
@@ -77,17 +78,20 @@ function Machine({ model }: { model: AgentModel }) {
 }
 
 function NoMachines({ model }: { model: Model }) {
+  const kept = useKeptFile(model)
   return (
     <Text size="sm" c="dimmed">
-      {explainNoMachines(model)}
+      {explainNoMachines(model, kept)}
     </Text>
   )
 }
 
 /** Why no machine should have the model. One whose current version is damaged is still on the machines that have it. */
-function explainNoMachines(model: Model): string {
+function explainNoMachines(model: Model, kept: KeptFile | undefined): string {
   if (model.model_status === 'disabled') return 'The model is disabled, so no machine should have it.'
   if (model.verification === 'pending') return 'None yet. Machines download the model after it is verified.'
+  if (kept === 'converts') return 'No machine gets the model, because the team keeps its file only to convert it.'
+  if (kept) return 'No machine gets the model, because its file was not accepted when it was checked.'
   if (model.verification === 'failed' && !isDamaged(model)) {
     return 'No machine gets the model, because its verification failed.'
   }

@@ -9,9 +9,10 @@ import {
   type TablerIcon,
 } from '@tabler/icons-react'
 import type { ModelVersion } from '@/api/types'
-import { IconLabel } from '@/features/models/ModelState'
+import { IconLabel, KEPT_MARKS } from '@/features/models/ModelState'
 import classes from '@/features/models/models.module.css'
 import { isVersionDamaged } from '@/features/models/refusals'
+import { useKeptFile } from '@/features/models/useKeptFile'
 
 interface State {
   word: string
@@ -45,6 +46,8 @@ const STATES: Record<ModelVersion['version_status'], State> = {
 
 export function VersionState({ version }: { version: ModelVersion }) {
   const { icon, className, meaning, ...state } = STATES[version.version_status]
+  const kept = useKeptFile(version)
+  if (kept) return <IconLabel {...KEPT_MARKS[kept]} />
   const isWaiting = version.version_status === 'pending' && version.verification_error
   const word = isWaiting ? 'Not verified yet' : state.word
   return (

@@ -76,7 +76,7 @@ export interface Item {
   modelId?: string | undefined
   /** What of the registration was not applied, because the model keeps what it has. */
   ignored?: IgnoredField[] | undefined
-  outcome?: 'registered' | 'new version' | 'here already' | undefined
+  outcome?: 'registered' | 'new version' | 'repaired' | 'here already' | undefined
   /** The version of the model that has this content, and whether another one became current before it. */
   version?: number | undefined
   isSuperseded?: boolean | undefined
@@ -144,10 +144,10 @@ export function isActive({ stage }: Item): boolean {
   return stage === 'waiting' || stage === 'working'
 }
 
-/** Return the number of the version that this file becomes: a newest one that failed with its content is repaired. */
-export function getNextVersion({ newest, hash }: Item): number | undefined {
-  const isRepair = newest?.verification === 'failed' && newest.file_hash === hash
-  return isRepair ? newest.version : newest?.next
+/** Find the version of the model at the path that failed with the content of this file, so that an upload repairs it. */
+export function findRepaired({ existing, newest, hash }: Item): Model | NewestVersion | undefined {
+  if (hash === undefined) return undefined
+  return [existing, newest].find((one) => one?.verification === 'failed' && one.file_hash === hash) ?? undefined
 }
 
 /** Replace the items; listeners are notified once for all changes of a task. */

@@ -4,6 +4,7 @@ import { asProblem } from '@/api/problem'
 import { currentSession, onSession } from '@/api/session'
 import type { ModelVersion } from '@/api/types'
 import { UNDO_MILLISECONDS } from '@/components/notify'
+import { isKeptToConvert } from '@/features/models/refusals'
 import { makeNextVersion } from '@/features/upload/engine/draft'
 import { FileUnreadable } from '@/features/upload/engine/hashFile'
 import {
@@ -184,7 +185,7 @@ async function waitForVerification(id: number): Promise<void> {
       const found = await withRetry(run, () => readUploadedVersion(run.item))
       updateItem(id, { version: found.version, isSuperseded: found.version_status === 'superseded' })
       if (run.item.modelId) await sendPicture(run, run.item.modelId, found.version)
-      if (found.verification === 'verified') break
+      if (found.verification === 'verified' || isKeptToConvert(found)) break
       if (found.verification === 'failed') {
         const message = found.verification_error ?? 'The stored file does not match its declared hash.'
         const title =

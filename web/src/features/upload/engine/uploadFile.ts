@@ -2,7 +2,7 @@
 
 import { Problem } from '@/api/problem'
 import type { Model } from '@/api/types'
-import { type Item, updateItem } from '@/features/upload/engine/items'
+import { findRepaired, type Item, updateItem } from '@/features/upload/engine/items'
 import { findExisting, lookUpNewestVersion } from '@/features/upload/engine/peek'
 import { initiateMultipart, presign, registerModel, type UploadTicket } from '@/features/upload/engine/requests'
 import {
@@ -53,6 +53,9 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
   await waitForOtherTab(run)
   const held = await findSameContent(run)
   if (held) return { modelId: held.id, path: held.model_path, outcome: 'here already' }
+  const isRepair = findRepaired(run.item) !== undefined
+  // The registry finds the version by its hash. A request for the next version would compare the newest one only.
+  if (isRepair) run.change({ replaces: undefined, expectedVersion: undefined })
   try {
     const storageKey = run.item.storedKey ?? (await storeContent(run, vetted))
     if (!run.item.hash) run.setActivity('reading on')
@@ -62,7 +65,7 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
     deleteResumeRecordOf(run.item)
     forgetStored(run.item.id)
     run.record = undefined
-    const outcome = run.item.replaces ? 'new version' : 'registered'
+    const outcome = isRepair ? 'repaired' : run.item.replaces ? 'new version' : 'registered'
     return { modelId: registered.id, ignored: registered.ignored_list, outcome }
   } catch (error) {
     // Content whose size is known would be refused again, after all of it was sent.
@@ -71,16 +74,17 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
   }
 }
 
-/** Return the model at this path if its current or its newest version has the same content. */
+/** Return the model at this path if its current or its newest version has the same content, and is not failed. */
 async function findSameContent(run: UploadRun): Promise<Model | undefined> {
   const existing =
     run.item.existing === undefined ? await withRetry(run, () => findExisting(run.item)) : run.item.existing
   run.change({ existing })
-  if (!existing || existing.verification === 'failed') return undefined
+  if (!existing) return undefined
   if ((existing.total_size ?? existing.file_size) === run.item.file.size) {
     run.setActivity('comparing')
-    if (existing.file_hash === (await run.hash())) return existing
+    if (existing.file_hash === (await run.hash())) return existing.verification === 'failed' ? undefined : existing
   }
+  if (findRepaired(run.item)) return undefined
   if (existing.id !== run.item.replaces) throw new PathTaken()
   return findSameNewestVersion(run, existing)
 }

@@ -1,8 +1,9 @@
 // Validates drafts before the upload: everything that can be checked without sending the file.
 
 import type { Model, Team } from '@/api/types'
+import { isDamaged } from '@/features/models/refusals'
 import { checkPath, INVISIBLE_LETTER } from '@/features/upload/engine/checkPath'
-import { getNextVersion, type Item, isActive } from '@/features/upload/engine/items'
+import { findRepaired, type Item, isActive } from '@/features/upload/engine/items'
 import {
   findPathProblem,
   getExtension,
@@ -57,8 +58,7 @@ function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined
       kind: 'refused',
       text: `'${toVisibleText(twin.relativePath)}' would become the same model. Change the path of one of them.`,
     }
-  if (one.existing && one.replaces !== one.existing.id) return takenPath(one)
-  if (one.existing) return { kind: 'valid', text: nextVersion(one, one.existing) }
+  if (one.existing) return validateForModel(one, one.existing)
   if (one.isBegun) return { kind: 'valid', text: 'Resumes an upload that was started before.' }
   return { kind: 'valid', text: describeLeftOut(one) }
 }
@@ -107,20 +107,26 @@ function otherExtension({ replaces, path, file }: Item): string {
     : `The path must have the extension of the file, '${getExtension(file.name)}'.`
 }
 
-function nextVersion(one: Item, { display_name }: Model): string {
-  const number = getNextVersion(one)
-  const name = toVisibleText(display_name)
-  return number === undefined ? `Becomes a new version of “${name}”.` : `Becomes version ${number} of “${name}”.`
+/** Validate a draft at the path of a model: it repairs a version of it, becomes the next one, or needs a decision. */
+function validateForModel(one: Item, existing: Model): Validation {
+  const name = toVisibleText(existing.display_name)
+  const repaired = findRepaired(one)
+  if (repaired) {
+    const version = `version ${repaired.version} of “${name}”`
+    const wasVerified = repaired === existing && isDamaged(existing)
+    return { kind: 'valid', text: wasVerified ? `Repairs ${version}.` : `Uploads ${version} again.` }
+  }
+  const isNextVersion = one.replaces === existing.id
+  const mayBeSame = one.hash === undefined && (existing.total_size ?? existing.file_size) === one.file.size
+  if (mayBeSame && !(isNextVersion && existing.verification !== 'failed')) {
+    return { kind: 'reading', text: 'A model of this size is at this path. Hashing the file to compare them…' }
+  }
+  if (!isNextVersion) return takenPath(one)
+  const which = one.newest ? `version ${one.newest.next}` : 'a new version'
+  return { kind: 'valid', text: `Becomes ${which} of “${name}”.` }
 }
 
 function takenPath(one: Item): Validation {
-  const size = one.existing?.total_size ?? one.existing?.file_size
-  if (one.hash === undefined && size === one.file.size) {
-    return {
-      kind: 'reading',
-      text: 'A model of this size is at this path. Hashing the file to compare them…',
-    }
-  }
   const text = one.folder ? 'A different folder is at this path.' : 'A different file is at this path.'
   return { kind: 'needs-input', text, suggestion: one.freePath, isPathTaken: true }
 }

@@ -9,13 +9,12 @@ import {
   type TablerIcon,
 } from '@tabler/icons-react'
 import { memo } from 'react'
-import { formatBytes } from '@/components/format'
 import { AnchorLink } from '@/components/links'
 import { ModelPicture } from '@/components/ModelPicture'
 import { formatModelSize } from '@/components/modelSize'
 import { formatModelType } from '@/components/modelType'
 import type { Item } from '@/features/upload/engine/items'
-import type { Delivery } from '@/features/upload/recent/describeDelivery'
+import { type Delivery, describeIgnored } from '@/features/upload/recent/describeDelivery'
 import type { UploadRow } from '@/features/upload/recent/mergeRows'
 import classes from '@/features/upload/recent/recent.module.css'
 import { TransferRow } from '@/features/upload/recent/TransferRow'
@@ -71,25 +70,12 @@ function getOtherFileName({ display_name, model_path }: DeliveredRow['model']): 
 function describeVersion({ model }: Pick<DeliveredRow, 'model'>, item: Item | undefined): string {
   const version = item?.version ?? model.version
   if (item?.isSuperseded && item.outcome !== 'here already') return `version ${version}, superseded by a newer version`
+  if (item?.outcome === 'repaired') return `version ${version} repaired`
   const which = version > 1 ? `version ${version}` : ''
   if (item?.outcome === 'here already') {
     return `${['already in the registry', which].filter(Boolean).join(' as ')} at ${model.model_path}`
   }
   return which
-}
-
-const IGNORED_FIELDS: Record<string, string> = { model_path: 'path', model_type: 'type', file_size: 'size' }
-
-/** Return what the model keeps although the file was registered with another value. */
-function describeIgnored(item: Item | undefined): string {
-  const kept =
-    item?.ignored?.map(({ field, kept }) => `the ${IGNORED_FIELDS[field] ?? field} ${formatKept(field, kept)}`) ?? []
-  return kept.length > 0 ? `keeps ${kept.join(' and ')}` : ''
-}
-
-function formatKept(field: string, kept: string | number): string {
-  if (field === 'model_type') return formatModelType(String(kept))
-  return field === 'file_size' ? formatBytes(Number(kept)) : String(kept)
 }
 
 const MARKS: Record<Delivery['kind'], { icon: TablerIcon; className: string | undefined }> = {

@@ -39,9 +39,8 @@ function describeStatus(one: Item): string {
 
 /** Only until the model is listed, and if there are too many to list. */
 function describeStored({ outcome, path }: Item): string {
-  return outcome === 'here already'
-    ? `Already in the registry at ${path}.`
-    : 'Stored. Its page says on which machines it is.'
+  if (outcome === 'here already') return `Already in the registry at ${path}.`
+  return `${outcome === 'repaired' ? 'Repaired' : 'Stored'}. Its page says on which machines it is.`
 }
 
 function describeConflict({ path, isOvertaken, newest }: Item): string {

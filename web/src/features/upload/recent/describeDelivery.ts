@@ -1,10 +1,12 @@
 // How far an uploaded model is on its way to the machines, in one line.
 
 import type { AgentState, Model, ModelStates } from '@/api/types'
-import { formatCount } from '@/components/format'
+import { formatBytes, formatCount } from '@/components/format'
 import { isInProgress } from '@/components/isInProgress'
 import { isLoaded } from '@/components/isLoaded'
-import { isDamaged } from '@/features/models/refusals'
+import { formatModelType } from '@/components/modelType'
+import { isDamaged, isKeptToConvert } from '@/features/models/refusals'
+import type { Item } from '@/features/upload/engine/items'
 
 export interface Delivery {
   /** `done`: on each machine that should have it. `problem`: a person has to act. */
@@ -23,7 +25,7 @@ export interface Fleet {
 
 export type DeliveredModel = Pick<
   Model,
-  'file_size' | 'model_status' | 'verification' | 'verification_error' | 'version' | 'pending_version'
+  'file_size' | 'model_status' | 'verification' | 'verification_error' | 'version' | 'pending_version' | 'metadata'
 >
 
 // Further machines are counted: the line stays a line.
@@ -62,6 +64,7 @@ export function isMoving({ state_list }: ModelStates, offline: ReadonlySet<strin
 
 function describeVerification({ version, pending_version: pending, ...model }: DeliveredModel): Delivery | undefined {
   const newer = pending && pending.version !== version ? pending : undefined
+  if (!newer && isKeptToConvert(model)) return { kind: 'idle', text: 'Kept to be converted. Machines do not get it.' }
   const wasVerified = isDamaged({ ...model, version, pending_version: pending })
   const { verification, verification_error: reason } = newer ?? model
   if (verification === 'verified') return undefined
@@ -83,4 +86,18 @@ function describeReplica(
   if (state === 'verifying') return `${agent_id}: verifying`
   if (bytes_done > 0) return `${agent_id} at ${Math.min(100, Math.floor((100 * bytes_done) / Math.max(1, size)))} %`
   return `${agent_id}: ${reason?.replace(/\.$/, '') || state}`
+}
+
+const IGNORED_FIELDS: Record<string, string> = { model_path: 'path', model_type: 'type', file_size: 'size' }
+
+/** Return what the model keeps although the file was registered with another value. */
+export function describeIgnored(item: Pick<Item, 'ignored'> | undefined): string {
+  const kept =
+    item?.ignored?.map(({ field, kept }) => `the ${IGNORED_FIELDS[field] ?? field} ${formatKept(field, kept)}`) ?? []
+  return kept.length > 0 ? `keeps ${kept.join(' and ')}` : ''
+}
+
+function formatKept(field: string, kept: string | number): string {
+  if (field === 'model_type') return formatModelType(String(kept))
+  return field === 'file_size' ? formatBytes(Number(kept)) : String(kept)
 }

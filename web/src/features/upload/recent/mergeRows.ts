@@ -1,6 +1,6 @@
 // One row for each upload: a file on its way into the registry, or the model that it became.
 
-import type { Item } from '@/features/upload/engine/items'
+import { findRepaired, type Item } from '@/features/upload/engine/items'
 import type { Delivery } from '@/features/upload/recent/describeDelivery'
 import type { DeliveredRow } from '@/features/upload/recent/useDeliveries'
 
@@ -32,8 +32,8 @@ export function mergeRows(items: readonly Item[], delivered: readonly DeliveredR
   return [...ofFiles, ...ofModels].sort((one, other) => rank(one) - rank(other))
 }
 
-function getModelId({ modelId, replaces }: Item): string | undefined {
-  return modelId ?? replaces
+function getModelId(item: Item): string | undefined {
+  return item.modelId ?? item.replaces ?? (findRepaired(item) && item.existing?.id)
 }
 
 /** A file that failed after it was stored can be tried again: its own row stays. */
