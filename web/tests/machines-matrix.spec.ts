@@ -3,7 +3,7 @@
 import type { Page } from '@playwright/test'
 import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
 import { ReportingMachine } from './machines'
-import { registerModel } from './modelFiles'
+import { buildExpensiveSafetensors, registerModel } from './modelFiles'
 import type { Registry } from './registry'
 
 const test = withRegistry()
@@ -48,11 +48,21 @@ test('a matrix cell shows the state of a model on a machine and the reason', asy
   await page.getByText('Matrix', { exact: true }).click()
   await expect(page).toHaveURL(/view=matrix/)
   await expect(cell(page, 'stuck', 'left')).toHaveAccessibleName('Blocked. The disk is full.')
-  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName(/^Queued\. The agent begins /)
+  await expect(cell(page, 'stuck', 'right')).toHaveAccessibleName(/^Queued\. Starts within /)
   await expect(cell(page, 'labelled', 'left')).toHaveAccessibleName('Not sent to this machine')
   await expect(cell(page, 'labelled', 'right')).toHaveAccessibleName('Ready')
   await cell(page, 'stuck', 'left').hover()
   await expect(page.getByText('stuck on left: Blocked. The disk is full.')).toBeVisible()
+})
+
+test('a cell of a model that no machine gets says why', async ({ page, registry, signIn }) => {
+  const { id } = await registerModel(registry, 'loras/never-disabled.safetensors')
+  await registry.call(registry.owner, 'PUT', `/models/${id}`, { model_status: 'disabled' })
+  const bytes = Buffer.concat([buildExpensiveSafetensors(), Buffer.from('more')])
+  await registerModel(registry, 'loras/never-verified.safetensors', { bytes })
+  await signIn(registry.owner, '/machines?view=matrix')
+  await expect(cell(page, 'never-disabled', 'left')).toHaveAccessibleName('Not sent: disabled')
+  await expect(cell(page, 'never-verified', 'left')).toHaveAccessibleName('Not sent: verification failed')
 })
 
 test('a cell whose state is not loaded yet is not blank', async ({ page, registry, signIn }) => {

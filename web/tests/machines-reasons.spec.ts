@@ -50,7 +50,7 @@ test('the page of a model says why machines that are offline or idle do not have
   const machines = page.getByRole('list', { name: 'Machines of the model' }).getByRole('listitem')
   const why = (name: string) => machines.filter({ hasText: name })
   await expect(why('why-gone')).toContainText('The machine is offline. No heartbeats arrive')
-  await expect(why('why-idle')).toContainText('The agent begins within about a minute.')
+  await expect(why('why-idle')).toContainText('Starts within about a minute.')
   await expect(why('why-night')).toContainText('The machine waits: Downloads start at 22:00.')
   await page.goto(`${registry.url}/machines?view=matrix`)
   await expect(
@@ -71,7 +71,7 @@ test('the details of a machine say once why its models do not come, and not what
   await signIn(registry.owner, '/machines?machine=once')
   const details = page.getByRole('dialog')
   await expect(details.getByText('once-second', { exact: true })).toBeVisible()
-  await expect(details.getByText(/The agent begins within about a minute/)).toHaveCount(1)
+  await expect(details.getByText(/Starts within about a minute/)).toHaveCount(1)
   const reason = 'The store does not answer.'
   await machine.report({}, [{ model_id: first.id, state: 'downloading', reason }])
   await expect(details.getByText(reason)).toBeVisible()
@@ -79,6 +79,64 @@ test('the details of a machine say once why its models do not come, and not what
   await expect(details.getByText('Offline, last heartbeat 1 hour ago')).toBeVisible()
   await expect(details.getByText(/No heartbeats arrive/)).toHaveCount(1)
   await expect(details.getByText(reason)).toHaveCount(0)
+})
+
+test('held removals are said once, also if the machine reports that it waits for them', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const held = { removal_waiting: 1200, removal_token: 'a'.repeat(64) }
+  const waiting_for = 'So many files are removed only if you approve it: with `modelyard agent approve`.'
+  await ReportingMachine.create(registry, 'holds-once', { ...held, waiting_for })
+  await signIn(registry.owner, '/machines?machine=holds-once')
+  for (const place of [page.getByRole('dialog'), page.getByRole('listitem').filter({ hasText: 'holds-once' })]) {
+    await expect(place.getByText('The removal of 1200 files waits for approval by an admin.')).toHaveCount(1)
+    await expect(place.getByText('only if you approve it')).toHaveCount(0)
+  }
+  await page.screenshot({ path: 'results/screenshots/held-once.png' })
+})
+
+test('a paused machine does not say what it waited for before, and commands in reasons are shown as code', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  await registerModel(registry, 'loras/resting.safetensors', { required_labels: ['resting'] })
+  const waiting_for = 'Another agent runs: stop it with `modelyard agent stop`.'
+  await ReportingMachine.create(registry, 'resting', { waiting_for, agent_build: 'abc1234' }, ['resting'])
+  await signIn(registry.owner, '/machines?machine=resting')
+  const details = page.getByRole('dialog')
+  await expect(details.locator('code', { hasText: 'modelyard agent stop' }).first()).toBeVisible()
+  await expect(details).not.toContainText('`')
+  await expect(details).toContainText('(abc1234)')
+  await expect(page.getByRole('list', { name: 'Machines' })).not.toContainText('abc1234')
+  await details.getByRole('button', { name: 'Pause' }).click()
+  await expect(details.getByText('Paused', { exact: true })).toBeVisible()
+  await expect(details).not.toContainText('Another agent runs')
+})
+
+test('a model keeps its reason while its machine syncs for the same one, and its state is one word on a phone', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const { id } = await registerModel(registry, 'loras/stalls.safetensors', { required_labels: ['stalls'] })
+  const machine = await ReportingMachine.create(registry, 'stalls', {}, ['stalls'])
+  const reason = 'The store is slow.'
+  const syncing = { agent_status: 'syncing', sync_phase: 'downloading', waiting_for: reason }
+  await machine.report(syncing, [{ model_id: id, state: 'downloading', reason }])
+  await signIn(registry.owner, '/machines?machine=stalls')
+  const models = page.getByRole('dialog').getByRole('table', { name: 'Models on stalls' })
+  await expect(models.getByText(reason)).toBeVisible()
+  await page.setViewportSize({ width: 380, height: 800 })
+  const countLines = (text: Element) => {
+    const range = document.createRange()
+    range.selectNodeContents(text)
+    return range.getClientRects().length
+  }
+  expect(await models.getByText('Downloading', { exact: true }).evaluate(countLines)).toBe(1)
+  await page.screenshot({ path: 'results/screenshots/machine-narrow.png' })
 })
 
 test('the details of a machine name its key to admins only', async ({ page, registry, signIn }) => {

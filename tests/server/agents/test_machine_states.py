@@ -60,7 +60,7 @@ def build_agent(**changed: Any) -> AgentRow:
 
 def _queued(models: str) -> str:
     """Return the reason of a machine that lacks these models and reports nothing that it waits for."""
-    return f"{models} queued. The agent begins within about a minute."
+    return f"{models} queued. Starts within about a minute."
 
 
 CASES = {

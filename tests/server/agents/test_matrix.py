@@ -54,7 +54,7 @@ def test_list_states_of_models_unreported_state_is_queued(team: ApiCaller, machi
     [listed] = list_states(team, model_id)
     [queued] = listed["state_list"]
     assert (listed["ready"], queued["agent_id"], queued["state"]) == ([], "render-07", "queued")
-    assert queued["reason"].startswith("The agent begins within about a minute")
+    assert queued["reason"].startswith("Starts within about a minute")
 
 
 def test_list_states_of_models_leaves_out_undesired_and_foreign_models(

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 SILENT, STOPPED = {"last_heartbeat": SILENT_SINCE}, {"stopped_at": MOMENT}
 NIGHT = {"waiting_for": "Downloads start at 22:00."}
-BEGINS = "The agent begins within about a minute."
+BEGINS = "Starts within about a minute."
 NO_HEARTBEATS = (
     "The machine is offline. No heartbeats arrive: the machine is off, has no network, or its agent crashed."
     " Check that, on the machine: modelyard agent status"

@@ -11,6 +11,7 @@ import {
 } from '@tabler/icons-react'
 import type { Agent } from '@/api/types'
 import { formatAgo, formatBytes, formatCount, formatDuration } from '@/components/format'
+import { Sentence } from '@/components/Sentence'
 
 interface Mark {
   icon: TablerIcon
@@ -43,7 +44,9 @@ export function MachineReason({ agent: { state_reason }, isCut = false }: { agen
   if (!state_reason) return null
   return (
     <Text size="sm" c="dimmed" truncate={isCut} title={isCut ? state_reason : undefined}>
-      <bdi>{state_reason}</bdi>
+      <bdi>
+        <Sentence text={state_reason} />
+      </bdi>
     </Text>
   )
 }

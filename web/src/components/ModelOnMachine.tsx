@@ -3,6 +3,7 @@
 import { Progress, Stack, Text } from '@mantine/core'
 import type { AgentModel } from '@/api/types'
 import { formatBytes } from '@/components/format'
+import { Sentence } from '@/components/Sentence'
 import { StateMark } from '@/components/statusMarks'
 
 export function ModelOnMachine({ model }: { model: AgentModel }) {
@@ -24,7 +25,7 @@ export function ModelOnMachine({ model }: { model: AgentModel }) {
       )}
       {reason && (
         <Text size="xs" component="bdi">
-          {reason}
+          <Sentence text={reason} />
         </Text>
       )}
     </Stack>

@@ -105,7 +105,7 @@ export function getTextColour(colour: string): string {
 export function LabelledMark({ mark }: { mark: Mark }) {
   return (
     <Tooltip label={mark.meaning}>
-      <Group gap={4} wrap="nowrap" component="span" style={{ flexShrink: 0 }}>
+      <Group gap={4} wrap="nowrap" component="span" style={{ flexShrink: 0, overflowWrap: 'normal' }}>
         <mark.icon size={16} color={getTextColour(mark.colour)} aria-hidden />
         <Text span size="sm">
           {mark.label}

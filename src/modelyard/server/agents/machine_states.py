@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Row
 
 from modelyard.comfyui.quoting import counted
+from modelyard.server.models.replicas.problems import describe_held_removals
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import is_unhealthy
 from modelyard.wire.agents.values import DAMAGED_REASON, MachineState, ModelState
 
 _WAITING_PHASES = ("idle", "waiting")
-_UNREAD = "The agent begins within about a minute."
+_UNREAD = "Starts within about a minute."
 _NO_HEARTBEATS = (
     "No heartbeats arrive: the machine is off, has no network, or its agent crashed."
     " Check that, on the machine: modelyard agent status"
@@ -119,8 +120,7 @@ def _find_problem(agent: AgentRow, reasons: Mapping[ModelState, str]) -> StateAn
     if "conflict" in reasons:
         return StateAndReason("problem", reasons["conflict"] or "A file of yours has the path of a model.")
     if agent.removal_token is not None:
-        files = counted(agent.removal_waiting, "file")
-        return StateAndReason("problem", f"The removal of {files} waits for approval by an admin.")
+        return StateAndReason("problem", describe_held_removals(agent.removal_waiting))
     if "blocked" in reasons:
         return StateAndReason("problem", reasons["blocked"] or "Something on the machine prevents a model.")
     if agent.models_unloaded:

@@ -135,8 +135,8 @@ class HeldRemovals:
     def reason(self) -> str:
         """Return why they are held, and how to approve them."""
         return (
-            f"{self.summary} So many files are removed only if you approve it, here with"
-            " `modelyard agent approve` or in the registry."
+            f"{self.summary} So many files are removed only if you approve it: on the machine with"
+            " `modelyard agent approve`, or in the registry."
         )
 
 

@@ -1,10 +1,9 @@
 // The current activity of a machine, and the reason that it reports while it waits.
 
 import { Group, Progress, Stack, Text } from '@mantine/core'
-import { IconAlertTriangle, IconHourglass } from '@tabler/icons-react'
-import type { ReactNode } from 'react'
+import { IconHourglass } from '@tabler/icons-react'
 import type { Agent } from '@/api/types'
-import { formatCount } from '@/components/format'
+import { Sentence } from '@/components/Sentence'
 import { getTextColour } from '@/components/statusMarks'
 
 const PHASES: Record<string, string> = {
@@ -16,31 +15,29 @@ const PHASES: Record<string, string> = {
 }
 
 export function MachineActivity({ agent }: { agent: Agent }) {
-  const { machine_state, state_reason } = agent
-  if (machine_state === 'offline') return <Text size="sm">{state_reason}</Text>
-  const reason = agent.waiting_for ?? (isWaiting(agent) ? state_reason : null)
-  const removal = describeRemoval(agent)
+  if (agent.machine_state === 'offline') return <Text size="sm">{agent.state_reason}</Text>
+  const reason = findWait(agent)
   return (
     <Stack gap={4}>
       <Phase agent={agent} />
-      {removal && (
-        <Note icon={<IconAlertTriangle size={16} color={getTextColour('orange')} aria-hidden />}>{removal}</Note>
-      )}
-      {reason && <Note icon={<IconHourglass size={16} color={getTextColour('gray')} aria-hidden />}>{reason}</Note>}
+      {reason && <Note>{reason}</Note>}
     </Stack>
   )
 }
 
-/** What the registry gives as the reason of a machine that has no other problem. */
-export function describeRemoval({ removal_waiting }: Agent): string | undefined {
-  return removal_waiting > 0
-    ? `The removal of ${formatCount(removal_waiting, 'file')} waits for approval by an admin.`
-    : undefined
+/**
+ * Return what the machine waits for. A paused one has its own mark, and what it reported is of before. While removals
+ * are held, it reports them, or else its problem: both are the reason for its state.
+ */
+function findWait({ machine_state, state_reason, paused, removal_token, waiting_for }: Agent): string | null {
+  if (paused || removal_token !== null) return null
+  return waiting_for ?? (machine_state === 'waiting' ? state_reason : null)
 }
 
-/** A paused machine has its own mark. */
-function isWaiting({ machine_state, paused }: Agent): boolean {
-  return machine_state === 'waiting' && !paused
+/** Return whether the activity of the machine, which is beside its state, says the reason for it already. */
+export function isReasonInActivity(agent: Agent): boolean {
+  const { machine_state, state_reason } = agent
+  return machine_state === 'syncing' || machine_state === 'offline' || agent.paused || state_reason === findWait(agent)
 }
 
 function Phase({ agent }: { agent: Agent }) {
@@ -64,12 +61,12 @@ function Phase({ agent }: { agent: Agent }) {
   )
 }
 
-function Note({ icon, children }: { icon: ReactNode; children: string }) {
+function Note({ children }: { children: string }) {
   return (
     <Group gap={6} wrap="nowrap" align="flex-start">
-      <span style={{ flexShrink: 0, marginTop: 2 }}>{icon}</span>
+      <IconHourglass size={16} color={getTextColour('gray')} style={{ flexShrink: 0, marginTop: 2 }} aria-hidden />
       <Text size="sm" component="bdi" lineClamp={4} title={children}>
-        {children}
+        <Sentence text={children} />
       </Text>
     </Group>
   )

@@ -15,9 +15,9 @@ import { DiskUsage } from '@/features/machines/DiskUsage'
 import { Labels } from '@/features/machines/Labels'
 import { LabelsForm } from '@/features/machines/LabelsForm'
 import { MachineActions } from '@/features/machines/MachineActions'
-import { MachineActivity } from '@/features/machines/MachineActivity'
+import { isReasonInActivity, MachineActivity } from '@/features/machines/MachineActivity'
 import { MachineModels } from '@/features/machines/MachineModels'
-import { describeReady, formatVersions, isReasonInActivity } from '@/features/machines/MachineRow'
+import { describeReady, formatVersions } from '@/features/machines/MachineRow'
 import classes from '@/features/machines/machines.module.css'
 import type { MachineList } from '@/features/machines/useMachines'
 
@@ -103,7 +103,7 @@ function Facts({ agent }: { agent: Agent }) {
       )}
       <dt>Versions</dt>
       <dd>
-        <Text size="sm">{formatVersions(agent) || 'Unknown'}</Text>
+        <Text size="sm">{formatVersions(agent, agent.agent_build) || 'Unknown'}</Text>
       </dd>
     </dl>
   )

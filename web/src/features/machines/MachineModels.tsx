@@ -131,11 +131,18 @@ function Table({ models, agent }: { models: AgentModel[]; agent: Agent }) {
   )
 }
 
-/** Return a model that is not there yet without a reason that is the machine's, which is above. */
-function withoutSharedReason(model: AgentModel, { state_reason, waiting_for }: Agent): AgentModel {
+/**
+ * Return a model that is not there yet without a reason that is the machine's, which is above: that of an offline or
+ * waiting machine, perhaps with an introduction. What a machine does just now is no such reason.
+ */
+function withoutSharedReason(model: AgentModel, { machine_state, state_reason, waiting_for }: Agent): AgentModel {
   const { reason } = model
-  if (!reason || !isInProgress(model)) return model
-  const isShared = [state_reason, waiting_for].some((text) => text && (reason.includes(text) || text.includes(reason)))
+  if (!reason || !isInProgress(model) || machine_state === 'syncing') return model
+  const isShared = [state_reason, waiting_for].some(
+    (text) =>
+      text &&
+      (reason === text || reason.endsWith(`: ${text}`) || reason.endsWith(`. ${text}`) || text.endsWith(`. ${reason}`)),
+  )
   return isShared ? { ...model, reason: null } : model
 }
 

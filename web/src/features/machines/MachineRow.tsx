@@ -10,7 +10,7 @@ import { MachineReason, MachineState } from '@/components/MachineState'
 import { MachineMark } from '@/components/statusMarks'
 import { DiskUsage } from '@/features/machines/DiskUsage'
 import { Labels } from '@/features/machines/Labels'
-import { describeRemoval, MachineActivity } from '@/features/machines/MachineActivity'
+import { isReasonInActivity, MachineActivity } from '@/features/machines/MachineActivity'
 import classes from '@/features/machines/machines.module.css'
 
 export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) {
@@ -63,13 +63,6 @@ export const MachineRow = memo(function MachineRow({ agent }: { agent: Agent }) 
   )
 })
 
-/** Return whether the activity of the machine, which is beside its state, says the reason for it already. */
-export function isReasonInActivity(agent: Agent): boolean {
-  const { machine_state, state_reason, waiting_for } = agent
-  if (['syncing', 'waiting', 'offline'].includes(machine_state)) return true
-  return state_reason === waiting_for || state_reason === describeRemoval(agent)
-}
-
 export function describeReady(agent: Agent): string {
   if (agent.models_desired === 0) return 'No models desired'
   const unloaded =
@@ -77,10 +70,14 @@ export function describeReady(agent: Agent): string {
   return `${agent.models_ready.toLocaleString('en')} of ${agent.models_desired.toLocaleString('en')} ready${unloaded}`
 }
 
-export function formatVersions(agent: Agent): string {
+/** `build` tells builds of one version apart. */
+export function formatVersions(agent: Agent, build: string | null = null): string {
   const comfyui = agent.comfyui_version && `ComfyUI ${agent.comfyui_version}`
-  const build = agent.agent_build ? ` (${agent.agent_build})` : ''
-  return [agent.agent_version && `modelyard ${agent.agent_version}${build}`, comfyui, agent.platform_arch]
+  return [
+    agent.agent_version && `modelyard ${agent.agent_version}${build ? ` (${build})` : ''}`,
+    comfyui,
+    agent.platform_arch,
+  ]
     .filter(Boolean)
     .join(' · ')
 }

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from modelyard.comfyui.quoting import counted
 from modelyard.server.collections.rollouts.decisions import (
     BLOCKED_FOR,
     MachineFacts,
@@ -22,6 +21,7 @@ from modelyard.server.collections.tables import CollectionEntryRow, CollectionRo
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import get_table, split_ids
 from modelyard.server.models.replicas.labels import has_all_labels
+from modelyard.server.models.replicas.problems import describe_held_removals
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.replicas.unhealthy import is_unhealthy
 from modelyard.server.models.tables import ModelRow
@@ -119,7 +119,7 @@ def _find_wait(agent: AgentRow) -> Remark | None:
     if agent.paused:
         return Remark(None, "The machine is paused.")
     if agent.removal_token is not None:
-        return Remark(None, f"The removal of {counted(agent.removal_waiting, 'file')} waits for approval by an admin.")
+        return Remark(None, describe_held_removals(agent.removal_waiting))
     return None if agent.waiting_for is None else Remark(None, agent.waiting_for)
 
 

@@ -5,12 +5,18 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import ScalarSelect, Select, func, literal_column, select
 from sqlalchemy.orm import Session
 
+from modelyard.comfyui.quoting import counted
 from modelyard.server.database.session import get_table
 from modelyard.server.models.replicas.tables import PROBLEMS, AgentModelRow, AgentRow
 from modelyard.wire.agents.values import ModelState
 
 PROBLEM_STATES: tuple[ModelState, ...] = ("conflict", "blocked", "failed")
 _states, _agents = get_table(AgentModelRow), get_table(AgentRow)
+
+
+def describe_held_removals(count: int) -> str:
+    """Return why a machine waits whose removals of ``count`` files exceed its removal limit."""
+    return f"The removal of {counted(count, 'file')} waits for approval by an admin."
 
 
 def load_problem_reasons(

@@ -11,6 +11,7 @@ import { STATE_MARKS } from '@/components/statusMarks'
 import { CellMark, getCellState } from '@/features/machines/matrix/CellMark'
 import { GridElement } from '@/features/machines/matrix/GridElement'
 import classes from '@/features/machines/matrix/matrix.module.css'
+import { isDamaged, isKeptToConvert } from '@/features/models/refusals'
 
 interface MatrixRowProps {
   model: Model
@@ -29,6 +30,7 @@ interface MatrixRowProps {
 export const MatrixRow = memo(function Row(props: MatrixRowProps) {
   const { model, states, agents, columns, row, active, first, isWide } = props
   const known = useMemo(() => indexByMachine(states), [states])
+  const absence = known ? 'Not sent to this machine' : (explainUnsent(model) ?? UNKNOWN)
   return (
     <>
       <GridElement role="rowheader" aria-colindex={1} className={classes.first} style={{ width: first }}>
@@ -63,7 +65,7 @@ export const MatrixRow = memo(function Row(props: MatrixRowProps) {
             <Cell
               key={column.key}
               status={known?.get(agent.agent_id)}
-              isKnown={known !== undefined}
+              absence={absence}
               size={model.file_size}
               isOffline={agent.machine_state === 'offline'}
               row={row}
@@ -79,6 +81,16 @@ export const MatrixRow = memo(function Row(props: MatrixRowProps) {
     </>
   )
 })
+
+const UNKNOWN = 'Not known yet'
+
+/** Why no machine gets a model, of which the registry then has no states. */
+function explainUnsent(model: Model): string | undefined {
+  if (model.model_status === 'disabled') return 'Not sent: disabled'
+  if (isKeptToConvert(model)) return 'Not sent: kept to be converted'
+  if (model.verification === 'failed' && !isDamaged(model)) return 'Not sent: verification failed'
+  return undefined
+}
 
 type ReplicaStatus = Pick<AgentState, 'state' | 'reason' | 'bytes_done' | 'pinned_version'>
 
@@ -103,7 +115,8 @@ function describeReady(model: Model, states: ModelStates | undefined): string {
 
 interface CellProps {
   status: ReplicaStatus | undefined
-  isKnown: boolean
+  /** What a cell without a state says. */
+  absence: string
   size: number
   /** The machine does not answer: what it had begun does not go on. */
   isOffline: boolean
@@ -116,9 +129,9 @@ interface CellProps {
 }
 
 const Cell = memo(function Cell(props: CellProps) {
-  const { status, isKnown, size, isOffline, row, column, isActive, start, width, isWide } = props
+  const { status, absence, size, isOffline, row, column, isActive, start, width, isWide } = props
   const state = status && getCellState(status, isOffline)
-  const description = status ? describeStatus(status, size) : isKnown ? 'Not sent to this machine' : 'Not known yet'
+  const description = status ? describeStatus(status, size) : absence
   return (
     <GridElement
       role="gridcell"
@@ -133,7 +146,7 @@ const Cell = memo(function Cell(props: CellProps) {
     >
       {state && <CellMark state={state} />}
       {isWide && state === 'syncing' && status && <span className={classes.percent}>{getPercent(status, size)}</span>}
-      {!isKnown && <span className={classes.unknown} aria-hidden />}
+      {!status && absence === UNKNOWN && <span className={classes.unknown} aria-hidden />}
     </GridElement>
   )
 })
