@@ -275,12 +275,13 @@ def build_durations() -> str:
     from modelyard.server.invitations.operations import INVITATION_LIFETIME
     from modelyard.server.settings import Settings
     from modelyard.sync.apply.files.trash import TRASH_SECONDS
+    from modelyard.wire.agents.values import UNHEALTHY_SECONDS
 
     trash_days: int = Settings.model_fields["trash_days"].default
     return build_module(
         [
             *("server/accounts/operations.py", "server/agents/heartbeats.py", "server/invitations/operations.py"),
-            *("server/settings.py", "sync/apply/files/trash.py"),
+            *("server/settings.py", "sync/apply/files/trash.py", "wire/agents/values.py"),
         ],
         ("How long an invitation is valid.", build_number("INVITATION_DAYS", INVITATION_LIFETIME // DAY)),
         ("How long a link to reset a password is valid.", build_number("RESET_HOURS", RESET_LIFETIME // HOUR)),
@@ -295,6 +296,10 @@ def build_durations() -> str:
         (
             "The time between two heartbeats of an idle machine.",
             build_number("IDLE_HEARTBEAT_SECONDS", int(IDLE_SECONDS)),
+        ),
+        (
+            "After how long without a heartbeat a machine is offline.",
+            build_number("UNHEALTHY_SECONDS", UNHEALTHY_SECONDS),
         ),
     )
 

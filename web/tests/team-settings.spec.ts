@@ -280,3 +280,16 @@ test('the team settings are accessible in light and dark and fit wide and narrow
     }
   }
 })
+
+test('a team that stores more than its quota reads what frees space, and when', async ({ page, registry, signIn }) => {
+  const team = registry.inTeam(await createTeam(registry, 'Full'))
+  await registerModel(team, 'loras/too-much.safetensors')
+  await team.call(registry.owner, 'PUT', '/teams/current', { quota_bytes: 1 })
+  await signIn(registry.owner, '/account')
+  await page.getByRole('button', { name: 'Switch to Full' }).click()
+  await openTeamView(page, 'Team settings')
+  const warning = page.getByRole('region', { name: 'Storage' }).getByRole('status')
+  await expect(warning).toContainText(
+    'Delete models, or raise the quota. Space is free when the trash is emptied, 7 days',
+  )
+})

@@ -150,6 +150,24 @@ test('a user whose role changed is told and sees only what the new role allows',
   await expect(page.getByRole('heading', { name: 'Only admins can see the history' })).toBeVisible()
 })
 
+test('an invitation has the public address of the registry, without a warning', async ({ page, registry, signIn }) => {
+  const public_url = 'https://models.example.com'
+  // As a registry with MODELYARD_PUBLIC_URL answers.
+  await page.route(/\/api\/v1\/invitations$/, async (route) => {
+    const response = await route.fetch()
+    const answer = (await response.json()) as object
+    await route.fulfill({ response, json: route.request().method() === 'POST' ? { ...answer, public_url } : answer })
+  })
+  await signIn(registry.owner, '/team')
+  await page.getByRole('button', { name: 'Invite' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Invite a person' })
+  await dialog.getByLabel('E-mail').fill(createEmail())
+  await dialog.getByRole('button', { name: 'Create link' }).click()
+  await expect(dialog.getByRole('group', { name: 'Link' })).toContainText(`${public_url}/join#in-`)
+  await expect(dialog.getByRole('group', { name: 'Command' })).toContainText(`modelyard --url ${public_url} invite`)
+  await expect(dialog.getByRole('status')).toHaveCount(0)
+})
+
 test('an invitation shows a link and a command, and is listed until it is withdrawn', async ({
   page,
   registry,
@@ -170,6 +188,7 @@ test('an invitation shows a link and a command, and is listed until it is withdr
     `modelyard --url ${registry.url} invite accept in-`,
   )
   // The registry of the tests listens on a loopback address, and has no other.
+  await expect(dialog.getByRole('status')).toContainText('This link works only on this computer.')
   await expect(dialog.getByRole('status')).toContainText('MODELYARD_PUBLIC_URL')
   // It says so for a moment only, so each frame is looked at.
   const copied = page.waitForFunction(() => document.querySelector('[role=dialog] [aria-label="Copied"]') !== null)

@@ -143,3 +143,21 @@ test('a file over the upload of a next version, or over the page of a model, is 
   await drag.cancel()
   await expect(page.getByText('Drop a picture for this model')).toHaveCount(0)
 })
+
+test('files that are dropped while a dialog is open are ignored, and what was typed there stays', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  await signIn(registry.owner, '/models')
+  const drag = await dragUntilShown(page, registry, 'Drop models to add them to the team')
+  await drag.cancel()
+  await page.getByRole('banner').getByRole('link', { name: 'Add from link' }).click()
+  const field = page.getByRole('dialog', { name: 'Add from link' }).getByRole('textbox').first()
+  await field.fill('https://example.com/typed.safetensors')
+  await drag.enter()
+  await drag.drop()
+  await expect(page.getByText('Drop models to add them to the team')).toHaveCount(0)
+  await expect(page.getByText('Files to upload')).toHaveCount(0)
+  await expect(field).toHaveValue('https://example.com/typed.safetensors')
+})

@@ -2,6 +2,7 @@
 
 import type { AuditEvent } from '@/api/types'
 import { formatBytes, formatCount } from '@/components/format'
+import { UNHEALTHY_SECONDS } from '@/generated/durations'
 
 /** Actor, verb, object and detail: "Ada" "removed" "Bob" " from the team". */
 export interface EventDescription {
@@ -199,7 +200,10 @@ export const DESCRIBERS: Record<string, Describer> = {
   'source_token.set': (facts) => ({ verb: 'set the token for', object: text(facts, 'host') }),
   'source_token.deleted': (facts) => ({ verb: 'removed the token for', object: text(facts, 'host') }),
   'agent.first_seen': machineEvent('saw the machine', () => 'for the first time'),
-  'agent.unhealthy': machineEvent('lost contact with the machine', () => ': it sent no heartbeat for 90 seconds'),
+  'agent.unhealthy': machineEvent(
+    'lost contact with the machine',
+    () => `: it sent no heartbeat for ${UNHEALTHY_SECONDS} seconds`,
+  ),
   'agent.recovered': machineEvent('regained contact with the machine'),
   'agent.key_changed': machineEvent(
     'changed the key of the machine',

@@ -7,7 +7,8 @@ const DRAG_END_MILLISECONDS = 2_000
 
 /**
  * Handle drops on the whole window, because the browser would otherwise open a dropped file; returns whether files
- * that can be dropped are dragged over it. Unless it is enabled, dropped files are ignored.
+ * that can be dropped are dragged over it. Unless it is enabled, dropped files are ignored, as while a dialog is
+ * open: another view would lose what was typed there.
  */
 export function useFileDrop(onFiles: (data: DataTransfer) => void, isEnabled = true): boolean {
   const [isOver, setOver] = useDragState()
@@ -15,13 +16,14 @@ export function useFileDrop(onFiles: (data: DataTransfer) => void, isEnabled = t
     if (!event.dataTransfer || !hasFiles(event)) return
     event.preventDefault()
     setOver(false)
-    if (isEnabled) onFiles(event.dataTransfer)
+    if (isEnabled && !isDialogOpen()) onFiles(event.dataTransfer)
   })
   const onDrag = useEffectEvent((event: DragEvent) => {
     if (!event.dataTransfer || !hasFiles(event)) return
     event.preventDefault()
-    event.dataTransfer.dropEffect = isEnabled ? 'copy' : 'none'
-    setOver(isEnabled)
+    const isTaken = isEnabled && !isDialogOpen()
+    event.dataTransfer.dropEffect = isTaken ? 'copy' : 'none'
+    setOver(isTaken)
   })
   const onLeave = useEffectEvent((event: DragEvent) => event.relatedTarget === null && setOver(false))
   // Before the view is painted, so that no drop on it is lost.
@@ -54,6 +56,11 @@ function useDragState(): [boolean, (isOver: boolean) => void] {
     setOver(next)
   }
   return [isOver, change]
+}
+
+/** Whether a modal dialog is open; details beside a list are none. */
+function isDialogOpen(): boolean {
+  return document.querySelector('.mantine-Modal-content') !== null
 }
 
 /** Text that is dropped on a field is left to the browser. */

@@ -4,6 +4,7 @@
 //     server/invitations/operations.py
 //     server/settings.py
 //     sync/apply/files/trash.py
+//     wire/agents/values.py
 
 /** How long an invitation is valid. */
 export const INVITATION_DAYS = 7
@@ -19,3 +20,6 @@ export const MACHINE_TRASH_HOURS = 24
 
 /** The time between two heartbeats of an idle machine. */
 export const IDLE_HEARTBEAT_SECONDS = 30
+
+/** After how long without a heartbeat a machine is offline. */
+export const UNHEALTHY_SECONDS = 90

@@ -84,8 +84,9 @@ def _print_team(terminal: Terminal, shown: Team) -> None:
     if shown.quota_bytes is not None and shown.stored_bytes > shown.quota_bytes:
         terminal.output.warn(
             f"The team stores {format_size(shown.stored_bytes - shown.quota_bytes)} more than its quota. Nothing is "
-            "removed, and machines keep their models, but pushes and imports of new content are refused. Remove models "
-            "(modelyard rm; they count until they leave the trash), or set a larger quota, as an admin:\n"
+            "removed by itself, and machines keep their models, but pushes and imports of new content are refused. "
+            "Delete models (modelyard rm; space is free when the trash is emptied, after 7 days unless the operator "
+            "has set another time), or ask an admin to raise the quota:\n"
             "  " + terminal.format_command("team", "settings", "--quota", f"{-(-shown.stored_bytes // 10**9)}GB")
         )
 

@@ -118,8 +118,8 @@ function InvitationLink({ created, asked, onClose }: InvitationLinkProps) {
       </Text>
       {isLoopback(origin) && (
         <Alert color="orange" role="status">
-          On other computers, neither works: {origin} is this computer's address for itself. Put an address that they
-          reach in its place. The operator of the registry makes it the address of all links with MODELYARD_PUBLIC_URL.
+          This link works only on this computer. Open the page at the registry's network address and invite again, or
+          ask the operator to set MODELYARD_PUBLIC_URL.
         </Alert>
       )}
       {/* After the #, since no browser sends that part and no server logs it. */}

@@ -15,6 +15,7 @@ import {
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { api, unwrap } from '@/api/client'
+import { usePermissions } from '@/api/permissions'
 import { asProblem } from '@/api/problem'
 import { loadUser } from '@/api/session'
 import type { Team } from '@/api/types'
@@ -23,6 +24,7 @@ import { formatBytes, formatCount, formatDay } from '@/components/format'
 import { notify, notifyError } from '@/components/notify'
 import { Panel } from '@/components/Panel'
 import { type Amount, toAmount, toBytes, type Unit } from '@/features/team/quota'
+import { DEFAULT_TRASH_DAYS } from '@/generated/durations'
 import { MAX_NAME_LENGTH } from '@/generated/fieldLimits'
 import { PICKLE_EXTENSIONS } from '@/generated/formats'
 
@@ -72,6 +74,7 @@ const POLICIES = [
 ]
 
 export function Storage({ team }: { team: Team }) {
+  const { may } = usePermissions()
   const share = team.quota_bytes ? Math.min(100, (100 * team.stored_bytes) / team.quota_bytes) : undefined
   const words =
     team.quota_bytes === null
@@ -85,8 +88,10 @@ export function Storage({ team }: { team: Team }) {
       )}
       {team.quota_bytes !== null && team.stored_bytes > team.quota_bytes && (
         <Text size="sm" c="red" role="status">
-          {formatBytes(team.stored_bytes - team.quota_bytes)} more than the quota: new content is refused until models
-          leave the trash or the quota is raised. Nothing is removed, and machines keep their models.
+          {formatBytes(team.stored_bytes - team.quota_bytes)} more than the quota, so new content is refused. Delete
+          models, or {may('team_change') ? 'raise the quota' : 'ask an admin to raise the quota'}. Space is free when
+          the trash is emptied, {formatCount(DEFAULT_TRASH_DAYS, 'day')} after a deletion unless the operator has set
+          another time. Nothing is removed by itself, and machines keep their models.
         </Text>
       )}
       <Text size="sm" c="dimmed">
