@@ -63,7 +63,7 @@ def test_remedies_and_undos_are_about_the_typed_team(pushed: Command, tmp_path: 
         assert pushed("--team", "Team B", "push", file, "--type", "loras", "--replace").code == 0
     refused = pushed("version", "rm", "ink", 2, "--team", "Team B")
     assert _find_command(refused.err, "Make the version")[:2] == ["--team", "Team B"]
-    assert _find_command(refused.err, "Or remove")[:2] == ["--team", "Team B"]
+    assert _find_command(refused.err, "Remove the whole")[:2] == ["--team", "Team B"]
     moved = pushed("--team", "Team B", "rollback", "ink")
     undo = _find_command(moved.err, "To undo")
     assert undo == ["--team", "Team B", "rollback", "loras/ink.safetensors", "--to", "2"]

@@ -96,7 +96,7 @@ def test_taken_port_without_a_free_one_after_it_suggests_any_free_port() -> None
 
 @pytest.mark.parametrize(
     ("host", "shown"),
-    [("::1", "[::1]"), ("::", "[::1]"), ("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("yard.example", "yard.example")],  # noqa: S104
+    [("::1", "[::1]"), ("::", "[::1]"), ("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("yard.example", "yard.example")],  # noqa: S104 - nothing listens here
 )
 def test_own_address_has_brackets_around_ipv6_and_a_host_that_answers(host: str, shown: str) -> None:
     assert find_own_url(Settings(host=host), 18301) == f"http://{shown}:18301"

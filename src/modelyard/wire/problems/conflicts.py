@@ -46,10 +46,7 @@ class TrustNotAllowed(Problem):
 
 
 class VersionInUse(Problem):
-    """The version whose content the model's record shows cannot be deleted. Activate another version first.
-
-    Fact ``previous_version``: the one that was current before, or null without one that can be current again.
-    """
+    """The version whose content the record shows cannot be deleted. Fact: ``previous_version``, which was before."""
 
     status, slug, title = 409, "version-in-use", "The version is in use"
 

@@ -89,10 +89,7 @@ class ModelTypeUnknown(Problem):
 
 
 class NotAModelFile(Problem):
-    """The content does not match the format of the file extension, or is unsafe.
-
-    Fact ``permitted_by``, if a setting refuses pickle files: the ``pickle_policy`` that accepts them after a scan.
-    """
+    """The content does not match its extension, or is unsafe. Fact: ``permitted_by``, a policy that takes pickles."""
 
     status, slug, title = 422, "not-a-model-file", "This is not a model file"
 
