@@ -115,13 +115,13 @@ CASES = {
         {"stopped_at": MOMENT},
         {"conflict": "It is yours."},
         "offline",
-        "The agent was stopped. Start it, on the machine: modelyard agent run",
+        "The agent was stopped. Start its service on the machine, or modelyard agent run",
     ),
     "stopped long ago": (
         {"stopped_at": MOMENT, "last_heartbeat": MOMENT - timedelta(days=1)},
         {},
         "offline",
-        "The agent was stopped. Start it, on the machine: modelyard agent run",
+        "The agent was stopped. Start its service on the machine, or modelyard agent run",
     ),
     "silent for 90 seconds": ({"last_heartbeat": MOMENT - timedelta(seconds=90)}, {}, "up_to_date", None),
     "silent": (
@@ -176,7 +176,7 @@ def test_stopped_machine_is_offline_until_its_next_heartbeat_and_not_recorded_as
     machine.beat(is_stopping=True)
     shown = list_agents(team)["render-07"]
     assert shown["machine_state"] == "offline"
-    assert shown["state_reason"] == "The agent was stopped. Start it, on the machine: modelyard agent run"
+    assert shown["state_reason"] == "The agent was stopped. Start its service on the machine, or modelyard agent run"
     assert shown["stopped_at"] == shown["last_heartbeat"]
     set_last_heartbeat_ago(shared_registry, team, 91)
     record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))

@@ -43,13 +43,26 @@ UNFINISHED: dict[str, tuple[dict[str, Any], tuple[str, str | None] | None, str |
     "queued on a stopped machine": (
         STOPPED,
         ("queued", None),
-        "The machine is offline. The agent was stopped. Start it, on the machine: modelyard agent run",
+        "The machine is offline. The agent was stopped. Start its service on the machine, or modelyard agent run",
     ),
     "queued on a paused machine": ({"paused": True}, ("queued", None), "The machine is paused."),
     "queued with a reason on a paused machine": ({"paused": True}, ("queued", STORE), "The machine is paused."),
     "queued, while another model waits": (NIGHT, ("queued", None), None),
     "not reported": ({}, None, BEGINS),
     "not reported until night": (NIGHT, None, "The machine waits: Downloads start at 22:00."),
+    "failed": ({}, ("failed", STORE), STORE),
+    "failed on a silent machine": (SILENT, ("failed", STORE), NO_HEARTBEATS),
+    "failed on a paused machine": ({"paused": True}, ("failed", STORE), "The machine is paused."),
+    "not reported by a machine that scans": (
+        {"sync_phase": "scanning", "sync_detail": "ink.gguf: 2 GB of 6 GB read"},
+        None,
+        "The machine is busy: Scanning ink.gguf: 2 GB of 6 GB read",
+    ),
+    "not reported by a machine with a problem": (
+        {"problem": "No folder of ComfyUI is known.", **NIGHT},
+        None,
+        "The machine has a problem: No folder of ComfyUI is known.",
+    ),
     "not reported by a silent machine": (SILENT, None, NO_HEARTBEATS),
 }
 

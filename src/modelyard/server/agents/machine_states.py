@@ -20,7 +20,8 @@ _NO_HEARTBEATS = (
     " Check that, on the machine: modelyard agent status"
 )
 _PAUSED = "The machine is paused."
-_UNFINISHED = ("queued", "downloading", "verifying")
+# What a machine goes on with by itself.
+_UNFINISHED = ("queued", "downloading", "verifying", "failed")
 # The columns that ``decide_machine_state`` reads, and those that find its other arguments.
 STATE_COLUMNS = (
     *(AgentRow.number, AgentRow.team_id, AgentRow.label_set, AgentRow.agent_status, AgentRow.sync_phase),
@@ -91,10 +92,19 @@ def explain_replica(
         return reason
     if is_damaged and state in (None, "queued"):
         return DAMAGED_REASON
-    if state is not None:
-        # What the machine waits for may be another model.
-        return None
-    return _UNREAD if agent.waiting_for is None else f"The machine waits: {agent.waiting_for}"
+    # What the machine waits for may be another model than one that it has reported.
+    return None if state is not None else _explain_unreported(agent)
+
+
+def _explain_unreported(agent: Machine) -> str:
+    """Return why a machine has not reported a model yet."""
+    if agent.problem is not None:
+        return f"The machine has a problem: {agent.problem}"
+    if agent.waiting_for is not None:
+        return f"The machine waits: {agent.waiting_for}"
+    if agent.sync_phase not in _WAITING_PHASES:
+        return f"The machine is busy: {_describe_activity(agent)}"
+    return _UNREAD
 
 
 def _find_offline(agent: Machine, moment: datetime, refusal: str | None) -> StateAndReason | None:
@@ -102,7 +112,9 @@ def _find_offline(agent: Machine, moment: datetime, refusal: str | None) -> Stat
     if refusal is not None:
         return StateAndReason("offline", refusal)
     if agent.stopped_at is not None:
-        return StateAndReason("offline", "The agent was stopped. Start it, on the machine: modelyard agent run")
+        return StateAndReason(
+            "offline", "The agent was stopped. Start its service on the machine, or modelyard agent run"
+        )
     if is_unhealthy(agent, moment):
         return StateAndReason("offline", _NO_HEARTBEATS)
     return None
@@ -137,9 +149,14 @@ def _find_activity(agent: AgentRow, models_desired: int) -> StateAndReason | Non
     is_preparing = _count_missing(agent, models_desired) > 0 and agent.sync_phase not in _WAITING_PHASES
     if agent.agent_status != "syncing" and not is_preparing:
         return None
-    detail = f" {agent.sync_detail}" if agent.sync_detail else ""
-    activity = f"{agent.sync_phase.capitalize()}{detail}"
+    activity = _describe_activity(agent)
     return StateAndReason("syncing", activity if agent.waiting_for is None else f"{activity}. {agent.waiting_for}")
+
+
+def _describe_activity(agent: Machine) -> str:
+    """Return what the agent does, such as ``Scanning ink.safetensors: 2 GB of 6 GB read``."""
+    detail = f" {agent.sync_detail}" if agent.sync_detail else ""
+    return f"{agent.sync_phase.capitalize()}{detail}"
 
 
 def _find_failure(reasons: Mapping[ModelState, str]) -> StateAndReason | None:

@@ -48,6 +48,7 @@ _models, _agents, _states = get_table(ModelRow), get_table(AgentRow), get_table(
 _MACHINE_COLUMNS = (
     *(_agents.c.number, _agents.c.agent_id, _agents.c.label_set),
     *(_agents.c.last_heartbeat, _agents.c.stopped_at, _agents.c.paused, _agents.c.waiting_for),
+    *(_agents.c.problem, _agents.c.sync_phase, _agents.c.sync_detail),
 )
 _UNREPORTED = ("queued", None, 0)
 
