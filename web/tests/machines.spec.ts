@@ -97,7 +97,7 @@ test('a machine without a heartbeat for five minutes is shown as unhealthy with 
   setLastHeartbeat(registry, 'gone-dark', 300)
   await signIn(registry.owner, '/machines')
   await expect(row(page, 'gone-dark')).toContainText('Offline')
-  await expect(row(page, 'gone-dark')).toContainText('Last heartbeat 5 minutes ago')
+  await expect(row(page, 'gone-dark')).toContainText('last heartbeat 5 minutes ago')
   await expect(row(page, 'gone-dark').getByRole('progressbar', { name: /Downloading/ })).toHaveCount(0)
 })
 

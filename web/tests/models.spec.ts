@@ -235,7 +235,7 @@ test('a refused path is explained at its field, and a free path is offered', asy
   await expect(path).toHaveAttribute('aria-invalid', 'true')
   await path.fill(`loras/${word}.safetensors`)
   await details.getByRole('button', { name: 'Save' }).click()
-  await expect(details.getByText('is taken. Upload the file as a new version')).toBeVisible()
+  await expect(details.getByText('is taken by another model')).toBeVisible()
   await details.getByRole('button', { name: /Use free path/ }).click()
   await details.getByRole('button', { name: 'Save' }).click()
   await expect(details.getByText(`loras/${word}_2.safetensors`).first()).toBeVisible()
