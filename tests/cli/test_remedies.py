@@ -135,7 +135,7 @@ def test_remedy_signs_in_to_the_selected_registry(
 
 
 def test_remedy_of_a_refused_token_names_its_variable(signed_in: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELYARD_TOKEN", "of nobody")
+    monkeypatch.setenv("MODELYARD_TOKEN", "sk-unknown")
     ran = signed_in("ls")
     assert ran.code == 3
     assert ran.err.splitlines()[1:] == ["  Unset MODELYARD_TOKEN, or set a valid key."]

@@ -126,7 +126,7 @@ def _reserve(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.s
     bind the port as long as neither listens. So the socket listens for a moment, which only the first one can, and
     keeps the port without SO_REUSEADDR; ``_listen`` sets that again. HAProxy pauses its listeners in this way. Where
     shutdown does not end listening (macOS), connections wait instead. So do those to a free port (0), which a shutdown
-    would give back; nobody knows its number yet.
+    would give back; no client knows its number yet.
     """
     reserved = socket.create_server(address, family=family)
     if address[1] != 0:

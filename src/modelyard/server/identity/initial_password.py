@@ -1,4 +1,4 @@
-"""The generated password of a user that nobody has used yet: kept, so that each start of a server can show it."""
+"""The generated password of a user that was not used yet: kept, so that each start of a server can show it."""
 
 from typing import NamedTuple
 from uuid import UUID

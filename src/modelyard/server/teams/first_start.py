@@ -70,7 +70,7 @@ def first_start(
 
 
 def _find_unused_login(session: Session) -> FirstLogin | None:
-    """Return the owner's login with the generated password if nobody has used it, else None."""
+    """Return the owner's login with the generated password if it was not used yet, else None."""
     kept = find_initial_password(session)
     if kept is None:
         return None
