@@ -123,7 +123,8 @@ def invite_ada(owner: CommandLine, ada: CommandLine, url: str) -> CommandLine:
     assert [item["email_address"] for item in owner.run_json("invite", "ls")["invitation_list"]] == [ADA]
     accept = ["--url", url, "invite", "accept", token, "--first-name", "Ada", "--last-name", "Lovelace"]
     ada.run_json(*accept, "--password-stdin", stdin_text=f"{ADAS_PASSWORD}\n")
-    sign_in(ada, url, ADA, ADAS_PASSWORD)
+    me = ada.run_json("whoami")
+    assert (me["email_address"], me["team_list"][0]["display_name"]) == (ADA, "Studio")
     assert owner.run_json("invite", "ls")["invitation_list"] == []
     roles = {item["email_address"]: item["member_role"] for item in owner.run_json("member", "ls")["member_list"]}
     assert roles == {OWNER: "owner", ADA: "member"}

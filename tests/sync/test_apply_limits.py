@@ -7,16 +7,19 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import httpx2
 import pytest
 
+from modelyard.sync.apply import downloads
 from modelyard.sync.apply.apply_plan import apply_plan
 from modelyard.sync.apply.downloads import ApplyOptions
 from modelyard.sync.apply.replica_states import ReplicaState
 from modelyard.sync.apply.transfer_window import TransferWindow
+from modelyard.transfer.limiter import Limiter
 from modelyard.transfer.options import BandwidthLimit
 from modelyard.wire.agents.manifests import ManifestEntry
 from modelyard.wire.problems import Unauthenticated
@@ -77,6 +80,13 @@ def _add_models(store: ModelStore, count: int, size: int = 500_000) -> list[Mani
     ]
 
 
+@pytest.fixture
+def unchecked_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request counts as stalled, which would let another one begin, however long the test holds it."""
+    monkeypatch.setattr(downloads, "Limiter", partial(Limiter, check_seconds=24 * 3600))
+
+
+@pytest.mark.usefixtures("unchecked_limiter")
 def test_apply_several_downloads_share_one_request_limit(machine: RealMachine, store: ModelStore) -> None:
     crowd = store.server.always = RequestRecorder(3)
 
@@ -87,6 +97,7 @@ def test_apply_several_downloads_share_one_request_limit(machine: RealMachine, s
     assert crowd.held == 3
 
 
+@pytest.mark.usefixtures("unchecked_limiter")
 def test_apply_most_desired_model_is_downloaded_first(machine: RealMachine, store: ModelStore) -> None:
     models = _add_models(store, 6)
     crowd = store.server.always = RequestRecorder(1)
