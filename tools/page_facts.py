@@ -271,7 +271,7 @@ def build_paging() -> str:
 def build_durations() -> str:
     """Return the durations that texts of the page name."""
     from modelyard.server.accounts.operations import RESET_LIFETIME
-    from modelyard.server.agents.heartbeats import IDLE_SECONDS
+    from modelyard.server.agents.heartbeats.recording import IDLE_SECONDS
     from modelyard.server.invitations.operations import INVITATION_LIFETIME
     from modelyard.server.settings import Settings
     from modelyard.sync.apply.files.trash import TRASH_SECONDS
@@ -280,8 +280,9 @@ def build_durations() -> str:
     trash_days: int = Settings.model_fields["trash_days"].default
     return build_module(
         [
-            *("server/accounts/operations.py", "server/agents/heartbeats.py", "server/invitations/operations.py"),
-            *("server/settings.py", "sync/apply/files/trash.py", "wire/agents/values.py"),
+            *("server/accounts/operations.py", "server/agents/heartbeats/recording.py"),
+            *("server/invitations/operations.py", "server/settings.py"),
+            *("sync/apply/files/trash.py", "wire/agents/values.py"),
         ],
         ("How long an invitation is valid.", build_number("INVITATION_DAYS", INVITATION_LIFETIME // DAY)),
         ("How long a link to reset a password is valid.", build_number("RESET_HOURS", RESET_LIFETIME // HOUR)),

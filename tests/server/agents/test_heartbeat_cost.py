@@ -1,20 +1,28 @@
 """How much of a full heartbeat holds the team's lock: its report is compared before, and written by few statements."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from modelyard.server.agents.heartbeats import record_heartbeat
+from modelyard.server.agents.heartbeats.recording import record_heartbeat
+from modelyard.server.agents.heartbeats.reported_states import CHANGES_IN_A_TURN
+from modelyard.server.database.session import Database
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.identity.state import Identity
+from modelyard.server.models.replicas.reports import CountChanges, ReportChanges
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.resources import open_resources
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.agents.heartbeats import Heartbeat
 from modelyard.wire.teams import Role
-from tests.server.agents.machine import Machine, add_machine, build_states, list_states_on
+from tests.server.agents.machine import Machine, add_machine, build_states, list_agents, list_states_on
 from tests.server.conftest import CHEAP
 from tests.server.environments import Environments
 from tests.server.harness import ApiCaller, Harness
@@ -23,7 +31,31 @@ from tests.server.query_plans import record_statements
 
 # Of the start of a writing transaction: SQLite's, and PostgreSQL's lock of the team.
 LOCKS = ("BEGIN IMMEDIATE", "pg_advisory_xact_lock")
-MODELS = 400
+
+
+def _do_nothing() -> None:
+    pass
+
+
+@dataclass
+class WatchedDatabase:
+    """A registry's database that calls a function after each reading, and one after each writing transaction."""
+
+    database: Database
+    after_reading: Callable[[], None] = _do_nothing
+    after_writing: Callable[[], None] = _do_nothing
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        with self.database.reading() as session:
+            yield session
+        self.after_reading()
+
+    @contextmanager
+    def writing(self, team_id: UUID) -> Iterator[Session]:
+        with self.database.writing(team_id) as session:
+            yield session
+        self.after_writing()
 
 
 class ReportingMachine:
@@ -37,19 +69,24 @@ class ReportingMachine:
         caller = Caller("agent", None, key_id, None, UUID(team.team_id), "write", "Machines", None)
         self._team = TeamContext(caller, UUID(team.team_id), None, responsible_role=Role.OWNER)
 
-    def report(self, model_ids: list[str]) -> tuple[list[str], list[str]]:
-        """Report these models as ready; return the statements before the team's lock is held, and those after."""
+    def report(self, model_ids: list[str], **watched: Callable[[], None]) -> list[list[str]]:
+        """Report these models as ready; return the statements before the first turn, and those of each turn."""
         self._machine.number += 1
+        with record_statements(self._database.engine) as statements:
+            self.repeat(model_ids, **watched)
+        begins = [number for number, each in enumerate(statements) if any(lock in each for lock in LOCKS)]
+        return [statements[start:end] for start, end in pairwise([0, *begins, len(statements)])]
+
+    def repeat(self, model_ids: list[str], **watched: Callable[[], None]) -> None:
+        """Report these models as ready with the number of the last report."""
         beat = Heartbeat(
             agent_id=self._machine.agent_id,
             report_series=self._machine.series,
             report_number=self._machine.number,
             model_list=build_states(*model_ids),
         )
-        with record_statements(self._database.engine) as statements:
-            assert not record_heartbeat(self._database, self._team, beat, max_machines=10).resend_all
-        [begin] = [number for number, each in enumerate(statements) if any(lock in each for lock in LOCKS)]
-        return statements[:begin], statements[begin:]
+        database = cast("Database", WatchedDatabase(self._database, **watched))
+        assert not record_heartbeat(database, self._team, beat, max_machines=10).resend_all
 
 
 @pytest.fixture
@@ -63,21 +100,96 @@ def registry_without_jobs(environments: Environments, tmp_path_factory: pytest.T
         yield registry
 
 
-def test_heartbeat_of_400_models_holds_the_team_lock_for_as_many_statements_as_one_of_2(
+def test_heartbeat_of_many_models_holds_the_team_lock_for_as_many_statements_as_one_of_2_a_turn(
     registry_without_jobs: Harness,
 ) -> None:
     team = registry_without_jobs.create_team()
     machine = add_machine(registry_without_jobs, team)
     models = TeamModels(registry_without_jobs.resources.database, UUID(team.team_id))
+    count = 2 * CHANGES_IN_A_TURN
     ids = sorted(
-        map(str, models.insert(ModelSpec(f"ink {n}", columns={"verified_at": BEGAN}) for n in range(MODELS + 2)))
+        map(str, models.insert(ModelSpec(f"ink {n}", columns={"verified_at": BEGAN}) for n in range(count + 2)))
     )
     reporting = ReportingMachine(registry_without_jobs, team, machine, ids)
-    few, many = reporting.report(ids[:2]), reporting.report(ids[2:])
-    pages = [list_states_on(team, per_page=100, current_page=number) for number in range(1, MODELS // 100 + 2)]
+    before_few, few = reporting.report(ids[:2])
+    before_many, *turns = reporting.report(ids[2:])
+    pages = [list_states_on(team, per_page=100, current_page=number) for number in range(1, count // 100 + 2)]
     states = [state for page in pages for state in page.values()]
-    assert states == ["ready"] * (MODELS + 2)
-    assert (len(few[0]), len(few[1])) == (len(many[0]), len(many[1]))
+    assert states == ["ready"] * (count + 2)
+    assert team.get(f"/models/{ids[2]}").json()["agents_ready"] == 1
+    assert list_agents(team)["render-07"]["models_ready"] == count + 2
+    assert len(turns) == 2
+    assert len(before_few) == len(before_many)
+    assert max(map(len, turns)) <= len(few)
     # Which models and states there are was read before.
-    assert any("FROM agent_models" in each for each in many[0])
-    assert not any("FROM agent_models" in each for each in many[1])
+    assert any("FROM agent_models" in each for each in before_many)
+    assert not any("FROM agent_models" in each for turn in turns for each in turn)
+
+
+def test_changes_of_a_report_in_parts_are_those_of_the_whole() -> None:
+    ids = [UUID(int=number) for number in range(9)]
+    changes = ReportChanges(
+        added=[{"model_id": each, "state": "ready"} for each in ids[:3]],
+        changed=[{"model": each, "state": "failed"} for each in ids[3:7]],
+        removed=ids[7:],
+        ready=CountChanges(ids[:3], ids[5:]),
+        unloaded=CountChanges((), ids[6:8]),
+    )
+    parts = changes.split(2)
+    assert [len(each.added) + len(each.changed) + len(each.removed) for each in parts] == [2, 2, 2, 2, 1]
+    for name in ("added", "changed", "removed"):
+        assert [row for each in parts for row in getattr(each, name)] == [*getattr(changes, name)]
+    for each in parts:
+        of_part = {*each.removed, *(row.get("model_id") or row["model"] for row in (*each.added, *each.changed))}
+        assert {*each.ready.increased, *each.ready.decreased, *each.unloaded.decreased} <= of_part
+    assert sorted(model for each in parts for model in each.ready.decreased) == ids[5:]
+    assert changes.split(9) == [changes]
+
+
+@pytest.fixture
+def reporting(registry_without_jobs: Harness) -> tuple[ReportingMachine, ApiCaller, list[str]]:
+    """A machine of a new team, and the models of which a report takes two turns."""
+    team = registry_without_jobs.create_team()
+    machine = add_machine(registry_without_jobs, team)
+    specs = (ModelSpec(f"ink {n}", columns={"verified_at": BEGAN}) for n in range(CHANGES_IN_A_TURN + 1))
+    ids = TeamModels(registry_without_jobs.resources.database, UUID(team.team_id)).insert(specs)
+    listed = sorted(map(str, ids))
+    return ReportingMachine(registry_without_jobs, team, machine, listed), team, listed
+
+
+def check_counts(team: ApiCaller, ids: list[str]) -> None:
+    """Check that the machine has all models, and each model the machine, once."""
+    assert list_agents(team)["render-07"]["models_ready"] == len(ids)
+    assert {team.get(f"/models/{model_id}").json()["agents_ready"] for model_id in (ids[0], ids[-1])} == {1}
+
+
+def test_report_that_is_repeated_between_two_turns_is_counted_once(
+    reporting: tuple[ReportingMachine, ApiCaller, list[str]],
+) -> None:
+    machine, team, ids = reporting
+    repeats = [machine.repeat]
+
+    def repeat_once() -> None:
+        while repeats:
+            repeats.pop()(ids)
+
+    machine.report(ids, after_writing=repeat_once)
+    assert not repeats
+    check_counts(team, ids)
+
+
+def test_report_that_was_compared_before_another_broke_off_is_counted_once(
+    reporting: tuple[ReportingMachine, ApiCaller, list[str]],
+) -> None:
+    machine, team, ids = reporting
+
+    def break_off() -> None:
+        with pytest.raises(InterruptedError):
+            machine.repeat(ids, after_writing=_raise_interrupted)
+
+    machine.report(ids, after_reading=break_off)
+    check_counts(team, ids)
+
+
+def _raise_interrupted() -> None:
+    raise InterruptedError

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelyard.server.agents import heartbeats
+from modelyard.server.agents.heartbeats import recording, reported_states
 from modelyard.server.database import job_run
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.job_run import JobRun
@@ -196,7 +196,7 @@ def test_unhealthy_machine_is_recorded_once_per_outage_with_wrong_clock(
     shared_registry: Harness, team: ApiCaller, machine: Machine, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     clock_offset = timedelta(hours=hours)
-    for module in (job_run, unhealthy, heartbeats):
+    for module in (job_run, unhealthy, recording, reported_states):
         monkeypatch.setattr(module, "get_database_time", lambda session: get_database_time(session) + clock_offset)
     machine.beat()
     before = len(list_agent_events(team))

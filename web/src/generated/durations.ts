@@ -1,6 +1,6 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
 //     server/accounts/operations.py
-//     server/agents/heartbeats.py
+//     server/agents/heartbeats/recording.py
 //     server/invitations/operations.py
 //     server/settings.py
 //     sync/apply/files/trash.py

@@ -13,12 +13,12 @@ from pydantic import WrapValidator
 from modelyard.server.agents import (
     assignments,
     evictions,
-    heartbeats,
     model_requests,
     operations,
     replica_states,
     unused_models,
 )
+from modelyard.server.agents.heartbeats import recording
 from modelyard.server.agents.operations import AgentFilter
 from modelyard.server.agents.replica_states import ReplicaFilter
 from modelyard.server.agents.state import FleetState
@@ -324,7 +324,7 @@ def record_heartbeat(
 
     `unreadable_list` of the response names values that the registry could not read; the others count.
     """
-    return heartbeats.record_heartbeat(database, team, beat, settings.max_machines)
+    return recording.record_heartbeat(database, team, beat, settings.max_machines)
 
 
 async def _read_requestable_filter(

@@ -54,6 +54,24 @@ class ReportChanges:
     ready: "CountChanges"
     unloaded: "CountChanges"
 
+    def split(self, count: int) -> list["ReportChanges"]:
+        """Return the changes in parts of at most ``count`` models, each complete for its models; at least one part."""
+        added = {row["model_id"]: row for row in self.added}
+        changed = {row["model"]: row for row in self.changed}
+        ids = [*added, *changed, *self.removed]
+        if len(ids) <= count:
+            return [self]
+        return [
+            ReportChanges(
+                added=[added[each] for each in part if each in added],
+                changed=[changed[each] for each in part if each in changed],
+                removed=[each for each in part if each not in added and each not in changed],
+                ready=self.ready.of(part),
+                unloaded=self.unloaded.of(part),
+            )
+            for part in (ids[start : start + count] for start in range(0, len(ids), count))
+        ]
+
 
 @dataclass(frozen=True)
 class CountChanges:
@@ -66,6 +84,10 @@ class CountChanges:
     def between(cls, before: Collection[UUID], after: Collection[UUID]) -> "CountChanges":
         """Return the changes from the models that the machine counted for to those that it counts for now."""
         return cls({*after} - {*before}, {*before} - {*after})
+
+    def of(self, ids: Collection[UUID]) -> "CountChanges":
+        """Return the changes for some of the models."""
+        return CountChanges({*ids} & {*self.increased}, {*ids} & {*self.decreased})
 
 
 def compute_report_changes(

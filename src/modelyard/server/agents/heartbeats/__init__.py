@@ -1,0 +1,1 @@
+"""Heartbeats: a machine's reported state is stored, and the response has what was requested of the machine."""
