@@ -1,4 +1,4 @@
-"""Fixtures of the client tests: a running registry, a team of its own for each test, and empty client settings."""
+"""Fixtures of the client tests: a running registry, a team of its own for each test, client settings and a pusher."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
+from modelyard.client.transfers.push import Pusher, PushEvent
 from tests.client.scripted_server import Responses, run_scripted_server
 from tests.client.server_process import Server, Team, run_server
 
@@ -33,6 +34,17 @@ def settings(tmp_path: Path) -> ClientSettings:
     """Return the settings of a user who has never used the client."""
     home = tmp_path / "home"
     return ClientSettings(None, None, None, home / "profiles.json", home / "state", home / "cache")
+
+
+@pytest.fixture
+def events() -> list[PushEvent]:
+    """Return the list to which ``pusher`` adds its events."""
+    return []
+
+
+@pytest.fixture
+def pusher(registry: RegistryApi, settings: ClientSettings, events: list[PushEvent]) -> Pusher:
+    return Pusher(registry, settings, events.append)
 
 
 @pytest.fixture

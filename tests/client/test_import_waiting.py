@@ -13,8 +13,8 @@ from modelyard.wire.imports.jobs import NewImport
 from modelyard.wire.models import Model
 from modelyard.wire.problems import ImportRunning
 from tests.client.model_files import write_model_file
+from tests.client.pushed_models import build_request
 from tests.client.scripted_server import Responses
-from tests.client.test_push import build_request
 
 
 def build_record(model: Model) -> dict[str, Any]:

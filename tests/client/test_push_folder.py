@@ -30,6 +30,7 @@ from modelyard.wire.teams import TeamUpdate
 from modelyard.wire.uploads import PartsRequest, PartTickets
 from tests.client.model_files import write_model_file, write_refused_file
 from tests.client.model_folders import TINY_FILES, write_model_folder
+from tests.client.pushed_models import count_sent_bytes
 from tests.client.server_process import Team
 from tests.transfer.limits import LiftableLimit
 from tests.waiting import PATIENCE_SECONDS
@@ -46,11 +47,6 @@ def tiny(tmp_path: Path) -> Path:
     return write_model_folder(tmp_path / "tiny")
 
 
-@pytest.fixture
-def events() -> list[PushEvent]:
-    return []
-
-
 def build_request(folder: Path, *, replace: bool = False) -> FolderRequest:
     return build_folder_request(build_model_request(folder, ModelOverrides("diffusers", replace=replace)))
 
@@ -65,10 +61,6 @@ async def push(
 ) -> PushSucceeded:
     request = await asyncio.to_thread(build_request, folder, replace=replace)
     return await push_folder(registry, settings, request, report)
-
-
-def count_sent_bytes(events: list[PushEvent]) -> int:
-    return max((event.done for event in events if isinstance(event, Sent)), default=0)
 
 
 async def test_push_folder_registers_one_verified_model_with_its_files(

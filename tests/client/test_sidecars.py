@@ -30,11 +30,6 @@ def build_request(file: Path) -> PushRequest:
 
 
 @pytest.fixture
-def pusher(registry: RegistryApi, settings: ClientSettings) -> Pusher:
-    return Pusher(registry, settings, lambda _: None)
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Path:
     return write_model_file(tmp_path / "ink.v2.safetensors")
 

@@ -12,12 +12,17 @@ import secrets
 import sys
 from pathlib import Path
 
-from modelyard.server.storage.blob_store import StoreError
+from modelyard.server.storage.blob_store import NamedPart, StoreError
 from modelyard.server.storage.local.folder import lock_folder
 from modelyard.server.storage.local.object_writer import ObjectWriter
 from modelyard.server.storage.local.store import LocalStore
 
 SECRET = bytes(32)
+
+
+def opened(root: Path) -> LocalStore:
+    """Open the store in a folder, with the secret that this process and its test share."""
+    return LocalStore(root, SECRET)
 
 
 def print_line(*words: object) -> None:
@@ -45,6 +50,13 @@ def write_parts(store: LocalStore, key: str, upload: str, part_size: int, count:
         print_line("done", number, token)
 
 
+def write_part(store: LocalStore, key: str, upload: str, number: int, body: bytes) -> NamedPart:
+    """Write one part; return it as named for the completion."""
+    writing = store.open_part_writer(key, upload, number)
+    writing.write([body])
+    return NamedPart(number, writing.commit())
+
+
 def write_once(writer: ObjectWriter, size: int) -> None:
     """Write one object or part and print its etag."""
     fill(writer, "0123456789abcdef", size)
@@ -53,7 +65,7 @@ def write_once(writer: ObjectWriter, size: int) -> None:
 
 def main(root: str, mode: str, key: str, *rest: str) -> None:
     with lock_folder(Path(root)):
-        store = LocalStore(Path(root), SECRET)
+        store = opened(Path(root))
         try:
             if mode == "parts":
                 write_parts(store, key, rest[0], int(rest[1]), int(rest[2]))

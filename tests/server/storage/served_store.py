@@ -53,7 +53,7 @@ class ServedStore:
 
     def new_key(self, purpose: str = "models") -> str:
         """Return a random key."""
-        return f"{purpose}/{uuid.uuid4()}/{uuid.uuid4()}"
+        return new_key(purpose)
 
     def send(self, request: SignedRequest, body: bytes = b"", **changed: str | None) -> Answer:
         """Send a signed request; ``changed`` headers replace signed ones (``if_none_match=None`` leaves one out)."""
@@ -153,3 +153,8 @@ def serving(app: ASGIApp) -> Iterator[int]:
 def noise(size: int) -> bytes:
     """Return random bytes."""
     return os.urandom(size)
+
+
+def new_key(purpose: str = "models") -> str:
+    """Return a random key."""
+    return f"{purpose}/{uuid.uuid4()}/{uuid.uuid4()}"
