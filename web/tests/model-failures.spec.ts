@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, withRegistry } from './fixtures'
+import { registerFolder } from './folderFiles'
 import { ReportingMachine } from './machines'
 import { buildExpensiveSafetensors, buildSafetensors, registerModel } from './modelFiles'
 import type { Registry } from './registry'
@@ -10,16 +11,19 @@ import { drop, dropModel, writeModelFile } from './uploadActions'
 
 const test = withRegistry()
 
+const ONLY_OWNER = 'Only an admin or the person who registered the model'
+
 /** Register a file that the registry refuses when it verifies it; returns the model's id once it has failed. */
 async function registerFailingModel(registry: Registry, path: string, facts: object = {}): Promise<string> {
   const bytes = Buffer.concat([buildExpensiveSafetensors(), Buffer.from('more')])
   const { id } = await registerModel(registry, path, { bytes, ...facts })
-  await waitForFailure(registry, id)
+  await waitForFailure(registry, `/models/${id}`)
   return id
 }
 
-async function waitForFailure(registry: Registry, id: string): Promise<void> {
-  const read = () => registry.call<{ verification: string }>(registry.owner, 'GET', `/models/${id}`)
+/** Wait until the content of a model or version has failed, by its address in the API. */
+async function waitForFailure(registry: Registry, address: string): Promise<void> {
+  const read = () => registry.call<{ verification: string }>(registry.owner, 'GET', address)
   await expect.poll(async () => (await read()).verification).toBe('failed')
 }
 
@@ -30,15 +34,28 @@ async function registerDamagedModel(
   bytes: Buffer = buildSafetensors(1024),
 ): Promise<string> {
   const { id } = await registerModel(registry, path, { bytes })
+  await damageStoredFile(registry, id, 1, bytes)
+  return id
+}
+
+/** Cut the stored file of a version short, and let the registry notice that at a download of it. */
+async function damageStoredFile(registry: Registry, id: string, version: number, bytes: Buffer): Promise<void> {
   const stored = readdirSync(join(registry.home, 'data'), { recursive: true, withFileTypes: true })
     .filter((one) => one.isFile() && one.name === 'bytes')
     .map((one) => join(one.parentPath, one.name))
     .filter((one) => readFileSync(one).equals(bytes))
   expect(stored).toHaveLength(1)
   for (const one of stored) truncateSync(one, 1)
-  await expect(registry.call(registry.owner, 'GET', `/models/${id}/download`)).rejects.toThrow(/model-damaged/)
-  await waitForFailure(registry, id)
-  return id
+  const address = `/models/${id}/download?version=${version}`
+  await expect(registry.call(registry.owner, 'GET', address)).rejects.toThrow(/model-damaged/)
+  await waitForFailure(registry, `/models/${id}/versions/${version}`)
+}
+
+/** Build a file that only the registry refuses, when it verifies it: the page leaves an unknown dtype to it. */
+function buildRefusedSafetensors(): Buffer {
+  const bytes = buildExpensiveSafetensors()
+  bytes.write('"X8"', bytes.indexOf('"U8"'))
+  return bytes
 }
 
 test('a model that failed verification says so in place of machines, although the team has two', async ({
@@ -131,6 +148,65 @@ test('the correct file repairs a damaged model from its page, and the alert of a
   const row = page.getByRole('region', { name: 'Recent uploads' }).getByRole('listitem')
   await expect(row.filter({ hasText: 'by-button' })).toContainText('version 1 repaired')
   expect(await read()).toMatchObject({ verification: 'verified', version: 1, version_count: 2 })
+})
+
+test('a file that failed verification is uploaded again only by a user who may change its model', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const bytes = buildRefusedSafetensors()
+  await registerFailingModel(registry, 'loras/sent-again.safetensors', { bytes })
+  await signIn(await registry.person('member'), '/upload')
+  await dropModel(page, registry, 'loras/sent-again.safetensors', bytes)
+  await expect(page.getByText(`${ONLY_OWNER} can upload version 1 of “sent-again” again.`)).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Upload', exact: true })).toBeDisabled()
+  await page.screenshot({ path: 'results/screenshots/upload-again-refused.png' })
+  await page.getByRole('button', { name: 'Your account' }).click()
+  await page.getByRole('menuitem', { name: 'Sign out' }).click()
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+  await signIn(registry.owner, '/upload')
+  await dropModel(page, registry, 'loras/sent-again.safetensors', bytes)
+  await expect(page.getByText('Uploads version 1 of “sent-again” again.')).toBeVisible()
+  await expect(page.getByRole('button', { name: /^Upload 1 file/ })).toBeEnabled()
+})
+
+test('a folder that failed verification is not uploaded again by a user who may not change its model', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const index = Buffer.from('{"_class_name": "Pipeline"}')
+  const files = { 'model_index.json': index, 'model.safetensors': buildRefusedSafetensors() }
+  const id = await registerFolder(registry, 'diffusers/sent-whole', files)
+  await waitForFailure(registry, `/models/${id}`)
+  for (const [path, bytes] of Object.entries(files)) writeModelFile(registry, `sent-whole/${path}`, bytes)
+  await signIn(await registry.person('member'), '/upload')
+  await drop(page, join(registry.home, 'files/sent-whole'))
+  await page.getByRole('button', { name: 'One model (folder)' }).click()
+  await expect(page.getByText(`${ONLY_OWNER} can upload version 1 of “sent-whole” again.`)).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Upload', exact: true })).toBeDisabled()
+})
+
+test('everybody who may upload repairs the newest version, also while an older one is the current version', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const path = 'loras/newest-repaired.safetensors'
+  const newest = buildSafetensors(1_900)
+  const { id } = await registerModel(registry, path)
+  await registerModel(registry, path, { bytes: newest, replaces: id })
+  await registry.call(registry.owner, 'POST', `/models/${id}/versions/1/activate`)
+  await damageStoredFile(registry, id, 2, newest)
+  await signIn(await registry.person('member'), '/upload')
+  await dropModel(page, registry, path, newest)
+  await expect(page.getByText('Repairs version 2 of “newest-repaired”.')).toBeVisible()
+  await page.getByRole('button', { name: /^Upload 1 file/ }).click()
+  const rows = page.getByRole('region', { name: 'Recent uploads' }).getByRole('listitem')
+  await expect(rows.filter({ hasText: 'version 2 repaired' })).toBeVisible()
+  const read = () => registry.call(registry.owner, 'GET', `/models/${id}/versions/2`)
+  expect(await read()).toMatchObject({ verification: 'verified', version_status: 'replaced' })
 })
 
 test('the history of a model names it, and says that the registry verified it and who uploaded it', async ({

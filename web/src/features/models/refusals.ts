@@ -15,7 +15,10 @@ export function isDamaged({
 }
 
 /** The same for one version of a model. */
-export function isVersionDamaged({ verification, version_status }: ModelVersion): boolean {
+export function isVersionDamaged({
+  verification,
+  version_status,
+}: Pick<ModelVersion, 'verification' | 'version_status'>): boolean {
   return verification === 'failed' && version_status !== 'failed'
 }
 

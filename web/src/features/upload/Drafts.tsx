@@ -2,6 +2,7 @@
 
 import { Alert, Button, Group, Stack, Text, Title } from '@mantine/core'
 import { useMemo, useState } from 'react'
+import { usePermissions } from '@/api/permissions'
 import type { Team } from '@/api/types'
 import boxes from '@/components/boxedList.module.css'
 import { formatBytes, formatCount } from '@/components/format'
@@ -26,7 +27,8 @@ interface DraftsProps {
 export function Drafts({ drafts, items, team }: DraftsProps) {
   const [notes, setNotes] = useState(NO_DETAILS)
   const [shown, setShown] = useState(ROWS_AT_ONCE)
-  const verdicts = useMemo(() => validateDrafts(items, team), [items, team])
+  const { mayChange } = usePermissions()
+  const verdicts = useMemo(() => validateDrafts(items, team, mayChange), [items, team, mayChange])
   const validDrafts = drafts.filter((one) => verdicts.get(one.id)?.kind === 'valid')
   const refusal = quotaRefusal(validDrafts, team, formatBytes)
   const hasFolders = validDrafts.some(({ folder }) => folder !== undefined)

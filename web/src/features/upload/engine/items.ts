@@ -90,7 +90,14 @@ export interface StoredFolder {
 export interface NewestVersion
   extends Pick<
     ModelVersion,
-    'version' | 'file_hash' | 'file_size' | 'total_size' | 'verification' | 'created_by' | 'created_at'
+    | 'version'
+    | 'version_status'
+    | 'file_hash'
+    | 'file_size'
+    | 'total_size'
+    | 'verification'
+    | 'created_by'
+    | 'created_at'
   > {
   /** The number that the next version gets. */
   next: number

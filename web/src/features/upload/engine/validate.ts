@@ -1,9 +1,9 @@
 // Validates drafts before the upload: everything that can be checked without sending the file.
 
 import type { Model, Team } from '@/api/types'
-import { isDamaged } from '@/features/models/refusals'
+import { isDamaged, isVersionDamaged } from '@/features/models/refusals'
 import { checkPath, INVISIBLE_LETTER } from '@/features/upload/engine/checkPath'
-import { findRepaired, type Item, isActive } from '@/features/upload/engine/items'
+import { findRepaired, type Item, isActive, type NewestVersion } from '@/features/upload/engine/items'
 import {
   findPathProblem,
   getExtension,
@@ -27,8 +27,15 @@ export interface Validation {
   newType?: string
 }
 
+/** Return whether the person may change a model. */
+type MayChange = (model: Model) => boolean
+
 /** Validate all drafts; returns the results by draft id. */
-export function validateDrafts(items: readonly Item[], team: Team | undefined): Map<number, Validation> {
+export function validateDrafts(
+  items: readonly Item[],
+  team: Team | undefined,
+  mayChange: MayChange,
+): Map<number, Validation> {
   const taken = new Map<string, Item>()
   for (const one of items) if (isActive(one) || one.stage === 'paused') taken.set(getPathKey(one) ?? '', one)
   const verdicts = new Map<number, Validation>()
@@ -37,12 +44,12 @@ export function validateDrafts(items: readonly Item[], team: Team | undefined): 
     const key = getPathKey(one)
     const twin = key === undefined ? undefined : taken.get(key)
     if (key !== undefined && !one.refusal) taken.set(key, twin ?? one)
-    verdicts.set(one.id, validateDraft(one, twin, team))
+    verdicts.set(one.id, validateDraft(one, twin, team, mayChange))
   }
   return verdicts
 }
 
-function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined): Validation {
+function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined, mayChange: MayChange): Validation {
   if (one.stage === 'reading') return { kind: 'reading', text: 'Checking the file…' }
   const refusal = one.refusal ?? pickleRefusal(one, team)
   if (refusal) return { kind: 'refused', text: refusal }
@@ -58,7 +65,7 @@ function validateDraft(one: Item, twin: Item | undefined, team: Team | undefined
       kind: 'refused',
       text: `'${toVisibleText(twin.relativePath)}' would become the same model. Change the path of one of them.`,
     }
-  if (one.existing) return validateForModel(one, one.existing)
+  if (one.existing) return validateForModel(one, one.existing, mayChange)
   if (one.isBegun) return { kind: 'valid', text: 'Resumes an upload that was started before.' }
   return { kind: 'valid', text: describeLeftOut(one) }
 }
@@ -108,14 +115,10 @@ function otherExtension({ replaces, path, file }: Item): string {
 }
 
 /** Validate a draft at the path of a model: it repairs a version of it, becomes the next one, or needs a decision. */
-function validateForModel(one: Item, existing: Model): Validation {
+function validateForModel(one: Item, existing: Model, mayChange: MayChange): Validation {
   const name = toVisibleText(existing.display_name)
   const repaired = findRepaired(one)
-  if (repaired) {
-    const version = `version ${repaired.version} of “${name}”`
-    const wasVerified = repaired === existing && isDamaged(existing)
-    return { kind: 'valid', text: wasVerified ? `Repairs ${version}.` : `Uploads ${version} again.` }
-  }
+  if (repaired) return validateRepair(repaired, name, mayChange(existing))
   const isNextVersion = one.replaces === existing.id
   const mayBeSame = one.hash === undefined && (existing.total_size ?? existing.file_size) === one.file.size
   if (mayBeSame && !(isNextVersion && existing.verification !== 'failed')) {
@@ -124,6 +127,15 @@ function validateForModel(one: Item, existing: Model): Validation {
   if (!isNextVersion) return takenPath(one)
   const which = one.newest ? `version ${one.newest.next}` : 'a new version'
   return { kind: 'valid', text: `Becomes ${which} of “${name}”.` }
+}
+
+/** Everybody who may upload may repair content that was verified once; other content changes the model. */
+function validateRepair(repaired: Model | NewestVersion, name: string, mayChange: boolean): Validation {
+  const version = `version ${repaired.version} of “${name}”`
+  const wasVerified = 'version_status' in repaired ? isVersionDamaged(repaired) : isDamaged(repaired)
+  if (wasVerified) return { kind: 'valid', text: `Repairs ${version}.` }
+  if (mayChange) return { kind: 'valid', text: `Uploads ${version} again.` }
+  return { kind: 'refused', text: `Only an admin or the person who registered the model can upload ${version} again.` }
 }
 
 function takenPath(one: Item): Validation {
