@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +21,8 @@ from tests.server.harness import ApiCaller, make_model_file
 from tests.server.models.test_search_limits import EXPENSIVE_SEARCHES
 
 LIST_MODELS = MeasuredRequest("GET /models", "GET", "/api/v1/models")
-LIVENESS = MeasuredRequest("GET /healthz", "GET", "/healthz")
+LIVENESS_PATH = "/healthz"
+LIVENESS = MeasuredRequest("GET /healthz", "GET", LIVENESS_PATH)
 NEW_UPLOAD = UploadRequest(file_name="a.gguf", file_size=1, model_type="loras", model_path="loras/a.gguf")
 PRESIGN = MeasuredRequest("POST /models/presign", "POST", "/api/v1/models/presign", NEW_UPLOAD.model_dump())
 LOOKUP_PATH, MEMBERS_PATH = "/api/v1/models/lookup", "/api/v1/uploads/multipart/complete"
@@ -33,6 +35,16 @@ MACHINES, PICKLES, HEADERS = 12, 180, 20
 POLLING_MACHINES, POLLS, WAIT_SECONDS = 40, 450, 60
 SPELLINGS = ["Bearer" + " " * count + "{}" for count in range(1, 21)]
 PrepareFlood = Callable[[RunningServer, int], Flood]
+
+
+def prepare_health_checks(server: RunningServer, teams: int) -> Flood:
+    """Send the cheapest requests that there are, which no limit holds back: what the other floods compare with.
+
+    The sender itself takes processor time from the server, as it does in the other floods.
+    """
+    model_id = server.owner().register(make_model_file("other"), "loras/other.safetensors")
+    flood = _build_requests(server, create_flooder(server, teams), CONNECTIONS, [("GET", LIVENESS_PATH, None)])
+    return replace(flood, requests=[LIST_MODELS, PRESIGN, _build_change(model_id)])
 
 
 def prepare_searches(server: RunningServer, teams: int) -> Flood:
@@ -97,9 +109,8 @@ def prepare_heartbeats(server: RunningServer, teams: int) -> Flood:
     [team, *_] = create_flooder(server, teams)
     model_ids = register_copies(team, ({} for _ in range(MAX_HEARTBEAT_STATES - 1)))
     key = _create_agent_key(team)
-    change = MeasuredRequest("PUT /models/{id}", "PUT", f"/api/v1/models/{model_id}", {"description": "A note."})
-    arguments = [str(server.port), key, str(MACHINES)]
-    return Flood([change], "send_heartbeats", arguments, frozenset({"200", "503"}), frozenset({"200"}), model_ids)
+    arguments, statuses = [str(server.port), key, str(MACHINES)], frozenset({"200", "503"})
+    return Flood([_build_change(model_id)], "send_heartbeats", arguments, statuses, frozenset({"200"}), model_ids)
 
 
 def prepare_long_polls(server: RunningServer, teams: int) -> Flood:
@@ -168,6 +179,11 @@ def _build_requests(
     return Flood([LIST_MODELS], "send_requests", arguments, statuses, frozenset({"200", "400"}), lines)
 
 
+def _build_change(model_id: str) -> MeasuredRequest:
+    """Build the request that changes a model's description."""
+    return MeasuredRequest("PUT /models/{id}", "PUT", f"/api/v1/models/{model_id}", {"description": "A note."})
+
+
 def _build_repetitive_records(count: int) -> Iterable[dict[str, Any]]:
     """Build the fields of models whose names and tags are as long as they may be, and repeat two letters."""
     for n in range(count):
@@ -193,6 +209,7 @@ def _get_credentials(caller: ApiCaller) -> list[str]:
 
 
 FLOODS: dict[str, PrepareFlood] = {
+    "health-checks": prepare_health_checks,
     "searches": prepare_searches,
     "lookups": prepare_lookups,
     "nested-lists": prepare_nested_lists,

@@ -58,7 +58,7 @@ test('a change is refused if another person changed the collection meanwhile, an
   await expect(row(page, 'Models', 'conflict_mine')).toBeVisible()
   await addVersion(registry, id, [{ model_id: mine }, { model_id: hers }], grace)
   await chooseRowAction(page, 'conflict_mine', 'Remove from collection')
-  await expect(page.getByText('Grace Tester made version 2 of “Conflict” meanwhile.')).toBeVisible()
+  await expect(page.getByText('The newest version of “Conflict” is 2, by Grace Tester.')).toBeVisible()
   await expect(row(page, 'Models', 'conflict_hers')).toBeVisible()
   expect(await listModelIds(registry, id)).toEqual([mine, hers])
 })

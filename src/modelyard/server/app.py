@@ -31,6 +31,7 @@ from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.middleware.request_context import RequestContext
 from modelyard.server.http.openapi_document import mount_openapi
 from modelyard.server.http.operation_limiter import (
+    build_heartbeat_limiter,
     build_read_limiter,
     build_registration_limiter,
     build_write_limiter,
@@ -115,6 +116,7 @@ def create_app(resources: Resources, max_connections: int = MAX_CONNECTIONS) -> 
     app.state.conversion_limiter = conversions.build_conversion_limiter()
     app.state.address_limiter = build_address_limiter()
     app.state.registration_limiter = build_registration_limiter()
+    app.state.heartbeat_limiter = build_heartbeat_limiter()
     app.state.write_limiter = build_write_limiter(has_one_writer=is_sqlite(resources.database.engine))
     app.state.facet_cache = FacetCache()
     app.state.object_checks = _build_object_checks(resources, app.state.store, metrics)

@@ -8,9 +8,9 @@ from httpx2 import Response
 
 from modelyard.server.database.base import new_id
 from modelyard.server.http.operation_limiter import (
+    HEARTBEAT_THREADS,
     READ_THREADS,
     REGISTRATION_THREADS,
-    WRITE_THREADS_ON_SQLITE,
     OperationLimiter,
 )
 from tests.server.agents.machine import add_machine
@@ -74,11 +74,10 @@ def test_registrations_of_one_team_run_two_at_a_time_while_those_of_others_pass(
 
 def test_heartbeats_of_one_team_take_turns_with_a_change_of_another(quiet_registry: Harness) -> None:
     (team, other), database = create_teams(quiet_registry), quiet_registry.resources.database
-    limiter: OperationLimiter = quiet_registry.app.state.write_limiter
+    limiter: OperationLimiter = quiet_registry.app.state.heartbeat_limiter
     machines = [add_machine(quiet_registry, team, f"render-{number}") for number in range(REQUESTS)]
     model_id = other.register()
-    writing = WRITE_THREADS_ON_SQLITE.per_team
-    waiting = (writing, REQUESTS - writing)
+    waiting = (HEARTBEAT_THREADS.per_team, REQUESTS - HEARTBEAT_THREADS.per_team)
     with (
         record_transactions(database.engine, "UPDATE agents", "UPDATE models") as order,
         ThreadPoolExecutor(REQUESTS + 1) as threads,

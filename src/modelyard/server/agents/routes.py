@@ -23,7 +23,7 @@ from modelyard.server.agents.operations import AgentFilter
 from modelyard.server.agents.replica_states import ReplicaFilter
 from modelyard.server.agents.state import FleetState
 from modelyard.server.database.session import Db
-from modelyard.server.http.api_route import ApiRouter
+from modelyard.server.http.api_route import ApiRouter, records_heartbeats
 from modelyard.server.http.compression import accepts_encoding
 from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import CurrentSettings, PathId
@@ -314,6 +314,7 @@ async def get_manifest(
 
 
 @router.post("/agent/heartbeat", responses=answers(*ACCESS_PROBLEMS, problems.AgentTaken, problems.TooManyMachines))
+@records_heartbeats
 def record_heartbeat(
     beat: Annotated[Heartbeat, WrapValidator(read_heartbeat)],
     team: Annotated[TeamContext, require_permission(Operation.AGENT_HEARTBEAT)],

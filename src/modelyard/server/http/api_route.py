@@ -33,6 +33,12 @@ def registers_models(operation: Operation) -> Operation:
     return operation
 
 
+def records_heartbeats(operation: Operation) -> Operation:
+    """Mark the operation of heartbeats, which has its own threads (``build_heartbeat_limiter``)."""
+    setattr(operation, _LIMITER_NAME, "heartbeat_limiter")
+    return operation
+
+
 def only_reads(operation: Operation) -> Operation:
     """Mark an operation that only reads although its method is POST: it takes no writer's thread."""
     setattr(operation, _LIMITER_NAME, "read_limiter")

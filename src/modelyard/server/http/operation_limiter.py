@@ -18,6 +18,8 @@ WRITE_THREADS = Limits(32, per_person=12, per_team=12)
 WRITE_THREADS_ON_SQLITE = Limits(32, per_person=2, per_team=2)
 # Registrations use mostly the processor: with more, a burst of them delays other teams (bench/neighbours).
 REGISTRATION_THREADS = Limits(32, per_person=2, per_team=2)
+# So do heartbeats of many changes; those of one team wait for each other's writes in any case.
+HEARTBEAT_THREADS = Limits(32, per_person=2, per_team=1)
 QUEUE = Limits(20_000, per_person=500, per_team=1_000)
 # Equal to the time that a writer waits for the database's lock.
 QUEUE_SECONDS = 10.0
@@ -93,3 +95,8 @@ def build_write_limiter(*, has_one_writer: bool) -> OperationLimiter:
 def build_registration_limiter() -> OperationLimiter:
     """Build the limiter of operations that register models."""
     return OperationLimiter(REGISTRATION_THREADS, busy=_BUSY_WITH_CHANGES)
+
+
+def build_heartbeat_limiter() -> OperationLimiter:
+    """Build the limiter of operations that record heartbeats."""
+    return OperationLimiter(HEARTBEAT_THREADS, busy=_BUSY_WITH_CHANGES)
