@@ -100,6 +100,20 @@ test('only a model that was verified once is called damaged', async ({ page, reg
   await expect(alert).not.toContainText(/at this path|Push/)
 })
 
+test('a member is told to repair a damaged model of another person, and to ask for a model that was never verified', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const refused = await registerFailingModel(registry, 'loras/ask-for.safetensors')
+  const damaged = await registerDamagedModel(registry, 'loras/repair-it.safetensors')
+  await signIn(await registry.person('member'), `/models/${damaged}`)
+  const alert = page.getByRole('main').getByRole('alert')
+  await expect(alert).toContainText('Upload the same file at this path: that repairs the model.')
+  await page.goto(`${registry.url}/models/${refused}`)
+  await expect(alert).toContainText('Ask an admin or the person who registered it to upload the correct file.')
+})
+
 test('the correct file that is dropped at the path of a damaged model repairs it, without a decision', async ({
   page,
   registry,

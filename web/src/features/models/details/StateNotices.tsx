@@ -34,28 +34,32 @@ function PendingNotice({ reason }: { reason: string | null }) {
 }
 
 const CONVERT = 'convert it to a .safetensors model with equal tensors beside it.'
-const KEPT_NOTICES: Record<KeptFile, { title: string; text: string }> = {
+const UPLOAD_OR = 'upload the file again at this path, or '
+/** The text names the upload only to those whose upload the registry takes. */
+const KEPT_NOTICES: Record<KeptFile, { title: string; explain: (mayUpload: boolean) => string }> = {
   converts: {
     title: 'Kept to be converted',
-    text: `The team keeps such files only to convert them, so machines do not get it: ${CONVERT}`,
+    explain: () => `The team keeps such files only to convert them, so machines do not get it: ${CONVERT}`,
   },
   accepts: {
     title: 'Not accepted when it was checked',
-    text: `The team kept such files only to convert them then, so machines do not get it. Now the team accepts them: upload the file again at this path, or ${CONVERT}`,
+    explain: (mayUpload) =>
+      `The team kept such files only to convert them then, so machines do not get it. Now the team accepts them: ${mayUpload ? UPLOAD_OR : ''}${CONVERT}`,
   },
   refuses: {
     title: 'Not accepted when it was checked',
-    text: `The team kept such files only to convert them then, so machines do not get it. Now the team refuses pickle files: ${CONVERT}`,
+    explain: () =>
+      `The team kept such files only to convert them then, so machines do not get it. Now the team refuses pickle files: ${CONVERT}`,
   },
 }
 
 function KeptFileNotice({ model, kept }: { model: Model; kept: KeptFile }) {
-  const { may } = usePermissions()
-  const { title, text } = KEPT_NOTICES[kept]
+  const { may, mayChange } = usePermissions()
+  const { title, explain } = KEPT_NOTICES[kept]
   return (
     <Alert color="yellow" icon={<IconTransform aria-hidden />} title={title}>
       <Stack gap="xs" align="flex-start">
-        <span>This pickle file holds tensors only. {text}</span>
+        <span>This pickle file holds tensors only. {explain(may('models_upload') && mayChange(model))}</span>
         {may('imports_change') && !model.deleted_at && <ConvertButton model={model} />}
       </Stack>
     </Alert>
@@ -86,6 +90,7 @@ function UploadRemedy({ model }: { model: Model }) {
   const { may, mayChange } = usePermissions()
   if (model.deleted_at) return null
   if (may('models_upload') && mayChange(model)) return 'Upload the correct file below: “Upload new version”.'
+  if (may('models_upload') && isDamaged(model)) return 'Upload the same file at this path: that repairs the model.'
   return 'Ask an admin or the person who registered it to upload the correct file.'
 }
 
@@ -102,7 +107,11 @@ function NewerVersionNotice({ model }: { model: Model }) {
         title={`Version ${pending.version} failed verification`}
       >
         <bdi>{pending.verification_error}</bdi>{' '}
-        {isCurrentIntact ? `Machines keep version ${version}. Upload the correct file as a new version.` : null}
+        {isCurrentIntact ? (
+          <>
+            Machines keep version {version}. <UploadRemedy model={model} />
+          </>
+        ) : null}
       </Alert>
     )
   }
