@@ -6,7 +6,7 @@ directly or by a subscription to a collection.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, literal_column, or_, select
@@ -49,8 +49,7 @@ def is_desired_once_verified(model: ModelRow | ResultRow[*tuple[Any, ...]]) -> b
     return model.deleted_at is None and model.model_status == "active"
 
 
-@dataclass(frozen=True)
-class DesiredVersion:
+class DesiredVersion(NamedTuple):
     """A desired model's current version, its path, the label set that machines need, and how many lack a label.
 
     ``is_damaged`` says that the registry's copy is damaged.
@@ -78,7 +77,8 @@ def find_desired_versions(session: Session, team_id: UUID, ids: Collection[UUID]
     if not ids:
         return {}
     # The conditions of ``is_desired`` are checked here: with them, SQLite would read all models of the team.
-    columns = (_models.c.id, _models.c.team_id, _models.c.deleted_at, _models.c.model_status, _models.c.label_set)
+    is_of_team = (_models.c.team_id == team_id).label("is_of_team")
+    columns = (_models.c.id, is_of_team, _models.c.deleted_at, _models.c.model_status, _models.c.label_set)
     numbers = (_models.c.current_version, _models.c.latest_version, _models.c.agents_assigned)
     shown = (_models.c.model_path, _models.c.verification)
     rows = session.execute(select(*columns, *numbers, *shown).where(_models.c.id.in_(ids)))
@@ -88,7 +88,7 @@ def find_desired_versions(session: Session, team_id: UUID, ids: Collection[UUID]
             is_damaged=row.verification == "failed",
         )
         for row in rows
-        if row.team_id == team_id and is_desired_once_verified(row) and row.current_version is not None
+        if row.is_of_team and is_desired_once_verified(row) and row.current_version is not None
     }
 
 

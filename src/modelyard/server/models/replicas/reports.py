@@ -1,7 +1,7 @@
 """Compares a machine's report with the stored replica states; writes nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -160,7 +160,7 @@ def _find_versions_for(
     unfit -= find_assigned_models(session, agent.number, unfit)
     fit = {model_id: version for model_id, version in desired.items() if model_id not in unfit}
     pins = find_pins(session, [agent.number], [*fit]) if agent.pin_set else {}
-    return fit | {model_id: replace(fit[model_id], number=pinned.number) for (_, model_id), pinned in pins.items()}
+    return fit | {model_id: fit[model_id]._replace(number=pinned.number) for (_, model_id), pinned in pins.items()}
 
 
 def _build_state_values(model: ReportedModel, moment: datetime) -> dict[str, Any]:
@@ -182,7 +182,8 @@ def _load_states(
     if not ids and id_range is None:
         return {}
     condition = _states.c.model_id.in_(ids) if id_range is None else id_range.build_condition()
-    rows = session.execute(select(_states).where(_states.c.agent_number == agent.number, condition))
+    columns = (_states.c.model_id, _states.c.state, _states.c.reason, _states.c.bytes_done)
+    rows = session.execute(select(*columns).where(_states.c.agent_number == agent.number, condition))
     return {row.model_id: row for row in rows}
 
 
