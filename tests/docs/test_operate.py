@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import astuple
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from modelyard.server.database import engine
 from modelyard.server.fairness.usage import Limits
 from modelyard.server.garbage.run_state import GRACE
 from modelyard.server.http import operation_limiter
-from modelyard.server.http.json_body import BODY_BYTES, MIB
+from modelyard.server.http.execution.json_size import build_json_limits
+from modelyard.server.http.json_body import BODY_BYTES, MIB, PUBLIC_BODY_BYTES
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from modelyard.server.main import app as server_app
@@ -29,6 +31,7 @@ from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.settings import Settings
 from modelyard.server.verification.scrub import FRESH
 from modelyard.transfer.options import TransferOptions
+from modelyard.wire.hashes.lookups import ModelLookup
 from tests.docs.pages import find_settings, read_page
 from tools.repository import ROOT, tracked_files
 
@@ -181,14 +184,19 @@ def test_handbook_names_the_limits_of_threads() -> None:
     assert (
         f"| {_format_limits(limits.WRITE_THREADS)} "
         f"({limits.WRITE_THREADS_ON_SQLITE.per_team} on SQLite, which has one writer at a time); "
-        f"registrations of models apart from them, {_format_shares(limits.REGISTRATION_THREADS)};"
+        f"apart from them registrations of models, {_format_shares(limits.REGISTRATION_THREADS)}, "
+        f"and heartbeats, {_format_shares(limits.HEARTBEAT_THREADS)};"
     ) in text
+    assert f"at most {limits.QUEUE.total:,} are kept, {_format_shares(limits.QUEUE)};" in text
 
 
 def test_handbook_names_the_limits_of_bodies() -> None:
     text = read_page(HANDBOOK)
-    in_mib = Limits(BODY_BYTES.total // MIB, BODY_BYTES.per_person // MIB, BODY_BYTES.per_team // MIB)
-    assert f"| {in_mib.total} MiB, {in_mib.per_person} MiB of one person, {in_mib.per_team} MiB of one team;" in text
+    total, of_person, of_team = (each // MIB for each in astuple(BODY_BYTES))
+    public_total, of_address, _ = (each // MIB for each in astuple(PUBLIC_BODY_BYTES))
+    assert f"| {total} MiB, {of_person} MiB of one person, {of_team} MiB of one team; " in text
+    assert f"in addition {public_total} MiB, {of_address} MiB of one address, where no sign-in is needed |" in text
+    assert f"Nesting: {build_json_limits(ModelLookup).depth} |" in text
 
 
 def _format_limits(limits: Limits) -> str:
@@ -197,7 +205,7 @@ def _format_limits(limits: Limits) -> str:
 
 
 def _format_shares(limits: Limits) -> str:
-    return f"{limits.per_person} of one person, {limits.per_team} of one team"
+    return f"{limits.per_person:,} of one person, {limits.per_team:,} of one team"
 
 
 def test_help_of_collect_garbage_names_the_default_grace() -> None:
