@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from typer.main import get_group
 
+from modelyard.server.agents import manifest
 from modelyard.server.app import create_app
 from modelyard.server.database import engine
 from modelyard.server.fairness.usage import Limits
@@ -188,6 +189,12 @@ def test_handbook_names_the_limits_of_threads() -> None:
         f"and heartbeats, {_format_shares(limits.HEARTBEAT_THREADS)};"
     ) in text
     assert f"at most {limits.QUEUE.total:,} are kept, {_format_shares(limits.QUEUE)};" in text
+
+
+def test_handbook_names_the_limits_of_manifests() -> None:
+    reading, building = (_format_limits(limits) for limits in (manifest.READ_THREADS, manifest.BUILD_THREADS))
+    row = f"| read {reading}; built, after a change or for other labels, {building}; others"
+    assert row in read_page(HANDBOOK)
 
 
 def test_handbook_names_the_limits_of_bodies() -> None:

@@ -25,7 +25,13 @@ def quiet_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness
         closing(StallingStore(settings.data_dir)) as store,
         Harness.without_jobs(replace(resources, store=store)) as registry,
     ):
-        for name in ("parsing", "authentication", "read", "write", "registration"):
+        state = registry.app.state
+        names = ("parsing", "authentication", "read", "write", "registration", "heartbeat")
+        manifests = state.fleet.manifests
+        for limiter in (
+            *(getattr(state, f"{name}_limiter") for name in names),
+            *(manifests.read_limiter, manifests.build_limiter),
+        ):
             # Nothing that a test holds is refused meanwhile, however slow the machine is.
-            getattr(registry.app.state, f"{name}_limiter")._queue_seconds = 10 * PATIENCE_SECONDS
+            limiter._queue_seconds = 10 * PATIENCE_SECONDS
         yield registry

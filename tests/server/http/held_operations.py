@@ -62,12 +62,15 @@ class StallingStore(LocalStore):
 
 
 @contextmanager
-def hold_statements(engine: Engine, value: str) -> Iterator[HeldOperations]:
-    """Hold each thread before a statement with this text among its values; all are released when the block ends."""
+def hold_statements(engine: Engine, value: str, beginning: str = "") -> Iterator[HeldOperations]:
+    """Hold each thread before a statement with this text among its values; all are released when the block ends.
+
+    With ``beginning``, only statements that begin so.
+    """
     held = HeldOperations()
 
-    def hold(_connection: Any, _cursor: Any, _statement: str, values: Any, *_: Any) -> None:
-        if value in str(values):
+    def hold(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith(beginning) and value in str(values):
             held.hold()
 
     event.listen(engine, "before_cursor_execute", hold)

@@ -20,6 +20,7 @@ from tests.server.http.held_operations import (
     count_queued,
     count_waiting_writers,
     create_teams,
+    get_id,
     hold_statements,
     record_transactions,
     sending,
@@ -90,3 +91,25 @@ def test_heartbeats_of_one_team_take_turns_with_a_change_of_another(quiet_regist
         assert other.get("/models").status_code == 200
     assert [each.result().status_code for each in (*beats, change)] == [200] * (REQUESTS + 1)
     assert order == ["UPDATE agents", "UPDATE models", *["UPDATE agents"] * (REQUESTS - 1)]
+
+
+@pytest.mark.parametrize(
+    ("limiter_name", "beginning", "most"),
+    [("read_limiter", "SELECT agents.number", 2), ("build_limiter", "SELECT models.id, models.current_version", 1)],
+)
+def test_manifests_of_one_team_are_loaded_by_few_threads_while_that_of_another_passes(
+    quiet_registry: Harness, limiter_name: str, beginning: str, most: int
+) -> None:
+    team, other = create_teams(quiet_registry)
+    limiter: OperationLimiter = getattr(quiet_registry.app.state.fleet.manifests, limiter_name)
+    # With labels of its own, each machine has a manifest of its own.
+    machines = [add_machine(quiet_registry, team, f"render-{number}", (f"gpu-{number}",)) for number in range(REQUESTS)]
+    others = add_machine(quiet_registry, other)
+    with (
+        hold_statements(quiet_registry.resources.database.engine, get_id(team).hex, beginning) as held,
+        sending(REQUESTS, lambda number: machines[number].manifest(), held.release.set) as sent,
+    ):
+        wait_until(lambda: (held.running, count_queued(limiter, team)) == (most, REQUESTS - most))
+        assert others.manifest().status_code == 200
+    assert [each.result().status_code for each in sent] == [200] * REQUESTS
+    assert held.most == most

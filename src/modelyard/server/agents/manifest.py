@@ -10,6 +10,9 @@ from sqlalchemy import bindparam, select
 from modelyard.server.agents.manifest_build import CachedManifest, Manifest, ManifestKey, build_manifest
 from modelyard.server.agents.manifest_waiters import AgentSnapshot, ManifestWaiters
 from modelyard.server.database.session import Database, get_table
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.usage import UNLIMITED, Limits
+from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.waiting.places import WaitingPlaces
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.revisions import TeamTotalsRow
@@ -21,6 +24,11 @@ from modelyard.wire import problems
 MAX_CACHE_BYTES = 64 * 1024 * 1024
 # With frequent changes, building manifests takes a quarter of a processor: each build is followed by a pause.
 PAUSE_FACTOR = 3.0
+# A machine's row is read in a moment, a manifest of many models built in a second: so builds have threads of their own.
+READ_THREADS = Limits(8, per_person=2, per_team=2)
+BUILD_THREADS = Limits(2, per_person=1, per_team=1)
+# The connections of the process limit how many requests wait. After a change, all machines of a team do.
+_QUEUE, _QUEUE_SECONDS = UNLIMITED, 60.0
 
 _agents, _totals = get_table(AgentRow), get_table(TeamTotalsRow)
 _SNAPSHOT = (
@@ -43,6 +51,8 @@ class ManifestCache:
         self._cache: OrderedDict[ManifestKey, CachedManifest] = OrderedDict()
         self._tasks: dict[ManifestKey, asyncio.Task[CachedManifest]] = {}
         self._next_build_at: dict[ManifestKey, float] = {}
+        self.read_limiter = OperationLimiter(READ_THREADS, queue=_QUEUE, queue_seconds=_QUEUE_SECONDS)
+        self.build_limiter = OperationLimiter(BUILD_THREADS, queue=_QUEUE, queue_seconds=_QUEUE_SECONDS)
 
     async def wait_for_manifest(
         self,
@@ -62,6 +72,7 @@ class ManifestCache:
             KeyNotAllowed: the key belongs to another machine.
             AgentUnknown: there is no such machine, or it uses another key.
             Unauthenticated: the key has expired or was revoked meanwhile.
+            Unavailable: no thread became free in a minute for this person and team.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + wait_seconds
@@ -76,16 +87,16 @@ class ManifestCache:
                     is_over = has_changed or loop.time() >= ends
         if manifest.get_etag(snapshot.number) in known_etags:
             return None
-        return await asyncio.to_thread(manifest.build_for, snapshot.number)
+        return await self.read_limiter.run(team.account, partial(manifest.build_for, snapshot.number))
 
     async def _load_current(
         self, team: TeamContext, agent_id: str, *, has_previews: bool
     ) -> tuple[AgentSnapshot, CachedManifest]:
         """Return the machine and its manifest at the team's revision, built if it is not cached."""
         while True:
-            snapshot = await asyncio.to_thread(self._load_snapshot, team, agent_id)
+            snapshot = await self.read_limiter.run(team.account, partial(self._load_snapshot, team, agent_id))
             key = ManifestKey(snapshot.team_id, snapshot.label_set, has_previews, snapshot.pin_set)
-            manifest = await self._get_current(key, snapshot.revision)
+            manifest = await self._get_current(key, snapshot.revision, team.account)
             # Unequal if the last machine with these pins got others before the manifest was built.
             if manifest.pin_set == snapshot.pin_set:
                 return snapshot, manifest
@@ -103,8 +114,11 @@ class ManifestCache:
             raise problems.AgentUnknown("No machine of this name uses this key yet. Send a heartbeat first.")
         return AgentSnapshot(team.team_id, *row, key_hash=team.caller.key_hash or "")
 
-    async def _get_current(self, key: ManifestKey, revision: int) -> CachedManifest:
-        """Return the manifest at this revision or a later one; concurrent callers wait for the same build."""
+    async def _get_current(self, key: ManifestKey, revision: int, account: Account) -> CachedManifest:
+        """Return the manifest at this revision or a later one; concurrent callers wait for the same build.
+
+        That counts to the account of the first of them.
+        """
         while True:
             manifest = self._cache.get(key)
             if manifest is not None and manifest.revision >= revision:
@@ -112,15 +126,15 @@ class ManifestCache:
                 return manifest
             task = self._tasks.get(key)
             if task is None:
-                task = self._tasks[key] = asyncio.create_task(self._build_after_pause(key))
+                task = self._tasks[key] = asyncio.create_task(self._build_after_pause(key, account))
             await asyncio.shield(task)
 
-    async def _build_after_pause(self, key: ManifestKey) -> CachedManifest:
+    async def _build_after_pause(self, key: ManifestKey, account: Account) -> CachedManifest:
         """Build a manifest in a thread, after the pause that the last build of this key requires, and cache it."""
         loop = asyncio.get_running_loop()
         try:
             await asyncio.sleep(self._next_build_at.get(key, 0.0) - loop.time())
-            manifest = await asyncio.to_thread(build_manifest, self._database, key)
+            manifest = await self.build_limiter.run(account, partial(build_manifest, self._database, key))
         finally:
             del self._tasks[key]
         self._next_build_at[key] = loop.time() + PAUSE_FACTOR * manifest.build_seconds

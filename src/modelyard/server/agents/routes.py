@@ -1,9 +1,9 @@
 """The routes ``/agents`` for people, and ``/agent`` for the machines themselves."""
 
-import asyncio
 import gzip
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -309,7 +309,8 @@ async def get_manifest(
     if accepts_encoding("gzip", request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
         return Response(manifest.compressed, media_type="application/json", headers=headers)
-    body = await asyncio.to_thread(gzip.decompress, manifest.compressed)
+    decompress = partial(gzip.decompress, manifest.compressed)
+    body = await fleet.manifests.read_limiter.run(team.account, decompress)
     return Response(body, media_type="application/json", headers=headers)
 
 
