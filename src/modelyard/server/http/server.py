@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from modelyard.server.http.connections import Connection, ConnectionTable
+from modelyard.server.http.execution.threads import shorten_turns_of_threads
 from modelyard.server.http.memory import exclude_loaded_objects_from_collection, keep_memory_trimmed
 from modelyard.server.http.public_url import bracket_host
 from modelyard.server.settings import Settings
@@ -228,11 +229,12 @@ class _AddressPrintingServer(uvicorn.Server):
         logging.getLogger("modelyard").info("stopped")
 
     async def startup(self, sockets: Any = None) -> None:
-        """Listen, print the addresses to standard output, log the start, and keep memory trimmed from now on."""
+        """Listen, print the addresses to standard output, log the start, and set how threads and memory are used."""
         _listen(sockets, self.config.backlog)
         await super().startup(sockets)
         if not self.started:
             return
+        shorten_turns_of_threads()
         keep_memory_trimmed()
         exclude_loaded_objects_from_collection()
         for server in self.servers:
