@@ -32,7 +32,7 @@ def send_raw_request(port: int, request: bytes, *, count: int | None = None) -> 
     with socket.create_connection(("127.0.0.1", port), timeout=2 * PATIENCE_SECONDS) as connection:
         try:
             connection.sendall(request)
-            while count is None or len(_STATUS.findall(received)) < count:
+            while count is None or len(find_statuses(received)) < count:
                 received_bytes = connection.recv(65536)
                 if not received_bytes:
                     break
@@ -40,7 +40,12 @@ def send_raw_request(port: int, request: bytes, *, count: int | None = None) -> 
         except ConnectionError:
             # Reset: what was received until then counts.
             pass
-    return RawResponses([int(status) for status in _STATUS.findall(received)], bytes(received))
+    return RawResponses(find_statuses(received), bytes(received))
+
+
+def find_statuses(received: bytes | bytearray) -> list[int]:
+    """Return the status of each response in these bytes."""
+    return [int(status) for status in _STATUS.findall(received)]
 
 
 def generate_malformed_requests() -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from modelyard.server.http.connections import WAITING_REQUESTS
 from tests.attacks.raw_http import LAST_REQUEST, generate_malformed_requests, send_raw_request
 from tests.running import RunningServer
 from tests.server.environments import only_on
@@ -72,7 +73,7 @@ def test_ambiguous_framing_smuggles_no_request(server: RunningServer, framing: b
 
 
 def test_pipelined_requests_are_answered_in_order(server: RunningServer) -> None:
-    count = 40
+    count = WAITING_REQUESTS
     requests = b"".join(LIVENESS_REQUEST % b"number-%d" % number for number in range(count))
     responses = send_raw_request(server.port, requests + LAST_REQUEST)
     assert responses.statuses == [200] * (count + 1)

@@ -21,7 +21,7 @@ from modelyard.server.app import create_app
 from modelyard.server.database import engine
 from modelyard.server.fairness.usage import Limits
 from modelyard.server.garbage.run_state import GRACE
-from modelyard.server.http import operation_limiter
+from modelyard.server.http import connections, operation_limiter
 from modelyard.server.http.execution.json_size import build_json_limits
 from modelyard.server.http.json_body import BODY_BYTES, MIB, PUBLIC_BODY_BYTES
 from modelyard.server.http.middleware.metrics import Metrics
@@ -204,6 +204,15 @@ def test_handbook_names_the_limits_of_bodies() -> None:
     assert f"| {total} MiB, {of_person} MiB of one person, {of_team} MiB of one team; " in text
     assert f"in addition {public_total} MiB, {of_address} MiB of one address, where no sign-in is needed |" in text
     assert f"Nesting: {build_json_limits(ModelLookup).depth} |" in text
+
+
+def test_handbook_names_the_limits_of_connections() -> None:
+    text = read_page(HANDBOOK)
+    head = f"{connections.HEAD_BYTES // 1024} KiB, {connections.HEAD_LINES} lines (with those after a chunked body), "
+    assert f"| {head}{connections.HEAD_SECONDS:.0f} seconds |" in text
+    assert f"(pipelining) | {connections.WAITING_REQUESTS} |" in text
+    chunks = f"{connections.CHUNK_BYTES} bytes a chunk on average; {connections.SMALL_CHUNKS} smaller ones in a row"
+    assert f"| {chunks} are taken |" in text
 
 
 def _format_limits(limits: Limits) -> str:

@@ -3,13 +3,21 @@
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # A request's head is a few hundred bytes, sent at once. The parser itself would wait, and buffer, for ever.
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
+# Each header line, request and chunk of a read is a call on the event loop that all clients share: a limit on bytes
+# alone lets thousands through. Browsers and proxies send fewer than 60 lines; Apache and gunicorn have this limit, too.
+HEAD_LINES = 100
+# Hardly any client sends requests before the last one is answered, and those that do (apt: ten) wait with more.
+WAITING_REQUESTS = 16
+# Clients make a chunk of each full buffer. So many smaller ones in a row may be lines of text.
+SMALL_CHUNKS = 64
+CHUNK_BYTES = 256
 # After an answer that came before the end of its request, the rest is read and dropped for this long: a connection that
 # is closed with unread bytes is reset, and the client may not see the answer.
 LINGER_SECONDS = 5.0
@@ -21,6 +29,10 @@ _TRANSFERS = b"/blobs/"
 _WARN_AGAIN_SECONDS = 60.0
 
 log = logging.getLogger("modelyard.http")
+
+
+class _RequestRefused(Exception):
+    """Raised in a call of the parser, which then calls nothing more for the rest of the read."""
 
 
 class ConnectionTable:
@@ -73,7 +85,7 @@ class ConnectionTable:
 
 
 class Connection(HttpToolsProtocol):
-    """One connection of a client: uvicorn's, with a deadline for heads, refused bodies and stalled responses."""
+    """One connection of a client: uvicorn's, with deadlines, and limits on what the parser calls for one read."""
 
     def __init__(self, table: ConnectionTable, **uvicorn_options: Any) -> None:
         super().__init__(**uvicorn_options)
@@ -82,6 +94,9 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        # So many bytes may be missing until chunks have ``CHUNK_BYTES`` on average.
+        self._chunk_credit = 0
+        self._refusal: str | None = None
         self._is_request_complete = self._is_response_complete = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -105,11 +120,38 @@ class Connection(HttpToolsProtocol):
             if self._head_bytes > HEAD_BYTES and not self._is_lingering:
                 self.send_400_response("The head of this request is too long.")
 
+    def send_400_response(self, msg: str) -> None:
+        """Respond with 400 and the reason, unless the request was responded to already, and close the connection."""
+        if self._is_lingering or self.transport.is_closing():
+            self.transport.close()
+        else:
+            super().send_400_response(self._refusal or msg)
+
     def on_message_begin(self) -> None:
-        """Await the head of the next request."""
+        """Await the head of the next request; refuse it if ``WAITING_REQUESTS`` wait for earlier ones."""
+        if len(self.pipeline) >= WAITING_REQUESTS:
+            self._refuse(f"More than {WAITING_REQUESTS} requests wait on this connection.")
         super().on_message_begin()
+        self._chunk_credit = SMALL_CHUNKS * CHUNK_BYTES
         self._is_request_complete = self._is_response_complete = False
         self._expect_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header line, or one after a chunked body; refuse more than ``HEAD_LINES`` in a request."""
+        if len(self.headers) >= HEAD_LINES:
+            self._refuse(f"The head of this request has more than {HEAD_LINES} lines.")
+        super().on_header(name, value)
+
+    def on_chunk_header(self) -> None:
+        """Refuse a body after more than ``SMALL_CHUNKS`` small chunks; uvicorn itself does not use this call."""
+        if self._chunk_credit < 0:
+            self._refuse(f"The chunks of this body are too small: below {CHUNK_BYTES} bytes on average.")
+        self._chunk_credit -= CHUNK_BYTES
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a part of a body on, and count its bytes in favour of its chunks."""
+        self._chunk_credit = min(self._chunk_credit + len(body), SMALL_CHUNKS * CHUNK_BYTES)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """End the deadline of the head, and read no body until the application asks for it."""
@@ -160,6 +202,11 @@ class Connection(HttpToolsProtocol):
     def _is_lingering(self) -> bool:
         """Return whether the response was sent before the request was complete."""
         return self._is_response_complete and not self._is_request_complete
+
+    def _refuse(self, reason: str) -> NoReturn:
+        """Stop the parser; uvicorn then calls ``send_400_response``, which has the reason from here."""
+        self._refusal = reason
+        raise _RequestRefused(reason)
 
     def _expect_head(self) -> None:
         """Close the connection unless a head arrives within ``HEAD_SECONDS``; a deadline that runs already stays."""
