@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.main import get_group
 
 from modelyard.server.agents import manifest
+from modelyard.server.agents.heartbeats.reported_states import CHANGES_PER_TRANSACTION
 from modelyard.server.app import create_app
 from modelyard.server.database import engine
 from modelyard.server.fairness.usage import Limits
@@ -188,13 +189,16 @@ def test_handbook_names_the_limits_of_threads() -> None:
         f"apart from them registrations of models, {_format_shares(limits.REGISTRATION_THREADS)}, "
         f"and heartbeats, {_format_shares(limits.HEARTBEAT_THREADS)};"
     ) in text
+    assert f"is written in transactions of {CHANGES_PER_TRANSACTION}:" in text
     assert f"at most {limits.QUEUE.total:,} are kept, {_format_shares(limits.QUEUE)};" in text
 
 
 def test_handbook_names_the_limits_of_manifests() -> None:
-    reading, building = (_format_limits(limits) for limits in (manifest.READ_THREADS, manifest.BUILD_THREADS))
-    row = f"| read {reading}; built, after a change or for other labels, {building}; others"
-    assert row in read_page(HANDBOOK)
+    loading, building = (_format_limits(limits) for limits in (manifest.LOADING_THREADS, manifest.BUILDING_THREADS))
+    waiting = f"and {manifest.BUILDING_SECONDS:.0f} for one that builds, {_format_shares(manifest.QUEUE)} at most |"
+    text = read_page(HANDBOOK)
+    assert f"| loaded {loading}; built, after a change or for other labels, {building}; others" in text
+    assert waiting in text
 
 
 def test_handbook_names_the_limits_of_bodies() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard.server.agents.heartbeats.recording import record_heartbeat
-from modelyard.server.agents.heartbeats.reported_states import CHANGES_IN_A_TURN
+from modelyard.server.agents.heartbeats.reported_states import CHANGES_PER_TRANSACTION
 from modelyard.server.database.session import Database
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.identity.state import Identity
@@ -21,8 +21,17 @@ from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.resources import open_resources
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.agents.heartbeats import Heartbeat
+from modelyard.wire.agents.values import UNHEALTHY_SECONDS
 from modelyard.wire.teams import Role
-from tests.server.agents.machine import Machine, add_machine, build_states, list_agents, list_states_on
+from tests.server.agents.machine import (
+    Machine,
+    add_machine,
+    build_states,
+    list_agent_events,
+    list_agents,
+    list_states_on,
+    set_last_heartbeat_ago,
+)
 from tests.server.conftest import CHEAP
 from tests.server.environments import Environments
 from tests.server.harness import ApiCaller, Harness
@@ -70,7 +79,7 @@ class ReportingMachine:
         self._team = TeamContext(caller, UUID(team.team_id), None, responsible_role=Role.OWNER)
 
     def report(self, model_ids: list[str], **watched: Callable[[], None]) -> list[list[str]]:
-        """Report these models as ready; return the statements before the first turn, and those of each turn."""
+        """Report these models as ready; return the statements before the writing transactions, and of each."""
         self._machine.number += 1
         with record_statements(self._database.engine) as statements:
             self.repeat(model_ids, **watched)
@@ -100,30 +109,30 @@ def registry_without_jobs(environments: Environments, tmp_path_factory: pytest.T
         yield registry
 
 
-def test_heartbeat_of_many_models_holds_the_team_lock_for_as_many_statements_as_one_of_2_a_turn(
+def test_heartbeat_of_many_models_is_written_in_transactions_of_no_more_statements_than_one_of_2(
     registry_without_jobs: Harness,
 ) -> None:
     team = registry_without_jobs.create_team()
     machine = add_machine(registry_without_jobs, team)
     models = TeamModels(registry_without_jobs.resources.database, UUID(team.team_id))
-    count = 2 * CHANGES_IN_A_TURN
+    count = 3 * CHANGES_PER_TRANSACTION
     ids = sorted(
         map(str, models.insert(ModelSpec(f"ink {n}", columns={"verified_at": BEGAN}) for n in range(count + 2)))
     )
     reporting = ReportingMachine(registry_without_jobs, team, machine, ids)
     before_few, few = reporting.report(ids[:2])
-    before_many, *turns = reporting.report(ids[2:])
+    before_many, *transactions = reporting.report(ids[2:])
     pages = [list_states_on(team, per_page=100, current_page=number) for number in range(1, count // 100 + 2)]
     states = [state for page in pages for state in page.values()]
     assert states == ["ready"] * (count + 2)
     assert team.get(f"/models/{ids[2]}").json()["agents_ready"] == 1
     assert list_agents(team)["render-07"]["models_ready"] == count + 2
-    assert len(turns) == 2
+    assert len(transactions) == 3
     assert len(before_few) == len(before_many)
-    assert max(map(len, turns)) <= len(few)
+    assert max(map(len, transactions)) <= len(few)
     # Which models and states there are was read before.
     assert any("FROM agent_models" in each for each in before_many)
-    assert not any("FROM agent_models" in each for turn in turns for each in turn)
+    assert not any("FROM agent_models" in each for transaction in transactions for each in transaction)
 
 
 def test_changes_of_a_report_in_parts_are_those_of_the_whole() -> None:
@@ -148,10 +157,10 @@ def test_changes_of_a_report_in_parts_are_those_of_the_whole() -> None:
 
 @pytest.fixture
 def reporting(registry_without_jobs: Harness) -> tuple[ReportingMachine, ApiCaller, list[str]]:
-    """A machine of a new team, and the models of which a report takes two turns."""
+    """A machine of a new team, and the models of which a report takes two transactions."""
     team = registry_without_jobs.create_team()
     machine = add_machine(registry_without_jobs, team)
-    specs = (ModelSpec(f"ink {n}", columns={"verified_at": BEGAN}) for n in range(CHANGES_IN_A_TURN + 1))
+    specs = (ModelSpec(f"ink {n}", columns={"verified_at": BEGAN}) for n in range(CHANGES_PER_TRANSACTION + 1))
     ids = TeamModels(registry_without_jobs.resources.database, UUID(team.team_id)).insert(specs)
     listed = sorted(map(str, ids))
     return ReportingMachine(registry_without_jobs, team, machine, listed), team, listed
@@ -163,7 +172,7 @@ def check_counts(team: ApiCaller, ids: list[str]) -> None:
     assert {team.get(f"/models/{model_id}").json()["agents_ready"] for model_id in (ids[0], ids[-1])} == {1}
 
 
-def test_report_that_is_repeated_between_two_turns_is_counted_once(
+def test_report_that_is_repeated_between_its_transactions_is_counted_once(
     reporting: tuple[ReportingMachine, ApiCaller, list[str]],
 ) -> None:
     machine, team, ids = reporting
@@ -188,6 +197,16 @@ def test_report_that_was_compared_before_another_broke_off_is_counted_once(
             machine.repeat(ids, after_writing=_raise_interrupted)
 
     machine.report(ids, after_reading=break_off)
+    check_counts(team, ids)
+
+
+def test_report_of_many_changes_of_a_machine_that_comes_back_records_its_return(
+    reporting: tuple[ReportingMachine, ApiCaller, list[str]], registry_without_jobs: Harness
+) -> None:
+    machine, team, ids = reporting
+    set_last_heartbeat_ago(registry_without_jobs, team, UNHEALTHY_SECONDS + 1)
+    machine.report(ids)
+    assert list_agent_events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
     check_counts(team, ids)
 
 

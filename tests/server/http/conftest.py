@@ -30,7 +30,7 @@ def quiet_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness
         manifests = state.fleet.manifests
         for limiter in (
             *(getattr(state, f"{name}_limiter") for name in names),
-            *(manifests.read_limiter, manifests.build_limiter),
+            *(manifests.loading_limiter, manifests.building_limiter),
         ):
             # Nothing that a test holds is refused meanwhile, however slow the machine is.
             limiter._queue_seconds = 10 * PATIENCE_SECONDS

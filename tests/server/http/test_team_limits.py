@@ -95,7 +95,10 @@ def test_heartbeats_of_one_team_take_turns_with_a_change_of_another(quiet_regist
 
 @pytest.mark.parametrize(
     ("limiter_name", "beginning", "most"),
-    [("read_limiter", "SELECT agents.number", 2), ("build_limiter", "SELECT models.id, models.current_version", 1)],
+    [
+        ("loading_limiter", "SELECT agents.number", 2),
+        ("building_limiter", "SELECT models.id, models.current_version", 1),
+    ],
 )
 def test_manifests_of_one_team_are_loaded_by_few_threads_while_that_of_another_passes(
     quiet_registry: Harness, limiter_name: str, beginning: str, most: int

@@ -1,6 +1,7 @@
 """Manifests: the models that a machine should hold, built once for all with the same labels and pins, and cached."""
 
 import asyncio
+import gzip
 from collections import OrderedDict
 from collections.abc import Collection
 from functools import partial
@@ -11,7 +12,7 @@ from modelyard.server.agents.manifest_build import CachedManifest, Manifest, Man
 from modelyard.server.agents.manifest_waiters import AgentSnapshot, ManifestWaiters
 from modelyard.server.database.session import Database, get_table
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.usage import UNLIMITED, Limits
+from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.waiting.places import WaitingPlaces
 from modelyard.server.models.replicas.tables import AgentRow
@@ -25,10 +26,12 @@ MAX_CACHE_BYTES = 64 * 1024 * 1024
 # With frequent changes, building manifests takes a quarter of a processor: each build is followed by a pause.
 PAUSE_FACTOR = 3.0
 # A machine's row is read in a moment, a manifest of many models built in a second: so builds have threads of their own.
-READ_THREADS = Limits(8, per_person=2, per_team=2)
-BUILD_THREADS = Limits(2, per_person=1, per_team=1)
-# The connections of the process limit how many requests wait. After a change, all machines of a team do.
-_QUEUE, _QUEUE_SECONDS = UNLIMITED, 60.0
+LOADING_THREADS = Limits(8, per_person=2, per_team=2)
+BUILDING_THREADS = Limits(2, per_person=1, per_team=1)
+# After a change, all machines of a team ask, mostly with keys of one person.
+QUEUE = Limits(20_000, per_person=2_000, per_team=2_000)
+# With the longest wait for a change, and three waits for a thread that loads, less than the patience of a client.
+BUILDING_SECONDS = 20.0
 
 _agents, _totals = get_table(AgentRow), get_table(TeamTotalsRow)
 _SNAPSHOT = (
@@ -51,8 +54,8 @@ class ManifestCache:
         self._cache: OrderedDict[ManifestKey, CachedManifest] = OrderedDict()
         self._tasks: dict[ManifestKey, asyncio.Task[CachedManifest]] = {}
         self._next_build_at: dict[ManifestKey, float] = {}
-        self.read_limiter = OperationLimiter(READ_THREADS, queue=_QUEUE, queue_seconds=_QUEUE_SECONDS)
-        self.build_limiter = OperationLimiter(BUILD_THREADS, queue=_QUEUE, queue_seconds=_QUEUE_SECONDS)
+        self.loading_limiter = OperationLimiter(LOADING_THREADS, queue=QUEUE)
+        self.building_limiter = OperationLimiter(BUILDING_THREADS, queue=QUEUE, queue_seconds=BUILDING_SECONDS)
 
     async def wait_for_manifest(
         self,
@@ -72,7 +75,7 @@ class ManifestCache:
             KeyNotAllowed: the key belongs to another machine.
             AgentUnknown: there is no such machine, or it uses another key.
             Unauthenticated: the key has expired or was revoked meanwhile.
-            Unavailable: no thread became free in a minute for this person and team.
+            Unavailable: no thread became free in time for this person and team, or too many requests wait.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + wait_seconds
@@ -87,14 +90,18 @@ class ManifestCache:
                     is_over = has_changed or loop.time() >= ends
         if manifest.get_etag(snapshot.number) in known_etags:
             return None
-        return await self.read_limiter.run(team.account, partial(manifest.build_for, snapshot.number))
+        return await self.loading_limiter.run(team.account, partial(manifest.build_for, snapshot.number))
+
+    async def decompress(self, team: TeamContext, manifest: Manifest) -> bytes:
+        """Return a manifest's JSON; raises ``Unavailable`` as ``wait_for_manifest``."""
+        return await self.loading_limiter.run(team.account, partial(gzip.decompress, manifest.compressed))
 
     async def _load_current(
         self, team: TeamContext, agent_id: str, *, has_previews: bool
     ) -> tuple[AgentSnapshot, CachedManifest]:
         """Return the machine and its manifest at the team's revision, built if it is not cached."""
         while True:
-            snapshot = await self.read_limiter.run(team.account, partial(self._load_snapshot, team, agent_id))
+            snapshot = await self.loading_limiter.run(team.account, partial(self._load_snapshot, team, agent_id))
             key = ManifestKey(snapshot.team_id, snapshot.label_set, has_previews, snapshot.pin_set)
             manifest = await self._get_current(key, snapshot.revision, team.account)
             # Unequal if the last machine with these pins got others before the manifest was built.
@@ -117,24 +124,29 @@ class ManifestCache:
     async def _get_current(self, key: ManifestKey, revision: int, account: Account) -> CachedManifest:
         """Return the manifest at this revision or a later one; concurrent callers wait for the same build.
 
-        That counts to the account of the first of them.
+        The build is charged to the account of the caller who starts it. If that gets no thread, the others try again.
         """
         while True:
             manifest = self._cache.get(key)
             if manifest is not None and manifest.revision >= revision:
                 self._cache.move_to_end(key)
                 return manifest
-            task = self._tasks.get(key)
+            task, is_own = self._tasks.get(key), False
             if task is None:
-                task = self._tasks[key] = asyncio.create_task(self._build_after_pause(key, account))
-            await asyncio.shield(task)
+                task, is_own = asyncio.create_task(self._build_after_pause(key, account)), True
+                self._tasks[key] = task
+            try:
+                await asyncio.shield(task)
+            except problems.Unavailable:
+                if is_own:
+                    raise
 
     async def _build_after_pause(self, key: ManifestKey, account: Account) -> CachedManifest:
         """Build a manifest in a thread, after the pause that the last build of this key requires, and cache it."""
         loop = asyncio.get_running_loop()
         try:
             await asyncio.sleep(self._next_build_at.get(key, 0.0) - loop.time())
-            manifest = await self.build_limiter.run(account, partial(build_manifest, self._database, key))
+            manifest = await self.building_limiter.run(account, partial(build_manifest, self._database, key))
         finally:
             del self._tasks[key]
         self._next_build_at[key] = loop.time() + PAUSE_FACTOR * manifest.build_seconds

@@ -1,9 +1,7 @@
 """The routes ``/agents`` for people, and ``/agent`` for the machines themselves."""
 
-import gzip
 import hashlib
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -309,9 +307,7 @@ async def get_manifest(
     if accepts_encoding("gzip", request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
         return Response(manifest.compressed, media_type="application/json", headers=headers)
-    decompress = partial(gzip.decompress, manifest.compressed)
-    body = await fleet.manifests.read_limiter.run(team.account, decompress)
-    return Response(body, media_type="application/json", headers=headers)
+    return Response(await fleet.manifests.decompress(team, manifest), media_type="application/json", headers=headers)
 
 
 @router.post("/agent/heartbeat", responses=answers(*ACCESS_PROBLEMS, problems.AgentTaken, problems.TooManyMachines))

@@ -18,7 +18,7 @@ WRITE_THREADS = Limits(32, per_person=12, per_team=12)
 WRITE_THREADS_ON_SQLITE = Limits(32, per_person=2, per_team=2)
 # Registrations use mostly the processor: with more, a burst of them delays other teams (bench/neighbours).
 REGISTRATION_THREADS = Limits(32, per_person=2, per_team=2)
-# So do heartbeats of many changes; those of one team wait for each other's writes in any case.
+# Heartbeats of many changes use mostly the processor, too; those of one team wait for each other's writes in any case.
 HEARTBEAT_THREADS = Limits(32, per_person=2, per_team=1)
 QUEUE = Limits(20_000, per_person=500, per_team=1_000)
 # Equal to the time that a writer waits for the database's lock.

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from modelyard.server.http.connections import Connection, ConnectionTable
-from modelyard.server.http.execution.threads import shorten_turns_of_threads
+from modelyard.server.http.execution.threads import set_switch_interval
 from modelyard.server.http.memory import exclude_loaded_objects_from_collection, keep_memory_trimmed
 from modelyard.server.http.public_url import bracket_host
 from modelyard.server.settings import Settings
@@ -234,7 +234,7 @@ class _AddressPrintingServer(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
-        shorten_turns_of_threads()
+        set_switch_interval()
         keep_memory_trimmed()
         exclude_loaded_objects_from_collection()
         for server in self.servers:

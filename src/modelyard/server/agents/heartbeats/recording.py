@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.agents.heartbeats.own_labels import has_other_labels, list_own_labels, trusts_own_labels
-from modelyard.server.agents.heartbeats.reported_states import apply_report, prepare_report, write_in_turns
+from modelyard.server.agents.heartbeats.reported_states import apply_report, prepare_report, write_in_batches
 from modelyard.server.agents.operations import find_agent, update_label_set
 from modelyard.server.audit.operations import record
 from modelyard.server.database.clock import get_database_time
@@ -46,7 +46,7 @@ def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max
         TooManyMachines: the machine is new, and the team has ``max_machines`` already.
         InvalidRequest: a part of a complete report has ids that an earlier part covers.
     """
-    prepared = write_in_turns(database, team, beat, prepare_report(database, team, beat))
+    prepared = write_in_batches(database, team, beat, prepare_report(database, team, beat))
     with database.writing(team.team_id) as session:
         moment = get_database_time(session)
         agent = find_agent(session, team.team_id, beat.agent_id)

@@ -1,4 +1,4 @@
-"""The states in a heartbeat: compared before the team is locked, and written in turns with those who wait for it."""
+"""The states in a heartbeat: compared before the team is locked, and written in short transactions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +17,8 @@ from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
 from modelyard.wire.agents.heartbeats import Heartbeat
 
-# Changes of states that are written while all other writers wait.
-CHANGES_IN_A_TURN = 200
+# Meanwhile the team's other writers wait, on SQLite those of all teams.
+CHANGES_PER_TRANSACTION = 200
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PreparedReport:
     changes: reports.ReportChanges
 
     def is_current(self, session: Session, agent: AgentRow) -> bool:
-        """Return whether nothing has changed since that these changes depend on."""
+        """Return whether everything that these changes were computed from is unchanged."""
         return self.basis == _get_basis(session, agent)
 
 
@@ -53,31 +53,29 @@ def prepare_report(database: Database, team: TeamContext, beat: Heartbeat) -> Pr
         return PreparedReport(_get_basis(session, agent), changes)
 
 
-def write_in_turns(
+def write_in_batches(
     database: Database, team: TeamContext, beat: Heartbeat, prepared: PreparedReport | None
 ) -> PreparedReport | None:
-    """Write all but the last changes of a large report, some at a time, between which other teams have their turns.
+    """Write all but the last changes of a large report in short transactions, between which other teams write.
 
     Return what is left to write; None if it has to be computed anew. The report is not acknowledged by this: a machine
     that gets no response sends it again.
     """
     if prepared is None:
         return None
-    *parts, last = prepared.changes.split(CHANGES_IN_A_TURN)
-    left = prepared
-    for part in parts:
+    *batches, last = prepared.changes.split(CHANGES_PER_TRANSACTION)
+    basis = prepared.basis
+    for batch in batches:
         with database.writing(team.team_id) as session:
             agent, moment = find_agent(session, team.team_id, beat.agent_id), get_database_time(session)
-            if agent is None or not left.is_current(session, agent):
+            if agent is None or basis != _get_basis(session, agent) or is_unhealthy(agent, moment):
+                # The return of an unhealthy machine is recorded by the transaction that writes all.
                 return None
-            if is_unhealthy(agent, moment):
-                # Its return is recorded in the turn that writes all.
-                return prepared
-            states.apply_report_changes(session, agent, part)
+            states.apply_report_changes(session, agent, batch)
             # Another report that was compared before is out of date now.
             agent.last_heartbeat = moment
-            left = PreparedReport(_get_basis(session, agent), last)
-    return left
+            basis = _get_basis(session, agent)
+    return PreparedReport(basis, last)
 
 
 def _get_basis(session: Session, agent: AgentRow) -> tuple[object, ...]:

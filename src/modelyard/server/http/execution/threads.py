@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 Call = tuple[Context, Callable[[], Any], asyncio.Future[Any]]
 
 
-def shorten_turns_of_threads() -> None:
+def set_switch_interval() -> None:
     """Let a thread that computes give up the interpreter after ``SWITCH_SECONDS`` if another one waits for it."""
     sys.setswitchinterval(SWITCH_SECONDS)
 

@@ -85,9 +85,10 @@ class CountChanges:
         """Return the changes from the models that the machine counted for to those that it counts for now."""
         return cls({*after} - {*before}, {*before} - {*after})
 
-    def of(self, ids: Collection[UUID]) -> "CountChanges":
+    def of(self, ids: Sequence[UUID]) -> "CountChanges":
         """Return the changes for some of the models."""
-        return CountChanges({*ids} & {*self.increased}, {*ids} & {*self.decreased})
+        increased = [each for each in ids if each in self.increased]
+        return CountChanges(increased, [each for each in ids if each in self.decreased])
 
 
 def compute_report_changes(
