@@ -180,8 +180,8 @@ class Settings(BaseModel):
         default=2,
         ge=0,
         le=16,
-        description="How many imports this process downloads at once; 0 leaves them to other processes. At most two "
-        "come from one host at a time.",
+        description="How many imports this process downloads at once; 0 leaves them to other processes. Of several, "
+        "one person or team never uses all, so that others need not wait. At most two come from one host at a time.",
     )
     import_hosts: Annotated[tuple[ListedHost, ...], BeforeValidator(_split_commas)] = Field(
         default=(),

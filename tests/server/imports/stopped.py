@@ -35,10 +35,11 @@ class Stopped:
             session.execute(delete(SourceCheckRunRow))
         self.owner = registry.create_team()
 
-    def create_importer(self, life: timedelta = timedelta(minutes=2)) -> Importer:
+    def create_importer(self, life: timedelta = timedelta(minutes=2), *, workers: int = 2) -> Importer:
         resources = self.resources
+        settings = resources.settings.model_copy(update={"import_workers": workers})
         objects = ObjectChecks(resources.database, resources.store, Metrics(), resources.recheck_requests)
-        return Importer(objects, resources.settings, open_sources(resources.settings, Limits()), resources.cipher, life)
+        return Importer(objects, settings, open_sources(settings, Limits()), resources.cipher, life)
 
     def expire_leases(self) -> None:
         """Let all leases and pauses expire."""

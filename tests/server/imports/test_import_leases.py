@@ -20,7 +20,6 @@ from modelyard.server.imports.import_leases import (
     MAX_CONVERSIONS,
     MAX_PER_HOST,
     LeasedImport,
-    count_conversion_workers,
     finish_cancelled_import,
     finish_import,
     lease_next_import,
@@ -146,11 +145,6 @@ def test_lease_without_conversions_returns_only_other_imports(settings: Settings
         leased = lease_next_import(resources.database, may_convert=False)
         assert leased is not None
         assert leased.row.derived_from is None
-
-
-@pytest.mark.parametrize(("workers", "expected"), [(0, 1), (1, 1), (2, 1), (3, 2), (16, 15)])
-def test_conversions_of_a_process_leave_a_worker_to_other_imports(workers: int, expected: int) -> None:
-    assert count_conversion_workers(workers) == expected
 
 
 def test_cancelled_conversion_counts_until_its_run_has_ended(settings: Settings) -> None:

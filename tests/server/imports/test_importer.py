@@ -171,3 +171,34 @@ def test_import_next_third_import_of_a_host_waits(stopped: Stopped, fakes: FakeS
     database = stopped.registry.resources.database
     leased = [lease_next_import(database) for _ in range(3)]
     assert [each is not None for each in leased] == [True, True, False]
+
+
+@pytest.mark.parametrize("is_one_team", [False, True], ids=["a person in two teams", "two people of one team"])
+def test_import_next_while_one_of_two_workers_imports_leaves_the_other_to_other_people_and_teams(
+    stopped: Stopped, fakes: FakeSources, link: str, large: bytes, is_one_team: bool
+) -> None:
+    registry, owner = stopped.registry, stopped.owner
+    second = registry.create_member("member", owner) if is_one_team else registry.create_team()
+    other = registry.create_other_team()
+    fakes.huggingface.files["small.safetensors"] = make_model_file("small")
+    small = link.replace("ink.safetensors", "small.safetensors")
+    first_id, second_id = start(owner, link), start(second, small)
+    importer, has_begun, leased = stopped.create_importer(workers=2), list[bool](), list[bool]()
+
+    def run_second_worker() -> None:
+        """Run what the other worker of the process would run while the source holds the rest of the first file."""
+        if not has_begun:
+            has_begun.append(True)
+            leased.append(importer.import_next())
+            other_id = start(other, small)
+            leased.append(importer.import_next())
+            assert other.get(f"/imports/{other_id}").json()["import_state"] == "done"
+            assert owner.get(f"/imports/{first_id}").json()["import_state"] == "running"
+            leased.append(importer.import_next())
+
+    fakes.storage.on_bytes = _call_after(1, run_second_worker)
+    assert importer.import_next() is True
+    assert leased == [False, True, False]
+    assert owner.get(f"/imports/{first_id}").json()["import_state"] == "done"
+    assert importer.import_next() is True
+    assert second.get(f"/imports/{second_id}").json()["import_state"] == "done"

@@ -1,7 +1,7 @@
 """How much is in use, within limits. Not safe for threads."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelyard.server.fairness.accounts import Account, Holder
 
@@ -20,6 +20,20 @@ class Limits:
 
 # Where something else limits it.
 UNLIMITED = Limits(sys.maxsize, per_person=sys.maxsize, per_team=sys.maxsize)
+
+
+def count_all_but_one(workers: int) -> int:
+    """Return how many of a process's workers may do the same at the same time: not all of several, nor none of one."""
+    return max(workers - 1, 1)
+
+
+def build_worker_limits(workers: int) -> Limits:
+    """Build the limits of a process's workers: one person, and one team, leave one of several to the others.
+
+    It serves these even if all that the person or team has begun stalls.
+    """
+    most = count_all_but_one(workers)
+    return replace(UNLIMITED, per_person=most, per_team=most)
 
 
 class Usage:

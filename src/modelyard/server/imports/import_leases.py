@@ -1,6 +1,7 @@
 """Leases of imports: one worker runs an import at a time, by the database's clock; and what a run records."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from modelyard.server.leases import LEASE_LIFE
 # Imports from one host that run at the same time, in all processes.
 MAX_PER_HOST = 2
 # Conversions take processor time and memory: so many run at the same time in all processes, and one of a person or
-# team. See ``count_conversion_workers`` for those of one process.
+# team. Those of one process leave a worker to other imports.
 MAX_CONVERSIONS, MAX_CONVERSIONS_PER_ACCOUNT = 2, 1
 # Turns are by the last import that ended, if it did within this time.
 _TURNS_REMEMBERED = timedelta(hours=1)
@@ -35,22 +36,27 @@ class LeasedImport:
     row: ImportRow
     lease: UUID
 
-
-def count_conversion_workers(workers: int) -> int:
-    """Return how many of a process's workers may convert at the same time: not all of several, nor none of one."""
-    return max(1, workers - 1)
+    @property
+    def account(self) -> Account:
+        """The account that the import is charged to."""
+        return Account(self.row.person_id, self.row.team_id)
 
 
 def lease_next_import(
-    database: Database, life: timedelta = LEASE_LIFE, *, may_convert: bool = True
+    database: Database,
+    life: timedelta = LEASE_LIFE,
+    fits: Callable[[Account], bool] = lambda _: True,
+    *,
+    may_convert: bool = True,
 ) -> LeasedImport | None:
-    """Lease the next import; None if none is due, or all that are wait for their hosts.
+    """Lease the next import; None if none is due, or all that are wait at a limit.
 
     The person and team with the fewest running imports come first, then those whose last import ended the longest time
-    ago; of one account, those with the fewest failed tries, then the oldest. ``may_convert``: also a conversion.
+    ago; of one account, those with the fewest failed tries, then the oldest. ``fits`` and ``may_convert`` tell what the
+    caller's process may run: imports of which accounts, and whether conversions.
     """
     with database.reading() as session:
-        accounts = _list_waiting_accounts(session, get_database_time(session))
+        accounts = list(filter(fits, _list_waiting_accounts(session, get_database_time(session))))
     if not accounts:
         return None
     lease = new_id()

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.fair_order import FairOrder
-from modelyard.server.fairness.usage import UNLIMITED, Usage
+from modelyard.server.fairness.usage import Usage, build_worker_limits
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.leases import LEASE_LIFE, renew_periodically
 from modelyard.server.models.objects.checks import ObjectChecks
@@ -68,9 +67,7 @@ class Verifier:
         self._objects, self._capabilities, self._metrics = objects, capabilities, metrics
         self._database, self._store = objects.database, objects.store
         self._life = life
-        # One team may occupy all workers but one: if its reads stall, the last one serves other teams.
-        most = max(workers - 1, 1)
-        self._running, self._order = Usage(replace(UNLIMITED, per_person=most, per_team=most)), FairOrder()
+        self._running, self._order = Usage(build_worker_limits(workers)), FairOrder()
         self._lock, self._leasing = threading.Lock(), threading.Lock()
         self._leased: dict[UUID, LeasedBlob] = {}
         self._hashers: dict[UUID, ObjectHasher] = {}

@@ -7,13 +7,9 @@ from uuid import UUID
 
 from modelyard.server.database.session import Database
 from modelyard.server.encryption import SecretCipher
+from modelyard.server.fairness.usage import Usage, build_worker_limits, count_all_but_one
 from modelyard.server.imports.callers import load_team_context
-from modelyard.server.imports.import_leases import (
-    LeasedImport,
-    count_conversion_workers,
-    lease_next_import,
-    release_import,
-)
+from modelyard.server.imports.import_leases import LeasedImport, lease_next_import, release_import
 from modelyard.server.imports.imported_files import ImportedContent
 from modelyard.server.imports.runs.content import StoredContent, store_content
 from modelyard.server.imports.runs.failures import PASSING, record_failure, record_full_disk, try_later
@@ -85,12 +81,16 @@ class Importer:
         return True
 
     def _lease(self) -> LeasedImport | None:
-        """Lease the next import, one thread at a time, so that each sees how many of the workers convert."""
+        """Lease the next import, one thread at a time, so that each sees what all workers of the process run."""
+        workers = self._settings.import_workers
+        occupied, converting = Usage(build_worker_limits(workers)), 0
         with self._leasing:
             with self._lock:
-                converting = sum(leased.row.derived_from is not None for leased in self._running.values())
-            may_convert = converting < count_conversion_workers(self._settings.import_workers)
-            leased = lease_next_import(self._database, self._life, may_convert=may_convert)
+                for running in self._running.values():
+                    occupied.add(running.account)
+                    converting += running.row.derived_from is not None
+            may_convert = converting < count_all_but_one(workers)
+            leased = lease_next_import(self._database, self._life, occupied.fits, may_convert=may_convert)
             if leased is not None:
                 with self._lock:
                     self._running[leased.lease] = leased
