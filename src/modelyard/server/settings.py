@@ -177,7 +177,7 @@ class Settings(BaseModel):
     )
     open_uploads: int = Field(default=1000, ge=1, description="How many unfinished uploads a team may have at once.")
     import_workers: int = Field(
-        default=2,
+        default=3,
         ge=0,
         le=16,
         description="How many imports this process downloads at once; 0 leaves them to other processes. Of several, "

@@ -90,7 +90,8 @@ function UploadRemedy({ model }: { model: Model }) {
   const { may, mayChange } = usePermissions()
   if (model.deleted_at) return null
   if (may('models_upload') && mayChange(model)) return 'Upload the correct file below: “Upload new version”.'
-  if (may('models_upload') && isDamaged(model)) return `Upload the same ${model.file_count ? 'folder' : 'file'} at this path: that repairs the model.`
+  if (may('models_upload') && isDamaged(model))
+    return `Upload the same ${model.file_count ? 'folder' : 'file'} at this path: that repairs the model.`
   return 'Ask an admin or the person who registered it to upload the correct file.'
 }
 
