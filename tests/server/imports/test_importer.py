@@ -82,7 +82,8 @@ def test_import_next_user_is_demoted_during_download_changes_no_model(
     stopped: Stopped, fakes: FakeSources, link: str, roles: tuple[str, str], is_own: bool
 ) -> None:
     owner, person = stopped.owner, stopped.registry.create_member(roles[0], stopped.owner)
-    model_id = (person if is_own else owner).register(make_model_file("first"))
+    content = make_model_file("first")
+    model_id = (person if is_own else owner).register(content)
     import_id = start(person, link, replaces=model_id)
     demoted = list[int]()
 
@@ -96,8 +97,8 @@ def test_import_next_user_is_demoted_during_download_changes_no_model(
     failed = owner.get(f"/imports/{import_id}").json()
     assert (failed["import_state"], failed["error_code"], failed["model_id"]) == ("failed", "role_too_low", None)
     assert "started this, and does not have the permission for this" in failed["error"]
-    model = owner.get(f"/models/{model_id}").json()
-    assert (model["version"], model["version_count"], model["pending_version"]) == (1, 1, None)
+    versions = owner.get(f"/models/{model_id}/versions").json()["version_list"]
+    assert [(each["version"], each["file_hash"]) for each in versions] == [(1, hash_of(content))]
 
 
 def test_import_next_key_was_revoked_fails(stopped: Stopped, fakes: FakeSources, link: str) -> None:
