@@ -1,9 +1,8 @@
 """How much of a full heartbeat holds the team's lock: its report is compared before, and written by few statements."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import cast
 from uuid import UUID
 
@@ -30,6 +29,7 @@ from tests.server.agents.machine import (
     list_agent_events,
     list_agents,
     list_states_on,
+    register_model,
     set_last_heartbeat_ago,
 )
 from tests.server.conftest import CHEAP
@@ -38,9 +38,6 @@ from tests.server.harness import ApiCaller, Harness
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
 from tests.server.query_plans import record_statements
 
-# Of the start of a writing transaction: SQLite's, and PostgreSQL's lock of the team.
-LOCKS = ("BEGIN IMMEDIATE", "pg_advisory_xact_lock")
-
 
 def _do_nothing() -> None:
     pass
@@ -48,22 +45,26 @@ def _do_nothing() -> None:
 
 @dataclass
 class WatchedDatabase:
-    """A registry's database that calls a function after each reading, and one after each writing transaction."""
+    """A registry's database that records the statements of each transaction, and calls a function after each."""
 
     database: Database
     after_reading: Callable[[], None] = _do_nothing
     after_writing: Callable[[], None] = _do_nothing
+    read: list[str] = field(default_factory=list, init=False)
+    written: list[list[str]] = field(default_factory=list, init=False)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        with self.database.reading() as session:
+        with record_statements(self.database.engine) as statements, self.database.reading() as session:
             yield session
+        self.read += statements
         self.after_reading()
 
     @contextmanager
     def writing(self, team_id: UUID) -> Iterator[Session]:
-        with self.database.writing(team_id) as session:
+        with record_statements(self.database.engine) as statements, self.database.writing(team_id) as session:
             yield session
+        self.written.append(statements)
         self.after_writing()
 
 
@@ -78,24 +79,27 @@ class ReportingMachine:
         caller = Caller("agent", None, key_id, None, UUID(team.team_id), "write", "Machines", None)
         self._team = TeamContext(caller, UUID(team.team_id), None, responsible_role=Role.OWNER)
 
-    def report(self, model_ids: list[str], **watched: Callable[[], None]) -> list[list[str]]:
-        """Report these models as ready; return the statements before the writing transactions, and of each."""
+    def report(
+        self, model_ids: list[str], labels: Sequence[str] = (), **watched: Callable[[], None]
+    ) -> WatchedDatabase:
+        """Report these models as ready, and return the statements."""
         self._machine.number += 1
-        with record_statements(self._database.engine) as statements:
-            self.repeat(model_ids, **watched)
-        begins = [number for number, each in enumerate(statements) if any(lock in each for lock in LOCKS)]
-        return [statements[start:end] for start, end in pairwise([0, *begins, len(statements)])]
+        return self.repeat(model_ids, labels, **watched)
 
-    def repeat(self, model_ids: list[str], **watched: Callable[[], None]) -> None:
+    def repeat(
+        self, model_ids: list[str], labels: Sequence[str] = (), **watched: Callable[[], None]
+    ) -> WatchedDatabase:
         """Report these models as ready with the number of the last report."""
         beat = Heartbeat(
             agent_id=self._machine.agent_id,
+            agent_labels=[*labels],
             report_series=self._machine.series,
             report_number=self._machine.number,
             model_list=build_states(*model_ids),
         )
-        database = cast("Database", WatchedDatabase(self._database, **watched))
-        assert not record_heartbeat(database, self._team, beat, max_machines=10).resend_all
+        database = WatchedDatabase(self._database, **watched)
+        assert not record_heartbeat(cast("Database", database), self._team, beat, max_machines=10).resend_all
+        return database
 
 
 @pytest.fixture
@@ -120,19 +124,18 @@ def test_heartbeat_of_many_models_is_written_in_transactions_of_no_more_statemen
         map(str, models.insert(ModelSpec(f"ink {n}", columns={"verified_at": BEGAN}) for n in range(count + 2)))
     )
     reporting = ReportingMachine(registry_without_jobs, team, machine, ids)
-    before_few, few = reporting.report(ids[:2])
-    before_many, *transactions = reporting.report(ids[2:])
+    few, many = reporting.report(ids[:2]), reporting.report(ids[2:])
     pages = [list_states_on(team, per_page=100, current_page=number) for number in range(1, count // 100 + 2)]
     states = [state for page in pages for state in page.values()]
     assert states == ["ready"] * (count + 2)
     assert team.get(f"/models/{ids[2]}").json()["agents_ready"] == 1
     assert list_agents(team)["render-07"]["models_ready"] == count + 2
-    assert len(transactions) == 3
-    assert len(before_few) == len(before_many)
-    assert max(map(len, transactions)) <= len(few)
-    # Which models and states there are was read before.
-    assert any("FROM agent_models" in each for each in before_many)
-    assert not any("FROM agent_models" in each for transaction in transactions for each in transaction)
+    assert (len(few.written), len(many.written)) == (1, 3)
+    assert max(map(len, many.written)) <= len(few.written[0])
+    # Which models and states there are was read before, by as many statements; whose they are only for many.
+    assert len(many.read) <= 2 * len(few.read)
+    assert any("FROM agent_models" in each for each in many.read)
+    assert not any("FROM agent_models" in each for transaction in many.written for each in transaction)
 
 
 def test_changes_of_a_report_in_parts_are_those_of_the_whole() -> None:
@@ -200,13 +203,46 @@ def test_report_that_was_compared_before_another_broke_off_is_counted_once(
     check_counts(team, ids)
 
 
-def test_report_of_many_changes_of_a_machine_that_comes_back_records_its_return(
+def writes_states(transaction: list[str]) -> bool:
+    """Return whether statements of a transaction are about the states of machines."""
+    return any("agent_models" in each for each in transaction)
+
+
+def test_report_of_many_changes_of_a_machine_that_comes_back_is_written_after_its_return(
     reporting: tuple[ReportingMachine, ApiCaller, list[str]], registry_without_jobs: Harness
 ) -> None:
     machine, team, ids = reporting
     set_last_heartbeat_ago(registry_without_jobs, team, UNHEALTHY_SECONDS + 1)
-    machine.report(ids)
+    transactions = machine.report(ids).written
+    assert [writes_states(each) for each in transactions] == [False, True, True]
     assert list_agent_events(team) == ["agent.first_seen", "agent.unhealthy", "agent.recovered"]
+    check_counts(team, ids)
+
+
+def test_report_of_many_changes_of_a_machine_with_other_labels_is_written_after_these(
+    reporting: tuple[ReportingMachine, ApiCaller, list[str]],
+) -> None:
+    machine, team, ids = reporting
+    transactions = machine.report(ids, labels=["gpu"]).written
+    # Other labels may end states, which one statement looks for.
+    assert [writes_states(each) for each in transactions[1:]] == [True, True]
+    assert not any("INSERT INTO agent_models" in each or "UPDATE agent_models" in each for each in transactions[0])
+    check_counts(team, ids)
+
+
+def test_report_of_many_changes_is_compared_again_after_a_change_of_models(
+    reporting: tuple[ReportingMachine, ApiCaller, list[str]],
+) -> None:
+    machine, team, ids = reporting
+    names = ["ink", "oil"]
+
+    def register_one() -> None:
+        if names:
+            register_model(team, names.pop())
+
+    transactions = machine.report(ids, after_reading=register_one).written
+    assert not names
+    assert [writes_states(each) for each in transactions] == [False, True, True]
     check_counts(team, ids)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from modelyard.server.agents.heartbeats.own_labels import has_other_labels
+from modelyard.server.agents.heartbeats.sender import is_same_sender
 from modelyard.server.agents.operations import find_agent
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database
@@ -33,43 +33,53 @@ class PreparedReport:
         return self.basis == _get_basis(session, agent)
 
 
+def check_ids(beat: Heartbeat) -> None:
+    """Check that a part of a complete report lists only ids above ``whole_after``.
+
+    Raises:
+        InvalidRequest: one is not greater.
+    """
+    ids = [model.model_id for model in beat.model_list]
+    if beat.is_whole and beat.whole_after is not None and ids and min(ids) <= beat.whole_after:
+        raise problems.InvalidRequest.for_field("whole_after", "Every id of 'model_list' must be greater")
+
+
+def is_long(beat: Heartbeat) -> bool:
+    """Return whether a report may change more states than one transaction writes; a complete one may remove any."""
+    return beat.is_whole or len(beat.model_list) > CHANGES_PER_TRANSACTION
+
+
 def prepare_report(database: Database, team: TeamContext, beat: Heartbeat) -> PreparedReport | None:
     """Compute the changes of a report in a read transaction.
 
-    None if there is no report, if it is not the expected next one, or if it must be compared under the lock since the
-    machine is new, uses another key or has other labels.
+    None if there is no report, if it is not the expected next one, or if the machine is new, unhealthy, or has another
+    key or other labels: that is stored first.
     """
     if not beat.model_list and not beat.is_whole:
         return None
     with database.reading() as session:
-        agent = find_agent(session, team.team_id, beat.agent_id)
-        if agent is None or agent.credential_id != team.caller.credential_id or not _is_expected(agent, beat):
+        agent, moment = find_agent(session, team.team_id, beat.agent_id), get_database_time(session)
+        if agent is None or not is_same_sender(agent, team, beat, moment) or not _is_expected(agent, beat):
             return None
-        if has_other_labels(agent, team, beat):
-            # New labels delete states, which is done under the team's lock.
-            return None
-        moment = get_database_time(session)
         changes = reports.compute_report_changes(session, agent, beat.model_list, _get_id_range(beat), moment)
         return PreparedReport(_get_basis(session, agent), changes)
 
 
 def write_in_batches(
-    database: Database, team: TeamContext, beat: Heartbeat, prepared: PreparedReport | None
+    database: Database, team: TeamContext, beat: Heartbeat, prepared: PreparedReport
 ) -> PreparedReport | None:
     """Write all but the last changes of a large report in short transactions, between which other teams write.
 
     Return what is left to write; None if it has to be computed anew. The report is not acknowledged by this: a machine
     that gets no response sends it again.
     """
-    if prepared is None:
-        return None
     *batches, last = prepared.changes.split(CHANGES_PER_TRANSACTION)
     basis = prepared.basis
     for batch in batches:
         with database.writing(team.team_id) as session:
             agent, moment = find_agent(session, team.team_id, beat.agent_id), get_database_time(session)
             if agent is None or basis != _get_basis(session, agent) or is_unhealthy(agent, moment):
-                # The return of an unhealthy machine is recorded by the transaction that writes all.
+                # The return of an unhealthy machine is recorded first.
                 return None
             states.apply_report_changes(session, agent, batch)
             # Another report that was compared before is out of date now.
@@ -120,14 +130,7 @@ def apply_report(
 
 
 def _get_id_range(beat: Heartbeat) -> reports.IdRange | None:
-    """Return the range of ids for which a part of a complete report is complete; None for a report of changes.
-
-    Raises:
-        InvalidRequest: an id is not greater than ``whole_after``.
-    """
+    """Return the range of ids for which a part of a complete report is complete; None for a report of changes."""
     if not beat.is_whole:
         return None
-    ids = [model.model_id for model in beat.model_list]
-    if beat.whole_after is not None and ids and min(ids) <= beat.whole_after:
-        raise problems.InvalidRequest.for_field("whole_after", "Every id of 'model_list' must be greater")
-    return reports.IdRange(beat.whole_after, None if beat.is_last else max(ids))
+    return reports.IdRange(beat.whole_after, None if beat.is_last else max(model.model_id for model in beat.model_list))
