@@ -181,7 +181,8 @@ class Settings(BaseModel):
         ge=0,
         le=16,
         description="How many imports this process downloads at once; 0 leaves them to other processes. Of several, "
-        "one person or team never uses all, so that others need not wait. At most two come from one host at a time.",
+        "one person or team never uses all, so that others need not wait. At most three come from one host at a time, "
+        "two for one person or team.",
     )
     import_hosts: Annotated[tuple[ListedHost, ...], BeforeValidator(_split_commas)] = Field(
         default=(),

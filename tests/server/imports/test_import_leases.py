@@ -17,8 +17,8 @@ from modelyard.server.fairness.accounts import Account
 from modelyard.server.identity.state import Identity
 from modelyard.server.imports.conversion_routes import PLAN_QUEUE, PLANS, build_conversion_limiter
 from modelyard.server.imports.import_leases import (
-    MAX_CONVERSIONS,
-    MAX_PER_HOST,
+    CONVERSION_LIMITS,
+    HOST_LIMITS,
     LeasedImport,
     finish_cancelled_import,
     finish_import,
@@ -38,11 +38,28 @@ from tests.waiting import PATIENCE_SECONDS
 WORKERS, ROUNDS = 6, 8
 
 
-def test_lease_by_six_workers_at_once_two_imports_from_a_host(settings: Settings) -> None:
+def test_lease_by_six_workers_at_once_three_imports_from_a_host_and_two_of_a_team(settings: Settings) -> None:
     with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
-        with Harness.without_jobs(resources) as registry:
-            _add_imports(resources, UUID(registry.team_id))
+        for team in _create_teams(resources, 2):
+            _add_imports(resources, team)
         _lease_at_once(resources.database)
+
+
+def test_lease_imports_of_one_person_leaves_a_place_at_the_host_to_another_person(settings: Settings) -> None:
+    with open_resources(settings, Identity(CHEAP), PATIENT) as resources:
+        teams, person, other = _create_teams(resources, 3), new_id(), new_id()
+        for team in teams[:2]:
+            _add_imports(resources, team, 3, person_id=person)
+        people = [_get_person(lease_next_import(resources.database)) for _ in range(3)]
+        assert people == [person, person, None]
+        _add_imports(resources, teams[2], 2, person_id=other)
+        people = [_get_person(lease_next_import(resources.database)) for _ in range(2)]
+        assert people == [other, None]
+
+
+def _get_person(leased: LeasedImport | None) -> UUID | None:
+    """Return whose import was leased; None if none was."""
+    return None if leased is None else leased.row.person_id
 
 
 def _add_imports(resources: Resources, team_id: UUID, count: int = WORKERS, **columns: Any) -> None:
@@ -70,7 +87,7 @@ def test_lease_conversions_of_three_teams_one_of_a_team_and_two_in_all(settings:
             _add_imports(resources, team, 2, host=f"model:{team}", derived_from={"version": 1})
         database = resources.database
         leased = [found for _ in range(WORKERS) if (found := lease_next_import(database)) is not None]
-        assert len(leased) == MAX_CONVERSIONS == len({each.row.team_id for each in leased})
+        assert len(leased) == CONVERSION_LIMITS.total == len({each.row.team_id for each in leased})
         _add_imports(resources, teams[0], 1)
         link = lease_next_import(database)
         assert link is not None
@@ -220,7 +237,8 @@ def _lease_at_once(database: Database) -> None:
         with ThreadPoolExecutor(WORKERS) as threads:
             futures = [threads.submit(lease) for _ in range(WORKERS)]
             leased = [found for future in futures if (found := future.result()) is not None]
-        assert len(leased) == MAX_PER_HOST
+        assert len(leased) == HOST_LIMITS.total
+        assert max(Counter(each.row.team_id for each in leased).values()) == HOST_LIMITS.per_team
         for each in leased:
             release_import(database, each)
 

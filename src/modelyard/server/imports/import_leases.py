@@ -1,6 +1,6 @@
 """Leases of imports: one worker runs an import at a time, by the database's clock; and what a run records."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,15 +15,14 @@ from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.engine import IMPORT_LEASES
 from modelyard.server.database.session import Database, execute_and_count
 from modelyard.server.fairness.accounts import Account, Holder
-from modelyard.server.fairness.usage import UNLIMITED, Usage
+from modelyard.server.fairness.usage import UNLIMITED, Limits, Usage
 from modelyard.server.imports.tables import WAITING, ImportRow
 from modelyard.server.leases import LEASE_LIFE
 
 # Imports from one host that run at the same time, in all processes.
-MAX_PER_HOST = 2
-# Conversions take processor time and memory: so many run at the same time in all processes, and one of a person or
-# team. Those of one process leave a worker to other imports.
-MAX_CONVERSIONS, MAX_CONVERSIONS_PER_ACCOUNT = 2, 1
+HOST_LIMITS = Limits(3, per_person=2, per_team=2)
+# Conversions take processor time and memory. Those of one process leave a worker to other imports.
+CONVERSION_LIMITS = Limits(2, per_person=1, per_team=1)
 # Turns are by the last import that ended, if it did within this time.
 _TURNS_REMEMBERED = timedelta(hours=1)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=5)
@@ -63,8 +62,9 @@ def lease_next_import(
     # Leasing is serialised, since the limits count the leases of all teams.
     with database.writing(IMPORT_LEASES) as session:
         moment = get_database_time(session)
-        allowed = _build_limits(session, moment, may_convert=may_convert)
-        found = (_lock_next(session, account, moment, allowed) for account in accounts)
+        running = _load_running(session, moment)
+        allowed = ((account, running.build_condition(account, may_convert=may_convert)) for account in accounts)
+        found = (_lock_next(session, account, moment, condition) for account, condition in allowed)
         row = next((row for row in found if row is not None), None)
         if row is None:
             return None
@@ -101,22 +101,28 @@ def _list_waiting_accounts(session: Session, moment: datetime) -> list[Account]:
     return sorted((Account(*row) for row in rows), key=get_order)
 
 
-def _build_limits(session: Session, moment: datetime, *, may_convert: bool) -> ColumnElement[bool]:
-    """Build the SQL condition for imports that may run beside those which do."""
-    is_conversion = ImportRow.derived_from.is_not(None)
-    running = session.execute(select(ImportRow.host, ImportRow.person_id, is_conversion).where(_is_running(moment)))
-    hosts, conversions, people = Counter[str](), Counter[str](), Counter[UUID | None]()
-    for host, person_id, converts in running:
-        (conversions if converts else hosts)[host] += 1
-        people[person_id] += converts
-    busy = [host for host, count in hosts.items() if count >= MAX_PER_HOST]
-    busy += [host for host, count in conversions.items() if count >= MAX_CONVERSIONS_PER_ACCOUNT]
-    allowed = ImportRow.host.not_in(busy)
-    if not may_convert or conversions.total() >= MAX_CONVERSIONS:
-        return allowed & ~is_conversion
-    converting = [person for person, count in people.items() if person and count >= MAX_CONVERSIONS_PER_ACCOUNT]
-    is_free = ImportRow.person_id.is_(None) | ImportRow.person_id.not_in(converting)
-    return allowed & (~is_conversion | is_free)
+class _Running:
+    """The imports that run in all processes: by host, and conversions."""
+
+    def __init__(self) -> None:
+        self.hosts: defaultdict[str, Usage] = defaultdict(lambda: Usage(HOST_LIMITS))
+        self.conversions = Usage(CONVERSION_LIMITS)
+
+    def build_condition(self, account: Account, *, may_convert: bool) -> ColumnElement[bool]:
+        """Build the SQL condition for imports of an account that may run beside these."""
+        busy = [host for host, usage in self.hosts.items() if not usage.fits(account)]
+        if may_convert and self.conversions.fits(account):
+            return ImportRow.host.not_in(busy)
+        return ImportRow.host.not_in(busy) & ImportRow.derived_from.is_(None)
+
+
+def _load_running(session: Session, moment: datetime) -> _Running:
+    """Return the imports that run in all processes."""
+    running = _Running()
+    columns = ImportRow.host, ImportRow.person_id, ImportRow.team_id, ImportRow.derived_from.is_not(None)
+    for host, person, team, converts in session.execute(select(*columns).where(_is_running(moment))):
+        (running.conversions if converts else running.hosts[host]).add(Account(person, team))
+    return running
 
 
 def _lock_next(session: Session, account: Account, moment: datetime, allowed: ColumnElement[bool]) -> ImportRow | None:
