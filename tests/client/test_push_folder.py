@@ -26,6 +26,7 @@ from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Sent
 from modelyard.wire import problems
 from modelyard.wire.folders.names import FolderInvalid
+from modelyard.wire.models import ModelUpdate
 from modelyard.wire.teams import TeamUpdate
 from modelyard.wire.uploads import PartsRequest, PartTickets
 from tests.client.model_files import write_model_file, write_refused_file
@@ -143,7 +144,12 @@ async def test_push_folder_after_cancelled_push_sends_only_what_is_missing(
 
 
 async def push_slowly(
-    registry: RegistryApi, settings: ClientSettings, folder: Path, meanwhile: Callable[[], object]
+    registry: RegistryApi,
+    settings: ClientSettings,
+    folder: Path,
+    meanwhile: Callable[[], object],
+    *,
+    replace: bool = False,
 ) -> None:
     """Push a folder with a file of 3 MB, of which most is sent after ``meanwhile``."""
     await asyncio.to_thread(write_model_file, folder / "vae" / "model.safetensors", 3_000_000)
@@ -155,12 +161,27 @@ async def push_slowly(
 
     limit = LiftableLimit()
     options = PushOptions(network=TransferOptions(bandwidth_limit=limit))
-    request = await asyncio.to_thread(build_request, folder)
+    request = await asyncio.to_thread(build_request, folder, replace=replace)
     task = asyncio.create_task(push_folder(registry, settings, request, report, options))
     await asyncio.wait_for(is_sending.wait(), PATIENCE_SECONDS)
     await asyncio.to_thread(meanwhile)
     limit.lift()
     await task
+
+
+async def test_push_folder_version_while_the_model_is_moved_follows_it(
+    registry: RegistryApi, settings: ClientSettings, tiny: Path
+) -> None:
+    first = await push(registry, settings, tiny)
+    loop = asyncio.get_running_loop()
+
+    def move() -> None:
+        moved = registry.update_model(first.model.id, ModelUpdate(model_path="models/diffusers/moved"))
+        asyncio.run_coroutine_threadsafe(moved, loop).result(PATIENCE_SECONDS)
+
+    await push_slowly(registry, settings, tiny, move, replace=True)
+    model = await registry.get_model(first.model.id)
+    assert (model.model_path, model.version) == ("models/diffusers/moved", 2)
 
 
 @pytest.mark.parametrize("gone", ["one small file", "all"])

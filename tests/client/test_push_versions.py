@@ -9,9 +9,11 @@ from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.paging import Paging
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
+from modelyard.client.transfers.collect import ModelOverrides, build_version_request
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushOptions
 from modelyard.client.transfers.verification import find_verified_version
+from modelyard.transfer.progress import Sent
 from modelyard.wire import problems
 from modelyard.wire.models import ModelUpdate
 from modelyard.wire.teams import TeamUpdate
@@ -68,6 +70,34 @@ async def test_push_version_while_the_model_is_renamed_keeps_the_new_name(
     await registry.update_model(first.model.id, ModelUpdate(display_name="renamed meanwhile"))
     pushed = await pusher.deliver(prepared)
     assert (pushed.version, pushed.model.display_name) == (2, "renamed meanwhile")
+
+
+async def test_push_version_while_the_model_is_moved_follows_it_without_sending_again(
+    pusher: Pusher, registry: RegistryApi, events: list[PushEvent], tmp_path: Path
+) -> None:
+    first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
+    new = build_request(write_model_file(tmp_path / "v2.safetensors", 2000, seed=2), replace=True)
+    prepared = await pusher.prepare(await pusher.identify(new))
+    assert isinstance(prepared, PreparedPush)
+    moved = ModelUpdate(model_type="checkpoints", model_path="models/checkpoints/moved.safetensors")
+    await registry.update_model(first.model.id, moved)
+    events.clear()
+    pushed = await pusher.deliver(prepared)
+    assert (pushed.model.id, pushed.version) == (first.model.id, 2)
+    assert pushed.model.model_path == "models/checkpoints/moved.safetensors"
+    assert [event.done for event in events if isinstance(event, Sent) and event.done == event.total] == [pushed.size]
+
+
+async def test_push_to_chosen_model_that_was_moved_before_the_checks_makes_its_next_version(
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path
+) -> None:
+    first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
+    new = write_model_file(tmp_path / "v2.safetensors", seed=2)
+    request = build_version_request(new, first.model, ModelOverrides())
+    await registry.update_model(first.model.id, ModelUpdate(model_path="models/loras/moved.safetensors"))
+    pushed = await pusher.push(request)
+    assert (pushed.model.id, pushed.version) == (first.model.id, 2)
+    assert (pushed.model.model_path, pushed.ignored) == ("models/loras/moved.safetensors", [])
 
 
 async def test_push_version_after_newer_one_of_other_user_raises_version_conflict_with_facts(

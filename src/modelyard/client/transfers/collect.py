@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
@@ -67,6 +68,7 @@ class PushRequest:
     notes: Notes
     replace: bool
     note: str | None = None
+    replaces: UUID | None = None  # the model that was chosen for it, wherever its path is by then
 
     @property
     def path_key(self) -> str:
@@ -161,7 +163,14 @@ def build_model_request(folder: Path, overrides: ModelOverrides) -> PushRequest:
 def build_version_request(file: Path, model: Model, overrides: ModelOverrides) -> PushRequest:
     """Build the push request of a file as the next version of a model; its type and path stay."""
     return PushRequest(
-        file, model.model_type, model.model_path, overrides.display_name, overrides.notes, True, overrides.note
+        file,
+        model.model_type,
+        model.model_path,
+        overrides.display_name,
+        overrides.notes,
+        True,
+        overrides.note,
+        model.id,
     )
 
 

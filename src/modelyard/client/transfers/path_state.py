@@ -72,7 +72,8 @@ def list_kept_fields(request: PushRequest, model: Model, note: str | None) -> li
     ``note`` is that of the version with the content. The registry answers the same about the path to a registration.
     """
     fields: list[tuple[str, object, object]] = []
-    if request.model_path.removeprefix("models/") != model.model_path.removeprefix("models/"):
+    asked, kept_path = request.model_path.removeprefix("models/"), model.model_path.removeprefix("models/")
+    if request.replaces is None and asked != kept_path:
         fields.append(("model_path", request.model_path, model.model_path))
     sent = {"display_name": request.display_name, "note": request.note}
     sent |= request.notes.model_dump(exclude_unset=True)
@@ -99,11 +100,14 @@ async def compare_with_registry(
     file_hash: str | None,
     compute_hash: Callable[[], Awaitable[str]],
 ) -> PathState:
-    """Compare a file of ``size`` bytes with the team's model at the path of the request.
+    """Compare a file of ``size`` bytes with the model that the request names, or else the one at its path.
 
     ``file_hash`` is None if it is not known; it is computed only if a version has the same size.
+
+    Raises:
+        ModelNotFound: the model that the request names was deleted meanwhile.
     """
-    model = await calls.find_model_at(request.model_type, request.model_path)
+    model = await _find_model(calls, request)
     if model is None:
         return PathState("unused", file_hash=file_hash)
     if file_hash is None and model.file_size == size:
@@ -119,6 +123,13 @@ async def compare_with_registry(
         return PathState(_get_status(newest), model, newest, file_hash)
     same = (each.version for each in earlier if each.file_hash == file_hash and each.verification == "verified")
     return PathState("other", model, newest, file_hash, next(same, None))
+
+
+async def _find_model(calls: BatchedCalls, request: PushRequest) -> Model | None:
+    """Return the model that the request names, or else the one at its path, or None."""
+    if request.replaces is not None:
+        return await calls.get_model(request.replaces)
+    return await calls.find_model_at(request.model_type, request.model_path)
 
 
 async def get_newest_versions(registry: RegistryApi, model: Model) -> list[ModelVersion]:

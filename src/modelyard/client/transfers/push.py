@@ -13,6 +13,7 @@ from modelyard.client.names import build_name_fields
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.client.transfers.local_checks import LocalChecks
+from modelyard.client.transfers.moved_models import follow_model
 from modelyard.client.transfers.path_state import (
     PathState,
     VersionNotCurrent,
@@ -243,12 +244,12 @@ class Pusher:
         """
         if await self._resume_store.find(upload.resume_key) is not None:
             return PreparedPush(request, found, upload, ResumedMultipart())
-        ticket = await self._calls.presign_upload(upload.request)
+        ticket = await follow_model(self._registry, upload.request, self._calls.presign_upload)
         if ticket.hash_first and upload.request.file_hash is None:
             file_hash = await self._compute_hash(request.file)
             with_hash = _build_upload_request(request, upload.request.file_size, file_hash, found.model)
             upload = Upload(request.file, with_hash, upload.resume_key)
-            ticket = await self._calls.presign_upload(with_hash)
+            ticket = await follow_model(self._registry, with_hash, self._calls.presign_upload)
         return PreparedPush(request, found, upload, plan_upload(upload.request, ticket))
 
     async def deliver(self, prepared: PreparedPush) -> PushSucceeded:
@@ -307,11 +308,14 @@ class Pusher:
     ) -> RegisteredModel:
         """Register an uploaded file, with what a file beside it declares, and return the registry's answer.
 
+        The next version of a model is registered at the path that the model has by then.
+
         Raises:
             VersionConflict: another user has uploaded a version meanwhile; the fact ``model_id`` is added.
         """
         try:
-            return await self._calls.create_model(_build_new_model(prepared, stored, details))
+            new = _build_new_model(prepared, stored, details)
+            return await follow_model(self._registry, new, self._calls.create_model)
         except problems.VersionConflict as conflict:
             if prepared.found.model is not None:
                 conflict.facts["model_id"] = str(prepared.found.model.id)

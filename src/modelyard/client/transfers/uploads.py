@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.transfers.moved_models import follow_model
 from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
 from modelyard.transfer.errors import Refused
 from modelyard.transfer.hashing import DigestCache, compute_sha256
@@ -176,7 +177,7 @@ class Uploader:
             if not is_url_expired(refused):
                 raise
             # The file waited for others for too long.
-            ticket = await self._registry.presign_upload(upload.request)
+            ticket = await follow_model(self._registry, upload.request, self._registry.presign_upload)
             await self._put(upload, ticket)
         return ticket.storage_key
 
@@ -200,7 +201,8 @@ class Uploader:
         storage_key = await self._resume(upload)
         if storage_key is not None:
             return storage_key
-        match plan_upload(upload.request, await self._registry.presign_upload(upload.request)):
+        ticket = await follow_model(self._registry, upload.request, self._registry.presign_upload)
+        match plan_upload(upload.request, ticket):
             case StoredContent(storage_key):
                 return storage_key
             case SinglePut(ticket):

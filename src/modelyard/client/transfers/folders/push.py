@@ -16,6 +16,7 @@ from modelyard.client.transfers.dry_run import DryRunEntry, build_entry, find_re
 from modelyard.client.transfers.folders.contents import FolderChanged, FolderRequest, check_unchanged
 from modelyard.client.transfers.folders.progress import FolderProgress
 from modelyard.client.transfers.folders.record import FolderRecord, open_record
+from modelyard.client.transfers.moved_models import follow_model
 from modelyard.client.transfers.path_state import PathState, check_same_kind, compare_with_registry
 from modelyard.client.transfers.push import (
     AwaitingVerification,
@@ -228,7 +229,8 @@ class _FolderPusher(Pusher):
         for tries_left in (2, 1, 0) if record.storage_keys else (0,):
             await self._upload_missing(prepared, record)
             try:
-                return await self._registry.create_model(_build_new_model(prepared, record.storage_keys))
+                new = _build_new_model(prepared, record.storage_keys)
+                return await follow_model(self._registry, new, self._registry.create_model)
             except UNRESUMABLE_PROBLEMS + _UPLOAD_GONE as problem:
                 is_gone = isinstance(problem, _UPLOAD_GONE)
                 named = _find_named_contents(prepared, problem)
@@ -287,7 +289,8 @@ class _FolderPusher(Pusher):
         """Plan an upload; if it has a resume record, without asking the registry."""
         if await self._resume_store.find(upload.resume_key) is not None:
             return ResumedMultipart()
-        return plan_upload(upload.request, await self._calls.presign_upload(upload.request))
+        ticket = await follow_model(self._registry, upload.request, self._calls.presign_upload)
+        return plan_upload(upload.request, ticket)
 
 
 def _find_named_contents(prepared: _Prepared, problem: problems.Problem) -> frozenset[str]:
