@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from tests.cli.terminal_answers import run_in_terminal
 from tests.client.model_files import write_model_file
 from tests.client.model_folders import read_folder, write_model_folder
 
@@ -77,6 +78,67 @@ def test_push_as_folder_with_code_exits_2_and_sends_nothing(signed_in: Command, 
     assert refused.code == 2
     assert "'unet/modeling.py' is code" in refused.err
     assert signed_in("ls", "-q").out == ""
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_push_of_tree_with_pipeline_exits_2_with_its_command_and_takes_the_other_files(
+    signed_in: Command, tiny: Path, options: tuple[str, ...]
+) -> None:
+    write_model_file(tiny.parent / "ink.safetensors")
+    pushed = signed_in("push", tiny.parent, "--type", "loras", *options)
+    assert pushed.code == 2
+    assert f'"{tiny}" is one model of several files' in pushed.err
+    assert "--replace" not in pushed.err
+    assert "ink.safetensors" in pushed.out
+    assert "unet" not in pushed.out
+    command = next(line for line in pushed.err.splitlines() if "Push it as one: " in line).partition("modelyard ")[2]
+    assert command == " ".join(["push", str(tiny), *options, "--as-folder", "--type", "diffusers"])
+    assert signed_in(*command.split()).code == 0
+
+
+def test_push_of_pipeline_to_model_exits_2_and_names_the_option(signed_in: Command, tiny: Path, ink: Path) -> None:
+    assert signed_in("push", ink, "--type", "loras").code == 0
+    refused = signed_in("push", tiny, "--to", "ink")
+    assert (refused.code, "Push it with --as-folder" in refused.err) == (2, True)
+
+
+@pytest.fixture
+def same_names(tmp_path: Path) -> list[Path]:
+    """Two models of other content, whose files have the name that all of their kind have."""
+    name = "diffusion_pytorch_model.safetensors"
+    return [write_model_file(tmp_path / each / name, seed=seed) for seed, each in enumerate(("canny", "depth"))]
+
+
+def test_push_file_with_name_of_many_models_at_taken_path_offers_its_own_path_and_no_replacement(
+    signed_in: Command, same_names: list[Path]
+) -> None:
+    canny, depth = same_names
+    assert signed_in("push", canny, "--type", "controlnet").code == 0
+    dry = signed_in("push", depth, "--type", "controlnet", "--dry-run")
+    assert "--path models/controlnet/depth.safetensors" in dry.out
+    assert "--replace" not in dry.out
+    refused = signed_in("push", depth, "--type", "controlnet")
+    assert (refused.code, "--replace" in refused.err) == (4, False)
+    command = refused.err.partition("path of its own: modelyard ")[2].splitlines()[0]
+    assert signed_in(*command.split()).code == 0
+    assert len(signed_in("ls", "-q").out.splitlines()) == 2
+
+
+def test_push_file_with_name_of_many_models_in_terminal_does_not_ask_to_replace(
+    signed_in: Command, same_names: list[Path]
+) -> None:
+    assert signed_in("push", same_names[0], "--type", "controlnet").code == 0
+    ran = run_in_terminal("push", same_names[1], "--type", "controlnet", typed="y")
+    assert (ran.returncode, "as version 2" in ran.stderr) == (4, False)
+
+
+def test_push_file_with_name_of_many_models_at_typed_path_offers_the_replacement(
+    signed_in: Command, same_names: list[Path]
+) -> None:
+    path = ("--path", "models/controlnet/canny.safetensors")
+    assert signed_in("push", same_names[0], *path).code == 0
+    refused = signed_in("push", same_names[1], *path)
+    assert (refused.code, "--replace" in refused.err) == (4, True)
 
 
 def test_push_as_folder_of_file_or_of_unknown_type_exits_2(signed_in: Command, tiny: Path, ink: Path) -> None:

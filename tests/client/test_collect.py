@@ -8,6 +8,7 @@ import pytest
 
 from modelyard.client.transfers.collect import (
     DuplicateModelPath,
+    FolderIsOneModel,
     ModelOverrides,
     NothingToPush,
     PushRequest,
@@ -101,6 +102,48 @@ def test_select_files_two_files_with_same_path_rejects_the_second(tmp_path: Path
     selected = select_files([str(file) for file in files], LORA)
     assert get_paths(selected) == ["models/loras/Ink.safetensors"]
     assert get_errors(selected) == [DuplicateModelPath]
+
+
+@pytest.mark.parametrize(
+    ("files", "model_type"),
+    [
+        (["model_index.json", "unet/diffusion_pytorch_model.safetensors"], "diffusers"),
+        (["model.safetensors.index.json", "model-00001-of-00002.safetensors"], "LLM"),
+        (["m.safetensors.index.json", "diffusion_pytorch_model-00001-of-00002.safetensors"], "diffusers"),
+    ],
+)
+def test_select_files_of_folder_that_is_one_model_rejects_it_as_a_whole(
+    tmp_path: Path, files: list[str], model_type: str
+) -> None:
+    for file in files:
+        write_model_file(tmp_path / "set" / "one" / file)
+    write_model_file(tmp_path / "set" / "ink.safetensors")
+    selected = select_files([str(tmp_path / "set")], ModelOverrides())
+    assert get_paths(selected) == ["models/loras/ink.safetensors"]
+    (rejected,) = [each for each in selected if isinstance(each, RejectedFile)]
+    assert isinstance(rejected.error, FolderIsOneModel)
+    assert (rejected.file, rejected.error.model_type) == (tmp_path / "set" / "one", model_type)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["config.json", "diffusion_pytorch_model.safetensors"],
+        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
+    ],
+)
+def test_select_files_of_folder_without_index_takes_each_file(tmp_path: Path, files: list[str]) -> None:
+    for file in files:
+        write_model_file(tmp_path / file)
+    expected = [f"models/loras/{file}" for file in files if not file.endswith(".json")]
+    assert get_paths(select_files([str(tmp_path)], LORA)) == expected
+
+
+def test_select_files_of_type_folder_with_weights_in_parts_takes_each_file(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "text_encoders"
+    for file in ("a.safetensors.index.json", "a-00001-of-00001.safetensors", "b.safetensors"):
+        write_model_file(folder / file)
+    assert len(get_paths(select_files([str(tmp_path)], ModelOverrides()))) == 2
 
 
 def test_select_files_invalid_files_are_rejected_and_valid_one_is_selected(tmp_path: Path) -> None:

@@ -170,3 +170,24 @@ def test_check_folder_with_pickle_is_refused_unless_the_team_scans_them(tmp_path
     check_folder(files, "scan")
     check_folder(files, "trusted")
     check_folder(files, None)
+
+
+def test_check_folder_that_lacks_a_part_names_it(tmp_path: Path) -> None:
+    (tmp_path / "index").write_text('{"weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}')
+    (tmp_path / "weights").write_bytes(build_named_tensors("a"))
+    files = {"unet/m.safetensors.index.json": tmp_path / "index", "unet/m-1.safetensors": tmp_path / "weights"}
+    with pytest.raises(NotAModelFile, match="lacks parts of its weights") as refused:
+        check_folder(files, None)
+    assert refused.value.facts["missing"] == ["unet/m-2.safetensors"]
+    check_folder(files | {"unet/m-2.safetensors": tmp_path / "weights"}, None)
+
+
+def test_check_file_part_of_a_gguf_without_the_others_names_them(tmp_path: Path) -> None:
+    parts = [tmp_path / f"m-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
+    for part in parts[:2]:
+        part.write_bytes(test_gguf.build_gguf(test_gguf.TENSOR))
+    with pytest.raises(NotAModelFile, match="one of several parts") as refused:
+        check_file(parts[0], "models/LLM/m.gguf", None)
+    assert refused.value.facts["missing"] == ["m-00003-of-00003.gguf"]
+    parts[2].write_bytes(test_gguf.build_gguf(test_gguf.TENSOR))
+    check_file(parts[0], "models/LLM/m.gguf", None)

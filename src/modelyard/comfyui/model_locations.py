@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from modelyard.comfyui.model_files.several_files import is_one_model
 from modelyard.comfyui.type_detection import detect_type
 from modelyard.wire.formats import find_format
 from modelyard.wire.model_folders import CORE_FOLDERS, DIFFUSERS_FOLDER, KEY_BY_FOLDER, find_node_folder
@@ -132,7 +133,8 @@ def list_model_files(folder: Path) -> Iterator[Path]:
     """Yield the files with a model's extension below a folder, sorted in each folder.
 
     Links are followed, each folder is visited once, and hidden names are skipped. What has a model's name but is no
-    file, such as a broken link, is yielded too, and so is a folder that cannot be read, instead of what is in it.
+    file, such as a broken link, is yielded too. Of a folder that cannot be read, or whose files are one model, the
+    folder is yielded instead of what is in it.
     """
     yield from _walk(folder, set())
 
@@ -147,6 +149,9 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     if (status.st_dev, status.st_ino) in seen:
         return  # visited before, through a link
     seen.add((status.st_dev, status.st_ino))
+    if is_one_model({entry.name for entry in entries}) and not _has_many_models(folder.absolute()):
+        yield folder
+        return
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -170,6 +175,12 @@ def _find_in_diffusers(folder: PurePath) -> ModelLocation | None:
     indexes = [index for index in range(1, len(above)) if above[index] == DIFFUSERS_FOLDER]
     in_models = [index for index in indexes if above[index - 1].casefold() == "models"]
     return _build_location(folder.parts[in_models[-1] :]) if in_models else None
+
+
+def _has_many_models(folder: PurePath) -> bool:
+    """Return whether a folder is one of ComfyUI's or of a custom node's, such as ``models/text_encoders``."""
+    is_known = folder.name == DIFFUSERS_FOLDER or _is_type_folder(folder.name)
+    return is_known and folder.parent.name.casefold() == "models"
 
 
 def _is_type_folder(name: str) -> bool:

@@ -37,9 +37,10 @@ CORE_FOLDERS = (
 
 # ComfyUI's folder of models that are folders. No model of one file belongs into it.
 DIFFUSERS_FOLDER = "diffusers"
-# The folders in which a model is a folder of files, which the page offers for folders only: that one, and the folder of
-# language models that several nodes read.
-FOLDER_MODEL_TYPES = (DIFFUSERS_FOLDER, "LLM")
+# The folder of language models that several nodes read, most of them folders of files.
+LANGUAGE_MODEL_FOLDER = "LLM"
+# The folders in which a model is a folder of files, which the page offers for folders only.
+FOLDER_MODEL_TYPES = (DIFFUSERS_FOLDER, LANGUAGE_MODEL_FOLDER)
 
 # A second folder of a ComfyUI key, with another name.
 KEY_BY_FOLDER = {"t2i_adapter": "controlnet"}

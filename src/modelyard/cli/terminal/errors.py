@@ -19,6 +19,7 @@ from modelyard.client.locks import LockedModelsMissing
 from modelyard.client.profile import AccountRequired, KeyRefused
 from modelyard.client.references.matching import MAX_LISTED
 from modelyard.client.resolve_models import ModelAmbiguous
+from modelyard.client.transfers.collect import FolderIsOneModel
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.pull import FormatDiffers
 from modelyard.comfyui.model_locations import NameInvalid
@@ -73,6 +74,8 @@ def _adjust(
             return UNREACHABLE if error.status >= 500 else REFUSED, fixes
         case problems.Unauthenticated() if os.environ.get("MODELYARD_TOKEN"):
             return exit_code, REFUSED_VARIABLE
+        case problems.ModelPathTaken() if error.facts.get("own_path"):
+            return exit_code, tuple(fix for fix in fixes if "--replace" not in fix)
         case transfer_errors.RetriesExhausted() if typed is not None and typed.list_option_values("--give-up-after"):
             return exit_code, fixes[:1]
         case _:
@@ -86,6 +89,8 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
             return error.facts
         case NameInvalid() | FormatDiffers():
             return {"suggestion": error.suggestion}
+        case FolderIsOneModel():
+            return {"model_type": error.model_type}
         case LockedModelsMissing():
             return {"missing": [{"model_path": each.path.relative, "sha256": each.sha256} for each in error.models]}
         case AccountRequired() | KeyRefused():

@@ -131,12 +131,15 @@ def build_document(result: PushResult) -> dict[str, object]:
 
 
 def get_next_version(result: PushResult) -> int | None:
-    """Return the number of the version that a file could become; None if it was not refused for its path."""
+    """Return the number of the version that a file could become; None if it was not refused for its path.
+
+    Also None for a file whose name files of many models have: the model at the path is probably another one.
+    """
     from modelyard.client.transfers.push import PushFailed
     from modelyard.wire.problems import ModelPathTaken
 
     if isinstance(result, PushFailed) and isinstance(result.error, ModelPathTaken):
-        newest = result.error.facts.get("version")
+        newest = None if result.error.facts.get("own_path") else result.error.facts.get("version")
         return newest + 1 if isinstance(newest, int) else None
     return None
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from modelyard.comfyui.model_files.several_files import PIPELINE_INDEX
 from modelyard.comfyui.model_locations import (
     ModelLocation,
     check_location,
@@ -17,13 +18,21 @@ from modelyard.comfyui.model_locations import (
     is_folder,
     list_model_files,
 )
-from modelyard.wire.model_folders import DIFFUSERS_FOLDER
+from modelyard.wire.model_folders import DIFFUSERS_FOLDER, LANGUAGE_MODEL_FOLDER
 from modelyard.wire.models import Labels, Model, ModelNotes, Tags
 from modelyard.wire.paths import ModelPathInvalid, parse_model_path
 
 
 class NothingToPush(ValueError):
     """The arguments name no file, or a file that cannot be a model."""
+
+
+class FolderIsOneModel(ValueError):
+    """A folder whose files are one model would be pushed as a model for each; ``model_type`` is that of the folder."""
+
+    def __init__(self, folder: Path, model_type: str) -> None:
+        super().__init__(f'"{folder}" is one model of several files, and its files are no models of their own.')
+        self.model_type = model_type
 
 
 class DuplicateModelPath(ValueError):
@@ -116,6 +125,8 @@ def select_version_file(arguments: Sequence[str]) -> Path:
     files = [file for argument in arguments for file, _ in _expand_argument(argument)]
     if len(files) != 1:
         raise NothingToPush(f"--to is for one file, but there are {len(files)} files.")
+    if is_folder(files[0]):
+        raise NothingToPush(f'"{files[0]}" is one model of several files. Push it with --as-folder.')
     _check_file(files[0])
     return files[0]
 
@@ -143,9 +154,8 @@ def build_model_request(folder: Path, overrides: ModelOverrides) -> PushRequest:
         NameInvalid, ModelPathInvalid: the path is invalid, and ``overrides.clean_names`` is false or does not mend it.
     """
     kind = overrides.model_type
-    is_pipeline = (folder / "model_index.json").is_file()
     if overrides.model_path is None:
-        location = find_folder_location(folder, kind, DIFFUSERS_FOLDER if is_pipeline else None)
+        location = find_folder_location(folder, kind, DIFFUSERS_FOLDER if _is_pipeline(folder) else None)
     else:
         location = _choose_location(folder, PurePath(folder.name), overrides)
     location = check_location(location, clean=overrides.clean_names)
@@ -201,6 +211,8 @@ def _build_request(
     """Build the push request of a file and add its path key to ``used_paths``; reject it if the key is there."""
     try:
         _check_file(file)
+        if is_folder(file):
+            raise FolderIsOneModel(file, _find_folder_type(file, overrides.model_type))
         location = check_location(_choose_location(file, relative, overrides), clean=overrides.clean_names)
         request = PushRequest(
             file,
@@ -220,10 +232,10 @@ def _build_request(
 
 
 def _check_file(file: Path) -> None:
-    """Check that a path is a regular file that is not empty.
+    """Check that a path is a regular file that is not empty, or a folder that can be read.
 
     Raises:
-        NothingToPush: it is not.
+        NothingToPush: it is neither.
         OSError: it cannot be read.
     """
     if file.is_symlink() and not file.exists():
@@ -232,10 +244,25 @@ def _check_file(file: Path) -> None:
         raise NothingToPush(f'There is no file "{file}".')
     if file.is_dir():
         next(file.iterdir(), None)  # raises why its files could not be listed
+        return
     if not file.is_file():
         raise NothingToPush(f'"{file}" is not a regular file.')
     if file.stat().st_size == 0:
         raise NothingToPush(f'"{file}" is empty.')
+
+
+def _is_pipeline(folder: Path) -> bool:
+    """Return whether a folder is a pipeline of Diffusers."""
+    return (folder / PIPELINE_INDEX).is_file()
+
+
+def _find_folder_type(folder: Path, model_type: str | None) -> str:
+    """Return the type of a folder that is one model: the given one, that of the folders above, or the usual one."""
+    if _is_pipeline(folder):
+        return DIFFUSERS_FOLDER
+    is_of_diffusers = next(folder.glob("diffusion_pytorch_model*"), None) is not None
+    default = DIFFUSERS_FOLDER if is_of_diffusers else LANGUAGE_MODEL_FOLDER
+    return find_folder_location(folder, model_type, default).model_type
 
 
 def _choose_location(file: Path, relative: PurePath, overrides: ModelOverrides) -> ModelLocation:

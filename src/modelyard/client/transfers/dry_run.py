@@ -11,7 +11,7 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest, RejectedFile
 from modelyard.client.transfers.local_checks import LocalChecks
-from modelyard.client.transfers.path_state import PathState, compare_with_registry
+from modelyard.client.transfers.path_state import PathState, compare_with_registry, find_own_path
 from modelyard.client.transfers.push import PushOptions
 from modelyard.client.transfers.sidecars import find_sidecar_picture, read_sidecar_details
 from modelyard.transfer.errors import DiskFailed, FileChanged
@@ -140,12 +140,20 @@ def build_entry(
     else:
         action = _describe_action(found, replace=request.replace)
         if found.status == "other" and not request.replace:
-            reason = "To upload it as the next version of that model, add --replace."
+            reason = _advise(request)
     is_refused = action.startswith("be refused")
     policy = None if refusal is None or reason != refusal.detail else refusal.facts.get("permitted_by")
     return DryRunEntry(
         request.file, request.model_type, request.model_path, size, action, is_refused, reason, policy, None, None
     )
+
+
+def _advise(request: PushRequest) -> str:
+    """Return what to do about other content at the path of a file."""
+    own_path = find_own_path(request)
+    if own_path is None:
+        return "To upload it as the next version of that model, add --replace."
+    return f"Files of many models have this name. To give it a path of its own, add --path {own_path}"
 
 
 def _describe_action(found: PathState, *, replace: bool) -> str:

@@ -16,6 +16,7 @@ from modelyard.comfyui.model_files.onnx import read_onnx_structure
 from modelyard.comfyui.model_files.readers import Reader
 from modelyard.comfyui.model_files.refusals import build_folder_pickle_refusal, build_pickle_refusal, build_refusal
 from modelyard.comfyui.model_files.safetensors import UNKNOWN_DTYPE, read_tensors
+from modelyard.comfyui.model_files.several_files import INDEX_ENDING, build_part_refusal, check_complete, list_parts
 from modelyard.wire.folders.names import find_file_kind
 from modelyard.wire.formats import find_format
 from modelyard.wire.problems import KeyNotAllowed, NotAModelFile
@@ -70,7 +71,8 @@ class LocalChecks:
         """Check the files of a folder that is pushed as one model, by their paths within it.
 
         Raises:
-            NotAModelFile: the registry would refuse one of them; the detail and the fact ``path`` name it.
+            NotAModelFile: the registry would refuse one of them, which the detail and the fact ``path`` name; or parts
+                of the weights are missing.
             OSError: one cannot be read.
         """
         await asyncio.to_thread(check_folder, files, await self._find_policy(files))
@@ -101,7 +103,8 @@ def _has_pickle(paths: Iterable[str]) -> bool:
 def check_file(file: Path, model_path: str, pickle_policy: PicklePolicy | None) -> None:
     """Check the first bytes of a file, the description of its tensors and its length. Blocking.
 
-    ``pickle_policy`` is None if it is not known.
+    ``pickle_policy`` is None if it is not known. A GGUF file that is one of several parts needs the others beside it:
+    loaders that read such files read them all.
 
     Raises:
         NotAModelFile: the registry would refuse the file at this model path.
@@ -109,16 +112,23 @@ def check_file(file: Path, model_path: str, pickle_policy: PicklePolicy | None) 
     """
     with file.open("rb") as stream:
         _check_weights(_FileReader(stream, file.stat().st_size), model_path, pickle_policy)
+    parts = list_parts(file.name) if find_format(file.name) == "gguf" else []
+    if missing := [part for part in parts if not file.with_name(part).exists()]:
+        raise build_part_refusal(file.name, missing)
 
 
 def check_folder(files: Mapping[str, Path], pickle_policy: PicklePolicy | None) -> None:
-    """Check the files of a folder as what their names stand for. Blocking. Raises as ``LocalChecks.check_folder``."""
+    """Check the files of a folder as what their names stand for, and that no part of the weights is missing. Blocking.
+
+    Raises as ``LocalChecks.check_folder``.
+    """
     for path, file in files.items():
         with file.open("rb") as stream:
             try:
                 _check_in_folder(_FileReader(stream, file.stat().st_size), path, pickle_policy)
             except NotAModelFile as refused:
                 raise NotAModelFile(name_file(refused.detail, path), **refused.facts | {"path": path}) from None
+    check_complete(files, {path: file.read_bytes() for path, file in files.items() if path.endswith(INDEX_ENDING)})
 
 
 def _check_in_folder(reader: Reader, path: str, pickle_policy: PicklePolicy | None) -> None:

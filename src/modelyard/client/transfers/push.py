@@ -234,7 +234,7 @@ class Pusher:
         if found.status == "not current" and model is not None and newest is not None:
             raise VersionNotCurrent(model, newest.version)
         if found.status == "other" and model is not None and newest is not None and not request.replace:
-            raise build_path_taken(model, found)
+            raise build_path_taken(request, model, found)
         return None
 
     async def _plan(self, request: PushRequest, found: PathState, upload: Upload) -> PreparedPush:

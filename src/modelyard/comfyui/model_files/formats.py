@@ -71,8 +71,8 @@ def _build_unknown_refusal(reader: Reader, extension: str) -> NotAModelFile:
     extensions = " ".join(EXTENSIONS)
     if extension not in EXTENSIONS:
         return build_refusal(
-            f"A model is one file with one of these extensions: {extensions}. Folders in the diffusers layout are not "
-            "accepted; convert them to one file.",
+            f"A model is one file with one of these extensions: {extensions}. Several files that are one model, such "
+            "as a pipeline of Diffusers, are pushed as one folder.",
             "unknown extension",
             extension=extension[:20],
         )

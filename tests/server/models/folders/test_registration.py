@@ -139,6 +139,28 @@ def test_register_folder_with_a_bad_file_is_refused(team: ApiCaller, path: str, 
     assert team.get("/models").json()["model_list"] == []
 
 
+@pytest.mark.parametrize(
+    ("added", "missing"),
+    [
+        (
+            {"unet/m.safetensors.index.json": b'{"weight_map": {"a": "model.safetensors", "b": "more.safetensors"}}'},
+            "unet/more.safetensors",
+        ),
+        ({"vae/m-00002-of-00002.safetensors": make_model_file("vae")}, "vae/m-00001-of-00002.safetensors"),
+    ],
+    ids=["by index", "by number"],
+)
+def test_register_folder_that_lacks_a_part_of_its_weights_is_refused_and_names_it(
+    team: ApiCaller, added: dict[str, bytes], missing: str
+) -> None:
+    answer = push(team, make_folder() | added)
+
+    assert answer.status_code == 422
+    assert (answer.json()["found"], answer.json()["missing"]) == ("incomplete folder", [missing])
+    assert _list_fields(answer) == ["file_list"]
+    assert register(team, make_folder() | added | {missing: make_model_file("more")})
+
+
 def test_register_folder_with_a_pickle_after_the_team_has_come_to_block_them_is_refused(team: ApiCaller) -> None:
     assert team.put("/teams/current", pickle_policy="scan").status_code == 200
     body = build_body(team, make_folder() | {"x.bin": b"\x80\x02cos\nsystem\n."})

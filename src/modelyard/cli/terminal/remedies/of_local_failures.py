@@ -20,7 +20,7 @@ from modelyard.client.collections import ModelNotInCollection
 from modelyard.client.locks import LockedModelsMissing
 from modelyard.client.profile import AccountRequired, KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
 from modelyard.client.resolve_models import ModelAmbiguous
-from modelyard.client.transfers.collect import DuplicateModelPath, NothingToPush
+from modelyard.client.transfers.collect import DuplicateModelPath, FolderIsOneModel, NothingToPush
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.pull import FormatDiffers
 from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
@@ -79,6 +79,7 @@ _SELECTION: Table = {
     ),
     FormatDiffers: (USAGE, ("Use its extension: {again:--output {raw[suggestion]}}",)),
     TypeUnknown: (USAGE, ()),
+    FolderIsOneModel: (USAGE, ("Push it as one: {again:--as-folder --type {raw[model_type]}}",)),
     NothingToPush: (USAGE, ()),
     DuplicateModelPath: (USAGE, ("Push one of them on its own, to another path: modelyard push FILE --path PATH",)),
     ModelPathInvalid: (USAGE, ()),

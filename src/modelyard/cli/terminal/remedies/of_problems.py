@@ -115,6 +115,7 @@ _MODELS: Table = {
             "Show the model that is there: modelyard show {model}",
             "Upload yours as its next version: {again:--replace}",
             "Or use another path: {again:--path {raw[free_path]}}",
+            "Files of many models have this name. Give yours a path of its own: {again:--path {raw[own_path]}}",
             "Move that one: modelyard edit {model} --path {free_path} (then: modelyard restore {restored_id})",
             "Or remove it: modelyard rm {model} (then: modelyard restore {restored_id})",
         ),

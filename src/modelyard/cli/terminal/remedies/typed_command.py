@@ -60,15 +60,15 @@ class TypedCommand:
         value = next((value for each, value in self.values if each is parameter), None)
         return [str(each) for each in (value if isinstance(value, list | tuple) else [value]) if each is not None]
 
-    def repeat(self, option: str = "", value: str = "", file: Path | None = None) -> str | None:
-        """Return the command as it can be pasted, with an option added or its value replaced.
+    def repeat(self, options: Sequence[tuple[str, str]] = (), file: Path | None = None) -> str | None:
+        """Return the command as it can be pasted, with options added or their values replaced.
 
         With ``file``, that file is in place of all arguments. None if the command has no such option.
         """
         pieces = list(self._split())
         if file is not None:
             pieces = self._replace_arguments(pieces, f"./{file}" if str(file).startswith("-") else str(file))
-        if option:
+        for option, value in options:
             parameter = self._find_option(option)
             if parameter is None or is_flag(parameter) is bool(value):
                 return None

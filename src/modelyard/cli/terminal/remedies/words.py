@@ -26,7 +26,10 @@ class NotRepeatable(ValueError):
 
 
 class Again:
-    """The typed command in a remedy: ``{again}`` as it is, ``{again:--path loras/ink.gguf}`` with an option."""
+    """The typed command in a remedy: ``{again}`` as it is, ``{again:--path loras/ink.gguf}`` with an option.
+
+    ``{again:--as-folder --type diffusers}`` is with an option without a value and one more.
+    """
 
     def __init__(self, typed: TypedCommand, file: Path | None) -> None:
         self._typed = typed
@@ -34,9 +37,10 @@ class Again:
 
     def __format__(self, specification: str) -> str:
         option, _, value = specification.partition(" ")
-        text = self._typed.repeat(option, value, self._file)
+        options = [(option, ""), value.partition(" ")[::2]] if value.startswith("--") else [(option, value)]
+        text = self._typed.repeat(options if option else (), self._file)
         if text is None:
-            raise NotRepeatable(option)
+            raise NotRepeatable(specification)
         return text
 
 

@@ -7,8 +7,9 @@ from typing import Any, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from modelyard.comfyui.model_files.folder_files import name_file
+from modelyard.comfyui.model_files.folder_files import REQUEST_JSON_BYTES, name_file
 from modelyard.comfyui.model_files.refusals import build_folder_pickle_refusal, build_refusal
+from modelyard.comfyui.model_files.several_files import INDEX_ENDING, check_complete
 from modelyard.server.database.session import split_ids
 from modelyard.server.inspection.folder_files import inspect_folder_file_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
@@ -83,7 +84,7 @@ def load_folder(
     Raises:
         SizeMismatch, UploadIncomplete, HashMismatch, UploadUsed, UploadNotFound: an upload is not what the request and
             the manifest say.
-        NotAModelFile, InvalidRequest: see ``load_manifest`` and ``check_contents``.
+        NotAModelFile, InvalidRequest: see ``load_manifest``, ``check_contents`` and ``_check_complete``.
     """
     file_list = new.file_list or []
     content = find_content(objects.store, loaded, new.file_size)
@@ -93,6 +94,7 @@ def load_folder(
         uploads_by_key = load_uploads(session, team, file_list)
     objects.check_contents(team.team_id, {(file.sha256, file.size) for file in files}, wait_for_store=True)
     checked = check_contents(objects.store, files, file_list, uploads_by_key)
+    _check_complete(objects.store, checked)
     manifest = replace(content, metadata=asdict(ModelMetadata("folder")))
     return complete_content(objects.store, loaded, manifest), checked
 
@@ -201,6 +203,29 @@ def check_contents(
     return checked
 
 
+def _check_complete(store: BlobStore, checked: Sequence[CheckedFile]) -> None:
+    """Check that the folder has all parts of its weights, by the numbers in names and by indexes of up to 256 KiB.
+
+    Raises:
+        NotAModelFile: it lacks some.
+    """
+    indexes = {
+        each.file.path: _open(store, each.file, each.content).read(0, each.file.size)
+        for each in checked
+        if each.file.path.endswith(INDEX_ENDING) and each.file.size <= REQUEST_JSON_BYTES
+    }
+    try:
+        check_complete([each.file.path for each in checked], indexes)
+    except problems.NotAModelFile as refused:
+        errors = [{"field": "file_list", "message": refused.detail}]
+        raise problems.NotAModelFile(refused.detail, **refused.facts | {"errors": errors}) from None
+
+
+def _open(store: BlobStore, file: FolderFile, content: UploadedContent) -> ObjectRangeReader:
+    """Return a reader of the stored content of a file."""
+    return ObjectRangeReader(store, content.store_key, file.size, content.version)
+
+
 def _name_file(
     problem: problems.Problem, path: str, position: int, errors: Sequence[dict[str, str]] = ()
 ) -> problems.Problem:
@@ -261,7 +286,7 @@ def _inspect(
     Raises:
         NotAModelFile: it is not that, or a pickle that the policy refuses; it names the file.
     """
-    reader = ObjectRangeReader(store, content.store_key, content.size, content.version)
+    reader = _open(store, file, content)
     kind = cast(FileKind, find_file_kind(file.path))
     try:
         if kind == "pickle" and loaded.pickle_policy == "convert":
