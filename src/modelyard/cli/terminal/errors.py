@@ -54,7 +54,7 @@ def explain_failure(
         return None
     exit_code, fixes = _adjust(row, error, typed)
     facts = _get_facts(error)
-    words = build_words(typed, file) | _get_words(error, facts)
+    words = build_words(typed, file) | _get_words(error, facts, typed)
     lines = [line for fix in fixes if (line := _fill(fix, words)) is not None]
     sentence = _get_message(error, typed)
     lines += _list_candidates(error)
@@ -76,6 +76,12 @@ def _adjust(
             return exit_code, REFUSED_VARIABLE
         case problems.ModelPathTaken() if error.facts.get("own_path"):
             return exit_code, tuple(fix for fix in fixes if "--replace" not in fix)
+        case problems.ModelTypeUnknown():
+            is_path_typed, is_type_typed = (
+                typed is not None and typed.list_option_values(option) for option in ("--path", "--type")
+            )
+            at = 0 if not is_path_typed else 2 if is_type_typed else 1
+            return exit_code, fixes[at : at + 1]
         case transfer_errors.RetriesExhausted() if typed is not None and typed.list_option_values("--give-up-after"):
             return exit_code, fixes[:1]
         case _:
@@ -101,13 +107,16 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
             return {}
 
 
-def _get_words(error: BaseException, facts: Mapping[str, Any]) -> dict[str, object]:
+def _get_words(error: BaseException, facts: Mapping[str, Any], typed: TypedCommand | None) -> dict[str, object]:
     """Return the words that a failure's facts are in remedies.
 
-    ``raw`` has them unquoted, for options that ``{again:…}`` adds. ``retry_in`` is ``retry_after`` as a duration, and
-    ``model`` the path of the model, or else its id.
+    ``raw`` has them unquoted, for options that ``{again:…}`` adds. ``retry_in`` is ``retry_after`` as a duration,
+    ``model`` the path of the model, or else its id, and ``known_path`` the typed path with the type that is suggested.
     """
     known = {name: value for name, value in facts.items() if value is not None}
+    if isinstance(error, problems.ModelTypeUnknown) and typed and (paths := typed.list_option_values("--path")):
+        below = paths[-1].removeprefix("models/").partition("/")[2]
+        known["known_path"] = f"models/{known['suggestion']}/{below}"
     words = {name: quote_word(value) if isinstance(value, str) else value for name, value in known.items()}
     words["raw"] = known
     if isinstance(path := known.get("model_path"), str):

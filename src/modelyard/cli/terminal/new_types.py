@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 NewType = Annotated[bool, typer.Option("--new-type", help="Use a type that is new to the team without a question.")]
 
 
-def confirm_new_types(terminal: Terminal, model_types: Iterable[str], *, is_accepted: bool) -> None:
+def confirm_new_types(
+    terminal: Terminal, model_types: Iterable[str], *, is_accepted: bool, is_dry_run: bool = False
+) -> None:
     """Ask whether to use those of the types that are not known and that no model of the team has.
+
+    In a dry run, only say that it would be asked.
 
     Raises:
         BadParameter: standard input is not a terminal, or the output is JSON, so that no question can be asked.
@@ -31,5 +35,7 @@ def confirm_new_types(terminal: Terminal, model_types: Iterable[str], *, is_acce
     sentence = f"No folder {names} is known, and no model of the team has this type. Machines would create the folder."
     if not terminal.can_ask:
         raise typer.BadParameter(f"{sentence} To use it all the same, add --new-type.")
-    terminal.output.note(sentence)
+    terminal.output.note(f"{sentence} It would be asked first." if is_dry_run else sentence)
+    if is_dry_run:
+        return
     typer.confirm("Use it all the same?", abort=True, err=True)

@@ -139,12 +139,23 @@ def push(
 def _run(
     terminal: Terminal, files: Sequence[str], overrides: ModelOverrides, to: str | None, settings: PushSettings
 ) -> int:
-    """Push what the arguments name, or print what that would do, and return the exit code. Raises as ``_select``."""
+    """Push what the arguments name, or print what that would do, and return the exit code. Raises as ``_select``.
+
+    Asks first if a type is new to the team.
+    """
     if settings.as_folder:
         from modelyard.cli.transfers.push_folder import run_folder_push
 
         return run_folder_push(terminal, _select_folder(terminal, files, overrides, to), settings)
+    from modelyard.client.transfers.collect import PushRequest
+
     selected = _select(terminal, files, overrides, to)
+    confirm_new_types(
+        terminal,
+        [each.model_type for each in selected if isinstance(each, PushRequest)],
+        is_accepted=settings.accepts_new_types,
+        is_dry_run=settings.dry_run,
+    )
     if settings.dry_run:
         from modelyard.cli.transfers.push_plan import print_file_plans
 
@@ -202,14 +213,13 @@ def _build_version_request(terminal: Terminal, file: Path, overrides: ModelOverr
 def _push_files(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile], settings: PushSettings) -> int:
     """Push the files that are not rejected, print the result of each file, and return the highest exit code.
 
-    Asks first if a type is new to the team. On a terminal, files at the path of a model with other content are asked
+    On a terminal, files at the path of a model with other content are asked
     for once the others are done, and those that are confirmed are pushed as next versions.
     """
     from modelyard.client.transfers.collect import PushRequest
 
     requests = [each for each in selected if isinstance(each, PushRequest)]
     started = time.monotonic()
-    confirm_new_types(terminal, [each.model_type for each in requests], is_accepted=settings.accepts_new_types)
     results: list[PushResult] = list(report_rejected(terminal, selected))
     can_ask = terminal.can_ask
     if requests:

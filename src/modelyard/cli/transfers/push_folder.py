@@ -39,12 +39,12 @@ def run_folder_push(terminal: Terminal, push: PushRequest, settings: PushSetting
 
     request = build_folder_request(push)
     _note_left_out(terminal, request.contents)
+    is_accepted = settings.accepts_new_types or push.model_type == DIFFUSERS_FOLDER
+    confirm_new_types(terminal, [push.model_type], is_accepted=is_accepted, is_dry_run=settings.dry_run)
     if settings.dry_run:
         from modelyard.cli.transfers.push_plan import print_folder_plan
 
         return print_folder_plan(terminal, request)
-    is_accepted = settings.accepts_new_types or push.model_type == DIFFUSERS_FOLDER
-    confirm_new_types(terminal, [push.model_type], is_accepted=is_accepted)
     result = _push(terminal, request, settings)
     can_replace = get_next_version(result) is not None and terminal.can_ask
     if can_replace and typer.confirm(build_question(terminal, result), err=True):

@@ -1,8 +1,9 @@
 """Plan a push without changing anything."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from modelyard.client.transfers.sidecars import find_sidecar_picture, read_sidec
 from modelyard.transfer.errors import DiskFailed, FileChanged
 from modelyard.transfer.hashing import DigestCache, compute_sha256
 from modelyard.transfer.thread_pool import run_all
-from modelyard.wire.problems import NotAModelFile
+from modelyard.wire.problems import ModelTypeUnknown, NotAModelFile, Problem
 
 
 class DryRunEntry(NamedTuple):
@@ -106,7 +107,11 @@ async def _plan_readable_file(planner: _Planner, request: PushRequest) -> DryRun
     found = await compare_with_registry(planner.calls, request, size, None, lambda: planner.compute_hash(file))
     # Content that is there already is not registered again.
     is_sent = found.needs_upload(request)
-    refusal = await find_refusal(planner.checks.check_file(file, request.model_path)) if is_sent else None
+    checks = (
+        partial(planner.checks.check_type, request.model_type),
+        partial(planner.checks.check_file, file, request.model_path),
+    )
+    refusal = await find_refusal(checks) if is_sent else None
     entry = build_entry(request, size, found, refusal)
     if entry.is_refused:
         return entry
@@ -119,24 +124,25 @@ async def _plan_readable_file(planner: _Planner, request: PushRequest) -> DryRun
     return entry._replace(picture=picture, sidecar=details.file if details else None)
 
 
-async def find_refusal(check: Awaitable[None]) -> NotAModelFile | None:
-    """Await a check, and return the problem with which the registry would refuse the content; None if it passes."""
+async def find_refusal(checks: Iterable[Callable[[], Awaitable[None]]]) -> NotAModelFile | ModelTypeUnknown | None:
+    """Make checks, and return the problem with which the registry would refuse the content; None if all pass."""
     try:
-        await check
-    except NotAModelFile as refusal:
+        for check in checks:
+            await check()
+    except (NotAModelFile, ModelTypeUnknown) as refusal:
         return refusal
     return None
 
 
 def build_entry(
-    request: PushRequest, size: int, found: PathState, refusal: NotAModelFile | None, *, is_folder: bool = False
+    request: PushRequest, size: int, found: PathState, refusal: Problem | None, *, is_folder: bool = False
 ) -> DryRunEntry:
     """Build the plan of a file or folder, without what is beside it."""
     reason = None
     if found.model is not None and found.model.is_folder != is_folder:
         action = f"be refused (a model of {'one file' if is_folder else 'many files'} is there)"
     elif refusal is not None:
-        action, reason = f"be refused ({refusal.facts['found']})", refusal.detail
+        action, reason = f"be refused ({refusal.facts.get('found', 'unknown type')})", refusal.detail
     else:
         action = _describe_action(found, replace=request.replace)
         if found.status == "other" and not request.replace:

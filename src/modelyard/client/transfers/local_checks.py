@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.new_types import list_new_types
 from modelyard.comfyui.model_files.folder_files import check_data, check_json, name_file
 from modelyard.comfyui.model_files.formats import detect_format
 from modelyard.comfyui.model_files.gguf import UNKNOWN_TYPE, UNKNOWN_VERSION, read_gguf_header
@@ -19,7 +20,8 @@ from modelyard.comfyui.model_files.safetensors import UNKNOWN_DTYPE, read_tensor
 from modelyard.comfyui.model_files.several_files import INDEX_ENDING, build_part_refusal, check_complete, list_parts
 from modelyard.wire.folders.names import find_file_kind
 from modelyard.wire.formats import find_format
-from modelyard.wire.problems import KeyNotAllowed, NotAModelFile
+from modelyard.wire.model_folders import suggest_folder
+from modelyard.wire.problems import KeyNotAllowed, ModelTypeUnknown, NotAModelFile
 from modelyard.wire.teams import PicklePolicy
 
 _HEADER_CHECKS: dict[str, Callable[[Reader], object]] = {
@@ -46,13 +48,14 @@ class _FileReader:
 
 
 class LocalChecks:
-    """Checks of files before they are sent; asks for the team's rule for pickle files at most once, and only if needed.
+    """Checks of files before they are sent; asks for the team's types and rule for pickle files once, only if needed.
 
     The checks use the registry's own functions, so that a refusal has the same words.
     """
 
     def __init__(self, registry: RegistryApi) -> None:
         self._registry = registry
+        self._new_types = dict[str, bool]()  # near misses of known types, and whether no model of the team has them
         self._policy: PicklePolicy | None = None
         self._is_policy_read = False
         self._lock = asyncio.Lock()
@@ -66,6 +69,21 @@ class LocalChecks:
         """
         policy = await self._find_policy([model_path])
         await asyncio.to_thread(check_file, file, model_path, policy)
+
+    async def check_type(self, model_type: str) -> None:
+        """Check that a type is no near miss of a known one, or that the team has a model of it.
+
+        Raises:
+            ModelTypeUnknown: the registry would refuse it.
+        """
+        suggestion = suggest_folder(model_type)
+        if suggestion is None:
+            return
+        async with self._lock:
+            if model_type not in self._new_types:
+                self._new_types[model_type] = bool(await list_new_types(self._registry, [model_type]))
+        if self._new_types[model_type]:
+            raise ModelTypeUnknown.for_type(model_type, suggestion)
 
     async def check_folder(self, files: Mapping[str, Path]) -> None:
         """Check the files of a folder that is pushed as one model, by their paths within it.

@@ -38,14 +38,8 @@ def check_model_type(session: Session, team_id: UUID, model_type: str) -> None:
         ModelTypeUnknown: it is; with the suggested type.
     """
     suggestion = suggest_folder(model_type)
-    if suggestion is None or _has_model_of_type(session, team_id, model_type):
-        return
-    message = f"'{model_type}' is no folder that ComfyUI or a known node reads. Did you mean '{suggestion}'?"
-    raise problems.ModelTypeUnknown(
-        f"{message} Use it as the model type and as the first folder of the path.",
-        suggestion=suggestion,
-        errors=[{"field": "model_type", "message": message}],
-    )
+    if suggestion is not None and not _has_model_of_type(session, team_id, model_type):
+        raise problems.ModelTypeUnknown.for_type(model_type, suggestion)
 
 
 def _has_model_of_type(session: Session, team_id: UUID, model_type: str) -> bool:

@@ -87,6 +87,16 @@ class ModelTypeUnknown(Problem):
 
     status, slug, title = 422, "model-type-unknown", "This model type is probably a mistake"
 
+    @classmethod
+    def for_type(cls, model_type: str, suggestion: str) -> Self:
+        """Build the problem for the type of a model, with the known one that is probably meant."""
+        message = f"'{model_type}' is no folder that ComfyUI or a known node reads. Did you mean '{suggestion}'?"
+        return cls(
+            f"{message} Use it as the model type and as the first folder of the path.",
+            suggestion=suggestion,
+            errors=[{"field": "model_type", "message": message}],
+        )
+
 
 class NotAModelFile(Problem):
     """The content does not match its extension, or is unsafe. Fact: ``permitted_by``, a policy that takes pickles."""

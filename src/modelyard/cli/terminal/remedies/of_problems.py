@@ -144,7 +144,15 @@ _MODELS: Table = {
         ),
     ),
     problems.NotAModelFile: (REFUSED, (PERMIT_PICKLES,)),
-    problems.ModelTypeUnknown: (REFUSED, ("Use the known type: {again:--type {raw[suggestion]}}",)),
+    problems.ModelTypeUnknown: (
+        REFUSED,
+        (
+            "Use the known type: {again:--type {raw[suggestion]}}",
+            # With a typed path, which has the type too; then with both.
+            "Use the known type: {again:--path {raw[known_path]}}",
+            "Use the known type: {again:--path {raw[known_path]}\n--type {raw[suggestion]}}",
+        ),
+    ),
     problems.ModelNotVerified: (REFUSED, ("See the state of its verification: modelyard show {typed_model}",)),
     problems.ModelNotFound: (REFUSED, ("List the models: modelyard ls",)),
     problems.HashMismatch: (BYTES_WRONG, ("Push the file again; it is read and sent from the start.",)),

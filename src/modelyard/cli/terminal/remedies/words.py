@@ -28,7 +28,7 @@ class NotRepeatable(ValueError):
 class Again:
     """The typed command in a remedy: ``{again}`` as it is, ``{again:--path loras/ink.gguf}`` with an option.
 
-    ``{again:--as-folder --type diffusers}`` is with an option without a value and one more.
+    Several options are on a line each.
     """
 
     def __init__(self, typed: TypedCommand, file: Path | None) -> None:
@@ -36,9 +36,8 @@ class Again:
         self._file = file
 
     def __format__(self, specification: str) -> str:
-        option, _, value = specification.partition(" ")
-        options = [(option, ""), value.partition(" ")[::2]] if value.startswith("--") else [(option, value)]
-        text = self._typed.repeat(options if option else (), self._file)
+        options = [each.partition(" ")[::2] for each in specification.splitlines()]
+        text = self._typed.repeat(options, self._file)
         if text is None:
             raise NotRepeatable(specification)
         return text

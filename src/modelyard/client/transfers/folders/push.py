@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from modelyard.client.api.registry import RegistryApi
@@ -129,7 +130,8 @@ async def plan_folder(registry: RegistryApi, settings: ClientSettings, request: 
     try:
         found, _, _ = await pusher.compare(request)
         needs_upload = found.needs_upload(request.push)
-        refusal = await find_refusal(pusher.check_content(request)) if needs_upload else None
+        checks = partial(pusher.check_type, request), partial(pusher.check_content, request)
+        refusal = await find_refusal(checks) if needs_upload else None
     finally:
         await pusher.close()
     entry = build_entry(request.push, request.contents.total_size, found, refusal, is_folder=True)
@@ -183,6 +185,10 @@ class _FolderPusher(Pusher):
 
         found = await compare_with_registry(self._calls, request.push, len(manifest), file_hash, get_hash)
         return found, files, manifest
+
+    async def check_type(self, request: FolderRequest) -> None:
+        """Check the type of the folder. Raises as ``LocalChecks.check_type``."""
+        await self._checks.check_type(request.push.model_type)
 
     async def check_content(self, request: FolderRequest) -> None:
         """Check the files of the folder as far as ``LocalChecks`` can.
