@@ -146,6 +146,22 @@ def test_push_content_of_earlier_version_in_terminal_asks_with_rollback_command(
     assert list_versions(pushed) == [(2, "current"), (1, "replaced")]
 
 
+@pytest.mark.parametrize(
+    ("option", "start"), [((), "would be refused"), (("--replace",), "would make version 3 (the same as version 1)")]
+)
+def test_dry_run_of_content_of_earlier_version_has_the_command_that_goes_back_to_it(
+    pushed: Command, files: Files, option: tuple[str, ...], start: str
+) -> None:
+    ran = pushed("push", files[0], *option, "--dry-run")
+    assert ran.out.startswith(start)
+    command = ran.out.partition("To go back to version 1 instead: modelyard ")[2].splitlines()[0]
+    assert pushed(*command.split()).code == 0
+    assert list_versions(pushed) == [(2, "replaced"), (1, "current")]
+    # The newest version is not the current one now.
+    again = pushed("push", files[1], "--dry-run")
+    assert (again.code, "modelyard rollback loras/ink.safetensors --to 2" in again.out) == (4, True)
+
+
 def test_push_content_of_earlier_version_with_replace_makes_a_version_and_says_which_it_equals(
     pushed: Command, files: Files
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import format_size
+from modelyard.cli.terminal.formatting import format_size, shorten_path
 from modelyard.cli.terminal.remedies.exit_codes import REFUSED
 from modelyard.cli.terminal.remedies.of_problems import PERMIT_PICKLES
 from modelyard.cli.transfers.push_output import build_document, get_exit_code, get_outcome, report_rejected
@@ -61,7 +61,7 @@ def _print_plan(
             "plan": [plan._asdict() | left_out for plan in plans],
             "files": [build_document(result) for result in failed],
         },
-        lines=[line for plan in plans for line in _format_plan(plan, facts)],
+        lines=[line for plan in plans for line in _format_plan(terminal, plan, facts)],
         quiet=[plan.model_path for plan in plans],
     )
     _note_totals(terminal, plans, failed)
@@ -69,13 +69,17 @@ def _print_plan(
     return max([*codes, *(REFUSED for plan in plans if plan.is_refused)], default=0)
 
 
-def _format_plan(plan: DryRunEntry, facts: Sequence[str]) -> list[str]:
-    """Return what a push would do with a file or folder, and below it why it would be refused."""
+def _format_plan(terminal: Terminal, plan: DryRunEntry, facts: Sequence[str]) -> list[str]:
+    """Return what a push would do with a file or folder, and below it what to do instead, and why it is refused."""
     beside = "".join(f" with {each.name}" for each in (plan.picture, plan.sidecar) if each)
     about = ", ".join([plan.model_type, *facts[:1], format_size(plan.size), *facts[1:]])
     line = f"would {plan.action}  {plan.file}  as {plan.model_path}  ({about}){beside}"
     fix = None if plan.permitted_by is None else PERMIT_PICKLES.format(permitted_by=plan.permitted_by)
-    return [line, *(f"  {below}" for below in (plan.reason, fix) if below is not None)]
+    back = None
+    if plan.same_version is not None:
+        command = terminal.format_command("rollback", shorten_path(plan.model_path), "--to", plan.same_version)
+        back = f"To go back to version {plan.same_version} instead: {command}"
+    return [line, *(f"  {below}" for below in (back, plan.reason, fix) if below is not None)]
 
 
 def _note_totals(terminal: Terminal, plans: Sequence[DryRunEntry], failed: Sequence[PushFailed]) -> None:

@@ -34,6 +34,7 @@ class DryRunEntry(NamedTuple):
     permitted_by: str | None  # the team's policy for pickle files with which it may be accepted
     picture: Path | None  # beside the file; sent too, unless the version has a preview
     sidecar: Path | None  # beside the file; its base model and trigger words are sent too
+    same_version: int | None = None  # the version of the model that has this content, and is not the current one
     is_pickle_rule_unknown: bool = False  # whether the team accepts the pickle files in it was not checked
 
     @property
@@ -148,9 +149,10 @@ def build_entry(
         if found.status == "other" and not request.replace:
             reason = _advise(request)
     is_refused = action.startswith("be refused")
+    same = found.newest.version if found.status == "not current" and found.newest else found.same_version
     policy = None if refusal is None or reason != refusal.detail else refusal.facts.get("permitted_by")
     return DryRunEntry(
-        request.file, request.model_type, request.model_path, size, action, is_refused, reason, policy, None, None
+        request.file, request.model_type, request.model_path, size, action, is_refused, reason, policy, None, None, same
     )
 
 
