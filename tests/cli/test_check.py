@@ -60,6 +60,25 @@ def test_check_file_without_workflow_names_the_file(team_with_ink: Command, tmp_
     assert "page.html" in ran.err
 
 
+def test_check_of_files_that_cannot_be_checked_names_each_and_checks_the_others(
+    team_with_ink: Command, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.json"
+    page.write_text("<html></html>")
+    scene = write_workflow(tmp_path / "scene.json", LORA)
+    too_many = write_workflow(tmp_path / "many.json", *(LORA for _ in range(2001)))
+    files = (page, tmp_path / "none.json", too_many, scene)
+    ran = team_with_ink("check", *files)
+    assert ran.code == 4
+    assert f'"{scene}": names 1 model' in ran.out
+    lines = ran.err.splitlines()
+    assert [file for file in files if any(line.count(str(file)) == 1 for line in lines)] == list(files[:3])
+    document = json.loads(team_with_ink("check", *files, "--json").out)
+    assert [each["file"] for each in document["check_list"]] == [str(scene)]
+    assert [each["file"] for each in document["failure_list"]] == [str(file) for file in files[:3]]
+    assert team_with_ink("check", page, scene).code == 2
+
+
 def test_check_absent_file_says_so(team_with_ink: Command, tmp_path: Path) -> None:
     ran = team_with_ink("check", tmp_path / "none.json")
     assert ran.code != 0

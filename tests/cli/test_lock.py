@@ -101,6 +101,16 @@ def test_lock_missing_model_exits_1_and_writes_nothing(team_with_ink: Command, t
     assert "ink.safetensors" in lock.read_text()
 
 
+def test_lock_of_files_without_workflow_names_all_of_them_and_writes_nothing(
+    team_with_ink: Command, workflow: Path, lock: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "page.json").write_text("<html></html>")
+    bad = [tmp_path / "page.json", tmp_path / "none.json"]
+    ran = team_with_ink("lock", *bad, workflow, "-o", lock)
+    assert (ran.code, lock.exists()) == (2, False)
+    assert [file for file in bad if str(file) in ran.err] == bad
+
+
 def test_lock_name_in_another_folder_is_missing_and_the_remedy_is_named(
     team_with_ink: Command, tmp_path: Path, lock: Path
 ) -> None:

@@ -3,11 +3,14 @@
 import json
 import os
 from http.server import BaseHTTPRequestHandler
+from uuid import uuid4
 
 import httpx2
 import pytest
 
+from modelyard.cli.transfers.outdated import has_failed_check
 from modelyard.wire import problems
+from modelyard.wire.imports.source_checks import SourceCheckRun
 from tests.cli.conftest import Command
 from tests.server.imports.fake_sources import FakeSources
 from tests.server.outbound.loopback import send, serve
@@ -46,6 +49,36 @@ def test_outdated_source_that_fails_is_named_and_does_not_stop_the_others(
     assert (listed.code, "Ink v3.0" in listed.out) == (0, True)
     assert "loras/ink.safetensors: not checked." in listed.err
     assert "MODELYARD_SECRETS_KEY" in listed.err
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_outdated_check_that_can_ask_no_source_exits_1(importing: Command, fakes: FakeSources, named: bool) -> None:
+    link, _ = build_links(fakes)
+    assert importing("add", link, "--yes").code == 0
+    fakes.huggingface.is_gated = True
+    listed = importing("outdated", "--check", *(["loras/ink.safetensors"] if named else []))
+    assert (listed.code, listed.out) == (1, "No newer versions are known.\n")
+    assert "loras/ink.safetensors: not checked." in listed.err
+    assert importing("outdated").code == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "has_failed"),
+    [
+        ({}, False),
+        ({"model_count": 0, "checked_count": 0}, False),
+        ({"failure_count": 1}, False),
+        ({"failure_count": 2}, True),
+        ({"checked_count": 1, "check_state": "failed", "error": "The account was disabled."}, True),
+    ],
+)
+def test_has_failed_check_is_true_of_a_check_that_ended_early_or_asked_no_source(
+    changed: dict[str, object], has_failed: bool
+) -> None:
+    whole = {"id": uuid4(), "check_state": "done", "model_count": 2, "checked_count": 2, "newer_count": 0}
+    whole |= {"failure_count": 0, "failure_list": [], "retry_at": None, "error": None, "finished_at": None}
+    whole |= {"created_at": "2026-01-01T00:00:00Z", "created_by": {"kind": "user", "id": None, "display_name": "Ada"}}
+    assert has_failed_check(SourceCheckRun.model_validate(whole | changed)) is has_failed
 
 
 def test_outdated_registry_that_is_busy_for_one_model_checks_the_others(

@@ -115,7 +115,7 @@ async def read_models_of_workflows(registry: RegistryApi, paths: Sequence[Path])
     """Return the models that workflow files require, as far as the team has files of these names.
 
     Raises:
-        DiskFailed, ValueError: see ``check_workflows``.
+        WorkflowsUnchecked: see ``check_workflows``.
     """
     checked = await check_workflows(registry, paths)
     return collect_required_models([each for file in checked for each in file.check.reference_list if each.is_required])

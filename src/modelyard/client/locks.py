@@ -88,7 +88,7 @@ async def build_lock(registry: RegistryApi, workflows: Sequence[Path]) -> BuiltL
     without one it is the current version. Models of muted and bypassed nodes are locked if the team has them.
 
     Raises:
-        DiskFailed, ValueError: see ``check_workflows``.
+        WorkflowsUnchecked: see ``check_workflows``.
         LockInvalid: the workflows declare two contents for one path.
     """
     checked = await check_workflows(registry, workflows)

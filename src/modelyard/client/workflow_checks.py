@@ -10,7 +10,8 @@ from modelyard.comfyui.quoting import in_bytes, quoted
 from modelyard.comfyui.workflows.embedded.extract import extract_workflow
 from modelyard.comfyui.workflows.references import WorkflowUnreadable
 from modelyard.comfyui.workflows.rewriting import replace_names
-from modelyard.transfer.errors import build_disk_error
+from modelyard.transfer.errors import DiskFailed, build_disk_error
+from modelyard.wire.problems import BodyTooLarge, WorkflowRefused
 from modelyard.wire.workflows import MachineReadiness, WorkflowCheck, WorkflowReference
 
 # A file is read into memory; only long videos are larger.
@@ -36,6 +37,27 @@ class CheckedFile:
         return next((each for each in self.check.machine_list if each.agent_id == agent_id), None)
 
 
+@dataclass(frozen=True)
+class UncheckedFile:
+    """A file that has no workflow which can be checked, and why."""
+
+    path: Path
+    error: Exception
+
+
+class WorkflowsUnchecked(Exception):
+    """Files among several have no workflow that can be checked; the text names each with the reason."""
+
+    def __init__(self, failed: Sequence[UncheckedFile]) -> None:
+        super().__init__("\n".join(describe_failure(each.path, str(each.error)) for each in failed))
+        self.failed = failed
+
+
+def describe_failure(path: Path, reason: str) -> str:
+    """Return why a file failed, with its name in front if the reason does not have it."""
+    return reason if quoted(path) in reason else f"{quoted(path)}: {reason}"
+
+
 def is_loadable(reference: WorkflowReference) -> bool:
     """Return whether the name that the workflow has loads a file of the team, perhaps with another content."""
     return reference.state in ("present", "other_content")
@@ -45,16 +67,35 @@ async def check_workflows(registry: RegistryApi, paths: Sequence[Path]) -> list[
     """Check workflow files, and pictures and sounds in which ComfyUI saved a workflow; only the workflow is sent.
 
     Raises:
-        DiskFailed: a file cannot be read.
-        ValueError: a file has no workflow, or is too large; nothing was asked then.
+        WorkflowsUnchecked: at least one of them cannot be checked.
     """
-    documents = [await asyncio.to_thread(_read_document, path) for path in paths]
-    checks = [await registry.check_workflow(document) for document in documents]
-    return [CheckedFile(*each) for each in zip(paths, documents, checks, strict=True)]
+    found = await check_each_workflow(registry, paths)
+    if failed := [each for each in found if isinstance(each, UncheckedFile)]:
+        raise WorkflowsUnchecked(failed)
+    return [each for each in found if isinstance(each, CheckedFile)]
+
+
+async def check_each_workflow(registry: RegistryApi, paths: Sequence[Path]) -> list[CheckedFile | UncheckedFile]:
+    """Check files as ``check_workflows``; one that cannot be checked does not stop the others."""
+    return [await _check_file(registry, path) for path in paths]
+
+
+async def _check_file(registry: RegistryApi, path: Path) -> CheckedFile | UncheckedFile:
+    """Check a file, or return why that is not possible."""
+    try:
+        document = await asyncio.to_thread(_read_document, path)
+        return CheckedFile(path, document, await registry.check_workflow(document))
+    except (DiskFailed, ValueError, WorkflowRefused, BodyTooLarge) as failure:
+        return UncheckedFile(path, failure)
 
 
 def _read_document(path: Path) -> bytes:
-    """Return the workflow in a file, as JSON text; raises as ``check_workflows``."""
+    """Return the workflow in a file, as JSON text.
+
+    Raises:
+        DiskFailed: it cannot be read.
+        ValueError: it has no workflow, or is too large.
+    """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError(f"{quoted(path)} is larger than {in_bytes(MAX_FILE_BYTES)}, and is not read.")

@@ -22,6 +22,7 @@ from modelyard.client.resolve_models import ModelAmbiguous
 from modelyard.client.transfers.collect import FolderIsOneModel
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.pull import FormatDiffers
+from modelyard.client.workflow_checks import WorkflowsUnchecked
 from modelyard.comfyui.model_locations import NameInvalid
 from modelyard.transfer import errors as transfer_errors
 from modelyard.wire import problems
@@ -49,7 +50,7 @@ def explain_failure(
 
     Remedies repeat what was ``typed``; ``file`` is the one that failed, if the command has several.
     """
-    row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
+    row = _find_row(error)
     if row is None:
         return None
     exit_code, fixes = _adjust(row, error, typed)
@@ -62,12 +63,19 @@ def explain_failure(
     return Explanation(sentence, exit_code, lines, document)
 
 
+def _find_row(error: BaseException) -> tuple[int, tuple[str, ...]] | None:
+    """Return the exit code and the remedies of the class of a failure; None for an unknown one."""
+    return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
+
+
 def _adjust(
     row: tuple[int, tuple[str, ...]], error: BaseException, typed: TypedCommand | None
 ) -> tuple[int, tuple[str, ...]]:
     """Return the exit code and the remedies of a failure, where they depend on more than its class."""
     exit_code, fixes = row
     match error:
+        case WorkflowsUnchecked():
+            return max(found[0] for each in error.failed if (found := _find_row(each.error))), fixes
         case transfer_errors.Refused(status=problems.StorageFull.status):
             return REFUSED, _TABLE[problems.StorageFull][1]
         case transfer_errors.Refused():
@@ -77,11 +85,9 @@ def _adjust(
         case problems.ModelPathTaken() if error.facts.get("own_path"):
             return exit_code, tuple(fix for fix in fixes if "--replace" not in fix)
         case problems.ModelTypeUnknown():
-            is_path_typed, is_type_typed = (
-                typed is not None and typed.list_option_values(option) for option in ("--path", "--type")
-            )
-            at = 0 if not is_path_typed else 2 if is_type_typed else 1
-            return exit_code, fixes[at : at + 1]
+            typed_options = [option for option in ("--path", "--type") if typed and typed.list_option_values(option)]
+            position = len(typed_options) if "--path" in typed_options else 0
+            return exit_code, fixes[position : position + 1]
         case transfer_errors.RetriesExhausted() if typed is not None and typed.list_option_values("--give-up-after"):
             return exit_code, fixes[:1]
         case _:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelyard.cli.terminal.colors import Line
+    from modelyard.cli.terminal.errors import Explanation
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.api.registry import RegistryApi
-    from modelyard.client.workflow_checks import CheckedFile
+    from modelyard.client.workflow_checks import CheckedFile, UncheckedFile
     from modelyard.wire.workflows import MachineReadiness, WorkflowReference
 
 Slashes = Literal["windows", "posix"]
@@ -67,11 +68,12 @@ def check(
 ) -> None:
     """Check which models ComfyUI workflows need, what the team has of them, and which machines can run them.
 
-    Exits with 1 if the team lacks a model that a workflow requires, or if the machine of --on is not ready. Muted and
-    bypassed nodes require nothing. With --rewrite, names of files that the team has under another name or in another
-    folder are replaced in a copy; names in prompts stay. With --import, the registry downloads the models that are
-    not found, from the addresses in the workflows, to the paths that these load. Models of which the team may have the
-    file under another or a similar name are not imported, and still end the command with 1.
+    Exits with 1 if the team lacks a model that a workflow requires, or if the machine of --on is not ready; with a
+    higher code if a file cannot be checked, which does not stop the others. Muted and bypassed nodes require nothing.
+    With --rewrite, names of files that the team has under another name or in another folder are replaced in a copy;
+    names in prompts stay. With --import, the registry downloads the models that are not found, from the addresses in
+    the workflows, to the paths that these load. Models of which the team may have the file under another or a similar
+    name are not imported, and still end the command with 1.
 
     Examples: modelyard check portrait.json; modelyard check render.png --on render-07
     """
@@ -82,42 +84,74 @@ def check(
     terminal = terminal_of(context)
     if is_import:
         _import_missing(terminal, files, is_accepted=yes)
-    checked, assigned = terminal.call_registry(lambda registry: _check_and_assign(registry, files, on, send_to))
+    checked, failed, assigned = terminal.call_registry(lambda registry: _check_and_assign(registry, files, on, send_to))
+    failures = [(each.path, _explain(each)) for each in failed]
+    _print_checks(terminal, checked, failures)
+    if send_to is not None:
+        terminal.output.note(f"Assigned to {send_to}: {counted(assigned, 'model')}.")
+    if rewrite is not None and checked:
+        _write_copy(terminal, checked[0], rewrite, slashes)
+    codes = [_NOT_READY for each in checked if not _is_ready(each, on)]
+    if code := max([*codes, *(why.exit_code for _, why in failures)], default=0):
+        raise typer.Exit(code)
+
+
+def _explain(failed: UncheckedFile) -> Explanation:
+    """Return the message, the remedies and the exit code for a file that cannot be checked; raise what is a bug."""
+    from modelyard.cli.terminal.errors import explain_failure
+
+    explanation = explain_failure(failed.error)
+    if explanation is None:
+        raise failed.error
+    return explanation
+
+
+def _print_checks(
+    terminal: Terminal, checked: Sequence[CheckedFile], failures: Sequence[tuple[Path, Explanation]]
+) -> None:
+    """Print what the registry says about each workflow, and why the other files cannot be checked."""
+    from modelyard.client.workflow_checks import describe_failure
+
     terminal.output.answer(
-        document={"check_list": [each.check.model_dump(mode="json") | {"file": str(each.path)} for each in checked]},
+        document={
+            "check_list": [each.check.model_dump(mode="json") | {"file": str(each.path)} for each in checked],
+            "failure_list": [{"file": str(path), "error": why.facts} for path, why in failures],
+        },
         lines=[line for each in checked for line in _format_check(each, terminal.output.width)],
         quiet=[each.name for one in checked for each in one.missing],
     )
-    if send_to is not None:
-        terminal.output.note(f"Assigned to {send_to}: {counted(assigned, 'model')}.")
-    if rewrite is not None:
-        _write_copy(terminal, checked[0], rewrite, slashes)
-    if not all(_is_ready(each, on) for each in checked):
-        raise typer.Exit(_NOT_READY)
+    for path, why in failures:
+        terminal.output.warn("\n  ".join([describe_failure(path, why.sentence), *why.fix]))
 
 
 async def _check_and_assign(
     registry: RegistryApi, files: Sequence[Path], on: str | None, send_to: str | None
-) -> tuple[list[CheckedFile], int]:
-    """Check the files; assign what is missing if that is asked for, and return how many models were assigned."""
+) -> tuple[list[CheckedFile], list[UncheckedFile], int]:
+    """Check the files; assign what is missing if that is asked for.
+
+    Returns the files that were checked, those that cannot be, and how many models were assigned.
+    """
     from modelyard.client.api.agents import find_agent
-    from modelyard.client.workflow_checks import assign_missing, check_workflows
+    from modelyard.client.workflow_checks import CheckedFile, UncheckedFile, assign_missing, check_each_workflow
 
     for machine in {on, send_to} - {None}:
         await find_agent(registry, str(machine))
-    checked = await check_workflows(registry, files)
-    return checked, 0 if send_to is None else await assign_missing(registry, send_to, checked)
+    found = await check_each_workflow(registry, files)
+    checked = [each for each in found if isinstance(each, CheckedFile)]
+    failed = [each for each in found if isinstance(each, UncheckedFile)]
+    return checked, failed, 0 if send_to is None else await assign_missing(registry, send_to, checked)
 
 
 def _import_missing(terminal: Terminal, files: Sequence[Path], *, is_accepted: bool) -> None:
     """Import the unknown models whose folder and address the workflows say; asks first unless it is accepted."""
     from modelyard.cli.transfers.imports import confirm_imports, format_ended, run_imports
     from modelyard.client.missing_imports import MissingImport, plan_imports
-    from modelyard.client.workflow_checks import check_workflows
+    from modelyard.client.workflow_checks import CheckedFile, check_each_workflow
 
     async def plan(registry: RegistryApi) -> list[MissingImport]:
         """Check the files and look up the addresses."""
-        return await plan_imports(registry, await check_workflows(registry, files))
+        found = await check_each_workflow(registry, files)
+        return await plan_imports(registry, [each for each in found if isinstance(each, CheckedFile)])
 
     planned = terminal.call_registry(plan)
     for each in planned:

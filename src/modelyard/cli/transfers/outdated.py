@@ -9,6 +9,7 @@ import typer
 
 from modelyard.cli.registry.listing import ListFormat, print_list
 from modelyard.cli.terminal.formatting import format_age, format_duration
+from modelyard.cli.terminal.remedies.exit_codes import OTHER
 from modelyard.cli.terminal.terminal import terminal_of
 from modelyard.comfyui.quoting import counted
 
@@ -38,7 +39,8 @@ def outdated(
     """List models that have a newer version at Hugging Face or Civitai, as the last check found it.
 
     Models without such a source are left out. A check of all models runs in the registry, also if this program ends.
-    To import the newer version as the next one: modelyard add URL --replace MODEL
+    Exits with 1 if no source could be asked, or the check ended early. To import the newer version as the next one:
+    modelyard add URL --replace MODEL
 
     Examples: modelyard outdated --check; modelyard outdated ink --check
     """
@@ -53,24 +55,36 @@ def outdated(
         elif checked.newer_at_source:
             terminal.output.note(f"{checked.model_path}: {checked.newer_at_source.name} is newer.")
 
-    async def find(registry: RegistryApi) -> list[CheckedModel]:
-        """Ask the sources, or list what is known."""
+    async def find(registry: RegistryApi) -> tuple[list[CheckedModel], bool]:
+        """Ask the sources, or list what is known; return also whether that failed."""
         names = models or []
         if check and names:
-            return await check_outdated(registry, names, show)
-        if check:
-            _show_ended(terminal, await check_all_sources(registry, _build_poll_view(terminal)))
-        return await list_outdated(registry, names)
+            checked = await check_outdated(registry, names, show)
+            return checked, all(each.error for each in checked)
+        run = await check_all_sources(registry, _build_poll_view(terminal)) if check else None
+        if run is not None:
+            _show_ended(terminal, run)
+        return await list_outdated(registry, names), run is not None and has_failed_check(run)
 
-    found = terminal.call_registry(find)
+    found, has_failed = terminal.call_registry(find)
+    none_found = "No newer versions are known. Ask the sources: modelyard outdated --check"
+    if check:
+        none_found = "No newer versions are known." if has_failed else "No newer versions."
     layout: ListFormat[CheckedModel] = ListFormat(
         "outdated_list",
         ("MODEL", "NEWER", "CHECKED", "URL"),
         _build_row,
         lambda each: each.model_id,
-        "No newer versions." if check else "No newer versions are known. Ask the sources: modelyard outdated --check",
+        none_found,
     )
     print_list(terminal, [each for each in found if each.newer_at_source], layout)
+    if has_failed:
+        raise typer.Exit(OTHER)
+
+
+def has_failed_check(run: SourceCheckRun) -> bool:
+    """Return whether a check of all models ended early, or could ask no source."""
+    return run.error is not None or 0 < run.model_count <= run.failure_count
 
 
 def _build_poll_view(terminal: Terminal) -> Callable[[SourceCheckRun], None]:

@@ -23,6 +23,7 @@ from modelyard.client.resolve_models import ModelAmbiguous
 from modelyard.client.transfers.collect import DuplicateModelPath, FolderIsOneModel, NothingToPush
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.pull import FormatDiffers
+from modelyard.client.workflow_checks import WorkflowsUnchecked
 from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
 from modelyard.transfer import errors as transfer_errors
 from modelyard.wire.paths import ModelPathInvalid
@@ -115,6 +116,7 @@ LOCAL_FAILURES: Table = {
     **_SELECTION,
     **_MACHINE,
     ValidationError: (USAGE, ()),
+    WorkflowsUnchecked: (USAGE, ()),
     ValueError: (USAGE, ()),
     OSError: (OTHER, ()),
 }
