@@ -12,6 +12,7 @@ from bench.neighbours.flood import Flood, FloodFailedError
 from bench.neighbours.latency import MeasuredRequest, MeasuredVerification
 from bench.neighbours.teams import create_flooder, register_copies
 from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES
+from modelyard.wire.collections import MAX_COLLECTION_MODELS
 from modelyard.wire.hashes.lookups import MAX_LOOKUPS
 from modelyard.wire.uploads import UploadRequest
 from tests.attacks.request_head import NESTED_LISTS
@@ -33,6 +34,7 @@ SEARCHES = [search for search, _ in EXPENSIVE_SEARCHES.values()]
 BRACKET_CONNECTIONS, CONNECTIONS, HALF_BODIES = 4, 16, 200
 MACHINES, PICKLES, HEADERS = 12, 180, 20
 POLLING_MACHINES, POLLS, WAIT_SECONDS = 40, 450, 60
+SUBSCRIBED_MACHINES, SUBSCRIBED_LABEL = 200, "gpu24"
 SPELLINGS = ["Bearer" + " " * count + "{}" for count in range(1, 21)]
 PrepareFlood = Callable[[RunningServer, int], Flood]
 
@@ -132,6 +134,22 @@ def prepare_long_polls(server: RunningServer, teams: int) -> Flood:
     return Flood(requests, "send_requests", arguments, frozenset({"304", "503", "none"}), frozenset({"304"}), polls)
 
 
+def prepare_collections(server: RunningServer, teams: int) -> Flood:
+    """Pin and unpin a collection of as many models as it may have on many machines, while another team writes."""
+    model_id = server.owner().register(make_model_file("other"), "loras/other.safetensors")
+    [team, *_] = create_flooder(server, teams)
+    models = [{"model_id": each} for each in register_copies(team, ({} for _ in range(MAX_COLLECTION_MODELS - 1)))]
+    key = ApiCaller(team.client, _create_agent_key(team))
+    for number in range(SUBSCRIBED_MACHINES):
+        heartbeat = key.post("/agent/heartbeat", agent_id=f"render-{number}", agent_labels=[SUBSCRIBED_LABEL])
+        assert heartbeat.status_code == 200
+    path = f"/collections/{team.post('/collections', name='Winter', model_list=models).json()['id']}"
+    assert team.post(f"{path}/subscriptions", label=SUBSCRIBED_LABEL).status_code == 201
+    bodies = [json.dumps({"is_pinned": is_pinned}) for is_pinned in (True, False)]
+    flood = _build_requests(server, [team], CONNECTIONS, [("PUT", f"/api/v1{path}", body) for body in bodies])
+    return replace(flood, requests=[_build_change(model_id)])
+
+
 def prepare_files(server: RunningServer, teams: int) -> Flood:
     """Upload many small files that are expensive to inspect, and register all of them at once."""
     owner = server.owner()
@@ -218,6 +236,7 @@ FLOODS: dict[str, PrepareFlood] = {
     "brackets-stranger": partial(prepare_brackets, path="/api/v1/models", statuses=frozenset({"401"})),
     "brackets-member": partial(prepare_brackets, path=MEMBERS_PATH, statuses=frozenset({"400"}), signed_in=True),
     "heartbeats": prepare_heartbeats,
+    "collections": prepare_collections,
     "long-polls": prepare_long_polls,
     "files": prepare_files,
 }

@@ -1,18 +1,13 @@
 """How much of a full heartbeat holds the team's lock: its report is compared before, and written by few statements."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import cast
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from modelyard.server.agents.heartbeats.recording import record_heartbeat
 from modelyard.server.agents.heartbeats.reported_states import CHANGES_PER_TRANSACTION
-from modelyard.server.database.session import Database
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.identity.state import Identity
 from modelyard.server.models.replicas.reports import CountChanges, ReportChanges
@@ -36,36 +31,7 @@ from tests.server.conftest import CHEAP
 from tests.server.environments import Environments
 from tests.server.harness import ApiCaller, Harness
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
-from tests.server.query_plans import record_statements
-
-
-def _do_nothing() -> None:
-    pass
-
-
-@dataclass
-class WatchedDatabase:
-    """A registry's database that records the statements of each transaction, and calls a function after each."""
-
-    database: Database
-    after_reading: Callable[[], None] = _do_nothing
-    after_writing: Callable[[], None] = _do_nothing
-    read: list[str] = field(default_factory=list, init=False)
-    written: list[list[str]] = field(default_factory=list, init=False)
-
-    @contextmanager
-    def reading(self) -> Iterator[Session]:
-        with record_statements(self.database.engine) as statements, self.database.reading() as session:
-            yield session
-        self.read += statements
-        self.after_reading()
-
-    @contextmanager
-    def writing(self, team_id: UUID) -> Iterator[Session]:
-        with record_statements(self.database.engine) as statements, self.database.writing(team_id) as session:
-            yield session
-        self.written.append(statements)
-        self.after_writing()
+from tests.server.watched_database import WatchedDatabase
 
 
 class ReportingMachine:
@@ -98,7 +64,7 @@ class ReportingMachine:
             model_list=build_states(*model_ids),
         )
         database = WatchedDatabase(self._database, **watched)
-        assert not record_heartbeat(cast("Database", database), self._team, beat, max_machines=10).resend_all
+        assert not record_heartbeat(database.as_database(), self._team, beat, max_machines=10).resend_all
         return database
 
 

@@ -1,12 +1,17 @@
 """The job that moves roll-outs on, and approvals between two of its looks."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from modelyard.server.collections.rollouts.job import RolloutAdvancer
 from modelyard.server.collections.rollouts.progress import load_deciding_machines
 from modelyard.server.collections.tables import CollectionRow, RolloutRow
+from modelyard.server.leases import JobLease
+from modelyard.server.models.replicas.tables import AgentRow
 from tests.server.agents.machine import build_states, set_last_heartbeat_ago
 from tests.server.collections.studio import INK, KAORI, Studio
 from tests.server.harness import ApiCaller, Harness
@@ -88,3 +93,38 @@ def test_job_loads_canaries_then_all_unless_one_is_offline(studio: Studio) -> No
     set_last_heartbeat_ago(studio.registry, studio.team, 100)
     assert count_loaded_machines(studio, rollout) == 1
     assert studio.read(rollout)["state"] == "rolling_out"
+
+
+@pytest.fixture
+def paused_job(studio: Studio) -> Iterator[None]:
+    """The registry's job does not update machines that are due."""
+    lease = JobLease(studio.registry.resources.database, "due machines", timedelta(hours=1))
+    assert lease.acquire()
+    yield
+    lease.release(is_done=False)
+
+
+def set_due(studio: Studio, *, is_due: bool) -> None:
+    """Mark the team's machines as due, as a change does that has not updated them yet, or end that."""
+    team_id = UUID(studio.team.team_id)
+    with studio.registry.resources.database.writing(team_id) as session:
+        for agent in session.scalars(select(AgentRow).where(AgentRow.team_id == team_id)):
+            agent.subscriptions_due = is_due
+
+
+def test_machines_that_are_due_do_not_count_as_ready_and_keep_the_rollout_from_moving_on(
+    studio: Studio, paused_job: None
+) -> None:
+    rollout = studio.start()
+    studio.canary.begin(build_states(studio.kaori), "two")
+    set_due(studio, is_due=True)
+    read = studio.read(rollout)
+    assert (read["state"], read["progress"]["canaries"]["waiting"]) == ("canary", 1)
+    [canary] = read["progress"]["machine_list"]
+    assert (canary["models_ready"], "not updated yet" in canary["reason"]) == (0, True)
+    assert studio.act(rollout, "approve", 409)["error_code"] == "rollout_conflict"
+    set_due(studio, is_due=False)
+    assert studio.read(rollout)["state"] == "waiting_for_approval"
+    set_due(studio, is_due=True)
+    assert studio.read(rollout)["state"] == "waiting_for_approval"
+    assert studio.list_events() == ["started", "waiting_for_approval"]

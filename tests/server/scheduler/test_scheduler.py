@@ -25,6 +25,7 @@ def test_build_jobs_returns_all_jobs_and_none_has_work_on_an_empty_registry(modu
         "thorough clean-up",
         "key use",
         "offline machines",
+        "due machines",
         "roll-outs",
         "quotas",
         "webhook events",

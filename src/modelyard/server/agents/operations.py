@@ -15,7 +15,8 @@ from modelyard.server import revisions
 from modelyard.server.agents.desired_counts import DesiredCounts, TeamDesiredCounts
 from modelyard.server.agents.machine_states import STATE_COLUMNS, StateAndReason, decide_machine_state
 from modelyard.server.audit.operations import record
-from modelyard.server.collections.subscribed_models import record_ended_subscriptions, update_subscribed_models
+from modelyard.server.collections.machine_updates import update_machine
+from modelyard.server.collections.subscribed_models import record_ended_subscriptions
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.models.replicas import states
@@ -236,7 +237,7 @@ def update_label_set(session: Session, agent: AgentRow) -> None:
         if states.delete_states_without_labels(session, agent):
             # The machine has to start a new report series.
             agent.report_series = ""
-    update_subscribed_models(session, agent.team_id, [agent])
+    update_machine(session, agent)
 
 
 def approve_removal(session: Session, team: TeamContext, agent_id: str, token: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Operations on collections: create, list, read, change, delete."""
+"""Operations on collections: create, list, read, change."""
 
 from uuid import UUID
 
@@ -6,17 +6,11 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
+from modelyard.server.collections.due_machines import update_or_mark
 from modelyard.server.collections.entries import decide_entries, load_known_models
 from modelyard.server.collections.lookup import find_collection, find_collection_to_change
-from modelyard.server.collections.records import (
-    build_collection,
-    build_summary,
-)
-from modelyard.server.collections.subscribed_models import (
-    list_subscribed_agents,
-    list_subscription_targets,
-    update_subscribed_models,
-)
+from modelyard.server.collections.records import build_collection, build_summary
+from modelyard.server.collections.subscribed_models import list_subscribed_agents
 from modelyard.server.collections.tables import CollectionRow, CollectionVersionRow
 from modelyard.server.collections.versions import insert_version
 from modelyard.server.database.base import new_id, now
@@ -153,32 +147,7 @@ def update_collection(session: Session, team: TeamContext, collection_id: UUID, 
     collection.updated_at = now()
     # Conflicts of pins name the collection.
     if "is_pinned" in changed or ("name" in changed and collection.is_pinned):
-        update_subscribed_models(session, team.team_id, list_subscribed_agents(session, collection))
+        update_or_mark(session, team.team_id, list_subscribed_agents(session, collection))
     name_fact = {"renamed_from": before} if "name" in changed else {"name": before}
     audit.record(session, team.actor, team.team_id, "collection.changed", collection.id, **(name_fact | changed))
     return collection.id
-
-
-def delete_collection(session: Session, team: TeamContext, collection_id: UUID) -> None:
-    """Delete a collection with all of its versions; its models stay. Machines lose those that only it gave them.
-
-    Raises:
-        CollectionNotFound, RoleTooLow: see ``find_collection_to_change``.
-        KeyNotAllowed: the caller is an integration key.
-        KeyNotAllowed, RoleTooLow: the collection is pinned or has subscriptions, and the caller is no admin.
-    """
-    collection = find_collection_to_change(session, team, collection_id)
-    if team.caller.kind == "integration":
-        raise problems.KeyNotAllowed("Integration keys can change collections, but not delete them. Sign in as a user.")
-    targets = list_subscription_targets(session, collection.id)
-    if collection.is_pinned or targets.labels or targets.agent_ids:
-        check_permission(Operation.COLLECTIONS_SUBSCRIBE, team.caller, team.role)
-    facts = (
-        {"name": collection.name, "version": collection.latest_version}
-        | {"is_pinned": collection.is_pinned}
-        | vars(targets)
-    )
-    agents = list_subscribed_agents(session, collection)
-    session.delete(collection)
-    update_subscribed_models(session, team.team_id, agents)
-    audit.record(session, team.actor, team.team_id, "collection.deleted", collection.id, **facts)

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Path, Query, Response, status
 
-from modelyard.server.collections import changes, operations, subscriptions, uses, versions
+from modelyard.server.collections import changes, deletion, operations, subscriptions, uses, versions
+from modelyard.server.collections.due_machines import writing_changes
 from modelyard.server.collections.lookup import parse_collection_id
 from modelyard.server.database.session import Db
 from modelyard.server.http.api_route import ApiRouter
@@ -93,7 +94,7 @@ def get_collection(collection_id: PathId, team: Reading, database: Db) -> Collec
 def update_collection(collection_id: PathId, change: CollectionUpdate, team: Editing, database: Db) -> Updated:
     """Change the name or note of a collection."""
     parsed_id = parse_collection_id(collection_id)
-    with database.writing(team.team_id) as session:
+    with writing_changes(database, team.team_id) as session:
         return Updated(id=operations.update_collection(session, team, parsed_id, change))
 
 
@@ -106,8 +107,7 @@ def update_collection(collection_id: PathId, change: CollectionUpdate, team: Edi
 def delete_collection(collection_id: PathId, team: Editing, database: Db) -> None:
     """Delete a collection with all of its versions; its models stay."""
     parsed_id = parse_collection_id(collection_id)
-    with database.writing(team.team_id) as session:
-        operations.delete_collection(session, team, parsed_id)
+    deletion.delete_collection(database, team, parsed_id)
 
 
 @router.get(
@@ -140,7 +140,7 @@ def create_collection_version(
 ) -> CreatedCollectionVersion:
     """Make the next version of a collection."""
     parsed_id = parse_collection_id(collection_id)
-    with database.writing(team.team_id) as session:
+    with writing_changes(database, team.team_id) as session:
         added = versions.add_version(session, team, parsed_id, new)
     if not added.is_new:
         response.status_code = status.HTTP_200_OK
@@ -201,7 +201,7 @@ def create_subscription(
 ) -> Created:
     """Subscribe a machine, or all machines with a label, to a collection."""
     parsed_id = parse_collection_id(collection_id)
-    with database.writing(team.team_id) as session:
+    with writing_changes(database, team.team_id) as session:
         subscribed = subscriptions.subscribe(session, team, parsed_id, new)
     if not subscribed.is_new:
         response.status_code = status.HTTP_200_OK
@@ -218,7 +218,7 @@ def delete_subscription(collection_id: PathId, subscription_id: PathId, team: Su
     """End a subscription: machines lose the models that only it gave them."""
     parsed_id = parse_collection_id(collection_id)
     parsed_subscription = subscriptions.parse_subscription_id(subscription_id)
-    with database.writing(team.team_id) as session:
+    with writing_changes(database, team.team_id) as session:
         subscriptions.unsubscribe(session, team, parsed_id, parsed_subscription)
 
 

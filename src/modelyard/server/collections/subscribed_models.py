@@ -1,26 +1,26 @@
-"""Which models machines get by their subscriptions; kept in ``assignments`` by whatever changes that.
-
-That is: a subscription, a new version of a collection or its end, a step of a roll-out, and the labels of a machine. A
-new machine has no labels and no subscriptions at first. Called while the team's write lock is held, in the same
-transaction.
-"""
+"""Which models machines should get by their subscriptions: labels and machines, versions, and what is pinned."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
-from modelyard.server.collections.tables import CollectionEntryRow, CollectionRow, SubscriptionRow
+from modelyard.server.collections.tables import (
+    CollectionEntryRow,
+    CollectionRow,
+    CollectionVersionRow,
+    SubscriptionRow,
+)
 from modelyard.server.database.session import split_ids
 from modelyard.server.models.replicas.labels import has_all_labels
-from modelyard.server.models.replicas.pins import Pin, build_pin_set
-from modelyard.server.models.replicas.subscribed import apply_changes, decide_changes, load_assigned
+from modelyard.server.models.replicas.pins import Pin
+from modelyard.server.models.replicas.subscribed import count_assigned
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
@@ -45,6 +45,22 @@ class SubscriptionTargets:
 
     labels: list[str]
     agent_ids: list[str]
+
+
+# The versions of collections that a machine gets, in the order of the collections.
+Versions = tuple[tuple[UUID, int], ...]
+
+
+class _Subscriptions(NamedTuple):
+    """The collections of a team that are subscribed, by label and by the number of a machine."""
+
+    by_label: Mapping[str, Sequence[UUID]]
+    by_agent: Mapping[int, Sequence[UUID]]
+
+    def list_collections_of(self, agent: AgentRow) -> list[UUID]:
+        """Return the collections that a machine is subscribed to, sorted: equal machines have equal texts."""
+        by_labels = (self.by_label.get(label, ()) for label in agent.collection_label_set.split())
+        return sorted({*self.by_agent.get(agent.number, ()), *chain.from_iterable(by_labels)})
 
 
 def list_subscription_targets(session: Session, collection_id: UUID) -> SubscriptionTargets:
@@ -90,34 +106,6 @@ def list_agents_with_label(session: Session, team_id: UUID, label: str) -> list[
     return [agent for agent in agents if has_all_labels(label, agent.collection_label_set)]
 
 
-def update_subscribed_models(session: Session, team_id: UUID, agents: Iterable[AgentRow]) -> None:
-    """Update what machines get by subscription; delete the states of what they should not hold any more.
-
-    If anything changes, the team gets a new revision.
-    """
-    session.flush()
-    groups = _group_agents(agents, _load_subscriptions(session, team_id))
-    collections = _load_collections(session, sorted({each for group in groups for each in group.collection_ids}))
-    entries = _load_entries(session, [*collections])
-    has_changed = False
-    for group, members in groups.items():
-        versions = [
-            (each, collections[each].get_version_for(group.collection_label_set)) for each in group.collection_ids
-        ]
-        wanted = decide_pins(entry for each in versions for entry in entries.get(each, ()))
-        pin_set = build_pin_set(wanted)
-        for part in split_ids(members):
-            changes = decide_changes(load_assigned(session, [agent.number for agent in part]), wanted, len(part))
-            if not changes:
-                continue
-            has_changed = True
-            apply_changes(session, part, changes)
-            for agent in part:
-                agent.pin_set = pin_set
-    if has_changed:
-        revisions.increment_revision(session, team_id)
-
-
 def decide_pins(entries: Iterable[SubscribedEntry]) -> dict[UUID, Pin]:
     """Return the pin of each model of the collections to which a machine is subscribed. Pure.
 
@@ -139,21 +127,6 @@ def _build_pin(versions: Mapping[int, str]) -> Pin:
     return Pin(conflict=", ".join(named))
 
 
-class _Group(NamedTuple):
-    """What machines have in common that get the same models and count in the same way."""
-
-    label_set: str
-    collection_label_set: str
-    collection_ids: tuple[UUID, ...]
-
-
-class _Subscriptions(NamedTuple):
-    """The collections of a team that are subscribed, by label and by the number of a machine."""
-
-    by_label: Mapping[str, Sequence[UUID]]
-    by_agent: Mapping[int, Sequence[UUID]]
-
-
 def _load_subscriptions(session: Session, team_id: UUID) -> _Subscriptions:
     """Return all subscriptions of a team."""
     columns = SubscriptionRow.label, SubscriptionRow.agent_number, SubscriptionRow.collection_id
@@ -166,25 +139,39 @@ def _load_subscriptions(session: Session, team_id: UUID) -> _Subscriptions:
     return _Subscriptions(by_label, by_agent)
 
 
-def _group_agents(agents: Iterable[AgentRow], subscriptions: _Subscriptions) -> dict[_Group, list[AgentRow]]:
-    """Return the machines by their labels and by the collections to which they are subscribed. Pure."""
-    groups = defaultdict[_Group, list[AgentRow]](list)
-    for agent in agents:
-        ids = {*subscriptions.by_agent.get(agent.number, ())}
-        for label in agent.collection_label_set.split():
-            ids.update(subscriptions.by_label.get(label, ()))
-        # In an order, so that machines with the same collections have the same texts.
-        groups[_Group(agent.label_set, agent.collection_label_set, tuple(sorted(ids)))].append(agent)
-    return groups
+def load_versions(session: Session, team_id: UUID, agents: Iterable[AgentRow]) -> dict[int, Versions]:
+    """Return the versions of collections that each machine gets, by its number."""
+    subscriptions = _load_subscriptions(session, team_id)
+    ids = {agent: subscriptions.list_collections_of(agent) for agent in agents}
+    parts = split_ids(sorted({*chain.from_iterable(ids.values())}))
+    rows = (session.scalars(select(CollectionRow).where(CollectionRow.id.in_(part))) for part in parts)
+    collections = {collection.id: collection for collection in chain.from_iterable(rows)}
+    return {
+        agent.number: tuple((each, collections[each].get_version_for(agent.collection_label_set)) for each in of_agent)
+        for agent, of_agent in ids.items()
+    }
 
 
-def _load_collections(session: Session, ids: Sequence[UUID]) -> dict[UUID, CollectionRow]:
-    """Return these collections by their id."""
-    parts = (session.scalars(select(CollectionRow).where(CollectionRow.id.in_(part))) for part in split_ids(ids))
-    return {collection.id: collection for part in parts for collection in part}
+def load_sizes(session: Session, versions: Mapping[int, Versions], most_rows: int) -> dict[int, int]:
+    """Return at most how many assignments each machine has before it gets these versions, and after that, together.
+
+    Of those before, at most so many are counted, in the order of the machines' numbers.
+    """
+    table, after = CollectionVersionRow, dict[tuple[UUID, int], int]()
+    for part in split_ids(sorted({collection_id for each in versions.values() for collection_id, _ in each})):
+        columns = table.collection_id, table.number, table.model_count
+        is_rolled_out = table.number.in_([CollectionRow.rolled_out_version, CollectionRow.rollout_version])
+        joined = select(*columns).join(CollectionRow, and_(CollectionRow.id == table.collection_id, is_rolled_out))
+        rows = session.execute(joined.where(CollectionRow.id.in_(part)))
+        after |= {(collection_id, number): count for collection_id, number, count in rows}
+    before = count_assigned(session, [*versions], most_rows)
+    return {
+        number: before.get(number, 0) + sum(after.get(each, 0) for each in of_machine)
+        for number, of_machine in versions.items()
+    }
 
 
-def _load_entries(session: Session, collection_ids: Sequence[UUID]) -> dict[tuple[UUID, int], list[SubscribedEntry]]:
+def load_entries(session: Session, collection_ids: Sequence[UUID]) -> dict[tuple[UUID, int], list[SubscribedEntry]]:
     """Return the entries of the versions of collections that machines get, by collection and version.
 
     Purged models are left out; entries whose version is purged are not pinned.

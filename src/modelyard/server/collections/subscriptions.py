@@ -7,8 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
+from modelyard.server.collections.due_machines import update_or_mark
 from modelyard.server.collections.lookup import find_collection
-from modelyard.server.collections.subscribed_models import list_agents_with_label, update_subscribed_models
+from modelyard.server.collections.subscribed_models import list_agents_with_label
 from modelyard.server.collections.tables import CollectionRow, SubscriptionRow
 from modelyard.server.database.base import new_id
 from modelyard.server.http.paging import Order, Page, list_page
@@ -137,6 +138,6 @@ def _record(session: Session, team: TeamContext, action: str, collection: Collec
     else:
         agent = session.get_one(AgentRow, row.agent_number)
         agents, of = [agent], {"agent_id": agent.agent_id}
-    update_subscribed_models(session, team.team_id, agents)
+    update_or_mark(session, team.team_id, agents)
     facts = {"name": collection.name} | of
     audit.record(session, team.actor, team.team_id, action, collection.id, **facts)

@@ -99,7 +99,7 @@ class SubscriptionRow(Row):
     """A subscription of all machines with a label, or of one machine, to a collection.
 
     Exactly one of ``label`` and ``agent_number`` is set. The models that machines get by it are in ``assignments``, see
-    ``subscribed_models``.
+    ``machine_updates``.
     """
 
     __tablename__ = "collection_subscriptions"

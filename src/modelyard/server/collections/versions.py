@@ -8,10 +8,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
+from modelyard.server.collections.due_machines import update_or_mark
 from modelyard.server.collections.entries import Entry, decide_entries, load_known_models
 from modelyard.server.collections.lookup import find_collection, find_collection_to_change
 from modelyard.server.collections.records import build_version, build_version_summary
-from modelyard.server.collections.subscribed_models import list_subscribed_agents, update_subscribed_models
+from modelyard.server.collections.subscribed_models import list_subscribed_agents
 from modelyard.server.collections.tables import CollectionEntryRow, CollectionRow, CollectionVersionRow
 from modelyard.server.database.base import now
 from modelyard.server.database.session import get_table
@@ -92,7 +93,7 @@ def add_version(session: Session, team: TeamContext, collection_id: UUID, new: N
     insert_version(session, team, collection, entries, new.note)
     if is_followed:
         collection.rolled_out_version = collection.latest_version
-        update_subscribed_models(session, team.team_id, list_subscribed_agents(session, collection))
+        update_or_mark(session, team.team_id, list_subscribed_agents(session, collection))
     facts = {"name": collection.name, "version": collection.latest_version, "model_count": len(entries)}
     audit.record(session, team.actor, team.team_id, "collection.version_created", collection.id, **facts)
     return AddedVersion(collection.latest_version, is_new=True)

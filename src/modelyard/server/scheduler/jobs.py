@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
+from modelyard.server.collections.due_machines import has_due_machines, update_due_machines
 from modelyard.server.collections.rollouts.job import RolloutAdvancer
 from modelyard.server.garbage.collection import collect_garbage
 from modelyard.server.garbage.run_state import RunOptions
@@ -47,6 +48,7 @@ def build_jobs(resources: Resources, metrics: Metrics) -> list[Job]:
         _build_key_use(resources),
         # The names of jobs are stored with their leases, and are labels of metrics.
         build_paged_job(resources, "offline machines", timedelta(minutes=1), record_unhealthy_agents),
+        _build_due_machines(resources),
         _build_rollouts(resources),
         build_paged_job(
             resources, "quotas", timedelta(minutes=1), partial(record_quota_events, settings=resources.settings)
@@ -217,6 +219,23 @@ def _build_key_use(resources: Resources) -> Job:
         return False
 
     return Job("key use", 60.0, flush)
+
+
+def _build_due_machines(resources: Resources) -> Job:
+    """Build the job that updates machines which a change of collections has left due, in one process at a time."""
+    name, interruption = "due machines", Interruption()
+    lease = JobLease(resources.database, name)
+
+    def update() -> bool:
+        """Update all machines that are due, if there are any and this process gets the lease."""
+        with resources.database.reading() as session:
+            has_due = has_due_machines(session)
+        if has_due and lease.acquire():
+            with leased(lease, interruption):
+                run_pages(resources.database, name, interruption, update_due_machines)
+        return False
+
+    return Job(name, 5.0, update, stop=interruption.stop)
 
 
 def _build_rollouts(resources: Resources) -> Job:

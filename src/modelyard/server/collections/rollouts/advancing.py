@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record_system_event
+from modelyard.server.collections.due_machines import has_due_machines, writing_changes
 from modelyard.server.collections.rollouts.decisions import Conditions, Step, decide_step, describe_obstacle
 from modelyard.server.collections.rollouts.lookup import build_conflict, find_rollout_to_change
 from modelyard.server.collections.rollouts.operations import (
@@ -48,7 +49,7 @@ def advance_rollout(database: Database, team_id: UUID, rollout_id: UUID) -> bool
     with database.reading() as session:
         if not _decide(session, rollout_id):
             return False
-    with database.writing(team_id) as session:
+    with writing_changes(database, team_id) as session:
         step = _decide(session, rollout_id)
         if step is not None:
             _apply(session, session.get_one(RolloutRow, rollout_id), step)
@@ -65,12 +66,14 @@ def approve_rollout(
 
     Raises:
         CollectionNotFound, RolloutNotFound: see ``find_rollout_to_change``.
-        RolloutConflict: its canaries are not ready, one has failed, or it has ended.
+        RolloutConflict: its canaries are not ready, one has failed, it has ended, or machines of the team are due.
     """
-    with database.writing(team.team_id) as session:
+    with writing_changes(database, team.team_id) as session:
         collection, rollout = find_rollout_to_change(session, team, collection_id, rollout_id)
         if rollout.state in ("rolling_out", "finished"):
             return rollout.id
+        if has_due_machines(session, team.team_id):
+            raise build_conflict(rollout, "Machines are still getting what was changed before. Try again in a moment.")
         step = _decide(session, rollout.id)
         if step is not None:
             _apply(session, rollout, step)
@@ -106,9 +109,12 @@ def _get_obstacle(rollout: RolloutRow) -> RolloutObstacle | None:
 
 
 def _decide(session: Session, rollout_id: UUID) -> Step | None:
-    """Return the next step of a roll-out; None if it has ended, or does not change."""
+    """Return the next step of a roll-out; None if it has ended, or does not change.
+
+    It does not while machines of the team are due: what these have reported may be about another version.
+    """
     rollout = session.get(RolloutRow, rollout_id)
-    if rollout is None or rollout.state not in RUNNING_ROLLOUT_STATES:
+    if rollout is None or rollout.state not in RUNNING_ROLLOUT_STATES or has_due_machines(session, rollout.team_id):
         return None
     machines = load_deciding_machines(session, session.get_one(CollectionRow, rollout.collection_id), rollout)
     step = Step(rollout.state, rollout.reason, rollout.canaries_ready_at, _get_obstacle(rollout))

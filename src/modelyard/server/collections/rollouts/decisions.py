@@ -35,9 +35,9 @@ class MachineFacts:
     """What decides the state of a subscribed machine in a roll-out.
 
     ``has_version``: it gets the version of the roll-out, not the one before. ``is_settling``: it changes files, among
-    them those of the version, see ``is_settling``. ``failure``: a person has to act: the machine has a problem for some
-    time, or a model conflicts, is blocked for some time, or is ready but not loaded by ComfyUI. ``wait``: why it does
-    not have all models yet.
+    them those of the version, see ``is_settling``, or the registry has not updated yet what it should hold.
+    ``failure``: a person has to act: the machine has a problem for some time, or a model conflicts, is blocked for some
+    time, or is ready but not loaded by ComfyUI. ``wait``: why it does not have all models yet.
     """
 
     agent_id: str

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
+from modelyard.server.collections.due_machines import update_or_mark
 from modelyard.server.collections.lookup import find_collection
 from modelyard.server.collections.rollouts.lookup import (
     build_conflict,
@@ -18,7 +19,7 @@ from modelyard.server.collections.rollouts.lookup import (
 from modelyard.server.collections.rollouts.progress import build_progress, is_canary, load_machines
 from modelyard.server.collections.rollouts.purged import describe_purged
 from modelyard.server.collections.rollouts.records import build_summary
-from modelyard.server.collections.subscribed_models import list_subscribed_agents, update_subscribed_models
+from modelyard.server.collections.subscribed_models import list_subscribed_agents
 from modelyard.server.collections.tables import CollectionRow, CollectionVersionRow, RolloutRow
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.clock import get_database_time
@@ -204,7 +205,7 @@ def set_state(rollout: RolloutRow, state: RolloutState) -> None:
 
 def update_machines(session: Session, collection: CollectionRow) -> None:
     """Give the subscribed machines of a collection the version that each should get now."""
-    update_subscribed_models(session, collection.team_id, list_subscribed_agents(session, collection))
+    update_or_mark(session, collection.team_id, list_subscribed_agents(session, collection))
 
 
 def build_facts(collection: CollectionRow, rollout: RolloutRow) -> dict[str, Any]:

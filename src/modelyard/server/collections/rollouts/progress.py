@@ -29,6 +29,7 @@ from modelyard.wire.collections.rollouts import MAX_ROLLOUT_MACHINES, RolloutMac
 
 _entries, _models, _states = get_table(CollectionEntryRow), get_table(ModelRow), get_table(AgentModelRow)
 _is_desired = and_(_models.c.deleted_at.is_(None), _models.c.model_status == "active")
+_DUE = Remark(None, "The registry has not updated yet which models the machine should hold.")
 _is_ready = and_(_states.c.state == "ready", _states.c.reason.is_(None))
 
 
@@ -63,11 +64,16 @@ def load_deciding_machines(session: Session, collection: CollectionRow, rollout:
 def _load_facts(
     session: Session, of: tuple[CollectionRow, RolloutRow], agents: Sequence[AgentRow]
 ) -> list[MachineFacts]:
-    """Return what decides the states of machines, by name; of those with another version, no reports are read."""
+    """Return what decides the states of machines, by name.
+
+    Of those that are due, and of those with another version, no reports are read.
+    """
     collection, rollout = of
     total = _count_models(session, collection, rollout.version)
     with_version = [
-        agent.number for agent in agents if collection.get_version_for(agent.collection_label_set) == rollout.version
+        agent.number
+        for agent in agents
+        if collection.get_version_for(agent.collection_label_set) == rollout.version and not agent.subscriptions_due
     ]
     moment = get_database_time(session)
     reported = _load_reported(session, _of_version(collection, rollout.version), with_version, moment)
@@ -93,7 +99,7 @@ def _build_facts(
     """Return what decides the state of a machine in the roll-out of a collection."""
     collection, rollout = of
     is_incomplete = reported.ready < total
-    problem = _find_problem(agent) if is_incomplete else None
+    problem = _find_problem(agent) if is_incomplete and not agent.subscriptions_due else None
     is_lasting = is_problem_lasting(rollout.created_at, agent.last_heartbeat, moment)
     return MachineFacts(
         agent_id=agent.agent_id,
@@ -102,8 +108,11 @@ def _build_facts(
         models_total=total,
         models_ready=reported.ready,
         is_offline=_is_offline(agent, moment),
-        is_settling=agent.agent_status == "syncing"
-        and is_settling(rollout.state, rollout.canaries_ready_at, reported.changed_at, moment),
+        is_settling=agent.subscriptions_due
+        or (
+            agent.agent_status == "syncing"
+            and is_settling(rollout.state, rollout.canaries_ready_at, reported.changed_at, moment)
+        ),
         failure=reported.remarks.get(True) or (problem if is_lasting else None),
         wait=reported.remarks.get(False) or problem or (_find_wait(agent) if is_incomplete else None),
     )
@@ -116,6 +125,8 @@ def _find_problem(agent: AgentRow) -> Remark | None:
 
 def _find_wait(agent: AgentRow) -> Remark | None:
     """Return why a machine gets no models now."""
+    if agent.subscriptions_due:
+        return _DUE
     if agent.paused:
         return Remark(None, "The machine is paused.")
     if agent.removal_token is not None:

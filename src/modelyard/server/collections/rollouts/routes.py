@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Body, Response, status
 
+from modelyard.server.collections.due_machines import writing_changes
 from modelyard.server.collections.lookup import parse_collection_id
 from modelyard.server.collections.rollouts import advancing, operations
 from modelyard.server.collections.rollouts.lookup import parse_rollout_id
@@ -44,7 +45,7 @@ def start_rollout(
 ) -> Created:
     """Roll out a version of a collection: first to machines with a label, then to all that are subscribed."""
     parsed_id = parse_collection_id(collection_id)
-    with database.writing(team.team_id) as session:
+    with writing_changes(database, team.team_id) as session:
         started = operations.start_rollout(session, team, parsed_id, new)
     if not started.is_new:
         response.status_code = status.HTTP_200_OK
@@ -107,5 +108,5 @@ def stop_rollout(collection_id: PathId, rollout_id: PathId, team: RollingOut, da
 def roll_back_rollout(collection_id: PathId, rollout_id: PathId, team: RollingOut, database: Db) -> Updated:
     """Give all subscribed machines the version before a roll-out."""
     ids = parse_collection_id(collection_id), parse_rollout_id(rollout_id)
-    with database.writing(team.team_id) as session:
+    with writing_changes(database, team.team_id) as session:
         return Updated(id=operations.roll_back(session, team, *ids))

@@ -78,6 +78,18 @@ def load_assigned(session: Session, numbers: Sequence[int]) -> dict[UUID, dict[A
     return result
 
 
+def count_assigned(session: Session, numbers: Sequence[int], most: int) -> dict[int, int]:
+    """Return how many models are assigned to each of these machines, which are as many as a statement can name.
+
+    In the order of their numbers, at most so many assignments are counted in all.
+    """
+    table = _assignments.c
+    counted = select(table.agent_number).where(table.agent_number.in_(numbers)).order_by(table.agent_number).limit(most)
+    of_machines = counted.subquery().c.agent_number
+    rows = session.connection().execute(select(of_machines, func.count()).group_by(of_machines))
+    return {row[0]: row[1] for row in rows}
+
+
 def decide_changes(
     present: Mapping[UUID, Mapping[Assigned, int]], subscribed: Mapping[UUID, Pin], machines: int
 ) -> dict[AssignmentChange, dict[UUID, int]]:

@@ -27,6 +27,12 @@ class AgentRow(Row):
     __table_args__ = (
         UniqueConstraint("team_id", "agent_id"),
         Index("ix_agents_team_id_label_set", "team_id", "label_set"),
+        Index(
+            "ix_agents_subscriptions_due",
+            *("team_id", "number"),
+            sqlite_where=text("subscriptions_due = 1"),
+            postgresql_where=text("subscriptions_due"),
+        ),
     )
 
     number: Mapped[int] = mapped_column(NUMBER, primary_key=True, autoincrement=True)
@@ -40,6 +46,8 @@ class AgentRow(Row):
     label_set: Mapped[str] = mapped_column(default="")
     # A digest of the pins of its assignments; equal for machines with equal pins, empty without any.
     pin_set: Mapped[str] = mapped_column(default="", server_default=text("''"))
+    # Its assignments do not follow the last change of collections yet; they are as before it.
+    subscriptions_due: Mapped[bool] = mapped_column(default=False, server_default=false())
     agent_status: Mapped[str]
     agent_version: Mapped[str]
     agent_build: Mapped[str | None]
