@@ -243,6 +243,20 @@ def test_remove_model_that_the_collection_lacks_changes_nothing(pushed: Command)
     assert list_models(pushed) == [("ink.safetensors", 2)]
 
 
+def test_add_and_remove_of_several_unknown_models_name_each(pushed: Command) -> None:
+    assert pushed("collection", "create", "Winter", "ink").code == 0
+    added = pushed("collection", "add", "Winter", "sketch", "ink@7", "ink")
+    assert added.code == 4
+    assert added.err.splitlines()[:2] == [
+        "There is no model 'sketch'.",
+        "'models/loras/ink.safetensors' has no version 7.",
+    ]
+    removed = pushed("collection", "remove", "Winter", "kaori", "sketch", "ink")
+    assert removed.code == 4
+    assert removed.err.splitlines()[:2] == [f"'Winter' has no model '{name}'." for name in ("kaori", "sketch")]
+    assert json.loads(pushed("collection", "show", "Winter", "--json").out)["version"] == 1
+
+
 def test_add_without_models_is_refused(pushed: Command) -> None:
     pushed("collection", "create", "Winter")
     assert pushed("collection", "add", "winter").code == 2

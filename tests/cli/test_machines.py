@@ -63,7 +63,9 @@ def test_machine_assign_and_unassign_place_and_remove_a_model_that_labels_exclud
     assert (folder / "loras/ink.safetensors").is_file()
     assert "assignment" in as_agent("machine", "show", "render-07").out
     assert "assignment" in as_agent("show", "ink").out
-    assert as_agent("machine", "unassign", "render-07", "ink").out == "No longer assigned to render-07: 1 model.\n"
+    assert as_agent("machine", "unassign", "render-07", "ink").out == (
+        "models/loras/ink.safetensors is no longer assigned to render-07\n"
+    )
     run_once()
     assert not (folder / "loras/ink.safetensors").exists()
 

@@ -9,7 +9,6 @@ import pytest
 
 from modelyard.wire.models import ModelUpdate
 from tests.cli.conftest import Command
-from tests.cli.terminal_answers import run_in_terminal
 from tests.client.model_files import write_model_file
 from tests.client.server_process import Team
 from tests.server.inspection.builders import build_header_reader, build_kohya_lora
@@ -68,34 +67,6 @@ def test_rm_prints_restore_command_that_restores_the_model(signed_in: Command, i
     assert line is not None
     assert signed_in(*line[1].split()).code == 0
     assert signed_in("ls", "-q").out != ""
-
-
-def test_rm_with_one_unknown_name_exits_4_and_removes_nothing(signed_in: Command, ink: Path) -> None:
-    signed_in("push", ink)
-    ran = signed_in("rm", "ink", "nothing", "--yes")
-    assert ran.code == 4
-    assert signed_in("ls", "-q").out != ""
-
-
-def test_rm_two_models_without_terminal_exits_2_unless_yes(signed_in: Command, process: Command, ink: Path) -> None:
-    signed_in("push", ink, write_model_file(ink.with_name("sketch.safetensors"), 2000))
-    refused = process("rm", "ink", "sketch")
-    assert refused.code == 2
-    assert "add --yes" in refused.err
-    assert len(signed_in("ls", "-q").out.splitlines()) == 2
-    assert signed_in("rm", "ink", "sketch", "--yes").code == 0
-    assert signed_in("ls", "-q").out == ""
-
-
-@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
-def test_rm_two_models_in_terminal_asks_and_removes_only_after_yes(
-    signed_in: Command, ink: Path, answer: str, code: int
-) -> None:
-    signed_in("push", ink, write_model_file(ink.with_name("sketch.safetensors"), 2000))
-    removed = run_in_terminal("rm", "ink", "sketch", typed=answer)
-    assert removed.returncode == code
-    assert "Remove these 2 models?" in removed.stderr
-    assert (signed_in("ls", "-q").out == "") == (answer == "y")
 
 
 def test_show_name_of_two_models_exits_4_and_lists_both_paths(signed_in: Command, ink: Path) -> None:

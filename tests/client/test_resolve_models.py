@@ -7,7 +7,13 @@ import pytest
 
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.registry import RegistryApi
-from modelyard.client.resolve_models import ModelAmbiguous, find_model, find_model_version, find_model_versions
+from modelyard.client.resolve_models import (
+    ModelAmbiguous,
+    SeveralNotFound,
+    find_model,
+    find_model_version,
+    find_model_versions,
+)
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import Notes, PushRequest
 from modelyard.client.transfers.pull import Destination
@@ -148,8 +154,11 @@ async def test_find_model_versions_of_paths_share_a_lookup_and_send_no_search(
     responses.add(200, found)
     responses.add(404, VersionNotFound("No such version.").to_json(), content_type="application/problem+json")
     async with RegistryApi(url, "sk-x", None) as registry:
-        with pytest.raises(VersionNotFound):
+        with pytest.raises(SeveralNotFound) as refused:
             await find_model_versions(registry, [f"{ink.model_path}@{number}" for number in (1, 2, 3)])
+    assert [str(error) for error in refused.value.errors] == [
+        f"'{ink.model_path}' has no version {number}." for number in (1, 2, 3)
+    ]
     methods = [method for method, *_ in responses.requests]
     assert (methods[0], set(methods[1:])) == ("POST", {"GET"})
     assert not [path for _, path, *_ in responses.requests if "q=" in path]

@@ -9,6 +9,7 @@ from uuid import UUID
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.references.matching import ReferenceKind, get_only_match
+from modelyard.client.resolve_models import find_each
 from modelyard.client.workflow_checks import check_workflows, is_loadable
 from modelyard.wire.collections import (
     Collection,
@@ -185,15 +186,20 @@ async def replace_models(
     return await registry.get_collection(collection.id)
 
 
-def select_models(collection: Collection, names: Sequence[str]) -> set[UUID]:
-    """Return the ids of the collection's models with these ids, paths or file names; case does not matter. Pure.
+async def select_models(collection: Collection, names: Sequence[str]) -> set[UUID]:
+    """Return the ids of the collection's models with these ids, paths or file names; case does not matter.
 
     Raises:
         ModelNotInCollection: a name matches none of its models, or several.
+        SeveralNotFound: several names do.
     """
     not_found = partial(ModelNotInCollection, collection_id=str(collection.id))
-    rows = collection.model_list
-    return {get_only_match(_ENTRY, name, rows, not_found, owner=collection.name).model_id for name in names}
+
+    async def find(name: str) -> UUID:
+        """Return the id of the model that a name means."""
+        return get_only_match(_ENTRY, name, collection.model_list, not_found, owner=collection.name).model_id
+
+    return set(await find_each(names, find))
 
 
 def _has_name(collection: CollectionSummary, name: str) -> bool:

@@ -1,9 +1,9 @@
 """Find a model by its id, path, start of the id or name, and a version by its number."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,13 +22,15 @@ from modelyard.transfer.thread_pool import run_all
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid, get_canonical_type
-from modelyard.wire.problems import ModelNotFound, RouteNotFound
+from modelyard.wire.problems import ModelNotFound, RouteNotFound, VersionNotFound
 from modelyard.wire.search.grammar import quote_word
 from modelyard.wire.search.values import MAX_SEARCH_VALUES
 
 _MAX_SIMILAR = 5
 # Of the names that are no paths, so many are searched for at once.
 _SEARCHES_AT_ONCE = 4
+
+Found = TypeVar("Found")
 
 
 class ModelAmbiguous(ValueError):
@@ -41,6 +43,14 @@ class ModelAmbiguous(ValueError):
         more = len(matches) - MAX_LISTED
         listed = ", ".join(f"'{reference}'" for reference in self.references[:MAX_LISTED])
         super().__init__(f"{self.reason} Use one of these: {listed}" + (f", and {more} more." if more > 0 else "."))
+
+
+class SeveralNotFound(ValueError):
+    """Several names of one call mean no model, or more than one; ``errors`` has the failure of each."""
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        self.errors = errors
+        super().__init__("\n".join(map(str, errors)))
 
 
 class _Interpretation(NamedTuple):
@@ -70,6 +80,46 @@ async def find_model(registry: RegistryApi, name: str, *, deleted: bool = False)
     raise ModelNotFound(reason, similar=[model.model_path])
 
 
+async def find_models(registry: RegistryApi, names: Sequence[str], *, deleted: bool = False) -> list[Model]:
+    """Return what ``find_model`` returns for each name, in their order; a model that has several names only once.
+
+    Raises:
+        ModelNotFound, ModelAmbiguous, SeveralNotFound: see ``find_each``.
+    """
+    searches = asyncio.Semaphore(_SEARCHES_AT_ONCE)
+
+    async def find(name: str) -> Model:
+        """Return the model that a name means."""
+        async with searches:
+            return await find_model(registry, name, deleted=deleted)
+
+    return list({model.id: model for model in await find_each(names, find)}.values())
+
+
+async def find_each(names: Sequence[str], find: Callable[[str], Awaitable[Found]]) -> list[Found]:
+    """Return what ``find`` returns for each name, in their order; all names are tried before it fails.
+
+    Raises:
+        ModelNotFound, VersionNotFound, ModelAmbiguous: ``find`` raised it for one of the names.
+        SeveralNotFound: ``find`` raised these for several names.
+    """
+
+    async def attempt(name: str) -> Found | None:
+        """Return what a name means; None if that failed."""
+        try:
+            return await find(name)
+        except (ModelNotFound, VersionNotFound, ModelAmbiguous) as error:
+            errors[name] = error
+            return None
+
+    errors: dict[str, Exception] = {}
+    found = await run_all([attempt(name) for name in names])
+    refused = [errors[name] for name in dict.fromkeys(names) if name in errors]
+    if refused:
+        raise refused[0] if len(refused) == 1 else SeveralNotFound(refused)
+    return [each for each in found if each is not None]
+
+
 async def find_model_version(registry: RegistryApi, name: str) -> Model:
     """Return the model with this name, or with ``MODEL@N`` the record of that model with the content of version N.
 
@@ -85,7 +135,7 @@ async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> li
     """Return what ``find_model_version`` returns for each name, in their order; paths share requests.
 
     Raises:
-        ModelNotFound, ModelAmbiguous, VersionNotFound: see ``find_model_version``, for the first name that fails.
+        ModelNotFound, ModelAmbiguous, VersionNotFound, SeveralNotFound: see ``find_each``.
     """
     calls, searches = BatchedCalls(registry), asyncio.Semaphore(_SEARCHES_AT_ONCE)
 
@@ -97,7 +147,7 @@ async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> li
         async with searches:
             return await find_model_version(registry, name)
 
-    return await run_all([find(name) for name in names])
+    return await find_each(names, find)
 
 
 def _get_only_interpretation(
@@ -175,8 +225,17 @@ async def _load_models(registry: RegistryApi, text: str, *, deleted: bool) -> li
 
 
 async def _load_version(registry: RegistryApi, model: Model, version: int | None) -> Model:
-    """Return a model's record, with the content of a version if one is given."""
-    return model if version is None else replace_content(model, await registry.get_version(model.id, version))
+    """Return a model's record, with the content of a version if one is given.
+
+    Raises:
+        VersionNotFound: the model has no such version; the detail names both.
+    """
+    if version is None:
+        return model
+    try:
+        return replace_content(model, await registry.get_version(model.id, version))
+    except VersionNotFound as error:
+        raise VersionNotFound(f"'{model.model_path}' has no version {version}.", **error.facts) from error
 
 
 async def _find_at_path(calls: BatchedCalls, name: str) -> Model | None:

@@ -1,9 +1,11 @@
-"""Print the objects of ``ls`` and ``show`` commands, and change an object that is given by name."""
+"""Print the objects of ``ls`` and ``show`` commands, and change objects that are given by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import typer
 
 from modelyard.cli.terminal.formatting import format_fields
 from modelyard.cli.terminal.table import Column, format_table
@@ -13,8 +15,10 @@ if TYPE_CHECKING:
 
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.api.registry import RegistryApi
+    from modelyard.wire.models import Model
 
 Item = TypeVar("Item")
+_SOME_FAILED = 1
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,84 @@ def find_and_change(
         return item
 
     return terminal.call_registry(run)
+
+
+def change_each(
+    terminal: Terminal,
+    models: Sequence[Model],
+    change: Callable[[RegistryApi, Model], Awaitable[object]],
+    describe: Callable[[str], str],
+    note_done: Callable[[Sequence[Model]], None] = lambda _models: None,
+) -> None:
+    """Apply a change to each model, and print what ``describe`` returns for the path of each that was changed.
+
+    Those that failed are printed on standard error, with the reason. A model that the registry refuses to change does
+    not end it, a lost connection does: the models after it are printed as not tried. ``note_done`` prints what follows
+    for those that were changed. The error of a single model is raised as it is.
+
+    Raises:
+        Exit: a change of several failed; with 1.
+    """
+
+    def print_changed(model: Model) -> None:
+        """Print a model at once, since the command may be interrupted; the JSON document follows at the end."""
+        if terminal.output.style != "json":
+            terminal.output.answer(document=None, lines=[describe(model.model_path)], quiet=[str(model.id)])
+
+    done, failed = terminal.call_registry(lambda registry: _try_each(registry, models, change, print_changed))
+    errors = _print_failures(terminal, failed)
+    not_tried = models[len(done) + len(failed) :]
+    if not_tried:
+        terminal.output.warn("Not tried: " + ", ".join(model.model_path for model in not_tried))
+    if done:
+        note_done(done)
+    if terminal.output.style == "json":
+        ids = {"model_ids": [each.id for each in done], "not_tried_ids": [each.id for each in not_tried]}
+        terminal.output.answer(document={"is_success": not failed} | ids | {"failed_list": errors}, lines=[])
+    if failed:
+        raise typer.Exit(_SOME_FAILED)
+
+
+async def _try_each(
+    registry: RegistryApi,
+    models: Sequence[Model],
+    change: Callable[[RegistryApi, Model], Awaitable[object]],
+    print_changed: Callable[[Model], None],
+) -> tuple[list[Model], list[tuple[Model, Exception]]]:
+    """Change one model after the other, as ``change_each`` says; return those changed, and those that failed."""
+    from modelyard.transfer.errors import TransferFailed
+    from modelyard.wire.problems import Problem
+
+    done: list[Model] = []
+    failed: list[tuple[Model, Exception]] = []
+    for model in models:
+        try:
+            await change(registry, model)
+        except (Problem, TransferFailed) as error:
+            if len(models) == 1:
+                raise
+            failed.append((model, error))
+            if isinstance(error, TransferFailed):
+                break
+        else:
+            done.append(model)
+            print_changed(model)
+    return done, failed
+
+
+def _print_failures(terminal: Terminal, failed: Sequence[tuple[Model, Exception]]) -> list[dict[str, Any]]:
+    """Print why models were not changed, with each remedy once, and return the JSON objects of these failures."""
+    from modelyard.cli.terminal.errors import explain_failure
+
+    errors: list[dict[str, Any]] = []
+    remedies: list[str] = []
+    for model, error in failed:
+        explanation = explain_failure(error, terminal.read_typed())
+        if explanation is None:
+            raise error
+        terminal.output.warn(f"{model.model_path}: {explanation.sentence}")
+        remedies += explanation.fix
+        errors.append({"model_id": model.id, "model_path": model.model_path, "error": explanation.facts})
+    for line in dict.fromkeys(remedies):
+        terminal.output.warn(f"  {line}")
+    return errors

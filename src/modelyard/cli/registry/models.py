@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelyard.cli.registry.listing import change_each
 from modelyard.cli.registry.model_columns import describe_verification, find_newer_version
 from modelyard.cli.terminal.completion import complete_model
 from modelyard.cli.terminal.formatting import escape_unprintable, format_fields, format_size, format_time
@@ -21,14 +23,12 @@ from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Sequence
 
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.agents.replicas import AgentModel
     from modelyard.wire.hashes.lookups import ModelHashes
     from modelyard.wire.models import Model
-
-    ModelAction = Callable[[RegistryApi, Model], Awaitable[None]]
 
 # Fields that cannot be cleared.
 _NEVER_NULL = ("display_name", "model_type", "model_path")
@@ -244,23 +244,22 @@ async def _edit_model(
 
 def enable(context: typer.Context, models: ModelNames) -> None:
     """Enable models again, so that machines get them."""
-    _apply_to_models(
-        terminal_of(context), models, lambda registry, model: _set_status(registry, model, "active"), "Enabled"
-    )
+    _set_status(terminal_of(context), models, "active", "Enabled")
 
 
 def disable(context: typer.Context, models: ModelNames) -> None:
     """Disable models: they stay in the registry and are removed from every machine."""
-    _apply_to_models(
-        terminal_of(context), models, lambda registry, model: _set_status(registry, model, "disabled"), "Disabled"
-    )
+    _set_status(terminal_of(context), models, "disabled", "Disabled")
 
 
-async def _set_status(registry: RegistryApi, model: Model, status: str) -> None:
-    """Set a model's status to ``active`` or ``disabled``."""
+def _set_status(terminal: Terminal, names: list[str], status: str, verb: str) -> None:
+    """Set the status of models to ``active`` or ``disabled``, and print each with ``verb``."""
+    from modelyard.client.resolve_models import find_models
     from modelyard.wire.models import ModelUpdate
 
-    await registry.update_model(model.id, ModelUpdate.model_validate({"model_status": status}))
+    change = ModelUpdate.model_validate({"model_status": status})
+    found = terminal.call_registry(lambda registry: find_models(registry, names))
+    change_each(terminal, found, lambda registry, model: registry.update_model(model.id, change), f"{verb} {{}}".format)
 
 
 def rm(context: typer.Context, models: ModelNames, yes: Yes = False) -> None:
@@ -271,29 +270,40 @@ def rm(context: typer.Context, models: ModelNames, yes: Yes = False) -> None:
 
     Example: modelyard rm ink sketch --yes
     """
+    from modelyard.client.resolve_models import find_models
+
     terminal = terminal_of(context)
-    is_used = _note_collections(terminal, models)
-    if not yes and (len(set(models)) > 1 or (is_used and terminal.can_ask)):
-        _confirm_removal(terminal, models)
-    removed = _apply_to_models(terminal, models, lambda registry, model: registry.delete_model(model.id), "Removed")
+    found = terminal.call_registry(lambda registry: find_models(registry, models))
+    is_used = _note_collections(terminal, found)
+    if not yes and (len(found) > 1 or (is_used and terminal.can_ask)):
+        _confirm_removal(terminal, found)
+    change_each(
+        terminal,
+        found,
+        lambda registry, model: registry.delete_model(model.id),
+        "Removed {}".format,
+        partial(_note_restore, terminal),
+    )
+
+
+def _note_restore(terminal: Terminal, removed: Sequence[Model]) -> None:
+    """Print on standard error how long removed models are kept, and the command that restores them."""
     terminal.output.note(
         "The registry keeps removed models for 7 days, unless its operator has set another time. To restore them:"
     )
     terminal.output.note("  " + terminal.format_command("restore", *(model.id for model in removed)))
 
 
-def _note_collections(terminal: Terminal, names: list[str]) -> bool:
+def _note_collections(terminal: Terminal, models: Sequence[Model]) -> bool:
     """Print on standard error which collections have these models; return whether any has."""
     from modelyard.cli.registry.collections.output import describe_use
     from modelyard.client.collections import list_collections_with
-    from modelyard.client.resolve_models import find_model
 
     async def load(registry: RegistryApi) -> list[str]:
         """Return a line for each model and collection."""
-        found = [await find_model(registry, name) for name in names]
         return [
             f"{model.model_path} is in {describe_use(each)}."
-            for model in found
+            for model in models
             for each in await list_collections_with(registry, model.id)
         ]
 
@@ -303,7 +313,7 @@ def _note_collections(terminal: Terminal, names: list[str]) -> bool:
     return bool(lines)
 
 
-def _confirm_removal(terminal: Terminal, names: list[str]) -> None:
+def _confirm_removal(terminal: Terminal, models: Sequence[Model]) -> None:
     """List these models on standard error and ask whether to remove them.
 
     Raises:
@@ -311,40 +321,18 @@ def _confirm_removal(terminal: Terminal, names: list[str]) -> None:
         Abort: the answer is no.
     """
     if not terminal.can_ask:
-        raise typer.BadParameter(f"This removes {len(names)} models. To remove them without a question, add --yes.")
-    for name in names:
-        terminal.output.note(f"  {name}")
-    typer.confirm(f"Remove {'this model' if len(names) == 1 else f'these {len(names)} models'}?", abort=True, err=True)
+        raise typer.BadParameter(f"This removes {len(models)} models. To remove them without a question, add --yes.")
+    for model in models:
+        terminal.output.note(f"  {model.model_path}")
+    typer.confirm(
+        f"Remove {'this model' if len(models) == 1 else f'these {len(models)} models'}?", abort=True, err=True
+    )
 
 
 def restore(context: typer.Context, models: ModelNames) -> None:
     """Restore models from the trash, which modelyard ls --deleted lists."""
-    _apply_to_models(
-        terminal_of(context), models, lambda registry, model: registry.restore_model(model.id), "Restored", deleted=True
-    )
+    from modelyard.client.resolve_models import find_models
 
-
-def _apply_to_models(
-    terminal: Terminal, names: list[str], action: ModelAction, verb: str, *, deleted: bool = False
-) -> list[Model]:
-    """Apply an action to models, print each model with ``verb``, and return them as they were before.
-
-    All names are looked up first: if one matches no model, nothing is changed. If the action fails for a model, those
-    before it stay changed. With ``deleted``, they are names of models in the trash.
-    """
-    from modelyard.client.resolve_models import find_model
-
-    async def apply(registry: RegistryApi) -> list[Model]:
-        """Find all models, then apply the action to one after the other."""
-        models = [await find_model(registry, name, deleted=deleted) for name in names]
-        for model in models:
-            await action(registry, model)
-        return models
-
-    models = terminal.call_registry(apply)
-    terminal.output.answer(
-        document={"is_success": True, "model_ids": [model.id for model in models]},
-        lines=[f"{verb} {model.model_path}" for model in models],
-        quiet=[str(model.id) for model in models],
-    )
-    return models
+    terminal = terminal_of(context)
+    found = terminal.call_registry(lambda registry: find_models(registry, models, deleted=True))
+    change_each(terminal, found, lambda registry, model: registry.restore_model(model.id), "Restored {}".format)

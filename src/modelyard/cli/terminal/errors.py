@@ -1,7 +1,7 @@
 """The messages, remedies and exit codes of failures."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from modelyard.cli.terminal.remedies.words import NotRepeatable, add_scopes, bui
 from modelyard.client.locks import LockedModelsMissing
 from modelyard.client.profile import AccountRequired, KeyRefused
 from modelyard.client.references.matching import MAX_LISTED
-from modelyard.client.resolve_models import ModelAmbiguous
+from modelyard.client.resolve_models import ModelAmbiguous, SeveralNotFound
 from modelyard.client.transfers.collect import FolderIsOneModel
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.pull import FormatDiffers
@@ -50,6 +50,8 @@ def explain_failure(
 
     Remedies repeat what was ``typed``; ``file`` is the one that failed, if the command has several.
     """
+    if isinstance(error, SeveralNotFound):
+        return _explain_each(error.errors, typed)
     row = _find_row(error)
     if row is None:
         return None
@@ -66,6 +68,17 @@ def explain_failure(
 def _find_row(error: BaseException) -> tuple[int, tuple[str, ...]] | None:
     """Return the exit code and the remedies of the class of a failure; None for an unknown one."""
     return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
+
+
+def _explain_each(errors: Sequence[Exception], typed: TypedCommand | None) -> Explanation:
+    """Return the messages of several failures, each with the models that may be meant, and each remedy once."""
+    explained = [explanation for each in errors if (explanation := explain_failure(each, typed)) is not None]
+    candidates = [_list_candidates(each) for each in errors]
+    pairs = [*zip(explained, candidates, strict=True)]
+    sentence = "\n".join("\n  ".join([each.sentence, *lines]) for each, lines in pairs)
+    fix = list(dict.fromkeys(line for each, lines in pairs for line in each.fix if line not in lines))
+    document = {"error_code": SeveralNotFound.__name__, "detail": sentence, "exit_code": REFUSED, "fix": fix}
+    return Explanation(sentence, REFUSED, fix, document | {"errors": [each.facts for each in explained]})
 
 
 def _adjust(

@@ -262,7 +262,7 @@ def remove_models(
     async def remove(registry: RegistryApi) -> Collection:
         """Make the next version, and return the collection."""
         found = await find_collection(registry, name)
-        removed = select_models(found, models)
+        removed = await select_models(found, models)
         kept = [each for each in found.model_list if each.model_id not in removed]
         return await change_models(registry, found, merge_entries(kept, []), note)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelyard.cli.registry.listing import change_each
 from modelyard.cli.registry.machines.arguments import MachineName
 from modelyard.cli.terminal.completion import complete_model
 from modelyard.cli.terminal.terminal import terminal_of
-from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,8 +37,9 @@ def assign_models(context: typer.Context, machine: MachineName, models: ModelNam
 
     Example: modelyard machine assign render-07 ink kaori
     """
-    agent_id, found = _change_assignments(context, machine, models, lambda registry, *ids: registry.assign_model(*ids))
-    terminal_of(context).output.done(f"Assigned to {agent_id}: {counted(len(found), 'model')}.", **_get_facts(found))
+    _change_assignments(
+        context, (machine, models), lambda registry, *ids: registry.assign_model(*ids), "Assigned {} to"
+    )
 
 
 def unassign_models(context: typer.Context, machine: MachineName, models: ModelNames) -> None:
@@ -46,32 +47,29 @@ def unassign_models(context: typer.Context, machine: MachineName, models: ModelN
 
     Example: modelyard machine unassign render-07 ink
     """
-    agent_id, found = _change_assignments(
-        context, machine, models, lambda registry, *ids: registry.unassign_model(*ids)
-    )
-    terminal_of(context).output.done(
-        f"No longer assigned to {agent_id}: {counted(len(found), 'model')}.", **_get_facts(found)
+    _change_assignments(
+        context, (machine, models), lambda registry, *ids: registry.unassign_model(*ids), "{} is no longer assigned to"
     )
 
 
-def _change_assignments(
-    context: typer.Context, machine: str, names: list[str], change: Change
-) -> tuple[str, list[Model]]:
-    """Find the machine and all of the models, and only then change the assignment of each; return what was found."""
+def _change_assignments(context: typer.Context, names: tuple[str, list[str]], change: Change, text: str) -> None:
+    """Find the machine and all of the models, then change the assignment of each, and print it.
+
+    ``text`` has ``{}`` for the path of the model; the machine follows it.
+    """
     from modelyard.client.api.agents import find_agent
-    from modelyard.client.resolve_models import find_model
+    from modelyard.client.resolve_models import find_models
 
-    async def run(registry: RegistryApi) -> tuple[str, list[Model]]:
-        """Change the assignments with one registry client."""
-        agent = await find_agent(registry, machine)
-        found = [await find_model(registry, name) for name in names]
-        for model in found:
-            await change(registry, agent.agent_id, model.id)
-        return agent.agent_id, found
+    async def find(registry: RegistryApi) -> tuple[str, list[Model]]:
+        """Return the id of the machine, and the models."""
+        machine, models = names
+        return (await find_agent(registry, machine)).agent_id, await find_models(registry, models)
 
-    return terminal_of(context).call_registry(run)
-
-
-def _get_facts(models: list[Model]) -> dict[str, list[str]]:
-    """Return the ids of the models, for the JSON document."""
-    return {"model_ids": [str(model.id) for model in models]}
+    terminal = terminal_of(context)
+    agent_id, found = terminal.call_registry(find)
+    change_each(
+        terminal,
+        found,
+        lambda registry, model: change(registry, agent_id, model.id),
+        lambda path: f"{text.format(path)} {agent_id}",
+    )

@@ -1,0 +1,130 @@
+"""``rm``, ``disable`` and ``restore`` of several models."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+import typer
+
+from modelyard.cli.registry.listing import change_each
+from modelyard.cli.terminal.output import Output
+from modelyard.cli.terminal.terminal import Terminal
+from modelyard.client.api.registry import RegistryApi
+from modelyard.client.resolve_models import find_models
+from modelyard.client.settings import read_settings
+from modelyard.transfer.errors import Unreachable
+from modelyard.wire.models import Model
+from tests.cli.conftest import Command
+from tests.cli.terminal_answers import run_in_terminal
+from tests.client.model_files import write_model_file
+from tests.client.server_process import Team
+
+pytestmark = pytest.mark.slow
+
+
+def test_rm_with_one_unknown_name_exits_4_and_removes_nothing(signed_in: Command, ink: Path) -> None:
+    signed_in("push", ink)
+    ran = signed_in("rm", "ink", "nothing", "--yes")
+    assert ran.code == 4
+    assert signed_in("ls", "-q").out != ""
+
+
+@pytest.mark.parametrize("command", ["rm", "disable"])
+def test_command_about_several_unknown_names_reports_each_and_changes_nothing(
+    signed_in: Command, ink: Path, command: str
+) -> None:
+    signed_in("push", ink)
+    ran = signed_in(command, "ink", "sketch", "kaori", "in")
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.splitlines() == [
+        "There is no model 'sketch'.",
+        "There is no model 'kaori'.",
+        "There is no model 'in'.",
+        "  Similar: models/loras/ink.safetensors",
+        "  List the models: modelyard ls",
+    ]
+    refused = json.loads(signed_in(command, "ink", "sketch", "kaori", "--json").out)["error"]
+    assert [each["detail"] for each in refused["errors"]] == [
+        "There is no model 'sketch'.",
+        "There is no model 'kaori'.",
+    ]
+    assert json.loads(signed_in("show", "ink", "--json").out)["model_status"] == "active"
+
+
+@pytest.fixture
+def trash(signed_in: Command, ink: Path) -> list[str]:
+    """Return the ids of two models in the trash; the path of the first one is taken by another."""
+    other = write_model_file(ink.with_name("sketch.safetensors"), 2000)
+    ids = [signed_in("push", each, "--quiet").out.strip() for each in (ink, other)]
+    assert signed_in("rm", *ids, "--yes").code == 0
+    assert signed_in("push", write_model_file(ink, 3000)).code == 0
+    return ids
+
+
+def test_restore_of_several_goes_on_after_a_refused_one_and_says_what_was_done(
+    signed_in: Command, trash: list[str]
+) -> None:
+    ran = signed_in("restore", *trash)
+    assert (ran.code, ran.out) == (1, "Restored models/loras/sketch.safetensors\n")
+    assert ran.err.startswith("models/loras/ink.safetensors: ")
+    assert "modelyard show loras/ink.safetensors" in ran.err
+
+
+def test_restore_of_several_in_json_lists_what_was_done_and_what_failed(signed_in: Command, trash: list[str]) -> None:
+    ran = signed_in("restore", *trash, "--json")
+    document = json.loads(ran.out)
+    (failed,) = document.pop("failed_list")
+    assert (ran.code, document) == (1, {"is_success": False, "model_ids": trash[1:], "not_tried_ids": []})
+    assert (failed["model_id"], failed["error"]["error_code"]) == (trash[0], "model_path_taken")
+
+
+def test_change_each_after_a_lost_connection_ends_and_names_those_that_were_not_tried(
+    signed_in: Command, ink: Path, team: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed_in("push", ink, *(write_model_file(ink.with_name(f"{name}.safetensors"), 2000) for name in ("one", "two")))
+
+    async def change(registry: RegistryApi, model: Model) -> None:
+        if "ink" not in model.model_path:
+            raise Unreachable("The connection was lost.")
+        await registry.delete_model(model.id)
+
+    async def load() -> list[Model]:
+        async with team.registry() as registry:
+            return await find_models(registry, ["ink", "one", "two"])
+
+    terminal = Terminal(read_settings(os.environ, None, None), Output("human"))
+    with pytest.raises(typer.Exit):
+        change_each(terminal, asyncio.run(load()), change, "Removed {}".format)
+    printed = capsys.readouterr()
+    assert printed.out == "Removed models/loras/ink.safetensors\n"
+    assert "models/loras/one.safetensors: The connection was lost." in printed.err
+    assert "Not tried: models/loras/two.safetensors" in printed.err
+
+
+def test_rm_of_a_model_by_two_names_removes_it_once(signed_in: Command, ink: Path) -> None:
+    signed_in("push", ink)
+    ran = signed_in("rm", "ink", "loras/ink.safetensors")
+    assert (ran.code, ran.out) == (0, "Removed models/loras/ink.safetensors\n")
+
+
+def test_rm_two_models_without_terminal_exits_2_unless_yes(signed_in: Command, process: Command, ink: Path) -> None:
+    signed_in("push", ink, write_model_file(ink.with_name("sketch.safetensors"), 2000))
+    refused = process("rm", "ink", "sketch")
+    assert refused.code == 2
+    assert "add --yes" in refused.err
+    assert len(signed_in("ls", "-q").out.splitlines()) == 2
+    assert signed_in("rm", "ink", "sketch", "--yes").code == 0
+    assert signed_in("ls", "-q").out == ""
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
+def test_rm_two_models_in_terminal_asks_and_removes_only_after_yes(
+    signed_in: Command, ink: Path, answer: str, code: int
+) -> None:
+    signed_in("push", ink, write_model_file(ink.with_name("sketch.safetensors"), 2000))
+    removed = run_in_terminal("rm", "ink", "sketch", typed=answer)
+    assert removed.returncode == code
+    assert "Remove these 2 models?" in removed.stderr
+    assert (signed_in("ls", "-q").out == "") == (answer == "y")
