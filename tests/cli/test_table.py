@@ -28,7 +28,15 @@ def test_table_at_40_columns_keeps_path_state_and_id() -> None:
     row = ("loras/portraits/inkwash-2000-steps.safetensors", "Ink wash", "218 MB", "verified", "0199f3a1-9d3c")
     heading, line = map(str, format_table(HEADINGS, [row], 40))
     assert heading.split() == ["PATH", "STATE", "ID"]
-    assert line == "loras…000-steps  verified  0199f3a1-9d3c"
+    assert line == "lora…2000-steps  verified  0199f3a1-9d3c"
+
+
+@pytest.mark.parametrize("heading", ["PATH", "ASKED"])
+def test_table_at_80_columns_tells_files_apart_by_their_extensions(heading: str) -> None:
+    stem = "loras/portraits/kaori-watercolour-2000-steps"
+    rows = [(f"{stem}{extension}", "verified", "0199f3a1", "2 minutes ago") for extension in (".safetensors", ".gguf")]
+    shown = [str(line).split()[0] for line in format_table((heading, "STATE", "ID", "CHANGED"), rows, 80)[1:]]
+    assert [cell.rpartition("2000-steps")[2] for cell in shown] == [".safetensors", ".gguf"]
 
 
 def test_table_cell_that_fits_is_not_cut() -> None:
@@ -77,12 +85,13 @@ def test_cut_text_ends_with_ellipsis_within_width(text: str, width: int, cut: st
     ("width", "cut"),
     [
         (30, "loras/inkwash-2000.safetensors"),
-        (20, "loras/inkwash-2000…"),
-        (15, "loras…wash-2000"),
+        (29, "loras/i…wash-2000.safetensors"),
+        (24, "loras/…-2000.safetensors"),
+        (15, "lora…kwash-2000"),
         (1, "…"),
     ],
 )
-def test_cut_path_leaves_out_extension_then_middle(width: int, cut: str) -> None:
+def test_cut_path_leaves_out_its_middle_and_in_little_space_its_extension(width: int, cut: str) -> None:
     assert cut_path("loras/inkwash-2000.safetensors", width) == cut
 
 

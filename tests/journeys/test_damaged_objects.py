@@ -1,6 +1,8 @@
 """A registry whose disk damages a stored file: machines keep their good copies, and a push repairs it."""
 
 import os
+import re
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.model_folders import write_model_folder
 from tests.journeys.agent_processes import FilePoller, Machine, create_machine
 from tests.journeys.command_line import CommandLine
 from tests.journeys.upload_sizes import MEBIBYTE
@@ -102,3 +105,40 @@ def test_push_dry_run_of_damaged_object_says_that_it_would_be_repaired(
     (plan,) = modelyard.run_json("push", file, "--dry-run")["plan"]
 
     assert plan["action"].startswith("repair")
+
+
+def test_remedy_of_a_damaged_earlier_version_repairs_it_and_publishes_nothing(
+    registry: RunningServer, modelyard: CommandLine, new_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = new_file(3 * MEBIBYTE)
+    assert modelyard.run("push", file).code == 0
+    damaged = find_newest_object(registry)
+    old = file.rename(tmp_path / "old.safetensors")
+    assert modelyard.run("push", new_file(4 * MEBIBYTE), "--to", "ink").code == 0
+    os.truncate(damaged, MEBIBYTE)
+    refused = modelyard.run("pull", "ink@1", "-o", tmp_path / "pulled")
+    assert refused.code == 6
+    assert "(then: modelyard rm PATH)" in refused.err
+
+    assert modelyard.run("push", old, "--path", "loras/repair.safetensors").code == 0
+    assert modelyard.run("rm", "loras/repair.safetensors").code == 0
+
+    assert modelyard.run("pull", "ink@1", "-o", tmp_path / "pulled").code == 0
+    assert [each["version"] for each in modelyard.run_json("version", "ls", "ink")["version_list"]] == [2, 1]
+
+
+def test_repair_that_show_says_of_a_damaged_folder_repairs_it(
+    registry: RunningServer, modelyard: CommandLine, tmp_path: Path
+) -> None:
+    folder = write_model_folder(tmp_path / "tiny")
+    assert modelyard.run("push", folder, "--as-folder", "--path", "diffusers/my tiny").code == 0
+    find_newest_object(registry).unlink()
+    assert modelyard.run("pull", "my tiny", "-o", tmp_path / "pulled").code == 6
+
+    repair = re.search(
+        r"^repair +Push an intact copy: modelyard (.*)$", modelyard.run("show", "my tiny").out, re.MULTILINE
+    )
+    assert repair is not None
+    assert modelyard.run(*(str(folder) if word == "DIR" else word for word in shlex.split(repair[1]))).code == 0
+
+    assert modelyard.run("pull", "my tiny", "-o", tmp_path / "pulled").code == 0

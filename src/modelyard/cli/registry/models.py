@@ -10,7 +10,14 @@ import typer
 from modelyard.cli.registry.listing import change_each
 from modelyard.cli.registry.model_columns import describe_verification, find_newer_version
 from modelyard.cli.terminal.completion import complete_model
-from modelyard.cli.terminal.formatting import escape_unprintable, format_fields, format_size, format_time
+from modelyard.cli.terminal.formatting import (
+    escape_unprintable,
+    format_fields,
+    format_size,
+    format_time,
+    quote_word,
+    shorten_path,
+)
 from modelyard.cli.terminal.model_details import (
     OWN_LINES,
     BaseModelOption,
@@ -115,7 +122,7 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
         *([] if hashes is None else _list_other_hashes(hashes)),
         ("state", f"{model.model_status}, {describe_verification(model)}"),
         ("reason", model.verification_error or ""),
-        ("repair", "Push an intact copy: modelyard push FILE" if model.is_damaged else ""),
+        ("repair", _describe_repair(model)),
         ("registered", f"{format_time(model.created_at)} by {model.created_by.display_name} ({model.created_by.kind})"),
         ("changed", format_time(model.updated_at)),
         ("deleted", format_time(model.deleted_at)),
@@ -133,6 +140,13 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
     ]
     lines = format_fields([(escape_unprintable(name), value) for name, value in pairs])
     return lines if not model.description else [*lines, "", *model.description.splitlines()]
+
+
+def _describe_repair(model: Model) -> str:
+    """Return how a model's damaged current version is repaired in place; empty if it is not damaged."""
+    what = "DIR --as-folder" if model.is_folder else "FILE"
+    command = f"modelyard push {what} --path {quote_word(shorten_path(model.model_path))}"
+    return f"Push an intact copy: {command}" if model.is_damaged else ""
 
 
 def _list_other_hashes(hashes: ModelHashes) -> list[tuple[str, str]]:

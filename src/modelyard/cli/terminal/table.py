@@ -14,7 +14,7 @@ from modelyard.cli.terminal.formatting import count_columns, escape_unprintable
 _GAP = "  "
 # Before a column is left out, cells are cut to this, and paths to three tenths of a wider row.
 _MIN_WIDTH = 12
-_PATHS = frozenset({"PATH", "MODEL", "FILE"})
+_PATHS = frozenset({"PATH", "MODEL", "FILE", "ASKED"})
 _NEVER_CUT = frozenset({"ID", "TIME", "ACTION"})
 # Sentences: as the last column they are below the rows, in full, if they do not fit beside the others.
 _SENTENCES = frozenset({"REASON", "NOTE", "FACTS"})
@@ -109,14 +109,16 @@ def cut_text(text: str, width: int) -> str:
 
 
 def cut_path(path: str, width: int) -> str:
-    """Return a path of at most ``width`` columns: without its extension, and if need be without its middle."""
+    """Return a path of at most ``width`` columns, without its middle if it is longer: its end tells files apart.
+
+    In less than twice the columns of its extension, it is without that too.
+    """
     if count_columns(path) <= width:
         return path
-    stem = path.removesuffix(PurePosixPath(path).suffix)
-    if count_columns(stem) < width:
-        return f"{stem}…"
-    end = _take(stem[::-1], (width - 1) * 2 // 3)[::-1]
-    return f"{_take(stem, width - 1 - count_columns(end))}…{end}"
+    suffix = PurePosixPath(path).suffix
+    shown = path if count_columns(suffix) * 2 <= width else path.removesuffix(suffix)
+    end = _take(shown[::-1], (width - 1) * 3 // 4)[::-1]
+    return f"{_take(shown, width - 1 - count_columns(end))}…{end}"
 
 
 def _take(text: str, width: int) -> str:

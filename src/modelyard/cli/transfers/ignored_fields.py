@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.cli.terminal.formatting import shorten_path
 from modelyard.comfyui.quoting import quoted
+from modelyard.wire.paths import get_canonical_type
 
 if TYPE_CHECKING:
     from modelyard.cli.terminal.terminal import Terminal
@@ -56,4 +57,15 @@ def _build_command(terminal: Terminal, field: str, sent: str, model: Model, vers
     option, typed = _EDITED[field][1], terminal.read_typed()
     given = typed.list_option_values(option) if typed is not None and field in _LISTS else []
     values = given or (sent.split(", ") if field in _LISTS else [sent])
-    return terminal.format_command("edit", path, *chain.from_iterable((option, value) for value in values))
+    words = [*chain.from_iterable((option, value) for value in values), *_get_type_options(field, sent, model)]
+    return terminal.format_command("edit", path, *words)
+
+
+def _get_type_options(field: str, sent: str, model: Model) -> tuple[str, ...]:
+    """Return the options that set the type of a new path, whose first folder it has to be; empty if it is already.
+
+    Whether a type that is new to the team is meant was answered by the push.
+    """
+    folder = shorten_path(sent).partition("/")[0]
+    is_of_type = field != "model_path" or get_canonical_type(folder) == get_canonical_type(model.model_type)
+    return () if is_of_type else ("--type", folder, "--new-type")

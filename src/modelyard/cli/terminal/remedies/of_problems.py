@@ -163,7 +163,15 @@ _MODELS: Table = {
     ),
     problems.UploadIncomplete: (REFUSED, ("Push the file again: it continues, or is sent from the start.",)),
     problems.ChecksumWrong: (BYTES_WRONG, ("Push the file again; it is read and sent from the start.",)),
-    problems.ModelDamaged: (BYTES_WRONG, ("Push an intact copy to repair it: modelyard push FILE",)),
+    problems.ModelDamaged: (
+        BYTES_WRONG,
+        (
+            "The current version is repaired by a push of an intact copy to its path: modelyard push FILE --path PATH",
+            "An earlier version is repaired by a push of its content to another path: modelyard push FILE --path PATH"
+            " (then: modelyard rm PATH)",
+            "Of a folder: modelyard push DIR --as-folder --path PATH",
+        ),
+    ),
     problems.LoadersChanged: (REFUSED, ("Run it again: {again}",)),
 }
 _COLLECTIONS_AND_MACHINES: Table = {
