@@ -1,6 +1,7 @@
 """``convert``: pickle files become safetensors models."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def test_convert_pickle_prints_the_new_model_and_again_the_same(signed_in: Comma
     model = json.loads(first.out)["model"]
     assert model["model_path"] == "models/upscale_models/4x.safetensors"
     assert model["derived_from"]["version"] == 1
+    origin, shown = model["derived_from"], signed_in("show", model["id"]).out
+    assert re.search(f"^converted from +{origin['model_id']}, version 1, sha256:", shown, re.MULTILINE)
     assert signed_in("convert", "upscale_models/4x.pth", "-q").out == f"{model['id']}\n"
 
 

@@ -148,6 +148,14 @@ def test_push_as_folder_of_file_or_of_unknown_type_exits_2(signed_in: Command, t
     assert (refused.code, "--type" in refused.err) == (2, True)
 
 
+def test_collection_add_of_several_names_the_one_that_is_a_folder(signed_in: Command, tiny: Path, ink: Path) -> None:
+    assert signed_in("push", tiny, "--as-folder").code == 0
+    assert signed_in("push", ink).code == 0
+    refused = signed_in("collection", "create", "Winter", "ink", "tiny")
+    assert refused.code == 4
+    assert "'models/diffusers/tiny' is a folder, which a collection cannot have yet" in refused.err
+
+
 def test_push_file_to_folder_model_is_refused_before_it_is_sent(signed_in: Command, tiny: Path, ink: Path) -> None:
     assert signed_in("push", tiny, "--as-folder").code == 0
     refused = signed_in("push", ink, "--to", "tiny")

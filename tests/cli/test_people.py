@@ -48,7 +48,9 @@ def test_read_key_lists_but_cannot_remove_and_stops_when_revoked(
         key_environment.setenv("MODELYARD_TOKEN", key)
         key_environment.delenv("MODELYARD_TEAM")
         assert signed_in("ls", "-q").out != ""
-        assert signed_in("rm", "ink").code == 4
+        refused = signed_in("rm", "ink")
+        assert (refused.code, "login" in refused.err) == (4, False)
+        assert "Set MODELYARD_TOKEN to a key that may do it" in refused.err
         assert key not in signed_in("whoami").out
     assert signed_in("key", "rm", key[:11]).code == 0
     monkeypatch.setenv("MODELYARD_TOKEN", key)
@@ -59,7 +61,8 @@ def test_account_rename_sessions_and_end_session(process: Command, modelyard: Co
     process("login", server.url, EMAIL, "--password-stdin", typed=f"{PASSWORD}\n")
     assert modelyard("account", "rename").code == 2
     me = json.loads(modelyard("whoami", "--json").out)
-    assert modelyard("account", "rename", "--last", "King").code == 0
+    renamed = modelyard("account", "rename", "--last", "King")
+    assert (renamed.code, "keep the name that you had then" in renamed.err) == (0, True)
     assert json.loads(modelyard("whoami", "--json").out)["display_name"] == f"{me['first_name']} King"
     assert modelyard("account", "rename", "--last", me["last_name"]).code == 0
     assert "(this one)" in modelyard("account", "sessions").out
@@ -297,8 +300,8 @@ def test_team_is_selected_by_name_with_option_and_switch(process: Command, model
     assert modelyard("team", "switch", name).code == 4
 
 
-def test_login_device_with_confirmed_code_stores_working_keys(
-    signed_in: Command, team: Team, home: Path, monkeypatch: pytest.MonkeyPatch
+def test_login_device_with_confirmed_code_stores_keys_of_its_team_only(
+    signed_in: Command, server: Server, team: Team, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile = home / "machine.json"
     machine_environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
@@ -317,6 +320,10 @@ def test_login_device_with_confirmed_code_stores_working_keys(
     for name in ("MODELYARD_URL", "MODELYARD_TOKEN", "MODELYARD_TEAM"):
         monkeypatch.delenv(name)
     assert signed_in("ls", "-q").code == 0
+    assert signed_in("--team", team.id, "ls", "-q").code == 0
+    refused = signed_in("--team", server.new_team("Farm").id, "ls")
+    assert refused.code == 4
+    assert f"is not one of your teams: 'Studio' ({team.id})" in refused.err
     assert json.loads(profile.read_text())["profiles"][team.url]["agent_key"].startswith("ak-")
     assert signed_in("logout").code == 0
     assert signed_in("ls").code == 3

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
+from tests.client.server_process import Server
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +75,7 @@ def test_key_named_like_the_id_or_prefix_of_another_is_not_found_by_it(signed_in
     assert refused.code == 4
     assert created["id"] in list_ids(refused.err)
     assert len(list_ids(refused.err)) == 2
+    assert f"'{created['key_prefix']}…, nightly, of 20" in refused.err
     assert json.loads(signed_in("key", "show", created["key_prefix"], "--json").out)["id"] == created["id"]
     assert signed_in("key", "rm", created["id"]).code == 0
     keys = json.loads(signed_in("key", "ls", "--all", "--json").out)["credentials"]
@@ -112,3 +114,14 @@ def test_team_by_name_with_a_key_of_a_team_says_that_it_acts_in_its_own(
     refused = signed_in("--team", "Studio", "ls")
     assert refused.code == 4
     assert "own team only" in refused.err
+
+
+def test_team_by_id_with_a_key_of_a_team_warns_that_it_acts_in_its_own(
+    pushed: Command, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = pushed("key", "create", "nightly", "-q").out.strip()
+    monkeypatch.setenv("MODELYARD_TOKEN", key)
+    ran = pushed("--team", server.new_team("Farm").id, "ls")
+    assert "loras/ink.safetensors" in ran.out
+    assert "own team only: --team does not change that" in ran.err
+    assert pushed("ls").err == ""

@@ -65,10 +65,13 @@ def start(
     """Store a ``Terminal`` with the global options in the context, for ``terminal_of``; not for shell completion."""
     if context.resilient_parsing:
         return
-    from modelyard.client.settings import read_settings
+    from modelyard.client.settings import parse_team_id, read_settings
 
     style: Style = "json" if json else "quiet" if quiet else "human"
-    context.obj = Terminal(read_settings(os.environ, url, team), Output(style), url, context.obj, team)
+    settings, output = read_settings(os.environ, url, team), Output(style)
+    if team is not None and settings.has_team_key and parse_team_id(team) is not None:
+        output.warn("MODELYARD_TOKEN has a key, which acts in its own team only: --team does not change that.")
+    context.obj = Terminal(settings, output, url, context.obj, team)
 
 
 def run(arguments: Sequence[str]) -> int:

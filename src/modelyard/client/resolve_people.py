@@ -109,7 +109,7 @@ _WEBHOOK = ReferenceKind[Webhook](
     name="webhook",
     get_id=lambda webhook: webhook.id,
     has_name=lambda webhook, text: _equals_any(text, webhook.display_name, webhook.url),
-    show=lambda webhook: webhook.display_name,
+    show=lambda webhook: f"{webhook.display_name}, {webhook.url}",
 )
 _SESSION = ReferenceKind[AccountSession](
     name="session",
@@ -134,5 +134,5 @@ _KEY = ReferenceKind[Credential](
     get_id=lambda key: key.id,
     is_unique_value=lambda key, text: text.startswith(key.key_prefix),
     has_name=lambda key, text: _is_usable(key) and _equals_any(text, key.display_name),
-    show=lambda key: key.display_name,
+    show=lambda key: f"{key.key_prefix}…, {key.display_name}, of {key.created_at:%Y-%m-%d}",
 )

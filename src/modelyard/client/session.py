@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from uuid import UUID
 
 from modelyard.client.api.auth import Key, Session, TokenSource
 from modelyard.client.api.http import DEFAULT_RETRY_SECONDS
@@ -10,13 +9,10 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.client.api.urls import normalize_url
 from modelyard.client.profile import Profile, ProfileFile
 from modelyard.client.references.matching import ReferenceKind, match_reference
-from modelyard.client.settings import ClientSettings
+from modelyard.client.settings import ClientSettings, parse_team_id
 from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.accounts import Logout, OwnTeam
 from modelyard.wire.problems import NotAMember, Problem, Unauthenticated
-
-# Keys that act for no user, and so have no list of teams.
-_TEAM_KEYS = ("sk-", "ak-")
 
 
 def get_saved_profile(settings: ClientSettings, profiles: ProfileFile) -> Profile | None:
@@ -51,7 +47,7 @@ async def build_registry(
         ProfileUnreadable: see ``ProfileFile.find``.
         Problem, TransferFailed: the registry refused the request for the teams, or did not answer.
         NotAMember: the team is given by a name that none or several of the user's teams have, or with a key that acts
-            for no user.
+            for no user; or it is not the team of a device's key.
     """
     saved = await asyncio.to_thread(profiles.find, get_selected_url(settings))
     url = get_selected_url(settings) or (None if saved is None else saved.url)
@@ -64,12 +60,16 @@ async def build_registry(
     profile_team = None if saved is None or settings.token else saved.team_id
     team = str(profile_team) if settings.team is None and profile_team else settings.team
     if team is not None:
-        team_id = _parse_team_id(team)
-        if team_id is None and (settings.token or "").startswith(_TEAM_KEYS):
+        team_id = parse_team_id(team)
+        if team_id is None and settings.has_team_key:
             raise NotAMember(
                 f"A key acts in its own team only, whose name it cannot look up. Leave out the team '{team}'."
             )
-        team = str(team_id or (await _load_team(RegistryApi(url, token_source), team)).id)
+        # A device's key acts in its own team, whichever is selected: another one is refused.
+        is_of_device = (settings.token or (saved.token if saved else "")).startswith("dk-")
+        if team_id is None or (is_of_device and team_id != profile_team):
+            team_id = (await _load_team(RegistryApi(url, token_source), team)).id
+        team = str(team_id)
     return RegistryApi(url, token_source, team, retry_seconds=retry_seconds, notify=notify)
 
 
@@ -100,14 +100,6 @@ def _build_token_source(settings: ClientSettings, profiles: ProfileFile, saved: 
     if saved is None:
         return None
     return Key(saved.token) if saved.refresh_token is None else Session(profiles, saved)
-
-
-def _parse_team_id(text: str) -> UUID | None:
-    """Return the id that a text is, with or without dashes; None if it is none."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 async def _load_team(registry: RegistryApi, name: str) -> OwnTeam:

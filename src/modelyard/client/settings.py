@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import platformdirs
 
@@ -23,6 +24,19 @@ class ClientSettings:
     state_dir: Path
     cache_dir: Path
     give_up_seconds: float = DEFAULT_OPTIONS.no_progress_timeout_seconds  # see ``TransferOptions``
+
+    @property
+    def has_team_key(self) -> bool:
+        """Whether the token is a key that acts for no user, and so in one team, whichever is selected."""
+        return (self.token or "").startswith(("sk-", "ak-"))
+
+
+def parse_team_id(text: str) -> UUID | None:
+    """Return the id that a text is, with or without dashes; None if it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def read_settings(environment: Mapping[str, str], url: str | None = None, team: str | None = None) -> ClientSettings:

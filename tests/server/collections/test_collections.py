@@ -127,6 +127,9 @@ def test_create_collection_with_invalid_models_names_each_item(
         "model_list.3.version",
         "model_list.4.model_id",
     ]
+    messages = [error["message"] for error in answer.json()["errors"]]
+    named = [items[0]["model_id"], foreign, kaori, "'models/loras/ink.safetensors' has no version 2", "'models/loras/"]
+    assert [name in message for name, message in zip(named, messages, strict=True)] == [True] * 5
     assert team.get("/collections").json()["collection_list"] == []
 
 

@@ -129,6 +129,7 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
         ("tags", ", ".join(model.tags)),
         ("license", model.license or ""),
         ("source", model.source_url or ""),
+        ("converted from", _describe_origin(model)),
         ("hugging face", "" if model.hub_file is None else f"{model.hub_file.repository} {model.hub_file.path}"),
         ("labels", ", ".join(model.required_labels)),
         ("machines", _describe_machines(model)),
@@ -140,6 +141,12 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
     ]
     lines = format_fields([(escape_unprintable(name), value) for name, value in pairs])
     return lines if not model.description else [*lines, "", *model.description.splitlines()]
+
+
+def _describe_origin(model: Model) -> str:
+    """Return the id and version of the model that this one was converted from; empty if it was not converted."""
+    origin = model.derived_from
+    return "" if origin is None else f"{origin.model_id}, version {origin.version}, {origin.file_hash}"
 
 
 def _describe_repair(model: Model) -> str:

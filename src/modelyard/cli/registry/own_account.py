@@ -28,7 +28,9 @@ def rename_account(
     first_name: Annotated[str | None, typer.Option("--first", help="Your first name.")] = None,
     last_name: Annotated[str | None, typer.Option("--last", help="Your last name.")] = None,
 ) -> None:
-    """Change your names, as all of your teams see them.
+    """Change your names, as all of your teams see them from now on.
+
+    What is recorded already, such as who registered a model, keeps the name that you had then.
 
     Example: modelyard account rename --first Ada --last King
     """
@@ -41,6 +43,7 @@ def rename_account(
     terminal = terminal_of(context)
     terminal.call_registry(lambda registry: registry.update_me(change))
     terminal.output.done("Your names are changed.")
+    terminal.output.note("Models, versions and events that are recorded already keep the name that you had then.")
 
 
 @account.command("sessions")

@@ -12,7 +12,7 @@ from modelyard.cli.terminal.formatting import format_duration, quote_word, short
 from modelyard.cli.terminal.remedies.exit_codes import REFUSED, UNREACHABLE, Table
 from modelyard.cli.terminal.remedies.invalid_values import list_invalid_values, list_refused_values
 from modelyard.cli.terminal.remedies.of_local_failures import LOCAL_FAILURES
-from modelyard.cli.terminal.remedies.of_problems import PROBLEMS, REFUSED_VARIABLE
+from modelyard.cli.terminal.remedies.of_problems import PROBLEMS, REFUSED_VARIABLE, REPLACED_VARIABLE
 from modelyard.cli.terminal.remedies.typed_command import TypedCommand
 from modelyard.cli.terminal.remedies.words import NotRepeatable, add_scopes, build_words
 from modelyard.client.locks import LockedModelsMissing
@@ -101,6 +101,8 @@ def _adjust(
             typed_options = [option for option in ("--path", "--type") if typed and typed.list_option_values(option)]
             position = len(typed_options) if "--path" in typed_options else 0
             return exit_code, fixes[position : position + 1]
+        case problems.KeyNotAllowed() if os.environ.get("MODELYARD_TOKEN"):
+            return exit_code, REPLACED_VARIABLE
         case transfer_errors.RetriesExhausted() if typed is not None and typed.list_option_values("--give-up-after"):
             return exit_code, fixes[:1]
         case _:

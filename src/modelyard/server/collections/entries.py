@@ -35,11 +35,12 @@ class Entry:
 class KnownModels:
     """What the team has of the models that a request names, without the trash.
 
-    ``shown`` has the number of the version that each model has now, ``folders`` those of many files, ``entries`` the
-    requested and shown versions.
+    ``shown`` has the number of the version that each model has now, ``paths`` its path, ``folders`` those of many
+    files, ``entries`` the requested and shown versions.
     """
 
     shown: Mapping[UUID, int]
+    paths: Mapping[UUID, str]
     folders: Collection[UUID]
     entries: Mapping[VersionKey, Entry]
 
@@ -63,7 +64,8 @@ def load_known_models(session: Session, team_id: UUID, asked: Collection[NewColl
     ]
     shown = {model_id: model.shown_version for model_id, model in by_id.items()}
     folders = {model_id for model_id, model in by_id.items() if model.is_folder}
-    return KnownModels(shown, folders, {entry.key: entry for entry in entries})
+    paths = {model_id: model.model_path for model_id, model in by_id.items()}
+    return KnownModels(shown, paths, folders, {entry.key: entry for entry in entries})
 
 
 def decide_entries(asked: Sequence[NewCollectionModel], known: KnownModels) -> list[Entry]:
@@ -83,13 +85,15 @@ def _list_errors(asked: Sequence[NewCollectionModel], known: KnownModels) -> Ite
     """Yield the error of each item that cannot be in a collection."""
     seen = set[UUID]()
     for index, each in enumerate(asked):
-        item = f"model_list.{index}"
-        if each.model_id not in known.shown:
-            yield {"field": f"{item}.model_id", "message": "The team has no such model, or it is in the trash"}
+        item, path = f"model_list.{index}", known.paths.get(each.model_id)
+        if path is None:
+            message = f"The team has no model with the id {each.model_id}, or it is in the trash"
+            yield {"field": f"{item}.model_id", "message": message}
         elif each.model_id in known.folders:
-            yield {"field": f"{item}.model_id", "message": "The model is a folder, which a collection cannot have yet"}
+            yield {"field": f"{item}.model_id", "message": f"'{path}' is a folder, which a collection cannot have yet"}
         elif each.model_id in seen:
-            yield {"field": f"{item}.model_id", "message": "The model is in the list twice"}
+            yield {"field": f"{item}.model_id", "message": f"'{path}' is in the list twice"}
         elif each.version is not None and (each.model_id, each.version) not in known.entries:
-            yield {"field": f"{item}.version", "message": "The model has no such version, or it is in the trash"}
+            message = f"'{path}' has no version {each.version}, or it is in the trash"
+            yield {"field": f"{item}.version", "message": message}
         seen.add(each.model_id)

@@ -19,6 +19,8 @@ from modelyard.wire.problems import Problem
 _LOGIN = "modelyard login {registry} {email}"
 # Of a refused token that MODELYARD_TOKEN has: it precedes a sign-in.
 REFUSED_VARIABLE = ("Unset MODELYARD_TOKEN, or set a valid key.",)
+# Of a key that MODELYARD_TOKEN has, and that may not do something: signing in changes nothing while it is set.
+REPLACED_VARIABLE = ("Set MODELYARD_TOKEN to a key that may do it, or unset it to act with your account.",)
 PERMIT_PICKLES = "Admins allow them with: modelyard team settings --pickle-policy {permitted_by}"
 _OTHER_RELEASE = (
     "The registry is perhaps of another release than this command line: upgrade the older of the two. To see yours: "
