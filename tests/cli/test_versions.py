@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer import BadParameter
 
 from modelyard.cli.registry.model_columns import describe_state
-from modelyard.cli.registry.versions import format_versions, get_previous_version
+from modelyard.cli.registry.versions import format_versions
 from modelyard.cli.terminal.formatting import count_columns
 from modelyard.wire.models import Model
 from modelyard.wire.versions import ModelVersion, PendingVersion
@@ -290,14 +289,6 @@ def test_rollback_without_earlier_version_exits_4_and_to_unknown_one_too(signed_
     assert signed_in("rollback", "ink", "--to", "7").code == 4
     current = signed_in("rollback", "ink", "--to", "1")
     assert (current.code, "current already" in current.out) == (0, True)
-
-
-def test_get_previous_version_registry_that_does_not_say_asks_for_the_number() -> None:
-    listed = [build_version(version=2), build_version(version=1)]
-    with pytest.raises(BadParameter, match="--to N"):
-        get_previous_version(listed)
-    said = [each.model_copy(update={"is_previous": each.version == 1}) for each in listed]
-    assert get_previous_version(said) == 1
 
 
 def test_rollback_skips_versions_that_were_never_current(pushed: Command, files: Files) -> None:

@@ -241,26 +241,35 @@ async def _edit_model(
     """Apply a change to a model, add and remove tags, and return the changed model.
 
     A new type without a new path moves the model to the same path below the new type's folder. Added and removed tags
-    are applied to the tags in ``change``, or else to the model's; the former are written to ``change``.
+    are applied to the tags in ``change``, or else to those that the model has then.
 
     Raises:
         ValueError: there is nothing to change.
     """
+    from modelyard.client.api.models import change_model
     from modelyard.client.resolve_models import find_model
     from modelyard.wire.models import ModelUpdate
 
+    if not change and not any(tags):
+        raise ValueError("There is nothing to change. Give an option, such as --name or --add-tag.")
     model = await find_model(registry, name)
+    if not any(tags) and "model_type" not in change:
+        await registry.update_model(model.id, ModelUpdate(**change))
+        return await registry.get_model(model.id)
+    return await change_model(registry, model.id, lambda model: ModelUpdate(**_complete_change(model, change, tags)))
+
+
+def _complete_change(model: Model, change: dict[str, Any], tags: tuple[list[str], list[str]]) -> dict[str, Any]:
+    """Return a change with the tags and the path that follow from those of the model."""
     added, removed = tags
+    derived: dict[str, Any] = {}
     if added or removed:
         current = change.get("tags", model.tags) or []
-        change["tags"] = [tag for tag in [*current, *added] if tag not in removed]
+        derived["tags"] = [tag for tag in [*current, *added] if tag not in removed]
     if "model_type" in change and "model_path" not in change:
         relative = model.model_path.removeprefix("models/").partition("/")[2]
-        change["model_path"] = f"models/{change['model_type']}/{relative}"
-    if not change:
-        raise ValueError("There is nothing to change. Give an option, such as --name or --add-tag.")
-    await registry.update_model(model.id, ModelUpdate(**change))
-    return await registry.get_model(model.id)
+        derived["model_path"] = f"models/{change['model_type']}/{relative}"
+    return change | derived
 
 
 def enable(context: typer.Context, models: ModelNames) -> None:

@@ -159,32 +159,18 @@ async def _find_previous_version(registry: RegistryApi, model: Model) -> int:
 
     Raises:
         VersionNotFound: there is none.
-        BadParameter: see ``get_previous_version``.
+        ValueError: see ``find_previous_version``.
     """
-    from modelyard.client.api.models import list_all_versions
+    from modelyard.client.api.models import find_previous_version
     from modelyard.wire.problems import VersionNotFound
 
-    previous = get_previous_version(await list_all_versions(registry, model.id))
+    previous = await find_previous_version(registry, model.id)
     if previous is None:
         raise VersionNotFound(
             f"'{model.model_path}' has no earlier version to go back to: none that was current before this one can be"
             " downloaded."
         )
     return previous
-
-
-def get_previous_version(listed: Sequence[ModelVersion]) -> int | None:
-    """Return the number of the version that a roll-back goes to, or None. Pure.
-
-    Raises:
-        BadParameter: the registry does not say which one it is.
-    """
-    if all(each.is_previous is None for each in listed):
-        raise typer.BadParameter(
-            "This registry does not say which version was current before: use --to N, with a number that"
-            " 'modelyard version ls MODEL' lists."
-        )
-    return next((each.version for each in listed if each.is_previous), None)
 
 
 def _note_consequences(terminal: Terminal, before: Model, current: int | None) -> None:

@@ -49,7 +49,8 @@ _MAX_RESPONSE_SECONDS = 600.0
 class Call:
     """One request, with a JSON body or bytes. ``repeatable`` marks an idempotent one, which is retried.
 
-    With ``known_etag`` the response may be a 304 without a body. ``max_retry_seconds`` bounds the time of retries.
+    With ``known_etag`` the response may be a 304 without a body. With ``if_match`` the call is refused if the record
+    has another ETag. ``max_retry_seconds`` bounds the time of retries.
     """
 
     method: str
@@ -59,6 +60,7 @@ class Call:
     repeatable: bool = False
     anonymous: bool = False
     known_etag: str | None = None
+    if_match: str | None = None
     max_retry_seconds: float = math.inf
 
 
@@ -237,12 +239,14 @@ class HttpChannel:
             raise build_bad_address(self.url, failure) from None
 
     def _build_headers(self, call: Call, token: str | None) -> dict[str, str]:
-        """Return the headers of a call: token, team (only with a token), known ETag, and the type of its body."""
+        """Return the headers of a call: token, team (only with a token), ETags, and the type of its body."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if token is not None and self._team is not None:
             headers["X-Team-ID"] = self._team
         if call.known_etag is not None:
             headers["If-None-Match"] = call.known_etag
+        if call.if_match is not None:
+            headers["If-Match"] = call.if_match
         if call.body is not None:
             is_bytes = isinstance(call.body, bytes)
             headers["Content-Type"] = "application/octet-stream" if is_bytes else "application/json"

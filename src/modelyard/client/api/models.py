@@ -1,4 +1,4 @@
-"""List the team's models and their versions, over all pages of the registry's lists, and get versions by number."""
+"""List the team's models and their versions, over all pages of the registry's lists; get versions; change models."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -12,11 +12,12 @@ from modelyard.transfer.thread_pool import run_all
 from modelyard.wire.folders.names import MAX_FILES
 from modelyard.wire.folders.schemas import FolderFileEntry, FolderFileList
 from modelyard.wire.model_filter import ModelFilter
-from modelyard.wire.models import Model, ModelList
-from modelyard.wire.problems import ModelNotFound, VersionNotFound
+from modelyard.wire.models import Model, ModelList, ModelUpdate
+from modelyard.wire.problems import ModelNotFound, RecordStale, VersionNotFound
 from modelyard.wire.versions import ModelVersion, VersionList
 
 _REQUESTS_AT_ONCE = 8
+_MOST_ATTEMPTS = 20
 
 # The fields of a model's record that are those of the version that it shows.
 _CONTENT_FIELDS = (
@@ -44,6 +45,49 @@ async def list_all_versions(registry: RegistryApi, model_id: UUID, *, deleted: b
         return await registry.list_versions(model_id, paging, deleted=deleted)
 
     return [version async for page in list_pages(load_page) for version in page.version_list]
+
+
+async def find_previous_version(registry: RegistryApi, model_id: UUID) -> int | None:
+    """Return the number of the version that was current before the current one; None if there is none.
+
+    Pages of versions are loaded until it is found.
+
+    Raises:
+        ValueError: the registry does not say which one it is.
+    """
+
+    async def load_page(paging: Paging) -> VersionList:
+        return await registry.list_versions(model_id, paging)
+
+    async for page in list_pages(load_page):
+        if any(each.is_previous is None for each in page.version_list):
+            raise ValueError(
+                "This registry does not say which version was current before: use --to N, with a number that"
+                " 'modelyard version ls MODEL' lists."
+            )
+        for each in page.version_list:
+            if each.is_previous:
+                return each.version
+    return None
+
+
+async def change_model(registry: RegistryApi, model_id: UUID, build_change: Callable[[Model], ModelUpdate]) -> Model:
+    """Change a model by what ``build_change`` returns for its record, and return the record then.
+
+    If another call changes the record meanwhile, it is read again and the change built anew, so that both stay.
+
+    Raises:
+        RecordStale: others changed it each time.
+    """
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        model, etag = await registry.get_model_and_etag(model_id)
+        try:
+            await registry.update_model(model_id, build_change(model), if_match=etag)
+            break
+        except RecordStale:
+            if attempt == _MOST_ATTEMPTS:
+                raise
+    return await registry.get_model(model_id)
 
 
 async def list_all_files(registry: RegistryApi, model_id: UUID, version: int | None = None) -> list[FolderFileEntry]:

@@ -43,6 +43,13 @@ class ModelCalls(ChannelCalls):
     async def get_model(self, model_id: UUID) -> models.Model:
         return await self._get(models.Model, build_path("models", model_id))
 
+    async def get_model_and_etag(self, model_id: UUID) -> tuple[models.Model, str | None]:
+        """Return the record of a model with its ETag, if the response has one; for ``if_match`` of ``update_model``."""
+        response = await self._channel.send(Call("GET", build_path("models", model_id), repeatable=True))
+        etag = response.headers.get("ETag")
+        # A proxy that compresses the response marks its ETag as weak, which the registry would not match.
+        return self._channel.parse(models.Model, response), etag and etag.removeprefix("W/")
+
     async def look_up_models(self, lookup: lookups.ModelLookup) -> lookups.LookupResult:
         """Return the models that up to 1,000 hashes, paths and ids mean."""
         return await self._post(lookups.LookupResult, "/models/lookup", lookup, repeatable=True)
@@ -55,10 +62,14 @@ class ModelCalls(ChannelCalls):
         """Return the known hashes of a model's content, and those that its file claims."""
         return await self._get(lookups.ModelHashes, build_path("models", model_id, "hashes"))
 
-    async def update_model(self, model_id: UUID, change: models.ModelUpdate) -> Updated:
-        return await self._channel.request(
-            Updated, Call("PUT", build_path("models", model_id), change, repeatable=True)
-        )
+    async def update_model(self, model_id: UUID, change: models.ModelUpdate, *, if_match: str | None = None) -> Updated:
+        """Change a model; with ``if_match`` only if its record has this ETag.
+
+        Raises:
+            RecordStale: the record has another ETag.
+        """
+        call = Call("PUT", build_path("models", model_id), change, repeatable=True, if_match=if_match)
+        return await self._channel.request(Updated, call)
 
     async def delete_model(self, model_id: UUID) -> None:
         await self._channel.send(Call("DELETE", build_path("models", model_id)))
