@@ -365,7 +365,7 @@ class ModelList(Schema):
     did_you_mean: str | None = Field(
         default=None,
         description="On the first page of a search that finds nothing: the same search with a similar word or value, "
-        "which finds models; absent if there is none.",
+        "which finds models, also with the type that a near miss in `model_type` means; absent if there is none.",
         examples=["ink"],
         exclude_if=lambda similar: similar is None,
     )

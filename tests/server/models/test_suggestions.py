@@ -18,6 +18,24 @@ def named_team(shared_registry: Harness) -> ApiCaller:
 
 
 @pytest.mark.parametrize(
+    ("filters", "suggestion"),
+    [
+        ({"model_type": "lora"}, "type:loras"),
+        ({"model_type": "LoRAs", "q": "wash"}, "type:loras wash"),
+        ({"model_type": "lora", "q": "größe"}, None),
+        ({"model_type": "checkpoint"}, None),
+        ({"model_type": "checkpoints"}, None),
+        ({"model_type": "our_masks"}, None),
+    ],
+)
+def test_list_models_of_a_near_miss_of_a_type_suggests_the_search_with_the_known_type(
+    named_team: ApiCaller, filters: dict[str, str], suggestion: str | None
+) -> None:
+    listed = named_team.get("/models", **filters).json()
+    assert (listed["model_list"], listed.get("did_you_mean")) == ([], suggestion)
+
+
+@pytest.mark.parametrize(
     ("q", "suggestion"),
     [
         ("watercolor", "watercolour"),

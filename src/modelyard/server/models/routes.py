@@ -157,7 +157,8 @@ def list_models(
         listed = pages.list_models(session, team, model_filter, page)
         models = build_models(session, team, listed.models, settings.trash_days)
         is_first = page.current_page == 1 and not page.cursor
-        similar = suggest_search(session, team, model_filter) if model_filter.q and not models and is_first else None
+        is_empty_search = is_first and not models and (model_filter.q or model_filter.model_type)
+        similar = suggest_search(session, team, model_filter) if is_empty_search else None
         body = ModelList(model_list=models, page_meta=listed.meta, did_you_mean=similar).model_dump_json().encode()
     return build_compressed_response(body, accept_encoding)
 

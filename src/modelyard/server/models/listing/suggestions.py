@@ -28,7 +28,12 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def suggest_search(session: Session, team: TeamContext, model_filter: ModelFilter) -> str | None:
-    """Return a search that differs in one word or value and finds models, or None; for a search that finds nothing."""
+    """Return a search that differs in one word or value and finds models, or None; for a search that finds nothing.
+
+    A type that the filter has beside the search is in the returned search, if it is a near miss of a known one.
+    """
+    if model_filter.model_type is not None and (folder := suggest_folder(model_filter.model_type)) is not None:
+        return _suggest_type(session, team, model_filter, folder)
     tokens = split_search(model_filter.q or "")
     if len(tokens) > MAX_TOKENS:
         return None
@@ -43,6 +48,15 @@ def suggest_search(session: Session, team: TeamContext, model_filter: ModelFilte
             if _finds_any(session, team, changed):
                 return changed.q
     return None
+
+
+def _suggest_type(session: Session, team: TeamContext, model_filter: ModelFilter, folder: str) -> str | None:
+    """Return the search for models of another type, if it finds any."""
+    q = f"{write_condition('type', folder)} {model_filter.q or ''}".strip()
+    if len(q) > MAX_SEARCH_LENGTH:
+        return None
+    changed = ModelFilter(**model_filter.model_dump(exclude={"q", "model_type"}), q=q)
+    return changed.q if _finds_any(session, team, changed) else None
 
 
 def _iterate_similar(session: Session, team: TeamContext, token: SearchToken) -> Iterator[str]:
