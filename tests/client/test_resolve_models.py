@@ -170,6 +170,18 @@ async def test_model_ambiguous_of_many_lists_ten_references_and_counts_the_other
     assert "2 more" in str(refused)
 
 
+@pytest.mark.parametrize("name", ["inkwesh", "loras/inkwesh.safetensors", "inkwesh@2", "inkwash.ckpt"])
+async def test_find_model_of_misspelt_name_names_similar_models(
+    registry: RegistryApi, settings: ClientSettings, tmp_path: Path, name: str
+) -> None:
+    path = "models/loras/inkwash.safetensors"
+    await push_model(registry, settings, tmp_path / "inkwash.safetensors", path, "Inkwash")
+    for find in (find_model, find_model_version):
+        with pytest.raises(ModelNotFound) as refused:
+            await find(registry, name)
+        assert refused.value.facts["similar"] == [path]
+
+
 async def test_find_model_deleted_is_found_only_with_deleted_option(registry: RegistryApi, ink: Model) -> None:
     await registry.delete_model(ink.id)
     with pytest.raises(ModelNotFound):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.models import list_all_models, replace_content
+from modelyard.client.api.paging import Paging
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.references.matching import (
     MAX_LISTED,
@@ -19,6 +20,7 @@ from modelyard.client.references.matching import (
 )
 from modelyard.client.references.models import MODEL, build_reference, compute_creation_times, split_version
 from modelyard.transfer.thread_pool import run_all
+from modelyard.wire.formats import find_format
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid, get_canonical_type
@@ -69,11 +71,11 @@ async def find_model(registry: RegistryApi, name: str, *, deleted: bool = False)
 
     Raises:
         ModelNotFound: none matches, or the name means a version, as ``MODEL@N`` does. Unless the name is an id, the
-            fact ``similar`` lists up to five paths of models that contain its words.
+            fact ``similar`` lists up to five paths of models that contain its words, or else similar ones.
         ModelAmbiguous: several models match, one of which may be that of ``MODEL@N``.
     """
     interpretations = await _load_interpretations(BatchedCalls(registry), name, deleted=deleted)
-    model, version = _get_only_interpretation(name, interpretations, takes_version=False)
+    model, version = await _choose(registry, name, interpretations, takes_version=False, deleted=deleted)
     if version is None:
         return model
     reason = f"'{name}' names a version. This command takes the whole model: '{build_reference(model, None)}'."
@@ -128,7 +130,7 @@ async def find_model_version(registry: RegistryApi, name: str) -> Model:
         VersionNotFound: the model has no such version.
     """
     interpretations = await _load_interpretations(BatchedCalls(registry), name)
-    return await _load_version(registry, *_get_only_interpretation(name, interpretations, takes_version=True))
+    return await _load_version(registry, *await _choose(registry, name, interpretations, takes_version=True))
 
 
 async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> list[Model]:
@@ -148,6 +150,42 @@ async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> li
             return await find_model_version(registry, name)
 
     return await find_each(names, find)
+
+
+async def _choose(
+    registry: RegistryApi,
+    name: str,
+    interpretations: Sequence[_Interpretation],
+    *,
+    takes_version: bool,
+    deleted: bool = False,
+) -> tuple[Model, int | None]:
+    """Return what ``_get_only_interpretation`` returns.
+
+    Raises:
+        ModelNotFound, ModelAmbiguous: the same; if no model has the words of the name, with models of similar words.
+    """
+    try:
+        return _get_only_interpretation(name, interpretations, takes_version=takes_version)
+    except ModelNotFound as error:
+        text = interpretations[-1].text
+        if error.facts["similar"] or parse_id(text) is not None or is_short_id(text):
+            raise
+        raise ModelNotFound(error.detail, similar=await _list_near(registry, text, deleted=deleted)) from None
+
+
+async def _list_near(registry: RegistryApi, text: str, *, deleted: bool) -> list[str]:
+    """Return the paths of the first models of the search that the registry suggests for a name that finds none."""
+    file_name = PurePosixPath(text)
+    word = file_name.name if find_format(file_name.name) is None else file_name.stem
+    paging = Paging(per_page=_MAX_SIMILAR)
+    try:
+        found = await registry.list_models(ModelFilter(q=_quote_words(word), deleted=deleted), paging)
+    except ValidationError:
+        return []
+    if not found.model_list and found.did_you_mean is not None:
+        found = await registry.list_models(ModelFilter(q=found.did_you_mean, deleted=deleted), paging)
+    return [model.model_path for model in found.model_list]
 
 
 def _get_only_interpretation(
