@@ -128,3 +128,14 @@ def test_rm_two_models_in_terminal_asks_and_removes_only_after_yes(
     assert removed.returncode == code
     assert "Remove these 2 models?" in removed.stderr
     assert (signed_in("ls", "-q").out == "") == (answer == "y")
+
+
+def test_models_whose_paths_were_sent_with_and_without_their_first_folder_are_shown_alike(
+    signed_in: Command, ink: Path
+) -> None:
+    for path in ("loras/ink.safetensors", "models/loras/sketch.safetensors"):
+        assert signed_in("push", write_model_file(ink, len(path) * 100), "--path", path).code == 0
+    shown = ["models/loras/ink.safetensors", "models/loras/sketch.safetensors"]
+    assert sorted(signed_in("ls", "--columns", "path", "--format", "csv").out.split()) == [*shown, "path"]
+    assert all(path in signed_in("show", path).out for path in shown)
+    assert signed_in("disable", *shown).out.splitlines() == [f"Disabled {path}" for path in shown]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 
-from modelyard.cli.terminal.formatting import format_fields
+from modelyard.cli.terminal.formatting import format_fields, format_model_path
 from modelyard.cli.terminal.table import Column, format_table
 
 if TYPE_CHECKING:
@@ -85,13 +85,15 @@ def change_each(
     def print_changed(model: Model) -> None:
         """Print a model at once, since the command may be interrupted; the JSON document follows at the end."""
         if terminal.output.style != "json":
-            terminal.output.answer(document=None, lines=[describe(model.model_path)], quiet=[str(model.id)])
+            terminal.output.answer(
+                document=None, lines=[describe(format_model_path(model.model_path))], quiet=[str(model.id)]
+            )
 
     done, failed = terminal.call_registry(lambda registry: _try_each(registry, models, change, print_changed))
     errors = _print_failures(terminal, failed)
     not_tried = models[len(done) + len(failed) :]
     if not_tried:
-        terminal.output.warn("Not tried: " + ", ".join(model.model_path for model in not_tried))
+        terminal.output.warn("Not tried: " + ", ".join(format_model_path(model.model_path) for model in not_tried))
     if done:
         note_done(done)
     if terminal.output.style == "json":
@@ -138,7 +140,7 @@ def _print_failures(terminal: Terminal, failed: Sequence[tuple[Model, Exception]
         explanation = explain_failure(error, terminal.read_typed())
         if explanation is None:
             raise error
-        terminal.output.warn(f"{model.model_path}: {explanation.sentence}")
+        terminal.output.warn(f"{format_model_path(model.model_path)}: {explanation.sentence}")
         remedies += explanation.fix
         errors.append({"model_id": model.id, "model_path": model.model_path, "error": explanation.facts})
     for line in dict.fromkeys(remedies):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelyard.cli.terminal.formatting import format_model_path
 from modelyard.cli.terminal.table import format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
@@ -91,7 +92,7 @@ def _explain_capped(capped: Sequence[LookupAnswer]) -> str:
 def _build_rows(answer: LookupAnswer) -> list[tuple[str, ...]]:
     """Return the cells of each match, or of one row that says that none was found."""
     return [
-        (answer.text, match.matched_by, str(match.version), match.model_path, str(match.id))
+        (answer.text, match.matched_by, str(match.version), format_model_path(match.model_path), str(match.id))
         for match in answer.match_list
     ] or [(answer.text, answer.state, "", "", "")]
 

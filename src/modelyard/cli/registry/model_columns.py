@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, NamedTuple
 
-from modelyard.cli.terminal.formatting import format_age, format_content_size
+from modelyard.cli.terminal.formatting import format_age, format_content_size, format_model_path, shorten_path
 from modelyard.cli.terminal.table import Column, format_table
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def find_newer_version(model: Model) -> PendingVersion | None:
 
 # By the name that --columns takes; the heading is the same in capitals.
 COLUMNS: dict[str, ModelColumn] = {
-    "path": _of_text(0, lambda model: model.model_path),
+    "path": _of_text(0, lambda model: format_model_path(model.model_path)),
     "name": _of_text(6, lambda model: model.display_name),
     "type": _of_text(3, lambda model: model.model_type),
     "base": _of_text(4, lambda model: model.base_model or ""),
@@ -124,7 +124,7 @@ def _get_short_text(model: Model, name: str, short_ids: Mapping[UUID, str]) -> s
     text = COLUMNS[name].get_text(model)
     if name == "id":
         return short_ids[model.id]
-    return text.removeprefix("models/") if name == "path" else text
+    return shorten_path(text) if name == "path" else text
 
 
 def format_csv(models: Sequence[Model], names: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from modelyard.cli.terminal.completion import complete_model
 from modelyard.cli.terminal.formatting import (
     escape_unprintable,
     format_fields,
+    format_model_path,
     format_size,
     format_time,
     quote_word,
@@ -110,7 +111,7 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
     pairs = [
         ("id", str(model.id)),
         ("name", model.display_name),
-        ("path", model.model_path),
+        ("path", format_model_path(model.model_path)),
         ("type", model.model_type),
         ("size", f"{format_size(model.content_size)} ({model.content_size} bytes)"),
         ("folder", "" if model.file_count is None else counted(model.file_count, "file")),
@@ -332,7 +333,7 @@ def _note_collections(terminal: Terminal, models: Sequence[Model]) -> bool:
     async def load(registry: RegistryApi) -> list[str]:
         """Return a line for each model and collection."""
         return [
-            f"{model.model_path} is in {describe_use(each)}."
+            f"{format_model_path(model.model_path)} is in {describe_use(each)}."
             for model in models
             for each in await list_collections_with(registry, model.id)
         ]
@@ -353,7 +354,7 @@ def _confirm_removal(terminal: Terminal, models: Sequence[Model]) -> None:
     if not terminal.can_ask:
         raise typer.BadParameter(f"This removes {len(models)} models. To remove them without a question, add --yes.")
     for model in models:
-        terminal.output.note(f"  {model.model_path}")
+        terminal.output.note(f"  {format_model_path(model.model_path)}")
     typer.confirm(
         f"Remove {'this model' if len(models) == 1 else f'these {len(models)} models'}?", abort=True, err=True
     )

@@ -9,7 +9,7 @@ import typer
 from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.model_columns import describe_verification
 from modelyard.cli.registry.models import ModelName
-from modelyard.cli.terminal.formatting import format_age, format_content_size, shorten_path
+from modelyard.cli.terminal.formatting import format_age, format_content_size, format_model_path, shorten_path
 from modelyard.cli.terminal.table import cut_text, format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
@@ -127,7 +127,7 @@ def rollback(
     terminal = terminal_of(context)
     before, number = terminal.call_registry(roll_back)
     current = _get_current_version(before)
-    path = before.model_path
+    path = format_model_path(before.model_path)
     sentence = (
         f"Version {number} of {path} is current already."
         if current == number
@@ -250,7 +250,7 @@ def _change_version(
     model = find_and_change(terminal, lambda registry: find_model(registry, model_name), change)
     terminal.output.answer(
         document={"is_success": True, "model_id": model.id, "version": number},
-        lines=[f"{verb} version {number} of {model.model_path}"],
+        lines=[f"{verb} version {number} of {format_model_path(model.model_path)}"],
         quiet=[str(number)],
     )
     return model

@@ -68,6 +68,11 @@ def shorten_path(model_path: str) -> str:
     return model_path.removeprefix("models/")
 
 
+def format_model_path(model_path: str) -> str:
+    """Return a model's path with ``models/``, with or without which the registry may have stored it."""
+    return f"models/{shorten_path(model_path)}"
+
+
 class Content(Protocol):
     """A model or a version: one file, or a folder of ``file_count`` files."""
 
