@@ -10,6 +10,8 @@ import pytest
 from tests.cli.conftest import Command, Ran
 from tests.client.model_files import write_model_file
 from tests.comfyui.comfyui_server import ComfyUIServer
+from tests.server.inspection.builders import call, named, text
+from tests.server.inspection.pickle_parts import checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +93,27 @@ def test_sync_different_user_file_exits_1_and_keeps_it(pushed: Command, folder: 
     assert ran.code == 1
     assert "blocked  loras/ink.safetensors" in ran.err
     assert (folder / "loras/ink.safetensors").read_bytes() == b"user file"
+
+
+def test_sync_and_agent_leave_out_model_whose_pickle_was_refused_and_keep_user_file_in_its_place(
+    as_agent: Command, run_once: Callable[[], None], tmp_path: Path, folder: Path
+) -> None:
+    assert as_agent("team", "settings", "--pickle-policy", "scan").code == 0
+    refused = tmp_path / "pushed/embeddings/code.pt"
+    refused.parent.mkdir()
+    refused.write_bytes(checkpoint(call(named("os", "system"), text("exit 1"))))
+    assert as_agent("push", refused).code != 0
+    user_file = folder / "embeddings/code.pt"
+    user_file.parent.mkdir()
+    user_file.write_bytes(b"user file")
+
+    ran = as_agent("sync", folder)
+
+    assert ran.code == 0, ran.err
+    assert 'Left out: 1 model whose content the registry has refused: "embeddings/code.pt".' in ran.err
+    assert "damaged" not in ran.out + ran.err
+    run_once()
+    assert user_file.read_bytes() == b"user file"
 
 
 def test_sync_missing_folder_exits_2(pushed: Command, tmp_path: Path) -> None:

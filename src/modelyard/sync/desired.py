@@ -24,6 +24,8 @@ from modelyard.wire.versions import MAX_VERSION
 MAX_ENTRIES = 200_000
 # The largest file that ext4 can hold; the largest models are a hundredth of it.
 MAX_FILE_BYTES = 16 * 1024**4
+# A note names so many models.
+_MOST_NAMED = 3
 
 _digest = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -76,13 +78,14 @@ class DesiredState:
     ``kept_ids`` are the ids of all invalid entries, of which ``rejected`` holds the first ``MOST_REPORTED``; it also
     holds those that are applied later.
     ``unidentified_count`` entries have no readable id: each may be about any file, so nothing is removed while there
-    are some.
+    are some. ``refused_paths`` are those of models that no machine holds, since their content was refused.
     """
 
     models: tuple[DesiredModel, ...] = ()
     rejected: tuple[RejectedEntry, ...] = ()
     kept_ids: frozenset[UUID] = frozenset()
     unidentified_count: int = 0
+    refused_paths: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -96,6 +99,14 @@ class DesiredState:
             )
         if (more := len(self.kept_ids) - len(self.rejected)) > 0:
             notes.append(f"{counted(more, 'more entry', 'more entries')} of the registry's list are rejected.")
+        if self.refused_paths:
+            count, first = counted(len(self.refused_paths), "model"), quoted(self.refused_paths[0])
+            names = ", ".join(map(quoted, self.refused_paths[:_MOST_NAMED]))
+            cut = " …" if len(self.refused_paths) > _MOST_NAMED else ""
+            notes.append(
+                f"Left out: {count} whose content the registry has refused: {names}{cut}. To see why: modelyard show"
+                f" {first}"
+            )
         return tuple(notes)
 
 

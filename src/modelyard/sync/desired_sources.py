@@ -46,21 +46,27 @@ async def get_machine_desired_state(registry: RegistryApi, agent_id: str, labels
 
 
 def _build_from_models(models: Iterable[Model]) -> DesiredState:
-    """Build the desired state from models; those that are not verified, or failed it, are kept but not downloaded."""
+    """Build the desired state from models, as a machine's manifest has them.
+
+    Damaged ones are kept but not downloaded, those that are not verified yet wait, and refused ones are left out.
+    """
     entries: list[ManifestEntry] = []
     unverified: list[RejectedEntry] = []
+    refused: list[str] = []
     for model in models:
         if model.verification == "pending":
             reason = model.verification_error or "The registry has not verified it yet. Try again in a minute."
             unverified.append(build_waiting_entry(_to_manifest_entry(model), reason))
+        elif model.verification == "failed" and not model.is_damaged:
+            refused.append(model.model_path.removeprefix("models/"))
         else:
             entries.append(_to_manifest_entry(model))
     desired = build_desired_state(entries)
-    return replace(desired, rejected=(*desired.rejected, *unverified))
+    return replace(desired, rejected=(*desired.rejected, *unverified), refused_paths=tuple(sorted(refused)))
 
 
 def _to_manifest_entry(model: Model) -> ManifestEntry:
-    """Return a model as a manifest entry; one that failed verification is not downloaded, but local files stay."""
+    """Return a model as a manifest entry; a damaged one is not downloaded, but local files with its content stay."""
     return ManifestEntry(
         id=model.id,
         version=model.version,
@@ -70,5 +76,5 @@ def _to_manifest_entry(model: Model) -> ManifestEntry:
         file_hash=model.file_hash,
         blake3_hash=model.blake3_hash,
         updated_at=model.updated_at,
-        keep=model.verification == "failed",
+        keep=model.is_damaged,
     )
