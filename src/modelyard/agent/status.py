@@ -67,6 +67,7 @@ class AgentStatus:
     url: str
     on_change: Callable[[], None]
     previous: StatusSnapshot | None = None  # of an earlier start; valid until the folders were scanned
+    host_id: str | None = None
     connection: RegistryConnection = field(default_factory=RegistryConnection)
     reports: Reports = field(default_factory=Reports)
     rejections: Rejections = field(default_factory=Rejections)

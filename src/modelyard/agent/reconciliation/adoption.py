@@ -1,9 +1,11 @@
 """Adoption of model files that are in their places but missing in the agent's state, for example after its loss."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.agent.settings import AgentSettings
 from modelyard.comfyui.layout import Install
 from modelyard.sync.desired import DesiredModel, build_desired_state
 from modelyard.sync.inventory.inventory import Inventory
@@ -59,6 +61,13 @@ def adopt_files(files: Iterable[AdoptableFile], machine: MachineState) -> None:
         )
         for file in files
     )
+
+
+def build_adopt_command(settings: AgentSettings) -> str:
+    """Return the ``agent adopt`` command for the folders and the name in the settings, quoted for a shell."""
+    folders = [f"--comfyui={folder}" for folder in settings.comfyui]
+    folders += [f"--models-dir={folder}" for folder in settings.models_dir]
+    return shlex.join(["modelyard", "agent", "adopt", *folders, f"--agent-id={settings.agent_id}"])
 
 
 def _find_at_place(version: DesiredModel, held: Inventory) -> Iterable[AdoptableFile]:
