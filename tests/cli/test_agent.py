@@ -124,6 +124,35 @@ def test_agent_adopt_after_lost_state_adopts_placed_version_and_no_user_file(
     assert user_file.exists()
 
 
+def test_agent_adopt_as_the_conflict_names_it_uses_folders_and_name_of_the_agent_that_ran(
+    run_once: Callable[[], None],
+    process: Command,
+    as_agent: Command,
+    folder: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_once()
+    for file in (home / "XDG_STATE_HOME" / "modelyard" / "sync").glob("render-07.sqlite*"):
+        file.unlink()
+    monkeypatch.delenv("MODELYARD_AGENT_AGENT_ID")
+
+    ran = as_agent("agent", "adopt")
+
+    assert (ran.code, ran.out) == (0, f"{folder / 'loras' / 'ink.safetensors'}\nAdopted 1 file.\n")
+
+
+def test_agent_adopt_without_folders_names_the_agents_that_have_run(
+    run_once: Callable[[], None], as_agent: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = as_agent("agent", "adopt")
+    assert (other.code, "--comfyui DIR or --models-dir DIR" in other.err) == (2, True)
+    run_once()
+    monkeypatch.setenv("MODELYARD_AGENT_AGENT_ID", "elsewhere")
+    ran = as_agent("agent", "adopt")
+    assert (ran.code, "modelyard agent adopt --agent-id render-07" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize("has_token", [True, False], ids=["agent key as token", "no token"])
 def test_agent_adopt_with_only_the_key_of_the_machine_exits_3_and_says_which_credential_it_needs(
     as_agent: Command, team: Team, folder: Path, monkeypatch: pytest.MonkeyPatch, has_token: bool

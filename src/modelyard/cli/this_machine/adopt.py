@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.terminal.terminal import Terminal, require_posix, terminal_of
-from modelyard.cli.this_machine.settings import AgentId, ComfyUI, ModelsDir, read_agent_settings
+from modelyard.cli.this_machine.settings import ComfyUI, KnownAgentId, ModelsDir, read_known_agent_settings
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def adopt_files(
     context: typer.Context,
     comfyui: ComfyUI = None,
     models_dir: ModelsDir = None,
-    agent_id: AgentId = None,
+    agent_id: KnownAgentId = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
 ) -> None:
     """Let this machine's agent manage the files that it placed before its state was lost. Stop the agent first.
@@ -39,12 +39,14 @@ def adopt_files(
     trash. The agent replaces and removes adopted files. The machine's own key cannot list the versions: sign in, or set
     MODELYARD_TOKEN to another key (sk- or dk-), which may be one that only reads.
 
-    Example: modelyard agent adopt --comfyui ~/ComfyUI --dry-run
+    Without --comfyui and --models-dir, the folders are those of the agent when it ran last.
+
+    Example: modelyard agent adopt --dry-run
     """
     require_posix("The agent")
     terminal = terminal_of(context)
-    settings = read_agent_settings(terminal, comfyui=comfyui, models_dir=models_dir, agent_id=agent_id)
     state_dir = terminal.settings.state_dir
+    settings = _read_settings(terminal, comfyui=comfyui, models_dir=models_dir, agent_id=agent_id)
 
     async def adopt(registry: RegistryApi) -> list[AdoptableFile]:
         """Load all versions of the team, then find and adopt their files."""
@@ -68,6 +70,29 @@ def adopt_files(
         },
         lines=[*(str(each.path) for each in files), f"{'Would adopt' if dry_run else 'Adopted'} {count}."],
         quiet=[str(each.path) for each in files],
+    )
+
+
+def _read_settings(terminal: Terminal, **flags: object) -> AgentSettings:
+    """Return the settings of the agent for which files are adopted, with the folders that it had when it ran last.
+
+    Raises:
+        ValueError: neither the settings nor an agent of their name that has run here name folders.
+    """
+    from modelyard.agent.roots import add_folders_of_last_agent
+    from modelyard.agent.state_folder import StateFolder, list_agent_ids
+
+    state_dir = terminal.settings.state_dir
+    settings = read_known_agent_settings(terminal, **flags)
+    settings = add_folders_of_last_agent(settings, StateFolder(state_dir, settings.agent_id))
+    if settings.comfyui or settings.models_dir:
+        return settings
+    others = [each for each in list_agent_ids(state_dir) if each != settings.agent_id]
+    raise ValueError(
+        f"No agent '{settings.agent_id}' has run here. Name an agent that has: modelyard agent adopt --agent-id"
+        f" {' or '.join(others)}"
+        if others
+        else "No agent has run here. Name the models folders: modelyard agent adopt --comfyui DIR or --models-dir DIR"
     )
 
 
