@@ -1,5 +1,6 @@
 """The agent's long polls, when the registry answers them at once as unchanged."""
 
+import asyncio
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.slow
 CONTENT = b"good" * 6
 DESIRED = build_entry("loras/ink.pt", CONTENT)
 UNCHANGED = CannedResponse(b"", 304)
+LIMITED = CannedResponse(b"Too many requests", 429)
 ACCEPTED = {
     "resend_all": False,
     "paused": False,
@@ -54,3 +56,23 @@ async def test_agent_polls_answered_at_once_wait_the_interval_until_a_poll_is_re
             agent.poller.poll_now()
             await wait_until(lambda: machine.has_file("loras/ink.pt"))
             assert registry.manifest_requests == 5
+
+
+class RefusingProxy(MaliciousRegistry):
+    """A proxy that answers each request itself."""
+
+    def answer_post(self, path: str, body: dict[str, Any]) -> CannedResponse:
+        return LIMITED
+
+
+async def test_agent_behind_refusing_proxy_names_it_and_when_it_asks_again(tmp_path: Path) -> None:
+    with RefusingProxy([LIMITED] * 10_000, {}) as registry:
+        machine = AgentMachine(tmp_path / "machine", registry.url, "ak-x", "machine")
+        async with machine.running():
+            await wait_until(lambda: machine.status and machine.status.link_retry_at)
+            status = await asyncio.to_thread(lambda: machine.status)
+        ended = await asyncio.to_thread(lambda: machine.status)
+    assert status is not None
+    assert (status.link, str(status.link_reason).endswith("and the proxies on the way to it.")) == ("lost", True)
+    assert ended is not None
+    assert (ended.link_retry_at, ended.retry_at) == (None, None)

@@ -36,6 +36,16 @@ def test_status_of_lost_connection_has_reason_and_local_time() -> None:
     assert datetime.fromisoformat(str(document["link_since"])) == since
 
 
+def test_status_of_lost_connection_and_failed_models_says_when_each_is_tried_again() -> None:
+    now = datetime.now(UTC)
+    retries = {"link_retry_at": now + timedelta(hours=1, minutes=30), "retry_at": now - timedelta(seconds=1)}
+    status = build_status("lost", now, REASON).model_copy(update=retries)
+    assert get_link_lines(status)[0].partition(", next try ")[2][:6] in {"in 1:3", "in 1:2"}
+    lines = [str(line).split() for line in format_status(status, True, 80)]
+    assert ["next", "try", "now"] in lines
+    assert ["next", "try", "now"] not in [str(line).split() for line in format_status(status, False, 80)]
+
+
 def test_status_of_agent_without_time_of_its_connection_shows_the_state() -> None:
     assert get_link_lines(build_status("connecting", None))[0] == f"{URL}: connecting"
 

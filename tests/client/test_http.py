@@ -56,7 +56,26 @@ async def test_client_503_with_long_retry_after_raises_unavailable_without_retry
 async def test_client_response_that_is_not_json_raises_bad_response(responses: Responses, url: str) -> None:
     responses.add(200, b"<html>Welcome</html>")
     async with RegistryApi(url, "sk-x") as registry:
-        with pytest.raises(BadResponse, match="not as a Modelyard registry"):
+        with pytest.raises(BadResponse, match="the answer is not from a Modelyard registry"):
+            await registry.me()
+
+
+@pytest.mark.parametrize("status", [403, 429, 500])
+@pytest.mark.parametrize("body", [b"Too many requests", b'{"message": "rate limit exceeded"}'], ids=["text", "JSON"])
+async def test_client_error_of_a_proxy_says_that_it_is_not_from_a_registry_and_nothing_of_releases(
+    responses: Responses, url: str, status: int, body: bytes
+) -> None:
+    responses.add(status, body)
+    async with RegistryApi(url, "sk-x") as registry:
+        with pytest.raises(BadResponse, match=f"answered {status}, but the answer is not from .* proxies") as refused:
+            await registry.me()
+    assert "older" not in str(refused.value)
+
+
+async def test_client_answer_of_another_shape_says_which_program_to_upgrade(responses: Responses, url: str) -> None:
+    responses.add(200, b'{"id": 1}')
+    async with RegistryApi(url, "sk-x") as registry:
+        with pytest.raises(BadResponse, match="upgrade that one"):
             await registry.me()
 
 

@@ -70,8 +70,10 @@ class RegistryPoller:
             try:
                 has_changed = await self._poll_unless_interrupted(wait)
             except (Problem, TransferFailed):
-                is_refused = self._status.connection.state == "refused"
-                await wait_for_event(self._poll_now, REFUSED_RETRY_SECONDS if is_refused else self.backoff.next_wait())
+                connection = self._status.connection
+                pause = REFUSED_RETRY_SECONDS if connection.state == "refused" else self.backoff.next_wait()
+                connection.record_retry(pause)
+                await wait_for_event(self._poll_now, pause)
                 continue
             self.backoff.reset()
             took = time.monotonic() - began

@@ -65,6 +65,8 @@ class StatusSnapshot(BaseModel):
     link: ConnectionState
     link_reason: str | None = None
     link_since: datetime | None = None  # when it became ``link``; None: unknown
+    link_retry_at: datetime | None = None  # when the registry is asked again; None: it has answered
+    retry_at: datetime | None = None  # when what failed is tried again; None: nothing did
     last_heartbeat: datetime | None = None
     phase: SyncPhase
     detail: str | None = None

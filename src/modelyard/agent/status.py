@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from modelyard.agent.reconcile_result import PAUSED, ReconcileResult
@@ -86,6 +86,7 @@ class AgentStatus:
     last_heartbeat: datetime | None = None
     result: ReconcileResult = field(default_factory=ReconcileResult)
     error: str | None = None  # why the folders cannot be reconciled
+    retry_at: datetime | None = None  # of what failed; None if nothing did
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _counted_at: datetime | None = None
     _in_progress: dict[UUID, ReplicaState] = field(default_factory=dict)
@@ -157,6 +158,10 @@ class AgentStatus:
         self.error, self.has_running_actions = error, False
         self._in_progress.clear()
         self.set_phase("waiting" if error else "idle")
+
+    def set_retry(self, wait: float | None) -> None:
+        """Set after how many seconds what failed is tried again; None: nothing failed."""
+        self.retry_at = None if wait is None else datetime.now(UTC) + timedelta(seconds=wait)
 
     def find_waiting_reason(self) -> str | None:
         """Return the most serious reason why the desired state is not reached, as a sentence; None if nothing waits.

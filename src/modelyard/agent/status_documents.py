@@ -91,6 +91,8 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
         link=connection.state,
         link_reason=connection.reason or status.rejections.reason,
         link_since=connection.since,
+        link_retry_at=connection.retry_at,
+        retry_at=None if status.is_stopping else status.retry_at,
         last_heartbeat=status.last_heartbeat,
         phase=status.phase,
         detail=status.detail,

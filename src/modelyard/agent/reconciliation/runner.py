@@ -191,8 +191,11 @@ class ReconcileRunner:
         if result.is_active:
             if result.has_failed:
                 self._schedule.record_failure(now)
+        else:
+            self._schedule.record_end(now, datetime.now().astimezone(), has_failed=result.has_failed)
+        self._status.set_retry(self._schedule.get_wait(now) if result.has_failed else None)
+        if result.is_active:
             return
-        self._schedule.record_end(now, datetime.now().astimezone(), has_failed=result.has_failed)
         self._request_heartbeat()
         self._on_idle()
 
@@ -219,7 +222,9 @@ class ReconcileRunner:
             log.error("A reconciliation failed because of an unexpected error.", exc_info=failure)
             self._status.end_reconcile("An unexpected error occurred; see the agent's log. The agent tries again.")
         self._status.has_running_actions = self._executor.is_active
-        self._schedule.record_failure(time.monotonic())
+        now = time.monotonic()
+        self._schedule.record_failure(now)
+        self._status.set_retry(self._schedule.get_wait(now))
         self._request_heartbeat()
 
     async def _purge_once(self) -> None:

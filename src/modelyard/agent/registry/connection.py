@@ -1,7 +1,7 @@
 """The state of an agent's connection to its registry, the calls it makes, and the meaning of refusals."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from modelyard.agent.state_folder import ConnectionState
@@ -64,6 +64,7 @@ class RegistryConnection:
     reason: str | None = None
     since: datetime | None = None  # when it got into this state; None before the first outcome
     failure: Problem | TransferFailed | None = None  # that led to this state; None after a success
+    retry_at: datetime | None = None  # of the next request for the manifest after a failed one
 
     @property
     def is_revoked(self) -> bool:
@@ -77,7 +78,7 @@ class RegistryConnection:
 
     def record_success(self) -> bool:
         """Record a successful response; return whether the connection was not up before, as at the first."""
-        self.reason = self.failure = None
+        self.reason = self.failure = self.retry_at = None
         return self._set_state("connected")
 
     def record_failure(self, failure: Problem | TransferFailed) -> bool:
@@ -93,8 +94,13 @@ class RegistryConnection:
         self.failure = failure
         return self._set_state("refused" if is_refusal else "lost")
 
+    def record_retry(self, wait: float) -> None:
+        """Record that the agent asks again after ``wait`` seconds, or sooner if something else gets an answer."""
+        self.retry_at = datetime.now(UTC) + timedelta(seconds=wait)
+
     def record_stop(self) -> None:
         """Record that the agent has ended the connection; the reason of an earlier failure stays."""
+        self.retry_at = None
         self._set_state("stopped")
 
     def _set_state(self, state: ConnectionState) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import format_age, format_fields, format_size, format_time
+from modelyard.cli.terminal.formatting import format_age, format_duration, format_fields, format_size, format_time
 from modelyard.cli.terminal.table import format_table
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -
         ("phase", phase if is_running else f"ended, last seen {format_age(status.written_at)}"),
         ("waiting for", (status.waiting_for or "") if status.waiting_for != status.link_reason else ""),
         ("models", _format_counts(status)),
+        ("next try", _format_retry(status.retry_at) if is_running else ""),
         ("free", "" if status.disk_free is None else format_size(status.disk_free)),
         ("comfyui", "" if status.comfyui is None else f"running, version {status.comfyui or 'unknown'}"),
         *(("folder", folder) for folder in status.folders),
@@ -47,7 +49,16 @@ def _format_link(status: StatusSnapshot) -> str:
     """Return the state of the connection to the registry, with the time since which it is in this state."""
     if status.link_since is None:
         return status.link
-    return f"{status.link} since {format_time(status.link_since)} ({format_age(status.link_since)})"
+    retry = f", next try {_format_retry(status.link_retry_at)}" if status.link_retry_at else ""
+    return f"{status.link} since {format_time(status.link_since)} ({format_age(status.link_since)}){retry}"
+
+
+def _format_retry(moment: datetime | None) -> str:
+    """Return when something is tried again, such as ``in 12 s``; empty for None."""
+    if moment is None:
+        return ""
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    return f"in {format_duration(seconds)}" if seconds > 0 else "now"
 
 
 def _format_counts(status: StatusSnapshot) -> str:

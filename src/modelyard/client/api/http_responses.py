@@ -40,7 +40,8 @@ def raise_unless_success(url: str, response: httpx2.Response) -> httpx2.Response
     Raises:
         Problem: the registry refused the call.
         Redirected: the response is a redirect.
-        BadResponse: the response has no JSON body; with status 502 to 504, ``Unavailable`` instead.
+        BadResponse: the body is not in the form of a registry's problems; with status 502 to 504, ``Unavailable``
+            instead.
     """
     if response.is_success:
         return response
@@ -54,12 +55,9 @@ def _build_problem(url: str, response: httpx2.Response) -> Problem | BadResponse
 
     For problems that pass, ``Retry-After`` becomes the fact ``retry_after`` in seconds, unless the body has one.
     """
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        body = None
+    body = _parse_json(response)
     problem = parse_problem(response.status_code, body)
-    if body is None and not isinstance(problem, Unavailable):
+    if not _is_problem(body) and not isinstance(problem, Unavailable):
         return build_not_a_registry(url, response)
     seconds = parse_retry_after(response.headers.get("Retry-After"))
     if isinstance(problem, Unavailable | TooManyAttempts | TooManyUploads) and seconds is not None:
@@ -75,8 +73,26 @@ def build_bad_address(url: str, failure: Exception) -> BadAddress:
     )
 
 
+def _parse_json(response: httpx2.Response) -> object:
+    """Return the body of a response as JSON; None if it is none."""
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_problem(body: object) -> bool:
+    """Return whether the JSON body of an error is one of a registry, of any release, rather than of a proxy."""
+    return isinstance(body, dict) and ("error_code" in body or str(body.get("type", "")).startswith("/problems/"))
+
+
 def build_not_a_registry(url: str, response: httpx2.Response) -> BadResponse:
-    """Build the error for a response that no Modelyard registry sends."""
+    """Build the error for a response that no Modelyard registry of this release sends, or none at all."""
+    if not response.is_success or _parse_json(response) is None:
+        return BadResponse(
+            f"{url} answered {response.status_code}, but the answer is not from a Modelyard registry. Check the"
+            " address, and the proxies on the way to it."
+        )
     return BadResponse(
         f"{url} answered {response.status_code}, but not as a Modelyard registry of this release does. Check the "
         "address, and whether the registry or this program is older: upgrade that one."
