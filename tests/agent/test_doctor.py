@@ -14,7 +14,7 @@ from modelyard.agent.doctor.findings import Finding
 from modelyard.agent.registry.keys import AgentCredentials
 from modelyard.agent.roots import ROOT_CACHE, RootCache
 from modelyard.agent.settings import read_settings
-from modelyard.agent.state_folder import StateFolder, StatusSnapshot
+from modelyard.agent.state_folder import ReasonStatus, StateFolder, StatusSnapshot
 from modelyard.client.atomic_file import locked
 from modelyard.client.profile import NoKey
 from modelyard.comfyui.layout import build_plain_install
@@ -62,12 +62,21 @@ def run_doctor(
 
 
 def write_status(base: Path, **facts: object) -> StateFolder:
-    """Write the status of an agent of this machine, and return its folder."""
+    """Write the status of an agent of this machine, and return its folder.
+
+    Without ``reasons``, that of a model in ``models`` is the reason of all that ``counts`` has in its state.
+    """
     folder = StateFolder(base.parent / "state", "render-07")
     now = datetime.now(UTC)
     fields = {"agent_id": "render-07", "version": "1", "pid": 1, "started_at": now, "written_at": now}
     fields |= {"url": "http://127.0.0.1:9", "link": "connected", "phase": "waiting"}
-    folder.write_status(StatusSnapshot.model_validate(fields | facts))
+    status = StatusSnapshot.model_validate(fields | facts)
+    reasons = [
+        ReasonStatus(state=each.state, count=status.counts[each.state], reason=each.reason, model_paths=[])
+        for each in status.models
+        if each.reason and not status.reasons
+    ]
+    folder.write_status(status.model_copy(update={"reasons": status.reasons or reasons}))
     return folder
 
 

@@ -149,6 +149,19 @@ async def test_doctor_failed_models_are_a_problem_with_the_reason(base: Path) ->
     ]
 
 
+async def test_doctor_counts_the_models_of_each_reason_and_those_without_one(base: Path) -> None:
+    counts = {"Another file is there.": 1, "The folder is missing. Create it.": 4}
+    reasons = [
+        {"state": "blocked", "count": count, "reason": reason, "model_paths": []} for reason, count in counts.items()
+    ]
+    wrong = await list_wrong(base, {"counts": {"blocked": 7}, "reasons": reasons})
+    assert [sentence for _, sentence in select_findings(wrong, "models")] == [
+        "The agent cannot place 1 model. Another file is there.",
+        "The agent cannot place 4 models. The folder is missing. Create it.",
+        "The agent cannot place 2 models.",
+    ]
+
+
 @pytest.mark.parametrize("is_running", [True, False], ids=["running", "ended"])
 async def test_doctor_reports_each_kind_of_model_that_is_not_placed(base: Path, is_running: bool) -> None:
     reasons = {"blocked": "It is blocked.", "failed": "The store does not work.", "conflict": "Another file is there."}

@@ -40,5 +40,16 @@ def test_waiting_reason_while_one_download_receives_is_the_limit_if_there_is_one
     assert build_status(REASON, None, rate_limit=rate_limit).find_waiting_reason() == reason
 
 
+def test_waiting_reason_of_blocked_models_counts_those_of_the_first_reason() -> None:
+    status = build_status()
+    full = ["The disk has 1.5 GB left.", "The disk has 900.0 MB left.", "The folder is missing."]
+    states = [build_state(number, reason, "blocked") for number, reason in enumerate(full)]
+    status.set_result(ReconcileResult((*states, build_state(3, None, "ready"))))
+    assert status.find_waiting_reason() == "2 of 4 models wait: The disk has 1.5 GB left."
+    (shared, alone) = status.count_states().reasons
+    assert (shared.count, shared.model_paths) == (2, ["loras/0.sft", "loras/1.sft"])
+    assert (alone.count, alone.reason) == (1, "The folder is missing.")
+
+
 def test_waiting_reason_before_the_first_download_is_none() -> None:
     assert build_status().find_waiting_reason() is None

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modelyard.agent.state_folder import StatusSnapshot, to_json_document
+from modelyard.agent.state_folder import ModelStatus, ReasonStatus, StatusSnapshot, to_json_document
 from modelyard.cli.terminal.formatting import format_time
 from modelyard.cli.this_machine.status import format_status
 
@@ -44,6 +44,27 @@ def test_status_of_lost_connection_and_failed_models_says_when_each_is_tried_aga
     lines = [str(line).split() for line in format_status(status, True, 80)]
     assert ["next", "try", "now"] in lines
     assert ["next", "try", "now"] not in [str(line).split() for line in format_status(status, False, 80)]
+
+
+def test_status_says_a_shared_reason_once_with_the_first_models() -> None:
+    models = [
+        ModelStatus(
+            model_path=f"loras/{number}.sft", state="blocked", reason=f'"loras/{number}.sft" needs {number} GB.'
+        )
+        for number in range(1, 6)
+    ]
+    other = ModelStatus(model_path="vae/x.sft", state="conflict", reason="Another file is there.")
+    paths = [each.model_path for each in models[:3]]
+    shared = ReasonStatus(state="blocked", count=300, reason=models[0].reason or "", model_paths=paths)
+    status = build_status("connected", None).model_copy(update={"models": [*models, other], "reasons": [shared]})
+
+    lines = [str(line).rstrip() for line in format_status(status, True, 80)]
+
+    assert lines[-4:-2] == [
+        '300 models blocked: "loras/1.sft" needs 1 GB.',
+        "    loras/1.sft, loras/2.sft, loras/3.sft and 297 more",
+    ]
+    assert [line.split()[0] for line in lines[-2:]] == ["MODEL", "vae/x.sft"]
 
 
 def test_status_of_agent_without_time_of_its_connection_shows_the_state() -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from modelyard.cli.registry.machines.output import build_fields
+from modelyard.cli.registry.machines.output import build_fields, format_models
 from modelyard.wire.agents.machines import Agent
+from modelyard.wire.agents.replicas import AgentModel
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -16,6 +17,19 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 )
 def test_build_fields_version_has_the_platform_if_it_is_known(platform: str, shown: str) -> None:
     assert dict(build_fields(build_agent(platform)))["version"] == shown
+
+
+def test_format_models_says_a_shared_reason_once_and_shows_other_models_in_the_table() -> None:
+    reasons = {"loras/a.sft": "No space.", "loras/b.sft": "No space.", "vae/c.sft": "Another file is there."}
+    states: dict[str, Any] = {"state": "blocked", "desired_by": "labels", "bytes_done": 0, "file_size": 5}
+    models = [
+        AgentModel.model_construct(None, model_path=f"models/{path}", reason=reason, **states)
+        for path, reason in reasons.items()
+    ]
+    lines = [str(line).rstrip() for line in format_models(models, None)]
+    assert lines[:3] == ["", "2 models blocked: No space.", "    loras/a.sft, loras/b.sft"]
+    assert [line.split()[0] for line in lines[3:]] == ["MODEL", "models/vae/c.sft"]
+    assert format_models([], None) == []
 
 
 def build_agent(platform: str) -> Agent:

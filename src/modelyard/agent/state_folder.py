@@ -39,6 +39,17 @@ class ModelStatus(BaseModel):
     bytes_done: int = 0
 
 
+class ReasonStatus(BaseModel):
+    """Why models are in a state: their number, the reason of the first one, and the first paths."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: ModelState
+    count: int
+    reason: str
+    model_paths: list[str]
+
+
 class HeldStatus(BaseModel):
     """A removal that waits for a user's approval."""
 
@@ -83,6 +94,7 @@ class StatusSnapshot(BaseModel):
     bytes_held: int = 0
     disk_free: int | None = None
     models: list[ModelStatus] = Field(default_factory=list)
+    reasons: list[ReasonStatus] = Field(default_factory=list)  # of all models, in the order of the first of each
     held: HeldStatus | None = None
     notes: list[str] = Field(default_factory=list)
 

@@ -12,18 +12,21 @@ from modelyard.agent.registry.connection import RegistryConnection
 from modelyard.agent.registry.rejections import Rejections
 from modelyard.agent.registry.reports import Reports
 from modelyard.agent.settings import AgentSettings
-from modelyard.agent.state_folder import ModelStatus, StatusSnapshot
+from modelyard.agent.state_folder import ModelStatus, ReasonStatus, StatusSnapshot
 from modelyard.agent.transfer_rate import Progress, TransferRate
 from modelyard.agent.use.use_log import UseLog
 from modelyard.client.api.manifests import ReceivedManifest
 from modelyard.comfyui.quoting import counted, in_bytes
 from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.sync.reason_groups import ReasonGroup, group_by_reason
 from modelyard.wire.agents.heartbeats import ReportedModel
 from modelyard.wire.agents.values import ModelState, SyncPhase
 
 _IN_PROGRESS = frozenset({"queued", "downloading", "verifying"})
 # Most models and paths in the status file; the registry has all of them.
 MAX_SHOWN = 200
+# A reason names so many models.
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class StateCounts:
     models: list[ModelStatus]  # the first ``MAX_SHOWN`` that are not simply ready
     unloaded: int = 0  # ready, but ComfyUI does not load them
     evicted: int = 0
+    reasons: list[ReasonStatus] = field(default_factory=list)
 
 
 @dataclass
@@ -223,7 +227,8 @@ class AgentStatus:
         """
         if self._counted_at is None and self.previous is not None:
             previous = self.previous
-            return StateCounts(-1, previous.counts, previous.models, evicted=previous.counts.get("evicted", 0))
+            evicted = previous.counts.get("evicted", 0)
+            return StateCounts(-1, previous.counts, previous.models, evicted=evicted, reasons=previous.reasons)
         if self._state_counts is None or self._state_counts.version != self.reports.version:
             states = self.reports.states.values()
             unready = [reported for reported in states if reported.state != "ready" or reported.reason]
@@ -233,6 +238,7 @@ class AgentStatus:
                 [self._to_model_status(reported) for reported in unready[:MAX_SHOWN]],
                 sum(reported.state == "ready" for reported in unready),
                 sum(reported.state == "evicted" for reported in unready),
+                [_to_reason_status(group) for group in group_by_reason(map(self._to_model_status, unready))],
             )
         return self._state_counts
 
@@ -283,16 +289,23 @@ class AgentStatus:
     def _find_first_reason(self, *states: ModelState) -> str | None:
         """Return the reason of the first model that is in one of these states, looked for state by state; else None.
 
-        If that model is blocked and others are not, the text says how many wait, as the machine goes on with the rest.
+        If that model is blocked and others are not, the text says how many wait for this reason, as the machine goes on
+        with the rest.
         """
         replica_states = self.result.replica_states
-        waiting = [each for state in states for each in replica_states if each.state == state and each.reason]
-        if not waiting:
+        groups = group_by_reason(each for state in states for each in replica_states if each.state == state)
+        if not groups:
             return None
-        first, count = waiting[0], len(waiting)
+        first, count = groups[0], len(groups[0].model_paths)
         if first.state != "blocked" or count == len(replica_states):
             return first.reason
         return f"{count} of {counted(len(replica_states), 'model')} {'waits' if count == 1 else 'wait'}: {first.reason}"
+
+
+def _to_reason_status(group: ReasonGroup) -> ReasonStatus:
+    """Return a group as the status file has it, with the first paths."""
+    paths = list(group.model_paths[:_MOST_NAMED])
+    return ReasonStatus(state=group.state, count=len(group.model_paths), reason=group.reason, model_paths=paths)
 
 
 def _was_placed(replica_state: ReplicaState) -> bool:

@@ -109,6 +109,7 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
         bytes_held=status.held_bytes,
         disk_free=status.machine_info.disk_free,
         models=counts.models,
+        reasons=counts.reasons,
         held=None if held is None else _build_held_status(held),
         notes=list(status.result.notes),
     )

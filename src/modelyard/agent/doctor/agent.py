@@ -71,16 +71,12 @@ def _check_connection(status: StatusSnapshot) -> Iterator[Finding]:
 
 
 def _check_models(status: StatusSnapshot, sentences: Mapping[ModelState, str]) -> Iterator[Finding]:
-    """Yield for each state in ``sentences`` how many models are in it, with the first reason."""
+    """Yield for each state in ``sentences`` how many models are in it for each reason, and how many without one."""
     for state, sentence in sentences.items():
-        if not (count := status.counts.get(state, 0)):
-            continue
-        reason, consequence = _find_reason(status, state), sentence.format(counted(count, "model"))
-        follows = SPACE if reason.endswith((FREE_SPACE, LOWER_KEEP_FREE)) else reason or None
-        sentence_with_reason = f"{consequence} {reason}".rstrip()
-        yield Finding("problem", "models", sentence_with_reason, follows=follows, consequence=consequence)
-
-
-def _find_reason(status: StatusSnapshot, state: ModelState) -> str:
-    """Return the reason of the first model in a state; empty if there is none."""
-    return next((model.reason for model in status.models if model.state == state and model.reason), "")
+        reasons = [(each.count, each.reason) for each in status.reasons if each.state == state]
+        rest = status.counts.get(state, 0) - sum(count for count, _ in reasons)
+        for count, reason in (*reasons, *([(rest, "")] if rest > 0 else [])):
+            consequence = sentence.format(counted(count, "model"))
+            follows = SPACE if reason.endswith((FREE_SPACE, LOWER_KEEP_FREE)) else reason or None
+            sentence_with_reason = f"{consequence} {reason}".rstrip()
+            yield Finding("problem", "models", sentence_with_reason, follows=follows, consequence=consequence)

@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from modelyard.cli.terminal.formatting import format_age, format_duration, format_fields, format_size, format_time
+from modelyard.cli.terminal.reasons import format_reason
 from modelyard.cli.terminal.table import format_table
+from modelyard.sync.reason_groups import group_by_reason
 
 if TYPE_CHECKING:
-    from modelyard.agent.state_folder import ModelStatus, StatusSnapshot
+    from modelyard.agent.state_folder import ModelStatus, ReasonStatus, StatusSnapshot
     from modelyard.cli.terminal.colors import Line
 
 
 def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -> list[str | Line]:
-    """Return the lines about one agent: its fields, held removals, and a table of the models in ``status.models``.
+    """Return the lines about one agent: its fields, held removals, reasons that models share, and a table of others.
 
     ``width`` is as in ``format_table``.
     """
@@ -38,11 +40,24 @@ def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -
     if status.held is not None:
         lines += [f"  to be removed: {path}" for path in status.held.paths]
         lines.append("  Approve the removal: modelyard agent approve")
-    if status.models:
-        lines += format_table(
-            ("MODEL", "STATE", "DOWNLOADED", "REASON"), [_build_model_row(model) for model in status.models], width
-        )
+    lines += [line for each in status.reasons if each.count > 1 for line in _format_shared_reason(each, width)]
+    if alone := _list_alone(status):
+        headings = ("MODEL", "STATE", "DOWNLOADED", "REASON")
+        lines += format_table(headings, [_build_model_row(model) for model in alone], width)
     return lines
+
+
+def _format_shared_reason(shared: ReasonStatus, width: int | None) -> list[str]:
+    """Return the lines of a reason that several models have."""
+    return format_reason(shared.count, shared.state, shared.reason, shared.model_paths, width)
+
+
+def _list_alone(status: StatusSnapshot) -> list[ModelStatus]:
+    """Return the models that share no reason with others."""
+    shared = {(each.state, each.reason) for each in status.reasons if each.count > 1}
+    groups = [each for each in group_by_reason(status.models) if (each.state, each.reason) in shared]
+    paths = {path for group in groups for path in group.model_paths}
+    return [model for model in status.models if model.model_path not in paths]
 
 
 def _format_link(status: StatusSnapshot) -> str:

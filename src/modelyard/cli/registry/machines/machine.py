@@ -10,9 +10,9 @@ from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.listing import ListFormat, print_list
 from modelyard.cli.registry.machines import assignments, budgets
 from modelyard.cli.registry.machines.arguments import MachineName
-from modelyard.cli.registry.machines.output import build_fields, build_row, format_progress
+from modelyard.cli.registry.machines.output import build_fields, build_row, format_models
 from modelyard.cli.terminal.formatting import format_fields
-from modelyard.cli.terminal.table import Column, format_table
+from modelyard.cli.terminal.table import Column
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
 from modelyard.comfyui.quoting import counted
 
@@ -84,14 +84,7 @@ def show_machine(context: typer.Context, machine: MachineName) -> None:
     terminal = terminal_of(context)
     agent, models = terminal.call_registry(load)
     shown = [model for model in models if model.state != "ready" or model.reason or model.desired_by != "labels"]
-    lines: list[str | Line] = [*format_fields(build_fields(agent))]
-    if shown:
-        rows = [
-            (model.model_path, model.state, model.desired_by, format_progress(model), model.reason or "")
-            for model in shown
-        ]
-        headings = ("MODEL", "STATE", "DESIRED BY", "DOWNLOADED", "REASON")
-        lines += ["", *format_table(headings, rows, terminal.output.width)]
+    lines: list[str | Line] = [*format_fields(build_fields(agent)), *format_models(shown, terminal.output.width)]
     document = agent.model_dump(mode="json") | {"agent_model_list": models}
     terminal.output.answer(document=document, lines=lines, quiet=[agent.agent_id])
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard.cli.terminal.formatting import format_age, format_duration, format_size, format_time
+from modelyard.cli.terminal.reasons import format_reason
 from modelyard.cli.terminal.table import format_table
 from modelyard.comfyui.quoting import counted
+from modelyard.sync.reason_groups import group_by_reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelyard.cli.terminal.colors import Line
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.agents.machines import Agent
@@ -30,6 +34,22 @@ def format_machine_lines(machines: list[AgentModel], width: int | None) -> list[
     """
     rows = [(each.agent_id, each.state, each.desired_by, format_progress(each), each.reason or "") for each in machines]
     return ["", *format_table(("MACHINE", "STATE", "DESIRED BY", "DOWNLOADED", "REASON"), rows, width)] if rows else []
+
+
+def format_models(models: Sequence[AgentModel], width: int | None) -> list[str | Line]:
+    """Return a line for each reason that several models have, and a table of the others; empty without models.
+
+    ``width`` is as in ``format_table``.
+    """
+    shared = [each for each in group_by_reason(models) if len(each.model_paths) > 1]
+    paths = {path for each in shared for path in each.model_paths}
+    alone = [model for model in models if model.model_path.removeprefix("models/") not in paths]
+    lines: list[str | Line] = [""] if models else []
+    for each in shared:
+        lines += format_reason(len(each.model_paths), each.state, each.reason, each.model_paths[:3], width)
+    headings = ("MODEL", "STATE", "DESIRED BY", "DOWNLOADED", "REASON")
+    rows = [(each.model_path, each.state, each.desired_by, format_progress(each), each.reason or "") for each in alone]
+    return [*lines, *(format_table(headings, rows, width) if rows else [])]
 
 
 def build_row(agent: Agent) -> tuple[str, ...]:

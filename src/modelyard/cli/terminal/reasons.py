@@ -1,0 +1,26 @@
+"""Lines about models that are in one state for one reason."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from modelyard.cli.terminal.formatting import escape_unprintable
+from modelyard.comfyui.quoting import counted
+
+
+def format_reason(count: int, state: str, reason: str, model_paths: Sequence[str], width: int | None) -> list[str]:
+    """Return the lines of a reason and of the first models that it is about; ``width`` is as in ``format_table``.
+
+    ``count`` is that of all models, ``model_paths`` has the first ones.
+    """
+    names = ", ".join(model_paths)
+    more = f" and {count - len(model_paths)} more" if count > len(model_paths) else ""
+    paragraphs = [f"{counted(count, 'model')} {state}: {escape_unprintable(reason)}", escape_unprintable(names + more)]
+    wrapped = [
+        textwrap.wrap(text, width, initial_indent=indent, subsequent_indent="    ", break_on_hyphens=False)
+        if width is not None
+        else [indent + text]
+        for text, indent in zip(paragraphs, ("", "    "), strict=True)
+    ]
+    return [line for lines in wrapped for line in lines]
