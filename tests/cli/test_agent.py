@@ -11,6 +11,8 @@ import pytest
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.credentials import PairingPoll
 from tests.cli.conftest import Command
+from tests.cli.terminal_process import run_in_terminal
+from tests.cli.terminal_screen import Screen
 from tests.client.model_files import write_model_file
 from tests.client.server_process import Team
 from tests.mounts import mounted_read_only
@@ -62,6 +64,26 @@ def test_agent_run_once_prints_result_as_text_and_json(process: Command, as_agen
     assert (document["is_done"], document["held"]) == (True, [])
     assert [(each["state"], each["outcome"]) for each in document["results"]] == [("ready", "kept")]
     assert as_agent("agent", "status").code == 1
+
+
+def test_agent_run_once_logs_start_and_end_of_each_download(process: Command, as_agent: Command, folder: Path) -> None:
+    ran = process("agent", "run", "--models-dir", folder, "--once")
+    lines = [line for line in ran.err.splitlines() if "loras/ink.safetensors: " in line]
+    started, ended = lines
+    assert started.startswith("INFO loras/ink.safetensors: downloading 1")
+    assert ended.endswith(f"{folder}/loras/ink.safetensors: fetched")
+
+
+def test_agent_run_once_in_a_terminal_prints_its_log_as_whole_lines_above_the_bars(
+    as_agent: Command, folder: Path
+) -> None:
+    shown = run_in_terminal("agent", "run", "--models-dir", folder, "--once", columns=200)
+    screen = Screen(200)
+    screen.feed(shown.raw)
+    assert shown.code == 0
+    assert any(row.endswith("loras/ink.safetensors: fetched") for row in screen.rows)
+    assert screen.rows[-1] == "1 model in place."
+    assert not any("pulling" in row for row in screen.rows)
 
 
 def test_agent_run_once_exits_1_and_counts_what_it_cannot_remove(

@@ -30,6 +30,7 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.client.atomic_file import LockHeld, locked
 from modelyard.client.profile import KeyRefused, RegistryUnreachable
 from modelyard.client.settings import ClientSettings
+from modelyard.sync.apply.replica_states import OnReplicaState, ignore_replica_state
 from modelyard.sync.inventory.deadlines import FilesystemNotResponding, StallDeadline
 from modelyard.sync.inventory.filesystem import FilesystemSpace, get_filesystem_space
 from modelyard.sync.inventory.scan import MachineState
@@ -80,8 +81,12 @@ async def run_agent(options: StartOptions) -> None:
         log.info("Stopped. Transfers continue from here at the next start.")
 
 
-async def run_agent_once(options: StartOptions) -> ReconcileResult | None:
+async def run_agent_once(
+    options: StartOptions, on_replica_state: OnReplicaState = ignore_replica_state
+) -> ReconcileResult | None:
     """Reconcile once; return None if that was not possible, and the log says why.
+
+    ``on_replica_state`` is called on the event loop with each change of a model's state.
 
     Raises:
         LockHeld, RootsNotFound, StateFileError: see ``run_agent``.
@@ -90,6 +95,7 @@ async def run_agent_once(options: StartOptions) -> ReconcileResult | None:
         Problem, TransferFailed: the registry answered with another error.
     """
     async with open_agent(options) as agent:
+        agent.status.on_replica_state = on_replica_state
         try:
             return await agent.run_once()
         except REFUSALS as refusal:

@@ -17,7 +17,7 @@ from modelyard.agent.transfer_rate import Progress, TransferRate
 from modelyard.agent.use.use_log import UseLog
 from modelyard.client.api.manifests import ReceivedManifest
 from modelyard.comfyui.quoting import counted, in_bytes
-from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.sync.apply.replica_states import OnReplicaState, ReplicaState, ignore_replica_state
 from modelyard.sync.reason_groups import ReasonGroup, group_by_reason
 from modelyard.wire.agents.heartbeats import ReportedModel
 from modelyard.wire.agents.values import ModelState, SyncPhase
@@ -64,13 +64,14 @@ class StateCounts:
 class AgentStatus:
     """The live status. Belongs to one event loop, except ``set_detail``, which any thread may call.
 
-    ``on_change`` is called when actions begin to run.
+    ``on_change`` is called when actions begin to run, ``on_replica_state`` with each change of a model's state.
     """
 
     settings: AgentSettings
     url: str
     on_change: Callable[[], None]
     previous: StatusSnapshot | None = None  # of an earlier start; valid until the folders were scanned
+    on_replica_state: OnReplicaState = ignore_replica_state
     host_id: str | None = None
     connection: RegistryConnection = field(default_factory=RegistryConnection)
     reports: Reports = field(default_factory=Reports)
@@ -140,6 +141,7 @@ class AgentStatus:
 
     def update_replica(self, replica_state: ReplicaState) -> None:
         """Update one model's state, and phase and detail if it is downloading; a removed model is ignored."""
+        self.on_replica_state(replica_state)
         if replica_state.state is None:
             return
         if replica_state.model_id in self._sizes:

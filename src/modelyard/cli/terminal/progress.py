@@ -34,7 +34,7 @@ class ProgressView(Protocol):
     def remove(self, path: Path) -> None:
         """Remove a file that is done from the display."""
 
-    def print_above(self, write: Callable[[], None]) -> None:
+    def print_above(self, write: Callable[[], object]) -> None:
         """Call ``write``, which prints whole lines, with no progress bars on the screen."""
 
 
@@ -115,7 +115,7 @@ class Bars:
         self._totals.end(path)
         self._show_total()
 
-    def print_above(self, write: Callable[[], None]) -> None:
+    def print_above(self, write: Callable[[], object]) -> None:
         """Hide the bars while ``write`` prints: a line beside bars would be cut to the width of the screen."""
         with self._rows.progress.hidden():
             write()
@@ -173,7 +173,7 @@ class Lines:
         self._totals.end(path)
         self._last_lines.pop(path, None)
 
-    def print_above(self, write: Callable[[], None]) -> None:
+    def print_above(self, write: Callable[[], object]) -> None:
         write()
 
 
@@ -185,7 +185,7 @@ class NoProgress:
         self.show = totals.add
         self.remove = totals.end
 
-    def print_above(self, write: Callable[[], None]) -> None:
+    def print_above(self, write: Callable[[], object]) -> None:
         write()
 
 

@@ -56,6 +56,7 @@ def run_agent(
     """
     require_posix("The agent")
     from modelyard.agent.startup import configure_stderr_logging, reduce_gc_frequency, run_agent, run_agent_once
+    from modelyard.cli.this_machine.download_progress import show_agent_progress
 
     terminal = terminal_of(context)
     flags = {"comfyui": comfyui, "models_dir": models_dir, "labels": label, "agent_id": agent_id}
@@ -65,7 +66,8 @@ def run_agent(
     if not once:
         terminal.run(run_agent(options))
         return
-    result = terminal.run(run_agent_once(options))
+    with show_agent_progress(terminal.output) as on_replica_state:
+        result = terminal.run(run_agent_once(options, on_replica_state))
     _print_result(terminal, result)
     if result is None or result.held or not all(each.is_as_desired for each in result.replica_states):
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.terminal.terminal import require_posix, terminal_of
+from modelyard.cli.this_machine.download_progress import make_progress_listener
 from modelyard.cli.this_machine.settings import read_agent_settings
 from modelyard.cli.this_machine.sync_output import (
     list_plan_lines,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.api.registry import RegistryApi
     from modelyard.sync.apply.downloads import ApplyOptions
-    from modelyard.sync.apply.replica_states import OnReplicaState, ReplicaState
+    from modelyard.sync.apply.replica_states import ReplicaState
     from modelyard.sync.desired import DesiredState
     from modelyard.sync.inventory.scan import MachineState
     from modelyard.sync.locked_state import LockedState
@@ -199,9 +200,7 @@ async def _reconcile(
         urls.expect(list_expected_downloads(plan))
 
     with show_progress(terminal.output) as view:
-        async with Executor(
-            machine, get_download_url, request.apply_options, _make_progress_listener(view)
-        ) as executor:
+        async with Executor(machine, get_download_url, request.apply_options, make_progress_listener(view)) as executor:
             plan = await reconcile_once(executor, machine, request, on_planned=lambda plan: start_view(plan, view))
             return plan, () if request.is_dry_run else await wait_for_final_states(executor)
 
@@ -226,21 +225,6 @@ async def _get_desired_state(terminal: Terminal, registry: RegistryApi, options:
         agent_id = read_agent_settings(terminal).agent_id
         return LockedState(await get_machine_desired_state(registry, agent_id, options.labels))
     return LockedState(await get_team_desired_state(registry, options.labels))
-
-
-def _make_progress_listener(view: ProgressView) -> OnReplicaState:
-    """Return a listener that shows downloads, and removes a file from the display when its download has ended."""
-    from modelyard.transfer.progress import Received
-
-    def draw(replica_state: ReplicaState) -> None:
-        """Draw the progress of a download, or remove it once it has ended."""
-        path = Path(replica_state.model_path)
-        if replica_state.state == "downloading":
-            view.show(Received(path, replica_state.bytes_done, replica_state.size))
-        elif replica_state.state != "verifying":
-            view.remove(path)
-
-    return draw
 
 
 def _is_complete(plan: Plan, replica_states: Sequence[ReplicaState]) -> bool:
