@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.client.api.registry import RegistryApi
+from modelyard.wire.agents.heartbeats import Heartbeat
 from tests.cli.conftest import Command
 from tests.client.server_process import Team
 from tests.waiting import PATIENCE_SECONDS
@@ -96,6 +97,22 @@ def test_machine_add_prints_the_name_that_was_given_and_the_address_that_asked(
     code = asyncio.run(start_pairing(team.url))
     added = signed_in("machine", "add", code, *(["--name", name] if name else []))
     assert said in added.err + added.out
+
+
+def test_machine_add_with_the_name_of_a_machine_that_runs_says_so(team: Team, signed_in: Command) -> None:
+    key = signed_in("key", "create", "render-07", "--kind", "agent", "--quiet").out.strip()
+
+    async def send_heartbeat() -> None:
+        async with RegistryApi(team.url, key) as registry:
+            await registry.send_heartbeat(Heartbeat(agent_id="render-07"))
+
+    asyncio.run(send_heartbeat())
+    warnings = [
+        signed_in("machine", "add", asyncio.run(start_pairing(team.url)), "--name", name).err
+        for name in ("render-07", "render-08")
+    ]
+    assert ["A machine named render-07 runs." in each for each in warnings] == [True, False]
+    assert "modelyard agent pair" in warnings[0]
 
 
 async def start_pairing(url: str) -> str:

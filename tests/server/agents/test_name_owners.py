@@ -37,6 +37,15 @@ def test_key_of_another_person_below_admin_does_not_take_over_a_stopped_machine(
     assert "agent.key_changed" not in list_agent_events(team)
 
 
+def test_second_machine_with_the_name_of_one_that_runs_is_refused_with_the_command_for_another_name(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    machine.beat()
+    refused = Machine(pair_agent(shared_registry, team)).send()
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "agent_taken")
+    assert "modelyard agent run --agent-id NAME" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "values",
     [{"revoked_at": now()}, {"expires_at": now()}, {"user_id": None}],

@@ -10,7 +10,7 @@ from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.listing import ListFormat, print_list
 from modelyard.cli.registry.machines import assignments, budgets
 from modelyard.cli.registry.machines.arguments import MachineName
-from modelyard.cli.registry.machines.output import build_fields, build_row, format_models
+from modelyard.cli.registry.machines.output import build_fields, build_row, format_models, is_machine_running
 from modelyard.cli.terminal.formatting import format_fields
 from modelyard.cli.terminal.table import Column
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.agents.machines import Agent
     from modelyard.wire.agents.replicas import AgentModel
+    from modelyard.wire.credentials import PairingConfirmed
 
 machine = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["machine"].help)
 
@@ -103,7 +104,13 @@ def add_machine(
 
     confirmation = PairingConfirmation(user_code=code, **({} if name is None else {"device_name": name}))
     terminal = terminal_of(context)
-    confirmed = terminal.call_registry(lambda registry: registry.confirm_pairing(confirmation))
+
+    async def confirm(registry: RegistryApi) -> tuple[PairingConfirmed, bool]:
+        """Confirm the pairing; return the answer, and whether a machine of this name runs."""
+        is_running = name is not None and await is_machine_running(registry, name)
+        return await registry.confirm_pairing(confirmation), is_running
+
+    confirmed, is_name_in_use = terminal.call_registry(confirm)
     # Registries before 0.4 do not say the address.
     where = f" at {confirmed.address}" if confirmed.address else ""
     named = "" if name is None else f" as {name}; one that has run before keeps its name"
@@ -111,6 +118,11 @@ def add_machine(
         f"The machine{where} is paired{named}. It acts for you. To unpair it, revoke its key, which this"
         " lists: modelyard key ls"
     )
+    if is_name_in_use:
+        terminal.output.warn(
+            f"A machine named {name} runs. If it is another machine, this one is refused while that one runs: run"
+            " modelyard agent pair on it again, and confirm it with another --name."
+        )
 
 
 @machine.command("label")

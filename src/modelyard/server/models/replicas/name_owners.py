@@ -42,7 +42,8 @@ def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment:
         seconds = int(UNHEALTHY_AFTER.total_seconds())
         raise problems.AgentTaken(
             f"A machine with another key sent a heartbeat as '{agent.agent_id}' within the last {seconds} seconds. If "
-            "it was this machine, revoke its old key or wait; otherwise give one of the two another name.",
+            "it was this machine, revoke its old key or wait; otherwise give one of the two another name: agent_id in "
+            "its agent.toml, or modelyard agent run --agent-id NAME.",
             agent_id=agent.agent_id,
         )
 
