@@ -106,7 +106,7 @@ def test_agent_with_other_folders_too_takes_nothing_over_and_names_the_command_t
     assert warning.endswith(f"If this machine had that name, stop this agent and run: {command}")
 
 
-def test_agent_takes_nothing_over_from_two_agents(
+def test_agent_takes_nothing_over_from_two_agents_nor_one_that_has_placed_files_from_another(
     team: ApiCaller, old: AgentMachine, caplog: pytest.LogCaptureFixture
 ) -> None:
     second = rename(team, old, "second", keep_free=2)
@@ -117,6 +117,9 @@ def test_agent_takes_nothing_over_from_two_agents(
             await second.reconcile()
 
     asyncio.run(run_second_beside_first())
+    # Both may be in use, one after the other.
+    assert "were placed by 'render-07', and" in warn_at_start(second, caplog)
+    assert old.has_file("loras/ink.safetensors")
     warning = warn_at_start(rename(team, old, "third"), caplog)
 
     assert "were placed by 'render-07', 'second'" in warning

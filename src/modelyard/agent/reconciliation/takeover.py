@@ -53,7 +53,8 @@ class FormerPlacements:
 async def take_over_placements(state_dir: Path, settings: AgentSettings, url: str, machine: MachineState) -> str | None:
     """Take over the placements of the only other agent that has run with the same folders, if it does not run now.
 
-    Call it before the first plan. Only files that are still the ones which that agent placed are taken over, by their
+    Call it before the first plan. An agent that has placed files itself takes nothing over: both may be in use, one
+    after the other. Only files that are still the ones which that agent placed are taken over, by their
     inodes: a user's files stay the user's. Return a warning if agents placed files here and it is unclear whether this
     is one of them, else None.
 
@@ -73,7 +74,8 @@ async def take_over_placements(state_dir: Path, settings: AgentSettings, url: st
                 placements = await asyncio.to_thread(_find_placements_within_deadline, state.journal, machine.journal)
                 if placements.present:
                     found.append((other, state, placements))
-        if len(found) == 1 and found[0][0].is_same and not running:
+        has_placed = any(row.origin == "placed" for row in await asyncio.to_thread(machine.journal.list_placements))
+        if len(found) == 1 and found[0][0].is_same and not running and not has_placed:
             other, state, placements = found[0]
             await asyncio.to_thread(_move_state, StateFolder(state_dir, settings.agent_id), machine, *found[0])
             count = counted(len(placements.present), "model")
