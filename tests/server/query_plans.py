@@ -1,5 +1,6 @@
 """Recording of SQL statements, with the query plans of the database for them."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,3 +99,19 @@ def record_statements(engine: Engine | Connection) -> Iterator[list[str]]:
         yield statements
     finally:
         event.remove(engine, "before_cursor_execute", record)
+
+
+@contextmanager
+def record_writes(engine: Engine, table: str) -> Iterator[list[int]]:
+    """Record how many rows each statement wrote into or deleted from a table, in any thread."""
+    counts = list[int]()
+
+    def record(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if re.match(rf"(INSERT INTO|UPDATE|DELETE FROM) {table}\b", statement):
+            counts.append(cursor.rowcount)
+
+    event.listen(engine, "after_cursor_execute", record)
+    try:
+        yield counts
+    finally:
+        event.remove(engine, "after_cursor_execute", record)

@@ -2,14 +2,17 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from modelyard.comfyui.loader_inputs import ANY_INPUT
+from modelyard.server.database.session import IDS_AT_ONCE
 from modelyard.wire.agent_requests.loaders import MAX_LOADER_INPUTS
 from tests.server.agents.machine import Machine, add_machine
 from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.query_plans import record_writes
 
 
 @pytest.fixture
@@ -116,6 +119,30 @@ def test_report_of_nodes_that_are_known_does_not_change_their_folder(team: ApiCa
     report(machine, build_input("loras", "StyleModelLoader", "style_model_name"))
     node = {"class_type": "StyleModelLoader", "inputs": {"style_model_name": "ink.safetensors"}}
     assert find_folder(team, {"1": node}) == ("style_models", "present")
+
+
+def test_report_of_what_is_stored_needs_no_writing_transaction(
+    module_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    assert report(machine, build_input(), build_input("vae", "Other")).status_code == 200
+    with module_registry.resources.database.writing(UUID(team.team_id)):
+        assert report(machine, build_input("vae", "Other"), build_input()).status_code == 200
+
+
+def test_report_writes_only_the_inputs_that_differ_in_few_statements(
+    module_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    many = [build_input(node_type=f"Loader {number}") for number in range(MAX_LOADER_INPUTS)]
+    changed = [build_input("vae", "Loader 0"), *many[2:], build_input()]
+    with record_writes(module_registry.resources.database.engine, "reported_loaders") as writes:
+        assert report(machine, *many).status_code == 200
+        assert writes == [MAX_LOADER_INPUTS]
+        assert report(machine, *changed).status_code == 200
+        assert writes[1:] == [2, 2]
+        assert report(machine, build_input()).status_code == 200
+    assert sum(writes[3:]) == MAX_LOADER_INPUTS - 1
+    assert len(writes[3:]) == MAX_LOADER_INPUTS // IDS_AT_ONCE
+    assert find_folder(team, API_FORMAT) == ("style_models", "present")
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,31 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, distinct, func, select
+from sqlalchemy import and_, case, delete, distinct, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from modelyard.comfyui.loader_inputs import ANY_INPUT
 from modelyard.comfyui.workflows.references import ModelReference
 from modelyard.server.agents.operations import get_own_agent
-from modelyard.server.database.session import IDS_AT_ONCE
+from modelyard.server.database.session import (
+    IDS_AT_ONCE,
+    Database,
+    execute_and_count,
+    get_table,
+    insert_rows,
+    split_ids,
+)
+from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import load_team_loaders
 from modelyard.server.workflows.tables import ReportedLoaderRow
 from modelyard.wire.agent_requests.loaders import LoaderReport
 from modelyard.wire.paths import get_canonical_type
 
+_loaders = get_table(ReportedLoaderRow)
 _COLUMNS = (ReportedLoaderRow.node_type, ReportedLoaderRow.input, ReportedLoaderRow.folder)
 # Whether all machines with a node report ``ANY_INPUT`` of it, which each has once.
 _ALL_AGREE = func.count(distinct(ReportedLoaderRow.agent_number)) == func.sum(
@@ -27,29 +37,45 @@ _ALL_AGREE = func.count(distinct(ReportedLoaderRow.agent_number)) == func.sum(
 Folders = Mapping[tuple[str, str], Set[str]]
 
 
-def record_loaders(session: Session, team: TeamContext, report: LoaderReport) -> None:
+def record_loaders(database: Database, team: TeamContext, report: LoaderReport) -> None:
     """Store the loader inputs of the caller's machine, in place of those that it reported before. May be repeated.
+
+    A report of what is stored opens no writing transaction; another one writes only the inputs that differ.
 
     Raises:
         KeyNotAllowed, AgentUnknown: see ``get_own_agent``.
     """
-    agent = get_own_agent(session, team, report.agent_id)
     reported = {(each.node_type, each.input): get_canonical_type(each.folder) for each in report.loader_list}
+    with database.reading() as session:
+        if _load_reported(session, get_own_agent(session, team, report.agent_id)) == reported:
+            return
+    with database.writing(team.team_id) as session:
+        agent = get_own_agent(session, team, report.agent_id)
+        stored = _load_reported(session, agent)
+        removed, added = stored.items() - reported.items(), reported.items() - stored.items()
+        _delete_reported(session, agent, [key for key, _ in removed])
+        insert_rows(session, ReportedLoaderRow, [_build_values(agent, *each) for each in added])
 
-    of_agent = ReportedLoaderRow.agent_number == agent.number
-    rows = session.execute(
-        select(ReportedLoaderRow.node_type, ReportedLoaderRow.input, ReportedLoaderRow.folder).where(of_agent)
-    )
-    if {(node_type, name): folder for node_type, name, folder in rows} == reported:
-        return
 
-    session.execute(delete(ReportedLoaderRow).where(of_agent))
-    session.add_all(
-        ReportedLoaderRow(
-            agent_number=agent.number, node_type=node_type, input=name, folder=folder, team_id=team.team_id
-        )
-        for (node_type, name), folder in reported.items()
-    )
+def _load_reported(session: Session, agent: AgentRow) -> dict[tuple[str, str], str]:
+    """Return the folders of the inputs that a machine reported last, by node type and input."""
+    of_agent = _loaders.c.agent_number == agent.number
+    rows = session.execute(select(_loaders.c.node_type, _loaders.c.input, _loaders.c.folder).where(of_agent))
+    return {(node_type, name): folder for node_type, name, folder in rows}
+
+
+def _delete_reported(session: Session, agent: AgentRow, keys: Sequence[tuple[str, str]]) -> None:
+    """Delete what a machine reported for these node types and inputs."""
+    for part in split_ids(keys):
+        of_keys = tuple_(_loaders.c.node_type, _loaders.c.input).in_(part)
+        execute_and_count(session, delete(_loaders).where(_loaders.c.agent_number == agent.number, of_keys))
+
+
+def _build_values(agent: AgentRow, key: tuple[str, str], folder: str) -> dict[str, Any]:
+    """Return the row of one input."""
+    node_type, name = key
+    columns = {"node_type": node_type, "input": name, "folder": folder}
+    return {"agent_number": agent.number, "team_id": agent.team_id, **columns}
 
 
 def add_folders(session: Session, team_id: UUID, references: Sequence[ModelReference]) -> list[ModelReference]:

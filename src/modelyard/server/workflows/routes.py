@@ -71,6 +71,5 @@ def rewrite_workflow(rewritten: Rewritten) -> Response:
 )
 def report_loaders(report: LoaderReport, team: Reporting, database: Db) -> Done:
     """Report which inputs of nodes name models in the ComfyUIs of the caller's machine, in place of earlier ones."""
-    with database.writing(team.team_id) as session:
-        loaders.record_loaders(session, team, report)
+    loaders.record_loaders(database, team, report)
     return Done()
