@@ -1,5 +1,6 @@
 """States of some models on all machines, and the models of one machine that are not ready."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from sqlalchemy import insert, select
 
 from modelyard.server.database.session import get_table
 from modelyard.server.models.replicas.tables import AgentRow
+from modelyard.wire.agents.values import MAX_SENTENCE_LENGTH
 from tests.server.agents.machine import Machine, build_states, list_states_on, register_model
 from tests.server.environments import only_on
 from tests.server.harness import ApiCaller, Harness
@@ -110,6 +112,21 @@ def test_list_states_of_models_above_20000_states_returns_422(
     refused = team.get("/agent-states", model_id=model_ids)
     assert (refused.status_code, refused.json()["error_code"]) == (422, "invalid_request")
     assert [error["field"] for error in refused.json()["errors"]] == ["model_id"]
+
+
+def test_list_states_of_models_with_long_reasons_returns_422_above_8_mib(
+    shared_registry: Harness, team: ApiCaller, machine: Machine
+) -> None:
+    model_ids = [register_model(team, str(number)) for number in range(5)]
+    machine.beat(problem="\u00fc" * MAX_SENTENCE_LENGTH)
+    add_machines(shared_registry, team, 499)
+    refused = team.get("/agent-states", model_id=model_ids)
+    assert refused.status_code == 422
+    [error] = refused.json()["errors"]
+    assert error["field"] == "model_id"
+    assert "8 MiB" in error["message"]
+    [count] = re.findall(r"Request (\d+) of them", error["message"])
+    assert len(list_states(team, *model_ids[: int(count)])) == int(count)
 
 
 def add_machines(registry: Harness, team: ApiCaller, count: int) -> None:

@@ -40,8 +40,8 @@ from modelyard.server.models.replicas.uses import load_uses
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
-from modelyard.wire.agents.replicas import AgentModel, AgentModelList, AgentState, ModelStates, ModelStatesList
-from modelyard.wire.agents.values import MAX_REASON_LENGTH, MAX_STATES_IN_RESPONSE, ModelState
+from modelyard.wire.agents.replicas import AgentModel, AgentModelList, AgentState, ModelStates
+from modelyard.wire.agents.values import MAX_REASON_LENGTH, MAX_STATES_BYTES, MAX_STATES_IN_RESPONSE, ModelState
 
 _models, _agents, _states = get_table(ModelRow), get_table(AgentRow), get_table(AgentModelRow)
 # What ``find_absence`` and ``explain_replica`` read of a machine, and what decides which models it should hold.
@@ -191,32 +191,52 @@ def _build_agent_model(
     )
 
 
-def list_replica_states(session: Session, team: TeamContext, ids: Collection[UUID]) -> ModelStatesList:
-    """Return the states of models on all machines that should hold them, in the order of ``ids``, each once.
+def encode_replica_states(session: Session, team: TeamContext, ids: Collection[UUID]) -> bytes:
+    """Return the JSON of a ``ModelStatesList``: the states of models on all machines that should hold them.
 
-    Models of other teams, and those that no machine could need (see ``is_desired``), are left out. A desired model
-    whose labels no machine has gets empty lists.
+    The models are in the order of ``ids``, each once. Those of other teams, and those that no machine could need (see
+    ``is_desired``), are left out. A desired model whose labels no machine has gets empty lists.
 
     Raises:
-        InvalidRequest: the response would have more than ``MAX_STATES_IN_RESPONSE`` states.
+        InvalidRequest: the response would have more than ``MAX_STATES_IN_RESPONSE`` states, or several models and more
+            than ``MAX_STATES_BYTES``.
     """
     desired = find_desired_versions(session, team.team_id, ids)
     _check_state_count(session, team.team_id, desired.values())
     of_team = select(*_MACHINE_COLUMNS).where(_agents.c.team_id == team.team_id)
     machines = session.execute(of_team.order_by(_agents.c.agent_id)).all()
     assigned, facts = load_assigned_agents(session, desired), _load_matrix_facts(session, team, machines, desired)
-    return ModelStatesList(
-        model_list=[
-            _build_model_states(
-                model_id,
-                desired[model_id],
-                _select_machines(machines, desired[model_id], assigned.get(model_id, ())),
-                facts,
-            )
-            for model_id in dict.fromkeys(ids)
-            if model_id in desired
-        ]
+    found = [model_id for model_id in dict.fromkeys(ids) if model_id in desired]
+    models = (
+        _build_model_states(
+            model_id,
+            desired[model_id],
+            _select_machines(machines, desired[model_id], assigned.get(model_id, ())),
+            facts,
+        )
+        for model_id in found
     )
+    return b'{"model_list":[' + b",".join(_encode_models(models)) + b"]}"
+
+
+def _encode_models(models: Iterable[ModelStates]) -> list[bytes]:
+    """Return the JSON of each model, built one at a time: while one is encoded, no other thread of the process can run.
+
+    Raises:
+        InvalidRequest: there are several, with more than ``MAX_STATES_BYTES``.
+    """
+    parts, size = list[bytes](), 0
+    for model in models:
+        part = model.model_dump_json().encode()
+        size += len(part)
+        if parts and size > MAX_STATES_BYTES:
+            raise problems.InvalidRequest.for_field(
+                "model_id",
+                f"The states of these models are longer than {MAX_STATES_BYTES // 1024 // 1024} MiB, the limit of one "
+                f"response. Request {len(parts)} of them at once.",
+            )
+        parts.append(part)
+    return parts
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from modelyard.wire.agents.replicas import AgentModelList, ModelStatesList
 from modelyard.wire.agents.values import AGENT_ID_PATTERN, EXAMPLE_AGENT, AgentId, AgentStatus, MachineState, ModelState
 from modelyard.wire.model_filter import SEARCH_HELP, FilterText, ModelFilter, SearchText
 from modelyard.wire.models import Label
-from modelyard.wire.schemas import EXAMPLE_ID, Done, Schema
+from modelyard.wire.schemas import EXAMPLE_ID, Done
 from modelyard.wire.search.values import MAX_AGE_DAYS
 from modelyard.wire.uses.lists import DEFAULT_UNUSED_DAYS, EvictionPreview, UnusedModelList
 from modelyard.wire.versions import Verification
@@ -110,9 +110,8 @@ def _parse_etags(if_none_match: str | None) -> list[str]:
     return [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
 
 
-def _build_response(content: Schema, if_none_match: str | None) -> Response:
+def _build_response(body: bytes, if_none_match: str | None) -> Response:
     """Build a JSON response with its ETag, or 304 if the caller has it already."""
-    body = content.model_dump_json().encode()
     headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
     if headers["ETag"] in _parse_etags(if_none_match):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
@@ -136,7 +135,7 @@ def list_agents(
     with database.reading() as session:
         desired_counts = fleet.desired_counts.get(session, team.team_id)
         listed = operations.list_agents(session, team, filters, page, desired_counts)
-    return _build_response(listed, if_none_match)
+    return _build_response(listed.model_dump_json().encode(), if_none_match)
 
 
 @router.get(
@@ -169,10 +168,10 @@ def list_replica_states(
     database: Db,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """List the states of some models on every machine that should hold them; at most 20,000 states."""
+    """List the states of some models on every machine that should hold them; at most 20,000 states and 8 MiB."""
     with database.reading() as session:
-        content = replica_states.list_replica_states(session, team, model_id)
-    return _build_response(content, if_none_match)
+        body = replica_states.encode_replica_states(session, team, model_id)
+    return _build_response(body, if_none_match)
 
 
 @router.get(

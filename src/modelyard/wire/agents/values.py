@@ -20,6 +20,8 @@ MAX_SENTENCE_LENGTH, MAX_SHORT_TEXT_LENGTH = 2000, 100
 MAX_UNREADABLE_FIELDS = 20
 # The maximum number of states in one response about several models on all machines.
 MAX_STATES_IN_RESPONSE = 20_000
+# The maximum number of bytes of such a response about more than one model.
+MAX_STATES_BYTES = 8 * 1024 * 1024
 
 AgentId = Annotated[str, StringConstraints(strict=True, pattern=AGENT_ID_PATTERN)]
 ShortText = Annotated[str, StringConstraints(strict=True, max_length=MAX_SHORT_TEXT_LENGTH, pattern=LINE_PATTERN)]
