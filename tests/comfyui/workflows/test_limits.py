@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -80,9 +81,10 @@ def test_read_subgraphs_that_multiply_raises() -> None:
         read_instances("0", *((str(level), [str(level + 1)] * 2) for level in range(40)))
 
 
-def count_lines(document: bytes, count: int) -> int:
-    """Return how many lines of Python are executed to read a workflow with so many references."""
-    lines = 0
+@contextlib.contextmanager
+def counting_lines() -> Iterator[list[int]]:
+    """Count the lines of Python that are executed in the block; the only item is their number once it has ended."""
+    counted, lines = list[int](), 0
 
     def trace(_frame: FrameType, event: str, _argument: object) -> Any:
         nonlocal lines
@@ -92,11 +94,39 @@ def count_lines(document: bytes, count: int) -> int:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        references = read_workflow(document)
+        yield counted
     finally:
         sys.settrace(before)
+        counted.append(lines)
+
+
+def count_lines(document: bytes, count: int) -> int:
+    """Return how many lines of Python are executed to read a workflow with so many references."""
+    with counting_lines() as lines:
+        references = read_workflow(document)
     assert len(references) == count
-    return lines
+    return lines[0]
+
+
+def count_lines_of_refusal(tags: int) -> int:
+    """Return how many lines are executed until a text with so many tags is refused for naming more than 100 models."""
+    text = " ".join(f"<lora:ink{number}:1> embedding:ink{number}" for number in range(tags))
+    document = json.dumps({"1": {"class_type": "CLIPTextEncode", "inputs": {"text": text}}}).encode()
+    with counting_lines() as lines, pytest.raises(WorkflowUnreadable, match="more than 100 places"):
+        read_workflow(document, max_references=100)
+    return lines[0]
+
+
+def test_read_text_with_too_many_tags_ends_at_the_limit() -> None:
+    count_lines_of_refusal(101)  # what is computed once
+    assert count_lines_of_refusal(8_000) == count_lines_of_refusal(200)
+
+
+def test_read_text_that_repeats_a_name_executes_few_lines_for_each() -> None:
+    once, often = ({"1": {"class_type": "New", "inputs": {"text": "embedding:ink " * n}}} for n in (1, 1_001))
+    count_lines(json.dumps(once).encode(), 1)  # what is computed once
+    difference = count_lines(json.dumps(often).encode(), 1) - count_lines(json.dumps(once).encode(), 1)
+    assert difference <= 20 * 1_000
 
 
 def count_lines_of_nodes(count: int) -> int:

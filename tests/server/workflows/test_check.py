@@ -9,7 +9,7 @@ import pytest
 
 from modelyard.comfyui.workflows.references import ExpansionTooLarge
 from modelyard.server.models.tables import ModelRow
-from modelyard.server.workflows.reading import read_references
+from modelyard.server.workflows.reading import MAX_REFERENCES, read_references
 from modelyard.server.workflows.request_reading import MAX_BYTES_WITHOUT_SANDBOX, MAX_EXPANDED_WITHOUT_SANDBOX
 from modelyard.wire.hashes.lookups import MAX_MATCHES_PER_HASH
 from tests.server.agents.machine import Machine, add_machine, build_states
@@ -243,3 +243,10 @@ def test_check_file_without_a_readable_workflow_returns_422(team: ApiCaller, bod
     answer = check(team, body)
     assert answer.status_code == 422, answer.text
     assert answer.json()["type"].endswith("workflow-refused")
+
+
+def test_check_text_with_more_tags_than_places_names_the_limit(team: ApiCaller) -> None:
+    text = " ".join(f"<lora:ink{number}:1>" for number in range(MAX_REFERENCES + 1))
+    answer = check(team, json.dumps({"1": {"class_type": "CLIPTextEncode", "inputs": {"text": text}}}).encode())
+    assert answer.status_code == 422
+    assert "more than 2,000 places" in answer.json()["detail"]

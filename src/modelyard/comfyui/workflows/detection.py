@@ -30,14 +30,26 @@ class _Found:
     is_used: bool = True
 
 
-def list_references(node: Node, table: LoaderTable, declared: DeclaredModels) -> list[ModelReference]:
-    """Return the models that a node names, each once for an input. ``declared`` are those of the whole workflow."""
-    references: dict[tuple[str, str | None, str], ModelReference] = {}
-    for found in _find_names(node, table.find(node.type) or _UNKNOWN):
+def list_references(node: Node, table: LoaderTable, declared: DeclaredModels) -> Iterator[ModelReference]:
+    """Yield the models that a node names, each once for an input. ``declared`` are those of the whole workflow."""
+    seen: set[tuple[str, str | None, str]] = set()
+    for found in _find_different_names(node, table.find(node.type) or _UNKNOWN):
         if 0 < len(found.name) <= MAX_NAME_LENGTH:
             reference = _build_reference(node, found, declared)
-            references.setdefault((reference.input, reference.folder, reference.name), reference)
-    return list(references.values())
+            key = reference.input, reference.folder, reference.name
+            if key not in seen:
+                seen.add(key)
+                yield reference
+
+
+def _find_different_names(node: Node, loader: Loader) -> Iterator[_Found]:
+    """Yield what the values of a node name, each once for an input and its folders: texts may repeat a name often."""
+    seen: set[tuple[str, str, tuple[str, ...]]] = set()
+    for found in _find_names(node, loader):
+        key = found.input, found.name, found.folders
+        if key not in seen:
+            seen.add(key)
+            yield found
 
 
 def _build_reference(node: Node, found: _Found, declared: DeclaredModels) -> ModelReference:

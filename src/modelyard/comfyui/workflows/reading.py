@@ -27,7 +27,11 @@ def list_prompt_references(nodes: JsonObject) -> list[ModelReference]:
 
 
 def read_workflow(
-    document: bytes, *, loaders: LoaderTable | None = None, max_expanded_bytes: int = MAX_EXPANDED_BYTES
+    document: bytes,
+    *,
+    loaders: LoaderTable | None = None,
+    max_expanded_bytes: int = MAX_EXPANDED_BYTES,
+    max_references: int = MAX_REFERENCES,
 ) -> list[ModelReference]:
     """Return the models that the nodes of a workflow name, in the order of the nodes.
 
@@ -35,7 +39,8 @@ def read_workflow(
     which nodes name models, in addition to what ComfyUI and well-known custom nodes have; None for these alone. A
     string that ends like a model file is also reported for other nodes, without a folder unless the workflow declares
     one. ``max_expanded_bytes`` limits the time that a small document can take: the JSON of all instances of subgraphs
-    together, each of which counts for the size of its definition.
+    together, each of which counts for the size of its definition. Reading ends with the first reference above
+    ``max_references``.
 
     Raises:
         ExpansionTooLarge: its subgraphs exceed ``max_expanded_bytes``.
@@ -46,9 +51,8 @@ def read_workflow(
     nodes = read_ui_nodes(graph, table, max_expanded_bytes) if is_graph(graph) else read_api_nodes(graph)
     declared = read_declared(graph.get("models")) if is_graph(graph) else {}
 
-    references: list[ModelReference] = []
-    for node in nodes:
-        references += list_references(node, table, declared)
-        if len(references) > MAX_REFERENCES:
-            raise WorkflowUnreadable(f"The workflow names more than {MAX_REFERENCES:,} models.")
+    found = (reference for node in nodes for reference in list_references(node, table, declared))
+    references = list(islice(found, max_references + 1))
+    if len(references) > max_references:
+        raise WorkflowUnreadable(f"The workflow names models in more than {max_references:,} places.")
     return references

@@ -26,12 +26,12 @@ def read_references(content: bytes, max_expanded_bytes: int = MAX_EXPANDED_BYTES
         ExpansionTooLarge: see ``read_workflow``.
         WorkflowUnreadable: it has no workflow, or too many references.
     """
-    references = read_workflow(extract_workflow(content), max_expanded_bytes=max_expanded_bytes)
+    references = read_workflow(
+        extract_workflow(content), max_expanded_bytes=max_expanded_bytes, max_references=MAX_REFERENCES
+    )
     models = {(reference.folder, reference.name, reference.hash) for reference in references}
-    if len(references) > MAX_REFERENCES or len(models) > MAX_MODELS:
-        raise WorkflowUnreadable(
-            f"The workflow names more than {MAX_MODELS:,} models, or models in more than {MAX_REFERENCES:,} places."
-        )
+    if len(models) > MAX_MODELS:
+        raise WorkflowUnreadable(f"The workflow names more than {MAX_MODELS:,} models.")
     return references
 
 
