@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from modelyard.server.database.base import new_id
-from modelyard.server.models.lookups.response import MAX_RECORD_BYTES, RECORDS_AT_ONCE
+from modelyard.server.models.record_parts import MAX_RECORD_BYTES, RECORDS_AT_ONCE
 from modelyard.wire.hashes.lookups import MAX_LOOKUPS, MAX_MATCHES_OF_ALL_HASHES, MAX_MATCHES_PER_HASH, MAX_RECORDS
 from tests.server.harness import ApiCaller, Harness
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels

@@ -13,13 +13,12 @@ from modelyard.server.http.params import CurrentSettings, PathId
 from modelyard.server.http.problems import answers
 from modelyard.server.http.public_url import PublicUrl
 from modelyard.server.models import downloads, operations
-from modelyard.server.models.listing import pages
 from modelyard.server.models.listing.facet_cache import FacetCache, find_or_count_facets
-from modelyard.server.models.listing.suggestions import suggest_search
 from modelyard.server.models.lookups import operations as lookups
 from modelyard.server.models.lookups.response import build_records, encode_result
 from modelyard.server.models.objects.checks import ObjectChecks
-from modelyard.server.models.records import build_model, build_models
+from modelyard.server.models.record_parts import encode_page
+from modelyard.server.models.records import build_model
 from modelyard.server.models.registration import operations as registration
 from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.storage.dependency import build_absolute_url
@@ -154,12 +153,7 @@ def list_models(
 ) -> Response:
     """List models."""
     with database.reading() as session:
-        listed = pages.list_models(session, team, model_filter, page)
-        models = build_models(session, team, listed.models, settings.trash_days)
-        is_first = page.current_page == 1 and not page.cursor
-        is_empty_search = is_first and not models and (model_filter.q or model_filter.model_type)
-        similar = suggest_search(session, team, model_filter) if is_empty_search else None
-        body = ModelList(model_list=models, page_meta=listed.meta, did_you_mean=similar).model_dump_json().encode()
+        body = encode_page(session, team, model_filter, page, settings.trash_days)
     return build_compressed_response(body, accept_encoding)
 
 
