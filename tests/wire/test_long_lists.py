@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 import pytest
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from modelyard.wire.folders.names import MAX_FILES
 from modelyard.wire.folders.schemas import NewFolderFile, NewFolderFiles
-from modelyard.wire.long_lists import MAX_INVALID_ENTRIES, LongList
+from modelyard.wire.long_lists import ENTRIES_AT_ONCE, MAX_INVALID_ENTRIES, LongList, at_most, validate_in_parts
 
 VALID, INVALID = {"path": "a.json", "storage_key": "k"}, {"path": "", "storage_key": 5}
 
@@ -62,3 +62,23 @@ def test_validate_value_that_is_no_list_of_an_allowed_length_reports_the_list(va
 def test_validate_list_of_valid_entries_returns_them() -> None:
     files = TypeAdapter(NewFolderFiles).validate_python(build_files(MAX_FILES))
     assert files == [NewFolderFile.model_validate(VALID)] * MAX_FILES
+
+
+def test_validate_long_list_calls_the_validator_with_parts_of_it() -> None:
+    parts = list[list[int]]()
+
+    def validate(part: list[int]) -> list[int]:
+        parts.append(part)
+        return part
+
+    entries = list(range(3 * ENTRIES_AT_ONCE + 1))
+    assert validate_in_parts(entries, validate) == entries
+    assert [len(part) for part in parts] == [ENTRIES_AT_ONCE] * 3 + [1]
+
+
+def test_validate_list_that_is_too_long_validates_no_entry() -> None:
+    validated = list[int]()
+    entry = Annotated[int, AfterValidator(lambda value: validated.append(value) or value)]
+    of_two = Annotated[LongList[entry], Field(max_length=2), at_most(2)]
+    assert list_errors(of_two, [1, 2, 3]) == [((), "List should have at most 2 items after validation, not 3")]
+    assert validated == []

@@ -1,37 +1,53 @@
 """Lists with thousands of entries, of which the first invalid ones are reported: all errors would be megabytes."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
 
 # A batch may have a hundred such lists, so that even then a response has some thousand errors.
 MAX_INVALID_ENTRIES = 20
+# While one part is validated, no other thread of the process can run.
+ENTRIES_AT_ONCE = 500
 
 
-def _validate(entries: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Validate a list with ``validate``, which ends at the first invalid entry.
+def validate_in_parts(entries: Any, validate: Callable[[Any], list[Any]]) -> Any:
+    """Validate a list with ``validate``, which ends at the first invalid entry, in parts of ``ENTRIES_AT_ONCE``.
 
-    It is called again with what comes after that entry, so that each entry is validated once at most.
+    After an invalid entry it is called with what comes after that, so that each entry is validated once at most.
 
     Raises:
         ValidationError: it is no list, or has invalid entries: the errors of the first ``MAX_INVALID_ENTRIES``.
     """
     if not isinstance(entries, list):
         return validate(entries)
-    errors, start = list[InitErrorDetails](), 0
-    for _ in range(MAX_INVALID_ENTRIES):
+    validated, errors, start, invalid = list[Any](), list[InitErrorDetails](), 0, 0
+    while start < len(entries) and invalid < MAX_INVALID_ENTRIES:
+        part = entries[start : start + ENTRIES_AT_ONCE]
         try:
-            validated = validate(entries[start:] if start else entries)
+            validated += validate(part)
+            start += len(part)
         except ValidationError as error:
             found = error.errors(include_url=False)
             errors += [_build_error(each, start) for each in found]
-            start += 1 + int(found[0]["loc"][0])
-        else:
-            if not errors:
-                return validated
-            break
-    raise ValidationError.from_exception_data("list", errors)
+            start, invalid = start + 1 + int(found[0]["loc"][0]), invalid + 1
+    if errors:
+        raise ValidationError.from_exception_data("list", errors)
+    return validated
+
+
+def at_most(count: int) -> BeforeValidator:
+    """Return the limit of a list's length that is checked before its entries: ``max_length`` is checked after them."""
+
+    def check(entries: Any) -> Any:
+        """Return the value; raises ``PydanticKnownError`` if it is a list that is too long."""
+        if isinstance(entries, list) and len(entries) > count:
+            facts = {"field_type": "List", "max_length": count, "actual_length": len(entries)}
+            raise PydanticKnownError("too_long", facts)
+        return entries
+
+    return BeforeValidator(check)
 
 
 def _build_error(found: ErrorDetails, start: int) -> InitErrorDetails:
@@ -42,5 +58,5 @@ def _build_error(found: ErrorDetails, start: int) -> InitErrorDetails:
 
 
 Entry = TypeVar("Entry")
-# A limit on its length goes around it.
-LongList = Annotated[list[Entry], Field(fail_fast=True), WrapValidator(_validate)]
+# A limit on its length goes around it: ``max_length`` for the schema, and ``at_most``.
+LongList = Annotated[list[Entry], Field(fail_fast=True), WrapValidator(validate_in_parts)]

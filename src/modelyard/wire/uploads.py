@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, StrictBool, StrictInt, StringConstraints
 
-from modelyard.wire.long_lists import LongList
+from modelyard.wire.long_lists import LongList, at_most
 from modelyard.wire.paths import SOURCE_PATTERN
 from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, Schema
 from modelyard.wire.texts.rules import LINE_PATTERN
@@ -14,7 +14,9 @@ from modelyard.wire.texts.rules import LINE_PATTERN
 EXAMPLE_KEY = "models/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a11"
 StorageKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=512)]
 UploadId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)]
-PartNumber = Annotated[StrictInt, Field(ge=1, le=10_000)]
+# S3's limit.
+MAX_PARTS = 10_000
+PartNumber = Annotated[StrictInt, Field(ge=1, le=MAX_PARTS)]
 ModelType = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
 ModelPathText = Annotated[
     str,
@@ -162,6 +164,6 @@ class NamedPart(Schema):
 class MultipartCompletion(Multipart):
     """The parts that make up the file, to complete a multipart upload."""
 
-    part_list: Annotated[LongList[NamedPart], Field(min_length=1, max_length=10_000)] = Field(
+    part_list: Annotated[LongList[NamedPart], Field(min_length=1, max_length=MAX_PARTS), at_most(MAX_PARTS)] = Field(
         description="Every part, ascending.", examples=[[{"part_number": 1, "etag": '"9f86d081884c7d65"'}]]
     )

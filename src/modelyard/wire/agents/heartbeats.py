@@ -20,7 +20,7 @@ from modelyard.wire.agents.values import (
     ShortText,
     SyncPhase,
 )
-from modelyard.wire.long_lists import LongList
+from modelyard.wire.long_lists import LongList, at_most
 from modelyard.wire.models import Labels
 from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_TIME, FieldError, Schema
 from modelyard.wire.uses.reports import MAX_HEARTBEAT_USES, ModelUse, ReportedTime
@@ -51,6 +51,11 @@ class ReportedModel(Schema):
         examples=["The disk is full."],
     )
     bytes_done: Count = Field(default=0, description="Bytes already on the machine.", examples=[1_000_000])
+
+
+ReportedModels = Annotated[
+    LongList[ReportedModel], Field(max_length=MAX_HEARTBEAT_STATES), at_most(MAX_HEARTBEAT_STATES)
+]
 
 
 class Heartbeat(Schema):
@@ -162,7 +167,7 @@ class Heartbeat(Schema):
         description="Since when the machine has counted which models its ComfyUI uses; null if it does not count.",
         examples=[EXAMPLE_TIME],
     )
-    use_list: Annotated[LongList[ModelUse], Field(max_length=MAX_HEARTBEAT_USES)] = Field(
+    use_list: Annotated[LongList[ModelUse], Field(max_length=MAX_HEARTBEAT_USES), at_most(MAX_HEARTBEAT_USES)] = Field(
         default_factory=list,
         description="Uses that the registry may not know yet. Repeated ones, earlier ones than the registry knows, and "
         "those of models of other teams change nothing.",
@@ -178,9 +183,7 @@ class Heartbeat(Schema):
         description="Number of the last report of the series, from 1: this heartbeat's report, or the previous one.",
         examples=[3],
     )
-    model_list: Annotated[LongList[ReportedModel], Field(max_length=MAX_HEARTBEAT_STATES)] = Field(
-        default_factory=list, description="Models whose state changed.", examples=[[]]
-    )
+    model_list: ReportedModels = Field(default_factory=list, description="Models whose state changed.", examples=[[]])
     is_whole: bool = Field(
         default=False,
         description="Part of a full report: `model_list` is sorted by id and has all states after `whole_after`.",
