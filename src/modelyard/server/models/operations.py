@@ -199,10 +199,12 @@ def _apply_change(session: Session, model: ModelRow, changed: dict[str, Any]) ->
         check_model_type(session, model.team_id, changed["model_type"])
     if "model_path" in changed:
         _check_format(model, changed["model_path"])
+    # Before the changes: a query after them would write the record, and its search text, once more.
+    shown = find_shown_version(session, model) if {*OVERRIDES, "model_path"} & changed.keys() else None
     for name, value in changed.items():
         setattr(model, get_column_name(name), value)
-    if {*OVERRIDES, "model_path"} & changed.keys():
-        update_details(model, find_shown_version(session, model))
+    if shown is not None:
+        update_details(model, shown)
     if "model_path" in changed or "model_type" in changed:
         _set_path(session, model)
     model.label_set = build_model_label_set(model.required_labels, is_folder=model.is_folder)

@@ -61,9 +61,8 @@ def build_search_text(model: Mapping[str, Any]) -> str:
     }
     named = [fold_value(model["display_name"]), fold_value(model["model_path"])]
     values = [(key, value) for key, texts in visible.items() for value in _clean_values(texts)]
-    starts = dict.fromkeys(
-        start for text in (*named, *(value for _, value in values)) for start in _iterate_starts(text)
-    )
+    words = dict.fromkeys(word for text in (*named, *(value for _, value in values)) for word in text.split())
+    starts = dict.fromkeys(start for word in words for start in _iterate_starts(word))
     lines = [
         *named,
         *(build_entry(key, value) for key, value in values),
@@ -137,12 +136,15 @@ def list_parts(key: VisibleKey | HiddenKey, value: str) -> list[str]:
 
 
 def _iterate_starts(text: str) -> Iterator[str]:
-    """Yield the first two characters of each word; a symbol, and a character of an unspaced script, begins a word."""
+    """Yield the first two characters of each word in a text without spaces.
+
+    A symbol, and a character of an unspaced script, begins a word.
+    """
     was_inner = False
     for position, character in enumerate(text):
         is_inner = _is_inner(character)
-        if not character.isspace() and not (is_inner and was_inner):
-            yield text[position : position + 2].rstrip()
+        if not (is_inner and was_inner):
+            yield text[position : position + 2]
         was_inner = is_inner
 
 
