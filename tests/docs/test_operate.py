@@ -22,17 +22,24 @@ from modelyard.server.app import create_app
 from modelyard.server.database import engine
 from modelyard.server.fairness.usage import Limits
 from modelyard.server.garbage.run_state import GRACE
-from modelyard.server.http import connections, operation_limiter
+from modelyard.server.http import connections, json_body, operation_limiter
 from modelyard.server.http.execution.json_size import build_json_limits
 from modelyard.server.http.json_body import BODY_BYTES, MIB, PUBLIC_BODY_BYTES
 from modelyard.server.http.middleware.metrics import Metrics
 from modelyard.server.http.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
+from modelyard.server.identity import passwords
+from modelyard.server.imports import routes as imports
 from modelyard.server.main import app as server_app
+from modelyard.server.models.record_parts import MAX_RECORD_BYTES, RECORDS_AT_ONCE
+from modelyard.server.previews.request_decoding import PICTURE_BYTES
 from modelyard.server.resources import open_resources
 from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.settings import Settings
 from modelyard.server.verification.scrub import FRESH
+from modelyard.server.webhooks import routes as webhooks
+from modelyard.server.workflows import request_reading
 from modelyard.transfer.options import TransferOptions
+from modelyard.wire.agents.values import MAX_STATES_BYTES, MAX_STATES_IN_RESPONSE
 from modelyard.wire.hashes.lookups import ModelLookup
 from tests.docs.pages import find_settings, read_page
 from tools.repository import ROOT, tracked_files
@@ -210,6 +217,35 @@ def test_handbook_names_the_limits_of_bodies() -> None:
     assert f"Nesting: {build_json_limits(ModelLookup).depth} |" in text
 
 
+def test_handbook_names_the_limits_of_large_bodies() -> None:
+    text = read_page(HANDBOOK)
+    assert f"| parsed and validated {_format_limits(json_body.PARSING_THREADS)}; others" in text
+    assert f"| pictures that are being received | {_format_bytes(PICTURE_BYTES)} |" in text
+    assert f"| workflow files that are being received | {_format_bytes(request_reading.WORKFLOW_BYTES)} |" in text
+    sandboxes, seconds = request_reading.SANDBOXES, request_reading.SLOT_SECONDS
+    assert f"| workflow files above {request_reading.MAX_BYTES_WITHOUT_SANDBOX // 1024} KiB, " in text
+    assert f"| read {_format_limits(sandboxes)}; others wait up to {seconds:.0f} seconds for a sandbox |" in text
+
+
+def test_handbook_names_the_limits_of_passwords_and_lookups() -> None:
+    text = read_page(HANDBOOK)
+    assert f"| {passwords.MAX_CONCURRENT} at a time are hashed, {passwords.MAX_QUEUED} more wait |" in text
+    lookups = f"{_format_limits(imports.LOOKUPS)}; others wait up to {imports.LOOKUP_WAIT_SECONDS:.0f} seconds"
+    assert f"(`POST /imports/resolve`) | {lookups} for a thread |" in text
+    checks = (
+        f"{_format_limits(webhooks.ADDRESS_CHECKS)}; others wait up to {operation_limiter.QUEUE_SECONDS:.0f} seconds"
+    )
+    assert f"| addresses of webhooks that are checked | {checks} for a thread |" in text
+
+
+def test_handbook_names_the_limits_of_responses() -> None:
+    text = read_page(HANDBOOK)
+    states = f"{MAX_STATES_IN_RESPONSE:,} states, and {MAX_STATES_BYTES // MIB} MiB if it is about several models"
+    assert f"(`GET /agent-states`) | {states} |" in text
+    page = f"more than {RECORDS_AT_ONCE} models | ends after the {RECORDS_AT_ONCE} with which its records have"
+    assert f"| a page of `GET /models` with {page} {MAX_RECORD_BYTES // MIB} MiB |" in text
+
+
 def test_handbook_names_the_limits_of_connections() -> None:
     text = read_page(HANDBOOK)
     head = f"{connections.HEAD_BYTES // 1024} KiB, {connections.HEAD_LINES} lines (with those after a chunked body), "
@@ -222,6 +258,11 @@ def test_handbook_names_the_limits_of_connections() -> None:
 def _format_limits(limits: Limits) -> str:
     """Return limits as the handbook writes them."""
     return f"{limits.total} at a time, {_format_shares(limits)}"
+
+
+def _format_bytes(limits: Limits) -> str:
+    total, of_person, of_team = (each // MIB for each in astuple(limits))
+    return f"{total} MiB, {of_person} MiB of one person, {of_team} MiB of one team"
 
 
 def _format_shares(limits: Limits) -> str:

@@ -1,6 +1,7 @@
 """Requests that wait for a manifest, on both databases: changes by another server, and the number of queries."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,14 +9,21 @@ import pytest
 from sqlalchemy import update
 
 from modelyard.server import revisions
+from modelyard.server.agents.manifest import BUILDING_THREADS, ManifestCache
+from modelyard.server.agents.manifest_build import CachedManifest, ManifestKey
 from modelyard.server.agents.manifest_waiters import AgentSnapshot, ManifestWaiters
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import Database
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.usage import Limits
+from modelyard.server.http.operation_limiter import OperationLimiter
+from modelyard.server.http.waiting.places import WaitingPlaces
 from modelyard.server.identity.operations import create_user
 from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.teams.operations import add_member
 from modelyard.server.teams.tables import TeamRow
+from modelyard.wire.problems import Unavailable
 from modelyard.wire.teams import Role
 from tests.server.environments import PATIENT
 from tests.server.query_plans import record_queries
@@ -125,3 +133,21 @@ async def test_wait_for_change_returns_true_when_stopped_and_afterwards(
     waiters.stop()
     assert await wait is True
     assert await waiters.wait_for_change(snapshot, PATIENCE_SECONDS) is True
+
+
+async def test_build_that_gets_no_thread_is_started_again_by_those_who_wait_for_it(
+    database: Database, snapshot: AgentSnapshot
+) -> None:
+    cache = ManifestCache(database, ManifestWaiters(database, POLL_SECONDS), WaitingPlaces(Limits(2, 2, 2)))
+    cache.building_limiter = OperationLimiter(BUILDING_THREADS, queue_seconds=0)
+    busy, other = (Account(person=new_id(), team=new_id()) for _ in range(2))
+    key, ends = ManifestKey(snapshot.team_id, snapshot.label_set, has_previews=False), threading.Event()
+    building = asyncio.create_task(cache.building_limiter.run(busy, lambda: ends.wait(PATIENCE_SECONDS)))
+    await wait_until_async(lambda: cache.building_limiter.places.running.people.get(busy.person) == 1)
+    callers = [cache._get_current(key, snapshot.revision, account) for account in (busy, other)]
+    refused, built = await asyncio.gather(*callers, return_exceptions=True)
+    ends.set()
+    assert await building
+    assert isinstance(refused, Unavailable)
+    assert isinstance(built, CachedManifest)
+    assert built.revision == snapshot.revision

@@ -1,14 +1,18 @@
 """Threads for operations: results, errors and context, reuse, and cancellation."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from contextvars import ContextVar
 from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
 
-from modelyard.server.http.execution.threads import OperationThreads
+from modelyard.server.http.execution.threads import SWITCH_SECONDS, OperationThreads
 from tests.waiting import PATIENCE_SECONDS
 
 _caller: ContextVar[str] = ContextVar("caller", default="nothing")
@@ -104,3 +108,33 @@ async def test_threads_end_with_their_owner() -> None:
     del threads
     await asyncio.to_thread(thread.join, PATIENCE_SECONDS)
     assert not thread.is_alive()
+
+
+# ``modelyard serve`` that prints its switch interval for each line of its input.
+SERVER = """
+import sys, threading
+from modelyard.server.main import app
+
+def answer():
+    for _ in sys.stdin:
+        print(sys.getswitchinterval(), flush=True)
+
+threading.Thread(target=answer, daemon=True).start()
+app(["serve", "--port", "0"], prog_name="modelyard")
+"""
+
+
+@pytest.mark.slow
+def test_serve_sets_the_switch_interval(tmp_path: Path) -> None:
+    command, environment = [sys.executable, "-c", SERVER], os.environ | {"MODELYARD_DATA_DIR": str(tmp_path / "data")}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=environment, text=True, bufsize=1, **pipes) as server:  # type: ignore[call-overload]  # the pipes
+        too_late = threading.Timer(PATIENCE_SECONDS, server.kill)
+        too_late.start()
+        try:
+            assert any("listens on" in line for line in server.stdout)
+            server.stdin.write("\n")
+            assert float(server.stdout.readline()) == pytest.approx(SWITCH_SECONDS)
+        finally:
+            too_late.cancel()
+            server.kill()

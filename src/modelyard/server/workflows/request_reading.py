@@ -40,7 +40,7 @@ MAX_EXPANDED_WITHOUT_SANDBOX = 512 * 1024
 LIMITS_WITHOUT_SANDBOX = JsonLimits(depth=32, brackets=20_000, separators=40_000)
 # The text of a file, decoded and parsed, takes up to ten times its size.
 LIMITS = SandboxLimits(memory=1024 * 1024 * 1024, cpu_seconds=20, wall_seconds=60.0)
-SLOTS = 2
+SANDBOXES = Limits(2, per_person=1, per_team=1)
 SLOT_SECONDS = 20.0
 BUSY = "The registry is reading too many workflows at this moment. Try again."
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from modelyard.server.workflows.{} import main; main(sys.argv[2:])"
@@ -58,7 +58,7 @@ def build_workflow_budget() -> BodyBudget:
 
 def build_workflow_limiter() -> OperationLimiter:
     """Build the limiter of reading: the files that one team sends never take all sandboxes."""
-    return OperationLimiter(Limits(SLOTS, per_person=1, per_team=1), busy=BUSY, queue_seconds=SLOT_SECONDS)
+    return OperationLimiter(SANDBOXES, busy=BUSY, queue_seconds=SLOT_SECONDS)
 
 
 async def _receive_file(request: Request, _team: Checking) -> AsyncIterator[bytes]:
