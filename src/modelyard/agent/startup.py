@@ -14,14 +14,14 @@ from pathlib import Path
 
 from modelyard.agent.loop import Agent, LocalMachine
 from modelyard.agent.reconcile_result import ReconcileResult
+from modelyard.agent.reconciliation.adoption import describe_other_agents
 from modelyard.agent.reconciliation.reconciler import Reconciler
-from modelyard.agent.reconciliation.takeover import take_over_placements
 from modelyard.agent.registry.connection import REFUSALS, describe_refusal
 from modelyard.agent.registry.current_key import CurrentKey, ReadCredentials
 from modelyard.agent.registry.keys import AgentCredentials
 from modelyard.agent.roots import ROOT_CACHE, RootCache, RootFinder, list_counted_urls
 from modelyard.agent.settings import AgentSettings
-from modelyard.agent.state_folder import StateFolder, read_host_id
+from modelyard.agent.state_folder import StateFolder
 from modelyard.agent.status import AgentStatus, MachineInfo
 from modelyard.agent.timers import HeartbeatTimer
 from modelyard.agent.use.use_log import open_use_log
@@ -127,7 +127,7 @@ async def open_agent(options: StartOptions) -> AsyncIterator[Agent]:
             if machine.damage_notice is not None:
                 log.warning("%s", machine.damage_notice)
             url = options.credentials.url
-            if warning := await take_over_placements(options.state_dir, settings, url, machine):
+            if warning := await asyncio.to_thread(describe_other_agents, options.state_dir, settings, url):
                 log.warning("%s", warning)
             async with _build_agent(options, machine, root_finder) as agent:
                 yield agent
@@ -143,7 +143,6 @@ async def _build_agent(options: StartOptions, machine: MachineState, root_finder
         previous = await asyncio.to_thread(options.folder.read_status)
         heartbeat_timer = HeartbeatTimer()
         status = AgentStatus(settings, credentials.url, heartbeat_timer.request, previous)
-        status.host_id = await asyncio.to_thread(read_host_id)
         urls = list_counted_urls(settings)
         is_counted = settings.report_use
         status.use_log = await asyncio.to_thread(open_use_log, options.folder.use_log, urls, is_counted=is_counted)

@@ -8,7 +8,6 @@
 <state dir>/agents/<agent id>/evictions.json    ids of the models that were evicted for the disk budget
 """
 
-import hashlib
 import os
 from datetime import datetime
 from pathlib import Path
@@ -67,7 +66,6 @@ class StatusSnapshot(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     agent_id: str
-    host_id: str | None = None  # see ``read_host_id``
     version: str
     pid: int
     started_at: datetime
@@ -129,10 +127,6 @@ class StateFolder:
         except (FileNotFoundError, NotADirectoryError, ValidationError):
             return None
 
-    def delete_status(self) -> None:
-        """Delete the status file, if there is one: the agent does not count as one that has run here any more."""
-        self._status.unlink(missing_ok=True)
-
     def write_approval(self, token: str) -> None:
         """Write the approval of a removal in place of an earlier one; the running agent reads it within seconds."""
         write_private_file(self._approved, token + "\n")
@@ -171,16 +165,7 @@ def list_agent_ids(state_dir: Path) -> list[str]:
         return []
 
 
-def read_host_id() -> str | None:
-    """Return a digest of systemd's id of this host, which stays if it is renamed; None if there is none. Blocking."""
-    try:
-        host_id = Path("/etc/machine-id").read_bytes().strip()
-    except OSError:
-        return None
-    return hashlib.sha256(b"modelyard " + host_id).hexdigest()[:16] if host_id else None
-
-
 def to_json_document(status: StatusSnapshot, *, is_running: bool) -> dict[str, object]:
     """Return the status as JSON-compatible values, with ``is_running`` added."""
     document: dict[str, object] = {"is_running": is_running}
-    return document | status.model_dump(mode="json", exclude={"host_id"})
+    return document | status.model_dump(mode="json")

@@ -72,7 +72,6 @@ class AgentStatus:
     on_change: Callable[[], None]
     previous: StatusSnapshot | None = None  # of an earlier start; valid until the folders were scanned
     on_replica_state: OnReplicaState = ignore_replica_state
-    host_id: str | None = None
     connection: RegistryConnection = field(default_factory=RegistryConnection)
     reports: Reports = field(default_factory=Reports)
     rejections: Rejections = field(default_factory=Rejections)

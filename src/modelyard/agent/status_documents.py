@@ -82,7 +82,6 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
     settings, connection, held, counts = status.settings, status.connection, status.result.held, status.count_states()
     return StatusSnapshot(
         agent_id=settings.agent_id,
-        host_id=status.host_id,
         version=__version__,
         pid=os.getpid(),
         started_at=status.started_at,

@@ -1,11 +1,13 @@
 """Adoption of model files that are in their places but missing in the agent's state, for example after its loss."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.agent.settings import AgentSettings
+from modelyard.agent.state_folder import StateFolder, list_agent_ids
 from modelyard.comfyui.layout import Install
 from modelyard.sync.desired import DesiredModel, build_desired_state
 from modelyard.sync.inventory.inventory import Inventory
@@ -63,11 +65,39 @@ def adopt_files(files: Iterable[AdoptableFile], machine: MachineState) -> None:
     )
 
 
-def build_adopt_command(settings: AgentSettings) -> str:
-    """Return the ``agent adopt`` command for the folders and the name in the settings, quoted for a shell."""
+def describe_other_agents(state_dir: Path, settings: AgentSettings, url: str) -> str | None:
+    """Return a warning if this agent has not run here before, and agents of other names have, in its folders.
+
+    Blocking. Only status files are read, and those that cannot be read are left out.
+    """
+    if StateFolder(state_dir, settings.agent_id).read_status() is not None:
+        return None
+    others = [f"'{each}'" for each in _find_other_agents(state_dir, settings, url)]
+    if not others:
+        return None
     folders = [f"--comfyui={folder}" for folder in settings.comfyui]
     folders += [f"--models-dir={folder}" for folder in settings.models_dir]
-    return shlex.join(["modelyard", "agent", "adopt", *folders, f"--agent-id={settings.agent_id}"])
+    command = shlex.join(["modelyard", "agent", "adopt", *folders, f"--agent-id={settings.agent_id}"])
+    subject, verb, it = ("agent", "has", "it") if len(others) == 1 else ("agents", "have", "they")
+    return (
+        f"The {subject} {', '.join(others)} {verb} run in these folders. What {it} placed counts as your own files for"
+        f" this one. If this machine was renamed, stop this agent and run: {command}"
+    )
+
+
+def _find_other_agents(state_dir: Path, settings: AgentSettings, url: str) -> Iterator[str]:
+    """Yield the names of other agents that last ran with this registry and at least one of these folders, as written.
+
+    The folders themselves are not looked at, because their disk may not respond.
+    """
+    own = {str(folder) for folder in (*settings.comfyui, *settings.models_dir)}
+    for agent_id in list_agent_ids(state_dir):
+        if agent_id == settings.agent_id:
+            continue
+        with suppress(OSError):
+            status = StateFolder(state_dir, agent_id).read_status()
+            if status is not None and status.url == url and not own.isdisjoint(status.folders):
+                yield agent_id
 
 
 def _find_at_place(version: DesiredModel, held: Inventory) -> Iterable[AdoptableFile]:
