@@ -37,25 +37,26 @@ class FullRegistry(MaliciousRegistry):
 
 async def test_agent_polls_answered_at_once_wait_the_interval_until_a_poll_is_requested(tmp_path: Path) -> None:
     waits = threading.Event()
+    with FullRegistry([build_manifest_response(), *[UNCHANGED] * 10_000], {DESIRED["id"]: CONTENT}) as registry:
+        heartbeats: list[int] = []
 
-    def return_longest_wait() -> float:
-        """Return a jitter that makes the interval longer than the test."""
-        waits.set()
-        return 10_000.0
+        def return_longest_wait() -> float:
+            """Return a jitter that makes the interval longer than the test."""
+            heartbeats.append(len(registry.heartbeats))
+            waits.set()
+            return 10_000.0
 
-    script = [build_manifest_response(), UNCHANGED, UNCHANGED, UNCHANGED, build_manifest_response(DESIRED)]
-    with FullRegistry(script, {DESIRED["id"]: CONTENT}) as registry:
         machine = AgentMachine(tmp_path / "machine", registry.url, "ak-x", "machine")
         async with machine.running() as agent:
             agent.poller.schedule.get_jitter = return_longest_wait
             await wait_until(waits.is_set)
-            heartbeats = len(registry.heartbeats)
+            polls = registry.manifest_requests
             # Each early answer requests a heartbeat, which may have an instruction.
-            await wait_until(lambda: len(registry.heartbeats) > heartbeats)
-            assert registry.manifest_requests == 4
+            await wait_until(lambda: len(registry.heartbeats) > heartbeats[0])
+            assert registry.manifest_requests == polls
+            registry.script = [build_manifest_response(DESIRED)] * 10_000
             agent.poller.poll_now()
             await wait_until(lambda: machine.has_file("loras/ink.pt"))
-            assert registry.manifest_requests == 5
 
 
 class RefusingProxy(MaliciousRegistry):
