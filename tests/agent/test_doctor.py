@@ -243,6 +243,16 @@ async def test_doctor_models_that_the_agent_cannot_place_are_a_problem(base: Pat
     assert [finding for finding in findings if "waiting" in finding.sentence] == []
 
 
+def test_doctor_models_of_one_reason_have_an_example_and_those_of_no_shown_reason_are_counted(base: Path) -> None:
+    reason = '"/models/loras/a.sft" is another file. Move it away or rename it.'
+    shared = ReasonStatus(state="conflict", count=2, reason=reason, model_paths=["loras/a.sft", "loras/b.sft"])
+    write_status(base, counts={"conflict": 9}, reasons=[shared])
+    assert [sentence for _, sentence in select_findings(run_doctor(base), "models")] == [
+        f"At its last run, the agent could not place 2 models because of a conflict. For example: {reason}",
+        "At its last run, the agent could not place 7 other models because of a conflict.",
+    ]
+
+
 def test_doctor_existing_comfyui_folder_reports_where_models_go(base: Path) -> None:
     assert select_findings(run_doctor(base), "folders") == [("ok", f'Models go to "{base}/models".')]
 

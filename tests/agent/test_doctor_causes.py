@@ -158,7 +158,7 @@ async def test_doctor_counts_the_models_of_each_reason_and_those_without_one(bas
     assert [sentence for _, sentence in select_findings(wrong, "models")] == [
         "The agent cannot place 1 model. Another file is there.",
         "The agent cannot place 4 models. The folder is missing. Create it.",
-        "The agent cannot place 2 models.",
+        "The agent cannot place 2 other models.",
     ]
 
 

@@ -7,7 +7,9 @@ import pytest
 from modelyard.agent.reconcile_result import ReconcileResult
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.status import AgentStatus
+from modelyard.agent.status_documents import build_snapshot
 from modelyard.sync.apply.replica_states import ReplicaState
+from modelyard.transfer.errors import Unreachable
 from modelyard.wire.agents.values import ModelState
 
 REASON = "The store at files.example is tried again. The server answered 500: Internal Server Error."
@@ -49,6 +51,48 @@ def test_waiting_reason_of_blocked_models_counts_those_of_the_first_reason() -> 
     (shared, alone) = status.count_states().reasons
     assert (shared.count, shared.model_paths) == (2, ["loras/0.sft", "loras/1.sft"])
     assert (alone.count, alone.reason) == (1, "The folder is missing.")
+
+
+def test_waiting_reason_of_models_that_differ_in_their_names_is_an_example() -> None:
+    status = build_status()
+    states = [build_state(number, f'"loras/{number}.sft" needs 1.0 GB.', "blocked") for number in range(2)]
+    status.set_result(ReconcileResult((*states, build_state(2, None, "ready"))))
+    assert status.find_waiting_reason() == '2 of 3 models wait, for example: "loras/0.sft" needs 1.0 GB.'
+
+
+def test_reasons_of_many_conflicts_are_one_although_each_has_other_hashes_and_paths() -> None:
+    status = build_status()
+    conflicts = [
+        build_state(
+            number,
+            f'"/models/{"loras" if number % 2 else "unet"}/{number}.sft" is another file: it has sha256:{number:064x},'
+            f" the model has sha256:{number + 1:064x}. Move it away or rename it.",
+            "conflict",
+        )
+        for number in range(500)
+    ]
+    status.set_result(ReconcileResult(tuple(conflicts)))
+    [shared] = status.count_states().reasons
+    assert (shared.count, shared.reason) == (500, conflicts[0].reason)
+
+
+def test_reasons_are_bounded_in_each_state_and_begin_with_that_of_most_models() -> None:
+    status = build_status()
+    blocked = [build_state(number, f"Reason {chr(945 + number)}.", "blocked") for number in range(25)]
+    shared = [build_state(100 + number, "The folder is missing.", "blocked") for number in range(2)]
+    status.set_result(ReconcileResult((*blocked, *shared, build_state(200, "Another file is there.", "conflict"))))
+    reasons = status.count_states().reasons
+    assert [each.count for each in reasons] == [2] + [1] * 20
+    assert (reasons[0].reason, reasons[-1].state) == ("The folder is missing.", "conflict")
+
+
+def test_retry_of_failed_models_is_in_the_status_only_while_the_registry_answers() -> None:
+    status = build_status()
+    status.set_retry(15)
+    status.connection.record_success()
+    assert build_snapshot(status).retry_at == status.retry_at
+    status.connection.record_failure(Unreachable("No answer."))
+    assert build_snapshot(status).retry_at is None
 
 
 def test_waiting_reason_before_the_first_download_is_none() -> None:

@@ -36,7 +36,7 @@ def test_status_of_lost_connection_has_reason_and_local_time() -> None:
     assert datetime.fromisoformat(str(document["link_since"])) == since
 
 
-def test_status_of_lost_connection_and_failed_models_says_when_each_is_tried_again() -> None:
+def test_status_says_when_the_registry_and_when_failed_models_are_tried_again() -> None:
     now = datetime.now(UTC)
     retries = {"link_retry_at": now + timedelta(hours=1, minutes=30), "retry_at": now - timedelta(seconds=1)}
     status = build_status("lost", now, REASON).model_copy(update=retries)
@@ -61,7 +61,7 @@ def test_status_says_a_shared_reason_once_with_the_first_models() -> None:
     lines = [str(line).rstrip() for line in format_status(status, True, 80)]
 
     assert lines[-4:-2] == [
-        '300 models blocked: "loras/1.sft" needs 1 GB.',
+        '300 models blocked, for example: "loras/1.sft" needs 1 GB.',
         "    loras/1.sft, loras/2.sft, loras/3.sft and 297 more",
     ]
     assert [line.split()[0] for line in lines[-2:]] == ["MODEL", "vae/x.sft"]

@@ -19,15 +19,16 @@ def test_build_fields_version_has_the_platform_if_it_is_known(platform: str, sho
     assert dict(build_fields(build_agent(platform)))["version"] == shown
 
 
-def test_format_models_says_a_shared_reason_once_and_shows_other_models_in_the_table() -> None:
-    reasons = {"loras/a.sft": "No space.", "loras/b.sft": "No space.", "vae/c.sft": "Another file is there."}
+def test_format_models_says_a_shared_reason_once_and_with_all_names_and_other_models_in_the_table() -> None:
+    reasons = {f"loras/{name}.sft": "No space." for name in "abde"} | {"vae/c.sft": "Another file is there."}
     states: dict[str, Any] = {"state": "blocked", "desired_by": "labels", "bytes_done": 0, "file_size": 5}
     models = [
         AgentModel.model_construct(None, model_path=f"models/{path}", reason=reason, **states)
         for path, reason in reasons.items()
     ]
     lines = [str(line).rstrip() for line in format_models(models, None)]
-    assert lines[:3] == ["", "2 models blocked: No space.", "    loras/a.sft, loras/b.sft"]
+    names = "    loras/a.sft, loras/b.sft, loras/d.sft, loras/e.sft"
+    assert lines[:3] == ["", "4 models blocked: No space.", names]
     assert [line.split()[0] for line in lines[3:]] == ["MODEL", "models/vae/c.sft"]
     assert format_models([], None) == []
 

@@ -92,7 +92,7 @@ class StatusSnapshot(BaseModel):
     bytes_held: int = 0
     disk_free: int | None = None
     models: list[ModelStatus] = Field(default_factory=list)
-    reasons: list[ReasonStatus] = Field(default_factory=list)  # of all models, in the order of the first of each
+    reasons: list[ReasonStatus] = Field(default_factory=list)  # that most models have, state by state
     held: HeldStatus | None = None
     notes: list[str] = Field(default_factory=list)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,14 +18,15 @@ from modelyard.agent.use.use_log import UseLog
 from modelyard.client.api.manifests import ReceivedManifest
 from modelyard.comfyui.quoting import counted, in_bytes
 from modelyard.sync.apply.replica_states import OnReplicaState, ReplicaState, ignore_replica_state
-from modelyard.sync.reason_groups import ReasonGroup, group_by_reason
+from modelyard.sync.reason_groups import group_by_reason, is_example
 from modelyard.wire.agents.heartbeats import ReportedModel
 from modelyard.wire.agents.values import ModelState, SyncPhase
 
 _IN_PROGRESS = frozenset({"queued", "downloading", "verifying"})
 # Most models and paths in the status file; the registry has all of them.
 MAX_SHOWN = 200
-# A reason names so many models.
+# Most reasons of a state in the status file, and the models that a reason names.
+_MAX_REASONS = 20
 _MOST_NAMED = 3
 
 
@@ -239,7 +240,7 @@ class AgentStatus:
                 [self._to_model_status(reported) for reported in unready[:MAX_SHOWN]],
                 sum(reported.state == "ready" for reported in unready),
                 sum(reported.state == "evicted" for reported in unready),
-                [_to_reason_status(group) for group in group_by_reason(map(self._to_model_status, unready))],
+                _list_reasons(map(self._to_model_status, unready)),
             )
         return self._state_counts
 
@@ -300,13 +301,22 @@ class AgentStatus:
         first, count = groups[0], len(groups[0].model_paths)
         if first.state != "blocked" or count == len(replica_states):
             return first.reason
-        return f"{count} of {counted(len(replica_states), 'model')} {'waits' if count == 1 else 'wait'}: {first.reason}"
+        example = ", for example" if is_example(first.reason, first.model_paths) else ""
+        wait = f"{'waits' if count == 1 else 'wait'}{example}"
+        return f"{count} of {counted(len(replica_states), 'model')} {wait}: {first.reason}"
 
 
-def _to_reason_status(group: ReasonGroup) -> ReasonStatus:
-    """Return a group as the status file has it, with the first paths."""
-    paths = list(group.model_paths[:_MOST_NAMED])
-    return ReasonStatus(state=group.state, count=len(group.model_paths), reason=group.reason, model_paths=paths)
+def _list_reasons(models: Iterable[ModelStatus]) -> list[ReasonStatus]:
+    """Return the reasons that most models have, at most ``_MAX_REASONS`` of a state, with the first paths of each."""
+    groups = sorted(group_by_reason(models), key=lambda group: len(group.model_paths), reverse=True)
+    shown: dict[ModelState, list[ReasonStatus]] = {}
+    for group in groups:
+        of_state = shown.setdefault(group.state, [])
+        if len(of_state) < _MAX_REASONS:
+            paths = list(group.model_paths[:_MOST_NAMED])
+            count = len(group.model_paths)
+            of_state.append(ReasonStatus(state=group.state, count=count, reason=group.reason, model_paths=paths))
+    return [each for of_state in shown.values() for each in of_state]
 
 
 def _was_placed(replica_state: ReplicaState) -> bool:

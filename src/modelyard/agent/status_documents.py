@@ -91,7 +91,7 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
         link_reason=connection.reason or status.rejections.reason,
         link_since=connection.since,
         link_retry_at=connection.retry_at,
-        retry_at=None if status.is_stopping else status.retry_at,
+        retry_at=status.retry_at if connection.is_up else None,
         last_heartbeat=status.last_heartbeat,
         phase=status.phase,
         detail=status.detail,

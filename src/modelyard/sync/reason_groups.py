@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from modelyard.wire.agents.values import ModelState
 
-_size = re.compile(r"\b\d+(\.\d+)? ([kMGT]?B|bytes)\b")
+_size_or_hash = re.compile(r"\b\d+(\.\d+)? ([kMGT]?B|bytes)\b|\bsha256:[0-9a-f]+")
+_quoted = re.compile("\"[^\"]*\"|'[^']*'")
 
 
 class ExplainedModel(Protocol):
@@ -42,12 +43,30 @@ class ReasonGroup:
 def group_by_reason(models: Iterable[ExplainedModel]) -> list[ReasonGroup]:
     """Group models with a state and a reason, in the order of the first of each group. Pure.
 
-    Reasons that differ only in the model's own path and in sizes, such as those of a full disk, are one.
+    Reasons that differ only in sizes, hashes and paths of the model's name, such as those of a full disk or of files
+    that are in the way, are one.
     """
     groups: dict[tuple[ModelState, str], tuple[str, list[str]]] = {}
     for model in models:
         if model.state is not None and model.reason:
             path = model.model_path.removeprefix("models/")
-            key = model.state, _size.sub("", model.reason.replace(path, ""))
+            key = model.state, _omit_details(model.reason, path)
             groups.setdefault(key, (model.reason, []))[1].append(path)
     return [ReasonGroup(state, reason, tuple(paths)) for (state, _), (reason, paths) in groups.items()]
+
+
+def is_example(reason: str, model_paths: Sequence[str]) -> bool:
+    """Return whether the reason of several models is in the words of the first one's, which it names."""
+    return len(model_paths) > 1 and _get_name(model_paths[0]) in reason
+
+
+def _omit_details(reason: str, path: str) -> str:
+    """Return a reason without sizes, hashes, and quoted paths that end with the name of the model."""
+    name = _get_name(path)
+    without_paths = _quoted.sub(lambda found: "" if found[0][1:-1].endswith(name) else found[0], reason)
+    return _size_or_hash.sub("", without_paths.replace(path, ""))
+
+
+def _get_name(path: str) -> str:
+    """Return the last part of a model's path."""
+    return path.rpartition("/")[2]

@@ -8,6 +8,7 @@ from modelyard.agent.doctor.findings import Finding
 from modelyard.agent.state_folder import StateFolder, StatusSnapshot
 from modelyard.comfyui.quoting import counted
 from modelyard.sync.planning.blockers import LOWER_KEEP_FREE
+from modelyard.sync.reason_groups import is_example
 from modelyard.transfer.errors import FREE_SPACE
 from modelyard.wire.agents.values import ModelState
 
@@ -71,12 +72,15 @@ def _check_connection(status: StatusSnapshot) -> Iterator[Finding]:
 
 
 def _check_models(status: StatusSnapshot, sentences: Mapping[ModelState, str]) -> Iterator[Finding]:
-    """Yield for each state in ``sentences`` how many models are in it for each reason, and how many without one."""
+    """Yield for each state in ``sentences`` how many models are in it for each reason, and how many others."""
     for state, sentence in sentences.items():
-        reasons = [(each.count, each.reason) for each in status.reasons if each.state == state]
-        rest = status.counts.get(state, 0) - sum(count for count, _ in reasons)
-        for count, reason in (*reasons, *([(rest, "")] if rest > 0 else [])):
-            consequence = sentence.format(counted(count, "model"))
-            follows = SPACE if reason.endswith((FREE_SPACE, LOWER_KEEP_FREE)) else reason or None
-            sentence_with_reason = f"{consequence} {reason}".rstrip()
+        reasons = [each for each in status.reasons if each.state == state]
+        for each in reasons:
+            consequence = sentence.format(counted(each.count, "model"))
+            example = "For example: " if is_example(each.reason, each.model_paths) else ""
+            follows = SPACE if each.reason.endswith((FREE_SPACE, LOWER_KEEP_FREE)) else each.reason
+            sentence_with_reason = f"{consequence} {example}{each.reason}"
             yield Finding("problem", "models", sentence_with_reason, follows=follows, consequence=consequence)
+        rest = status.counts.get(state, 0) - sum(each.count for each in reasons)
+        if rest > 0:
+            yield Finding("problem", "models", sentence.format(counted(rest, "other model" if reasons else "model")))

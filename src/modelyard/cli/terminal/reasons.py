@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from modelyard.cli.terminal.formatting import escape_unprintable
 from modelyard.comfyui.quoting import counted
+from modelyard.sync.reason_groups import is_example
 
 
 def format_reason(count: int, state: str, reason: str, model_paths: Sequence[str], width: int | None) -> list[str]:
@@ -14,9 +15,11 @@ def format_reason(count: int, state: str, reason: str, model_paths: Sequence[str
 
     ``count`` is that of all models, ``model_paths`` has the first ones.
     """
+    example = ", for example" if is_example(reason, model_paths) else ""
     names = ", ".join(model_paths)
     more = f" and {count - len(model_paths)} more" if count > len(model_paths) else ""
-    paragraphs = [f"{counted(count, 'model')} {state}: {escape_unprintable(reason)}", escape_unprintable(names + more)]
+    sentence = f"{counted(count, 'model')} {state}{example}: {escape_unprintable(reason)}"
+    paragraphs = [sentence, escape_unprintable(names + more)]
     wrapped = [
         textwrap.wrap(text, width, initial_indent=indent, subsequent_indent="    ", break_on_hyphens=False)
         if width is not None

@@ -45,7 +45,7 @@ def format_machine_lines(machines: list[AgentModel], width: int | None) -> list[
 
 
 def format_models(models: Sequence[AgentModel], width: int | None) -> list[str | Line]:
-    """Return a line for each reason that several models have, and a table of the others; empty without models.
+    """Return lines for each reason that several models have, and a table of the others; empty without models.
 
     ``width`` is as in ``format_table``.
     """
@@ -54,7 +54,7 @@ def format_models(models: Sequence[AgentModel], width: int | None) -> list[str |
     alone = [model for model in models if model.model_path.removeprefix("models/") not in paths]
     lines: list[str | Line] = [""] if models else []
     for each in shared:
-        lines += format_reason(len(each.model_paths), each.state, each.reason, each.model_paths[:3], width)
+        lines += format_reason(len(each.model_paths), each.state, each.reason, each.model_paths, width)
     headings = ("MODEL", "STATE", "DESIRED BY", "DOWNLOADED", "REASON")
     rows = [(each.model_path, each.state, each.desired_by, format_progress(each), each.reason or "") for each in alone]
     return [*lines, *(format_table(headings, rows, width) if rows else [])]
