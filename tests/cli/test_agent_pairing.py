@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.api.agents import has_machine
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.agents.heartbeats import Heartbeat
 from tests.cli.conftest import Command
@@ -99,20 +100,44 @@ def test_machine_add_prints_the_name_that_was_given_and_the_address_that_asked(
     assert said in added.err + added.out
 
 
-def test_machine_add_with_the_name_of_a_machine_that_runs_says_so(team: Team, signed_in: Command) -> None:
+async def send_heartbeat(url: str, key: str, name: str) -> None:
+    async with RegistryApi(url, key) as registry:
+        await registry.send_heartbeat(Heartbeat(agent_id=name))
+
+
+def test_machine_add_with_the_name_of_another_machine_says_so(team: Team, signed_in: Command) -> None:
     key = signed_in("key", "create", "render-07", "--kind", "agent", "--quiet").out.strip()
-
-    async def send_heartbeat() -> None:
-        async with RegistryApi(team.url, key) as registry:
-            await registry.send_heartbeat(Heartbeat(agent_id="render-07"))
-
-    asyncio.run(send_heartbeat())
+    asyncio.run(send_heartbeat(team.url, key, "render-07"))
     warnings = [
         signed_in("machine", "add", asyncio.run(start_pairing(team.url)), "--name", name).err
         for name in ("render-07", "render-08")
     ]
-    assert ["A machine named render-07 runs." in each for each in warnings] == [True, False]
-    assert "modelyard agent pair" in warnings[0]
+    assert ["The team has a machine named render-07 already." in each for each in warnings] == [True, False]
+    assert "modelyard agent run --agent-id NAME" in warnings[0]
+
+
+async def test_has_machine_of_registry_that_does_not_answer_is_false() -> None:
+    async with RegistryApi("http://127.0.0.1:9", "x", retry_seconds=0) as registry:
+        assert await has_machine(registry, "render-07") is False
+
+
+def test_machine_that_is_refused_for_its_name_runs_with_another_one(
+    pair: Pair, tmp_path: Path, team: Team, modelyard: Command, process: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    with monkeypatch.context() as admin:
+        for variable, value in (("URL", team.url), ("TOKEN", team.token), ("TEAM", team.id)):
+            admin.setenv(f"MODELYARD_{variable}", value)
+        key = modelyard("key", "create", "render-07", "--kind", "agent", "--quiet").out.strip()
+    asyncio.run(send_heartbeat(team.url, key, "render-07"))
+    pair("render-07")
+
+    command = ("agent", "run", "--once", "--models-dir", tmp_path / "models")
+    refused = process(*command)
+    accepted = process(*command, "--agent-id", "render-08")
+
+    assert (refused.code != 0, "modelyard agent run --agent-id NAME" in refused.err) == (True, True)
+    assert accepted.code == 0, accepted.err
 
 
 async def start_pairing(url: str) -> str:

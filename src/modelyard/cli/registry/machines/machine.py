@@ -10,7 +10,7 @@ from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.listing import ListFormat, print_list
 from modelyard.cli.registry.machines import assignments, budgets
 from modelyard.cli.registry.machines.arguments import MachineName
-from modelyard.cli.registry.machines.output import build_fields, build_row, format_models, is_machine_running
+from modelyard.cli.registry.machines.output import build_fields, build_row, format_models
 from modelyard.cli.terminal.formatting import format_fields
 from modelyard.cli.terminal.table import Column
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
@@ -100,15 +100,16 @@ def add_machine(
 
     A machine shows a code during: modelyard agent pair, modelyard login --device
     """
+    from modelyard.client.api.agents import has_machine
     from modelyard.wire.credentials import PairingConfirmation
 
     confirmation = PairingConfirmation(user_code=code, **({} if name is None else {"device_name": name}))
     terminal = terminal_of(context)
 
     async def confirm(registry: RegistryApi) -> tuple[PairingConfirmed, bool]:
-        """Confirm the pairing; return the answer, and whether a machine of this name runs."""
-        is_running = name is not None and await is_machine_running(registry, name)
-        return await registry.confirm_pairing(confirmation), is_running
+        """Confirm the pairing; return the answer, and whether there was a machine of this name before."""
+        is_name_in_use = name is not None and await has_machine(registry, name)
+        return await registry.confirm_pairing(confirmation), is_name_in_use
 
     confirmed, is_name_in_use = terminal.call_registry(confirm)
     # Registries before 0.4 do not say the address.
@@ -120,8 +121,9 @@ def add_machine(
     )
     if is_name_in_use:
         terminal.output.warn(
-            f"A machine named {name} runs. If it is another machine, this one is refused while that one runs: run"
-            " modelyard agent pair on it again, and confirm it with another --name."
+            f"The team has a machine named {name} already. If it is another one, this one is refused while that one"
+            " runs. Give this one another name: modelyard agent run --agent-id NAME, or install it again with"
+            " --agent-id NAME."
         )
 
 

@@ -27,14 +27,6 @@ async def list_machines_of(registry: RegistryApi, model: Model) -> list[AgentMod
     return await list_model_agents(registry, model.id) if model.agents_desired else []
 
 
-async def is_machine_running(registry: RegistryApi, name: str) -> bool:
-    """Return whether the team has a machine of exactly this name that is not offline."""
-    from modelyard.client.api.agents import list_all_agents
-
-    agents = await list_all_agents(registry)
-    return any(each.agent_id == name and each.machine_state != "offline" for each in agents)
-
-
 def format_machine_lines(machines: list[AgentModel], width: int | None) -> list[str | Line]:
     """Format the machines that should hold a model as a table below an empty line; nothing if there are none.
 

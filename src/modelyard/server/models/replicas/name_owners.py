@@ -30,8 +30,9 @@ def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment:
     if not may_replace_key(session, team.team_id, agent.credential_id, team.caller.responsible_user_id):
         raise problems.AgentTaken(
             f"The machine '{agent.agent_id}' was set up with a key of another person, so only they or an admin can set "
-            "it up again. Choose another name for this machine (agent_id in its agent.toml, or --agent-id), and pair "
-            "it again if it had this name before (modelyard agent pair). Or ask an admin to remove the other machine "
+            "it up again. Choose another name for this machine (modelyard agent run --agent-id NAME, or install it "
+            "again with --agent-id NAME), and pair it again if it had this name before (modelyard agent pair). Or ask "
+            "an admin to remove the other machine "
             f"(modelyard machine rm {agent.agent_id}), which deletes its central labels, disk budget, subscriptions "
             "and assignments.",
             agent_id=agent.agent_id,
@@ -42,8 +43,8 @@ def check_takeover(session: Session, team: TeamContext, agent: AgentRow, moment:
         seconds = int(UNHEALTHY_AFTER.total_seconds())
         raise problems.AgentTaken(
             f"A machine with another key sent a heartbeat as '{agent.agent_id}' within the last {seconds} seconds. If "
-            "it was this machine, revoke its old key or wait; otherwise give one of the two another name: agent_id in "
-            "its agent.toml, or modelyard agent run --agent-id NAME.",
+            "it was this machine, revoke its old key or wait; otherwise give one of the two another name: modelyard "
+            "agent run --agent-id NAME, or install it again with --agent-id NAME.",
             agent_id=agent.agent_id,
         )
 
