@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,15 +165,21 @@ def test_agent_adopt_as_the_conflict_names_it_uses_folders_and_name_of_the_agent
     assert (ran.code, ran.out) == (0, f"{folder / 'loras' / 'ink.safetensors'}\nAdopted 1 file.\n")
 
 
-def test_agent_adopt_without_folders_names_the_agents_that_have_run(
-    run_once: Callable[[], None], as_agent: Command, monkeypatch: pytest.MonkeyPatch
+def test_agent_adopt_without_folders_names_a_command_for_each_agent_that_has_run(
+    run_once: Callable[[], None], as_agent: Command, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    agents = home / "XDG_STATE_HOME" / "modelyard" / "agents"
+    (agents / "never-ran").mkdir(parents=True)
+    monkeypatch.setenv("MODELYARD_AGENT_AGENT_ID", "elsewhere")
     other = as_agent("agent", "adopt")
     assert (other.code, "--comfyui DIR or --models-dir DIR" in other.err) == (2, True)
+    monkeypatch.setenv("MODELYARD_AGENT_AGENT_ID", "render-07")
     run_once()
+    shutil.copytree(agents / "render-07", agents / "render-08", ignore=shutil.ignore_patterns("bridge"))
     monkeypatch.setenv("MODELYARD_AGENT_AGENT_ID", "elsewhere")
     ran = as_agent("agent", "adopt")
-    assert (ran.code, "modelyard agent adopt --agent-id render-07" in ran.err) == (2, True)
+    commands = [f"modelyard agent adopt --agent-id render-{number}" for number in ("07", "08")]
+    assert (ran.code, [line.strip() for line in ran.err.splitlines() if "--agent-id" in line]) == (2, commands)
 
 
 @pytest.mark.parametrize("has_token", [True, False], ids=["agent key as token", "no token"])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from modelyard.agent.reconciliation.adoption import AdoptableFile
     from modelyard.agent.settings import AgentSettings
+    from modelyard.agent.state_folder import StateFolder
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.models import Model
 
@@ -87,13 +88,19 @@ def _read_settings(terminal: Terminal, **flags: object) -> AgentSettings:
     settings = add_folders_of_last_agent(settings, StateFolder(state_dir, settings.agent_id))
     if settings.comfyui or settings.models_dir:
         return settings
-    others = [each for each in list_agent_ids(state_dir) if each != settings.agent_id]
-    raise ValueError(
-        f"No agent '{settings.agent_id}' has run here. Name an agent that has: modelyard agent adopt --agent-id"
-        f" {' or '.join(others)}"
-        if others
-        else "No agent has run here. Name the models folders: modelyard agent adopt --comfyui DIR or --models-dir DIR"
-    )
+    others = [each for each in list_agent_ids(state_dir) if _has_folders(StateFolder(state_dir, each))]
+    if not others:
+        raise ValueError(
+            "No agent has run here. Name the models folders: modelyard agent adopt --comfyui DIR or --models-dir DIR"
+        )
+    commands = "\n".join(f"  modelyard agent adopt --agent-id {each}" for each in others)
+    raise ValueError(f"No agent '{settings.agent_id}' has run here. Name an agent that has:\n{commands}")
+
+
+def _has_folders(folder: StateFolder) -> bool:
+    """Return whether the last status of an agent names its folders."""
+    status = folder.read_status()
+    return status is not None and bool(status.comfyui_dirs or status.models_dirs)
 
 
 def _call_with_account(
