@@ -365,7 +365,8 @@ class ModelList(Schema):
     did_you_mean: str | None = Field(
         default=None,
         description="On the first page of a search that finds nothing: the same search with a similar word or value, "
-        "which finds models, also with the type that a near miss in `model_type` means; absent if there is none.",
+        "which finds models; absent if there is none. If `model_type` is a near miss of a known type, it has that type "
+        "as `type:`: send it as `q` without `model_type`.",
         examples=["ink"],
         exclude_if=lambda similar: similar is None,
     )

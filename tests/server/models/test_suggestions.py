@@ -22,7 +22,11 @@ def named_team(shared_registry: Harness) -> ApiCaller:
     [
         ({"model_type": "lora"}, "type:loras"),
         ({"model_type": "LoRAs", "q": "wash"}, "type:loras wash"),
+        ({"model_type": "lora", "q": " ".join(["wash"] * 23)}, " ".join(["type:loras"] + ["wash"] * 23)),
+        ({"model_type": "lora", "q": " ".join(["wash"] * 24)}, None),
         ({"model_type": "lora", "q": "größe"}, None),
+        ({"model_type": "lora", "q": "type:vae"}, None),
+        ({"model_type": "lora", "q": "-type:vae"}, "type:loras -type:vae"),
         ({"model_type": "checkpoint"}, None),
         ({"model_type": "checkpoints"}, None),
         ({"model_type": "our_masks"}, None),

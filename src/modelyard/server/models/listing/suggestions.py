@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,6 @@ from modelyard.server.teams.context import TeamContext
 from modelyard.wire.model_filter import FacetQuery, ModelFilter
 from modelyard.wire.model_folders import suggest_folder
 from modelyard.wire.search.grammar import SearchToken, quote_word, split_search, write_condition
-from modelyard.wire.search.values import MAX_SEARCH_LENGTH
 
 # Shorter words are similar to too many others, and longer ones are no words.
 SHORTEST_WORD, LONGEST_WORD = 4, 40
@@ -42,21 +42,20 @@ def suggest_search(session: Session, team: TeamContext, model_filter: ModelFilte
             others = [each.text for each in tokens]
             others[position] = text
             q = " ".join(others)
-            if len(q) > MAX_SEARCH_LENGTH:
-                continue
-            changed = ModelFilter(**model_filter.model_dump(exclude={"q"}), q=q)
-            if _finds_any(session, team, changed):
-                return changed.q
+            if _finds_any(session, team, model_filter, q):
+                return q
     return None
 
 
 def _suggest_type(session: Session, team: TeamContext, model_filter: ModelFilter, folder: str) -> str | None:
-    """Return the search for models of another type, if it finds any."""
-    q = f"{write_condition('type', folder)} {model_filter.q or ''}".strip()
-    if len(q) > MAX_SEARCH_LENGTH:
+    """Return the search for models of another type, if it finds any; None if the search has a type of its own.
+
+    Such a type and the other one would be alternatives, not the same search.
+    """
+    if any(token.key == "type" and not token.is_negated for token in split_search(model_filter.q or "")):
         return None
-    changed = ModelFilter(**model_filter.model_dump(exclude={"q", "model_type"}), q=q)
-    return changed.q if _finds_any(session, team, changed) else None
+    q = f"{write_condition('type', folder)} {model_filter.q or ''}".strip()
+    return q if _finds_any(session, team, model_filter.model_copy(update={"model_type": None}), q) else None
 
 
 def _iterate_similar(session: Session, team: TeamContext, token: SearchToken) -> Iterator[str]:
@@ -101,7 +100,11 @@ def _find_similar(word: str, known: Iterable[str]) -> list[str]:
     return get_close_matches(word, sorted(known), n=2, cutoff=_SIMILARITY)
 
 
-def _finds_any(session: Session, team: TeamContext, model_filter: ModelFilter) -> bool:
-    """Return whether a list has any model."""
-    plan = choose_query_plan(session, team, model_filter, None)
+def _finds_any(session: Session, team: TeamContext, model_filter: ModelFilter, q: str) -> bool:
+    """Return whether a list has any model with another search, unless that is too long or has too many values."""
+    try:
+        changed = ModelFilter(**model_filter.model_dump(exclude={"q"}), q=q)
+    except ValidationError:
+        return False
+    plan = choose_query_plan(session, team, changed, None)
     return count_up_to(session, plan.count_query, 1) > 0
